@@ -1,0 +1,172 @@
+"""What the functions need from AWS, as narrow protocols: each has a real adapter and a fake in the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Item = dict[str, Any]
+JobKind = Literal["training_job", "processing_job"]
+
+
+class Catalog(Protocol):
+    """One table of flat items; every write that decides something is conditional and can succeed once."""
+
+    def get(self, key: Mapping[str, str]) -> Item | None:
+        """Return the item at `{"pk", "sk"}` (strongly consistent), or None."""
+
+    def create(self, item: Item) -> bool:
+        """Write the item only if its key is free; False when it was taken."""
+
+    def update(
+        self, key: Mapping[str, str], changes: Mapping[str, Any], when: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Set attributes (None removes) if each `when` attribute equals its value (None: is absent).
+
+        Without `when` the item is created where missing. False when a condition did not hold.
+        """
+
+    def query(
+        self, pk: str, prefix: str = "", *, newest_first: bool = False, limit: int | None = None
+    ) -> list[Item]:
+        """Return the items of a partition whose `sk` starts with `prefix`, in `sk` order."""
+
+    def listing(self, gsi1pk: str) -> list[Item]:
+        """Return the items listed under `gsi1pk`, in `gsi1sk` order (eventually consistent)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectHead:
+    """What S3 says of one object version."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size_bytes: int
+    etag: str
+    last_modified: str
+
+
+class Objects(Protocol):
+    """S3, addressed by `s3://bucket/key` URIs."""
+
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectHead | None:
+        """Return the object's head, or None if it is not there."""
+
+    def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        """Stream the object's bytes."""
+
+    def versions(self, bucket: str, prefix: str) -> Iterator[ObjectHead]:
+        """List the current version of every object under a prefix."""
+
+    def read(self, uri: str) -> bytes:
+        """Return the object's bytes; raises FileNotFoundError when absent."""
+
+    def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write one object."""
+
+    def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
+        """Write the object version to a local file."""
+
+    def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
+        """Tag an object version."""
+
+
+class Jobs(Protocol):
+    """SageMaker training and processing jobs."""
+
+    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+        """Create the job; False when one of this name already exists."""
+
+    def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+        """Return the job's description, or None when there is no such job."""
+
+
+class Registry(Protocol):
+    """The SageMaker Model Registry."""
+
+    def ensure_group(self, name: str, description: str) -> None:
+        """Create the model package group unless it exists."""
+
+    def create_package(self, request: Mapping[str, Any]) -> str:
+        """Create a versioned model package (idempotent by ClientToken) and return its ARN."""
+
+    def describe_package(self, arn: str) -> dict[str, Any] | None:
+        """Return the package's description, or None when there is none."""
+
+    def packages(self, group: str) -> Iterator[dict[str, Any]]:
+        """List package summaries of a group, newest first."""
+
+
+class Endpoints(Protocol):
+    """SageMaker models, endpoint configs and endpoints."""
+
+    def create_model(self, request: Mapping[str, Any]) -> None:
+        """Create the model unless one of this name exists."""
+
+    def create_config(self, request: Mapping[str, Any]) -> None:
+        """Create the endpoint config unless one of this name exists."""
+
+    def create_endpoint(self, request: Mapping[str, Any]) -> None:
+        """Create the endpoint."""
+
+    def update_endpoint(self, request: Mapping[str, Any]) -> None:
+        """Update the endpoint; raises EndpointBusyError while it is being changed."""
+
+    def describe_endpoint(self, name: str) -> dict[str, Any] | None:
+        """Return the endpoint's description, or None."""
+
+    def describe_config(self, name: str) -> dict[str, Any] | None:
+        """Return the endpoint config, or None."""
+
+    def describe_model(self, name: str) -> dict[str, Any] | None:
+        """Return the model, or None."""
+
+    def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> Mapping[str, Any]:
+        """Invoke; returns `{"status_code", "body", "content_type", "variant"}` also for 4XX and 5XX."""
+
+
+class EndpointBusyError(Exception):
+    """The endpoint is being created, updated or deleted; try again later."""
+
+
+class Alarms(Protocol):
+    """CloudWatch alarms."""
+
+    def put(self, request: Mapping[str, Any]) -> None:
+        """Create or replace a metric alarm."""
+
+    def describe(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return `{name: alarm}` for those that exist."""
+
+
+class Workflows(Protocol):
+    """Step Functions."""
+
+    def start(self, machine: Literal["build", "release"], name: str, payload: Mapping[str, Any]) -> str:
+        """Start an execution of this name, or find the one that already has it; returns its ARN."""
+
+    def describe(self, execution_arn: str) -> dict[str, Any] | None:
+        """Return the execution's description, or None."""
+
+    def succeed(self, task_token: str, output: Mapping[str, Any]) -> bool:
+        """Answer a waiting task; False when nobody waits for this token any more."""
+
+    def fail(self, task_token: str, error: str, cause: str) -> bool:
+        """Fail a waiting task; False when nobody waits for this token any more."""
+
+
+class Bus(Protocol):
+    """The default event bus."""
+
+    def put(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
+        """Put one event; raises when EventBridge refuses it."""
+
+
+class BuildRequests(Protocol):
+    """The queue that asks start_build whether a build is due."""
+
+    def send(self, pipeline: str, delay_s: int = 0) -> None:
+        """Ask again about the pipeline after a delay of at most 900 seconds."""
