@@ -1,0 +1,78 @@
+# Everything a person or the CI does. `make demo` and `make test` need python3 (3.11 or later) and make, nothing else.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+PY := .venv/bin/python
+UV := .venv/bin/uv
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help setup demo up down test lint format types unit integration contract e2e build bench lock clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## Make the environments from the lock files (the first time takes a minute).
+
+.venv/.ready: $(wildcard requirements/*.txt) pyproject.toml
+	@echo "setting up .venv (project, tools, local cloud) ..."
+	@test -x $(PY) || python3 -m venv .venv
+	@test -x $(UV) || $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@cp $(UV) .venv/uv && for env in lambda sam; do \
+	  test -x .venv/envs/$$env/bin/python || .venv/uv venv --quiet --python $(PY) .venv/envs/$$env; \
+	  .venv/uv pip sync --quiet --compile-bytecode --python .venv/envs/$$env requirements/$$env.txt || exit 1; \
+	done
+	@.venv/uv pip sync --quiet --compile-bytecode --python .venv requirements/dev.txt
+	@.venv/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback.
+	@.venv/bin/sluice demo
+
+up: setup ## Start the local cloud and deploy the template to it.
+	@.venv/bin/sluice up
+
+down: ## Stop the local cloud.
+	@test ! -x .venv/bin/sluice || .venv/bin/sluice down
+
+test: lint types unit integration contract e2e ## Everything the CI checks.
+
+lint: setup ## Style, the template, and the docs that are generated.
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	.venv/bin/cfn-lint template.yaml
+	.venv/envs/sam/bin/sam validate --lint --region us-east-1
+
+format: setup ## Rewrite the code in the house style.
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+types: setup ## mypy --strict.
+	$(PY) -m mypy layers/common/sluice local cli tests benchmarks
+	@for app in functions/*/app.py; do $(PY) -m mypy $$app || exit 1; done
+
+unit: setup ## Domain and handlers, in seconds, with sockets blocked.
+	$(PY) -m pytest tests/unit --disable-socket --allow-unix-socket -q
+
+integration: setup ## Adapters against moto, state machines and template against their rules.
+	$(PY) -m pytest tests/integration -q
+
+contract: setup ## The local cloud against statements about AWS.
+	$(PY) -m pytest tests/local -q
+
+e2e: setup ## The deployed stack on the local cloud, through public interfaces only.
+	$(PY) -m pytest tests/e2e -q
+
+build: setup ## sam build.
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/envs/sam/bin/sam build --cached --parallel
+
+bench: setup ## Measure; prints tables (see docs/benchmarks.md).
+	$(PY) benchmarks/loop.py
+
+lock: setup ## Resolve the lock files anew.
+	@for name in lambda sam bootstrap; do $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt; done
+	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 pyproject.toml --group functions --group local --group dev -o requirements/dev.txt
+
+clean: down ## Remove everything that can be made again.
+	rm -rf .venv .sluice .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
