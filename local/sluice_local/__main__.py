@@ -1,0 +1,35 @@
+"""`python -m sluice_local`: run a local cloud until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from sluice_local import host, processes
+from sluice_local.settings import Settings
+
+
+def main() -> None:
+    """Parse the command line, bind the port, serve under a guardian."""
+    defaults = {field.name: field.default for field in fields(Settings)}
+    parser = argparse.ArgumentParser(prog="python -m sluice_local", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one (see ready.json)")
+    parser.add_argument("--state-dir", type=Path, required=True, help="everything the cloud writes is here")
+    parser.add_argument("--auth", action="store_true", help="enforce the IAM policies of execution roles")
+    parser.add_argument("--lambda-python", type=Path, default=defaults["lambda_python"])
+    parser.add_argument("--lambda-slots", type=int, default=defaults["lambda_slots"])
+    options = parser.parse_args()
+    sock = host.free_socket(options.port)
+    settings = Settings(
+        port=sock.getsockname()[1],
+        state_dir=options.state_dir.resolve(),
+        auth=options.auth,
+        lambda_python=options.lambda_python,
+        lambda_slots=options.lambda_slots,
+    )
+    processes.run_guarded(lambda: host.serve(settings, sock))
+
+
+if __name__ == "__main__":
+    main()

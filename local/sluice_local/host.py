@@ -1,0 +1,123 @@
+"""Serve the local cloud: ministack in this process on loopback, set right by our patches."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import urllib.request
+from contextlib import suppress
+from typing import Any
+
+from sluice_local import processes
+from sluice_local.settings import Settings
+
+__all__ = ["PATCHES", "Settings", "free_socket", "serve"]
+
+# In the order of installation: a later one may wrap what an earlier one replaced.
+PATCHES = (
+    "sluice_local.patches.lambda_runtime",
+    "sluice_local.patches.concurrency",
+    "sluice_local.patches.eventbridge",
+    "sluice_local.patches.sqs",
+    "sluice_local.patches.s3",
+    "sluice_local.patches.cloudformation",
+    "sluice_local.patches.alarms",
+    "sluice_local.patches.stepfunctions",
+    "sluice_local.sagemaker",
+    "sluice_local.patches.iam",
+)
+
+
+def free_socket(port: int = 0) -> socket.socket:
+    """Bind loopback now, so that the port is known, and ours, before ministack is imported."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    return sock
+
+
+def serve(settings: Settings, sock: socket.socket) -> None:
+    """Run until SIGTERM or SIGINT; every child process is gone when this returns."""
+    _set_environment(settings)
+    try:
+        asyncio.run(_serve(settings, sock))
+    finally:
+        settings.ready_file.unlink(missing_ok=True)
+        processes.end_descendants(os.getpid())
+
+
+def _set_environment(settings: Settings) -> None:
+    """Ministack reads its configuration from the environment, most of it when imported."""
+    os.environ.update(
+        GATEWAY_PORT=str(settings.port),
+        AUTH="true" if settings.auth else "false",
+        MINISTACK_HOST="localhost",
+        MINISTACK_ACCOUNT_ID=settings.account,
+        MINISTACK_REGION=settings.region,
+        AWS_DEFAULT_REGION=settings.region,
+        AWS_ENDPOINT_URL=settings.endpoint_url,
+        TMPDIR=str(settings.directory("tmp")),
+        PERSIST_STATE="0",
+        S3_PERSIST="0",
+        IOT_MTLS_ENABLED="0",
+        SFTP_ENABLED="0",
+        LOG_LEVEL="WARNING",
+    )
+
+
+def _application(settings: Settings) -> Any:
+    """Ministack's ASGI application with every patch installed."""
+    from ministack.core import hypercorn_compat
+
+    hypercorn_compat.install()
+    import ministack.app
+
+    for name in PATCHES:
+        importlib.import_module(name).install(settings)
+    return ministack.app.app
+
+
+async def _serve(settings: Settings, sock: socket.socket) -> None:
+    from hypercorn.asyncio import serve as hypercorn_serve
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"fd://{sock.detach()}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    config.loglevel = "WARNING"
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    announcing = asyncio.create_task(_announce(settings))
+    await hypercorn_serve(_application(settings), config, shutdown_trigger=stopping.wait)
+    announcing.cancel()
+
+
+async def _announce(settings: Settings) -> None:
+    """Write the ready file as soon as a request is answered."""
+    url = f"{settings.endpoint_url}/_ministack/health"
+    while not await asyncio.to_thread(_answers, url):
+        await asyncio.sleep(0.02)
+    ready = {
+        "pid": processes.guardian_pid(),
+        "port": settings.port,
+        "endpoint_url": settings.endpoint_url,
+        "account": settings.account,
+        "region": settings.region,
+    }
+    draft = settings.ready_file.with_suffix(".tmp")
+    draft.write_text(json.dumps(ready))
+    draft.replace(settings.ready_file)
+    logging.getLogger(__name__).warning("ready on %s", settings.endpoint_url)
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
+        return bool(response.status == 200)
+    return False

@@ -1,0 +1,1 @@
+"""What ministack does unlike AWS, set right: one module per service, each with `install(settings)`."""

@@ -1,0 +1,119 @@
+"""No process outlives the local cloud, however it ends.
+
+The cloud runs as the child of a guardian. On Linux the guardian is the *subreaper*: whatever the cloud
+started, at any depth, becomes the guardian's child when the cloud dies, even by SIGKILL, and is ended.
+Should the guardian die first, the kernel sends the cloud SIGTERM. Elsewhere it is best effort.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_SHUTDOWN_TIMEOUT_S = 10.0
+_guardian: int | None = None
+
+
+def guardian_pid() -> int:
+    """The process to signal to end the cloud: the guardian, or this one if there is none."""
+    return _guardian or os.getpid()
+
+
+def run_guarded(serve: Callable[[], None]) -> NoReturn:
+    """Run `serve` in a child process; leave with its exit code once nothing of it is left."""
+    global _guardian
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _guardian = parent
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+        serve()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # worker threads of the emulator must not hold the process back
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _ask_to_stop(child))
+    status = _wait_for(child)
+    end_descendants(os.getpid())
+    sys.exit(os.waitstatus_to_exitcode(status))
+
+
+def end_descendants(pid: int) -> None:
+    """Kill every process below `pid`, until none is left."""
+    while found := list(_descendants(pid)):
+        for descendant in found:
+            with suppress(ProcessLookupError):
+                os.kill(descendant, signal.SIGKILL)
+        for descendant in found:
+            with suppress(ChildProcessError):
+                os.waitpid(descendant, 0)
+
+
+def _ask_to_stop(child: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGTERM)
+    deadline = threading.Timer(_SHUTDOWN_TIMEOUT_S, lambda: _kill(child))
+    deadline.daemon = True
+    deadline.start()
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _wait_for(child: int) -> int:
+    """Reap whatever ends until `child` does; its wait status."""
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            return status
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    children: dict[int, list[int]] = {}
+    for process, parent in _process_table():
+        children.setdefault(parent, []).append(process)
+    waiting = list(children.get(pid, ()))
+    while waiting:
+        process = waiting.pop()
+        yield process
+        waiting += children.get(process, ())
+
+
+def _process_table() -> Iterator[tuple[int, int]]:
+    """(pid, parent pid) of every process that has not ended."""
+    if not sys.platform.startswith("linux"):
+        listing = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True
+        )
+        for line in listing.stdout.splitlines():
+            process, parent, command = line.split(maxsplit=2)
+            if command != "ps":
+                yield int(process), int(parent)
+        return
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                # After the command's name, which is in brackets and may hold anything: state, parent.
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    yield int(entry.name), int(parent)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
