@@ -1,7 +1,1 @@
-"""The local SageMaker."""
-
-from sluice_local.settings import Settings
-
-
-def install(settings: Settings) -> None:
-    """Nothing is registered yet."""
+"""SageMaker on this machine: a registry, jobs that run and endpoints that serve, behind the AWS API."""

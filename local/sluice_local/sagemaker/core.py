@@ -1,0 +1,228 @@
+"""What every part of the local SageMaker is built on: faults, scopes, operations, tables and listings."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Item = dict[str, Any]
+
+DEFAULT_PAGE = 10
+
+
+class Fault(Exception):
+    """An error answer: an AWS error code, such as `ResourceInUse`, and the message the caller reads."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The account and region that a request acts in, and that its resources belong to."""
+
+    account: str
+    region: str
+
+    def arn(self, kind: str, name: str) -> str:
+        return f"arn:aws:sagemaker:{self.region}:{self.account}:{kind}/{name}"
+
+
+Operation = Callable[[Scope, dict[str, Any]], dict[str, Any] | None]
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def operation(name: str) -> Callable[[Operation], Operation]:
+    """Register the implementation of an API operation.
+
+    It gets parameters that botocore's model has accepted, and may return more than the operation's output
+    holds: what the output shape does not name is dropped, so a `Table` item can be returned as it is.
+    """
+
+    def register(implementation: Operation) -> Operation:
+        OPERATIONS[name] = implementation
+        return implementation
+
+    return register
+
+
+def now() -> float:
+    """The time as SageMaker states it: epoch seconds, to the millisecond."""
+    return round(time.time(), 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What AWS says of a missing and of an existing resource; every kind has its own words."""
+
+    missing: str = 'Could not find {noun} "{arn}".'
+    existing: str = 'Cannot create already existing {noun} "{arn}".'
+    existing_code: str = "ValidationException"
+
+
+_JOB = Wording(
+    missing="Could not find requested job with name: {name}",
+    existing="Job name must be unique within an AWS account and region, "
+    "and a job with this name already exists ({arn})",
+    existing_code="ResourceInUse",
+)
+_REGISTRY = Wording(missing="{noun} {arn} does not exist.", existing="{noun} already exists: {arn}")
+_WORDINGS = {
+    "training-job": Wording(
+        missing="Requested resource not found.",
+        existing="Training job names must be unique within an AWS account and region, "
+        "and a training job with this name already exists ({arn})",
+        existing_code="ResourceInUse",
+    ),
+    "processing-job": _JOB,
+    "transform-job": _JOB,
+    "model-package-group": _REGISTRY,
+    "model-package": _REGISTRY,
+}
+
+
+class Table:
+    """The resources of one kind, by scope and name. Thread-safe; whoever asks gets copies.
+
+    A new item is given its name, ARN, `CreationTime` and `LastModifiedTime` where it does not bring them.
+    """
+
+    def __init__(self, noun: str, arn_kind: str, name_key: str) -> None:
+        self.noun = noun
+        self.arn_kind = arn_kind
+        self.name_key = name_key
+        self._arn_key = name_key.removesuffix("Name") + "Arn"
+        self._wording = _WORDINGS.get(arn_kind, Wording())
+        self._items: dict[tuple[Scope, str], Item] = {}
+        self._last_creation = 0.0
+        self._lock = threading.RLock()
+
+    def create(self, scope: Scope, name: str, item: Mapping[str, Any]) -> Item:
+        """Raises Fault if the name is taken, with the code and words of the kind."""
+        with self._lock:
+            if (scope, name) in self._items:
+                raise self._fault(self._wording.existing_code, self._wording.existing, scope, name)
+            # No two items share a creation time, so "the newest" is never a matter of chance.
+            self._last_creation = created = max(now(), round(self._last_creation + 0.001, 3))
+            self._items[scope, name] = complete = {
+                self.name_key: name,
+                self._arn_key: scope.arn(self.arn_kind, name),
+                "CreationTime": created,
+                "LastModifiedTime": created,
+                **copy.deepcopy(dict(item)),
+            }
+            return copy.deepcopy(complete)
+
+    def get(self, scope: Scope, name: str) -> Item:
+        """Raises Fault if there is none, with the words of the kind."""
+        if (item := self.find(scope, name)) is None:
+            raise self._fault("ValidationException", self._wording.missing, scope, name)
+        return item
+
+    def find(self, scope: Scope, name: str) -> Item | None:
+        with self._lock:
+            return copy.deepcopy(self._items.get((scope, name)))
+
+    def values(self, scope: Scope) -> list[Item]:
+        """In order of creation."""
+        with self._lock:
+            return [copy.deepcopy(item) for (owner, _), item in self._items.items() if owner == scope]
+
+    def change(self, scope: Scope, name: str, **changes: Any) -> Item:
+        """Set members of an item, and its `LastModifiedTime`; raises Fault if there is no such item."""
+        with self._lock:
+            if (item := self._items.get((scope, name))) is None:
+                raise self._fault("ValidationException", self._wording.missing, scope, name)
+            item |= {"LastModifiedTime": now(), **copy.deepcopy(changes)}
+            return copy.deepcopy(item)
+
+    def delete(self, scope: Scope, name: str) -> Item:
+        """The item that was deleted; raises Fault if there is no such item."""
+        with self._lock:
+            if (item := self._items.pop((scope, name), None)) is None:
+                raise self._fault("ValidationException", self._wording.missing, scope, name)
+            return item
+
+    def _fault(self, code: str, words: str, scope: Scope, name: str) -> Fault:
+        arn = scope.arn(self.arn_kind, name)
+        return Fault(code, words.format(noun=self.noun, name=name, arn=arn))
+
+
+def list_page(
+    items: Iterable[Item],
+    params: Mapping[str, Any],
+    *,
+    result_key: str,
+    name_key: str,
+    status_key: str | None = None,
+    descending: bool = False,
+) -> dict[str, Any]:
+    """One page of a List operation, under `result_key`: filtered, sorted and cut as `params` ask.
+
+    `descending` is the operation's default order. A page goes on after the last item of the one before it,
+    so items created or deleted in between neither repeat nor hide others.
+    """
+    sort_by = params.get("SortBy", "CreationTime")
+    sort_key = {"Name": name_key, "Status": status_key or "Status"}.get(sort_by, sort_by)
+    reverse = params.get("SortOrder", "Descending" if descending else "Ascending") == "Descending"
+
+    def position(item: Item) -> list[Any]:
+        return [item[sort_key], item["CreationTime"], item[name_key]]
+
+    chosen = [item for item in items if _matches(item, params, name_key, status_key)]
+    if token := params.get("NextToken"):
+        chosen = _after(_read_token(token), chosen, position, reverse)
+    chosen.sort(key=position, reverse=reverse)
+    size = params.get("MaxResults", DEFAULT_PAGE)
+    page: dict[str, Any] = {result_key: chosen[:size]}
+    if len(chosen) > size:
+        page["NextToken"] = _write_token(position(chosen[size - 1]))
+    return page
+
+
+def _matches(item: Item, params: Mapping[str, Any], name_key: str, status_key: str | None) -> bool:
+    if params.get("NameContains", "").lower() not in item[name_key].lower():
+        return False
+    if status_key and params.get("StatusEquals", item[status_key]) != item[status_key]:
+        return False
+    return all(
+        params.get(f"{time_key}After", -math.inf) < item[time_key] < params.get(f"{time_key}Before", math.inf)
+        for time_key in ("CreationTime", "LastModifiedTime")
+    )
+
+
+def _after(
+    last: list[Any], items: list[Item], position: Callable[[Item], list[Any]], reverse: bool
+) -> list[Item]:
+    try:
+        return [item for item in items if (position(item) < last if reverse else position(item) > last)]
+    except TypeError as error:  # the token of a listing in another order
+        raise _invalid_token() from error
+
+
+def _write_token(position: list[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
+
+
+def _read_token(token: str) -> list[Any]:
+    try:
+        position = json.loads(base64.urlsafe_b64decode(token))
+    except ValueError as error:
+        raise _invalid_token() from error
+    if not isinstance(position, list):
+        raise _invalid_token()
+    return position
+
+
+def _invalid_token() -> Fault:
+    return Fault("ValidationException", "The pagination token is invalid.")
