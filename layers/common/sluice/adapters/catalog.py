@@ -1,0 +1,183 @@
+"""The catalog in DynamoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from sluice.adapters.clients import client, error_code
+from sluice.ports import Item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_INDEX = "gsi1"
+
+
+class DynamoDBCatalog:
+    """One table; a condition that fails is an answer, every other error is raised."""
+
+    def __init__(self, table: str, dynamodb: DynamoDBClient | None = None) -> None:
+        self._table = table
+        self._dynamodb: DynamoDBClient = dynamodb or client("dynamodb")
+
+    def get(self, key: Mapping[str, str]) -> Item | None:
+        answer = self._dynamodb.get_item(TableName=self._table, Key=_encoded(key), ConsistentRead=True)
+        return _decoded(answer["Item"]) if "Item" in answer else None
+
+    def create(self, item: Item) -> bool:
+        present = {name: value for name, value in item.items() if value is not None}
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item=_encoded(present),
+                ConditionExpression="attribute_not_exists(pk)",
+            )
+        except ClientError as error:
+            return _refused(error)
+        return True
+
+    def update(
+        self, key: Mapping[str, str], changes: Mapping[str, Any], when: Mapping[str, Any] | None = None
+    ) -> bool:
+        expression = _Expression()
+        request: dict[str, Any] = {"TableName": self._table, "Key": _encoded(key)}
+        if changes:
+            request["UpdateExpression"] = expression.change(changes)
+        if when is not None:
+            request["ConditionExpression"] = expression.condition(when)
+        try:
+            self._dynamodb.update_item(**request, **expression.placeholders())
+        except ClientError as error:
+            return _refused(error)
+        return True
+
+    def query(
+        self, pk: str, prefix: str = "", *, newest_first: bool = False, limit: int | None = None
+    ) -> list[Item]:
+        request: dict[str, Any] = {
+            "KeyConditionExpression": "pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else ""),
+            "ExpressionAttributeValues": _encoded({":pk": pk} | ({":prefix": prefix} if prefix else {})),
+            "ConsistentRead": True,
+            "ScanIndexForward": not newest_first,
+        }
+        if limit is not None:
+            request["Limit"] = limit
+        items: list[Item] = []
+        for page in self._pages(request):
+            items += page
+            if limit is not None and len(items) >= limit:
+                return items[:limit]
+        return items
+
+    def listing(self, gsi1pk: str) -> list[Item]:
+        request = {
+            "IndexName": _INDEX,
+            "KeyConditionExpression": "gsi1pk = :pk",
+            "ExpressionAttributeValues": _encoded({":pk": gsi1pk}),
+        }
+        return [item for page in self._pages(request) for item in page]
+
+    def _pages(self, request: Mapping[str, Any]) -> Iterator[list[Item]]:
+        start: dict[str, Any] = {}
+        while True:
+            page = self._dynamodb.query(TableName=self._table, **request, **start)
+            yield [_decoded(item) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+class _Expression:
+    """Update and condition expressions over placeholders, since any attribute name may be reserved."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+
+    def change(self, changes: Mapping[str, Any]) -> str:
+        sets = [f"{self._name(n)} = {self._value(v)}" for n, v in changes.items() if v is not None]
+        removes = [self._name(n) for n, v in changes.items() if v is None]
+        clauses = [("SET", sets), ("REMOVE", removes)]
+        return " ".join(f"{verb} {', '.join(terms)}" for verb, terms in clauses if terms)
+
+    def condition(self, when: Mapping[str, Any]) -> str:
+        terms = ["attribute_exists(pk)"]
+        for name, value in when.items():
+            absent = f"attribute_not_exists({self._name(name)})"
+            terms.append(absent if value is None else f"{self._name(name)} = {self._value(value)}")
+        return " AND ".join(terms)
+
+    def placeholders(self) -> dict[str, Any]:
+        placeholders: dict[str, Any] = {}
+        if self._names:
+            placeholders["ExpressionAttributeNames"] = {
+                placeholder: n for n, placeholder in self._names.items()
+            }
+        if self._values:
+            placeholders["ExpressionAttributeValues"] = _encoded(self._values)
+        return placeholders
+
+    def _name(self, name: str) -> str:
+        return self._names.setdefault(name, f"#n{len(self._names)}")
+
+    def _value(self, value: Any) -> str:
+        placeholder = f":v{len(self._values)}"
+        self._values[placeholder] = value
+        return placeholder
+
+
+def _refused(error: ClientError) -> bool:
+    if error_code(error) == "ConditionalCheckFailedException":
+        return False
+    raise error
+
+
+def _encoded(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _encode(value) for name, value in item.items()}
+
+
+def _decoded(item: Mapping[str, Any]) -> Item:
+    return {name: _decode(value) for name, value in item.items()}
+
+
+def _encode(value: Any) -> dict[str, Any]:
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": value}
+        case int() | float() | Decimal():
+            return {"N": str(value)}
+        case Mapping():
+            return {"M": _encoded(value)}
+        case list() | tuple():
+            return {"L": [_encode(element) for element in value]}
+    raise TypeError(f"the catalog cannot hold a {type(value).__name__}")
+
+
+def _decode(value: Mapping[str, Any]) -> Any:
+    ((kind, content),) = value.items()
+    match kind:
+        case "NULL":
+            return None
+        case "N":
+            return _number(content)
+        case "M":
+            return _decoded(content)
+        case "L":
+            return [_decode(element) for element in content]
+        case _:
+            return content
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

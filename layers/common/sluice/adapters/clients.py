@@ -1,0 +1,29 @@
+"""AWS clients from one session.
+
+botocore without boto3: the same clients, a fifth less to import at a cold start.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.session import Session, get_session
+
+_CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=30)
+
+
+@cache
+def _session() -> Session:
+    return get_session()
+
+
+def client(service: str) -> Any:
+    """A client of the service, in the function's region and at `AWS_ENDPOINT_URL` where that is set."""
+    return _session().create_client(service, config=_CONFIG)
+
+
+def error_code(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])

@@ -1,0 +1,180 @@
+"""The events the functions receive, reduced to the fields they rely on; everything else is described afresh.
+
+Only what is required here has to be in a hint that `reconcile` puts on the bus again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class _Bucket(_Event):
+    name: str
+
+
+class _Object(_Event):
+    key: str
+    version_id: str | None = Field(default=None, alias="version-id")
+
+
+class _ObjectDetail(_Event):
+    bucket: _Bucket
+    object: _Object
+
+
+class ObjectCreated(_Event):
+    """S3 "Object Created"."""
+
+    detail: _ObjectDetail
+
+    @property
+    def bucket(self) -> str:
+        return self.detail.bucket.name
+
+    @property
+    def key(self) -> str:
+        return self.detail.object.key
+
+    @property
+    def version_id(self) -> str | None:
+        return self.detail.object.version_id
+
+
+class _JobDetail(_Event):
+    job_name: str = Field(validation_alias=AliasChoices("TrainingJobName", "ProcessingJobName"))
+
+
+class JobStateChanged(_Event):
+    """SageMaker "Training Job State Change" or "Processing Job State Change"."""
+
+    detail: _JobDetail
+
+    @property
+    def job_name(self) -> str:
+        return self.detail.job_name
+
+
+class _EndpointDetail(_Event):
+    endpoint_name: str = Field(alias="EndpointName")
+
+
+class EndpointStateChanged(_Event):
+    """SageMaker "Endpoint State Change"."""
+
+    detail: _EndpointDetail
+
+    @property
+    def endpoint_name(self) -> str:
+        return self.detail.endpoint_name
+
+
+class _ModelPackageDetail(_Event):
+    arn: str = Field(alias="ModelPackageArn")
+
+
+class ModelPackageStateChanged(_Event):
+    """SageMaker "Model Package State Change"."""
+
+    detail: _ModelPackageDetail
+
+    @property
+    def model_package_arn(self) -> str:
+        return self.detail.arn
+
+
+class _AlarmDetail(_Event):
+    alarm_name: str = Field(alias="alarmName")
+
+
+class AlarmStateChanged(_Event):
+    """CloudWatch "Alarm State Change"."""
+
+    detail: _AlarmDetail
+
+    @property
+    def alarm_name(self) -> str:
+        return self.detail.alarm_name
+
+
+class _ExecutionDetail(_Event):
+    execution_arn: str = Field(alias="executionArn")
+    name: str
+    state_machine_arn: str = Field(alias="stateMachineArn")
+
+
+class ExecutionStatusChanged(_Event):
+    """Step Functions "Execution Status Change"."""
+
+    detail: _ExecutionDetail
+
+    @property
+    def execution_arn(self) -> str:
+        return self.detail.execution_arn
+
+    @property
+    def name(self) -> str:
+        return self.detail.name
+
+
+class BuildRequest(_Event):
+    """The body of a message in the BuildRequests queue."""
+
+    pipeline: str
+
+
+class _Message(_Event):
+    message_id: str = Field(alias="messageId")
+    body: str
+
+
+class BuildRequestBatch(_Event):
+    """A batch SQS hands to `start_build`."""
+
+    records: list[_Message] = Field(alias="Records")
+
+
+class BuildTask(_Event):
+    """What every Lambda task of `build_model` receives."""
+
+    pipeline: str
+    run_id: str
+    project_version: str
+
+
+class ValidateDataTask(BuildTask):
+    dataset_version: str
+
+
+class StartJobTask(BuildTask):
+    """One job to start; `task_token` is what `finish_job` answers."""
+
+    task_token: str
+    step: str
+    dataset_version: str
+    hyperparameters: dict[str, Any] = {}
+    model_uri: str | None = None
+    inputs: dict[str, str] = {}
+
+
+class SelectCandidateTask(BuildTask):
+    candidates: list[dict[str, Any]]
+
+
+class CheckGatesTask(BuildTask):
+    candidate: dict[str, Any]
+    champion: dict[str, Any] | None = None
+
+
+class RegisterModelTask(BuildTask):
+    dataset_version: str
+
+
+class FinishRunTask(BuildTask):
+    status: str
+    reasons: Annotated[list[str], Field(default_factory=list)]

@@ -1,0 +1,108 @@
+"""The one place that reads the environment and builds the adapters, each at its first use.
+
+A handler calls `wiring.catalog()`, never an adapter; imports stay inside the functions because boto and each
+adapter cost a cold start only where they are used.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+
+from sluice import ports
+
+
+def now() -> str:
+    """The time, as the catalog writes it: ISO 8601 UTC with milliseconds and `Z`."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def region() -> str:
+    return os.environ["AWS_REGION"]
+
+
+def stack_name() -> str:
+    return os.environ["STACK_NAME"]
+
+
+def data_bucket() -> str:
+    return os.environ["DATA_BUCKET"]
+
+
+def artifact_bucket() -> str:
+    return os.environ["ARTIFACT_BUCKET"]
+
+
+def job_role_arn() -> str:
+    """The role SageMaker's jobs and models assume."""
+    return os.environ["JOB_ROLE_ARN"]
+
+
+def alarms_topic_arn() -> str:
+    return os.environ["ALARMS_TOPIC_ARN"]
+
+
+@cache
+def catalog() -> ports.Catalog:
+    from sluice.adapters.catalog import DynamoDBCatalog
+
+    return DynamoDBCatalog(os.environ["CATALOG_TABLE"])
+
+
+@cache
+def objects() -> ports.Objects:
+    from sluice.adapters.objects import S3Objects
+
+    return S3Objects()
+
+
+@cache
+def jobs() -> ports.Jobs:
+    from sluice.adapters.jobs import SageMakerJobs
+
+    return SageMakerJobs()
+
+
+@cache
+def registry() -> ports.Registry:
+    from sluice.adapters.registry import SageMakerRegistry
+
+    return SageMakerRegistry()
+
+
+@cache
+def endpoints() -> ports.Endpoints:
+    from sluice.adapters.endpoints import SageMakerEndpoints
+
+    return SageMakerEndpoints()
+
+
+@cache
+def alarms() -> ports.Alarms:
+    from sluice.adapters.alarms import CloudWatchAlarms
+
+    return CloudWatchAlarms()
+
+
+@cache
+def workflows() -> ports.Workflows:
+    from sluice.adapters.workflows import StepFunctionsWorkflows
+
+    return StepFunctionsWorkflows(
+        {"build": os.environ["BUILD_MACHINE_ARN"], "release": os.environ["RELEASE_MACHINE_ARN"]}
+    )
+
+
+@cache
+def bus() -> ports.Bus:
+    from sluice.adapters.bus import EventBridgeBus
+
+    return EventBridgeBus()
+
+
+@cache
+def build_requests() -> ports.BuildRequests:
+    from sluice.adapters.build_requests import SqsBuildRequests
+
+    return SqsBuildRequests(os.environ["BUILD_REQUESTS_URL"])

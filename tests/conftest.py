@@ -1,0 +1,89 @@
+"""The environment the functions expect, and an account of fakes behind their ports."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import fakes
+
+ROOT = Path(__file__).parent.parent
+
+os.environ |= {
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "POWERTOOLS_METRICS_DISABLED": "true",
+    "STACK_NAME": "sluice",
+    "CATALOG_TABLE": "sluice-catalog",
+    "DATA_BUCKET": fakes.DATA_BUCKET,
+    "ARTIFACT_BUCKET": fakes.ARTIFACT_BUCKET,
+    "JOB_ROLE_ARN": "arn:aws:iam::123456789012:role/sluice-jobs",
+    "ALARMS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:sluice-alarms",
+    "BUILD_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:sluice-build",
+    "RELEASE_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:sluice-release",
+    "BUILD_REQUESTS_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/sluice-build-requests",
+}
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> fakes.Cloud:
+    """An account in memory; every `wiring` function answers with its part of it."""
+    from sluice import wiring
+
+    account = fakes.Cloud()
+    for name, port in vars(account).items():
+        monkeypatch.setattr(wiring, name, port if name == "now" else lambda port=port: port)
+    return account
+
+
+@dataclass(frozen=True)
+class LambdaContext:
+    """What powertools reads of the real one."""
+
+    function_name: str = "function"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:function"
+    aws_request_id: str = "00000000-0000-0000-0000-000000000000"
+
+
+@cache
+def load_function(name: str) -> ModuleType:
+    """The module `functions/<name>/app.py`, under a name of its own since each is called `app`."""
+    spec = importlib.util.spec_from_file_location(f"functions_{name}", ROOT / "functions" / name / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def invoke() -> Callable[[str, Any], Any]:
+    """`invoke("record_arrival", event)` calls the function's handler as Lambda would."""
+
+    def call(name: str, event: Any) -> Any:
+        return load_function(name).lambda_handler(json.loads(json.dumps(event)), LambdaContext())
+
+    return call
+
+
+@pytest.fixture
+def sample() -> Callable[[str], Any]:
+    """`sample("record_arrival")` is the function's sample event in `events/`."""
+
+    def read(name: str) -> Any:
+        return json.loads((ROOT / "events" / f"{name}.json").read_text())
+
+    return read

@@ -1,0 +1,375 @@
+"""In-memory stand-ins for every port, with the same conditional semantics as the real adapters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead
+
+DATA_BUCKET = "sluice-data"
+ARTIFACT_BUCKET = "sluice-artifacts"
+ACCOUNT_ARN = "arn:aws:{service}:eu-central-1:123456789012:{resource}"
+
+
+def arn(service: str, resource: str) -> str:
+    return ACCOUNT_ARN.format(service=service, resource=resource)
+
+
+class FakeCatalog:
+    """Flat items in a dictionary; tuples become lists and absent attributes stay absent, as in DynamoDB."""
+
+    def __init__(self) -> None:
+        self.items: dict[tuple[str, str], Item] = {}
+
+    def get(self, key: Mapping[str, str]) -> Item | None:
+        item = self.items.get(_pair(key))
+        return _copy(item) if item is not None else None
+
+    def create(self, item: Item) -> bool:
+        if _pair(item) in self.items:
+            return False
+        self.items[_pair(item)] = _copy(_present(item))
+        return True
+
+    def update(
+        self, key: Mapping[str, str], changes: Mapping[str, Any], when: Mapping[str, Any] | None = None
+    ) -> bool:
+        item = self.items.get(_pair(key))
+        if when is not None and (item is None or any(item.get(name) != v for name, v in when.items())):
+            return False
+        self.items[_pair(key)] = _copy(_present({**(item or key), **changes}))
+        return True
+
+    def query(
+        self, pk: str, prefix: str = "", *, newest_first: bool = False, limit: int | None = None
+    ) -> list[Item]:
+        found = [self.items[key] for key in sorted(self.items) if key[0] == pk and key[1].startswith(prefix)]
+        if newest_first:
+            found.reverse()
+        return [_copy(item) for item in found[:limit]]
+
+    def listing(self, gsi1pk: str) -> list[Item]:
+        found = [item for item in self.items.values() if item.get("gsi1pk") == gsi1pk and "gsi1sk" in item]
+        return [_copy(item) for item in sorted(found, key=lambda item: str(item["gsi1sk"]))]
+
+
+def _pair(key: Mapping[str, Any]) -> tuple[str, str]:
+    return str(key["pk"]), str(key["sk"])
+
+
+def _present(item: Mapping[str, Any]) -> Item:
+    return {name: value for name, value in item.items() if value is not None}
+
+
+def _copy(item: Mapping[str, Any]) -> Item:
+    copied: Item = json.loads(json.dumps(item, allow_nan=False))
+    return copied
+
+
+@dataclass
+class _Version:
+    version_id: str
+    data: bytes
+    content_type: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class FakeObjects:
+    """Versioned buckets; the newest version of a key is its last."""
+
+    def __init__(self) -> None:
+        self.buckets: dict[str, dict[str, list[_Version]]] = {}
+        self.writes: list[str] = []
+
+    def put(self, bucket: str, key: str, data: bytes) -> str:
+        """What an upload from outside does; returns the version id."""
+        versions = self.buckets.setdefault(bucket, {}).setdefault(key, [])
+        versions.append(_Version(f"v{len(versions) + 1}", data, "application/octet-stream"))
+        return versions[-1].version_id
+
+    def delete(self, uri: str) -> None:
+        bucket, key = _split(uri)
+        del self.buckets[bucket][key]
+
+    def tags(self, bucket: str, key: str) -> dict[str, str]:
+        return self.buckets[bucket][key][-1].tags
+
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectHead | None:
+        version = self._version(bucket, key, version_id)
+        return _head(bucket, key, version) if version else None
+
+    def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        yield self._existing(bucket, key, version_id).data
+
+    def versions(self, bucket: str, prefix: str) -> Iterator[ObjectHead]:
+        for key, versions in sorted(self.buckets.get(bucket, {}).items()):
+            if key.startswith(prefix):
+                yield _head(bucket, key, versions[-1])
+
+    def read(self, uri: str) -> bytes:
+        return self._existing(*_split(uri), None).data
+
+    def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        bucket, key = _split(uri)
+        self.put(bucket, key, data)
+        self.buckets[bucket][key][-1].content_type = content_type
+        self.writes.append(uri)
+
+    def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
+        path.write_bytes(self._existing(bucket, key, version_id).data)
+
+    def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
+        self._existing(bucket, key, version_id).tags = dict(tags)
+
+    def _version(self, bucket: str, key: str, version_id: str | None) -> _Version | None:
+        versions = self.buckets.get(bucket, {}).get(key, [])
+        if version_id is None:
+            return versions[-1] if versions else None
+        return next((version for version in versions if version.version_id == version_id), None)
+
+    def _existing(self, bucket: str, key: str, version_id: str | None) -> _Version:
+        version = self._version(bucket, key, version_id)
+        if version is None:
+            raise FileNotFoundError(f"s3://{bucket}/{key}")
+        return version
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def _head(bucket: str, key: str, version: _Version) -> ObjectHead:
+    return ObjectHead(
+        bucket=bucket,
+        key=key,
+        version_id=version.version_id,
+        size_bytes=len(version.data),
+        etag=hashlib.md5(version.data, usedforsecurity=False).hexdigest(),
+        last_modified="2026-11-24T08:00:00.000Z",
+    )
+
+
+class FakeJobs:
+    """Jobs that stay InProgress until a test ends them."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, dict[str, Any]] = {}
+        self.descriptions: dict[str, dict[str, Any]] = {}
+
+    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+        prefix = _prefix(kind)
+        name = request[f"{prefix}JobName"]
+        if name in self.requests:
+            return False
+        self.requests[name] = dict(request)
+        resource = f"{kind.replace('_', '-')}/{name}"
+        self.descriptions[name] = {
+            **request,
+            f"{prefix}JobArn": arn("sagemaker", resource),
+            f"{prefix}JobStatus": "InProgress",
+        }
+        return True
+
+    def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+        description = self.descriptions.get(name)
+        return dict(description) if description and f"{_prefix(kind)}JobName" in description else None
+
+    def end(self, name: str, status: str = "Completed", **described: Any) -> None:
+        """Bring a job to its end, as SageMaker would describe it."""
+        description = self.descriptions[name]
+        prefix = "Training" if "TrainingJobName" in description else "Processing"
+        if prefix == "Training":
+            output = description["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+            description["ModelArtifacts"] = {"S3ModelArtifacts": f"{output}/{name}/output/model.tar.gz"}
+        description.update({f"{prefix}JobStatus": status, **described})
+
+
+def _prefix(kind: JobKind) -> str:
+    return {"training_job": "Training", "processing_job": "Processing"}[kind]
+
+
+class FakeRegistry:
+    """Model package groups and versions; idempotent by ClientToken."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, str] = {}
+        self.by_arn: dict[str, dict[str, Any]] = {}
+        self._by_token: dict[str, str] = {}
+
+    def ensure_group(self, name: str, description: str) -> None:
+        self.groups.setdefault(name, description)
+
+    def create_package(self, request: Mapping[str, Any]) -> str:
+        token = request["ClientToken"]
+        if token in self._by_token:
+            return self._by_token[token]
+        group = request["ModelPackageGroupName"]
+        version = sum(package["ModelPackageGroupName"] == group for package in self.by_arn.values()) + 1
+        package_arn = arn("sagemaker", f"model-package/{group}/{version}")
+        self.by_arn[package_arn] = {
+            **{name: value for name, value in request.items() if name != "ClientToken"},
+            "ModelPackageArn": package_arn,
+            "ModelPackageVersion": version,
+            "ModelPackageStatus": "Completed",
+        }
+        self._by_token[token] = package_arn
+        return package_arn
+
+    def describe_package(self, arn: str) -> dict[str, Any] | None:
+        package = self.by_arn.get(arn)
+        return dict(package) if package else None
+
+    def packages(self, group: str) -> Iterator[dict[str, Any]]:
+        for package in reversed(self.by_arn.values()):
+            if package["ModelPackageGroupName"] == group:
+                yield dict(package)
+
+
+class FakeEndpoints:
+    """Models, endpoint configs, and endpoints that change only when a test settles them."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, dict[str, Any]] = {}
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.by_name: dict[str, dict[str, Any]] = {}
+        self.updates: list[dict[str, Any]] = []
+        self.responses: list[Mapping[str, Any]] = []
+
+    def create_model(self, request: Mapping[str, Any]) -> None:
+        self.models.setdefault(request["ModelName"], dict(request))
+
+    def create_config(self, request: Mapping[str, Any]) -> None:
+        self.configs.setdefault(request["EndpointConfigName"], dict(request))
+
+    def create_endpoint(self, request: Mapping[str, Any]) -> None:
+        self._change(request, "Creating")
+
+    def update_endpoint(self, request: Mapping[str, Any]) -> None:
+        if self.by_name[request["EndpointName"]]["EndpointStatus"] not in ("InService", "Failed"):
+            raise EndpointBusyError(request["EndpointName"])
+        self._change(request, "Updating")
+
+    def _change(self, request: Mapping[str, Any], status: str) -> None:
+        name = request["EndpointName"]
+        self.updates.append(dict(request))
+        self.by_name[name] = {
+            **self.by_name.get(name, {"EndpointArn": arn("sagemaker", f"endpoint/{name}")}),
+            "EndpointName": name,
+            "EndpointStatus": status,
+            "requested": request["EndpointConfigName"],
+        }
+
+    def settle(self, name: str, *, config: str | None = None, status: str = "InService") -> None:
+        """End the change under way: on the requested config, or on the one a rollback went back to."""
+        endpoint = self.by_name[name]
+        endpoint.update(EndpointStatus=status, EndpointConfigName=config or endpoint["requested"])
+
+    def describe_endpoint(self, name: str) -> dict[str, Any] | None:
+        endpoint = self.by_name.get(name)
+        return {k: v for k, v in endpoint.items() if k != "requested"} if endpoint else None
+
+    def describe_config(self, name: str) -> dict[str, Any] | None:
+        return self.configs.get(name)
+
+    def describe_model(self, name: str) -> dict[str, Any] | None:
+        return self.models.get(name)
+
+    def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> Mapping[str, Any]:
+        return self.responses.pop(0)
+
+
+class FakeAlarms:
+    def __init__(self) -> None:
+        self.by_name: dict[str, dict[str, Any]] = {}
+
+    def put(self, request: Mapping[str, Any]) -> None:
+        self.by_name[request["AlarmName"]] = {"StateValue": "INSUFFICIENT_DATA", **request}
+
+    def describe(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        return {name: self.by_name[name] for name in names if name in self.by_name}
+
+
+class FakeWorkflows:
+    """Executions by name, and the answers that waiting tasks received."""
+
+    def __init__(self) -> None:
+        self.executions: dict[str, dict[str, Any]] = {}
+        self.answers: list[tuple[str, dict[str, Any]]] = []
+        self.failures: list[tuple[str, str, str]] = []
+        self.expired_tokens: set[str] = set()
+
+    def start(self, machine: str, name: str, payload: Mapping[str, Any]) -> str:
+        execution_arn = arn("states", f"execution:sluice-{machine}:{name}")
+        execution = {"name": name, "machine": machine, "input": dict(payload), "status": "RUNNING"}
+        self.executions.setdefault(execution_arn, execution)
+        return execution_arn
+
+    def describe(self, execution_arn: str) -> dict[str, Any] | None:
+        return self.executions.get(execution_arn)
+
+    def succeed(self, task_token: str, output: Mapping[str, Any]) -> bool:
+        if not self._take(task_token):
+            return False
+        self.answers.append((task_token, dict(output)))
+        return True
+
+    def fail(self, task_token: str, error: str, cause: str) -> bool:
+        if not self._take(task_token):
+            return False
+        self.failures.append((task_token, error, cause))
+        return True
+
+    def _take(self, task_token: str) -> bool:
+        """A token is worth one answer."""
+        if task_token in self.expired_tokens:
+            return False
+        self.expired_tokens.add(task_token)
+        return True
+
+
+class FakeBus:
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, dict[str, Any], tuple[str, ...]]] = []
+
+    def put(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
+        self.entries.append((detail_type, dict(detail), tuple(resources)))
+
+
+class FakeBuildRequests:
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, int]] = []
+
+    def send(self, pipeline: str, delay_s: int = 0) -> None:
+        self.sent.append((pipeline, delay_s))
+
+
+class Clock:
+    """A time that moves only when a test says so."""
+
+    def __init__(self, at: str = "2026-11-24T09:00:00.000Z") -> None:
+        self.at = at
+
+    def __call__(self) -> str:
+        return self.at
+
+
+@dataclass
+class Cloud:
+    """All ports of one imaginary account."""
+
+    catalog: FakeCatalog = field(default_factory=FakeCatalog)
+    objects: FakeObjects = field(default_factory=FakeObjects)
+    jobs: FakeJobs = field(default_factory=FakeJobs)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)
+    alarms: FakeAlarms = field(default_factory=FakeAlarms)
+    workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
+    bus: FakeBus = field(default_factory=FakeBus)
+    build_requests: FakeBuildRequests = field(default_factory=FakeBuildRequests)
+    now: Clock = field(default_factory=Clock)
