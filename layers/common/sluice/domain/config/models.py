@@ -1,0 +1,289 @@
+"""The shape of pipeline.yaml. Descriptions say what is expected: they are shown in errors and by editors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic_core import PydanticCustomError
+
+from sluice.domain import gates, names
+
+ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
+Scalar = str | int | float | bool
+HYPERPARAMETERS_MAX = 90
+
+
+def _only_scalar(value: Any) -> Any:
+    if isinstance(value, str | int | float | bool):
+        return value
+    raise PydanticCustomError(
+        "expected", "is {given}", {"given": _kind(value), "expected": "a string, number or boolean"}
+    )
+
+
+def _only_gate(text: str) -> str:
+    try:
+        gates.parse(text)
+    except gates.GateSyntaxError as error:
+        context = {"expected": error.expected, "nearest": error.nearest}
+        raise PydanticCustomError(
+            "expected", f"has {error.found} at column {error.column}", context
+        ) from None
+    return text
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "empty"
+    return "a mapping" if isinstance(value, dict) else "a list"
+
+
+HyperparameterValue = Annotated[Scalar, BeforeValidator(_only_scalar)]
+GateExpression = Annotated[str, AfterValidator(_only_gate)]
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+ScriptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.py$")]
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+MimeType = Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=256)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, serialize_by_alias=True
+    )
+
+
+class Framework(Model):
+    name: Literal["scikit-learn"] = Field(description="a framework SageMaker has an image of")
+    version: str = Field(description="the image's version, such as '1.4-2'", min_length=1)
+
+
+class Column(Model):
+    """The contract of one column; every check that applies is made on every row."""
+
+    type: ColumnType = Field(description="string, integer, number, boolean or timestamp")
+    required: bool = Field(False, description="whether the column must be there, with a value in each row")
+    allowed: tuple[HyperparameterValue, ...] | None = Field(
+        None, description="a list of values", min_length=1
+    )
+    min: int | float | str | None = Field(None, description="the least value (a timestamp in ISO 8601)")
+    max: int | float | str | None = Field(None, description="the greatest value")
+    min_length: int | None = Field(None, description="the least number of characters", ge=0)
+    max_length: int | None = Field(None, description="the greatest number of characters", ge=0)
+    pattern: str | None = Field(None, description="a regular expression that the whole value matches")
+    unique: bool = Field(False, description="whether a value may occur once only")
+
+
+class CompletenessCheck(Model):
+    check: Literal["completeness"] = Field(description="completeness")
+    column: str = Field(description="a column of the schema")
+    min: float = Field(description="the least share of rows with a value, 0 to 1", ge=0, le=1)
+
+
+class RowCountCheck(Model):
+    check: Literal["row_count"] = Field(description="row_count")
+    min: int | None = Field(None, description="the least number of rows", ge=0)
+    max: int | None = Field(None, description="the greatest number of rows", ge=0)
+
+
+class CompleteWhen(Model):
+    quiet_period_s: int = Field(
+        60, description="seconds without an upload after which a batch is complete", ge=0, le=900
+    )
+
+
+class Data(Model):
+    """The data contract: what is uploaded, when a batch is complete, and what must hold of it."""
+
+    format: Literal["csv", "parquet", "jsonl"] = Field(description="csv, parquet or jsonl")
+    mode: Literal["append", "replace"] = Field(
+        "append", description="append (a data set is all uploads) or replace (it is the newest batch)"
+    )
+    label: str = Field(description="the column to predict")
+    complete_when: CompleteWhen = CompleteWhen()
+    columns: dict[str, Column] = Field(
+        alias="schema", description="a column's contract by its name", min_length=1
+    )
+    quality: tuple[Annotated[CompletenessCheck | RowCountCheck, Field(discriminator="check")], ...] = Field(
+        (), description="checks of the data set as a whole"
+    )
+
+
+class Compute(Model):
+    """The instance of a job."""
+
+    instance_type: InstanceType = Field("ml.m5.large", description="an instance type such as ml.m5.large")
+    volume_gb: int = Field(30, description="the size of its disk", ge=1, le=16384)
+    max_runtime_s: int = Field(3600, description="seconds after which the job is stopped", ge=1, le=432000)
+
+
+class TrainCompute(Compute):
+    instance_count: int = Field(1, description="the number of instances", ge=1, le=20)
+
+
+class ServeCompute(Model):
+    instance_type: InstanceType = Field("ml.m5.large", description="an instance type such as ml.m5.large")
+    instance_count: int = Field(1, description="the number of instances", ge=1, le=100)
+
+
+class Prepare(Model):
+    """The processing job that turns the data set into train, validation and test."""
+
+    script: ScriptPath = Field(description="a Python file of the project")
+    parameters: dict[ParameterName, JsonValue] = Field(
+        {}, description="the script's arguments: `--name value`, lists and maps as JSON", max_length=50
+    )
+    compute: Compute = Compute()
+
+
+class Metric(Model):
+    name: str = Field(
+        description="a metric's name, such as validation:accuracy", min_length=1, max_length=255
+    )
+    regex: str = Field(
+        description="a regular expression with one group, the number", min_length=1, max_length=500
+    )
+
+
+class Candidates(Model):
+    """The training jobs of a run: each combination of the space over the hyperparameters."""
+
+    strategy: Literal["grid"] = Field("grid", description="grid")
+    space: dict[ParameterName, Annotated[tuple[HyperparameterValue, ...], Field(min_length=1)]] = Field(
+        {}, description="a list of values by hyperparameter", max_length=10
+    )
+    objective: str = Field(description="the name of one of train.metrics", min_length=1)
+    direction: Literal["maximize", "minimize"] = Field("maximize", description="maximize or minimize")
+    max_parallel: int = Field(2, description="the number of training jobs at a time", ge=1, le=20)
+
+
+class Train(Model):
+    """The training jobs (script mode)."""
+
+    script: ScriptPath = Field(description="a Python file of the project")
+    hyperparameters: dict[ParameterName, HyperparameterValue] = Field(
+        {}, description="the script's arguments, the same for each candidate", max_length=HYPERPARAMETERS_MAX
+    )
+    candidates: Candidates = Field(description="which candidates to train and how to choose")
+    metrics: tuple[Metric, ...] = Field(
+        description="what to read from the job's log", min_length=1, max_length=40
+    )
+    compute: TrainCompute = TrainCompute()
+
+
+class Evaluate(Model):
+    """The processing job that scores a model on the test data and writes evaluation.json."""
+
+    script: ScriptPath = Field(description="a Python file of the project")
+    compute: Compute = Compute()
+
+
+class Serve(Model):
+    """How the model answers requests: model_fn, input_fn, predict_fn, output_fn."""
+
+    script: ScriptPath = Field(description="a Python file of the project")
+    content_type: MimeType = Field("application/json", description="the MIME type of a request")
+    accept: MimeType = Field("application/json", description="the MIME type of an answer")
+    sample: str = Field(
+        description="a file of the project: the request that tests a new endpoint", min_length=1
+    )
+    compute: ServeCompute = ServeCompute()
+
+
+class Register(Model):
+    group: str | None = Field(
+        None,
+        description="a model package group's name, by default the pipeline's",
+        pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$",
+    )
+    approval: Literal["manual", "automatic"] = Field("manual", description="manual or automatic")
+
+
+class Traffic(Model):
+    """How traffic moves to a new version."""
+
+    type: Literal["all_at_once", "canary", "linear"] = Field(
+        "all_at_once", description="all_at_once, canary or linear"
+    )
+    percent: int | None = Field(
+        None, description="the share of a canary or a linear step, 1 to 50", ge=1, le=50
+    )
+    bake_s: int = Field(300, description="seconds for which alarms are watched after a shift", ge=0, le=3600)
+
+
+class Stage(Model):
+    name: str = Field(
+        description="1 to 16 lower-case letters, digits and inner hyphens, a letter first",
+        pattern=names.STAGE_PATTERN,
+    )
+    requires_approval: bool = Field(False, description="whether the release stops here for a person")
+    traffic: Traffic = Traffic()
+
+
+class Alarms(Model):
+    """When a live endpoint is failing."""
+
+    error_rate: float = Field(
+        0.01, description="the share of failed requests, above 0 and below 1", gt=0, lt=1
+    )
+    p99_latency_ms: int | None = Field(
+        None, description="the model's latency; without it no such alarm", ge=1
+    )
+    min_requests: int = Field(50, description="requests a minute below which no alarm fires", ge=1)
+
+
+class Release(Model):
+    stages: tuple[Stage, ...] = Field(
+        (Stage(name="production"),), description="the endpoints, in order", min_length=1, max_length=5
+    )
+    alarms: Alarms = Alarms()
+
+
+class Retrain(Model):
+    """How often data may start a build."""
+
+    cooldown_s: int = Field(0, description="the least seconds between two builds' starts", ge=0, le=604800)
+    daily_budget: int = Field(24, description="the most builds in a day (UTC)", ge=1, le=1000)
+
+
+class PipelineConfig(Model):
+    """A pipeline.yaml."""
+
+    name: str = Field(
+        description="2 to 32 lower-case letters, digits and inner hyphens, a letter first",
+        pattern=names.PIPELINE_PATTERN,
+    )
+    framework: Framework | None = Field(None, description="a framework SageMaker has an image of")
+    image: str | None = Field(
+        None, description="an image's URI, instead of a framework", pattern=r"^\S+$", max_length=255
+    )
+    data: Data = Field(description="the data contract")
+    prepare: Prepare = Field(description="the script that prepares data")
+    train: Train = Field(description="the script that trains")
+    evaluate: Evaluate = Field(description="the script that evaluates")
+    gates: tuple[GateExpression, ...] = Field(
+        description="expressions such as metrics.accuracy.value >= 0.7", min_length=1, max_length=50
+    )
+    serve: Serve = Field(description="the script that serves")
+    register_: Register = Field(Register(), alias="register")
+    release: Release = Release()
+    retrain: Retrain = Retrain()
+
+    @property
+    def model_package_group(self) -> str:
+        return self.register_.group or self.name
+
+    @property
+    def scripts(self) -> dict[str, str]:
+        """Each script's path by the field that names it."""
+        return {
+            "prepare": self.prepare.script,
+            "train": self.train.script,
+            "evaluate": self.evaluate.script,
+            "serve": self.serve.script,
+        }
+
+    @property
+    def source_dir(self) -> str:
+        """The folder of the scripts; empty when they lie beside pipeline.yaml."""
+        return self.train.script.rpartition("/")[0]

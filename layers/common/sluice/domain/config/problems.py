@@ -1,0 +1,48 @@
+"""What is wrong with a pipeline.yaml: where, what was expected, and the nearest thing that exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem; its text is a single line."""
+
+    path: str
+    line: int
+    message: str
+    expected: str
+    nearest: str | None = None
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        where = f"line {self.line}: {self.path}" if self.path else f"line {self.line}: the file"
+        return f"{where} {self.message}: expected {self.expected}{hint}"
+
+
+class ConfigError(ValueError):
+    """A pipeline.yaml cannot be used; `problems` says why, in the order of their lines."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.path)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Spell a location: `("data", "quality", 0)` is `data.quality[0]`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice most like the word, if one is like it."""
+    matches = get_close_matches(word, list(choices), n=1)
+    return matches[0] if matches else None

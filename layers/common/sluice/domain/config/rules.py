@@ -1,0 +1,231 @@
+"""What must hold between the fields of a pipeline.yaml."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sluice.domain import names
+from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig, RowCountCheck
+from sluice.domain.config.problems import nearest
+
+CANDIDATES_MAX = 50
+ARGUMENT_MAX = 256
+HYPERPARAMETER_MAX = 2500
+# What DuckDB's engine (RE2) does not know; Python's does.
+_BACKTRACKING = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]|\(\?P=")
+_APPLIES = {
+    "min": ("integer", "number", "timestamp"),
+    "max": ("integer", "number", "timestamp"),
+    "min_length": ("string",),
+    "max_length": ("string",),
+    "pattern": ("string",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A broken rule, at a location of the file."""
+
+    loc: tuple[str | int, ...]
+    message: str
+    expected: str
+    nearest: str | None = None
+
+
+def breaches(config: PipelineConfig) -> Iterator[Breach]:
+    """Every rule that the fields, right by themselves, break together."""
+    for rule in _RULES:
+        yield from rule(config)
+
+
+def _one_image(config: PipelineConfig) -> Iterator[Breach]:
+    if config.framework is None and config.image is None:
+        yield Breach((), "names no image", "framework (name and version) or image (a URI)")
+    if config.framework is not None and config.image is not None:
+        yield Breach(("image",), "is given beside framework", "one of the two")
+
+
+def _one_source_dir(config: PipelineConfig) -> Iterator[Breach]:
+    folders = Counter(script.rpartition("/")[0] for script in config.scripts.values())
+    folder = folders.most_common(1)[0][0]
+    for field, script in config.scripts.items():
+        if any(part in {".", ".."} for part in script.split("/")):
+            yield Breach((field, "script"), f"is {script!r}", "a path inside the project")
+        elif script.rpartition("/")[0] != folder:
+            folder = folder or "the project's root"
+            yield Breach(
+                (field, "script"), f"is {script!r}", f"a file in {folder}, as all scripts share a folder"
+            )
+
+
+def _known_columns(config: PipelineConfig) -> Iterator[Breach]:
+    columns = config.data.columns
+    named = [(("data", "label"), config.data.label)] + [
+        (("data", "quality", index, "column"), check.column)
+        for index, check in enumerate(config.data.quality)
+        if not isinstance(check, RowCountCheck)
+    ]
+    for loc, column in named:
+        if column not in columns:
+            yield Breach(loc, f"is {column!r}", f"one of {', '.join(columns)}", nearest(column, columns))
+
+
+def _sound_columns(config: PipelineConfig) -> Iterator[Breach]:
+    for name, column in config.data.columns.items():
+        for field, message, expected in (*_misapplied(column), *_mistyped(column), *_crossed(column)):
+            yield Breach(("data", "schema", name, field), message, expected)
+        if column.pattern is not None and (problem := _bad_pattern(column.pattern)):
+            yield Breach(("data", "schema", name, "pattern"), problem, "a regular expression")
+
+
+def _misapplied(column: Column) -> Iterator[tuple[str, str, str]]:
+    for field, types in _APPLIES.items():
+        if getattr(column, field) is not None and column.type not in types:
+            yield field, f"does not apply to type {column.type}", f"it on {' or '.join(types)}"
+
+
+def _mistyped(column: Column) -> Iterator[tuple[str, str, str]]:
+    expected = f"of type {column.type}"
+    for field in ("min", "max"):
+        value = getattr(column, field)
+        if value is not None and column.type in _APPLIES[field] and not _is_of(column.type, value):
+            yield field, f"is {value!r}", expected
+    for value in column.allowed or ():
+        if not _is_of(column.type, value):
+            yield "allowed", f"has {value!r}", f"values {expected}"
+
+
+def _crossed(column: Column) -> Iterator[tuple[str, str, str]]:
+    for low, high in (("min", "max"), ("min_length", "max_length")):
+        least, greatest = getattr(column, low), getattr(column, high)
+        if least is not None and type(least) is type(greatest) and least > greatest:
+            yield low, f"is {least}", f"at most {high}, {greatest}"
+
+
+def _is_of(type_: str, value: Any) -> bool:
+    if type_ == "timestamp":
+        return isinstance(value, str) and _is_iso(value)
+    accepted: dict[str, tuple[type, ...]] = {
+        "string": (str,),
+        "integer": (int,),
+        "number": (int, float),
+        "boolean": (bool,),
+    }
+    return isinstance(value, accepted[type_]) and (type_ == "boolean" or not isinstance(value, bool))
+
+
+def _is_iso(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _bad_pattern(pattern: str) -> str | None:
+    if _BACKTRACKING.search(pattern):
+        return "has a look-around or a back-reference, which the validation engine does not know"
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"cannot be read: {error}"
+    return None
+
+
+def _ordered_row_count(config: PipelineConfig) -> Iterator[Breach]:
+    for index, check in enumerate(config.data.quality):
+        if isinstance(check, RowCountCheck):
+            loc = ("data", "quality", index)
+            if check.min is None and check.max is None:
+                yield Breach(loc, "has neither min nor max", "at least one of them")
+            elif check.min is not None and check.max is not None and check.min > check.max:
+                yield Breach((*loc, "min"), f"is {check.min}", f"at most max, {check.max}")
+
+
+def _sound_metrics(config: PipelineConfig) -> Iterator[Breach]:
+    metrics = [metric.name for metric in config.train.metrics]
+    for index, metric in enumerate(config.train.metrics):
+        if metric.name in metrics[:index]:
+            yield Breach(("train", "metrics", index, "name"), f"is {metric.name!r} again", "each metric once")
+        if problem := _no_single_group(metric.regex):
+            yield Breach(("train", "metrics", index, "regex"), problem, "a regular expression with one group")
+    objective = config.train.candidates.objective
+    if objective not in metrics:
+        loc = ("train", "candidates", "objective")
+        yield Breach(loc, f"is {objective!r}", f"one of {', '.join(metrics)}", nearest(objective, metrics))
+
+
+def _no_single_group(regex: str) -> str | None:
+    try:
+        groups = re.compile(regex).groups
+    except re.error as error:
+        return f"cannot be read: {error}"
+    return None if groups == 1 else f"has {groups} groups"
+
+
+def _bounded_candidates(config: PipelineConfig) -> Iterator[Breach]:
+    train = config.train
+    space = train.candidates.space
+    count = math.prod(len(values) for values in space.values())
+    if count > CANDIDATES_MAX:
+        yield Breach(
+            ("train", "candidates", "space"), f"makes {count} candidates", f"at most {CANDIDATES_MAX}"
+        )
+    if len({*train.hyperparameters, *space}) > HYPERPARAMETERS_MAX:
+        yield Breach(("train", "hyperparameters"), "are too many", f"at most {HYPERPARAMETERS_MAX}")
+    for name, values in space.items():
+        if len({json.dumps(value) for value in values}) < len(values):
+            loc = ("train", "candidates", "space", name)
+            yield Breach(loc, "has a value twice", "each value once, as each is trained")
+
+
+def _short_arguments(config: PipelineConfig) -> Iterator[Breach]:
+    for name, value in config.prepare.parameters.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        if len(text) > ARGUMENT_MAX:
+            expected = f"at most {ARGUMENT_MAX}, SageMaker's limit: put it into a file of the project"
+            yield Breach(("prepare", "parameters", name), f"has {len(text)} characters", expected)
+    for name, scalar in config.train.hyperparameters.items():
+        loc = ("train", "hyperparameters", name)
+        if name.startswith("sagemaker_"):
+            yield Breach(loc, "is reserved", "another name than sagemaker_...")
+        if len(json.dumps(scalar)) > HYPERPARAMETER_MAX:
+            yield Breach(loc, "is too long", f"at most {HYPERPARAMETER_MAX} characters")
+
+
+def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:
+    stages = [stage.name for stage in config.release.stages]
+    for index, stage in enumerate(config.release.stages):
+        loc = ("release", "stages", index)
+        if stage.name in stages[:index]:
+            yield Breach((*loc, "name"), f"is {stage.name!r} again", "each stage once")
+        if len(config.name) + len(stage.name) > names.PIPELINE_AND_STAGE_MAX:
+            limit = f"at most {names.PIPELINE_AND_STAGE_MAX} characters"
+            yield Breach((*loc, "name"), "is too long with the pipeline's name", f"together {limit}")
+        gradual = stage.traffic.type != "all_at_once"
+        if gradual != (stage.traffic.percent is not None):
+            expected = "a percent" if gradual else "none, as all traffic moves"
+            yield Breach((*loc, "traffic", "percent"), f"does not suit {stage.traffic.type}", expected)
+        if gradual and config.serve.compute.instance_count < 2:
+            expected = "serve.compute.instance_count of at least 2, as a share of one instance is the whole"
+            yield Breach((*loc, "traffic", "type"), f"is {stage.traffic.type} over one instance", expected)
+
+
+_RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
+    _one_image,
+    _one_source_dir,
+    _known_columns,
+    _sound_columns,
+    _ordered_row_count,
+    _sound_metrics,
+    _bounded_candidates,
+    _short_arguments,
+    _sound_stages,
+)

@@ -1,0 +1,208 @@
+"""Gates: what a candidate's evaluation must reach, and how it must compare with the champion's.
+
+    metrics.accuracy.value >= 0.70
+    metrics.accuracy.value not_worse_than champion by 0.01
+    metrics.log_loss.value better_than champion by 0.005 lower_is_better
+
+The left side is a path into evaluation.json. Greater is better unless the gate ends in `lower_is_better`.
+`not_worse_than champion by X` allows a loss of X at most; `better_than champion by X` asks for a gain of X at
+least and, without `by`, for any gain at all. Both models are scored on the same hold-out, so they compare.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from typing import Any
+
+_OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+    "==": operator.eq,
+}
+_COMPARISONS = ("not_worse_than", "better_than")
+_LOWER = "lower_is_better"
+_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+
+class GateSyntaxError(ValueError):
+    """A gate cannot be read: what was found at which column (from 1), what was expected, the nearest word."""
+
+    def __init__(self, text: str, column: int, found: str, expected: str, nearest: str | None = None) -> None:
+        self.column, self.found, self.expected, self.nearest = column, found, expected, nearest
+        hint = f"; did you mean {nearest!r}?" if nearest else ""
+        super().__init__(f"{found} at column {column} of {text!r}: expected {expected}{hint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A gate as read: `amount` is a limit for an operator, a margin for a comparison with the champion."""
+
+    text: str
+    path: tuple[str, ...]
+    relation: str
+    amount: Decimal
+    lower_is_better: bool = False
+
+    @property
+    def compares(self) -> bool:
+        return self.relation in _COMPARISONS
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """One gate's outcome; `limit` is the value it had to reach, `champion` the champion's value."""
+
+    gate: str
+    passed: bool
+    value: float | None
+    limit: float | None
+    champion: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether all gates passed, and each one's result."""
+
+    passed: bool
+    results: tuple[GateResult, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it did not pass, a line per failed gate."""
+        return tuple(f"{result.gate}: {result.reason}" for result in self.results if not result.passed)
+
+
+class _Words:
+    """The words of a gate, taken one by one with the column each starts at."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._words = [(match.group(), match.start() + 1) for match in re.finditer(r"\S+", text)]
+        self._next = 0
+
+    def __bool__(self) -> bool:
+        return self._next < len(self._words)
+
+    def take(self, expected: str) -> str:
+        if not self:
+            raise GateSyntaxError(self._text, len(self._text) + 1, "the end", expected)
+        self._next += 1
+        return self._words[self._next - 1][0]
+
+    def take_if(self, word: str) -> bool:
+        found = bool(self) and self._words[self._next][0] == word
+        self._next += found
+        return found
+
+    def refuse(self, expected: str, choices: Sequence[str] = ()) -> GateSyntaxError:
+        """The error about the word just taken."""
+        word, column = self._words[self._next - 1]
+        nearest = get_close_matches(word, choices, n=1)
+        return GateSyntaxError(self._text, column, repr(word), expected, nearest[0] if nearest else None)
+
+
+def parse(text: str) -> Gate:
+    """Read a gate; raises GateSyntaxError."""
+    words = _Words(text)
+    path = words.take("the path of a metric, such as metrics.accuracy.value")
+    if not _PATH.fullmatch(path):
+        raise words.refuse("the path of a metric, such as metrics.accuracy.value")
+    relations = (*_OPERATORS, *_COMPARISONS)
+    expected = f"one of {', '.join(relations)}"
+    relation = words.take(expected)
+    if relation not in relations:
+        raise words.refuse(expected, _COMPARISONS)
+    parts = tuple(path.split("."))
+    if relation in _OPERATORS:
+        gate = Gate(text, parts, relation, _number(words, "a number"))
+    else:
+        gate = _comparison(text, parts, relation, words)
+    if words:
+        words.take("")
+        raise words.refuse("nothing more")
+    return gate
+
+
+def _comparison(text: str, path: tuple[str, ...], relation: str, words: _Words) -> Gate:
+    if words.take("'champion'") != "champion":
+        raise words.refuse("'champion'", ("champion",))
+    amount = _number(words, "a number of at least 0") if words.take_if("by") else Decimal(0)
+    if amount < 0:
+        raise words.refuse("a number of at least 0")
+    lower = words.take_if(_LOWER)
+    if words and not lower:
+        words.take("")
+        raise words.refuse(f"'by', '{_LOWER}' or the end", ("by", _LOWER))
+    return Gate(text, path, relation, amount, lower)
+
+
+def _number(words: _Words, expected: str) -> Decimal:
+    word = words.take(expected)
+    try:
+        number = Decimal(word)
+    except InvalidOperation:
+        raise words.refuse(expected) from None
+    if not number.is_finite():
+        raise words.refuse(expected)
+    return number
+
+
+def judge(gates: Sequence[str], evaluation: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Verdict:
+    """Judge the candidate's evaluation against limits and the champion's, made on the same hold-out.
+
+    A metric that is missing, NaN or no number fails. Without a champion a comparison passes.
+    """
+    results = tuple(_judge(parse(text), evaluation, champion) for text in gates)
+    return Verdict(all(result.passed for result in results), results)
+
+
+def _judge(gate: Gate, evaluation: Mapping[str, Any], champion: Mapping[str, Any] | None) -> GateResult:
+    value, problem = _metric(evaluation, gate.path)
+    if value is None:
+        return GateResult(gate.text, False, None, None, None, f"the candidate's metric {problem}")
+    if not gate.compares:
+        return _result(gate, value, gate.amount, None, _OPERATORS[gate.relation](value, gate.amount))
+    if champion is None:
+        return GateResult(gate.text, True, float(value), None, None, "no champion")
+    other, problem = _metric(champion, gate.path)
+    if other is None:
+        return GateResult(gate.text, False, float(value), None, None, f"the champion's metric {problem}")
+    return _compare(gate, value, other)
+
+
+def _compare(gate: Gate, value: Decimal, champion: Decimal) -> GateResult:
+    sign = -1 if gate.lower_is_better else 1
+    gain = (value - champion) * sign
+    if gate.relation == "not_worse_than":
+        return _result(gate, value, champion - gate.amount * sign, champion, gain >= -gate.amount)
+    return _result(gate, value, champion + gate.amount * sign, champion, gain > 0 and gain >= gate.amount)
+
+
+def _result(gate: Gate, value: Decimal, limit: Decimal, champion: Decimal | None, passed: bool) -> GateResult:
+    against = "" if champion is None else f", the champion {champion}"
+    reason = f"{value} {'passes' if passed else 'fails'} with limit {limit}{against}"
+    shown = None if champion is None else float(champion)
+    return GateResult(gate.text, passed, float(value), float(limit), shown, reason)
+
+
+def _metric(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Decimal | None, str]:
+    """The number at the path, as the decimal written (so that 0.8 - 0.1 is 0.7), or what is wrong."""
+    found: Any = evaluation
+    for part in path:
+        if not isinstance(found, Mapping) or part not in found:
+            return None, f"{'.'.join(path)} is missing"
+        found = found[part]
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None, f"{'.'.join(path)} is no number"
+    if not math.isfinite(found):
+        return None, f"{'.'.join(path)} is {found}"
+    return Decimal(str(found)), ""

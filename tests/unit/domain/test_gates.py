@@ -1,0 +1,151 @@
+"""Gates are read with their errors placed, and judged without floating-point accidents."""
+
+import contextlib
+import math
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.domain import gates
+
+
+def evaluation(accuracy):
+    return {"metrics": {"accuracy": {"value": accuracy}}}
+
+
+def judged(gate, value, champion=None):
+    against = None if champion is None else evaluation(champion)
+    return gates.judge([f"metrics.accuracy.value {gate}"], evaluation(value), against)
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "passed"),
+    [
+        (">= 0.7", 0.7, True),
+        (">= 0.7", 0.69, False),
+        ("> 0.7", 0.7, False),
+        ("<= 0.7", 0.7, True),
+        ("<= 0.7", 0.71, False),
+        ("< 0.7", 0.7, False),
+        ("== 1", 1.0, True),
+        ("== 1", 0.99, False),
+        (">= -1e-3", 0, True),
+    ],
+)
+def test_a_limit_is_inclusive_only_where_it_says_so(gate, value, passed):
+    assert judged(gate, value).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "champion", "passed"),
+    [
+        ("not_worse_than champion by 0.1", 0.7, 0.8, True),  # 0.8 - 0.1 is 0.7000000000000001 in floats
+        ("not_worse_than champion by 0.1", 0.699, 0.8, False),
+        ("not_worse_than champion", 0.8, 0.8, True),
+        ("better_than champion", 0.8, 0.8, False),
+        ("better_than champion", 0.801, 0.8, True),
+        ("better_than champion by 0.1", 0.8, 0.7, True),
+        ("better_than champion by 0.1", 0.79, 0.7, False),
+        ("not_worse_than champion by 0.1 lower_is_better", 0.8, 0.7, True),
+        ("not_worse_than champion by 0.1 lower_is_better", 0.81, 0.7, False),
+        ("better_than champion lower_is_better", 0.69, 0.7, True),
+        ("better_than champion by 0.1 lower_is_better", 0.61, 0.7, False),
+    ],
+)
+def test_a_comparison_allows_exactly_its_margin(gate, value, champion, passed):
+    assert judged(gate, value, champion).passed is passed
+
+
+@pytest.mark.parametrize("value", [None, "0.9", True, math.nan, math.inf, {"value": 1}])
+@pytest.mark.parametrize("gate", [">= 0.1", "not_worse_than champion by 1"])
+def test_a_metric_that_is_no_finite_number_fails(gate, value):
+    verdict = judged(gate, value, champion=0.5)
+    assert not verdict.passed
+    assert verdict.results[0].value is None
+    assert "the candidate's metric metrics.accuracy.value" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("document", [{}, {"metrics": {}}, {"metrics": 1}, {"metrics": {"accuracy": 0.9}}])
+def test_a_missing_metric_fails(document):
+    verdict = gates.judge(["metrics.accuracy.value >= 0"], document, None)
+    assert verdict.reasons == (
+        "metrics.accuracy.value >= 0: the candidate's metric metrics.accuracy.value is missing",
+    )
+
+
+def test_without_a_champion_a_comparison_passes_and_says_so():
+    result = judged("better_than champion by 0.5", 0.1).results[0]
+    assert (result.passed, result.reason, result.value, result.champion) == (True, "no champion", 0.1, None)
+
+
+def test_a_champion_without_the_metric_cannot_be_compared_with():
+    verdict = gates.judge(["metrics.accuracy.value not_worse_than champion"], evaluation(0.9), {})
+    assert "the champion's metric" in verdict.reasons[0]
+
+
+def test_a_result_shows_the_value_its_limit_and_the_champion():
+    result = judged("not_worse_than champion by 0.01", 0.7, 0.8).results[0]
+    assert (result.value, result.limit, result.champion) == (0.7, 0.79, 0.8)
+    assert result.reason == "0.7 fails with limit 0.79, the champion 0.8"
+
+
+def test_one_failed_gate_fails_the_verdict_and_alone_gives_a_reason():
+    verdict = gates.judge(
+        ["metrics.accuracy.value >= 0.5", "metrics.accuracy.value > 0.9"], evaluation(0.8), None
+    )
+    assert [result.passed for result in verdict.results] == [True, False]
+    assert not verdict.passed
+    assert verdict.reasons == ("metrics.accuracy.value > 0.9: 0.8 fails with limit 0.9",)
+
+
+@given(st.decimals(0, 1, places=4), st.decimals(0, 1, places=4), st.decimals(0, 1, places=4), st.booleans())
+def test_comparisons_agree_with_exact_arithmetic(value, champion, margin, lower):
+    gain = champion - value if lower else value - champion
+    tail = f"champion by {margin}" + " lower_is_better" * lower
+    assert judged(f"not_worse_than {tail}", float(value), float(champion)).passed == (gain >= -margin)
+    assert judged(f"better_than {tail}", float(value), float(champion)).passed == (
+        gain > 0 and gain >= margin
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "expected", "nearest"),
+    [
+        ("", 1, "the path of a metric", None),
+        ("metrics..value >= 1", 1, "the path of a metric", None),
+        ("a.b", 4, "one of >=", None),
+        ("a.b => 1", 5, "one of >=", None),
+        ("a.b  not_worse_then champion", 6, "one of >=", "not_worse_than"),
+        ("a.b >=", 7, "a number", None),
+        ("a.b >= x", 8, "a number", None),
+        ("a.b >= nan", 8, "a number", None),
+        ("a.b >= 1 2", 10, "nothing more", None),
+        ("a.b better_than", 16, "'champion'", None),
+        ("a.b better_than chanpion", 17, "'champion'", "champion"),
+        ("a.b better_than champion by", 28, "a number of at least 0", None),
+        ("a.b better_than champion by -1", 29, "a number of at least 0", None),
+        ("a.b better_than champion lower_better", 26, "'by', 'lower_is_better'", "lower_is_better"),
+        ("a.b better_than champion lower_is_better 1", 42, "nothing more", None),
+    ],
+)
+def test_a_gate_that_cannot_be_read_says_where_and_what_was_expected(text, column, expected, nearest):
+    with pytest.raises(gates.GateSyntaxError) as caught:
+        gates.parse(text)
+    assert caught.value.column == column
+    assert caught.value.expected.startswith(expected)
+    assert caught.value.nearest == nearest
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gate_is_read_into_its_parts():
+    gate = gates.parse("metrics.log-loss.value not_worse_than champion by 0.01 lower_is_better")
+    assert gate.path == ("metrics", "log-loss", "value")
+    assert (gate.relation, gate.amount, gate.lower_is_better) == ("not_worse_than", Decimal("0.01"), True)
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused_with_a_syntax_error(text):
+    with contextlib.suppress(gates.GateSyntaxError):
+        assert gates.parse(text).text == text

@@ -1,0 +1,26 @@
+"""Instants are spelt so that their text sorts as they do."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.domain.times import from_iso, to_iso
+
+INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+
+
+@given(INSTANTS, INSTANTS)
+def test_text_order_is_time_order(first, second):
+    assert (to_iso(first) <= to_iso(second)) >= (first <= second)
+
+
+@given(INSTANTS)
+def test_an_instant_is_read_back_to_the_millisecond(at):
+    assert at - timedelta(milliseconds=1) < from_iso(to_iso(at)) <= at
+
+
+def test_any_offset_becomes_utc_and_none_means_utc():
+    at = datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=timezone(timedelta(hours=2)))
+    assert to_iso(at) == "2026-01-02T01:04:05.678Z"
+    assert from_iso("2026-01-02T01:04:05") == datetime(2026, 1, 2, 1, 4, 5, tzinfo=UTC)
