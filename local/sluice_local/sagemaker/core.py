@@ -91,10 +91,14 @@ _WORDINGS = {
 }
 
 
+TABLES: dict[str, Table] = {}
+
+
 class Table:
     """The resources of one kind, by scope and name. Thread-safe; whoever asks gets copies.
 
-    A new item is given its name, ARN, `CreationTime` and `LastModifiedTime` where it does not bring them.
+    A new item is given its name, ARN, `CreationTime` and `LastModifiedTime` where it does not bring them. Its
+    `Tags`, as the Create request has them, are what the tagging operations read and change.
     """
 
     def __init__(self, noun: str, arn_kind: str, name_key: str) -> None:
@@ -106,6 +110,7 @@ class Table:
         self._items: dict[tuple[Scope, str], Item] = {}
         self._last_creation = 0.0
         self._lock = threading.RLock()
+        TABLES[arn_kind] = self
 
     def create(self, scope: Scope, name: str, item: Mapping[str, Any]) -> Item:
         """Raises Fault if the name is taken, with the code and words of the kind."""
@@ -140,10 +145,17 @@ class Table:
 
     def change(self, scope: Scope, name: str, **changes: Any) -> Item:
         """Set members of an item, and its `LastModifiedTime`; raises Fault if there is no such item."""
+        return self.edit(scope, name, lambda _: changes)
+
+    def edit(self, scope: Scope, name: str, changes: Callable[[Item], Mapping[str, Any]]) -> Item:
+        """Like `change`, with changes computed from the item as it is; nobody else can change it meanwhile.
+
+        A member set to None is as good as absent. What `changes` raises leaves the item as it was.
+        """
         with self._lock:
             if (item := self._items.get((scope, name))) is None:
                 raise self._fault("ValidationException", self._wording.missing, scope, name)
-            item |= {"LastModifiedTime": now(), **copy.deepcopy(changes)}
+            item |= {"LastModifiedTime": now(), **copy.deepcopy(dict(changes(copy.deepcopy(item))))}
             return copy.deepcopy(item)
 
     def delete(self, scope: Scope, name: str) -> Item:
