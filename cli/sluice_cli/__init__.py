@@ -1,0 +1,1 @@
+"""The `sluice` command: the same words for the local cloud and for an AWS account."""

@@ -1,0 +1,149 @@
+"""Start and stop the local cloud, and deploy the template to it with the real SAM CLI."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sluice_cli import target as targets
+from sluice_cli.errors import CommandError
+from sluice_cli.target import REPOSITORY
+
+SAM = REPOSITORY / ".venv/envs/sam/bin/sam"
+BUILD_DIR = REPOSITORY / ".aws-sam/build"
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 30
+PACKAGE_BUCKET = "sluice-packages"
+
+
+def start(*, port: int = 0, auth: bool = False) -> dict[str, Any]:
+    """Start the local cloud in the background unless it runs; returns its ready file."""
+    if (ready := targets.local_cloud()) is not None:
+        return ready
+    state_dir = targets.local_state_dir()
+    state_dir.mkdir(parents=True, exist_ok=True)
+    (state_dir / "ready.json").unlink(missing_ok=True)
+    log_path = state_dir.with_suffix(".log")
+    command = [sys.executable, "-m", "sluice_local", "--port", str(port), "--state-dir", str(state_dir)]
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [*command, "--auth"] if auth else command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if (ready := targets.local_cloud()) is not None:
+            return ready
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    stop_process(process.pid)
+    raise CommandError("the local cloud did not start", hint=f"Its log is {log_path}:\n{tail(log_path)}")
+
+
+def stop() -> bool:
+    """Stop the local cloud; False when none ran."""
+    ready = targets.local_cloud()
+    if ready is None:
+        return False
+    stop_process(ready["pid"])
+    (targets.local_state_dir() / "ready.json").unlink(missing_ok=True)
+    return True
+
+
+def stop_process(pid: int) -> None:
+    """Ask a process to end, wait for it, and insist when it does not."""
+    for sig, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, 5)):
+        try:
+            os.kill(pid, sig)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            if not is_alive(pid):
+                return
+            time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a child of ours that has ended is reaped on the way."""
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return False
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a log."""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def runtime() -> str:
+    """The Lambda runtime of this checkout's interpreter."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def build(template: Path = REPOSITORY / "template.yaml", build_dir: Path = BUILD_DIR) -> None:
+    """Run `sam build` for the template."""
+    run_sam(
+        ["build", "--template-file", str(template), "--build-dir", str(build_dir), "--cached", "--parallel"],
+        {},
+        log="sam-build",
+    )
+
+
+def deploy(ready: Mapping[str, Any], *, stack: str, build_dir: Path = BUILD_DIR) -> None:
+    """Run `sam deploy` of a built template against the local cloud."""
+    environment = {
+        "AWS_ENDPOINT_URL": ready["endpoint_url"],
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": ready["region"],
+        "AWS_DEFAULT_REGION": ready["region"],
+        "SAM_CLI_POLL_DELAY": "0.1",
+    }
+    s3 = targets.local_session(dict(ready)).client("s3", endpoint_url=ready["endpoint_url"])
+    s3.create_bucket(Bucket=PACKAGE_BUCKET)
+    options = [
+        "--template-file",
+        str(build_dir / "template.yaml"),
+        "--stack-name",
+        stack,
+        "--s3-bucket",
+        PACKAGE_BUCKET,
+    ]
+    run_sam(["deploy", "--config-env", "local", *options], environment, log="sam-deploy")
+
+
+def run_sam(arguments: list[str], environment: Mapping[str, str], *, log: str) -> None:
+    """Run the SAM CLI with its output in a log; the log's end becomes the error when it fails."""
+    log_path = targets.home() / f"{log}.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    path = f"{REPOSITORY / '.venv/bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    with log_path.open("wb") as output:
+        result = subprocess.run(
+            [str(SAM), *arguments],
+            cwd=REPOSITORY,
+            env={**os.environ, **environment, "PATH": path, "SAM_CLI_TELEMETRY": "0"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if result.returncode:
+        raise CommandError(f"sam {arguments[0]} failed", hint=f"{log_path}:\n{tail(log_path, 25)}")

@@ -1,0 +1,100 @@
+"""How commands speak: tables for people, JSON for scripts, hints on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+STATUS_STYLES = {
+    "registered": "green",
+    "released": "green",
+    "live": "green",
+    "valid": "green",
+    "included": "green",
+    "InService": "green",
+    "Approved": "green",
+    "Completed": "green",
+    "OK": "green",
+    "running": "cyan",
+    "deploying": "cyan",
+    "pending": "cyan",
+    "InProgress": "cyan",
+    "Updating": "cyan",
+    "PendingManualApproval": "yellow",
+    "skipped": "dim",
+    "superseded": "dim",
+    "rejected": "yellow",
+    "refused": "yellow",
+    "data_rejected": "yellow",
+    "quarantined": "yellow",
+    "rolled_back": "yellow",
+    "failed": "red",
+    "Failed": "red",
+    "Rejected": "red",
+    "ALARM": "red",
+}
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document to stdout, for scripts."""
+    out.out(json.dumps(value, indent=2, sort_keys=True, default=str), highlight=False)
+
+
+def styled(status: object) -> Text:
+    """A status in its colour (colour shows on a terminal only)."""
+    return Text(str(status), style=STATUS_STYLES.get(str(status), ""))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print rows under column heads, or a sentence when there are none."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    count = 0
+    for row in rows:
+        table.add_row(
+            *(cell if isinstance(cell, Text) else "" if cell is None else escape(str(cell)) for cell in row)
+        )
+        count += 1
+    if count:
+        out.print(table)
+    else:
+        out.print(empty)
+
+
+def hint(text: str) -> None:
+    """Say what to type next, on stderr so that pipes stay clean."""
+    err.print(Text(text, style="dim"))
+
+
+def age(iso: str | None, now: datetime | None = None) -> str:
+    """How long ago an ISO 8601 time was, in the largest fitting unit."""
+    if not iso:
+        return ""
+    seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(iso)).total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit} ago"
+    return f"{max(0, int(seconds))}s ago"
+
+
+def duration(start: str | None, end: str | None) -> str:
+    """Seconds between two ISO 8601 times."""
+    if not start or not end:
+        return ""
+    return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.1f}s"
+
+
+def short(digest: str | None) -> str:
+    """The first 12 hex digits of a digest."""
+    return (digest or "")[:12]

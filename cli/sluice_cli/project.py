@@ -1,0 +1,99 @@
+"""Push a project folder, upload data, and copy an example."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from sluice.domain import catalog as keys
+from sluice.domain import projects
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.target import REPOSITORY, Target
+
+EXAMPLES = REPOSITORY / "examples"
+POLL_S = 0.2
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The files of a project folder by relative path, without what `push` leaves out."""
+    if not (folder / "pipeline.yaml").is_file():
+        raise CommandError(
+            f"{folder} has no pipeline.yaml",
+            hint="Push the folder that holds it, or start from an example: `sluice init my-model`.",
+            exit_code=EXIT_USAGE,
+        )
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+    names = {path: path.relative_to(folder).as_posix() for path in paths}
+    return {name: path.read_bytes() for path, name in names.items() if not projects.ignored(name)}
+
+
+def push(target: Target, folder: Path, *, timeout_s: float = 120) -> dict[str, Any]:
+    """Upload the folder as a bundle and wait until the stack has taken or refused it."""
+    project = projects.load_project(read_folder(folder))
+    pipeline, version = project.config.name, project.version
+    before = target.catalog.get(keys.project_key(pipeline, version))
+    if before is None:
+        target.call(
+            "s3",
+            "put_object",
+            Bucket=target.outputs["ArtifactBucketName"],
+            Key=f"projects/{pipeline}/{version}.tar.gz",
+            Body=projects.pack(project.files),
+            ContentType="application/gzip",
+        )
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        item = target.catalog.get(keys.project_key(pipeline, version))
+        if item is not None and item["status"] == "refused":
+            raise CommandError(f"the project was refused: {'; '.join(item['reasons'])}")
+        if item is not None and item["status"] == "active":
+            return {"pipeline": pipeline, "project_version": version, "unchanged": before is not None}
+        time.sleep(POLL_S)
+    raise CommandError(
+        f"the bundle was uploaded, but the stack did not register it within {timeout_s:.0f} s",
+        hint="`sluice logs --function register_project` shows why; the upload is kept: push again.",
+    )
+
+
+def upload(
+    target: Target, pipeline: str, files: list[Path], *, key: str | None = None
+) -> list[dict[str, Any]]:
+    """Put files under the pipeline's prefix of the data bucket."""
+    if key is not None and len(files) != 1:
+        raise CommandError("--key names one object: give one file", exit_code=EXIT_USAGE)
+    bucket = target.outputs["DataBucketName"]
+    uploaded = []
+    for path in files:
+        if not path.is_file():
+            raise CommandError(f"{path} is not a file", exit_code=EXIT_USAGE)
+        object_key = f"{pipeline}/{key or path.name}"
+        with path.open("rb") as body:
+            answer = target.call(
+                "s3", "put_object", Bucket=bucket, Key=object_key, Body=body, ChecksumAlgorithm="SHA256"
+            )
+        uploaded.append(
+            {
+                "uri": f"s3://{bucket}/{object_key}",
+                "version_id": answer.get("VersionId"),
+                "size_bytes": path.stat().st_size,
+            }
+        )
+    return uploaded
+
+
+def init(name: str, example: str, parent: Path) -> Path:
+    """Copy an example project to a new folder and give the pipeline its name."""
+    source, destination = EXAMPLES / example, parent / name
+    if not source.is_dir():
+        available = ", ".join(sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
+        raise CommandError(f"there is no example {example!r}; there is: {available}", exit_code=EXIT_USAGE)
+    if destination.exists():
+        raise CommandError(f"{destination} exists already", exit_code=EXIT_USAGE)
+    shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data", ".*"))
+    text = (destination / "pipeline.yaml").read_text()
+    original = projects.load_project(read_folder(source)).config.name
+    (destination / "pipeline.yaml").write_text(text.replace(original, name))
+    projects.load_project(read_folder(destination))
+    return destination

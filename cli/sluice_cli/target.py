@@ -1,0 +1,146 @@
+"""Which cloud a command talks to: the local one when it runs, else AWS with the usual credentials."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sluice.adapters.catalog import DynamoDBCatalog
+from sluice_cli.errors import EXIT_USAGE, CommandError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEFAULT_STACK = "sluice"
+
+
+def home() -> Path:
+    """Where the local cloud keeps its state: `SLUICE_HOME`, else `.sluice` in the checkout."""
+    return Path(os.environ.get("SLUICE_HOME") or REPOSITORY / ".sluice")
+
+
+def local_state_dir() -> Path:
+    return home() / "local"
+
+
+def local_cloud() -> dict[str, Any] | None:
+    """The running local cloud's ready file (`pid`, `endpoint_url`, ...), or None when none runs."""
+    try:
+        ready: dict[str, Any] = json.loads((local_state_dir() / "ready.json").read_text())
+        os.kill(ready["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return ready
+
+
+@dataclass
+class Target:
+    """One deployed stack, and boto3 clients that reach it."""
+
+    stack: str
+    session: boto3.Session
+    endpoint_url: str | None = None
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_local(self) -> bool:
+        return self.endpoint_url is not None
+
+    @cached_property
+    def description(self) -> str:
+        """What the command talks to, as printed before it acts."""
+        if self.is_local:
+            return f"local cloud {self.endpoint_url}, stack {self.stack}"
+        account = self.call("sts", "get_caller_identity")["Account"]
+        return f"AWS account {account}, {self.session.region_name}, stack {self.stack}"
+
+    def client(self, service: str) -> Any:
+        """A cached boto3 client of the service."""
+        if service not in self._clients:
+            config = Config(retries={"mode": "standard", "max_attempts": 5}, user_agent_extra="sluice")
+            self._clients[service] = self.session.client(  # type: ignore[call-overload]
+                service, endpoint_url=self.endpoint_url, config=config
+            )
+        return self._clients[service]
+
+    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call one AWS operation; AWS's own error message becomes the command's."""
+        try:
+            answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
+        except ClientError as error:
+            message = error.response["Error"].get("Message") or str(error)
+            raise CommandError(f"{operation}: {message}") from error
+        except BotoCoreError as error:
+            raise CommandError(
+                str(error), hint="Is the local cloud up (`sluice up`), or are AWS credentials set?"
+            ) from error
+        return answer
+
+    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[dict[str, Any]]:
+        """All pages of a list operation's `key`."""
+        try:
+            pages = self.client(service).get_paginator(operation).paginate(**parameters)
+            return [item for page in pages for item in page.get(key, [])]
+        except ClientError as error:
+            raise CommandError(f"{operation}: {error.response['Error'].get('Message', error)}") from error
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs by name."""
+        try:
+            stacks = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
+        except ClientError as error:
+            raise CommandError(
+                f"there is no stack {self.stack!r} here: {error.response['Error'].get('Message', error)}",
+                hint="Deploy it first: `sluice up` for the local cloud, `sam deploy --guided` for AWS.",
+            ) from error
+        except BotoCoreError as error:
+            raise CommandError(
+                f"cannot reach AWS: {error}",
+                hint="Run `sluice up` for the local cloud, or set AWS credentials.",
+            ) from error
+        return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+
+    @cached_property
+    def catalog(self) -> DynamoDBCatalog:
+        """The stack's catalog table."""
+        return DynamoDBCatalog(self.outputs["CatalogTableName"], self.client("dynamodb"))
+
+
+def local_session(ready: dict[str, Any]) -> boto3.Session:
+    """A session that only the local cloud accepts."""
+    return boto3.Session(
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106
+        region_name=ready["region"],
+    )
+
+
+def resolve(*, where: str = "auto", stack: str | None, profile: str | None, region: str | None) -> Target:
+    """Choose the target: `local`, `aws`, or `auto` (the local cloud when it runs, else AWS)."""
+    stack = stack or os.environ.get("SLUICE_STACK") or DEFAULT_STACK
+    ready = local_cloud()
+    wants_local = where == "local" or (where == "auto" and ready is not None and profile is None)
+    if wants_local:
+        if ready is None:
+            raise CommandError(
+                "the local cloud is not running", hint="Start it with `sluice up`.", exit_code=EXIT_USAGE
+            )
+        return Target(stack, local_session(ready), ready["endpoint_url"])
+    try:
+        session = boto3.Session(profile_name=profile, region_name=region)
+    except BotoCoreError as error:
+        raise CommandError(str(error), exit_code=EXIT_USAGE) from error
+    if session.region_name is None or session.get_credentials() is None:
+        raise CommandError(
+            "no local cloud is running and AWS credentials or a region are missing",
+            hint="Run `sluice up` for the local cloud, or configure AWS (`aws configure`) and pass --region.",
+            exit_code=EXIT_USAGE,
+        )
+    return Target(stack, session)

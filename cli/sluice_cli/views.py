@@ -1,0 +1,265 @@
+"""What the commands show, gathered from catalog, registry, endpoints and logs as plain dictionaries."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sluice.domain import catalog as keys
+from sluice_cli.errors import CommandError
+from sluice_cli.target import Target
+
+LOG_GROUPS = {
+    "training_job": "/aws/sagemaker/TrainingJobs",
+    "processing_job": "/aws/sagemaker/ProcessingJobs",
+}
+
+
+def pipelines(target: Target) -> list[dict[str, Any]]:
+    """All pipelines of the stack."""
+    return target.catalog.listing(keys.PIPELINES)
+
+
+def pipeline_names(target: Target) -> list[str]:
+    return [item["gsi1sk"] for item in pipelines(target)]
+
+
+def the_pipeline(target: Target, name: str | None) -> str:
+    """The named pipeline, or the only one; anything else is an error that lists them."""
+    names = pipeline_names(target)
+    if name is None and len(names) == 1:
+        return names[0]
+    if name in names:
+        return str(name)
+    listed = ", ".join(names) or "none yet: `sluice push DIR` makes one"
+    raise CommandError(
+        f"there is no pipeline {name!r}" if name else "name a pipeline", hint=f"Pipelines: {listed}."
+    )
+
+
+def without_keys(item: dict[str, Any]) -> dict[str, Any]:
+    """An item without the table's own attributes."""
+    return {
+        name: value
+        for name, value in item.items()
+        if name not in {"pk", "sk", "gsi1pk", "gsi1sk", "expires_at"}
+    }
+
+
+def runs(target: Target, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """A pipeline's runs, newest first."""
+    items = target.catalog.query(keys.partition(pipeline), "RUN#", newest_first=True, limit=limit)
+    return [
+        {"run_id": item["sk"].removeprefix("RUN#"), "pipeline": pipeline, **without_keys(item)}
+        for item in items
+    ]
+
+
+def run(target: Target, run_id: str) -> dict[str, Any]:
+    """One run with its steps, its gates and its part of the timeline."""
+    pipeline = run_id.rpartition("-")[0]
+    item = target.catalog.get(keys.run_key(pipeline, run_id))
+    if item is None:
+        raise CommandError(f"there is no run {run_id!r}", hint="`sluice runs` lists them.")
+    steps = [
+        {"step": step["sk"].removeprefix("STEP#"), **without_keys(step)}
+        for step in target.catalog.query(f"RUN#{run_id}", "STEP#")
+    ]
+    steps.sort(key=lambda step: str(step.get("started_at") or ""))
+    return {
+        "run_id": run_id,
+        "pipeline": pipeline,
+        **without_keys(item),
+        "steps": steps,
+        "timeline": [entry for entry in timeline(target, pipeline) if entry["subject"] == run_id],
+    }
+
+
+def timeline(target: Target, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """The pipeline's timeline, oldest first; `limit` keeps the newest."""
+    entries = target.catalog.query(keys.partition(pipeline), "TIMELINE#", newest_first=True, limit=limit)
+    return [without_keys(entry) for entry in reversed(entries)]
+
+
+def models(target: Target, pipeline: str) -> list[dict[str, Any]]:
+    """The versions in the pipeline's model package group, newest first, with where each is live."""
+    group = (target.catalog.get(keys.pipeline_key(pipeline)) or {}).get("group", pipeline)
+    summaries = target.pages(
+        "sagemaker",
+        "list_model_packages",
+        "ModelPackageSummaryList",
+        ModelPackageGroupName=group,
+        SortOrder="Descending",
+    )
+    live = {
+        stage["live_package_arn"]: stage["stage"]
+        for stage in stages(target, pipeline)
+        if stage["live_package_arn"]
+    }
+    rows = []
+    for summary in summaries:
+        arn = summary["ModelPackageArn"]
+        item = target.catalog.get(keys.package_key(arn)) or {}
+        rows.append(
+            {
+                "model": f"{pipeline}/{summary['ModelPackageVersion']}",
+                "version": summary["ModelPackageVersion"],
+                "arn": arn,
+                "approval_status": summary["ModelApprovalStatus"],
+                "created_at": summary["CreationTime"].isoformat(),
+                "run_id": item.get("run_id"),
+                "live_on": live.get(arn),
+            }
+        )
+    return rows
+
+
+def stages(target: Target, pipeline: str) -> list[dict[str, Any]]:
+    """What serves on each stage, as the catalog points to it."""
+    rows = []
+    for stage in target.catalog.query(keys.partition(pipeline), "STAGE#"):
+        name = stage["sk"].removeprefix("STAGE#")
+        live = stage.get("live")
+        deployment = target.catalog.get(keys.deployment_key(pipeline, name, live)) if live else None
+        rows.append(
+            {
+                "stage": name,
+                "endpoint_name": stage["endpoint_name"],
+                "live": live,
+                "releasing": stage.get("releasing"),
+                "live_version": (deployment or {}).get("package_version"),
+                "live_package_arn": (deployment or {}).get("package_arn"),
+                "promoted_at": (deployment or {}).get("promoted_at"),
+            }
+        )
+    return rows
+
+
+def endpoint_status(target: Target, endpoint_name: str) -> str:
+    """The endpoint's own status, or `missing`."""
+    try:
+        return str(target.client("sagemaker").describe_endpoint(EndpointName=endpoint_name)["EndpointStatus"])
+    except target.client("sagemaker").exceptions.ClientError:
+        return "missing"
+
+
+def alarms(target: Target, endpoint_name: str) -> list[dict[str, Any]]:
+    """The endpoint's alarms and their states."""
+    found = target.pages(
+        "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{target.stack}-{endpoint_name}-"
+    )
+    return [{"alarm": alarm["AlarmName"], "state": alarm["StateValue"]} for alarm in found]
+
+
+def arrivals(target: Target, pipeline: str, status: str | None = None) -> list[dict[str, Any]]:
+    """The objects that arrived for a pipeline, by status when one is given."""
+    items = target.catalog.query(keys.partition(pipeline), "ARRIVAL#")
+    return [without_keys(item) for item in items if status in (None, item["status"])]
+
+
+def unclaimed(target: Target) -> list[dict[str, Any]]:
+    """Objects that belong to no pipeline."""
+    return [without_keys(item) for item in target.catalog.query(keys.UNCLAIMED)]
+
+
+def status(target: Target, pipeline: str) -> dict[str, Any]:
+    """Everything a person asks first about one pipeline."""
+    item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
+    serving = [
+        {
+            **stage,
+            "endpoint_status": endpoint_status(target, stage["endpoint_name"]),
+            "alarms": alarms(target, stage["endpoint_name"]),
+        }
+        for stage in stages(target, pipeline)
+    ]
+    counts: dict[str, int] = {}
+    for arrival in arrivals(target, pipeline):
+        counts[arrival["status"]] = counts.get(arrival["status"], 0) + 1
+    return {
+        "pipeline": pipeline,
+        "project_version": item.get("project_version"),
+        "in_flight": item.get("in_flight"),
+        "arrivals": counts,
+        "quarantined": arrivals(target, pipeline, "quarantined"),
+        "last_run": next(iter(runs(target, pipeline, limit=1)), None),
+        "stages": serving,
+        "timeline": timeline(target, pipeline, limit=8),
+    }
+
+
+def model_arn(target: Target, model: str) -> str:
+    """The package ARN of `PIPELINE/VERSION`, `PIPELINE` (its newest version) or an ARN itself."""
+    if model.startswith("arn:"):
+        return model
+    name, _, version = model.partition("/")
+    listed = models(target, the_pipeline(target, name))
+    for row in listed:
+        if version in ("", str(row["version"])):
+            return str(row["arn"])
+    raise CommandError(f"there is no model {model!r}", hint="`sluice models` lists them.")
+
+
+def log_lines(target: Target, group: str, stream_prefix: str) -> Iterator[str]:
+    """The lines of all streams of a log group that begin with a prefix."""
+    logs = target.client("logs")
+    try:
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)[
+            "logStreams"
+        ]
+    except logs.exceptions.ResourceNotFoundException:
+        return
+    for stream in streams:
+        token: dict[str, str] = {}
+        while True:
+            page = logs.get_log_events(
+                logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True, **token
+            )
+            yield from (event["message"].rstrip("\n") for event in page["events"])
+            if not page["events"] or page["nextForwardToken"] == token.get("nextToken"):
+                break
+            token = {"nextToken": page["nextForwardToken"]}
+
+
+def step_log(target: Target, step: dict[str, Any]) -> list[str]:
+    """The log of the job that a step ran."""
+    group = LOG_GROUPS.get(step.get("kind", ""))
+    return list(log_lines(target, group, f"{step['job_name']}/")) if group and step.get("job_name") else []
+
+
+def function_log(target: Target, function: str) -> list[str]:
+    """The log of one of the stack's functions, by its folder's name."""
+    if not re.fullmatch(r"[a-z][a-z_]*", function):
+        raise CommandError(f"{function!r} is not a function's name, such as start_build")
+    logical = "".join(part.capitalize() for part in function.split("_")) + "Function"
+    resource = target.call(
+        "cloudformation", "describe_stack_resource", StackName=target.stack, LogicalResourceId=logical
+    )
+    configuration = target.call(
+        "lambda",
+        "get_function_configuration",
+        FunctionName=resource["StackResourceDetail"]["PhysicalResourceId"],
+    )
+    group = (
+        configuration.get("LoggingConfig", {}).get("LogGroup")
+        or f"/aws/lambda/{configuration['FunctionName']}"
+    )
+    return list(log_lines(target, group, ""))
+
+
+def first_reasons(item: dict[str, Any], count: int = 1) -> str:
+    """The first reasons of a run or release in one line."""
+    reasons = item.get("reasons") or []
+    more = f" (+{len(reasons) - count})" if len(reasons) > count else ""
+    return "; ".join(str(reason) for reason in reasons[:count]) + more
+
+
+def parse_body(body: bytes) -> Any:
+    """A response body as JSON where it is JSON, else as text."""
+    text = body.decode(errors="replace")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

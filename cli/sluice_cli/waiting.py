@@ -1,0 +1,102 @@
+"""Wait for what an event set going, telling how far it has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+from sluice.domain import catalog as keys
+from sluice_cli import views
+from sluice_cli.errors import CommandError
+from sluice_cli.target import Target
+
+POLL_S = 0.2
+RUNNING = "running"
+Say = Callable[[str], None]
+Found = TypeVar("Found")
+
+
+def until(look: Callable[[], Found | None], *, timeout_s: float, what: str, poll_s: float = POLL_S) -> Found:
+    """Look until something is found; raises CommandError after the timeout."""
+    deadline = time.monotonic() + timeout_s
+    while (found := look()) is None:
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"waited {timeout_s:.0f} s for {what} in vain",
+                hint="`sluice status` shows what happened; nothing is lost: reconcile finishes what hangs.",
+            )
+        time.sleep(poll_s)
+    return found
+
+
+def run_ids(target: Target, pipeline: str) -> set[str]:
+    """The runs that exist now, to tell a new one later."""
+    return {run["run_id"] for run in views.runs(target, pipeline)}
+
+
+def new_run(target: Target, pipeline: str, known: Collection[str], *, timeout_s: float = 120) -> str:
+    """Wait for a run that is not among the known ones; returns its id."""
+
+    def look() -> str | None:
+        fresh = [run["run_id"] for run in views.runs(target, pipeline, limit=5) if run["run_id"] not in known]
+        return fresh[-1] if fresh else None
+
+    return until(look, timeout_s=timeout_s, what=f"a run of {pipeline} to start")
+
+
+def run_end(
+    target: Target, pipeline: str, run_id: str, say: Say, *, timeout_s: float = 3600
+) -> dict[str, Any]:
+    """Follow a run to its end, saying each step as it is reached; returns the run with its steps."""
+    said = ""
+
+    def look() -> dict[str, Any] | None:
+        nonlocal said
+        item = target.catalog.get(keys.run_key(pipeline, run_id)) or {}
+        steps = target.catalog.query(f"RUN#{run_id}", "STEP#")
+        active = [step["sk"].removeprefix("STEP#") for step in steps if not step.get("ended_at")]
+        doing = ", ".join(sorted(active))
+        if doing and doing != said:
+            said = doing
+            say(doing)
+        return item if item.get("status", RUNNING) != RUNNING else None
+
+    until(look, timeout_s=timeout_s, what=f"run {run_id} to end")
+    return views.run(target, run_id)
+
+
+def releases(target: Target, pipeline: str) -> list[dict[str, Any]]:
+    """A pipeline's releases with their ids."""
+    items = target.catalog.query(keys.partition(pipeline), "RELEASE#")
+    return [{"release_id": item["sk"].removeprefix("RELEASE#"), **views.without_keys(item)} for item in items]
+
+
+def release_ids(target: Target, pipeline: str) -> set[str]:
+    return {release["release_id"] for release in releases(target, pipeline)}
+
+
+def release_end(
+    target: Target,
+    pipeline: str,
+    known: Collection[str],
+    say: Say,
+    *,
+    timeout_s: float = 3600,
+    what: str = "the release",
+) -> dict[str, Any]:
+    """Wait for a release that is not among the known ones to start and to end."""
+    said = ""
+
+    def look() -> dict[str, Any] | None:
+        nonlocal said
+        fresh = [release for release in releases(target, pipeline) if release["release_id"] not in known]
+        if not fresh:
+            return None
+        newest = max(fresh, key=lambda release: str(release.get("started_at")))
+        if newest["release_id"] != said:
+            said = newest["release_id"]
+            say(said)
+        return newest if newest.get("status", RUNNING) != RUNNING else None
+
+    return until(look, timeout_s=timeout_s, what=what)
