@@ -106,11 +106,6 @@ class FakeObjects:
     def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
         yield self._existing(bucket, key, version_id).data
 
-    def versions(self, bucket: str, prefix: str) -> Iterator[ObjectHead]:
-        for key, versions in sorted(self.buckets.get(bucket, {}).items()):
-            if key.startswith(prefix):
-                yield _head(bucket, key, versions[-1])
-
     def read(self, uri: str) -> bytes:
         return self._existing(*_split(uri), None).data
 

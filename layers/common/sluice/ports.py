@@ -47,6 +47,7 @@ class ObjectHead:
     size_bytes: int
     etag: str
     last_modified: str
+    sha256: str | None = None
 
 
 class Objects(Protocol):
@@ -57,9 +58,6 @@ class Objects(Protocol):
 
     def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
         """Stream the object's bytes."""
-
-    def versions(self, bucket: str, prefix: str) -> Iterator[ObjectHead]:
-        """List the current version of every object under a prefix."""
 
     def read(self, uri: str) -> bytes:
         """Return the object's bytes; raises FileNotFoundError when absent."""

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from functools import cache
 
 from sluice import ports
+from sluice.domain import times
 
 
 def now() -> str:
-    """The time, as the catalog writes it: ISO 8601 UTC with milliseconds and `Z`."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The time, as the catalog spells it."""
+    return times.to_iso(datetime.now(UTC))
 
 
 def region() -> str:

@@ -1,0 +1,40 @@
+"""The default event bus of EventBridge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sluice.adapters.clients import client
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+SOURCE = "sluice.reconcile"
+
+
+class EventRefusedError(Exception):
+    """EventBridge did not take the event."""
+
+
+class EventBridgeBus:
+    """Puts hints that got lost on the bus again; only AWS may use its own sources, so they carry ours."""
+
+    def __init__(self, events: EventBridgeClient | None = None) -> None:
+        self._events: EventBridgeClient = events or client("events")
+
+    def put(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
+        answer = self._events.put_events(
+            Entries=[
+                {
+                    "Source": SOURCE,
+                    "DetailType": detail_type,
+                    "Detail": json.dumps(detail),
+                    "Resources": list(resources),
+                }
+            ]
+        )
+        # PutEvents succeeds although an entry failed.
+        if answer["FailedEntryCount"]:
+            raise EventRefusedError(answer["Entries"][0].get("ErrorMessage", detail_type))

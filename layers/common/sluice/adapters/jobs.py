@@ -1,0 +1,46 @@
+"""Training and processing jobs in SageMaker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from sluice.adapters.clients import client, error_code
+from sluice.ports import JobKind
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+# Describe takes a name and nothing else, and answers ValidationException where no job has it.
+_ABSENT = {"ResourceNotFound", "ValidationException"}
+
+
+class SageMakerJobs:
+    """Jobs by their names, which are unique in an account and region."""
+
+    def __init__(self, sagemaker: SageMakerClient | None = None) -> None:
+        self._sagemaker: SageMakerClient = sagemaker or client("sagemaker")
+
+    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+        try:
+            if kind == "training_job":
+                self._sagemaker.create_training_job(**request)
+            else:
+                self._sagemaker.create_processing_job(**request)
+        except ClientError as error:
+            if error_code(error) == "ResourceInUse":
+                return False
+            raise
+        return True
+
+    def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+        try:
+            if kind == "training_job":
+                return dict(self._sagemaker.describe_training_job(TrainingJobName=name))
+            return dict(self._sagemaker.describe_processing_job(ProcessingJobName=name))
+        except ClientError as error:
+            if error_code(error) in _ABSENT:
+                return None
+            raise

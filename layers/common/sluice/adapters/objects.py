@@ -1,0 +1,90 @@
+"""Objects in S3."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from sluice.adapters.clients import client, error_code
+from sluice.ports import ObjectHead
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CHUNK_BYTES = 1 << 20
+_ABSENT = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket"}
+
+
+class S3Objects:
+    """S3, with one client for all buckets of the region."""
+
+    def __init__(self, s3: S3Client | None = None) -> None:
+        self._s3: S3Client = s3 or client("s3")
+
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectHead | None:
+        try:
+            answer = self._s3.head_object(
+                Bucket=bucket, Key=key, ChecksumMode="ENABLED", **_version(version_id)
+            )
+        except ClientError as error:
+            if error_code(error) in _ABSENT:
+                return None
+            raise
+        return ObjectHead(
+            bucket=bucket,
+            key=key,
+            version_id=answer.get("VersionId", "null"),
+            size_bytes=answer["ContentLength"],
+            etag=answer["ETag"].strip('"'),
+            last_modified=answer["LastModified"].isoformat(),
+            sha256=_sha256(answer),
+        )
+
+    def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        try:
+            answer = self._s3.get_object(Bucket=bucket, Key=key, **_version(version_id))
+        except ClientError as error:
+            if error_code(error) in _ABSENT:
+                raise FileNotFoundError(f"s3://{bucket}/{key}") from None
+            raise
+        yield from answer["Body"].iter_chunks(_CHUNK_BYTES)
+
+    def read(self, uri: str) -> bytes:
+        return b"".join(self.chunks(*_split(uri)))
+
+    def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        bucket, key = _split(uri)
+        self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+
+    def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
+        with path.open("wb") as file:
+            file.writelines(self.chunks(bucket, key, version_id))
+
+    def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
+        self._s3.put_object_tagging(
+            Bucket=bucket,
+            Key=key,
+            VersionId=version_id,
+            Tagging={"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]},
+        )
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def _version(version_id: str | None) -> Any:
+    return {"VersionId": version_id} if version_id else {}
+
+
+def _sha256(answer: Mapping[str, Any]) -> str | None:
+    """The checksum S3 stores, in hex, unless it is one of a multipart upload's checksums."""
+    checksum = answer.get("ChecksumSHA256")
+    if checksum is None or answer.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT" or "-" in checksum:
+        return None
+    return base64.b64decode(checksum).hex()
