@@ -22,6 +22,7 @@ __all__ = ["PATCHES", "Settings", "free_socket", "serve"]
 PATCHES = (
     "sluice_local.patches.lambda_runtime",
     "sluice_local.patches.concurrency",
+    "sluice_local.patches.async_invocation",
     "sluice_local.patches.eventbridge",
     "sluice_local.patches.sqs",
     "sluice_local.patches.s3",
@@ -78,7 +79,8 @@ def _application(settings: Settings) -> Any:
     import ministack.app
 
     for name in PATCHES:
-        importlib.import_module(name).install(settings)
+        if install := getattr(importlib.import_module(name), "install", None):
+            install(settings)
     return ministack.app.app
 
 

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -40,15 +41,25 @@ def run_guarded(serve: Callable[[], None]) -> NoReturn:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
-        serve()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)  # worker threads of the emulator must not hold the process back
+        _serve_and_exit(serve)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _ask_to_stop(child))
     status = _wait_for(child)
     end_descendants(os.getpid())
     sys.exit(os.waitstatus_to_exitcode(status))
+
+
+def _serve_and_exit(serve: Callable[[], None]) -> NoReturn:
+    """Leave at once: worker threads of the emulator must not hold the process back."""
+    code = 0
+    try:
+        serve()
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def end_descendants(pid: int) -> None:

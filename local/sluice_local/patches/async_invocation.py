@@ -1,0 +1,144 @@
+"""Lambda's queue of asynchronous events: retries, then the dead-letter queue and the destinations.
+
+Ministack wraps what it sends to a dead-letter queue, where Lambda sends the event itself with the error in
+message attributes; it knows no OnSuccess, and sends to neither an event bus nor a second target.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from ministack.core.responses import new_uuid, request_scope
+from ministack.services import eventbridge, sns, sqs
+from ministack.services import lambda_svc as service
+
+from sluice_local.patches.concurrency import queued_event
+from sluice_local.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+
+def install(settings: Settings) -> None:
+    """Send every asynchronous invocation through our queue."""
+
+    def invoke_async(func: dict[str, Any], event: Any) -> None:
+        target = contextvars.copy_context()
+        threading.Thread(
+            target=target.run, args=(_run, settings.async_retry_delays_s, func, event), daemon=True
+        ).start()
+
+    service.invoke_async_with_retry = invoke_async
+
+
+def _run(delays_s: tuple[float, ...], func: dict[str, Any], event: Any) -> None:
+    config = func.get("config") or func
+    options = func.get("event_invoke_config") or (func.get("event_invoke_configs") or {}).get("$LATEST") or {}
+    retries = options.get("MaximumRetryAttempts")
+    delays_s = delays_s if retries is None else delays_s[: int(retries)]
+    request_id = new_uuid()
+    with request_scope(*service._account_region_from_function_config(config)), queued_event():
+        started = time.monotonic()
+        attempts, condition, result = 0, "RetriesExhausted", {}
+        for delay_s in (0.0, *delays_s):
+            if time.monotonic() + delay_s - started > options.get("MaximumEventAgeInSeconds", 21600):
+                condition = "EventAgeExceeded"
+                break
+            time.sleep(delay_s)
+            current = _current(func, config)
+            if current is None:
+                _logger.warning("%s was deleted: its event is dropped", config["FunctionName"])
+                return
+            attempts += 1
+            result = service._execute_function(current, event)
+            if not result.get("error"):
+                condition = "Success"
+                break
+        _finish(config, options, event, _record(config, request_id, condition, attempts, event, result))
+
+
+def _current(func: dict[str, Any], config: dict[str, Any]) -> dict[str, Any] | None:
+    """The function as it is now: an update meanwhile is what the next attempt runs."""
+    latest, latest_config, _name = service._get_func_record_for_ref(config["FunctionArn"])
+    if not latest or not latest_config:
+        return None
+    return dict(service._execution_record_for_config(latest, latest_config))
+
+
+def _record(
+    config: dict[str, Any], request_id: str, condition: str, attempts: int, event: Any, result: dict[str, Any]
+) -> dict[str, Any]:
+    """The invocation record that a destination receives."""
+    response = {"statusCode": 200, "executedVersion": config.get("Version", "$LATEST")}
+    if result.get("error"):
+        response["functionError"] = "Unhandled"
+    return {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "requestContext": {
+            "requestId": request_id,
+            "functionArn": f"{config['FunctionArn']}:{config.get('Version', '$LATEST')}",
+            "condition": condition,
+            "approximateInvokeCount": attempts,
+        },
+        "requestPayload": event,
+        "responseContext": response,
+        "responsePayload": result.get("body"),
+    }
+
+
+def _finish(config: dict[str, Any], options: dict[str, Any], event: Any, record: dict[str, Any]) -> None:
+    succeeded = record["requestContext"]["condition"] == "Success"
+    destinations = options.get("DestinationConfig") or {}
+    destination = (destinations.get("OnSuccess" if succeeded else "OnFailure") or {}).get("Destination")
+    if destination:
+        _send_record(destination, record)
+    dead_letter = (config.get("DeadLetterConfig") or {}).get("TargetArn")
+    if dead_letter and not succeeded:
+        error = record["responsePayload"] if isinstance(record["responsePayload"], dict) else {}
+        attributes = {
+            "RequestID": ("String", record["requestContext"]["requestId"]),
+            "ErrorCode": ("Number", "200"),
+            "ErrorMessage": ("String", str(error.get("errorMessage", ""))[:1024]),
+        }
+        deliver(dead_letter, json.dumps(event), attributes)
+
+
+def _send_record(arn: str, record: dict[str, Any]) -> None:
+    kind = arn.split(":")[2]
+    if kind == "lambda":
+        func, config, _name = service._get_func_record_for_ref(arn)
+        if func:
+            service.invoke_async_with_retry(service._execution_record_for_config(func, config), record)
+    elif kind == "events":
+        succeeded = record["requestContext"]["condition"] == "Success"
+        entry = {
+            "EventBusName": arn,
+            "Source": "lambda",
+            "DetailType": f"Lambda Function Invocation Result - {'Success' if succeeded else 'Failure'}",
+            "Detail": json.dumps(record),
+            "Resources": [arn, record["requestContext"]["functionArn"]],
+        }
+        eventbridge._put_events({"Entries": [entry]})
+    else:
+        deliver(arn, json.dumps(record), {})
+
+
+def deliver(arn: str, body: str, attributes: dict[str, tuple[str, str]]) -> None:
+    """Send a message to a queue or a topic; one that does not exist is logged, as nobody else is told."""
+    message_attributes = {
+        name: {"DataType": kind, "StringValue": value or "-"} for name, (kind, value) in attributes.items()
+    }
+    if arn.split(":")[2] == "sns":
+        if sns.publish_internal(arn, body, message_attributes=message_attributes) is None:
+            _logger.warning("no topic %s for what could not be delivered", arn)
+    elif sqs._queue_by_arn(arn) is None:
+        _logger.warning("no queue %s for what could not be delivered", arn)
+    else:
+        url = sqs._queue_url(arn.rsplit(":", 1)[-1])
+        sqs._act_send_message({"MessageBody": body, "MessageAttributes": message_attributes}, url)
