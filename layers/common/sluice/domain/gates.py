@@ -17,8 +17,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from typing import Any
+
+from sluice.domain.nearest import nearest
 
 _OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
     ">=": operator.ge,
@@ -37,8 +38,8 @@ class GateSyntaxError(ValueError):
 
     def __init__(self, text: str, column: int, found: str, expected: str, nearest: str | None = None) -> None:
         self.column, self.found, self.expected, self.nearest = column, found, expected, nearest
-        hint = f"; did you mean {nearest!r}?" if nearest else ""
-        super().__init__(f"{found} at column {column} of {text!r}: expected {expected}{hint}")
+        meant = f"; did you mean {nearest!r}?" if nearest else ""
+        super().__init__(f"{found} at column {column} of {text!r}: expected {expected}{meant}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,7 @@ class _Words:
     def refuse(self, expected: str, choices: Sequence[str] = ()) -> GateSyntaxError:
         """The error about the word just taken."""
         word, column = self._words[self._next - 1]
-        nearest = get_close_matches(word, choices, n=1)
-        return GateSyntaxError(self._text, column, repr(word), expected, nearest[0] if nearest else None)
+        return GateSyntaxError(self._text, column, repr(word), expected, nearest(word, choices))
 
 
 def parse(text: str) -> Gate:

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sluice.domain.config.models import PipelineConfig
-from sluice.domain.config.problems import ConfigError, Problem, dotted, nearest
+from sluice.domain.config.problems import ConfigError, Problem, dotted
 from sluice.domain.config.rules import breaches
 from sluice.domain.config.source import Source, read
+from sluice.domain.nearest import nearest
 
 __all__ = ["ConfigError", "PipelineConfig", "Problem", "dump", "json_schema", "load", "restore"]
 

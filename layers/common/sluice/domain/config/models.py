@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from sluice.domain import gates, names
+from sluice.domain import gates, images, names
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
 Scalar = str | int | float | bool
@@ -282,6 +282,12 @@ class PipelineConfig(Model):
             "evaluate": self.evaluate.script,
             "serve": self.serve.script,
         }
+
+    def image_uri(self, region: str) -> str:
+        """The image of the jobs and the endpoints; raises images.UnknownImageError."""
+        if self.framework is not None:
+            return images.scikit_learn(self.framework.version, region)
+        return self.image or ""
 
     @property
     def source_dir(self) -> str:

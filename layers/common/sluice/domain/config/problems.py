@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,12 @@ class ConfigError(ValueError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.path)))
-        super().__init__("\n".join(map(str, self.problems)))
+        super().__init__("\n".join(self.reasons))
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """A line per problem."""
+        return tuple(map(str, self.problems))
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -40,9 +44,3 @@ def dotted(path: Sequence[str | int]) -> str:
         else:
             text += f".{part}" if text else part
     return text
-
-
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice most like the word, if one is like it."""
-    matches = get_close_matches(word, list(choices), n=1)
-    return matches[0] if matches else None

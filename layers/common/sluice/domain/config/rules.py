@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sluice.domain import names
+from sluice.domain import images, names
 from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig, RowCountCheck
-from sluice.domain.config.problems import nearest
+from sluice.domain.nearest import nearest
 
 CANDIDATES_MAX = 50
 ARGUMENT_MAX = 256
@@ -50,6 +50,11 @@ def _one_image(config: PipelineConfig) -> Iterator[Breach]:
         yield Breach((), "names no image", "framework (name and version) or image (a URI)")
     if config.framework is not None and config.image is not None:
         yield Breach(("image",), "is given beside framework", "one of the two")
+    if config.framework is not None and config.framework.version not in images.SCIKIT_LEARN_VERSIONS:
+        known, version = images.SCIKIT_LEARN_VERSIONS, config.framework.version
+        yield Breach(
+            ("framework", "version"), f"is {version!r}", f"one of {', '.join(known)}", nearest(version, known)
+        )
 
 
 def _one_source_dir(config: PipelineConfig) -> Iterator[Breach]:

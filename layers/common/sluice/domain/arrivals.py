@@ -1,0 +1,66 @@
+"""Decide what an uploaded object is: data of a pipeline, nothing, nobody's, or unusable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from sluice.domain.nearest import hint
+
+Status = Literal["accepted", "ignored", "unclaimed", "quarantined"]
+# The catalog's sort key (1,024 bytes) holds the object's key, its version id and a prefix.
+MAX_KEY_BYTES = 900
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Head(Protocol):
+    """What a decision needs to know of an object."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What an object is, whose, and why."""
+
+    status: Status
+    pipeline: str | None
+    reason: str
+
+
+def parse_key(key: str) -> tuple[str | None, str]:
+    """Split an object's key into its pipeline (None without a prefix) and the rest."""
+    prefix, slash, rest = key.partition("/")
+    return (prefix, rest) if slash and prefix else (None, key)
+
+
+def classify(head: Head, known_pipelines: Collection[str]) -> Classification:
+    """Classify an uploaded object; nothing is dropped silently but a folder marker."""
+    if head.key.endswith("/") and head.size_bytes == 0:
+        return Classification("ignored", None, "a folder marker")
+    pipeline, rest = parse_key(head.key)
+    if pipeline is None:
+        return Classification("unclaimed", None, "no folder: upload to <pipeline>/<file>")
+    if pipeline not in known_pipelines:
+        reason = f"no pipeline {pipeline!r}{hint(pipeline, known_pipelines)}"
+        return Classification("unclaimed", None, reason)
+    if problem := _unusable(rest, head):
+        return Classification("quarantined", pipeline, problem)
+    return Classification("accepted", pipeline, f"data of {pipeline}")
+
+
+def _unusable(rest: str, head: Head) -> str | None:
+    """Why no job could read the object: a job has it as a file at the key's path."""
+    if head.size_bytes == 0:
+        return "zero bytes"
+    if len(head.key.encode(errors="replace")) > MAX_KEY_BYTES:
+        return f"a key of more than {MAX_KEY_BYTES} bytes"
+    if any(part in {"", ".", ".."} for part in rest.split("/")):
+        return "a key whose path has an empty, '.' or '..' part"
+    return "a key with a control character" if _CONTROL.search(rest) else None

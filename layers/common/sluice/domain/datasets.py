@@ -1,0 +1,93 @@
+"""Data set versions: a version is the content of a manifest of object versions; nothing is copied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from sluice.domain import canonical
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectVersion:
+    """One version of an object in the data bucket."""
+
+    key: str
+    version_id: str
+    size_bytes: int
+    sha256: str
+
+    def same_content(self, other: ObjectVersion) -> bool:
+        return (self.key, self.sha256) == (other.key, other.sha256)
+
+
+@dataclass(frozen=True)
+class DatasetManifest:
+    """The object versions of a data set, one per key, in the order of their keys."""
+
+    objects: tuple[ObjectVersion, ...]
+
+    @classmethod
+    def of(cls, objects: Iterable[ObjectVersion]) -> DatasetManifest:
+        """The manifest of the objects in any order; of several versions of a key the last given counts."""
+        newest = {obj.key: obj for obj in objects}
+        return cls(tuple(newest[key] for key in sorted(newest)))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> DatasetManifest:
+        """Read what `to_json` wrote."""
+        return cls.of(ObjectVersion(**obj) for obj in json.loads(data)["objects"])
+
+    def to_json(self) -> bytes:
+        return canonical.to_json({"objects": [asdict(obj) for obj in self.objects]})
+
+    @cached_property
+    def version(self) -> str:
+        """The data set version: 64 hex digits of the sha256 of `to_json`."""
+        return canonical.digest({"objects": [asdict(obj) for obj in self.objects]})
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(obj.size_bytes for obj in self.objects)
+
+
+def combine(
+    mode: Literal["append", "replace"],
+    previous: DatasetManifest | None,
+    arrivals: Sequence[ObjectVersion],
+) -> DatasetManifest:
+    """The data set after the arrivals, given in their order.
+
+    append: everything so far, the newest version of each key. replace: the arrivals alone. An object that
+    arrives with the content it had before keeps its former entry, so that the same data are the same version.
+    """
+    former = {obj.key: obj for obj in previous.objects} if previous else {}
+    arrived = {obj.key: obj for obj in arrivals}
+    kept = {
+        key: former[key] if key in former and former[key].same_content(obj) else obj
+        for key, obj in arrived.items()
+    }
+    base = former if mode == "append" or not arrived else {}
+    return DatasetManifest.of({**base, **kept}.values())
+
+
+def files_manifest(bucket: str, objects: Iterable[ObjectVersion]) -> list[Any]:
+    """The objects as SageMaker's ManifestFile: a prefix, then keys."""
+    return [{"prefix": f"s3://{bucket}/"}, *(obj.key for obj in objects)]
+
+
+def changed_since(
+    manifest: DatasetManifest, current: Mapping[str, str], known: Iterable[ObjectVersion] = ()
+) -> list[str]:
+    """The keys whose object is gone or has other content than the manifest says.
+
+    `current` is the current version id by key. `known` are versions whose content is known (arrivals): one
+    of another id but the same content is no change.
+    """
+    contents = {(obj.key, obj.version_id): obj.sha256 for obj in (*known, *manifest.objects)}
+    return [
+        obj.key for obj in manifest.objects if contents.get((obj.key, current.get(obj.key, ""))) != obj.sha256
+    ]

@@ -1,0 +1,269 @@
+"""SageMaker jobs: the requests that start them, and what their descriptions say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from sluice.domain import names
+from sluice.domain.config.models import Compute, PipelineConfig
+from sluice.domain.locations import Locations
+from sluice.domain.times import to_iso
+
+JobKind = Literal["training_job", "processing_job"]
+Request = dict[str, Any]
+SPLITS = ("train", "validation", "test")
+EVALUATION_FILE = "evaluation.json"
+_PROCESSING = "/opt/ml/processing"
+_CODE = f"{_PROCESSING}/input/code"
+_TERMINAL = {"Completed", "Failed", "Stopped"}
+_FIELDS = {"training_job": "TrainingJob", "processing_job": "ProcessingJob"}
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What all jobs of a run share."""
+
+    config: PipelineConfig
+    run_id: str
+    project_version: str
+    artifact_bucket: str
+    role_arn: str
+    region: str
+    has_requirements: bool = False
+
+    @property
+    def locations(self) -> Locations:
+        return Locations(self.artifact_bucket, self.config.name)
+
+    @property
+    def image_uri(self) -> str:
+        return self.config.image_uri(self.region)
+
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        return [
+            {"Key": "sluice:pipeline", "Value": self.config.name},
+            {"Key": "sluice:run", "Value": self.run_id},
+        ]
+
+
+def kind_of(step: str) -> JobKind:
+    """Which kind of job runs a step."""
+    return "training_job" if step.startswith("train-") else "processing_job"
+
+
+def prepare_request(build: Build, files_uri: str) -> Request:
+    """CreateProcessingJob of the prepare step; `files_uri` is the data set's ManifestFile."""
+    prepare = build.config.prepare
+    outputs = {split: (build.locations.prepared(build.run_id, split), split) for split in SPLITS}
+    request = processing_request(
+        build,
+        names.PREPARE,
+        prepare.script,
+        prepare.compute,
+        inputs=[_input("data", files_uri, "input/data", "ManifestFile")],
+        outputs=outputs,
+    )
+    arguments = container_arguments(prepare.parameters)
+    if arguments:
+        request["AppSpecification"]["ContainerArguments"] = arguments
+    return request
+
+
+def evaluate_request(build: Build, role: str, model_uri: str) -> Request:
+    """CreateProcessingJob that scores a model (a model.tar.gz) on the run's test data."""
+    evaluate = build.config.evaluate
+    test_uri = build.locations.prepared(build.run_id, "test")
+    return processing_request(
+        build,
+        names.evaluate_step(role),
+        evaluate.script,
+        evaluate.compute,
+        inputs=[_input("model", model_uri, "model"), _input("test", test_uri, "test")],
+        outputs={"evaluation": (build.locations.evaluation(build.run_id, role), "evaluation")},
+    )
+
+
+def processing_request(
+    build: Build,
+    step: str,
+    script: str,
+    compute: Compute,
+    *,
+    inputs: list[Request],
+    outputs: Mapping[str, tuple[str, str]],
+) -> Request:
+    """CreateProcessingJob of a script; `outputs` maps a name to its S3 URI and its folder in the container."""
+    code = _input("code", build.locations.code(build.project_version), "input/code")
+    return {
+        "ProcessingJobName": names.job_name(build.run_id, step),
+        "RoleArn": build.role_arn,
+        "AppSpecification": {
+            "ImageUri": build.image_uri,
+            "ContainerEntrypoint": entrypoint(script, install=build.has_requirements),
+        },
+        "ProcessingInputs": [code, *inputs],
+        "ProcessingOutputConfig": {
+            "Outputs": [_output(name, uri, folder) for name, (uri, folder) in outputs.items()]
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": compute.instance_type,
+                "VolumeSizeInGB": compute.volume_gb,
+            }
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": compute.max_runtime_s},
+        "Environment": {"PYTHONUNBUFFERED": "1"},
+        "Tags": build.tags,
+    }
+
+
+def entrypoint(script: str, *, install: bool) -> list[str]:
+    """The command that runs a script; with `install` its folder's requirements.txt comes first."""
+    path = f"{_CODE}/{PurePosixPath(script).name}"
+    if not install:
+        return ["python3", path]
+    pip = "python3 -m pip install --quiet --disable-pip-version-check"
+    # What follows in the command line is "$0", then the container's arguments.
+    return ["/bin/sh", "-c", f'{pip} -r {_CODE}/requirements.txt && exec python3 {path} "$@"', "sh"]
+
+
+def container_arguments(parameters: Mapping[str, Any]) -> list[str]:
+    """Parameters as `--name value`; what is no string is spelt as JSON."""
+    return [
+        text
+        for name, value in parameters.items()
+        for text in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
+    ]
+
+
+def _input(
+    name: str, uri: str, folder: str, data_type: Literal["S3Prefix", "ManifestFile"] = "S3Prefix"
+) -> Request:
+    return {
+        "InputName": name,
+        "S3Input": {
+            "S3Uri": uri,
+            "LocalPath": f"{_PROCESSING}/{folder}",
+            "S3DataType": data_type,
+            "S3InputMode": "File",
+            "S3DataDistributionType": "FullyReplicated",
+        },
+    }
+
+
+def _output(name: str, uri: str, folder: str) -> Request:
+    return {
+        "OutputName": name,
+        "S3Output": {"S3Uri": uri, "LocalPath": f"{_PROCESSING}/{folder}", "S3UploadMode": "EndOfJob"},
+    }
+
+
+def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]) -> Request:
+    """CreateTrainingJob of a candidate (script mode); hyperparameters are JSON-encoded already."""
+    train = build.config.train
+    script_mode = {
+        "sagemaker_program": PurePosixPath(train.script).name,
+        "sagemaker_submit_directory": build.locations.sourcedir(build.project_version),
+        "sagemaker_region": build.region,
+        "sagemaker_container_log_level": 20,
+    }
+    return {
+        "TrainingJobName": names.job_name(build.run_id, step),
+        "RoleArn": build.role_arn,
+        "AlgorithmSpecification": {
+            "TrainingImage": build.image_uri,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": m.name, "Regex": m.regex} for m in train.metrics],
+        },
+        "HyperParameters": {
+            **hyperparameters,
+            **{name: json.dumps(value) for name, value in script_mode.items()},
+        },
+        "InputDataConfig": [
+            _channel(split, build.locations.prepared(build.run_id, split))
+            for split in ("train", "validation")
+        ],
+        "OutputDataConfig": {"S3OutputPath": build.locations.training_output(build.run_id)},
+        "ResourceConfig": {
+            "InstanceType": train.compute.instance_type,
+            "InstanceCount": train.compute.instance_count,
+            "VolumeSizeInGB": train.compute.volume_gb,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": train.compute.max_runtime_s},
+        "EnableNetworkIsolation": False,
+        "Environment": {"PYTHONUNBUFFERED": "1"},
+        "Tags": build.tags,
+    }
+
+
+def _channel(name: str, uri: str) -> Request:
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def job_status(kind: JobKind, description: Mapping[str, Any]) -> str:
+    """InProgress, Completed, Failed, Stopping or Stopped."""
+    return str(description[f"{_FIELDS[kind]}Status"])
+
+
+def is_terminal(kind: JobKind, description: Mapping[str, Any]) -> bool:
+    """Whether the job has ended, in whatever way."""
+    return job_status(kind, description) in _TERMINAL
+
+
+def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
+    """Why a job that has ended did not complete."""
+    if description.get("SecondaryStatus") == "MaxRuntimeExceeded":
+        return "it ran longer than max_runtime_s"
+    said = description.get("FailureReason") or description.get("ExitMessage")
+    return str(said or f"it is {job_status(kind, description)}, without a reason given")
+
+
+def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict[str, Any]:
+    """A job's outcome as the state machine passes it on."""
+    field = _FIELDS[kind]
+    read = _training_result if kind == "training_job" else _processing_result
+    return {
+        "step": step,
+        "kind": kind,
+        "job_name": description[f"{field}Name"],
+        "job_arn": description[f"{field}Arn"],
+        "status": job_status(kind, description),
+        **read(description),
+    }
+
+
+def _training_result(description: Mapping[str, Any]) -> dict[str, Any]:
+    model_uri = description["ModelArtifacts"]["S3ModelArtifacts"]
+    metrics = description.get("FinalMetricDataList", ())
+    return {
+        "outputs": {"model": model_uri},
+        "model_uri": model_uri,
+        "metrics": {metric["MetricName"]: float(metric["Value"]) for metric in metrics},
+        "image": description["AlgorithmSpecification"]["TrainingImage"],
+        "started_at": _time(description.get("TrainingStartTime")),
+        "ended_at": _time(description.get("TrainingEndTime")),
+    }
+
+
+def _processing_result(description: Mapping[str, Any]) -> dict[str, Any]:
+    outputs = description.get("ProcessingOutputConfig", {}).get("Outputs", ())
+    return {
+        "outputs": {output["OutputName"]: output["S3Output"]["S3Uri"] for output in outputs},
+        "model_uri": None,
+        "metrics": {},
+        "image": description["AppSpecification"]["ImageUri"],
+        "started_at": _time(description.get("ProcessingStartTime")),
+        "ended_at": _time(description.get("ProcessingEndTime")),
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else to_iso(at)

@@ -1,0 +1,151 @@
+"""The run manifest, evidence of how a model came to be, and the model package that points to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from sluice.domain import canonical
+from sluice.domain.config import PipelineConfig
+from sluice.domain.gates import GateResult
+
+FORMAT = "sluice-run-manifest/1"
+_CLIENT_TOKEN_MAX = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An output of a step, by content."""
+
+    name: str
+    step: str
+    uri: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the run was given."""
+
+    project_version: str
+    bundle_uri: str
+    dataset_version: str
+    dataset_manifest_uri: str
+    dataset_objects: int
+    dataset_rows: int
+    dataset_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunManifest:
+    """Everything a run used, did and found; `steps` are job results, `candidate` the chosen one's step."""
+
+    pipeline: str
+    run_id: str
+    created_at: str
+    inputs: Inputs
+    parameters: Mapping[str, Any]
+    steps: Sequence[Mapping[str, Any]]
+    candidate: str
+    champion: Mapping[str, Any] | None
+    artifacts: Sequence[Artifact]
+    evaluation: Mapping[str, Any]
+    gates: Sequence[GateResult | Mapping[str, Any]]
+
+    def document(self) -> dict[str, Any]:
+        """The manifest as plain data."""
+        gates = [asdict(gate) if isinstance(gate, GateResult) else dict(gate) for gate in self.gates]
+        return {
+            "format": FORMAT,
+            "pipeline": self.pipeline,
+            "run_id": self.run_id,
+            "created_at": self.created_at,
+            "inputs": asdict(self.inputs),
+            "parameters": dict(self.parameters),
+            "images": _images(self.steps),
+            "steps": [dict(step) for step in self.steps],
+            "candidate": self.candidate,
+            "champion": None if self.champion is None else dict(self.champion),
+            "artifacts": [asdict(artifact) for artifact in self.artifacts],
+            "evaluation": dict(self.evaluation),
+            "gates": gates,
+        }
+
+    def to_json(self) -> bytes:
+        return canonical.to_json(self.document())
+
+    @property
+    def sha256(self) -> str:
+        """The digest that an approval is bound to: of the bytes of `to_json`."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+def _images(steps: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
+    """The images used, each with the digest its URI pins, None where it names a tag."""
+    uris = sorted({step["image"] for step in steps if step.get("image")})
+    return {uri: uri.partition("@")[2] or None for uri in uris}
+
+
+def parameters(config: PipelineConfig, hyperparameters: Mapping[str, str]) -> dict[str, Any]:
+    """The run's parameters by step; hyperparameters are the chosen candidate's, JSON-encoded."""
+    return {"prepare": dict(config.prepare.parameters), "train": dict(hyperparameters)}
+
+
+def package_request(
+    config: PipelineConfig,
+    *,
+    run_id: str,
+    region: str,
+    inputs: Inputs,
+    model: Artifact,
+    evaluation: Artifact,
+    sourcedir_uri: str,
+    manifest_uri: str,
+    manifest_sha256: str,
+) -> dict[str, Any]:
+    """CreateModelPackage: the model, how to serve it, its evaluation and where its manifest lies."""
+    instance_types = [config.serve.compute.instance_type]
+    container = {
+        "Image": config.image_uri(region),
+        "ModelDataUrl": model.uri,
+        "Environment": {
+            "SAGEMAKER_PROGRAM": PurePosixPath(config.serve.script).name,
+            "SAGEMAKER_SUBMIT_DIRECTORY": sourcedir_uri,
+            "SAGEMAKER_REGION": region,
+        },
+    }
+    statistics = {
+        "ContentType": "application/json",
+        "ContentDigest": f"sha256:{evaluation.sha256}",
+        "S3Uri": evaluation.uri,
+    }
+    return {
+        "ModelPackageGroupName": config.model_package_group,
+        "ModelPackageDescription": f"Run {run_id} of pipeline {config.name}",
+        "ClientToken": hashlib.sha256(run_id.encode()).hexdigest()[:_CLIENT_TOKEN_MAX],
+        "ModelApprovalStatus": "Approved"
+        if config.register_.approval == "automatic"
+        else "PendingManualApproval",
+        "InferenceSpecification": {
+            "Containers": [container],
+            "SupportedTransformInstanceTypes": instance_types,
+            "SupportedRealtimeInferenceInstanceTypes": instance_types,
+            "SupportedContentTypes": [config.serve.content_type],
+            "SupportedResponseMIMETypes": [config.serve.accept],
+        },
+        "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
+        "MetadataProperties": {"GeneratedBy": run_id, "ProjectId": inputs.project_version},
+        "CustomerMetadataProperties": {
+            "sluice:pipeline": config.name,
+            "sluice:run": run_id,
+            "sluice:manifest-uri": manifest_uri,
+            "sluice:manifest-sha256": manifest_sha256,
+            "sluice:dataset-version": inputs.dataset_version,
+            "sluice:project-version": inputs.project_version,
+            "sluice:model-sha256": model.sha256,
+        },
+    }

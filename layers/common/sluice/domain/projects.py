@@ -1,0 +1,165 @@
+"""Projects: pipeline.yaml with its scripts, packed the same way each time and unpacked without trust."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from sluice.domain import canonical
+from sluice.domain.config import PipelineConfig, load
+from sluice.domain.nearest import hint
+
+CONFIG_FILE = "pipeline.yaml"
+MAX_FILES = 1000
+MAX_FILE_BYTES = 5 * 1024 * 1024
+MAX_TOTAL_BYTES = 25 * 1024 * 1024
+# Beside the files' bytes a tar holds headers, padding and the paths that are too long for a header.
+_MAX_TAR_BYTES = MAX_TOTAL_BYTES + MAX_FILES * 4096
+_CACHES = {"__pycache__", "node_modules", "venv", "env"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
+
+
+class ProjectError(ValueError):
+    """A project cannot be used; `reasons` says why, a line each."""
+
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = reasons
+        super().__init__("\n".join(reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A checked project; `files` are all files by path, `version` the digest of their content."""
+
+    config: PipelineConfig
+    files: Mapping[str, bytes]
+    version: str
+
+    @property
+    def source_dir(self) -> str:
+        return self.config.source_dir
+
+    @property
+    def source_files(self) -> dict[str, bytes]:
+        """The script folder's files, by their path in it."""
+        prefix = f"{self.source_dir}/" if self.source_dir else ""
+        return {
+            path.removeprefix(prefix): data for path, data in self.files.items() if path.startswith(prefix)
+        }
+
+    @property
+    def has_requirements(self) -> bool:
+        """Whether the scripts need packages that the image lacks."""
+        lines = self.source_files.get("requirements.txt", b"").decode(errors="replace").splitlines()
+        return any(line.strip() and not line.strip().startswith("#") for line in lines)
+
+
+def load_project(files: Mapping[str, bytes]) -> Project:
+    """Check the project's files; raises ConfigError or ProjectError."""
+    check_sizes({path: len(data) for path, data in files.items()})
+    if CONFIG_FILE not in files:
+        raise ProjectError(f"there is no {CONFIG_FILE} at the project's root")
+    try:
+        config = load(files[CONFIG_FILE].decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{CONFIG_FILE} is no UTF-8 text: byte {error.start}") from None
+    named = {f"{field}.script": path for field, path in config.scripts.items()}
+    named["serve.sample"] = config.serve.sample
+    absent = [
+        f"{field} names {path!r}, which is not in the project{hint(path, files)}"
+        for field, path in named.items()
+        if path not in files
+    ]
+    if absent:
+        raise ProjectError(*absent)
+    return Project(config, files, version(files))
+
+
+def version(files: Mapping[str, bytes]) -> str:
+    """The project version: a digest of the files' paths and content, whatever packed them."""
+    return canonical.digest({path: hashlib.sha256(data).hexdigest() for path, data in files.items()})
+
+
+def check_sizes(sizes: Mapping[str, int]) -> None:
+    """Refuse, with a ProjectError, what is too large to be a project."""
+    reasons = [
+        f"{path} has {size} bytes, a file of a project at most {MAX_FILE_BYTES}: upload data instead"
+        for path, size in sizes.items()
+        if size > MAX_FILE_BYTES
+    ]
+    if len(sizes) > MAX_FILES:
+        reasons.append(f"there are {len(sizes)} files, at most {MAX_FILES}")
+    if sum(sizes.values()) > MAX_TOTAL_BYTES:
+        reasons.append(f"the files have {sum(sizes.values())} bytes, at most {MAX_TOTAL_BYTES}")
+    if reasons:
+        raise ProjectError(*reasons)
+
+
+def ignored(path: str) -> bool:
+    """Whether a push leaves the file out: hidden files, caches, environments, and the folder `data`."""
+    parts = PurePosixPath(path).parts
+    return (
+        any(part.startswith(".") or part in _CACHES or part.endswith(".egg-info") for part in parts)
+        or path.endswith((".pyc", ".pyo", "~"))
+        or parts[:1] == ("data",)
+    )
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Pack the files into a tar.gz: the same files always give the same bytes."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(files):
+            # A fresh TarInfo has no owner and a zero mtime.
+            info = tarfile.TarInfo(path)
+            info.size = len(files[path])
+            archive.addfile(info, io.BytesIO(files[path]))
+    return gzip.compress(raw.getvalue(), mtime=0)
+
+
+def sourcedir(project: Project) -> bytes:
+    """Pack the script folder, as SAGEMAKER_SUBMIT_DIRECTORY wants it: the scripts at the root."""
+    return pack(project.source_files)
+
+
+def unpack(data: bytes) -> dict[str, bytes]:
+    """Unpack a tar.gz of plain files; raises ProjectError for anything else or too much of it."""
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(_decompress(data)), mode="r:") as archive:
+            for member in archive:
+                if not member.isdir():
+                    _add(files, archive, member)
+    except (tarfile.TarError, zlib.error) as error:
+        raise ProjectError(f"the bundle is no readable tar.gz: {error}") from None
+    check_sizes({path: len(content) for path, content in files.items()})
+    return files
+
+
+def _decompress(data: bytes) -> bytes:
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    raw = inflater.decompress(data, _MAX_TAR_BYTES + 1)
+    if len(raw) > _MAX_TAR_BYTES:
+        raise ProjectError(f"the bundle unpacks to more than {MAX_TOTAL_BYTES} bytes")
+    if not inflater.eof:
+        raise ProjectError("the bundle is no readable tar.gz: it ends early")
+    return raw
+
+
+def _add(files: dict[str, bytes], archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    path = member.name.removeprefix("./")
+    if not member.isreg() or member.issparse():
+        raise ProjectError(f"the bundle holds {path!r}, which is no plain file")
+    if _CONTROL.search(path) or any(part in {"", ".", ".."} for part in path.split("/")):
+        raise ProjectError(f"the bundle holds {path!r}, which is no path inside a project")
+    if path in files:
+        raise ProjectError(f"the bundle holds {path!r} twice")
+    extracted = archive.extractfile(member)
+    files[path] = extracted.read() if extracted else b""
