@@ -78,7 +78,7 @@ def prepare_request(build: Build, files_uri: str) -> Request:
 def evaluate_request(build: Build, role: str, model_uri: str) -> Request:
     """CreateProcessingJob that scores a model (a model.tar.gz) on the run's test data."""
     evaluate = build.config.evaluate
-    test_uri = build.locations.prepared(build.run_id, "test")
+    test_uri = f"{build.locations.prepared(build.run_id, 'test')}/"
     return processing_request(
         build,
         names.evaluate_step(role),
@@ -98,7 +98,7 @@ def processing_request(
     inputs: list[Request],
     outputs: Mapping[str, tuple[str, str]],
 ) -> Request:
-    """CreateProcessingJob of a script; `outputs` maps a name to its S3 URI and its folder in the container."""
+    """CreateProcessingJob of a script; `outputs` maps a name to its S3 URI and its container folder."""
     code = _input("code", build.locations.code(build.project_version), "input/code")
     return {
         "ProcessingJobName": names.job_name(build.run_id, step),
@@ -187,7 +187,7 @@ def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]
             **{name: json.dumps(value) for name, value in script_mode.items()},
         },
         "InputDataConfig": [
-            _channel(split, build.locations.prepared(build.run_id, split))
+            _channel(split, f"{build.locations.prepared(build.run_id, split)}/")
             for split in ("train", "validation")
         ],
         "OutputDataConfig": {"S3OutputPath": build.locations.training_output(build.run_id)},

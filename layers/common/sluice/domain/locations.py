@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Locations:
-    """S3 URIs of a pipeline's artifacts; those that end in a slash are prefixes."""
+    """S3 URIs of a pipeline's artifacts.
+
+    Where a job writes has no slash at its end, as SageMaker adds one; where one reads has, so that a prefix
+    matches its folder alone.
+    """
 
     artifact_bucket: str
     pipeline: str
@@ -36,14 +40,14 @@ class Locations:
 
     def prepared(self, run_id: str, name: str) -> str:
         """Where prepare's train, validation or test data go."""
-        return self._uri(f"runs/{self.pipeline}/{run_id}/prepare/{name}/")
+        return self._uri(f"runs/{self.pipeline}/{run_id}/prepare/{name}")
 
     def training_output(self, run_id: str) -> str:
         """S3OutputPath of the run's training jobs; each adds its own name."""
-        return self._uri(f"runs/{self.pipeline}/{run_id}/train/")
+        return self._uri(f"runs/{self.pipeline}/{run_id}/train")
 
     def evaluation(self, run_id: str, role: str) -> str:
-        return self._uri(f"runs/{self.pipeline}/{run_id}/evaluate/{role}/")
+        return self._uri(f"runs/{self.pipeline}/{run_id}/evaluate/{role}")
 
     def run_manifest(self, run_id: str) -> str:
         return self._uri(f"runs/{self.pipeline}/{run_id}/manifest.json")

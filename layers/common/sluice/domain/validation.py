@@ -1,7 +1,7 @@
 """Validation without its engine: which checks a data contract asks for, and what their findings mean.
 
-A missing value breaks `required` and `completeness` alone; every other check is about the values that are there.
-A value that cannot be read as its column's type breaks `type` alone.
+A missing value breaks `required` and `completeness` alone; every other check is about the values that are
+there. A value that cannot be read as its column's type breaks `type` alone.
 """
 
 from __future__ import annotations
