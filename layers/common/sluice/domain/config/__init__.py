@@ -37,7 +37,12 @@ def load(text: str) -> PipelineConfig:
         config = PipelineConfig.model_validate_json(json.dumps(source.data))
     except ValidationError as error:
         raise ConfigError(_problems(error, source)) from None
-    broken = [_problem(source, b.loc, b.message, b.expected, b.nearest) for b in breaches(config)]
+    broken = [
+        Problem(
+            dotted(breach.loc), source.resolve(breach.loc)[1], breach.message, breach.expected, breach.nearest
+        )
+        for breach in breaches(config)
+    ]
     if broken:
         raise ConfigError(broken)
     return config

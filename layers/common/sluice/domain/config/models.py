@@ -39,7 +39,7 @@ def _kind(value: Any) -> str:
     return "a mapping" if isinstance(value, dict) else "a list"
 
 
-HyperparameterValue = Annotated[Scalar, BeforeValidator(_only_scalar)]
+ScalarValue = Annotated[Scalar, BeforeValidator(_only_scalar)]
 GateExpression = Annotated[str, AfterValidator(_only_gate)]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 ScriptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.py$")]
@@ -63,11 +63,9 @@ class Column(Model):
 
     type: ColumnType = Field(description="string, integer, number, boolean or timestamp")
     required: bool = Field(False, description="whether the column must be there, with a value in each row")
-    allowed: tuple[HyperparameterValue, ...] | None = Field(
-        None, description="a list of values", min_length=1
-    )
-    min: int | float | str | None = Field(None, description="the least value (a timestamp in ISO 8601)")
-    max: int | float | str | None = Field(None, description="the greatest value")
+    allowed: tuple[ScalarValue, ...] | None = Field(None, description="a list of values", min_length=1)
+    min: ScalarValue | None = Field(None, description="the least value (a timestamp in ISO 8601)")
+    max: ScalarValue | None = Field(None, description="the greatest value")
     min_length: int | None = Field(None, description="the least number of characters", ge=0)
     max_length: int | None = Field(None, description="the greatest number of characters", ge=0)
     pattern: str | None = Field(None, description="a regular expression that the whole value matches")
@@ -149,7 +147,7 @@ class Candidates(Model):
     """The training jobs of a run: each combination of the space over the hyperparameters."""
 
     strategy: Literal["grid"] = Field("grid", description="grid")
-    space: dict[ParameterName, Annotated[tuple[HyperparameterValue, ...], Field(min_length=1)]] = Field(
+    space: dict[ParameterName, Annotated[tuple[ScalarValue, ...], Field(min_length=1)]] = Field(
         {}, description="a list of values by hyperparameter", max_length=10
     )
     objective: str = Field(description="the name of one of train.metrics", min_length=1)
@@ -161,7 +159,7 @@ class Train(Model):
     """The training jobs (script mode)."""
 
     script: ScriptPath = Field(description="a Python file of the project")
-    hyperparameters: dict[ParameterName, HyperparameterValue] = Field(
+    hyperparameters: dict[ParameterName, ScalarValue] = Field(
         {}, description="the script's arguments, the same for each candidate", max_length=HYPERPARAMETERS_MAX
     )
     candidates: Candidates = Field(description="which candidates to train and how to choose")

@@ -184,8 +184,13 @@ def _bounded_candidates(config: PipelineConfig) -> Iterator[Breach]:
             ("train", "candidates", "space"), f"makes {count} candidates", f"at most {CANDIDATES_MAX}"
         )
     if len({*train.hyperparameters, *space}) > HYPERPARAMETERS_MAX:
-        yield Breach(("train", "hyperparameters"), "are too many", f"at most {HYPERPARAMETERS_MAX}")
+        yield Breach(
+            ("train", "hyperparameters"),
+            "are too many",
+            f"at most {HYPERPARAMETERS_MAX} with those of the space",
+        )
     for name, values in space.items():
+        yield from _unreserved(("train", "candidates", "space", name))
         if len({json.dumps(value) for value in values}) < len(values):
             loc = ("train", "candidates", "space", name)
             yield Breach(loc, "has a value twice", "each value once, as each is trained")
@@ -199,10 +204,14 @@ def _short_arguments(config: PipelineConfig) -> Iterator[Breach]:
             yield Breach(("prepare", "parameters", name), f"has {len(text)} characters", expected)
     for name, scalar in config.train.hyperparameters.items():
         loc = ("train", "hyperparameters", name)
-        if name.startswith("sagemaker_"):
-            yield Breach(loc, "is reserved", "another name than sagemaker_...")
+        yield from _unreserved(loc)
         if len(json.dumps(scalar)) > HYPERPARAMETER_MAX:
             yield Breach(loc, "is too long", f"at most {HYPERPARAMETER_MAX} characters")
+
+
+def _unreserved(loc: tuple[str, ...]) -> Iterator[Breach]:
+    if loc[-1].startswith("sagemaker_"):
+        yield Breach(loc, "is reserved", "a name that does not start with sagemaker_")
 
 
 def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:

@@ -1,0 +1,55 @@
+"""A complete pipeline.yaml that the tests vary."""
+
+import pytest
+
+from sluice.domain import config
+
+TEXT = """\
+name: reviews-sentiment
+framework: {name: scikit-learn, version: "1.4-2"}
+data:
+  format: csv
+  mode: append
+  label: sentiment
+  complete_when: {quiet_period_s: 2}
+  schema:
+    id: {type: integer, required: true, unique: true, min: 1, max: 1000}
+    review: {type: string, required: true, min_length: 1, max_length: 9000}
+    sentiment: {type: string, allowed: [great, other]}
+    written: {type: timestamp, min: "2000-01-01"}
+    score: {type: number, min: 0, max: 5.5}
+    code: {type: string, pattern: "[A-Z]{2}"}
+    verified: {type: boolean}
+  quality:
+    - {check: completeness, column: review, min: 0.99}
+    - {check: row_count, min: 100}
+prepare: {script: src/prepare.py, parameters: {split: [0.8, 0.1, 0.1], seed: 42, name: a b, deep: true}}
+train:
+  script: src/train.py
+  hyperparameters: {epochs: 10, penalty: l2}
+  candidates: {space: {alpha: [1e-5, 1e-4]}, objective: "validation:accuracy", max_parallel: 2}
+  metrics: [{name: "validation:accuracy", regex: "validation accuracy: ([0-9.]+)"}]
+  compute: {instance_type: ml.m5.large, instance_count: 1, volume_gb: 10, max_runtime_s: 600}
+evaluate: {script: src/evaluate.py}
+gates:
+  - metrics.accuracy.value >= 0.70
+  - metrics.accuracy.value not_worse_than champion by 0.01
+serve: {script: src/inference.py, sample: sample.json, compute: {instance_count: 2}}
+register: {group: reviews}
+release:
+  stages:
+    - {name: staging}
+    - {name: production, requires_approval: true, traffic: {type: canary, percent: 10, bake_s: 30}}
+  alarms: {error_rate: 0.05, p99_latency_ms: 500, min_requests: 10}
+retrain: {cooldown_s: 60, daily_budget: 10}
+"""
+
+
+@pytest.fixture(scope="session")
+def config_text():
+    return TEXT
+
+
+@pytest.fixture(scope="session")
+def pipeline_config():
+    return config.load(TEXT)
