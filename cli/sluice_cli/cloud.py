@@ -107,7 +107,7 @@ def build(template: Path = REPOSITORY / "template.yaml", build_dir: Path = BUILD
     )
 
 
-def deploy(ready: Mapping[str, Any], *, stack: str, build_dir: Path = BUILD_DIR) -> None:
+def deploy(ready: Mapping[str, Any], *, stack: str, template: Path = BUILD_DIR / "template.yaml") -> None:
     """Run `sam deploy` of a built template against the local cloud."""
     environment = {
         "AWS_ENDPOINT_URL": ready["endpoint_url"],
@@ -119,14 +119,7 @@ def deploy(ready: Mapping[str, Any], *, stack: str, build_dir: Path = BUILD_DIR)
     }
     s3 = targets.local_session(dict(ready)).client("s3", endpoint_url=ready["endpoint_url"])
     s3.create_bucket(Bucket=PACKAGE_BUCKET)
-    options = [
-        "--template-file",
-        str(build_dir / "template.yaml"),
-        "--stack-name",
-        stack,
-        "--s3-bucket",
-        PACKAGE_BUCKET,
-    ]
+    options = ["--template-file", str(template), "--stack-name", stack, "--s3-bucket", PACKAGE_BUCKET]
     run_sam(["deploy", "--config-env", "local", *options], environment, log="sam-deploy")
 
 

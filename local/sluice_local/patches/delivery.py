@@ -1,0 +1,80 @@
+"""Deliver events as badly as AWS may: lost, doubled, late and out of order.
+
+POST /_local/delivery {"source", "detail_type"?, "times", "within_s"}, GET, DELETE. This is the local cloud's own
+interface: AWS promises at least once for some events and best effort for SageMaker's, and tests hold us to it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import random
+import threading
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ministack.services import eventbridge
+
+from sluice_local.settings import Settings
+
+PATH = "/_local/delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How events of one source (and detail type) reach the rules: `times` over, each within some seconds."""
+
+    source: str
+    detail_type: str | None = None
+    times: int = 1
+    within_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what cannot be meant."""
+        if not isinstance(self.times, int) or not 0 <= self.times <= 20:
+            raise ValueError("times must be from 0 to 20")
+        if not 0 <= self.within_s <= 60:
+            raise ValueError("within_s must be from 0 to 60")
+
+    def covers(self, event: dict[str, Any]) -> bool:
+        """Whether an event on the bus is of this kind."""
+        return event["Source"] == self.source and self.detail_type in (None, event["DetailType"])
+
+
+_lock = threading.Lock()
+_deliveries: tuple[Delivery, ...] = ()
+
+
+def install(settings: Settings) -> None:
+    """Put the deliveries asked for between the bus and its rules."""
+    dispatch = eventbridge._dispatch_event
+
+    def deliver(event: dict[str, Any], view: Any = None) -> None:
+        delivery = next((known for known in _deliveries if known.covers(event)), None)
+        if delivery is None:
+            return dispatch(event, view)
+        for _ in range(delivery.times):
+            delay_s = random.uniform(0, delivery.within_s)  # noqa: S311 - an order, not a secret
+            context = contextvars.copy_context()
+            threading.Timer(delay_s, context.run, (dispatch, event, view)).start()
+        return None
+
+    eventbridge._dispatch_event = deliver
+
+
+def answer(method: str, body: bytes) -> tuple[int, Any]:
+    """A request to `PATH`: its status and the JSON to answer with."""
+    global _deliveries
+    if method == "POST":
+        try:
+            asked = Delivery(**json.loads(body))
+        except (TypeError, ValueError) as error:
+            return 400, {"message": str(error)}
+        with _lock:
+            _deliveries = (asked, *_deliveries)
+    elif method == "DELETE":
+        with _lock:
+            _deliveries = ()
+    elif method != "GET":
+        return 405, {"message": "POST, GET or DELETE"}
+    return 200, {"deliveries": [asdict(delivery) for delivery in _deliveries]}

@@ -1,0 +1,38 @@
+"""One deployed stack for the session, on a local cloud that enforces IAM as AWS does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.loop import Loop
+from sluice_cli import cloud, target
+
+STACK = "e2e"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[target.Target]:
+    """The real template, built and deployed by the SAM CLI, with execution roles enforced."""
+    os.environ["SLUICE_HOME"] = str(tmp_path_factory.mktemp("home"))
+    try:
+        ready = cloud.start(auth=True)
+        cloud.build()
+        cloud.deploy(ready, stack=STACK)
+        yield target.resolve(where="local", stack=STACK, profile=None, region=None)
+    finally:
+        cloud.stop()
+        del os.environ["SLUICE_HOME"]
+
+
+@pytest.fixture
+def loop(stack: target.Target, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Loop]:
+    """A pipeline of the test's own."""
+    digest = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:10]
+    loop = Loop(stack, f"t{digest}", tmp_path)
+    yield loop
+    loop.deliver_normally()

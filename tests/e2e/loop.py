@@ -1,0 +1,173 @@
+"""A pipeline on the deployed stack, used as its users use it: S3, the registry, endpoints, the command's views."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from sluice_cli import project, views, waiting
+from sluice_cli.target import Target
+
+TINY = Path(__file__).parent / "tiny"
+RUN_TIMEOUT_S = 90
+RELEASE_TIMEOUT_S = 60
+
+
+def silent(_doing: str) -> None:
+    """Nobody watches."""
+
+
+def rows(count: int, *, seed: int, noise: float = 0.1) -> bytes:
+    """A CSV in which y says whether x exceeds 50, but for a share of the rows."""
+    draw = random.Random(seed)  # noqa: S311
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["x", "y"])
+    for _ in range(count):
+        x = draw.uniform(0, 100)
+        writer.writerow([f"{x:.3f}", int((x > 50) != (draw.random() < noise))])
+    return text.getvalue().encode()
+
+
+class Loop:
+    """One pipeline of the tiny project."""
+
+    def __init__(self, target: Target, pipeline: str, folder: Path) -> None:
+        self.target = target
+        self.pipeline = pipeline
+        self.folder = folder
+
+    # ------------------------------------------------------------------ what a user does
+
+    def push(self, **files: str) -> None:
+        """Push the tiny project under this pipeline's name; `files` replaces texts, by name without suffix."""
+        folder = self.folder / "project"
+        shutil.copytree(TINY, folder, dirs_exist_ok=True)
+        text = (TINY / "pipeline.yaml").read_text().replace("name: tiny", f"name: {self.pipeline}")
+        (folder / "pipeline.yaml").write_text(text)
+        for name, replacement in files.items():
+            found = next(path for path in folder.rglob("*") if path.stem == name)
+            found.write_text(replacement)
+        project.push(self.target, folder)
+
+    def configure(self, **replacements: str) -> str:
+        """The text of pipeline.yaml with some of its lines replaced, by their key."""
+        lines = (
+            (TINY / "pipeline.yaml").read_text().replace("name: tiny", f"name: {self.pipeline}").splitlines()
+        )
+        changed = [
+            next(
+                (
+                    f"{line.partition(key)[0]}{key}: {new}"
+                    for key, new in replacements.items()
+                    if f"{key}:" in line
+                ),
+                line,
+            )
+            for line in lines
+        ]
+        return "\n".join(changed) + "\n"
+
+    def upload(self, key: str, body: bytes) -> None:
+        """Put an object under the pipeline's prefix."""
+        bucket = self.target.outputs["DataBucketName"]
+        self.target.client("s3").put_object(Bucket=bucket, Key=f"{self.pipeline}/{key}", Body=body)
+
+    def run_after(self, key: str, body: bytes) -> dict[str, Any]:
+        """Upload an object, and follow the run that it starts to its end."""
+        known = waiting.run_ids(self.target, self.pipeline)
+        self.upload(key, body)
+        run_id = waiting.new_run(self.target, self.pipeline, known, timeout_s=RUN_TIMEOUT_S)
+        return waiting.run_end(self.target, self.pipeline, run_id, silent, timeout_s=RUN_TIMEOUT_S)
+
+    def decide(self, version: int, status: str, reason: str = "") -> None:
+        """Approve or reject a version in the registry."""
+        arn = views.model_arn(self.target, f"{self.pipeline}/{version}")
+        self.target.client("sagemaker").update_model_package(
+            ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason
+        )
+
+    def release_after(self, version: int, status: str = "Approved") -> dict[str, Any]:
+        """Decide about a version, and follow the release that this starts to its end."""
+        known = waiting.release_ids(self.target, self.pipeline)
+        self.decide(version, status)
+        return self.release_end(known)
+
+    def release_end(self, known: set[str]) -> dict[str, Any]:
+        """Follow the next release to its end."""
+        return waiting.release_end(self.target, self.pipeline, known, silent, timeout_s=RELEASE_TIMEOUT_S)
+
+    def predict(self) -> dict[str, Any]:
+        """Ask the live model."""
+        answer = self.target.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=self.endpoint_name,
+            ContentType="application/json",
+            Accept="application/json",
+            Body=json.dumps({"x": [5, 95]}),
+        )
+        prediction: dict[str, Any] = json.loads(answer["Body"].read())
+        return prediction
+
+    # ------------------------------------------------------------------ what is seen
+
+    @property
+    def endpoint_name(self) -> str:
+        return f"{self.pipeline}-production"
+
+    def status(self) -> dict[str, Any]:
+        """What `sluice status` shows."""
+        return views.status(self.target, self.pipeline)
+
+    def events(self) -> list[str]:
+        """The timeline's events, oldest first."""
+        return [entry["event"] for entry in views.timeline(self.target, self.pipeline)]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs, packages, configs and releases the pipeline has made."""
+        sagemaker = self.target.client("sagemaker")
+
+        def count(operation: str, key: str, **filters: str) -> int:
+            pages = sagemaker.get_paginator(operation).paginate(**filters)
+            return sum(len(page[key]) for page in pages)
+
+        mine = {"NameContains": self.pipeline}
+        return {
+            "processing_jobs": count("list_processing_jobs", "ProcessingJobSummaries", **mine),
+            "training_jobs": count("list_training_jobs", "TrainingJobSummaries", **mine),
+            "packages": count(
+                "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=self.pipeline
+            ),
+            "models": count("list_models", "Models", **mine),
+            "endpoint_configs": count("list_endpoint_configs", "EndpointConfigs", **mine),
+            "runs": len(views.runs(self.target, self.pipeline)),
+            "releases": len(waiting.releases(self.target, self.pipeline)),
+        }
+
+    # ------------------------------------------------------------------ what goes wrong
+
+    def control(self, path: str, method: str, body: dict[str, Any] | None = None) -> None:
+        """Use the local cloud's own interface."""
+        data = None if body is None else json.dumps(body).encode()
+        url = f"{self.target.endpoint_url}/_local/{path}"
+        urllib.request.urlopen(urllib.request.Request(url, data=data, method=method), timeout=10).close()
+
+    def deliver(self, source: str, times: int, within_s: float = 0.0) -> None:
+        """From now on every event of a source reaches its rules so many times, late and in any order."""
+        self.control("delivery", "POST", {"source": source, "times": times, "within_s": within_s})
+
+    def deliver_normally(self) -> None:
+        self.control("delivery", "DELETE")
+
+    def reconcile(self) -> None:
+        """What the schedule does every few minutes."""
+        name = self.target.client("cloudformation").describe_stack_resource(
+            StackName=self.target.stack, LogicalResourceId="ReconcileFunction"
+        )["StackResourceDetail"]["PhysicalResourceId"]
+        answer = self.target.client("lambda").invoke(FunctionName=name, Payload=b"{}")
+        assert "FunctionError" not in answer, answer["Payload"].read()

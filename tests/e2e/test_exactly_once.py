@@ -1,0 +1,96 @@
+"""AWS loses, doubles and reorders events; the loop ends in the same state, with the same effects."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from e2e.loop import RELEASE_TIMEOUT_S, RUN_TIMEOUT_S, Loop, rows, silent
+from sluice_cli import waiting
+
+EXPECTED = {
+    "processing_jobs": 5,  # prepare and evaluate, twice, and the champion's evaluation
+    "training_jobs": 4,
+    "packages": 2,
+    "models": 2,
+    "endpoint_configs": 2,
+    "runs": 2,
+    "releases": 2,
+}
+
+
+def nudged(loop: Loop, look: Any, timeout_s: float, what: str) -> Any:
+    """Wait for something while the schedule does its work, as it does when events are lost."""
+    last = time.monotonic()
+
+    def look_and_reconcile() -> Any:
+        nonlocal last
+        if time.monotonic() - last > 2:
+            loop.reconcile()
+            last = time.monotonic()
+        return look()
+
+    return waiting.until(look_and_reconcile, timeout_s=timeout_s, what=what)
+
+
+def play(loop: Loop) -> None:
+    """The loop twice: upload, train, register, approve, release."""
+    loop.push()
+    for version in (1, 2):
+        known_runs = waiting.run_ids(loop.target, loop.pipeline)
+        loop.upload(f"part-{version}.csv", rows(100, seed=version))
+        nudged(
+            loop,
+            lambda known=known_runs: (waiting.run_ids(loop.target, loop.pipeline) - known) or None,
+            RUN_TIMEOUT_S,
+            "a run to start",
+        )
+        nudged(
+            loop,
+            lambda: loop.status()["in_flight"] is None or None,
+            RUN_TIMEOUT_S,
+            "the run to end",
+        )
+        known = waiting.release_ids(loop.target, loop.pipeline)
+        loop.decide(version, "Approved")
+
+        def released(known: set[str] = known) -> bool | None:
+            fresh = [
+                item
+                for item in waiting.releases(loop.target, loop.pipeline)
+                if item["release_id"] not in known
+            ]
+            return any(item["status"] == "released" for item in fresh) or None
+
+        nudged(loop, released, RELEASE_TIMEOUT_S, "the release to end")
+
+
+@pytest.mark.parametrize("times", [0, 1, 5])
+@pytest.mark.parametrize("source", ["aws.s3", "aws.sagemaker", "aws.states"])
+def test_each_source_of_events_may_deliver_any_number_of_times_in_any_order(
+    loop: Loop, source: str, times: int
+) -> None:
+    loop.deliver(source, times, within_s=0.5)
+    if source == "aws.s3" and times == 0:
+        loop.deliver_normally()
+        loop.push()  # a push waits for its own event, so only the data's events are lost
+        loop.deliver(source, times)
+    play(loop)
+    loop.deliver_normally()
+    time.sleep(1.5)
+    assert loop.counts() == EXPECTED
+    assert loop.predict()["model_version"] == "2"
+    (stage,) = loop.status()["stages"]
+    assert (stage["live_version"], stage["releasing"]) == (2, None)
+    assert loop.status()["arrivals"] == {"included": 2}
+
+
+def test_all_events_at_once_lost_then_found_end_in_the_same_state(loop: Loop) -> None:
+    loop.push()
+    for source in ("aws.s3", "aws.sagemaker", "aws.states", "aws.cloudwatch"):
+        loop.deliver(source, 0)
+    play(loop)
+    assert loop.counts() == EXPECTED
+    assert waiting.release_end(loop.target, loop.pipeline, set(), silent)["package_version"] == 2

@@ -1,0 +1,109 @@
+"""Upload and it retrains; approve and it deploys; an alarm, a rejection or a command takes it back."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+
+from e2e.loop import Loop, rows
+from sluice_cli import views, waiting
+
+
+def release_two(loop: Loop) -> None:
+    """Two versions trained, approved and released; the second is live."""
+    loop.push()
+    for version in (1, 2):
+        run = loop.run_after(f"part-{version}.csv", rows(100, seed=version))
+        assert run["status"] == "registered", run
+        assert loop.release_after(version)["status"] == "released"
+        assert loop.predict() == {"predictions": [0, 1], "model_version": str(version)}
+
+
+def test_an_upload_trains_registers_and_an_approval_releases(loop: Loop) -> None:
+    loop.push()
+    run = loop.run_after("part-1.csv", rows(100, seed=1))
+    assert run["status"] == "registered"
+    assert {step["step"] for step in run["steps"]} >= {"prepare", "train-0", "train-1", "evaluate-candidate"}
+    (model,) = views.models(loop.target, loop.pipeline)
+    assert model["approval_status"] == "PendingManualApproval"
+    assert loop.status()["stages"] == []
+    assert loop.release_after(1)["status"] == "released"
+    assert loop.predict()["model_version"] == "1"
+    (stage,) = loop.status()["stages"]
+    assert (stage["live_version"], stage["endpoint_status"]) == (1, "InService")
+
+
+def test_an_alarm_on_the_live_model_puts_the_last_known_good_back_once(loop: Loop) -> None:
+    release_two(loop)
+    known = waiting.release_ids(loop.target, loop.pipeline)
+    loop.control("faults", "POST", {"endpoint": loop.endpoint_name, "status": 500})
+    runtime = loop.target.client("sagemaker-runtime")
+    for _ in range(20):
+        with pytest.raises(runtime.exceptions.ModelError):
+            loop.predict()
+    release = loop.release_end(known)
+    loop.control("faults", "DELETE")
+    assert (release["status"], release["cause"], release["package_version"]) == ("released", "alarm", 1)
+    assert loop.predict()["model_version"] == "1"
+    time.sleep(3)
+    assert len(waiting.release_ids(loop.target, loop.pipeline) - known) == 1
+
+
+def test_rejecting_the_live_version_puts_the_one_before_back(loop: Loop) -> None:
+    release_two(loop)
+    release = loop.release_after(2, "Rejected")
+    assert (release["status"], release["cause"]) == ("released", "rejection")
+    assert loop.predict()["model_version"] == "1"
+
+
+def test_the_same_data_again_builds_nothing(loop: Loop) -> None:
+    loop.push()
+    assert loop.run_after("part-1.csv", rows(100, seed=1))["status"] == "registered"
+    before = loop.counts()
+    again = loop.run_after("part-1.csv", rows(100, seed=1))
+    assert again["status"] == "skipped"
+    assert loop.counts() == {**before, "runs": before["runs"] + 1}
+
+
+def test_a_worse_model_is_not_registered_and_says_why(loop: Loop) -> None:
+    release_two(loop)
+    run = loop.run_after("part-3.csv", rows(1000, seed=3, noise=0.48))
+    assert run["status"] == "rejected"
+    assert any("accuracy" in reason for reason in run["reasons"])
+    assert len(views.models(loop.target, loop.pipeline)) == 2
+
+
+def test_describing_metadata_on_a_live_version_releases_nothing(loop: Loop) -> None:
+    release_two(loop)
+    known = waiting.release_ids(loop.target, loop.pipeline)
+    arn = views.model_arn(loop.target, f"{loop.pipeline}/2")
+    loop.target.client("sagemaker").update_model_package(
+        ModelPackageArn=arn, CustomerMetadataProperties={"reviewed-by": "someone"}
+    )
+    time.sleep(2)
+    assert waiting.release_ids(loop.target, loop.pipeline) == known
+
+
+def test_an_endpoint_deleted_by_hand_fails_its_release_and_the_next_one_makes_it_again(loop: Loop) -> None:
+    release_two(loop)
+    sagemaker = loop.target.client("sagemaker")
+    loop.run_after("part-3.csv", rows(100, seed=3))
+    known = waiting.release_ids(loop.target, loop.pipeline)
+    loop.decide(3, "Approved")
+    waiting.until(
+        lambda: views.endpoint_status(loop.target, loop.endpoint_name) == "Updating" or None,
+        timeout_s=30,
+        what="the update to begin",
+        poll_s=0.02,
+    )
+    sagemaker.delete_endpoint(EndpointName=loop.endpoint_name)
+    release = loop.release_end(known)
+    assert release["status"] == "failed"
+    assert "delete" in " ".join(release["reasons"])
+    with pytest.raises(ClientError, match="Could not find|not found"):
+        loop.predict()
+    loop.run_after("part-4.csv", rows(100, seed=4))
+    assert loop.release_after(4)["status"] == "released"
+    assert loop.predict()["model_version"] == "4"
