@@ -293,10 +293,10 @@ def summarize(
         err.print(f"logs: {home}/local.log, {home}/sam-build.log, {home}/sam-deploy.log", style="dim")
         return
     versions = report["versions"]
-    console.print(
-        f"\n[green]the loop ran[/] in {total:.0f}s: {len(report['runs'])} runs, "
-        f"v{versions['live']} serves again, {report['rollback_s']:.1f}s after v{versions['previous']} began to fail"
+    rollback = (
+        f"v{versions['live']} serves again {report['rollback_s']:.1f}s after v{versions['previous']} failed"
     )
+    console.print(f"\n[green]the loop ran[/] in {total:.0f}s: {len(report['runs'])} runs, {rollback}")
     console.print(
         f"artifacts  {home}/local (datasets, run manifests, models), report {REPOSITORY}/.sluice/demo.json"
     )

@@ -1,4 +1,4 @@
-"""A pipeline on the deployed stack, used as its users use it: S3, the registry, endpoints, the command's views."""
+"""A pipeline on the deployed stack, used as its users use it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Loop:
     # ------------------------------------------------------------------ what a user does
 
     def push(self, **files: str) -> None:
-        """Push the tiny project under this pipeline's name; `files` replaces texts, by name without suffix."""
+        """Push the tiny project under this pipeline's name; `files` replaces texts, by file stem."""
         folder = self.folder / "project"
         shutil.copytree(TINY, folder, dirs_exist_ok=True)
         text = (TINY / "pipeline.yaml").read_text().replace("name: tiny", f"name: {self.pipeline}")

@@ -1,4 +1,4 @@
-"""The template's roles suffice (every other test here runs with IAM enforced), and the loop needs what they allow."""
+"""The template's roles suffice, as every other test here shows, and the loop needs what they allow."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Deliver events as badly as AWS may: lost, doubled, late and out of order.
 
-POST /_local/delivery {"source", "detail_type"?, "times", "within_s"}, GET, DELETE. This is the local cloud's own
-interface: AWS promises at least once for some events and best effort for SageMaker's, and tests hold us to it.
+POST /_local/delivery {"source", "detail_type"?, "times", "within_s"}, GET, DELETE. AWS promises at least once
+for some events and best effort for SageMaker's; with this, the local cloud's own interface, tests hold us to it.
 """
 
 from __future__ import annotations

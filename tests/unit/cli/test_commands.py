@@ -77,7 +77,7 @@ def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path) -> 
 
 
 def test_an_unknown_example_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="there is: .*reviews"):
+    with pytest.raises(CommandError, match=r"there is: .*reviews"):
         project.init("my-model", "nothing", tmp_path)
 
 
