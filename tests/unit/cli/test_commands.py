@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from sluice.domain import projects
 from sluice_cli import main, project, target
 from sluice_cli.errors import CommandError
 
@@ -70,7 +71,7 @@ def test_a_running_cloud_is_chosen_and_a_profile_overrules_it(empty_home: Path) 
 
 def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path) -> None:
     folder = project.init("my-model", "reviews", tmp_path)
-    loaded = project.projects.load_project(project.read_folder(folder))
+    loaded = projects.load_project(project.read_folder(folder))
     assert loaded.config.name == "my-model"
     with pytest.raises(CommandError, match="exists already"):
         project.init("my-model", "reviews", tmp_path)
