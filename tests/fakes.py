@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,15 @@ class FakeObjects:
 
     def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
         yield self._existing(bucket, key, version_id).data
+
+    def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        below = (key.removeprefix(prefix) for key in self.buckets.get(bucket, {}) if key.startswith(prefix))
+        yield from sorted({f"{prefix}{key.partition('/')[0]}/" for key in below if "/" in key})
+
+    def listing(self, bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[ObjectHead]:
+        for key, versions in sorted(self.buckets.get(bucket, {}).items()):
+            if key.startswith(prefix) and not (shallow and "/" in key.removeprefix(prefix)):
+                yield _head(bucket, key, versions[-1])
 
     def read(self, uri: str) -> bytes:
         return self._existing(*_split(uri), None).data
@@ -243,31 +253,37 @@ class FakeEndpoints:
         self.configs.setdefault(request["EndpointConfigName"], dict(request))
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
-        self._change(request, "Creating")
-
-    def update_endpoint(self, request: Mapping[str, Any]) -> None:
-        if self.by_name[request["EndpointName"]]["EndpointStatus"] not in ("InService", "Failed"):
-            raise EndpointBusyError(request["EndpointName"])
-        self._change(request, "Updating")
-
-    def _change(self, request: Mapping[str, Any], status: str) -> None:
         name = request["EndpointName"]
+        if name in self.by_name:
+            raise EndpointBusyError(name)
         self.updates.append(dict(request))
         self.by_name[name] = {
-            **self.by_name.get(name, {"EndpointArn": arn("sagemaker", f"endpoint/{name}")}),
             "EndpointName": name,
-            "EndpointStatus": status,
-            "requested": request["EndpointConfigName"],
+            "EndpointArn": arn("sagemaker", f"endpoint/{name}"),
+            "EndpointStatus": "Creating",
+            "EndpointConfigName": request["EndpointConfigName"],
         }
+
+    def update_endpoint(self, request: Mapping[str, Any]) -> None:
+        endpoint = self.by_name[request["EndpointName"]]
+        if endpoint["EndpointStatus"] != "InService":
+            raise EndpointBusyError(request["EndpointName"])
+        self.updates.append(dict(request))
+        endpoint["EndpointStatus"] = "Updating"
+        endpoint["PendingDeploymentSummary"] = {"EndpointConfigName": request["EndpointConfigName"]}
+
+    def delete_endpoint(self, name: str) -> None:
+        self.by_name.pop(name, None)
 
     def settle(self, name: str, *, config: str | None = None, status: str = "InService") -> None:
         """End the change under way: on the requested config, or on the one a rollback went back to."""
         endpoint = self.by_name[name]
-        endpoint.update(EndpointStatus=status, EndpointConfigName=config or endpoint["requested"])
+        requested = endpoint.pop("PendingDeploymentSummary", endpoint)["EndpointConfigName"]
+        endpoint.update(EndpointStatus=status, EndpointConfigName=config or requested)
 
     def describe_endpoint(self, name: str) -> dict[str, Any] | None:
         endpoint = self.by_name.get(name)
-        return {k: v for k, v in endpoint.items() if k != "requested"} if endpoint else None
+        return dict(endpoint) if endpoint else None
 
     def describe_config(self, name: str) -> dict[str, Any] | None:
         return self.configs.get(name)
@@ -284,7 +300,21 @@ class FakeAlarms:
         self.by_name: dict[str, dict[str, Any]] = {}
 
     def put(self, request: Mapping[str, Any]) -> None:
-        self.by_name[request["AlarmName"]] = {"StateValue": "INSUFFICIENT_DATA", **request}
+        state = self.by_name.get(request["AlarmName"], {"StateValue": "INSUFFICIENT_DATA"})
+        self.by_name[request["AlarmName"]] = {**state, **request}
+
+    def delete(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.by_name.pop(name, None)
+
+    def firing(self, prefix: str) -> Iterator[dict[str, Any]]:
+        for name, alarm in self.by_name.items():
+            if name.startswith(prefix) and alarm["StateValue"] == "ALARM":
+                yield alarm
+
+    def set_state(self, name: str, state: str, at: datetime) -> None:
+        """What CloudWatch does when an alarm's metrics change."""
+        self.by_name[name].update(StateValue=state, StateUpdatedTimestamp=at)
 
     def describe(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         return {name: self.by_name[name] for name in names if name in self.by_name}

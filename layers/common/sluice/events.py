@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from sluice.domain.releases import Request, StagePlan
+
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -76,6 +78,8 @@ class EndpointStateChanged(_Event):
 
 class _ModelPackageDetail(_Event):
     arn: str = Field(alias="ModelPackageArn")
+    # Absent in older events and in our own hints.
+    updated_fields: tuple[str, ...] | None = Field(default=None, alias="UpdatedModelPackageFields")
 
 
 class ModelPackageStateChanged(_Event):
@@ -86,6 +90,10 @@ class ModelPackageStateChanged(_Event):
     @property
     def model_package_arn(self) -> str:
         return self.detail.arn
+
+    @property
+    def updated_fields(self) -> tuple[str, ...] | None:
+        return self.detail.updated_fields
 
 
 class _AlarmDetail(_Event):
@@ -178,3 +186,38 @@ class RegisterModelTask(BuildTask):
 class FinishRunTask(BuildTask):
     status: str
     reasons: Annotated[list[str], Field(default_factory=list)]
+
+
+class PlanReleaseTask(_Event):
+    execution_arn: str
+    release: Request
+
+
+class ReleaseStageTask(_Event):
+    """What every task of a release's stage receives."""
+
+    pipeline: str
+    release_id: str
+    package_arn: str
+    is_rollback: bool
+    stage: StagePlan
+
+
+class DeployModelTask(ReleaseStageTask):
+    """`task_token` is what `finish_deployment` answers; `restore` goes back to what served before."""
+
+    task_token: str
+    restore: bool = False
+
+
+class TaskFailure(_Event):
+    """What a Catch passes on."""
+
+    error: str = Field(alias="Error")
+    cause: str = Field(default="", alias="Cause")
+
+
+class FinishReleaseTask(_Event):
+    release: Request
+    execution_arn: str
+    failure: TaskFailure | None = None

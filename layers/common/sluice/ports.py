@@ -59,6 +59,12 @@ class Objects(Protocol):
     def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
         """Stream the object's bytes."""
 
+    def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        """List the folders directly under a prefix, each with the slash at its end."""
+
+    def listing(self, bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[ObjectHead]:
+        """List the current version of every object under a prefix; `shallow` leaves out its folders."""
+
     def read(self, uri: str) -> bytes:
         """Return the object's bytes; raises FileNotFoundError when absent."""
 
@@ -108,10 +114,13 @@ class Endpoints(Protocol):
         """Create the endpoint config unless one of this name exists."""
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
-        """Create the endpoint."""
+        """Create the endpoint; raises EndpointBusyError when it was created meanwhile."""
 
     def update_endpoint(self, request: Mapping[str, Any]) -> None:
         """Update the endpoint; raises EndpointBusyError while it is being changed."""
+
+    def delete_endpoint(self, name: str) -> None:
+        """Delete the endpoint, if it is there."""
 
     def describe_endpoint(self, name: str) -> dict[str, Any] | None:
         """Return the endpoint's description, or None."""
@@ -135,6 +144,12 @@ class Alarms(Protocol):
 
     def put(self, request: Mapping[str, Any]) -> None:
         """Create or replace a metric alarm."""
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete the alarms that exist."""
+
+    def firing(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """List the alarms in ALARM whose names start so."""
 
     def describe(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return `{name: alarm}` for those that exist."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
+from sluice.domain import times
 from sluice.ports import ObjectHead
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class S3Objects:
             version_id=answer.get("VersionId", "null"),
             size_bytes=answer["ContentLength"],
             etag=answer["ETag"].strip('"'),
-            last_modified=answer["LastModified"].isoformat(),
+            last_modified=times.to_iso(answer["LastModified"]),
             sha256=_sha256(answer),
         )
 
@@ -52,6 +53,27 @@ class S3Objects:
                 raise FileNotFoundError(f"s3://{bucket}/{key}") from None
             raise
         yield from answer["Body"].iter_chunks(_CHUNK_BYTES)
+
+    def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        pages = self._s3.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
+            yield from (folder["Prefix"] for folder in page.get("CommonPrefixes", []))
+
+    def listing(self, bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[ObjectHead]:
+        delimiter: Any = {"Delimiter": "/"} if shallow else {}
+        # Only this listing names the versions, and it names the old ones too.
+        pages = self._s3.get_paginator("list_object_versions")
+        for page in pages.paginate(Bucket=bucket, Prefix=prefix, **delimiter):
+            for version in page.get("Versions", []):
+                if version["IsLatest"]:
+                    yield ObjectHead(
+                        bucket=bucket,
+                        key=version["Key"],
+                        version_id=version["VersionId"],
+                        size_bytes=version["Size"],
+                        etag=version["ETag"].strip('"'),
+                        last_modified=times.to_iso(version["LastModified"]),
+                    )
 
     def read(self, uri: str) -> bytes:
         return b"".join(self.chunks(*_split(uri)))

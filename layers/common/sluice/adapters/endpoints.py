@@ -1,0 +1,111 @@
+"""SageMaker models, endpoint configs and endpoints, and their invocation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from sluice.adapters.clients import client, error_code
+from sluice.ports import EndpointBusyError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+# Describe takes a name and nothing else, and answers ValidationException where nothing has it.
+_ABSENT = {"ResourceNotFound", "ValidationException"}
+_OK = 200
+
+
+class SageMakerEndpoints:
+    """Creating what exists already is no error: names say what things are."""
+
+    def __init__(
+        self, sagemaker: SageMakerClient | None = None, runtime: SageMakerRuntimeClient | None = None
+    ) -> None:
+        self._sagemaker: SageMakerClient = sagemaker or client("sagemaker")
+        self._runtime = runtime
+
+    def create_model(self, request: Mapping[str, Any]) -> None:
+        if self.describe_model(request["ModelName"]) is None:
+            self._sagemaker.create_model(**request)
+
+    def create_config(self, request: Mapping[str, Any]) -> None:
+        if self.describe_config(request["EndpointConfigName"]) is None:
+            self._sagemaker.create_endpoint_config(**request)
+
+    def create_endpoint(self, request: Mapping[str, Any]) -> None:
+        self._change(self._sagemaker.create_endpoint, request)
+
+    def update_endpoint(self, request: Mapping[str, Any]) -> None:
+        self._change(self._sagemaker.update_endpoint, request)
+
+    def _change(self, change: Callable[..., Any], request: Mapping[str, Any]) -> None:
+        """SageMaker answers ValidationException to a bad request and to one at the wrong time alike."""
+        name = request["EndpointName"]
+        was = self._state(name)
+        try:
+            change(**request)
+        except ClientError as error:
+            if error_code(error) == "ResourceInUse" or self._state(name) != was or _is_changing(was):
+                raise EndpointBusyError(f"{name} is being changed: {error}") from error
+            raise
+
+    def _state(self, name: str) -> str | None:
+        endpoint = self.describe_endpoint(name)
+        return endpoint["EndpointStatus"] if endpoint else None
+
+    def delete_endpoint(self, name: str) -> None:
+        if self.describe_endpoint(name) is not None:
+            self._sagemaker.delete_endpoint(EndpointName=name)
+
+    def describe_endpoint(self, name: str) -> dict[str, Any] | None:
+        return _described(self._sagemaker.describe_endpoint, EndpointName=name)
+
+    def describe_config(self, name: str) -> dict[str, Any] | None:
+        return _described(self._sagemaker.describe_endpoint_config, EndpointConfigName=name)
+
+    def describe_model(self, name: str) -> dict[str, Any] | None:
+        return _described(self._sagemaker.describe_model, ModelName=name)
+
+    def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> Mapping[str, Any]:
+        if self._runtime is None:
+            self._runtime = client("sagemaker-runtime")
+        try:
+            answer = self._runtime.invoke_endpoint(
+                EndpointName=name, Body=body, ContentType=content_type, Accept=accept
+            )
+        except ClientError as error:
+            return _refusal(error)
+        return {
+            "status_code": _OK,
+            "body": answer["Body"].read(),
+            "content_type": answer["ContentType"],
+            "variant": answer["InvokedProductionVariant"],
+        }
+
+
+def _is_changing(state: str | None) -> bool:
+    return state in {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
+
+
+def _described(describe: Callable[..., Any], **name: str) -> dict[str, Any] | None:
+    try:
+        return dict(describe(**name))
+    except ClientError as error:
+        if error_code(error) in _ABSENT:
+            return None
+        raise
+
+
+def _refusal(error: ClientError) -> dict[str, Any]:
+    """What the model answered (ModelError carries its status), or SageMaker in its place."""
+    response: Mapping[str, Any] = error.response
+    return {
+        "status_code": response.get("OriginalStatusCode") or response["ResponseMetadata"]["HTTPStatusCode"],
+        "body": str(response.get("OriginalMessage") or error).encode(),
+        "content_type": "text/plain",
+        "variant": None,
+    }

@@ -1,0 +1,58 @@
+"""The SageMaker Model Registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from sluice.adapters.clients import client, error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+# The registry answers ValidationException where there is no such group or package.
+_ABSENT = {"ResourceNotFound", "ValidationException"}
+
+
+class SageMakerRegistry:
+    """Groups by name, versions by ARN."""
+
+    def __init__(self, sagemaker: SageMakerClient | None = None) -> None:
+        self._sagemaker: SageMakerClient = sagemaker or client("sagemaker")
+
+    def ensure_group(self, name: str, description: str) -> None:
+        try:
+            self._sagemaker.describe_model_package_group(ModelPackageGroupName=name)
+        except ClientError as error:
+            if error_code(error) not in _ABSENT:
+                raise
+            self._create_group(name, description)
+
+    def _create_group(self, name: str, description: str) -> None:
+        try:
+            self._sagemaker.create_model_package_group(
+                ModelPackageGroupName=name, ModelPackageGroupDescription=description
+            )
+        except ClientError:
+            # Someone may have created it in between: ask for the group, not what the error says.
+            self._sagemaker.describe_model_package_group(ModelPackageGroupName=name)
+
+    def create_package(self, request: Mapping[str, Any]) -> str:
+        return self._sagemaker.create_model_package(**request)["ModelPackageArn"]
+
+    def describe_package(self, arn: str) -> dict[str, Any] | None:
+        try:
+            return dict(self._sagemaker.describe_model_package(ModelPackageName=arn))
+        except ClientError as error:
+            if error_code(error) in _ABSENT:
+                return None
+            raise
+
+    def packages(self, group: str) -> Iterator[dict[str, Any]]:
+        pages = self._sagemaker.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
+        )
+        for page in pages:
+            yield from map(dict, page["ModelPackageSummaryList"])

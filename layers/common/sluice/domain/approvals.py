@@ -1,0 +1,168 @@
+"""Decide what an approval is worth: who gave it, for what, until when, and if its evidence still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sluice.domain import catalog
+from sluice.domain.times import from_iso, to_iso
+
+PENDING = "PendingManualApproval"
+VALID_DAYS = 30
+_APPROVAL_FIELD = "ModelApprovalStatus"
+
+
+def concerns_approval(updated_fields: Sequence[str] | None) -> bool:
+    """Whether an event can be about approval: a change of metadata carries the old status once more."""
+    return updated_fields is None or _APPROVAL_FIELD in updated_fields
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a model package comes from, by the metadata that `register_model` gave it."""
+
+    pipeline: str
+    run_id: str
+    project_version: str
+    manifest_uri: str
+    manifest_sha256: str
+    model_sha256: str
+
+    @classmethod
+    def of(cls, package: Mapping[str, Any]) -> Provenance | None:
+        """Read a described package; None if it was not registered by a run."""
+        metadata = package.get("CustomerMetadataProperties", {})
+        try:
+            return cls(
+                pipeline=metadata["sluice:pipeline"],
+                run_id=metadata["sluice:run"],
+                project_version=metadata["sluice:project-version"],
+                manifest_uri=metadata["sluice:manifest-uri"],
+                manifest_sha256=metadata["sluice:manifest-sha256"],
+                model_sha256=metadata["sluice:model-sha256"],
+            )
+        except KeyError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided about a package."""
+
+    status: str
+    approver: str
+    reason: str
+    decided_at: str
+
+    @classmethod
+    def of(cls, package: Mapping[str, Any], now: str) -> Decision:
+        """Read a described package."""
+        at = package.get("LastModifiedTime") or package.get("CreationTime")
+        return cls(
+            status=package.get("ModelApprovalStatus", PENDING),
+            approver=_who(package.get("LastModifiedBy") or package.get("CreatedBy") or {}),
+            reason=package.get("ApprovalDescription", ""),
+            decided_at=to_iso(at) if at else now,
+        )
+
+
+def _who(context: Mapping[str, Any]) -> str:
+    identity = context.get("IamIdentity", {})
+    who = context.get("UserProfileArn") or identity.get("SourceIdentity") or identity.get("Arn")
+    return str(who or "unknown")
+
+
+def package_item(arn: str, package: Mapping[str, Any], provenance: Provenance | None) -> dict[str, Any]:
+    """The catalog's item of a package not decided on so far; one from elsewhere belongs to no pipeline."""
+    item = {
+        **catalog.package_key(arn),
+        "group": package.get("ModelPackageGroupName"),
+        "version": package.get("ModelPackageVersion"),
+        "approval_status": PENDING,
+        "approval_epoch": 0,
+    }
+    if provenance is None:
+        return item
+    return {
+        **item,
+        "pipeline": provenance.pipeline,
+        "run_id": provenance.run_id,
+        "manifest_uri": provenance.manifest_uri,
+        "manifest_sha256": provenance.manifest_sha256,
+        "model_sha256": provenance.model_sha256,
+    }
+
+
+def approval_item(arn: str, epoch: int, decision: Decision, provenance: Provenance | None) -> dict[str, Any]:
+    """The record of a decision, bound to the evidence there was."""
+    return {
+        **catalog.approval_key(arn, epoch),
+        "status": decision.status,
+        "approver": decision.approver,
+        "reason": decision.reason,
+        "decided_at": decision.decided_at,
+        "manifest_sha256": provenance.manifest_sha256 if provenance else None,
+        "valid_until": to_iso(from_iso(decision.decided_at) + timedelta(days=VALID_DAYS)),
+    }
+
+
+def objections(
+    status: str, approval: Mapping[str, Any] | None, provenance: Provenance, now: str
+) -> list[str]:
+    """Why the approval of a package (its described status, its last record) does not allow a release now."""
+    if status != "Approved":
+        return [f"the package is {status}, not Approved: approve it again to release it"]
+    if approval is None:
+        return [
+            "no approval of the package is on record: set it to PendingManualApproval and approve it again"
+        ]
+    if approval["valid_until"] < now:
+        return [
+            f"its approval of {approval['decided_at']} was valid for {VALID_DAYS} days: "
+            "set the package to PendingManualApproval and approve it again"
+        ]
+    if approval["manifest_sha256"] != provenance.manifest_sha256:
+        return [
+            "the package names another run manifest than when it was approved: "
+            f"{provenance.manifest_sha256[:12]}, not {approval['manifest_sha256'][:12]}"
+        ]
+    return []
+
+
+def evidence_faults(
+    provenance: Provenance, model_uri: str, manifest: bytes | None, model_sha256: str | None
+) -> list[str]:
+    """What is wrong with a package's evidence: its manifest's bytes and its model's digest, None if gone."""
+    if manifest is None:
+        return [f"the run manifest is gone: {provenance.manifest_uri}; restore the object or train again"]
+    digest = hashlib.sha256(manifest).hexdigest()
+    if digest != provenance.manifest_sha256:
+        return [_changed("run manifest", provenance.manifest_uri, digest, provenance.manifest_sha256)]
+    artifacts = {each["uri"]: each["sha256"] for each in json.loads(manifest)["artifacts"]}
+    if artifacts.get(model_uri) != provenance.model_sha256:
+        return [
+            f"the run manifest does not vouch for the package's model {model_uri}; approve another version"
+        ]
+    if model_sha256 is None:
+        return [f"the model is gone: {model_uri}; restore the object or train again"]
+    if model_sha256 != provenance.model_sha256:
+        return [_changed("model", model_uri, model_sha256, provenance.model_sha256)]
+    return []
+
+
+def _changed(what: str, uri: str, found: str, wanted: str) -> str:
+    return (
+        f"the {what} {uri} has changed since it was registered: "
+        f"its sha256 is {found[:12]}, not {wanted[:12]}; restore the object's earlier version or train again"
+    )
+
+
+def image_digest(manifest: bytes, image: str) -> str | None:
+    """The digest that a manifest pins an image to; None where the run used a tag."""
+    digest = json.loads(manifest)["images"].get(image)
+    return None if digest is None else str(digest)
