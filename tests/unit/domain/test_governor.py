@@ -1,0 +1,183 @@
+"""A build starts when a batch is complete and the limits allow it; nothing is lost, nothing is built twice."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.domain.governor import Arrival, Nothing, PipelineState, Policy, StartBuild, WaitUntil, decide
+from sluice.domain.times import to_iso
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POLICY = Policy(quiet_period_s=60, cooldown_s=600, daily_budget=3)
+FRESH = PipelineState(
+    project_version="p1",
+    built_project_version=None,
+    in_flight=None,
+    last_build_at=None,
+    budget_day=None,
+    budget_used=0,
+    has_data=False,
+)
+
+
+def at(seconds):
+    return NOON + timedelta(seconds=seconds)
+
+
+def arrival(seconds, key="a"):
+    return Arrival(key, "1", at(seconds))
+
+
+def test_a_batch_is_complete_after_its_quiet_period():
+    assert decide(FRESH, [arrival(0)], POLICY, at(59)) == WaitUntil(at(60), "quiet period of 60 s")
+    assert decide(FRESH, [arrival(0)], POLICY, at(60)) == StartBuild("1 new object", "2026-03-01", 1)
+
+
+def test_each_arrival_prolongs_the_quiet_period():
+    pending = [arrival(30, "b"), arrival(0)]
+    assert decide(FRESH, pending, POLICY, at(60)) == WaitUntil(at(90), "quiet period of 60 s")
+    assert decide(FRESH, pending, POLICY, at(90)) == StartBuild("2 new objects", "2026-03-01", 1)
+
+
+def test_nothing_is_built_without_a_project():
+    state = replace(FRESH, project_version=None, has_data=True)
+    assert decide(state, [arrival(0)], POLICY, at(999)) == Nothing("no project was pushed")
+
+
+@pytest.mark.parametrize("built", [None, "p1"])
+def test_nothing_is_built_without_anything_new(built):
+    state = replace(FRESH, built_project_version=built, has_data=built is not None)
+    assert decide(state, [], POLICY, NOON) == Nothing("nothing new")
+
+
+def test_one_build_at_a_time():
+    state = replace(FRESH, in_flight="ab-00001")
+    assert decide(state, [arrival(0)], POLICY, at(999)) == Nothing(
+        "ab-00001 is in flight; its end asks again"
+    )
+
+
+def test_a_new_project_version_is_built_with_the_data_there_are():
+    state = replace(FRESH, project_version="p2", built_project_version="p1", has_data=True)
+    assert decide(state, [], POLICY, NOON) == StartBuild("a new project version", "2026-03-01", 1)
+
+
+def test_builds_keep_their_distance():
+    state = replace(FRESH, last_build_at=at(-300))
+    assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(at(300), "cooldown of 600 s")
+    assert isinstance(decide(state, [arrival(-100)], POLICY, at(300)), StartBuild)
+
+
+def test_the_longest_wait_counts():
+    state = replace(FRESH, last_build_at=at(-590))
+    assert decide(state, [arrival(0)], POLICY, NOON) == WaitUntil(at(60), "quiet period of 60 s")
+
+
+def test_a_used_budget_waits_for_the_next_utc_day():
+    state = replace(FRESH, budget_day="2026-03-01", budget_used=3)
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(midnight, "daily budget of 3 used")
+    assert decide(state, [arrival(-100)], POLICY, midnight) == StartBuild("1 new object", "2026-03-02", 1)
+
+
+def test_the_budget_counts_up_within_its_day():
+    state = replace(FRESH, budget_day="2026-03-01", budget_used=2)
+    assert decide(state, [arrival(-100)], POLICY, NOON) == StartBuild("1 new object", "2026-03-01", 3)
+
+
+def test_the_catalogs_item_is_read():
+    item = {
+        "project_version": "p",
+        "last_build_at": to_iso(NOON),
+        "budget_day": "2026-03-01",
+        "budget_used": 2,
+    }
+    state = PipelineState.of(item, has_data=True)
+    assert (state.project_version, state.last_build_at, state.used_on("2026-03-01")) == ("p", NOON, 2)
+    assert state.used_on("2026-03-02") == 0
+    assert PipelineState.of({}, has_data=False) == replace(FRESH, project_version=None)
+
+
+def test_the_policy_is_the_configs(pipeline_config):
+    assert Policy.of(pipeline_config) == Policy(quiet_period_s=2, cooldown_s=60, daily_budget=10)
+
+
+class World:
+    """A pipeline in which things happen, and its decisions are carried out as the functions do."""
+
+    def __init__(self, policy):
+        self.policy = policy
+        self.state = FRESH
+        self.now = NOON
+        self.pending, self.included, self.builds = [], [], []
+
+    def arrive(self):
+        number = len(self.pending) + len(self.included)
+        self.pending.append(Arrival(f"key-{number}", "1", self.now))
+
+    def push(self):
+        self.state = replace(self.state, project_version=f"p{len(self.builds)}-{self.now:%H%M%S}")
+
+    def pass_time(self):
+        self.now += timedelta(seconds=37)
+
+    def finish(self):
+        self.state = replace(self.state, in_flight=None, has_data=self.state.has_data or bool(self.included))
+
+    def ask(self):
+        decision = decide(self.state, self.pending, self.policy, self.now)
+        if isinstance(decision, StartBuild):
+            self._build(decision)
+        return decision
+
+    def _build(self, decision):
+        assert self.state.in_flight is None
+        assert self.pending or self.state.built_project_version != self.state.project_version
+        self.builds.append(self.now)
+        self.included += self.pending
+        self.pending = []
+        self.state = replace(
+            self.state,
+            in_flight=f"ab-{len(self.builds):05d}",
+            built_project_version=self.state.project_version,
+            last_build_at=self.now,
+            budget_day=decision.budget_day,
+            budget_used=decision.budget_used,
+        )
+
+    def settle(self):
+        """Ask when each decision says to, until nothing is left to do."""
+        for _ in range(1000):
+            decision = self.ask()
+            if isinstance(decision, WaitUntil):
+                assert decision.time > self.now
+                self.now = decision.time
+            elif self.state.in_flight is not None:
+                self.finish()
+            elif isinstance(decision, Nothing):
+                return decision
+        raise AssertionError("never settles")
+
+
+@given(
+    st.lists(st.sampled_from(["arrive", "push", "pass_time", "finish", "ask"]), max_size=60),
+    st.builds(Policy, st.integers(0, 100), st.integers(0, 300), st.integers(1, 3)),
+)
+def test_whatever_happens_every_arrival_is_built_once_and_no_limit_is_broken(happenings, policy):
+    world = World(policy)
+    for happening in happenings:
+        getattr(world, happening)()
+    assert world.settle() == Nothing("nothing new")
+
+    assert world.pending == []
+    keys = [arrival.key for arrival in world.included]
+    assert len(keys) == len(set(keys)) == happenings.count("arrive")
+    gaps = [later - earlier for earlier, later in zip(world.builds, world.builds[1:], strict=False)]
+    assert all(gap >= timedelta(seconds=policy.cooldown_s) for gap in gaps)
+    days = [build.date() for build in world.builds]
+    assert all(days.count(day) <= policy.daily_budget for day in days)
+    if "arrive" in happenings:
+        assert world.state.built_project_version == world.state.project_version

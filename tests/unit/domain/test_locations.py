@@ -1,0 +1,31 @@
+"""Artifacts lie where the architecture says."""
+
+import pytest
+
+from sluice.domain.locations import Locations, parse_bundle_key
+
+
+def test_keys_are_as_documented():
+    at = Locations("artifacts", "ab")
+    assert at.bundle("v") == "s3://artifacts/projects/ab/v.tar.gz"
+    assert at.code("v") == "s3://artifacts/projects/ab/v/code/"
+    assert at.sourcedir("v") == "s3://artifacts/projects/ab/v/sourcedir.tar.gz"
+    assert at.dataset_manifest("d") == "s3://artifacts/datasets/ab/d/manifest.json"
+    assert at.dataset_files("d") == "s3://artifacts/datasets/ab/d/files.manifest"
+    assert at.dataset_report("d") == "s3://artifacts/datasets/ab/d/report.json"
+    assert at.prepared("r", "train") == "s3://artifacts/runs/ab/r/prepare/train"
+    assert at.training_output("r") == "s3://artifacts/runs/ab/r/train"
+    assert at.evaluation("r", "champion") == "s3://artifacts/runs/ab/r/evaluate/champion"
+    assert at.run_manifest("r") == "s3://artifacts/runs/ab/r/manifest.json"
+
+
+def test_a_bundles_key_names_its_pipeline_and_version():
+    assert parse_bundle_key("projects/ab/0123.tar.gz") == ("ab", "0123")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "projects/ab/v/sourcedir.tar.gz", "datasets/ab/v.tar.gz", "projects/ab/v.zip", "projects/v.tar.gz"],
+)
+def test_no_other_key_is_a_bundles(key):
+    assert parse_bundle_key(key) is None

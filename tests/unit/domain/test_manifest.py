@@ -1,0 +1,159 @@
+"""The run manifest holds the evidence, and the model package points to it within the registry's rules."""
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+
+import botocore.session
+import botocore.validate
+import pytest
+
+from sluice.domain import manifest
+from sluice.domain.config import load
+from sluice.domain.gates import judge
+
+RUN = "reviews-sentiment-00001"
+INPUTS = manifest.Inputs(
+    project_version="a" * 64,
+    bundle_uri="s3://artifacts/projects/reviews-sentiment/a.tar.gz",
+    dataset_version="b" * 64,
+    dataset_manifest_uri="s3://artifacts/datasets/reviews-sentiment/b/manifest.json",
+    dataset_objects=2,
+    dataset_rows=4000,
+    dataset_size_bytes=123,
+)
+MODEL = manifest.Artifact("model", "train-1", "s3://artifacts/model.tar.gz", "c" * 64, 10)
+EVALUATION = manifest.Artifact(
+    "evaluation", "evaluate-candidate", "s3://artifacts/evaluation.json", "d" * 64, 5
+)
+SCORES = {"metrics": {"accuracy": {"value": 0.8}}}
+
+
+@pytest.fixture
+def run_manifest():
+    return manifest.RunManifest(
+        pipeline="reviews-sentiment",
+        run_id=RUN,
+        created_at="2026-03-01T10:00:00.000Z",
+        inputs=INPUTS,
+        parameters={"train": {"alpha": "1e-05"}},
+        steps=[{"step": "prepare", "image": "x/y:1"}, {"step": "train-1", "image": f"x/z@sha256:{'e' * 64}"}],
+        candidate="train-1",
+        champion=None,
+        artifacts=[MODEL, EVALUATION],
+        evaluation=SCORES,
+        gates=judge(["metrics.accuracy.value >= 0.7"], SCORES, None).results,
+    )
+
+
+def package(config, **changes):
+    return manifest.package_request(
+        config,
+        **{
+            "run_id": RUN,
+            "region": "eu-central-1",
+            "inputs": INPUTS,
+            "model": MODEL,
+            "evaluation": EVALUATION,
+            "sourcedir_uri": "s3://artifacts/projects/reviews-sentiment/a/sourcedir.tar.gz",
+            "manifest_uri": "s3://artifacts/runs/reviews-sentiment/r/manifest.json",
+            "manifest_sha256": "f" * 64,
+            **changes,
+        },
+    )
+
+
+def test_the_digest_is_that_of_the_bytes_written(run_manifest):
+    assert run_manifest.sha256 == hashlib.sha256(run_manifest.to_json()).hexdigest()
+
+
+def test_the_manifest_names_inputs_images_artifacts_and_gates(run_manifest):
+    document = json.loads(run_manifest.to_json())
+    assert document["inputs"]["dataset_version"] == "b" * 64
+    assert document["images"] == {"x/y:1": None, f"x/z@sha256:{'e' * 64}": f"sha256:{'e' * 64}"}
+    assert document["artifacts"][0] == {
+        "name": "model",
+        "step": "train-1",
+        "uri": "s3://artifacts/model.tar.gz",
+        "sha256": "c" * 64,
+        "size_bytes": 10,
+    }
+    assert document["gates"][0]["passed"] is True
+    assert document["champion"] is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"artifacts": [replace(MODEL, sha256="0" * 64)]},
+        {"evaluation": {"metrics": {}}},
+        {"champion": {"package_arn": "arn"}},
+        {"candidate": "train-0"},
+        {"inputs": replace(INPUTS, dataset_rows=1)},
+    ],
+)
+def test_any_other_evidence_is_another_digest(run_manifest, change):
+    assert replace(run_manifest, **change).sha256 != run_manifest.sha256
+
+
+def test_gates_may_come_as_the_state_machine_passes_them(run_manifest):
+    plain = json.loads(run_manifest.to_json())["gates"]
+    assert replace(run_manifest, gates=plain).sha256 == run_manifest.sha256
+
+
+def test_the_parameters_are_those_of_prepare_and_of_the_candidate(pipeline_config):
+    found = manifest.parameters(pipeline_config, {"alpha": "1e-05"})
+    assert found["train"] == {"alpha": "1e-05"}
+    assert found["prepare"]["seed"] == 42
+
+
+def test_the_package_is_one_that_the_registry_takes(pipeline_config):
+    service = botocore.session.get_session().get_service_model("sagemaker")
+    shape = service.operation_model("CreateModelPackage").input_shape
+    request = package(pipeline_config)
+    assert botocore.validate.ParamValidator().validate(request, shape).generate_report() == ""
+    for key, value in request["CustomerMetadataProperties"].items():
+        assert re.fullmatch(r"[\w .:/=+\-@]{1,128}", key)
+        assert re.fullmatch(r"[\w .:/=+\-@]{1,256}", value)
+    assert re.fullmatch(r"[a-zA-Z0-9-]{1,36}", request["ClientToken"])
+
+
+def test_the_package_serves_the_model_with_the_pipelines_script(pipeline_config):
+    specification = package(pipeline_config)["InferenceSpecification"]
+    (container,) = specification["Containers"]
+    assert container["Image"].endswith("sagemaker-scikit-learn:1.4-2-cpu-py3")
+    assert container["ModelDataUrl"] == MODEL.uri
+    assert container["Environment"] == {
+        "SAGEMAKER_PROGRAM": "inference.py",
+        "SAGEMAKER_SUBMIT_DIRECTORY": "s3://artifacts/projects/reviews-sentiment/a/sourcedir.tar.gz",
+        "SAGEMAKER_REGION": "eu-central-1",
+    }
+    assert specification["SupportedContentTypes"] == ["application/json"]
+
+
+def test_the_package_points_to_its_evidence(pipeline_config):
+    request = package(pipeline_config)
+    assert request["ModelPackageGroupName"] == "reviews"
+    statistics = request["ModelMetrics"]["ModelQuality"]["Statistics"]
+    assert statistics == {
+        "ContentType": "application/json",
+        "ContentDigest": f"sha256:{'d' * 64}",
+        "S3Uri": EVALUATION.uri,
+    }
+    assert request["CustomerMetadataProperties"]["sluice:manifest-sha256"] == "f" * 64
+    assert request["CustomerMetadataProperties"]["sluice:model-sha256"] == "c" * 64
+
+
+def test_a_run_registers_one_package_however_often_it_asks(pipeline_config):
+    token = package(pipeline_config)["ClientToken"]
+    assert package(pipeline_config)["ClientToken"] == token
+    assert package(pipeline_config, run_id="reviews-sentiment-00002")["ClientToken"] != token
+
+
+@pytest.mark.parametrize(
+    ("approval", "status"), [("manual", "PendingManualApproval"), ("automatic", "Approved")]
+)
+def test_a_version_waits_for_a_person_unless_the_pipeline_says_otherwise(config_text, approval, status):
+    config = load(config_text.replace("{group: reviews}", f"{{group: reviews, approval: {approval}}}"))
+    assert package(config)["ModelApprovalStatus"] == status

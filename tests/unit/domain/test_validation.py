@@ -1,0 +1,148 @@
+"""A data contract asks for its checks, and their findings become violations that say what and where."""
+
+import json
+
+import pytest
+
+from sluice.domain.config import load
+from sluice.domain.validation import (
+    EXAMPLES_MAX,
+    Check,
+    Finding,
+    RowRef,
+    Violation,
+    checks,
+    report,
+    unreadable,
+)
+
+
+def found(kind, rows, limit=None, type_="string", examples=()):
+    return Finding(Check(kind, "review", type_, limit), rows, tuple(examples))
+
+
+def only(total, finding):
+    (violation,) = report(total, [finding]).violations
+    return violation
+
+
+def test_every_part_of_the_contract_is_a_check(pipeline_config):
+    asked = checks(pipeline_config.data)
+    assert asked[:6] == (
+        Check("column", "id", "integer"),
+        Check("required", "id", "integer"),
+        Check("type", "id", "integer"),
+        Check("min", "id", "integer", 1),
+        Check("max", "id", "integer", 1000),
+        Check("unique", "id", "integer"),
+    )
+    assert Check("pattern", "code", "string", "[A-Z]{2}") in asked
+    assert Check("allowed", "sentiment", "string", ("great", "other")) in asked
+    assert Check("max_length", "review", "string", 9000) in asked
+    assert Check("completeness", "review", "string", 0.99) in asked
+    assert Check("row_count", None, None, (100, None)) in asked
+
+
+def test_the_label_is_always_required(pipeline_config):
+    asked = checks(pipeline_config.data)
+    assert {Check("column", "sentiment", "string"), Check("required", "sentiment", "string")} <= set(asked)
+
+
+def test_what_is_not_required_need_not_be_there_but_must_be_of_its_type(pipeline_config):
+    assert [c.kind for c in checks(pipeline_config.data) if c.column == "verified"] == ["type"]
+
+
+def test_a_string_needs_no_type_check(pipeline_config):
+    assert "type" not in [c.kind for c in checks(pipeline_config.data) if c.column == "review"]
+
+
+def test_a_limit_of_zero_is_a_limit(pipeline_config):
+    assert Check("min", "score", "number", 0) in checks(pipeline_config.data)
+
+
+def test_a_data_set_without_rows_is_never_valid(config_text):
+    data = load(config_text.replace("    - {check: row_count, min: 100}\n", "")).data
+    asked = checks(data)
+    assert asked[-1] == Check("row_count", None, None, (1, None))
+    assert report(0, [Finding(asked[-1], 0)]).reasons == ("0 rows, fewer than 1",)
+
+
+def test_data_that_keep_their_contract_are_valid(pipeline_config):
+    valid = report(100, [Finding(check, 0) for check in checks(pipeline_config.data)])
+    assert valid.is_valid
+    assert valid.reasons == ()
+    assert json.loads(valid.to_json()) == {"is_valid": True, "rows": 100, "violations": []}
+
+
+@pytest.mark.parametrize(
+    ("finding", "message"),
+    [
+        (found("column", 1), "the column is missing"),
+        (found("required", 1), "1 row without a value"),
+        (found("type", 2, type_="integer"), "2 rows not of type integer"),
+        (found("allowed", 2, ("a", "b")), "2 rows not one of a, b"),
+        (found("allowed", 2, tuple(range(11))), "2 rows not one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..."),
+        (found("min", 2, 0), "2 rows below 0"),
+        (found("max", 2, 1), "2 rows above 1"),
+        (found("min_length", 2, 1), "2 rows shorter than 1 characters"),
+        (found("max_length", 2, 9), "2 rows longer than 9 characters"),
+        (found("pattern", 2, "[A-Z]"), "2 rows not like [A-Z]"),
+        (found("unique", 2), "2 rows with a value that occurs before"),
+    ],
+)
+def test_rows_that_break_a_check_are_counted_and_described(finding, message):
+    violation = only(100, finding)
+    assert violation == Violation("review", finding.check.kind, message, finding.rows)
+
+
+def test_completeness_is_a_share_of_the_rows():
+    assert report(100, [found("completeness", 1, 0.99)]).is_valid
+    assert (
+        only(100, found("completeness", 2, 0.99)).message == "0.98 of the rows have a value, fewer than 0.99"
+    )
+    assert report(0, [found("completeness", 0, 0.99)]).is_valid
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit", "message"),
+    [
+        (9, (10, 20), "9 rows, fewer than 10"),
+        (21, (10, 20), "21 rows, more than 20"),
+        (1, (None, 0), "1 row, more than 0"),
+        (10, (10, 20), None),
+        (20, (10, 20), None),
+        (0, (None, 20), None),
+        (99, (10, None), None),
+    ],
+)
+def test_the_number_of_rows_has_its_bounds(rows, limit, message):
+    finding = Finding(Check("row_count", None, None, limit), 0)
+    assert report(rows, [finding]).reasons == (() if message is None else (message,))
+
+
+def test_a_violation_shows_its_first_row_and_keeps_a_few():
+    rows = [RowRef("p/a.csv", number) for number in range(1, 20)]
+    violation = only(100, found("required", 19, examples=rows))
+    assert len(violation.examples) == EXAMPLES_MAX
+    assert str(violation) == "review: 19 rows without a value (such as p/a.csv row 1)"
+
+
+def test_what_cannot_be_read_is_a_violation_of_the_format():
+    problem = unreadable("no CSV: unterminated quote", 1, [RowRef("p/bad.csv", 7)])
+    broken = report(3, [], [problem])
+    assert not broken.is_valid
+    assert broken.reasons == ("no CSV: unterminated quote (such as p/bad.csv row 7)",)
+    assert json.loads(broken.to_json())["violations"] == [
+        {
+            "column": None,
+            "check": "format",
+            "message": "no CSV: unterminated quote",
+            "rows": 1,
+            "examples": [{"object": "p/bad.csv", "row": 7}],
+        }
+    ]
+
+
+def test_a_violation_found_twice_is_reported_once():
+    findings = [Finding(Check("row_count", None, None, (1, None)), 0)] * 2
+    assert len(report(0, findings).violations) == 1
