@@ -1,4 +1,4 @@
-"""A build starts when a batch is complete and the limits allow it; nothing is lost, nothing is built twice."""
+"""A build starts when a batch is complete and the limits allow it; nothing is lost or built twice."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

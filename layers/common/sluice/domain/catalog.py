@@ -10,6 +10,7 @@ Key = dict[str, str]
 PIPELINES = "PIPELINES"
 TASKS = "TASKS"
 UNCLAIMED = "UNCLAIMED"
+SORT_KEY_MAX_BYTES = 1024
 
 
 def partition(pipeline: str) -> str:
@@ -26,11 +27,19 @@ def project_key(pipeline: str, version: str) -> Key:
 
 
 def arrival_key(pipeline: str, key: str, version_id: str) -> Key:
-    return {"pk": partition(pipeline), "sk": f"ARRIVAL#{key}#{version_id}"}
+    return {"pk": partition(pipeline), "sk": _arrival(key, version_id)}
 
 
 def unclaimed_key(key: str, version_id: str) -> Key:
-    return {"pk": UNCLAIMED, "sk": f"ARRIVAL#{key}#{version_id}"}
+    return {"pk": UNCLAIMED, "sk": _arrival(key, version_id)}
+
+
+def _arrival(key: str, version_id: str) -> str:
+    """S3's keys may be as long as DynamoDB's: one that leaves no room is named by its digest."""
+    sk = f"ARRIVAL#{key}#{version_id}"
+    if len(sk.encode()) <= SORT_KEY_MAX_BYTES:
+        return sk
+    return f"ARRIVAL#sha256:{hashlib.sha256(key.encode()).hexdigest()}#{version_id}"
 
 
 def dataset_key(pipeline: str, version: str) -> Key:
