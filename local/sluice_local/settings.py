@@ -19,6 +19,11 @@ class Settings:
     region: str = "us-east-1"
     lambda_python: Path = REPOSITORY / ".venv/envs/lambda/bin/python"
     lambda_slots: int = 3
+    max_jobs: int = 2
+    # SageMaker's images, as environments: outside the state directory, as they take long to build.
+    image_cache: Path = REPOSITORY / ".sluice/venvs"
+    # A job that is asked to stop has so long to do so.
+    job_stop_grace_s: float = 120.0
     # AWS waits one minute, then two, before it retries a failed asynchronous invocation.
     async_retry_delays_s: tuple[float, ...] = (0.2, 0.4)
 

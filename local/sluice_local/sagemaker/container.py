@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
+from typing import IO, overload
 
 from sluice_local.sagemaker import namespace
 from sluice_local.sagemaker.images import Environment
@@ -99,9 +99,9 @@ class Sandbox:
 
     @classmethod
     def create(cls, directory: Path, image: Environment) -> Sandbox:
-        """Make the directories, and an overlay on the image's environment for what the user installs."""
+        """Make what is not there yet, and an environment on top of the image's for what the user installs."""
         for name in ("ml", "stage", "home", "tmp"):
-            (directory / name).mkdir(parents=True)
+            (directory / name).mkdir(parents=True, exist_ok=True)
         return cls(directory, image.overlay(directory / "python"))
 
     @property
@@ -176,6 +176,12 @@ class Container:
         assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe
         return self._process.stdout
 
+    @overload
+    def wait(self) -> int: ...
+
+    @overload
+    def wait(self, timeout_s: float) -> int | None: ...
+
     def wait(self, timeout_s: float | None = None) -> int | None:
         """The exit code, 128 + n after signal n; None if it still runs after `timeout_s`."""
         if not self._ended.wait(timeout_s):
@@ -187,12 +193,9 @@ class Container:
         """Ask it to end, by SIGTERM, and make it end after `grace_s`; its exit code."""
         with suppress(ProcessLookupError):
             self._process.terminate()
-        code = self.wait(grace_s)
-        if code is None:
+        if self.wait(grace_s) is None:
             self._kill_session()
-            self._ended.wait()
-            code = 128 + signal.SIGKILL
-        return code
+        return self.wait()
 
     def _reap(self) -> None:
         self._process.wait()

@@ -38,7 +38,7 @@ class LogStream:
 
 
 class Metrics:
-    """The metrics that a training job's `MetricDefinitions` find in its log; the last value of each counts."""
+    """The metrics that a job's `MetricDefinitions` find in its log; the last value of each counts."""
 
     def __init__(self, scope: Scope, job_name: str, definitions: Iterable[Mapping[str, str]]) -> None:
         self._scope = scope

@@ -1,0 +1,196 @@
+"""Script mode: how a framework image runs the user's script, as the SageMaker training toolkit does.
+
+Pure, but for `unpack_code`. Paths are those inside the container.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CODE_DIR = "/opt/ml/code"
+MODEL_DIR = "/opt/ml/model"
+INPUT_DIR = "/opt/ml/input"
+OUTPUT_DIR = "/opt/ml/output"
+DATA_DIR = f"{INPUT_DIR}/data"
+CONFIG_DIR = f"{INPUT_DIR}/config"
+
+_PROGRAM = "sagemaker_program"
+_SUBMIT_DIRECTORY = "sagemaker_submit_directory"
+_LOG_LEVEL = "sagemaker_container_log_level"
+_PREFIX = "sagemaker_"
+_OTHER_RESERVED = ("_tuning_objective_metric", "default_user_module_name")
+_KNOWN_PARAMETERS = frozenset(
+    f"{_PREFIX}{name}"
+    for name in (
+        *("program", "submit_directory", "enable_cloudwatch_metrics", "region"),
+        *("container_log_level", "job_name", "s3_output"),
+    )
+)
+_DEFAULT_LOG_LEVEL = 20  # logging.INFO
+
+
+class ScriptError(Exception):
+    """The user's code cannot be run; the message is for the job's FailureReason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The user's entry point, where its code comes from, and the hyperparameters it is given."""
+
+    program: str
+    submit_directory: str
+    hyperparameters: Mapping[str, Any]
+    framework_parameters: Mapping[str, Any]
+    log_level: int = _DEFAULT_LOG_LEVEL
+
+    @property
+    def module(self) -> str:
+        return self.program.removesuffix(".py")
+
+    def command(self, is_package: bool) -> list[str]:
+        """What runs the entry point in /opt/ml/code: a Python module or script, else any executable."""
+        if is_package:
+            return ["python", "-m", self.module, *arguments(self.hyperparameters)]
+        if self.program.endswith(".py"):
+            return ["python", self.program, *arguments(self.hyperparameters)]
+        run = 'chmod +x "$0" && "./$0" "$@"'
+        return ["/bin/sh", "-c", run, self.program, *arguments(self.hyperparameters)]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One instance of a training cluster."""
+
+    name: str
+    cluster: Sequence[str]
+    instance_type: str
+    cpus: int
+
+    def resource_config(self) -> dict[str, Any]:
+        """The content of resourceconfig.json."""
+        group = {"instance_group_name": "homogeneousCluster", "instance_type": self.instance_type}
+        return {
+            "current_host": self.name,
+            "current_instance_type": self.instance_type,
+            "current_group_name": "homogeneousCluster",
+            "hosts": list(self.cluster),
+            "instance_groups": [{**group, "hosts": list(self.cluster)}],
+            "network_interface_name": "eth0",
+        }
+
+
+def script_of(hyperparameters: Mapping[str, str], environment: Mapping[str, str]) -> Script | None:
+    """The script that the hyperparameters, or else the environment, name; None if they name none."""
+    decoded = {name: _decoded(value) for name, value in hyperparameters.items()}
+    own = {name: value for name, value in decoded.items() if _is_reserved(name)}
+    program = own.get(_PROGRAM) or environment.get(_PROGRAM.upper())
+    if not program:
+        return None
+    return Script(
+        program=str(program),
+        submit_directory=str(
+            own.get(_SUBMIT_DIRECTORY) or environment.get(_SUBMIT_DIRECTORY.upper()) or CODE_DIR
+        ),
+        hyperparameters={name: value for name, value in decoded.items() if name not in own},
+        framework_parameters={
+            name: value for name, value in own.items() if name not in _KNOWN_PARAMETERS | {*_OTHER_RESERVED}
+        },
+        log_level=int(own.get(_LOG_LEVEL) or _DEFAULT_LOG_LEVEL),
+    )
+
+
+def arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
+    """Hyperparameters as a command line: sorted, `--name value`, `-n value` for a name of one letter."""
+    result = []
+    for name, value in sorted(hyperparameters.items()):
+        if isinstance(value, dict):
+            value = ",".join(f"{key}={item}" for key, item in sorted(value.items()))
+        result += [f"--{name}" if len(name) > 1 else f"-{name}", "" if value is None else str(value)]
+    return result
+
+
+def variables(script: Script, job_name: str, host: Host, channels: Mapping[str, Any]) -> dict[str, str]:
+    """The SM_* variables; `channels` is the content of inputdataconfig.json."""
+    environment: dict[str, Any] = {
+        "additional_framework_parameters": script.framework_parameters,
+        "channel_input_dirs": {name: f"{DATA_DIR}/{name}" for name in channels},
+        "current_host": host.name,
+        "current_instance_group": "homogeneousCluster",
+        "current_instance_type": host.instance_type,
+        "framework_module": "sagemaker_sklearn_container.training:main",
+        "hosts": list(host.cluster),
+        "hyperparameters": script.hyperparameters,
+        "input_config_dir": CONFIG_DIR,
+        "input_data_config": channels,
+        "input_dir": INPUT_DIR,
+        "is_master": host.name == host.cluster[0],
+        "job_name": job_name,
+        "log_level": script.log_level,
+        "master_hostname": host.cluster[0],
+        "model_dir": MODEL_DIR,
+        "module_dir": script.submit_directory,
+        "module_name": script.module,
+        "network_interface_name": "eth0",
+        "num_cpus": host.cpus,
+        "num_gpus": 0,
+        "num_neurons": 0,
+        "output_data_dir": f"{OUTPUT_DIR}/data",
+        "output_dir": OUTPUT_DIR,
+        "output_intermediate_dir": f"{OUTPUT_DIR}/intermediate",
+        "resource_config": host.resource_config(),
+        "user_entry_point": script.program,
+    }
+    values = {
+        **environment,
+        "channels": sorted(channels),
+        "framework_params": script.framework_parameters,
+        "hps": script.hyperparameters,
+        "training_env": environment,
+        "user_args": arguments(script.hyperparameters),
+        **{f"channel_{name}": path for name, path in environment["channel_input_dirs"].items()},
+        **{f"hp_{name}": value for name, value in script.hyperparameters.items()},
+    }
+    for name in _NOT_VARIABLES:
+        del values[name]
+    return {f"SM_{name.upper()}": _encoded(value) for name, value in values.items()}
+
+
+# Only in SM_TRAINING_ENV; as variables these have other names, or none.
+_NOT_VARIABLES = (
+    *("additional_framework_parameters", "channel_input_dirs", "hyperparameters", "is_master"),
+    *("job_name", "master_hostname"),
+)
+
+
+def unpack_code(archive: bytes, folder: Path) -> None:
+    """Unpack a sourcedir.tar.gz, and nothing that would leave the folder. Raises ScriptError."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ScriptError(f"The code archive cannot be unpacked: {error}") from error
+
+
+def _is_reserved(name: str) -> bool:
+    return name.startswith(_PREFIX) or name in _OTHER_RESERVED
+
+
+def _decoded(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _encoded(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
