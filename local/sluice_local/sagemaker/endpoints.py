@@ -1,0 +1,138 @@
+"""Endpoints: the operations on them, and the requests to them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import ministack.app
+
+from sluice_local.sagemaker import faults, runtime
+from sluice_local.sagemaker.core import Fault, Item, Scope, list_page, operation
+from sluice_local.sagemaker.deployment_plans import (
+    alarm_names,
+    check_deployment,
+    check_same_variants,
+    plan,
+    retained_properties,
+)
+from sluice_local.sagemaker.deployments import ENDPOINTS, Deployer, LiveEndpoint, alarm_state
+from sluice_local.sagemaker.endpoint_configs import ENDPOINT_CONFIGS
+from sluice_local.sagemaker.fleets import Variant
+from sluice_local.sagemaker.hosting import Launcher
+from sluice_local.sagemaker.images import ImageCache
+from sluice_local.sagemaker.serving_metrics import ServingMetrics
+from sluice_local.settings import Settings
+
+_deployer: Deployer
+_metrics = ServingMetrics()
+_live: dict[tuple[Scope, str], LiveEndpoint] = {}
+
+
+def install(settings: Settings) -> None:
+    """Have endpoints start servers in this cloud, and be told to fail."""
+    global _deployer
+    images = ImageCache(settings.image_cache)
+    _deployer = Deployer(Launcher(settings.directory("endpoints"), images, settings.endpoint_url))
+    _metrics.start()
+    ministack.app.app = faults.routed(ministack.app.app)
+
+
+async def invoke(scope: Scope, name: str, headers: Mapping[str, str], body: bytes) -> runtime.Response:
+    """InvokeEndpoint: status, headers and body. Raises Fault for an endpoint that does not serve."""
+    if (live := _live.get((scope, name))) is None:
+        raise Fault("ValidationError", runtime.missing(scope, name))
+    return await runtime.invoke(live, _metrics, headers, body)
+
+
+@operation("CreateEndpoint")
+def create_endpoint(scope: Scope, params: dict[str, Any]) -> Item:
+    name = params["EndpointName"]
+    config = ENDPOINT_CONFIGS.get(scope, params["EndpointConfigName"])
+    deployment = params.get("DeploymentConfig")
+    _check(scope, deployment)
+    described = {"EndpointConfigName": config["EndpointConfigName"], "Tags": params.get("Tags", [])}
+    created = ENDPOINTS.create(scope, name, {**described, "EndpointStatus": "Creating"})
+    _live[scope, name] = live = LiveEndpoint(scope, name)
+    live.enter("Creating", LastDeploymentConfig=deployment)
+    _deployer.create(live, plan(config))
+    return created
+
+
+@operation("DescribeEndpoint")
+def describe_endpoint(scope: Scope, params: dict[str, Any]) -> Item:
+    return ENDPOINTS.get(scope, params["EndpointName"])
+
+
+@operation("ListEndpoints")
+def list_endpoints(scope: Scope, params: dict[str, Any]) -> Item:
+    return list_page(
+        ENDPOINTS.values(scope),
+        params,
+        result_key="Endpoints",
+        name_key="EndpointName",
+        status_key="EndpointStatus",
+        descending=True,
+    )
+
+
+@operation("UpdateEndpoint")
+def update_endpoint(scope: Scope, params: dict[str, Any]) -> Item:
+    live = _existing(scope, params["EndpointName"])
+    config = ENDPOINT_CONFIGS.get(scope, params["EndpointConfigName"])
+    deployment = params.get("DeploymentConfig")
+    if params.get("RetainDeploymentConfig") and deployment is None:
+        deployment = ENDPOINTS.get(scope, live.name).get("LastDeploymentConfig")
+    _check(scope, deployment)
+    with live.updating(LastDeploymentConfig=deployment, FailureReason=None) as fleet:
+        planned = plan(config, deployment, fleet, retained_properties(params))
+        check_same_variants(planned, fleet)
+    _deployer.update(live, planned)
+    return {"EndpointArn": scope.arn("endpoint", live.name)}
+
+
+@operation("UpdateEndpointWeightsAndCapacities")
+def update_endpoint_weights_and_capacities(scope: Scope, params: dict[str, Any]) -> Item:
+    live = _existing(scope, params["EndpointName"])
+    desired = {wanted["VariantName"]: wanted for wanted in params["DesiredWeightsAndCapacities"]}
+    with live.updating() as fleet:
+        if unknown := sorted(desired.keys() - {variant.name for variant in fleet.variants}):
+            raise Fault(
+                "ValidationException", f"Endpoint {live.name} has no production variant {', '.join(unknown)}."
+            )
+        variants = [_reweighed(variant, desired.get(variant.name, {})) for variant in fleet.variants]
+    _deployer.reweigh(live, variants)
+    return {"EndpointArn": scope.arn("endpoint", live.name)}
+
+
+@operation("DeleteEndpoint")
+def delete_endpoint(scope: Scope, params: dict[str, Any]) -> None:
+    """Also while it is created or updated: its processes end in the background."""
+    live = _existing(scope, params["EndpointName"])
+    fleets = live.delete()
+    del _live[scope, live.name]
+    for fleet in fleets:
+        threading.Thread(target=fleet.stop, name=f"stop-{live.name}", daemon=True).start()
+
+
+def _existing(scope: Scope, name: str) -> LiveEndpoint:
+    ENDPOINTS.get(scope, name)
+    return _live[scope, name]
+
+
+def _check(scope: Scope, deployment: Mapping[str, Any] | None) -> None:
+    """Raises Fault for a DeploymentConfig that cannot be carried out, or whose alarms do not exist."""
+    check_deployment(deployment or {})
+    for name in alarm_names(deployment or {}):
+        if alarm_state(scope, name) is None:
+            raise Fault("ValidationException", f"Could not find alarm {name} of AutoRollbackConfiguration.")
+
+
+def _reweighed(variant: Variant, desired: Mapping[str, Any]) -> Variant:
+    return replace(
+        variant,
+        weight=desired.get("DesiredWeight", variant.weight),
+        instances=desired.get("DesiredInstanceCount", variant.instances),
+    )

@@ -1,0 +1,113 @@
+"""Faults on demand: make requests that reach an endpoint's fleet answer as if its container had failed.
+
+POST /_local/faults {"endpoint", "endpoint_config"?, "status", "share", "latency_ms"}, GET, DELETE. It is the
+local cloud's own interface, for tests and demonstrations; AWS has none.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+PATH = "/_local/faults"
+
+Application = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class InjectedFault:
+    """What happens to a share of an endpoint's requests, or only to those that one config's fleet gets.
+
+    A status below 400 lets the container answer, after the latency.
+    """
+
+    endpoint: str
+    endpoint_config: str | None = None
+    status: int = 500
+    share: float = 1.0
+    latency_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what cannot be meant."""
+        if not isinstance(self.endpoint, str) or not self.endpoint:
+            raise ValueError("endpoint must be an endpoint's name")
+        if not isinstance(self.status, int) or not 200 <= self.status <= 599:
+            raise ValueError("status must be an HTTP status from 200 to 599")
+        if not 0 <= self.share <= 1:
+            raise ValueError("share must be from 0 to 1")
+        if not 0 <= self.latency_ms <= 60_000:
+            raise ValueError("latency_ms must be from 0 to 60000")
+
+    def hits(self, endpoint: str, endpoint_config: str, point: float) -> bool:
+        """Whether a request fails, `point` being its place in [0, 1)."""
+        return (
+            self.endpoint == endpoint
+            and self.endpoint_config in (None, endpoint_config)
+            and point < self.share
+        )
+
+
+_lock = threading.Lock()
+_injected: tuple[InjectedFault, ...] = ()
+
+
+def inject(fault: InjectedFault) -> None:
+    """From now on; it replaces an earlier fault of the same endpoint and config."""
+    global _injected
+    target = (fault.endpoint, fault.endpoint_config)
+    with _lock:
+        others = tuple(f for f in _injected if (f.endpoint, f.endpoint_config) != target)
+        _injected = (*others, fault)
+
+
+def clear() -> None:
+    """End all faults."""
+    global _injected
+    with _lock:
+        _injected = ()
+
+
+def drawn(endpoint: str, endpoint_config: str) -> InjectedFault | None:
+    """The fault that this request meets, if any."""
+    point = random.random()  # noqa: S311 - a share of requests, not a secret
+    return next((fault for fault in _injected if fault.hits(endpoint, endpoint_config, point)), None)
+
+
+def answer(method: str, body: bytes) -> tuple[int, Any]:
+    """A request to `PATH`: its status and the JSON to answer with."""
+    if method == "POST":
+        try:
+            inject(InjectedFault(**json.loads(body)))
+        except (TypeError, ValueError) as error:
+            return 400, {"message": str(error)}
+    elif method == "DELETE":
+        clear()
+    elif method != "GET":
+        return 405, {"message": "POST, GET or DELETE"}
+    return 200, {"faults": [asdict(fault) for fault in _injected]}
+
+
+def routed(application: Application) -> Application:
+    """The ASGI application with `PATH` in front of it."""
+
+    async def application_with_faults(
+        scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
+    ) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await application(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        status, content = answer(scope["method"], body)
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(content).encode()})
+
+    return application_with_faults
