@@ -27,6 +27,7 @@ PATCHES = (
     "sluice_local.patches.sqs",
     "sluice_local.patches.s3",
     "sluice_local.patches.cloudformation",
+    "sluice_local.patches.sam_transform",
     "sluice_local.patches.alarms",
     "sluice_local.patches.stepfunctions",
     "sluice_local.sagemaker",

@@ -11,6 +11,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from sluice_local.patches.concurrency import queued_event
 from sluice_local.settings import Settings
 
 _logger = logging.getLogger(__name__)
+_LATEST = "$LATEST"
 
 
 def install(settings: Settings) -> None:
@@ -34,11 +36,20 @@ def install(settings: Settings) -> None:
         ).start()
 
     service.invoke_async_with_retry = invoke_async
+    for name in ("_event_invoke_config", "_get_event_invoke_config", "_delete_event_invoke_config"):
+        setattr(service, name, _of_latest(getattr(service, name)))
+    put = service._put_event_invoke_config
+    service._put_event_invoke_config = lambda name, qualifier, data: put(name, qualifier or _LATEST, data)
+
+
+def _of_latest(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Without a qualifier the configuration is that of $LATEST; ministack keeps two."""
+    return lambda func, qualifier=None: operation(func, qualifier or _LATEST)
 
 
 def _run(delays_s: tuple[float, ...], func: dict[str, Any], event: Any) -> None:
     config = func.get("config") or func
-    options = func.get("event_invoke_config") or (func.get("event_invoke_configs") or {}).get("$LATEST") or {}
+    options = service._event_invoke_config(func, None) or {}
     retries = options.get("MaximumRetryAttempts")
     delays_s = delays_s if retries is None else delays_s[: int(retries)]
     request_id = new_uuid()

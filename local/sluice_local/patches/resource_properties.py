@@ -1,0 +1,204 @@
+"""The properties of resources that ministack's provisioners drop, applied through its own service calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from botocore.serialize import create_serializer
+from botocore.session import Session
+from ministack.services import dynamodb, eventbridge, s3, sns, sqs, stepfunctions
+from ministack.services import lambda_svc as service
+from ministack.services.cloudformation import provisioners
+
+Properties = dict[str, Any]
+
+
+def apply_function(name: str, props: Properties, old: Properties) -> None:
+    """Reserved concurrency, the dead-letter queue, and code that must exist."""
+    function = service._functions[name]
+    if props.get("PackageType") != "Image" and not function["code_zip"]:
+        raise ValueError("Error occurred while GetObject. S3 Error Code: NoSuchKey.")
+    reserved = props.get("ReservedConcurrentExecutions")
+    function["concurrency"] = None if reserved is None else int(reserved)
+    dead_letter = props.get("DeadLetterConfig")
+    _check(service._validate_dead_letter_config(dead_letter))
+    function["config"].pop("DeadLetterConfig", None)
+    if dead_letter:
+        function["config"]["DeadLetterConfig"] = dead_letter
+
+
+def apply_event_source_mapping(mapping_id: str, props: Properties, old: Properties) -> None:
+    """A queue must hide a message for at least as long as the function may take; Lambda refuses others."""
+    mapping = service._esms[mapping_id]
+    function = service._functions.get(mapping["FunctionName"])
+    if function is None:
+        raise ValueError(f"Function does not exist: {mapping['FunctionArn']}")
+    queue = sqs._queue_by_arn(mapping["EventSourceArn"]) if ":sqs:" in mapping["EventSourceArn"] else None
+    if queue is None:
+        return
+    visible_s, timeout_s = int(queue["attributes"]["VisibilityTimeout"]), function["config"]["Timeout"]
+    if visible_s < timeout_s:
+        raise ValueError(
+            f"Invalid request provided: Queue visibility timeout: {visible_s} seconds "
+            f"is less than Function timeout: {timeout_s} seconds"
+        )
+
+
+def apply_table(name: str, props: Properties, old: Properties) -> None:
+    """Time to live, point-in-time recovery, encryption at rest, indexes that say they are ready."""
+    expiry = props.get("TimeToLiveSpecification")
+    if expiry is None and (before := old.get("TimeToLiveSpecification")):
+        expiry = {**before, "Enabled": False}
+    if expiry:
+        specification = {**expiry, "Enabled": _is_true(expiry.get("Enabled"))}
+        _check(dynamodb._update_ttl({"TableName": name, "TimeToLiveSpecification": specification}))
+    recovery = props.get("PointInTimeRecoverySpecification") or {}
+    enabled = _is_true(recovery.get("PointInTimeRecoveryEnabled"))
+    _check(
+        dynamodb._update_continuous_backups(
+            {"TableName": name, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": enabled}}
+        )
+    )
+    table = dynamodb._tables[name]
+    table[
+        "GlobalSecondaryIndexes"
+    ] = [  # copies: these are the template's own, and comparing would find a change
+        {"IndexStatus": "ACTIVE", "IndexArn": f"{table['TableArn']}/index/{index['IndexName']}", **index}
+        for index in table["GlobalSecondaryIndexes"]
+    ]
+    encryption = props.get("SSESpecification") or {}
+    specification = {**encryption, "Enabled": _is_true(encryption.get("SSEEnabled"))}
+    table["SSEDescription"] = dynamodb._sse_description_from_spec(specification)
+
+
+def apply_topic(arn: str, props: Properties, old: Properties) -> None:
+    """The key a topic is encrypted with."""
+    attributes = sns._topics[arn]["attributes"]
+    attributes.pop("KmsMasterKeyId", None)
+    if key := props.get("KmsMasterKeyId"):
+        attributes["KmsMasterKeyId"] = key
+
+
+def apply_state_machine(arn: str, props: Properties, old: Properties) -> None:
+    """Logging, in the words of the API."""
+    logging = props.get("LoggingConfiguration")
+    if logging:
+        stepfunctions._state_machines[arn]["loggingConfiguration"] = provisioners._pascal_to_camel(logging)
+
+
+def json_definition(definition: str) -> str:
+    """A state machine's definition, which CloudFormation also takes as YAML."""
+    try:
+        json.loads(definition)
+    except ValueError:
+        return json.dumps(yaml.safe_load(definition))
+    return definition
+
+
+def apply_rule(name: str, props: Properties, old: Properties) -> None:
+    """A pattern that EventBridge would refuse fails the stack."""
+    pattern = props.get("EventPattern")
+    if pattern and (problem := eventbridge._event_pattern_error(json.dumps(pattern))):
+        raise ValueError(f"Event pattern is not valid. Reason: {problem}")
+
+
+def apply_bucket(name: str, props: Properties, old: Properties) -> None:
+    """Encryption, lifecycle, ownership, tags, and versioning that is switched off."""
+    for key, operation, member, convert, put, delete in _BUCKET:
+        if value := props.get(key):
+            _check(put(name, _s3_body(operation, {member: convert(value)})))
+        elif key in old:
+            delete(name)
+    versioning = props.get("VersioningConfiguration") or {}
+    if versioning.get("Status") == "Suspended" or ("VersioningConfiguration" in old and not versioning):
+        s3._bucket_versioning[name] = "Suspended"
+
+
+def _lifecycle(value: Properties) -> Properties:
+    return {"Rules": [_lifecycle_rule(rule) for rule in value["Rules"]]}
+
+
+def _lifecycle_rule(rule: Properties) -> Properties:
+    """A rule of a template in the words of the S3 API."""
+    converted: Properties = {"Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+    if "Id" in rule:
+        converted["ID"] = rule["Id"]
+    if "ExpirationInDays" in rule:
+        converted["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
+    if "ExpiredObjectDeleteMarker" in rule:
+        converted["Expiration"] = {"ExpiredObjectDeleteMarker": _is_true(rule["ExpiredObjectDeleteMarker"])}
+    for key, number in (
+        ("NoncurrentVersionExpiration", "NoncurrentDays"),
+        ("AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
+    ):
+        if key in rule:
+            converted[key] = {**rule[key], number: int(rule[key][number])}
+    if "Transitions" in rule:
+        converted["Transitions"] = [
+            {"Days": int(step["TransitionInDays"]), "StorageClass": step["StorageClass"]}
+            for step in rule["Transitions"]
+        ]
+    return converted
+
+
+# property, S3 operation, its member, template -> API, how to put it and how to take it away
+_BUCKET: tuple[tuple[str, str, str, Callable[[Any], Any], Callable[..., Any], Callable[..., Any]], ...] = (
+    (
+        "BucketEncryption",
+        "PutBucketEncryption",
+        "ServerSideEncryptionConfiguration",
+        lambda value: {
+            "Rules": [
+                {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
+                for rule in value["ServerSideEncryptionConfiguration"]
+            ]
+        },
+        s3._put_bucket_encryption,
+        s3._delete_bucket_encryption,
+    ),
+    (
+        "LifecycleConfiguration",
+        "PutBucketLifecycleConfiguration",
+        "LifecycleConfiguration",
+        _lifecycle,
+        s3._put_bucket_lifecycle,
+        s3._delete_bucket_lifecycle,
+    ),
+    (
+        "OwnershipControls",
+        "PutBucketOwnershipControls",
+        "OwnershipControls",
+        lambda value: value,
+        s3._put_bucket_ownership_controls,
+        s3._delete_bucket_ownership_controls,
+    ),
+    (
+        "Tags",
+        "PutBucketTagging",
+        "Tagging",
+        lambda value: {"TagSet": value},
+        s3._put_bucket_tagging,
+        s3._delete_bucket_tagging,
+    ),
+)
+
+
+def _s3_body(operation: str, parameters: Properties) -> bytes:
+    """The XML that an SDK would send."""
+    model = Session().get_service_model("s3").operation_model(operation)
+    request = create_serializer("rest-xml").serialize_to_request({"Bucket": "-", **parameters}, model)
+    return bytes(request["body"])
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() == "true"
+
+
+def _check(response: Any) -> None:
+    """Raise what a service call answered, if it refused."""
+    if response and response[0] >= 400:
+        body = response[2]
+        raise ValueError(body.decode() if isinstance(body, bytes) else str(body))
