@@ -116,6 +116,10 @@ class FakeObjects:
             if key.startswith(prefix) and not (shallow and "/" in key.removeprefix(prefix)):
                 yield _head(bucket, key, versions[-1])
 
+    def current_versions(self, bucket: str, prefix: str) -> dict[str, str]:
+        objects = self.buckets.get(bucket, {}).items()
+        return {key: versions[-1].version_id for key, versions in objects if key.startswith(prefix)}
+
     def read(self, uri: str) -> bytes:
         return self._existing(*_split(uri), None).data
 
@@ -336,7 +340,8 @@ class FakeWorkflows:
         return execution_arn
 
     def describe(self, execution_arn: str) -> dict[str, Any] | None:
-        return self.executions.get(execution_arn)
+        execution = self.executions.get(execution_arn)
+        return {**execution, "input": json.dumps(execution["input"])} if execution else None
 
     def succeed(self, task_token: str, output: Mapping[str, Any]) -> bool:
         if not self._take(task_token):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -241,12 +242,13 @@ def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict
 
 
 def _training_result(description: Mapping[str, Any]) -> dict[str, Any]:
-    model_uri = description["ModelArtifacts"]["S3ModelArtifacts"]
+    # A job that failed has no model, and JSON no NaN: what did not come to be is None.
+    model_uri = description.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     metrics = description.get("FinalMetricDataList", ())
     return {
         "outputs": {"model": model_uri},
         "model_uri": model_uri,
-        "metrics": {metric["MetricName"]: float(metric["Value"]) for metric in metrics},
+        "metrics": {metric["MetricName"]: _finite(metric["Value"]) for metric in metrics},
         "image": description["AlgorithmSpecification"]["TrainingImage"],
         "started_at": _time(description.get("TrainingStartTime")),
         "ended_at": _time(description.get("TrainingEndTime")),
@@ -263,6 +265,10 @@ def _processing_result(description: Mapping[str, Any]) -> dict[str, Any]:
         "started_at": _time(description.get("ProcessingStartTime")),
         "ended_at": _time(description.get("ProcessingEndTime")),
     }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _time(at: datetime | None) -> str | None:
