@@ -16,6 +16,7 @@ from sluice_local.cloud import LocalCloud
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 ROLE = "arn:aws:iam::000000000000:role/sagemaker-execution"
 T = TypeVar("T")
+Event = dict[str, Any]
 
 # The first job of a machine waits for its image to be built.
 TIMEOUT_S = 240.0
@@ -139,6 +140,31 @@ class Jobs:
     def wait_for_line(self, group: str, job_name: str, line: str) -> None:
         """Return once the job's first host has printed a line."""
         until(lambda: line in self.log(group, job_name))
+
+    def subscribe(self, pattern: Mapping[str, Any]) -> str:
+        """A queue that gets the events which match the pattern; its URL."""
+        sqs, events = self.cloud.client("sqs"), self.cloud.client("events")
+        name = self.unique("events")
+        url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
+        wanted = ["QueueArn"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]["QueueArn"]
+        events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+        return url
+
+    def events(self, queue: str, arn: str, is_last: Callable[[Event], bool]) -> list[Event]:
+        """The events of a resource that a queue gets, up to the last one."""
+        sqs = self.cloud.client("sqs")
+        found: list[Event] = []
+
+        def received() -> bool:
+            answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            bodies = [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+            found.extend(event for event in bodies if arn in event["resources"])
+            return any(is_last(event) for event in found)
+
+        until(received)
+        return found
 
 
 def archive(files: Mapping[str, str]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.jobs import IMAGE, Jobs, archive, channel, members, until
+from local.jobs import IMAGE, Jobs, archive, channel, members
 from sluice_local.cloud import LocalCloud
 
 LOG_GROUP = "TrainingJobs"
@@ -310,9 +310,9 @@ def test_the_steps_of_a_job_are_described_in_order(jobs: Jobs) -> None:
 
 
 def test_every_change_of_a_job_s_status_is_an_event(jobs: Jobs) -> None:
-    queue = _subscribe(jobs, {"source": ["aws.sagemaker"]})
+    queue = jobs.subscribe({"source": ["aws.sagemaker"]})
     job = jobs.train("", Tags=[{"Key": "run", "Value": "7"}], HyperParameters={"epochs": "3"})
-    events = _events(jobs, queue, job["TrainingJobArn"], lambda event: _status(event) == "Completed")
+    events = jobs.events(queue, job["TrainingJobArn"], lambda event: _status(event) == "Completed")
     assert {event["detail-type"] for event in events} == {"SageMaker Training Job State Change"}
     assert [event["detail"]["SecondaryStatus"] for event in events] == [
         *("Starting", "Downloading", "Training", "Uploading", "Completed")
@@ -328,9 +328,9 @@ def test_every_change_of_a_job_s_status_is_an_event(jobs: Jobs) -> None:
 
 def test_a_failure_s_event_has_the_reason(jobs: Jobs) -> None:
     pattern = {"source": ["aws.sagemaker"], "detail": {"TrainingJobStatus": ["Failed"]}}
-    queue = _subscribe(jobs, pattern)
+    queue = jobs.subscribe(pattern)
     job = jobs.train("raise ValueError('no rows')")
-    [event] = _events(jobs, queue, job["TrainingJobArn"], lambda event: True)
+    [event] = jobs.events(queue, job["TrainingJobArn"], lambda event: True)
     assert event["detail"]["FailureReason"] == job["FailureReason"]
 
 
@@ -485,36 +485,6 @@ def _data(jobs: Jobs, files: dict[str, str]) -> str:
     for name, content in files.items():
         jobs.put(f"{prefix}/{name}", content)
     return jobs.uri(f"{prefix}/")
-
-
-def _subscribe(jobs: Jobs, pattern: dict[str, Any]) -> str:
-    """A queue that gets the events which match the pattern; its URL."""
-    sqs, events = jobs.cloud.client("sqs"), jobs.cloud.client("events")
-    name = jobs.unique("events")
-    url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
-    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-    return url
-
-
-def _events(
-    jobs: Jobs, url: str, arn: str, is_last: Callable[[dict[str, Any]], bool]
-) -> list[dict[str, Any]]:
-    """The events of a job up to the last one."""
-    sqs = jobs.cloud.client("sqs")
-    found: list[dict[str, Any]] = []
-
-    def received() -> bool:
-        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-        for message in messages.get("Messages", []):
-            event = json.loads(message["Body"])
-            if arn in event["resources"]:
-                found.append(event)
-        return any(is_last(event) for event in found)
-
-    until(received)
-    return found
 
 
 def _status(event: dict[str, Any]) -> str:
