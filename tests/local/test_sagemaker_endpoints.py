@@ -1,170 +1,29 @@
-"""Endpoints as AWS hosts them: real servers, deployments that move traffic or go back, invocations that count.
-
-The served script is one file whose behaviour the model's `model.json` chooses: its `name` is what it answers,
-`broken` keeps it from loading, and the word in a request makes it fail.
-"""
+"""Endpoints as AWS hosts them: real servers, invocations that count, errors in AWS's words."""
 
 from __future__ import annotations
 
-import io
+import base64
 import json
-import tarfile
+import re
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import closing
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from botocore.exceptions import ClientError
 
+from local.functions import wait_for
+from local.hosting import IMAGE, ROLE, SCRIPT, Hosting, archive
 from sluice_local.cloud import LocalCloud
-
-IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
-ROLE = "arn:aws:iam::000000000000:role/hosting"
-SCRIPT = '''
-import json
-import os
-import time
-
-
-def model_fn(model_dir):
-    with open(os.path.join(model_dir, "model.json")) as file:
-        model = json.load(file)
-    if model.get("broken"):
-        raise RuntimeError("the weights are corrupt")
-    return model
-
-
-def input_fn(data, content_type):
-    if content_type not in ("text/csv", "application/json"):
-        error = ValueError("only text is understood")
-        error.status_code = 415
-        raise error
-    return data
-
-
-def predict_fn(data, model, context):
-    if data == "fail":
-        raise ValueError("this review cannot be scored")
-    if data.startswith("sleep "):
-        time.sleep(float(data.split()[1]))
-    if data == "attributes":
-        value = context.get_request_header(0, "X-Amzn-SageMaker-Custom-Attributes")
-        context.set_response_header(0, "X-Amzn-SageMaker-Custom-Attributes", value + ";answered")
-    return {"model": model["name"], "directory": os.listdir("/opt/ml/model")}
-
-
-def output_fn(prediction, accept):
-    return json.dumps(prediction), "application/json"
-'''
-
-
-def archive(**files: str) -> bytes:
-    """A .tar.gz of files by path, `__` standing for a slash and the rest for a dot."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name.replace("__", "/").replace("_", "."))
-            entry.size = len(text.encode())
-            tar.addfile(entry, io.BytesIO(text.encode()))
-    return buffer.getvalue()
-
-
-def eventually(check: Callable[[], Any], timeout_s: float = 20.0) -> Any:
-    """The first true value of `check`."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := check()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return value
-
-
-@dataclass
-class Hosting:
-    """Clients, and short ways to make what an endpoint needs."""
-
-    cloud: LocalCloud
-    unique: Callable[[str], str]
-    bucket: str = ""
-
-    def __post_init__(self) -> None:
-        self.sagemaker = self.cloud.client("sagemaker")
-        self.runtime = self.cloud.client("sagemaker-runtime")
-        self.s3 = self.cloud.client("s3")
-        self.bucket = self.unique("models")
-        self.s3.create_bucket(Bucket=self.bucket)
-
-    def put(self, key: str, body: bytes) -> str:
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
-        return f"s3://{self.bucket}/{key}"
-
-    def model(self, name: str, script: str = SCRIPT, image: str = IMAGE, **content: Any) -> str:
-        """A model that answers with `name`."""
-        model_name = self.unique(name)
-        data = archive(model_json=json.dumps({"name": name, **content}), code__inference_py=script)
-        container = {"Image": image, "ModelDataUrl": self.put(f"{model_name}.tar.gz", data)}
-        self.sagemaker.create_model(ModelName=model_name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
-        return model_name
-
-    def config(self, *models: str, instances: int = 1, weights: tuple[float, ...] = (), **options: Any) -> str:
-        """A config with a variant for each model: AllTraffic, or variant-0, variant-1, ..."""
-        name = self.unique("config")
-        variants = [
-            {
-                "VariantName": "AllTraffic" if len(models) == 1 else f"variant-{number}",
-                "ModelName": model,
-                "InstanceType": "ml.m5.large",
-                "InitialInstanceCount": instances,
-                "InitialVariantWeight": weights[number] if weights else 1.0,
-            }
-            for number, model in enumerate(models)
-        ]
-        self.sagemaker.create_endpoint_config(
-            EndpointConfigName=name, ProductionVariants=variants, **options
-        )
-        return name
-
-    def endpoint(self, config: str) -> str:
-        """An endpoint in service."""
-        name = self.unique("endpoint")
-        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
-        assert self.settled(name)["EndpointStatus"] == "InService"
-        return name
-
-    def describe(self, name: str) -> dict[str, Any]:
-        described: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
-        return described
-
-    def settled(self, name: str, timeout_s: float = 60.0) -> dict[str, Any]:
-        """Its description once nothing is under way any more."""
-
-        def look() -> dict[str, Any] | None:
-            described = self.describe(name)
-            return described if described["EndpointStatus"] in ("InService", "Failed") else None
-
-        described: dict[str, Any] = eventually(look, timeout_s)
-        return described
-
-    def invoke(self, name: str, body: str = "good", content_type: str = "text/csv", **options: Any) -> Any:
-        return self.runtime.invoke_endpoint(
-            EndpointName=name, Body=body, ContentType=content_type, **options
-        )
-
-    def answers(self, name: str, **options: Any) -> str:
-        """The name of the model that answers."""
-        model: str = json.loads(self.invoke(name, **options)["Body"].read())["model"]
-        return model
 
 
 @pytest.fixture
 def hosting(cloud: LocalCloud, unique: Callable[[str], str]) -> Iterator[Hosting]:
-    made = Hosting(cloud, unique)
-    yield made
-    for endpoint in made.sagemaker.list_endpoints(MaxResults=100)["Endpoints"]:
-        made.sagemaker.delete_endpoint(EndpointName=endpoint["EndpointName"])
+    with closing(Hosting(cloud, unique)) as made:
+        yield made
 
 
 def test_a_created_endpoint_serves_its_model(hosting: Hosting) -> None:
@@ -173,3 +32,317 @@ def test_a_created_endpoint_serves_its_model(hosting: Hosting) -> None:
     assert json.loads(response["Body"].read()) == {"model": "first", "directory": ["model.json", "code"]}
     assert response["InvokedProductionVariant"] == "AllTraffic"
     assert response["ContentType"] == "application/json"
+
+
+def test_an_endpoint_describes_what_serves(hosting: Hosting) -> None:
+    config = hosting.config(hosting.model("first"), instances=2)
+    described = hosting.describe(hosting.endpoint(config))
+    assert described["EndpointConfigName"] == config
+    (variant,) = described["ProductionVariants"]
+    assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (1.0, 1.0)
+    assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (2, 2)
+    (image,) = variant["DeployedImages"]
+    assert image["SpecifiedImage"] == IMAGE
+    repository, _, digest = image["ResolvedImage"].partition("@")
+    assert repository == IMAGE.rpartition(":")[0]
+    assert digest.startswith("sha256:")
+
+
+def test_a_script_beside_the_model_is_taken_from_its_submit_directory(hosting: Hosting) -> None:
+    model = hosting.unique("packed")
+    container = {
+        "Image": IMAGE,
+        "ModelDataUrl": hosting.put("m.tar.gz", archive({"model.json": '{"name": "packed"}'})),
+        "Environment": {
+            "SAGEMAKER_SUBMIT_DIRECTORY": hosting.put("sourcedir.tar.gz", archive({"serve.py": SCRIPT})),
+            "SAGEMAKER_PROGRAM": "serve.py",
+        },
+    }
+    hosting.sagemaker.create_model(ModelName=model, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    assert hosting.answers(hosting.endpoint(hosting.config(model))) == "packed"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"broken": True}, "did not pass the ping health check"),
+        ({"broken": True}, "RuntimeError: the weights are corrupt"),
+        ({"script": "import json\n"}, "Please provide a model_fn implementation"),
+        ({"image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/mine:1"}, "does not exist locally"),
+    ],
+)
+def test_a_server_that_cannot_start_fails_its_endpoint_and_says_why(
+    hosting: Hosting, options: dict[str, Any], reason: str
+) -> None:
+    described = hosting.settled(hosting.creating(hosting.config(hosting.model("bad", **options))))
+    assert described["EndpointStatus"] == "Failed"
+    assert reason in described["FailureReason"]
+
+
+def test_an_archive_that_reaches_out_of_its_folder_is_refused(hosting: Hosting) -> None:
+    model = hosting.unique("evil")
+    data = hosting.put("evil.tar.gz", archive({"../outside": "x"}))
+    container = {"Image": IMAGE, "ModelDataUrl": data}
+    hosting.sagemaker.create_model(ModelName=model, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    described = hosting.settled(hosting.creating(hosting.config(model)))
+    assert "Failed to extract model data archive" in described["FailureReason"]
+
+
+def test_what_the_server_prints_is_in_the_variants_log_stream(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("first")))
+    with pytest.raises(ClientError):
+        hosting.invoke(name, "fail")
+    logs = hosting.cloud.client("logs")
+    group = f"/aws/sagemaker/Endpoints/{name}"
+
+    def messages() -> str:
+        events = logs.filter_log_events(logGroupName=group)["events"]
+        return "\n".join(event["message"] for event in events)
+
+    wait_for(lambda: "ValueError: this review cannot be scored" in messages())
+    assert "in predict_fn" in messages()
+    (stream,) = logs.describe_log_streams(logGroupName=group)["logStreams"]
+    assert stream["logStreamName"].startswith("AllTraffic/i-")
+
+
+# Requests
+
+
+ARITHMETIC = """
+class Doubling:
+    def predict(self, rows):
+        return rows * 2
+
+
+def model_fn(model_dir):
+    return Doubling()
+"""
+
+
+def test_a_script_needs_only_model_fn_for_csv_json_and_npy(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("arithmetic", script=ARITHMETIC)))
+    given = {"text/csv": b"1,2\n3,4\n", "application/json": b"[[1, 2], [3, 4]]"}
+    for content_type, body in given.items():
+        answer = hosting.invoke(name, body, content_type, Accept="text/csv")
+        assert (answer["Body"].read(), answer["ContentType"]) == (b"2,4\n6,8\n", "text/csv")
+    binary = hosting.invoke(name, given["text/csv"], Accept="application/x-npy")["Body"].read()
+    assert binary.startswith(b"\x93NUMPY")
+    answer = hosting.invoke(name, binary, "application/x-npy", Accept="application/json")
+    assert json.loads(answer["Body"].read()) == [[4, 8], [12, 16]]
+
+
+def test_a_containers_error_is_a_model_error_with_its_status_and_message(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("first")))
+    with pytest.raises(ClientError) as raised:
+        hosting.invoke(name, "fail")
+    response = raised.value.response
+    assert response["Error"]["Code"] == "ModelError"
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert (
+        'Received server error (500) from primary with message "this review' in response["Error"]["Message"]
+    )
+    assert response["OriginalStatusCode"] == 500
+    assert response["OriginalMessage"] == "this review cannot be scored"
+    assert response["LogStreamArn"].endswith(f"log-group:/aws/sagemaker/Endpoints/{name}")
+
+
+def test_a_containers_refusal_is_a_client_error(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("first")))
+    with pytest.raises(ClientError) as raised:
+        hosting.invoke(name, content_type="image/png")
+    response: Any = raised.value.response
+    assert "Received client error (415) from primary" in response["Error"]["Message"]
+    assert response["OriginalStatusCode"] == 415
+
+
+def test_custom_attributes_reach_the_container_and_come_back(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("first")))
+    response = hosting.invoke(name, "attributes", CustomAttributes="trace=7")
+    assert response["CustomAttributes"] == "trace=7;answered"
+
+
+def test_an_endpoint_that_is_not_there_is_a_validation_error(hosting: Hosting) -> None:
+    with pytest.raises(ClientError) as raised:
+        hosting.invoke("nowhere")
+    assert raised.value.response["Error"]["Code"] == "ValidationError"
+    assert raised.value.response["Error"]["Message"] == "Endpoint nowhere of account 000000000000 not found."
+
+
+def test_a_payload_over_six_megabytes_is_refused(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("first")))
+    with pytest.raises(ClientError) as raised:
+        hosting.invoke(name, "x" * (6 * 1024 * 1024 + 1))
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+
+
+def test_requests_are_answered_in_parallel(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("first")))
+    threads = [threading.Thread(target=hosting.invoke, args=[name, "sleep 0.5"]) for _ in range(6)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - started < 2.0
+
+
+def test_traffic_follows_the_weights_and_a_target_variant_overrides_them(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("a"), hosting.model("b"), weights=(1.0, 0.0)))
+    assert {hosting.answers(name) for _ in range(10)} == {"a"}
+    assert hosting.answers(name, TargetVariant="variant-1") == "b"
+    with pytest.raises(ClientError, match="variant-9"):
+        hosting.answers(name, TargetVariant="variant-9")
+    hosting.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=name,
+        DesiredWeightsAndCapacities=[
+            {"VariantName": "variant-0", "DesiredWeight": 0.0},
+            {"VariantName": "variant-1", "DesiredWeight": 3.0, "DesiredInstanceCount": 2},
+        ],
+    )
+    _, second = hosting.settled(name)["ProductionVariants"]
+    assert (second["CurrentWeight"], second["CurrentInstanceCount"]) == (3.0, 2)
+    assert {hosting.answers(name) for _ in range(10)} == {"b"}
+
+
+# Operations
+
+
+def test_an_endpoint_config_needs_a_model_that_exists(hosting: Hosting) -> None:
+    with pytest.raises(ClientError, match=r'Could not find model ".*:model/nowhere"'):
+        hosting.config("nowhere")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://bucket/out"}}},
+        {
+            "ShadowProductionVariants": [
+                {
+                    "VariantName": "shadow",
+                    "ModelName": "m",
+                    "InstanceType": "ml.m5.large",
+                    "InitialInstanceCount": 1,
+                }
+            ]
+        },
+    ],
+)
+def test_what_the_local_cloud_cannot_serve_is_refused_at_once(
+    hosting: Hosting, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ClientError, match="The local SageMaker does not serve"):
+        hosting.config(hosting.model("first"), **options)
+
+
+def test_configs_and_endpoints_are_listed_and_deleted(hosting: Hosting) -> None:
+    config = hosting.config(hosting.model("first"))
+    name = hosting.endpoint(config)
+    listed = hosting.sagemaker.list_endpoint_configs(NameContains=config)["EndpointConfigs"]
+    assert [item["EndpointConfigName"] for item in listed] == [config]
+    (item,) = hosting.sagemaker.list_endpoints(NameContains=name, StatusEquals="InService")["Endpoints"]
+    assert item["EndpointName"] == name
+    hosting.sagemaker.delete_endpoint(EndpointName=name)
+    hosting.sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    with pytest.raises(ClientError, match="Could not find endpoint "):
+        hosting.describe(name)
+    with pytest.raises(ClientError, match="Could not find endpoint configuration "):
+        hosting.sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    with pytest.raises(ClientError, match="not found"):
+        hosting.invoke(name)
+
+
+def test_a_name_that_is_taken_or_a_config_that_is_missing_creates_nothing(hosting: Hosting) -> None:
+    config = hosting.config(hosting.model("first"))
+    name = hosting.endpoint(config)
+    with pytest.raises(ClientError, match="Cannot create already existing endpoint "):
+        hosting.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    with pytest.raises(ClientError, match="Could not find endpoint configuration "):
+        hosting.creating("nowhere")
+
+
+# Metrics, faults, data capture
+
+
+def test_every_request_counts_in_cloudwatch(hosting: Hosting) -> None:
+    config = hosting.config(hosting.model("first"))
+    name = hosting.endpoint(config)
+    for _ in range(3):
+        hosting.invoke(name)
+    for body, content_type in (("fail", "text/csv"), ("x", "image/png")):
+        with pytest.raises(ClientError):
+            hosting.invoke(name, body, content_type)
+    variant = {"EndpointName": name, "VariantName": "AllTraffic"}
+    wait_for(lambda: hosting.statistics("Invocations", variant).get("Sum") == 5)
+    expected = {"Invocation4XXErrors": 1, "Invocation5XXErrors": 1, "InvocationModelErrors": 2}
+    for dimensions in (variant, {**variant, "EndpointConfigName": config}):
+        for metric, errors in expected.items():
+            statistics = hosting.statistics(metric, dimensions)
+            assert (statistics["Sum"], statistics["Average"]) == (errors, errors / 5)
+        latency = hosting.statistics("ModelLatency", dimensions)
+        assert latency["SampleCount"] == 5
+        assert 100 < latency["Average"] < 1_000_000
+
+
+def test_an_injected_fault_answers_for_the_container_and_counts_as_its_failure(hosting: Hosting) -> None:
+    config = hosting.config(hosting.model("first"))
+    name = hosting.endpoint(config)
+    assert hosting.fault(endpoint=name, endpoint_config=config, status=503)[0]["share"] == 1.0
+    with pytest.raises(ClientError) as raised:
+        hosting.invoke(name)
+    response: Any = raised.value.response
+    assert response["OriginalStatusCode"] == 503
+    variant = {"EndpointName": name, "VariantName": "AllTraffic"}
+    wait_for(lambda: hosting.statistics("Invocation5XXErrors", variant).get("Sum") == 1)
+    assert hosting.fault("DELETE") == []
+    assert hosting.answers(name) == "first"
+
+
+def test_a_fault_of_another_config_does_no_harm(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("first")))
+    hosting.fault(endpoint=name, endpoint_config="another", status=500)
+    assert hosting.answers(name) == "first"
+
+
+def test_injected_latency_is_the_models_latency(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("first")))
+    hosting.fault(endpoint=name, status=200, latency_ms=300)
+    assert hosting.answers(name) == "first"
+    variant = {"EndpointName": name, "VariantName": "AllTraffic"}
+    latency = wait_for(lambda: hosting.statistics("ModelLatency", variant))
+    assert latency["Average"] > 300_000
+
+
+def test_a_fault_that_cannot_be_meant_is_refused(hosting: Hosting) -> None:
+    with pytest.raises(HTTPError, match="400"):
+        hosting.fault(endpoint="some", status=700)
+    assert hosting.fault("DELETE") == []
+
+
+def test_captured_traffic_is_in_s3_as_json_lines(hosting: Hosting) -> None:
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": f"s3://{hosting.bucket}/capture",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"]},
+    }
+    name = hosting.endpoint(hosting.config(hosting.model("first"), DataCaptureConfig=capture))
+    assert hosting.describe(name)["DataCaptureConfig"]["CaptureStatus"] == "Started"
+    hosting.invoke(name, "1,2", InferenceId="request-1")
+    hosting.sagemaker.delete_endpoint(EndpointName=name)
+    (key,) = wait_for(lambda: hosting.keys(f"capture/{name}/AllTraffic/"))
+    assert re.fullmatch(rf"capture/{name}/AllTraffic/\d{{4}}/\d\d/\d\d/\d\d/[\w-]+\.jsonl", key)
+    (line,) = hosting.s3.get_object(Bucket=hosting.bucket, Key=key)["Body"].read().splitlines()
+    record = json.loads(line)
+    sides = record["captureData"]
+    assert sides["endpointInput"] == {
+        "observedContentType": "text/csv",
+        "mode": "INPUT",
+        "data": "1,2",
+        "encoding": "CSV",
+    }
+    assert (sides["endpointOutput"]["mode"], sides["endpointOutput"]["encoding"]) == ("OUTPUT", "BASE64")
+    assert json.loads(base64.b64decode(sides["endpointOutput"]["data"]))["model"] == "first"
+    assert record["eventMetadata"]["inferenceId"] == "request-1"
+    assert record["eventVersion"] == "0"

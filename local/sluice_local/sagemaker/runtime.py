@@ -117,7 +117,8 @@ def _capture(fleet: Fleet, variant: Variant, invocation: Invocation, reply: Repl
 
 def _succeeded(variant: Variant, reply: Reply) -> Response:
     headers = {
-        "Content-Type": reply.headers.get("content-type", _DEFAULT_TYPE),
+        # In lower case, as ministack takes a `Content-Type` for an envelope's and puts the service's own there.
+        "content-type": reply.headers.get("content-type", _DEFAULT_TYPE),
         "x-Amzn-Invoked-Production-Variant": variant.name,
     }
     if (attributes := reply.headers.get(CUSTOM_ATTRIBUTES.lower())) is not None:
