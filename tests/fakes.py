@@ -116,10 +116,6 @@ class FakeObjects:
             if key.startswith(prefix) and not (shallow and "/" in key.removeprefix(prefix)):
                 yield _head(bucket, key, versions[-1])
 
-    def current_versions(self, bucket: str, prefix: str) -> dict[str, str]:
-        objects = self.buckets.get(bucket, {}).items()
-        return {key: versions[-1].version_id for key, versions in objects if key.startswith(prefix)}
-
     def read(self, uri: str) -> bytes:
         return self._existing(*_split(uri), None).data
 

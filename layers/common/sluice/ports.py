@@ -65,9 +65,6 @@ class Objects(Protocol):
     def listing(self, bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[ObjectHead]:
         """List the current version of every object under a prefix; `shallow` leaves out its folders."""
 
-    def current_versions(self, bucket: str, prefix: str) -> dict[str, str]:
-        """Return the id of the current version of every object under a prefix, by key."""
-
     def read(self, uri: str) -> bytes:
         """Return the object's bytes; raises FileNotFoundError when absent."""
 

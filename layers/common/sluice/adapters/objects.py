@@ -75,11 +75,6 @@ class S3Objects:
                         last_modified=times.to_iso(version["LastModified"]),
                     )
 
-    def current_versions(self, bucket: str, prefix: str) -> dict[str, str]:
-        pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
-        versions = (version for page in pages for version in page.get("Versions", []))
-        return {version["Key"]: version["VersionId"] for version in versions if version["IsLatest"]}
-
     def read(self, uri: str) -> bytes:
         return b"".join(self.chunks(*_split(uri)))
 
