@@ -1,0 +1,52 @@
+"""Processing script: score a model on the test split.
+
+Reads /opt/ml/processing/model/model.tar.gz and /opt/ml/processing/test; writes evaluation.json, which the gates
+read, and predictions.csv below /opt/ml/processing/evaluation.
+"""
+
+import csv
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import joblib
+from reviews import read_split
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+PROCESSING = Path("/opt/ml/processing")
+
+
+def load_model(archive):
+    with tarfile.open(archive) as tar:
+        return joblib.load(tar.extractfile("model.joblib"))
+
+
+def prediction(review, label, predicted, score):
+    """A row named by the review's digest: two models' rows can be paired, and no text is repeated."""
+    name = hashlib.sha256(review.encode()).hexdigest()[:12]
+    return name, int(label), int(predicted), f"{score:.6f}"
+
+
+def main():
+    model = load_model(PROCESSING / "model" / "model.tar.gz")
+    reviews, labels = read_split(PROCESSING / "test")
+    scores = model.predict_proba(reviews)[:, 1]
+    predicted = scores >= 0.5
+    metrics = {
+        "accuracy": {"value": float(accuracy_score(labels, predicted))},
+        "auc": {"value": float(roc_auc_score(labels, scores))},
+    }
+
+    folder = PROCESSING / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evaluation.json").write_text(json.dumps({"metrics": metrics, "rows": len(reviews)}))
+    with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("id", "label", "predicted", "score"))
+        rows.writerows(map(prediction, reviews, labels, predicted, scores))
+    print(f"evaluated on {len(reviews)} reviews: {metrics}")
+
+
+if __name__ == "__main__":
+    main()

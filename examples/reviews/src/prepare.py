@@ -1,0 +1,73 @@
+"""Processing script: clean the reviews, drop duplicates, split them.
+
+Reads the CSV files below /opt/ml/processing/input/data; writes /opt/ml/processing/{train,validation,test}.
+"""
+
+import argparse
+import csv
+import hashlib
+import html
+import json
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+from reviews import COLUMNS, read_rows
+
+PROCESSING = Path("/opt/ml/processing")
+SPLITS = ("train", "validation", "test")
+TAG = re.compile(r"<[^>]*>")
+
+
+def clean(review):
+    """Drop markup such as <br />, decode entities, collapse white space."""
+    return " ".join(TAG.sub(" ", html.unescape(review)).split())
+
+
+def split_of(review, seed, shares):
+    """Choose a review's split by its text alone: it stays there whatever is uploaded later.
+
+    So the champion is never scored on what it was trained on.
+    """
+    digest = hashlib.sha256(f"{seed}:{review}".encode()).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64
+    for index, share in enumerate(shares):
+        if position < share:
+            return SPLITS[index]
+        position -= share
+    return SPLITS[-1]  # the shares' sum may fall short of 1 by rounding
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--split", type=json.loads, default=[0.7, 0.1, 0.2], help="shares, as a JSON list")
+    parser.add_argument("--seed", type=int, default=42)
+    arguments = parser.parse_args()
+
+    counts = dict.fromkeys(SPLITS, 0)
+    seen = set()
+    with ExitStack() as stack:
+        writers = {split: writer(stack, split) for split in SPLITS}
+        for row in read_rows(PROCESSING / "input" / "data"):
+            review = clean(row["review"])
+            if not review or review in seen:
+                continue
+            seen.add(review)
+            split = split_of(review, arguments.seed, arguments.split)
+            writers[split].writerow((review, row["sentiment"]))
+            counts[split] += 1
+    print(f"prepared {counts}")
+
+
+def writer(stack, split):
+    """Open a split's CSV file and write its header."""
+    folder = PROCESSING / split
+    folder.mkdir(parents=True, exist_ok=True)
+    file = stack.enter_context((folder / f"{split}.csv").open("w", encoding="utf-8", newline=""))
+    rows = csv.writer(file)
+    rows.writerow(COLUMNS)
+    return rows
+
+
+if __name__ == "__main__":
+    main()

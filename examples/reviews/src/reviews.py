@@ -1,0 +1,22 @@
+"""What all scripts of this project agree on: the columns, the labels and how a table is read."""
+
+import csv
+from pathlib import Path
+
+POSITIVE = "great"
+COLUMNS = ("review", "sentiment")
+# Reviews are longer than the csv module's default limit of a field may allow.
+csv.field_size_limit(10_000_000)
+
+
+def read_rows(folder):
+    """Yield each row of the CSV files below a folder, in the order of their paths."""
+    for path in sorted(Path(folder).rglob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            yield from csv.DictReader(file)
+
+
+def read_split(folder):
+    """Return the reviews of a split and whether each is positive."""
+    rows = list(read_rows(folder))
+    return [row["review"] for row in rows], [row["sentiment"] == POSITIVE for row in rows]
