@@ -57,6 +57,9 @@ class LambdaContext:
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:function"
     aws_request_id: str = "00000000-0000-0000-0000-000000000000"
 
+    def get_remaining_time_in_millis(self) -> int:
+        return 300_000
+
 
 @cache
 def load_function(name: str) -> ModuleType:

@@ -114,6 +114,8 @@ class _ExecutionDetail(_Event):
     execution_arn: str = Field(alias="executionArn")
     name: str
     state_machine_arn: str = Field(alias="stateMachineArn")
+    # JSON; AWS leaves it out where it is too large.
+    input: str | None = None
 
 
 class ExecutionStatusChanged(_Event):
@@ -128,6 +130,10 @@ class ExecutionStatusChanged(_Event):
     @property
     def name(self) -> str:
         return self.detail.name
+
+    @property
+    def input(self) -> str | None:
+        return self.detail.input
 
 
 class BuildRequest(_Event):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sluice.domain.config import models
 
 Cause = Literal["approval", "rollback", "alarm", "rejection", "command"]
+Status = Literal["running", "released", "failed", "refused"]
 
 
 class ReleaseError(Exception):
@@ -28,6 +30,10 @@ class ReleaseRefusedError(ReleaseError):
     def __init__(self, *reasons: str) -> None:
         self.reasons = reasons
         super().__init__("; ".join(reasons))
+
+
+class AlarmFiringError(ReleaseRefusedError):
+    """An alarm that is to watch the release is in ALARM already."""
 
 
 class StageBusyError(ReleaseError):
@@ -218,6 +224,23 @@ def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
         f"nothing to roll v{replaced.package_version} back to: {why}. "
         "Approve a version that works, or delete the endpoint to stop serving"
     )
+
+
+def failure(error: str, cause: str) -> tuple[Status, str]:
+    """What a task's error means for its release, and why, for people."""
+    why = _message(cause)
+    if error in (ReleaseRefusedError.__name__, AlarmFiringError.__name__):
+        return "refused", why
+    return "failed", f"{error}: {why}" if why else error
+
+
+def _message(cause: str) -> str:
+    """The message of a Lambda's error, which is JSON; what the state machine says after it stays."""
+    try:
+        document, end = json.JSONDecoder().raw_decode(cause)
+        return str(document["errorMessage"]) + cause[end:]
+    except (ValueError, TypeError, KeyError):
+        return cause
 
 
 def replaced_status(*, is_rollback: bool) -> Literal["rolled_back", "superseded"]:

@@ -1,0 +1,151 @@
+"""DeployModel and RestoreEndpoint tasks: change a stage's endpoint; `finish_deployment` says how it went."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import releasing, wiring
+from sluice.domain import alarms, releases, serving
+from sluice.domain import catalog as keys
+from sluice.domain.releases import AlarmFiringError, ReleaseRefusedError
+from sluice.domain.times import from_iso
+from sluice.events import DeployModelTask
+from sluice.observability import logger
+from sluice.ports import EndpointBusyError, Item
+from sluice.releasing import Package
+from sluice.timeline import note
+
+_TOKEN_VALID_FOR = timedelta(days=7)
+# An endpoint in another state is changing, and cannot be changed now.
+_CHANGEABLE = {"inservice", "outofservice", "updaterollbackfailed"}
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=DeployModelTask)
+def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, str]:
+    stage = task.stage
+    logger.append_keys(release_id=task.release_id, endpoint_name=stage.endpoint_name)
+    config = _wanted_config(task)
+    # The token first: the event may be quicker than the answer to the request.
+    _await(task, config)
+    endpoint = wiring.endpoints().describe_endpoint(stage.endpoint_name)
+    if endpoint is None or serving.target_config(endpoint) != config:
+        deployment_config = serving.immediate_deployment_config() if task.restore else _prepare(task)
+        _change(stage.endpoint_name, endpoint, config, deployment_config)
+    _confirm(task, config)
+    return {"endpoint_name": stage.endpoint_name, "endpoint_config_name": config}
+
+
+def _wanted_config(task: DeployModelTask) -> str:
+    if not task.restore:
+        return task.stage.endpoint_config_name
+    if task.stage.previous_config_name is None:
+        raise ReleaseRefusedError(f"{task.stage.endpoint_name} served nothing before that could be restored")
+    return task.stage.previous_config_name
+
+
+def _await(task: DeployModelTask, config: str) -> None:
+    """Store the token. Until the change is `requested`, what the endpoint serves says nothing about it."""
+    name = task.stage.endpoint_name
+    changes = {
+        "task_token": task.task_token,
+        "kind": "endpoint",
+        "pipeline": task.pipeline,
+        "release_id": task.release_id,
+        "step": task.stage.stage,
+        "endpoint_config_name": config,
+        "requested": False,
+        "status": "open",
+        "expires_at": int((from_iso(wiring.now()) + _TOKEN_VALID_FOR).timestamp()),
+        "gsi1pk": keys.TASKS,
+        "gsi1sk": name,
+    }
+    wiring.catalog().update(keys.task_key(name), changes)
+
+
+def _confirm(task: DeployModelTask, config: str) -> None:
+    """The change is under way. If it has ended already, its event may have come too early: send it again."""
+    name = task.stage.endpoint_name
+    token = {"task_token": task.task_token}
+    wiring.catalog().update(keys.task_key(name), {"requested": True}, when=token)
+    endpoint = wiring.endpoints().describe_endpoint(name)
+    if not isinstance(serving.outcome(endpoint, name, config), serving.Pending):
+        wiring.bus().put("SageMaker Endpoint State Change", {"EndpointName": name})
+
+
+def _prepare(task: DeployModelTask) -> Item:
+    """Make the model, the config and the alarms; the deployment config that they are to be released with."""
+    package = releasing.find_package(task.pipeline, task.package_arn)
+    approval = package.described.get("ModelApprovalStatus")
+    if not task.is_rollback and approval != "Approved":
+        raise ReleaseRefusedError(f"the package is {approval} now: its approval was taken back meanwhile")
+    endpoints, stage = wiring.endpoints(), task.stage
+    endpoints.create_model(serving.model_request(package.described, stage.model_name, wiring.job_role_arn()))
+    endpoints.create_config(
+        serving.endpoint_config_request(
+            stage.endpoint_config_name, stage.model_name, package.config.serve.compute
+        )
+    )
+    watching = _put_alarms(package, stage.endpoint_name)
+    if task.is_rollback:
+        return serving.immediate_deployment_config()
+    if firing := _firing(watching):
+        _require_hopeless(task, firing)
+        watching = []
+    traffic = next(each.traffic for each in package.config.release.stages if each.name == stage.stage)
+    return serving.deployment_config(traffic, watching)
+
+
+def _put_alarms(package: Package, endpoint_name: str) -> list[str]:
+    """The names of the alarms that the package's project wants; those that it does not want are deleted."""
+    stack = wiring.stack_name()
+    limits = package.config.release.alarms
+    wanted = alarms.requests(stack, endpoint_name, limits, wiring.alarms_topic_arn())
+    for request in wanted:
+        wiring.alarms().put(request)
+    watching = [request["AlarmName"] for request in wanted]
+    if unwanted := [name for name in alarms.names(stack, endpoint_name) if name not in watching]:
+        wiring.alarms().delete(unwanted)
+    return watching
+
+
+def _firing(names: list[str]) -> list[str]:
+    described = wiring.alarms().describe(names)
+    return [name for name, alarm in described.items() if alarm["StateValue"] == "ALARM"]
+
+
+def _require_hopeless(task: DeployModelTask, firing: list[str]) -> None:
+    """Alarms that fire from the start cannot watch a release: a stage that can be rolled back, must be.
+
+    Where there is nothing to go back to, only a release can end the alarm: it goes ahead unwatched.
+    """
+    stage = wiring.catalog().get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
+    live = releasing.find_deployment(task.pipeline, task.stage.stage, stage.get("live"))
+    history = releasing.find_history(task.pipeline, task.stage.stage)
+    if live is None or releases.rollback_options(history, live, wiring.now()).known_good:
+        raise AlarmFiringError(
+            f"{', '.join(firing)} is in ALARM and could not watch the release: "
+            "roll the stage back, or wait until the alarm is OK, then approve again"
+        )
+    detail = f"{', '.join(firing)} is in ALARM and nothing can be put back: released without their guard"
+    note(task.pipeline, wiring.now(), task.release_id, "unguarded", detail)
+
+
+def _change(name: str, endpoint: Item | None, config: str, deployment_config: Item) -> None:
+    endpoints = wiring.endpoints()
+    if endpoint is None:
+        endpoints.create_endpoint({"EndpointName": name, "EndpointConfigName": config})
+        return
+    status = serving.status(endpoint["EndpointStatus"])
+    if status == "failed":
+        # It serves nothing, and nothing but its deletion is possible: the retry creates it.
+        endpoints.delete_endpoint(name)
+        raise EndpointBusyError(f"{name} had failed and is being deleted")
+    if status not in _CHANGEABLE or endpoint.get("PendingDeploymentSummary"):
+        raise EndpointBusyError(f"{name} is {endpoint['EndpointStatus']}")
+    endpoints.update_endpoint(
+        {"EndpointName": name, "EndpointConfigName": config, "DeploymentConfig": deployment_config}
+    )

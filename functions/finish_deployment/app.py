@@ -1,0 +1,46 @@
+"""Answer the release that waits for an endpoint, by what the endpoint is found to serve."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import wiring
+from sluice.domain import catalog as keys
+from sluice.domain import serving
+from sluice.events import EndpointStateChanged
+from sluice.observability import logger
+from sluice.ports import Item
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=EndpointStateChanged)
+def lambda_handler(event: EndpointStateChanged, context: LambdaContext) -> dict[str, str]:
+    name = event.endpoint_name
+    logger.append_keys(endpoint_name=name)
+    task = wiring.catalog().get(keys.task_key(name))
+    if task is None or task["status"] != "open":
+        return {"status": "nobody waits"}
+    endpoint = wiring.endpoints().describe_endpoint(name)
+    outcome = serving.outcome(endpoint, name, task["endpoint_config_name"])
+    if not task["requested"] and not isinstance(outcome, serving.Deployed):
+        return {"status": "not requested yet"}
+    if isinstance(outcome, serving.Pending):
+        return {"status": "still changing"}
+    _answer(name, task, outcome)
+    closed = {"status": "done", "gsi1pk": None, "gsi1sk": None}
+    wiring.catalog().update(keys.task_key(name), closed, when={"task_token": task["task_token"]})
+    return {"status": type(outcome).__name__}
+
+
+def _answer(name: str, task: Item, outcome: serving.Deployed | serving.NotDeployed) -> None:
+    workflows, token = wiring.workflows(), task["task_token"]
+    if isinstance(outcome, serving.NotDeployed):
+        logger.warning("not deployed", extra={"error": outcome.error, "cause": outcome.cause})
+        heard = workflows.fail(token, outcome.error, outcome.cause)
+    else:
+        config = task["endpoint_config_name"]
+        output = {"stage": task["step"], "endpoint_name": name, "endpoint_config_name": config}
+        heard = workflows.succeed(token, output)
+    if not heard:
+        logger.info("the release did not wait any more")

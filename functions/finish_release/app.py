@@ -1,0 +1,92 @@
+"""FinishRelease task, also for executions that ended without it: record the end and give the stages back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import releasing, wiring
+from sluice.domain import catalog as keys
+from sluice.domain import releases
+from sluice.domain.releases import Request
+from sluice.events import ExecutionStatusChanged, FinishReleaseTask, TaskFailure
+from sluice.observability import logger
+from sluice.ports import Item
+from sluice.timeline import note
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
+    task = _ended(event) if "detail" in event else FinishReleaseTask.model_validate(event)
+    if task is None:
+        return {"status": "still running"}
+    logger.append_keys(release_id=task.release.release_id)
+    release = _record(task)
+    _fail_deployments(task.release, release)
+    _tell(task.release, release)
+    releasing.unlock_stages(task.release.pipeline, task.release.release_id)
+    return {"status": release["status"]}
+
+
+def _ended(event: dict[str, Any]) -> FinishReleaseTask | None:
+    """The task that an execution would have run at its end, by its description; None while it runs."""
+    status_event = ExecutionStatusChanged.model_validate(event)
+    execution = wiring.workflows().describe(status_event.execution_arn)
+    if execution is None:
+        execution = {"status": "ABORTED", "input": status_event.input}
+    if execution["status"] == "RUNNING" or execution["input"] is None:
+        return None
+    failure = None
+    if execution["status"] != "SUCCEEDED":
+        error = execution.get("error") or execution["status"]
+        failure = TaskFailure(error=error, cause=execution.get("cause") or "the execution ended so")
+    return FinishReleaseTask(
+        release=Request.model_validate_json(execution["input"]),
+        execution_arn=status_event.execution_arn,
+        failure=failure,
+    )
+
+
+def _record(task: FinishReleaseTask) -> Item:
+    """Write the end down once; the release as it is then."""
+    catalog, request = wiring.catalog(), task.release
+    key = keys.release_key(request.pipeline, request.release_id)
+    now = wiring.now()
+    # A release that ended before it was planned has no item.
+    catalog.create(
+        {
+            **key,
+            "cause": request.cause,
+            "status": "running",
+            "actor": request.actor,
+            "execution_arn": task.execution_arn,
+            "started_at": now,
+        }
+    )
+    status, reasons = "released", list[str]()
+    if task.failure is not None:
+        status, why = releases.failure(task.failure.error, task.failure.cause)
+        reasons = [why]
+    ended = {"status": status, "reasons": reasons, "ended_at": now}
+    catalog.update(key, ended, when={"status": "running"})
+    return catalog.get(key) or {**key, **ended}
+
+
+def _fail_deployments(request: Request, release: Item) -> None:
+    for stage in release.get("stages") or []:
+        key = keys.deployment_key(request.pipeline, stage, request.release_id)
+        changes = {"status": "failed", "ended_at": release["ended_at"]}
+        wiring.catalog().update(key, changes, when={"status": "deploying"})
+
+
+def _tell(request: Request, release: Item) -> None:
+    if release["status"] == "released":
+        event = "rolled back" if request.is_rollback else "released"
+        stages = ", ".join(release.get("stages") or [])
+        detail = f"v{release.get('package_version')} is live on {stages}"
+    else:
+        what = "rollback" if request.is_rollback else "release"
+        event, detail = f"{what} {release['status']}", "; ".join(release["reasons"])
+    at, actor = release["ended_at"], request.actor
+    note(request.pipeline, at, request.release_id, event, detail, actor)

@@ -1,0 +1,156 @@
+"""PlanRelease task: take the stages' locks, verify the evidence, and say what goes where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import releasing, wiring
+from sluice.domain import approvals, names, releases
+from sluice.domain import catalog as keys
+from sluice.domain.releases import Deployment, ReleaseRefusedError, Request, StagePlan
+from sluice.events import PlanReleaseTask
+from sluice.observability import logger
+from sluice.releasing import Package
+from sluice.timeline import note
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=PlanReleaseTask)
+def lambda_handler(event: PlanReleaseTask, context: LambdaContext) -> dict[str, Any]:
+    request = event.release
+    logger.append_keys(release_id=request.release_id)
+    _record(request, event.execution_arn)
+    package, stages = _plan_rollback(request) if request.is_rollback else _plan_forward(request)
+    plans = [_plan(request, package, stage, bake_s) for stage, bake_s in stages]
+    changes = {
+        "package_arn": package.arn,
+        "package_version": package.version,
+        "stages": [plan.stage for plan in plans],
+    }
+    wiring.catalog().update(keys.release_key(request.pipeline, request.release_id), changes)
+    return {
+        "package_arn": package.arn,
+        "package_version": package.version,
+        "is_rollback": request.is_rollback,
+        "stages": [plan.model_dump() for plan in plans],
+    }
+
+
+def _record(request: Request, execution_arn: str) -> None:
+    catalog, key = wiring.catalog(), keys.release_key(request.pipeline, request.release_id)
+    if catalog.get(keys.pipeline_key(request.pipeline)) is None:
+        raise ReleaseRefusedError(f"there is no pipeline {request.pipeline}")
+    item = {
+        **key,
+        "cause": request.cause,
+        "status": "running",
+        "actor": request.actor,
+        "execution_arn": execution_arn,
+        "started_at": wiring.now(),
+    }
+    if catalog.create(item):
+        what = "rollback started" if request.is_rollback else "release started"
+        at, actor, reason = item["started_at"], request.actor, request.reason
+        note(request.pipeline, at, request.release_id, what, reason, actor)
+
+
+def _plan_forward(request: Request) -> tuple[Package, list[tuple[str, int]]]:
+    """The package that was asked for, to every stage that does not serve it yet."""
+    package = releasing.find_package(request.pipeline, str(request.package_arn))
+    stages = releases.planned_stages(package.config.release, request.stages)
+    positions = {stage.name: index for index, stage in enumerate(package.config.release.stages)}
+    wanted = {stage.name: positions[stage.name] for stage in stages}
+    releasing.lock_stages(request.pipeline, request.release_id, wanted)
+    if reasons := _objections(package) + releasing.evidence_faults(package):
+        raise ReleaseRefusedError(*reasons)
+    planned = [
+        (each.name, each.traffic.bake_s) for each in stages if not _serves(request, each.name, package)
+    ]
+    if not planned:
+        served = ", ".join(stage.name for stage in stages)
+        raise ReleaseRefusedError(f"v{package.version} is already live on {served}")
+    return package, planned
+
+
+def _plan_rollback(request: Request) -> tuple[Package, list[tuple[str, int]]]:
+    """The stage's last known good whose evidence still holds."""
+    stage = str(request.stage)
+    if wiring.catalog().get(keys.stage_key(request.pipeline, stage)) is None:
+        raise ReleaseRefusedError(f"nothing was ever released to a stage {stage} of {request.pipeline}")
+    releasing.lock_stages(request.pipeline, request.release_id, {stage: None})
+    live = _live(request.pipeline, stage)
+    if live is None:
+        raise ReleaseRefusedError(f"no release is live on {stage}, so there is none to take back")
+    if request.rolls_back not in (None, live.release_id):
+        raise ReleaseRefusedError(f"{stage} no longer serves {request.rolls_back}, but {live.release_id}")
+    options = releases.rollback_options(releasing.find_history(request.pipeline, stage), live, wiring.now())
+    package = _first_sound(request.pipeline, live, options)
+    bake_s = {each.name: each.traffic.bake_s for each in package.config.release.stages}
+    return package, [(stage, bake_s.get(stage, 0))]
+
+
+def _first_sound(pipeline: str, live: Deployment, options: releases.RollbackOptions) -> Package:
+    """Nothing is expected of a known good's approval but that nobody rejected it since."""
+    reasons = list(options.reasons)
+    for deployment in options.known_good:
+        try:
+            package = releasing.find_package(pipeline, deployment.package_arn)
+        except ReleaseRefusedError as refusal:
+            reasons += refusal.reasons
+            continue
+        if package.described.get("ModelApprovalStatus") == "Rejected":
+            reasons.append(f"v{package.version} was rejected")
+        elif faults := releasing.evidence_faults(package):
+            reasons += [f"v{package.version}: {fault}" for fault in faults]
+        else:
+            return package
+    raise ReleaseRefusedError(releases.no_known_good(live, reasons))
+
+
+def _live(pipeline: str, stage: str) -> Deployment | None:
+    item = wiring.catalog().get(keys.stage_key(pipeline, stage)) or {}
+    return releasing.find_deployment(pipeline, stage, item.get("live"))
+
+
+def _serves(request: Request, stage: str, package: Package) -> bool:
+    """Whether the package is live there, by the catalog and by the endpoint itself."""
+    live = _live(request.pipeline, stage)
+    if live is None or live.package_arn != package.arn:
+        return False
+    endpoint = wiring.endpoints().describe_endpoint(names.endpoint_name(request.pipeline, stage))
+    return endpoint is not None and endpoint.get("EndpointConfigName") == live.endpoint_config_name
+
+
+def _objections(package: Package) -> list[str]:
+    newest = wiring.catalog().query(f"PACKAGE#{package.arn}", "APPROVAL#", newest_first=True, limit=1)
+    status = package.described.get("ModelApprovalStatus", approvals.PENDING)
+    return approvals.objections(status, next(iter(newest), None), package.provenance, wiring.now())
+
+
+def _plan(request: Request, package: Package, stage: str, bake_s: int) -> StagePlan:
+    endpoint_name = names.endpoint_name(request.pipeline, stage)
+    endpoint = wiring.endpoints().describe_endpoint(endpoint_name) or {}
+    own_config = names.endpoint_config_name(request.release_id, stage)
+    previous = endpoint.get("EndpointConfigName")
+    plan = StagePlan(
+        stage=stage,
+        endpoint_name=endpoint_name,
+        model_name=request.release_id,
+        endpoint_config_name=own_config,
+        previous_config_name=previous if previous != own_config else None,
+        bake_s=bake_s,
+    )
+    item = {
+        **keys.deployment_key(request.pipeline, stage, request.release_id),
+        "package_arn": package.arn,
+        "package_version": package.version,
+        "run_id": package.provenance.run_id,
+        "model_name": plan.model_name,
+        "endpoint_config_name": plan.endpoint_config_name,
+        "status": "deploying",
+    }
+    wiring.catalog().create(item)
+    return plan

@@ -1,0 +1,70 @@
+"""PromoteRelease task: point the stage to the release that now serves, and mark what it replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import wiring
+from sluice.domain import catalog as keys
+from sluice.domain import releases
+from sluice.events import ReleaseStageTask
+from sluice.observability import logger
+from sluice.ports import Item
+from sluice.timeline import note
+
+
+class StageLostError(releases.ReleaseError):
+    """The stage is no longer this release's."""
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=ReleaseStageTask)
+def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, Any]:
+    logger.append_keys(release_id=task.release_id, stage=task.stage.stage)
+    deployment = _declare(task)
+    _point(task)
+    replaces = deployment.get("replaces")
+    if replaces:
+        _mark_replaced(task, replaces, deployment["promoted_at"])
+    detail = f"{task.stage.endpoint_name} serves v{deployment['package_version']}" + (
+        f" in place of {replaces}" if replaces else ""
+    )
+    note(task.pipeline, deployment["promoted_at"], task.release_id, "promoted", detail)
+    return {"stage": task.stage.stage, "replaces": replaces}
+
+
+def _declare(task: ReleaseStageTask) -> Item:
+    """Write down, once, when the promotion was and what it replaces: a retry must not find other answers."""
+    catalog = wiring.catalog()
+    key = keys.deployment_key(task.pipeline, task.stage.stage, task.release_id)
+    stage = catalog.get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
+    promoted_at = wiring.now()
+    changes = {
+        "status": "live",
+        "promoted_at": promoted_at,
+        "bake_until": releases.bake_until(promoted_at, task.stage.bake_s),
+        "replaces": stage.get("live"),
+    }
+    catalog.update(key, changes, when={"promoted_at": None})
+    deployment = catalog.get(key)
+    if deployment is None:
+        raise StageLostError(f"{task.release_id} has no deployment on {task.stage.stage}")
+    return deployment
+
+
+def _point(task: ReleaseStageTask) -> None:
+    catalog, key = wiring.catalog(), keys.stage_key(task.pipeline, task.stage.stage)
+    if catalog.update(key, {"live": task.release_id}, when={"releasing": task.release_id}):
+        return
+    stage = catalog.get(key) or {}
+    raise StageLostError(f"{task.stage.stage} is held by {stage.get('releasing') or 'no release'} by now")
+
+
+def _mark_replaced(task: ReleaseStageTask, replaced: str, at: str) -> None:
+    """An end that was recorded before stays as it is."""
+    key = keys.deployment_key(task.pipeline, task.stage.stage, replaced)
+    changes = {"status": releases.replaced_status(is_rollback=task.is_rollback), "ended_at": at}
+    wiring.catalog().update(key, changes, when={"status": "live"})

@@ -1,0 +1,73 @@
+"""Start the rollback of a stage whose live release makes an alarm fire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import releasing, wiring
+from sluice.domain import alarms, releases
+from sluice.domain import catalog as keys
+from sluice.domain.releases import Deployment
+from sluice.domain.times import to_iso
+from sluice.events import AlarmStateChanged
+from sluice.observability import logger
+from sluice.ports import Item
+from sluice.timeline import note
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=AlarmStateChanged)
+def lambda_handler(event: AlarmStateChanged, context: LambdaContext) -> dict[str, Any]:
+    name = event.alarm_name
+    logger.append_keys(alarm_name=name)
+    alarm = wiring.alarms().describe([name]).get(name)
+    if alarm is None or alarm["StateValue"] != "ALARM":
+        return {"status": "not firing"}
+    found = _find_stage(alarms.watched_endpoint(alarm))
+    if found is None:
+        return {"status": "no stage"}
+    pipeline, stage, item = found
+    live = releasing.find_deployment(pipeline, stage, item.get("live"))
+    if item.get("releasing"):
+        # What SageMaker watches itself; if it fires on, reconcile asks again after the release.
+        detail = f"{item['releasing']} is under way on {stage}: its own guard decides"
+        _note(pipeline, f"{pipeline}-{stage}", alarm, "alarm", detail)
+        return {"status": "release under way"}
+    if live is None:
+        return {"status": "nothing live"}
+    if not alarms.concerns(alarm, live, wiring.now()):
+        return {"status": "about the version before"}
+    return _roll_back(pipeline, stage, live, alarm)
+
+
+def _find_stage(endpoint_name: str | None) -> tuple[str, str, Item] | None:
+    catalog = wiring.catalog()
+    pipelines = [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]
+    for pipeline, stage in releases.pipeline_and_stage(endpoint_name or "", pipelines):
+        item = catalog.get(keys.stage_key(pipeline, stage))
+        if item is not None:
+            return pipeline, stage, item
+    return None
+
+
+def _roll_back(pipeline: str, stage: str, live: Deployment, alarm: Item) -> dict[str, Any]:
+    options = releases.rollback_options(releasing.find_history(pipeline, stage), live, wiring.now())
+    if not options.known_good:
+        detail = releases.no_known_good(live, options.reasons)
+        _note(pipeline, live.release_id, alarm, "rollback impossible", detail)
+        return {"status": "no known good"}
+    reason = f"{alarm['AlarmName']}: {alarm.get('StateReason', 'it fires')}"
+    request = releases.alarm_request(pipeline, stage, live, alarm["AlarmName"], reason)
+    _note(pipeline, live.release_id, alarm, "alarm", reason)
+    wiring.workflows().start("release", request.release_id, request.model_dump())
+    logger.info("rollback started", extra={"release_id": request.release_id})
+    return {"status": "rollback started", "release_id": request.release_id}
+
+
+def _note(pipeline: str, subject: str, alarm: Item, event: str, detail: str) -> None:
+    """One entry a transition of the alarm, however often it is told of."""
+    at = to_iso(alarm["StateUpdatedTimestamp"])
+    note(pipeline, at, subject, event, detail, alarm["AlarmName"])

@@ -1,0 +1,162 @@
+"""Compare live state with the catalog, and send the events again that got lost. Changes nothing itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import wiring
+from sluice.domain import catalog as keys
+from sluice.domain import hints, serving
+from sluice.domain.hints import Hint
+from sluice.domain.locations import parse_bundle_key
+from sluice.domain.times import from_iso, to_iso
+from sluice.observability import logger
+from sluice.ports import Item
+
+# An event may still be on its way: what is younger is not missed yet.
+_PATIENCE = timedelta(minutes=2)
+_LAST_MS = 10_000
+
+# A build request for a pipeline, an event, or nothing: a step was made, is there time for another?
+Finding = Hint | str | None
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    sent: Counter[str] = Counter()
+    finished = True
+    for finding in _findings():
+        if isinstance(finding, Hint):
+            wiring.bus().put(finding.detail_type, finding.detail)
+            sent[finding.detail_type] += 1
+        elif finding is not None:
+            wiring.build_requests().send(finding)
+            sent["build request"] += 1
+        if context.get_remaining_time_in_millis() < _LAST_MS:
+            finished = False
+            break
+    logger.info("reconciled", extra={"sent": dict(sent), "finished": finished})
+    return {"sent": dict(sent), "finished": finished}
+
+
+def _findings() -> Iterator[Finding]:
+    """What holds something up comes first; what may take long begins elsewhere each time."""
+    pipelines = wiring.catalog().listing(keys.PIPELINES)
+    checks: list[Callable[[list[Item]], Iterator[Finding]]] = [
+        _ended_tasks,
+        _ended_builds,
+        _ended_releases,
+        _firing_alarms,
+        _unseen_decisions,
+        _unseen_projects,
+        _unseen_objects,
+    ]
+    for check in checks:
+        yield from check(_rotated(pipelines))
+
+
+def _rotated(pipelines: list[Item]) -> list[Item]:
+    if not pipelines:
+        return []
+    start = int(from_iso(wiring.now()).timestamp() // 60) % len(pipelines)
+    return pipelines[start:] + pipelines[:start]
+
+
+def _ended_tasks(pipelines: list[Item]) -> Iterator[Finding]:
+    for task in wiring.catalog().listing(keys.TASKS):
+        resource = task["gsi1sk"]
+        if task["kind"] == "endpoint":
+            endpoint = wiring.endpoints().describe_endpoint(resource)
+            outcome = serving.outcome(endpoint, resource, task["endpoint_config_name"])
+            yield None if isinstance(outcome, serving.Pending) else hints.endpoint_changed(resource)
+        else:
+            yield hints.job_ended(task["kind"], resource, wiring.jobs().describe(task["kind"], resource))
+
+
+def _ended_builds(pipelines: list[Item]) -> Iterator[Finding]:
+    for item in pipelines:
+        pipeline, run_id = item["gsi1sk"], item.get("in_flight")
+        if run_id is None:
+            continue
+        run = wiring.catalog().get(keys.run_key(pipeline, run_id)) or {}
+        if "execution_arn" in run:
+            payload = {
+                "pipeline": pipeline,
+                "run_id": run_id,
+                "project_version": run.get("project_version"),
+            }
+            yield _ended_execution(run["execution_arn"], payload)
+        else:
+            yield pipeline
+
+
+def _ended_releases(pipelines: list[Item]) -> Iterator[Finding]:
+    """Releases that are recorded as running, or hold a stage."""
+    catalog = wiring.catalog()
+    for item in pipelines:
+        pipeline = item["gsi1sk"]
+        stages = catalog.query(keys.partition(pipeline), "STAGE#")
+        holders = {stage["releasing"] for stage in stages if stage.get("releasing")}
+        for release in catalog.query(keys.partition(pipeline), "RELEASE#"):
+            release_id = release["sk"].removeprefix("RELEASE#")
+            if release["status"] == "running" or release_id in holders:
+                payload = {"pipeline": pipeline, "release_id": release_id, "cause": release["cause"]}
+                yield _ended_execution(release["execution_arn"], payload)
+
+
+def _ended_execution(arn: str, payload: Item) -> Hint | None:
+    return hints.execution_ended(arn, wiring.workflows().describe(arn), payload)
+
+
+def _firing_alarms(pipelines: list[Item]) -> Iterator[Finding]:
+    for alarm in wiring.alarms().firing(f"{wiring.stack_name()}-"):
+        yield hints.alarm_fires(alarm["AlarmName"])
+
+
+def _unseen_decisions(pipelines: list[Item]) -> Iterator[Finding]:
+    for group in [item["group"] for item in pipelines if item.get("group")]:
+        for package in wiring.registry().packages(group):
+            arn = package["ModelPackageArn"]
+            seen = wiring.catalog().get(keys.package_key(arn))
+            yield hints.package_decided(arn, package["ModelApprovalStatus"], seen)
+
+
+def _unseen_projects(pipelines: list[Item]) -> Iterator[Finding]:
+    bucket = wiring.artifact_bucket()
+    for folder in wiring.objects().folders(bucket, "projects/"):
+        for head in wiring.objects().listing(bucket, folder, shallow=True):
+            bundle = parse_bundle_key(head.key)
+            is_new = bundle is not None and wiring.catalog().get(keys.project_key(*bundle)) is None
+            yield hints.object_created(bucket, head.key, head.version_id) if is_new else None
+
+
+def _unseen_objects(pipelines: list[Item]) -> Iterator[Finding]:
+    """Uploads that are no arrivals; and pipelines whose arrivals wait for a build."""
+    bucket = wiring.data_bucket()
+    known = [item["gsi1sk"] for item in pipelines]
+    for item in pipelines:
+        arrivals = wiring.catalog().query(keys.partition(item["gsi1sk"]), "ARRIVAL#")
+        yield from _missing(bucket, f"{item['gsi1sk']}/", {arrival["sk"] for arrival in arrivals})
+        is_waiting = any(arrival["status"] == "pending" for arrival in arrivals)
+        yield item["gsi1sk"] if is_waiting and not item.get("in_flight") else None
+    unclaimed = {arrival["sk"] for arrival in wiring.catalog().query(keys.UNCLAIMED, "ARRIVAL#")}
+    for folder in wiring.objects().folders(bucket):
+        if folder.removesuffix("/") not in known:
+            yield from _missing(bucket, folder, unclaimed)
+    yield from _missing(bucket, "", unclaimed, shallow=True)
+
+
+def _missing(bucket: str, prefix: str, recorded: set[str], *, shallow: bool = False) -> Iterator[Finding]:
+    overdue = to_iso(from_iso(wiring.now()) - _PATIENCE)
+    for head in wiring.objects().listing(bucket, prefix, shallow=shallow):
+        is_marker = head.key.endswith("/") and head.size_bytes == 0
+        is_recorded = keys.unclaimed_key(head.key, head.version_id)["sk"] in recorded
+        if is_marker or is_recorded or head.last_modified > overdue:
+            yield None
+        else:
+            yield hints.object_created(bucket, head.key, head.version_id)

@@ -1,0 +1,190 @@
+"""Record what was decided about a model package, and start what follows: a release, or rollbacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import releasing, wiring
+from sluice.domain import approvals, releases
+from sluice.domain import catalog as keys
+from sluice.domain.approvals import Decision, Provenance
+from sluice.events import ModelPackageStateChanged
+from sluice.observability import logger
+from sluice.ports import Item
+from sluice.timeline import note
+
+_CLAIMS = 5
+
+
+class ConcurrentDecisionsError(Exception):
+    """Others kept recording decisions about the same package meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A decision that is ours to act on."""
+
+    package: Item
+    approval: Item
+
+    @property
+    def version_name(self) -> str:
+        return f"{self.package['group']}/{self.package['version']}"
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=ModelPackageStateChanged)
+def lambda_handler(event: ModelPackageStateChanged, context: LambdaContext) -> dict[str, Any]:
+    arn = event.model_package_arn
+    logger.append_keys(model_package_arn=arn)
+    if not approvals.concerns_approval(event.updated_fields):
+        return {"status": "metadata only", "releases": []}
+    claim = _claim(arn)
+    if claim is None:
+        return {"status": "nothing new", "releases": []}
+    started = _act(arn, claim)
+    epoch = claim.package["approval_epoch"]
+    wiring.catalog().update(keys.package_key(arn), {"acted_epoch": epoch}, when={"approval_epoch": epoch})
+    logger.info("decision recorded", extra={"decision": claim.approval["status"], "releases": started})
+    return {"status": claim.approval["status"], "releases": started}
+
+
+def _claim(arn: str) -> _Claim | None:
+    """Take the described decision if it is news, or was news to an invocation that did not get to act on it.
+
+    The description is read again whenever another invocation was quicker: the last one to write has then
+    seen the newest.
+    """
+    for _ in range(_CLAIMS):
+        package = wiring.registry().describe_package(arn)
+        if package is None:
+            return None
+        provenance = _provenance(package)
+        decision = Decision.of(package, wiring.now())
+        seen = _last_seen(arn, package, provenance)
+        epoch = seen["approval_epoch"]
+        if decision.status == seen["approval_status"]:
+            return _recorded(arn, seen, decision, provenance) if _is_unfinished(seen) else None
+        news = {"approval_status": decision.status, "approval_epoch": epoch + 1}
+        when = {"approval_status": seen["approval_status"], "approval_epoch": epoch}
+        if wiring.catalog().update(keys.package_key(arn), news, when=when):
+            return _recorded(arn, {**seen, **news}, decision, provenance)
+    raise ConcurrentDecisionsError(arn)
+
+
+def _is_unfinished(seen: Item) -> bool:
+    return bool(seen["approval_epoch"] > seen.get("acted_epoch", 0))
+
+
+def _provenance(package: dict[str, Any]) -> Provenance | None:
+    """Our metadata, if the run it names is ours too."""
+    provenance = Provenance.of(package)
+    if provenance and wiring.catalog().get(keys.run_key(provenance.pipeline, provenance.run_id)):
+        return provenance
+    return None
+
+
+def _last_seen(arn: str, package: dict[str, Any], provenance: Provenance | None) -> Item:
+    catalog = wiring.catalog()
+    item = catalog.get(keys.package_key(arn))
+    if item is None:
+        item = approvals.package_item(arn, package, provenance)
+        if not catalog.create(item):
+            return _last_seen(arn, package, provenance)
+    return item
+
+
+def _recorded(arn: str, package: Item, decision: Decision, provenance: Provenance | None) -> _Claim:
+    """The approval's record as it was first written, whoever wrote it."""
+    catalog = wiring.catalog()
+    epoch = package["approval_epoch"]
+    catalog.create(approvals.approval_item(arn, epoch, decision, provenance))
+    approval = catalog.get(keys.approval_key(arn, epoch))
+    if approval is None:
+        raise LookupError(f"approval {epoch} of {arn} was created but is not there")
+    return _Claim(package, approval)
+
+
+def _act(arn: str, claim: _Claim) -> list[str]:
+    pipeline = claim.package.get("pipeline")
+    if pipeline is None:
+        _note_foreign(claim)
+        return []
+    approval = claim.approval
+    event = {"Approved": "approved", "Rejected": "rejected"}.get(approval["status"], "approval withdrawn")
+    at, actor, reason = approval["decided_at"], approval["approver"], approval["reason"]
+    note(pipeline, at, claim.version_name, event, reason, actor)
+    requests = {"Approved": _release, "Rejected": _rollbacks}.get(approval["status"], _nothing)(arn, claim)
+    for request in requests:
+        wiring.workflows().start("release", request.release_id, request.model_dump())
+    return [request.release_id for request in requests]
+
+
+def _release(arn: str, claim: _Claim) -> list[releases.Request]:
+    package, approval = claim.package, claim.approval
+    request = releases.approval_request(
+        package["pipeline"],
+        arn,
+        package["version"],
+        package["approval_epoch"],
+        approval["approver"],
+        approval["reason"],
+    )
+    return [request]
+
+
+def _rollbacks(arn: str, claim: _Claim) -> list[releases.Request]:
+    """A rollback for each stage where the rejected package is live, or is being released."""
+    package, approval = claim.package, claim.approval
+    pipeline = package["pipeline"]
+    rejected = {**package, "package_arn": arn}
+    reason = f"{claim.version_name} was rejected: {approval['reason'] or 'no reason given'}"
+    return [
+        releases.rejection_request(pipeline, stage, rejected, release_id, approval["approver"], reason)
+        for stage, release_id in _serving(pipeline, arn)
+    ]
+
+
+def _nothing(arn: str, claim: _Claim) -> list[releases.Request]:
+    return []
+
+
+def _serving(pipeline: str, arn: str) -> list[tuple[str, str]]:
+    found = []
+    for item in wiring.catalog().query(keys.partition(pipeline), "STAGE#"):
+        stage = item["sk"].removeprefix("STAGE#")
+        for release_id in (item.get("releasing"), item.get("live")):
+            deployment = releasing.find_deployment(pipeline, stage, release_id)
+            if deployment and deployment.package_arn == arn:
+                found.append((stage, deployment.release_id))
+                break
+    return found
+
+
+def _note_foreign(claim: _Claim) -> None:
+    """Say, where its group's users look, that nothing follows from the approval of a foreign package."""
+    if claim.approval["status"] != "Approved":
+        return
+    detail = (
+        f"{claim.version_name} was approved, but no run of this stack registered it, so there is no evidence "
+        "to release it by. Push its project and train it here, or deploy it yourself"
+    )
+    approval, catalog = claim.approval, wiring.catalog()
+    owners = [
+        item["gsi1sk"]
+        for item in catalog.listing(keys.PIPELINES)
+        if item.get("group") == claim.package["group"]
+    ]
+    entry = keys.timeline_item(
+        owners[0] if owners else "",
+        approval["decided_at"],
+        claim.version_name,
+        "approval ignored",
+        actor=approval["approver"],
+        detail=detail,
+    )
+    catalog.create(entry if owners else {**entry, "pk": keys.UNCLAIMED})

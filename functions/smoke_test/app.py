@@ -1,0 +1,102 @@
+"""SmokeTest task: prove that the endpoint serves the approved model, and that it answers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import releasing, wiring
+from sluice.domain import approvals, projects, serving
+from sluice.domain.locations import Locations
+from sluice.events import ReleaseStageTask
+from sluice.observability import logger
+from sluice.releasing import Package
+
+# A model server that has just passed its health check may still refuse its first requests.
+_ATTEMPTS = 4
+_PAUSE_S = 1.0
+_EXCERPT = 300
+
+
+class SmokeTestFailedError(Exception):
+    """The endpoint does not serve what was released, or does not answer as its project says."""
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=ReleaseStageTask)
+def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, Any]:
+    logger.append_keys(release_id=task.release_id, endpoint_name=task.stage.endpoint_name)
+    package = releasing.find_package(task.pipeline, task.package_arn)
+    if faults := serving.identity_faults(_found(task), _expected(task, package)):
+        raise SmokeTestFailedError("; ".join(faults))
+    body = _sample(package)
+    faults = []
+    for attempt in range(_ATTEMPTS):
+        time.sleep(_PAUSE_S if attempt else 0)
+        started = time.perf_counter()
+        answer = _invoke(task, package, body)
+        latency_ms = round((time.perf_counter() - started) * 1000)
+        faults = _answer_faults(answer, package.config.serve.accept)
+        if not faults:
+            return {
+                "status_code": answer["status_code"],
+                "latency_ms": latency_ms,
+                "variant": answer["variant"],
+            }
+    raise SmokeTestFailedError("; ".join(faults))
+
+
+def _found(task: ReleaseStageTask) -> serving.Serving:
+    endpoints = wiring.endpoints()
+    endpoint = endpoints.describe_endpoint(task.stage.endpoint_name)
+    config = endpoints.describe_config(endpoint["EndpointConfigName"]) if endpoint else None
+    model = endpoints.describe_model(config["ProductionVariants"][0]["ModelName"]) if config else None
+    return serving.Serving(endpoint, config, model)
+
+
+def _expected(task: ReleaseStageTask, package: Package) -> serving.Identity:
+    image = serving.container(package.described)["Image"]
+    manifest = wiring.objects().read(package.provenance.manifest_uri)
+    return serving.Identity(
+        endpoint_config_name=task.stage.endpoint_config_name,
+        model_name=task.stage.model_name,
+        image=image,
+        model_data_url=package.model_uri,
+        image_digest=approvals.image_digest(manifest, image),
+    )
+
+
+def _sample(package: Package) -> bytes:
+    """The request that the project keeps for this test."""
+    locations = Locations(wiring.artifact_bucket(), package.provenance.pipeline)
+    bundle = wiring.objects().read(locations.bundle(package.provenance.project_version))
+    return projects.unpack(bundle)[package.config.serve.sample]
+
+
+def _invoke(task: ReleaseStageTask, package: Package, body: bytes) -> Mapping[str, Any]:
+    serve = package.config.serve
+    return wiring.endpoints().invoke(task.stage.endpoint_name, body, serve.content_type, serve.accept)
+
+
+def _answer_faults(answer: Mapping[str, Any], accept: str) -> list[str]:
+    excerpt = answer["body"][:_EXCERPT].decode(errors="replace")
+    if not 200 <= answer["status_code"] < 300:
+        return [f"the endpoint answered the sample request with {answer['status_code']}: {excerpt}"]
+    if answer["variant"] != serving.VARIANT:
+        return [f"the variant {answer['variant']} answered, not {serving.VARIANT}"]
+    if accept == "application/json" and not _is_json(answer["body"]):
+        return [f"the answer to the sample request is no JSON: {excerpt}"]
+    return []
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True

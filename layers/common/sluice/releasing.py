@@ -1,0 +1,124 @@
+"""What the functions of a release share: packages with their evidence, and stages with their locks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sluice import wiring
+from sluice.domain import approvals, names, serving
+from sluice.domain import catalog as keys
+from sluice.domain.approvals import Provenance
+from sluice.domain.releases import Deployment, ReleaseRefusedError, StageBusyError
+
+if TYPE_CHECKING:
+    from sluice.domain.config import PipelineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A model package that a run of the pipeline registered."""
+
+    arn: str
+    described: dict[str, Any]
+    provenance: Provenance
+    config: PipelineConfig
+
+    @property
+    def version(self) -> int:
+        return int(self.described["ModelPackageVersion"])
+
+    @property
+    def model_uri(self) -> str:
+        return str(serving.container(self.described)["ModelDataUrl"])
+
+
+def find_package(pipeline: str, arn: str) -> Package:
+    """Look a package up; raises ReleaseRefusedError unless it is the pipeline's own."""
+    described = wiring.registry().describe_package(arn)
+    if described is None:
+        raise ReleaseRefusedError(f"the model package is gone from the registry: {arn}")
+    provenance = Provenance.of(described)
+    if provenance is None or provenance.pipeline != pipeline:
+        raise ReleaseRefusedError(f"{arn} was not registered by a run of {pipeline}")
+    return Package(arn, described, provenance, _config(provenance))
+
+
+def _config(provenance: Provenance) -> PipelineConfig:
+    """The config of the project that trained the package: a release is part of what was approved."""
+    from sluice.domain import config
+
+    item = wiring.catalog().get(keys.project_key(provenance.pipeline, provenance.project_version))
+    if item is None:
+        raise ReleaseRefusedError(
+            f"the project that trained the package is not in the catalog: {provenance.project_version[:12]}"
+        )
+    return config.restore(item["config"])
+
+
+def evidence_faults(package: Package) -> list[str]:
+    """Read the package's manifest and its model's bytes, and say what is wrong with them."""
+    try:
+        manifest = wiring.objects().read(package.provenance.manifest_uri)
+    except FileNotFoundError:
+        manifest = None
+    model_sha256 = _sha256(package.model_uri) if manifest else None
+    return approvals.evidence_faults(package.provenance, package.model_uri, manifest, model_sha256)
+
+
+def _sha256(uri: str) -> str | None:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    digest = hashlib.sha256()
+    try:
+        for chunk in wiring.objects().chunks(bucket, key):
+            digest.update(chunk)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
+
+
+def lock_stages(pipeline: str, release_id: str, positions: Mapping[str, int | None]) -> None:
+    """Make the stages this release's alone, all or none; raises StageBusyError.
+
+    Stages are made where missing; a position is a stage's place in the project.
+    """
+    for stage, position in positions.items():
+        holder = _lock(pipeline, stage, position, release_id)
+        if holder != release_id:
+            unlock_stages(pipeline, release_id)
+            raise StageBusyError(f"{pipeline}-{stage} is taken by {holder or 'another release'}")
+
+
+def _lock(pipeline: str, stage: str, position: int | None, release_id: str) -> str | None:
+    """Who holds the stage now."""
+    catalog, key = wiring.catalog(), keys.stage_key(pipeline, stage)
+    catalog.create({**key, "endpoint_name": names.endpoint_name(pipeline, stage), "position": position})
+    if catalog.update(key, {"releasing": release_id}, when={"releasing": None}):
+        return release_id
+    item = catalog.get(key) or {}
+    return item.get("releasing")
+
+
+def unlock_stages(pipeline: str, release_id: str) -> None:
+    """Give back every stage that this release holds."""
+    catalog = wiring.catalog()
+    for item in catalog.query(keys.partition(pipeline), "STAGE#"):
+        if item.get("releasing") == release_id:
+            key = {"pk": item["pk"], "sk": item["sk"]}
+            catalog.update(key, {"releasing": None}, when={"releasing": release_id})
+
+
+def find_deployment(pipeline: str, stage: str, release_id: str | None) -> Deployment | None:
+    """What a release did to a stage, if it did anything."""
+    if release_id is None:
+        return None
+    item = wiring.catalog().get(keys.deployment_key(pipeline, stage, release_id))
+    return Deployment.of(item) if item else None
+
+
+def find_history(pipeline: str, stage: str) -> list[Deployment]:
+    """Everything ever released to a stage."""
+    items = wiring.catalog().query(keys.partition(pipeline), f"DEPLOYMENT#{stage}#")
+    return [Deployment.of(item) for item in items]
