@@ -80,7 +80,7 @@ def _namespaced(
     how: Isolation, ml: Path, stage: Path, working_dir: Path, command: Sequence[str]
 ) -> list[str]:
     script = [sys.executable, "-I", "-S", namespace.__file__]
-    return [*script, how, str(ml), str(stage), str(working_dir), *command]
+    return [*script, str(os.getpid()), how, str(ml), str(stage), str(working_dir), *command]
 
 
 def available_cpus(instances: int = 1) -> int:

@@ -1,11 +1,12 @@
 """Run as a script: give this process its own /opt/ml, then become the command.
 
-    python -I -S namespace.py ISOLATION ML_DIR STAGE_DIR WORKING_DIR COMMAND...
+    python -I -S namespace.py HOST_PID ISOLATION ML_DIR STAGE_DIR WORKING_DIR COMMAND...
 
 It is a program of its own because a mount namespace belongs to a process, and a process that unshares must
 not have threads. It imports little, as every container's start waits for it.
 
-ISOLATION is `mount` (we may mount), `user` (we may in a user namespace of our own) or `none`.
+HOST_PID is who starts it, and with whom the command ends. ISOLATION is `mount` (we may mount), `user` (we may
+in a user namespace of our own) or `none`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
 
-def main(isolation: str, ml: str, stage: str, working_dir: str, *command: str) -> None:
+def main(host_pid: str, isolation: str, ml: str, stage: str, working_dir: str, *command: str) -> None:
     """Never returns: the command takes this process over."""
     if sys.platform.startswith("linux"):
         _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != int(host_pid):  # it ended before the line above
+        sys.exit(1)
     if isolation != "none":
         _unshare(own_user_namespace=isolation == "user")
         _map_opt_ml(ml, stage)

@@ -1,0 +1,180 @@
+"""An image URI stands for locked packages, built once, and read by many."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sluice_local.sagemaker import images
+from sluice_local.sagemaker.images import Environment, ImageCache, ImageError, RequirementsError
+
+REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
+IMAGE = f"{REGISTRY}/sagemaker-scikit-learn:1.4-2-cpu-py3"
+
+
+def test_an_image_is_its_lock_whatever_its_registry() -> None:
+    lock = images.LOCKS / "scikit-learn-1.4-2.txt"
+    for uri in (
+        IMAGE,
+        "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3",
+        "sagemaker-scikit-learn:1.4-2",
+    ):
+        assert images.lock_file(uri) == lock
+    assert images.digest(IMAGE) == f"sha256:{hashlib.sha256(lock.read_bytes()).hexdigest()}"
+
+
+def test_a_resolved_image_is_the_same_image() -> None:
+    resolved = images.resolved(IMAGE)
+    assert resolved == f"{REGISTRY}/sagemaker-scikit-learn@{images.digest(IMAGE)}"
+    assert images.lock_file(resolved) == images.lock_file(IMAGE)
+    assert images.resolved(resolved) == resolved
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sagemaker-scikit-learn:9.9-9-cpu-py3",
+        "sagemaker-scikit-learn",
+        "sagemaker-scikit-learn:*",
+        "sagemaker-scikit-learn:1.4-2-gpu-py3",
+        "other:1.4-2-cpu-py3",
+        f"sagemaker-scikit-learn:1.4-2-cpu-py3@sha256:{'0' * 64}",
+        "",
+    ],
+)
+def test_an_unknown_image_is_refused_with_the_names_that_exist(uri: str) -> None:
+    with pytest.raises(ImageError) as error:
+        images.digest(uri)
+    assert "sagemaker-scikit-learn:1.4-2-cpu-py3" in str(error.value)
+
+
+def test_every_name_that_is_said_to_exist_does() -> None:
+    assert len(images.names()) >= 2
+    for name in images.names():
+        assert images.digest(name).startswith("sha256:")
+
+
+@pytest.mark.parametrize("lock", sorted(images.LOCKS.glob("*.txt")), ids=lambda path: path.stem)
+def test_locks_pin_every_package_by_hash_and_name_no_index(lock: Path) -> None:
+    lines = lock.read_text().splitlines()
+    packages = [line for line in lines if line[:1].isalnum()]
+    assert packages
+    assert all("==" in line and line.endswith("\\") for line in packages)
+    assert sum("--hash=sha256:" in line for line in lines) >= len(packages)
+    assert not any("index" in line or "find-links" in line or "://" in line for line in lines)
+
+
+class FakeInstaller:
+    """Stands for uv: an installation is a file named after what was asked for."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.fails = False
+        self._lock = threading.Lock()
+
+    def __call__(self, *arguments: str, working_dir: Path | None = None) -> None:
+        with self._lock:
+            self.calls.append(arguments[0])
+        if arguments[0] == "venv":
+            environment = Environment(Path(arguments[-1]))
+            environment.site_packages.mkdir(parents=True)
+            environment.bin.mkdir()
+            (environment.directory / "pyvenv.cfg").write_text("home = /usr/bin\n")
+            return
+        if self.fails:
+            raise ImageError("no such package")
+        python = Path(arguments[arguments.index("--python") + 1])
+        site_packages = Environment(python.parent.parent).site_packages
+        (site_packages / Path(arguments[-1]).name).touch()
+
+
+@pytest.fixture
+def installer(monkeypatch: pytest.MonkeyPatch) -> FakeInstaller:
+    fake = FakeInstaller()
+    monkeypatch.setattr(images, "_uv", fake)
+    return fake
+
+
+def test_an_environment_is_built_once(installer: FakeInstaller, tmp_path: Path) -> None:
+    cache = ImageCache(tmp_path / "cache")
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: cache.environment(IMAGE), range(4)))
+    assert len(found) == 1
+    assert installer.calls == ["venv", "pip"]
+    assert ImageCache(tmp_path / "cache").environment(IMAGE) in found
+    assert installer.calls == ["venv", "pip"]
+
+
+def test_what_a_crash_left_is_built_again(installer: FakeInstaller, tmp_path: Path) -> None:
+    cache = ImageCache(tmp_path)
+    installer.fails = True
+    with pytest.raises(ImageError, match="no such package"):
+        cache.environment(IMAGE)
+    installer.fails = False
+    environment = cache.environment(IMAGE)
+    assert (environment.site_packages / "scikit-learn-1.4-2.txt").exists()
+
+
+def test_requirements_go_on_top_of_the_image_in_an_environment_of_their_own(
+    installer: FakeInstaller, tmp_path: Path
+) -> None:
+    cache = ImageCache(tmp_path / "cache")
+    base = cache.environment(IMAGE)
+    environments = []
+    for number, text in enumerate(("toolz\n", "cytoolz\n", "toolz\n")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "requirements.txt").write_text(text)
+        environments.append(cache.environment(IMAGE, folder / "requirements.txt"))
+    assert environments[0] == environments[2] != environments[1]
+    assert installer.calls.count("pip") == 3
+    assert {path.name for path in environments[0].site_packages.iterdir()} == {
+        "scikit-learn-1.4-2.txt",
+        "requirements.txt",
+    }
+    assert not (base.site_packages / "requirements.txt").exists()
+
+
+def test_requirements_that_refer_to_files_depend_on_them(installer: FakeInstaller, tmp_path: Path) -> None:
+    cache = ImageCache(tmp_path / "cache")
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("-r more.txt\n")
+    found = []
+    for text in ("toolz", "cytoolz"):
+        (folder / "more.txt").write_text(text)
+        found.append(cache.environment(IMAGE, folder / "requirements.txt"))
+    assert found[0] != found[1]
+
+
+def test_requirements_that_fail_say_why_and_leave_nothing(installer: FakeInstaller, tmp_path: Path) -> None:
+    cache = ImageCache(tmp_path / "cache")
+    cache.environment(IMAGE)
+    (tmp_path / "requirements.txt").write_text("nothing==0\n")
+    installer.fails = True
+    for _ in range(2):
+        with pytest.raises(RequirementsError, match="no such package"):
+            cache.environment(IMAGE, tmp_path / "requirements.txt")
+
+
+def test_an_overlay_sees_the_image_and_keeps_its_own(tmp_path: Path) -> None:
+    image = Environment(tmp_path / "image")
+    image.site_packages.mkdir(parents=True)
+    image.bin.mkdir()
+    (image.directory / "pyvenv.cfg").write_text(f"home = {Path(images._PYTHON).parent}\n")
+    (image.site_packages / "shipped.py").write_text("VERSION = 'image'\n")
+    overlay = image.overlay(tmp_path / "overlay")
+
+    def version() -> str:
+        command = [str(overlay.python), "-c", "import shipped; print(shipped.VERSION)"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert version() == "image"
+    (overlay.site_packages / "shipped.py").write_text("VERSION = 'own'\n")
+    assert version() == "own"
+    assert not (image.site_packages / "__pycache__" / "own").exists()
