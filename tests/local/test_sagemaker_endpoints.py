@@ -26,6 +26,11 @@ def hosting(cloud: LocalCloud, unique: Callable[[str], str]) -> Iterator[Hosting
         yield made
 
 
+def details(error: ClientError) -> dict[str, Any]:
+    """The error's answer, with the members that only this error has."""
+    return dict(error.response)
+
+
 def test_a_created_endpoint_serves_its_model(hosting: Hosting) -> None:
     name = hosting.endpoint(hosting.config(hosting.model("first")))
     response = hosting.invoke(name)
@@ -135,12 +140,11 @@ def test_a_containers_error_is_a_model_error_with_its_status_and_message(hosting
     name = hosting.endpoint(hosting.config(hosting.model("first")))
     with pytest.raises(ClientError) as raised:
         hosting.invoke(name, "fail")
-    response = raised.value.response
+    response = details(raised.value)
     assert response["Error"]["Code"] == "ModelError"
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
-    assert (
-        'Received server error (500) from primary with message "this review' in response["Error"]["Message"]
-    )
+    message = 'Received server error (500) from primary with message "this review cannot be scored". See '
+    assert response["Error"]["Message"].startswith(message)
     assert response["OriginalStatusCode"] == 500
     assert response["OriginalMessage"] == "this review cannot be scored"
     assert response["LogStreamArn"].endswith(f"log-group:/aws/sagemaker/Endpoints/{name}")
@@ -150,9 +154,24 @@ def test_a_containers_refusal_is_a_client_error(hosting: Hosting) -> None:
     name = hosting.endpoint(hosting.config(hosting.model("first")))
     with pytest.raises(ClientError) as raised:
         hosting.invoke(name, content_type="image/png")
-    response: Any = raised.value.response
+    response = details(raised.value)
     assert "Received client error (415) from primary" in response["Error"]["Message"]
     assert response["OriginalStatusCode"] == 415
+
+
+def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
+    name = hosting.endpoint(hosting.config(hosting.model("first")))
+    with pytest.raises(ClientError) as raised:
+        hosting.invoke(name, "exit")
+    assert details(raised.value)["OriginalStatusCode"] == 0
+
+    def answered() -> str:
+        try:
+            return hosting.answers(name)
+        except ClientError:
+            return ""
+
+    assert wait_for(answered) == "first"
 
 
 def test_custom_attributes_reach_the_container_and_come_back(hosting: Hosting) -> None:
@@ -290,7 +309,7 @@ def test_an_injected_fault_answers_for_the_container_and_counts_as_its_failure(h
     assert hosting.fault(endpoint=name, endpoint_config=config, status=503)[0]["share"] == 1.0
     with pytest.raises(ClientError) as raised:
         hosting.invoke(name)
-    response: Any = raised.value.response
+    response = details(raised.value)
     assert response["OriginalStatusCode"] == 503
     variant = {"EndpointName": name, "VariantName": "AllTraffic"}
     wait_for(lambda: hosting.statistics("Invocation5XXErrors", variant).get("Sum") == 1)

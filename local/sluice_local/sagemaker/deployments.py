@@ -18,7 +18,7 @@ from ministack.core.responses import request_scope
 from ministack.services import cloudwatch
 
 from sluice_local.sagemaker import endpoint_events, fleets, traffic
-from sluice_local.sagemaker.capture import Capture
+from sluice_local.sagemaker.capture_files import Capture
 from sluice_local.sagemaker.channels import JobStorage
 from sluice_local.sagemaker.core import Fault, Item, Scope, Table
 from sluice_local.sagemaker.deployment_plans import Plan

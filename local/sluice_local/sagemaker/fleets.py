@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice_local.sagemaker import models, traffic
-from sluice_local.sagemaker.capture import Capture
+from sluice_local.sagemaker.capture_files import Capture
 from sluice_local.sagemaker.core import Fault, Item, Scope
 from sluice_local.sagemaker.hosting import HostingError, Launcher, ModelServer, ServerSpec
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ _INVOCATION_TIMEOUT_S = 60.0
 _PING_EVERY_S = 0.03
 _PING_TIMEOUT_S = 2.0
 _STOP_GRACE_S = 30.0
+_RESTART_AFTER_S = 0.5
 
 
 class HostingError(Exception):
@@ -84,10 +85,9 @@ class Launcher:
             shutil.rmtree(directory, ignore_errors=True)
             raise HostingError(str(error)) from error
         port = _ReservedPort()
-        container = sandbox.start(
-            [str(sandbox.python.python), str(_SERVING)], self._variables(spec, sandbox, port.number)
-        )
-        return ModelServer(spec, container, port, directory)
+        command = [str(sandbox.python.python), str(_SERVING)]
+        variables = self._variables(spec, sandbox, port.number)
+        return ModelServer(spec, lambda: sandbox.start(command, variables), port, directory)
 
     def _sandbox(self, spec: ServerSpec, directory: Path) -> Sandbox:
         """A container's files: the model, the code, and an environment with what the code requires."""
@@ -127,37 +127,46 @@ class Launcher:
 
 
 class ModelServer:
-    """A container that serves a model; its connections are kept open, and requests go in parallel."""
+    """A container that serves a model; its connections are kept open, and requests go in parallel.
 
-    def __init__(self, spec: ServerSpec, container: Container, port: _ReservedPort, directory: Path) -> None:
+    Should it end while it serves, it is started again, as SageMaker does.
+    """
+
+    def __init__(
+        self, spec: ServerSpec, start: Callable[[], Container], port: _ReservedPort, directory: Path
+    ) -> None:
         self.spec = spec
         self.deployed_image = {
             "SpecifiedImage": spec.image,
             "ResolvedImage": images.resolved(spec.image),
             "ResolutionTime": now(),
         }
-        self._container = container
         self._port = port
         self._directory = directory
         self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
         self._requests = ThreadPoolExecutor(_PARALLEL_REQUESTS, f"{spec.endpoint}-{spec.variant}")
         stream = f"{spec.variant}/i-{uuid.uuid4().hex[:17]}"
-        log = LogStream(spec.scope, f"/aws/sagemaker/Endpoints/{spec.endpoint}", stream)
-        self._transcript = Transcript(log)
-        self._logging = threading.Thread(
-            target=self._transcript.follow, args=[container.output], name=stream, daemon=True
+        self._transcript = Transcript(
+            LogStream(spec.scope, f"/aws/sagemaker/Endpoints/{spec.endpoint}", stream)
         )
-        self._logging.start()
+        self._lock = threading.Lock()
+        self._serving = threading.Event()
+        self._stopping = threading.Event()
+        self._start = start
+        self._container = start()
+        self._keeper = threading.Thread(target=self._keep_running, name=stream, daemon=True)
+        self._keeper.start()
 
     def wait_until_healthy(self, cancelled: threading.Event) -> None:
         """Until /ping answers 200. Raises HostingError if it does not in time, or if the process ends."""
         deadline = time.monotonic() + self.spec.startup_timeout_s
         while not self._is_healthy():
             if (code := self._container.wait(_PING_EVERY_S)) is not None:
-                self._logging.join()
+                self._keeper.join()
                 raise self._unhealthy(self._last_error() or f"It ended with exit code {code}.")
             if time.monotonic() > deadline or cancelled.is_set():
                 raise self._unhealthy("It did not answer in time.")
+        self._serving.set()
 
     def submit(self, body: bytes, headers: Mapping[str, str]) -> Future[Reply]:
         """POST /invocations. Raises NotServingError once the server is stopping."""
@@ -169,10 +178,25 @@ class ModelServer:
     def stop(self) -> None:
         """Answer what was asked, end the process and remove its files."""
         self._requests.shutdown()
+        with self._lock:
+            self._stopping.set()
         self._container.stop(_STOP_GRACE_S)
-        self._logging.join()
+        self._keeper.join()
         self._port.release()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _keep_running(self) -> None:
+        """Log what the container prints, and start it again if it must not have ended."""
+        while True:
+            self._transcript.follow(self._container.output)
+            self._container.wait()
+            if not self._serving.is_set() or self._stopping.wait(_RESTART_AFTER_S):
+                return
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._idle = queue.LifoQueue()  # what was connected is not any more
+                self._container = self._start()
 
     def _invoke(self, body: bytes, headers: Mapping[str, str]) -> Reply:
         started = time.perf_counter()
@@ -187,8 +211,9 @@ class ModelServer:
         return Reply(status, answered, content, time.perf_counter() - started)
 
     def _exchange(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+        idle = self._idle
         try:
-            connection = self._idle.get_nowait()
+            connection = idle.get_nowait()
         except queue.Empty:
             connection = self._connection(_INVOCATION_TIMEOUT_S)
         try:
@@ -198,7 +223,7 @@ class ModelServer:
         except BaseException:
             connection.close()
             raise
-        self._idle.put(connection)
+        idle.put(connection)
         return response.status, {name.lower(): value for name, value in response.headers.items()}, content
 
     def _is_healthy(self) -> bool:

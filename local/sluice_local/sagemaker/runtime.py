@@ -117,7 +117,7 @@ def _capture(fleet: Fleet, variant: Variant, invocation: Invocation, reply: Repl
 
 def _succeeded(variant: Variant, reply: Reply) -> Response:
     headers = {
-        # In lower case, as ministack takes a `Content-Type` for an envelope's and puts the service's own there.
+        # In lower case, as ministack puts the service's own type in any `Content-Type` of JSON or XML.
         "content-type": reply.headers.get("content-type", _DEFAULT_TYPE),
         "x-Amzn-Invoked-Production-Variant": variant.name,
     }
