@@ -1,0 +1,162 @@
+"""The state machines hold together, and with the template; and the checker would notice if they did not."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import asl
+
+ROOT = Path(__file__).parents[2]
+MACHINES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))
+
+SOUND: dict[str, Any] = {
+    "StartAt": "Ask",
+    "States": {
+        "Ask": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.a", "IsNull": True, "Next": "Each"}],
+            "Default": "Done",
+        },
+        "Each": {
+            "Type": "Map",
+            "ItemProcessor": {
+                "StartAt": "Train",
+                "States": {
+                    "Train": {
+                        "Type": "Task",
+                        "Resource": "${Train}",
+                        "TimeoutSeconds": 60,
+                        "Retry": [{"ErrorEquals": ["States.ALL"]}],
+                        "End": True,
+                    }
+                },
+            },
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Failed"}],
+            "Next": "Done",
+        },
+        "Done": {"Type": "Succeed"},
+        "Failed": {"Type": "Fail"},
+    },
+}
+
+
+def found(definition: dict[str, Any]) -> list[str]:
+    return list(asl.problems(definition))
+
+
+def test_there_are_state_machines() -> None:
+    assert MACHINES
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name)
+def test_a_state_machine_is_sound(path: Path) -> None:
+    assert found(asl.load(path)) == []
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name)
+def test_the_template_substitutes_exactly_the_placeholders(path: Path) -> None:
+    substituted = asl.substitutions(asl.load_template(ROOT / "template.yaml"))
+    assert asl.placeholders(asl.load(path)) == substituted[path.relative_to(ROOT).as_posix()]
+
+
+def test_every_definition_of_the_template_exists() -> None:
+    uris = asl.substitutions(asl.load_template(ROOT / "template.yaml"))
+    assert set(uris) == {path.relative_to(ROOT).as_posix() for path in MACHINES}
+
+
+def test_the_checker_accepts_a_sound_machine() -> None:
+    assert found(SOUND) == []
+    assert asl.placeholders(SOUND) == {"Train"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        (("StartAt",), "Nowhere", "StartAt: Nowhere is not a state"),
+        (("States", "Each", "Next"), "Nowhere", "Each: Nowhere is not a state"),
+        (("States", "Each", "Next"), None, "Each: has neither Next nor End"),
+        (("States", "Each", "End"), True, "Each: has Next and End"),
+        (("States", "Each", "Catch", 0, "Next"), "Nowhere", "Each: Nowhere is not a state"),
+        (("States", "Ask", "Default"), "Nowhere", "Ask: Nowhere is not a state"),
+        (("States", "Ask", "Default"), None, "Ask: has no Default"),
+        (("States", "Ask", "Choices", 0, "Next"), "Nowhere", "Ask: Nowhere is not a state"),
+        (("States", "Alone"), {"Type": "Succeed"}, "Alone: cannot be reached"),
+        (("States", "Each", "Catch"), None, "Each/Train: has no Catch, and nothing around it has one"),
+        (
+            ("States", "Each", "Catch", 0, "ErrorEquals"),
+            ["States.ALL", "Other"],
+            "Each: Catch has States.ALL, which must be alone and last",
+        ),
+    ],
+)
+def test_the_checker_finds_a_fault(path: tuple[str | int, ...], value: Any, problem: str) -> None:
+    assert problem in found(with_fault(path, value))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("TimeoutSeconds", None, "has no TimeoutSeconds"),
+        ("Retry", None, "has no Retry"),
+        ("Retry", [], "has no Retry"),
+        ("Next", "Done", "Done is not a state"),
+        (
+            "Retry",
+            [{"ErrorEquals": ["States.ALL"]}, {"ErrorEquals": ["Other"]}],
+            "Retry has States.ALL, which must be alone and last",
+        ),
+    ],
+)
+def test_the_checker_finds_a_fault_of_a_task_inside_a_map(field: str, value: Any, problem: str) -> None:
+    inside = ("States", "Each", "ItemProcessor", "States", "Train", field)
+    assert f"Each/Train: {problem}" in found(with_fault(inside, value))
+
+
+def test_the_checker_accepts_a_timeout_by_path() -> None:
+    task = copy.deepcopy(SOUND)
+    train = task["States"]["Each"]["ItemProcessor"]["States"]["Train"]
+    train["TimeoutSecondsPath"] = f"$.{train.pop('TimeoutSeconds')}"
+    assert found(task) == []
+
+
+def test_the_checker_looks_into_parallel_branches() -> None:
+    machine = copy.deepcopy(SOUND)
+    branch = machine["States"]["Each"].pop("ItemProcessor")
+    machine["States"]["Each"] |= {"Type": "Parallel", "Branches": [branch]}
+    assert found(machine) == []
+    branch["States"]["Train"]["Next"] = "Nowhere"
+    del branch["States"]["Train"]["End"]
+    assert found(machine) == ["Each/Train: Nowhere is not a state"]
+
+
+def test_a_template_is_read_with_its_tags_as_values(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(
+        "Resources:\n"
+        "  Machine:\n"
+        "    Type: AWS::Serverless::StateMachine\n"
+        "    Properties:\n"
+        "      DefinitionUri: a.asl.yaml\n"
+        "      DefinitionSubstitutions:\n"
+        "        One: !GetAtt Function.Arn\n"
+        "        Two: !Sub [x, {y: !Ref Z}]\n"
+    )
+    assert asl.substitutions(asl.load_template(path)) == {"a.asl.yaml": {"One", "Two"}}
+
+
+def with_fault(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """A sound machine with one value changed, or removed if it is None."""
+    machine: Any = copy.deepcopy(SOUND)
+    target = machine
+    for key in path[:-1]:
+        target = target[key]
+    if value is None:
+        del target[path[-1]]
+    else:
+        target[path[-1]] = value
+    result: dict[str, Any] = machine
+    return result
