@@ -1,7 +1,7 @@
 """Processing script: score a model on the test split.
 
-Reads /opt/ml/processing/model/model.tar.gz and /opt/ml/processing/test; writes evaluation.json, which the gates
-read, and predictions.csv below /opt/ml/processing/evaluation.
+Reads the model archive in /opt/ml/processing/model and the CSV files in /opt/ml/processing/test; writes
+evaluation.json, which the gates read, and predictions.csv to /opt/ml/processing/evaluation.
 """
 
 import csv

@@ -3,6 +3,7 @@
 import pytest
 
 from sluice.domain import config
+from sluice.domain.config import PipelineConfig
 
 TEXT = """\
 name: reviews-sentiment
@@ -46,10 +47,10 @@ retrain: {cooldown_s: 60, daily_budget: 10}
 
 
 @pytest.fixture(scope="session")
-def config_text():
+def config_text() -> str:
     return TEXT
 
 
 @pytest.fixture(scope="session")
-def pipeline_config():
+def pipeline_config() -> PipelineConfig:
     return config.load(TEXT)

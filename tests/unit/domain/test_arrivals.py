@@ -28,14 +28,14 @@ class Head:
         "flights/a?b=c&d.csv",
     ],
 )
-def test_data_below_a_pipelines_name_are_accepted_whatever_their_name(key):
+def test_data_below_a_pipelines_name_are_accepted_whatever_their_name(key: str) -> None:
     assert arrivals.classify(Head(key), KNOWN) == arrivals.Classification(
         "accepted", "flights", "data of flights"
     )
 
 
 @pytest.mark.parametrize("key", ["flights/", "flights/2026/", "any/"])
-def test_an_empty_folder_marker_is_ignored(key):
+def test_an_empty_folder_marker_is_ignored(key: str) -> None:
     assert arrivals.classify(Head(key, 0), KNOWN).status == "ignored"
 
 
@@ -51,7 +51,7 @@ def test_an_empty_folder_marker_is_ignored(key):
         ("../a.csv", "no pipeline '..'"),
     ],
 )
-def test_what_belongs_to_no_pipeline_is_unclaimed_and_says_why(key, reason):
+def test_what_belongs_to_no_pipeline_is_unclaimed_and_says_why(key: str, reason: str) -> None:
     assert arrivals.classify(Head(key), KNOWN) == arrivals.Classification("unclaimed", None, reason)
 
 
@@ -68,21 +68,21 @@ def test_what_belongs_to_no_pipeline_is_unclaimed_and_says_why(key, reason):
         (Head("flights/" + "é" * 450), "more than 900 bytes"),
     ],
 )
-def test_what_no_job_could_read_is_quarantined(head, reason):
+def test_what_no_job_could_read_is_quarantined(head: Head, reason: str) -> None:
     found = arrivals.classify(head, KNOWN)
     assert (found.status, found.pipeline) == ("quarantined", "flights")
     assert reason in found.reason
 
 
 @given(st.text(), st.integers(0, 3))
-def test_any_key_is_classified_and_only_known_pipelines_get_data(key, size):
+def test_any_key_is_classified_and_only_known_pipelines_get_data(key: str, size: int) -> None:
     found = arrivals.classify(Head(key, size), KNOWN)
     assert found.pipeline in (*KNOWN, None)
     assert (found.pipeline is None) == (found.status in {"ignored", "unclaimed"})
 
 
 @given(st.text(), st.text())
-def test_a_key_is_split_at_its_first_slash(prefix, rest):
+def test_a_key_is_split_at_its_first_slash(prefix: str, rest: str) -> None:
     prefix = prefix.replace("/", "")
     expected = (prefix, rest) if prefix else (None, f"/{rest}")
     assert arrivals.parse_key(f"{prefix}/{rest}") == expected

@@ -3,39 +3,41 @@
 import contextlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluice.domain import config
-from sluice.domain.config import ConfigError
+from sluice.domain.config import ConfigError, PipelineConfig, Problem
 
+Problems = Callable[[str, str], tuple[Problem, ...]]
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def problems(config_text):
+def problems(config_text: str) -> Problems:
     """The problems of the complete config with some text replaced."""
 
-    def find(old, new):
+    def find(old: str, new: str) -> tuple[Problem, ...]:
         assert old in config_text
         return problems_of(config_text.replace(old, new, 1))
 
     return find
 
 
-def problems_of(text):
+def problems_of(text: str) -> tuple[Problem, ...]:
     with pytest.raises(ConfigError) as caught:
         config.load(text)
     assert len(str(caught.value).splitlines()) == len(caught.value.problems) == len(caught.value.reasons)
     return caught.value.problems
 
 
-def test_a_complete_config_is_loaded(pipeline_config):
+def test_a_complete_config_is_loaded(pipeline_config: PipelineConfig) -> None:
     assert pipeline_config.name == "reviews-sentiment"
     assert pipeline_config.source_dir == "src"
     assert pipeline_config.model_package_group == "reviews"
@@ -44,7 +46,7 @@ def test_a_complete_config_is_loaded(pipeline_config):
     assert pipeline_config.release.stages[1].traffic.percent == 10
 
 
-def test_what_is_left_out_has_its_default(config_text):
+def test_what_is_left_out_has_its_default(config_text: str) -> None:
     document = yaml.safe_load(config_text)
     for field in ("register", "release", "retrain"):
         del document[field]
@@ -55,15 +57,15 @@ def test_what_is_left_out_has_its_default(config_text):
     assert loaded.register_.approval == "manual"
 
 
-def test_a_stored_config_is_restored_as_it_was(pipeline_config):
+def test_a_stored_config_is_restored_as_it_was(pipeline_config: PipelineConfig) -> None:
     stored = config.dump(pipeline_config)
     assert config.restore(stored) == pipeline_config
     assert "schema" in json.loads(stored)["data"]
 
 
-def test_a_config_cannot_be_changed(pipeline_config):
+def test_a_config_cannot_be_changed(pipeline_config: PipelineConfig) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        pipeline_config.name = "other"
+        pipeline_config.__setattr__("name", "other")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,9 @@ def test_a_config_cannot_be_changed(pipeline_config):
         ("name: reviews", "nme: reviews", "nme", 1, "name"),
     ],
 )
-def test_a_typo_is_placed_and_the_nearest_match_named(problems, old, new, path, line, nearest):
+def test_a_typo_is_placed_and_the_nearest_match_named(
+    problems: Problems, old: str, new: str, path: str, line: int, nearest: str | None
+) -> None:
     (problem,) = problems(old, new)
     assert (problem.path, problem.line) == (path, line)
     assert problem.nearest == nearest
@@ -131,7 +135,7 @@ def test_a_typo_is_placed_and_the_nearest_match_named(problems, old, new, path, 
         ("format: csv", f"format: {'x' * 90}", f'data.format is "{"x" * 56}...: expected one of csv'),
     ],
 )  # fmt: skip
-def test_a_wrong_value_says_what_was_expected(problems, old, new, said):
+def test_a_wrong_value_says_what_was_expected(problems: Problems, old: str, new: str, said: str) -> None:
     assert any(said in str(problem) for problem in problems(old, new)), list(map(str, problems(old, new)))
 
 
@@ -173,31 +177,33 @@ def test_a_wrong_value_says_what_was_expected(problems, old, new, said):
         ("compute: {instance_count: 2}", "", "release.stages[1].traffic.type", "over one instance"),
     ],
 )  # fmt: skip
-def test_fields_that_do_not_go_together_are_refused(problems, old, new, path, said):
+def test_fields_that_do_not_go_together_are_refused(
+    problems: Problems, old: str, new: str, path: str, said: str
+) -> None:
     found = problems(old, new)
     assert any(problem.path == path and said in str(problem) for problem in found), list(map(str, found))
 
 
-def test_too_many_hyperparameters_are_refused(config_text):
+def test_too_many_hyperparameters_are_refused(config_text: str) -> None:
     many = ", ".join(f"h{i}: 1" for i in range(90))
     (problem,) = problems_of(config_text.replace("epochs: 10, penalty: l2", many))
     assert (problem.path, problem.expected) == ("train.hyperparameters", "at most 90 with those of the space")
 
 
-def test_a_stage_that_makes_names_too_long_is_refused(config_text):
+def test_a_stage_that_makes_names_too_long_is_refused(config_text: str) -> None:
     text = config_text.replace("name: reviews-sentiment", f"name: {'x' * 32}")
     (problem,) = problems_of(text.replace("name: production", f"name: {'y' * 16}"))
     assert problem.path == "release.stages[1].name"
 
 
-def test_every_problem_is_reported_in_the_order_of_lines(problems, config_text):
+def test_every_problem_is_reported_in_the_order_of_lines(problems: Problems, config_text: str) -> None:
     found = problems_of(
         config_text.replace("format: csv", "format: x").replace("cooldown_s: 60", "cooldown_s: x")
     )
     assert [problem.path for problem in found] == ["data.format", "retrain.cooldown_s"]
 
 
-def test_scalars_follow_yaml_1_2(config_text):
+def test_scalars_follow_yaml_1_2(config_text: str) -> None:
     text = config_text.replace(
         "epochs: 10, penalty: l2", "a: no, b: 010, c: 1e3, d: 2024-01-01, e: 0x1, f: True"
     )
@@ -224,18 +230,18 @@ def test_scalars_follow_yaml_1_2(config_text):
         ("a: *missing", "line 1: the file has a YAML error"),
     ],
 )
-def test_text_that_is_no_plain_yaml_mapping_is_refused(text, said):
+def test_text_that_is_no_plain_yaml_mapping_is_refused(text: str, said: str) -> None:
     assert said in str(problems_of(text)[0])
 
 
-def test_an_image_replaces_the_framework_and_is_used_in_every_region(config_text):
+def test_an_image_replaces_the_framework_and_is_used_in_every_region(config_text: str) -> None:
     loaded = config.load(
         config_text.replace('framework: {name: scikit-learn, version: "1.4-2"}', "image: x/y:1")
     )
     assert loaded.image_uri("eu-central-1") == "x/y:1"
 
 
-def test_a_framework_resolves_to_its_image_in_the_region(pipeline_config):
+def test_a_framework_resolves_to_its_image_in_the_region(pipeline_config: PipelineConfig) -> None:
     assert pipeline_config.image_uri("eu-central-1").startswith("492215442770.dkr.ecr.eu-central-1.")
 
 
@@ -243,13 +249,15 @@ def test_a_framework_resolves_to_its_image_in_the_region(pipeline_config):
 @example("? {a: b}\n: c")
 @example("!!binary |\n  aGk=")
 @example("a: .inf")
-def test_any_text_is_loaded_or_refused_with_problems(text):
+def test_any_text_is_loaded_or_refused_with_problems(text: str) -> None:
     with contextlib.suppress(ConfigError):
         config.load(text)
 
 
 @given(st.data())
-def test_a_config_with_any_part_replaced_is_loaded_or_refused_with_problems(config_text, data):
+def test_a_config_with_any_part_replaced_is_loaded_or_refused_with_problems(
+    config_text: str, data: st.DataObject
+) -> None:
     document = yaml.safe_load(config_text)
     parent = document
     while True:
@@ -265,20 +273,20 @@ def test_a_config_with_any_part_replaced_is_loaded_or_refused_with_problems(conf
         config.load(yaml.safe_dump(document))
 
 
-def test_the_schema_for_editors_accepts_the_complete_config_and_refuses_a_typo(config_text):
+def test_the_schema_for_editors_accepts_the_complete_config_and_refuses_a_typo(config_text: str) -> None:
     validator = jsonschema.Draft202012Validator(config.json_schema())
     assert validator.is_valid(yaml.safe_load(config_text))
     assert not validator.is_valid(yaml.safe_load(config_text.replace("label:", "lable:")))
 
 
-def test_the_published_schema_is_current():
+def test_the_published_schema_is_current() -> None:
     published = json.loads((ROOT / "docs" / "pipeline.schema.json").read_text())
     assert published == config.json_schema(), (
         "run: python -m sluice.domain.config > docs/pipeline.schema.json"
     )
 
 
-def test_the_documentation_names_every_field():
+def test_the_documentation_names_every_field() -> None:
     text = (ROOT / "docs" / "pipeline-yaml.md").read_text()
     schema = config.json_schema()
     fields = {field for model in (schema, *schema["$defs"].values()) for field in model.get("properties", ())}

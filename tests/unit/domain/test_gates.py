@@ -3,6 +3,7 @@
 import contextlib
 import math
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 from sluice.domain import gates
 
 
-def evaluation(accuracy):
+def evaluation(accuracy: Any) -> dict[str, Any]:
     return {"metrics": {"accuracy": {"value": accuracy}}}
 
 
-def judged(gate, value, champion=None):
+def judged(gate: str, value: Any, champion: Any = None) -> gates.Verdict:
     against = None if champion is None else evaluation(champion)
     return gates.judge([f"metrics.accuracy.value {gate}"], evaluation(value), against)
 
@@ -34,7 +35,7 @@ def judged(gate, value, champion=None):
         (">= -1e-3", 0, True),
     ],
 )
-def test_a_limit_is_inclusive_only_where_it_says_so(gate, value, passed):
+def test_a_limit_is_inclusive_only_where_it_says_so(gate: str, value: Any, passed: bool) -> None:
     assert judged(gate, value).passed is passed
 
 
@@ -54,13 +55,13 @@ def test_a_limit_is_inclusive_only_where_it_says_so(gate, value, passed):
         ("better_than champion by 0.1 lower_is_better", 0.61, 0.7, False),
     ],
 )
-def test_a_comparison_allows_exactly_its_margin(gate, value, champion, passed):
+def test_a_comparison_allows_exactly_its_margin(gate: str, value: Any, champion: Any, passed: bool) -> None:
     assert judged(gate, value, champion).passed is passed
 
 
 @pytest.mark.parametrize("value", [None, "0.9", True, math.nan, math.inf, {"value": 1}])
 @pytest.mark.parametrize("gate", [">= 0.1", "not_worse_than champion by 1"])
-def test_a_metric_that_is_no_finite_number_fails(gate, value):
+def test_a_metric_that_is_no_finite_number_fails(gate: str, value: Any) -> None:
     verdict = judged(gate, value, champion=0.5)
     assert not verdict.passed
     assert verdict.results[0].value is None
@@ -68,30 +69,30 @@ def test_a_metric_that_is_no_finite_number_fails(gate, value):
 
 
 @pytest.mark.parametrize("document", [{}, {"metrics": {}}, {"metrics": 1}, {"metrics": {"accuracy": 0.9}}])
-def test_a_missing_metric_fails(document):
+def test_a_missing_metric_fails(document: dict[str, Any]) -> None:
     verdict = gates.judge(["metrics.accuracy.value >= 0"], document, None)
     assert verdict.reasons == (
         "metrics.accuracy.value >= 0: the candidate's metric metrics.accuracy.value is missing",
     )
 
 
-def test_without_a_champion_a_comparison_passes_and_says_so():
+def test_without_a_champion_a_comparison_passes_and_says_so() -> None:
     result = judged("better_than champion by 0.5", 0.1).results[0]
     assert (result.passed, result.reason, result.value, result.champion) == (True, "no champion", 0.1, None)
 
 
-def test_a_champion_without_the_metric_cannot_be_compared_with():
+def test_a_champion_without_the_metric_cannot_be_compared_with() -> None:
     verdict = gates.judge(["metrics.accuracy.value not_worse_than champion"], evaluation(0.9), {})
     assert "the champion's metric" in verdict.reasons[0]
 
 
-def test_a_result_shows_the_value_its_limit_and_the_champion():
+def test_a_result_shows_the_value_its_limit_and_the_champion() -> None:
     result = judged("not_worse_than champion by 0.01", 0.7, 0.8).results[0]
     assert (result.value, result.limit, result.champion) == (0.7, 0.79, 0.8)
     assert result.reason == "0.7 fails with limit 0.79, the champion 0.8"
 
 
-def test_one_failed_gate_fails_the_verdict_and_alone_gives_a_reason():
+def test_one_failed_gate_fails_the_verdict_and_alone_gives_a_reason() -> None:
     verdict = gates.judge(
         ["metrics.accuracy.value >= 0.5", "metrics.accuracy.value > 0.9"], evaluation(0.8), None
     )
@@ -101,7 +102,9 @@ def test_one_failed_gate_fails_the_verdict_and_alone_gives_a_reason():
 
 
 @given(st.decimals(0, 1, places=4), st.decimals(0, 1, places=4), st.decimals(0, 1, places=4), st.booleans())
-def test_comparisons_agree_with_exact_arithmetic(value, champion, margin, lower):
+def test_comparisons_agree_with_exact_arithmetic(
+    value: Decimal, champion: Decimal, margin: Decimal, lower: bool
+) -> None:
     gain = champion - value if lower else value - champion
     tail = f"champion by {margin}" + " lower_is_better" * lower
     assert judged(f"not_worse_than {tail}", float(value), float(champion)).passed == (gain >= -margin)
@@ -130,7 +133,9 @@ def test_comparisons_agree_with_exact_arithmetic(value, champion, margin, lower)
         ("a.b better_than champion lower_is_better 1", 42, "nothing more", None),
     ],
 )
-def test_a_gate_that_cannot_be_read_says_where_and_what_was_expected(text, column, expected, nearest):
+def test_a_gate_that_cannot_be_read_says_where_and_what_was_expected(
+    text: str, column: int, expected: str, nearest: str | None
+) -> None:
     with pytest.raises(gates.GateSyntaxError) as caught:
         gates.parse(text)
     assert caught.value.column == column
@@ -139,13 +144,13 @@ def test_a_gate_that_cannot_be_read_says_where_and_what_was_expected(text, colum
     assert "\n" not in str(caught.value)
 
 
-def test_a_gate_is_read_into_its_parts():
+def test_a_gate_is_read_into_its_parts() -> None:
     gate = gates.parse("metrics.log-loss.value not_worse_than champion by 0.01 lower_is_better")
     assert gate.path == ("metrics", "log-loss", "value")
     assert (gate.relation, gate.amount, gate.lower_is_better) == ("not_worse_than", Decimal("0.01"), True)
 
 
 @given(st.text())
-def test_any_text_is_read_or_refused_with_a_syntax_error(text):
+def test_any_text_is_read_or_refused_with_a_syntax_error(text: str) -> None:
     with contextlib.suppress(gates.GateSyntaxError):
         assert gates.parse(text).text == text

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.domain.governor import Arrival, Nothing, PipelineState, Policy, StartBuild, WaitUntil, decide
+from sluice.domain.config import PipelineConfig
+from sluice.domain.governor import (
+    Arrival,
+    Decision,
+    Nothing,
+    PipelineState,
+    Policy,
+    StartBuild,
+    WaitUntil,
+    decide,
+)
 from sluice.domain.times import to_iso
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -23,72 +33,72 @@ FRESH = PipelineState(
 )
 
 
-def at(seconds):
+def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def arrival(seconds, key="a"):
+def arrival(seconds: float, key: str = "a") -> Arrival:
     return Arrival(key, "1", at(seconds))
 
 
-def test_a_batch_is_complete_after_its_quiet_period():
+def test_a_batch_is_complete_after_its_quiet_period() -> None:
     assert decide(FRESH, [arrival(0)], POLICY, at(59)) == WaitUntil(at(60), "quiet period of 60 s")
     assert decide(FRESH, [arrival(0)], POLICY, at(60)) == StartBuild("1 new object", "2026-03-01", 1)
 
 
-def test_each_arrival_prolongs_the_quiet_period():
+def test_each_arrival_prolongs_the_quiet_period() -> None:
     pending = [arrival(30, "b"), arrival(0)]
     assert decide(FRESH, pending, POLICY, at(60)) == WaitUntil(at(90), "quiet period of 60 s")
     assert decide(FRESH, pending, POLICY, at(90)) == StartBuild("2 new objects", "2026-03-01", 1)
 
 
-def test_nothing_is_built_without_a_project():
+def test_nothing_is_built_without_a_project() -> None:
     state = replace(FRESH, project_version=None, has_data=True)
     assert decide(state, [arrival(0)], POLICY, at(999)) == Nothing("no project was pushed")
 
 
 @pytest.mark.parametrize("built", [None, "p1"])
-def test_nothing_is_built_without_anything_new(built):
+def test_nothing_is_built_without_anything_new(built: str | None) -> None:
     state = replace(FRESH, built_project_version=built, has_data=built is not None)
     assert decide(state, [], POLICY, NOON) == Nothing("nothing new")
 
 
-def test_one_build_at_a_time():
+def test_one_build_at_a_time() -> None:
     state = replace(FRESH, in_flight="ab-00001")
     assert decide(state, [arrival(0)], POLICY, at(999)) == Nothing(
         "ab-00001 is in flight; its end asks again"
     )
 
 
-def test_a_new_project_version_is_built_with_the_data_there_are():
+def test_a_new_project_version_is_built_with_the_data_there_are() -> None:
     state = replace(FRESH, project_version="p2", built_project_version="p1", has_data=True)
     assert decide(state, [], POLICY, NOON) == StartBuild("a new project version", "2026-03-01", 1)
 
 
-def test_builds_keep_their_distance():
+def test_builds_keep_their_distance() -> None:
     state = replace(FRESH, last_build_at=at(-300))
     assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(at(300), "cooldown of 600 s")
     assert isinstance(decide(state, [arrival(-100)], POLICY, at(300)), StartBuild)
 
 
-def test_the_longest_wait_counts():
+def test_the_longest_wait_counts() -> None:
     state = replace(FRESH, last_build_at=at(-590))
     assert decide(state, [arrival(0)], POLICY, NOON) == WaitUntil(at(60), "quiet period of 60 s")
 
 
-def test_a_used_budget_waits_for_the_next_utc_day():
+def test_a_used_budget_waits_for_the_next_utc_day() -> None:
     state = replace(FRESH, budget_day="2026-03-01", budget_used=3)
     midnight = datetime(2026, 3, 2, tzinfo=UTC)
     assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(midnight, "daily budget of 3 used")
     assert decide(state, [arrival(-100)], POLICY, midnight) == StartBuild("1 new object", "2026-03-02", 1)
 
 
-def test_the_budget_counts_up_within_its_day():
+def test_the_budget_counts_up_within_its_day() -> None:
     state = replace(FRESH, budget_day="2026-03-01", budget_used=2)
     assert decide(state, [arrival(-100)], POLICY, NOON) == StartBuild("1 new object", "2026-03-01", 3)
 
 
-def test_the_catalogs_item_is_read():
+def test_the_catalogs_item_is_read() -> None:
     item = {
         "project_version": "p",
         "last_build_at": to_iso(NOON),
@@ -101,39 +111,41 @@ def test_the_catalogs_item_is_read():
     assert PipelineState.of({}, has_data=False) == replace(FRESH, project_version=None)
 
 
-def test_the_policy_is_the_configs(pipeline_config):
+def test_the_policy_is_the_configs(pipeline_config: PipelineConfig) -> None:
     assert Policy.of(pipeline_config) == Policy(quiet_period_s=2, cooldown_s=60, daily_budget=10)
 
 
 class World:
     """A pipeline in which things happen, and its decisions are carried out as the functions do."""
 
-    def __init__(self, policy):
+    def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.state = FRESH
         self.now = NOON
-        self.pending, self.included, self.builds = [], [], []
+        self.pending: list[Arrival] = []
+        self.included: list[Arrival] = []
+        self.builds: list[datetime] = []
 
-    def arrive(self):
+    def arrive(self) -> None:
         number = len(self.pending) + len(self.included)
         self.pending.append(Arrival(f"key-{number}", "1", self.now))
 
-    def push(self):
+    def push(self) -> None:
         self.state = replace(self.state, project_version=f"p{len(self.builds)}-{self.now:%H%M%S}")
 
-    def pass_time(self):
+    def pass_time(self) -> None:
         self.now += timedelta(seconds=37)
 
-    def finish(self):
+    def finish(self) -> None:
         self.state = replace(self.state, in_flight=None, has_data=self.state.has_data or bool(self.included))
 
-    def ask(self):
+    def ask(self) -> Decision:
         decision = decide(self.state, self.pending, self.policy, self.now)
         if isinstance(decision, StartBuild):
             self._build(decision)
         return decision
 
-    def _build(self, decision):
+    def _build(self, decision: StartBuild) -> None:
         assert self.state.in_flight is None
         assert self.pending or self.state.built_project_version != self.state.project_version
         self.builds.append(self.now)
@@ -148,7 +160,7 @@ class World:
             budget_used=decision.budget_used,
         )
 
-    def settle(self):
+    def settle(self) -> Decision:
         """Ask when each decision says to, until nothing is left to do."""
         for _ in range(1000):
             decision = self.ask()
@@ -166,7 +178,9 @@ class World:
     st.lists(st.sampled_from(["arrive", "push", "pass_time", "finish", "ask"]), max_size=60),
     st.builds(Policy, st.integers(0, 100), st.integers(0, 300), st.integers(1, 3)),
 )
-def test_whatever_happens_every_arrival_is_built_once_and_no_limit_is_broken(happenings, policy):
+def test_whatever_happens_every_arrival_is_built_once_and_no_limit_is_broken(
+    happenings: list[str], policy: Policy
+) -> None:
     world = World(policy)
     for happening in happenings:
         getattr(world, happening)()

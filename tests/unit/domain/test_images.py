@@ -17,18 +17,18 @@ from sluice.domain import images
         ("us-isof-south-1", "124985052026.dkr.ecr.us-isof-south-1.csp.hci.ic.gov"),
     ],
 )
-def test_the_uri_is_the_sdks(region, registry):
+def test_the_uri_is_the_sdks(region: str, registry: str) -> None:
     assert images.scikit_learn("1.4-2", region) == f"{registry}/sagemaker-scikit-learn:1.4-2-cpu-py3"
 
 
-def test_an_unknown_version_lists_those_that_exist():
+def test_an_unknown_version_lists_those_that_exist() -> None:
     with pytest.raises(
         images.UnknownImageError, match=r"'1\.4-1'; did you mean '1\.4-2'\? there are 0\.20\.0"
     ):
         images.scikit_learn("1.4-1", "eu-central-1")
 
 
-def test_an_unknown_region_lists_those_that_exist():
+def test_an_unknown_region_lists_those_that_exist() -> None:
     with pytest.raises(
         images.UnknownImageError, match=r"region .* 'moon-1'; there are af-south-1, ap-east-1"
     ):

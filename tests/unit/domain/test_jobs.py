@@ -1,6 +1,7 @@
 """Job requests are ones that SageMaker takes, and its descriptions are read as what they mean."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,26 +10,29 @@ import botocore.validate
 import pytest
 
 from sluice.domain import jobs
+from sluice.domain.config import PipelineConfig
 
+Invalid = Callable[[str, jobs.Request], str]
 IMAGE = "492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def invalid():
+def invalid() -> Invalid:
     """What botocore finds wrong with a request of an operation."""
     service = botocore.session.get_session().get_service_model("sagemaker")
     validator = botocore.validate.ParamValidator()
 
-    def report(operation, request):
+    def report(operation: str, request: jobs.Request) -> str:
         shape = service.operation_model(operation).input_shape
-        return validator.validate(request, shape).generate_report()
+        assert shape is not None
+        return str(validator.validate(request, shape).generate_report())
 
     return report
 
 
 @pytest.fixture
-def build(pipeline_config):
+def build(pipeline_config: PipelineConfig) -> jobs.Build:
     return jobs.Build(
         config=pipeline_config,
         run_id="reviews-sentiment-00001",
@@ -39,21 +43,23 @@ def build(pipeline_config):
     )
 
 
-def inputs(request):
+def inputs(request: jobs.Request) -> dict[str, tuple[str, str, str]]:
     return {
         i["InputName"]: (i["S3Input"]["S3Uri"], i["S3Input"]["LocalPath"], i["S3Input"]["S3DataType"])
         for i in request["ProcessingInputs"]
     }
 
 
-def outputs(request):
+def outputs(request: jobs.Request) -> dict[str, tuple[str, str]]:
     return {
         o["OutputName"]: (o["S3Output"]["S3Uri"], o["S3Output"]["LocalPath"])
         for o in request["ProcessingOutputConfig"]["Outputs"]
     }
 
 
-def test_prepare_reads_the_data_sets_files_and_writes_three_splits(build, invalid):
+def test_prepare_reads_the_data_sets_files_and_writes_three_splits(
+    build: jobs.Build, invalid: Invalid
+) -> None:
     request = jobs.prepare_request(build, "s3://artifacts/datasets/d/files.manifest")
     assert invalid("CreateProcessingJob", request) == ""
     assert request["ProcessingJobName"] == "reviews-sentiment-00001-prepare"
@@ -74,7 +80,7 @@ def test_prepare_reads_the_data_sets_files_and_writes_three_splits(build, invali
     ]
 
 
-def test_prepare_gets_its_parameters_as_arguments(build):
+def test_prepare_gets_its_parameters_as_arguments(build: jobs.Build) -> None:
     request = jobs.prepare_request(build, "s3://b/m")
     assert request["AppSpecification"]["ContainerArguments"] == [
         *("--split", "[0.8, 0.1, 0.1]"),
@@ -84,7 +90,7 @@ def test_prepare_gets_its_parameters_as_arguments(build):
     ]
 
 
-def test_without_parameters_there_are_no_arguments(build, invalid):
+def test_without_parameters_there_are_no_arguments(build: jobs.Build, invalid: Invalid) -> None:
     prepare = build.config.prepare.model_copy(update={"parameters": {}})
     bare = replace(build, config=build.config.model_copy(update={"prepare": prepare}))
     request = jobs.prepare_request(bare, "s3://b/m")
@@ -93,7 +99,9 @@ def test_without_parameters_there_are_no_arguments(build, invalid):
 
 
 @pytest.mark.parametrize("role", ["candidate", "champion"])
-def test_evaluate_scores_a_model_on_the_runs_test_data(build, invalid, role):
+def test_evaluate_scores_a_model_on_the_runs_test_data(
+    build: jobs.Build, invalid: Invalid, role: str
+) -> None:
     request = jobs.evaluate_request(build, role, "s3://artifacts/m/model.tar.gz")
     assert invalid("CreateProcessingJob", request) == ""
     assert request["ProcessingJobName"] == f"reviews-sentiment-00001-evaluate-{role}"
@@ -104,7 +112,7 @@ def test_evaluate_scores_a_model_on_the_runs_test_data(build, invalid, role):
     assert outputs(request) == {"evaluation": (f"{run}/evaluate/{role}", "/opt/ml/processing/evaluation")}
 
 
-def test_a_script_is_run_by_its_name_in_the_code_folder(build):
+def test_a_script_is_run_by_its_name_in_the_code_folder(build: jobs.Build) -> None:
     request = jobs.evaluate_request(build, "candidate", "s3://b/m")
     assert request["AppSpecification"]["ContainerEntrypoint"] == [
         "python3",
@@ -112,7 +120,9 @@ def test_a_script_is_run_by_its_name_in_the_code_folder(build):
     ]
 
 
-def test_requirements_are_installed_before_the_script_and_its_arguments_are_kept(build, invalid):
+def test_requirements_are_installed_before_the_script_and_its_arguments_are_kept(
+    build: jobs.Build, invalid: Invalid
+) -> None:
     request = jobs.prepare_request(replace(build, has_requirements=True), "s3://b/m")
     assert invalid("CreateProcessingJob", request) == ""
     shell, flag, command, zero = request["AppSpecification"]["ContainerEntrypoint"]
@@ -121,7 +131,7 @@ def test_requirements_are_installed_before_the_script_and_its_arguments_are_kept
     assert len(command) + 20 <= 256
 
 
-def test_training_is_script_mode_over_the_runs_splits(build, invalid):
+def test_training_is_script_mode_over_the_runs_splits(build: jobs.Build, invalid: Invalid) -> None:
     request = jobs.training_request(build, "train-0", {"alpha": "1e-05", "penalty": '"l2"'})
     assert invalid("CreateTrainingJob", request) == ""
     assert request["TrainingJobName"] == "reviews-sentiment-00001-train-0"
@@ -151,7 +161,7 @@ def test_training_is_script_mode_over_the_runs_splits(build, invalid):
     assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 600}
 
 
-def test_no_hyperparameter_replaces_a_reserved_one(build):
+def test_no_hyperparameter_replaces_a_reserved_one(build: jobs.Build) -> None:
     request = jobs.training_request(build, "train-0", {"sagemaker_program": '"evil.py"'})
     assert request["HyperParameters"]["sagemaker_program"] == '"train.py"'
 
@@ -160,7 +170,7 @@ def test_no_hyperparameter_replaces_a_reserved_one(build):
     ("step", "kind"),
     [("prepare", "processing_job"), ("train-12", "training_job"), ("evaluate-champion", "processing_job")],
 )
-def test_a_step_has_its_kind_of_job(step, kind):
+def test_a_step_has_its_kind_of_job(step: str, kind: str) -> None:
     assert jobs.kind_of(step) == kind
 
 
@@ -187,7 +197,7 @@ PROCESSED = {
 }
 
 
-def test_a_training_jobs_result_has_its_model_and_metrics():
+def test_a_training_jobs_result_has_its_model_and_metrics() -> None:
     assert jobs.job_result("training_job", TRAINED, "train-0") == {
         "step": "train-0",
         "kind": "training_job",
@@ -203,7 +213,7 @@ def test_a_training_jobs_result_has_its_model_and_metrics():
     }
 
 
-def test_a_processing_jobs_result_has_its_outputs():
+def test_a_processing_jobs_result_has_its_outputs() -> None:
     assert jobs.job_result("processing_job", PROCESSED, "prepare") == {
         "step": "prepare",
         "kind": "processing_job",
@@ -223,7 +233,7 @@ def test_a_processing_jobs_result_has_its_outputs():
     ("status", "terminal"),
     [("InProgress", False), ("Stopping", False), ("Completed", True), ("Failed", True), ("Stopped", True)],
 )
-def test_a_job_has_ended_when_its_status_says_so(status, terminal):
+def test_a_job_has_ended_when_its_status_says_so(status: str, terminal: bool) -> None:
     assert jobs.is_terminal("training_job", {"TrainingJobStatus": status}) is terminal
     assert jobs.is_terminal("processing_job", {"ProcessingJobStatus": status}) is terminal
 
@@ -237,5 +247,5 @@ def test_a_job_has_ended_when_its_status_says_so(status, terminal):
         ({}, "it is Stopped, without a reason given"),
     ],
 )
-def test_a_failure_has_a_reason_whatever_the_job_left_of_it(said, reason):
+def test_a_failure_has_a_reason_whatever_the_job_left_of_it(said: dict[str, str], reason: str) -> None:
     assert jobs.failure_reason("processing_job", {"ProcessingJobStatus": "Stopped", **said}) == reason

@@ -5,7 +5,7 @@ import pytest
 from sluice.domain.locations import Locations, parse_bundle_key
 
 
-def test_keys_are_as_documented():
+def test_keys_are_as_documented() -> None:
     at = Locations("artifacts", "ab")
     assert at.bundle("v") == "s3://artifacts/projects/ab/v.tar.gz"
     assert at.code("v") == "s3://artifacts/projects/ab/v/code/"
@@ -19,7 +19,7 @@ def test_keys_are_as_documented():
     assert at.run_manifest("r") == "s3://artifacts/runs/ab/r/manifest.json"
 
 
-def test_a_bundles_key_names_its_pipeline_and_version():
+def test_a_bundles_key_names_its_pipeline_and_version() -> None:
     assert parse_bundle_key("projects/ab/0123.tar.gz") == ("ab", "0123")
 
 
@@ -27,5 +27,5 @@ def test_a_bundles_key_names_its_pipeline_and_version():
     "key",
     ["", "projects/ab/v/sourcedir.tar.gz", "datasets/ab/v.tar.gz", "projects/ab/v.zip", "projects/v.tar.gz"],
 )
-def test_no_other_key_is_a_bundles(key):
+def test_no_other_key_is_a_bundles(key: str) -> None:
     assert parse_bundle_key(key) is None

@@ -4,13 +4,14 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import botocore.session
 import botocore.validate
 import pytest
 
 from sluice.domain import manifest
-from sluice.domain.config import load
+from sluice.domain.config import PipelineConfig, load
 from sluice.domain.gates import judge
 
 RUN = "reviews-sentiment-00001"
@@ -31,7 +32,7 @@ SCORES = {"metrics": {"accuracy": {"value": 0.8}}}
 
 
 @pytest.fixture
-def run_manifest():
+def run_manifest() -> manifest.RunManifest:
     return manifest.RunManifest(
         pipeline="reviews-sentiment",
         run_id=RUN,
@@ -47,7 +48,7 @@ def run_manifest():
     )
 
 
-def package(config, **changes):
+def package(config: PipelineConfig, **changes: Any) -> dict[str, Any]:
     return manifest.package_request(
         config,
         **{
@@ -64,11 +65,11 @@ def package(config, **changes):
     )
 
 
-def test_the_digest_is_that_of_the_bytes_written(run_manifest):
+def test_the_digest_is_that_of_the_bytes_written(run_manifest: manifest.RunManifest) -> None:
     assert run_manifest.sha256 == hashlib.sha256(run_manifest.to_json()).hexdigest()
 
 
-def test_the_manifest_names_inputs_images_artifacts_and_gates(run_manifest):
+def test_the_manifest_names_inputs_images_artifacts_and_gates(run_manifest: manifest.RunManifest) -> None:
     document = json.loads(run_manifest.to_json())
     assert document["inputs"]["dataset_version"] == "b" * 64
     assert document["images"] == {"x/y:1": None, f"x/z@sha256:{'e' * 64}": f"sha256:{'e' * 64}"}
@@ -93,24 +94,27 @@ def test_the_manifest_names_inputs_images_artifacts_and_gates(run_manifest):
         {"inputs": replace(INPUTS, dataset_rows=1)},
     ],
 )
-def test_any_other_evidence_is_another_digest(run_manifest, change):
+def test_any_other_evidence_is_another_digest(
+    run_manifest: manifest.RunManifest, change: dict[str, Any]
+) -> None:
     assert replace(run_manifest, **change).sha256 != run_manifest.sha256
 
 
-def test_gates_may_come_as_the_state_machine_passes_them(run_manifest):
+def test_gates_may_come_as_the_state_machine_passes_them(run_manifest: manifest.RunManifest) -> None:
     plain = json.loads(run_manifest.to_json())["gates"]
     assert replace(run_manifest, gates=plain).sha256 == run_manifest.sha256
 
 
-def test_the_parameters_are_those_of_prepare_and_of_the_candidate(pipeline_config):
+def test_the_parameters_are_those_of_prepare_and_of_the_candidate(pipeline_config: PipelineConfig) -> None:
     found = manifest.parameters(pipeline_config, {"alpha": "1e-05"})
     assert found["train"] == {"alpha": "1e-05"}
     assert found["prepare"]["seed"] == 42
 
 
-def test_the_package_is_one_that_the_registry_takes(pipeline_config):
+def test_the_package_is_one_that_the_registry_takes(pipeline_config: PipelineConfig) -> None:
     service = botocore.session.get_session().get_service_model("sagemaker")
     shape = service.operation_model("CreateModelPackage").input_shape
+    assert shape is not None
     request = package(pipeline_config)
     assert botocore.validate.ParamValidator().validate(request, shape).generate_report() == ""
     for key, value in request["CustomerMetadataProperties"].items():
@@ -119,7 +123,7 @@ def test_the_package_is_one_that_the_registry_takes(pipeline_config):
     assert re.fullmatch(r"[a-zA-Z0-9-]{1,36}", request["ClientToken"])
 
 
-def test_the_package_serves_the_model_with_the_pipelines_script(pipeline_config):
+def test_the_package_serves_the_model_with_the_pipelines_script(pipeline_config: PipelineConfig) -> None:
     specification = package(pipeline_config)["InferenceSpecification"]
     (container,) = specification["Containers"]
     assert container["Image"].endswith("sagemaker-scikit-learn:1.4-2-cpu-py3")
@@ -132,7 +136,7 @@ def test_the_package_serves_the_model_with_the_pipelines_script(pipeline_config)
     assert specification["SupportedContentTypes"] == ["application/json"]
 
 
-def test_the_package_points_to_its_evidence(pipeline_config):
+def test_the_package_points_to_its_evidence(pipeline_config: PipelineConfig) -> None:
     request = package(pipeline_config)
     assert request["ModelPackageGroupName"] == "reviews"
     statistics = request["ModelMetrics"]["ModelQuality"]["Statistics"]
@@ -145,7 +149,7 @@ def test_the_package_points_to_its_evidence(pipeline_config):
     assert request["CustomerMetadataProperties"]["sluice:model-sha256"] == "c" * 64
 
 
-def test_a_run_registers_one_package_however_often_it_asks(pipeline_config):
+def test_a_run_registers_one_package_however_often_it_asks(pipeline_config: PipelineConfig) -> None:
     token = package(pipeline_config)["ClientToken"]
     assert package(pipeline_config)["ClientToken"] == token
     assert package(pipeline_config, run_id="reviews-sentiment-00002")["ClientToken"] != token
@@ -154,6 +158,8 @@ def test_a_run_registers_one_package_however_often_it_asks(pipeline_config):
 @pytest.mark.parametrize(
     ("approval", "status"), [("manual", "PendingManualApproval"), ("automatic", "Approved")]
 )
-def test_a_version_waits_for_a_person_unless_the_pipeline_says_otherwise(config_text, approval, status):
+def test_a_version_waits_for_a_person_unless_the_pipeline_says_otherwise(
+    config_text: str, approval: str, status: str
+) -> None:
     config = load(config_text.replace("{group: reviews}", f"{{group: reviews, approval: {approval}}}"))
     assert package(config)["ModelApprovalStatus"] == status

@@ -3,6 +3,7 @@
 import gzip
 import io
 import tarfile
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -20,19 +21,21 @@ FILES = st.dictionaries(
 
 
 @pytest.fixture
-def files(config_text):
+def files(config_text: str) -> dict[str, bytes]:
     scripts = {f"src/{name}.py": b"print()" for name in SCRIPTS}
     return {"pipeline.yaml": config_text.encode(), "sample.json": b"{}", "src/pkg/util.py": b"", **scripts}
 
 
-def archive(*members, kinds=(), mode="w:gz"):
+def archive(
+    *members: tuple[str, bytes], kinds: dict[str, bytes] | None = None, mode: Literal["w", "w:gz"] = "w:gz"
+) -> bytes:
     """A tar.gz of `(name, content)` members; `kinds` maps names to a type other than a file's."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode=mode) as tar:
         for name, content in members:
             info = tarfile.TarInfo(name)
             info.size = len(content)
-            info.type = dict(kinds).get(name, tarfile.REGTYPE)
+            info.type = (kinds or {}).get(name, tarfile.REGTYPE)
             info.linkname = "" if info.isreg() else "/etc/passwd"
             tar.addfile(info, io.BytesIO(content))
     return raw.getvalue()
@@ -48,24 +51,26 @@ NO_ARCHIVES = [
 
 
 @given(FILES)
-def test_what_is_packed_is_unpacked(files):
+def test_what_is_packed_is_unpacked(files: dict[str, bytes]) -> None:
     assert projects.unpack(projects.pack(files)) == files
 
 
 @given(FILES)
-def test_the_order_of_files_changes_neither_the_bundle_nor_the_version(files):
+def test_the_order_of_files_changes_neither_the_bundle_nor_the_version(files: dict[str, bytes]) -> None:
     reordered = dict(reversed(files.items()))
     assert projects.pack(reordered) == projects.pack(files)
     assert projects.version(reordered) == projects.version(files)
 
 
 @given(FILES, PART, st.binary(max_size=20))
-def test_any_change_of_content_changes_the_version(files, path, content):
+def test_any_change_of_content_changes_the_version(
+    files: dict[str, bytes], path: str, content: bytes
+) -> None:
     changed = {**files, path: content}
     assert (projects.version(changed) == projects.version(files)) is (changed == files)
 
 
-def test_a_bundle_carries_no_times_and_no_owners():
+def test_a_bundle_carries_no_times_and_no_owners() -> None:
     data = projects.pack({"a": b"1"})
     assert data[4:8] == bytes(4)
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
@@ -73,7 +78,7 @@ def test_a_bundle_carries_no_times_and_no_owners():
     assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
 
 
-def test_a_project_is_loaded_with_its_version(files):
+def test_a_project_is_loaded_with_its_version(files: dict[str, bytes]) -> None:
     project = projects.load_project(files)
     assert project.config.name == "reviews-sentiment"
     assert project.source_dir == "src"
@@ -81,12 +86,12 @@ def test_a_project_is_loaded_with_its_version(files):
     assert not project.has_requirements
 
 
-def test_the_sourcedir_has_the_script_folder_at_its_root(files):
+def test_the_sourcedir_has_the_script_folder_at_its_root(files: dict[str, bytes]) -> None:
     project = projects.load_project(files)
     assert set(projects.unpack(projects.sourcedir(project))) == {"pkg/util.py", *(f"{s}.py" for s in SCRIPTS)}
 
 
-def test_scripts_may_lie_at_the_root(files, config_text):
+def test_scripts_may_lie_at_the_root(files: dict[str, bytes], config_text: str) -> None:
     flat = {path.removeprefix("src/"): data for path, data in files.items()}
     flat["pipeline.yaml"] = config_text.replace("src/", "").encode()
     project = projects.load_project(flat)
@@ -97,11 +102,13 @@ def test_scripts_may_lie_at_the_root(files, config_text):
 @pytest.mark.parametrize(
     ("content", "needed"), [(b"", False), (b"# none\n\n", False), (b"# one\nlightgbm==4\n", True)]
 )
-def test_only_a_requirement_that_names_a_package_counts(files, content, needed):
+def test_only_a_requirement_that_names_a_package_counts(
+    files: dict[str, bytes], content: bytes, needed: bool
+) -> None:
     assert projects.load_project({**files, "src/requirements.txt": content}).has_requirements is needed
 
 
-def test_every_missing_script_and_sample_is_named_with_the_nearest_file(files):
+def test_every_missing_script_and_sample_is_named_with_the_nearest_file(files: dict[str, bytes]) -> None:
     files["src/trian.py"] = files.pop("src/train.py")
     del files["sample.json"]
     with pytest.raises(ProjectError) as caught:
@@ -114,19 +121,19 @@ def test_every_missing_script_and_sample_is_named_with_the_nearest_file(files):
     assert sample.startswith("serve.sample names 'sample.json', which is not in the project")
 
 
-def test_a_project_needs_its_config(files):
+def test_a_project_needs_its_config(files: dict[str, bytes]) -> None:
     del files["pipeline.yaml"]
     with pytest.raises(ProjectError, match=r"no pipeline\.yaml"):
         projects.load_project(files)
 
 
-def test_a_config_must_be_utf8_but_may_have_a_byte_order_mark(files):
+def test_a_config_must_be_utf8_but_may_have_a_byte_order_mark(files: dict[str, bytes]) -> None:
     assert projects.load_project({**files, "pipeline.yaml": b"\xef\xbb\xbf" + files["pipeline.yaml"]})
     with pytest.raises(ProjectError, match="no UTF-8 text: byte 0"):
         projects.load_project({**files, "pipeline.yaml": b"\xff"})
 
 
-def test_a_wrong_config_is_refused_with_its_problems(files):
+def test_a_wrong_config_is_refused_with_its_problems(files: dict[str, bytes]) -> None:
     with pytest.raises(ConfigError, match="is missing"):
         projects.load_project({**files, "pipeline.yaml": b"name: ab"})
 
@@ -135,7 +142,7 @@ def test_a_wrong_config_is_refused_with_its_problems(files):
     "name",
     ["/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a\\b", "a\nb", ".", ".."],
 )
-def test_a_path_that_leaves_the_project_is_refused(name):
+def test_a_path_that_leaves_the_project_is_refused(name: str) -> None:
     with pytest.raises(ProjectError, match="no path inside a project"):
         projects.unpack(archive((name, b"x")))
 
@@ -143,35 +150,35 @@ def test_a_path_that_leaves_the_project_is_refused(name):
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )
-def test_links_and_devices_are_refused(kind):
+def test_links_and_devices_are_refused(kind: bytes) -> None:
     with pytest.raises(ProjectError, match="no plain file"):
         projects.unpack(archive(("x", b""), kinds={"x": kind}))
 
 
-def test_folders_are_passed_over_and_a_leading_dot_is_dropped():
+def test_folders_are_passed_over_and_a_leading_dot_is_dropped() -> None:
     data = archive(("src", b""), ("./src/a.py", b"1"), kinds={"src": tarfile.DIRTYPE})
     assert projects.unpack(data) == {"src/a.py": b"1"}
 
 
-def test_a_file_given_twice_is_refused():
+def test_a_file_given_twice_is_refused() -> None:
     with pytest.raises(ProjectError, match="'a' twice"):
         projects.unpack(archive(("a", b"1"), ("./a", b"2")))
 
 
-def test_a_bundle_that_unpacks_to_too_much_is_refused_before_it_does():
+def test_a_bundle_that_unpacks_to_too_much_is_refused_before_it_does() -> None:
     bomb = gzip.compress(bytes(projects.MAX_TOTAL_BYTES * 2))
     with pytest.raises(ProjectError, match="unpacks to more than"):
         projects.unpack(bomb)
 
 
 @pytest.mark.parametrize("data", NO_ARCHIVES)
-def test_what_is_no_whole_tar_gz_is_refused(data):
+def test_what_is_no_whole_tar_gz_is_refused(data: bytes) -> None:
     with pytest.raises(ProjectError, match=r"no readable tar\.gz"):
         projects.unpack(data)
 
 
 @given(st.binary())
-def test_no_bytes_do_worse_than_a_project_error(data):
+def test_no_bytes_do_worse_than_a_project_error(data: bytes) -> None:
     with pytest.raises(ProjectError):
         projects.unpack(data)
 
@@ -184,12 +191,12 @@ def test_no_bytes_do_worse_than_a_project_error(data):
         ({f"{i}": projects.MAX_FILE_BYTES for i in range(6)}, "the files have"),
     ],
 )
-def test_what_is_too_large_for_a_project_is_refused(sizes, said):
+def test_what_is_too_large_for_a_project_is_refused(sizes: dict[str, int], said: str) -> None:
     with pytest.raises(ProjectError, match=said):
         projects.check_sizes(sizes)
 
 
-def test_too_large_a_file_is_refused_wherever_it_comes_from():
+def test_too_large_a_file_is_refused_wherever_it_comes_from() -> None:
     big = {"big": bytes(projects.MAX_FILE_BYTES + 1)}
     with pytest.raises(ProjectError, match="big has"):
         projects.load_project(big)
@@ -213,5 +220,5 @@ def test_too_large_a_file_is_refused_wherever_it_comes_from():
         ("data/part-1.csv", True),
     ],
 )
-def test_a_push_leaves_out_what_is_no_part_of_the_project(path, left_out):
+def test_a_push_leaves_out_what_is_no_part_of_the_project(path: str, left_out: bool) -> None:
     assert projects.ignored(path) is left_out

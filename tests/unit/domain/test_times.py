@@ -11,16 +11,16 @@ INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st
 
 
 @given(INSTANTS, INSTANTS)
-def test_text_order_is_time_order(first, second):
+def test_text_order_is_time_order(first: datetime, second: datetime) -> None:
     assert (to_iso(first) <= to_iso(second)) >= (first <= second)
 
 
 @given(INSTANTS)
-def test_an_instant_is_read_back_to_the_millisecond(at):
+def test_an_instant_is_read_back_to_the_millisecond(at: datetime) -> None:
     assert at - timedelta(milliseconds=1) < from_iso(to_iso(at)) <= at
 
 
-def test_any_offset_becomes_utc_and_none_means_utc():
+def test_any_offset_becomes_utc_and_none_means_utc() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=timezone(timedelta(hours=2)))
     assert to_iso(at) == "2026-01-02T01:04:05.678Z"
     assert from_iso("2026-01-02T01:04:05") == datetime(2026, 1, 2, 1, 4, 5, tzinfo=UTC)

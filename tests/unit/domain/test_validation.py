@@ -1,13 +1,16 @@
 """A data contract asks for its checks, and their findings become violations that say what and where."""
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from sluice.domain.config import load
+from sluice.domain.config import PipelineConfig, load
 from sluice.domain.validation import (
     EXAMPLES_MAX,
     Check,
+    CheckKind,
     Finding,
     RowRef,
     Violation,
@@ -17,16 +20,18 @@ from sluice.domain.validation import (
 )
 
 
-def found(kind, rows, limit=None, type_="string", examples=()):
+def found(
+    kind: CheckKind, rows: int, limit: Any = None, type_: str = "string", examples: Sequence[RowRef] = ()
+) -> Finding:
     return Finding(Check(kind, "review", type_, limit), rows, tuple(examples))
 
 
-def only(total, finding):
+def only(total: int, finding: Finding) -> Violation:
     (violation,) = report(total, [finding]).violations
     return violation
 
 
-def test_every_part_of_the_contract_is_a_check(pipeline_config):
+def test_every_part_of_the_contract_is_a_check(pipeline_config: PipelineConfig) -> None:
     asked = checks(pipeline_config.data)
     assert asked[:6] == (
         Check("column", "id", "integer"),
@@ -43,31 +48,33 @@ def test_every_part_of_the_contract_is_a_check(pipeline_config):
     assert Check("row_count", None, None, (100, None)) in asked
 
 
-def test_the_label_is_always_required(pipeline_config):
+def test_the_label_is_always_required(pipeline_config: PipelineConfig) -> None:
     asked = checks(pipeline_config.data)
     assert {Check("column", "sentiment", "string"), Check("required", "sentiment", "string")} <= set(asked)
 
 
-def test_what_is_not_required_need_not_be_there_but_must_be_of_its_type(pipeline_config):
+def test_what_is_not_required_need_not_be_there_but_must_be_of_its_type(
+    pipeline_config: PipelineConfig,
+) -> None:
     assert [c.kind for c in checks(pipeline_config.data) if c.column == "verified"] == ["type"]
 
 
-def test_a_string_needs_no_type_check(pipeline_config):
+def test_a_string_needs_no_type_check(pipeline_config: PipelineConfig) -> None:
     assert "type" not in [c.kind for c in checks(pipeline_config.data) if c.column == "review"]
 
 
-def test_a_limit_of_zero_is_a_limit(pipeline_config):
+def test_a_limit_of_zero_is_a_limit(pipeline_config: PipelineConfig) -> None:
     assert Check("min", "score", "number", 0) in checks(pipeline_config.data)
 
 
-def test_a_data_set_without_rows_is_never_valid(config_text):
+def test_a_data_set_without_rows_is_never_valid(config_text: str) -> None:
     data = load(config_text.replace("    - {check: row_count, min: 100}\n", "")).data
     asked = checks(data)
     assert asked[-1] == Check("row_count", None, None, (1, None))
     assert report(0, [Finding(asked[-1], 0)]).reasons == ("0 rows, fewer than 1",)
 
 
-def test_data_that_keep_their_contract_are_valid(pipeline_config):
+def test_data_that_keep_their_contract_are_valid(pipeline_config: PipelineConfig) -> None:
     valid = report(100, [Finding(check, 0) for check in checks(pipeline_config.data)])
     assert valid.is_valid
     assert valid.reasons == ()
@@ -90,12 +97,12 @@ def test_data_that_keep_their_contract_are_valid(pipeline_config):
         (found("unique", 2), "2 rows with a value that occurs before"),
     ],
 )
-def test_rows_that_break_a_check_are_counted_and_described(finding, message):
+def test_rows_that_break_a_check_are_counted_and_described(finding: Finding, message: str) -> None:
     violation = only(100, finding)
     assert violation == Violation("review", finding.check.kind, message, finding.rows)
 
 
-def test_completeness_is_a_share_of_the_rows():
+def test_completeness_is_a_share_of_the_rows() -> None:
     assert report(100, [found("completeness", 1, 0.99)]).is_valid
     assert (
         only(100, found("completeness", 2, 0.99)).message == "0.98 of the rows have a value, fewer than 0.99"
@@ -115,19 +122,19 @@ def test_completeness_is_a_share_of_the_rows():
         (99, (10, None), None),
     ],
 )
-def test_the_number_of_rows_has_its_bounds(rows, limit, message):
+def test_the_number_of_rows_has_its_bounds(rows: int, limit: Any, message: str | None) -> None:
     finding = Finding(Check("row_count", None, None, limit), 0)
     assert report(rows, [finding]).reasons == (() if message is None else (message,))
 
 
-def test_a_violation_shows_its_first_row_and_keeps_a_few():
+def test_a_violation_shows_its_first_row_and_keeps_a_few() -> None:
     rows = [RowRef("p/a.csv", number) for number in range(1, 20)]
     violation = only(100, found("required", 19, examples=rows))
     assert len(violation.examples) == EXAMPLES_MAX
     assert str(violation) == "review: 19 rows without a value (such as p/a.csv row 1)"
 
 
-def test_what_cannot_be_read_is_a_violation_of_the_format():
+def test_what_cannot_be_read_is_a_violation_of_the_format() -> None:
     problem = unreadable("no CSV: unterminated quote", 1, [RowRef("p/bad.csv", 7)])
     broken = report(3, [], [problem])
     assert not broken.is_valid
@@ -143,6 +150,6 @@ def test_what_cannot_be_read_is_a_violation_of_the_format():
     ]
 
 
-def test_a_violation_found_twice_is_reported_once():
+def test_a_violation_found_twice_is_reported_once() -> None:
     findings = [Finding(Check("row_count", None, None, (1, None)), 0)] * 2
     assert len(report(0, findings).violations) == 1

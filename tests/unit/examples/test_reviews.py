@@ -4,18 +4,21 @@ import csv
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sluice.domain import projects
 
+Row = tuple[str, ...]
+Prepare = Callable[..., dict[str, list[Row]]]
 EXAMPLE = Path(__file__).parents[3] / "examples" / "reviews"
-ROWS = [("P" * 10, f"Review number {number}, rather good.", "great") for number in range(200)]
+ROWS: list[Row] = [("P" * 10, f"Review number {number}, rather good.", "great") for number in range(200)]
 
 
 @pytest.fixture
-def project():
+def project() -> projects.Project:
     paths = [path for path in EXAMPLE.rglob("*") if path.is_file()]
     names = {path: path.relative_to(EXAMPLE).as_posix() for path in paths}
     return projects.load_project(
@@ -24,7 +27,7 @@ def project():
 
 
 @pytest.fixture
-def prepare(monkeypatch, tmp_path):
+def prepare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Prepare:
     """Run prepare.py over uploads, below a folder of its own; returns each split's rows."""
     monkeypatch.syspath_prepend(str(EXAMPLE / "src"))
     for name in ("prepare", "reviews"):
@@ -33,7 +36,7 @@ def prepare(monkeypatch, tmp_path):
     monkeypatch.setattr(script, "PROCESSING", tmp_path)
     monkeypatch.setattr(sys, "argv", ["prepare.py", "--split", "[0.7, 0.1, 0.2]", "--seed", "42"])
 
-    def run(**uploads):
+    def run(**uploads: list[Row]) -> dict[str, list[Row]]:
         data = tmp_path / "input" / "data" / "reviews-sentiment"
         data.mkdir(parents=True, exist_ok=True)
         for name, rows in uploads.items():
@@ -45,20 +48,20 @@ def prepare(monkeypatch, tmp_path):
     return run
 
 
-def read(path):
+def read(path: Path) -> list[Row]:
     with path.open(newline="") as file:
         header, *rows = [tuple(row) for row in csv.reader(file)]
     assert header == ("review", "sentiment")
     return rows
 
 
-def test_the_example_is_a_valid_project(project):
+def test_the_example_is_a_valid_project(project: projects.Project) -> None:
     assert project.config.name == "reviews-sentiment"
     assert not project.has_requirements
     assert set(json.loads(project.files["sample.json"])) == {"reviews"}
 
 
-def test_the_gates_and_the_objective_are_what_the_scripts_report(project):
+def test_the_gates_and_the_objective_are_what_the_scripts_report(project: projects.Project) -> None:
     evaluate = project.files["src/evaluate.py"].decode()
     for gate in project.config.gates:
         assert f'"{gate.split(".")[1]}": {{"value"' in evaluate
@@ -66,20 +69,20 @@ def test_the_gates_and_the_objective_are_what_the_scripts_report(project):
     assert metric.regex.partition("(")[0] in project.files["src/train.py"].decode()
 
 
-def test_every_review_is_in_one_split_of_about_its_share(prepare):
+def test_every_review_is_in_one_split_of_about_its_share(prepare: Prepare) -> None:
     splits = prepare(a=ROWS)
     assert sorted(row[0] for rows in splits.values() for row in rows) == sorted(row[1] for row in ROWS)
     assert 120 < len(splits["train"]) < 160
     assert 25 < len(splits["test"]) < 55
 
 
-def test_a_review_stays_in_its_split_when_more_are_uploaded(prepare):
+def test_a_review_stays_in_its_split_when_more_are_uploaded(prepare: Prepare) -> None:
     before = {split: set(rows) for split, rows in prepare(b=ROWS[:100]).items()}
     after = {split: set(rows) for split, rows in prepare(a=ROWS[100:]).items()}
     assert all(before[split] <= after[split] for split in before)
 
 
-def test_markup_is_dropped_and_what_then_is_the_same_or_nothing_counts_once(prepare):
+def test_markup_is_dropped_and_what_then_is_the_same_or_nothing_counts_once(prepare: Prepare) -> None:
     rows = [
         ("p", "Good.<br /><br />Very   good &amp; cheap", "great"),
         ("p", "Good. Very good & cheap", "other"),
