@@ -48,8 +48,14 @@ MimeType = Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=256)]
 
 
 class Model(BaseModel):
+    # Validators are built when first used: most functions that import this read no config.
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, serialize_by_alias=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        serialize_by_alias=True,
+        defer_build=True,
     )
 
 
@@ -98,7 +104,7 @@ class Data(Model):
         "append", description="append (a data set is all uploads) or replace (it is the newest batch)"
     )
     label: str = Field(description="the column to predict")
-    complete_when: CompleteWhen = CompleteWhen()
+    complete_when: CompleteWhen = Field(default_factory=CompleteWhen)
     columns: dict[str, Column] = Field(
         alias="schema", description="a column's contract by its name", min_length=1
     )
@@ -131,7 +137,7 @@ class Prepare(Model):
     parameters: dict[ParameterName, JsonValue] = Field(
         {}, description="the script's arguments: `--name value`, lists and maps as JSON", max_length=50
     )
-    compute: Compute = Compute()
+    compute: Compute = Field(default_factory=Compute)
 
 
 class Metric(Model):
@@ -166,14 +172,14 @@ class Train(Model):
     metrics: tuple[Metric, ...] = Field(
         description="what to read from the job's log", min_length=1, max_length=40
     )
-    compute: TrainCompute = TrainCompute()
+    compute: TrainCompute = Field(default_factory=TrainCompute)
 
 
 class Evaluate(Model):
     """The processing job that scores a model on the test data and writes evaluation.json."""
 
     script: ScriptPath = Field(description="a Python file of the project")
-    compute: Compute = Compute()
+    compute: Compute = Field(default_factory=Compute)
 
 
 class Serve(Model):
@@ -185,7 +191,7 @@ class Serve(Model):
     sample: str = Field(
         description="a file of the project: the request that tests a new endpoint", min_length=1
     )
-    compute: ServeCompute = ServeCompute()
+    compute: ServeCompute = Field(default_factory=ServeCompute)
 
 
 class Register(Model):
@@ -215,7 +221,7 @@ class Stage(Model):
         pattern=names.STAGE_PATTERN,
     )
     requires_approval: bool = Field(False, description="whether the release stops here for a person")
-    traffic: Traffic = Traffic()
+    traffic: Traffic = Field(default_factory=Traffic)
 
 
 class Alarms(Model):
@@ -232,9 +238,12 @@ class Alarms(Model):
 
 class Release(Model):
     stages: tuple[Stage, ...] = Field(
-        (Stage(name="production"),), description="the endpoints, in order", min_length=1, max_length=5
+        default_factory=lambda: (Stage(name="production"),),
+        description="the endpoints, in order",
+        min_length=1,
+        max_length=5,
     )
-    alarms: Alarms = Alarms()
+    alarms: Alarms = Field(default_factory=Alarms)
 
 
 class Retrain(Model):
@@ -263,9 +272,9 @@ class PipelineConfig(Model):
         description="expressions such as metrics.accuracy.value >= 0.7", min_length=1, max_length=50
     )
     serve: Serve = Field(description="the script that serves")
-    register_: Register = Field(Register(), alias="register")
-    release: Release = Release()
-    retrain: Retrain = Retrain()
+    register_: Register = Field(default_factory=Register, alias="register")
+    release: Release = Field(default_factory=Release)
+    retrain: Retrain = Field(default_factory=Retrain)
 
     @property
     def model_package_group(self) -> str:
