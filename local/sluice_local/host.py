@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from sluice_local import processes
+from sluice_local.local_api import with_local_paths
 from sluice_local.settings import Settings
 
 __all__ = ["PATCHES", "Settings", "free_socket", "serve"]
@@ -32,6 +33,7 @@ PATCHES = (
     "sluice_local.patches.stepfunctions",
     "sluice_local.sagemaker",
     "sluice_local.patches.iam",
+    "sluice_local.patches.delivery",
 )
 
 
@@ -80,9 +82,11 @@ def _application(settings: Settings) -> Any:
     import ministack.app
 
     for name in PATCHES:
-        if install := getattr(importlib.import_module(name), "install", None):
-            install(settings)
-    return ministack.app.app
+        importlib.import_module(name).install(settings)
+    from sluice_local.patches import delivery, iam_ledger
+
+    paths = {delivery.PATH: delivery.answer, iam_ledger.PATH: iam_ledger.answer}
+    return with_local_paths(ministack.app.app, paths)
 
 
 async def _serve(settings: Settings, sock: socket.socket) -> None:

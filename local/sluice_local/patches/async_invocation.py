@@ -25,6 +25,9 @@ from sluice_local.settings import Settings
 _logger = logging.getLogger(__name__)
 _LATEST = "$LATEST"
 
+# (the function's role, target) -> why it may not send there, or None; the IAM patch sets it.
+authorize: Callable[[str, str], str | None] = lambda role, arn: None  # noqa: E731
+
 
 def install(settings: Settings) -> None:
     """Send every asynchronous invocation through our queue."""
@@ -107,10 +110,10 @@ def _finish(config: dict[str, Any], options: dict[str, Any], event: Any, record:
     succeeded = record["requestContext"]["condition"] == "Success"
     destinations = options.get("DestinationConfig") or {}
     destination = (destinations.get("OnSuccess" if succeeded else "OnFailure") or {}).get("Destination")
-    if destination:
+    if destination and _may_send(config, destination):
         _send_record(destination, record)
     dead_letter = (config.get("DeadLetterConfig") or {}).get("TargetArn")
-    if dead_letter and not succeeded:
+    if dead_letter and not succeeded and _may_send(config, dead_letter):
         error = record["responsePayload"] if isinstance(record["responsePayload"], dict) else {}
         attributes = {
             "RequestID": ("String", record["requestContext"]["requestId"]),
@@ -118,6 +121,13 @@ def _finish(config: dict[str, Any], options: dict[str, Any], event: Any, record:
             "ErrorMessage": ("String", str(error.get("errorMessage", ""))[:1024]),
         }
         deliver(dead_letter, json.dumps(event), attributes)
+
+
+def _may_send(config: dict[str, Any], arn: str) -> bool:
+    refusal = authorize(config["Role"], arn)
+    if refusal:
+        _logger.warning("an outcome of %s is lost: %s", config["FunctionName"], refusal)
+    return refusal is None
 
 
 def _send_record(arn: str, record: dict[str, Any]) -> None:

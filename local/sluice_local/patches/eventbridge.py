@@ -22,6 +22,10 @@ _logger = logging.getLogger(__name__)
 # (target, rule) -> why the rule may not use the target, or None; the IAM patch sets it.
 Authorizer = Callable[[dict[str, Any], dict[str, Any]], str | None]
 authorize: Authorizer = lambda target, rule: None  # noqa: E731
+# (queue, body, attributes, rule) -> sends to a target's dead-letter queue; the IAM patch asks first.
+bury: Callable[[str, str, Any, str], Any] = lambda arn, body, attributes, rule: (  # noqa: E731
+    deliver(arn, body, attributes)
+)
 
 
 def install(settings: Settings) -> None:
@@ -73,4 +77,4 @@ def _bury(
             "ERROR_CODE": ("String", code),
             "ERROR_MESSAGE": ("String", message),
         }
-        deliver(dead_letter, json.dumps(event), attributes)
+        bury(dead_letter, json.dumps(event), attributes, rule.get("Arn", ""))

@@ -1,7 +1,154 @@
-"""IAM, as AWS does it."""
+"""Enforce the roles of state machines, rules and schedules, and tell what every role used.
 
+With IAM on, ministack enforces the role of a caller that signs its request, but not the roles that AWS's
+services take on by themselves; it knows no `cloudwatch:namespace`, and calls http on loopback insecure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
+
+from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import iam, stepfunctions, sts
+
+from sluice_local.patches import iam_services
+from sluice_local.patches.iam_ledger import LEDGER
 from sluice_local.settings import Settings
+
+_enforced = False
+_machine_role: ContextVar[str | None] = ContextVar("machine_role", default=None)
 
 
 def install(settings: Settings) -> None:
-    """Nothing is patched yet."""
+    """With IAM on: check what AWS's services do with the roles they are given, and record it all."""
+    global _enforced
+    resolve_key = iam_evaluator._resolve_condition_key
+    iam_evaluator._resolve_condition_key = lambda key, context: (
+        "true" if key.lower() == "aws:securetransport" else resolve_key(key, context)
+    )
+    _enforced = settings.auth
+    if not settings.auth:
+        return
+    iam_evaluator.enforce = _recorded(iam_evaluator.enforce)
+    iam_actions.request_tag_context = _with_namespace(iam_actions.request_tag_context)
+    iam_actions.access_denied_response = _naming_the_resource(iam_actions.access_denied_response)
+    stepfunctions._run_execution = _as_machine(stepfunctions._run_execution)
+    stepfunctions._invoke_resource = _checked_task(stepfunctions._invoke_resource)
+    iam_services.install(denial)
+
+
+def allowed(role_arn: str, action: str, resource: str, context: Mapping[str, Any] | None = None) -> bool:
+    """Whether a role may do something now; everything, while IAM is not enforced."""
+    return denial(role_arn, action, resource, context) is None
+
+
+def denial(
+    role_arn: str,
+    action: str,
+    resource: str,
+    context: Mapping[str, Any] | None = None,
+    session: str = "sluice",
+) -> str | None:
+    """Why a role may not do something, in AWS's words, or None if it may; recorded either way."""
+    if not _enforced:
+        return None
+    account, name = get_account_id(), role_arn.rsplit("/", 1)[-1]
+    principal = f"arn:aws:sts::{account}:assumed-role/{name}/{session}"
+    request = iam_evaluator.EvalContext(
+        principal_arn=principal,
+        principal_type="AssumedRole",
+        principal_account=account,
+        action=action,
+        resource_arn=resource,
+        region=get_region(),
+        service_context={key.lower(): value for key, value in (context or {}).items()},
+    )
+    limits = iam_evaluator._permissions_boundary(iam._roles, name, account)
+    result = iam_evaluator.evaluate(request, iam_evaluator._gather_role_policies(name, account), *limits)
+    policy = iam_evaluator._resource_policy(action.split(":")[0], resource)
+    if policy:
+        result = iam_evaluator.combine_resource_policy(result, request, *policy, limits=tuple(limits))
+    LEDGER.record(name, action, resource, allowed=result.decision == "Allow")
+    if result.decision == "Allow":
+        return None
+    return str(iam_actions.identity_denial_message(action, principal, resource, result.decision == "Deny"))
+
+
+def _recorded(enforce: Any) -> Any:
+    def enforce_and_record(
+        access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **options: Any
+    ) -> Any:
+        refusal = enforce(access_key, action, service, region, resource_arn=resource_arn, **options)
+        if session := sts._sessions.get(access_key):
+            role = session["Arn"].split("/")[1]
+            LEDGER.record(role, action, resource_arn, allowed=refusal is None)
+        return refusal
+
+    return enforce_and_record
+
+
+def _with_namespace(context: Any) -> Any:
+    """`cloudwatch:namespace`, the only condition that limits PutMetricData."""
+
+    def with_namespace(service: str, action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = dict(context(service, action, body, params))
+        if action == "cloudwatch:PutMetricData":
+            found["cloudwatch:namespace"] = _namespace(body, params)
+        return found
+
+    return with_namespace
+
+
+def _namespace(body: bytes, params: dict[str, Any]) -> str | None:
+    if named := params.get("Namespace"):
+        return str(named[0] if isinstance(named, list) else named)
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(body)["Namespace"])
+    return None
+
+
+def _naming_the_resource(respond: Any) -> Any:
+    """AWS says on which resource an action was refused; ministack does only for some services."""
+
+    def respond_naming(
+        service: str, action: str, principal: str, request_id: str, *, message: str = "", **options: Any
+    ) -> Any:
+        if not message and not options.get("error_code") and not options.get("resource_policy_arn"):
+            resource = options.get("resource_arn", "*")
+            message = iam_actions.identity_denial_message(
+                action,
+                principal,
+                f'"{resource}"' if service == "s3" else resource,
+                options.get("explicit_deny", False),
+            )
+        return respond(service, action, principal, request_id, message=message, **options)
+
+    return respond_naming
+
+
+def _as_machine(run: Any) -> Any:
+    def run_as_machine(execution_arn: str, *args: Any, **options: Any) -> Any:
+        execution = stepfunctions._executions[execution_arn]
+        machine = stepfunctions._state_machines[execution["stateMachineArn"]]
+        _machine_role.set(machine["roleArn"])
+        return run(execution_arn, *args, **options)
+
+    return run_as_machine
+
+
+def _checked_task(invoke: Any) -> Any:
+    """A Task acts as the machine's role; a refusal is the task's error, as the service would word it."""
+
+    def invoke_checked(resource: str, task_input: Any, *args: Any, **options: Any) -> Any:
+        role = _machine_role.get()
+        needed = iam_services.task_permission(resource, task_input)
+        if role and needed and (refusal := denial(role, needed.action, needed.resource)):
+            raise stepfunctions._ExecutionError(needed.error, refusal)
+        return invoke(resource, task_input, *args, **options)
+
+    return invoke_checked

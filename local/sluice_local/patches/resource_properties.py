@@ -15,6 +15,9 @@ from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
 
+# (role, queue) -> why the role may not poll the queue, or None; the IAM patch sets it.
+authorize: Callable[[str, str], str | None] = lambda role, queue_arn: None  # noqa: E731
+
 
 def apply_function(name: str, props: Properties, old: Properties) -> None:
     """Reserved concurrency, the dead-letter queue, and code that must exist."""
@@ -39,6 +42,10 @@ def apply_event_source_mapping(mapping_id: str, props: Properties, old: Properti
     queue = sqs._queue_by_arn(mapping["EventSourceArn"]) if ":sqs:" in mapping["EventSourceArn"] else None
     if queue is None:
         return
+    if authorize(function["config"]["Role"], mapping["EventSourceArn"]):
+        raise ValueError(
+            "The provided execution role does not have permissions to call ReceiveMessage on SQS"
+        )
     visible_s, timeout_s = int(queue["attributes"]["VisibilityTimeout"]), function["config"]["Timeout"]
     if visible_s < timeout_s:
         raise ValueError(

@@ -35,7 +35,7 @@ def install(settings: Settings) -> None:
 
 def _pass_values_on() -> None:
     """Wrap the translator's entry, once, when it is first needed: to import it takes a while."""
-    translator = importlib.import_module("samtranslator.translator.transform")
+    translator: Any = importlib.import_module("samtranslator.translator.transform")
     transform = translator.transform
     if not hasattr(transform, "takes_values"):
 

@@ -1,0 +1,190 @@
+"""S3: what its events say, versions, tags, checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.functions import receive
+from local.test_eventbridge import open_queue
+from sluice_local.cloud import LocalCloud
+
+KEYS = ["plain.csv", "with space.csv", "ünï-日本.csv", "a+b.csv", "100%25.csv", "a&b=c?.csv", "dir/sub/x.csv"]
+
+
+class Watched:
+    """A versioned bucket whose events land in a queue."""
+
+    def __init__(self, cloud: LocalCloud, unique: Callable[[str], str]) -> None:
+        self.cloud, self.name, self.s3 = cloud, unique("bucket"), cloud.client("s3")
+        self.s3.create_bucket(Bucket=self.name)
+        self.s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
+        self.s3.put_bucket_notification_configuration(
+            Bucket=self.name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+        self.url, arn = open_queue(cloud, unique("events"))
+        pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [self.name]}}}
+        rule = unique("rule")
+        cloud.client("events").put_rule(Name=rule, EventPattern=json.dumps(pattern))
+        cloud.client("events").put_targets(Rule=rule, Targets=[{"Id": "only", "Arn": arn}])
+
+    def event(self) -> dict[str, Any]:
+        (message,) = receive(self.cloud, self.url)
+        event: dict[str, Any] = json.loads(message["Body"])
+        return event
+
+
+@pytest.fixture
+def bucket(cloud: LocalCloud, unique: Callable[[str], str]) -> Watched:
+    return Watched(cloud, unique)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_upload_is_announced_with_its_key_as_it_is(bucket: Watched, key: str) -> None:
+    put = bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=b"hello")
+    event = bucket.event()
+    assert (event["source"], event["detail-type"]) == ("aws.s3", "Object Created")
+    assert event["resources"] == [f"arn:aws:s3:::{bucket.name}"]
+    detail = event["detail"]
+    sequencer = detail["object"].pop("sequencer")
+    assert int(sequencer, 16) > 0
+    assert detail["object"] == {
+        "key": key,
+        "size": 5,
+        "etag": put["ETag"].strip('"'),
+        "version-id": put["VersionId"],
+    }
+    assert (detail["bucket"], detail["reason"]) == ({"name": bucket.name}, "PutObject")
+
+
+def test_a_copy_is_announced_with_the_version_it_made(bucket: Watched) -> None:
+    source = {"Bucket": bucket.name, "Key": "from.csv"}
+    bucket.s3.put_object(**source, Body=b"hello")
+    bucket.event()
+    copy = bucket.s3.copy_object(Bucket=bucket.name, Key="to.csv", CopySource=source)
+    detail = bucket.event()["detail"]
+    assert detail["reason"] == "CopyObject"
+    assert detail["object"]["version-id"] == copy["VersionId"]
+    assert detail["object"]["size"] == 5
+
+
+def test_a_multipart_upload_is_announced_once_when_it_is_complete(bucket: Watched) -> None:
+    target = {"Bucket": bucket.name, "Key": "big.bin"}
+    upload = bucket.s3.create_multipart_upload(**target)["UploadId"]
+    sizes = [5 << 20, 7]
+    parts = [
+        {
+            "PartNumber": number,
+            "ETag": bucket.s3.upload_part(**target, UploadId=upload, PartNumber=number, Body=b"x" * size)[
+                "ETag"
+            ],
+        }
+        for number, size in enumerate(sizes, 1)
+    ]
+    done = bucket.s3.complete_multipart_upload(**target, UploadId=upload, MultipartUpload={"Parts": parts})
+    detail = bucket.event()["detail"]
+    assert detail["reason"] == "CompleteMultipartUpload"
+    assert detail["object"]["size"] == sum(sizes)
+    assert detail["object"]["version-id"] == done["VersionId"]
+    assert detail["object"]["etag"] == done["ETag"].strip('"')
+    assert detail["object"]["etag"].endswith("-2")
+
+
+def test_a_deletion_is_announced_with_its_marker(bucket: Watched) -> None:
+    bucket.s3.put_object(Bucket=bucket.name, Key="gone.csv")
+    bucket.event()
+    marker = bucket.s3.delete_object(Bucket=bucket.name, Key="gone.csv")
+    event = bucket.event()
+    assert event["detail-type"] == "Object Deleted"
+    assert event["detail"]["deletion-type"] == "Delete Marker Created"
+    assert event["detail"]["object"]["version-id"] == marker["VersionId"]
+
+
+def test_sequencers_of_a_key_grow(bucket: Watched) -> None:
+    sequencers = []
+    for _ in range(3):
+        bucket.s3.put_object(Bucket=bucket.name, Key="again.csv")
+        sequencers.append(bucket.event()["detail"]["object"]["sequencer"])
+    assert sequencers == sorted(sequencers)
+    assert len(set(sequencers)) == 3
+
+
+def test_an_older_version_is_described_and_read_by_its_id(bucket: Watched) -> None:
+    old = bucket.s3.put_object(Bucket=bucket.name, Key="k", Body=b"old", Metadata={"who": "me"})["VersionId"]
+    bucket.s3.put_object(Bucket=bucket.name, Key="k", Body=b"newer")
+    head = bucket.s3.head_object(Bucket=bucket.name, Key="k", VersionId=old)
+    assert (head["ContentLength"], head["VersionId"], head["Metadata"]) == (3, old, {"who": "me"})
+    body = bucket.s3.get_object(Bucket=bucket.name, Key="k", VersionId=old)["Body"].read()
+    assert body == b"old"
+    bucket.s3.delete_object(Bucket=bucket.name, Key="k", VersionId=old)
+    with pytest.raises(bucket.s3.exceptions.ClientError, match="404"):
+        bucket.s3.head_object(Bucket=bucket.name, Key="k", VersionId=old)
+
+
+def test_listing_versions_pages_through_all_of_them(bucket: Watched) -> None:
+    made = {
+        (key, bucket.s3.put_object(Bucket=bucket.name, Key=key)["VersionId"])
+        for key in ("a/1", "a/2", "a/3", "b/1")
+        for _ in range(3)
+    }
+    pages = list(
+        bucket.s3.get_paginator("list_object_versions").paginate(
+            Bucket=bucket.name, Prefix="a/", PaginationConfig={"PageSize": 2}
+        )
+    )
+    listed = [(item["Key"], item["VersionId"]) for page in pages for item in page["Versions"]]
+    assert len(pages) == 5
+    assert set(listed) == {item for item in made if item[0].startswith("a/")}
+    assert len(listed) == 9
+    assert sum(item["IsLatest"] for page in pages for item in page["Versions"]) == 3
+
+
+def test_an_object_keeps_its_tags_and_its_checksum(bucket: Watched) -> None:
+    digest = b64encode(hashlib.sha256(b"hello").digest()).decode()
+    bucket.s3.put_object(
+        Bucket=bucket.name, Key="k", Body=b"hello", Tagging="stage=raw&n=1", ChecksumAlgorithm="SHA256"
+    )
+    tags = bucket.s3.get_object_tagging(Bucket=bucket.name, Key="k")["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"stage": "raw", "n": "1"}
+    head = bucket.s3.head_object(Bucket=bucket.name, Key="k", ChecksumMode="ENABLED")
+    assert head["ChecksumSHA256"] == digest
+    attributes = bucket.s3.get_object_attributes(
+        Bucket=bucket.name, Key="k", ObjectAttributes=["Checksum", "ObjectSize"]
+    )
+    assert attributes["Checksum"]["ChecksumSHA256"] == digest
+    with pytest.raises(bucket.s3.exceptions.ClientError):
+        bucket.s3.put_object(Bucket=bucket.name, Key="k", Body=b"other", ChecksumSHA256=digest)
+
+
+def test_uploads_are_kept_in_archives_like_other_events(
+    cloud: LocalCloud, bucket: Watched, unique: Callable[[str], str]
+) -> None:
+    events, name = cloud.client("events"), unique("archive")
+    bus = f"arn:aws:events:{cloud.region}:{cloud.account}:event-bus/default"
+    pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket.name]}}}
+    events.create_archive(ArchiveName=name, EventSourceArn=bus, EventPattern=json.dumps(pattern))
+    bucket.s3.put_object(Bucket=bucket.name, Key="k")
+    bucket.event()
+    assert events.describe_archive(ArchiveName=name)["EventCount"] == 1
+
+
+def test_a_policy_that_denies_insecure_transport_lets_loopback_through(
+    auth_cloud: LocalCloud, unique: Callable[[str], str]
+) -> None:
+    s3, name = auth_cloud.client("s3"), unique("tls")
+    s3.create_bucket(Bucket=name)
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    s3.put_object(Bucket=name, Key="k", Body=b"x")
+    assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"x"
