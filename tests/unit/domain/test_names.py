@@ -43,7 +43,7 @@ def test_every_endpoint_and_config_name_is_one_that_sagemaker_takes(
 def test_names_are_as_documented() -> None:
     run_id = names.run_id("reviews-sentiment", 1)
     assert run_id == "reviews-sentiment-00001"
-    assert names.job_name(run_id, names.train_step(0)) == "reviews-sentiment-00001-train-0"
+    assert names.job_name(run_id, "train-0") == "reviews-sentiment-00001-train-0"
     assert names.job_name(run_id, names.evaluate_step("champion")) == f"{run_id}-evaluate-champion"
     assert re.fullmatch(
         r"reviews-sentiment-v3-[0-9a-f]{8}", names.release_id("reviews-sentiment", 3, "command#1")

@@ -42,10 +42,6 @@ def run_id(pipeline: str, seq: int) -> str:
     return f"{pipeline_name(pipeline)}-{seq:05d}"
 
 
-def train_step(index: int) -> str:
-    return f"train-{index}"
-
-
 def evaluate_step(role: str) -> str:
     """The step that evaluates a model in its role: candidate or champion."""
     return f"evaluate-{role}"
