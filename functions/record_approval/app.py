@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import releasing, wiring
 from sluice.domain import approvals, releases
 from sluice.domain import catalog as keys
-from sluice.domain.approvals import Decision, Provenance
+from sluice.domain.approvals import Decision, LastSeen, Provenance
 from sluice.events import ModelPackageStateChanged
 from sluice.observability import logger
 from sluice.ports import Item
@@ -66,18 +66,14 @@ def _claim(arn: str) -> _Claim | None:
         provenance = _provenance(package)
         decision = Decision.of(package, wiring.now())
         seen = _last_seen(arn, package, provenance)
-        epoch = seen["approval_epoch"]
-        if decision.status == seen["approval_status"]:
-            return _recorded(arn, seen, decision, provenance) if _is_unfinished(seen) else None
-        news = {"approval_status": decision.status, "approval_epoch": epoch + 1}
-        when = {"approval_status": seen["approval_status"], "approval_epoch": epoch}
+        last = LastSeen.of(seen)
+        if decision.status == last.status:
+            return _recorded(arn, seen, decision, provenance) if last.is_unfinished else None
+        news = {"approval_status": decision.status, "approval_epoch": last.epoch + 1}
+        when = {name: seen.get(name) for name in news}
         if wiring.catalog().update(keys.package_key(arn), news, when=when):
             return _recorded(arn, {**seen, **news}, decision, provenance)
     raise ConcurrentDecisionsError(arn)
-
-
-def _is_unfinished(seen: Item) -> bool:
-    return bool(seen["approval_epoch"] > seen.get("acted_epoch", 0))
 
 
 def _provenance(package: dict[str, Any]) -> Provenance | None:

@@ -77,14 +77,27 @@ def _who(context: Mapping[str, Any]) -> str:
     return str(who or "unknown")
 
 
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """The last decision that was seen, its number, and whether what follows from it was started."""
+
+    status: str
+    epoch: int
+    is_unfinished: bool
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> LastSeen:
+        """Read the catalog's package item, which names no decision before the first one."""
+        epoch = int(item.get("approval_epoch", 0))
+        return cls(item.get("approval_status", PENDING), epoch, epoch > item.get("acted_epoch", 0))
+
+
 def package_item(arn: str, package: Mapping[str, Any], provenance: Provenance | None) -> dict[str, Any]:
     """The catalog's item of a package not decided on so far; one from elsewhere belongs to no pipeline."""
     item = {
         **catalog.package_key(arn),
         "group": package.get("ModelPackageGroupName"),
         "version": package.get("ModelPackageVersion"),
-        "approval_status": PENDING,
-        "approval_epoch": 0,
     }
     if provenance is None:
         return item

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sluice.domain import approvals
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:
@@ -37,9 +39,8 @@ def endpoint_changed(name: str) -> Hint:
 
 def package_decided(arn: str, approval_status: str, seen: Mapping[str, Any] | None) -> Hint | None:
     """The hint for a package whose decision was not seen, or not acted on."""
-    known = seen or {"approval_status": "PendingManualApproval"}
-    unfinished = known.get("approval_epoch", 0) > known.get("acted_epoch", 0)
-    if approval_status == known["approval_status"] and not unfinished:
+    last = approvals.LastSeen.of(seen or {})
+    if approval_status == last.status and not last.is_unfinished:
         return None
     detail = {"ModelPackageArn": arn, "ModelApprovalStatus": approval_status}
     return Hint("SageMaker Model Package State Change", detail)

@@ -1,0 +1,76 @@
+"""When an endpoint's alarms fire, and whom they are about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sluice.domain import alarms
+from sluice.domain.config.models import Alarms
+from sluice.domain.releases import Deployment
+
+LIVE = Deployment(
+    release_id="reviews-v2-0a",
+    package_arn="arn:package/2",
+    package_version=2,
+    status="live",
+    endpoint_config_name="config",
+    promoted_at="2026-11-24T12:00:00.000Z",
+)
+
+
+def requested(limits: Alarms) -> dict[str, dict[str, Any]]:
+    made = alarms.requests("sluice", "reviews-production", limits, "arn:topic")
+    return {request["AlarmName"]: request for request in made}
+
+
+def test_the_error_rate_is_judged_only_from_enough_requests() -> None:
+    request = requested(Alarms(error_rate=0.05, min_requests=10))["sluice-reviews-production-error-rate"]
+    expressions = [query["Expression"] for query in request["Metrics"] if query["ReturnData"]]
+    assert expressions == ["IF(invocations >= 10, errors / invocations, 0)"]
+    assert (request["Threshold"], request["ComparisonOperator"]) == (0.05, "GreaterThanThreshold")
+    assert request["TreatMissingData"] == "notBreaching"
+
+
+def test_latency_is_limited_in_the_metrics_microseconds() -> None:
+    request = requested(Alarms(p99_latency_ms=500))["sluice-reviews-production-p99-latency"]
+    assert request["Threshold"] == 500_000
+    stats = {query["MetricStat"]["Stat"] for query in request["Metrics"] if not query["ReturnData"]}
+    assert stats == {"Sum", "p99"}
+
+
+def test_without_a_latency_limit_there_is_no_such_alarm() -> None:
+    assert list(requested(Alarms())) == ["sluice-reviews-production-error-rate"]
+
+
+def test_every_alarm_has_a_name_that_is_known() -> None:
+    known = alarms.names("sluice", "reviews-production")
+    assert set(requested(Alarms(p99_latency_ms=1))) == set(known)
+
+
+def test_every_metric_is_of_the_endpoints_variant_and_an_alarm_tells_its_endpoint() -> None:
+    for request in requested(Alarms(p99_latency_ms=1)).values():
+        for query in request["Metrics"]:
+            if not query["ReturnData"]:
+                dimensions = query["MetricStat"]["Metric"]["Dimensions"]
+                assert {each["Name"] for each in dimensions} == {"EndpointName", "VariantName"}
+        assert alarms.watched_endpoint(request) == "reviews-production"
+    assert alarms.watched_endpoint({"MetricName": "ApproximateNumberOfMessagesVisible"}) is None
+
+
+@pytest.mark.parametrize(
+    ("since", "now", "concerns"),
+    [
+        ("12:00:30", "12:00:30", True),  # it began to fire under the live release
+        ("11:59:30", "12:00:30", False),  # it counts what the version before did
+        ("11:59:30", "12:03:00", True),  # by now it counts only what the live release does
+    ],
+)
+def test_an_alarm_from_before_a_promotion_is_believed_once_it_must_have_settled(
+    since: str, now: str, concerns: bool
+) -> None:
+    at = datetime.fromisoformat(f"2026-11-24T{since}").replace(tzinfo=UTC)
+    alarm = {"StateUpdatedTimestamp": at}
+    assert alarms.concerns(alarm, LIVE, f"2026-11-24T{now}.000Z") is concerns

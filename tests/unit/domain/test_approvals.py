@@ -1,0 +1,169 @@
+"""What an approval is worth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sluice.domain import approvals
+from sluice.domain.approvals import Decision, LastSeen, Provenance
+
+NOW = "2026-11-24T12:00:00.000Z"
+MODEL_URI = "s3://artifacts/runs/reviews/reviews-00001/train/model.tar.gz"
+MODEL_SHA256 = "b" * 64
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1"
+MANIFEST = json.dumps(
+    {
+        "artifacts": [{"name": "model", "uri": MODEL_URI, "sha256": MODEL_SHA256}],
+        "images": {IMAGE: None, f"{IMAGE}@sha256:{'c' * 64}": f"sha256:{'c' * 64}"},
+    }
+).encode()
+PROVENANCE = Provenance(
+    pipeline="reviews",
+    run_id="reviews-00001",
+    project_version="a" * 64,
+    manifest_uri="s3://artifacts/runs/reviews/reviews-00001/manifest.json",
+    manifest_sha256=hashlib.sha256(MANIFEST).hexdigest(),
+    model_sha256=MODEL_SHA256,
+)
+APPROVAL = {
+    "decided_at": "2026-11-01T12:00:00.000Z",
+    "valid_until": "2026-12-01T12:00:00.000Z",
+    "manifest_sha256": PROVENANCE.manifest_sha256,
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "concerns"),
+    [
+        (("ModelApprovalStatus", "ApprovalDescription"), True),
+        (("CustomerMetadataProperties",), False),
+        ((), False),
+        (None, True),
+    ],
+)
+def test_a_change_of_metadata_is_no_decision(fields: tuple[str, ...] | None, concerns: bool) -> None:
+    assert approvals.concerns_approval(fields) is concerns
+
+
+def package(**changes: Any) -> dict[str, Any]:
+    return {
+        "ModelPackageGroupName": "reviews",
+        "ModelPackageVersion": 3,
+        "ModelApprovalStatus": "Approved",
+        "ApprovalDescription": "fine",
+        "LastModifiedTime": datetime(2026, 11, 24, 10, tzinfo=UTC),
+        "LastModifiedBy": {"IamIdentity": {"Arn": "arn:aws:iam::1:user/anna"}},
+        **changes,
+    }
+
+
+def test_a_decision_names_its_approver_its_reason_and_its_time() -> None:
+    decision = Decision.of(package(), NOW)
+    assert decision == Decision("Approved", "arn:aws:iam::1:user/anna", "fine", "2026-11-24T10:00:00.000Z")
+
+
+@pytest.mark.parametrize(
+    ("context", "approver"),
+    [
+        ({"UserProfileArn": "arn:profile/anna", "IamIdentity": {"Arn": "arn:role"}}, "arn:profile/anna"),
+        ({"IamIdentity": {"Arn": "arn:role", "SourceIdentity": "anna"}}, "anna"),
+        ({}, "unknown"),
+    ],
+)
+def test_the_approver_is_the_person_rather_than_the_role(context: dict[str, Any], approver: str) -> None:
+    assert Decision.of(package(LastModifiedBy=context), NOW).approver == approver
+
+
+def test_a_package_that_was_approved_when_it_was_created_has_that_time_and_creator() -> None:
+    created = package(
+        LastModifiedTime=None,
+        LastModifiedBy=None,
+        CreationTime=datetime(2026, 11, 24, 9, tzinfo=UTC),
+        CreatedBy={"IamIdentity": {"Arn": "arn:role/register"}},
+    )
+    decision = Decision.of(created, NOW)
+    assert (decision.decided_at, decision.approver) == ("2026-11-24T09:00:00.000Z", "arn:role/register")
+
+
+def test_a_package_without_all_of_our_metadata_has_no_provenance() -> None:
+    metadata = {"sluice:pipeline": "reviews", "sluice:run": "reviews-00001"}
+    assert Provenance.of(package(CustomerMetadataProperties=metadata)) is None
+    assert Provenance.of(package()) is None
+
+
+def test_an_item_without_a_decision_is_pending() -> None:
+    assert LastSeen.of({"pipeline": "reviews"}) == LastSeen("PendingManualApproval", 0, False)
+
+
+def test_a_decision_that_was_seen_but_not_acted_on_is_unfinished() -> None:
+    seen = {"approval_status": "Approved", "approval_epoch": 2, "acted_epoch": 1}
+    assert LastSeen.of(seen).is_unfinished
+    assert not LastSeen.of({**seen, "acted_epoch": 2}).is_unfinished
+
+
+def test_an_approval_record_is_bound_to_the_manifest_and_ends() -> None:
+    decision = Decision.of(package(), NOW)
+    item = approvals.approval_item("arn:package/3", 2, decision, PROVENANCE)
+    assert item["sk"] == "APPROVAL#0002"
+    assert item["manifest_sha256"] == PROVENANCE.manifest_sha256
+    assert item["valid_until"] == "2026-12-24T10:00:00.000Z"
+
+
+def test_a_standing_approval_allows_a_release() -> None:
+    assert approvals.objections("Approved", APPROVAL, PROVENANCE, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "said"),
+    [
+        ("Rejected", {}, "the package is Rejected, not Approved"),
+        ("PendingManualApproval", {}, "approve it again"),
+        ("Approved", {"valid_until": "2026-11-24T11:59:59.999Z"}, "valid for 30 days"),
+        ("Approved", {"manifest_sha256": "f" * 64}, "another run manifest than when it was approved"),
+    ],
+)
+def test_an_approval_that_does_not_stand_says_why(status: str, changes: dict[str, Any], said: str) -> None:
+    (reason,) = approvals.objections(status, {**APPROVAL, **changes}, PROVENANCE, NOW)
+    assert said in reason
+
+
+def test_an_approval_that_was_never_recorded_is_none() -> None:
+    (reason,) = approvals.objections("Approved", None, PROVENANCE, NOW)
+    assert "no approval of the package is on record" in reason
+
+
+def test_evidence_that_is_as_it_was_has_no_faults() -> None:
+    assert approvals.evidence_faults(PROVENANCE, MODEL_URI, MANIFEST, MODEL_SHA256) == []
+
+
+@pytest.mark.parametrize(
+    ("model_uri", "manifest", "model_sha256", "said"),
+    [
+        (MODEL_URI, None, None, "the run manifest is gone: s3://artifacts"),
+        (MODEL_URI, MANIFEST + b" ", MODEL_SHA256, "the run manifest s3://artifacts"),
+        (MODEL_URI, MANIFEST, None, f"the model is gone: {MODEL_URI}"),
+        (MODEL_URI, MANIFEST, "d" * 64, "its sha256 is dddddddddddd, not bbbbbbbbbbbb"),
+        ("s3://elsewhere/model.tar.gz", MANIFEST, MODEL_SHA256, "does not vouch for the package's model"),
+    ],
+)
+def test_a_fault_of_the_evidence_is_named_with_its_place(
+    model_uri: str, manifest: bytes | None, model_sha256: str | None, said: str
+) -> None:
+    (reason,) = approvals.evidence_faults(PROVENANCE, model_uri, manifest, model_sha256)
+    assert said in reason
+
+
+def test_a_package_whose_metadata_was_changed_to_another_model_is_at_fault() -> None:
+    forged = replace(PROVENANCE, model_sha256="d" * 64)
+    assert approvals.evidence_faults(forged, MODEL_URI, MANIFEST, "d" * 64)
+
+
+def test_an_image_is_pinned_where_the_run_named_its_digest() -> None:
+    assert approvals.image_digest(MANIFEST, f"{IMAGE}@sha256:{'c' * 64}") == f"sha256:{'c' * 64}"
+    assert approvals.image_digest(MANIFEST, IMAGE) is None

@@ -1,0 +1,197 @@
+"""What an endpoint is made of, and whether it serves what it should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sluice.domain import serving
+from sluice.domain.config import PipelineConfig
+from sluice.domain.config.models import Traffic
+from sluice.domain.serving import Deployed, Identity, NotDeployed, Pending, Serving
+
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1"
+PACKAGE = {
+    "ModelPackageVersion": 7,
+    "InferenceSpecification": {
+        "Containers": [
+            {
+                "Image": IMAGE,
+                "ModelDataUrl": "s3://artifacts/model.tar.gz",
+                "Environment": {"SAGEMAKER_PROGRAM": "inference.py"},
+            }
+        ]
+    },
+}
+
+
+def test_a_model_is_the_packages_container_and_knows_its_version() -> None:
+    request = serving.model_request(PACKAGE, "reviews-v7-0a", "arn:role")
+    assert request["PrimaryContainer"] == {
+        "Image": IMAGE,
+        "ModelDataUrl": "s3://artifacts/model.tar.gz",
+        "Environment": {"SAGEMAKER_PROGRAM": "inference.py", "SLUICE_MODEL_VERSION": "7"},
+    }
+
+
+def test_an_endpoint_config_has_one_variant_on_the_projects_compute(pipeline_config: PipelineConfig) -> None:
+    compute = pipeline_config.serve.compute
+    (variant,) = serving.endpoint_config_request("config", "model", compute)["ProductionVariants"]
+    assert (variant["VariantName"], variant["ModelName"]) == ("AllTraffic", "model")
+    assert variant["InitialInstanceCount"] == 2
+
+
+@pytest.mark.parametrize(
+    ("traffic", "routing"),
+    [
+        (Traffic(bake_s=60), {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}),
+        (
+            Traffic(type="canary", percent=10, bake_s=60),
+            {
+                "Type": "CANARY",
+                "WaitIntervalInSeconds": 60,
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
+            },
+        ),
+        (
+            Traffic(type="linear", percent=20, bake_s=60),
+            {
+                "Type": "LINEAR",
+                "WaitIntervalInSeconds": 60,
+                "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": 20},
+            },
+        ),
+    ],
+)
+def test_traffic_moves_as_the_stage_says_and_bakes_before_the_old_fleet_ends(
+    traffic: Traffic, routing: dict[str, Any]
+) -> None:
+    policy = serving.deployment_config(traffic, [])["BlueGreenUpdatePolicy"]
+    assert policy["TrafficRoutingConfiguration"] == routing
+    assert policy["TerminationWaitInSeconds"] == 60
+
+
+@pytest.mark.parametrize(
+    ("traffic", "waits"),
+    [
+        (Traffic(bake_s=0), 0),
+        (Traffic(bake_s=3600), 1),
+        (Traffic(type="canary", percent=50, bake_s=3600), 2),
+        (Traffic(type="linear", percent=30, bake_s=900), 4),
+    ],
+)
+def test_a_deployment_may_last_longer_than_all_its_waits(traffic: Traffic, waits: int) -> None:
+    policy = serving.deployment_config(traffic, [])["BlueGreenUpdatePolicy"]
+    limit = policy["MaximumExecutionTimeoutInSeconds"]
+    assert max(600, waits * traffic.bake_s) < limit <= 28800
+
+
+def test_alarms_guard_a_release_and_never_a_rollback() -> None:
+    guarded = serving.deployment_config(Traffic(), ["error-rate"])
+    assert guarded["AutoRollbackConfiguration"] == {"Alarms": [{"AlarmName": "error-rate"}]}
+    assert "AutoRollbackConfiguration" not in serving.deployment_config(Traffic(), [])
+    assert "AutoRollbackConfiguration" not in serving.immediate_deployment_config()
+
+
+def endpoint(status: str, config: str = "new", **more: Any) -> dict[str, Any]:
+    return {"EndpointStatus": status, "EndpointConfigName": config, **more}
+
+
+def judge(described: dict[str, Any] | None) -> serving.Outcome:
+    return serving.outcome(described, "reviews-production", "new")
+
+
+def test_in_service_on_the_wanted_config_is_success() -> None:
+    assert judge(endpoint("InService")) == Deployed()
+
+
+def test_in_service_on_another_config_is_a_silent_rollback_and_says_what_serves() -> None:
+    judged = judge(endpoint("InService", "old"))
+    assert isinstance(judged, NotDeployed)
+    assert judged.error == "DeploymentRolledBackError"
+    assert "rolled back to old from new: SageMaker gives no reason" in judged.cause
+
+
+def test_a_rollback_with_a_reason_repeats_it() -> None:
+    judged = judge(endpoint("InService", "old", FailureReason="alarm error-rate"))
+    assert isinstance(judged, NotDeployed)
+    assert judged.cause.endswith("alarm error-rate")
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack"])
+def test_a_change_under_way_is_no_outcome(status: str) -> None:
+    assert judge(endpoint(status, "old")) == Pending()
+
+
+def test_in_service_while_a_deployment_is_pending_is_no_outcome() -> None:
+    assert judge(endpoint("InService", PendingDeploymentSummary={"EndpointConfigName": "new"})) == Pending()
+
+
+@pytest.mark.parametrize("status", ["Failed", "OutOfService", "UpdateRollbackFailed"])
+def test_a_failed_endpoint_is_a_failure_with_its_reason(status: str) -> None:
+    judged = judge(endpoint(status, FailureReason="no capacity"))
+    assert judged == NotDeployed("EndpointFailedError", f"reviews-production is {status}: no capacity")
+
+
+@pytest.mark.parametrize("described", [None, endpoint("Deleting")])
+def test_an_endpoint_deleted_by_hand_is_a_failure(described: dict[str, Any] | None) -> None:
+    judged = judge(described)
+    assert isinstance(judged, NotDeployed)
+    assert judged.error == "EndpointDeletedError"
+
+
+@pytest.mark.parametrize(
+    "spellings", [("InService", "IN_SERVICE"), ("UpdateRollbackFailed", "UPDATE_ROLLBACK_FAILED")]
+)
+def test_events_and_descriptions_spell_a_status_apart_and_mean_the_same(spellings: tuple[str, str]) -> None:
+    assert len({serving.status(spelling) for spelling in spellings}) == 1
+
+
+def test_an_endpoint_heads_for_its_pending_config() -> None:
+    assert serving.target_config(endpoint("InService", "old")) == "old"
+    updating = endpoint("Updating", "old", PendingDeploymentSummary={"EndpointConfigName": "new"})
+    assert serving.target_config(updating) == "new"
+
+
+EXPECTED = Identity("new", "reviews-v7-0a", IMAGE, "s3://artifacts/model.tar.gz", None)
+FOUND = Serving(
+    endpoint=endpoint("InService"),
+    config={"ProductionVariants": [{"VariantName": "AllTraffic", "ModelName": "reviews-v7-0a"}]},
+    model=serving.model_request(PACKAGE, "reviews-v7-0a", "arn:role"),
+)
+
+
+def test_an_endpoint_that_serves_what_was_released_has_no_faults() -> None:
+    assert serving.identity_faults(FOUND, EXPECTED) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("endpoint_config_name", "other", "the endpoint's config is new, not other"),
+        ("model_name", "other", "the config's model is reviews-v7-0a, not other"),
+        ("image", "other", f"the model's image is {IMAGE}, not other"),
+        ("model_data_url", "s3://other", "the model's data is s3://artifacts/model.tar.gz, not s3://other"),
+    ],
+)
+def test_each_broken_link_of_the_chain_is_a_fault(field: str, value: str, said: str) -> None:
+    assert serving.identity_faults(FOUND, replace(EXPECTED, **{field: value})) == [said]
+
+
+def test_the_digest_that_runs_must_be_the_manifests() -> None:
+    images = [{"SpecifiedImage": IMAGE, "ResolvedImage": f"{IMAGE}@sha256:{'1' * 64}"}]
+    running = endpoint("InService", ProductionVariants=[{"DeployedImages": images}])
+    found = replace(FOUND, endpoint=running)
+    assert serving.identity_faults(found, replace(EXPECTED, image_digest=f"sha256:{'1' * 64}")) == []
+    (fault,) = serving.identity_faults(found, replace(EXPECTED, image_digest=f"sha256:{'2' * 64}"))
+    assert fault.startswith(f"the image's digest is sha256:{'1' * 64}")
+
+
+def test_what_is_missing_is_named() -> None:
+    assert serving.identity_faults(Serving(None, None, None), EXPECTED) == [
+        "the endpoint does not exist",
+        "the config does not exist",
+        "the model does not exist",
+    ]
