@@ -94,12 +94,14 @@ class Hosting:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
         return f"s3://{self.bucket}/{key}"
 
-    def model(self, name: str, script: str = SCRIPT, image: str = IMAGE, **content: Any) -> str:
+    def model(
+        self, name: str, script: str = SCRIPT, image: str = IMAGE, role: str = ROLE, **content: Any
+    ) -> str:
         """A model that answers with `name`."""
         model_name = self.unique(name)
         data = archive({"model.json": json.dumps({"name": name, **content}), "code/inference.py": script})
         container = {"Image": image, "ModelDataUrl": self.put(f"{model_name}.tar.gz", data)}
-        self.sagemaker.create_model(ModelName=model_name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+        self.sagemaker.create_model(ModelName=model_name, PrimaryContainer=container, ExecutionRoleArn=role)
         return model_name
 
     def config(

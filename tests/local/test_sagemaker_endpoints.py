@@ -110,6 +110,33 @@ def test_what_the_server_prints_is_in_the_variants_log_stream(hosting: Hosting) 
     assert stream["logStreamName"].startswith("AllTraffic/i-")
 
 
+def test_the_models_role_must_be_allowed_to_read_the_model(
+    auth_cloud: LocalCloud, unique: Callable[[str], str]
+) -> None:
+    iam = auth_cloud.client("iam")
+    role = unique("hosting")
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    with closing(Hosting(auth_cloud, unique)) as hosting:
+        config = hosting.config(hosting.model("first", role=arn))
+        refused = hosting.settled(hosting.creating(config))
+        assert refused["EndpointStatus"] == "Failed"
+        assert "has permissions to download the model" in refused["FailureReason"]
+        reading = {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{hosting.bucket}/*",
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [reading]})
+        iam.put_role_policy(RoleName=role, PolicyName="models", PolicyDocument=policy)
+        assert hosting.answers(hosting.endpoint(config)) == "first"
+
+
 # Requests
 
 

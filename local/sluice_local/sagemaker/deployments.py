@@ -10,22 +10,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ministack.core.responses import request_scope
 from ministack.services import cloudwatch
 
-from sluice_local.sagemaker import endpoint_events, fleets, traffic
+from sluice_local.sagemaker import fleets, traffic
 from sluice_local.sagemaker.capture_files import Capture
 from sluice_local.sagemaker.channels import JobStorage
-from sluice_local.sagemaker.core import Fault, Item, Scope, Table
+from sluice_local.sagemaker.core import Scope
 from sluice_local.sagemaker.deployment_plans import Plan
-from sluice_local.sagemaker.fleets import Fleet, Route, Router, Variant
+from sluice_local.sagemaker.fleets import Fleet, Route, Variant
 from sluice_local.sagemaker.hosting import HostingError, Launcher
-
-ENDPOINTS = Table("endpoint", "endpoint", "EndpointName")
+from sluice_local.sagemaker.live_endpoints import EndpointDeletedError, LiveEndpoint
 
 _ALARMS_EVERY_S = 0.25
 _REASON_LENGTH = 1024
@@ -33,64 +32,8 @@ _INTERNAL_ERROR = "InternalServerError: We encountered an internal error.  Pleas
 _logger = logging.getLogger(__name__)
 
 
-class EndpointDeletedError(Exception):
-    """The endpoint was deleted while it was being deployed."""
-
-
 class AlarmRaisedError(Exception):
     """An alarm of the deployment's AutoRollbackConfiguration is in ALARM."""
-
-
-class LiveEndpoint:
-    """An endpoint that exists, with where its requests go. Nothing changes it once it is deleted."""
-
-    def __init__(self, scope: Scope, name: str) -> None:
-        self.scope = scope
-        self.name = name
-        self.router = Router()
-        self.deleted = threading.Event()
-        self._lock = threading.RLock()
-
-    def change(self, routes: Sequence[Route] | None = None, **changes: Any) -> Item:
-        """Send requests to other fleets, and describe it otherwise. Raises EndpointDeletedError."""
-        with self._lock:
-            if self.deleted.is_set():
-                raise EndpointDeletedError
-            if routes is not None:
-                self.router.routes = tuple(routes)
-            return ENDPOINTS.change(self.scope, self.name, **changes)
-
-    def enter(self, status: str, routes: Sequence[Route] | None = None, **changes: Any) -> None:
-        """Change its status, and announce it. Raises EndpointDeletedError."""
-        item = self.change(routes, EndpointStatus=status, **changes)
-        endpoint_events.publish_state(self.scope, item)
-
-    @contextmanager
-    def updating(self, **changes: Any) -> Iterator[Fleet]:
-        """Make it Updating after the block, which gets the fleet that serves and may refuse by a Fault.
-
-        Raises Fault if it is not InService, and EndpointDeletedError.
-        """
-        with self._lock:
-            item = self.change()
-            if item["EndpointStatus"] != "InService":
-                raise Fault("ValidationException", _not_updatable(item))
-            yield self.router.routes[0].fleet
-            self.enter("Updating", **changes)
-
-    def announce(self, pending: Item, routes: Sequence[Route] | None = None) -> None:
-        """Tell how far its deployment is. Raises EndpointDeletedError."""
-        item = self.change(routes, PendingDeploymentSummary=pending)
-        endpoint_events.publish_deployment(self.scope, item)
-
-    def delete(self) -> list[Fleet]:
-        """It is gone when this returns; its fleets are the caller's to stop."""
-        with self._lock:
-            self.enter("Deleting")
-            self.deleted.set()
-            ENDPOINTS.delete(self.scope, self.name)
-            routes, self.router.routes = self.router.routes, ()
-        return [route.fleet for route in routes]
 
 
 class Deployer:
@@ -103,13 +46,13 @@ class Deployer:
         """Bring a new endpoint into service; it is Failed if that cannot be done."""
         _in_background(live, lambda: self._create(live, plan))
 
-    def update(self, live: LiveEndpoint, plan: Plan) -> None:
+    def update(self, live: LiveEndpoint, old: Fleet, plan: Plan) -> None:
         """Replace an endpoint's fleet."""
-        _in_background(live, lambda: self._update(live, plan))
+        _in_background(live, lambda: self._update(live, old, plan))
 
-    def reweigh(self, live: LiveEndpoint, variants: Sequence[Variant]) -> None:
+    def reweigh(self, live: LiveEndpoint, fleet: Fleet, variants: Sequence[Variant]) -> None:
         """Give the variants of the fleet that serves other weights and instances."""
-        _in_background(live, lambda: _reweigh(live, variants))
+        _in_background(live, lambda: _reweigh(live, fleet, variants))
 
     def _create(self, live: LiveEndpoint, plan: Plan) -> None:
         try:
@@ -122,9 +65,8 @@ class Deployer:
         except EndpointDeletedError:
             fleet.stop()
 
-    def _update(self, live: LiveEndpoint, plan: Plan) -> None:
+    def _update(self, live: LiveEndpoint, old: Fleet, plan: Plan) -> None:
         live.announce(plan.pending("Creating"))
-        old = live.router.routes[0].fleet
         try:
             new = self._launched(live, plan)
         except HostingError as error:
@@ -179,8 +121,7 @@ def _serve(live: LiveEndpoint, fleet: Fleet, **changes: Any) -> None:
     )
 
 
-def _reweigh(live: LiveEndpoint, variants: Sequence[Variant]) -> None:
-    fleet = live.router.routes[0].fleet
+def _reweigh(live: LiveEndpoint, fleet: Fleet, variants: Sequence[Variant]) -> None:
     fleet.variants = variants
     _serve(live, fleet)
 
@@ -194,8 +135,8 @@ def _bake(live: LiveEndpoint, alarms: Sequence[str], seconds: float) -> None:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             return
-        if live.deleted.wait(min(remaining, _ALARMS_EVERY_S)):
-            raise EndpointDeletedError
+        live.deleted.wait(min(remaining, _ALARMS_EVERY_S))
+        live.require_existing()
 
 
 def alarm_state(scope: Scope, name: str) -> str | None:
@@ -218,12 +159,6 @@ def _in_background(live: LiveEndpoint, deploy: Callable[[], None]) -> None:
                 live.enter(status, FailureReason=_INTERNAL_ERROR, PendingDeploymentSummary=None)
 
     threading.Thread(target=run, name=f"deploy-{live.name}", daemon=True).start()
-
-
-def _not_updatable(item: Item) -> str:
-    if item["EndpointStatus"] == "Failed":
-        return f'Cannot update endpoint "{item["EndpointArn"]}", as it has failed: it can only be deleted.'
-    return f'Cannot update in-progress endpoint "{item["EndpointArn"]}".'
 
 
 def _shortened(error: Exception) -> str:

@@ -18,11 +18,12 @@ from sluice_local.sagemaker.deployment_plans import (
     plan,
     retained_properties,
 )
-from sluice_local.sagemaker.deployments import ENDPOINTS, Deployer, LiveEndpoint, alarm_state
+from sluice_local.sagemaker.deployments import Deployer, alarm_state
 from sluice_local.sagemaker.endpoint_configs import ENDPOINT_CONFIGS
 from sluice_local.sagemaker.fleets import Variant
 from sluice_local.sagemaker.hosting import Launcher
 from sluice_local.sagemaker.images import ImageCache
+from sluice_local.sagemaker.live_endpoints import ENDPOINTS, LiveEndpoint
 from sluice_local.sagemaker.serving_metrics import ServingMetrics
 from sluice_local.settings import Settings
 
@@ -89,7 +90,7 @@ def update_endpoint(scope: Scope, params: dict[str, Any]) -> Item:
     with live.updating(LastDeploymentConfig=deployment, FailureReason=None) as fleet:
         planned = plan(config, deployment, fleet, retained_properties(params))
         check_same_variants(planned, fleet)
-    _deployer.update(live, planned)
+    _deployer.update(live, fleet, planned)
     return {"EndpointArn": scope.arn("endpoint", live.name)}
 
 
@@ -103,7 +104,7 @@ def update_endpoint_weights_and_capacities(scope: Scope, params: dict[str, Any])
                 "ValidationException", f"Endpoint {live.name} has no production variant {', '.join(unknown)}."
             )
         variants = [_reweighed(variant, desired.get(variant.name, {})) for variant in fleet.variants]
-    _deployer.reweigh(live, variants)
+    _deployer.reweigh(live, fleet, variants)
     return {"EndpointArn": scope.arn("endpoint", live.name)}
 
 
@@ -112,7 +113,7 @@ def delete_endpoint(scope: Scope, params: dict[str, Any]) -> None:
     """Also while it is created or updated: its processes end in the background."""
     live = _existing(scope, params["EndpointName"])
     fleets = live.delete()
-    del _live[scope, live.name]
+    _live.pop((scope, live.name), None)
     for fleet in fleets:
         threading.Thread(target=fleet.stop, name=f"stop-{live.name}", daemon=True).start()
 

@@ -104,7 +104,7 @@ def launch(
     servers: dict[str, ModelServer] = {}
     try:
         for variant in variants:
-            servers[variant.name] = launcher.launch(_spec(scope, endpoint, variant))
+            servers[variant.name] = launcher.launch(server_spec(scope, endpoint, variant))
         for server in servers.values():
             server.wait_until_healthy(cancelled)
     except HostingError:
@@ -114,7 +114,8 @@ def launch(
     return servers
 
 
-def _spec(scope: Scope, endpoint: str, variant: Variant) -> ServerSpec:
+def server_spec(scope: Scope, endpoint: str, variant: Variant) -> ServerSpec:
+    """What serves a variant. Raises HostingError for a model that cannot be served here."""
     try:
         model = models.MODELS.get(scope, variant.model_name)
         containers = models.containers(scope, variant.model_name)

@@ -53,6 +53,8 @@ class ServerSpec:
     model_data_url: str | None
     environment: Mapping[str, str]
     startup_timeout_s: float = 240.0
+    log_group: str | None = None
+    """By default the endpoint's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +148,8 @@ class ModelServer:
         self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
         self._requests = ThreadPoolExecutor(_PARALLEL_REQUESTS, f"{spec.endpoint}-{spec.variant}")
         stream = f"{spec.variant}/i-{uuid.uuid4().hex[:17]}"
-        self._transcript = Transcript(
-            LogStream(spec.scope, f"/aws/sagemaker/Endpoints/{spec.endpoint}", stream)
-        )
+        group = spec.log_group or f"/aws/sagemaker/Endpoints/{spec.endpoint}"
+        self._transcript = Transcript(LogStream(spec.scope, group, stream))
         self._lock = threading.Lock()
         self._serving = threading.Event()
         self._stopping = threading.Event()

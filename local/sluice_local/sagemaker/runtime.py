@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from sluice_local.sagemaker import faults
 from sluice_local.sagemaker.capture import Message
 from sluice_local.sagemaker.core import Fault, Scope
-from sluice_local.sagemaker.deployments import LiveEndpoint
 from sluice_local.sagemaker.fleets import Fleet, Variant
 from sluice_local.sagemaker.hosting import ModelServer, NotServingError, Reply
+from sluice_local.sagemaker.live_endpoints import LiveEndpoint
 from sluice_local.sagemaker.serving_metrics import ServingMetrics, Target
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
