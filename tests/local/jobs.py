@@ -29,6 +29,7 @@ class Jobs:
     cloud: LocalCloud
     bucket: str
     unique: Callable[[str], str]
+    role: str = ROLE
 
     @property
     def sagemaker(self) -> Any:
@@ -70,7 +71,7 @@ class Jobs:
         algorithm = request.pop("AlgorithmSpecification", {})
         return {
             "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File", **algorithm},
-            "RoleArn": ROLE,
+            "RoleArn": self.role,
             "OutputDataConfig": {"S3OutputPath": self.uri("models")},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
             "StoppingCondition": {"MaxRuntimeInSeconds": 120},
@@ -103,7 +104,7 @@ class Jobs:
             AppSpecification=application,
             ProcessingInputs=[code, *request.pop("ProcessingInputs", [])],
             ProcessingResources={"ClusterConfig": cluster},
-            RoleArn=ROLE,
+            RoleArn=self.role,
             **request,
         )
         return name
@@ -114,6 +115,9 @@ class Jobs:
 
     def ended_processing(self, name: str) -> dict[str, Any]:
         return self._ended("processing", name)
+
+    def ended_transform(self, name: str) -> dict[str, Any]:
+        return self._ended("transform", name)
 
     def _ended(self, kind: str, name: str) -> dict[str, Any]:
         noun = kind.capitalize()

@@ -195,6 +195,16 @@ def test_a_shell_command_is_an_entry_point_too(jobs: Jobs) -> None:
     assert jobs.log(LOG_GROUP, job["ProcessingJobName"]) == ["from the script"]
 
 
+@pytest.mark.parametrize("python", ["python", "/usr/bin/python3", "/miniconda3/bin/python3.10"])
+def test_whatever_python_an_entry_point_names_is_the_image_s(jobs: Jobs, python: str) -> None:
+    script = "/opt/ml/processing/input/code/script.py"
+    job = jobs.process(
+        "import sklearn; print(sklearn.__version__)",
+        AppSpecification={"ContainerEntrypoint": [python, script]},
+    )
+    assert jobs.log(LOG_GROUP, job["ProcessingJobName"]) == ["1.4.2"]
+
+
 def test_processes_left_behind_end_with_the_container(jobs: Jobs) -> None:
     job = jobs.process(
         """

@@ -479,6 +479,69 @@ def test_code_may_come_in_a_channel(jobs: Jobs) -> None:
     assert jobs.log(LOG_GROUP, job["TrainingJobName"]) == ["from a channel"], job.get("FailureReason")
 
 
+@pytest.fixture
+def guarded_jobs(auth_cloud: LocalCloud, unique: Callable[[str], str]) -> Jobs:
+    """Jobs whose role may read code and data/, and write models/, of their bucket."""
+    bucket, role = unique("guarded"), unique("role")
+    auth_cloud.client("s3").create_bucket(Bucket=bucket)
+    iam = auth_cloud.client("iam")
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(_policy(trust)))["Role"]["Arn"]
+    objects = f"arn:aws:s3:::{bucket}"
+    reads = [f"{objects}/code/*", f"{objects}/data/*"]
+    statements: list[dict[str, Any]] = [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": reads},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": objects},
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{objects}/models/*"},
+    ]
+    iam.put_role_policy(RoleName=role, PolicyName="data", PolicyDocument=json.dumps(_policy(*statements)))
+    return Jobs(auth_cloud, bucket, unique, arn)
+
+
+def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def test_the_script_acts_as_the_job_s_role(guarded_jobs: Jobs) -> None:
+    guarded_jobs.put("data/a.csv", "1")
+    job = guarded_jobs.train(
+        f"""
+        import boto3
+        from botocore.exceptions import ClientError
+        print(boto3.client("sts").get_caller_identity()["Arn"])
+        s3 = boto3.client("s3")
+        s3.put_object(Bucket="{guarded_jobs.bucket}", Key="models/mine", Body=b"")
+        try:
+            s3.put_object(Bucket="{guarded_jobs.bucket}", Key="data/not-mine", Body=b"")
+        except ClientError as error:
+            print(error.response["Error"]["Code"])
+        """,
+        InputDataConfig=[channel("train", guarded_jobs.uri("data/"))],
+    )
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    caller, code = guarded_jobs.log(LOG_GROUP, job["TrainingJobName"])
+    role = guarded_jobs.role.rpartition("/")[2]
+    assert caller.startswith(f"arn:aws:sts::000000000000:assumed-role/{role}/")
+    assert code == "AccessDenied"
+
+
+def test_a_channel_that_the_role_may_not_read_fails_the_job(guarded_jobs: Jobs) -> None:
+    guarded_jobs.put("secret/a.csv", "1")
+    job = guarded_jobs.train("", InputDataConfig=[channel("train", guarded_jobs.uri("secret/"))])
+    assert job["TrainingJobStatus"] == "Failed"
+    assert "s3:GetObject" in job["FailureReason"]
+
+
+def test_a_model_that_the_role_may_not_write_fails_the_job(guarded_jobs: Jobs) -> None:
+    job = guarded_jobs.train("", OutputDataConfig={"S3OutputPath": guarded_jobs.uri("data")})
+    assert job["TrainingJobStatus"] == "Failed"
+    assert "s3:PutObject" in job["FailureReason"]
+
+
 def _data(jobs: Jobs, files: dict[str, str]) -> str:
     """Write objects below a new prefix; its URI."""
     prefix = jobs.unique("data")

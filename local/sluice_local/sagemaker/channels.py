@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import boto3
-import ministack.app
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from ministack.core.responses import request_scope
@@ -84,7 +83,7 @@ class JobStorage:
 
     def keys(self, prefix: S3Location) -> list[str]:
         """The keys that begin with a prefix, in order, without folder markers. Raises DataError."""
-        self._require("s3:ListBucket", prefix.bucket)
+        self._require("s3:ListBucket", prefix.bucket, **{"s3:prefix": prefix.key})
         with request_scope(self.scope.account, self.scope.region):
             bucket = s3._buckets.get(prefix.bucket)
         if bucket is None:
@@ -111,16 +110,11 @@ class JobStorage:
                 f"Data upload failed: {detail['Code']}: {detail['Message']} ({location})"
             ) from error
 
-    def _require(self, action: str, resource: str) -> None:
-        if not ministack.app.AUTH:
-            return
+    def _require(self, action: str, resource: str, **conditions: str) -> None:
         with request_scope(self.scope.account, self.scope.region):
-            allowed = iam.allowed(self.role_arn, action, f"arn:aws:s3:::{resource}")
-        if not allowed:
-            raise DataError(
-                f"Access denied (403): {self.role_arn} is not authorized to perform: {action} on resource: "
-                f"arn:aws:s3:::{resource}"
-            )
+            denial = iam.denial(self.role_arn, action, f"arn:aws:s3:::{resource}", conditions, "SageMaker")
+        if denial:
+            raise DataError(f"AccessDenied (403): {denial}")
 
 
 @functools.cache

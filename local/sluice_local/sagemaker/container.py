@@ -41,7 +41,15 @@ _THREADS_VARIABLES = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
     "LOKY_MAX_CPU_COUNT",
 )
-# How this machine reaches package indexes; nothing else of its environment is a container's business.
+_CONFIGURATIONS = {
+    "PIP_CONFIG_FILE": (
+        "~/.config/pip/pip.conf",
+        "~/.pip/pip.conf",
+        "~/Library/Application Support/pip/pip.conf",
+    ),
+    "UV_CONFIG_FILE": ("~/.config/uv/uv.toml",),
+}
+_ABSOLUTE_PYTHON = re.compile(r"/.*/python3?(\.\d+)?")
 _NETWORK_VARIABLE = re.compile(
     r"(PIP|UV)_\w+|(HTTP|HTTPS|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.IGNORECASE
 )
@@ -128,9 +136,8 @@ class Sandbox:
 
     def variables(self, cpus: int) -> dict[str, str]:
         """The environment that an image's processes start with, on a machine with that many processors."""
-        network = {name: value for name, value in os.environ.items() if _NETWORK_VARIABLE.fullmatch(name)}
         return {
-            **network,
+            **_network_variables(),
             **_PYTHON_VARIABLES,
             **dict.fromkeys(_THREADS_VARIABLES, str(cpus)),
             "PATH": f"{self.python.path}:{_SYSTEM_PATH}",
@@ -156,6 +163,27 @@ class Sandbox:
             start_new_session=True,
         ).result()
         return Container(process)
+
+
+def image_command(command: Sequence[str]) -> list[str]:
+    """A command as it is run here: wherever an image has its Python, here it is the first on PATH."""
+    program, *arguments = command
+    if _ABSOLUTE_PYTHON.fullmatch(program):
+        program = "python3"
+    return [program, *arguments]
+
+
+def _network_variables() -> dict[str, str]:
+    """How this machine reaches package indexes; nothing else of its environment is a container's business."""
+    variables = {name: value for name, value in os.environ.items() if _NETWORK_VARIABLE.fullmatch(name)}
+    # The container's home is not the user's, where pip and uv would look.
+    for name, places in _CONFIGURATIONS.items():
+        found = [path for place in places if (path := Path(place).expanduser()).is_file()]
+        if found:
+            variables.setdefault(name, str(found[0]))
+    for name in ("NO_PROXY", "no_proxy"):  # the local cloud is never behind a proxy
+        variables[name] = ",".join(filter(None, (variables.get(name), "127.0.0.1", "localhost")))
+    return variables
 
 
 class Container:

@@ -11,9 +11,10 @@ from sluice_local.sagemaker.core import Fault, Item, Scope, list_page, operation
 from sluice_local.sagemaker.lifecycle import JobKind
 from sluice_local.sagemaker.processing import PROCESSING
 from sluice_local.sagemaker.training import TRAINING
+from sluice_local.sagemaker.transform import TRANSFORM
 from sluice_local.settings import Settings
 
-_KINDS = (TRAINING, PROCESSING)
+_KINDS = (TRAINING, PROCESSING, TRANSFORM)
 
 
 def install(settings: Settings) -> None:
@@ -24,6 +25,7 @@ def install(settings: Settings) -> None:
         operation(f"Describe{kind.noun}Job")(_describe(kind))
         operation(f"List{kind.noun}Jobs")(_list(kind))
         operation(f"Stop{kind.noun}Job")(_stop(kind))
+    for kind in (TRAINING, PROCESSING):  # AWS keeps transform jobs
         operation(f"Delete{kind.noun}Job")(_delete(kind))
 
 

@@ -22,6 +22,7 @@ from sluice_local.sagemaker.images import ImageCache, ImageError
 from sluice_local.settings import Settings
 
 _REASON_LENGTH = 1024
+_OUTPUTS = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput")
 _INTERNAL_ERROR = "InternalServerError: We encountered an internal error.  Please try again."
 
 
@@ -59,6 +60,8 @@ class Runtime:
 
     @classmethod
     def of(cls, settings: Settings) -> Runtime:
+        # What a cloud that was killed left behind; no job outlives its cloud.
+        shutil.rmtree(settings.directory("jobs"), ignore_errors=True)
         return cls(
             images=ImageCache(settings.image_cache),
             directory=settings.directory("jobs"),
@@ -121,7 +124,8 @@ class Job:
         self.directory = runtime.directory / f"{self.name}-{uuid.uuid4().hex[:8]}"
         self.inbox: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         """(index, exit code) of each container that ends, and None for the wish to stop."""
-        self._stopping = self._has_begun = self._has_ended = False
+        self.stopping = threading.Event()
+        self._has_begun = self._has_ended = False
         self._lock = threading.RLock()
         with self._lock:
             begun = kind.status_changes(kind, {}, "InProgress", "Starting", "Preparing the instances")
@@ -136,10 +140,9 @@ class Job:
     @property
     def storage(self) -> JobStorage:
         """S3 as the job's role may use it."""
-        output = self.request.get("OutputDataConfig") or self.request.get("ProcessingOutputConfig") or {}
-        return JobStorage(
-            self.scope, self.request["RoleArn"], self.runtime.endpoint_url, output.get("KmsKeyId", "")
-        )
+        outputs = [self.request[name] for name in _OUTPUTS if name in self.request]
+        kms_key_id = outputs[0].get("KmsKeyId", "") if outputs else ""
+        return JobStorage(self.scope, self.request["RoleArn"], self.runtime.endpoint_url, kms_key_id)
 
     def aws_variables(self) -> dict[str, str]:
         """The environment that leads the user's AWS clients to the local cloud, as the job's role."""
@@ -148,7 +151,7 @@ class Job:
     def advance(self, secondary_status: str, message: str, **changes: Any) -> None:
         """Go on to the next step of a job in progress; raises JobStopped if it is to stop instead."""
         with self._lock:
-            if self._stopping:
+            if self.stopping.is_set():
                 raise JobStopped
             self._move("InProgress", secondary_status, message, changes)
 
@@ -163,7 +166,7 @@ class Job:
             status = self.kind.table.get(self.scope, self.name)[self.kind.status_key]
             if status != "InProgress":
                 raise rejected(self.kind, status)
-            self._stopping = True
+            self.stopping.set()
             self._move("Stopping", "Stopping", f"Stopping the {self.kind.noun.lower()} job", {})
             if not self._has_begun:
                 self._end(Ending("Stopped"))

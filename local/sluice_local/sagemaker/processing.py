@@ -11,7 +11,7 @@ from typing import Any
 from sluice_local.sagemaker import cluster
 from sluice_local.sagemaker.channels import S3Location, Synchronizer, data_objects, download, shard, upload
 from sluice_local.sagemaker.cluster import End, Instance
-from sluice_local.sagemaker.container import Sandbox, available_cpus
+from sluice_local.sagemaker.container import Sandbox, available_cpus, image_command
 from sluice_local.sagemaker.core import Fault, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.lifecycle import Ending, Job, JobFailure, JobKind, epoch_ms, submit, tag_map
 
@@ -177,7 +177,7 @@ def _instance(job: Job, sandbox: Sandbox) -> Instance:
         "PROCESSING_JOB_ARN": job.arn,
         **request.get("Environment", {}),
     }
-    command = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
+    command = image_command([*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])])
     return Instance(sandbox.directory.name, sandbox, command, variables)
 
 

@@ -25,7 +25,7 @@ from sluice_local.sagemaker.channels import (
     upload,
 )
 from sluice_local.sagemaker.cluster import End, Instance, Outcome
-from sluice_local.sagemaker.container import OPT_ML, Sandbox, available_cpus
+from sluice_local.sagemaker.container import OPT_ML, Sandbox, available_cpus, image_command
 from sluice_local.sagemaker.core import Fault, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.images import Environment, RequirementsError
 from sluice_local.sagemaker.lifecycle import Ending, Job, JobFailure, JobKind, epoch_ms, submit, tag_map
@@ -54,8 +54,8 @@ def _check(params: Item) -> None:
         raise _invalid("The local SageMaker needs ResourceConfig.InstanceCount; it has no instance groups.")
     modes = {algorithm["TrainingInputMode"]}
     names = [channel["ChannelName"] for channel in params.get("InputDataConfig", [])]
-    if len(names) != len(set(names)):
-        raise _invalid("The channel names of a training job must be unique.")
+    if len(names) != len(set(names)) or {".", ".."} & set(names):
+        raise _invalid("The channel names of a training job must be unique, and name folders.")
     for channel in params.get("InputDataConfig", []):
         modes.add(channel.get("InputMode", "File"))
         source = channel["DataSource"].get("S3DataSource", {})
@@ -71,8 +71,8 @@ def _check(params: Item) -> None:
             re.compile(definition["Regex"])
         except re.error as error:
             raise _invalid(f"The Regex of metric {definition['Name']} is not valid: {error}.") from error
-    checkpoints = params.get("CheckpointConfig", {}).get("LocalPath", _DEFAULT_CHECKPOINTS)
-    if not Path(checkpoints).is_relative_to(OPT_ML):
+    checkpoints = Path(params.get("CheckpointConfig", {}).get("LocalPath", _DEFAULT_CHECKPOINTS))
+    if not checkpoints.is_relative_to(OPT_ML) or ".." in checkpoints.parts:
         raise _invalid("CheckpointConfig.LocalPath must be below /opt/ml in the local SageMaker.")
 
 
@@ -265,7 +265,9 @@ def _instances(job: Job, sandboxes: Sequence[Sandbox], script: Script | None) ->
         variables = {**sandbox.variables(host.cpus), **common}
         if script is None:
             algorithm = request["AlgorithmSpecification"]
-            command = [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
+            command = image_command(
+                [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
+            )
             instances.append(Instance(host.name, sandbox, command, variables))
             continue
         is_package = (sandbox.ml / "code" / "setup.py").is_file()

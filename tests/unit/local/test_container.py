@@ -91,6 +91,7 @@ def test_its_environment_is_clean(sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
     assert "SECRET_OF_THE_MACHINE" not in variables
     assert variables["PIP_INDEX_URL"] == "https://packages.example"
     assert variables["OMP_NUM_THREADS"] == "2"
+    assert "127.0.0.1" in variables["NO_PROXY"].split(",")
     assert Path(variables["HOME"]).is_relative_to(sandbox.directory)
     assert Path(variables["TMPDIR"]).is_relative_to(sandbox.directory)
 
