@@ -17,12 +17,13 @@ setup: .venv/.ready ## Make the environments from the lock files (the first time
 	@echo "setting up .venv (project, tools, local cloud) ..."
 	@test -x $(PY) || python3 -m venv .venv
 	@test -x $(UV) || $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	@cp $(UV) .venv/uv && for env in lambda sam; do \
+	@cp $(UV) .venv/uv && for env in lambda sam data; do \
 	  test -x .venv/envs/$$env/bin/python || .venv/uv venv --quiet --python $(PY) .venv/envs/$$env; \
 	  .venv/uv pip sync --quiet --compile-bytecode --python .venv/envs/$$env requirements/$$env.txt || exit 1; \
 	done
 	@.venv/uv pip sync --quiet --compile-bytecode --python .venv requirements/dev.txt
 	@.venv/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	@.venv/envs/data/bin/python examples/reviews/get_data.py --out .sluice/data/reviews
 	@touch $@
 
 demo: setup ## Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback.
@@ -69,7 +70,7 @@ bench: setup ## Measure; prints tables (see docs/benchmarks.md).
 	$(PY) benchmarks/loop.py
 
 lock: setup ## Resolve the lock files anew.
-	@for name in lambda sam bootstrap; do $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
+	@for name in lambda sam data bootstrap; do $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt; done
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --python-version 3.11 pyproject.toml --group functions --group local --group dev -o requirements/dev.txt

@@ -12,9 +12,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
-from sluice.domain.projects import ProjectError
 
 from sluice.domain.config import ConfigError
+from sluice.domain.projects import ProjectError
 from sluice_cli import cloud, project, views, waiting
 from sluice_cli import target as targets
 from sluice_cli.errors import CommandError

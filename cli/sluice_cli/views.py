@@ -229,18 +229,21 @@ def step_log(target: Target, step: dict[str, Any]) -> list[str]:
     return list(log_lines(target, group, f"{step['job_name']}/")) if group and step.get("job_name") else []
 
 
+def physical_id(target: Target, logical: str) -> str:
+    """The name of a resource of the stack."""
+    answer = target.call(
+        "cloudformation", "describe_stack_resource", StackName=target.stack, LogicalResourceId=logical
+    )
+    return str(answer["StackResourceDetail"]["PhysicalResourceId"])
+
+
 def function_log(target: Target, function: str) -> list[str]:
     """The log of one of the stack's functions, by its folder's name."""
     if not re.fullmatch(r"[a-z][a-z_]*", function):
         raise CommandError(f"{function!r} is not a function's name, such as start_build")
     logical = "".join(part.capitalize() for part in function.split("_")) + "Function"
-    resource = target.call(
-        "cloudformation", "describe_stack_resource", StackName=target.stack, LogicalResourceId=logical
-    )
     configuration = target.call(
-        "lambda",
-        "get_function_configuration",
-        FunctionName=resource["StackResourceDetail"]["PhysicalResourceId"],
+        "lambda", "get_function_configuration", FunctionName=physical_id(target, logical)
     )
     group = (
         configuration.get("LoggingConfig", {}).get("LogGroup")

@@ -1,0 +1,49 @@
+"""What every benchmark prints: a table for people and, with `--json FILE`, the same figures for tools."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value beside its peer or physical floor; `ratio` is value / peer."""
+
+    name: str
+    value: float
+    unit: str
+    peer: float | None = None
+    peer_name: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        return self.value / self.peer if self.peer else None
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """The options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions; ends within a minute")
+    return parser.parse_args()
+
+
+def report(title: str, figures: list[Figure], json_path: Path | None) -> None:
+    """Print the table, and write the JSON where it is asked for."""
+    table = Table(title=title, title_justify="left", box=None)
+    for column in ("figure", "value", "unit", "peer", "ratio"):
+        table.add_column(column, justify="left" if column in ("figure", "unit") else "right")
+    for figure in figures:
+        peer = "" if figure.peer is None else f"{figure.peer:.4g} {figure.peer_name}".strip()
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+        table.add_row(figure.name, f"{figure.value:.4g}", figure.unit, peer, ratio)
+    Console().print(table)
+    if json_path:
+        rows = [{**asdict(figure), "ratio": figure.ratio} for figure in figures]
+        json_path.write_text(json.dumps({"figures": rows}, indent=2) + "\n")

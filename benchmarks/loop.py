@@ -1,0 +1,226 @@
+"""The loop against its physical floor: a plain script that runs the same scripts as subprocesses.
+
+.venv/bin/python benchmarks/loop.py [--quick] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from figures import Figure, arguments, report
+from sluice.domain import candidates, jobs, projects
+from sluice.domain.config import PipelineConfig
+from sluice_cli import cloud, project, views, waiting
+from sluice_cli import target as targets
+from sluice_cli.target import REPOSITORY, Target
+from sluice_local.sagemaker import container
+from sluice_local.sagemaker.images import ImageCache
+from sluice_local.settings import Settings
+
+EXAMPLE = REPOSITORY / "examples/reviews"
+DATA = REPOSITORY / ".sluice/data/reviews"
+PLAIN = Path(__file__).with_name("plain_loop.py")
+REPORT = re.compile(r"^REPORT .*?\tDuration: ([\d.]+) ms.*?(?:Init Duration: ([\d.]+) ms)?$")
+MEGABYTE = 1e6
+
+
+@contextmanager
+def deployed_stack(home: Path) -> Iterator[Target]:
+    """A local cloud of its own, with the template deployed."""
+    os.environ["SLUICE_HOME"] = str(home)
+    try:
+        ready = cloud.start()
+        cloud.build()
+        cloud.deploy(ready, stack=targets.DEFAULT_STACK)
+        yield targets.resolve(where="local", stack=targets.DEFAULT_STACK, profile=None, region=None)
+    finally:
+        cloud.stop()
+
+
+def reviews() -> tuple[list[str], list[list[str]]]:
+    """The example's data: its header and its rows."""
+    rows: list[list[str]] = []
+    for name in ("part-1.csv", "part-2.csv"):
+        with (DATA / name).open(newline="", encoding="utf-8") as file:
+            header, *part = csv.reader(file)
+            rows += part
+    return header, rows
+
+
+def write_parts(folder: Path, count: int) -> list[Path]:
+    """Half of the rows as a first upload, the rest as `count` more."""
+    header, rows = reviews()
+    half = len(rows) // 2
+    size = -(-half // count)
+    chunks = [rows[:half], *(rows[start : start + size] for start in range(half, len(rows), size))]
+    paths = []
+    for index, chunk in enumerate(chunks):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([header, *chunk])
+        path = folder / f"part-{index}.csv"
+        path.write_text(text.getvalue(), encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
+    """Upload a file and time the run it starts, quiet period excluded."""
+    quiet_s = load_config().data.complete_when.quiet_period_s
+    known = waiting.run_ids(target, pipeline)
+    project.upload(target, pipeline, [path])
+    uploaded = time.time()
+    run_id = waiting.new_run(target, pipeline, known)
+    run = waiting.run_end(target, pipeline, run_id, lambda _doing: None)
+    if run["status"] != "registered":
+        raise SystemExit(f"{run_id} ended as {run['status']}: {run.get('reasons')}")
+    execution = target.call("stepfunctions", "describe_execution", executionArn=run["execution_arn"])
+    started, stopped = execution["startDate"].timestamp(), execution["stopDate"].timestamp()
+    return {
+        "event_to_start_s": started - uploaded - quiet_s,
+        "upload_to_registered_s": stopped - uploaded - quiet_s,
+        "overhead_s": stopped - started - critical_path_s(run["steps"]),
+        "states": float(len(run["steps"])),
+    }
+
+
+def critical_path_s(steps: list[dict[str, Any]]) -> float:
+    """The seconds in which at least one of the run's jobs ran a script."""
+    spans = sorted(
+        (seconds(step["started_at"]), seconds(step["ended_at"])) for step in steps if step.get("job_name")
+    )
+    total, reached = 0.0, 0.0
+    for start, end in spans:
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def seconds(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()
+
+
+def load_config() -> PipelineConfig:
+    return projects.load_project(project.read_folder(EXAMPLE)).config
+
+
+def plain_run(files: list[Path], evaluations: int) -> float:
+    """The seconds that the same scripts take as plain subprocesses on the same files."""
+    config = load_config()
+    image = ImageCache(Settings(port=0, state_dir=Path()).image_cache).environment(
+        config.image_uri("us-east-1"), EXAMPLE / "src/requirements.txt"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        sandbox = container.Sandbox.create(Path(folder) / "plain", image)
+        for part in ("input/data", "train", "validation", "test", "evaluation"):
+            (sandbox.ml / "processing" / part).mkdir(parents=True)
+        for path in files:
+            shutil.copy(path, sandbox.ml / "processing/input/data")
+        shutil.copytree(EXAMPLE / "src", sandbox.ml / "code")
+        shutil.copy(PLAIN, sandbox.ml / "plain_loop.py")
+        spec = {
+            "scripts": "/opt/ml/code",
+            "prepare_arguments": jobs.container_arguments(config.prepare.parameters),
+            "candidates": [
+                {name: str(json.loads(value)) for name, value in candidate.hyperparameters.items()}
+                for candidate in candidates.expand(config.train)
+            ],
+            "evaluations": evaluations,
+        }
+        command = ["python3", "/opt/ml/plain_loop.py", json.dumps(spec)]
+        running = sandbox.start(command, sandbox.variables(container.available_cpus()))
+        output = running.output.read()
+        if running.wait() != 0:
+            raise SystemExit(f"the plain loop failed:\n{output.decode()}")
+    return float(json.loads(output.splitlines()[-1])["seconds"])
+
+
+def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]:
+    """Latency, overhead and the whole, side by side with the plain loop."""
+    pipeline = project.push(target, EXAMPLE)["pipeline"]
+    first, *parts = write_parts(folder, repetitions)
+    timed_run(target, pipeline, first)
+    runs, plain = [], []
+    for index, path in enumerate(parts):
+        runs.append(timed_run(target, pipeline, path))
+        plain.append(plain_run([first, *parts[: index + 1]], evaluations=1))
+
+    def median(name: str) -> float:
+        return statistics.median(run[name] for run in runs)
+
+    return [
+        Figure("event to execution start", median("event_to_start_s"), "s"),
+        Figure("overhead of a step", median("overhead_s") / median("states"), "s"),
+        Figure(
+            "upload to registered",
+            median("upload_to_registered_s"),
+            "s",
+            statistics.median(plain),
+            "s plain scripts",
+        ),
+    ]
+
+
+def function_figures(target: Target) -> list[Figure]:
+    """Cold and warm time of each function as the platform reported it, and its unzipped size with its layers."""
+    floor_ms = interpreter_ms()
+    figures = []
+    for name in sorted(path.parent.name for path in REPOSITORY.glob("functions/*/app.py")):
+        reports = [match for line in views.function_log(target, name) if (match := REPORT.match(line))]
+        cold = [float(match[2]) for match in reports if match[2]]
+        warm = [float(match[1]) for match in reports if not match[2]]
+        size = unzipped_bytes(target, name) / MEGABYTE
+        figures.append(Figure(f"{name} size", size, "MB"))
+        if cold:
+            figures.append(Figure(f"{name} cold", statistics.median(cold), "ms", floor_ms, "ms python"))
+        if warm:
+            figures.append(Figure(f"{name} warm", statistics.median(warm), "ms"))
+    return figures
+
+
+def interpreter_ms() -> float:
+    """The floor of a cold start: the interpreter itself."""
+    python = REPOSITORY / ".venv/envs/lambda/bin/python"
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([python, "-c", "pass"], check=True)
+        times.append((time.perf_counter() - start) * 1000)
+    return statistics.median(times)
+
+
+def unzipped_bytes(target: Target, function: str) -> int:
+    """The built function's and its layers' files."""
+    resource = "".join(part.capitalize() for part in function.split("_")) + "Function"
+    configuration = target.call(
+        "lambda", "get_function_configuration", FunctionName=views.physical_id(target, resource)
+    )
+    layers = [layer["Arn"].split(":")[6] for layer in configuration.get("Layers", [])]
+    logical = {"DataLayer" if "data" in name.lower() else "CommonLayer" for name in layers}
+    folders = [cloud.BUILD_DIR / resource, *(cloud.BUILD_DIR / name for name in logical)]
+    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    options = arguments(__doc__ or "")
+    with tempfile.TemporaryDirectory() as folder, deployed_stack(Path(folder)) as target:
+        figures = loop_figures(target, Path(folder), repetitions=2 if options.quick else 5)
+        figures += function_figures(target)
+    report("The loop on the local cloud", figures, options.json)
+
+
+if __name__ == "__main__":
+    main()
