@@ -5,7 +5,7 @@ Only what is required here has to be in a hint that `reconcile` puts on the bus 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -171,27 +171,24 @@ class StartJobTask(BuildTask):
     task_token: str
     step: str
     dataset_version: str
-    hyperparameters: dict[str, Any] = {}
+    hyperparameters: dict[str, str] = {}
     model_uri: str | None = None
-    inputs: dict[str, str] = {}
 
 
 class SelectCandidateTask(BuildTask):
+    dataset_version: str
     candidates: list[dict[str, Any]]
 
 
 class CheckGatesTask(BuildTask):
-    candidate: dict[str, Any]
     champion: dict[str, Any] | None = None
 
 
 class RegisterModelTask(BuildTask):
     dataset_version: str
-
-
-class FinishRunTask(BuildTask):
-    status: str
-    reasons: Annotated[list[str], Field(default_factory=list)]
+    candidate: dict[str, Any]
+    champion: dict[str, Any] | None = None
+    gates: list[dict[str, Any]]
 
 
 class PlanReleaseTask(_Event):
@@ -221,6 +218,16 @@ class TaskFailure(_Event):
 
     error: str = Field(alias="Error")
     cause: str = Field(default="", alias="Cause")
+
+
+class FinishRunTask(_Event):
+    """How a run has ended; a failed one's reason is in `error`."""
+
+    pipeline: str
+    run_id: str
+    status: str
+    reasons: list[str] = []
+    error: TaskFailure | None = None
 
 
 class FinishReleaseTask(_Event):

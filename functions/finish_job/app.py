@@ -1,0 +1,42 @@
+"""Answer the task that waits for a job, once the job is described as ended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import building, wiring
+from sluice.domain import catalog as keys
+from sluice.domain import jobs
+from sluice.domain.times import from_iso
+from sluice.events import JobStateChanged
+from sluice.observability import logger
+from sluice.ports import Item
+
+# Longer than the state machine waits before it tries again to start a job.
+_PATIENCE = timedelta(hours=1)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=JobStateChanged)
+def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, str]:
+    logger.append_keys(job_name=event.job_name)
+    task = wiring.catalog().get(keys.task_key(event.job_name))
+    if task is None or task["status"] != "open":
+        # Someone else's job, or a hint that comes twice.
+        return {"status": "ignored"}
+    description = wiring.jobs().describe(task["kind"], event.job_name)
+    if description is not None and jobs.is_terminal(task["kind"], description):
+        building.conclude_job(task, description)
+        return {"status": "answered"}
+    if description is None and _is_overdue(task):
+        building.give_up_job(task)
+        return {"status": "given up"}
+    return {"status": "waiting"}
+
+
+def _is_overdue(task: Item) -> bool:
+    """Whether the job would exist by now: its task is opened first, and attempts to start it follow."""
+    return from_iso(wiring.now()) - from_iso(task["opened_at"]) > _PATIENCE

@@ -1,0 +1,65 @@
+"""FinishRun task, also for executions that ended without it: record the end and let the next build start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import building, wiring
+from sluice.domain import catalog as keys
+from sluice.domain import failures
+from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
+from sluice.observability import logger
+from sluice.ports import Item
+
+_ENDED_BADLY = {"FAILED", "TIMED_OUT", "ABORTED"}
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
+    task = _ended(event) if "detail" in event else FinishRunTask.model_validate(event)
+    if task is None:
+        return {"status": "running"}
+    logger.append_keys(run_id=task.run_id)
+    run = _record(task)
+    _unlock(task)
+    logger.info("run finished", extra={"status": run["status"]})
+    return {"status": run["status"]}
+
+
+def _ended(event: dict[str, Any]) -> FinishRunTask | None:
+    """The task that an execution would have run at its end, by its description; None while it runs."""
+    hint = ExecutionStatusChanged.model_validate(event)
+    execution = wiring.workflows().describe(hint.execution_arn)
+    status = execution["status"] if execution else "ABORTED"
+    if status not in _ENDED_BADLY:
+        return None
+    described = execution or {}
+    cause = described.get("cause") or "the execution ended so"
+    return FinishRunTask(
+        pipeline=hint.name.rpartition("-")[0],
+        run_id=hint.name,
+        status="failed",
+        error=TaskFailure(error=described.get("error") or status, cause=cause),
+    )
+
+
+def _record(task: FinishRunTask) -> Item:
+    """Write the end down once; the run as it is then. What follows can be repeated."""
+    catalog, key = wiring.catalog(), keys.run_key(task.pipeline, task.run_id)
+    reasons = task.reasons
+    if task.error is not None:
+        reasons = [failures.reason(task.error.error, task.error.cause)]
+    ended = {"status": task.status, "reasons": reasons, "ended_at": wiring.now()}
+    catalog.update(key, ended, when={"status": "running"})
+    run: Item = catalog.get(key) or ended
+    detail = "; ".join(run["reasons"]) or "a model was registered"
+    building.note(task.pipeline, run["ended_at"], task.run_id, f"run {run['status']}", detail)
+    return run
+
+
+def _unlock(task: FinishRunTask) -> None:
+    key = keys.pipeline_key(task.pipeline)
+    wiring.catalog().update(key, {"in_flight": None}, when={"in_flight": task.run_id})
+    wiring.build_requests().send(task.pipeline)

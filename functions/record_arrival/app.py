@@ -1,0 +1,111 @@
+"""Record an uploaded object as an arrival of its pipeline, or say why it is none."""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import unquote_plus
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import building, wiring
+from sluice.domain import arrivals
+from sluice.domain import catalog as keys
+from sluice.domain.arrivals import Classification
+from sluice.domain.nearest import nearest
+from sluice.domain.times import from_iso, to_iso
+from sluice.events import ObjectCreated
+from sluice.observability import logger
+from sluice.ports import Item, ObjectHead
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=ObjectCreated)
+def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, str]:
+    head = _find(event)
+    if head is None:
+        return {"status": "gone"}
+    logger.append_keys(key=head.key, version_id=head.version_id)
+    known = _pipelines(head.key)
+    verdict = arrivals.classify(head, known)
+    logger.info("classified", extra={"status": verdict.status, "reason": verdict.reason})
+    match verdict.status:
+        case "accepted":
+            _accept(head, str(verdict.pipeline))
+        case "quarantined":
+            _quarantine(head, verdict)
+        case "unclaimed":
+            _list_unclaimed(head, verdict, known)
+    return {"status": verdict.status}
+
+
+def _find(event: ObjectCreated) -> ObjectHead | None:
+    """EventBridge is said to give keys as they are, S3's older notifications encode them: try both."""
+    objects = wiring.objects()
+    for key in dict.fromkeys((event.key, unquote_plus(event.key))):
+        if head := objects.head(event.bucket, key, event.version_id):
+            return head
+    return None
+
+
+def _pipelines(key: str) -> list[str]:
+    """The key's own pipeline, read consistently; all others, to suggest one, only if that does not exist."""
+    catalog = wiring.catalog()
+    pipeline, _ = arrivals.parse_key(key)
+    if pipeline is not None and catalog.get(keys.pipeline_key(pipeline)):
+        return [pipeline]
+    return [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]
+
+
+def _accept(head: ObjectHead, pipeline: str) -> None:
+    catalog, key = wiring.catalog(), keys.arrival_key(pipeline, head.key, head.version_id)
+    if (arrival := catalog.get(key)) is None:
+        arrival = {**key, **_described(head), "sha256": head.sha256 or _sha256(head), "status": "pending"}
+        catalog.create(arrival)
+    building.note(pipeline, arrival["arrived_at"], head.key, "data arrived", f"{head.size_bytes} bytes")
+    if arrival["status"] == "pending":
+        quiet_period_s = (catalog.get(keys.pipeline_key(pipeline)) or {}).get("quiet_period_s", 0)
+        wiring.build_requests().send(pipeline, quiet_period_s)
+
+
+def _quarantine(head: ObjectHead, verdict: Classification) -> None:
+    pipeline = str(verdict.pipeline)
+    arrival = {
+        **keys.arrival_key(pipeline, head.key, head.version_id),
+        **_described(head),
+        "status": "quarantined",
+        "reason": verdict.reason,
+    }
+    wiring.catalog().create(arrival)
+    wiring.objects().tag(head.bucket, head.key, head.version_id, {"sluice:status": "quarantined"})
+    building.note(pipeline, arrival["arrived_at"], head.key, "data quarantined", verdict.reason)
+
+
+def _list_unclaimed(head: ObjectHead, verdict: Classification, known: list[str]) -> None:
+    arrival = {
+        **keys.unclaimed_key(head.key, head.version_id),
+        **_described(head),
+        "status": "unclaimed",
+        "reason": verdict.reason,
+    }
+    wiring.catalog().create(arrival)
+    prefix, _ = arrivals.parse_key(head.key)
+    if pipeline := nearest(prefix or head.key, known):
+        building.note(pipeline, arrival["arrived_at"], head.key, "data unclaimed", verdict.reason)
+
+
+def _described(head: ObjectHead) -> Item:
+    return {
+        "key": head.key,
+        "version_id": head.version_id,
+        "size_bytes": head.size_bytes,
+        # S3's own time, the same however often and late the event comes.
+        "arrived_at": to_iso(from_iso(head.last_modified)),
+    }
+
+
+def _sha256(head: ObjectHead) -> str:
+    digest = hashlib.sha256()
+    for chunk in wiring.objects().chunks(head.bucket, head.key, head.version_id):
+        digest.update(chunk)
+    return digest.hexdigest()

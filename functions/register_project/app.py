@@ -1,0 +1,130 @@
+"""Check a pushed project and make it the pipeline's active one, or refuse it with reasons."""
+
+from __future__ import annotations
+
+import mimetypes
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import building, wiring
+from sluice.domain import catalog as keys
+from sluice.domain import config, projects
+from sluice.domain.config import ConfigError
+from sluice.domain.locations import Locations, parse_bundle_key
+from sluice.domain.projects import Project, ProjectError
+from sluice.domain.times import from_iso, to_iso
+from sluice.events import ObjectCreated
+from sluice.observability import logger
+from sluice.ports import Item
+
+
+class PipelineChangedError(Exception):
+    """Another push changed the pipeline at the same time; the event is tried again."""
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=ObjectCreated)
+def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, str]:
+    named = parse_bundle_key(event.key)
+    head = wiring.objects().head(event.bucket, event.key, event.version_id)
+    if named is None or head is None:
+        # What this function publishes beside a bundle matches the rule's wildcard too.
+        return {"status": "ignored"}
+    pipeline, version = named
+    logger.append_keys(pipeline=pipeline, project_version=version)
+    pushed_at = to_iso(from_iso(head.last_modified))
+    try:
+        project = _load(event, pipeline, version)
+    except (ConfigError, ProjectError) as error:
+        _refuse(pipeline, version, pushed_at, error.reasons)
+        return {"status": "refused"}
+    _publish(project, pushed_at)
+    activated = _activate(project, pushed_at)
+    _finish(project, pushed_at)
+    return {"status": "active" if activated else "superseded"}
+
+
+def _load(event: ObjectCreated, pipeline: str, version: str) -> Project:
+    bundle = b"".join(wiring.objects().chunks(event.bucket, event.key, event.version_id))
+    project = projects.load_project(projects.unpack(bundle))
+    if project.config.name != pipeline:
+        raise ProjectError(f"pipeline.yaml names {project.config.name!r}, but was pushed to {pipeline!r}")
+    if project.version != version:
+        raise ProjectError(f"the bundle's content is version {project.version}, but its key says {version}")
+    return project
+
+
+def _refuse(pipeline: str, version: str, pushed_at: str, reasons: tuple[str, ...]) -> None:
+    refusal = {"status": "refused", "reasons": list(reasons), "pushed_at": pushed_at}
+    wiring.catalog().create({**keys.project_key(pipeline, version), **refusal})
+    building.note(pipeline, pushed_at, version, "project refused", "; ".join(reasons))
+
+
+def _publish(project: Project, pushed_at: str) -> None:
+    """Lay the scripts out for jobs; the item becomes active last, when everything it names is there."""
+    objects, locations = wiring.objects(), building.locations(project.config.name)
+    wiring.catalog().create(_project_item(project, locations, pushed_at))
+    known = building.find_project(project.config.name, project.version)
+    if known["status"] == "active":
+        return
+    code_prefix = locations.code(project.version)
+    for path, data in project.source_files.items():
+        content_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        objects.write(f"{code_prefix}{path}", data, content_type)
+    objects.write(locations.sourcedir(project.version), projects.sourcedir(project), "application/gzip")
+    wiring.registry().ensure_group(
+        project.config.model_package_group, f"Models of the pipeline {project.config.name}"
+    )
+
+
+def _project_item(project: Project, locations: Locations, pushed_at: str) -> Item:
+    return {
+        **keys.project_key(project.config.name, project.version),
+        "config": config.dump(project.config),
+        "has_requirements": project.has_requirements,
+        "bundle_uri": locations.bundle(project.version),
+        "code_prefix": locations.code(project.version),
+        "sourcedir_uri": locations.sourcedir(project.version),
+        "pushed_at": pushed_at,
+        "status": "registering",
+    }
+
+
+def _activate(project: Project, pushed_at: str) -> bool:
+    """Make it the pipeline's project unless a later push is; True if it is now."""
+    catalog, pipeline = wiring.catalog(), project.config.name
+    key = keys.pipeline_key(pipeline)
+    active = {
+        "project_version": project.version,
+        "project_pushed_at": pushed_at,
+        "group": project.config.model_package_group,
+        "quiet_period_s": project.config.data.complete_when.quiet_period_s,
+    }
+    listed = {"gsi1pk": keys.PIPELINES, "gsi1sk": pipeline}
+    if catalog.create({**key, **listed, **active, "build_seq": 0, "budget_used": 0}):
+        return True
+    current = catalog.get(key) or {}
+    if current.get("project_pushed_at", "") > pushed_at:
+        return False
+    if not catalog.update(key, active, when={"project_pushed_at": current.get("project_pushed_at")}):
+        raise PipelineChangedError(pipeline)
+    return True
+
+
+def _finish(project: Project, pushed_at: str) -> None:
+    pipeline, key = project.config.name, keys.project_key(project.config.name, project.version)
+    wiring.catalog().update(key, {"status": "active", "pushed_at": pushed_at})
+    building.note(pipeline, pushed_at, project.version, "project registered", project.version[:12])
+    _claim(pipeline)
+    wiring.build_requests().send(pipeline)
+
+
+def _claim(pipeline: str) -> None:
+    """What was uploaded before the pipeline existed is announced again, now as its data."""
+    catalog, bucket = wiring.catalog(), wiring.data_bucket()
+    for arrival in catalog.query(keys.UNCLAIMED, f"ARRIVAL#{pipeline}/"):
+        if arrival["status"] == "unclaimed":
+            created = {"key": arrival["key"], "version-id": arrival["version_id"]}
+            wiring.bus().put("Object Created", {"bucket": {"name": bucket}, "object": created})
+            catalog.update({"pk": arrival["pk"], "sk": arrival["sk"]}, {"status": "claimed"})

@@ -1,0 +1,90 @@
+"""SelectCandidate task: choose the best trained candidate, and the champion it has to beat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import building, wiring
+from sluice.domain import candidates, datasets, names, serving
+from sluice.domain import catalog as keys
+from sluice.domain.config import PipelineConfig
+from sluice.domain.datasets import ObjectVersion
+from sluice.events import SelectCandidateTask
+from sluice.observability import logger
+
+_KEYS_SHOWN = 5
+
+
+class NoCandidateError(Exception):
+    """No candidate was trained; each one's reason follows."""
+
+
+class DatasetChangedError(Exception):
+    """Objects were changed while jobs read them: the model is of no known data set version."""
+
+
+class ChampionGoneError(Exception):
+    """The model that serves is no longer in the registry, so nothing can be compared with it."""
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=SelectCandidateTask)
+def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[str, Any]:
+    logger.append_keys(run_id=task.run_id)
+    _check_unchanged(task)
+    config = building.find_config(task)
+    wanted = config.train.candidates
+    selection = candidates.select(task.candidates, wanted.objective, wanted.direction)
+    if selection.best is None:
+        raise NoCandidateError("; ".join(selection.reasons))
+    best = dict(selection.best)
+    detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
+    building.note(task.pipeline, wiring.now(), task.run_id, "candidate selected", detail)
+    champion = _champion(task.pipeline, config)
+    evaluations = [_evaluation("candidate", best["model_uri"])]
+    if champion is not None:
+        evaluations.append(_evaluation("champion", champion.pop("model_uri")))
+    return {"candidate": best, "evaluations": evaluations, "champion": champion}
+
+
+def _evaluation(role: str, model_uri: str) -> dict[str, str]:
+    return {"role": role, "step": names.evaluate_step(role), "model_uri": model_uri}
+
+
+def _check_unchanged(task: SelectCandidateTask) -> None:
+    """Jobs read objects by key: had one been changed meanwhile, they would have read something else."""
+    listing = wiring.objects().listing(wiring.data_bucket(), f"{task.pipeline}/")
+    arrivals = wiring.catalog().query(keys.partition(task.pipeline), "ARRIVAL#")
+    known = [
+        ObjectVersion(item["key"], item["version_id"], item["size_bytes"], item["sha256"])
+        for item in arrivals
+        if "sha256" in item
+    ]
+    manifest = building.find_manifest(task.pipeline, task.dataset_version)
+    current = {head.key: head.version_id for head in listing}
+    if changed := datasets.changed_since(manifest, current, known):
+        shown = ", ".join(changed[:_KEYS_SHOWN])
+        raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")
+
+
+def _champion(pipeline: str, config: PipelineConfig) -> dict[str, Any] | None:
+    """What serves on the last stage that serves anything, with where its model lies."""
+    catalog = wiring.catalog()
+    for stage in reversed(config.release.stages):
+        live = (catalog.get(keys.stage_key(pipeline, stage.name)) or {}).get("live")
+        deployment = catalog.get(keys.deployment_key(pipeline, stage.name, live)) if live else None
+        if deployment is not None:
+            arn = deployment["package_arn"]
+            package = wiring.registry().describe_package(arn)
+            if package is None:
+                raise ChampionGoneError(f"{stage.name} serves {arn}, which is gone from the registry")
+            return {
+                "package_arn": arn,
+                "package_version": deployment["package_version"],
+                "release_id": live,
+                "model_uri": serving.container(package)["ModelDataUrl"],
+            }
+    return None

@@ -1,0 +1,113 @@
+"""Start a build of each pipeline that was asked about, if one is due."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import building, wiring
+from sluice.domain import candidates, config, governor, names
+from sluice.domain import catalog as keys
+from sluice.domain.governor import StartBuild, WaitUntil
+from sluice.domain.times import from_iso, to_iso
+from sluice.events import BuildRequest, BuildRequestBatch
+from sluice.observability import logger
+from sluice.ports import Item
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=BuildRequestBatch)
+def lambda_handler(batch: BuildRequestBatch, context: LambdaContext) -> dict[str, Any]:
+    failed = []
+    for message in batch.records:
+        try:
+            _consider(BuildRequest.model_validate_json(message.body).pipeline)
+        except Exception:
+            # Only this message is to come again.
+            logger.exception("build request failed", extra={"message_id": message.message_id})
+            failed.append({"itemIdentifier": message.message_id})
+    return {"batchItemFailures": failed}
+
+
+def _consider(pipeline: str) -> None:
+    item = wiring.catalog().get(keys.pipeline_key(pipeline))
+    if item is None:
+        logger.info("no such pipeline", extra={"pipeline": pipeline})
+        return
+    if item.get("in_flight"):
+        _relaunch(pipeline, item)
+        return
+    now = from_iso(wiring.now())
+    decision = _decide(pipeline, item, now)
+    logger.info("decided", extra={"pipeline": pipeline, "decision": str(decision)})
+    if isinstance(decision, StartBuild):
+        _start(pipeline, item, decision, now)
+    elif isinstance(decision, WaitUntil):
+        delay_s = math.ceil((decision.time - now).total_seconds())
+        wiring.build_requests().send(pipeline, delay_s)
+
+
+def _decide(pipeline: str, item: Item, now: datetime) -> governor.Decision:
+    arrivals = wiring.catalog().query(keys.partition(pipeline), "ARRIVAL#")
+    pending = [
+        governor.Arrival(arrival["key"], arrival["version_id"], from_iso(arrival["arrived_at"]))
+        for arrival in arrivals
+        if arrival["status"] == "pending"
+    ]
+    project = building.find_project(pipeline, item["project_version"])
+    policy = governor.Policy.of(config.restore(project["config"]))
+    state = governor.PipelineState.of(item, has_data=item.get("dataset_version") is not None)
+    return governor.decide(state, pending, policy, now)
+
+
+def _start(pipeline: str, item: Item, decision: StartBuild, now: datetime) -> None:
+    """Take the build lock and the next number in one write, which only one request can win."""
+    catalog, seq = wiring.catalog(), item["build_seq"] + 1
+    run_id = names.run_id(pipeline, seq)
+    claim = {
+        "in_flight": run_id,
+        "build_seq": seq,
+        "built_project_version": item["project_version"],
+        "last_build_at": to_iso(now),
+        "budget_day": decision.budget_day,
+        "budget_used": decision.budget_used,
+    }
+    if catalog.update(keys.pipeline_key(pipeline), claim, when={"in_flight": None, "build_seq": seq - 1}):
+        _launch(pipeline, {**item, **claim}, decision.reason)
+
+
+def _relaunch(pipeline: str, item: Item) -> None:
+    """Whoever took the lock may have crashed before its execution began."""
+    run = wiring.catalog().get(keys.run_key(pipeline, item["in_flight"]))
+    if run is None or "execution_arn" not in run:
+        _launch(pipeline, item, "started again after a crash")
+
+
+def _launch(pipeline: str, item: Item, cause: str) -> None:
+    """Record and start the run that holds the lock; every part of it can be repeated."""
+    catalog, run_id, version = wiring.catalog(), item["in_flight"], item["built_project_version"]
+    run = {
+        **keys.run_key(pipeline, run_id),
+        "status": "running",
+        "project_version": version,
+        "started_at": item["last_build_at"],
+    }
+    catalog.create(run)
+    train = config.restore(building.find_project(pipeline, version)["config"]).train
+    payload = {
+        "pipeline": pipeline,
+        "run_id": run_id,
+        "project_version": version,
+        "candidates": [
+            {"index": candidate.index, "hyperparameters": candidate.hyperparameters}
+            for candidate in candidates.expand(train)
+        ],
+        "max_parallel": train.candidates.max_parallel,
+    }
+    execution_arn = wiring.workflows().start("build", run_id, payload)
+    catalog.update(keys.run_key(pipeline, run_id), {"execution_arn": execution_arn})
+    building.note(pipeline, item["last_build_at"], run_id, "build started", cause)

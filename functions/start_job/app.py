@@ -1,0 +1,92 @@
+"""Start a job for a waiting task, or adopt the one an earlier attempt started."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import building, wiring
+from sluice.domain import catalog as keys
+from sluice.domain import jobs, names
+from sluice.domain.jobs import Build, JobKind, Request
+from sluice.domain.times import from_iso, to_iso
+from sluice.events import StartJobTask
+from sluice.observability import logger
+from sluice.ports import Item
+
+# Longer than any job; then the item has served its purpose.
+_TASK_KEPT = timedelta(days=30)
+
+
+class JobNameTakenError(Exception):
+    """A job of this name is older than the run: a stack that was here before left it."""
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=StartJobTask)
+def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]:
+    kind, name = jobs.kind_of(task.step), names.job_name(task.run_id, task.step)
+    logger.append_keys(run_id=task.run_id, job_name=name)
+    request = _request(task, building.find_build(task))
+    # The token first: a job that ends at once must find whom to answer.
+    waiting = _store_token(task, kind, name)
+    created = wiring.jobs().start(kind, request)
+    _record_start(task, kind, name)
+    if not created:
+        _adopt(task, waiting, name)
+    return {"job_name": name}
+
+
+def _request(task: StartJobTask, build: Build) -> Request:
+    if task.step == names.PREPARE:
+        return jobs.prepare_request(build, build.locations.dataset_files(task.dataset_version))
+    if jobs.kind_of(task.step) == "training_job":
+        return jobs.training_request(build, task.step, task.hyperparameters)
+    role = task.step.removeprefix(names.evaluate_step(""))
+    return jobs.evaluate_request(build, role, str(task.model_uri))
+
+
+def _store_token(task: StartJobTask, kind: JobKind, name: str) -> Item:
+    """The newest attempt's token replaces any other: only that one is still waited for."""
+    waiting = {
+        "task_token": task.task_token,
+        "kind": kind,
+        "pipeline": task.pipeline,
+        "run_id": task.run_id,
+        "step": task.step,
+        "status": "open",
+        "opened_at": wiring.now(),
+        "expires_at": int((from_iso(wiring.now()) + _TASK_KEPT).timestamp()),
+        "gsi1pk": keys.TASKS,
+        "gsi1sk": name,
+    }
+    wiring.catalog().update(keys.task_key(name), waiting)
+    return waiting
+
+
+def _record_start(task: StartJobTask, kind: JobKind, name: str) -> None:
+    now = wiring.now()
+    step: dict[str, Any] = {
+        **keys.step_key(task.run_id, task.step),
+        "kind": kind,
+        "job_name": name,
+        "status": "InProgress",
+        "started_at": now,
+        "detail": task.hyperparameters,
+    }
+    if wiring.catalog().create(step):
+        building.note(task.pipeline, now, task.run_id, f"{task.step} started", name)
+
+
+def _adopt(task: StartJobTask, waiting: Item, name: str) -> None:
+    description = wiring.jobs().describe(waiting["kind"], name)
+    if description is None:
+        return
+    run = wiring.catalog().get(keys.run_key(task.pipeline, task.run_id)) or {}
+    if to_iso(description["CreationTime"]) < run.get("started_at", ""):
+        raise JobNameTakenError(f"{name} was created before this run: give the pipeline another name")
+    if jobs.is_terminal(waiting["kind"], description):
+        building.conclude_job(waiting, description)
