@@ -138,6 +138,18 @@ class Table:
         with self._lock:
             return copy.deepcopy(self._items.get((scope, name)))
 
+    def name(self, scope: Scope, reference: str) -> str:
+        """The name in a name or an ARN; raises Fault for the ARN of another kind, account or region."""
+        if not reference.startswith("arn:"):
+            return reference
+        name = reference.partition("/")[2]
+        if reference != scope.arn(self.arn_kind, name):
+            raise Fault(
+                "ValidationException",
+                self._wording.missing.format(noun=self.noun, name=name, arn=reference),
+            )
+        return name
+
     def values(self, scope: Scope) -> list[Item]:
         """In order of creation."""
         with self._lock:

@@ -1,0 +1,12 @@
+"""What SageMaker looks up of the S3 objects that requests name."""
+
+from __future__ import annotations
+
+from ministack.services import s3
+
+
+def etag(uri: str) -> str | None:
+    """The ETag of the object at an `s3://` URI; None if there is none."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    status, headers, _ = s3._head_object(bucket, key)
+    return headers["ETag"] if status == 200 else None

@@ -1,0 +1,94 @@
+"""The SageMaker API within ministack: AWS JSON 1.1 for the control plane, REST for invocations."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import ministack.app
+from ministack.core import router
+from ministack.core.responses import get_account_id, get_region
+
+# Models, packages, search and tags are imported for the operations that they register.
+from sluice_local.sagemaker import endpoints, iam, models, packages, search, tags  # noqa: F401
+from sluice_local.sagemaker.core import OPERATIONS, Fault, Scope
+from sluice_local.sagemaker.validation import operation_model, projected, validated
+
+Response = tuple[int, dict[str, str], bytes]
+
+_INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
+_STATUS = {"NotImplementedException": 501, "InternalFailure": 500}
+# Operations may wait for files and for each other, never for long: they must not hold up the event loop, nor
+# take the threads that functions run in.
+_THREADS = ThreadPoolExecutor(16, "sagemaker")
+
+
+def install() -> None:
+    """Have ministack route SageMaker requests here."""
+    router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": []}
+    ministack.app.SERVICE_HANDLERS["sagemaker"] = handle
+
+
+async def handle(
+    method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]
+) -> Response:
+    """Answer one request; ministack has set the account and region it is for, and checked its signature."""
+    scope = Scope(get_account_id(), get_region())
+    iam.CALLER.set(iam.caller_of(scope, headers, query_params))
+    if invocation := _INVOCATIONS.fullmatch(path):
+        return await _invoke(scope, invocation[1], headers, query_params, body)
+    name = headers.get("x-amz-target", "").rpartition(".")[2]
+    try:
+        return _json(200, await _in_thread(_operate, scope, name, headers, query_params, body))
+    except Fault as fault:
+        return _json(_STATUS.get(fault.code, 400), {"__type": fault.code, "message": fault.message})
+
+
+def _operate(
+    scope: Scope, name: str, headers: Mapping[str, str], query_params: Mapping[str, Any], body: bytes
+) -> dict[str, Any]:
+    model = operation_model(name)
+    params = validated(model.input_shape, _parsed(body))
+    iam.authorize(headers, query_params, scope, iam.checks(name, scope, params))
+    if (implementation := OPERATIONS.get(name)) is None:
+        raise Fault("NotImplementedException", f"The local SageMaker does not implement {name}.")
+    answer: dict[str, Any] = projected(model.output_shape, implementation(scope, params) or {})
+    return answer
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"{}")
+    except ValueError as error:
+        raise Fault("SerializationException", "The request body is not valid JSON.") from error
+
+
+async def _invoke(
+    scope: Scope, endpoint: str, headers: dict[str, str], query_params: Mapping[str, Any], body: bytes
+) -> Response:
+    try:
+        question = iam.checks("InvokeEndpoint", scope, {"EndpointName": endpoint})
+        iam.authorize(headers, query_params, scope, question)
+        return await endpoints.invoke(scope, endpoint, headers, body)
+    except Fault as fault:
+        status = 403 if fault.code == "AccessDeniedException" else 400
+        return status, _rest_error_headers(fault.code), json.dumps({"message": fault.message}).encode()
+
+
+def _rest_error_headers(code: str) -> dict[str, str]:
+    return {"Content-Type": "application/json", "x-amzn-errortype": code}
+
+
+async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run it in one of our threads, which sees the request's account, region and caller as we do."""
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, context.run, function, *arguments)
+
+
+def _json(status: int, content: dict[str, Any]) -> Response:
+    return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(content).encode()
