@@ -7,6 +7,7 @@ import importlib
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import urllib.request
@@ -47,6 +48,8 @@ def free_socket(port: int = 0) -> socket.socket:
 
 def serve(settings: Settings, sock: socket.socket) -> None:
     """Run until SIGTERM or SIGINT; every child process is gone when this returns."""
+    for leftover in ("tmp", "lambda"):
+        shutil.rmtree(settings.state_dir / leftover, ignore_errors=True)
     _set_environment(settings)
     try:
         asyncio.run(_serve(settings, sock))

@@ -9,9 +9,13 @@ import zipfile
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from botocore.config import Config
+
 from sluice_local.cloud import LocalCloud
 
 T = TypeVar("T")
+
+NO_RETRIES = Config(retries={"total_max_attempts": 1})
 
 
 def package(source: str, **others: str) -> bytes:

@@ -107,7 +107,7 @@ def test_a_function_may_do_what_its_role_allows_on_the_resource_it_names(account
             {"Bucket": account.bucket},
             "s3:ListBucketVersions",
             f'"{bucket}"',
-            None,
+            "AccessDenied",
         ),
         (
             "dynamodb",

@@ -13,7 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from local.functions import create_function, create_queue, invoke, log_lines, package, receive, wait_for
+from local.functions import (
+    NO_RETRIES,
+    create_function,
+    create_queue,
+    invoke,
+    log_lines,
+    package,
+    receive,
+    wait_for,
+)
 from sluice_local.cloud import LocalCloud
 
 ENVIRONMENT = """
@@ -259,7 +268,7 @@ def handler(event, context):
     invoke(cloud, name)
     for order in range(4):
         invoke_async(cloud, name, order)
-    functions = cloud.client("lambda", config=no_retries())
+    functions = cloud.client("lambda", config=NO_RETRIES)
     time.sleep(0.1)
     with pytest.raises(functions.exceptions.TooManyRequestsException):
         functions.invoke(FunctionName=name)
@@ -351,9 +360,3 @@ def invoke_async(cloud: LocalCloud, name: str, event: object) -> None:
         FunctionName=name, Payload=json.dumps(event), InvocationType="Event"
     )
     assert response["StatusCode"] == 202
-
-
-def no_retries() -> object:
-    from botocore.config import Config
-
-    return Config(retries={"total_max_attempts": 1})

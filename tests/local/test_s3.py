@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local.functions import receive
+from local.functions import NO_RETRIES, receive
 from local.test_eventbridge import open_queue
 from sluice_local.cloud import LocalCloud
 
@@ -157,8 +157,10 @@ def test_an_object_keeps_its_tags_and_its_checksum(bucket: Watched) -> None:
         Bucket=bucket.name, Key="k", ObjectAttributes=["Checksum", "ObjectSize"]
     )
     assert attributes["Checksum"]["ChecksumSHA256"] == digest
-    with pytest.raises(bucket.s3.exceptions.ClientError):
-        bucket.s3.put_object(Bucket=bucket.name, Key="k", Body=b"other", ChecksumSHA256=digest)
+    with pytest.raises(bucket.s3.exceptions.ClientError, match="BadDigest"):
+        bucket.cloud.client("s3", config=NO_RETRIES).put_object(
+            Bucket=bucket.name, Key="k", Body=b"other", ChecksumSHA256=digest
+        )
 
 
 def test_uploads_are_kept_in_archives_like_other_events(

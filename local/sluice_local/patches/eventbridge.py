@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ministack.services import eventbridge, sqs, stepfunctions
+from ministack.services import eventbridge, scheduler, sqs, stepfunctions
 from ministack.services import lambda_svc as service
 
 from sluice_local.patches.async_invocation import deliver
@@ -44,6 +44,8 @@ def install(settings: Settings) -> None:
 
     eventbridge._invoke_target = deliver_or_bury
     eventbridge._dispatch_to_lambda = _invoke_asynchronously
+    # Ministack looks at schedules every ten seconds, and fires up to that late.
+    eventbridge._SCHEDULER_TICK_INTERVAL = scheduler._SCHEDULE_TICK_INTERVAL = 1
 
 
 def _invoke_asynchronously(arn: str, payload: str) -> None:
