@@ -72,7 +72,17 @@ def _plan_forward(request: Request) -> tuple[Package, list[tuple[str, int]]]:
     if not planned:
         served = ", ".join(stage.name for stage in stages)
         raise ReleaseRefusedError(f"v{package.version} is already live on {served}")
+    if request.stages is None:
+        _note_held_back(request, package, [stage.name for stage in stages])
     return package, planned
+
+
+def _note_held_back(request: Request, package: Package, released: list[str]) -> None:
+    """Say which stage waits for a person."""
+    gated = [stage.name for stage in package.config.release.stages if stage.name not in released]
+    if gated:
+        detail = f"{gated[0]} asks for a person: start a release of v{package.version} that names the stage"
+        note(request.pipeline, wiring.now(), request.release_id, "held back", detail)
 
 
 def _plan_rollback(request: Request) -> tuple[Package, list[tuple[str, int]]]:

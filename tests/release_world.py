@@ -1,0 +1,271 @@
+"""A pipeline with registered models, and Step Functions' part of `release_model`, over the fakes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import fakes
+from sluice.domain import catalog as keys
+from sluice.domain import config, projects, serving
+from sluice.domain.times import from_iso, to_iso
+
+PIPELINE = "reviews"
+ENDPOINT = "reviews-production"
+ERROR_ALARM = "sluice-reviews-production-error-rate"
+PROJECT_VERSION = "a" * 64
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1"
+SAMPLE = b'["good"]'
+OK = {"status_code": 200, "body": b'["great"]', "content_type": "application/json", "variant": "AllTraffic"}
+PIPELINE_YAML = """\
+name: reviews
+image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1
+data: {format: csv, label: y, schema: {y: {type: integer}}}
+prepare: {script: src/prepare.py}
+train:
+  script: src/train.py
+  candidates: {objective: accuracy}
+  metrics: [{name: accuracy, regex: "accuracy: ([0-9.]+)"}]
+evaluate: {script: src/evaluate.py}
+gates: [metrics.accuracy.value >= 0.5]
+serve: {script: src/inference.py, sample: sample.json}
+release:
+  stages: [{name: production, traffic: {type: all_at_once, bake_s: 60}}]
+  alarms: {error_rate: 0.05, p99_latency_ms: 500, min_requests: 10}
+"""
+
+Invoke = Callable[[str, Any], Any]
+
+
+class TaskFailed(Exception):
+    """A task's error, by the name and cause that a state machine sees."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error = error
+        self.cause = cause
+
+
+@dataclass
+class World:
+    """One pipeline; `settle` is what SageMaker makes of each change of an endpoint."""
+
+    cloud: fakes.Cloud
+    invoke: Invoke
+    pipeline_yaml: str = PIPELINE_YAML
+    settle: Callable[[fakes.FakeEndpoints, str], None] = fakes.FakeEndpoints.settle
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    tokens: int = 0
+
+    def __post_init__(self) -> None:
+        bundle = projects.pack({"pipeline.yaml": self.pipeline_yaml.encode(), "sample.json": SAMPLE})
+        key = f"projects/{PIPELINE}/{PROJECT_VERSION}.tar.gz"
+        self.cloud.objects.put(fakes.ARTIFACT_BUCKET, key, bundle)
+        self.cloud.catalog.create(
+            {
+                **keys.pipeline_key(PIPELINE),
+                "group": PIPELINE,
+                "gsi1pk": keys.PIPELINES,
+                "gsi1sk": PIPELINE,
+            }
+        )
+        stored = config.dump(config.load(self.pipeline_yaml))
+        self.cloud.catalog.create({**keys.project_key(PIPELINE, PROJECT_VERSION), "config": stored})
+
+    # ------------------------------------------------------------------ what happens outside
+
+    def later(self, **delta: float) -> None:
+        self.cloud.now.at = to_iso(from_iso(self.cloud.now.at) + timedelta(**delta))
+
+    def at(self) -> datetime:
+        return from_iso(self.cloud.now.at)
+
+    def register(self, run: int) -> str:
+        """What a build leaves behind; returns the package's ARN."""
+        run_id = f"{PIPELINE}-{run:05d}"
+        model = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}/train/model.tar.gz"
+        data = f"model of {run_id}".encode()
+        self.cloud.objects.write(model, data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        document = {
+            "artifacts": [{"name": "model", "uri": model, "sha256": sha256}],
+            "images": {IMAGE: None},
+        }
+        manifest = json.dumps(document).encode()
+        manifest_uri = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}/manifest.json"
+        self.cloud.objects.write(manifest_uri, manifest)
+        self.cloud.catalog.create({**keys.run_key(PIPELINE, run_id), "status": "registered"})
+        metadata = {
+            "sluice:pipeline": PIPELINE,
+            "sluice:run": run_id,
+            "sluice:project-version": PROJECT_VERSION,
+            "sluice:manifest-uri": manifest_uri,
+            "sluice:manifest-sha256": hashlib.sha256(manifest).hexdigest(),
+            "sluice:model-sha256": sha256,
+        }
+        return self.create_package(ClientToken=run_id, ModelDataUrl=model, metadata=metadata)
+
+    def create_package(self, *, ClientToken: str, ModelDataUrl: str, metadata: dict[str, str]) -> str:
+        container = {"Image": IMAGE, "ModelDataUrl": ModelDataUrl, "Environment": {}}
+        return self.cloud.registry.create_package(
+            {
+                "ModelPackageGroupName": PIPELINE,
+                "ClientToken": ClientToken,
+                "ModelApprovalStatus": "PendingManualApproval",
+                "InferenceSpecification": {"Containers": [container]},
+                "CustomerMetadataProperties": metadata,
+            }
+        )
+
+    def decide(self, arn: str, status: str, by: str = "arn:aws:iam::123456789012:user/anna") -> None:
+        """What UpdateModelPackage does."""
+        self.cloud.registry.by_arn[arn].update(
+            ModelApprovalStatus=status,
+            ApprovalDescription=f"{status} by hand",
+            LastModifiedTime=self.at(),
+            LastModifiedBy={"IamIdentity": {"Arn": by}},
+        )
+
+    def fire(self, alarm: str = ERROR_ALARM, state: str = "ALARM") -> None:
+        self.cloud.alarms.set_state(alarm, state, self.at())
+
+    # ------------------------------------------------------------------------- what is delivered
+
+    def tell_decision(self, arn: str, status: str, fields: list[str] | None = None) -> Any:
+        detail: dict[str, Any] = {"ModelPackageArn": arn, "ModelApprovalStatus": status}
+        if fields is not None:
+            detail["UpdatedModelPackageFields"] = fields
+        return self.invoke("record_approval", {"detail": detail})
+
+    def tell_alarm(self, alarm: str = ERROR_ALARM) -> Any:
+        return self.invoke("react_to_alarm", {"detail": {"alarmName": alarm, "state": {"value": "ALARM"}}})
+
+    def tell_endpoint(self, name: str = ENDPOINT) -> Any:
+        return self.invoke("finish_deployment", {"detail": {"EndpointName": name}})
+
+    def tell_execution(self, arn: str) -> Any:
+        detail = {"executionArn": arn, "name": arn.rpartition(":")[2], "stateMachineArn": "machine"}
+        return self.invoke("finish_release", {"detail": detail})
+
+    # ----------------------------------------------------------------- what Step Functions does
+
+    def waiting(self) -> list[str]:
+        """The executions that were started and not run yet."""
+        return [arn for arn in self.cloud.workflows.executions if arn not in self.ended]
+
+    def run_all(self) -> None:
+        """Run every execution to its end, in the order of their start."""
+        while waiting := self.waiting():
+            self.run(waiting[0])
+
+    def run(self, arn: str) -> None:
+        self.ended.add(arn)
+        execution = self.cloud.workflows.executions[arn]
+        request = {**execution["input"], "execution_arn": arn}
+        try:
+            plan = self.task("plan_release", execution_arn=arn, release=request)
+            for stage in plan["stages"]:
+                self._run_stage(request, plan, stage)
+        except TaskFailed as failure:
+            caught = {"Error": failure.error, "Cause": failure.cause}
+            self.task("finish_release", execution_arn=arn, release=request, failure=caught)
+            execution["status"] = "FAILED"
+            return
+        self.task("finish_release", execution_arn=arn, release=request)
+        execution["status"] = "SUCCEEDED"
+
+    def _run_stage(self, request: dict[str, Any], plan: dict[str, Any], stage: dict[str, Any]) -> None:
+        task = self.stage_task(request, plan, stage)
+        self.deploy(task)
+        try:
+            self.cloud.endpoints.responses = self.cloud.endpoints.responses or [OK]
+            self.task("smoke_test", **task)
+            self.task("promote_release", **task)
+        except TaskFailed:
+            if stage["previous_config_name"] is not None:
+                self.deploy({**task, "restore": True})
+            raise
+
+    def stage_task(
+        self, request: dict[str, Any], plan: dict[str, Any], stage: dict[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "pipeline": request["pipeline"],
+            "release_id": request["release_id"],
+            "package_arn": plan["package_arn"],
+            "is_rollback": plan["is_rollback"],
+            "stage": stage,
+        }
+
+    def deploy(self, task: dict[str, Any]) -> dict[str, Any]:
+        """The task with its token: start it, let SageMaker change the endpoint, deliver the event."""
+        name = task["stage"]["endpoint_name"]
+        self.tokens += 1
+        token = f"token-{self.tokens}"
+        self.task("deploy_model", task_token=token, **task)
+        self.settle(self.cloud.endpoints, name)
+        self.tell_endpoint(name)
+        return self.answer(token)
+
+    def answer(self, token: str) -> dict[str, Any]:
+        for failed, error, cause in self.cloud.workflows.failures:
+            if failed == token:
+                raise TaskFailed(error, cause)
+        return dict(self.cloud.workflows.answers)[token]
+
+    def task(self, function: str, **payload: Any) -> Any:
+        try:
+            return self.invoke(function, payload)
+        except Exception as error:
+            cause = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
+            raise TaskFailed(type(error).__name__, cause) from error
+
+    # ------------------------------------------------------------------------------ what is seen
+
+    def approve(self, arn: str) -> str:
+        """Approve, deliver, release; returns the release's id."""
+        self.decide(arn, "Approved")
+        (release_id,) = self.tell_decision(arn, "Approved")["releases"]
+        self.run_all()
+        return str(release_id)
+
+    def release(self, release_id: str) -> dict[str, Any]:
+        item = self.cloud.catalog.get(keys.release_key(PIPELINE, release_id))
+        assert item is not None
+        return item
+
+    def releases(self) -> list[dict[str, Any]]:
+        return self.cloud.catalog.query(keys.partition(PIPELINE), "RELEASE#")
+
+    def stage(self, name: str = "production") -> dict[str, Any]:
+        return self.cloud.catalog.get(keys.stage_key(PIPELINE, name)) or {}
+
+    def deployment(self, release_id: str, stage: str = "production") -> dict[str, Any]:
+        item = self.cloud.catalog.get(keys.deployment_key(PIPELINE, stage, release_id))
+        assert item is not None
+        return item
+
+    def live_version(self, stage: str = "production") -> int | None:
+        live = self.stage(stage).get("live")
+        return self.deployment(live, stage)["package_version"] if live else None
+
+    def served_version(self, endpoint: str = ENDPOINT) -> str | None:
+        """The version that the endpoint itself serves, by what its model was told."""
+        described = self.cloud.endpoints.by_name.get(endpoint)
+        if described is None:
+            return None
+        variant = self.cloud.endpoints.configs[described["EndpointConfigName"]]["ProductionVariants"][0]
+        environment = self.cloud.endpoints.models[variant["ModelName"]]["PrimaryContainer"]["Environment"]
+        return str(environment[serving.MODEL_VERSION_VARIABLE])
+
+    def timeline(self) -> list[tuple[str, str]]:
+        entries = self.cloud.catalog.query(keys.partition(PIPELINE), "TIMELINE#")
+        return [(entry["event"], entry["detail"]) for entry in entries]
+
+    def events(self) -> list[str]:
+        return [event for event, _ in self.timeline()]

@@ -1,0 +1,193 @@
+"""What an event should have told is told again, until it was heard; nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import fakes
+from conftest import LambdaContext, load_function
+from release_world import ENDPOINT, PIPELINE, PROJECT_VERSION, World
+from sluice.domain import catalog as keys
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]) -> World:
+    return World(cloud, invoke)
+
+
+def sent(world: World) -> list[tuple[str, dict[str, Any]]]:
+    """What a run of reconcile puts on the bus."""
+    world.cloud.bus.entries.clear()
+    world.invoke("reconcile", {})
+    return [(name, detail) for name, detail, _ in world.cloud.bus.entries]
+
+
+def types(world: World) -> list[str]:
+    return [name for name, _ in sent(world)]
+
+
+def test_the_sample_event_finds_nothing_where_nothing_was_lost(world: World, sample: Any) -> None:
+    world.approve(world.register(1))
+    result = world.invoke("reconcile", sample("reconcile"))
+    assert result == {"sent": {}, "finished": True}
+
+
+def test_an_approval_whose_event_was_lost_is_released(world: World) -> None:
+    arn = world.register(1)
+    world.decide(arn, "Approved")
+    ((name, detail),) = sent(world)
+    assert name == "SageMaker Model Package State Change"
+    assert detail["ModelApprovalStatus"] == "Approved"
+    world.invoke("record_approval", {"detail": detail})
+    world.run_all()
+    assert world.live_version() == 1
+    assert sent(world) == []
+
+
+def test_a_foreign_approval_is_told_of_until_it_was_noted(world: World) -> None:
+    arn = world.create_package(ClientToken="x", ModelDataUrl="s3://elsewhere/model.tar.gz", metadata={})
+    world.decide(arn, "Approved")
+    ((_, detail),) = sent(world)
+    world.invoke("record_approval", {"detail": detail})
+    assert sent(world) == []
+
+
+def test_a_deployment_whose_event_was_lost_is_finished(world: World, sample: Any) -> None:
+    world.decide(world.register(1), "Approved")
+    world.tell_decision(next(iter(world.cloud.registry.by_arn)), "Approved")
+    world.invoke("deploy_model", sample("deploy_model"))
+    assert types(world) == []
+    world.cloud.endpoints.settle(ENDPOINT)
+    assert sent(world) == [("SageMaker Endpoint State Change", {"EndpointName": ENDPOINT})]
+    world.tell_endpoint()
+    assert len(world.cloud.workflows.answers) == 1
+    assert types(world) == []
+
+
+def test_an_endpoint_deleted_by_hand_without_an_event_is_noticed(world: World, sample: Any) -> None:
+    world.decide(world.register(1), "Approved")
+    world.tell_decision(next(iter(world.cloud.registry.by_arn)), "Approved")
+    world.invoke("deploy_model", sample("deploy_model"))
+    world.cloud.endpoints.delete_endpoint(ENDPOINT)
+    assert types(world) == ["SageMaker Endpoint State Change"]
+    world.tell_endpoint()
+    ((_, error, _),) = world.cloud.workflows.failures
+    assert error == "EndpointDeletedError"
+
+
+@pytest.mark.parametrize(("status", "is_sent"), [("InProgress", False), ("Completed", True)])
+def test_a_job_whose_event_was_lost_is_told_of(world: World, status: str, is_sent: bool) -> None:
+    job = f"{PIPELINE}-00001-train-0"
+    task = {"kind": "training_job", "status": "open", "gsi1pk": keys.TASKS, "gsi1sk": job}
+    world.cloud.catalog.create({**keys.task_key(job), **task})
+    world.cloud.jobs.descriptions[job] = {"TrainingJobName": job, "TrainingJobStatus": status}
+    expected = [
+        ("SageMaker Training Job State Change", {"TrainingJobName": job, "TrainingJobStatus": status})
+    ]
+    assert sent(world) == (expected if is_sent else [])
+
+
+def test_an_alarm_that_keeps_firing_is_told_of_again(world: World) -> None:
+    world.approve(world.register(1))
+    world.fire()
+    ((name, detail),) = sent(world)
+    assert name == "CloudWatch Alarm State Change"
+    assert detail["state"] == {"value": "ALARM"}
+
+
+def test_a_release_whose_execution_died_is_ended(world: World) -> None:
+    arn = world.register(1)
+    world.decide(arn, "Approved")
+    world.tell_decision(arn, "Approved")
+    (execution_arn,) = world.waiting()
+    request = world.cloud.workflows.executions[execution_arn]["input"]
+    world.task("plan_release", execution_arn=execution_arn, release=request)
+    assert types(world) == []
+    world.cloud.workflows.executions[execution_arn]["status"] = "TIMED_OUT"
+    ((_, detail),) = sent(world)
+    assert detail["status"] == "TIMED_OUT"
+    world.invoke("finish_release", {"detail": detail})
+    assert world.stage().get("releasing") is None
+    assert sent(world) == []
+
+
+def test_a_build_whose_execution_died_is_told_of_and_one_that_never_began_is_asked_for(world: World) -> None:
+    run_id = f"{PIPELINE}-00001"
+    world.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"in_flight": run_id})
+    world.invoke("reconcile", {})
+    assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
+    execution_arn = world.cloud.workflows.start("build", run_id, {"pipeline": PIPELINE})
+    run = {**keys.run_key(PIPELINE, run_id), "status": "running", "execution_arn": execution_arn}
+    world.cloud.catalog.create(run)
+    assert types(world) == []
+    world.cloud.workflows.executions[execution_arn]["status"] = "FAILED"
+    ((name, detail),) = sent(world)
+    assert name == "Step Functions Execution Status Change"
+    assert (detail["name"], detail["status"]) == (run_id, "FAILED")
+
+
+@pytest.mark.parametrize("key", [f"{PIPELINE}/a b+c%20ü.csv", "nobody/a.csv", "a.csv"])
+def test_an_upload_that_was_not_seen_is_told_of(world: World, key: str) -> None:
+    version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
+    expected = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": version_id}}
+    assert sent(world) == [("Object Created", expected)]
+
+
+@pytest.mark.parametrize("key", [f"{PIPELINE}/a.csv", "nobody/a.csv", "a.csv"])
+def test_an_upload_that_was_recorded_is_not(world: World, key: str) -> None:
+    version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
+    is_ours = key.startswith(PIPELINE)
+    item = keys.arrival_key(PIPELINE, key, version_id) if is_ours else keys.unclaimed_key(key, version_id)
+    world.cloud.catalog.create({**item, "status": "included"})
+    assert sent(world) == []
+
+
+def test_a_new_version_of_an_upload_is_another_upload(world: World) -> None:
+    key = f"{PIPELINE}/a.csv"
+    first = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
+    world.cloud.catalog.create({**keys.arrival_key(PIPELINE, key, first), "status": "included"})
+    second = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"y")
+    ((_, detail),) = sent(world)
+    assert detail["object"]["version-id"] == second
+
+
+def test_a_folder_marker_is_no_upload(world: World) -> None:
+    world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/", b"")
+    assert sent(world) == []
+
+
+def test_an_upload_whose_event_may_still_come_is_left_alone(world: World) -> None:
+    world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", b"x")
+    world.cloud.now.at = "2026-11-24T08:01:59.000Z"
+    assert sent(world) == []
+
+
+def test_a_pushed_project_that_was_not_seen_is_told_of(world: World) -> None:
+    key = f"projects/fraud/{PROJECT_VERSION}.tar.gz"
+    world.cloud.objects.put(fakes.ARTIFACT_BUCKET, key, b"x")
+    world.cloud.objects.put(fakes.ARTIFACT_BUCKET, f"projects/fraud/{PROJECT_VERSION}/code/a.py", b"x")
+    ((name, detail),) = sent(world)
+    assert (name, detail["object"]["key"]) == ("Object Created", key)
+
+
+def test_a_pipeline_with_waiting_arrivals_is_asked_about(world: World) -> None:
+    key = f"{PIPELINE}/a.csv"
+    version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
+    world.cloud.catalog.create({**keys.arrival_key(PIPELINE, key, version_id), "status": "pending"})
+    world.invoke("reconcile", {})
+    assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
+
+
+def test_it_stops_in_time_and_says_that_it_did_not_finish(world: World) -> None:
+    for number in range(5):
+        world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/{number}.csv", b"x")
+
+    class Hurried(LambdaContext):
+        def get_remaining_time_in_millis(self) -> int:
+            return 5_000 if len(world.cloud.bus.entries) >= 2 else 300_000
+
+    result = load_function("reconcile").lambda_handler({}, Hurried())
+    assert result == {"sent": {"Object Created": 2}, "finished": False}

@@ -1,0 +1,313 @@
+"""Whole releases and rollbacks, with events that are lost, repeated and reordered on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import fakes
+from release_world import ENDPOINT, PIPELINE, PIPELINE_YAML, World
+from sluice.domain import catalog as keys
+
+TWO_STAGES = PIPELINE_YAML.replace("stages: [{", "stages: [{name: staging}, {requires_approval: true, ")
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]) -> World:
+    return World(cloud, invoke)
+
+
+@pytest.fixture
+def proven(world: World) -> World:
+    """Two released versions, both of which outlived their bake."""
+    world.approve(world.register(1))
+    world.later(hours=1)
+    world.approve(world.register(2))
+    world.later(hours=1)
+    assert (world.live_version(), world.served_version()) == (2, "2")
+    return world
+
+
+def test_an_approved_version_is_released_verified_and_live(world: World) -> None:
+    release_id = world.approve(world.register(1))
+    assert world.release(release_id)["status"] == "released"
+    assert world.release(release_id)["stages"] == ["production"]
+    assert world.stage() == {
+        **keys.stage_key(PIPELINE, "production"),
+        "endpoint_name": ENDPOINT,
+        "position": 0,
+        "live": release_id,
+    }
+    assert world.served_version() == "1"
+    assert sorted(world.events()) == ["approved", "promoted", "release started", "released"]
+
+
+def test_a_newer_version_supersedes_the_live_one(proven: World) -> None:
+    first, second = (release["sk"].removeprefix("RELEASE#") for release in proven.releases())
+    live = proven.stage()["live"]
+    replaced = first if live == second else second
+    assert proven.deployment(replaced)["status"] == "superseded"
+    assert proven.deployment(live)["replaces"] == replaced
+
+
+def test_a_live_version_that_is_approved_again_is_not_released_again(proven: World) -> None:
+    arn = proven.deployment(proven.stage()["live"])["package_arn"]
+    proven.decide(arn, "PendingManualApproval")
+    proven.tell_decision(arn, "PendingManualApproval")
+    release_id = proven.approve(arn)
+    assert proven.release(release_id)["status"] == "refused"
+    assert proven.release(release_id)["reasons"] == ["v2 is already live on production"]
+    assert proven.live_version() == 2
+
+
+def test_a_live_version_whose_endpoint_was_deleted_by_hand_is_released_again(proven: World) -> None:
+    arn = proven.deployment(proven.stage()["live"])["package_arn"]
+    del proven.cloud.endpoints.by_name[ENDPOINT]
+    proven.decide(arn, "PendingManualApproval")
+    proven.tell_decision(arn, "PendingManualApproval")
+    assert proven.release(proven.approve(arn))["status"] == "released"
+    assert proven.served_version() == "2"
+
+
+def test_an_alarm_rolls_the_live_version_back_to_the_last_known_good(proven: World) -> None:
+    bad = proven.stage()["live"]
+    proven.fire()
+    for _ in range(5):
+        proven.tell_alarm()
+    proven.run_all()
+    assert (proven.live_version(), proven.served_version()) == (1, "1")
+    assert proven.deployment(bad)["status"] == "rolled_back"
+    assert len(proven.releases()) == 3
+    assert "rolled back" in proven.events()
+
+
+def test_the_alarm_of_the_version_before_does_not_roll_back_further(proven: World) -> None:
+    proven.fire()
+    proven.tell_alarm()
+    proven.later(seconds=30)
+    proven.run_all()
+    proven.later(seconds=30)
+    assert proven.tell_alarm()["status"] == "about the version before"
+    assert not proven.waiting()
+
+
+def test_an_alarm_that_goes_on_after_the_rollback_finds_nothing_good_and_says_so(proven: World) -> None:
+    proven.fire()
+    proven.tell_alarm()
+    proven.later(seconds=30)
+    proven.run_all()
+    proven.later(seconds=200)
+    for _ in range(5):
+        assert proven.tell_alarm()["status"] == "no known good"
+    assert not proven.waiting()
+    assert proven.live_version() == 1
+    (detail,) = [detail for event, detail in proven.timeline() if event == "rollback impossible"]
+    assert "v2 was itself rolled back" in detail
+
+
+def test_a_person_rolls_back_and_a_second_time_further_back(proven: World) -> None:
+    proven.approve(proven.register(3))
+    proven.later(hours=1)
+    for name in ("reviews-v3-00000001", "reviews-v2-00000002"):
+        request = {"pipeline": PIPELINE, "release_id": name, "cause": "command", "stage": "production"}
+        proven.cloud.workflows.start("release", name, {**request, "actor": "anna", "reason": "complaints"})
+        proven.run_all()
+        proven.later(hours=1)
+    assert (proven.live_version(), proven.served_version()) == (1, "1")
+
+
+def test_rejecting_the_live_version_rolls_it_back(proven: World) -> None:
+    arn = proven.deployment(proven.stage()["live"])["package_arn"]
+    proven.decide(arn, "Rejected")
+    proven.tell_decision(arn, "Rejected")
+    proven.run_all()
+    assert (proven.live_version(), proven.served_version()) == (1, "1")
+
+
+def test_a_rollback_never_goes_to_a_rejected_version(proven: World) -> None:
+    rejected = next(arn for arn in proven.cloud.registry.by_arn if arn.endswith("/1"))
+    proven.decide(rejected, "Rejected")
+    proven.tell_decision(rejected, "Rejected")
+    proven.fire()
+    started = proven.tell_alarm()
+    proven.run_all()
+    release = proven.release(started["release_id"])
+    assert release["status"] == "refused"
+    assert "v1 was rejected" in release["reasons"][0]
+    assert proven.live_version() == 2
+
+
+def test_a_rollback_passes_over_a_version_whose_model_is_gone(proven: World) -> None:
+    proven.approve(proven.register(3))
+    proven.later(hours=1)
+    proven.cloud.objects.delete("s3://sluice-artifacts/runs/reviews/reviews-00002/train/model.tar.gz")
+    proven.fire()
+    proven.tell_alarm()
+    proven.run_all()
+    assert proven.live_version() == 1
+
+
+def test_a_rollback_of_what_is_no_longer_live_is_refused(proven: World) -> None:
+    proven.fire()
+    started = proven.tell_alarm()
+    alarm_rollback = proven.waiting()[0]
+    proven.ended.add(alarm_rollback)
+    proven.fire(state="OK")
+    proven.approve(proven.register(3))
+    proven.ended.discard(alarm_rollback)
+    proven.run_all()
+    release = proven.release(started["release_id"])
+    assert release["status"] == "refused"
+    assert "production no longer serves" in release["reasons"][0]
+    assert proven.live_version() == 3
+
+
+def test_a_version_rejected_while_it_is_released_does_not_stay(proven: World) -> None:
+    arn = proven.register(3)
+    proven.decide(arn, "Approved")
+    proven.tell_decision(arn, "Approved")
+
+    def settle_and_reject(endpoints: fakes.FakeEndpoints, name: str) -> None:
+        endpoints.settle(name)
+        proven.settle = fakes.FakeEndpoints.settle
+        proven.decide(arn, "Rejected")
+        proven.tell_decision(arn, "Rejected")
+
+    proven.settle = settle_and_reject
+    proven.run_all()
+    assert (proven.live_version(), proven.served_version()) == (2, "2")
+    assert proven.stage().get("releasing") is None
+
+
+def test_a_silent_rollback_by_sagemaker_fails_the_release_and_is_named(proven: World) -> None:
+    before = proven.stage()["live"]
+    config = proven.deployment(before)["endpoint_config_name"]
+    proven.settle = lambda endpoints, name: endpoints.settle(name, config=config)
+    release_id = proven.approve(proven.register(3))
+    release = proven.release(release_id)
+    assert release["status"] == "failed"
+    assert release["reasons"][0].startswith(
+        "DeploymentRolledBackError: reviews-production was rolled back to"
+    )
+    assert proven.stage()["live"] == before
+    assert proven.deployment(release_id)["status"] == "failed"
+
+
+def test_an_endpoint_deleted_by_hand_during_a_release_fails_it_clearly(world: World) -> None:
+    world.settle = lambda endpoints, name: endpoints.delete_endpoint(name)
+    release = world.release(world.approve(world.register(1)))
+    assert release["status"] == "failed"
+    assert "reviews-production was deleted while it was being deployed to" in release["reasons"][0]
+    assert world.stage().get("releasing") is None
+
+
+def test_a_version_that_fails_its_smoke_test_gives_the_endpoint_back(proven: World) -> None:
+    proven.cloud.endpoints.responses = [
+        {"status_code": 500, "body": b"boom", "content_type": "text/plain", "variant": None}
+    ] * 4
+    release = proven.release(proven.approve(proven.register(3)))
+    assert release["status"] == "failed"
+    assert "answered the sample request with 500: boom" in release["reasons"][0]
+    assert (proven.live_version(), proven.served_version()) == (2, "2")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda world, uri: world.cloud.objects.delete(uri), "the model is gone"),
+        (lambda world, uri: world.cloud.objects.write(uri, b"another model"), "has changed since"),
+    ],
+)
+def test_an_approval_of_what_is_gone_or_changed_is_refused(
+    world: World, damage: Callable[[World, str], None], said: str
+) -> None:
+    arn = world.register(1)
+    damage(world, "s3://sluice-artifacts/runs/reviews/reviews-00001/train/model.tar.gz")
+    release = world.release(world.approve(arn))
+    assert release["status"] == "refused"
+    assert said in release["reasons"][0]
+    assert not world.cloud.endpoints.updates
+    assert world.stage().get("releasing") is None
+
+
+def test_a_manifest_that_changed_after_the_approval_is_refused(world: World) -> None:
+    arn = world.register(1)
+    world.decide(arn, "Approved")
+    world.tell_decision(arn, "Approved")
+    world.cloud.objects.write("s3://sluice-artifacts/runs/reviews/reviews-00001/manifest.json", b"{}")
+    world.run_all()
+    (release,) = world.releases()
+    assert release["status"] == "refused"
+    assert "the run manifest s3://sluice-artifacts" in release["reasons"][0]
+
+
+def test_an_approval_taken_back_before_its_release_began_is_refused(world: World) -> None:
+    arn = world.register(1)
+    world.decide(arn, "Approved")
+    world.tell_decision(arn, "Approved")
+    world.decide(arn, "PendingManualApproval")
+    world.run_all()
+    (release,) = world.releases()
+    assert "the package is PendingManualApproval, not Approved" in release["reasons"][0]
+
+
+def test_a_release_that_waited_longer_than_its_approval_is_valid_is_refused(world: World) -> None:
+    arn = world.register(1)
+    world.decide(arn, "Approved")
+    world.tell_decision(arn, "Approved")
+    world.later(days=31)
+    world.run_all()
+    (release,) = world.releases()
+    assert "was valid for 30 days" in release["reasons"][0]
+
+
+def test_a_second_release_waits_for_the_first_ones_stage(world: World) -> None:
+    arn = world.register(1)
+    world.decide(arn, "Approved")
+    world.tell_decision(arn, "Approved")
+    (execution_arn,) = world.waiting()
+    world.cloud.catalog.create({**keys.stage_key(PIPELINE, "production"), "releasing": "reviews-v9-other"})
+    request = world.cloud.workflows.executions[execution_arn]["input"]
+    with pytest.raises(Exception, match="reviews-production is taken by reviews-v9-other"):
+        world.invoke("plan_release", {"execution_arn": execution_arn, "release": request})
+    world.cloud.catalog.update(keys.stage_key(PIPELINE, "production"), {"releasing": None})
+    world.run_all()
+    assert world.live_version() == 1
+
+
+def test_every_task_of_a_release_may_run_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_once = world.task
+
+    def run_twice(function: str, **payload: Any) -> Any:
+        run_once(function, **payload)
+        return run_once(function, **payload)
+
+    monkeypatch.setattr(world, "task", run_twice)
+    world.cloud.endpoints.responses = [
+        {"status_code": 200, "body": b"[1]", "content_type": "application/json", "variant": "AllTraffic"}
+    ] * 4
+    world.approve(world.register(1))
+    assert (world.live_version(), world.served_version()) == (1, "1")
+    assert len(world.cloud.endpoints.updates) == 1
+    assert len(world.releases()) == 1
+    assert len(world.events()) == len(set(world.events()))
+
+
+def test_a_release_stops_before_the_stage_that_asks_for_a_person(
+    cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]
+) -> None:
+    world = World(cloud, invoke, pipeline_yaml=TWO_STAGES)
+    arn = world.register(1)
+    world.approve(arn)
+    assert (world.live_version("staging"), world.live_version("production")) == (1, None)
+    assert ("held back", "production asks for a person") in [
+        (event, detail.partition(":")[0]) for event, detail in world.timeline()
+    ]
+    request = {"pipeline": PIPELINE, "release_id": "reviews-v1-00000001", "cause": "command"}
+    promote = {**request, "package_arn": arn, "stages": ["production"], "actor": "anna"}
+    world.cloud.workflows.start("release", "reviews-v1-00000001", promote)
+    world.run_all()
+    assert world.live_version("production") == 1
+    assert world.served_version("reviews-production") == "1"
