@@ -175,7 +175,7 @@ def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]
 
 
 def function_figures(target: Target) -> list[Figure]:
-    """Cold and warm time of each function as the platform reported it, and its unzipped size with its layers."""
+    """Cold and warm time of each function as the platform reports it, and its size with its layers."""
     floor_ms = interpreter_ms()
     figures = []
     for name in sorted(path.parent.name for path in REPOSITORY.glob("functions/*/app.py")):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
 from sluice.domain.config import ConfigError
@@ -519,7 +520,7 @@ def logs(
     if function:
         found = {function: views.function_log(target, function)}
     elif endpoint:
-        found = {endpoint: list(views.log_lines(target, f"/aws/sagemaker/Endpoints/{endpoint}", ""))}
+        found = {endpoint: list(views.log_lines(target, f"/aws/sagemaker/Endpoints/{endpoint}"))}
     else:
         steps = [item for item in views.run(target, str(run_id))["steps"] if step in (None, item["step"])]
         found = {item["step"]: views.step_log(target, item) for item in steps if item.get("job_name")}
@@ -566,5 +567,9 @@ def main() -> None:
         fail(str(error), error.hint, error.exit_code)
     except (ConfigError, ProjectError) as error:
         fail(str(error), "Nothing was pushed. See docs/pipeline-yaml.md.", 2)
+    except ClientError as error:
+        fail(f"{error.operation_name}: {error.response['Error'].get('Message', error)}", "", 1)
+    except BotoCoreError as error:
+        fail(str(error), "Is the local cloud up (`sluice up`), or are AWS credentials set?", 1)
     except KeyboardInterrupt:
         fail("interrupted", "", 130)

@@ -202,13 +202,13 @@ def model_arn(target: Target, model: str) -> str:
     raise CommandError(f"there is no model {model!r}", hint="`sluice models` lists them.")
 
 
-def log_lines(target: Target, group: str, stream_prefix: str) -> Iterator[str]:
+def log_lines(target: Target, group: str, stream_prefix: str = "") -> Iterator[str]:
     """The lines of all streams of a log group that begin with a prefix."""
     logs = target.client("logs")
+    chosen = {"logStreamNamePrefix": stream_prefix} if stream_prefix else {}
     try:
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)[
-            "logStreams"
-        ]
+        pages = logs.get_paginator("describe_log_streams").paginate(logGroupName=group, **chosen)
+        streams = [stream for page in pages for stream in page["logStreams"]]
     except logs.exceptions.ResourceNotFoundException:
         return
     for stream in streams:
@@ -249,7 +249,7 @@ def function_log(target: Target, function: str) -> list[str]:
         configuration.get("LoggingConfig", {}).get("LogGroup")
         or f"/aws/lambda/{configuration['FunctionName']}"
     )
-    return list(log_lines(target, group, ""))
+    return list(log_lines(target, group))
 
 
 def first_reasons(item: dict[str, Any], count: int = 1) -> str:

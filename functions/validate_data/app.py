@@ -42,7 +42,7 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
     manifest = building.find_manifest(task.pipeline, task.dataset_version)
     with _workspace() as folder:
         files = _download(manifest, folder)
-        engine = Engine(int(context.memory_limit_in_mb * _MEMORY_SHARE), folder / "spill")
+        engine = Engine(int(int(context.memory_limit_in_mb) * _MEMORY_SHARE), folder / "spill")
         found = engine.inspect(files, data.format, validation.checks(data))
     report = validation.report(found.rows, found.findings, found.problems)
     report_uri = building.locations(task.pipeline).dataset_report(task.dataset_version)

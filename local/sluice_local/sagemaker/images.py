@@ -177,8 +177,8 @@ def _install_image(target: Path, lock: Path) -> None:
 
 def _install_requirements(target: Path, image: Environment, requirements: Path) -> None:
     """Add packages to a copy of the image's environment whose files are hard links: quick, and small."""
-    shutil.copytree(image.directory, target, copy_function=os.link, symlinks=True)
-    (target / _COMPLETE).unlink()
+    unfinished = shutil.ignore_patterns(_COMPLETE)
+    shutil.copytree(image.directory, target, copy_function=os.link, symlinks=True, ignore=unfinished)
     try:
         _uv(
             *("pip", "install", "--compile-bytecode", *_into(target), "--requirement", requirements.name),
