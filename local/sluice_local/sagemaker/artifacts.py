@@ -6,7 +6,7 @@ from ministack.services import s3
 
 
 def etag(uri: str) -> str | None:
-    """The ETag of the object at an `s3://` URI; None if there is none."""
+    """The ETag, without quotes, of the object at an `s3://` URI; None if there is none."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     status, headers, _ = s3._head_object(bucket, key)
-    return headers["ETag"] if status == 200 else None
+    return str(headers["ETag"]).strip('"') if status == 200 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sluice_local.sagemaker import events
@@ -106,7 +105,7 @@ def _detail(model: Item) -> Item:
     members = ("ModelName", "ModelArn", "PrimaryContainer", "Containers", "ExecutionRoleArn")
     return {
         **{member: model[member] for member in members if member in model},
-        "CreationTime": datetime.fromtimestamp(model["CreationTime"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "CreationTime": events.iso_time(model["CreationTime"]),
         "EnableNetworkIsolation": model["EnableNetworkIsolation"],
         "Tags": {tag["Key"]: tag["Value"] for tag in model.get("Tags", [])},
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from sluice_local.sagemaker import events, images
@@ -246,6 +245,5 @@ def _shown(item: Item) -> Item:
 def _detail(item: Item) -> Item:
     shown = _shown(item)
     detail = {member: shown[member] for member in _IN_EVENTS if shown.get(member) is not None}
-    for member in ("CreationTime", "LastModifiedTime"):
-        detail[member] = datetime.fromtimestamp(item[member], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return detail
+    times = {member: events.iso_time(item[member]) for member in ("CreationTime", "LastModifiedTime")}
+    return detail | times

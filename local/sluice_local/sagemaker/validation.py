@@ -27,7 +27,7 @@ from botocore.model import (
 
 from sluice_local.sagemaker.core import Fault
 
-_INTEGERS = ("integer", "long")
+_BITS = {"integer": 32, "long": 64}
 _NUMBERS = ("integer", "long", "float", "double", "timestamp")
 
 
@@ -197,10 +197,17 @@ def _expect_scalar(shape: Shape, value: Any) -> None:
     _expect(not isinstance(value, list), "Start of list found where not expected.")
     kind = {bool: "BOOLEAN", str: "STRING"}.get(type(value), "NUMBER")
     if shape.type_name in _NUMBERS:
-        fits = kind == "NUMBER" and (shape.type_name not in _INTEGERS or float(value).is_integer())
+        fits = kind == "NUMBER" and _fits(shape.type_name, value)
     else:
         fits = kind == ("BOOLEAN" if shape.type_name == "boolean" else "STRING")
     _expect(fits, f"{kind}_VALUE can not be converted to {shape.type_name.capitalize()}")
+
+
+def _fits(type_name: str, number: float) -> bool:
+    if type_name not in _BITS:
+        return True
+    limit = 2 ** (_BITS[type_name] - 1)
+    return -limit <= number < limit and number == int(number)
 
 
 def _join(path: str, member: str) -> str:
