@@ -1,0 +1,61 @@
+"""The alarms adapter against moto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from sluice.adapters.alarms import CloudWatchAlarms
+from sluice.domain import alarms as wanted
+from sluice.domain.config.models import Alarms
+
+ERROR_RATE, LATENCY = wanted.names("sluice", "reviews-production")
+
+
+@pytest.fixture
+def cloudwatch() -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.client("cloudwatch")
+
+
+@pytest.fixture
+def alarms(cloudwatch: Any) -> CloudWatchAlarms:
+    """With both alarms of an endpoint."""
+    adapter = CloudWatchAlarms(cloudwatch)
+    for request in wanted.requests("sluice", "reviews-production", Alarms(p99_latency_ms=500), "arn:topic"):
+        adapter.put(request)
+    return adapter
+
+
+def test_an_alarm_is_described_with_its_state_and_its_endpoint(alarms: CloudWatchAlarms) -> None:
+    described = alarms.describe([ERROR_RATE, "sluice-none"])
+    assert list(described) == [ERROR_RATE]
+    assert described[ERROR_RATE]["StateValue"] in ("OK", "INSUFFICIENT_DATA")
+    assert wanted.watched_endpoint(described[ERROR_RATE]) == "reviews-production"
+
+
+def test_no_names_are_no_alarms_and_not_all_of_them(alarms: CloudWatchAlarms) -> None:
+    assert alarms.describe([]) == {}
+
+
+def test_what_fires_is_listed_by_the_stacks_prefix_on_all_pages(cloudwatch: Any) -> None:
+    """Moto leaves the state aside where a prefix is given."""
+    asked = {"AlarmNamePrefix": "sluice-", "StateValue": "ALARM", "AlarmTypes": ["MetricAlarm"]}
+    with Stubber(cloudwatch) as stub:
+        first = {"MetricAlarms": [{"AlarmName": ERROR_RATE}], "NextToken": "more"}
+        stub.add_response("describe_alarms", first, asked)
+        second = {"MetricAlarms": [{"AlarmName": LATENCY}]}
+        stub.add_response("describe_alarms", second, {**asked, "NextToken": "more"})
+        listed = [alarm["AlarmName"] for alarm in CloudWatchAlarms(cloudwatch).firing("sluice-")]
+    assert listed == [ERROR_RATE, LATENCY]
+
+
+def test_alarms_are_deleted_and_unknown_ones_do_not_matter(alarms: CloudWatchAlarms) -> None:
+    alarms.delete([LATENCY, "sluice-none"])
+    alarms.delete(["sluice-none"])
+    assert list(alarms.describe([ERROR_RATE, LATENCY])) == [ERROR_RATE]

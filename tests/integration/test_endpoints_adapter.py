@@ -1,0 +1,177 @@
+"""The endpoints adapter against moto, and against answers that moto does not give."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from sluice.adapters.endpoints import SageMakerEndpoints
+from sluice.ports import EndpointBusyError
+
+MODEL = {
+    "ModelName": "reviews-v1-0a",
+    "ExecutionRoleArn": "arn:aws:iam::123456789012:role/jobs",
+    "PrimaryContainer": {"Image": "own:1", "ModelDataUrl": "s3://b/m.tar.gz"},
+}
+CONFIG = {
+    "EndpointConfigName": "reviews-v1-0a-production",
+    "ProductionVariants": [
+        {
+            "VariantName": "AllTraffic",
+            "ModelName": "reviews-v1-0a",
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+        }
+    ],
+}
+ENDPOINT = {"EndpointName": "reviews-production", "EndpointConfigName": "reviews-v1-0a-production"}
+UPDATE = {**ENDPOINT, "EndpointConfigName": "reviews-v2-0b-production"}
+
+
+@pytest.fixture
+def sagemaker() -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.client("sagemaker")
+
+
+@pytest.fixture
+def stub(sagemaker: Any) -> Iterator[Stubber]:
+    with Stubber(sagemaker) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def described(status: str) -> dict[str, Any]:
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/reviews-production"
+    return {
+        **ENDPOINT,
+        "EndpointArn": arn,
+        "EndpointStatus": status,
+        "CreationTime": 0,
+        "LastModifiedTime": 0,
+    }
+
+
+def test_what_is_made_twice_exists_once_and_is_described(sagemaker: Any) -> None:
+    endpoints = SageMakerEndpoints(sagemaker)
+    for _ in range(2):
+        endpoints.create_model(MODEL)
+        endpoints.create_config(CONFIG)
+    model = endpoints.describe_model("reviews-v1-0a")
+    config = endpoints.describe_config("reviews-v1-0a-production")
+    assert model is not None
+    assert config is not None
+    assert model["PrimaryContainer"]["ModelDataUrl"] == "s3://b/m.tar.gz"
+    assert config["ProductionVariants"][0]["ModelName"] == "reviews-v1-0a"
+
+
+def test_an_endpoint_is_created_described_and_deleted(sagemaker: Any) -> None:
+    endpoints = SageMakerEndpoints(sagemaker)
+    endpoints.create_model(MODEL)
+    endpoints.create_config(CONFIG)
+    endpoints.create_endpoint(ENDPOINT)
+    endpoint = endpoints.describe_endpoint("reviews-production")
+    assert endpoint is not None
+    assert endpoint["EndpointConfigName"] == "reviews-v1-0a-production"
+    for _ in range(2):
+        endpoints.delete_endpoint("reviews-production")
+    assert endpoints.describe_endpoint("reviews-production") is None
+
+
+def test_what_is_not_there_is_none(sagemaker: Any) -> None:
+    endpoints = SageMakerEndpoints(sagemaker)
+    assert endpoints.describe_endpoint("none") is None
+    assert endpoints.describe_config("none") is None
+    assert endpoints.describe_model("none") is None
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"])
+def test_an_endpoint_that_is_being_changed_is_busy(sagemaker: Any, stub: Stubber, status: str) -> None:
+    stub.add_response("describe_endpoint", described(status))
+    stub.add_client_error("update_endpoint", "ValidationException", "Cannot update in-progress endpoint")
+    stub.add_response("describe_endpoint", described(status))
+    with pytest.raises(EndpointBusyError, match="reviews-production is being changed"):
+        SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
+
+
+def test_an_endpoint_that_someone_began_to_change_meanwhile_is_busy(sagemaker: Any, stub: Stubber) -> None:
+    stub.add_response("describe_endpoint", described("InService"))
+    stub.add_client_error("update_endpoint", "ValidationException", "Cannot update in-progress endpoint")
+    stub.add_response("describe_endpoint", described("Updating"))
+    with pytest.raises(EndpointBusyError):
+        SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
+
+
+def test_an_endpoint_that_someone_created_meanwhile_is_busy(sagemaker: Any, stub: Stubber) -> None:
+    stub.add_client_error("describe_endpoint", "ValidationException", "Could not find endpoint")
+    stub.add_client_error("create_endpoint", "ValidationException", "Cannot create already existing endpoint")
+    stub.add_response("describe_endpoint", described("Creating"))
+    with pytest.raises(EndpointBusyError):
+        SageMakerEndpoints(sagemaker).create_endpoint(ENDPOINT)
+
+
+def test_a_wrong_request_is_no_busy_endpoint(sagemaker: Any, stub: Stubber) -> None:
+    stub.add_response("describe_endpoint", described("InService"))
+    stub.add_client_error("update_endpoint", "ValidationException", "Could not find endpoint configuration")
+    stub.add_response("describe_endpoint", described("InService"))
+    with pytest.raises(ClientError, match="Could not find endpoint configuration"):
+        SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
+
+
+def test_an_endpoint_that_may_not_be_read_is_not_taken_for_absent(sagemaker: Any, stub: Stubber) -> None:
+    stub.add_client_error("describe_endpoint", "AccessDeniedException")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        SageMakerEndpoints(sagemaker).describe_endpoint("reviews-production")
+
+
+@pytest.fixture
+def runtime() -> Iterator[tuple[Any, Stubber]]:
+    client = boto3.client("sagemaker-runtime")
+    with Stubber(client) as stubber:
+        yield client, stubber
+
+
+def test_an_answer_tells_its_variant(sagemaker: Any, runtime: tuple[Any, Stubber]) -> None:
+    client, stubber = runtime
+    body = StreamingBody(io.BytesIO(b"[1]"), 3)
+    answer = {"Body": body, "ContentType": "application/json", "InvokedProductionVariant": "AllTraffic"}
+    request = {
+        "EndpointName": "reviews-production",
+        "Body": b"{}",
+        "ContentType": "application/json",
+        "Accept": "application/json",
+    }
+    stubber.add_response("invoke_endpoint", answer, request)
+    endpoints = SageMakerEndpoints(sagemaker, client)
+    assert endpoints.invoke("reviews-production", b"{}", "application/json", "application/json") == {
+        "status_code": 200,
+        "body": b"[1]",
+        "content_type": "application/json",
+        "variant": "AllTraffic",
+    }
+
+
+def test_a_models_error_is_an_answer_with_the_models_own_status(
+    sagemaker: Any, runtime: tuple[Any, Stubber]
+) -> None:
+    client, stubber = runtime
+    modeled = {"OriginalStatusCode": 415, "OriginalMessage": "no such content type"}
+    stubber.add_client_error("invoke_endpoint", "ModelError", http_status_code=424, modeled_fields=modeled)
+    answer = SageMakerEndpoints(sagemaker, client).invoke("reviews-production", b"", "a/b", "a/b")
+    assert (answer["status_code"], answer["body"]) == (415, b"no such content type")
+
+
+def test_an_endpoint_that_is_not_there_is_an_answer_too(sagemaker: Any, runtime: tuple[Any, Stubber]) -> None:
+    client, stubber = runtime
+    stubber.add_client_error("invoke_endpoint", "ValidationError", "Endpoint not found", http_status_code=400)
+    answer = SageMakerEndpoints(sagemaker, client).invoke("none", b"", "a/b", "a/b")
+    assert answer["status_code"] == 400
+    assert b"Endpoint not found" in answer["body"]
