@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
 from sluice.domain import catalog as keys
-from sluice.domain import gates
+from sluice.domain import gates, names
 from sluice.domain.jobs import EVALUATION_FILE
 from sluice.events import CheckGatesTask
 from sluice.observability import logger
@@ -31,6 +32,7 @@ def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, An
     champion = _evaluation(task, "champion") if task.champion else None
     verdict = gates.judge(building.find_config(task).gates, candidate, champion)
     results = [asdict(result) for result in verdict.results]
+    _record_metrics(task, {"candidate": candidate, "champion": champion})
     _record(task, verdict, results)
     return {"is_better": verdict.passed, "gates": results, "reasons": list(verdict.reasons)}
 
@@ -46,6 +48,14 @@ def _evaluation(task: CheckGatesTask, role: str) -> dict[str, Any]:
     if not isinstance(evaluation, dict):
         raise EvaluationError(f"the {role}'s {EVALUATION_FILE} holds no mapping")
     return evaluation
+
+
+def _record_metrics(task: CheckGatesTask, evaluations: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Show each model's metrics with the step that measured them."""
+    for role, evaluation in evaluations.items():
+        if evaluation is not None:
+            step = keys.step_key(task.run_id, names.evaluate_step(role))
+            wiring.catalog().update(step, {"metrics": gates.metric_values(evaluation)})
 
 
 def _record(task: CheckGatesTask, verdict: gates.Verdict, results: list[dict[str, Any]]) -> None:

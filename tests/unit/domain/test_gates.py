@@ -154,3 +154,12 @@ def test_a_gate_is_read_into_its_parts() -> None:
 def test_any_text_is_read_or_refused_with_a_syntax_error(text: str) -> None:
     with contextlib.suppress(gates.GateSyntaxError):
         assert gates.parse(text).text == text
+
+
+def test_the_metrics_of_an_evaluation_are_its_values_by_their_paths() -> None:
+    evaluation = {
+        "metrics": {"accuracy": {"value": 0.8, "standard_deviation": 0.1}, "auc": {"value": math.nan}},
+        "regression_metrics": {"mse": {"value": 2}},
+        "rows": 100,
+    }
+    assert gates.metric_values(evaluation) == {"accuracy": 0.8, "regression_metrics.mse": 2.0}

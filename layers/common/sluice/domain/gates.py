@@ -206,3 +206,17 @@ def _metric(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Decim
     if not math.isfinite(found):
         return None, f"{'.'.join(path)} is {found}"
     return Decimal(str(found)), ""
+
+
+def metric_values(evaluation: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, float]:
+    """Every finite number that evaluation.json gives as a metric's `value`, by the metric's dotted path.
+
+    The leading `metrics`, under which our own evaluations keep them, is left out.
+    """
+    values: dict[str, float] = {}
+    for name, found in evaluation.items():
+        if isinstance(found, Mapping):
+            values |= metric_values(found, path if name == "metrics" and not path else (*path, name))
+        elif name == "value" and _metric(evaluation, ("value",))[0] is not None:
+            values[".".join(path)] = float(found)
+    return values
