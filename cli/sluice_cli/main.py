@@ -14,6 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
+from sluice.domain import names
 from sluice.domain.config import ConfigError
 from sluice.domain.projects import ProjectError
 from sluice_cli import cloud, project, views, waiting
@@ -372,13 +373,14 @@ def rollback(
     """Put a stage back to its last known good release."""
     target = context.obj.target()
     name = views.the_pipeline(target, pipeline)
-    if stage not in (known_stages := [row["stage"] for row in views.stages(target, name)]):
-        listed = ", ".join(known_stages) or "none has been released yet"
+    live_versions = {row["stage"]: row["live_version"] for row in views.stages(target, name)}
+    if stage not in live_versions:
+        listed = ", ".join(live_versions) or "none has been released yet"
         raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=2)
     known = waiting.release_ids(target, name)
     request = {
         "pipeline": name,
-        "release_id": f"{name}-rollback-{uuid.uuid4().hex[:8]}",
+        "release_id": names.release_id(name, live_versions[stage] or 0, f"command#{uuid.uuid4()}"),
         "cause": "command",
         "stage": stage,
         "actor": target.call("sts", "get_caller_identity")["Arn"],
@@ -387,7 +389,7 @@ def rollback(
     target.call(
         "stepfunctions",
         "start_execution",
-        stateMachineArn=target.outputs["ReleaseStateMachineArn"],
+        stateMachineArn=target.outputs["ReleaseModelStateMachineArn"],
         name=request["release_id"],
         input=json.dumps(request),
     )
