@@ -54,7 +54,7 @@ class LambdaContext:
     """What powertools reads of the real one."""
 
     function_name: str = "function"
-    memory_limit_in_mb: int = 256
+    memory_limit_in_mb: str = "256"
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:function"
     aws_request_id: str = "00000000-0000-0000-0000-000000000000"
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ class _Version:
     version_id: str
     data: bytes
     content_type: str
+    at: str
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -86,11 +87,12 @@ class FakeObjects:
     def __init__(self) -> None:
         self.buckets: dict[str, dict[str, list[_Version]]] = {}
         self.writes: list[str] = []
+        self.at = "2026-11-24T08:00:00.000Z"
 
     def put(self, bucket: str, key: str, data: bytes) -> str:
         """What an upload from outside does; returns the version id."""
         versions = self.buckets.setdefault(bucket, {}).setdefault(key, [])
-        versions.append(_Version(f"v{len(versions) + 1}", data, "application/octet-stream"))
+        versions.append(_Version(f"v{len(versions) + 1}", data, "application/octet-stream", self.at))
         return versions[-1].version_id
 
     def delete(self, uri: str) -> None:
@@ -156,7 +158,7 @@ def _head(bucket: str, key: str, version: _Version) -> ObjectHead:
         version_id=version.version_id,
         size_bytes=len(version.data),
         etag=hashlib.md5(version.data, usedforsecurity=False).hexdigest(),
-        last_modified="2026-11-24T08:00:00.000Z",
+        last_modified=version.at,
     )
 
 
@@ -166,6 +168,7 @@ class FakeJobs:
     def __init__(self) -> None:
         self.requests: dict[str, dict[str, Any]] = {}
         self.descriptions: dict[str, dict[str, Any]] = {}
+        self.created_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
 
     def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
         prefix = _prefix(kind)
@@ -178,6 +181,7 @@ class FakeJobs:
             **request,
             f"{prefix}JobArn": arn("sagemaker", resource),
             f"{prefix}JobStatus": "InProgress",
+            "CreationTime": self.created_at,
         }
         return True
 
@@ -189,7 +193,9 @@ class FakeJobs:
         """Bring a job to its end, as SageMaker would describe it."""
         description = self.descriptions[name]
         prefix = "Training" if "TrainingJobName" in description else "Processing"
-        if prefix == "Training":
+        ended_at = self.created_at + timedelta(minutes=5)
+        description |= {f"{prefix}StartTime": self.created_at, f"{prefix}EndTime": ended_at}
+        if prefix == "Training" and status == "Completed":
             output = description["OutputDataConfig"]["S3OutputPath"].rstrip("/")
             description["ModelArtifacts"] = {"S3ModelArtifacts": f"{output}/{name}/output/model.tar.gz"}
         description.update({f"{prefix}JobStatus": status, **described})

@@ -64,10 +64,10 @@ def _refuse(pipeline: str, version: str, pushed_at: str, reasons: tuple[str, ...
 def _publish(project: Project, pushed_at: str) -> None:
     """Lay the scripts out for jobs; the item becomes active last, when everything it names is there."""
     objects, locations = wiring.objects(), building.locations(project.config.name)
-    wiring.catalog().create(_project_item(project, locations, pushed_at))
-    known = building.find_project(project.config.name, project.version)
-    if known["status"] == "active":
+    catalog, key = wiring.catalog(), keys.project_key(project.config.name, project.version)
+    if (catalog.get(key) or {}).get("status") == "active":
         return
+    catalog.update(key, _described(project, locations, pushed_at))
     code_prefix = locations.code(project.version)
     for path, data in project.source_files.items():
         content_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
@@ -78,9 +78,8 @@ def _publish(project: Project, pushed_at: str) -> None:
     )
 
 
-def _project_item(project: Project, locations: Locations, pushed_at: str) -> Item:
+def _described(project: Project, locations: Locations, pushed_at: str) -> Item:
     return {
-        **keys.project_key(project.config.name, project.version),
         "config": config.dump(project.config),
         "has_requirements": project.has_requirements,
         "bundle_uri": locations.bundle(project.version),
@@ -88,6 +87,7 @@ def _project_item(project: Project, locations: Locations, pushed_at: str) -> Ite
         "sourcedir_uri": locations.sourcedir(project.version),
         "pushed_at": pushed_at,
         "status": "registering",
+        "reasons": None,
     }
 
 

@@ -8,10 +8,9 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import candidates, datasets, names, serving
+from sluice.domain import candidates, names, serving
 from sluice.domain import catalog as keys
 from sluice.domain.config import PipelineConfig
-from sluice.domain.datasets import ObjectVersion
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
 
@@ -55,17 +54,9 @@ def _evaluation(role: str, model_uri: str) -> dict[str, str]:
 
 
 def _check_unchanged(task: SelectCandidateTask) -> None:
-    """Jobs read objects by key: had one been changed meanwhile, they would have read something else."""
-    listing = wiring.objects().listing(wiring.data_bucket(), f"{task.pipeline}/")
-    arrivals = wiring.catalog().query(keys.partition(task.pipeline), "ARRIVAL#")
-    known = [
-        ObjectVersion(item["key"], item["version_id"], item["size_bytes"], item["sha256"])
-        for item in arrivals
-        if "sha256" in item
-    ]
     manifest = building.find_manifest(task.pipeline, task.dataset_version)
-    current = {head.key: head.version_id for head in listing}
-    if changed := datasets.changed_since(manifest, current, known):
+    current = building.current_versions(task.pipeline)
+    if changed := building.changed_objects(task.pipeline, manifest, current):
         shown = ", ".join(changed[:_KEYS_SHOWN])
         raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -11,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import building, wiring
 from sluice.domain import catalog as keys
 from sluice.domain import datasets
-from sluice.domain.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.datasets import DatasetManifest
 from sluice.events import BuildTask
 from sluice.observability import logger
 from sluice.ports import Item
@@ -59,19 +60,21 @@ def _waiting(pipeline: str) -> list[Item]:
 def _combine(task: BuildTask, waiting: list[Item]) -> DatasetManifest:
     """The data set of today's objects: what was overwritten or deleted since is no part of it."""
     mode = building.find_config(task).data.mode
-    listing = wiring.objects().listing(wiring.data_bucket(), f"{task.pipeline}/")
-    current = {head.key: head.version_id for head in listing}
+    current = building.current_versions(task.pipeline)
     fresh = [
-        ObjectVersion(item["key"], item["version_id"], item["size_bytes"], item["sha256"])
-        for item in waiting
-        if current.get(item["key"]) == item["version_id"]
+        building.object_version(item) for item in waiting if current.get(item["key"]) == item["version_id"]
     ]
-    pipeline = wiring.catalog().get(keys.pipeline_key(task.pipeline)) or {}
-    previous = None
-    if former := pipeline.get("dataset_version"):
-        objects = building.find_manifest(task.pipeline, former).objects
-        previous = DatasetManifest.of(obj for obj in objects if obj.key in current)
+    previous = _previous(task.pipeline, current)
     return datasets.combine(mode, previous, fresh)
+
+
+def _previous(pipeline: str, current: Mapping[str, str]) -> DatasetManifest | None:
+    item = wiring.catalog().get(keys.pipeline_key(pipeline)) or {}
+    if "dataset_version" not in item:
+        return None
+    former = building.find_manifest(pipeline, item["dataset_version"])
+    changed = set(building.changed_objects(pipeline, former, current))
+    return DatasetManifest.of(obj for obj in former.objects if obj.key not in changed)
 
 
 def _store(task: BuildTask, manifest: DatasetManifest) -> None:

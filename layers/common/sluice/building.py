@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sluice import wiring
 from sluice.domain import catalog as keys
-from sluice.domain import jobs
-from sluice.domain.datasets import DatasetManifest
+from sluice.domain import datasets, jobs
+from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.locations import Locations
 from sluice.ports import Item
 
@@ -67,6 +67,23 @@ def find_build(task: BuildTask) -> jobs.Build:
 def find_manifest(pipeline: str, dataset_version: str) -> DatasetManifest:
     uri = locations(pipeline).dataset_manifest(dataset_version)
     return DatasetManifest.from_json(wiring.objects().read(uri))
+
+
+def current_versions(pipeline: str) -> dict[str, str]:
+    """The version that each of the pipeline's objects has now, by key."""
+    listing = wiring.objects().listing(wiring.data_bucket(), f"{pipeline}/")
+    return {head.key: head.version_id for head in listing}
+
+
+def object_version(arrival: Item) -> ObjectVersion:
+    return ObjectVersion(arrival["key"], arrival["version_id"], arrival["size_bytes"], arrival["sha256"])
+
+
+def changed_objects(pipeline: str, manifest: DatasetManifest, current: Mapping[str, str]) -> list[str]:
+    """The data set's keys under which jobs, which read by key, would now find something else."""
+    arrivals = wiring.catalog().query(keys.partition(pipeline), "ARRIVAL#")
+    known = [object_version(arrival) for arrival in arrivals if "sha256" in arrival]
+    return datasets.changed_since(manifest, current, known)
 
 
 def conclude_job(task: Item, description: Mapping[str, Any]) -> None:

@@ -1,0 +1,263 @@
+"""A pipeline with a pushed project, and Step Functions' part of `build_model`, over the fakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import fakes
+from sluice.domain import catalog as keys
+from sluice.domain import projects
+from sluice.domain.times import from_iso, to_iso
+
+PIPELINE = "reviews"
+RUN = "reviews-00001"
+PIPELINE_YAML = """\
+name: reviews
+framework: {name: scikit-learn, version: "1.4-2"}
+data:
+  format: csv
+  label: y
+  complete_when: {quiet_period_s: 60}
+  schema: {x: {type: number, min: 0, max: 100}, y: {type: integer, allowed: [0, 1]}}
+prepare: {script: src/prepare.py}
+train:
+  script: src/train.py
+  candidates: {space: {alpha: [0.1, 0.2]}, objective: accuracy}
+  metrics: [{name: accuracy, regex: "accuracy: ([0-9.]+)"}]
+evaluate: {script: src/evaluate.py}
+gates:
+  - metrics.accuracy.value >= 0.7
+  - metrics.accuracy.value not_worse_than champion by 0.01
+serve: {script: src/inference.py, sample: sample.json}
+retrain: {daily_budget: 5}
+"""
+FILES = {
+    "pipeline.yaml": PIPELINE_YAML.encode(),
+    "sample.json": b"[1]",
+    "src/prepare.py": b"print('prepare')\n",
+    "src/train.py": b"print('train')\n",
+    "src/evaluate.py": b"print('evaluate')\n",
+    "src/inference.py": b"def model_fn(folder): ...\n",
+}
+ROWS = b"x,y\n1,0\n2,1\n"
+
+Invoke = Callable[[str, Any], Any]
+Outcome = Mapping[str, Any]
+
+
+class TaskFailed(Exception):
+    """A waiting task's failure, by the error and cause that a state machine sees."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error, self.cause = error, cause
+
+
+@dataclass
+class World:
+    """One pipeline. `accuracies` are the metrics of its training jobs and evaluations, by step."""
+
+    cloud: fakes.Cloud
+    invoke: Invoke
+    accuracies: dict[str, float] = field(
+        default_factory=lambda: {
+            "train-0": 0.8,
+            "train-1": 0.9,
+            "evaluate-candidate": 0.85,
+            "evaluate-champion": 0.8,
+        }
+    )
+    tokens: int = 0
+
+    # ------------------------------------------------------------------ what happens outside
+
+    def later(self, **delta: float) -> None:
+        """Let time pass, for the clock, S3 and SageMaker alike."""
+        self.cloud.now.at = to_iso(from_iso(self.cloud.now.at) + timedelta(**delta))
+        self.cloud.objects.at = self.cloud.now.at
+        self.cloud.jobs.created_at = from_iso(self.cloud.now.at)
+
+    def push(self, **changed: bytes) -> str:
+        """Push the project, with files replaced by their stem; returns its version."""
+        files = {
+            path: changed.get(path.rpartition("/")[2].partition(".")[0], data) for path, data in FILES.items()
+        }
+        version = projects.version(files)
+        key = f"projects/{PIPELINE}/{version}.tar.gz"
+        self.cloud.objects.put(fakes.ARTIFACT_BUCKET, key, projects.pack(files))
+        self.invoke("register_project", created(fakes.ARTIFACT_BUCKET, key))
+        return version
+
+    def upload(self, name: str, body: bytes = ROWS) -> dict[str, str]:
+        """Upload a file for the pipeline; returns the arrival function's answer."""
+        version_id = self.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/{name}", body)
+        answer: dict[str, str] = self.invoke(
+            "record_arrival", created(fakes.DATA_BUCKET, f"{PIPELINE}/{name}", version_id)
+        )
+        return answer
+
+    def ask(self) -> dict[str, Any]:
+        """Deliver one build request."""
+        answer: dict[str, Any] = self.invoke("start_build", requests(PIPELINE))
+        return answer
+
+    # ------------------------------------------------------------------ what the state machine does
+
+    def started(self, run_id: str = RUN) -> dict[str, Any]:
+        """The input of an execution."""
+        arn = fakes.arn("states", f"execution:sluice-build:{run_id}")
+        payload: dict[str, Any] = self.cloud.workflows.executions[arn]["input"]
+        return payload
+
+    def common(self, run_id: str = RUN) -> dict[str, str]:
+        """What every task of a run gets."""
+        given = self.started(run_id)
+        return {name: given[name] for name in ("pipeline", "run_id", "project_version")}
+
+    def prepare_run(self, run_id: str = RUN) -> dict[str, Any]:
+        """Play a run up to its data set."""
+        snapshot: dict[str, Any] = self.invoke("snapshot_dataset", self.common(run_id))
+        return snapshot
+
+    def start(self, step: str, run_id: str = RUN, **given: Any) -> str:
+        """Start a job under a new task token, which is returned."""
+        self.tokens += 1
+        token = f"token-{self.tokens}"
+        version = self.catalog_run(run_id)["dataset_version"]
+        payload = {
+            **self.common(run_id),
+            "dataset_version": version,
+            "step": step,
+            "task_token": token,
+            **given,
+        }
+        self.invoke("start_job", payload)
+        return token
+
+    def end(self, step: str, run_id: str = RUN, status: str = "Completed", **described: Any) -> None:
+        """End a job, and deliver its event once."""
+        if step.startswith("train-") and step in self.accuracies:
+            metric = {"MetricName": "accuracy", "Value": self.accuracies[step]}
+            described.setdefault("FinalMetricDataList", [metric])
+        name = f"{run_id}-{step}"
+        self.cloud.jobs.end(name, status, **described)
+        if status == "Completed":
+            self._write_outputs(step, run_id)
+        self.invoke("finish_job", ended(name))
+
+    def _write_outputs(self, step: str, run_id: str) -> None:
+        runs = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}"
+        if step.startswith("train-"):
+            self.cloud.objects.write(
+                f"{runs}/train/{run_id}-{step}/output/model.tar.gz", f"{run_id}{step}".encode()
+            )
+        if step.startswith("evaluate-"):
+            evaluation = {"metrics": {"accuracy": {"value": self.accuracies[step]}}}
+            uri = f"{runs}/evaluate/{step.removeprefix('evaluate-')}/evaluation.json"
+            self.cloud.objects.write(uri, json.dumps(evaluation).encode())
+
+    def job(self, step: str, run_id: str = RUN, **given: Any) -> dict[str, Any]:
+        """Run a job's task to its end; its result."""
+        token = self.start(step, run_id, **given)
+        self.end(step, run_id)
+        return self.answer(token)
+
+    def answer(self, token: str) -> dict[str, Any]:
+        """What a waiting task was answered."""
+        for failed, error, cause in self.cloud.workflows.failures:
+            if failed == token:
+                raise TaskFailed(error, cause)
+        (output,) = [output for answered, output in self.cloud.workflows.answers if answered == token]
+        return output
+
+    def play(self, run_id: str = RUN) -> str:
+        """Play a run from its data set to its end, as the state machine does; its status."""
+        common = self.common(run_id)
+        snapshot = self.prepare_run(run_id)
+        if not snapshot["is_new"]:
+            return self.finish("skipped", run_id, reasons=["built before"])
+        version = {"dataset_version": snapshot["dataset_version"]}
+        validation = self.invoke("validate_data", {**common, **version})
+        if not validation["is_valid"]:
+            return self.finish("data_rejected", run_id, reasons=validation["reasons"])
+        self.job("prepare", run_id)
+        trained = [
+            self.job(f"train-{given['index']}", run_id, hyperparameters=given["hyperparameters"])
+            for given in self.started(run_id)["candidates"]
+        ]
+        selected = self.invoke("select_candidate", {**common, **version, "candidates": trained})
+        for evaluation in selected["evaluations"]:
+            self.job(evaluation["step"], run_id, model_uri=evaluation["model_uri"])
+        champion = selected["champion"]
+        verdict = self.invoke("check_gates", {**common, "champion": champion})
+        if not verdict["is_better"]:
+            return self.finish("rejected", run_id, reasons=verdict["reasons"])
+        given = {"candidate": selected["candidate"], "champion": champion, "gates": verdict["gates"]}
+        self.invoke("register_model", {**common, **version, **given})
+        return self.finish("registered", run_id)
+
+    def finish(self, status: str, run_id: str = RUN, **said: Any) -> str:
+        payload = {"pipeline": PIPELINE, "run_id": run_id, "status": status, **said}
+        return str(self.invoke("finish_run", payload)["status"])
+
+    def build(self, name: str, body: bytes = ROWS) -> str:
+        """Upload, wait for the quiet period, build; the run's status."""
+        self.upload(name, body)
+        self.later(minutes=2)
+        self.ask()
+        return self.play(self.pipeline["in_flight"])
+
+    # ------------------------------------------------------------------ what is seen
+
+    @property
+    def pipeline(self) -> dict[str, Any]:
+        return self.cloud.catalog.get(keys.pipeline_key(PIPELINE)) or {}
+
+    def catalog_run(self, run_id: str = RUN) -> dict[str, Any]:
+        return self.cloud.catalog.get(keys.run_key(PIPELINE, run_id)) or {}
+
+    def arrivals(self) -> dict[str, str]:
+        """The status of each arrival, by key and version."""
+        items = self.cloud.catalog.query(keys.partition(PIPELINE), "ARRIVAL#")
+        return {f"{item['key']}#{item['version_id']}": item["status"] for item in items}
+
+    def dataset(self, version: str) -> dict[str, Any]:
+        return self.cloud.catalog.get(keys.dataset_key(PIPELINE, version)) or {}
+
+    def objects_of(self, run_id: str) -> list[str]:
+        """The keys and versions of the data set that a run built on."""
+        version = self.catalog_run(run_id)["dataset_version"]
+        uri = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{version}/manifest.json"
+        manifest = json.loads(self.cloud.objects.read(uri))
+        return [f"{obj['key']}#{obj['version_id']}" for obj in manifest["objects"]]
+
+    def events(self) -> list[str]:
+        """The timeline's events, oldest first."""
+        items = self.cloud.catalog.query(keys.partition(PIPELINE), "TIMELINE#")
+        return [item["event"] for item in items]
+
+
+def created(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any]:
+    """S3 "Object Created"."""
+    obj = {"key": key} | ({"version-id": version_id} if version_id else {})
+    return {"detail": {"bucket": {"name": bucket}, "object": obj}}
+
+
+def requests(*pipelines: str) -> dict[str, Any]:
+    """A batch of build requests, as SQS hands it over."""
+    return {
+        "Records": [
+            {"messageId": str(index), "body": json.dumps({"pipeline": pipeline})}
+            for index, pipeline in enumerate(pipelines)
+        ]
+    }
+
+
+def ended(job_name: str) -> dict[str, Any]:
+    """SageMaker "Training Job State Change" or its processing twin, which are read alike."""
+    kind = "TrainingJobName" if "-train-" in job_name else "ProcessingJobName"
+    return {"detail": {kind: job_name}}

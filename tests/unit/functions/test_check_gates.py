@@ -1,0 +1,67 @@
+"""A model passes by what its evaluation says, against limits and against the model that serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import fakes
+from build_world import PIPELINE, RUN, Invoke, World
+from sluice.domain import catalog as keys
+
+CHAMPION = {"package_arn": "arn", "package_version": 1, "release_id": "release-1"}
+EVALUATE = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/evaluate"
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    world = World(cloud, invoke)
+    world.push()
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    return world
+
+
+def judge(world: World, candidate: str, champion: str | None = None) -> Any:
+    world.cloud.objects.write(f"{EVALUATE}/candidate/evaluation.json", candidate.encode())
+    if champion is not None:
+        world.cloud.objects.write(f"{EVALUATE}/champion/evaluation.json", champion.encode())
+    return world.invoke("check_gates", {**world.common(), "champion": CHAMPION if champion else None})
+
+
+def accuracy(value: float) -> str:
+    return f'{{"metrics": {{"accuracy": {{"value": {value}}}}}}}'
+
+
+def test_a_model_that_reaches_every_gate_is_better(world: World) -> None:
+    verdict = judge(world, accuracy(0.8))
+    assert (verdict["is_better"], verdict["reasons"]) == (True, [])
+    assert [gate["passed"] for gate in verdict["gates"]] == [True, True]
+
+
+def test_a_model_worse_than_the_champion_is_not_and_says_why(world: World) -> None:
+    verdict = judge(world, accuracy(0.8), accuracy(0.9))
+    assert verdict["is_better"] is False
+    assert verdict["gates"][1]["champion"] == 0.9
+    assert "not_worse_than champion" in verdict["reasons"][0]
+    recorded = world.cloud.catalog.get(keys.step_key(RUN, "gates")) or {}
+    assert recorded["detail"] == verdict["gates"]
+    assert "gates failed" in world.events()
+
+
+@pytest.mark.parametrize("evaluation", ["{}", '{"metrics": {"accuracy": {"value": NaN}}}'])
+def test_a_metric_that_is_missing_or_no_number_fails(world: World, evaluation: str) -> None:
+    assert judge(world, evaluation)["is_better"] is False
+
+
+@pytest.mark.parametrize(("evaluation", "words"), [("not json", "is no JSON"), ("[1]", "holds no mapping")])
+def test_an_evaluation_that_cannot_be_read_fails_the_run(world: World, evaluation: str, words: str) -> None:
+    with pytest.raises(Exception, match=words):
+        judge(world, evaluation)
+
+
+def test_an_evaluation_that_was_not_written_fails_the_run(world: World) -> None:
+    with pytest.raises(Exception, match="wrote no evaluation"):
+        world.invoke("check_gates", {**world.common(), "champion": None})

@@ -1,0 +1,105 @@
+"""A waiting task is answered once, by what SageMaker says of the job, whatever events come."""
+
+from __future__ import annotations
+
+import pytest
+
+import fakes
+from build_world import RUN, Invoke, TaskFailed, World, ended
+from sluice.domain import catalog as keys
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    world = World(cloud, invoke)
+    world.push()
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    return world
+
+
+def test_a_completed_job_answers_with_its_result(world: World) -> None:
+    result = world.job("train-0", hyperparameters={})
+    assert result["metrics"] == {"accuracy": 0.8}
+    assert result["model_uri"] == result["outputs"]["model"]
+    assert result["model_uri"].endswith(f"{RUN}-train-0/output/model.tar.gz")
+    recorded = world.cloud.catalog.get(keys.step_key(RUN, "train-0")) or {}
+    assert recorded["metrics"] == {"accuracy": 0.8}
+    assert recorded["ended_at"] == result["ended_at"]
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped"])
+def test_a_job_that_ends_otherwise_fails_its_task_with_the_reason(world: World, status: str) -> None:
+    token = world.start("prepare")
+    world.end("prepare", status=status, FailureReason="AlgorithmError: no such file")
+    with pytest.raises(TaskFailed, match=f"JobFailedError: {RUN}-prepare: AlgorithmError: no such file"):
+        world.answer(token)
+    recorded = world.cloud.catalog.get(keys.step_key(RUN, "prepare")) or {}
+    assert (recorded["status"], recorded["failure_reason"]) == (status, "AlgorithmError: no such file")
+
+
+def test_the_event_five_times_is_one_answer_and_one_timeline_entry(world: World) -> None:
+    world.job("prepare")
+    for _ in range(4):
+        assert world.invoke("finish_job", ended(f"{RUN}-prepare")) == {"status": "ignored"}
+    assert len(world.cloud.workflows.answers) == 1
+    assert world.events().count("prepare completed") == 1
+
+
+def test_an_event_is_a_hint_and_the_description_counts(world: World) -> None:
+    world.start("prepare")
+    assert world.invoke("finish_job", ended(f"{RUN}-prepare")) == {"status": "waiting"}
+    assert world.cloud.workflows.answers == []
+    world.end("prepare")
+    assert len(world.cloud.workflows.answers) == 1
+
+
+def test_somebody_elses_job_is_ignored(world: World) -> None:
+    assert world.invoke("finish_job", ended("somebody-elses")) == {"status": "ignored"}
+
+
+def test_a_crash_after_the_answer_is_made_good_by_the_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = world.start("prepare")
+    update = world.cloud.catalog.update
+
+    def crash_on_close(key: dict[str, str], changes: dict[str, object], **when: object) -> bool:
+        if changes.get("status") == "done":
+            raise RuntimeError
+        return update(key, changes, **when)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.catalog, "update", crash_on_close)
+        with pytest.raises(RuntimeError):
+            world.end("prepare")
+    assert world.answer(token)["status"] == "Completed"
+    world.invoke("finish_job", ended(f"{RUN}-prepare"))
+    assert world.cloud.catalog.listing(keys.TASKS) == []
+    assert len(world.cloud.workflows.answers) == 1
+
+
+def test_a_task_whose_execution_is_gone_is_closed_in_silence(world: World) -> None:
+    world.cloud.workflows.expired_tokens.add(world.start("prepare"))
+    world.end("prepare")
+    assert world.cloud.workflows.answers == []
+    assert world.cloud.catalog.listing(keys.TASKS) == []
+
+
+def test_a_metric_that_is_no_number_is_reported_as_none(world: World) -> None:
+    token = world.start("train-0", hyperparameters={})
+    metric = {"MetricName": "accuracy", "Value": float("nan")}
+    world.end("train-0", FinalMetricDataList=[metric])
+    assert world.answer(token)["metrics"] == {"accuracy": None}
+
+
+def test_a_job_that_never_came_to_be_is_given_up_after_an_hour(world: World) -> None:
+    token = world.start("prepare")
+    world.cloud.jobs.descriptions.clear()
+    assert world.invoke("finish_job", ended(f"{RUN}-prepare")) == {"status": "waiting"}
+    world.later(hours=2)
+    assert world.invoke("finish_job", ended(f"{RUN}-prepare")) == {"status": "given up"}
+    with pytest.raises(TaskFailed, match=f"there is no processing job {RUN}-prepare"):
+        world.answer(token)

@@ -1,0 +1,107 @@
+"""A run ends once, whoever says so first; its end lets the next build start."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import fakes
+from build_world import PIPELINE, RUN, Invoke, World
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    world = World(cloud, invoke)
+    world.push()
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    cloud.build_requests.sent.clear()
+    return world
+
+
+def end_execution(world: World, status: str, **described: Any) -> Any:
+    """Step Functions ends the execution, and its event is delivered."""
+    arn = world.catalog_run()["execution_arn"]
+    world.cloud.workflows.executions[arn].update(status=status, **described)
+    return deliver(world)
+
+
+def deliver(world: World) -> Any:
+    arn = world.catalog_run()["execution_arn"]
+    detail = {"executionArn": arn, "name": RUN, "stateMachineArn": "arn:machine"}
+    return world.invoke("finish_run", {"detail": detail})
+
+
+@pytest.mark.parametrize("status", ["registered", "rejected", "data_rejected", "skipped"])
+def test_the_end_is_recorded_and_the_lock_released(world: World, status: str) -> None:
+    assert world.finish(status, reasons=["because"]) == status
+    assert (world.catalog_run()["status"], world.catalog_run()["reasons"]) == (status, ["because"])
+    assert "in_flight" not in world.pipeline
+    assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
+    assert f"run {status}" in world.events()
+
+
+def test_a_failed_run_says_why_in_the_words_of_the_error(world: World) -> None:
+    cause = json.dumps({"errorMessage": "no candidate", "errorType": "NoCandidateError"})
+    world.finish("failed", error={"Error": "NoCandidateError", "Cause": cause})
+    assert world.catalog_run()["reasons"] == ["NoCandidateError: no candidate"]
+
+
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
+def test_an_execution_that_ended_without_saying_so_is_found_out(world: World, status: str) -> None:
+    assert end_execution(world, status) == {"status": "failed"}
+    assert world.catalog_run()["reasons"] == [f"{status}: the execution ended so"]
+    assert "in_flight" not in world.pipeline
+
+
+def test_an_execution_that_runs_on_is_left_alone(world: World) -> None:
+    assert deliver(world) == {"status": "running"}
+    assert world.pipeline["in_flight"] == RUN
+    assert world.cloud.build_requests.sent == []
+
+
+def test_an_execution_that_does_not_exist_any_more_has_ended(world: World) -> None:
+    del world.cloud.workflows.executions[world.catalog_run()["execution_arn"]]
+    assert deliver(world) == {"status": "failed"}
+    assert world.catalog_run()["reasons"] == ["ABORTED: the execution ended so"]
+
+
+def test_the_first_end_counts_and_the_event_after_it_changes_nothing(world: World) -> None:
+    world.finish("failed", error={"Error": "JobFailedError", "Cause": "prepare: no luck"})
+    before = world.catalog_run()
+    world.later(minutes=1)
+    for _ in range(3):
+        assert end_execution(world, "FAILED", error="JobFailedError") == {"status": "failed"}
+    assert world.catalog_run() == before
+    assert world.events().count("run failed") == 1
+
+
+def test_a_late_event_does_not_take_the_lock_from_the_next_run(world: World) -> None:
+    world.finish("failed", error={"Error": "States.Timeout", "Cause": ""})
+    world.upload("b.csv")
+    world.later(minutes=2)
+    world.ask()
+    assert world.pipeline["in_flight"] == "reviews-00002"
+    end_execution(world, "FAILED")
+    assert world.pipeline["in_flight"] == "reviews-00002"
+
+
+@pytest.mark.parametrize("crash_at", ["create", "send"])
+def test_a_crash_in_between_is_made_good_by_the_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch, crash_at: str
+) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError
+
+    owner = world.cloud.catalog if crash_at == "create" else world.cloud.build_requests
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, crash_at, crash)
+        with pytest.raises(RuntimeError):
+            world.finish("registered")
+    assert world.finish("registered") == "registered"
+    assert "in_flight" not in world.pipeline
+    assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
+    assert world.events().count("run registered") == 1

@@ -1,0 +1,157 @@
+"""A build starts when one is due: once, under a lock, and never lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import fakes
+from build_world import PIPELINE, RUN, Invoke, World, requests
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    world = World(cloud, invoke)
+    world.push()
+    world.upload("a.csv")
+    world.later(minutes=2)
+    cloud.build_requests.sent.clear()
+    return world
+
+
+def executions(world: World) -> list[dict[str, Any]]:
+    return list(world.cloud.workflows.executions.values())
+
+
+def test_a_build_that_is_due_gets_the_lock_a_number_and_an_execution(world: World) -> None:
+    assert world.ask() == {"batchItemFailures": []}
+    (execution,) = executions(world)
+    assert execution["name"] == RUN
+    assert execution["input"] == {
+        "pipeline": PIPELINE,
+        "run_id": RUN,
+        "project_version": world.pipeline["project_version"],
+        "candidates": [
+            {"index": 0, "hyperparameters": {"alpha": "0.1"}},
+            {"index": 1, "hyperparameters": {"alpha": "0.2"}},
+        ],
+        "max_parallel": 2,
+    }
+    assert (world.pipeline["in_flight"], world.pipeline["build_seq"]) == (RUN, 1)
+    assert (world.pipeline["budget_day"], world.pipeline["budget_used"]) == ("2026-11-24", 1)
+    assert world.catalog_run()["status"] == "running"
+    assert world.catalog_run()["execution_arn"] in world.cloud.workflows.executions
+
+
+def test_any_number_of_requests_is_one_build(world: World) -> None:
+    for _ in range(3):
+        world.invoke("start_build", requests(*[PIPELINE] * 5))
+    assert len(executions(world)) == 1
+    assert world.events().count("build started") == 1
+
+
+def test_two_requests_at_once_are_one_build(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other request takes the lock between this one's decision and its claim."""
+    update = world.cloud.catalog.update
+
+    def slow(*given: Any, **when: Any) -> bool:
+        monkeypatch.setattr(world.cloud.catalog, "update", update)
+        world.ask()
+        return update(*given, **when)
+
+    monkeypatch.setattr(world.cloud.catalog, "update", slow)
+    world.ask()
+    assert [execution["name"] for execution in executions(world)] == [RUN]
+    assert world.pipeline["build_seq"] == 1
+
+
+def test_within_the_quiet_period_it_asks_again_when_that_is_over(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = World(cloud, invoke)
+    world.push()
+    world.later(hours=1)
+    world.upload("a.csv")
+    cloud.build_requests.sent.clear()
+    world.later(seconds=20)
+    world.ask()
+    assert executions(world) == []
+    assert cloud.build_requests.sent == [(PIPELINE, 40)]
+
+
+def test_what_arrives_during_a_build_waits_for_its_end(world: World) -> None:
+    world.ask()
+    world.prepare_run()
+    world.upload("b.csv")
+    world.later(minutes=2)
+    world.ask()
+    assert len(executions(world)) == 1
+    world.finish("rejected", reasons=["worse"])
+    assert world.cloud.build_requests.sent[-1] == (PIPELINE, 0)
+    world.ask()
+    assert world.pipeline["in_flight"] == "reviews-00002"
+
+
+@pytest.mark.parametrize("crash_at", ["create", "start"])
+def test_a_crash_after_the_lock_was_taken_is_made_good_by_the_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch, crash_at: str
+) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError
+
+    owner = world.cloud.catalog if crash_at == "create" else world.cloud.workflows
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, crash_at, crash)
+        assert world.ask() == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    assert executions(world) == []
+    assert world.pipeline["in_flight"] == RUN
+    assert world.ask() == {"batchItemFailures": []}
+    assert [execution["name"] for execution in executions(world)] == [RUN]
+    assert world.play() == "registered"
+
+
+def test_only_the_message_that_failed_comes_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    get = world.cloud.catalog.get
+
+    def flaky(key: dict[str, str]) -> Any:
+        if "broken" in key["pk"]:
+            raise RuntimeError
+        return get(key)
+
+    monkeypatch.setattr(world.cloud.catalog, "get", flaky)
+    answer = world.invoke("start_build", requests("broken", PIPELINE))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    assert len(executions(world)) == 1
+
+
+def test_a_request_for_a_pipeline_that_does_not_exist_is_dropped(world: World) -> None:
+    assert world.invoke("start_build", requests("nobody")) == {"batchItemFailures": []}
+
+
+def test_a_new_project_version_is_built_with_the_data_there_are(world: World) -> None:
+    world.ask()
+    assert world.play() == "registered"
+    world.ask()
+    assert len(executions(world)) == 1
+    world.later(minutes=1)
+    world.push(train=b"print('better')\n")
+    world.ask()
+    assert world.play("reviews-00002") == "registered"
+    assert world.objects_of("reviews-00002") == world.objects_of(RUN)
+
+
+def test_the_daily_budget_holds_builds_back_and_loses_none(world: World) -> None:
+    for number in range(5):
+        world.upload(f"{number}.csv")
+        world.later(minutes=2)
+        world.ask()
+        world.finish("failed", f"reviews-{number + 1:05d}", error={"Error": "Any", "Cause": ""})
+    world.upload("last.csv")
+    world.later(minutes=2)
+    world.cloud.build_requests.sent.clear()
+    world.ask()
+    assert len(executions(world)) == 5
+    ((pipeline, delay_s),) = world.cloud.build_requests.sent
+    assert (pipeline, delay_s > 3600) == (PIPELINE, True)
+    world.later(days=1)
+    world.ask()
+    assert len(executions(world)) == 6

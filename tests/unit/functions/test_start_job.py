@@ -1,0 +1,120 @@
+"""A job is started once for its task; who started it before, and how it ended, is found out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import fakes
+from build_world import PIPELINE, RUN, Invoke, TaskFailed, World
+from sluice.domain import catalog as keys
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    world = World(cloud, invoke)
+    world.push()
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    return world
+
+
+def step(world: World, name: str) -> dict[str, Any]:
+    return world.cloud.catalog.get(keys.step_key(RUN, name)) or {}
+
+
+def test_the_prepare_job_reads_the_files_of_the_data_set(world: World) -> None:
+    world.start("prepare")
+    request = world.cloud.jobs.requests[f"{RUN}-prepare"]
+    inputs = {each["InputName"]: each["S3Input"] for each in request["ProcessingInputs"]}
+    version = world.catalog_run()["dataset_version"]
+    assert inputs["data"]["S3Uri"].endswith(f"datasets/{PIPELINE}/{version}/files.manifest")
+    assert inputs["data"]["S3DataType"] == "ManifestFile"
+    assert step(world, "prepare")["status"] == "InProgress"
+
+
+def test_a_training_job_gets_its_candidates_hyperparameters(world: World) -> None:
+    world.start("train-1", hyperparameters={"alpha": "0.2"})
+    request = world.cloud.jobs.requests[f"{RUN}-train-1"]
+    assert request["HyperParameters"]["alpha"] == "0.2"
+    assert request["RoleArn"].endswith("role/sluice-jobs")
+
+
+@pytest.mark.parametrize("role", ["candidate", "champion"])
+def test_an_evaluation_scores_the_given_model_under_its_role(world: World, role: str) -> None:
+    world.start(f"evaluate-{role}", model_uri="s3://b/model.tar.gz")
+    request = world.cloud.jobs.requests[f"{RUN}-evaluate-{role}"]
+    inputs = {each["InputName"]: each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"]}
+    assert inputs["model"] == "s3://b/model.tar.gz"
+    (output,) = request["ProcessingOutputConfig"]["Outputs"]
+    assert output["S3Output"]["S3Uri"].endswith(f"{RUN}/evaluate/{role}")
+
+
+def test_the_token_is_stored_before_the_job_can_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = world.cloud.jobs.start
+
+    def ends_at_once(*given: Any) -> bool:
+        created = start(*given)
+        world.end("prepare")
+        return created
+
+    monkeypatch.setattr(world.cloud.jobs, "start", ends_at_once)
+    assert world.answer(world.start("prepare"))["status"] == "Completed"
+    assert step(world, "prepare")["status"] == "Completed"
+
+
+def test_a_retry_adopts_a_running_job_and_the_new_token_is_answered(world: World) -> None:
+    world.start("prepare")
+    token = world.start("prepare")
+    assert len(world.cloud.jobs.requests) == 1
+    world.end("prepare")
+    assert world.answer(token)["job_name"] == f"{RUN}-prepare"
+    assert [answered for answered, _ in world.cloud.workflows.answers] == [token]
+
+
+def test_a_retry_of_a_job_that_has_ended_is_answered_at_once(world: World) -> None:
+    world.job("prepare")
+    token = world.start("prepare")
+    assert world.answer(token)["status"] == "Completed"
+
+
+def test_a_retry_of_a_job_that_has_failed_fails_at_once(world: World) -> None:
+    world.start("prepare")
+    world.cloud.jobs.end(f"{RUN}-prepare", "Failed", FailureReason="no luck")
+    with pytest.raises(TaskFailed, match=r"JobFailedError: .*no luck"):
+        world.answer(world.start("prepare"))
+
+
+def test_a_job_that_cannot_be_created_leaves_its_task_to_the_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.jobs, "start", crash)
+        with pytest.raises(RuntimeError):
+            world.start("prepare")
+    token = world.start("prepare")
+    world.end("prepare")
+    assert world.answer(token)["status"] == "Completed"
+
+
+def test_a_job_of_the_same_name_from_before_the_run_is_not_taken_for_its_own(world: World) -> None:
+    world.cloud.jobs.created_at -= timedelta(days=90)
+    world.cloud.jobs.start("processing_job", {"ProcessingJobName": f"{RUN}-prepare"})
+    with pytest.raises(Exception, match="was created before this run"):
+        world.start("prepare")
+
+
+def test_a_task_that_waits_is_listed_and_expires(world: World) -> None:
+    world.start("prepare")
+    (task,) = world.cloud.catalog.listing(keys.TASKS)
+    assert (task["gsi1sk"], task["kind"], task["step"]) == (f"{RUN}-prepare", "processing_job", "prepare")
+    assert isinstance(task["expires_at"], int)
+    world.end("prepare")
+    assert world.cloud.catalog.listing(keys.TASKS) == []

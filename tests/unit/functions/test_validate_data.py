@@ -1,0 +1,123 @@
+"""A data set is judged by its contract; bad data are named, set aside, and harm nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+import fakes
+from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
+from sluice.domain import catalog as keys
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    world = World(cloud, invoke)
+    world.push()
+    return world
+
+
+def validate(world: World, run_id: str = RUN) -> Any:
+    version = world.catalog_run(run_id)["dataset_version"]
+    return world.invoke("validate_data", {**world.common(run_id), "dataset_version": version})
+
+
+def begin(world: World, **bodies: bytes) -> None:
+    for name, body in bodies.items():
+        world.upload(f"{name}.csv", body)
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run(world.pipeline["in_flight"])
+
+
+def test_valid_data_become_the_base_of_the_next_version(world: World) -> None:
+    begin(world, a=ROWS, b=ROWS)
+    assert validate(world)["is_valid"]
+    version = world.catalog_run()["dataset_version"]
+    assert (world.dataset(version)["status"], world.dataset(version)["rows"]) == ("valid", 4)
+    assert world.pipeline["dataset_version"] == version
+
+
+def test_bad_data_are_rejected_with_a_report_and_their_arrivals_set_aside(world: World) -> None:
+    begin(world, a=b"x,y\n1,0\n200,1\n")
+    verdict = validate(world)
+    reason = f"x: 1 row above 100 (such as {PIPELINE}/a.csv row 2)"
+    assert (verdict["is_valid"], verdict["reasons"]) == (False, [reason])
+    report = json.loads(world.cloud.objects.read(verdict["report_uri"]))
+    assert report["violations"][0]["examples"] == [{"object": f"{PIPELINE}/a.csv", "row": 2}]
+    assert world.dataset(world.catalog_run()["dataset_version"])["status"] == "rejected"
+    arrival = world.cloud.catalog.get(keys.arrival_key(PIPELINE, f"{PIPELINE}/a.csv", "v1")) or {}
+    assert (arrival["status"], arrival["reason"]) == ("quarantined", reason)
+    assert "dataset_version" not in world.pipeline
+
+
+def test_judging_twice_is_judging_once(world: World) -> None:
+    begin(world, a=b"x\n1\n")
+    assert validate(world) == validate(world)
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "quarantined"}
+
+
+def test_a_crash_between_verdict_and_quarantine_is_made_good_by_the_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(world, a=b"x\n1\n")
+    query = world.cloud.catalog.query
+
+    def crash_on_arrivals(pk: str, prefix: str = "", **given: Any) -> Any:
+        if prefix == "ARRIVAL#":
+            raise RuntimeError
+        return query(pk, prefix, **given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.catalog, "query", crash_on_arrivals)
+        with pytest.raises(RuntimeError):
+            validate(world)
+    validate(world)
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "quarantined"}
+
+
+def test_the_very_versions_of_the_manifest_are_read(world: World) -> None:
+    begin(world, a=ROWS)
+    world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", b"no csv at all")
+    assert validate(world)["rows"] == 2
+
+
+def test_a_stricter_contract_rejects_the_run_but_not_what_was_valid(world: World) -> None:
+    assert world.build("a.csv") == "registered"
+    world.later(minutes=1)
+    world.push(pipeline=PIPELINE_YAML.replace("max: 100", "max: 1").encode())
+    world.ask()
+    assert world.play("reviews-00002") == "data_rejected"
+    assert world.dataset(world.catalog_run()["dataset_version"])["status"] == "valid"
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "included"}
+
+
+def test_no_value_of_the_data_is_logged_or_recorded(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    begin(world, a=b"x,y\nsecret,0\n1,secret\nsecret\n")
+    verdict = validate(world)
+    report = world.cloud.objects.read(verdict["report_uri"]).decode()
+    assert "secret" not in capsys.readouterr().out + report + json.dumps(verdict)
+    assert "secret" not in str(world.cloud.catalog.items)
+
+
+def test_reasons_stay_few_whatever_the_report_holds(world: World) -> None:
+    columns = ", ".join(f"c{index}: {{type: number, required: true}}" for index in range(40))
+    world.later(minutes=1)
+    world.push(pipeline=PIPELINE_YAML.replace("schema: {", f"schema: {{{columns}, ").encode())
+    begin(world, a=ROWS)
+    verdict = validate(world)
+    assert len(verdict["reasons"]) == 20
+    assert len(json.loads(world.cloud.objects.read(verdict["report_uri"]))["violations"]) == 40
+
+
+def test_a_data_set_larger_than_the_storage_is_refused_before_it_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(world, a=ROWS)
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
+    with pytest.raises(Exception, match=f"{len(ROWS)} bytes, at most 8 fit here"):
+        validate(world)
