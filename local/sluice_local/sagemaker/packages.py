@@ -173,7 +173,7 @@ def _changes(before: Item, params: Mapping[str, Any]) -> Item:
     asked |= _resolved_specifications(asked)
     if "ModelCard" in asked:
         asked["ModelCard"] = before.get("ModelCard", {}) | asked["ModelCard"]
-    if metadata := _changed_metadata(before, params):
+    if (metadata := _changed_metadata(before, params)) is not None:
         asked["CustomerMetadataProperties"] = metadata
     if added := params.get("AdditionalInferenceSpecificationsToAdd"):
         asked["AdditionalInferenceSpecifications"] = _with_specifications(before, added)
