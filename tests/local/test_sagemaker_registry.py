@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from local.hosting import ROLE, SCRIPT, Hosting, archive
 from local.registry import IMAGE, Registry, refused
 from sluice_local.cloud import LocalCloud
 from sluice_local.sagemaker import images
@@ -392,3 +393,20 @@ def test_a_rule_can_match_approvals_alone(registry: Registry) -> None:
     registry.update(second, ModelApprovalStatus="Approved")
     events = registry.events(queue, 2)
     assert [event["resources"] for event in events] == [[first], [second]]
+
+
+def test_a_model_of_an_approved_version_serves_with_the_versions_data_even_after_its_rejection(
+    registry: Registry,
+) -> None:
+    hosting, model = Hosting(registry.cloud, registry.unique), registry.unique("model")
+    data = archive({"model.json": json.dumps({"name": "champion"}), "code/inference.py": SCRIPT})
+    specification = registry.specification(registry.put("champion.tar.gz", data))
+    arn = registry.package(InferenceSpecification=specification, ModelApprovalStatus="Approved")
+    registry.sagemaker.create_model(
+        ModelName=model, ExecutionRoleArn=ROLE, PrimaryContainer={"ModelPackageName": arn}
+    )
+    registry.update(arn, ModelApprovalStatus="Rejected")
+    try:
+        assert hosting.answers(hosting.endpoint(hosting.config(model))) == "champion"
+    finally:
+        hosting.close()
