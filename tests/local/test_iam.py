@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local import stacks
 from local.functions import create_function, create_queue, invoke, log_lines, receive, wait_for
 from sluice_local.cloud import LocalCloud
 
@@ -246,6 +247,49 @@ def test_a_failed_event_reaches_a_dead_letter_queue_only_if_the_functions_role_m
     create_function(account.cloud, name, source, Role=role, DeadLetterConfig={"TargetArn": arn})
     account.cloud.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload="1")
     assert len(receive(account.cloud, url, wait_s=10 if permitted else 2)) == permitted
+
+
+FUNCTION = {
+    "Runtime": "python3.11",
+    "Handler": "index.handler",
+    "Code": {"ZipFile": "def handler(event, context): pass"},
+}
+MACHINE = {"Definition": {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "role_property", "service", "reason"),
+    [
+        ("AWS::Lambda::Function", FUNCTION, "Role", "lambda", "cannot be assumed by Lambda"),
+        ("AWS::StepFunctions::StateMachine", MACHINE, "RoleArn", "states", "to assume the provided role"),
+    ],
+    ids=["function", "state machine"],
+)
+def test_a_role_must_trust_the_service_that_takes_it_on(
+    account: Account, kind: str, properties: dict[str, Any], role_property: str, service: str, reason: str
+) -> None:
+    for principal, status in ((service, "CREATE_COMPLETE"), ("sagemaker", "ROLLBACK_COMPLETE")):
+        role, name = account.role(f"{principal}.amazonaws.com"), account.unique("stack")
+        resource = {"Type": kind, "Properties": {**properties, role_property: role}}
+        assert stacks.create(account.cloud, name, Resource=resource)["StackStatus"] == status
+    assert reason in stacks.reasons(account.cloud, name)["Resource"]
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+def test_a_queue_is_mapped_only_to_a_function_whose_role_may_poll_it(
+    account: Account, permitted: bool
+) -> None:
+    _url, arn = create_queue(account.cloud, account.unique("queue"))
+    actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    statement = allow(*(actions if permitted else actions[:2]), on=arn)
+    name, _role = account.function("def handler(event, context): pass", statement)
+    mapping = {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {"FunctionName": name, "EventSourceArn": arn},
+    }
+    stack = account.unique("mapping")
+    status = stacks.create(account.cloud, stack, Mapping=mapping)["StackStatus"]
+    assert status == ("CREATE_COMPLETE" if permitted else "ROLLBACK_COMPLETE")
 
 
 def test_used_and_denied_permissions_are_told_by_role(account: Account) -> None:

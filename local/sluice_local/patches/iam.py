@@ -39,7 +39,7 @@ def install(settings: Settings) -> None:
     iam_actions.access_denied_response = _naming_the_resource(iam_actions.access_denied_response)
     stepfunctions._run_execution = _as_machine(stepfunctions._run_execution)
     stepfunctions._invoke_resource = _checked_task(stepfunctions._invoke_resource)
-    iam_services.install(denial)
+    iam_services.install(denial, trusts)
 
 
 def allowed(role_arn: str, action: str, resource: str, context: Mapping[str, Any] | None = None) -> bool:
@@ -77,6 +77,30 @@ def denial(
     if result.decision == "Allow":
         return None
     return str(iam_actions.identity_denial_message(action, principal, resource, result.decision == "Deny"))
+
+
+def trusts(role_arn: str, service: str) -> bool:
+    """Whether a service (`states.amazonaws.com`) may take a role on; any may, while IAM is not enforced."""
+    if not _enforced:
+        return True
+    role = iam._roles.get(role_arn.rsplit("/", 1)[-1])
+    if role is None:
+        return False
+    trust = role["AssumeRolePolicyDocument"]
+    trust = json.loads(trust) if isinstance(trust, str) else trust
+    statements = [trust["Statement"]] if isinstance(trust["Statement"], dict) else trust["Statement"]
+    request = iam_evaluator.EvalContext(
+        principal_arn="*",
+        principal_type="Service",
+        principal_account="",
+        action="sts:AssumeRole",
+        resource_arn=role_arn,
+        region=get_region(),
+        service_context={"aws:sourceaccount": get_account_id()},
+    )
+    policy = {"Statement": [{**statement, "Resource": role_arn} for statement in statements]}
+    decision = iam_evaluator.evaluate_resource_policy(policy, request, service=service).decision
+    return bool(decision == "Allow")
 
 
 def _recorded(enforce: Any) -> Any:

@@ -15,6 +15,8 @@ from sluice_local.patches import async_invocation, eventbridge, resource_propert
 
 # (role, action, resource) -> why not, or None
 Denial = Callable[[str, str, str], str | None]
+# (role, service) -> whether the service may take the role on
+Trusts = Callable[[str, str], bool]
 
 # Where a task's input names the resource of an integration: member -> the ARN it stands for.
 _NAMED = {
@@ -48,9 +50,12 @@ class Permission:
     error: str
 
 
-def install(denial: Denial) -> None:
-    """Ask `denial` before a service acts as a role."""
-    eventbridge.authorize = lambda target, rule: _target_denial(denial, target, rule)
+def install(denial: Denial, trusts: Trusts) -> None:
+    """Ask before a service takes a role on, and before it acts as one."""
+    resource_properties.trusts = trusts
+    eventbridge.authorize = lambda target, rule: (
+        _trust_denial(trusts, target, rule) or _target_denial(denial, target, rule)
+    )
     deliver = async_invocation.deliver
     async_invocation.authorize = lambda role, arn: _send_denial(denial, role, arn)
     eventbridge.bury = lambda arn, body, attributes, rule_arn: (
@@ -113,6 +118,12 @@ _TARGET_ACTIONS = {
     "sns": "sns:Publish",
     "events": "events:PutEvents",
 }
+
+
+def _trust_denial(trusts: Trusts, target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | None:
+    principal = "scheduler.amazonaws.com" if "GroupName" in rule else "events.amazonaws.com"
+    role = target.get("RoleArn")
+    return f"{role} cannot be assumed by {principal}" if role and not trusts(role, principal) else None
 
 
 def _target_denial(denial: Denial, target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | None:

@@ -17,13 +17,17 @@ Properties = dict[str, Any]
 
 # (role, queue) -> why the role may not poll the queue, or None; the IAM patch sets it.
 authorize: Callable[[str, str], str | None] = lambda role, queue_arn: None  # noqa: E731
+# (role, service) -> whether the service may take the role on; the IAM patch sets it.
+trusts: Callable[[str, str], bool] = lambda role, service: True  # noqa: E731
 
 
 def apply_function(name: str, props: Properties, old: Properties) -> None:
-    """Reserved concurrency, the dead-letter queue, and code that must exist."""
+    """Reserved concurrency, the dead-letter queue, and a role and code that must be there."""
     function = service._functions[name]
     if props.get("PackageType") != "Image" and not function["code_zip"]:
         raise ValueError("Error occurred while GetObject. S3 Error Code: NoSuchKey.")
+    if not trusts(props["Role"], "lambda.amazonaws.com"):
+        raise ValueError("The role defined for the function cannot be assumed by Lambda.")
     reserved = props.get("ReservedConcurrentExecutions")
     function["concurrency"] = None if reserved is None else int(reserved)
     dead_letter = props.get("DeadLetterConfig")
@@ -90,7 +94,12 @@ def apply_topic(arn: str, props: Properties, old: Properties) -> None:
 
 
 def apply_state_machine(arn: str, props: Properties, old: Properties) -> None:
-    """Logging, in the words of the API."""
+    """Logging, in the words of the API, and a role that Step Functions can take on."""
+    if not trusts(props["RoleArn"], "states.amazonaws.com"):
+        raise ValueError(
+            "Neither the global service principal states.amazonaws.com, nor the regional one is authorized "
+            "to assume the provided role."
+        )
     logging = props.get("LoggingConfiguration")
     if logging:
         stepfunctions._state_machines[arn]["loggingConfiguration"] = provisioners._pascal_to_camel(logging)
