@@ -11,13 +11,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import pytest
+
 from sluice_local.cloud import LocalCloud
+from sluice_local.sagemaker.container import NOT_MAPPED, Isolation, isolation
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 ROLE = "arn:aws:iam::000000000000:role/sagemaker-execution"
 T = TypeVar("T")
 Event = dict[str, Any]
 
+needs_namespaces = pytest.mark.skipif(
+    isolation() is Isolation.NONE, reason="/opt/ml is written in the script, and cannot be mapped here"
+)
 # The first job of a machine waits for its image to be built.
 TIMEOUT_S = 240.0
 
@@ -139,7 +145,7 @@ class Jobs:
         events = logs.get_log_events(
             logGroupName=names["logGroupName"], logStreamName=streams[0]["logStreamName"]
         )["events"]
-        return [event["message"] for event in events]
+        return [event["message"] for event in events if event["message"] != NOT_MAPPED]
 
     def wait_for_line(self, group: str, job_name: str, line: str) -> None:
         """Return once the job's first host has printed a line."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.jobs import IMAGE, ROLE, Jobs, processing_input, processing_outputs, until
+from local.jobs import IMAGE, ROLE, Jobs, needs_namespaces, processing_input, processing_outputs, until
 from sluice_local.cloud import LocalCloud
 
 LOG_GROUP = "ProcessingJobs"
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts have /opt/ml written in them")
+pytestmark = needs_namespaces
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.jobs import IMAGE, Jobs, archive, channel, members
+from local.jobs import IMAGE, Jobs, archive, channel, members, needs_namespaces
 from sluice_local.cloud import LocalCloud
+from sluice_local.sagemaker.container import Isolation, isolation
 
 LOG_GROUP = "TrainingJobs"
-needs_namespaces = pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_script_mode_gives_the_script_its_variables_and_arguments(jobs: Jobs) ->
     assert variables["TRAINING_JOB_NAME"] == job["TrainingJobName"]
     training_environment = json.loads(variables["SM_TRAINING_ENV"])
     assert training_environment["hyperparameters"] == {"epochs": 3, "learning-rate": "0.1"}
-    if sys.platform == "linux":
+    if isolation() is not Isolation.NONE:
         assert seen["cwd"] == "/opt/ml/code"
         assert variables["SM_CHANNEL_TRAIN"] == "/opt/ml/input/data/train"
         assert variables["SM_MODEL_DIR"] == "/opt/ml/model"

@@ -10,14 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sluice_local.sagemaker.container import Container, Sandbox
+from sluice_local.sagemaker.container import NOT_MAPPED, Container, Sandbox
 from sluice_local.sagemaker.lifecycle import Job
 from sluice_local.sagemaker.logs import LogStream, Metrics, Transcript
-
-_NOT_MAPPED = (
-    "This machine allows no mount namespaces, so /opt/ml is translated in arguments and variables alone: "
-    "a script that has it written in its code will not find it."
-)
 
 
 class End(Enum):
@@ -74,7 +69,7 @@ class _Follower:
     def __init__(self, job: Job, index: int, instance: Instance, metrics: Metrics | None) -> None:
         stream = LogStream(job.scope, job.kind.log_group, f"{job.name}/{instance.host}-{int(time.time())}")
         if not instance.sandbox.is_mapped:
-            stream.write([_NOT_MAPPED])
+            stream.write([NOT_MAPPED])
         self.transcript = Transcript(stream, metrics)
         self.container: Container = instance.sandbox.start(
             instance.command, instance.variables, instance.working_dir

@@ -27,6 +27,10 @@ from sluice_local.sagemaker import namespace
 from sluice_local.sagemaker.images import Environment
 
 OPT_ML = Path(namespace.OPT_ML)
+NOT_MAPPED = (
+    "This machine allows no mount namespaces, so /opt/ml is translated in arguments and variables alone: "
+    "a script that has it written in its code will not find it."
+)
 
 _OPT_ML_IN_TEXT = re.compile(rf"{OPT_ML}(?![\w-])")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
