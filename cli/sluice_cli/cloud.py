@@ -21,6 +21,9 @@ START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 PACKAGE_BUCKET = "sluice-packages"
 
+# The clouds that this process started itself: an ended one is its zombie until it is polled.
+_started: dict[int, subprocess.Popen[bytes]] = {}
+
 
 def start(*, port: int = 0, auth: bool = False) -> dict[str, Any]:
     """Start the local cloud in the background unless it runs; returns its ready file."""
@@ -39,6 +42,7 @@ def start(*, port: int = 0, auth: bool = False) -> dict[str, Any]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _started[process.pid] = process
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if (ready := targets.local_cloud()) is not None:
@@ -75,12 +79,9 @@ def stop_process(pid: int) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; a child of ours that has ended is reaped on the way."""
-    try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
-    except ChildProcessError:
-        pass
+    """Whether a process runs."""
+    if pid in _started:
+        return _started[pid].poll() is None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -120,7 +121,8 @@ def deploy(ready: Mapping[str, Any], *, stack: str, template: Path = BUILD_DIR /
     s3 = targets.local_session(dict(ready)).client("s3", endpoint_url=ready["endpoint_url"])
     s3.create_bucket(Bucket=PACKAGE_BUCKET)
     options = ["--template-file", str(template), "--stack-name", stack, "--s3-bucket", PACKAGE_BUCKET]
-    run_sam(["deploy", "--config-env", "local", *options], environment, log="sam-deploy")
+    configuration = ["--config-file", str(REPOSITORY / "samconfig.toml"), "--config-env", "local"]
+    run_sam(["deploy", *configuration, *options], environment, log="sam-deploy")
 
 
 def run_sam(arguments: list[str], environment: Mapping[str, str], *, log: str) -> None:

@@ -1,7 +1,7 @@
 """Deliver events as badly as AWS may: lost, doubled, late and out of order.
 
-POST /_local/delivery {"source", "detail_type"?, "times", "within_s"}, GET, DELETE. AWS promises at least once for
-some events and best effort for SageMaker's; tests hold us to that through this interface of the local cloud.
+POST /_local/delivery {"source", "detail_type"?, "times", "within_s"}, GET, DELETE. AWS promises at least once
+for some events and best effort for SageMaker's; tests hold us to that through this interface of the local cloud.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from ministack.services import iam, stepfunctions, sts
 
 from sluice_local.patches import iam_services
 from sluice_local.patches.iam_ledger import LEDGER
+from sluice_local.patches.states_tokens import machine_of
 from sluice_local.settings import Settings
 
 _enforced = False
@@ -37,6 +38,7 @@ def install(settings: Settings) -> None:
     iam_evaluator.enforce = _recorded(iam_evaluator.enforce)
     iam_actions.request_tag_context = _with_namespace(iam_actions.request_tag_context)
     iam_actions.access_denied_response = _naming_the_resource(iam_actions.access_denied_response)
+    iam_actions.extract_resource_arn = _naming_the_machine(iam_actions.extract_resource_arn)
     stepfunctions._run_execution = _as_machine(stepfunctions._run_execution)
     stepfunctions._invoke_resource = _checked_task(stepfunctions._invoke_resource)
     iam_services.install(denial, trusts)
@@ -101,6 +103,17 @@ def trusts(role_arn: str, service: str) -> bool:
     policy = {"Statement": [{**statement, "Resource": role_arn} for statement in statements]}
     decision = iam_evaluator.evaluate_resource_policy(policy, request, service=service).decision
     return bool(decision == "Allow")
+
+
+def _naming_the_machine(extract: Any) -> Any:
+    """SendTaskSuccess and its kin are permitted on the state machine whose task they answer."""
+
+    def extract_resource(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
+        if service == "states" and b'"taskToken"' in body:
+            return machine_of(str(json.loads(body).get("taskToken"))) or "*"
+        return str(extract(service, method, path, headers, body, *rest))
+
+    return extract_resource
 
 
 def _recorded(enforce: Any) -> Any:

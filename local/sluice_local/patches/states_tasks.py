@@ -24,7 +24,7 @@ _CALLBACK = ".waitForTaskToken"
 
 def run_task(state: State, value: Any, context: Context, scope: StopScope, trail: Trail) -> Any:
     """The task's result. Raises its error, or its timeout."""
-    task = PendingTask()
+    task = PendingTask(context["StateMachine"]["Id"])
     resource = state["Resource"]
     if resource.endswith(_CALLBACK):
         context["Task"] = {"Token": task.token}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import threading
 import time
@@ -18,6 +19,7 @@ from sluice_local.patches.states_scope import StopScope
 
 # Every token begins so, hence one that names no task can be told from one that is no token.
 _TOKEN_HEAD = "AAAAKgAAAAIAAAAAAAAAA"  # noqa: S105
+_UUID_BYTES = 16
 _FOREVER_S = 99_999_999.0
 
 _pending: dict[str, PendingTask] = {}
@@ -34,8 +36,8 @@ class TaskTimedOutError(stepfunctions._ExecutionError):  # type: ignore[misc]
 class PendingTask:
     """One attempt of a task, waiting for its answer; the first answer counts."""
 
-    def __init__(self) -> None:
-        self.token = _TOKEN_HEAD + base64.b64encode(uuid.uuid4().bytes * 3).decode()
+    def __init__(self, machine_arn: str) -> None:
+        self.token = _TOKEN_HEAD + base64.b64encode(uuid.uuid4().bytes + machine_arn.encode()).decode()
         self._answered = threading.Event()
         self._lock = threading.Lock()
         self._result: Any = None
@@ -88,6 +90,15 @@ class PendingTask:
             self._result, self._error = result, error
             self._answered.set()
             return True
+
+
+def machine_of(token: str) -> str | None:
+    """The machine whose task a token answers: what the permission to answer is checked on."""
+    try:
+        decoded = base64.b64decode(token.removeprefix(_TOKEN_HEAD), validate=True)
+    except binascii.Error:
+        return None
+    return decoded[_UUID_BYTES:].decode(errors="replace")
 
 
 def send_task_success(request: Mapping[str, Any]) -> Response:
