@@ -154,7 +154,11 @@ class ImageCache:
             with self._locked(name):
                 if not complete.exists():
                     shutil.rmtree(target, ignore_errors=True)
-                    build(target)
+                    try:
+                        build(target)
+                    except ImageError:
+                        shutil.rmtree(target, ignore_errors=True)
+                        raise
                     complete.touch()
         return Environment(target)
 

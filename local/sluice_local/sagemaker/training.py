@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
 import re
-import shutil
-import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sluice_local.sagemaker import cluster, script_mode
+from sluice_local.sagemaker import cluster, training_setup
+from sluice_local.sagemaker.archives import write_archive
 from sluice_local.sagemaker.channels import (
     S3Location,
     Synchronizer,
-    data_objects,
     download,
     files_below,
     objects_below,
-    shard,
     upload,
 )
 from sluice_local.sagemaker.cluster import End, Instance, Outcome
-from sluice_local.sagemaker.container import OPT_ML, Sandbox, available_cpus, image_command
+from sluice_local.sagemaker.container import OPT_ML, Sandbox
 from sluice_local.sagemaker.core import Fault, Item, Scope, Table, now, operation
-from sluice_local.sagemaker.images import Environment, RequirementsError
 from sluice_local.sagemaker.lifecycle import Ending, Job, JobFailure, JobKind, epoch_ms, submit, tag_map
 from sluice_local.sagemaker.logs import Metrics
-from sluice_local.sagemaker.script_mode import Host, Script, ScriptError
+from sluice_local.sagemaker.script_mode import Script
 
 _DEFAULT_MAX_RUNTIME_S = 86400
 _DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints"
@@ -105,12 +99,12 @@ def run(job: Job) -> Ending:
     """From the download of the data to the upload of the model."""
     started = now()
     job.advance("Downloading", "Downloading input data", TrainingStartTime=started)
-    sandboxes, script = _prepare(job)
+    sandboxes, script = training_setup.prepare(job)
     config = job.request["AlgorithmSpecification"]
     metrics = Metrics(job.scope, job.name, config.get("MetricDefinitions", []))
     with _checkpoints(job, sandboxes):
         job.advance("Training", "Training image download completed. Training in progress.")
-        instances = _instances(job, sandboxes, script)
+        instances = training_setup.instances(job, sandboxes, script)
         outcome = cluster.run(
             job, instances, job.request["StoppingCondition"]["MaxRuntimeInSeconds"], metrics
         )
@@ -137,99 +131,6 @@ _ENDINGS = {
 }
 
 
-def _prepare(job: Job) -> tuple[list[Sandbox], Script | None]:
-    """A sandbox for each instance with all that its container finds under /opt/ml."""
-    request = job.request
-    script = None
-    if "ContainerEntrypoint" not in request["AlgorithmSpecification"]:
-        script = script_mode.script_of(request.get("HyperParameters", {}), request.get("Environment", {}))
-        if script is None:
-            raise JobFailure(
-                "AlgorithmError: there is nothing to run: give the hyperparameters sagemaker_program and "
-                "sagemaker_submit_directory, or AlgorithmSpecification.ContainerEntrypoint."
-            )
-    hosts = _hosts(request)
-    folders = [job.directory / host.name for host in hosts]
-    for index, host in enumerate(hosts):
-        _write_configuration(folders[index] / "ml", request, host)
-    _download_channels(job, [folder / "ml" for folder in folders])
-    if script:
-        for folder in folders:
-            _fetch_code(job, script, folder / "ml")
-    requirements = folders[0] / "ml" / "code" / "requirements.txt"
-    image = _image(job, requirements if script and requirements.is_file() else None)
-    return [Sandbox.create(folder, image) for folder in folders], script
-
-
-def _image(job: Job, requirements: Path | None) -> Environment:
-    try:
-        return job.runtime.images.environment(
-            job.request["AlgorithmSpecification"]["TrainingImage"], requirements
-        )
-    except RequirementsError as error:
-        raise JobFailure(
-            f'AlgorithmError: InstallRequirementsError:\nExitCode 1\nErrorMessage "{error}"'
-        ) from error
-
-
-def _hosts(request: Item) -> list[Host]:
-    cluster_names = cluster.host_names(request["ResourceConfig"]["InstanceCount"])
-    instance_type = request["ResourceConfig"].get("InstanceType", "local")
-    cpus = available_cpus(len(cluster_names))
-    return [Host(name, cluster_names, instance_type, cpus) for name in cluster_names]
-
-
-def _write_configuration(ml: Path, request: Item, host: Host) -> None:
-    config = ml / "input" / "config"
-    for folder in (config, ml / "input/data", ml / "model", ml / "output/data", ml / "code"):
-        folder.mkdir(parents=True)
-    (config / "hyperparameters.json").write_text(json.dumps(request.get("HyperParameters", {})))
-    (config / "inputdataconfig.json").write_text(json.dumps(_input_data_config(request)))
-    (config / "resourceconfig.json").write_text(json.dumps(host.resource_config()))
-
-
-def _input_data_config(request: Item) -> Item:
-    mode = request["AlgorithmSpecification"]["TrainingInputMode"]
-    return {
-        channel["ChannelName"]: {
-            **({"ContentType": channel["ContentType"]} if "ContentType" in channel else {}),
-            "TrainingInputMode": channel.get("InputMode", mode),
-            "S3DistributionType": channel["DataSource"]["S3DataSource"]["S3DataDistributionType"],
-            "RecordWrapperType": channel["RecordWrapperType"],
-        }
-        for channel in request["InputDataConfig"]
-    }
-
-
-def _download_channels(job: Job, roots: Sequence[Path]) -> None:
-    for channel in job.request["InputDataConfig"]:
-        source = channel["DataSource"]["S3DataSource"]
-        objects = data_objects(job.storage, source)
-        for index, ml in enumerate(roots):
-            folder = ml / "input" / "data" / channel["ChannelName"]
-            folder.mkdir()
-            part = shard(objects, source, index, len(roots))
-            download(job.storage, part, folder, gunzip=channel["CompressionType"] == "Gzip")
-
-
-def _fetch_code(job: Job, script: Script, ml: Path) -> None:
-    """Bring the user's code to /opt/ml/code: from S3, or from a channel that it came with."""
-    try:
-        if script.submit_directory.startswith("s3://"):
-            archive = job.storage.read(S3Location.of(script.submit_directory))
-            script_mode.unpack_code(archive, ml / "code")
-        elif script.submit_directory != script_mode.CODE_DIR:
-            source = ml / Path(script.submit_directory).relative_to(OPT_ML)
-            if source.is_dir():
-                shutil.copytree(source, ml / "code", dirs_exist_ok=True)
-            else:
-                script_mode.unpack_code(source.read_bytes(), ml / "code")
-    except (ScriptError, ValueError, OSError) as error:
-        raise JobFailure(
-            f"AlgorithmError: the code at {script.submit_directory} cannot be used: {error}"
-        ) from error
-
-
 @contextmanager
 def _checkpoints(job: Job, sandboxes: Sequence[Sandbox]) -> Iterator[None]:
     """Restore the checkpoints that there are, and keep S3 up to date with those that are written."""
@@ -249,34 +150,6 @@ def _checkpoints(job: Job, sandboxes: Sequence[Sandbox]) -> Iterator[None]:
     finally:
         for synchronizer in synchronizers:
             synchronizer.finish()
-
-
-def _instances(job: Job, sandboxes: Sequence[Sandbox], script: Script | None) -> list[Instance]:
-    request = job.request
-    common = {
-        **job.aws_variables(),
-        "TRAINING_JOB_NAME": job.name,
-        "TRAINING_JOB_ARN": job.arn,
-        "SM_MODEL_DIR": script_mode.MODEL_DIR,
-        **request.get("Environment", {}),
-    }
-    instances = []
-    for host, sandbox in zip(_hosts(request), sandboxes, strict=True):
-        variables = {**sandbox.variables(host.cpus), **common}
-        if script is None:
-            algorithm = request["AlgorithmSpecification"]
-            command = image_command(
-                [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
-            )
-            instances.append(Instance(host.name, sandbox, command, variables))
-            continue
-        is_package = (sandbox.ml / "code" / "setup.py").is_file()
-        variables |= script_mode.variables(script, job.name, host, _input_data_config(request))
-        variables["PYTHONPATH"] = script_mode.CODE_DIR
-        instances.append(
-            Instance(host.name, sandbox, script.command(is_package), variables, script_mode.CODE_DIR)
-        )
-    return instances
 
 
 def _upload_model(job: Job, sandboxes: Sequence[Sandbox], output: S3Location) -> S3Location:
@@ -299,31 +172,6 @@ def _upload_archive(job: Job, folders: Sequence[Path], target: S3Location) -> S3
     write_archive(archive, folders)
     job.storage.write(target, archive)
     return target
-
-
-def write_archive(archive: Path, folders: Sequence[Path]) -> None:
-    """A .tar.gz of what the folders hold together; the same content gives the same bytes.
-
-    Where two folders hold a file of the same name, the first one's is taken.
-    """
-    members: dict[str, Path] = {}
-    for folder in folders:
-        for path in folder.rglob("*"):
-            members.setdefault(path.relative_to(folder).as_posix(), path)
-    with (
-        archive.open("wb") as file,
-        gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as compressed,
-        tarfile.open(fileobj=compressed, mode="w") as tar,
-    ):
-        for name, path in sorted(members.items()):
-            tar.add(path, name, recursive=False, filter=_anonymous)
-
-
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.mtime = member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
-    return member
 
 
 def _reason(sandbox: Sandbox, instance: Instance, script: Script | None, outcome: Outcome) -> str:
