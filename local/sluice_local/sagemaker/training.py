@@ -78,12 +78,15 @@ def _completed(params: Item) -> Item:
     """The request with what SageMaker describes where it says nothing."""
     algorithm = {"EnableSageMakerMetricsTimeSeries": False, **params["AlgorithmSpecification"]}
     return {
-        "StoppingCondition": {"MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME_S},
         "EnableNetworkIsolation": False,
         "EnableInterContainerTrafficEncryption": False,
         "EnableManagedSpotTraining": False,
         **params,
         "AlgorithmSpecification": algorithm,
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME_S,
+            **params.get("StoppingCondition", {}),
+        },
         "InputDataConfig": [_completed_channel(channel) for channel in params.get("InputDataConfig", [])],
         "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **params["OutputDataConfig"]},
     }
