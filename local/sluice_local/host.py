@@ -63,7 +63,7 @@ def _set_environment(settings: Settings) -> None:
     os.environ.update(
         GATEWAY_PORT=str(settings.port),
         AUTH="true" if settings.auth else "false",
-        MINISTACK_HOST="localhost",
+        MINISTACK_HOST="127.0.0.1",
         MINISTACK_ACCOUNT_ID=settings.account,
         MINISTACK_REGION=settings.region,
         AWS_DEFAULT_REGION=settings.region,

@@ -15,11 +15,7 @@ SAM = REPOSITORY / ".venv/envs/sam/bin/sam"
 
 def sam(cloud: LocalCloud, folder: Path, *arguments: str) -> None:
     """Run the SAM CLI in a folder; its output is the message if it fails."""
-    environment = cloud.environment() | {
-        "PATH": f"{SAM.parent}:{cloud.environment()['PATH']}",
-        "SAM_CLI_TELEMETRY": "0",
-        "SAM_CLI_POLL_DELAY": "0.1",
-    }
+    environment = cloud.environment() | {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.1"}
     done = subprocess.run([str(SAM), *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 

@@ -147,6 +147,17 @@ def test_metrics_may_be_limited_to_a_namespace(account: Account, namespace: str,
     assert (answer["Code"] or "").removesuffix("Exception") == (code or "")
 
 
+@pytest.mark.parametrize("operator", ["StringEquals", "ForAllValues:StringEquals"])
+def test_events_may_be_limited_to_a_source(account: Account, operator: str) -> None:
+    condition = {operator: {"events:source": "sluice.reconcile"}}
+    name, _role = account.function(CALLER, allow("events:PutEvents", **condition))
+    mine = {"Source": "sluice.reconcile", "DetailType": "d", "Detail": "{}"}
+    answer = call(account.cloud, name, "events", "put_events", Entries=[mine, mine])
+    assert answer["Code"] is None
+    answer = call(account.cloud, name, "events", "put_events", Entries=[mine, mine | {"Source": "other"}])
+    assert answer["Code"] == "AccessDeniedException"
+
+
 @pytest.mark.parametrize("permitted", [True, False])
 @pytest.mark.parametrize("style", ["arn", "invoke", "waitForTaskToken", "in a map"])
 def test_a_state_machine_invokes_only_functions_its_role_allows(
@@ -292,17 +303,107 @@ def test_a_queue_is_mapped_only_to_a_function_whose_role_may_poll_it(
     assert status == ("CREATE_COMPLETE" if permitted else "ROLLBACK_COMPLETE")
 
 
+def test_an_action_is_checked_on_the_resource_that_aws_names(account: Account) -> None:
+    states = account.cloud.client("stepfunctions")
+    machine = states.create_state_machine(
+        name=account.unique("machine"),
+        definition=json.dumps(MACHINE["Definition"]),
+        roleArn=account.role("states.amazonaws.com"),
+    )["stateMachineArn"]
+    execution = states.start_execution(stateMachineArn=machine)["executionArn"]
+    url, queue = create_queue(account.cloud, account.unique("queue"))
+    name, role = account.function(CALLER, allow("*"))
+    table, bucket = account.arn("dynamodb", f"table/{account.table}"), f"arn:aws:s3:::{account.bucket}"
+    key = {"TableName": account.table, "Key": {"pk": {"S": "x"}}}
+    alarm = {
+        "EvaluationPeriods": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 1,
+        "Period": 60,
+    }
+    metric = {"MetricName": "m", "Namespace": "n", "Statistic": "Sum"}
+    condition = {
+        "KeyConditionExpression": "pk = :x",
+        "ExpressionAttributeValues": {":x": {"S": "x"}},
+    }
+    transaction = {"TransactItems": [{"Delete": key}]}
+    event = {"Source": "s", "DetailType": "d", "Detail": "{}"}
+    copy = {"Bucket": account.bucket, "Key": "b", "CopySource": f"{account.bucket}/in/a"}
+    calls: list[tuple[str, str, dict[str, Any], str, str]] = [
+        ("s3", "list_objects_v2", {"Bucket": account.bucket}, "s3:ListBucket", bucket),
+        ("s3", "list_object_versions", {"Bucket": account.bucket}, "s3:ListBucketVersions", bucket),
+        ("s3", "copy_object", copy, "s3:PutObject", f"{bucket}/b"),
+        ("s3", "copy_object", copy, "s3:GetObject", f"{bucket}/in/a"),
+        ("s3", "head_object", {"Bucket": account.bucket, "Key": "in/a"}, "s3:GetObject", f"{bucket}/in/a"),
+        ("dynamodb", "update_item", key, "dynamodb:UpdateItem", table),
+        ("dynamodb", "query", {"TableName": account.table, **condition}, "dynamodb:Query", table),
+        ("dynamodb", "transact_write_items", transaction, "dynamodb:DeleteItem", table),
+        ("sqs", "send_message", {"QueueUrl": url, "MessageBody": "m"}, "sqs:SendMessage", queue),
+        ("stepfunctions", "start_execution", {"stateMachineArn": machine}, "states:StartExecution", machine),
+        (
+            "stepfunctions",
+            "describe_execution",
+            {"executionArn": execution},
+            "states:DescribeExecution",
+            execution,
+        ),
+        ("stepfunctions", "list_executions", {"stateMachineArn": machine}, "states:ListExecutions", machine),
+        (
+            "events",
+            "put_events",
+            {"Entries": [event]},
+            "events:PutEvents",
+            account.arn("events", "event-bus/default"),
+        ),
+        (
+            "cloudwatch",
+            "put_metric_alarm",
+            {"AlarmName": "one", **alarm, **metric},
+            "cloudwatch:PutMetricAlarm",
+            account.arn("cloudwatch", "alarm:one"),
+        ),
+        (
+            "cloudwatch",
+            "describe_alarms",
+            {"AlarmNames": ["one"]},
+            "cloudwatch:DescribeAlarms",
+            account.arn("cloudwatch", "alarm:*"),
+        ),
+        (
+            "cloudwatch",
+            "delete_alarms",
+            {"AlarmNames": ["one"]},
+            "cloudwatch:DeleteAlarms",
+            account.arn("cloudwatch", "alarm:one"),
+        ),
+    ]
+    for service, operation, arguments, _action, _resource in calls:
+        assert call(account.cloud, name, service, operation, **arguments)["Code"] is None, operation
+    role = role.rsplit("/", 1)[-1]
+    expected = {(action, resource) for *_call, action, resource in calls}
+    used = ledger(account.cloud)["used"][role]
+    assert {(item["action"], item["resource"]) for item in used} == expected
+
+
+def test_deleting_alarms_is_checked_on_each(account: Account) -> None:
+    mine = account.arn("cloudwatch", "alarm:mine-*")
+    name, _role = account.function(CALLER, allow("cloudwatch:DeleteAlarms", on=mine))
+    answer = call(account.cloud, name, "cloudwatch", "delete_alarms", AlarmNames=["mine-1", "mine-2"])
+    assert answer["Code"] != "AccessDenied"
+    answer = call(account.cloud, name, "cloudwatch", "delete_alarms", AlarmNames=["mine-1", "other"])
+    assert answer["Code"].startswith("AccessDenied")
+    assert account.arn("cloudwatch", "alarm:other") in answer["Message"]
+
+
 def test_used_and_denied_permissions_are_told_by_role(account: Account) -> None:
     bucket = f"arn:aws:s3:::{account.bucket}"
     name, role = account.function(CALLER, allow("s3:GetObject", on=f"{bucket}/*"), allow("s3:PutObject"))
     call(account.cloud, name, "s3", "get_object", Bucket=account.bucket, Key="in/a")
     call(account.cloud, name, "s3", "delete_object", Bucket=account.bucket, Key="in/a")
-    with urllib.request.urlopen(f"{account.cloud.endpoint_url}/_local/iam/used") as response:
-        ledger = json.load(response)
-    role = role.rsplit("/", 1)[-1]
+    told, role = ledger(account.cloud), role.rsplit("/", 1)[-1]
     resource = f"{bucket}/in/a"
-    assert ledger["used"][role] == [{"action": "s3:GetObject", "resource": resource}]
-    assert ledger["denied"][role] == [{"action": "s3:DeleteObject", "resource": resource}]
+    assert told["used"][role] == [{"action": "s3:GetObject", "resource": resource}]
+    assert told["denied"][role] == [{"action": "s3:DeleteObject", "resource": resource}]
 
 
 def test_without_enforcement_a_role_may_do_everything(
@@ -311,6 +412,11 @@ def test_without_enforcement_a_role_may_do_everything(
     name = unique("free")
     create_function(cloud, name, CALLER)
     assert call(cloud, name, "sqs", "list_queues")["Code"] is None
+
+
+def ledger(cloud: LocalCloud) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{cloud.endpoint_url}/_local/iam/used") as response:
+        return dict(json.load(response))
 
 
 def call(cloud: LocalCloud, name: str, service: str, operation: str, **arguments: Any) -> dict[str, Any]:

@@ -1,22 +1,21 @@
 """Enforce the roles of state machines, rules and schedules, and tell what every role used.
 
 With IAM on, ministack enforces the role of a caller that signs its request, but not the roles that AWS's
-services take on by themselves; it knows no `cloudwatch:namespace`, and calls http on loopback insecure.
+services take on by themselves; and it calls http on loopback insecure.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import iam, stepfunctions, sts
+from ministack.services import iam, stepfunctions
 
-from sluice_local.patches import iam_services
+from sluice_local.patches import iam_requests, iam_services
 from sluice_local.patches.iam_ledger import LEDGER
 from sluice_local.patches.states_tokens import machine_of
 from sluice_local.settings import Settings
@@ -35,9 +34,7 @@ def install(settings: Settings) -> None:
     _enforced = settings.auth
     if not settings.auth:
         return
-    iam_evaluator.enforce = _recorded(iam_evaluator.enforce)
-    iam_actions.request_tag_context = _with_namespace(iam_actions.request_tag_context)
-    iam_actions.access_denied_response = _naming_the_resource(iam_actions.access_denied_response)
+    iam_requests.install()
     iam_actions.extract_resource_arn = _naming_the_machine(iam_actions.extract_resource_arn)
     stepfunctions._run_execution = _as_machine(stepfunctions._run_execution)
     stepfunctions._invoke_resource = _checked_task(stepfunctions._invoke_resource)
@@ -114,58 +111,6 @@ def _naming_the_machine(extract: Any) -> Any:
         return str(extract(service, method, path, headers, body, *rest))
 
     return extract_resource
-
-
-def _recorded(enforce: Any) -> Any:
-    def enforce_and_record(
-        access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **options: Any
-    ) -> Any:
-        refusal = enforce(access_key, action, service, region, resource_arn=resource_arn, **options)
-        if session := sts._sessions.get(access_key):
-            role = session["Arn"].split("/")[1]
-            LEDGER.record(role, action, resource_arn, allowed=refusal is None)
-        return refusal
-
-    return enforce_and_record
-
-
-def _with_namespace(context: Any) -> Any:
-    """`cloudwatch:namespace`, the only condition that limits PutMetricData."""
-
-    def with_namespace(service: str, action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = dict(context(service, action, body, params))
-        if action == "cloudwatch:PutMetricData":
-            found["cloudwatch:namespace"] = _namespace(body, params)
-        return found
-
-    return with_namespace
-
-
-def _namespace(body: bytes, params: dict[str, Any]) -> str | None:
-    if named := params.get("Namespace"):
-        return str(named[0] if isinstance(named, list) else named)
-    with suppress(ValueError, KeyError, TypeError):
-        return str(json.loads(body)["Namespace"])
-    return None
-
-
-def _naming_the_resource(respond: Any) -> Any:
-    """AWS says on which resource an action was refused; ministack does only for some services."""
-
-    def respond_naming(
-        service: str, action: str, principal: str, request_id: str, *, message: str = "", **options: Any
-    ) -> Any:
-        if not message and not options.get("error_code") and not options.get("resource_policy_arn"):
-            resource = options.get("resource_arn", "*")
-            message = iam_actions.identity_denial_message(
-                action,
-                principal,
-                f'"{resource}"' if service == "s3" else resource,
-                options.get("explicit_deny", False),
-            )
-        return respond(service, action, principal, request_id, message=message, **options)
-
-    return respond_naming
 
 
 def _as_machine(run: Any) -> Any:
