@@ -1,0 +1,128 @@
+"""Objects of S3: versions, checksums, keys of any spelling, and what is not there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from sluice.adapters.objects import S3Objects
+
+BUCKET = "data"
+
+
+@pytest.fixture
+def s3() -> Iterator[Any]:
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        yield client
+
+
+@pytest.fixture
+def objects(s3: Any) -> S3Objects:
+    return S3Objects(s3)
+
+
+def put(s3: Any, key: str, body: bytes, **given: Any) -> str:
+    return str(s3.put_object(Bucket=BUCKET, Key=key, Body=body, **given)["VersionId"])
+
+
+@pytest.mark.parametrize("key", ["p/a b.csv", "p/a+b.csv", "p/100%25.csv", "p/größe/日本.csv", "p/a#b?.csv"])
+def test_a_key_is_taken_as_it_is(s3: Any, objects: S3Objects, key: str) -> None:
+    version_id = put(s3, key, b"rows")
+    head = objects.head(BUCKET, key, version_id)
+    assert head is not None
+    assert (head.key, head.version_id, head.size_bytes) == (key, version_id, 4)
+    assert b"".join(objects.chunks(BUCKET, key, version_id)) == b"rows"
+    assert objects.read(f"s3://{BUCKET}/{key}") == b"rows"
+
+
+def test_a_version_is_read_though_another_is_current(s3: Any, objects: S3Objects, tmp_path: Path) -> None:
+    first = put(s3, "p/a.csv", b"first")
+    put(s3, "p/a.csv", b"second")
+    objects.download(BUCKET, "p/a.csv", first, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"first"
+    assert objects.read(f"s3://{BUCKET}/p/a.csv") == b"second"
+
+
+def test_a_stored_sha256_is_told_in_hex(s3: Any, objects: S3Objects) -> None:
+    put(s3, "p/a.csv", b"rows", ChecksumAlgorithm="SHA256")
+    head = objects.head(BUCKET, "p/a.csv")
+    assert head is not None
+    assert head.sha256 == hashlib.sha256(b"rows").hexdigest()
+
+
+def test_without_a_stored_sha256_there_is_none(s3: Any, objects: S3Objects) -> None:
+    put(s3, "p/a.csv", b"rows")
+    head = objects.head(BUCKET, "p/a.csv")
+    assert head is not None
+    assert head.sha256 is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"ChecksumSHA256": "c2hhMjU2", "ChecksumType": "COMPOSITE"},
+        {"ChecksumSHA256": "c2hhMjU2-3"},
+    ],
+)
+def test_the_checksum_of_a_multipart_uploads_checksums_is_none_of_its_bytes(
+    s3: Any, objects: S3Objects, answer: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(s3, "p/a.csv", b"rows")
+    head_object = s3.head_object
+    monkeypatch.setattr(s3, "head_object", lambda **given: {**head_object(**given), **answer})
+    head = objects.head(BUCKET, "p/a.csv")
+    assert head is not None
+    assert head.sha256 is None
+
+
+def test_what_is_not_there_has_no_head_and_cannot_be_read(s3: Any, objects: S3Objects) -> None:
+    assert objects.head(BUCKET, "p/none") is None
+    with pytest.raises(FileNotFoundError):
+        objects.read(f"s3://{BUCKET}/p/none")
+
+
+def test_a_deleted_object_is_not_there_but_its_version_is(s3: Any, objects: S3Objects) -> None:
+    version_id = put(s3, "p/a.csv", b"rows")
+    s3.delete_object(Bucket=BUCKET, Key="p/a.csv")
+    assert objects.head(BUCKET, "p/a.csv") is None
+    assert objects.head(BUCKET, "p/a.csv", version_id) is not None
+
+
+def test_a_listing_holds_the_current_version_of_what_is_not_deleted(s3: Any, objects: S3Objects) -> None:
+    put(s3, "p/a.csv", b"1")
+    current = put(s3, "p/a.csv", b"22")
+    put(s3, "p/sub/b.csv", b"1")
+    put(s3, "p/gone.csv", b"1")
+    put(s3, "pp/c.csv", b"1")
+    s3.delete_object(Bucket=BUCKET, Key="p/gone.csv")
+    listed = {head.key: head.version_id for head in objects.listing(BUCKET, "p/")}
+    assert listed.keys() == {"p/a.csv", "p/sub/b.csv"}
+    assert listed["p/a.csv"] == current
+    assert [head.key for head in objects.listing(BUCKET, "p/", shallow=True)] == ["p/a.csv"]
+
+
+def test_an_object_is_written_with_its_type_and_tagged_by_version(s3: Any, objects: S3Objects) -> None:
+    objects.write(f"s3://{BUCKET}/runs/report.json", b"{}", "application/json")
+    assert s3.head_object(Bucket=BUCKET, Key="runs/report.json")["ContentType"] == "application/json"
+    version_id = put(s3, "p/a.csv", b"")
+    put(s3, "p/a.csv", b"rows")
+    objects.tag(BUCKET, "p/a.csv", version_id, {"sluice:status": "quarantined"})
+    tags = s3.get_object_tagging(Bucket=BUCKET, Key="p/a.csv", VersionId=version_id)["TagSet"]
+    assert tags == [{"Key": "sluice:status", "Value": "quarantined"}]
+    assert s3.get_object_tagging(Bucket=BUCKET, Key="p/a.csv")["TagSet"] == []
+
+
+def test_a_large_object_is_streamed_in_pieces(s3: Any, objects: S3Objects) -> None:
+    put(s3, "p/a.bin", b"x" * (5 << 20))
+    sizes = [len(chunk) for chunk in objects.chunks(BUCKET, "p/a.bin")]
+    assert len(sizes) >= 5
+    assert sum(sizes) == 5 << 20
