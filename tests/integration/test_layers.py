@@ -1,0 +1,48 @@
+"""The layers run where Lambda's python3.11 runs: on Amazon Linux 2."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+AMAZON_LINUX_2 = {"GLIBC": (2, 26), "GLIBCXX": (3, 4, 24), "CXXABI": (1, 3, 11)}
+
+
+def required(layer: str) -> dict[str, str]:
+    """The pinned packages of a layer."""
+    text = (ROOT / "layers" / layer / "requirements.txt").read_text()
+    return dict(re.findall(r"^([a-z-]+)==(\S+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("layer", ["common", "data"])
+def test_what_a_layer_ships_is_what_is_tested_here(layer: str) -> None:
+    for package, version in required(layer).items():
+        assert metadata.version(package) == version, package
+
+
+@pytest.mark.parametrize("layer", ["common", "data"])
+def test_every_package_is_pinned_by_its_hash(layer: str) -> None:
+    text = (ROOT / "layers" / layer / "requirements.txt").read_text()
+    entries = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
+    assert entries
+    assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_no_layer_ships_what_lambda_has() -> None:
+    assert not {"boto3", "botocore"} & (required("common").keys() | required("data").keys())
+
+
+@pytest.mark.parametrize("package", ["duckdb", "pydantic-core", "pyyaml"])
+def test_a_binary_asks_for_no_symbol_that_amazon_linux_2_lacks(package: str) -> None:
+    libraries = [Path(str(f.locate())) for f in metadata.files(package) or [] if f.name.endswith(".so")]
+    assert libraries
+    for library in libraries:
+        wanted = re.findall(rb"\b(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)+)\0", library.read_bytes())
+        assert wanted
+        for name, version in wanted:
+            newest = AMAZON_LINUX_2[name.decode()]
+            assert tuple(map(int, version.split(b"."))) <= newest, f"{library.name} wants {name}_{version}"

@@ -1,0 +1,252 @@
+"""The template keeps what no linter checks: nothing is lost, nothing may do more than it must."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import asl
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = asl.load_template(ROOT / "template.yaml")
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+# What these actions work on cannot be named: IAM knows no resources for them.
+ONLY_WILDCARD = {
+    "cloudwatch:PutMetricData",
+    "ecr:GetAuthorizationToken",
+    "sagemaker:ListModelPackages",
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == kind}
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+MACHINES = of_type("AWS::Serverless::StateMachine")
+BUCKETS = of_type("AWS::S3::Bucket")
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every statement of a role, with whose it is."""
+    for name, properties in {**FUNCTIONS, **MACHINES}.items():
+        for policy in properties["Policies"]:
+            yield from ((name, statement) for statement in policy["Statement"])
+    for name, properties in of_type("AWS::IAM::Role").items():
+        for policy in properties["Policies"]:
+            yield from ((name, statement) for statement in policy["PolicyDocument"]["Statement"])
+
+
+def rules() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, properties in FUNCTIONS.items():
+        for event, declared in properties.get("Events", {}).items():
+            if declared["Type"] in ("EventBridgeRule", "Schedule"):
+                yield f"{name}.{event}", declared["Properties"]
+
+
+def folder(properties: dict[str, Any]) -> str:
+    return str(properties["CodeUri"]).removeprefix("functions/").rstrip("/")
+
+
+# -------------------------------------------------------------------------------------------- completeness
+
+
+def test_every_function_has_its_folder_and_every_folder_its_function() -> None:
+    declared = {folder(properties) for properties in FUNCTIONS.values()}
+    assert declared == {path.parent.name for path in ROOT.glob("functions/*/app.py")}
+
+
+def test_a_functions_logical_id_is_its_folder_in_camel_case() -> None:
+    for name, properties in FUNCTIONS.items():
+        assert name == "".join(part.title() for part in folder(properties).split("_")) + "Function"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_has_a_sample_event(name: str) -> None:
+    path = ROOT / "events" / f"{folder(FUNCTIONS[name])}.json"
+    assert isinstance(json.loads(path.read_text()), dict)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_logs_to_a_group_of_its_own_that_forgets(name: str) -> None:
+    group = RESOURCES[FUNCTIONS[name]["LoggingConfig"]["LogGroup"]]
+    assert group["Properties"]["RetentionInDays"] == "LogRetentionDays"
+    users = [each for each in FUNCTIONS.values() if each["LoggingConfig"] == FUNCTIONS[name]["LoggingConfig"]]
+    assert len(users) == 1
+
+
+def test_the_functions_get_every_variable_that_they_read_and_no_other() -> None:
+    wiring = (ROOT / "layers/common/sluice/wiring.py").read_text()
+    read = set(re.findall(r'os\.environ\["([A-Z_]+)"\]', wiring)) - {"AWS_REGION"}
+    given = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
+    assert given == read | {"POWERTOOLS_LOG_LEVEL"}
+
+
+# ---------------------------------------------------------------------------------------- nothing is lost
+
+
+def test_an_event_that_cannot_be_delivered_goes_to_the_dead_letter_queue() -> None:
+    assert [
+        rule for rule, given in rules() if given["DeadLetterConfig"] != {"Arn": "DeadLetterQueue.Arn"}
+    ] == []
+
+
+def test_an_event_that_a_function_fails_on_goes_to_the_dead_letter_queue() -> None:
+    for rule, _ in rules():
+        config = FUNCTIONS[rule.partition(".")[0]]["EventInvokeConfig"]
+        assert config["DestinationConfig"]["OnFailure"]["Destination"] == "DeadLetterQueue.Arn"
+
+
+def test_a_dead_letter_raises_an_alarm() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm").values()
+    watched = {alarm["Dimensions"][0]["Value"].partition(".")[0] for alarm in alarms}
+    assert {"DeadLetterQueue", "BuildRequestsDeadLetterQueue"} <= watched
+
+
+def test_rules_may_send_to_the_dead_letter_queue_and_nobody_else() -> None:
+    (policy,) = of_type("AWS::SQS::QueuePolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert "rule/${AWS::StackName}-*" in statement["Condition"]["ArnLike"]["aws:SourceArn"]
+
+
+def test_a_build_request_is_hidden_for_six_attempts_at_it() -> None:
+    timeout = FUNCTIONS["StartBuildFunction"].get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
+    assert RESOURCES["BuildRequestsQueue"]["Properties"]["VisibilityTimeout"] >= 6 * timeout
+
+
+def test_a_state_waits_longer_than_its_function_may_take() -> None:
+    for properties in MACHINES.values():
+        definition = asl.load(ROOT / properties["DefinitionUri"])
+        arns = properties["DefinitionSubstitutions"]
+        for state in tasks(definition):
+            called = state["Parameters"].get("FunctionName", state["Resource"])
+            name = arns[called.strip("${}")].partition(".")[0]
+            limit = FUNCTIONS[name].get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
+            assert state["TimeoutSeconds"] > limit, called
+
+
+def tasks(definition: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for state in definition["States"].values():
+        if state["Type"] == "Task":
+            yield state
+        if state["Type"] == "Map":
+            yield from tasks(state["ItemProcessor"])
+
+
+# --------------------------------------------------------------------------------------- no more than must
+
+
+def known_actions() -> dict[str, Any]:
+    data = files("cfnlint") / "data/AdditionalSpecs/Policies.json"
+    known: dict[str, Any] = json.loads(data.read_text())
+    return known
+
+
+@pytest.mark.parametrize("whose", sorted({name for name, _ in statements()}))
+def test_every_permission_exists_and_names_what_it_is_for(whose: str) -> None:
+    known = known_actions()
+    for _, statement in (pair for pair in statements() if pair[0] == whose):
+        for action in listed(statement["Action"]):
+            service, _, operation = action.partition(":")
+            assert operation.lower() in known[service]["Actions"], f"there is no action {action}"
+            if "*" in listed(statement["Resource"]):
+                assert action in ONLY_WILDCARD, f"{action} can be limited to a resource"
+
+
+def test_a_permission_limited_to_a_resource_is_one_that_can_be() -> None:
+    """IAM grants nothing where the resource is of a kind that the action does not know."""
+    known = known_actions()
+    for whose, statement in statements():
+        kinds = {kind(resource) for resource in listed(statement["Resource"])} - {None}
+        for action in listed(statement["Action"]):
+            service, _, operation = action.partition(":")
+            possible = known[service]["Actions"][operation.lower()].get("Resources", [])
+            # The task's state machine is what AWS checks for an answer, though its list does not say so.
+            if kinds and service == "sagemaker":
+                assert kinds & set(possible), f"{whose}: {action} is not about {kinds}"
+
+
+def kind(resource: str) -> str | None:
+    """The resource type of a SageMaker ARN."""
+    found = re.search(r":sagemaker:.*:([a-z-]+)/\*$", resource)
+    return found[1] if found else None
+
+
+def test_nothing_may_use_a_role_but_sagemaker() -> None:
+    for whose, statement in statements():
+        if "iam:PassRole" in listed(statement["Action"]):
+            assert statement["Resource"] == "JobRole.Arn", whose
+            passed_to = statement["Condition"]["StringEquals"]["iam:PassedToService"]
+            assert passed_to == "sagemaker.amazonaws.com", whose
+
+
+def test_no_function_can_approve_a_model() -> None:
+    granted = {action for _, statement in statements() for action in listed(statement["Action"])}
+    assert "sagemaker:UpdateModelPackage" not in granted
+
+
+def test_every_role_is_bounded_where_a_boundary_is_given() -> None:
+    boundary = ["HasPermissionsBoundary", "PermissionsBoundaryArn", "AWS::NoValue"]
+    assert TEMPLATE["Globals"]["Function"]["PermissionsBoundary"] == boundary
+    for properties in (*MACHINES.values(), *of_type("AWS::IAM::Role").values()):
+        assert properties["PermissionsBoundary"] == boundary
+
+
+# -------------------------------------------------------------------------------------------------- storage
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_a_bucket_is_private_encrypted_versioned_kept_and_tells_of_its_objects(name: str) -> None:
+    bucket = BUCKETS[name]
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"] is True
+    assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_a_bucket_is_reached_by_tls_alone(name: str) -> None:
+    (policy,) = [each for each in of_type("AWS::S3::BucketPolicy").values() if each["Bucket"] == name]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert statement["Resource"] == [f"{name}.Arn", f"${{{name}.Arn}}/*"]
+
+
+def test_no_old_version_of_an_object_is_ever_deleted_as_data_sets_consist_of_them() -> None:
+    for bucket in BUCKETS.values():
+        for rule in bucket["LifecycleConfiguration"]["Rules"]:
+            assert not {key for key in rule if "Expiration" in key or "Transition" in key}
+
+
+def test_the_catalog_can_be_restored_and_is_paid_by_use() -> None:
+    table = RESOURCES["CatalogTable"]
+    assert table["DeletionPolicy"] == "Retain"
+    assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_the_template_is_of_no_region_account_or_partition() -> None:
+    text = (ROOT / "template.yaml").read_text()
+    assert not re.search(r"arn:aws[:-]|\b[a-z]{2}-[a-z]+-\d\b|\b\d{12}\b", text)
