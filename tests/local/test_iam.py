@@ -68,7 +68,9 @@ def document(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-def allow(*actions: str, on: str | list[str] = "*", **condition: Any) -> dict[str, Any]:
+def allow(
+    *actions: str, on: str | list[str] = "*", condition: dict[str, dict[str, str]] | None = None
+) -> dict[str, Any]:
     statement: dict[str, Any] = {"Effect": "Allow", "Action": list(actions), "Resource": on}
     return statement | ({"Condition": condition} if condition else {})
 
@@ -140,8 +142,8 @@ def test_an_explicit_denial_wins(account: Account) -> None:
 
 @pytest.mark.parametrize(("namespace", "code"), [("Sluice", None), ("Other", "AccessDenied")])
 def test_metrics_may_be_limited_to_a_namespace(account: Account, namespace: str, code: str | None) -> None:
-    condition = {"cloudwatch:namespace": "Sluice"}
-    name, _role = account.function(CALLER, allow("cloudwatch:PutMetricData", StringEquals=condition))
+    condition = {"StringEquals": {"cloudwatch:namespace": "Sluice"}}
+    name, _role = account.function(CALLER, allow("cloudwatch:PutMetricData", condition=condition))
     data = [{"MetricName": "Rows", "Value": 1}]
     answer = call(account.cloud, name, "cloudwatch", "put_metric_data", Namespace=namespace, MetricData=data)
     assert (answer["Code"] or "").removesuffix("Exception") == (code or "")
@@ -150,7 +152,7 @@ def test_metrics_may_be_limited_to_a_namespace(account: Account, namespace: str,
 @pytest.mark.parametrize("operator", ["StringEquals", "ForAllValues:StringEquals"])
 def test_events_may_be_limited_to_a_source(account: Account, operator: str) -> None:
     condition = {operator: {"events:source": "sluice.reconcile"}}
-    name, _role = account.function(CALLER, allow("events:PutEvents", **condition))
+    name, _role = account.function(CALLER, allow("events:PutEvents", condition=condition))
     mine = {"Source": "sluice.reconcile", "DetailType": "d", "Detail": "{}"}
     answer = call(account.cloud, name, "events", "put_events", Entries=[mine, mine])
     assert answer["Code"] is None

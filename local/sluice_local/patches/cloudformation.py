@@ -13,6 +13,7 @@ from ministack.services import cloudwatch_logs, s3
 from ministack.services import lambda_svc as service
 from ministack.services.cloudformation import provisioners
 
+from sluice_local.patches import resource_buckets
 from sluice_local.patches import resource_properties as properties
 from sluice_local.patches import resource_types as types
 from sluice_local.settings import Settings
@@ -24,7 +25,7 @@ Apply = Callable[[str, Properties, Properties], None]
 _APPLIED: dict[str, Apply] = {
     "AWS::Lambda::Function": properties.apply_function,
     "AWS::Lambda::EventSourceMapping": properties.apply_event_source_mapping,
-    "AWS::S3::Bucket": properties.apply_bucket,
+    "AWS::S3::Bucket": resource_buckets.apply_bucket,
     "AWS::DynamoDB::Table": properties.apply_table,
     "AWS::Events::Rule": properties.apply_rule,
     "AWS::SNS::Topic": properties.apply_topic,

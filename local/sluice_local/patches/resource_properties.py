@@ -7,9 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import yaml
-from botocore.serialize import create_serializer
-from botocore.session import Session
-from ministack.services import dynamodb, eventbridge, s3, sns, sqs, stepfunctions
+from ministack.services import dynamodb, eventbridge, sns, sqs, stepfunctions
 from ministack.services import lambda_svc as service
 from ministack.services.cloudformation import provisioners
 
@@ -31,7 +29,7 @@ def apply_function(name: str, props: Properties, old: Properties) -> None:
     reserved = props.get("ReservedConcurrentExecutions")
     function["concurrency"] = None if reserved is None else int(reserved)
     dead_letter = props.get("DeadLetterConfig")
-    _check(service._validate_dead_letter_config(dead_letter))
+    check(service._validate_dead_letter_config(dead_letter))
     function["config"].pop("DeadLetterConfig", None)
     if dead_letter:
         function["config"]["DeadLetterConfig"] = dead_letter
@@ -64,11 +62,11 @@ def apply_table(name: str, props: Properties, old: Properties) -> None:
     if expiry is None and (before := old.get("TimeToLiveSpecification")):
         expiry = {**before, "Enabled": False}
     if expiry:
-        specification = {**expiry, "Enabled": _is_true(expiry.get("Enabled"))}
-        _check(dynamodb._update_ttl({"TableName": name, "TimeToLiveSpecification": specification}))
+        specification = {**expiry, "Enabled": is_true(expiry.get("Enabled"))}
+        check(dynamodb._update_ttl({"TableName": name, "TimeToLiveSpecification": specification}))
     recovery = props.get("PointInTimeRecoverySpecification") or {}
-    enabled = _is_true(recovery.get("PointInTimeRecoveryEnabled"))
-    _check(
+    enabled = is_true(recovery.get("PointInTimeRecoveryEnabled"))
+    check(
         dynamodb._update_continuous_backups(
             {"TableName": name, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": enabled}}
         )
@@ -81,7 +79,7 @@ def apply_table(name: str, props: Properties, old: Properties) -> None:
         for index in table["GlobalSecondaryIndexes"]
     ]
     encryption = props.get("SSESpecification") or {}
-    specification = {**encryption, "Enabled": _is_true(encryption.get("SSEEnabled"))}
+    specification = {**encryption, "Enabled": is_true(encryption.get("SSEEnabled"))}
     table["SSEDescription"] = dynamodb._sse_description_from_spec(specification)
 
 
@@ -121,99 +119,12 @@ def apply_rule(name: str, props: Properties, old: Properties) -> None:
         raise ValueError(f"Event pattern is not valid. Reason: {problem}")
 
 
-def apply_bucket(name: str, props: Properties, old: Properties) -> None:
-    """Encryption, lifecycle, ownership, tags, and versioning that is switched off."""
-    for key, operation, member, convert, put, delete in _BUCKET:
-        if value := props.get(key):
-            _check(put(name, _s3_body(operation, {member: convert(value)})))
-        elif key in old:
-            delete(name)
-    versioning = props.get("VersioningConfiguration") or {}
-    if versioning.get("Status") == "Suspended" or ("VersioningConfiguration" in old and not versioning):
-        s3._bucket_versioning[name] = "Suspended"
-
-
-def _lifecycle(value: Properties) -> Properties:
-    return {"Rules": [_lifecycle_rule(rule) for rule in value["Rules"]]}
-
-
-def _lifecycle_rule(rule: Properties) -> Properties:
-    """A rule of a template in the words of the S3 API."""
-    converted: Properties = {"Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
-    if "Id" in rule:
-        converted["ID"] = rule["Id"]
-    if "ExpirationInDays" in rule:
-        converted["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
-    if "ExpiredObjectDeleteMarker" in rule:
-        converted["Expiration"] = {"ExpiredObjectDeleteMarker": _is_true(rule["ExpiredObjectDeleteMarker"])}
-    for key, number in (
-        ("NoncurrentVersionExpiration", "NoncurrentDays"),
-        ("AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
-    ):
-        if key in rule:
-            converted[key] = {**rule[key], number: int(rule[key][number])}
-    if "Transitions" in rule:
-        converted["Transitions"] = [
-            {"Days": int(step["TransitionInDays"]), "StorageClass": step["StorageClass"]}
-            for step in rule["Transitions"]
-        ]
-    return converted
-
-
-# property, S3 operation, its member, template -> API, how to put it and how to take it away
-_BUCKET: tuple[tuple[str, str, str, Callable[[Any], Any], Callable[..., Any], Callable[..., Any]], ...] = (
-    (
-        "BucketEncryption",
-        "PutBucketEncryption",
-        "ServerSideEncryptionConfiguration",
-        lambda value: {
-            "Rules": [
-                {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
-                for rule in value["ServerSideEncryptionConfiguration"]
-            ]
-        },
-        s3._put_bucket_encryption,
-        s3._delete_bucket_encryption,
-    ),
-    (
-        "LifecycleConfiguration",
-        "PutBucketLifecycleConfiguration",
-        "LifecycleConfiguration",
-        _lifecycle,
-        s3._put_bucket_lifecycle,
-        s3._delete_bucket_lifecycle,
-    ),
-    (
-        "OwnershipControls",
-        "PutBucketOwnershipControls",
-        "OwnershipControls",
-        lambda value: value,
-        s3._put_bucket_ownership_controls,
-        s3._delete_bucket_ownership_controls,
-    ),
-    (
-        "Tags",
-        "PutBucketTagging",
-        "Tagging",
-        lambda value: {"TagSet": value},
-        s3._put_bucket_tagging,
-        s3._delete_bucket_tagging,
-    ),
-)
-
-
-def _s3_body(operation: str, parameters: Properties) -> bytes:
-    """The XML that an SDK would send."""
-    model = Session().get_service_model("s3").operation_model(operation)
-    request = create_serializer("rest-xml").serialize_to_request({"Bucket": "-", **parameters}, model)
-    return bytes(request["body"])
-
-
-def _is_true(value: Any) -> bool:
+def is_true(value: Any) -> bool:
+    """A template's boolean, which YAML may carry as text."""
     return str(value).lower() == "true"
 
 
-def _check(response: Any) -> None:
+def check(response: Any) -> None:
     """Raise what a service call answered, if it refused."""
     if response and response[0] >= 400:
         body = response[2]
