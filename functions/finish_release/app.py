@@ -64,13 +64,21 @@ def _record(task: FinishReleaseTask) -> Item:
             "started_at": now,
         }
     )
+    release = catalog.get(key) or {}
     status, reasons = "released", list[str]()
-    if task.failure is not None:
+    if task.failure is not None and not _is_live_everywhere(request, release):
         status, why = releases.failure(task.failure.error, task.failure.cause)
         reasons = [why]
     ended = {"status": status, "reasons": reasons, "ended_at": now}
     catalog.update(key, ended, when={"status": "running"})
     return catalog.get(key) or {**key, **ended}
+
+
+def _is_live_everywhere(request: Request, release: Item) -> bool:
+    """Whether the release got all it was to get, and failed at no more than saying so."""
+    stages = [keys.stage_key(request.pipeline, stage) for stage in release.get("stages") or []]
+    live = [(wiring.catalog().get(stage) or {}).get("live") for stage in stages]
+    return bool(live) and set(live) == {request.release_id}
 
 
 def _fail_deployments(request: Request, release: Item) -> None:

@@ -41,6 +41,8 @@ def _declare(task: ReleaseStageTask) -> Item:
     catalog = wiring.catalog()
     key = keys.deployment_key(task.pipeline, task.stage.stage, task.release_id)
     stage = catalog.get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
+    if stage.get("releasing") != task.release_id:
+        raise _lost(task, stage)
     promoted_at = wiring.now()
     changes = {
         "status": "live",
@@ -51,7 +53,7 @@ def _declare(task: ReleaseStageTask) -> Item:
     catalog.update(key, changes, when={"promoted_at": None})
     deployment = catalog.get(key)
     if deployment is None:
-        raise StageLostError(f"{task.release_id} has no deployment on {task.stage.stage}")
+        raise StageLostError(f"{task.release_id} was never planned for {task.stage.stage}")
     return deployment
 
 
@@ -59,8 +61,11 @@ def _point(task: ReleaseStageTask) -> None:
     catalog, key = wiring.catalog(), keys.stage_key(task.pipeline, task.stage.stage)
     if catalog.update(key, {"live": task.release_id}, when={"releasing": task.release_id}):
         return
-    stage = catalog.get(key) or {}
-    raise StageLostError(f"{task.stage.stage} is held by {stage.get('releasing') or 'no release'} by now")
+    raise _lost(task, catalog.get(key) or {})
+
+
+def _lost(task: ReleaseStageTask, stage: Item) -> StageLostError:
+    return StageLostError(f"{task.stage.stage} is held by {stage.get('releasing') or 'no release'} by now")
 
 
 def _mark_replaced(task: ReleaseStageTask, replaced: str, at: str) -> None:

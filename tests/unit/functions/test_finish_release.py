@@ -80,6 +80,31 @@ def test_a_late_failure_event_does_not_change_a_release_that_succeeded(world: Wo
     assert world.stage()["live"] == release_id
 
 
+def test_a_release_that_failed_only_at_saying_so_is_released(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is live on all its stages when its execution is stopped."""
+    arn = world.register(1)
+    world.decide(arn, "Approved")
+    world.tell_decision(arn, "Approved")
+    (execution_arn,) = world.waiting()
+    run_task = world.task
+
+    def stop_before_the_end(function: str, **payload: Any) -> Any:
+        if function == "finish_release":
+            raise KeyboardInterrupt
+        return run_task(function, **payload)
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(world, "task", stop_before_the_end)
+        with pytest.raises(KeyboardInterrupt):
+            world.run_all()
+    world.cloud.workflows.executions[execution_arn]["status"] = "ABORTED"
+    assert world.tell_execution(execution_arn)["status"] == "released"
+    assert world.live_version() == 1
+    assert world.stage().get("releasing") is None
+
+
 def test_a_stage_that_another_release_holds_is_not_given_back(world: World, under_way: str) -> None:
     other = {"releasing": "reviews-v2-other"}
     world.cloud.catalog.update(keys.stage_key(PIPELINE, "production"), other)
@@ -95,3 +120,4 @@ def test_a_release_that_lost_its_stage_cannot_promote(world: World, under_way: s
     with pytest.raises(Exception, match="production is held by reviews-v2-other by now"):
         world.invoke("promote_release", {**sample("promote_release"), "release_id": release_id})
     assert world.stage().get("live") is None
+    assert world.deployment(release_id).get("promoted_at") is None
