@@ -16,6 +16,7 @@ from sluice.domain import gates, names
 from sluice.domain.jobs import EVALUATION_FILE
 from sluice.events import CheckGatesTask
 from sluice.observability import logger
+from sluice.timeline import note
 
 STEP = "gates"
 
@@ -70,4 +71,4 @@ def _record(task: CheckGatesTask, verdict: gates.Verdict, results: list[dict[str
     wiring.catalog().update(keys.step_key(task.run_id, STEP), step)
     event = "gates passed" if verdict.passed else "gates failed"
     reasons = verdict.reasons or tuple(f"{result.gate}: {result.reason}" for result in verdict.results)
-    building.note(task.pipeline, now, task.run_id, event, "; ".join(reasons))
+    note(task.pipeline, now, task.run_id, event, "; ".join(reasons))

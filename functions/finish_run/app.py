@@ -6,12 +6,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
+from sluice import wiring
 from sluice.domain import catalog as keys
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Item
+from sluice.timeline import note
 
 _ENDED_BADLY = {"FAILED", "TIMED_OUT", "ABORTED"}
 
@@ -55,7 +56,7 @@ def _record(task: FinishRunTask) -> Item:
     catalog.update(key, ended, when={"status": "running"})
     run: Item = catalog.get(key) or ended
     detail = "; ".join(run["reasons"]) or "a model was registered"
-    building.note(task.pipeline, run["ended_at"], task.run_id, f"run {run['status']}", detail)
+    note(task.pipeline, run["ended_at"], task.run_id, f"run {run['status']}", detail)
     return run
 
 

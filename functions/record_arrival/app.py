@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
+from sluice import wiring
 from sluice.domain import arrivals
 from sluice.domain import catalog as keys
 from sluice.domain.arrivals import Classification
@@ -17,6 +17,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Item, ObjectHead
+from sluice.timeline import note
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -62,7 +63,7 @@ def _accept(head: ObjectHead, pipeline: str) -> None:
     if (arrival := catalog.get(key)) is None:
         arrival = {**key, **_described(head), "sha256": head.sha256 or _sha256(head), "status": "pending"}
         catalog.create(arrival)
-    building.note(pipeline, arrival["arrived_at"], head.key, "data arrived", f"{head.size_bytes} bytes")
+    note(pipeline, arrival["arrived_at"], head.key, "data arrived", f"{head.size_bytes} bytes")
     if arrival["status"] == "pending":
         quiet_period_s = (catalog.get(keys.pipeline_key(pipeline)) or {}).get("quiet_period_s", 0)
         wiring.build_requests().send(pipeline, quiet_period_s)
@@ -78,7 +79,7 @@ def _quarantine(head: ObjectHead, verdict: Classification) -> None:
     }
     wiring.catalog().create(arrival)
     wiring.objects().tag(head.bucket, head.key, head.version_id, {"sluice:status": "quarantined"})
-    building.note(pipeline, arrival["arrived_at"], head.key, "data quarantined", verdict.reason)
+    note(pipeline, arrival["arrived_at"], head.key, "data quarantined", verdict.reason)
 
 
 def _list_unclaimed(head: ObjectHead, verdict: Classification, known: list[str]) -> None:
@@ -91,7 +92,7 @@ def _list_unclaimed(head: ObjectHead, verdict: Classification, known: list[str])
     wiring.catalog().create(arrival)
     prefix, _ = arrivals.parse_key(head.key)
     if pipeline := nearest(prefix or head.key, known):
-        building.note(pipeline, arrival["arrived_at"], head.key, "data unclaimed", verdict.reason)
+        note(pipeline, arrival["arrived_at"], head.key, "data unclaimed", verdict.reason)
 
 
 def _described(head: ObjectHead) -> Item:

@@ -20,6 +20,7 @@ from sluice.domain.manifest import Artifact, Inputs, RunManifest
 from sluice.events import RegisterModelTask
 from sluice.observability import logger
 from sluice.ports import Item
+from sluice.timeline import note
 
 
 class PackageGoneError(Exception):
@@ -135,4 +136,4 @@ def _record(task: RegisterModelTask, package: Mapping[str, Any], registered: dic
     catalog.update(keys.step_key(task.run_id, "register"), {**step, "detail": registered})
     status = package["ModelApprovalStatus"]
     detail = f"{package['ModelPackageGroupName']}/{registered['package_version']}, {status}"
-    building.note(task.pipeline, now, task.run_id, "model registered", detail)
+    note(task.pipeline, now, task.run_id, "model registered", detail)

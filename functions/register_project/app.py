@@ -17,6 +17,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Item
+from sluice.timeline import note
 
 
 class PipelineChangedError(Exception):
@@ -58,7 +59,7 @@ def _load(event: ObjectCreated, pipeline: str, version: str) -> Project:
 def _refuse(pipeline: str, version: str, pushed_at: str, reasons: tuple[str, ...]) -> None:
     refusal = {"status": "refused", "reasons": list(reasons), "pushed_at": pushed_at}
     wiring.catalog().create({**keys.project_key(pipeline, version), **refusal})
-    building.note(pipeline, pushed_at, version, "project refused", "; ".join(reasons))
+    note(pipeline, pushed_at, version, "project refused", "; ".join(reasons))
 
 
 def _publish(project: Project, pushed_at: str) -> None:
@@ -115,7 +116,7 @@ def _activate(project: Project, pushed_at: str) -> bool:
 def _finish(project: Project, pushed_at: str) -> None:
     pipeline, key = project.config.name, keys.project_key(project.config.name, project.version)
     wiring.catalog().update(key, {"status": "active", "pushed_at": pushed_at})
-    building.note(pipeline, pushed_at, project.version, "project registered", project.version[:12])
+    note(pipeline, pushed_at, project.version, "project registered", project.version[:12])
     _claim(pipeline)
     wiring.build_requests().send(pipeline)
 

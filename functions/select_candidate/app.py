@@ -13,6 +13,7 @@ from sluice.domain import catalog as keys
 from sluice.domain.config import PipelineConfig
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
+from sluice.timeline import note
 
 _KEYS_SHOWN = 5
 
@@ -41,7 +42,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
         raise NoCandidateError("; ".join(selection.reasons))
     best = dict(selection.best)
     detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
-    building.note(task.pipeline, wiring.now(), task.run_id, "candidate selected", detail)
+    note(task.pipeline, wiring.now(), task.run_id, "candidate selected", detail)
     champion = _champion(task.pipeline, config)
     evaluations = [_evaluation("candidate", best["model_uri"])]
     if champion is not None:

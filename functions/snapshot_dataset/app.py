@@ -16,6 +16,7 @@ from sluice.domain.datasets import DatasetManifest
 from sluice.events import BuildTask
 from sluice.observability import logger
 from sluice.ports import Item
+from sluice.timeline import note
 
 # Runs that used the data they were given; of a failed one nobody knows.
 _CONCLUSIVE = {"registered", "rejected", "data_rejected"}
@@ -95,7 +96,7 @@ def _store(task: BuildTask, manifest: DatasetManifest) -> None:
     }
     if catalog.create(dataset):
         detail = f"{manifest.version[:12]}: {len(manifest.objects)} objects, {manifest.size_bytes} bytes"
-        building.note(task.pipeline, now, task.run_id, "dataset versioned", detail)
+        note(task.pipeline, now, task.run_id, "dataset versioned", detail)
     catalog.update(keys.run_key(task.pipeline, task.run_id), {"dataset_version": manifest.version})
 
 

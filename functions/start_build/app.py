@@ -17,6 +17,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
 from sluice.observability import logger
 from sluice.ports import Item
+from sluice.timeline import note
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -110,4 +111,4 @@ def _launch(pipeline: str, item: Item, cause: str) -> None:
     }
     execution_arn = wiring.workflows().start("build", run_id, payload)
     catalog.update(keys.run_key(pipeline, run_id), {"execution_arn": execution_arn})
-    building.note(pipeline, item["last_build_at"], run_id, "build started", cause)
+    note(pipeline, item["last_build_at"], run_id, "build started", cause)

@@ -16,6 +16,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
 from sluice.ports import Item
+from sluice.timeline import note
 
 # Longer than any job; then the item has served its purpose.
 _TASK_KEPT = timedelta(days=30)
@@ -78,7 +79,7 @@ def _record_start(task: StartJobTask, kind: JobKind, name: str) -> None:
         "detail": task.hyperparameters,
     }
     if wiring.catalog().create(step):
-        building.note(task.pipeline, now, task.run_id, f"{task.step} started", name)
+        note(task.pipeline, now, task.run_id, f"{task.step} started", name)
 
 
 def _adopt(task: StartJobTask, waiting: Item, name: str) -> None:

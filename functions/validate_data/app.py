@@ -21,6 +21,7 @@ from sluice.domain.datasets import DatasetManifest
 from sluice.domain.validation import Report
 from sluice.events import ValidateDataTask
 from sluice.observability import logger
+from sluice.timeline import note
 
 _DOWNLOADS = 8
 # Of the function's memory; the rest is for Python and what DuckDB does not count.
@@ -87,7 +88,7 @@ def _record(task: ValidateDataTask, report: Report, report_uri: str, reasons: li
             _quarantine(task, reasons)
     event = "data valid" if report.is_valid else "data rejected"
     detail = "; ".join(reasons) or f"{report.rows} rows"
-    building.note(task.pipeline, wiring.now(), task.run_id, event, detail)
+    note(task.pipeline, wiring.now(), task.run_id, event, detail)
 
 
 def _quarantine(task: ValidateDataTask, reasons: list[str]) -> None:

@@ -11,23 +11,17 @@ from sluice.domain import datasets, jobs
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.locations import Locations
 from sluice.ports import Item
+from sluice.timeline import note
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
     from sluice.events import BuildTask
 
 COMPLETED = "Completed"
-_ACTOR = "sluice"
 
 
 class JobFailedError(Exception):
     """A job ended without completing. The state machine tells it by its name from other failures."""
-
-
-def note(pipeline: str, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR) -> None:
-    """Add to the pipeline's timeline; the same entry again changes nothing."""
-    entry = keys.timeline_item(pipeline, at, subject, event, actor=actor, detail=detail)
-    wiring.catalog().create(entry)
 
 
 def locations(pipeline: str) -> Locations:
