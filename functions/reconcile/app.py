@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -14,12 +13,10 @@ from sluice.domain import catalog as keys
 from sluice.domain import hints, serving
 from sluice.domain.hints import Hint
 from sluice.domain.locations import parse_bundle_key
-from sluice.domain.times import from_iso, to_iso
+from sluice.domain.times import from_iso
 from sluice.observability import logger
 from sluice.ports import Item
 
-# An event may still be on its way: what is younger is not missed yet.
-_PATIENCE = timedelta(minutes=2)
 _LAST_MS = 10_000
 
 # A build request for a pipeline, an event, or nothing: a step was made, is there time for another?
@@ -152,11 +149,11 @@ def _unseen_objects(pipelines: list[Item]) -> Iterator[Finding]:
 
 
 def _missing(bucket: str, prefix: str, recorded: set[str], *, shallow: bool = False) -> Iterator[Finding]:
-    overdue = to_iso(from_iso(wiring.now()) - _PATIENCE)
+    """An event may still be on its way: hearing of an upload twice is no harm."""
     for head in wiring.objects().listing(bucket, prefix, shallow=shallow):
         is_marker = head.key.endswith("/") and head.size_bytes == 0
         is_recorded = keys.unclaimed_key(head.key, head.version_id)["sk"] in recorded
-        if is_marker or is_recorded or head.last_modified > overdue:
+        if is_marker or is_recorded:
             yield None
         else:
             yield hints.object_created(bucket, head.key, head.version_id)

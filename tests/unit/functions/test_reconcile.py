@@ -159,12 +159,6 @@ def test_a_folder_marker_is_no_upload(world: World) -> None:
     assert sent(world) == []
 
 
-def test_an_upload_whose_event_may_still_come_is_left_alone(world: World) -> None:
-    world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", b"x")
-    world.cloud.now.at = "2026-11-24T08:01:59.000Z"
-    assert sent(world) == []
-
-
 def test_a_pushed_project_that_was_not_seen_is_told_of(world: World) -> None:
     key = f"projects/fraud/{PROJECT_VERSION}.tar.gz"
     world.cloud.objects.put(fakes.ARTIFACT_BUCKET, key, b"x")
