@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sluice.domain import names
+from sluice.domain import failures, names
 from sluice.domain.times import from_iso, to_iso
 
 if TYPE_CHECKING:
@@ -228,19 +227,10 @@ def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
 
 def failure(error: str, cause: str) -> tuple[Status, str]:
     """What a task's error means for its release, and why, for people."""
-    why = _message(cause)
+    why = failures.message(cause)
     if error in (ReleaseRefusedError.__name__, AlarmFiringError.__name__):
         return "refused", why
     return "failed", f"{error}: {why}" if why else error
-
-
-def _message(cause: str) -> str:
-    """The message of a Lambda's error, which is JSON; what the state machine says after it stays."""
-    try:
-        document, end = json.JSONDecoder().raw_decode(cause)
-        return str(document["errorMessage"]) + cause[end:]
-    except (ValueError, TypeError, KeyError):
-        return cause
 
 
 def replaced_status(*, is_rollback: bool) -> Literal["rolled_back", "superseded"]:
