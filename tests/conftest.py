@@ -25,7 +25,6 @@ os.environ |= {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_EC2_METADATA_DISABLED": "true",
-    "POWERTOOLS_METRICS_DISABLED": "true",
     "STACK_NAME": "sluice",
     "CATALOG_TABLE": "sluice-catalog",
     "DATA_BUCKET": fakes.DATA_BUCKET,
