@@ -24,9 +24,13 @@ from sluice.timeline import note
 @event_parser(model=BuildRequestBatch)
 def lambda_handler(batch: BuildRequestBatch, context: LambdaContext) -> dict[str, Any]:
     failed = []
+    considered: set[str] = set()
     for message in batch.records:
         try:
-            _consider(BuildRequest.model_validate_json(message.body).pipeline)
+            pipeline = BuildRequest.model_validate_json(message.body).pipeline
+            if pipeline not in considered:
+                _consider(pipeline)
+                considered.add(pipeline)
         except Exception:
             # Only this message is to come again.
             logger.exception("build request failed", extra={"message_id": message.message_id})

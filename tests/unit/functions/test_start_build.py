@@ -73,7 +73,7 @@ def test_within_the_quiet_period_it_asks_again_when_that_is_over(cloud: fakes.Cl
     world.upload("a.csv")
     cloud.build_requests.sent.clear()
     world.later(seconds=20)
-    world.ask()
+    world.invoke("start_build", requests(*[PIPELINE] * 10))
     assert executions(world) == []
     assert cloud.build_requests.sent == [(PIPELINE, 40)]
 
@@ -120,6 +120,13 @@ def test_only_the_message_that_failed_comes_again(world: World, monkeypatch: pyt
     monkeypatch.setattr(world.cloud.catalog, "get", flaky)
     answer = world.invoke("start_build", requests("broken", PIPELINE))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    assert len(executions(world)) == 1
+
+
+def test_a_message_that_is_no_request_holds_up_no_other(world: World) -> None:
+    event = requests(PIPELINE)
+    event["Records"].insert(0, {"messageId": "bad", "body": "no JSON"})
+    assert world.invoke("start_build", event) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     assert len(executions(world)) == 1
 
 
