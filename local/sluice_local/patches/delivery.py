@@ -1,7 +1,7 @@
 """Deliver events as badly as AWS may: lost, doubled, late and out of order.
 
 POST /_local/delivery {"source", "detail_type"?, "times", "within_s"}, GET, DELETE. AWS promises at least once
-for some events and best effort for SageMaker's; tests hold us to that through this interface of the local cloud.
+for some events and best effort for SageMaker's: what is built on them is tested through this interface.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def install(settings: Settings) -> None:
     def deliver(event: dict[str, Any], view: Any = None) -> None:
         delivery = next((known for known in _deliveries if known.covers(event)), None)
         if delivery is None:
-            return dispatch(event, view)
+            dispatch(event, view)
+            return
         for _ in range(delivery.times):
             delay_s = random.uniform(0, delivery.within_s)  # noqa: S311 - an order, not a secret
             context = contextvars.copy_context()
             threading.Timer(delay_s, context.run, (dispatch, event, view)).start()
-        return None
 
     eventbridge._dispatch_event = deliver
 
