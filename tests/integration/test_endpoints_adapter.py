@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from moto import mock_aws
@@ -167,6 +168,17 @@ def test_a_models_error_is_an_answer_with_the_models_own_status(
     stubber.add_client_error("invoke_endpoint", "ModelError", http_status_code=424, modeled_fields=modeled)
     answer = SageMakerEndpoints(sagemaker, client).invoke("reviews-production", b"", "a/b", "a/b")
     assert (answer["status_code"], answer["body"]) == (415, b"no such content type")
+
+
+def test_a_model_that_does_not_answer_in_time_is_a_gateways_timeout(sagemaker: Any) -> None:
+    def never(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="https://runtime")
+
+    answer = SageMakerEndpoints(sagemaker, SimpleNamespace(invoke_endpoint=never)).invoke(
+        "e", b"", "a/b", "a/b"
+    )  # type: ignore[arg-type]
+    assert answer["status_code"] == 504
+    assert b"Read timeout" in answer["body"]
 
 
 def test_an_endpoint_that_is_not_there_is_an_answer_too(sagemaker: Any, runtime: tuple[Any, Stubber]) -> None:

@@ -20,9 +20,9 @@ def _session() -> Session:
     return get_session()
 
 
-def client(service: str) -> Any:
+def client(service: str, config: Config = _CONFIG) -> Any:
     """A client of the service, in the function's region and at `AWS_ENDPOINT_URL` where that is set."""
-    return _session().create_client(service, config=_CONFIG)
+    return _session().create_client(service, config=config)
 
 
 def error_code(error: ClientError) -> str:

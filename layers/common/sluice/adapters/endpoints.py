@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError
 
 from sluice.adapters.clients import client, error_code
 from sluice.ports import EndpointBusyError
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 # Describe takes a name and nothing else, and answers ValidationException where nothing has it.
 _ABSENT = {"ResourceNotFound", "ValidationException"}
-_OK = 200
+_OK, _UNANSWERED = 200, 504
+# A model may take a minute to answer. Whoever invokes it decides about asking again.
+_PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=3, read_timeout=65)
 
 
 class SageMakerEndpoints:
@@ -72,13 +75,15 @@ class SageMakerEndpoints:
 
     def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> Mapping[str, Any]:
         if self._runtime is None:
-            self._runtime = client("sagemaker-runtime")
+            self._runtime = client("sagemaker-runtime", _PATIENT)
         try:
             answer = self._runtime.invoke_endpoint(
                 EndpointName=name, Body=body, ContentType=content_type, Accept=accept
             )
         except ClientError as error:
             return _refusal(error)
+        except HTTPClientError as error:
+            return _answer(_UNANSWERED, str(error))
         return {
             "status_code": _OK,
             "body": answer["Body"].read(),
@@ -103,9 +108,9 @@ def _described(describe: Callable[..., Any], **name: str) -> dict[str, Any] | No
 def _refusal(error: ClientError) -> dict[str, Any]:
     """What the model answered (ModelError carries its status), or SageMaker in its place."""
     response: Mapping[str, Any] = error.response
-    return {
-        "status_code": response.get("OriginalStatusCode") or response["ResponseMetadata"]["HTTPStatusCode"],
-        "body": str(response.get("OriginalMessage") or error).encode(),
-        "content_type": "text/plain",
-        "variant": None,
-    }
+    status_code = response.get("OriginalStatusCode") or response["ResponseMetadata"]["HTTPStatusCode"]
+    return _answer(status_code, str(response.get("OriginalMessage") or error))
+
+
+def _answer(status_code: int, text: str) -> dict[str, Any]:
+    return {"status_code": status_code, "body": text.encode(), "content_type": "text/plain", "variant": None}
