@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import threading
 import time
 import urllib.request
@@ -71,12 +72,14 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
     """Play the loop; returns the report that is also written to `.sluice/demo.json`."""
     home = REPOSITORY / ".sluice" if keep else REPOSITORY / ".sluice/demo"
     os.environ["SLUICE_HOME"] = str(home)
+    artifacts = home / "artifacts"
     console = Console(quiet=True) if quiet else out
     steps = Steps(console)
     played: Demo | None = None
     failure: str | None = None
     try:
         with steps.step("start the local cloud") as step:
+            begin_afresh(keep=keep)
             ready = cloud.start()
             step.detail = ready["endpoint_url"]
         with steps.step("sam build, sam deploy") as step:
@@ -88,7 +91,9 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
             step.detail = f"stack {target.stack}, {len(target.outputs)} outputs"
         played = Demo(target, steps)
         play(played)
-    except (CommandError, OSError, KeyError, ValueError) as error:
+        with steps.step("keep the artifacts") as step:
+            step.detail = f"{download_artifacts(target, artifacts)} files in {artifacts}"
+    except Exception as error:  # whatever it is, the report must say so
         steps.failed()
         failure = f"{error} {getattr(error, 'hint', '')}".strip()
     finally:
@@ -106,6 +111,27 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
     report_path.write_text(json.dumps(report, indent=2) + "\n")
     summarize(console, report, failure, home=home, keep=keep)
     return report
+
+
+def begin_afresh(*, keep: bool) -> None:
+    """End what an interrupted demo left behind; what a user keeps running is not ours to end."""
+    if targets.local_cloud() is not None and keep:
+        raise CommandError("a local cloud is running already", hint="`sluice down` ends it.")
+    cloud.stop()
+
+
+def download_artifacts(target: Target, folder: Path) -> int:
+    """Write the artifact bucket's objects to a folder of this machine; returns how many there are."""
+    bucket = target.outputs["ArtifactBucketName"]
+    shutil.rmtree(folder, ignore_errors=True)
+    listed = target.pages("s3", "list_objects_v2", "Contents", Bucket=bucket)
+    for item in listed:
+        path = (folder / item["Key"]).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise CommandError(f"the object {item['Key']!r} would be written outside {folder}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target.client("s3").download_file(bucket, item["Key"], str(path))
+    return len(listed)
 
 
 def play(demo: Demo) -> None:
@@ -297,9 +323,8 @@ def summarize(
         f"v{versions['live']} serves again {report['rollback_s']:.1f}s after v{versions['previous']} failed"
     )
     console.print(f"\n[green]the loop ran[/] in {total:.0f}s: {len(report['runs'])} runs, {rollback}")
-    console.print(
-        f"artifacts  {home}/local (datasets, run manifests, models), report {REPOSITORY}/.sluice/demo.json"
-    )
+    console.print(f"artifacts  {home}/artifacts (data sets, run manifests, models, evaluations)")
+    console.print(f"report     {REPOSITORY}/.sluice/demo.json")
     if keep:
         console.print("next       `sluice status`, `sluice runs`, `sluice models`; `sluice down` ends it")
     else:
