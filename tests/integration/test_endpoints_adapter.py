@@ -174,9 +174,8 @@ def test_a_model_that_does_not_answer_in_time_is_a_gateways_timeout(sagemaker: A
     def never(**_: Any) -> None:
         raise ReadTimeoutError(endpoint_url="https://runtime")
 
-    answer = SageMakerEndpoints(sagemaker, SimpleNamespace(invoke_endpoint=never)).invoke(
-        "e", b"", "a/b", "a/b"
-    )  # type: ignore[arg-type]
+    runtime: Any = SimpleNamespace(invoke_endpoint=never)
+    answer = SageMakerEndpoints(sagemaker, runtime).invoke("reviews-production", b"", "a/b", "a/b")
     assert answer["status_code"] == 504
     assert b"Read timeout" in answer["body"]
 
