@@ -306,14 +306,12 @@ def models(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fa
     show(found, as_json, text)
 
 
-def decide(target: Target, model: str, status: str, reason: str) -> str:
-    """Write a decision to the registry, as Studio or the AWS CLI would; returns the package's ARN."""
-    arn = views.model_arn(target, model)
+def decide(target: Target, arn: str, status: str, reason: str) -> None:
+    """Write a decision to the registry, as Studio or the AWS CLI would."""
     description = {"ApprovalDescription": reason} if reason else {}
     target.call(
         "sagemaker", "update_model_package", ModelPackageArn=arn, ModelApprovalStatus=status, **description
     )
-    return arn
 
 
 def pipeline_of(target: Target, arn: str) -> str:
@@ -330,20 +328,41 @@ def approve(
     model: Annotated[
         str, typer.Argument(help="PIPELINE/VERSION, PIPELINE (its newest version), or a package ARN.")
     ],
+    stage: Annotated[
+        str | None, typer.Option(help="Release an approved version to a stage that waits for a person.")
+    ] = None,
     reason: Reason = "",
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
     """Approve a model version in the registry; its release starts by itself."""
     target = context.obj.target()
-    pipeline = pipeline_of(target, views.model_arn(target, model))
+    arn = views.model_arn(target, model)
+    pipeline = pipeline_of(target, arn)
     known = waiting.release_ids(target, pipeline)
-    result: dict[str, Any] = {
-        "model_package_arn": decide(target, model, "Approved", reason),
-        "status": "Approved",
-    }
+    result: dict[str, Any] = {"model_package_arn": arn, "status": "Approved"}
+    if stage is None:
+        decide(target, arn, "Approved", reason)
+    else:
+        command = {"package_arn": arn, "stages": [stage], "reason": reason or "sluice approve --stage"}
+        result["release_id"] = start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
     follow_release(target, pipeline, known, result, wait=wait)
     finish_decision(result, as_json, f"next: `sluice status {pipeline}` shows the release")
+
+
+def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
+    """Start a release by command, under a name of its own; returns its id."""
+    release_id = names.release_id(pipeline, version, f"command#{uuid.uuid4()}")
+    actor = target.call("sts", "get_caller_identity")["Arn"]
+    request = {"pipeline": pipeline, "release_id": release_id, "cause": "command", "actor": actor, **command}
+    target.call(
+        "stepfunctions",
+        "start_execution",
+        stateMachineArn=target.outputs["ReleaseModelStateMachineArn"],
+        name=release_id,
+        input=json.dumps(request),
+    )
+    return release_id
 
 
 @app.command(epilog=example("sluice reject reviews-sentiment/2 -m 'fails on long reviews'"))
@@ -357,7 +376,9 @@ def reject(
 ) -> None:
     """Reject a model version in the registry; where it is live, the last known good is put back."""
     target = context.obj.target()
-    result = {"model_package_arn": decide(target, model, "Rejected", reason), "status": "Rejected"}
+    arn = views.model_arn(target, model)
+    decide(target, arn, "Rejected", reason)
+    result = {"model_package_arn": arn, "status": "Rejected"}
     finish_decision(result, as_json, "next: `sluice status` shows what serves now")
 
 
@@ -378,22 +399,9 @@ def rollback(
         listed = ", ".join(live_versions) or "none has been released yet"
         raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=2)
     known = waiting.release_ids(target, name)
-    request = {
-        "pipeline": name,
-        "release_id": names.release_id(name, live_versions[stage] or 0, f"command#{uuid.uuid4()}"),
-        "cause": "command",
-        "stage": stage,
-        "actor": target.call("sts", "get_caller_identity")["Arn"],
-        "reason": reason or "sluice rollback",
-    }
-    target.call(
-        "stepfunctions",
-        "start_execution",
-        stateMachineArn=target.outputs["ReleaseModelStateMachineArn"],
-        name=request["release_id"],
-        input=json.dumps(request),
-    )
-    result: dict[str, Any] = {"release_id": request["release_id"], "status": "started"}
+    command = {"stage": stage, "reason": reason or "sluice rollback"}
+    release_id = start_release(target, name, live_versions[stage] or 0, command)
+    result: dict[str, Any] = {"release_id": release_id, "status": "started"}
     follow_release(target, name, known, result, wait=wait)
     finish_decision(result, as_json, f"next: `sluice status {name}` shows the release")
 

@@ -1,0 +1,61 @@
+"""The `sluice` command against a deployed stack, as scripts and people use it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from typer.testing import CliRunner
+
+from e2e.loop import Loop, rows
+from sluice_cli import main
+
+TWO_STAGES = "[{name: staging}, {name: production, requires_approval: true}]"
+
+
+def sluice(loop: Loop, *words: str) -> Any:
+    """What a command prints with --json; the target is announced on stderr."""
+    result = CliRunner().invoke(main.app, ["--stack", loop.target.stack, *words, "--json"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert f"local cloud {loop.target.endpoint_url}" in result.stderr
+    return json.loads(result.stdout)
+
+
+def test_every_command_tells_a_script_what_it_tells_a_person(loop: Loop) -> None:
+    loop.push()
+    path = loop.folder / "part-1.csv"
+    path.write_bytes(rows(100, seed=1))
+    run = sluice(loop, "upload", loop.pipeline, str(path), "--wait")["run"]
+    assert run["status"] == "registered"
+    assert [row["run_id"] for row in sluice(loop, "runs", loop.pipeline)] == [run["run_id"]]
+    shown = sluice(loop, "run", run["run_id"])
+    assert next(step for step in shown["steps"] if step["step"] == "gates")["detail"][0]["passed"] is True
+    assert [row["model"] for row in sluice(loop, "models", loop.pipeline)] == [f"{loop.pipeline}/1"]
+    log = sluice(loop, "logs", run["run_id"], "--step", "train-0")["train-0"]
+    assert any("validation accuracy" in line for line in log)
+    approved = sluice(loop, "approve", f"{loop.pipeline}/1", "-m", "fine", "--wait")
+    assert approved["release"]["status"] == "released"
+    assert sluice(loop, "predict", loop.pipeline, '{"x": [5, 95]}')["prediction"]["predictions"] == [0, 1]
+    (status,) = sluice(loop, "status", loop.pipeline)["pipelines"]
+    assert status["stages"][0]["live_version"] == 1
+    assert sluice(loop, "logs", "--function", "start_build")["start_build"]
+    assert loop.endpoint_name in sluice(loop, "logs", "--endpoint", loop.endpoint_name)
+    loop.run_after("part-2.csv", rows(100, seed=2))
+    assert sluice(loop, "approve", loop.pipeline, "--wait")["release"]["status"] == "released"
+    back = sluice(loop, "rollback", loop.pipeline, "-m", "complaints", "--wait")
+    assert (back["release"]["cause"], back["release"]["package_version"]) == ("command", 1)
+    assert loop.predict()["model_version"] == "1"
+    assert sluice(loop, "reject", f"{loop.pipeline}/2", "-m", "complaints")["status"] == "Rejected"
+
+
+def test_a_stage_that_requires_approval_waits_until_a_person_names_it(loop: Loop) -> None:
+    text = loop.configure(stages=TWO_STAGES)
+    loop.push(pipeline=text)
+    loop.run_after("part-1.csv", rows(100, seed=1))
+    released = sluice(loop, "approve", loop.pipeline, "--wait")["release"]
+    assert (released["status"], released["stages"]) == ("released", ["staging"])
+    live = {stage["stage"]: stage["live_version"] for stage in loop.status()["stages"]}
+    assert live == {"staging": 1}
+    released = sluice(loop, "approve", loop.pipeline, "--stage", "production", "--wait")["release"]
+    assert (released["status"], released["stages"]) == ("released", ["production"])
+    assert loop.predict()["model_version"] == "1"
