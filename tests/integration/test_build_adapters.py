@@ -1,0 +1,194 @@
+"""Jobs, executions, events and build requests: which answers of AWS are answers, and which are errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import ANY, Stubber
+from moto import mock_aws
+
+from sluice.adapters.build_requests import SqsBuildRequests
+from sluice.adapters.bus import EventBridgeBus, EventRefusedError
+from sluice.adapters.jobs import SageMakerJobs
+from sluice.adapters.workflows import StepFunctionsWorkflows
+
+REGION = "eu-central-1"
+MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:sluice-build-model"
+EXECUTION = f"arn:aws:states:{REGION}:123456789012:execution:sluice-build-model:reviews-00001"
+
+
+def stubbed(service: str) -> tuple[Any, Stubber]:
+    client = boto3.client(service, region_name=REGION)
+    stub = Stubber(client)
+    stub.activate()
+    return client, stub
+
+
+# ----------------------------------------------------------------------------------------------------- jobs
+
+TRAINING = {
+    "TrainingJobName": "reviews-00001-train-0",
+    "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
+    "RoleArn": "arn:aws:iam::123456789012:role/jobs",
+    "OutputDataConfig": {"S3OutputPath": "s3://b/out"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+}
+PROCESSING = {
+    "ProcessingJobName": "reviews-00001-prepare",
+    "RoleArn": "arn:aws:iam::123456789012:role/jobs",
+    "AppSpecification": {"ImageUri": "image"},
+    "ProcessingResources": {
+        "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
+    },
+}
+
+
+@pytest.fixture
+def sagemaker() -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.client("sagemaker", region_name=REGION)
+
+
+def test_jobs_of_both_kinds_are_created_and_described_by_their_names(sagemaker: Any) -> None:
+    jobs = SageMakerJobs(sagemaker)
+    assert jobs.start("training_job", TRAINING)
+    assert jobs.start("processing_job", PROCESSING)
+    training = jobs.describe("training_job", "reviews-00001-train-0")
+    processing = jobs.describe("processing_job", "reviews-00001-prepare")
+    assert training is not None
+    assert processing is not None
+    assert training["TrainingJobName"] == "reviews-00001-train-0"
+    assert processing["ProcessingJobName"] == "reviews-00001-prepare"
+
+
+def test_a_job_whose_name_is_taken_was_not_created() -> None:
+    client, stub = stubbed("sagemaker")
+    stub.add_client_error("create_training_job", "ResourceInUse")
+    assert SageMakerJobs(client).start("training_job", TRAINING) is False
+
+
+@pytest.mark.parametrize("code", ["ResourceLimitExceeded", "ValidationException", "AccessDeniedException"])
+def test_a_job_that_aws_refuses_is_an_error(code: str) -> None:
+    client, stub = stubbed("sagemaker")
+    stub.add_client_error("create_processing_job", code)
+    with pytest.raises(ClientError, match=code):
+        SageMakerJobs(client).start("processing_job", PROCESSING)
+
+
+@pytest.mark.parametrize("code", ["ValidationException", "ResourceNotFound"])
+@pytest.mark.parametrize("kind", ["training_job", "processing_job"])
+def test_a_job_that_is_not_there_is_none(code: str, kind: Any) -> None:
+    client, stub = stubbed("sagemaker")
+    stub.add_client_error(f"describe_{kind}", code)
+    assert SageMakerJobs(client).describe(kind, "reviews-00001-prepare") is None
+
+
+def test_a_job_that_may_not_be_seen_is_an_error() -> None:
+    client, stub = stubbed("sagemaker")
+    stub.add_client_error("describe_training_job", "AccessDeniedException")
+    with pytest.raises(ClientError):
+        SageMakerJobs(client).describe("training_job", "reviews-00001-train-0")
+
+
+# ----------------------------------------------------------------------------------------------- executions
+
+
+def workflows() -> tuple[StepFunctionsWorkflows, Stubber]:
+    client, stub = stubbed("stepfunctions")
+    return StepFunctionsWorkflows({"build": MACHINE}, client), stub
+
+
+def test_an_execution_is_started_by_its_name_and_found_if_it_was_before() -> None:
+    machines, stub = workflows()
+    expected = {"stateMachineArn": MACHINE, "name": "reviews-00001", "input": '{"pipeline": "reviews"}'}
+    answer = {"executionArn": EXECUTION, "startDate": 0}
+    stub.add_response("start_execution", answer, expected)
+    stub.add_client_error("start_execution", "ExecutionAlreadyExists")
+    for _ in range(2):
+        assert machines.start("build", "reviews-00001", {"pipeline": "reviews"}) == EXECUTION
+
+
+def test_an_execution_that_cannot_be_started_is_an_error() -> None:
+    machines, stub = workflows()
+    stub.add_client_error("start_execution", "StateMachineDoesNotExist")
+    with pytest.raises(ClientError):
+        machines.start("build", "reviews-00001", {})
+
+
+def test_an_execution_that_is_not_there_is_none() -> None:
+    machines, stub = workflows()
+    stub.add_client_error("describe_execution", "ExecutionDoesNotExist")
+    assert machines.describe(EXECUTION) is None
+
+
+def test_a_waiting_task_is_answered() -> None:
+    machines, stub = workflows()
+    stub.add_response("send_task_success", {}, {"taskToken": "token", "output": '{"status": "Completed"}'})
+    assert machines.succeed("token", {"status": "Completed"})
+    stub.add_response("send_task_failure", {}, {"taskToken": "token", "error": "Failed", "cause": "no luck"})
+    assert machines.fail("token", "Failed", "no luck")
+
+
+@pytest.mark.parametrize("code", ["TaskTimedOut", "TaskDoesNotExist"])
+def test_a_task_that_waits_no_more_is_no_error(code: str) -> None:
+    machines, stub = workflows()
+    stub.add_client_error("send_task_success", code)
+    stub.add_client_error("send_task_failure", code)
+    assert machines.succeed("token", {}) is False
+    assert machines.fail("token", "Failed", "no luck") is False
+
+
+def test_an_answer_that_may_not_be_given_is_an_error() -> None:
+    machines, stub = workflows()
+    stub.add_client_error("send_task_success", "AccessDeniedException")
+    with pytest.raises(ClientError):
+        machines.succeed("token", {})
+
+
+def test_a_long_cause_is_cut_to_what_step_functions_takes() -> None:
+    machines, stub = workflows()
+    expected = {"taskToken": "token", "error": "e" * 256, "cause": "c" * 32768}
+    stub.add_response("send_task_failure", {}, expected)
+    assert machines.fail("token", "e" * 300, "c" * 40000)
+
+
+# ------------------------------------------------------------------------------------------ events, requests
+
+
+def test_a_hint_goes_to_the_bus_under_our_own_source() -> None:
+    client, stub = stubbed("events")
+    entry = {
+        "Source": "sluice.reconcile",
+        "DetailType": "Object Created",
+        "Detail": '{"a": 1}',
+        "Resources": [],
+    }
+    stub.add_response(
+        "put_events", {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}, {"Entries": [entry]}
+    )
+    EventBridgeBus(client).put("Object Created", {"a": 1})
+    stub.assert_no_pending_responses()
+
+
+def test_an_event_that_the_bus_did_not_take_is_an_error() -> None:
+    client, stub = stubbed("events")
+    refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "later"}]}
+    stub.add_response("put_events", refused, {"Entries": ANY})
+    with pytest.raises(EventRefusedError, match="later"):
+        EventBridgeBus(client).put("Object Created", {})
+
+
+@pytest.mark.parametrize(("delay_s", "given"), [(0, 0), (60, 60), (86400, 900)])
+def test_a_request_waits_as_long_as_it_should_or_sqs_lets_it(delay_s: int, given: int) -> None:
+    client, stub = stubbed("sqs")
+    body = json.dumps({"pipeline": "reviews"})
+    expected = {"QueueUrl": "https://queue", "MessageBody": body, "DelaySeconds": given}
+    stub.add_response("send_message", {"MessageId": "1"}, expected)
+    SqsBuildRequests("https://queue", client).send("reviews", delay_s)
+    stub.assert_no_pending_responses()
