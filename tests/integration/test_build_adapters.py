@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import pytest
@@ -22,8 +22,11 @@ MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:sluice-build-model
 EXECUTION = f"arn:aws:states:{REGION}:123456789012:execution:sluice-build-model:reviews-00001"
 
 
-def stubbed(service: str) -> tuple[Any, Stubber]:
-    client = boto3.client(service, region_name=REGION)
+Service = Literal["sagemaker", "stepfunctions", "events", "sqs"]
+
+
+def stubbed(service: Service) -> tuple[Any, Stubber]:
+    client: Any = boto3.client(service, region_name=REGION)
     stub = Stubber(client)
     stub.activate()
     return client, stub
