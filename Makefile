@@ -1,7 +1,9 @@
-# Everything a person or the CI does. `make demo` and `make test` need python3 (3.11 or later) and make, nothing else.
+# Everything a person or the CI does. `make demo` and `make test` need python3 (3.11 or 3.12) and make, nothing else.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
+# Lambda's runtimes that the template allows; another Python has no wheels of the examples' images.
+PYTHON ?= $(firstword $(shell command -v python3.11 || command -v python3.12 || command -v python3))
 PY := .venv/bin/python
 UV := .venv/bin/uv
 export SAM_CLI_TELEMETRY := 0
@@ -15,7 +17,9 @@ setup: .venv/.ready ## Make the environments from the lock files (the first time
 
 .venv/.ready: $(wildcard requirements/*.txt) pyproject.toml
 	@echo "setting up .venv (project, tools, local cloud) ..."
-	@test -x $(PY) || python3 -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+	  { echo "Sluice needs Python 3.11 or 3.12; $(PYTHON) is `$(PYTHON) --version`. Name another: make PYTHON=..."; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv
 	@test -x $(UV) || $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@cp $(UV) .venv/uv && for env in lambda sam data; do \
 	  test -x .venv/envs/$$env/bin/python || .venv/uv venv --quiet --python $(PY) .venv/envs/$$env; \
@@ -70,11 +74,13 @@ build: setup ## sam build.
 bench: setup ## Measure; prints tables (see docs/benchmarks.md).
 	$(PY) benchmarks/loop.py
 
+COMPILE := $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 lock: setup ## Resolve the lock files anew.
-	@for name in lambda sam data bootstrap; do $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
-	  --no-emit-index-url --no-header --no-annotate --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt; done
-	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --python-version 3.11 pyproject.toml --group functions --group local --group dev -o requirements/dev.txt
+	$(COMPILE) --universal pyproject.toml --group functions --group local --group dev -o requirements/dev.txt
+	@for name in lambda sam data bootstrap; do \
+	  $(COMPILE) --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	$(COMPILE) --python-platform x86_64-manylinux2014 -c requirements/dev.txt layers/common/requirements.in -o layers/common/requirements.txt
+	$(COMPILE) --python-platform x86_64-manylinux_2_28 -c requirements/dev.txt layers/data/requirements.in -o layers/data/requirements.txt
 
 clean: down ## Remove everything that can be made again.
 	rm -rf .venv .sluice .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -95,15 +95,16 @@ def tail(path: Path, lines: int = 15) -> str:
 
 
 def runtime() -> str:
-    """The Lambda runtime of this checkout's interpreter."""
+    """The Lambda runtime that local functions run on: this checkout's own interpreter."""
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def build(template: Path = REPOSITORY / "template.yaml", build_dir: Path = BUILD_DIR) -> None:
     """Run `sam build` for the template."""
     run_sam(
-        ["build", "--template-file", str(template), "--build-dir", str(build_dir), "--cached", "--parallel"],
-        {},
+        ["build", "--template-file", str(template), "--build-dir", str(build_dir), "--cached", "--parallel"]
+        + ["--parameter-overrides", f"PythonRuntime={runtime()}"],
+        {"PYTHON_RUNTIME": runtime()},
         log="sam-build",
     )
 
@@ -121,8 +122,9 @@ def deploy(ready: Mapping[str, Any], *, stack: str, template: Path = BUILD_DIR /
     s3 = targets.local_session(dict(ready)).client("s3", endpoint_url=ready["endpoint_url"])
     s3.create_bucket(Bucket=PACKAGE_BUCKET)
     options = ["--template-file", str(template), "--stack-name", stack, "--s3-bucket", PACKAGE_BUCKET]
+    parameters = ["--parameter-overrides", f"PythonRuntime={runtime()}", "LogRetentionDays=1"]
     configuration = ["--config-file", str(REPOSITORY / "samconfig.toml"), "--config-env", "local"]
-    run_sam(["deploy", *configuration, *options], environment, log="sam-deploy")
+    run_sam(["deploy", *configuration, *options, *parameters], environment, log="sam-deploy")
 
 
 def run_sam(arguments: list[str], environment: Mapping[str, str], *, log: str) -> None:
