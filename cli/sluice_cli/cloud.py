@@ -101,12 +101,9 @@ def runtime() -> str:
 
 def build(template: Path = REPOSITORY / "template.yaml", build_dir: Path = BUILD_DIR) -> None:
     """Run `sam build` for the template."""
-    run_sam(
-        ["build", "--template-file", str(template), "--build-dir", str(build_dir), "--cached", "--parallel"]
-        + ["--parameter-overrides", f"PythonRuntime={runtime()}"],
-        {"PYTHON_RUNTIME": runtime()},
-        log="sam-build",
-    )
+    folders = ["--template-file", str(template), "--build-dir", str(build_dir)]
+    options = ["--cached", "--parallel", "--parameter-overrides", f"PythonRuntime={runtime()}"]
+    run_sam(["build", *folders, *options], {"PYTHON_RUNTIME": runtime()}, log="sam-build")
 
 
 def deploy(ready: Mapping[str, Any], *, stack: str, template: Path = BUILD_DIR / "template.yaml") -> None:
