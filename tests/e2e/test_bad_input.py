@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from e2e.loop import RUN_TIMEOUT_S, Loop, rows
@@ -117,28 +119,32 @@ def test_a_model_from_elsewhere_approved_is_noted_and_not_released(loop: Loop) -
     assert waiting.release_ids(loop.target, loop.pipeline) == set()
 
 
+def model_artifact(loop: Loop, run: dict[str, Any]) -> tuple[str, str]:
+    """The bucket and the key of the model that a run registered."""
+    package = loop.target.client("sagemaker").describe_model_package(
+        ModelPackageName=run["model_package_arn"]
+    )
+    uri = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
 def test_a_version_whose_artifact_is_gone_is_refused_and_says_so(loop: Loop) -> None:
     loop.push()
     run = loop.run_after("part-1.csv", rows(100, seed=1))
-    sagemaker, s3 = loop.target.client("sagemaker"), loop.target.client("s3")
-    package = sagemaker.describe_model_package(ModelPackageName=run["model_package_arn"])
-    uri = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    s3.delete_object(Bucket=bucket, Key=key)
+    bucket, key = model_artifact(loop, run)
+    loop.target.client("s3").delete_object(Bucket=bucket, Key=key)
     release = loop.release_after(1)
     assert release["status"] == "refused"
-    assert uri in " ".join(release["reasons"])
+    assert f"s3://{bucket}/{key}" in " ".join(release["reasons"])
     assert views.endpoint_status(loop.target, loop.endpoint_name) == "missing"
 
 
 def test_a_changed_byte_after_registration_refuses_the_release(loop: Loop) -> None:
     loop.push()
     run = loop.run_after("part-1.csv", rows(100, seed=1))
-    sagemaker, s3 = loop.target.client("sagemaker"), loop.target.client("s3")
-    package = sagemaker.describe_model_package(ModelPackageName=run["model_package_arn"])
-    uri = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    s3.put_object(Bucket=bucket, Key=key, Body=b"another model")
+    bucket, key = model_artifact(loop, run)
+    loop.target.client("s3").put_object(Bucket=bucket, Key=key, Body=b"another model")
     release = loop.release_after(1)
     assert release["status"] == "refused"
     assert "sha256" in " ".join(release["reasons"])
