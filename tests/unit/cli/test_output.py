@@ -1,0 +1,73 @@
+"""What the command shows: ages, durations, steps, and waiting that ends."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from sluice_cli import cloud, output, waiting
+from sluice_cli.errors import CommandError
+from sluice_cli.progress import Steps
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        ("2026-01-02T00:00:00.000Z", "0s ago"),
+        ("2026-01-01T23:59:18.000Z", "42s ago"),
+        ("2026-01-01T23:00:00.000Z", "1h ago"),
+        ("2025-12-30T00:00:00.000Z", "3d ago"),
+        (None, ""),
+    ],
+)
+def test_an_age_is_told_in_the_largest_fitting_unit(then: str | None, said: str) -> None:
+    assert output.age(then, now=datetime(2026, 1, 2, tzinfo=UTC)) == said
+
+
+def test_a_duration_needs_both_ends() -> None:
+    assert output.duration("2026-01-02T00:00:00.000Z", "2026-01-02T00:00:01.250Z") == "1.2s"
+    assert output.duration("2026-01-02T00:00:00.000Z", None) == ""
+
+
+def test_waiting_in_vain_says_for_what_and_what_to_look_at() -> None:
+    with pytest.raises(CommandError, match="waited 0 s for a run to start in vain") as caught:
+        waiting.until(lambda: None, timeout_s=0, what="a run to start")
+    assert "sluice status" in caught.value.hint
+
+
+def test_waiting_returns_what_is_found_even_when_it_is_false() -> None:
+    assert waiting.until(lambda: False, timeout_s=0, what="anything") is False
+
+
+def test_steps_are_timed_and_a_failed_one_keeps_its_reason() -> None:
+    text = io.StringIO()
+    steps = Steps(Console(file=text, width=120))
+    with steps.step("upload") as step:
+        step.detail = "1 object"
+    with pytest.raises(ValueError, match="no model"), steps.step("train"):
+        raise ValueError("no model")
+    steps.failed()
+    upload, train = text.getvalue().splitlines()
+    assert upload.startswith("✔ upload")
+    assert "1 object" in upload
+    assert train.startswith("✘ train")
+    assert train.endswith("no model")
+    assert [step["name"] for step in steps.as_dicts()] == ["upload", "train"]
+    assert "\x1b" not in text.getvalue()
+
+
+def test_a_process_that_ignores_the_request_to_end_is_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud, "STOP_TIMEOUT_S", 0.2)
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        monkeypatch.setitem(cloud._started, process.pid, process)
+        assert cloud.is_alive(process.pid)
+        cloud.stop_process(process.pid)
+        assert not cloud.is_alive(process.pid)
