@@ -75,6 +75,7 @@ def _start(pipeline: str, item: Item, decision: StartBuild, now: datetime) -> No
     run_id = names.run_id(pipeline, seq)
     claim = {
         "in_flight": run_id,
+        "build_cause": decision.reason,
         "build_seq": seq,
         "built_project_version": item["project_version"],
         "last_build_at": to_iso(now),
@@ -82,17 +83,17 @@ def _start(pipeline: str, item: Item, decision: StartBuild, now: datetime) -> No
         "budget_used": decision.budget_used,
     }
     if catalog.update(keys.pipeline_key(pipeline), claim, when={"in_flight": None, "build_seq": seq - 1}):
-        _launch(pipeline, {**item, **claim}, decision.reason)
+        _launch(pipeline, {**item, **claim})
 
 
 def _relaunch(pipeline: str, item: Item) -> None:
     """Whoever took the lock may have crashed before its execution began."""
     run = wiring.catalog().get(keys.run_key(pipeline, item["in_flight"]))
     if run is None or "execution_arn" not in run:
-        _launch(pipeline, item, "started again after a crash")
+        _launch(pipeline, item)
 
 
-def _launch(pipeline: str, item: Item, cause: str) -> None:
+def _launch(pipeline: str, item: Item) -> None:
     """Record and start the run that holds the lock; every part of it can be repeated."""
     catalog, run_id, version = wiring.catalog(), item["in_flight"], item["built_project_version"]
     run = {
@@ -115,4 +116,4 @@ def _launch(pipeline: str, item: Item, cause: str) -> None:
     }
     execution_arn = wiring.workflows().start("build", run_id, payload)
     catalog.update(keys.run_key(pipeline, run_id), {"execution_arn": execution_arn})
-    note(pipeline, item["last_build_at"], run_id, "build started", cause)
+    note(pipeline, item["last_build_at"], run_id, "build started", item["build_cause"])
