@@ -60,7 +60,7 @@ def _record_metrics(task: CheckGatesTask, evaluations: Mapping[str, Mapping[str,
 
 
 def _record(task: CheckGatesTask, verdict: gates.Verdict, results: list[dict[str, Any]]) -> None:
-    now = wiring.now()
+    now = building.first_time(task, "judged")
     step = {
         "kind": "gates",
         "status": "Completed",

@@ -80,7 +80,8 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
     return RunManifest(
         pipeline=task.pipeline,
         run_id=task.run_id,
-        created_at=wiring.now(),
+        # Two attempts at once write the same bytes, which a package may name already.
+        created_at=building.first_time(task, "registered"),
         inputs=_inputs(task, project),
         parameters=manifest.parameters(config, hyperparameters),
         steps=_steps(task.run_id),
@@ -127,7 +128,8 @@ def _artifact(name: str, step: str, uri: str) -> Artifact:
 
 
 def _record(task: RegisterModelTask, package: Mapping[str, Any], registered: dict[str, Any]) -> None:
-    catalog, now, arn = wiring.catalog(), wiring.now(), registered["model_package_arn"]
+    catalog, arn = wiring.catalog(), registered["model_package_arn"]
+    now = building.first_time(task, "registered")
     # Its approval may have been quicker, and have made the item.
     catalog.create(approvals.package_item(arn, package, Provenance.of(package)))
     result = {"model_package_arn": arn, "manifest_uri": registered["manifest_uri"]}

@@ -42,7 +42,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
         raise NoCandidateError("; ".join(selection.reasons))
     best = dict(selection.best)
     detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
-    note(task.pipeline, wiring.now(), task.run_id, "candidate selected", detail)
+    note(task.pipeline, building.first_time(task, "selected"), task.run_id, "candidate selected", detail)
     champion = _champion(task.pipeline, config)
     evaluations = [_evaluation("candidate", best["model_uri"])]
     if champion is not None:

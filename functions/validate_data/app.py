@@ -31,6 +31,10 @@ _SPILL_SHARE = 0.25
 _REASONS_MAX = 20
 
 
+class RunEndedError(Exception):
+    """The run was stopped while its data were read: another one may have gone on from there."""
+
+
 class DatasetTooLargeError(Exception):
     """The data set does not fit into the function's ephemeral storage."""
 
@@ -80,15 +84,18 @@ def _record(task: ValidateDataTask, report: Report, report_uri: str, reasons: li
     catalog, key = wiring.catalog(), keys.dataset_key(task.pipeline, task.dataset_version)
     judged = {"rows": report.rows, "report_uri": report_uri, "reasons": reasons}
     if report.is_valid:
+        # The base of later versions first: what is judged and no part of it would be left out for ever.
+        base = {"dataset_version": task.dataset_version}
+        if not catalog.update(keys.pipeline_key(task.pipeline), base, when={"in_flight": task.run_id}):
+            raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
         catalog.update(key, {**judged, "status": "valid"})
-        catalog.update(keys.pipeline_key(task.pipeline), {"dataset_version": task.dataset_version})
     else:
         catalog.update(key, {**judged, "status": "rejected"}, when={"status": "new"})
         if (catalog.get(key) or {}).get("status") == "rejected":
             _quarantine(task, reasons)
     event = "data valid" if report.is_valid else "data rejected"
     detail = "; ".join(reasons) or f"{report.rows} rows"
-    note(task.pipeline, wiring.now(), task.run_id, event, detail)
+    note(task.pipeline, building.first_time(task, "validated"), task.run_id, event, detail)
 
 
 def _quarantine(task: ValidateDataTask, reasons: list[str]) -> None:

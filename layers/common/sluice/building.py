@@ -63,6 +63,14 @@ def find_manifest(pipeline: str, dataset_version: str) -> DatasetManifest:
     return DatasetManifest.from_json(wiring.objects().read(uri))
 
 
+def first_time(task: BuildTask, what: str) -> str:
+    """When the run first did something: an attempt that is repeated is not to tell of it twice."""
+    catalog, key, name = wiring.catalog(), keys.run_key(task.pipeline, task.run_id), f"{what}_at"
+    now = wiring.now()
+    catalog.update(key, {name: now}, when={name: None})
+    return str((catalog.get(key) or {}).get(name, now))
+
+
 def current_versions(pipeline: str) -> dict[str, str]:
     """The version that each of the pipeline's objects has now, by key."""
     listing = wiring.objects().listing(wiring.data_bucket(), f"{pipeline}/")
