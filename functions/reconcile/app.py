@@ -129,8 +129,10 @@ def _unseen_projects(pipelines: list[Item]) -> Iterator[Finding]:
     for folder in wiring.objects().folders(bucket, "projects/"):
         for head in wiring.objects().listing(bucket, folder, shallow=True):
             bundle = parse_bundle_key(head.key)
-            is_new = bundle is not None and wiring.catalog().get(keys.project_key(*bundle)) is None
-            yield hints.object_created(bucket, head.key, head.version_id) if is_new else None
+            project = wiring.catalog().get(keys.project_key(*bundle)) if bundle else {}
+            # One whose registration is under way, or died on its way, is told of again as well.
+            is_unfinished = project is None or project.get("status") == "registering"
+            yield hints.object_created(bucket, head.key, head.version_id) if is_unfinished else None
 
 
 def _unseen_objects(pipelines: list[Item]) -> Iterator[Finding]:

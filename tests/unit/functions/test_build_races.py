@@ -1,0 +1,94 @@
+"""Builds whose functions die between two effects, run twice, or go on after their run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import fakes
+from build_world import PIPELINE, RUN, World
+from sluice.domain import catalog as keys
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]) -> World:
+    made = World(cloud, invoke)
+    made.push()
+    return made
+
+
+def test_a_start_that_two_requests_share_is_told_of_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.upload("a.csv")
+    world.later(minutes=2)
+    start = world.cloud.workflows.start
+
+    def overtaken(machine: str, name: str, payload: Any) -> str:
+        monkeypatch.setattr(world.cloud.workflows, "start", start)
+        world.ask()
+        return start(machine, name, payload)
+
+    monkeypatch.setattr(world.cloud.workflows, "start", overtaken)
+    world.ask()
+    assert len(world.cloud.workflows.executions) == 1
+    assert world.events().count("build started") == 1
+
+
+def test_every_task_of_a_run_that_is_repeated_later_is_told_of_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke = world.invoke
+
+    def answer_is_lost(function: str, payload: Any) -> Any:
+        if function in {"validate_data", "select_candidate", "check_gates", "register_model"}:
+            invoke(function, payload)
+            world.later(seconds=1)
+        return invoke(function, payload)
+
+    monkeypatch.setattr(world, "invoke", answer_is_lost)
+    assert world.build("a.csv") == "registered"
+    assert len(world.cloud.registry.by_arn) == 1
+    assert sorted(world.events()) == sorted(set(world.events()))
+
+
+def test_a_validation_that_outlives_its_run_does_not_take_later_data_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its execution was stopped, and the next run has built on more since."""
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    late = {**world.common(), "dataset_version": world.prepare_run()["dataset_version"]}
+    world.finish("failed", reasons=["stopped"])
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    with pytest.raises(Exception, match=f"{RUN} has ended"):
+        world.invoke("validate_data", late)
+    assert world.build("c.csv", b"x,y\n4,0\n") == "registered"
+    assert [name.partition("#")[0] for name in world.objects_of("reviews-00003")] == [
+        "reviews/a.csv",
+        "reviews/b.csv",
+        "reviews/c.csv",
+    ]
+
+
+def test_data_that_was_judged_for_a_run_that_had_ended_is_not_lost(world: World) -> None:
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    late = {**world.common(), "dataset_version": world.prepare_run()["dataset_version"]}
+    world.finish("failed", reasons=["stopped"])
+    with pytest.raises(Exception, match=f"{RUN} has ended"):
+        world.invoke("validate_data", late)
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert len(world.objects_of("reviews-00002")) == 2
+
+
+def test_a_project_whose_registration_died_is_announced_again(world: World) -> None:
+    version = world.pipeline["project_version"]
+    world.cloud.catalog.update(keys.project_key(PIPELINE, version), {"status": "registering"})
+    world.invoke("reconcile", {})
+    announced = [detail["object"]["key"] for _, detail, _ in world.cloud.bus.entries if "object" in detail]
+    assert announced == [f"projects/{PIPELINE}/{version}.tar.gz"]
