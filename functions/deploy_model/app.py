@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import releasing, wiring
 from sluice.domain import alarms, releases, serving
 from sluice.domain import catalog as keys
-from sluice.domain.releases import AlarmFiringError, ReleaseRefusedError
+from sluice.domain.releases import AlarmFiringError, Deployment, ReleaseRefusedError
 from sluice.domain.times import from_iso
 from sluice.events import DeployModelTask
 from sluice.observability import logger
@@ -44,6 +44,10 @@ def _wanted_config(task: DeployModelTask) -> str:
         return task.stage.endpoint_config_name
     if task.stage.previous_config_name is None:
         raise ReleaseRefusedError(f"{task.stage.endpoint_name} served nothing before that could be restored")
+    stage = wiring.catalog().get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
+    if stage.get("live") == task.release_id:
+        # Its promotion failed at no more than saying so.
+        raise ReleaseRefusedError(f"{task.release_id} is live on {task.stage.stage}")
     return task.stage.previous_config_name
 
 
@@ -125,13 +129,21 @@ def _require_hopeless(task: DeployModelTask, firing: list[str]) -> None:
     stage = wiring.catalog().get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
     live = releasing.find_deployment(task.pipeline, task.stage.stage, stage.get("live"))
     history = releasing.find_history(task.pipeline, task.stage.stage)
-    if live is None or releases.rollback_options(history, live, wiring.now()).known_good:
+    if live is None or _can_go_back(history, live):
         raise AlarmFiringError(
             f"{', '.join(firing)} is in ALARM and could not watch the release: "
             "roll the stage back, or wait until the alarm is OK, then approve again"
         )
     detail = f"{', '.join(firing)} is in ALARM and nothing can be put back: released without their guard"
-    note(task.pipeline, wiring.now(), task.release_id, "unguarded", detail)
+    at = releasing.started_at(task.pipeline, task.release_id)
+    note(task.pipeline, at, task.release_id, "unguarded", detail)
+
+
+def _can_go_back(history: list[Deployment], live: Deployment) -> bool:
+    """Whether a known good is left that nobody has rejected since."""
+    known_good = releases.rollback_options(history, live, wiring.now()).known_good
+    packages = (wiring.registry().describe_package(each.package_arn) for each in known_good)
+    return any(package and package.get("ModelApprovalStatus") != "Rejected" for package in packages)
 
 
 def _change(name: str, endpoint: Item | None, config: str, deployment_config: Item) -> None:

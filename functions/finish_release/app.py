@@ -82,10 +82,15 @@ def _is_live_everywhere(request: Request, release: Item) -> bool:
 
 
 def _fail_deployments(request: Request, release: Item) -> None:
+    catalog = wiring.catalog()
     for stage in release.get("stages") or []:
         key = keys.deployment_key(request.pipeline, stage, request.release_id)
         changes = {"status": "failed", "ended_at": release["ended_at"]}
-        wiring.catalog().update(key, changes, when={"status": "deploying"})
+        catalog.update(key, changes, when={"status": "deploying"})
+        item = catalog.get(keys.stage_key(request.pipeline, stage)) or {}
+        if item.get("releasing") == request.release_id != item.get("live"):
+            # Its promotion was written down, but the stage never came to point to it: it never was one.
+            catalog.update(key, {**changes, "promoted_at": None}, when={"status": "live"})
 
 
 def _tell(request: Request, release: Item) -> None:

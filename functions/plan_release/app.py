@@ -13,6 +13,7 @@ from sluice.domain import catalog as keys
 from sluice.domain.releases import Deployment, ReleaseRefusedError, Request, StagePlan
 from sluice.events import PlanReleaseTask
 from sluice.observability import logger
+from sluice.ports import Item
 from sluice.releasing import Package
 from sluice.timeline import note
 
@@ -66,6 +67,8 @@ def _plan_forward(request: Request) -> tuple[Package, list[tuple[str, int]]]:
     releasing.lock_stages(request.pipeline, request.release_id, wanted)
     if reasons := _objections(package) + releasing.evidence_faults(package):
         raise ReleaseRefusedError(*reasons)
+    if request.cause == "approval" and (reasons := _overtaken(request, package, list(wanted))):
+        raise ReleaseRefusedError(*reasons)
     planned = [
         (each.name, each.traffic.bake_s) for each in stages if not _serves(request, each.name, package)
     ]
@@ -82,7 +85,8 @@ def _note_held_back(request: Request, package: Package, released: list[str]) -> 
     gated = [stage.name for stage in package.config.release.stages if stage.name not in released]
     if gated:
         detail = f"{gated[0]} asks for a person: start a release of v{package.version} that names the stage"
-        note(request.pipeline, wiring.now(), request.release_id, "held back", detail)
+        at = releasing.started_at(request.pipeline, request.release_id)
+        note(request.pipeline, at, request.release_id, "held back", detail)
 
 
 def _plan_rollback(request: Request) -> tuple[Package, list[tuple[str, int]]]:
@@ -135,9 +139,27 @@ def _serves(request: Request, stage: str, package: Package) -> bool:
 
 
 def _objections(package: Package) -> list[str]:
-    newest = wiring.catalog().query(f"PACKAGE#{package.arn}", "APPROVAL#", newest_first=True, limit=1)
     status = package.described.get("ModelApprovalStatus", approvals.PENDING)
-    return approvals.objections(status, next(iter(newest), None), package.provenance, wiring.now())
+    return approvals.objections(status, _newest_approval(package.arn), package.provenance, wiring.now())
+
+
+def _newest_approval(arn: str) -> Item | None:
+    newest = wiring.catalog().query(f"PACKAGE#{arn}", "APPROVAL#", newest_first=True, limit=1)
+    return next(iter(newest), None)
+
+
+def _overtaken(request: Request, package: Package, stages: list[str]) -> list[str]:
+    """Releases wait for a stage in no order: the version that was approved last is to stay."""
+    ours = _newest_approval(package.arn) or {}
+    reasons = []
+    for stage in stages:
+        live = _live(request.pipeline, stage)
+        if live is None or live.package_arn == package.arn:
+            continue
+        theirs = _newest_approval(live.package_arn) or {}
+        if theirs.get("status") == "Approved" and theirs["decided_at"] > ours.get("decided_at", ""):
+            reasons.append(f"{stage} serves v{live.package_version}, which was approved later")
+    return reasons
 
 
 def _plan(request: Request, package: Package, stage: str, bake_s: int) -> StagePlan:

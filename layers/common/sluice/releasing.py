@@ -110,6 +110,12 @@ def unlock_stages(pipeline: str, release_id: str) -> None:
             catalog.update(key, {"releasing": None}, when={"releasing": release_id})
 
 
+def started_at(pipeline: str, release_id: str) -> str:
+    """When the release began: the time of what a repeated attempt is not to tell of twice."""
+    release = wiring.catalog().get(keys.release_key(pipeline, release_id)) or {}
+    return str(release.get("started_at") or wiring.now())
+
+
 def find_deployment(pipeline: str, stage: str, release_id: str | None) -> Deployment | None:
     """What a release did to a stage, if it did anything."""
     if release_id is None:
