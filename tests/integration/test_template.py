@@ -133,6 +133,11 @@ def test_a_build_request_is_hidden_for_six_attempts_at_it() -> None:
     assert RESOURCES["BuildRequestsQueue"]["Properties"]["VisibilityTimeout"] >= 6 * timeout
 
 
+def test_a_build_may_be_asked_for_again_and_again() -> None:
+    """A cooldown of a week is some 700 messages, each sent by the function that the one before invoked."""
+    assert FUNCTIONS["StartBuildFunction"]["RecursiveLoop"] == "Allow"
+
+
 def test_a_state_waits_longer_than_its_function_may_take() -> None:
     for properties in MACHINES.values():
         definition = asl.load(ROOT / properties["DefinitionUri"])
