@@ -136,6 +136,13 @@ def test_the_package_serves_the_model_with_the_pipelines_script(pipeline_config:
     assert specification["SupportedContentTypes"] == ["application/json"]
 
 
+def test_the_package_names_no_instance_types_of_batch_transform(pipeline_config: PipelineConfig) -> None:
+    """Half of what endpoints may run on, such as ml.t2.medium, is none of them, and would be refused."""
+    specification = package(pipeline_config)["InferenceSpecification"]
+    assert specification["SupportedRealtimeInferenceInstanceTypes"] == ["ml.m5.large"]
+    assert "SupportedTransformInstanceTypes" not in specification
+
+
 def test_the_package_points_to_its_evidence(pipeline_config: PipelineConfig) -> None:
     request = package(pipeline_config)
     assert request["ModelPackageGroupName"] == "reviews"

@@ -108,7 +108,6 @@ def package_request(
     manifest_sha256: str,
 ) -> dict[str, Any]:
     """CreateModelPackage: the model, how to serve it, its evaluation and where its manifest lies."""
-    instance_types = [config.serve.compute.instance_type]
     container = {
         "Image": config.image_uri(region),
         "ModelDataUrl": model.uri,
@@ -132,8 +131,8 @@ def package_request(
         else "PendingManualApproval",
         "InferenceSpecification": {
             "Containers": [container],
-            "SupportedTransformInstanceTypes": instance_types,
-            "SupportedRealtimeInferenceInstanceTypes": instance_types,
+            # Not those of batch transform: it knows fewer, and an unknown one is refused.
+            "SupportedRealtimeInferenceInstanceTypes": [config.serve.compute.instance_type],
             "SupportedContentTypes": [config.serve.content_type],
             "SupportedResponseMIMETypes": [config.serve.accept],
         },
