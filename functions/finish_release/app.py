@@ -23,7 +23,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         return {"status": "still running"}
     logger.append_keys(release_id=task.release.release_id)
     release = _record(task)
-    _fail_deployments(task.release, release)
+    _end_deployments(task.release, release)
     _tell(task.release, release)
     releasing.unlock_stages(task.release.pipeline, task.release.release_id)
     return {"status": release["status"]}
@@ -81,14 +81,18 @@ def _is_live_everywhere(request: Request, release: Item) -> bool:
     return bool(live) and set(live) == {request.release_id}
 
 
-def _fail_deployments(request: Request, release: Item) -> None:
+def _end_deployments(request: Request, release: Item) -> None:
+    """Complete, or undo, what a promotion that died has left half written."""
     catalog = wiring.catalog()
     for stage in release.get("stages") or []:
         key = keys.deployment_key(request.pipeline, stage, request.release_id)
         changes = {"status": "failed", "ended_at": release["ended_at"]}
         catalog.update(key, changes, when={"status": "deploying"})
         item = catalog.get(keys.stage_key(request.pipeline, stage)) or {}
-        if item.get("releasing") == request.release_id != item.get("live"):
+        if item.get("live") == request.release_id:
+            deployment = catalog.get(key) or {}
+            releasing.mark_replaced(request.pipeline, stage, deployment, is_rollback=request.is_rollback)
+        elif item.get("releasing") == request.release_id:
             # Its promotion was written down, but the stage never came to point to it: it never was one.
             catalog.update(key, {**changes, "promoted_at": None}, when={"status": "live"})
 

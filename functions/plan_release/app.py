@@ -52,7 +52,11 @@ def _record(request: Request, execution_arn: str) -> None:
         "execution_arn": execution_arn,
         "started_at": wiring.now(),
     }
-    if catalog.create(item):
+    is_new = catalog.create(item)
+    if not is_new and (catalog.get(key) or {}).get("status") != "running":
+        # Nobody would give back what it took now.
+        raise ReleaseRefusedError(f"{request.release_id} has ended")
+    if is_new:
         what = "rollback started" if request.is_rollback else "release started"
         at, actor, reason = item["started_at"], request.actor, request.reason
         note(request.pipeline, at, request.release_id, what, reason, actor)

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import wiring
+from sluice import releasing, wiring
 from sluice.domain import catalog as keys
 from sluice.domain import releases
 from sluice.events import ReleaseStageTask
@@ -27,8 +27,7 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
     deployment = _declare(task)
     _point(task)
     replaces = deployment.get("replaces")
-    if replaces:
-        _mark_replaced(task, replaces, deployment["promoted_at"])
+    releasing.mark_replaced(task.pipeline, task.stage.stage, deployment, is_rollback=task.is_rollback)
     detail = f"{task.stage.endpoint_name} serves v{deployment['package_version']}" + (
         f" in place of {replaces}" if replaces else ""
     )
@@ -66,10 +65,3 @@ def _point(task: ReleaseStageTask) -> None:
 
 def _lost(task: ReleaseStageTask, stage: Item) -> StageLostError:
     return StageLostError(f"{task.stage.stage} is held by {stage.get('releasing') or 'no release'} by now")
-
-
-def _mark_replaced(task: ReleaseStageTask, replaced: str, at: str) -> None:
-    """An end that was recorded before stays as it is."""
-    key = keys.deployment_key(task.pipeline, task.stage.stage, replaced)
-    changes = {"status": releases.replaced_status(is_rollback=task.is_rollback), "ended_at": at}
-    wiring.catalog().update(key, changes, when={"status": "live"})

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice import wiring
-from sluice.domain import approvals, names, serving
+from sluice.domain import approvals, names, releases, serving
 from sluice.domain import catalog as keys
 from sluice.domain.approvals import Provenance
 from sluice.domain.releases import Deployment, ReleaseRefusedError, StageBusyError
+from sluice.ports import Item
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
@@ -114,6 +115,16 @@ def started_at(pipeline: str, release_id: str) -> str:
     """When the release began: the time of what a repeated attempt is not to tell of twice."""
     release = wiring.catalog().get(keys.release_key(pipeline, release_id)) or {}
     return str(release.get("started_at") or wiring.now())
+
+
+def mark_replaced(pipeline: str, stage: str, deployment: Item, *, is_rollback: bool) -> None:
+    """Mark what a promotion replaced, if anything; an end that was recorded before stays as it is."""
+    if replaced := deployment.get("replaces"):
+        status = releases.replaced_status(is_rollback=is_rollback)
+        changes = {"status": status, "ended_at": deployment["promoted_at"]}
+        wiring.catalog().update(
+            keys.deployment_key(pipeline, stage, replaced), changes, when={"status": "live"}
+        )
 
 
 def find_deployment(pipeline: str, stage: str, release_id: str | None) -> Deployment | None:

@@ -135,3 +135,40 @@ def test_an_earlier_approval_still_replaces_what_a_rollback_put_back(world: Worl
     world.fire(state="OK")
     world.run(of_third)
     assert world.live_version() == 3
+
+
+def test_a_plan_that_comes_after_its_releases_end_takes_no_stage(world: World) -> None:
+    """Step Functions may have given the invocation up, and asked another one."""
+    execution_arn = next(iter(world.cloud.workflows.executions))
+    request = world.cloud.workflows.executions[execution_arn]["input"]
+    with pytest.raises(Exception, match="has ended"):
+        world.invoke("plan_release", {"execution_arn": execution_arn, "release": request})
+    assert world.stage().get("releasing") is None
+
+
+def test_what_a_promotion_could_not_mark_as_replaced_is_marked_at_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.approve(world.register(2))
+    second = world.stage()["live"]
+    execution_arn, task = plan(world, world.register(3))
+    world.deploy(task)
+    update = world.cloud.catalog.update
+
+    def lose_the_table(key: Any, changes: Any, when: Any = None) -> bool:
+        if changes.get("status") == "superseded":
+            raise ConnectionError
+        return update(key, changes, when)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.cloud.catalog, "update", lose_the_table)
+        with pytest.raises(ConnectionError):
+            world.invoke("promote_release", task)
+    end(world, execution_arn)
+    assert world.live_version() == 3
+    assert world.deployment(second)["status"] == "superseded"
+    world.later(hours=1)
+    world.fire()
+    world.tell_alarm()
+    world.run_all()
+    assert world.live_version() == 1
