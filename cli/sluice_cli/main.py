@@ -394,13 +394,15 @@ def rollback(
     """Put a stage back to its last known good release."""
     target = context.obj.target()
     name = views.the_pipeline(target, pipeline)
-    live_versions = {row["stage"]: row["live_version"] for row in views.stages(target, name)}
-    if stage not in live_versions:
-        listed = ", ".join(live_versions) or "none has been released yet"
+    serving = {row["stage"]: row for row in views.stages(target, name)}
+    if stage not in serving:
+        listed = ", ".join(serving) or "none has been released yet"
         raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=2)
     known = waiting.release_ids(target, name)
-    command = {"stage": stage, "reason": reason or "sluice rollback"}
-    release_id = start_release(target, name, live_versions[stage] or 0, command)
+    # What serves now is meant: the same command again must not go further back.
+    live = serving[stage]
+    command = {"stage": stage, "rolls_back": live["live"], "reason": reason or "sluice rollback"}
+    release_id = start_release(target, name, live["live_version"] or 0, command)
     result: dict[str, Any] = {"release_id": release_id, "status": "started"}
     follow_release(target, name, known, result, wait=wait)
     finish_decision(result, as_json, f"next: `sluice status {name}` shows the release")
