@@ -160,3 +160,13 @@ def with_fault(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
         target[path[-1]] = value
     result: dict[str, Any] = machine
     return result
+
+
+def test_a_deployment_that_failed_in_an_unknown_way_is_put_back() -> None:
+    """Its change of the endpoint may be under way, and would end with what nothing has tested."""
+    machine = asl.load(ROOT / "statemachines" / "release_model.asl.yaml")
+    stage = machine["States"]["ReleaseStages"]["ItemProcessor"]["States"]
+    known, unknown = stage["DeployModel"]["Catch"]
+    assert (unknown["ErrorEquals"], unknown["Next"]) == (["States.ALL"], "IsPreviousConfigKnown")
+    assert known["Next"] == "StageFailed"
+    assert "DeploymentRolledBackError" in known["ErrorEquals"]
