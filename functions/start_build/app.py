@@ -65,8 +65,16 @@ def _decide(pipeline: str, item: Item, now: datetime) -> governor.Decision:
     ]
     project = building.find_project(pipeline, item["project_version"])
     policy = governor.Policy.of(config.restore(project["config"]))
-    state = governor.PipelineState.of(item, has_data=item.get("dataset_version") is not None)
+    state = governor.PipelineState.of(item, has_data=_has_data(pipeline, item))
     return governor.decide(state, pending, policy, now)
+
+
+def _has_data(pipeline: str, item: Item) -> bool:
+    """Whether there is a valid data set, or one that a run left which died before it was judged."""
+    if item.get("dataset_version") is not None:
+        return True
+    sets = wiring.catalog().query(keys.partition(pipeline), "DATASET#")
+    return any(dataset["status"] == "new" for dataset in sets)
 
 
 def _start(pipeline: str, item: Item, decision: StartBuild, now: datetime) -> None:

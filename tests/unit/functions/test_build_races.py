@@ -92,3 +92,19 @@ def test_a_project_whose_registration_died_is_announced_again(world: World) -> N
     world.invoke("reconcile", {})
     announced = [detail["object"]["key"] for _, detail, _ in world.cloud.bus.entries if "object" in detail]
     assert announced == [f"projects/{PIPELINE}/{version}.tar.gz"]
+
+
+def test_a_push_that_cures_a_first_run_that_died_builds_with_the_data_it_left(world: World) -> None:
+    """Its arrivals are in a data set that nobody has judged: they wait, and yet are not pending."""
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    world.finish("failed", reasons=["the data contract names a column twice"])
+    world.ask()
+    assert world.pipeline.get("in_flight") is None
+    world.push(train=b"print('better')\n")
+    world.later(hours=1)
+    world.ask()
+    assert world.play("reviews-00002") == "registered"
+    assert len(world.objects_of("reviews-00002")) == 1
