@@ -29,10 +29,16 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
         return {"status": "ignored"}
     description = wiring.jobs().describe(task["kind"], event.job_name)
     if description is not None and jobs.is_terminal(task["kind"], description):
+        try:
+            building.check_own(task, description)
+        except building.JobNameTakenError as error:
+            building.give_up_job(task, error)
+            return {"status": "given up"}
         building.conclude_job(task, description)
         return {"status": "answered"}
     if description is None and _is_overdue(task):
-        building.give_up_job(task)
+        absent = f"there is no {task['kind'].replace('_', ' ')} {event.job_name}"
+        building.give_up_job(task, building.JobFailedError(absent))
         return {"status": "given up"}
     return {"status": "waiting"}
 

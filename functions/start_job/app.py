@@ -12,7 +12,7 @@ from sluice import building, wiring
 from sluice.domain import catalog as keys
 from sluice.domain import jobs, names
 from sluice.domain.jobs import Build, JobKind, Request
-from sluice.domain.times import from_iso, to_iso
+from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
 from sluice.ports import Item
@@ -20,10 +20,6 @@ from sluice.timeline import note
 
 # Longer than any job; then the item has served its purpose.
 _TASK_KEPT = timedelta(days=30)
-
-
-class JobNameTakenError(Exception):
-    """A job of this name is older than the run: a stack that was here before left it."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -37,7 +33,7 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     created = wiring.jobs().start(kind, request)
     _record_start(task, kind, name)
     if not created:
-        _adopt(task, waiting, name)
+        _adopt(waiting, name)
     return {"job_name": name}
 
 
@@ -82,12 +78,10 @@ def _record_start(task: StartJobTask, kind: JobKind, name: str) -> None:
         note(task.pipeline, now, task.run_id, f"{task.step} started", name)
 
 
-def _adopt(task: StartJobTask, waiting: Item, name: str) -> None:
+def _adopt(waiting: Item, name: str) -> None:
     description = wiring.jobs().describe(waiting["kind"], name)
     if description is None:
         return
-    run = wiring.catalog().get(keys.run_key(task.pipeline, task.run_id)) or {}
-    if to_iso(description["CreationTime"]) < run.get("started_at", ""):
-        raise JobNameTakenError(f"{name} was created before this run: give the pipeline another name")
+    building.check_own(waiting, description)
     if jobs.is_terminal(waiting["kind"], description):
         building.conclude_job(waiting, description)

@@ -10,6 +10,7 @@ from sluice.domain import catalog as keys
 from sluice.domain import datasets, jobs
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.locations import Locations
+from sluice.domain.times import to_iso
 from sluice.ports import Item
 from sluice.timeline import note
 
@@ -22,6 +23,10 @@ COMPLETED = "Completed"
 
 class JobFailedError(Exception):
     """A job ended without completing. The state machine tells it by its name from other failures."""
+
+
+class JobNameTakenError(Exception):
+    """A job of this name is older than the run: a stack that was here before left it."""
 
 
 def locations(pipeline: str) -> Locations:
@@ -88,6 +93,15 @@ def changed_objects(pipeline: str, manifest: DatasetManifest, current: Mapping[s
     return datasets.changed_since(manifest, current, known)
 
 
+def check_own(task: Item, description: Mapping[str, Any]) -> None:
+    """Raise JobNameTakenError for a job that the task's run cannot have started."""
+    run = wiring.catalog().get(keys.run_key(task["pipeline"], task["run_id"])) or {}
+    if to_iso(description["CreationTime"]) < run.get("started_at", ""):
+        raise JobNameTakenError(
+            f"{task['gsi1sk']} was created before this run: give the pipeline another name"
+        )
+
+
 def conclude_job(task: Item, description: Mapping[str, Any]) -> None:
     """Record how a job has ended and answer the task that waits for it; a second time changes nothing.
 
@@ -105,10 +119,9 @@ def conclude_job(task: Item, description: Mapping[str, Any]) -> None:
     _close(task)
 
 
-def give_up_job(task: Item) -> None:
-    """Answer the task of a job that does not exist, and never will."""
-    cause = f"there is no {task['kind'].replace('_', ' ')} {task['gsi1sk']}"
-    wiring.workflows().fail(task["task_token"], JobFailedError.__name__, cause)
+def give_up_job(task: Item, error: Exception) -> None:
+    """Answer the task of a job that will never end for it."""
+    wiring.workflows().fail(task["task_token"], type(error).__name__, str(error))
     _close(task)
 
 

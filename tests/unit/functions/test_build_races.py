@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import fakes
-from build_world import PIPELINE, RUN, World
+from build_world import PIPELINE, RUN, World, ended
 from sluice.domain import catalog as keys
 
 
@@ -108,3 +109,21 @@ def test_a_push_that_cures_a_first_run_that_died_builds_with_the_data_it_left(wo
     world.ask()
     assert world.play("reviews-00002") == "registered"
     assert len(world.objects_of("reviews-00002")) == 1
+
+
+def test_the_end_of_a_job_that_is_older_than_the_run_is_not_its_result(world: World) -> None:
+    """A stack that was here before left it; a hint may come before the attempt to start it is refused."""
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    name = f"{RUN}-prepare"
+    world.cloud.jobs.created_at -= timedelta(days=90)
+    world.cloud.jobs.start("processing_job", {"ProcessingJobName": name})
+    world.cloud.jobs.end(name)
+    with pytest.raises(Exception, match="was created before this run"):
+        world.start("prepare")
+    world.invoke("finish_job", ended(name))
+    assert not world.cloud.workflows.answers
+    assert "prepare completed" not in world.events()
+    assert world.cloud.catalog.listing(keys.TASKS) == []

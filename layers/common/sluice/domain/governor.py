@@ -43,7 +43,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class PipelineState:
-    """What the catalog says of the pipeline; `has_data` is whether an earlier build left a data set to build on."""
+    """What the catalog says of the pipeline; `has_data` is whether a build left a data set to build on."""
 
     project_version: str | None
     built_project_version: str | None
