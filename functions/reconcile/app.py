@@ -71,7 +71,10 @@ def _ended_tasks(pipelines: list[Item]) -> Iterator[Finding]:
         if task["kind"] == "endpoint":
             endpoint = wiring.endpoints().describe_endpoint(resource)
             outcome = serving.outcome(endpoint, resource, task["endpoint_config_name"])
-            yield None if isinstance(outcome, serving.Pending) else hints.endpoint_changed(resource)
+            # Before its change is requested, an endpoint says nothing about it but that it is there already.
+            is_over = isinstance(outcome, serving.NotDeployed) and task["requested"]
+            is_over = is_over or isinstance(outcome, serving.Deployed)
+            yield hints.endpoint_changed(resource) if is_over else None
         else:
             yield hints.job_ended(task["kind"], resource, wiring.jobs().describe(task["kind"], resource))
 

@@ -172,3 +172,15 @@ def test_what_a_promotion_could_not_mark_as_replaced_is_marked_at_the_end(
     world.tell_alarm()
     world.run_all()
     assert world.live_version() == 1
+
+
+def test_an_attempt_to_deploy_that_failed_waits_for_nothing(world: World) -> None:
+    """Its task is not listed any more: reconcile would tell of the endpoint for a week."""
+    world.approve(world.register(2))
+    world.fire()
+    _, task = plan(world, world.register(3))
+    with pytest.raises(Exception, match="is in ALARM"):
+        world.invoke("deploy_model", {"task_token": "a", **task})
+    world.cloud.bus.entries.clear()
+    world.invoke("reconcile", {})
+    assert "SageMaker Endpoint State Change" not in [name for name, _, _ in world.cloud.bus.entries]
