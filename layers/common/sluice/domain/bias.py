@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-MetricName = Literal["CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL"]
-Severity = Literal["fail", "warn"]
+from sluice.domain.config.base import Severity
+from sluice.domain.config.statistics import BiasMetricName
 
 
 @dataclass(frozen=True, slots=True)
 class BiasMetric:
     """A metric's value, which may be infinite; None, with the `error`, where it is not defined."""
 
-    name: MetricName
+    name: BiasMetricName
     value: float | None
     limit: float | None = None
     error: str | None = None

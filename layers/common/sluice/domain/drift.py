@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sluice.domain.config.models import ColumnType
-
-Method = Literal["psi", "js", "ks", "wasserstein", "chi_square", "l_infinity"]
-Severity = Literal["fail", "warn"]
+from sluice.domain.config.base import ColumnType, Severity
+from sluice.domain.config.statistics import DriftMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class ColumnDrift:
 
     column: str
     type: ColumnType
-    distances: Mapping[Method, Distance]
+    distances: Mapping[DriftMethod, Distance]
     bins: tuple[Bin, ...]
     missing_rate: float
     baseline_missing_rate: float
@@ -57,7 +55,7 @@ class DriftResult:
     """A data set against its baseline; `baseline` is the version of that."""
 
     baseline: str
-    method: Method
+    method: DriftMethod
     max: float
     severity: Severity
     rows: int

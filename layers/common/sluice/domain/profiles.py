@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sluice.domain import canonical
-from sluice.domain.config.models import ColumnType
+from sluice.domain.config.base import ColumnType
 
 TAIL_SHARES = (0.001, 0.0025, 0.005)
 EDGE_SHARES = (

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from sluice.domain import gates, images, names
+from sluice.domain.config.base import ColumnType, Model, ScalarValue
+from sluice.domain.config.statistics import Bias, Drift
 
-ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
-Scalar = str | int | float | bool
 HYPERPARAMETERS_MAX = 90
-
-
-def _only_scalar(value: Any) -> Any:
-    if isinstance(value, str | int | float | bool):
-        return value
-    raise PydanticCustomError(
-        "expected", "is {given}", {"given": _kind(value), "expected": "a string, number or boolean"}
-    )
 
 
 def _only_gate(text: str) -> str:
@@ -33,30 +25,11 @@ def _only_gate(text: str) -> str:
     return text
 
 
-def _kind(value: Any) -> str:
-    if value is None:
-        return "empty"
-    return "a mapping" if isinstance(value, dict) else "a list"
-
-
-ScalarValue = Annotated[Scalar, BeforeValidator(_only_scalar)]
 GateExpression = Annotated[str, AfterValidator(_only_gate)]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 ScriptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.py$")]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
 MimeType = Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=256)]
-
-
-class Model(BaseModel):
-    # Validators are built when first used: most functions that import this read no config.
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        serialize_by_alias=True,
-        defer_build=True,
-    )
 
 
 class Framework(Model):
@@ -111,6 +84,8 @@ class Data(Model):
     quality: tuple[Annotated[CompletenessCheck | RowCountCheck, Field(discriminator="check")], ...] = Field(
         (), description="checks of the data set as a whole"
     )
+    bias: Bias | None = Field(None, description="limits on statistical bias before training")
+    drift: Drift | None = Field(None, description="a limit on the distance from a baseline")
 
 
 class Compute(Model):

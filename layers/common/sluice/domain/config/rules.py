@@ -7,12 +7,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from sluice.domain import images, names
+from sluice.domain.config.base import is_of
 from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig, RowCountCheck
+from sluice.domain.config.problems import Breach
+from sluice.domain.config.statistics_rules import sound_bias, sound_drift
 from sluice.domain.nearest import nearest
 
 CANDIDATES_MAX = 50
@@ -27,16 +27,6 @@ _APPLIES = {
     "max_length": ("string",),
     "pattern": ("string",),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """A broken rule, at a location of the file."""
-
-    loc: tuple[str | int, ...]
-    message: str
-    expected: str
-    nearest: str | None = None
 
 
 def breaches(config: PipelineConfig) -> Iterator[Breach]:
@@ -100,10 +90,10 @@ def _mistyped(column: Column) -> Iterator[tuple[str, str, str]]:
     expected = f"of type {column.type}"
     for field in ("min", "max"):
         value = getattr(column, field)
-        if value is not None and column.type in _APPLIES[field] and not _is_of(column.type, value):
+        if value is not None and column.type in _APPLIES[field] and not is_of(column.type, value):
             yield field, f"is {value!r}", expected
     for value in column.allowed or ():
-        if not _is_of(column.type, value):
+        if not is_of(column.type, value):
             yield "allowed", f"has {value!r}", f"values {expected}"
 
 
@@ -112,26 +102,6 @@ def _crossed(column: Column) -> Iterator[tuple[str, str, str]]:
         least, greatest = getattr(column, low), getattr(column, high)
         if least is not None and type(least) is type(greatest) and least > greatest:
             yield low, f"is {least}", f"at most {high}, {greatest}"
-
-
-def _is_of(type_: str, value: Any) -> bool:
-    if type_ == "timestamp":
-        return isinstance(value, str) and _is_iso(value)
-    accepted: dict[str, tuple[type, ...]] = {
-        "string": (str,),
-        "integer": (int,),
-        "number": (int, float),
-        "boolean": (bool,),
-    }
-    return isinstance(value, accepted[type_]) and (type_ == "boolean" or not isinstance(value, bool))
-
-
-def _is_iso(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _bad_pattern(pattern: str) -> str | None:
@@ -238,6 +208,8 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _known_columns,
     _sound_columns,
     _ordered_row_count,
+    sound_bias,
+    sound_drift,
     _sound_metrics,
     _bounded_candidates,
     _short_arguments,
