@@ -10,8 +10,15 @@ from collections.abc import Callable, Iterator
 
 from sluice.domain import images, names
 from sluice.domain.config.base import is_of
-from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig, RowCountCheck
+from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig
 from sluice.domain.config.problems import Breach
+from sluice.domain.config.quality_rules import (
+    distinct_columns,
+    known_columns,
+    sound_csv,
+    sound_formats,
+    sound_quality,
+)
 from sluice.domain.config.statistics_rules import sound_bias, sound_drift
 from sluice.domain.nearest import nearest
 
@@ -26,6 +33,7 @@ _APPLIES = {
     "min_length": ("string",),
     "max_length": ("string",),
     "pattern": ("string",),
+    "format": ("timestamp",),
 }
 
 
@@ -58,18 +66,6 @@ def _one_source_dir(config: PipelineConfig) -> Iterator[Breach]:
             yield Breach(
                 (field, "script"), f"is {script!r}", f"a file in {folder}, as all scripts share a folder"
             )
-
-
-def _known_columns(config: PipelineConfig) -> Iterator[Breach]:
-    columns = config.data.columns
-    named = [(("data", "label"), config.data.label)] + [
-        (("data", "quality", index, "column"), check.column)
-        for index, check in enumerate(config.data.quality)
-        if not isinstance(check, RowCountCheck)
-    ]
-    for loc, column in named:
-        if column not in columns:
-            yield Breach(loc, f"is {column!r}", f"one of {', '.join(columns)}", nearest(column, columns))
 
 
 def _sound_columns(config: PipelineConfig) -> Iterator[Breach]:
@@ -114,14 +110,22 @@ def _bad_pattern(pattern: str) -> str | None:
     return None
 
 
-def _ordered_row_count(config: PipelineConfig) -> Iterator[Breach]:
-    for index, check in enumerate(config.data.quality):
-        if isinstance(check, RowCountCheck):
-            loc = ("data", "quality", index)
-            if check.min is None and check.max is None:
-                yield Breach(loc, "has neither min nor max", "at least one of them")
-            elif check.min is not None and check.max is not None and check.min > check.max:
-                yield Breach((*loc, "min"), f"is {check.min}", f"at most max, {check.max}")
+def _one_completion(config: PipelineConfig) -> Iterator[Breach]:
+    complete_when = config.data.complete_when
+    given = sorted(complete_when.model_fields_set)
+    if len(given) > 1:
+        yield Breach(("data", "complete_when"), f"has {' and '.join(given)}", "one of them")
+    if complete_when.control_name in {".", ".."}:
+        yield Breach(("data", "complete_when", given[0]), "names a folder", "the name of an object")
+
+
+def _window_of_its_mode(config: PipelineConfig) -> Iterator[Breach]:
+    if config.data.mode == "window" and config.data.window is None:
+        yield Breach(
+            ("data",), "has no window", "window: {last: 30d} or {last: 12 batches} with mode: window"
+        )
+    if config.data.mode != "window" and config.data.window is not None:
+        yield Breach(("data", "window"), f"is given with mode {config.data.mode}", "mode: window with it")
 
 
 def _sound_metrics(config: PipelineConfig) -> Iterator[Breach]:
@@ -205,11 +209,16 @@ def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:
 _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _one_image,
     _one_source_dir,
-    _known_columns,
+    known_columns,
+    distinct_columns,
     _sound_columns,
-    _ordered_row_count,
+    sound_csv,
+    sound_formats,
+    sound_quality,
     sound_bias,
     sound_drift,
+    _one_completion,
+    _window_of_its_mode,
     _sound_metrics,
     _bounded_candidates,
     _short_arguments,
