@@ -7,8 +7,11 @@ both tails), or every value there is where those are few; whatever the edges are
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from sluice.domain import canonical
@@ -25,7 +28,7 @@ DISCRETE_MAX = 100
 CATEGORIES_MAX = 200
 # A string with more values, or hardly any value twice, is text: its lengths are kept, not its values.
 CATEGORICAL_MAX = 1000
-_DIGITS = 9
+_DIGITS = 10
 _VERSION = 1
 
 
@@ -71,8 +74,8 @@ class ColumnProfile:
     """One column. `present` values are of its type, `invalid` ones are not; `missing` rows have none.
 
     `distinct` counts present values, and is an estimate unless `distinct_is_exact`. A string has
-    `categories`, or is text and has a `distribution` of its lengths; a boolean has `categories`, any other
-    type a `distribution`.
+    `categories`, unless it is text, and a `distribution` of its lengths; a boolean has `categories`, any
+    other type a `distribution`.
     """
 
     type: ColumnType
@@ -117,11 +120,47 @@ class Profile:
         return cls(stored["rows"], {name: _column(fields) for name, fields in stored["columns"].items()})
 
 
+def is_categorical(present: int, distinct: int) -> bool:
+    """Whether a string's values are categories, each of them twice on average, or text."""
+    return 0 < distinct <= CATEGORICAL_MAX and distinct * 2 <= present
+
+
+def categories_of(counts: Mapping[str, int], other: int = 0) -> Categories:
+    """Keep the most frequent values; of equally frequent ones the first in order."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kept = dict(ranked[:CATEGORIES_MAX])
+    return Categories(kept, other + sum(counts.values()) - sum(kept.values()))
+
+
+def quantile_edges(values: Mapping[float, int]) -> tuple[float, ...]:
+    """The values, given with their counts, at which the shares of EDGE_SHARES are reached."""
+    ordered = sorted(values)
+    below = list(accumulate(values[value] for value in ordered))
+    wanted = (math.ceil(share * below[-1]) for share in EDGE_SHARES) if below else ()
+    return tuple(dict.fromkeys(ordered[bisect_left(below, count)] for count in wanted))
+
+
+def bin_counts(values: Mapping[float, int], edges: Sequence[float]) -> tuple[int, ...]:
+    """Count the values, given with their counts, between the edges."""
+    counts = [0] * (len(edges) + 1)
+    for value, count in values.items():
+        counts[bisect_left(edges, value)] += count
+    return tuple(counts)
+
+
+def rounded(value: float, scale: float) -> float:
+    """Leave out the digits that the order of a sum decides, far below the scale of the values."""
+    if scale <= 0 or not math.isfinite(scale):
+        return value
+    kept: float = round(value, _DIGITS - 1 - math.floor(math.log10(scale)))
+    return kept + 0.0
+
+
 def _column(fields: Mapping[str, Any]) -> ColumnProfile:
     distribution, categories = fields["distribution"], fields["categories"]
     if distribution is not None:
         lists = {name: tuple(distribution[name]) for name in ("edges", "counts")}
         distribution = Distribution(**{**distribution, **lists})
     if categories is not None:
-        categories = Categories(**categories)
+        categories = categories_of(categories["counts"], categories["other"])
     return ColumnProfile(**{**fields, "distribution": distribution, "categories": categories})
