@@ -13,13 +13,14 @@ file, no network and no setting.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,6 +45,11 @@ __all__ = ["CELLS", "DATA", "DataFile", "Engine", "EngineLimitError", "Inspectio
 
 CELLS = "cells"
 DATA = "data"
+# In one statement: planning takes the square of their number.
+_CONDITIONS_MAX = 100
+# A file of more columns is wide; and of at most so many bytes, small.
+_COLUMNS_MAX = 200
+_STORED_MAX_BYTES = 64 * 1024 * 1024
 _SQL_MAX_S = 60.0
 _INTERRUPT_EVERY_S = 0.1
 # Of the free storage: the rest is for what DuckDB spills.
@@ -101,6 +107,7 @@ class Engine:
                 "python_enable_replacements": "false",
             }
         )
+        self._numbers = itertools.count()
         self._clock = _Watchdog(self.connection, max_s)
 
     def __enter__(self) -> Engine:
@@ -121,8 +128,7 @@ class Engine:
         for file in files:
             try:
                 table = open_table(self._query, file, data, self._storage)
-                self._count(table, asked, tally)
-                tables.append(table)
+                tables.append(self._count(table, asked, tally))
             except UnreadableError as error:
                 tally.problems.append(unreadable(f"{file.key} {error}", error.rows))
         columns = [name for name in data.columns if any(name in table.cells for table in tables)]
@@ -150,16 +156,18 @@ class Engine:
 
     # ---------------------------------------------------------------- row by row, in one scan of each file
 
-    def _count(self, table: Table, asked: Sequence[Check], tally: _Tally) -> None:
+    def _count(self, table: Table, asked: Sequence[Check], tally: _Tally) -> Table:
+        """Count what breaks each check of rows; returns the table as it is best read from now on."""
+        self._drop_rejects()
+        if len(table.cells) > _COLUMNS_MAX and table.file.path.stat().st_size <= _STORED_MAX_BYTES:
+            table = self._stored(table)
         missing = {check.column for check in asked if check.kind == "column"} - table.cells.keys()
         conditions = {
             check: condition(check, _cell(table, check.column))
             for check in asked
             if check.kind in ROW_CHECKS and check.column not in missing
         }
-        counts = "".join(f", count(*) FILTER (WHERE {broken})" for broken in conditions.values())
-        self._drop_rejects()
-        ((rows, *broken),) = self._query(f"SELECT count(*){counts} FROM {table.relation}")
+        rows, broken = self._count_broken(table, list(conditions.values()))
         rejected = self._rejected()
         tally.rows += rows
         tally.problems += [unreadable(f"{table.file.key} {said}", count) for said, count in rejected]
@@ -172,6 +180,32 @@ class Engine:
             # The numbers of rows after a malformed line would be wrong.
             wanted = 0 if rejected else min(count, tally.room(check))
             tally.add(check, count, self._examples(table, check, conditions[check], wanted))
+        return table
+
+    def _stored(self, table: Table) -> Table:
+        """A wide file in DuckDB's own columns, if memory allows: it is read a few columns at a time."""
+        name = f"stored_{next(self._numbers)}"
+        values = ", ".join(f"{cell.raw} AS v{index}" for index, cell in enumerate(table.cells.values()))
+        try:
+            self._query(f"CREATE TEMP TABLE {name} AS SELECT {values} FROM {table.relation}")
+        except EngineLimitError:
+            if self._clock.is_over:
+                raise
+            return table
+        cells = {
+            column: Cell(f"v{index}", cell.native) for index, (column, cell) in enumerate(table.cells.items())
+        }
+        return replace(table, reader=lambda _: name, cells=cells, shape=(name,))
+
+    def _count_broken(self, table: Table, conditions: Sequence[str]) -> tuple[int, list[int]]:
+        """All rows, and those that meet each condition; what was malformed is in the rejects after it."""
+        rows, broken = 0, list[int]()
+        for start in range(0, max(len(conditions), 1), _CONDITIONS_MAX):
+            part = conditions[start : start + _CONDITIONS_MAX]
+            counts = "".join(f", count(*) FILTER (WHERE {condition})" for condition in part)
+            ((rows, *counted),) = self._query(f"SELECT count(*){counts} FROM {table.relation}")
+            broken += counted
+        return rows, broken
 
     def _examples(self, table: Table, check: Check, broken: str, wanted: int) -> list[RowRef]:
         if not wanted:

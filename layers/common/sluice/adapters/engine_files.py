@@ -19,6 +19,8 @@ from sluice.domain.config.models import Data
 # Beyond that many malformed lines a file is simply not what it is said to be.
 REJECTS_MAX = 1000
 LINE_MAX_BYTES = 16 * 1024 * 1024
+# By default DuckDB takes sixteen times the longest line.
+_BUFFER_BYTES = 2 * LINE_MAX_BYTES
 _SANE_DELIMITERS = (",", ";", "\t", "|")
 _NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -129,7 +131,7 @@ def _csv_table(query: Query, file: DataFile, data: Data, compression: Compressio
             f"read_csv({_paths(paths)}, auto_detect = false, header = {written.header}, "
             f"delim = {text(written.delimiter)}, quote = {quote}, escape = {quote}, "
             f"columns = {columns}, compression = '{compression}', store_rejects = true, "
-            f"rejects_limit = {REJECTS_MAX}, max_line_size = {LINE_MAX_BYTES})"
+            f"rejects_limit = {REJECTS_MAX}, max_line_size = {LINE_MAX_BYTES}, buffer_size = {_BUFFER_BYTES})"
         )
 
     cells = {name: Cell(column) for name, column in zip(header, columns, strict=True) if name in data.columns}
@@ -206,31 +208,22 @@ def _named(delimiter: str) -> str:
 def _jsonl_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
     """Each line is one JSON object; columns are looked up in it."""
     relation = _lines([file.path], compression)
-    wanted = list(data.columns)
-    present = ", ".join(f"bool_or(json_exists(object, {_pointer(name)}))" for name in wanted)
     judged = (
         "SELECT line, row_number() OVER () AS row, "
         f"CASE WHEN json_valid(line) THEN json_type(line) <> 'OBJECT' ELSE true END AS bad FROM {relation}"
     )
-    ((malformed, first, *found),) = query(
-        f"SELECT count(*) FILTER (WHERE bad), min(row) FILTER (WHERE bad), {present} "
-        f"FROM (SELECT row, bad, CASE WHEN NOT bad THEN line END AS object FROM ({judged}))"
-    )
+    ((malformed, first),) = query(f"SELECT count(*), min(row) FROM ({judged}) WHERE bad")
     if malformed:
         raise UnreadableError(f"has {malformed} lines that are no JSON object, the first is {first}")
 
     def reader(paths: Sequence[Path]) -> str:
         return _lines(paths, compression)
 
+    keys = query(f"SELECT DISTINCT unnest(json_keys(line)) AS name FROM {relation} ORDER BY name")
+    names = tuple(name for (name,) in keys)
     cells = {
-        name: Cell(f"json_extract_string(line, {_pointer(name)})")
-        for name, exists in zip(wanted, found, strict=True)
-        if exists
+        name: Cell(f"json_extract_string(line, {_pointer(name)})") for name in data.columns if name in names
     }
-    names = tuple(cells)
-    if data.extra != "allow":
-        keys = query(f"SELECT DISTINCT unnest(json_keys(line)) AS name FROM {relation} ORDER BY name")
-        names = tuple(name for (name,) in keys)
     return Table(file, reader, cells, names, (compression, *cells))
 
 
@@ -252,7 +245,7 @@ def _lines(paths: Sequence[Path], compression: Compression) -> str:
         f"(SELECT line FROM read_csv({_paths(paths)}, auto_detect = false, header = false, "
         f"delim = '\x1f', quote = '', escape = '', columns = {{'line': 'VARCHAR'}}, "
         f"compression = '{compression}', store_rejects = true, rejects_limit = {REJECTS_MAX}, "
-        f"max_line_size = {LINE_MAX_BYTES}) "
+        f"max_line_size = {LINE_MAX_BYTES}, buffer_size = {_BUFFER_BYTES}) "
         "WHERE trim(line) <> '')"
     )
 
