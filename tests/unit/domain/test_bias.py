@@ -122,12 +122,28 @@ def test_a_threshold_names_its_facet_and_its_favorable_outcome() -> None:
     assert values(result)["DPL"] == 0.5
 
 
-@pytest.mark.parametrize(("in_d", "missing"), [(True, "the others"), (False, "the facet")])
-def test_a_facet_of_all_rows_or_none_has_no_metric_and_says_why(in_d: bool, missing: str) -> None:
-    config = Bias(facets=(IN_FACET,), favorable_labels=("a",), limits={"DPL": 0.1})
+@pytest.mark.parametrize(
+    ("in_d", "imbalance", "missing"), [(True, -1, "the others"), (False, 1, "the facet")]
+)
+def test_a_facet_of_all_rows_or_none_has_an_imbalance_and_no_other_metric(
+    in_d: bool, imbalance: int, missing: str
+) -> None:
+    config = Bias(facets=(IN_FACET,), favorable_labels=("a",), limits={"DPL": 0.1, "CI": 0.9}, group="group")
     result = measured([(in_d, "a"), (in_d, "b")], config)
-    assert not result.is_biased
-    assert {metric.error for metric in result.facets[0].metrics} == {f"no rows of {missing} have a label"}
+    metrics = {metric.name: metric for metric in result.facets[0].metrics}
+    assert metrics.pop("CI").value == imbalance
+    assert {(metric.value, metric.error) for metric in metrics.values()} == {
+        (None, f"there is no label of {missing}")
+    }
+    assert result.reasons == (f"facet = 1: CI is {imbalance}, farther from 0 than 0.9",)
+
+
+@pytest.mark.parametrize("facet", ["facet", IN_FACET])
+def test_a_facet_without_any_row_says_so(facet: str | Facet) -> None:
+    (found,) = measured([], Bias(facets=(facet,), favorable_labels=("a",))).facets
+    assert {(metric.value, metric.error) for metric in found.metrics} == {
+        (None, "there is no label of any row")
+    }
 
 
 def test_a_group_explains_what_looks_like_bias() -> None:

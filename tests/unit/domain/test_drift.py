@@ -1,5 +1,7 @@
 """Drift is what is over its limit and beyond chance; simulated, chance alone hardly ever is."""
 
+# ruff: noqa: S311 - simulations
+
 import json
 import math
 from collections import Counter

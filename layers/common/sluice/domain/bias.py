@@ -20,6 +20,7 @@ from sluice.domain.config.base import Severity
 from sluice.domain.config.statistics import Bias, BiasMetricName, Facet
 
 FACETS_MAX = 50
+_OF_BOTH: tuple[BiasMetricName, ...] = ("CI", "DPL", "KL", "JS", "LP", "TVD", "KS")
 
 
 class TooManyValuesError(ValueError):
@@ -145,6 +146,8 @@ def _facets(
         for row in counted:
             sizes[row.facet] += row.rows
         ranked = sorted(sizes, key=lambda value: (-sizes[value], _spelled(value)))
+        if not ranked:
+            yield "of any value", []
         for value in ranked[:FACETS_MAX]:
             yield f"= {_spelled(value)}", [(row.facet == value, row) for row in counted]
 
@@ -180,22 +183,24 @@ def _values(
     rows: Sequence[_Row], labels_a: Mapping[str, int], labels_d: Mapping[str, int], config: Bias
 ) -> dict[BiasMetricName, float | str]:
     """Each metric's value, or why it has none."""
-    if not labels_a or not labels_d:
-        reason = f"no rows of {'the others' if labels_d else 'the facet'} have a label"
-        names: tuple[BiasMetricName, ...] = ("CI", "DPL", "KL", "JS", "LP", "TVD", "KS")
-        return dict.fromkeys(names, reason)
     n_a, n_d = sum(labels_a.values()), sum(labels_d.values())
-    favorable: Counter[bool] = Counter()
-    for row in rows:
-        favorable[row.is_d] += row.count * row.is_favorable
-    values: dict[BiasMetricName, float | str] = {
-        "CI": (n_a - n_d) / (n_a + n_d),
-        "DPL": favorable[False] / n_a - favorable[True] / n_d,
-        **_of_distributions(_shares(labels_a, labels_d, config)),
-    }
+    values: dict[BiasMetricName, float | str] = dict.fromkeys(_OF_BOTH, _absence(n_a, n_d))
+    if n_a or n_d:
+        values["CI"] = (n_a - n_d) / (n_a + n_d)
+    if n_a and n_d:
+        favorable: Counter[bool] = Counter()
+        for row in rows:
+            favorable[row.is_d] += row.count * row.is_favorable
+        values["DPL"] = favorable[False] / n_a - favorable[True] / n_d
+        values |= _of_distributions(_shares(labels_a, labels_d, config))
     if config.group is not None:
-        values["CDDL"] = _conditional_demographic_disparity(rows)
+        values["CDDL"] = _conditional_demographic_disparity(rows) if n_a and n_d else _absence(n_a, n_d)
     return values
+
+
+def _absence(n_a: int, n_d: int) -> str:
+    whose = {(False, False): "any row", (False, True): "the others", (True, False): "the facet"}
+    return f"there is no label of {whose.get((n_a > 0, n_d > 0))}"
 
 
 def _shares(

@@ -14,6 +14,7 @@ _NUMBERS = ("integer", "number")
 # Distances that are at most 1, whatever the data.
 _BOUNDED = ("js", "ks", "chi_square", "l_infinity")
 _OF_NUMBERS = ("ks", "wasserstein")
+_FACET_TYPES = "a column of type string, integer, number or boolean"
 _Loc = tuple[str | int, ...]
 
 
@@ -41,6 +42,10 @@ def _sound_facet(
         yield from unknown
         return
     type_ = types[facet.column]
+    if type_ == "timestamp":
+        yield Breach(
+            loc if named else (*loc, "column"), f"is {facet.column!r}, of type timestamp", _FACET_TYPES
+        )
     if facet.values is not None and facet.threshold is not None:
         yield Breach((*loc, "threshold"), "is given beside values", "one of the two")
     yield from _typed((*loc, "values"), facet.values or (), type_)
@@ -55,6 +60,11 @@ def _sound_label(loc: _Loc, bias: Bias, data: Data) -> Iterator[Breach]:
         )
         yield Breach(loc, message, "favorable_labels or favorable_threshold")
     if (label := data.columns.get(data.label)) is None:
+        return
+    if label.type == "timestamp":
+        yield Breach(
+            (*loc, "favorable_labels"), "are of a label of type timestamp", "a label of another type"
+        )
         return
     yield from _typed((*loc, "favorable_labels"), bias.favorable_labels or (), label.type)
     if bias.favorable_threshold is not None and label.type not in _NUMBERS:
