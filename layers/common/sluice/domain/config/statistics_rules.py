@@ -62,9 +62,7 @@ def _sound_label(loc: _Loc, bias: Bias, data: Data) -> Iterator[Breach]:
     if (label := data.columns.get(data.label)) is None:
         return
     if label.type == "timestamp":
-        yield Breach(
-            (*loc, "favorable_labels"), "are of a label of type timestamp", "a label of another type"
-        )
+        yield Breach(loc, "has no outcomes in a label of type timestamp", "a label of another type")
         return
     yield from _typed((*loc, "favorable_labels"), bias.favorable_labels or (), label.type)
     if bias.favorable_threshold is not None and label.type not in _NUMBERS:
