@@ -17,7 +17,9 @@ from sluice import batching, building, validating, wiring
 from sluice.adapters.engine import DataFile
 from sluice.domain import catalog as keys
 from sluice.domain import times
+from sluice.domain.config.models import Data
 from sluice.domain.datasets import DatasetManifest
+from sluice.domain.profiles import Profile
 from sluice.domain.validation import Report
 from sluice.events import ValidateDataTask
 from sluice.observability import logger
@@ -51,7 +53,8 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
             data,
             limits=_limits(context, folder),
             now=times.from_iso(wiring.now()),
-            baseline=_baseline(task),
+            baseline=_baseline(task, data),
+            title=f"{task.pipeline}, data set {task.dataset_version[:12]}",
         )
     report, report_uri = outcome.report, _write(task, outcome)
     reasons = list(report.reasons[:_REASONS_MAX])
@@ -65,14 +68,28 @@ def _limits(context: LambdaContext, folder: Path) -> Limits:
     return Limits(memory_mb, max_s, folder)
 
 
-def _baseline(task: ValidateDataTask) -> Baseline | None:
-    """The last valid version, which this one is made from."""
+def _baseline(task: ValidateDataTask, data: Data) -> Baseline:
+    """The last valid version, which this one is made from; its profile, or that of the pinned version."""
     catalog = wiring.catalog()
-    version = (catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
-    if version is None or version == task.dataset_version:
+    previous = (catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
+    if previous in {None, task.dataset_version}:
+        previous, rows = None, None
+    else:
+        rows = (catalog.get(keys.dataset_key(task.pipeline, previous)) or {}).get("rows")
+    if data.drift is None or data.drift.baseline == "previous":
+        return Baseline(rows, previous or "", _profile(task, previous) if previous else None)
+    pinned = data.drift.baseline
+    if (profile := _profile(task, pinned)) is None:
+        raise LookupError(f"data.drift.baseline is {pinned}, a version of {task.pipeline} without a profile")
+    return Baseline(rows, pinned, profile)
+
+
+def _profile(task: ValidateDataTask, version: str) -> Profile | None:
+    uri = building.locations(task.pipeline).dataset_document(version, validating.PROFILE)
+    try:
+        return Profile.from_json(wiring.objects().read(uri))
+    except FileNotFoundError:
         return None
-    dataset = catalog.get(keys.dataset_key(task.pipeline, version)) or {}
-    return Baseline(version, dataset.get("rows"))
 
 
 def _write(task: ValidateDataTask, outcome: Outcome) -> str:

@@ -144,8 +144,12 @@ class Engine:
     @contextmanager
     def guarded(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The connection, for more questions about the data; raises EngineLimitError as `inspect` does."""
-        with self._limits():
-            yield self.connection
+        try:
+            with self._limits():
+                yield self.connection
+        except duckdb.Error as error:
+            # It may quote the data.
+            raise EngineLimitError(f"the data could not be profiled ({type(error).__name__})") from None
 
     def _restrict(self, files: Sequence[DataFile]) -> None:
         paths = ", ".join(text(str(file.path)) for file in files)

@@ -148,10 +148,12 @@ class Report:
         """The report with what else was found, such as drift."""
         return replace(self, violations=(*self.violations, *violations))
 
-    def to_json(self) -> bytes:
+    def to_json(self, **sections: Any) -> bytes:
+        """The report with sections of statistics, plain JSON values; one that is None is left out."""
         violations = [asdict(violation) for violation in self.violations]
         head = {"is_valid": self.is_valid, "rows": self.rows, "checks": self.checks}
-        return canonical.to_json({**head, "violations": violations})
+        given = {name: section for name, section in sections.items() if section is not None}
+        return canonical.to_json({**head, "violations": violations, **given})
 
 
 def checks(data: Data) -> tuple[Check, ...]:
