@@ -69,9 +69,10 @@ build: setup ## sam build.
 
 bench: setup ## Measure; prints tables (see docs/benchmarks.md).
 	$(PY) benchmarks/loop.py
+	$(PY) benchmarks/validation.py
 
 lock: setup ## Resolve the lock files anew.
-	@for name in lambda sam data bootstrap; do $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
+	@for name in lambda sam data bootstrap $(notdir $(basename $(wildcard requirements/bench-*.in))); do $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt; done
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --python-version 3.11 pyproject.toml --group functions --group local --group dev -o requirements/dev.txt
