@@ -179,6 +179,13 @@ def test_drift_is_drawn_beside_the_baseline_on_one_scale() -> None:
     assert axes == [("0", "30")] * 3
 
 
+def test_categories_are_drawn_rather_than_the_lengths_of_their_names() -> None:
+    both = replace(categories(north=60, south=40), distribution=numbers().distribution)
+    page = Page(render(Report(100, ()), profile(region=both)))
+    assert {"north", "south", "60.0%", "40.0%"} <= {word for tag, word in page.words if tag == "span"}
+    assert "characters" not in page.text()
+
+
 def test_a_metric_beyond_its_limit_is_marked_and_others_are_not() -> None:
     bias = bias_of(
         BiasMetric("DPL", -0.4, 0.3), BiasMetric("CI", 0.2, 0.9), BiasMetric("KL", float("inf"), 1.0)

@@ -54,5 +54,9 @@ def test_a_long_text_ends_in_an_ellipsis_and_a_short_one_is_left() -> None:
     assert spelling.shorten("abcd", 4) == "abcd"
 
 
+def test_a_tiny_distance_is_told_from_none() -> None:
+    assert [spelling.distance(value) for value in (0, 3e-9, 0.25)] == ["0", "< 0.0001", "0.25"]
+
+
 def test_one_is_singular() -> None:
     assert (spelling.count(1, "row"), spelling.count(2000, "row")) == ("1 row", "2,000 rows")

@@ -59,13 +59,14 @@ def render(
 def _tags(report: Report, drift: DriftResult | None) -> Mapping[str, list[tuple[str, str]]]:
     """What is wrong with each column, as (tone, words)."""
     tags: dict[str, list[tuple[str, str]]] = {}
-    for severity, tone, words in (("fail", "bad", "breaks the contract"), ("warn", "warn", "warning")):
+    words = {"fail": ("bad", "breaks the contract"), "warn": ("warn", "warning")}
+    for severity, tag in words.items():
         for violation in report.violations:
             if violation.column is not None and violation.severity == severity:
-                tags.setdefault(violation.column, [(tone, words)])
+                tags.setdefault(violation.column, [tag])
     for column in drift.columns if drift else ():
-        if column.has_drifted:
-            tags.setdefault(column.column, []).append(("warn", "drifted"))
+        if drift and column.has_drifted:
+            tags.setdefault(column.column, []).append((words[drift.severity][0], "drifted"))
     return tags
 
 

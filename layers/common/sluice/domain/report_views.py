@@ -142,7 +142,7 @@ def column_view(
     hide: bool,
 ) -> ColumnView:
     """A column as a card; `hide` keeps every value out of it."""
-    is_text = column.type == "string" and column.distribution is not None
+    is_text = column.type == "string" and column.distribution is not None and not column.categories
     plot = None if hide else plot_of(column, baseline)
     return ColumnView(
         name=name,
@@ -156,12 +156,12 @@ def column_view(
 
 def plot_of(column: ColumnProfile, baseline: ColumnProfile | None = None) -> Plot | None:
     """The column's distribution, beside its baseline's where they are of one kind."""
-    if column.distribution and column.distribution.total:
-        before = baseline.distribution if baseline and baseline.type == column.type else None
-        return _histogram(column, column.distribution, before if before and before.total else None)
     if column.categories and column.categories.total:
         former = baseline.categories if baseline and baseline.type == column.type else None
         return _bars(column.categories, former if former and former.total else None)
+    if column.distribution and column.distribution.total:
+        before = baseline.distribution if baseline and baseline.type == column.type else None
+        return _histogram(column, column.distribution, before if before and before.total else None)
     return None
 
 
@@ -184,7 +184,7 @@ def facet_view(facet: FacetBias, bias: BiasResult, redact: Collection[str]) -> F
     """A facet's metrics against their limits."""
     values = HIDDEN if facet.column in redact else facet.values
     metrics = tuple(map(_metric_view, facet.metrics))
-    return FacetView(f"{facet.column}: {values}", (facet.rows_d, facet.rows_a), metrics)
+    return FacetView(f"{facet.column} {values}", (facet.rows_d, facet.rows_a), metrics)
 
 
 def _counts(column: ColumnProfile) -> list[tuple[str, str]]:
@@ -197,7 +197,7 @@ def _counts(column: ColumnProfile) -> list[tuple[str, str]]:
 
 def _statistics(column: ColumnProfile) -> list[tuple[str, str]]:
     distribution = column.distribution
-    if distribution is None or not distribution.total:
+    if distribution is None or not distribution.total or column.categories:
         return []
     span = distribution.max - distribution.min
     what = " length" if column.type == "string" else ""
@@ -278,11 +278,11 @@ def _drift_view(
     return DriftView(
         name=column.column,
         has_drifted=column.has_drifted,
-        value=spelling.number(distance.value) if distance else "not compared",
+        value=spelling.distance(distance.value) if distance else "not compared",
         part=min(1.0, distance.value / scale) if distance else 0.0,
         chance=spelling.share(max(distance.p_value, 1e-9)) if distance else "",
         others=", ".join(
-            f"{METHODS[method]} {spelling.number(other.value)}"
+            f"{METHODS[method]} {spelling.distance(other.value)}"
             for method, other in column.distances.items()
             if method != drift.method
         ),

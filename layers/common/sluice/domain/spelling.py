@@ -31,6 +31,11 @@ def number(value: float | None) -> str:
     return text.replace("-", "\u2212", 1) if text.startswith("-") else text
 
 
+def distance(value: float) -> str:
+    """As a number, but what is next to nothing is only that."""
+    return "< 0.0001" if 0 < value < 0.0001 else number(value)
+
+
 def count(value: int, noun: str) -> str:
     """`1 row`, `2 rows`."""
     return f"{number(value)} {noun if value == 1 else noun + 's'}"
