@@ -23,6 +23,7 @@ from sluice_cli.errors import CommandError
 from sluice_cli.options import Json, Pipeline, Reason, example, show
 from sluice_cli.output import age, duration, err, hint, out, print_json, print_table, short, styled
 from sluice_cli.target import Target
+from sluice_cli.validation import schema_app, validate
 
 app = typer.Typer(
     name="sluice",
@@ -36,6 +37,8 @@ app = typer.Typer(
 )
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(data_app, name="data")
+app.add_typer(schema_app, name="schema")
+app.command(epilog=example("sluice validate part-1.csv --pipeline examples/reviews"))(validate)
 
 
 @dataclass(frozen=True)

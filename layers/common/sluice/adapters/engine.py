@@ -27,7 +27,15 @@ from typing import Any
 
 import duckdb
 
-from sluice.adapters.engine_files import REJECTS_MAX, DataFile, Storage, Table, UnreadableError, open_table
+from sluice.adapters.engine_files import (
+    REJECTS_MAX,
+    DataFile,
+    Storage,
+    Table,
+    UnreadableError,
+    head,
+    open_table,
+)
 from sluice.adapters.engine_sql import ABSENT, ROW_CHECKS, Cell, condition, identifier, listed, sql_type, text
 from sluice.domain.config.models import Data
 from sluice.domain.validation import (
@@ -41,7 +49,7 @@ from sluice.domain.validation import (
     unreadable,
 )
 
-__all__ = ["CELLS", "DATA", "DataFile", "Engine", "EngineLimitError", "Inspection"]
+__all__ = ["CELLS", "DATA", "DataFile", "Engine", "EngineLimitError", "Inspection", "UnreadableError"]
 
 CELLS = "cells"
 DATA = "data"
@@ -107,6 +115,7 @@ class Engine:
                 "python_enable_replacements": "false",
             }
         )
+        self._is_restricted = False
         self._numbers = itertools.count()
         self._clock = _Watchdog(self.connection, max_s)
 
@@ -119,6 +128,20 @@ class Engine:
         self._clock.stop()
         self.connection.close()
 
+    def open(self, file: DataFile, data: Data) -> Table:
+        """One file as SQL, for questions without a contract; raises UnreadableError."""
+        self._restrict([file])
+        return open_table(self.query, file, data, self._storage)
+
+    def head(self, file: DataFile) -> str:
+        """How a text file begins; raises UnreadableError."""
+        self._restrict([file])
+        return head(self.query, *self._storage.inflated(file))
+
+    def rejected(self) -> list[str]:
+        """What of the files read since could not be split into values, a sentence for each kind."""
+        return [said for said, _ in self._rejected()]
+
     def inspect(self, files: Sequence[DataFile], data: Data) -> Inspection:
         """Hold every row of every file against the contract; once for an engine."""
         self._restrict(files)
@@ -127,7 +150,7 @@ class Engine:
         tables = []
         for file in files:
             try:
-                table = open_table(self._query, file, data, self._storage)
+                table = open_table(self.query, file, data, self._storage)
                 tables.append(self._count(table, asked, tally))
             except UnreadableError as error:
                 tally.problems.append(unreadable(f"{file.key} {error}", error.rows))
@@ -152,6 +175,10 @@ class Engine:
             raise EngineLimitError(f"the data could not be profiled ({type(error).__name__})") from None
 
     def _restrict(self, files: Sequence[DataFile]) -> None:
+        """From now on only these files can be read; the first call counts."""
+        if self._is_restricted:
+            return
+        self._is_restricted = True
         paths = ", ".join(text(str(file.path)) for file in files)
         self.connection.execute(f"SET allowed_paths = [{paths}]")
         self.connection.execute(f"SET allowed_directories = [{text(f'{self._temp_dir}/')}]")
@@ -191,7 +218,7 @@ class Engine:
         name = f"stored_{next(self._numbers)}"
         values = ", ".join(f"{cell.raw} AS v{index}" for index, cell in enumerate(table.cells.values()))
         try:
-            self._query(f"CREATE TEMP TABLE {name} AS SELECT {values} FROM {table.relation}")
+            self.query(f"CREATE TEMP TABLE {name} AS SELECT {values} FROM {table.relation}")
         except EngineLimitError:
             if self._clock.is_over:
                 raise
@@ -207,7 +234,7 @@ class Engine:
         for start in range(0, max(len(conditions), 1), _CONDITIONS_MAX):
             part = conditions[start : start + _CONDITIONS_MAX]
             counts = "".join(f", count(*) FILTER (WHERE {condition})" for condition in part)
-            ((rows, *counted),) = self._query(f"SELECT count(*){counts} FROM {table.relation}")
+            ((rows, *counted),) = self.query(f"SELECT count(*){counts} FROM {table.relation}")
             broken += counted
         return rows, broken
 
@@ -218,7 +245,7 @@ class Engine:
         rows = (
             f"SELECT row_number() OVER () AS row, {value} AS value, {broken} AS broken FROM {table.relation}"
         )
-        found = self._query(f"SELECT row, value FROM ({rows}) WHERE broken ORDER BY row LIMIT {wanted}")
+        found = self.query(f"SELECT row, value FROM ({rows}) WHERE broken ORDER BY row LIMIT {wanted}")
         return [RowRef(table.file.key, row, value) for row, value in found]
 
     def _drop_rejects(self) -> None:
@@ -227,10 +254,10 @@ class Engine:
 
     def _rejected(self) -> list[tuple[str, int]]:
         """What the last scan could not split into values: a sentence and a count for each kind."""
-        known = self._query("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'")
+        known = self.query("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'")
         if not known:
             return []
-        kinds = self._query(
+        kinds = self.query(
             "SELECT error_type::VARCHAR, count(DISTINCT line), min(line) FROM reject_errors "
             "GROUP BY ALL ORDER BY min(line)"
         )
@@ -289,10 +316,10 @@ class Engine:
                 sql = f"SELECT strftime(max({column}), '%Y-%m-%dT%H:%M:%S') FROM {DATA}"
             case _:
                 # The nearest rank; a sort spills where an aggregate would hold all values in memory.
-                ((count,),) = self._query(f"SELECT count(*) FROM {there}")
+                ((count,),) = self.query(f"SELECT count(*) FROM {there}")
                 rank = max(0, -int(-check.argument * count // 1) - 1)
                 sql = f"SELECT {column} FROM {there} ORDER BY {column} LIMIT 1 OFFSET {rank}"
-        return next((value for (value,) in self._query(sql)), None)
+        return next((value for (value,) in self.query(sql)), None)
 
     def _statistic(self, check: Check) -> float | None:
         aggregate = _STATISTICS[check.kind].format(identifier(check.column or ""))
@@ -314,7 +341,7 @@ class Engine:
         columns = ", ".join(map(identifier, key))
         there = " AND ".join(f"{identifier(column)} IS NOT NULL" for column in key)
         groups = f"SELECT {columns}, count(*) AS n FROM {CELLS} WHERE {there} GROUP BY {columns} HAVING n > 1"
-        ((repeats,),) = self._query(f"SELECT coalesce(sum(n) - count(*), 0)::BIGINT FROM ({groups})")
+        ((repeats,),) = self.query(f"SELECT coalesce(sum(n) - count(*), 0)::BIGINT FROM ({groups})")
         examples = self._repeated_rows(tables, key, groups) if repeats else []
         tally.add(check, repeats, examples)
 
@@ -327,7 +354,7 @@ class Engine:
             for index, table in enumerate(tables)
         )
         value = f"left(CAST({columns} AS VARCHAR), {VALUE_MAX + 1})" if len(key) == 1 else "NULL"
-        found = self._query(
+        found = self.query(
             f"WITH repeated AS ({groups} ORDER BY {columns} LIMIT {EXAMPLES_MAX}), "
             f"numbered AS (SELECT file, row, {value} AS value, "
             f"row_number() OVER (PARTITION BY {columns} ORDER BY file, row) AS occurrence "
@@ -358,7 +385,8 @@ class Engine:
 
     # ---------------------------------------------------------------- limits
 
-    def _query(self, sql: str) -> list[tuple[Any, ...]]:
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement; raises UnreadableError, or EngineLimitError."""
         try:
             with self._limits():
                 rows: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()

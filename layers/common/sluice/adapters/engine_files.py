@@ -21,7 +21,7 @@ REJECTS_MAX = 1000
 LINE_MAX_BYTES = 16 * 1024 * 1024
 # By default DuckDB takes sixteen times the longest line.
 _BUFFER_BYTES = 2 * LINE_MAX_BYTES
-_SANE_DELIMITERS = (",", ";", "\t", "|")
+SANE_DELIMITERS = (",", ";", "\t", "|")
 _NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -68,9 +68,15 @@ class Storage:
         self._folder = folder
         self._limit_bytes = limit_bytes
         self._left_bytes = limit_bytes
+        self._known: dict[Path, tuple[Path, Compression]] = {}
 
     def inflated(self, file: DataFile) -> tuple[Path, Compression]:
         """A path to read the file from, and the compression that is left; raises UnreadableError."""
+        if file.path not in self._known:
+            self._known[file.path] = self._readable(file)
+        return self._known[file.path]
+
+    def _readable(self, file: DataFile) -> tuple[Path, Compression]:
         kind = inflate.compression(file.path)
         try:
             match kind:
@@ -123,7 +129,7 @@ def open_table(query: Query, file: DataFile, data: Data, storage: Storage) -> Ta
 def _csv_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
     """Columns go by position, so that no header can be a bad identifier."""
     written, quote = data.csv, text(data.csv.quote)
-    header = _header(_head(query, file.path, compression), data)
+    header = _header(head(query, file.path, compression), data)
     columns = {f"column{index}": "VARCHAR" for index in range(len(header))}
 
     def reader(paths: Sequence[Path]) -> str:
@@ -138,7 +144,7 @@ def _csv_table(query: Query, file: DataFile, data: Data, compression: Compressio
     return Table(file, reader, cells, tuple(header), (compression, *header))
 
 
-def _head(query: Query, path: Path, compression: Compression) -> str:
+def head(query: Query, path: Path, compression: Compression) -> str:
     """The beginning of a text file; bad bytes become surrogates, to be told from what is good."""
     if compression == "zstd":
         lines = query(f"SELECT line FROM {_lines([path], compression)} LIMIT 64")
@@ -152,9 +158,9 @@ def _head(query: Query, path: Path, compression: Compression) -> str:
     return start.decode("utf-8-sig", errors="surrogateescape")
 
 
-def _header(head: str, data: Data) -> list[str]:
-    header = _first_line(head, data.csv.delimiter, data.csv.quote)
-    _refuse_other_delimiter(head, header, data)
+def _header(start: str, data: Data) -> list[str]:
+    header = _first_line(start, data.csv.delimiter, data.csv.quote)
+    _refuse_other_delimiter(start, header, data)
     if not data.csv.header:
         return list(data.columns)
     if any("\udc80" <= character <= "\udcff" for name in header for character in name):
@@ -187,7 +193,7 @@ def _refuse_other_delimiter(head: str, header: Sequence[str], data: Data) -> Non
             len(data.columns.keys() & set(names)) if data.csv.header else -abs(len(names) - len(data.columns))
         )
 
-    for other in _SANE_DELIMITERS:
+    for other in SANE_DELIMITERS:
         if other == data.csv.delimiter or len(header) > 1:
             continue
         try:

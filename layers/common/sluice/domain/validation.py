@@ -136,6 +136,11 @@ class Report:
         return not any(violation.severity == "fail" for violation in self.violations)
 
     @property
+    def is_readable(self) -> bool:
+        """Whether there is any row of what was given."""
+        return self.rows > 0 or all(violation.check != "format" for violation in self.violations)
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """Why the data set is rejected."""
         return tuple(str(violation) for violation in self.violations if violation.severity == "fail")
