@@ -207,6 +207,19 @@ def test_rows_that_repeat_still_give_edges_all_over(db: duckdb.DuckDBPyConnectio
     assert max(distribution.counts) <= 50_000 * 0.02
 
 
+def test_a_column_that_hardly_any_row_has_a_value_of_is_counted_all_the_same(
+    db: duckdb.DuckDBPyConnection,
+) -> None:
+    db.execute(
+        "CREATE TABLE data AS SELECT i AS id, CASE WHEN i % 100 = 0 THEN i END AS x FROM range(50000) r(i)"
+    )
+    column = profile(db, "data", {"id": "integer", "x": "integer"}).columns["x"]
+    assert (column.present, column.missing) == (500, 49_500)
+    assert column.distribution is not None
+    assert column.distribution.total == 500
+    assert max(column.distribution.counts) <= 5
+
+
 def test_names_that_are_sql_are_only_names(db: duckdb.DuckDBPyConnection) -> None:
     hostile = """x"; DROP TABLE data; --'"""
     quoted = '"' + hostile.replace('"', '""') + '"'

@@ -41,6 +41,8 @@ _BATCH = 50
 _SAMPLE_MAX = 10_000
 _SAMPLE_MIN = 500
 _SAMPLED_VALUES_MAX = 1_000_000
+# Of a column that hardly any row has a value of, too few values may be among the rows of the sample.
+_FAIR_SAMPLE = 200
 # Estimates of distinct values err by a few percent.
 _ESTIMATE_ERROR = 1.2
 # A sample of rows says little of values when each row is there that often.
@@ -95,6 +97,11 @@ class _Summary:
     sample: Mapping[float, int]
     in_baseline: tuple[int, ...] | None
     is_repetitive: bool
+
+    @property
+    def is_sample_fair(self) -> bool:
+        """Whether the quantiles of the sample are near those of the column."""
+        return not self.is_repetitive and sum(self.sample.values()) >= _FAIR_SAMPLE
 
     @property
     def is_sample_complete(self) -> bool:
@@ -170,26 +177,26 @@ class _Scan:
     def _summarize(self) -> dict[str, _Summary]:
         """The first scan: counts, moments, a sample of rows, and counts between the baseline's edges."""
         digest = f"hash({', '.join(column.raw for column in self._columns)})"
+        numbers = ", ".join(column.number or "NULL::DOUBLE" for column in self._columns)
         parts = ["count(*)", f"approx_count_distinct({digest})"]
+        parts.append(f"arg_min([{numbers}], {digest}, {self._sample_size})")
         for column in self._columns:
             parts += [f"count({column.raw})", f"count({column.typed})"]
-            parts += [f"approx_count_distinct({column.typed})", *self._moments(column.number, digest)]
+            parts += [f"approx_count_distinct({column.typed})", *_moments(column.number)]
             parts.append(_histogram(column.number, column.edges))
         values = iter(self._one(parts))
         self.rows, distinct_rows = next(values), next(values)
+        samples = list(zip(*(next(values) or ()), strict=True)) or [()] * len(self._columns)
         is_repetitive = self.rows > max(self._sample_size, _REPEATED * distinct_rows)
-        return {c.name: self._summary(c, values, is_repetitive) for c in self._columns}
+        return {
+            column.name: self._summary(column, values, sample, is_repetitive)
+            for column, sample in zip(self._columns, samples, strict=True)
+        }
 
-    def _moments(self, number: str | None, digest: str) -> list[str]:
-        if number is None:
-            return ["NULL"] * 5
-        sample = f"arg_min({number}, {digest}, {self._sample_size})"
-        return [f"{name}({number})" for name in ("min", "max", "avg", "stddev_pop")] + [sample]
-
-    def _summary(self, column: _Column, values: Iterator[Any], is_repetitive: bool) -> _Summary:
-        written, present, distinct, least, greatest, mean, std, sample, histogram = (
-            next(values) for _ in range(9)
-        )
+    def _summary(
+        self, column: _Column, values: Iterator[Any], sample: Sequence[float | None], is_repetitive: bool
+    ) -> _Summary:
+        written, present, distinct, least, greatest, mean, std, histogram = (next(values) for _ in range(8))
         edges = column.edges
         return _Summary(
             self.rows,
@@ -200,7 +207,7 @@ class _Scan:
             greatest,
             mean,
             std,
-            Counter(sample or ()),
+            Counter(number for number in sample if number is not None),
             None if edges is None else _in_order(histogram, edges),
             is_repetitive,
         )
@@ -236,7 +243,7 @@ class _Scan:
                 continue
             if values is not None and len(values) <= DISCRETE_MAX:
                 edges[column.name] = tuple(sorted(values))
-            elif values is None and summary.is_repetitive:
+            elif values is None and not summary.is_sample_fair:
                 edges[column.name] = self._exact_edges(column)
             else:
                 edges[column.name] = quantile_edges(values or summary.sample)
@@ -356,6 +363,10 @@ def _categories(column: _Column, summary: _Summary, values: Mapping[Any, int] | 
 
 def _spelled(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _moments(number: str | None) -> list[str]:
+    return [f"{name}({number})" if number else "NULL" for name in ("min", "max", "avg", "stddev_pop")]
 
 
 def _histogram(number: str | None, edges: Sequence[float] | None) -> str:
