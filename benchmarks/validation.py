@@ -1,6 +1,6 @@
 """Validation against its floors and its peers: the same files, the same rules, one process each.
 
-.venv/bin/python benchmarks/validation.py [--rows 1000000 ...] [--only with_sluice ...] [--quick] [--json FILE]
+.venv/bin/python benchmarks/validation.py [--rows 1000000 ...] [--only with_sluice ...] [--quick] [--json F]
 """
 
 from __future__ import annotations
