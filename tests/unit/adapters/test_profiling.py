@@ -66,6 +66,15 @@ def test_every_value_is_in_one_bin_and_counted_exactly(db: duckdb.DuckDBPyConnec
         assert sum(distribution.counts[: index + 1]) == exact
 
 
+def test_edges_with_all_their_digits_lose_no_value(db: duckdb.DuckDBPyConnection) -> None:
+    db.execute("CREATE TABLE data AS SELECT sqrt(i + 0.1) / 7e3 AS x FROM range(30000) r(i)")
+    baseline = profile(db, "data", {"x": "number"})
+    distribution = baseline.columns["x"].distribution
+    assert distribution is not None
+    assert distribution.total == 30_000
+    assert profile(db, "data", {"x": "number"}, baseline).in_baseline["x"] == distribution.counts
+
+
 def test_edges_are_near_the_percentiles(db: duckdb.DuckDBPyConnection) -> None:
     distribution = profile(db, table(db, "data", 100_000), {"value": "number"}).columns["value"].distribution
     assert distribution is not None
@@ -266,6 +275,18 @@ def test_all_facets_are_counted_in_one_scan_without_rows_that_lack_a_value(
         {(True, "yes", "x", 1), (True, "no", "x", 1), (True, "no", None, 1), (False, "yes", "y", 2)},
         {(False, "yes", "x", 1), (True, "no", "x", 1), (True, "yes", "y", 2), (False, "no", "y", 1)},
     ]
+
+
+@pytest.mark.parametrize("missing", ["sex", "age", "hired", "job"])
+def test_rows_have_no_value_in_a_column_that_is_not_there(
+    db: duckdb.DuckDBPyConnection, missing: str
+) -> None:
+    facets = ("sex", Facet(column="sex", values=("f",)), Facet(column="age", threshold=45))
+    bias = Bias(facets=facets, favorable_labels=("yes",), group="job")
+    there = {name: type_ for name, type_ in PEOPLE_COLUMNS.items() if name != missing}
+    found = label_counts(db, f"(SELECT {', '.join(there)} FROM ({PEOPLE}))", there, "hired", bias)
+    counted_rows = [sum(count.rows for count in facet) for facet in found]
+    assert counted_rows == {"sex": [0, 0, 5], "age": [5, 5, 0], "hired": [0, 0, 0], "job": [5, 5, 5]}[missing]
 
 
 def test_a_favorable_threshold_makes_two_labels_of_a_number(db: duckdb.DuckDBPyConnection) -> None:

@@ -390,14 +390,15 @@ def label_counts(
 ) -> tuple[tuple[LabelCount, ...], ...]:
     """For each facet of the config, rows by facet value, label and group, all in one scan.
 
-    A facet of values or a threshold has the values true and false; a label with a favorable threshold too.
+    `columns` are those that are there; of another one no row has a value. A facet of values or a threshold
+    has the values true and false; a label with a favorable threshold too.
     Rows without a label or the facet's value are left out. Raises TooManyValuesError.
     """
     native = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
 
     def typed(name: str) -> str:
         if name not in native:
-            return "NULL::VARCHAR"
+            return "NULL"
         return f"({Cell(identifier(name), native[name]).typed(columns[name])})"
 
     facets = bias.facet_models
@@ -407,7 +408,7 @@ def label_counts(
         outcome = f"{outcome} > {bias.favorable_threshold!r}"
     stratum = f"CAST({typed(bias.group)} AS VARCHAR)" if bias.group is not None else "NULL::VARCHAR"
     inner = ", ".join(
-        f"{_facet(facet, typed(facet.column), columns[facet.column])} AS {name}"
+        f"{_facet(facet, typed(facet.column), columns.get(facet.column))} AS {name}"
         for facet, name in zip(facets, names, strict=True)
     )
     sets = ", ".join(f"({name}, label, stratum)" for name in names)
@@ -427,7 +428,7 @@ def label_counts(
     return tuple(tuple(counts[index]) for index in range(len(names)))
 
 
-def _facet(facet: Facet, typed: str, type_: ColumnType) -> str:
+def _facet(facet: Facet, typed: str, type_: ColumnType | None) -> str:
     if facet.values is not None:
         return f"{typed} IN ({listed(facet.values, type_)})"
     if facet.threshold is not None:
