@@ -181,9 +181,14 @@ def runs(
             max_s = max(0.1, QUICK_S - (time.monotonic() - start)) if quick else MAX_S
             run = measure(python, contender, path, data_format, max_s)
             check(contender, run.answer, rows)
-            yield contender, run
         except FailedError as error:
-            yield contender, error
+            said: Run | FailedError = error
+        else:
+            said = run
+        # A run of all takes hours: what is done is told at once.
+        words = f"{said.cpu_s:.1f} s CPU, {said.peak_mb:.0f} MB" if isinstance(said, Run) else str(said)
+        print(f"{path.name} {contender.name}: {words}", file=sys.stderr)
+        yield contender, said
 
 
 def figures_of(found: Sequence[tuple[Contender, Run]], prefix: str) -> Iterator[Figure]:
