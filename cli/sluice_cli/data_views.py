@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,11 +71,19 @@ def dataset(target: Target, pipeline: str, version: str) -> dict[str, Any]:
     """A version with its objects."""
     item = dataset_version(target, pipeline, version)
     manifest = DatasetManifest.from_json(objects(target).read(item["manifest_uri"]))
-    listed = [
-        {"key": o.key, "version_id": o.version_id, "size_bytes": o.size_bytes, "sha256": o.sha256}
-        for o in manifest.objects
-    ]
+    rows = _object_rows(target, item)
+    listed = [{**asdict(obj), "rows": rows.get(obj.key)} for obj in manifest.objects]
     return {"pipeline": pipeline, **item, "objects": listed}
+
+
+def _object_rows(target: Target, item: dict[str, Any]) -> dict[str, int]:
+    """The rows of each object that validation could read; none are known before it."""
+    try:
+        uri = f"{item['manifest_uri'].rpartition('/')[0]}/{datasets.ROWS}"
+        found: dict[str, int] = json.loads(objects(target).read(uri))
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def verify(target: Target, pipeline: str, version: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from sluice.adapters import profiling
 from sluice.adapters.engine import CELLS, DataFile, Engine, Inspection
 from sluice.domain import bias as biases
+from sluice.domain import canonical, datasets, monitor_files, redaction, report_html, validation
 from sluice.domain import drift as drifts
-from sluice.domain import monitor_files, redaction, report_html, validation
 from sluice.domain.bias import BiasResult
 from sluice.domain.config.models import Data
 from sluice.domain.drift import DriftResult
@@ -77,7 +77,8 @@ def validate(
         redact=data.redact,
     )
     report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
-    return Outcome(report, dict(_documents(report, measured, data, baseline, title)))
+    documents = dict(_documents(report, measured, data, baseline, title))
+    return Outcome(report, {**documents, datasets.ROWS: canonical.to_json(dict(found.object_rows))})
 
 
 def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) -> _Statistics:

@@ -61,7 +61,8 @@ def test_a_version_is_found_by_its_first_digits_with_its_objects(world: World, t
     version = world.catalog_run()["dataset_version"]
     found = data_views.dataset(target, PIPELINE, version[:12])
     assert (found["dataset_version"], found["status"]) == (version, "valid")
-    assert [(obj["key"], obj["version_id"]) for obj in found["objects"]] == [(f"{PIPELINE}/a.csv", "v1")]
+    (obj,) = found["objects"]
+    assert (obj["key"], obj["version_id"], obj["rows"]) == (f"{PIPELINE}/a.csv", "v1", 2)
     assert [item["dataset_version"] for item in data_views.dataset_versions(target, PIPELINE)] == [version]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from typing import Any
@@ -39,6 +40,17 @@ def test_valid_data_become_the_base_of_the_next_version(world: World) -> None:
     version = world.catalog_run()["dataset_version"]
     assert (world.dataset(version)["status"], world.dataset(version)["rows"]) == ("valid", 4)
     assert world.pipeline["dataset_version"] == version
+
+
+def test_the_rows_of_each_object_are_beside_the_manifest_and_no_part_of_the_version(world: World) -> None:
+    begin(world, a=ROWS, b=ROWS + b"3,1\n")
+    validate(world)
+    version = world.catalog_run()["dataset_version"]
+    folder = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{version}"
+    rows = json.loads(world.cloud.objects.read(f"{folder}/rows.json"))
+    assert rows == {f"{PIPELINE}/a.csv": 2, f"{PIPELINE}/b.csv": 3}
+    manifest = world.cloud.objects.read(f"{folder}/manifest.json")
+    assert hashlib.sha256(manifest).hexdigest() == version
 
 
 def test_bad_data_are_rejected_with_a_report_and_their_arrivals_set_aside(world: World) -> None:

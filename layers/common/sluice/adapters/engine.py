@@ -20,7 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -67,7 +67,6 @@ _REJECTS = {
     "MISSING COLUMNS": "fewer values than the header",
     "UNQUOTED VALUE": "a quote out of place",
     "INVALID ENCODING": "bytes that are no UTF-8",
-    "LINE SIZE OVER MAXIMUM": "more bytes than a line may have",
 }
 _STATISTICS = {
     "mean": "avg({0})",
@@ -83,12 +82,16 @@ class EngineLimitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a scan of all files found: readable rows, a finding per check, and what could not be read."""
+    """What a scan of all files found: readable rows, a finding per check, and what could not be read.
+
+    `object_rows` has the rows of each object that could be opened.
+    """
 
     rows: int
     findings: tuple[Finding, ...]
     problems: tuple[Violation, ...]
     columns: tuple[str, ...] = ()
+    object_rows: Mapping[str, int] = field(default_factory=dict)
 
 
 class Engine:
@@ -201,6 +204,7 @@ class Engine:
         rows, broken = self._count_broken(table, list(conditions.values()))
         rejected = self._rejected()
         tally.rows += rows
+        tally.object_rows[table.file.key] = rows
         tally.problems += [unreadable(f"{table.file.key} {said}", count) for said, count in rejected]
         for check in asked:
             if check.kind == "column" and check.column in missing:
@@ -449,6 +453,7 @@ class _Tally:
 
     def __init__(self, asked: Iterable[Check]) -> None:
         self.rows = 0
+        self.object_rows: dict[str, int] = {}
         self.problems: list[Violation] = []
         self.extra: set[str] = set()
         self.values: dict[Check, Any] = {}
@@ -476,7 +481,7 @@ class _Tally:
             )
             for check in self._checks
         )
-        return Inspection(self.rows, findings, tuple(self.problems), columns)
+        return Inspection(self.rows, findings, tuple(self.problems), columns, self.object_rows)
 
 
 def _cell(table: Table, column: str | None) -> Cell:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sluice.domain.config.models import Window
 
 Mode = Literal["append", "replace", "window"]
+# The rows of each object, beside the manifest and not in it: a version is known before anything is read.
+ROWS = "rows.json"
 
 
 @dataclass(frozen=True, slots=True, order=True)
