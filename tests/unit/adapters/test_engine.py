@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
-from sluice.adapters.engine import DataFile, Engine
-from sluice.domain import validation
-from sluice.domain.config.models import Data
-from sluice.domain.validation import Report
-
-SCHEMA = {"x": {"type": "number", "min": 0, "max": 100}, "y": {"type": "integer", "allowed": [0, 1]}}
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-Inspect = Callable[..., Report]
-
-
-@pytest.fixture
-def inspect(tmp_path: Path) -> Inspect:
-    def inspect(
-        *bodies: bytes,
-        data_format: str = "csv",
-        limits: dict[str, Any] | None = None,
-        previous_rows: int | None = None,
-        **contract: Any,
-    ) -> Report:
-        data = Data.model_validate(
-            {"format": data_format, "label": "y", "schema": SCHEMA, **contract}, strict=False
-        )
-        files = []
-        for index, body in enumerate(bodies):
-            (tmp_path / f"{index}").write_bytes(body)
-            files.append(DataFile(f"p/{index}", tmp_path / f"{index}"))
-        with Engine(256, tmp_path / "spill", **limits or {}) as engine:
-            found = engine.inspect(files, data)
-        return validation.report(
-            found.rows,
-            found.findings,
-            found.problems,
-            now=NOW,
-            previous_rows=previous_rows,
-            redact=data.redact,
-        )
-
-    return inspect
+from engine_world import SCHEMA, Inspect
 
 
 def test_data_that_keep_their_contract_are_valid(inspect: Inspect) -> None:

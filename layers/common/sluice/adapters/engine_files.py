@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import io
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,6 @@ from sluice.domain.config.models import Data
 # Beyond that many malformed lines a file is simply not what it is said to be.
 REJECTS_MAX = 1000
 LINE_MAX_BYTES = 16 * 1024 * 1024
-# By default DuckDB takes sixteen times the longest line.
-_BUFFER_BYTES = 2 * LINE_MAX_BYTES
 SANE_DELIMITERS = (",", ";", "\t", "|")
 _NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -116,6 +115,7 @@ def open_table(query: Query, file: DataFile, data: Data, storage: Storage) -> Ta
     path, compression = storage.inflated(file)
     if path.stat().st_size == 0:
         raise UnreadableError("is empty")
+    _refuse_long_lines(query, path, data, compression)
     readable = DataFile(file.key, path)
     match data.format:
         case "csv":
@@ -124,6 +124,32 @@ def open_table(query: Query, file: DataFile, data: Data, storage: Storage) -> Ta
             return _jsonl_table(query, readable, data, compression)
         case "parquet":
             return _parquet_table(query, readable, data, compression)
+
+
+def _refuse_long_lines(query: Query, path: Path, data: Data, compression: Compression) -> None:
+    """Raise for a line above the maximum: DuckDB leaves out, silently, one above its buffer."""
+    if data.format == "parquet":
+        return
+    if compression == "zstd":
+        try:
+            query(f"SELECT count(*) FROM {_lines([path], compression, is_probe=True)}")
+        except UnreadableError:
+            message = f"has a line of more than {LINE_MAX_BYTES} bytes, or text that is not UTF-8"
+            raise UnreadableError(message) from None
+    elif (start := _long_line(path)) is not None:
+        raise UnreadableError(f"has a line of more than {LINE_MAX_BYTES} bytes, from byte {start}")
+
+
+def _long_line(path: Path) -> int | None:
+    """Where a line above the maximum begins; of any other no more than its end is looked at."""
+    size, start = path.stat().st_size, 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        while size - start > LINE_MAX_BYTES:
+            end = text.rfind(b"\n", start, start + LINE_MAX_BYTES)
+            if end < 0:
+                return start
+            start = end + 1
+    return None
 
 
 def _csv_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
@@ -137,7 +163,7 @@ def _csv_table(query: Query, file: DataFile, data: Data, compression: Compressio
             f"read_csv({_paths(paths)}, auto_detect = false, header = {written.header}, "
             f"delim = {text(written.delimiter)}, quote = {quote}, escape = {quote}, "
             f"columns = {columns}, compression = '{compression}', store_rejects = true, "
-            f"rejects_limit = {REJECTS_MAX}, max_line_size = {LINE_MAX_BYTES}, buffer_size = {_BUFFER_BYTES})"
+            f"rejects_limit = {REJECTS_MAX}, max_line_size = {LINE_MAX_BYTES})"
         )
 
     cells = {name: Cell(column) for name, column in zip(header, columns, strict=True) if name in data.columns}
@@ -153,8 +179,6 @@ def head(query: Query, path: Path, compression: Compression) -> str:
         start = file.read(LINE_MAX_BYTES)
     if start.startswith(_UTF16):
         raise UnreadableError("is UTF-16 text: save it as UTF-8")
-    if len(start) == LINE_MAX_BYTES and b"\n" not in start:
-        raise UnreadableError(f"has a first line of more than {LINE_MAX_BYTES} bytes")
     return start.decode("utf-8-sig", errors="surrogateescape")
 
 
@@ -245,13 +269,16 @@ def _parquet_table(query: Query, file: DataFile, data: Data, compression: Compre
     return Table(file, reader, cells, tuple(name for name, _ in described), tuple(described))
 
 
-def _lines(paths: Sequence[Path], compression: Compression) -> str:
-    """Text files as a relation of one column, `line`: split nowhere but at line ends."""
+def _lines(paths: Sequence[Path], compression: Compression, *, is_probe: bool = False) -> str:
+    """Text files as a relation of one column, `line`: split nowhere but at line ends.
+
+    A probe raises for the first malformed line, and is read by one thread.
+    """
+    rejects = "parallel = false" if is_probe else f"store_rejects = true, rejects_limit = {REJECTS_MAX}"
     return (
         f"(SELECT line FROM read_csv({_paths(paths)}, auto_detect = false, header = false, "
         f"delim = '\x1f', quote = '', escape = '', columns = {{'line': 'VARCHAR'}}, "
-        f"compression = '{compression}', store_rejects = true, rejects_limit = {REJECTS_MAX}, "
-        f"max_line_size = {LINE_MAX_BYTES}, buffer_size = {_BUFFER_BYTES}) "
+        f"compression = '{compression}', {rejects}, max_line_size = {LINE_MAX_BYTES}) "
         "WHERE trim(line) <> '')"
     )
 

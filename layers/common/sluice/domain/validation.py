@@ -374,7 +374,8 @@ def _judge_statistic(finding: Finding, at: _Circumstances) -> str | None:
     name = f"quantile {check.argument}" if check.kind == "quantile" else check.kind
     if finding.value is None:
         return f"there is no value to take the {name} of"
-    return _out_of_bounds(check.limit, finding.value, f"the {name} is {finding.value:.6g}", "less", "more")
+    text = f"the {name} is {finding.value:.6g}"
+    return _out_of_bounds(check.limit, finding.value, text, "less", "more")
 
 
 def _judge_extra(finding: Finding, at: _Circumstances) -> str | None:
@@ -400,9 +401,10 @@ _JUDGES: dict[str, Callable[[Finding, _Circumstances], str | None]] = {
 
 def _out_of_bounds(limit: Any, value: float, text: str, below: str, above: str) -> str | None:
     least, greatest = limit
-    if least is not None and value < least:
+    # NaN, which is neither, is not within bounds.
+    if least is not None and not value >= least:
         return f"{text}, {below} than {least}"
-    if greatest is not None and value > greatest:
+    if greatest is not None and not value <= greatest:
         return f"{text}, {above} than {greatest}"
     return None
 
