@@ -135,3 +135,90 @@ def test_a_data_set_larger_than_the_storage_is_refused_before_it_is_read(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
     with pytest.raises(Exception, match=f"{len(ROWS)} bytes, at most 8 fit here"):
         validate(world)
+
+
+def document(world: World, uri: str, name: str) -> bytes:
+    return world.cloud.objects.read(uri.replace("report.json", name))
+
+
+@pytest.mark.parametrize("rows", [ROWS, b"x,y\n200,1\n"])
+def test_a_profile_a_page_and_model_monitors_files_lie_beside_the_report(world: World, rows: bytes) -> None:
+    begin(world, a=rows)
+    uri = validate(world)["report_uri"]
+    assert json.loads(document(world, uri, "profile.json"))["rows"] == rows.count(b"\n") - 1
+    assert document(world, uri, "report.html").startswith(b"<!doctype html>")
+    assert json.loads(document(world, uri, "statistics.json"))["dataset"]["item_count"] > 0
+    assert {f["name"] for f in json.loads(document(world, uri, "constraints.json"))["features"]} == {"x", "y"}
+    assert json.loads(document(world, uri, "constraint_violations.json")) == {"violations": []}
+
+
+def contract(world: World, line: str) -> None:
+    world.later(minutes=1)
+    changed = PIPELINE_YAML.replace("  label: y\n", f"  label: y\n  mode: replace\n  {line}\n")
+    world.push(pipeline=changed.encode())
+
+
+def numbers(start: int) -> bytes:
+    return ("x,y\n" + "".join(f"{start + row % 40},{row % 2}\n" for row in range(2000))).encode()
+
+
+def test_data_are_held_against_the_profile_of_the_last_valid_version(world: World) -> None:
+    contract(world, "drift: {max: 0.2}")
+    begin(world, a=numbers(0))
+    assert validate(world)["is_valid"]
+    first = world.pipeline["dataset_version"]
+    world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", b"gone")
+    world.finish("registered")
+    begin(world, b=numbers(50))
+    verdict = validate(world, "reviews-00002")
+    assert not verdict["is_valid"]
+    assert verdict["reasons"][0].startswith("x: psi ")
+    report = json.loads(world.cloud.objects.read(verdict["report_uri"]))
+    assert (report["drift"]["baseline"], report["violations"][0]["check"]) == (first, "drift")
+
+
+def test_the_number_of_rows_is_held_against_the_last_valid_version(world: World) -> None:
+    contract(world, "quality: [{check: row_count, max_change: 0.5}]")
+    begin(world, a=numbers(0))
+    validate(world)
+    world.finish("registered")
+    begin(world, b=ROWS)
+    reasons = validate(world, "reviews-00002")["reasons"]
+    assert reasons == ["2 rows after 2000, a change of 0.999, more than 0.5"]
+
+
+def test_a_pinned_baseline_that_is_not_there_is_an_error_and_no_pass(world: World) -> None:
+    contract(world, f"drift: {{max: 0.2, baseline: {'a' * 64}}}")
+    begin(world, a=ROWS)
+    with pytest.raises(LookupError, match="a version of reviews without a profile"):
+        validate(world)
+
+
+def test_bias_beyond_its_limit_rejects_or_warns(world: World) -> None:
+    facet = "facets: [{column: x, threshold: 1}], favorable_labels: [1], limits: {DPL: 0.1}"
+    contract(world, f"bias: {{{facet}, severity: warn}}")
+    begin(world, a=b"x,y\n1,0\n1,0\n2,1\n2,1\n")
+    verdict = validate(world)
+    report = json.loads(world.cloud.objects.read(verdict["report_uri"]))
+    assert verdict["is_valid"]
+    assert [(v["check"], v["severity"]) for v in report["violations"]] == [("bias", "warn")]
+    assert report["bias"]["is_biased"]
+
+
+def test_values_of_a_redacted_column_are_in_no_report(world: World) -> None:
+    line = "schema: {x: {type: string, max_length: 3}, y: {type: integer}}\n  redact: [x]"
+    changed = PIPELINE_YAML.replace(
+        next(row for row in PIPELINE_YAML.splitlines() if "schema:" in row), f"  {line}"
+    )
+    world.later(minutes=1)
+    world.push(pipeline=changed.encode())
+    begin(world, a=b"x,y\n" + b"secret,1\n" * 40)
+    uri = validate(world)["report_uri"]
+    for name in (
+        "report.json",
+        "report.html",
+        "statistics.json",
+        "constraints.json",
+        "constraint_violations.json",
+    ):
+        assert b"secret" not in document(world, uri, name), name
