@@ -73,11 +73,12 @@ build: setup ## sam build.
 
 bench: setup ## Measure; prints tables (see docs/benchmarks.md).
 	$(PY) benchmarks/loop.py
+	$(PY) benchmarks/validation.py --quick
 
 COMPILE := $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 lock: setup ## Resolve the lock files anew.
 	$(COMPILE) --universal pyproject.toml --group functions --group local --group dev -o requirements/dev.txt
-	@for name in lambda sam data bootstrap; do \
+	@for name in lambda sam data bootstrap $(notdir $(basename $(wildcard requirements/bench-*.in))); do \
 	  $(COMPILE) --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 	$(COMPILE) --python-platform x86_64-manylinux2014 -c requirements/dev.txt layers/common/requirements.in -o layers/common/requirements.txt
 	$(COMPILE) --python-platform x86_64-manylinux_2_28 -c requirements/dev.txt layers/data/requirements.in -o layers/data/requirements.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,16 +27,20 @@ class Figure:
         return self.value / self.peer if self.peer else None
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The options that every benchmark has."""
+def arguments(
+    description: str, add_options: Callable[[argparse.ArgumentParser], None] | None = None
+) -> argparse.Namespace:
+    """The options that every benchmark has, and those of its own."""
     parser = argparse.ArgumentParser(description=description)
+    if add_options:
+        add_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; ends within a minute")
     return parser.parse_args()
 
 
-def report(title: str, figures: list[Figure], json_path: Path | None) -> None:
-    """Print the table, and write the JSON where it is asked for."""
+def report(title: str, figures: list[Figure], json_path: Path | None, notes: Sequence[str] = ()) -> None:
+    """Print the table and what is to be said of it, and write the JSON where it is asked for."""
     table = Table(title=title, title_justify="left", box=None)
     for column in ("figure", "value", "unit", "peer", "ratio"):
         table.add_column(column, justify="left" if column in ("figure", "unit") else "right")
@@ -43,7 +48,10 @@ def report(title: str, figures: list[Figure], json_path: Path | None) -> None:
         peer = "" if figure.peer is None else f"{figure.peer:.4g} {figure.peer_name}".strip()
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
         table.add_row(figure.name, f"{figure.value:.4g}", figure.unit, peer, ratio)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for note in notes:
+        console.print(note, markup=False)
     if json_path:
         rows = [{**asdict(figure), "ratio": figure.ratio} for figure in figures]
-        json_path.write_text(json.dumps({"figures": rows}, indent=2) + "\n")
+        json_path.write_text(json.dumps({"figures": rows, "notes": list(notes)}, indent=2) + "\n")

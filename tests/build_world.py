@@ -247,13 +247,11 @@ def created(bucket: str, key: str, version_id: str | None = None) -> dict[str, A
     return {"detail": {"bucket": {"name": bucket}, "object": obj}}
 
 
-def requests(*pipelines: str) -> dict[str, Any]:
-    """A batch of build requests, as SQS hands it over."""
+def requests(*asked: str | dict[str, Any]) -> dict[str, Any]:
+    """A batch of build requests, by pipeline or in full, as SQS hands it over."""
+    bodies = [{"pipeline": request} if isinstance(request, str) else request for request in asked]
     return {
-        "Records": [
-            {"messageId": str(index), "body": json.dumps({"pipeline": pipeline})}
-            for index, pipeline in enumerate(pipelines)
-        ]
+        "Records": [{"messageId": str(index), "body": json.dumps(body)} for index, body in enumerate(bodies)]
     }
 
 

@@ -131,7 +131,8 @@ class FakeObjects:
         path.write_bytes(self._existing(bucket, key, version_id).data)
 
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
-        self._existing(bucket, key, version_id).tags = dict(tags)
+        if version := self._version(bucket, key, version_id):
+            version.tags = dict(tags)
 
     def _version(self, bucket: str, key: str, version_id: str | None) -> _Version | None:
         versions = self.buckets.get(bucket, {}).get(key, [])
@@ -368,17 +369,23 @@ class FakeWorkflows:
 class FakeBus:
     def __init__(self) -> None:
         self.entries: list[tuple[str, dict[str, Any], tuple[str, ...]]] = []
+        self.announced: list[tuple[str, dict[str, Any]]] = []
 
     def put(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
         self.entries.append((detail_type, dict(detail), tuple(resources)))
+
+    def announce(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        self.announced.append((detail_type, dict(detail)))
 
 
 class FakeBuildRequests:
     def __init__(self) -> None:
         self.sent: list[tuple[str, int]] = []
+        self.awaited: list[str | None] = []
 
-    def send(self, pipeline: str, delay_s: int = 0) -> None:
+    def send(self, pipeline: str, delay_s: int = 0, at: str | None = None) -> None:
         self.sent.append((pipeline, delay_s))
+        self.awaited.append(at)
 
 
 class Clock:

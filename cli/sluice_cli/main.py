@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -19,9 +18,12 @@ from sluice.domain.config import ConfigError
 from sluice.domain.projects import ProjectError
 from sluice_cli import cloud, project, views, waiting
 from sluice_cli import target as targets
+from sluice_cli.data_commands import data_app, dataset_app, print_incomplete
 from sluice_cli.errors import CommandError
+from sluice_cli.options import Json, Pipeline, Reason, example, show
 from sluice_cli.output import age, duration, err, hint, out, print_json, print_table, short, styled
 from sluice_cli.target import Target
+from sluice_cli.validation import schema_app, validate
 
 app = typer.Typer(
     name="sluice",
@@ -33,6 +35,10 @@ app = typer.Typer(
     "Commands talk to the local cloud when it runs (`sluice up`), else to AWS with your usual credentials.",
     epilog="Start here: `sluice demo`, or `sluice up && sluice init my-model && sluice push my-model`.",
 )
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(data_app, name="data")
+app.add_typer(schema_app, name="schema")
+app.command(epilog=example("sluice validate part-1.csv --pipeline examples/reviews"))(validate)
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,7 @@ class Options:
         return found
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Pipeline = Annotated[
-    str | None, typer.Argument(help="The pipeline's name; not needed when there is only one.")
-]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for what this sets going to end.")]
-Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; kept with the decision.")]
 
 
 @app.callback()
@@ -73,19 +74,6 @@ def options(
         raise typer.BadParameter("--local and --aws exclude each other")
     where = "local" if local else "aws" if aws else "auto"
     context.obj = Options(where, stack, profile, region)
-
-
-def example(text: str) -> str:
-    """The epilog of a command's help: what one types."""
-    return f"Example: `{text}`"
-
-
-def show(value: Any, as_json: bool, text: Callable[[], None]) -> None:
-    """Print a result as JSON or as text."""
-    if as_json:
-        print_json(value)
-    else:
-        text()
 
 
 @app.command(epilog=example("sluice up --port 4566"))
@@ -470,6 +458,7 @@ def print_status(item: dict[str, Any]) -> None:
             out.print("    releasing", stage["releasing"])
         for alarm in stage["alarms"]:
             out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
+    print_incomplete(item["incomplete"])
     for arrival in item["quarantined"]:
         out.print(f"  [yellow]quarantined[/] {escape(arrival['key'])}: {escape(arrival['reason'])}")
     for entry in item["timeline"]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from sluice.domain import catalog as keys
+from sluice_cli import data_views
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 
@@ -153,12 +155,6 @@ def alarms(target: Target, endpoint_name: str) -> list[dict[str, Any]]:
     return [{"alarm": alarm["AlarmName"], "state": alarm["StateValue"]} for alarm in found]
 
 
-def arrivals(target: Target, pipeline: str, status: str | None = None) -> list[dict[str, Any]]:
-    """The objects that arrived for a pipeline, by status when one is given."""
-    items = target.catalog.query(keys.partition(pipeline), "ARRIVAL#")
-    return [without_keys(item) for item in items if status in (None, item["status"])]
-
-
 def unclaimed(target: Target) -> list[dict[str, Any]]:
     """Objects that belong to no pipeline."""
     return [without_keys(item) for item in target.catalog.query(keys.UNCLAIMED)]
@@ -175,15 +171,14 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
         }
         for stage in stages(target, pipeline)
     ]
-    counts: dict[str, int] = {}
-    for arrival in arrivals(target, pipeline):
-        counts[arrival["status"]] = counts.get(arrival["status"], 0) + 1
+    arrived = data_views.arrival_items(target, pipeline)
     return {
         "pipeline": pipeline,
         "project_version": item.get("project_version"),
         "in_flight": item.get("in_flight"),
-        "arrivals": counts,
-        "quarantined": arrivals(target, pipeline, "quarantined"),
+        "arrivals": dict(Counter(arrival["status"] for arrival in arrived)),
+        "incomplete": data_views.incomplete_batches(target, pipeline, arrived),
+        "quarantined": data_views.quarantined(arrived),
         "last_run": next(iter(runs(target, pipeline, limit=1)), None),
         "stages": serving,
         "timeline": timeline(target, pipeline, limit=8),

@@ -14,6 +14,8 @@ from sluice.observability import logger
 from sluice.ports import Item
 from sluice.timeline import note
 
+# The rest is in the report.
+_REASONS_TOLD = 5
 _ENDED_BADLY = {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
@@ -24,6 +26,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         return {"status": "running"}
     logger.append_keys(run_id=task.run_id)
     run = _record(task)
+    if run["status"] == "data_rejected":
+        _tell_owner(task, run)
     _unlock(task)
     logger.info("run finished", extra={"status": run["status"]})
     return {"status": run["status"]}
@@ -58,6 +62,25 @@ def _record(task: FinishRunTask) -> Item:
     detail = "; ".join(run["reasons"]) or "a model was registered"
     note(task.pipeline, run["ended_at"], task.run_id, f"run {run['status']}", detail)
     return run
+
+
+def _tell_owner(task: FinishRunTask, run: Item) -> None:
+    """Announce a rejected data set once: the rule for it in the template tells whoever subscribed.
+
+    The event comes before the note of it. A crash in between is the one way to hear of a run twice.
+    """
+    if "owner_told_at" in run:
+        return
+    dataset = wiring.catalog().get(keys.dataset_key(task.pipeline, run["dataset_version"])) or {}
+    detail = {
+        "pipeline": task.pipeline,
+        "run_id": task.run_id,
+        "dataset_version": run["dataset_version"],
+        "reasons": run["reasons"][:_REASONS_TOLD],
+        "report_uri": dataset.get("report_uri"),
+    }
+    wiring.bus().announce("DatasetRejected", detail)
+    wiring.catalog().update(keys.run_key(task.pipeline, task.run_id), {"owner_told_at": wiring.now()})
 
 
 def _unlock(task: FinishRunTask) -> None:

@@ -8,10 +8,11 @@ from urllib.parse import unquote_plus
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import wiring
+from sluice import batching, wiring
 from sluice.domain import arrivals
 from sluice.domain import catalog as keys
 from sluice.domain.arrivals import Classification
+from sluice.domain.batches import CONTROL
 from sluice.domain.nearest import nearest
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
@@ -27,12 +28,14 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
     if head is None:
         return {"status": "gone"}
     logger.append_keys(key=head.key, version_id=head.version_id)
-    known = _pipelines(head.key)
-    verdict = arrivals.classify(head, known)
+    item, known = _pipelines(head.key)
+    verdict = arrivals.classify(head, known, item.get("control_name"))
     logger.info("classified", extra={"status": verdict.status, "reason": verdict.reason})
     match verdict.status:
         case "accepted":
-            _accept(head, str(verdict.pipeline))
+            _record(head, str(verdict.pipeline), "pending", "data arrived")
+        case "control":
+            _record(head, str(verdict.pipeline), CONTROL, "batch marked")
         case "quarantined":
             _quarantine(head, verdict)
         case "unclaimed":
@@ -49,24 +52,26 @@ def _find(event: ObjectCreated) -> ObjectHead | None:
     return None
 
 
-def _pipelines(key: str) -> list[str]:
+def _pipelines(key: str) -> tuple[Item, list[str]]:
     """The key's own pipeline, read consistently; all others, to suggest one, only if that does not exist."""
     catalog = wiring.catalog()
     pipeline, _ = arrivals.parse_key(key)
-    if pipeline is not None and catalog.get(keys.pipeline_key(pipeline)):
-        return [pipeline]
-    return [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]
+    if pipeline is not None and (item := catalog.get(keys.pipeline_key(pipeline))):
+        return item, [pipeline]
+    return {}, [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]
 
 
-def _accept(head: ObjectHead, pipeline: str) -> None:
+def _record(head: ObjectHead, pipeline: str, status: str, event: str) -> None:
     catalog, key = wiring.catalog(), keys.arrival_key(pipeline, head.key, head.version_id)
     if (arrival := catalog.get(key)) is None:
-        arrival = {**key, **_described(head), "sha256": head.sha256 or _sha256(head), "status": "pending"}
+        content = {"sha256": head.sha256 or _sha256(head), "status": status, "recorded_at": wiring.now()}
+        arrival = {**key, **_described(head), **content, "is_control": True if status == CONTROL else None}
         catalog.create(arrival)
-    note(pipeline, arrival["arrived_at"], head.key, "data arrived", f"{head.size_bytes} bytes")
-    if arrival["status"] == "pending":
-        quiet_period_s = (catalog.get(keys.pipeline_key(pipeline)) or {}).get("quiet_period_s", 0)
-        wiring.build_requests().send(pipeline, quiet_period_s)
+    note(pipeline, arrival["arrived_at"], head.key, event, f"{head.size_bytes} bytes")
+    if arrival["status"] == status:
+        # Read after the arrival was written: whoever is going to ask then sees it.
+        item = catalog.get(keys.pipeline_key(pipeline)) or {}
+        batching.ask_once(pipeline, item, item.get("ask_delay_s", 0))
 
 
 def _quarantine(head: ObjectHead, verdict: Classification) -> None:

@@ -100,7 +100,10 @@ def _activate(project: Project, pushed_at: str) -> bool:
         "project_version": project.version,
         "project_pushed_at": pushed_at,
         "group": project.config.model_package_group,
-        "quiet_period_s": project.config.data.complete_when.quiet_period_s,
+        "ask_delay_s": project.config.data.complete_when.ask_delay_s,
+        "control_name": project.config.data.complete_when.control_name,
+        # Another config may have other limits: whatever waits is decided anew.
+        "asks_at": None,
     }
     listed = {"gsi1pk": keys.PIPELINES, "gsi1sk": pipeline}
     if catalog.create({**key, **listed, **active, "build_seq": 0, "budget_used": 0}):

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
+from sluice import batching, building, wiring
+from sluice.domain import batches, datasets
 from sluice.domain import catalog as keys
-from sluice.domain import datasets
-from sluice.domain.datasets import DatasetManifest
+from sluice.domain.batches import Arrival, Batch
+from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.events import BuildTask
 from sluice.observability import logger
-from sluice.ports import Item
 from sluice.timeline import note
 
+if TYPE_CHECKING:
+    from sluice.domain.config.models import Data
+
+# Catalog writes at a time: a batch may be thousands of objects.
+_WRITERS = 8
 # Runs that used the data they were given; of a failed one nobody knows.
 _CONCLUSIVE = {"registered", "rejected", "data_rejected"}
 
@@ -26,56 +33,90 @@ _CONCLUSIVE = {"registered", "rejected", "data_rejected"}
 @event_parser(model=BuildTask)
 def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run_id=task.run_id)
-    waiting = _waiting(task.pipeline)
-    manifest = _combine(task, waiting)
+    data = building.find_config(task).data
+    arrivals = _arrivals(task.pipeline)
+    found = batching.find(data.complete_when, arrivals)
+    complete = batches.ready(found)
+    manifest = _combine(task.pipeline, data, arrivals, complete)
     _store(task, manifest)
-    for arrival in waiting:
-        included = {"status": "included", "dataset_version": manifest.version}
-        wiring.catalog().update({"pk": arrival["pk"], "sk": arrival["sk"]}, included)
+    is_new = bool(manifest.objects) and not _was_built(task, manifest.version)
+    _take_up(task.pipeline, manifest.version, found)
+    if not is_new:
+        _set_aside_again(task.pipeline, manifest.version)
     locations = building.locations(task.pipeline)
     return {
         "dataset_version": manifest.version,
         "manifest_uri": locations.dataset_manifest(manifest.version),
         "files_uri": locations.dataset_files(manifest.version),
-        "is_new": bool(manifest.objects) and not _was_built(task, manifest.version),
+        "is_new": is_new,
         "objects": len(manifest.objects),
         "size_bytes": manifest.size_bytes,
     }
 
 
-def _waiting(pipeline: str) -> list[Item]:
-    """Arrivals that no judged data set holds: pending ones, and those of runs that died before validation."""
-    catalog = wiring.catalog()
-    sets = catalog.query(keys.partition(pipeline), "DATASET#")
-    unjudged = {item["sk"].removeprefix("DATASET#") for item in sets if item["status"] == "new"}
-    arrivals = catalog.query(keys.partition(pipeline), "ARRIVAL#")
-    waiting = [
-        arrival
-        for arrival in arrivals
-        if arrival["status"] == "pending"
-        or (arrival["status"] == "included" and arrival["dataset_version"] in unjudged)
-    ]
-    return sorted(waiting, key=lambda arrival: str(arrival["arrived_at"]))
+def _arrivals(pipeline: str) -> list[Arrival]:
+    """What arrived. What a run took up that died before its verdict was carried out waits again."""
+    sets = wiring.catalog().query(keys.partition(pipeline), "DATASET#")
+    unsettled = {item["sk"].removeprefix("DATASET#") for item in sets if item["status"] != "valid"}
+    return [Arrival.of(item, unsettled) for item in batching.arrival_items(pipeline)]
 
 
-def _combine(task: BuildTask, waiting: list[Item]) -> DatasetManifest:
+def _combine(pipeline: str, data: Data, arrivals: list[Arrival], complete: list[Batch]) -> DatasetManifest:
     """The data set of today's objects: what was overwritten or deleted since is no part of it."""
-    mode = building.find_config(task).data.mode
-    current = building.current_versions(task.pipeline)
+    current = building.current_versions(pipeline)
+    # Of several complete batches, all but the newest were replaced before they were built.
+    taken = complete[-1:] if data.mode == "replace" else complete
     fresh = [
-        building.object_version(item) for item in waiting if current.get(item["key"]) == item["version_id"]
+        ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256)
+        for batch in taken
+        for obj in batch.objects
+        if current.get(obj.key) == obj.version_id
     ]
-    previous = _previous(task.pipeline, current)
-    return datasets.combine(mode, previous, fresh)
+    manifest = datasets.combine(data.mode, _previous(pipeline, arrivals, current), fresh)
+    if data.window is None:
+        return manifest
+    named = {obj: batch.name for batch in complete for obj in batch.waiting}
+    dated = [dataclasses.replace(obj, batch=named.get(obj, obj.batch)) for obj in arrivals]
+    return datasets.within(manifest, data.window, dated)
 
 
-def _previous(pipeline: str, current: Mapping[str, str]) -> DatasetManifest | None:
+def _previous(
+    pipeline: str, arrivals: Iterable[Arrival], current: Mapping[str, str]
+) -> DatasetManifest | None:
     item = wiring.catalog().get(keys.pipeline_key(pipeline)) or {}
     if "dataset_version" not in item:
         return None
     former = building.find_manifest(pipeline, item["dataset_version"])
-    changed = set(building.changed_objects(pipeline, former, current))
+    known = [
+        ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256) for obj in arrivals if obj.sha256
+    ]
+    changed = set(datasets.changed_since(former, current, known))
     return DatasetManifest.of(obj for obj in former.objects if obj.key not in changed)
+
+
+def _take_up(pipeline: str, version: str, found: Iterable[Batch]) -> None:
+    """Mark what this version settles: complete batches, and the manifest files that list them."""
+    settled = {
+        arrival: batch.name
+        for batch in found
+        if not batch.missing
+        for arrival in (*batch.waiting, *([batch.manifest] if batch.manifest else []))
+    }
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(lambda each: _include(pipeline, version, *each), settled.items()))
+
+
+def _include(pipeline: str, version: str, arrival: Arrival, batch: str) -> None:
+    included = {"status": "included", "dataset_version": version, "batch": batch}
+    key = keys.arrival_key(pipeline, arrival.key, arrival.version_id)
+    wiring.catalog().update(key, included)
+
+
+def _set_aside_again(pipeline: str, version: str) -> None:
+    """Released data that are what this project rejected before are rejected still, without another run."""
+    dataset = wiring.catalog().get(keys.dataset_key(pipeline, version)) or {}
+    if dataset.get("status") == "rejected":
+        batching.quarantine(pipeline, version, dataset.get("reasons") or [])
 
 
 def _store(task: BuildTask, manifest: DatasetManifest) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
-from sluice.domain import candidates, config, governor, names
+from sluice import batching, building, wiring
+from sluice.domain import batches, candidates, config, governor, names
 from sluice.domain import catalog as keys
+from sluice.domain.batches import Arrival
 from sluice.domain.governor import StartBuild, WaitUntil
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
@@ -19,26 +23,36 @@ from sluice.observability import logger
 from sluice.ports import Item
 from sluice.timeline import note
 
+# Of the incomplete batches, how many a log line names.
+_SHOWN = 5
+
 
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=BuildRequestBatch)
 def lambda_handler(batch: BuildRequestBatch, context: LambdaContext) -> dict[str, Any]:
-    failed = []
-    considered: set[str] = set()
+    failed: list[dict[str, str]] = []
+    asked: dict[str, list[tuple[str, BuildRequest]]] = defaultdict(list)
     for message in batch.records:
-        try:
-            pipeline = BuildRequest.model_validate_json(message.body).pipeline
-            if pipeline not in considered:
-                _consider(pipeline)
-                considered.add(pipeline)
-        except Exception:
-            # Only this message is to come again.
-            logger.exception("build request failed", extra={"message_id": message.message_id})
-            failed.append({"itemIdentifier": message.message_id})
+        with _retried(failed, message.message_id):
+            request = BuildRequest.model_validate_json(message.body)
+            asked[request.pipeline].append((message.message_id, request))
+    for pipeline, messages in asked.items():
+        with _retried(failed, *(message_id for message_id, _ in messages)):
+            _consider(pipeline, {request.at for _, request in messages})
     return {"batchItemFailures": failed}
 
 
-def _consider(pipeline: str) -> None:
+@contextmanager
+def _retried(failed: list[dict[str, str]], *message_ids: str) -> Iterator[None]:
+    """If this fails, its messages come again, and no others."""
+    try:
+        yield
+    except Exception:
+        logger.exception("build request failed", extra={"message_ids": message_ids})
+        failed += ({"itemIdentifier": message_id} for message_id in message_ids)
+
+
+def _consider(pipeline: str, awaited: Collection[str | None]) -> None:
     item = wiring.catalog().get(keys.pipeline_key(pipeline))
     if item is None:
         logger.info("no such pipeline", extra={"pipeline": pipeline})
@@ -46,27 +60,35 @@ def _consider(pipeline: str) -> None:
     if item.get("in_flight"):
         _relaunch(pipeline, item)
         return
+    if item.get("asks_at", "") > wiring.now() and item["asks_at"] not in awaited:
+        logger.debug("asked again later", extra={"pipeline": pipeline})
+        return
     now = from_iso(wiring.now())
     decision = _decide(pipeline, item, now)
     logger.info("decided", extra={"pipeline": pipeline, "decision": str(decision)})
     if isinstance(decision, StartBuild):
         _start(pipeline, item, decision, now)
     elif isinstance(decision, WaitUntil):
-        delay_s = math.ceil((decision.time - now).total_seconds())
-        wiring.build_requests().send(pipeline, delay_s)
+        batching.ask_later(pipeline, math.ceil((decision.time - now).total_seconds()))
 
 
 def _decide(pipeline: str, item: Item, now: datetime) -> governor.Decision:
-    arrivals = wiring.catalog().query(keys.partition(pipeline), "ARRIVAL#")
+    project = config.restore(building.find_project(pipeline, item["project_version"])["config"])
+    items = batching.arrival_items(pipeline)
+    heard_at = {(arrival["key"], arrival["version_id"]): arrival.get("recorded_at", "") for arrival in items}
+    found = batching.find(project.data.complete_when, [Arrival.of(arrival) for arrival in items])
     pending = [
-        governor.Arrival(arrival["key"], arrival["version_id"], from_iso(arrival["arrived_at"]))
-        for arrival in arrivals
-        if arrival["status"] == "pending"
+        governor.Arrival(
+            obj.key, obj.version_id, from_iso(max(obj.arrived_at, heard_at[obj.key, obj.version_id]))
+        )
+        for batch in batches.ready(found)
+        for obj in batch.waiting
     ]
-    project = building.find_project(pipeline, item["project_version"])
-    policy = governor.Policy.of(config.restore(project["config"]))
+    if waiting := batches.incomplete(found):
+        missing = [batch.missing[0] for batch in waiting[:_SHOWN]]
+        logger.info("incomplete", extra={"batches": len(waiting), "missing": missing})
     state = governor.PipelineState.of(item, has_data=_has_data(pipeline, item))
-    return governor.decide(state, pending, policy, now)
+    return governor.decide(state, pending, governor.Policy.of(project), now)
 
 
 def _has_data(pipeline: str, item: Item) -> bool:
@@ -89,6 +111,7 @@ def _start(pipeline: str, item: Item, decision: StartBuild, now: datetime) -> No
         "last_build_at": to_iso(now),
         "budget_day": decision.budget_day,
         "budget_used": decision.budget_used,
+        "asks_at": None,
     }
     if catalog.update(keys.pipeline_key(pipeline), claim, when={"in_flight": None, "build_seq": seq - 1}):
         _launch(pipeline, {**item, **claim})

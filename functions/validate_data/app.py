@@ -13,22 +13,28 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
-from sluice.adapters.engine import DataFile, Engine
+from sluice import batching, building, validating, wiring
+from sluice.adapters.engine import DataFile
 from sluice.domain import catalog as keys
-from sluice.domain import validation
+from sluice.domain import times
+from sluice.domain.config.models import Data
 from sluice.domain.datasets import DatasetManifest
+from sluice.domain.profiles import Profile
 from sluice.domain.validation import Report
 from sluice.events import ValidateDataTask
 from sluice.observability import logger
 from sluice.timeline import note
+from sluice.validating import Baseline, Limits, Outcome
 
 _DOWNLOADS = 8
 # Of the function's memory; the rest is for Python and what DuckDB does not count.
 _MEMORY_SHARE = 0.6
 # What must stay free beside the files, for what DuckDB spills.
 _SPILL_SHARE = 0.25
+# For what is left to do when the engine's time is over.
+_RESERVE_S = 30
 _REASONS_MAX = 20
+_CONTENT_TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8"}
 
 
 class RunEndedError(Exception):
@@ -46,15 +52,57 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
     data = building.find_config(task).data
     manifest = building.find_manifest(task.pipeline, task.dataset_version)
     with _workspace() as folder:
-        files = _download(manifest, folder)
-        engine = Engine(int(int(context.memory_limit_in_mb) * _MEMORY_SHARE), folder / "spill")
-        found = engine.inspect(files, data.format, validation.checks(data))
-    report = validation.report(found.rows, found.findings, found.problems)
-    report_uri = building.locations(task.pipeline).dataset_report(task.dataset_version)
-    wiring.objects().write(report_uri, report.to_json(), "application/json")
+        outcome = validating.validate(
+            _download(manifest, folder),
+            data,
+            limits=_limits(context, folder),
+            now=times.from_iso(wiring.now()),
+            baseline=_baseline(task, data),
+            title=f"{task.pipeline}, data set {task.dataset_version[:12]}",
+        )
+    report, report_uri = outcome.report, _write(task, outcome)
     reasons = list(report.reasons[:_REASONS_MAX])
     _record(task, report, report_uri, reasons)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
+
+
+def _limits(context: LambdaContext, folder: Path) -> Limits:
+    memory_mb = int(int(context.memory_limit_in_mb) * _MEMORY_SHARE)
+    max_s = context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
+    return Limits(memory_mb, max_s, folder)
+
+
+def _baseline(task: ValidateDataTask, data: Data) -> Baseline:
+    """The last valid version, which this one is made from; its profile, or that of the pinned version."""
+    catalog = wiring.catalog()
+    previous = (catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
+    if previous in {None, task.dataset_version}:
+        previous, rows = None, None
+    else:
+        rows = (catalog.get(keys.dataset_key(task.pipeline, previous)) or {}).get("rows")
+    if data.drift is None or data.drift.baseline == "previous":
+        return Baseline(rows, previous or "", _profile(task, previous) if previous else None)
+    pinned = data.drift.baseline
+    if (profile := _profile(task, pinned)) is None:
+        raise LookupError(f"data.drift.baseline is {pinned}, a version of {task.pipeline} without a profile")
+    return Baseline(rows, pinned, profile)
+
+
+def _profile(task: ValidateDataTask, version: str) -> Profile | None:
+    uri = building.locations(task.pipeline).dataset_document(version, validating.PROFILE)
+    try:
+        return Profile.from_json(wiring.objects().read(uri))
+    except FileNotFoundError:
+        return None
+
+
+def _write(task: ValidateDataTask, outcome: Outcome) -> str:
+    """Put the documents beside the version's manifest; returns the report's URI."""
+    places = building.locations(task.pipeline)
+    for name, body in outcome.documents.items():
+        uri = places.dataset_document(task.dataset_version, name)
+        wiring.objects().write(uri, body, _CONTENT_TYPES[Path(name).suffix])
+    return places.dataset_report(task.dataset_version)
 
 
 @contextmanager
@@ -69,7 +117,8 @@ def _download(manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:
     free = shutil.disk_usage(folder).free * (1 - _SPILL_SHARE)
     if manifest.size_bytes > free:
         raise DatasetTooLargeError(
-            f"the data set has {manifest.size_bytes} bytes, at most {free:.0f} fit here"
+            f"the data set has {manifest.size_bytes} bytes, at most {free:.0f} fit here: give the function "
+            "more ephemeral storage (up to 10 GB), upload Parquet or compressed files, or keep a data.window"
         )
     objects, bucket = wiring.objects(), wiring.data_bucket()
     files = [DataFile(obj.key, folder / str(index)) for index, obj in enumerate(manifest.objects)]
@@ -92,17 +141,7 @@ def _record(task: ValidateDataTask, report: Report, report_uri: str, reasons: li
     else:
         catalog.update(key, {**judged, "status": "rejected"}, when={"status": "new"})
         if (catalog.get(key) or {}).get("status") == "rejected":
-            _quarantine(task, reasons)
+            batching.quarantine(task.pipeline, task.dataset_version, reasons)
     event = "data valid" if report.is_valid else "data rejected"
     detail = "; ".join(reasons) or f"{report.rows} rows"
     note(task.pipeline, building.first_time(task, "validated"), task.run_id, event, detail)
-
-
-def _quarantine(task: ValidateDataTask, reasons: list[str]) -> None:
-    """Leave what made the version bad out of the next ones, which are made of the last valid one."""
-    catalog, version = wiring.catalog(), task.dataset_version
-    quarantined = {"status": "quarantined", "reason": "; ".join(reasons)}
-    for arrival in catalog.query(keys.partition(task.pipeline), "ARRIVAL#"):
-        if arrival.get("dataset_version") == version and arrival["status"] == "included":
-            key = {"pk": arrival["pk"], "sk": arrival["sk"]}
-            catalog.update(key, quarantined, when={"status": "included", "dataset_version": version})

@@ -179,6 +179,16 @@ def test_a_hint_goes_to_the_bus_under_our_own_source() -> None:
     stub.assert_no_pending_responses()
 
 
+def test_an_event_of_our_own_carries_our_own_source() -> None:
+    client, stub = stubbed("events")
+    entry = {"Source": "sluice", "DetailType": "DatasetRejected", "Detail": '{"a": 1}', "Resources": []}
+    stub.add_response(
+        "put_events", {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}, {"Entries": [entry]}
+    )
+    EventBridgeBus(client).announce("DatasetRejected", {"a": 1})
+    stub.assert_no_pending_responses()
+
+
 def test_an_event_that_the_bus_did_not_take_is_an_error() -> None:
     client, stub = stubbed("events")
     refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "later"}]}
@@ -194,4 +204,15 @@ def test_a_request_waits_as_long_as_it_should_or_sqs_lets_it(delay_s: int, given
     expected = {"QueueUrl": "https://queue", "MessageBody": body, "DelaySeconds": given}
     stub.add_response("send_message", {"MessageId": "1"}, expected)
     SqsBuildRequests("https://queue", client).send("reviews", delay_s)
+    stub.assert_no_pending_responses()
+
+
+def test_an_awaited_request_says_when_it_comes() -> None:
+    client, stub = stubbed("sqs")
+    at = "2026-11-24T09:00:05.000Z"
+    body = json.dumps({"pipeline": "reviews", "at": at})
+    stub.add_response(
+        "send_message", {"MessageId": "1"}, {"QueueUrl": ANY, "MessageBody": body, "DelaySeconds": 5}
+    )
+    SqsBuildRequests("https://queue", client).send("reviews", 5, at)
     stub.assert_no_pending_responses()

@@ -137,9 +137,10 @@ class ExecutionStatusChanged(_Event):
 
 
 class BuildRequest(_Event):
-    """The body of a message in the BuildRequests queue."""
+    """The body of a message in the BuildRequests queue; `at` is when it was to come, if it is awaited."""
 
     pipeline: str
+    at: str | None = None
 
 
 class _Message(_Event):

@@ -75,7 +75,7 @@ class Objects(Protocol):
         """Write the object version to a local file."""
 
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
-        """Tag an object version."""
+        """Tag an object version, if it is still there."""
 
 
 class Jobs(Protocol):
@@ -175,11 +175,18 @@ class Bus(Protocol):
     """The default event bus."""
 
     def put(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
-        """Put one event; raises when EventBridge refuses it."""
+        """Put a hint that got lost on the bus again; raises when EventBridge refuses it."""
+
+    def announce(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        """Put an event of our own; raises when EventBridge refuses it."""
+
+
+# The longest that SQS delays a message.
+BUILD_REQUEST_DELAY_MAX_S = 900
 
 
 class BuildRequests(Protocol):
     """The queue that asks start_build whether a build is due."""
 
-    def send(self, pipeline: str, delay_s: int = 0) -> None:
-        """Ask again about the pipeline after a delay of at most 900 seconds."""
+    def send(self, pipeline: str, delay_s: int = 0, at: str | None = None) -> None:
+        """Ask about the pipeline after a delay of at most 900 seconds; `at` is that time, where it counts."""

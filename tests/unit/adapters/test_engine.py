@@ -1,37 +1,13 @@
-"""The engine counts what breaks a contract and names rows, whatever the bytes; it never shows a value."""
+"""The engine counts what breaks a contract and names rows, whatever the bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
-from sluice.adapters.engine import DataFile, Engine
-from sluice.domain import validation
-from sluice.domain.config.models import Data
-from sluice.domain.validation import Report
-
-SCHEMA = {"x": {"type": "number", "min": 0, "max": 100}, "y": {"type": "integer", "allowed": [0, 1]}}
-Inspect = Callable[..., Report]
-
-
-@pytest.fixture
-def inspect(tmp_path: Path) -> Inspect:
-    def inspect(*bodies: bytes, data_format: str = "csv", **contract: Any) -> Report:
-        data = Data.model_validate(
-            {"format": data_format, "label": "y", "schema": SCHEMA, **contract}, strict=False
-        )
-        files = []
-        for index, body in enumerate(bodies):
-            (tmp_path / f"{index}").write_bytes(body)
-            files.append(DataFile(f"p/{index}", tmp_path / f"{index}"))
-        found = Engine(256, tmp_path / "spill").inspect(files, data.format, validation.checks(data))
-        return validation.report(found.rows, found.findings, found.problems)
-
-    return inspect
+from engine_world import SCHEMA, Inspect
 
 
 def test_data_that_keep_their_contract_are_valid(inspect: Inspect) -> None:
@@ -103,10 +79,24 @@ def test_at_most_five_rows_are_named_over_all_files(inspect: Inspect) -> None:
     ]
 
 
-def test_no_value_of_the_data_gets_into_a_report(inspect: Inspect) -> None:
+def test_no_value_of_the_data_gets_into_a_reason(inspect: Inspect) -> None:
     body = b'x,y\nsecret-1,0\n2,secret-2\nsecret-3\nsecret-4,1,1\n3,"sec"ret-5\n'
-    assert b"secret" not in inspect(body).to_json()
-    assert b"secret" not in inspect(b'{"x": "secret"}\n{"secret', data_format="jsonl").to_json()
+    assert "secret" not in str(inspect(body).reasons)
+    assert "secret" not in str(inspect(b"x,y\nsecret-1,0\n2,secret-2\n").reasons)
+    assert "secret" not in str(inspect(b'{"x": "secret"}\n{"secret', data_format="jsonl").reasons)
+
+
+def test_a_report_shows_violating_values_capped_and_escaped(inspect: Inspect) -> None:
+    report = inspect(b"x,y\n" + b"z" * 5000 + b",0\n\x1b[31m<b>,1\n")
+    first, second = (example.value for example in report.violations[0].examples)
+    assert first == "z" * 79 + "\N{HORIZONTAL ELLIPSIS}"
+    assert second == r"\x1b[31m<b>"
+
+
+def test_no_value_of_a_redacted_column_is_shown(inspect: Inspect) -> None:
+    report = inspect(b"x,y\nsecret,public\n", redact=["x"])
+    assert b"secret" not in report.to_json()
+    assert b"public" in report.to_json()
 
 
 def test_a_unique_value_occurs_once_over_all_files(inspect: Inspect) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from sluice.domain import config
 from sluice.domain.config import ConfigError, PipelineConfig, Problem
+from sluice.domain.config.models import CompleteWhen
 
 Problems = Callable[[str, str], tuple[Problem, ...]]
 ROOT = Path(__file__).parents[3]
@@ -55,6 +57,38 @@ def test_what_is_left_out_has_its_default(config_text: str) -> None:
     assert [stage.name for stage in loaded.release.stages] == ["production"]
     assert loaded.release.alarms.p99_latency_ms is None
     assert loaded.register_.approval == "manual"
+
+
+@pytest.mark.parametrize(
+    ("last", "count", "age"),
+    [
+        ("30d", 30, timedelta(days=30)),
+        ("12h", 12, timedelta(hours=12)),
+        ("12 batches", 12, None),
+        ("1 batch", 1, None),
+    ],
+)
+def test_a_window_is_of_time_or_of_batches(
+    config_text: str, last: str, count: int, age: timedelta | None
+) -> None:
+    text = config_text.replace("mode: append", f"mode: window\n  window: {{last: {last}}}")
+    window = config.load(text).data.window
+    assert window is not None
+    assert (window.count, window.age) == (count, age)
+
+
+def test_what_completes_a_batch_makes_waiting_needless(config_text: str) -> None:
+    def completion(text: str) -> CompleteWhen:
+        return config.load(config_text.replace("quiet_period_s: 2", text)).data.complete_when
+
+    quiet, marker, manifest = (
+        completion("quiet_period_s: 2"),
+        completion("marker: _X"),
+        completion("manifest: m"),
+    )
+    assert (quiet.control_name, quiet.wait_s, quiet.ask_delay_s) == (None, 2, 2)
+    assert (marker.control_name, marker.wait_s) == ("_X", 0)
+    assert (manifest.control_name, manifest.wait_s) == ("m", 0)
 
 
 def test_a_stored_config_is_restored_as_it_was(pipeline_config: PipelineConfig) -> None:
@@ -129,7 +163,10 @@ def test_a_typo_is_placed_and_the_nearest_match_named(
         ("{epochs: 10", "!!set {epochs: 10", "train.hyperparameters has the tag"),
         ("mode: append", "format: csv", "data.format is given twice, first on line 4"),
         ("  mode: append", '  mode: "\\ud800"', "the file has an escape that is no character"),
-        ("mode: append", "mode: window", 'data.mode is "window": expected one of append, replace'),
+        ("mode: append", "mode: windows", 'data.mode is "windows": expected one of append, replace, window'),
+        ("mode: append", "mode: window\n  window: {last: 30}", 'data.window.last is 30: expected a'),
+        ("mode: append", "mode: window\n  window: {last: 30 days}", 'data.window.last is "30 days": expe'),
+        ("{quiet_period_s: 2}", "{marker: a/_SUCCESS}", 'data.complete_when.marker is "a/_SUCCESS"'),
         ("retrain:", "monitor: {}\nretrain:", "monitor is no field here"),
         ("src/evaluate.py", "src/evaluate.sh", "evaluate.script is"),
         ("format: csv", f"format: {'x' * 90}", f'data.format is "{"x" * 56}...: expected one of csv'),
@@ -162,6 +199,11 @@ def test_a_wrong_value_says_what_was_expected(problems: Problems, old: str, new:
         ('"[A-Z]{2}"', r"'(A)\1'", "data.schema.code.pattern", "back-reference"),
         ("{check: row_count, min: 100}", "{check: row_count}", "data.quality[1]", "neither min nor max"),
         ("min: 100}", "min: 100, max: 9}", "data.quality[1].min", "at most max, 9"),
+        ("mode: append", "mode: window", "data", "has no window"),
+        ("mode: append", "window: {last: 30d}", "data.window", "is given with mode append"),
+        ("{quiet_period_s: 2}", "{quiet_period_s: 2, marker: A}", "data.complete_when", "has marker and q"),
+        ("{quiet_period_s: 2}", "{manifest: m, marker: A}", "data.complete_when", "has manifest and marker"),
+        ("{quiet_period_s: 2}", "{marker: ..}", "data.complete_when.marker", "names a folder"),
         ('"validation accuracy: ([0-9.]+)"', '"accuracy"', "train.metrics[0].regex", "has 0 groups"),
         ('"validation accuracy: ([0-9.]+)"', '"("', "train.metrics[0].regex", "cannot be read"),
         ("cs: [", 'cs: [{name: "validation:accuracy", regex: (x)}, ', "train.metrics[1].name", "again"),

@@ -2,14 +2,24 @@
 
 import hashlib
 from random import Random
-from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.domain.datasets import DatasetManifest, ObjectVersion, changed_since, combine, files_manifest
+from sluice.domain.batches import Arrival
+from sluice.domain.config.models import Window
+from sluice.domain.datasets import (
+    DatasetManifest,
+    Mode,
+    ObjectVersion,
+    changed_since,
+    combine,
+    condition,
+    files_manifest,
+    within,
+)
 
-Mode = Literal["append", "replace"]
 OBJECTS = st.builds(
     lambda key, content: ObjectVersion(
         key, f"v{content}", content, hashlib.sha256(bytes([content])).hexdigest()
@@ -62,7 +72,7 @@ def test_replacing_keeps_the_newest_batch_alone(batches: list[list[ObjectVersion
     assert contents(manifest) == {o.key: o.sha256 for o in batches[-1]}
 
 
-@given(BATCHES, st.sampled_from(["append", "replace"]))
+@given(BATCHES, st.sampled_from(["append", "replace", "window"]))
 def test_the_same_batch_again_is_the_same_version_even_under_new_version_ids(
     batches: list[list[ObjectVersion]], mode: Mode
 ) -> None:
@@ -104,3 +114,58 @@ def test_an_object_overwritten_with_the_same_content_has_not_changed() -> None:
     manifest = combine("append", None, [obj("a")])
     assert changed_since(manifest, {"a": "2"}, [obj("a", "2")]) == []
     assert changed_since(manifest, {"a": "2"}, [obj("a", "2", "y")]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "current", "expected"),
+    [
+        ("same", "same", "intact"),
+        ("other", "other", "differs"),
+        (None, "same", "gone"),
+        ("same", "other", "overwritten"),
+        ("same", None, "deleted"),
+        (None, None, "gone"),
+    ],
+)
+def test_what_has_become_of_an_object_is_named(
+    stored: str | None, current: str | None, expected: str
+) -> None:
+    kept = obj("a", content="same")
+    digests = {text: hashlib.sha256(text.encode()).hexdigest() for text in ("same", "other")}
+    found = condition(kept, digests[stored] if stored else None, digests[current] if current else None)
+    assert found == expected
+
+
+def dated(key: str, day: int, version_id: str = "1", content: str = "x") -> Arrival:
+    """An arrival of a day in March, which is its batch, too."""
+    at, given = f"2026-03-{day:02d}T00:00:00.000Z", obj(key, version_id, content)
+    return Arrival(
+        key, version_id, given.size_bytes, given.sha256, at, "included", is_waiting=False, batch=f"{at} p/"
+    )
+
+
+def kept_by(last: str, *arrivals: Arrival, keys: str = "abcd") -> str:
+    manifest = DatasetManifest.of(obj(arrival.key) for arrival in arrivals if arrival.key in keys)
+    return "".join(o.key for o in within(manifest, Window(last=last), arrivals).objects)
+
+
+def test_a_window_of_time_ends_at_the_newest_object() -> None:
+    arrivals = [dated("a", 1), dated("b", 2), dated("c", 3), dated("d", 3)]
+    assert kept_by("1d", *arrivals) == "bcd"
+    assert kept_by("47h", *arrivals) == "bcd"
+    assert kept_by("2d", *arrivals) == "abcd"
+
+
+def test_a_window_of_batches_counts_those_that_the_data_set_has() -> None:
+    arrivals = [dated("a", 1), dated("b", 2), dated("c", 3), dated("d", 3)]
+    assert kept_by("1 batch", *arrivals) == "cd"
+    assert kept_by("2 batches", *arrivals) == "bcd"
+    assert kept_by("9 batches", *arrivals) == "abcd"
+    assert kept_by("2 batches", *arrivals, keys="abc") == "bc"
+    assert kept_by("2 batches") == ""
+
+
+def test_the_same_content_again_is_recent_again_and_other_content_is_not() -> None:
+    again = dated("a", 3, "2")
+    assert kept_by("1d", dated("a", 1), dated("b", 2), again) == "ab"
+    assert kept_by("1d", dated("a", 1), dated("b", 3), dated("a", 3, "2", "other")) == "b"

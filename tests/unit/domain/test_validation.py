@@ -78,7 +78,12 @@ def test_data_that_keep_their_contract_are_valid(pipeline_config: PipelineConfig
     valid = report(100, [Finding(check, 0) for check in checks(pipeline_config.data)])
     assert valid.is_valid
     assert valid.reasons == ()
-    assert json.loads(valid.to_json()) == {"is_valid": True, "rows": 100, "violations": []}
+    assert json.loads(valid.to_json()) == {
+        "is_valid": True,
+        "rows": 100,
+        "checks": len(checks(pipeline_config.data)),
+        "violations": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -145,7 +150,8 @@ def test_what_cannot_be_read_is_a_violation_of_the_format() -> None:
             "check": "format",
             "message": "no CSV: unterminated quote",
             "rows": 1,
-            "examples": [{"object": "p/bad.csv", "row": 7}],
+            "examples": [{"object": "p/bad.csv", "row": 7, "value": None}],
+            "severity": "fail",
         }
     ]
 

@@ -25,6 +25,7 @@ def test_the_samples_alone_play_a_run(
     cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", ROWS)
     assert play("register_project") == {"status": "active"}
     assert play("record_arrival") == {"status": "accepted"}
+    cloud.now.at = "2026-11-24T09:02:00.000Z"
     assert play("start_build") == {"batchItemFailures": []}
     assert play("snapshot_dataset")["dataset_version"] == sample("validate_data")["dataset_version"]
     assert play("validate_data")["is_valid"]

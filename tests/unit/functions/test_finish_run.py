@@ -37,6 +37,7 @@ def deliver(world: World) -> Any:
 
 @pytest.mark.parametrize("status", ["registered", "rejected", "data_rejected", "skipped"])
 def test_the_end_is_recorded_and_the_lock_released(world: World, status: str) -> None:
+    world.prepare_run()
     assert world.finish(status, reasons=["because"]) == status
     assert (world.catalog_run()["status"], world.catalog_run()["reasons"]) == (status, ["because"])
     assert "in_flight" not in world.pipeline
@@ -105,3 +106,37 @@ def test_a_crash_in_between_is_made_good_by_the_retry(
     assert "in_flight" not in world.pipeline
     assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
     assert world.events().count("run registered") == 1
+
+
+def test_the_owner_of_rejected_data_is_told_once_with_the_first_reasons(world: World) -> None:
+    snapshot = world.prepare_run()
+    for _ in range(3):
+        world.finish("data_rejected", reasons=[f"reason {number}" for number in range(9)])
+    ((event, detail),) = world.cloud.bus.announced
+    assert event == "DatasetRejected"
+    assert (detail["pipeline"], detail["run_id"]) == (PIPELINE, RUN)
+    assert detail["dataset_version"] == snapshot["dataset_version"]
+    assert detail["reasons"] == [f"reason {number}" for number in range(5)]
+
+
+def test_nobody_is_told_of_data_that_are_not_rejected(world: World) -> None:
+    world.prepare_run()
+    world.finish("rejected", reasons=["worse"])
+    assert world.cloud.bus.announced == []
+
+
+def test_a_crash_before_the_owner_is_told_is_made_good_by_the_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError
+
+    world.prepare_run()
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.bus, "announce", crash)
+        with pytest.raises(RuntimeError):
+            world.finish("data_rejected", reasons=["because"])
+    assert world.pipeline["in_flight"] == RUN
+    world.finish("data_rejected", reasons=["because"])
+    assert len(world.cloud.bus.announced) == 1
+    assert "in_flight" not in world.pipeline

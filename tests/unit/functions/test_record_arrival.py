@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import PIPELINE, ROWS, Invoke, World, created
+from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World, created
 from sluice.domain import catalog as keys
 
 
@@ -118,3 +118,37 @@ def test_a_stored_checksum_saves_reading_the_object(world: World, monkeypatch: p
     monkeypatch.setattr(world.cloud.objects, "chunks", _crash)
     world.upload("a.csv")
     assert arrival(world)["sha256"] == "f" * 64
+
+
+def test_a_thousand_uploads_ask_for_a_build_once_a_quiet_period(world: World) -> None:
+    for number in range(100):
+        world.upload(f"{number}.csv")
+    assert world.cloud.build_requests.sent == [(PIPELINE, 60)]
+    assert world.cloud.build_requests.awaited[-1] == world.pipeline["asks_at"]
+    world.later(seconds=60)
+    world.upload("last.csv")
+    assert world.cloud.build_requests.sent == [(PIPELINE, 60)] * 2
+
+
+def test_a_request_that_is_about_to_come_is_not_relied_on(world: World) -> None:
+    world.upload("a.csv")
+    world.later(seconds=59.5)
+    world.upload("b.csv")
+    assert world.cloud.build_requests.sent == [(PIPELINE, 60)] * 2
+
+
+def test_a_marker_is_recorded_as_none_of_the_data_and_asks_without_waiting(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = World(cloud, invoke)
+    world.push(pipeline=PIPELINE_YAML.replace("quiet_period_s: 60", "marker: _SUCCESS").encode())
+    cloud.build_requests.sent.clear()
+    assert world.upload("dt=1/_SUCCESS", b"") == {"status": "control"}
+    assert arrival(world, "dt=1/_SUCCESS")["status"] == "control"
+    assert "batch marked" in world.events()
+    assert cloud.build_requests.sent == [(PIPELINE, 2)]
+    assert world.upload("dt=1/_success", b"") == {"status": "quarantined"}
+
+
+def test_without_batches_by_marker_a_marker_is_an_object_like_any_other(world: World) -> None:
+    assert world.upload("_SUCCESS", b"") == {"status": "quarantined"}

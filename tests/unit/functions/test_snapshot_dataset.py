@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import PIPELINE, ROWS, RUN, Invoke, World
+from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World, created
 from sluice.domain import catalog as keys
 
 MORE = ROWS + b"3,1\n"
@@ -94,8 +94,6 @@ def test_data_are_appended_to_the_last_valid_version(world: World) -> None:
 
 
 def test_in_mode_replace_a_version_is_the_newest_batch(cloud: fakes.Cloud, invoke: Invoke) -> None:
-    from build_world import PIPELINE_YAML
-
     world = World(cloud, invoke)
     world.push(pipeline=PIPELINE_YAML.replace("format: csv", "format: csv\n  mode: replace").encode())
     assert world.build("a.csv") == "registered"
@@ -143,3 +141,182 @@ def test_a_pipeline_sees_no_other_pipelines_data(world: World) -> None:
     world.prepare_run()
     assert world.objects_of(RUN) == [f"{PIPELINE}/a.csv#v1"]
     assert world.cloud.catalog.query(keys.partition(f"{PIPELINE}-too")) == []
+
+
+# ------------------------------------------------------------------------------------------------- batches
+
+
+def configured(cloud: fakes.Cloud, invoke: Invoke, *changes: tuple[str, str]) -> World:
+    text = PIPELINE_YAML
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    world = World(cloud, invoke)
+    world.push(pipeline=text.encode())
+    return world
+
+
+MARKED = ("quiet_period_s: 60", "marker: _SUCCESS")
+LISTED = ("quiet_period_s: 60", "manifest: manifest.json")
+
+
+def mark(world: World, folder: str) -> None:
+    """Complete a folder, after some time."""
+    world.later(minutes=1)
+    world.upload(f"{folder}/_SUCCESS", b"")
+    world.later(minutes=1)
+
+
+def run_next(world: World) -> str:
+    world.ask()
+    return world.play(world.pipeline["in_flight"])
+
+
+def test_only_complete_batches_are_in_a_version_and_markers_never_are(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = configured(cloud, invoke, MARKED)
+    world.upload("a/1.csv")
+    world.upload("b/2.csv")
+    mark(world, "a")
+    assert run_next(world) == "registered"
+    assert world.objects_of(RUN) == [f"{PIPELINE}/a/1.csv#v1"]
+    assert world.arrivals() == {
+        f"{PIPELINE}/a/1.csv#v1": "included",
+        f"{PIPELINE}/a/_SUCCESS#v1": "control",
+        f"{PIPELINE}/b/2.csv#v1": "pending",
+    }
+    mark(world, "b")
+    assert run_next(world) == "registered"
+    assert world.objects_of("reviews-00002") == [f"{PIPELINE}/a/1.csv#v1", f"{PIPELINE}/b/2.csv#v1"]
+
+
+def test_in_mode_replace_the_newest_of_several_complete_batches_counts(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = configured(cloud, invoke, MARKED, ("format: csv", "format: csv\n  mode: replace"))
+    for folder in ("b", "a"):
+        world.upload(f"{folder}/1.csv")
+        mark(world, folder)
+    assert run_next(world) == "registered"
+    assert world.objects_of(RUN) == [f"{PIPELINE}/a/1.csv#v1"]
+    assert "pending" not in world.arrivals().values()
+
+
+def test_in_mode_replace_a_late_object_joins_its_batch_and_does_not_replace_it(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = configured(cloud, invoke, MARKED, ("format: csv", "format: csv\n  mode: replace"))
+    world.upload("a/1.csv")
+    late = world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a/2.csv", ROWS)
+    mark(world, "a")
+    assert run_next(world) == "registered"
+    world.invoke("record_arrival", created(fakes.DATA_BUCKET, f"{PIPELINE}/a/2.csv", late))
+    world.later(minutes=1)
+    assert run_next(world) == "registered"
+    assert world.objects_of("reviews-00002") == [f"{PIPELINE}/a/1.csv#v1", f"{PIPELINE}/a/2.csv#v1"]
+
+
+def test_a_manifest_file_is_taken_up_with_what_it_lists(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = configured(cloud, invoke, LISTED)
+    world.upload("a/1.csv")
+    world.upload("a/stray.csv")
+    world.upload("a/manifest.json", b'["1.csv"]')
+    world.later(minutes=1)
+    assert run_next(world) == "registered"
+    assert world.objects_of(RUN) == [f"{PIPELINE}/a/1.csv#v1"]
+    assert world.arrivals() == {
+        f"{PIPELINE}/a/1.csv#v1": "included",
+        f"{PIPELINE}/a/manifest.json#v1": "included",
+        f"{PIPELINE}/a/stray.csv#v1": "pending",
+    }
+
+
+def test_what_a_rejected_manifest_lists_is_awaited_again(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = configured(cloud, invoke, LISTED)
+    world.upload("a/1.csv", b"x\n1\n")
+    world.upload("a/manifest.json", b'["1.csv"]')
+    world.later(minutes=1)
+    assert run_next(world) == "data_rejected"
+    assert world.arrivals() == {
+        f"{PIPELINE}/a/1.csv#v1": "quarantined",
+        f"{PIPELINE}/a/manifest.json#v1": "control",
+    }
+    tags = world.cloud.objects.tags(fakes.DATA_BUCKET, f"{PIPELINE}/a/1.csv")
+    assert tags == {"sluice:status": "quarantined"}
+    world.later(minutes=1)
+    world.upload("a/1.csv", ROWS)
+    world.later(minutes=1)
+    assert run_next(world) == "registered"
+    assert world.objects_of("reviews-00002") == [f"{PIPELINE}/a/1.csv#v2"]
+
+
+def windowed(last: str) -> tuple[str, str]:
+    return ("format: csv", f"format: csv\n  mode: window\n  window: {{last: {last}}}")
+
+
+def test_a_window_of_batches_forgets_the_oldest_one(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = configured(cloud, invoke, windowed("2 batches"))
+    for name in ("a", "b", "c"):
+        world.upload(f"{name}1.csv")
+        assert world.build(f"{name}2.csv") == "registered"
+    kept = ["b1", "b2", "c1", "c2"]
+    assert world.objects_of("reviews-00003") == [f"{PIPELINE}/{name}.csv#v1" for name in kept]
+
+
+def test_a_window_of_time_is_counted_from_the_newest_object(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = configured(cloud, invoke, windowed("30d"))
+    assert world.build("a.csv") == "registered"
+    world.later(days=20)
+    assert world.build("b.csv") == "registered"
+    world.later(days=20)
+    assert world.build("c.csv") == "registered"
+    assert world.objects_of("reviews-00002") == [f"{PIPELINE}/a.csv#v1", f"{PIPELINE}/b.csv#v1"]
+    assert world.objects_of("reviews-00003") == [f"{PIPELINE}/b.csv#v1", f"{PIPELINE}/c.csv#v1"]
+
+
+def test_what_came_again_with_the_same_content_is_as_recent_as_its_last_upload(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = configured(cloud, invoke, windowed("30d"))
+    assert world.build("a.csv") == "registered"
+    world.later(days=20)
+    assert world.build("a.csv") == "skipped"
+    world.later(days=20)
+    assert world.build("b.csv") == "registered"
+    assert world.objects_of("reviews-00003") == [f"{PIPELINE}/a.csv#v1", f"{PIPELINE}/b.csv#v1"]
+
+
+# ---------------------------------------------------------------------------------------------- quarantine
+
+
+def release(world: World, name: str) -> None:
+    """What `sluice data release` writes."""
+    key = keys.arrival_key(PIPELINE, f"{PIPELINE}/{name}", "v1")
+    assert world.cloud.catalog.update(key, {"status": "pending"}, when={"status": "quarantined"})
+    world.later(minutes=2)
+
+
+def test_released_data_that_this_project_rejected_are_quarantined_again_without_a_run(world: World) -> None:
+    assert world.build("a.csv", b"x,y\n1,0\n200,1\n") == "data_rejected"
+    release(world, "a.csv")
+    assert run_next(world) == "skipped"
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "quarantined"}
+
+
+def test_released_data_are_judged_by_the_contract_of_today(world: World) -> None:
+    assert world.build("a.csv", b"x,y\n1,0\n200,1\n") == "data_rejected"
+    world.push(pipeline=PIPELINE_YAML.replace("max: 100", "max: 300").encode())
+    release(world, "a.csv")
+    assert run_next(world) == "registered"
+    assert world.objects_of("reviews-00002") == [f"{PIPELINE}/a.csv#v1"]
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "included"}
+
+
+def test_what_a_run_took_up_that_died_before_its_quarantine_is_taken_up_again(world: World) -> None:
+    begin(world, "a.csv")
+    version = world.prepare_run()["dataset_version"]
+    world.cloud.catalog.update(keys.dataset_key(PIPELINE, version), {"status": "rejected"})
+    world.finish("failed", error={"Error": "States.Timeout", "Cause": ""})
+    assert world.build("b.csv") == "registered"
+    assert world.objects_of("reviews-00002") == [f"{PIPELINE}/a.csv#v1", f"{PIPELINE}/b.csv#v1"]

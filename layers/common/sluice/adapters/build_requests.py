@@ -6,11 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from sluice.adapters.clients import client
+from sluice.ports import BUILD_REQUEST_DELAY_MAX_S
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-
-DELAY_MAX_S = 900
 
 
 class SqsBuildRequests:
@@ -20,9 +19,9 @@ class SqsBuildRequests:
         self._queue_url = queue_url
         self._sqs: SQSClient = sqs or client("sqs")
 
-    def send(self, pipeline: str, delay_s: int = 0) -> None:
+    def send(self, pipeline: str, delay_s: int = 0, at: str | None = None) -> None:
         self._sqs.send_message(
             QueueUrl=self._queue_url,
-            MessageBody=json.dumps({"pipeline": pipeline}),
-            DelaySeconds=min(delay_s, DELAY_MAX_S),
+            MessageBody=json.dumps({"pipeline": pipeline} | ({"at": at} if at else {})),
+            DelaySeconds=min(delay_s, BUILD_REQUEST_DELAY_MAX_S),
         )

@@ -11,7 +11,8 @@ from sluice.adapters.clients import client
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-SOURCE = "sluice.reconcile"
+HINT_SOURCE = "sluice.reconcile"
+SOURCE = "sluice"
 
 
 class EventRefusedError(Exception):
@@ -19,16 +20,24 @@ class EventRefusedError(Exception):
 
 
 class EventBridgeBus:
-    """Puts hints that got lost on the bus again; only AWS may use its own sources, so they carry ours."""
+    """The bus that AWS's own events come on; only AWS may use its sources, so hints carry one of ours."""
 
     def __init__(self, events: EventBridgeClient | None = None) -> None:
         self._events: EventBridgeClient = events or client("events")
 
     def put(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
+        self._put(HINT_SOURCE, detail_type, detail, resources)
+
+    def announce(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        self._put(SOURCE, detail_type, detail)
+
+    def _put(
+        self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()
+    ) -> None:
         answer = self._events.put_events(
             Entries=[
                 {
-                    "Source": SOURCE,
+                    "Source": source,
                     "DetailType": detail_type,
                     "Detail": json.dumps(detail),
                     "Resources": list(resources),

@@ -87,12 +87,16 @@ class S3Objects:
             file.writelines(self.chunks(bucket, key, version_id))
 
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
-        self._s3.put_object_tagging(
-            Bucket=bucket,
-            Key=key,
-            VersionId=version_id,
-            Tagging={"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]},
-        )
+        try:
+            self._s3.put_object_tagging(
+                Bucket=bucket,
+                Key=key,
+                VersionId=version_id,
+                Tagging={"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]},
+            )
+        except ClientError as error:
+            if error_code(error) not in _ABSENT:
+                raise
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -9,9 +9,10 @@ from typing import Literal, Protocol
 
 from sluice.domain.nearest import hint
 
-Status = Literal["accepted", "ignored", "unclaimed", "quarantined"]
+Status = Literal["accepted", "control", "ignored", "unclaimed", "quarantined"]
 # The catalog's sort key (1,024 bytes) holds the object's key, its version id and a prefix.
 MAX_KEY_BYTES = 900
+ZERO_BYTES = "zero bytes"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -40,8 +41,11 @@ def parse_key(key: str) -> tuple[str | None, str]:
     return (prefix, rest) if slash and prefix else (None, key)
 
 
-def classify(head: Head, known_pipelines: Collection[str]) -> Classification:
-    """Classify an uploaded object; nothing is dropped silently but a folder marker."""
+def classify(head: Head, known_pipelines: Collection[str], control_name: str | None = None) -> Classification:
+    """Classify an uploaded object; nothing is dropped silently but a folder marker.
+
+    An object of the pipeline's `control_name` completes a batch and is no data, however empty it is.
+    """
     if head.key.endswith("/") and head.size_bytes == 0:
         return Classification("ignored", None, "a folder marker")
     pipeline, rest = parse_key(head.key)
@@ -50,15 +54,17 @@ def classify(head: Head, known_pipelines: Collection[str]) -> Classification:
     if pipeline not in known_pipelines:
         reason = f"no pipeline {pipeline!r}{hint(pipeline, known_pipelines)}"
         return Classification("unclaimed", None, reason)
-    if problem := _unusable(rest, head):
+    if problem := _unaddressable(rest, head):
         return Classification("quarantined", pipeline, problem)
+    if rest.rpartition("/")[2] == control_name:
+        return Classification("control", pipeline, "completes a batch")
+    if head.size_bytes == 0:
+        return Classification("quarantined", pipeline, ZERO_BYTES)
     return Classification("accepted", pipeline, f"data of {pipeline}")
 
 
-def _unusable(rest: str, head: Head) -> str | None:
-    """Why no job could read the object: a job has it as a file at the key's path."""
-    if head.size_bytes == 0:
-        return "zero bytes"
+def _unaddressable(rest: str, head: Head) -> str | None:
+    """Why no job could have the object, as a file at the key's path."""
     if len(head.key.encode(errors="replace")) > MAX_KEY_BYTES:
         return f"a key of more than {MAX_KEY_BYTES} bytes"
     if any(part in {"", ".", ".."} for part in rest.split("/")):

@@ -6,9 +6,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sluice.domain import canonical
+from sluice.domain.times import from_iso, to_iso
+
+if TYPE_CHECKING:
+    from sluice.domain.batches import Arrival
+    from sluice.domain.config.models import Window
+
+Mode = Literal["append", "replace", "window"]
+# The rows of each object, beside the manifest and not in it: a version is known before anything is read.
+ROWS = "rows.json"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,14 +64,15 @@ class DatasetManifest:
 
 
 def combine(
-    mode: Literal["append", "replace"],
+    mode: Mode,
     previous: DatasetManifest | None,
     arrivals: Sequence[ObjectVersion],
 ) -> DatasetManifest:
     """The data set after the arrivals, given in their order.
 
-    append: everything so far, the newest version of each key. replace: the arrivals alone. An object that
-    arrives with the content it had before keeps its former entry, so that the same data are the same version.
+    append, window: everything so far, the newest version of each key; `within` then takes what a window
+    leaves out. replace: the arrivals alone. An object that arrives with the content it had before keeps its
+    former entry, so that the same data are the same version.
     """
     former = {obj.key: obj for obj in previous.objects} if previous else {}
     arrived = {obj.key: obj for obj in arrivals}
@@ -70,8 +80,57 @@ def combine(
         key: former[key] if key in former and former[key].same_content(obj) else obj
         for key, obj in arrived.items()
     }
-    base = former if mode == "append" or not arrived else {}
+    base = former if mode != "replace" or not arrived else {}
     return DatasetManifest.of({**base, **kept}.values())
+
+
+def within(manifest: DatasetManifest, window: Window, arrivals: Iterable[Arrival]) -> DatasetManifest:
+    """What of a data set the window holds, counted back from the newest object or batch in it.
+
+    Not from today: the same arrivals are the same version whenever they are looked at. What arrived again
+    with the same content is as recent as its last arrival.
+    """
+    recency = _recency(window, arrivals)
+    ages = {obj: recency.get((obj.key, obj.sha256), "") for obj in manifest.objects}
+    oldest = _oldest(window, ages.values())
+    return DatasetManifest.of(obj for obj, age in ages.items() if age >= oldest)
+
+
+def _recency(window: Window, arrivals: Iterable[Arrival]) -> dict[tuple[str, str], str]:
+    """When each content of a key last came: its batch's name or its time, whichever the window counts."""
+    newest: dict[tuple[str, str], str] = {}
+    for arrival in arrivals:
+        content = (arrival.key, arrival.sha256)
+        came = arrival.batch if window.age is None else arrival.arrived_at
+        newest[content] = max(came, newest.get(content, ""))
+    return newest
+
+
+def _oldest(window: Window, ages: Iterable[str]) -> str:
+    known = sorted(set(ages))
+    if not known:
+        return ""
+    if window.age is None:
+        return known[-window.count :][0]
+    return to_iso(from_iso(known[-1]) - window.age)
+
+
+Condition = Literal["intact", "differs", "gone", "overwritten", "deleted"]
+
+
+def condition(obj: ObjectVersion, stored_sha256: str | None, current_sha256: str | None) -> Condition:
+    """What has become of an object of a data set, by the sha256 of its version and of its key's newest one.
+
+    None is a version, or a key, that is not there. An object that was overwritten or deleted is still there
+    under its version, but jobs, which read by key, would find something else or nothing.
+    """
+    if stored_sha256 is None:
+        return "gone"
+    if stored_sha256 != obj.sha256:
+        return "differs"
+    if current_sha256 is None:
+        return "deleted"
+    return "intact" if current_sha256 == obj.sha256 else "overwritten"
 
 
 def files_manifest(bucket: str, objects: Iterable[ObjectVersion]) -> list[Any]:

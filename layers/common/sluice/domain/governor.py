@@ -17,7 +17,7 @@ from sluice.domain.times import from_iso
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An accepted object that is in no data set yet."""
+    """An object of a complete batch that is in no data set yet, and when it was heard of."""
 
     key: str
     version_id: str
@@ -35,7 +35,7 @@ class Policy:
     @classmethod
     def of(cls, config: PipelineConfig) -> Policy:
         return cls(
-            quiet_period_s=config.data.complete_when.quiet_period_s,
+            quiet_period_s=config.data.complete_when.wait_s,
             cooldown_s=config.retrain.cooldown_s,
             daily_budget=config.retrain.daily_budget,
         )

@@ -36,7 +36,11 @@ class Locations:
         return self._uri(f"datasets/{self.pipeline}/{dataset_version}/files.manifest")
 
     def dataset_report(self, dataset_version: str) -> str:
-        return self._uri(f"datasets/{self.pipeline}/{dataset_version}/report.json")
+        return self.dataset_document(dataset_version, "report.json")
+
+    def dataset_document(self, dataset_version: str, name: str) -> str:
+        """A file about the data set, such as its profile."""
+        return self._uri(f"datasets/{self.pipeline}/{dataset_version}/{name}")
 
     def prepared(self, run_id: str, name: str) -> str:
         """Where prepare's train, validation or test data go."""

@@ -6,15 +6,30 @@ there. A value that cannot be read as its column's type breaks `type` alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sluice.domain import canonical
-from sluice.domain.config.models import Column, CompletenessCheck, Data
+from sluice.domain.config.base import Severity
+from sluice.domain.config.models import (
+    AllowedShareCheck,
+    Column,
+    CompletenessCheck,
+    Data,
+    DistinctCountCheck,
+    FreshnessCheck,
+    QualityCheck,
+    RowCountCheck,
+    SqlCheck,
+    StatisticCheck,
+    UniquenessCheck,
+)
 
 CheckKind = Literal[
     "column",
+    "extra",
     "required",
     "type",
     "allowed",
@@ -24,32 +39,52 @@ CheckKind = Literal[
     "max_length",
     "pattern",
     "unique",
+    "key",
     "completeness",
+    "uniqueness",
     "row_count",
+    "row_count_change",
+    "freshness",
+    "mean",
+    "std",
+    "minimum",
+    "maximum",
+    "quantile",
+    "distinct_count",
+    "allowed_share",
+    "sql",
 ]
 EXAMPLES_MAX = 5
+VALUE_MAX = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check; `limit` is what values are held against: a bound, a length, a pattern or a tuple of values.
+    """One check; `limit` is what is held against the data: a bound, a length, a pattern, a tuple of values.
 
-    column: the column exists. unique: every occurrence of a value but its first breaks it. completeness:
-    `limit` is the least share of rows with a value. row_count: `limit` is (least, greatest), either None.
+    A tuple (least, greatest), either None, for row_count, distinct_count and statistics; the least share for
+    completeness, uniqueness and allowed_share; the columns for key and extra (those that are known).
+    `argument` is what a check needs besides: a quantile's q, allowed_share's values, a query. `format` is how
+    a timestamp is written. `tolerance` is the share of rows that may break it.
     """
 
     kind: CheckKind
     column: str | None
     type: str | None
     limit: Any = None
+    argument: Any = None
+    format: str | None = None
+    severity: Severity = "fail"
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RowRef:
-    """A row: its object's key and its number there, from 1, a header not counted."""
+    """A row: its object's key, its number there, from 1, a header not counted, and its violating value."""
 
     object: str
     row: int
+    value: str | None = None
 
     def __str__(self) -> str:
         return f"{self.object} row {self.row}"
@@ -59,12 +94,16 @@ class RowRef:
 class Finding:
     """What the engine counted for a check: the rows that break it, and a few of them.
 
-    column: 1 row if the column is missing. completeness: the rows without a value. row_count: not counted.
+    column: 1 row if the column is missing. completeness: the rows without a value. `value` is what was
+    measured where that is no count of rows: a statistic, a share, the newest time, the names of the columns
+    that are extra; None where there is nothing to measure. `error` is why a query could not be run.
     """
 
     check: Check
     rows: int
     examples: tuple[RowRef, ...] = ()
+    value: Any = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +115,50 @@ class Violation:
     message: str
     rows: int
     examples: tuple[RowRef, ...] = ()
+    severity: Severity = "fail"
 
     def __str__(self) -> str:
+        """Says where, and never a value: this is also logged and kept in the catalog."""
         where = f" (such as {self.examples[0]})" if self.examples else ""
         return f"{self.column}: {self.message}{where}" if self.column else f"{self.message}{where}"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Whether the data set keeps its contract, and each violation."""
+    """Whether the data set keeps its contract, each violation, and how many checks were made."""
 
     rows: int
     violations: tuple[Violation, ...]
+    checks: int = 0
 
     @property
     def is_valid(self) -> bool:
-        return not self.violations
+        return not any(violation.severity == "fail" for violation in self.violations)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is any row of what was given."""
+        return self.rows > 0 or all(violation.check != "format" for violation in self.violations)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        return tuple(map(str, self.violations))
+        """Why the data set is rejected."""
+        return tuple(str(violation) for violation in self.violations if violation.severity == "fail")
 
-    def to_json(self) -> bytes:
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(str(violation) for violation in self.violations if violation.severity == "warn")
+
+    def with_violations(self, violations: Iterable[Violation]) -> Report:
+        """The report with what else was found, such as drift."""
+        return replace(self, violations=(*self.violations, *violations))
+
+    def to_json(self, **sections: Any) -> bytes:
+        """The report with sections of statistics, plain JSON values; one that is None is left out."""
         violations = [asdict(violation) for violation in self.violations]
-        return canonical.to_json({"is_valid": self.is_valid, "rows": self.rows, "violations": violations})
+        head = {"is_valid": self.is_valid, "rows": self.rows, "checks": self.checks}
+        given = {name: section for name, section in sections.items() if section is not None}
+        return canonical.to_json({**head, "violations": violations, **given})
 
 
 def checks(data: Data) -> tuple[Check, ...]:
@@ -109,21 +168,24 @@ def checks(data: Data) -> tuple[Check, ...]:
 
 def _checks(data: Data) -> Iterator[Check]:
     for name, column in data.columns.items():
-        yield from _column_checks(name, column, required=column.required or name == data.label)
+        yield from _column_checks(name, column, is_label=name == data.label)
+    if data.extra != "allow":
+        yield Check("extra", None, None, tuple(data.columns), severity=data.extra)
+    for key in data.keys:
+        yield Check("key", ", ".join(key), None, key)
     for check in data.quality:
-        if isinstance(check, CompletenessCheck):
-            yield Check("completeness", check.column, data.columns[check.column].type, check.min)
-        else:
-            yield Check("row_count", None, None, (check.min, check.max))
+        yield from _quality_checks(check, data.columns)
     yield Check("row_count", None, None, (1, None))
 
 
-def _column_checks(name: str, column: Column, *, required: bool) -> Iterator[Check]:
-    if required:
-        yield Check("column", name, column.type)
-        yield Check("required", name, column.type)
+def _column_checks(name: str, column: Column, *, is_label: bool) -> Iterator[Check]:
+    asked: list[tuple[CheckKind, Any]] = []
+    if column.required or is_label:
+        asked.append(("column", None))
+    if column.rows_need_value or is_label:
+        asked.append(("required", None))
     if column.type != "string":
-        yield Check("type", name, column.type)
+        asked.append(("type", None))
     limits: dict[CheckKind, Any] = {
         "allowed": column.allowed,
         "min": column.min,
@@ -132,11 +194,66 @@ def _column_checks(name: str, column: Column, *, required: bool) -> Iterator[Che
         "max_length": column.max_length,
         "pattern": column.pattern,
     }
-    for kind, limit in limits.items():
-        if limit is not None:
-            yield Check(kind, name, column.type, limit)
+    asked += [(kind, limit) for kind, limit in limits.items() if limit is not None]
     if column.unique:
-        yield Check("unique", name, column.type)
+        asked.append(("unique", None))
+    for kind, limit in asked:
+        yield Check(
+            kind,
+            name,
+            column.type,
+            limit,
+            format=column.format,
+            severity=column.severity,
+            # A column is there or is not.
+            tolerance=0.0 if kind == "column" else column.tolerance,
+        )
+
+
+def _quality_checks(check: QualityCheck, columns: Mapping[str, Column]) -> Iterator[Check]:
+    match check:
+        case RowCountCheck():
+            if check.min is not None or check.max is not None:
+                yield Check("row_count", None, None, (check.min, check.max), severity=check.severity)
+            if check.max_change is not None:
+                yield Check("row_count_change", None, None, check.max_change, severity=check.severity)
+        case SqlCheck():
+            yield Check(
+                "sql",
+                None,
+                None,
+                check.name,
+                check.query,
+                severity=check.severity,
+                tolerance=check.tolerance,
+            )
+        case _:
+            limit, argument = _limit_and_argument(check)
+            column = columns[check.column]
+            yield Check(
+                check.check, check.column, column.type, limit, argument, column.format, check.severity
+            )
+
+
+def _limit_and_argument(
+    check: CompletenessCheck
+    | UniquenessCheck
+    | FreshnessCheck
+    | StatisticCheck
+    | DistinctCountCheck
+    | AllowedShareCheck,
+) -> tuple[Any, Any]:
+    match check:
+        case CompletenessCheck() | UniquenessCheck():
+            return check.min, None
+        case AllowedShareCheck():
+            return check.min, check.values
+        case FreshnessCheck():
+            return check.max_age_s, None
+        case StatisticCheck():
+            return (check.min, check.max), check.q
+        case DistinctCountCheck():
+            return (check.min, check.max), None
 
 
 def unreadable(message: str, rows: int = 0, examples: Sequence[RowRef] = ()) -> Violation:
@@ -144,59 +261,178 @@ def unreadable(message: str, rows: int = 0, examples: Sequence[RowRef] = ()) -> 
     return Violation(None, "format", message, rows, tuple(examples[:EXAMPLES_MAX]))
 
 
-def report(rows: int, findings: Iterable[Finding], problems: Sequence[Violation] = ()) -> Report:
-    """Judge the findings over `rows` rows; `problems` are what could not be read at all."""
-    broken = (_judge(finding, rows) for finding in findings)
-    return Report(rows, (*problems, *dict.fromkeys(violation for violation in broken if violation)))
+def shown(value: str) -> str:
+    """A value as a report may show it: capped, and without characters that a terminal or page would obey."""
+    capped = value if len(value) <= VALUE_MAX else value[: VALUE_MAX - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in capped)
 
 
-def _judge(finding: Finding, rows: int) -> Violation | None:
-    check = finding.check
-    if check.kind == "row_count":
-        return _judge_row_count(check, rows)
-    if check.kind == "completeness":
-        return _judge_completeness(finding, rows)
-    if finding.rows == 0:
+def report(
+    rows: int,
+    findings: Iterable[Finding],
+    problems: Sequence[Violation] = (),
+    *,
+    previous_rows: int | None = None,
+    now: datetime | None = None,
+    redact: Iterable[str] = (),
+) -> Report:
+    """Judge the findings over `rows` rows; `problems` are what could not be read at all.
+
+    `previous_rows` are those of the last valid version, `now` is what freshness is measured against,
+    `redact` names the columns whose values are not shown.
+    """
+    found = tuple(findings)
+    hidden = frozenset(redact)
+    broken = (_judge(finding, _Circumstances(rows, previous_rows, now)) for finding in found)
+    violations = (_show(violation, hidden) for violation in broken if violation)
+    return Report(rows, (*problems, *dict.fromkeys(violations)), len(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Circumstances:
+    rows: int
+    previous_rows: int | None
+    now: datetime | None
+
+
+def _judge(finding: Finding, at: _Circumstances) -> Violation | None:
+    message = _message(finding, at)
+    if message is None:
         return None
-    return _violation(finding, _message(check, finding.rows))
+    check = finding.check
+    rows = at.rows if check.kind in {"row_count", "row_count_change"} else finding.rows
+    examples = finding.examples[:EXAMPLES_MAX]
+    return Violation(check.column, check.kind, message, rows, examples, check.severity)
 
 
-def _judge_row_count(check: Check, rows: int) -> Violation | None:
-    least, greatest = check.limit
-    if least is not None and rows < least:
-        return Violation(None, "row_count", f"{_rows(rows)}, fewer than {least}", rows)
-    if greatest is not None and rows > greatest:
-        return Violation(None, "row_count", f"{_rows(rows)}, more than {greatest}", rows)
+def _show(violation: Violation, hidden: frozenset[str]) -> Violation:
+    def example(row: RowRef) -> RowRef:
+        hide = row.value is None or violation.column in hidden
+        return replace(row, value=None if hide or row.value is None else shown(row.value))
+
+    return replace(violation, examples=tuple(map(example, violation.examples)))
+
+
+def _message(finding: Finding, at: _Circumstances) -> str | None:
+    """What is wrong, or None."""
+    check = finding.check
+    judge = _JUDGES.get(check.kind)
+    if judge is not None:
+        return judge(finding, at)
+    if finding.error is not None:
+        return f"{check.limit}: the query could not be run: {finding.error}"
+    tolerated = finding.rows <= check.tolerance * at.rows
+    return None if tolerated else _broken_rows(check, finding.rows)
+
+
+def _judge_row_count(finding: Finding, at: _Circumstances) -> str | None:
+    return _out_of_bounds(finding.check.limit, at.rows, _rows(at.rows), "fewer", "more")
+
+
+def _judge_row_count_change(finding: Finding, at: _Circumstances) -> str | None:
+    if not at.previous_rows:
+        return None
+    limit, change = finding.check.limit, abs(at.rows - at.previous_rows) / at.previous_rows
+    if change <= limit:
+        return None
+    return f"{_rows(at.rows)} after {at.previous_rows}, a change of {change:.4g}, more than {limit}"
+
+
+def _judge_completeness(finding: Finding, at: _Circumstances) -> str | None:
+    share = 1 - finding.rows / at.rows if at.rows else 1.0
+    return _too_small_a_share(share, finding.check.limit, "of the rows have a value")
+
+
+def _judge_uniqueness(finding: Finding, at: _Circumstances) -> str | None:
+    return _too_small_a_share(finding.value, finding.check.limit, "of the values are distinct")
+
+
+def _judge_allowed_share(finding: Finding, at: _Circumstances) -> str | None:
+    of_what = f"of the values are among {_listed(finding.check.argument)}"
+    return _too_small_a_share(finding.value, finding.check.limit, of_what)
+
+
+def _judge_freshness(finding: Finding, at: _Circumstances) -> str | None:
+    if finding.value is None:
+        return "there is no time to tell the age of the data by"
+    if at.now is None:
+        return None
+    newest = datetime.fromisoformat(finding.value)
+    age_s = (at.now - (newest if newest.tzinfo else newest.replace(tzinfo=UTC))).total_seconds()
+    if age_s <= finding.check.limit:
+        return None
+    return f"the newest value is {age_s:.0f} s old, more than {finding.check.limit}"
+
+
+def _judge_distinct_count(finding: Finding, at: _Circumstances) -> str | None:
+    text = f"{finding.value} different values"
+    return _out_of_bounds(finding.check.limit, finding.value, text, "fewer", "more")
+
+
+def _judge_statistic(finding: Finding, at: _Circumstances) -> str | None:
+    check = finding.check
+    name = f"quantile {check.argument}" if check.kind == "quantile" else check.kind
+    if finding.value is None:
+        return f"there is no value to take the {name} of"
+    text = f"the {name} is {finding.value:.6g}"
+    return _out_of_bounds(check.limit, finding.value, text, "less", "more")
+
+
+def _judge_extra(finding: Finding, at: _Circumstances) -> str | None:
+    names = finding.value or ()
+    if not names:
+        return None
+    listed = _listed(tuple(shown(name) for name in names))
+    return f"{'1 column' if len(names) == 1 else f'{len(names)} columns'} not in the schema: {listed}"
+
+
+_JUDGES: dict[str, Callable[[Finding, _Circumstances], str | None]] = {
+    "row_count": _judge_row_count,
+    "row_count_change": _judge_row_count_change,
+    "completeness": _judge_completeness,
+    "uniqueness": _judge_uniqueness,
+    "allowed_share": _judge_allowed_share,
+    "freshness": _judge_freshness,
+    "distinct_count": _judge_distinct_count,
+    **dict.fromkeys(("mean", "std", "minimum", "maximum", "quantile"), _judge_statistic),
+    "extra": _judge_extra,
+}
+
+
+def _out_of_bounds(limit: Any, value: float, text: str, below: str, above: str) -> str | None:
+    least, greatest = limit
+    # NaN, which is neither, is not within bounds.
+    if least is not None and not value >= least:
+        return f"{text}, {below} than {least}"
+    if greatest is not None and not value <= greatest:
+        return f"{text}, {above} than {greatest}"
     return None
 
 
-def _judge_completeness(finding: Finding, rows: int) -> Violation | None:
-    share = 1 - finding.rows / rows if rows else 1.0
-    if share >= finding.check.limit:
+def _too_small_a_share(share: float | None, least: float, of_what: str) -> str | None:
+    if share is None or share >= least:
         return None
-    return _violation(finding, f"{share:.4g} of the rows have a value, fewer than {finding.check.limit}")
+    return f"{share:.4g} {of_what}, fewer than {least}"
 
 
-def _violation(finding: Finding, message: str) -> Violation:
-    check = finding.check
-    return Violation(check.column, check.kind, message, finding.rows, finding.examples[:EXAMPLES_MAX])
-
-
-def _message(check: Check, rows: int) -> str:
+def _broken_rows(check: Check, rows: int) -> str:
     if check.kind == "column":
         return "the column is missing"
     phrases: dict[str, str] = {
         "required": "without a value",
-        "type": f"not of type {check.type}",
-        "allowed": f"not one of {_listed(check.limit)}",
+        "type": f"not of type {check.type}" + (f", written {check.format}" if check.format else ""),
+        "allowed": f"not one of {_listed(check.limit) if check.kind == 'allowed' else ''}",
         "min": f"below {check.limit}",
         "max": f"above {check.limit}",
         "min_length": f"shorter than {check.limit} characters",
         "max_length": f"longer than {check.limit} characters",
         "pattern": f"not like {check.limit}",
         "unique": "with a value that occurs before",
+        "key": "with values that occur together before",
+        "sql": f"returned by {check.limit}",
     }
-    return f"{_rows(rows)} {phrases[check.kind]}"
+    tolerance = f", more than {check.tolerance} of all" if check.tolerance else ""
+    return f"{_rows(rows)} {phrases[check.kind]}{tolerance}"
 
 
 def _rows(count: int) -> str:
@@ -204,5 +440,5 @@ def _rows(count: int) -> str:
 
 
 def _listed(values: Any) -> str:
-    shown = ", ".join(map(str, values[:10])) if isinstance(values, tuple) else ""
-    return shown if not isinstance(values, tuple) or len(values) <= 10 else f"{shown}, ..."
+    texts = ", ".join(map(str, values[:10]))
+    return texts if len(values) <= 10 else f"{texts}, ..."

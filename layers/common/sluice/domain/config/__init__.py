@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sluice.domain.config.models import PipelineConfig
+from sluice.domain.config.models import PipelineConfig, QualityCheck
 from sluice.domain.config.problems import ConfigError, Problem, dotted
 from sluice.domain.config.rules import breaches
 from sluice.domain.config.source import Source, read
@@ -19,6 +19,9 @@ from sluice.domain.nearest import nearest
 __all__ = ["ConfigError", "PipelineConfig", "Problem", "dump", "json_schema", "load", "restore"]
 
 _MISSING = "is missing"
+_CHECKS = [
+    name for check in get_args(QualityCheck) for name in get_args(check.model_fields["check"].annotation)
+]
 _NOUNS = {
     "a valid tuple": "a list",
     "a valid array": "a list",
@@ -99,7 +102,7 @@ def _translate(detail: ErrorDetails, source: Source) -> Problem:
                 source, loc, _is(given), f"one of {', '.join(choices)}", nearest(str(given), choices)
             )
         case "union_tag_not_found":
-            return _problem(source, (*loc, "check"), _MISSING, "one of completeness, row_count")
+            return _problem(source, (*loc, "check"), _MISSING, f"one of {', '.join(_CHECKS)}")
         case "json_invalid":
             return Problem("", 1, "has an escape that is no character", "Unicode text")
         case "string_pattern_mismatch":

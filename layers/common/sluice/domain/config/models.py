@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from datetime import timedelta
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from sluice.domain import gates, images, names
+from sluice.domain.config.base import ColumnType, Model, ScalarValue, Severity
+from sluice.domain.config.statistics import Bias, Drift
 
-ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
-Scalar = str | int | float | bool
 HYPERPARAMETERS_MAX = 90
-
-
-def _only_scalar(value: Any) -> Any:
-    if isinstance(value, str | int | float | bool):
-        return value
-    raise PydanticCustomError(
-        "expected", "is {given}", {"given": _kind(value), "expected": "a string, number or boolean"}
-    )
+_GATHERING_S = 2
+_WINDOW_UNITS = {"d": "days", "h": "hours"}
 
 
 def _only_gate(text: str) -> str:
@@ -33,30 +28,12 @@ def _only_gate(text: str) -> str:
     return text
 
 
-def _kind(value: Any) -> str:
-    if value is None:
-        return "empty"
-    return "a mapping" if isinstance(value, dict) else "a list"
-
-
-ScalarValue = Annotated[Scalar, BeforeValidator(_only_scalar)]
 GateExpression = Annotated[str, AfterValidator(_only_gate)]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 ScriptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.py$")]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+ObjectName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f\x7f]{1,255}$")]
 MimeType = Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=256)]
-
-
-class Model(BaseModel):
-    # Validators are built when first used: most functions that import this read no config.
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        serialize_by_alias=True,
-        defer_build=True,
-    )
 
 
 class Framework(Model):
@@ -69,48 +46,191 @@ class Column(Model):
 
     type: ColumnType = Field(description="string, integer, number, boolean or timestamp")
     required: bool = Field(False, description="whether the column must be there, with a value in each row")
+    nullable: bool | None = Field(
+        None, description="whether rows may be without a value; by default, unless the column is required"
+    )
     allowed: tuple[ScalarValue, ...] | None = Field(None, description="a list of values", min_length=1)
     min: ScalarValue | None = Field(None, description="the least value (a timestamp in ISO 8601)")
     max: ScalarValue | None = Field(None, description="the greatest value")
     min_length: int | None = Field(None, description="the least number of characters", ge=0)
     max_length: int | None = Field(None, description="the greatest number of characters", ge=0)
     pattern: str | None = Field(None, description="a regular expression that the whole value matches")
+    format: str | None = Field(
+        None, description="how a timestamp is written, such as '%d/%m/%Y'; by default ISO 8601"
+    )
     unique: bool = Field(False, description="whether a value may occur once only")
+    severity: Severity = Field("fail", description="fail (the data set is rejected) or warn (it is said)")
+    tolerance: float = Field(
+        0.0, description="the share of rows, 0 to 1, that may break a check of the column", ge=0, lt=1
+    )
+
+    @property
+    def rows_need_value(self) -> bool:
+        return self.required if self.nullable is None else not self.nullable
 
 
-class CompletenessCheck(Model):
+class _QualityCheck(Model):
+    severity: Severity = Field("fail", description="fail (the data set is rejected) or warn (it is said)")
+
+
+class CompletenessCheck(_QualityCheck):
     check: Literal["completeness"] = Field(description="completeness")
     column: str = Field(description="a column of the schema")
     min: float = Field(description="the least share of rows with a value, 0 to 1", ge=0, le=1)
 
 
-class RowCountCheck(Model):
+class UniquenessCheck(_QualityCheck):
+    check: Literal["uniqueness"] = Field(description="uniqueness")
+    column: str = Field(description="a column of the schema")
+    min: float = Field(description="the least share of distinct ones among its values, 0 to 1", ge=0, le=1)
+
+
+class RowCountCheck(_QualityCheck):
     check: Literal["row_count"] = Field(description="row_count")
     min: int | None = Field(None, description="the least number of rows", ge=0)
     max: int | None = Field(None, description="the greatest number of rows", ge=0)
+    max_change: float | None = Field(
+        None, description="the greatest change against the last valid version, as a share of its rows", ge=0
+    )
+
+
+class FreshnessCheck(_QualityCheck):
+    check: Literal["freshness"] = Field(description="freshness")
+    column: str = Field(description="a timestamp column of the schema")
+    max_age_s: int = Field(description="the greatest age in seconds of its newest value", ge=1)
+
+
+class StatisticCheck(_QualityCheck):
+    check: Literal["mean", "std", "minimum", "maximum", "quantile"] = Field(
+        description="mean, std, minimum, maximum or quantile"
+    )
+    column: str = Field(description="an integer or number column of the schema")
+    q: float | None = Field(None, description="which quantile, 0 to 1 (0.5 is the median)", ge=0, le=1)
+    min: int | float | None = Field(None, description="the least that it may be")
+    max: int | float | None = Field(None, description="the greatest that it may be")
+
+
+class DistinctCountCheck(_QualityCheck):
+    check: Literal["distinct_count"] = Field(description="distinct_count")
+    column: str = Field(description="a column of the schema")
+    min: int | None = Field(None, description="the least number of different values", ge=0)
+    max: int | None = Field(None, description="the greatest number of different values", ge=0)
+
+
+class AllowedShareCheck(_QualityCheck):
+    check: Literal["allowed_share"] = Field(description="allowed_share")
+    column: str = Field(description="a column of the schema")
+    values: tuple[ScalarValue, ...] = Field(description="a list of values", min_length=1)
+    min: float = Field(description="the least share of its values that are among them, 0 to 1", ge=0, le=1)
+
+
+class SqlCheck(_QualityCheck):
+    check: Literal["sql"] = Field(description="sql")
+    name: str = Field(description="what the check is called in a report", min_length=1, max_length=100)
+    query: str = Field(
+        description="a SELECT over the relation `data` that returns the violating rows", min_length=1
+    )
+    tolerance: float = Field(0.0, description="the share of rows, 0 to 1, that it may return", ge=0, lt=1)
+
+
+QualityCheck = (
+    CompletenessCheck
+    | UniquenessCheck
+    | RowCountCheck
+    | FreshnessCheck
+    | StatisticCheck
+    | DistinctCountCheck
+    | AllowedShareCheck
+    | SqlCheck
+)
+
+
+class Csv(Model):
+    """How CSV files are written."""
+
+    delimiter: str = Field(",", description="one character between values", pattern=r"^[^\r\nA-Za-z0-9]$")
+    quote: str = Field('"', description="one character around values", pattern=r"^[^\r\nA-Za-z0-9]$")
+    header: bool = Field(
+        True, description="whether the first line has names; else columns go in the schema's order"
+    )
 
 
 class CompleteWhen(Model):
+    """When a batch is complete: by a quiet period, or by an object that is never data itself."""
+
     quiet_period_s: int = Field(
         60, description="seconds without an upload after which a batch is complete", ge=0, le=900
     )
+    marker: ObjectName | None = Field(
+        None, description="the name of an object, such as _SUCCESS, that completes its folder"
+    )
+    manifest: ObjectName | None = Field(
+        None, description="the name of a JSON object that lists what its folder must hold"
+    )
+
+    @property
+    def control_name(self) -> str | None:
+        """The name of the objects that complete batches; None where a quiet period does."""
+        return self.marker or self.manifest
+
+    @property
+    def wait_s(self) -> int:
+        """How long a batch must have been quiet: one that something else completes need not be."""
+        return 0 if self.control_name else self.quiet_period_s
+
+    @property
+    def ask_delay_s(self) -> int:
+        """How long after an upload to ask for a build: many uploads at a time ask once."""
+        return _GATHERING_S if self.control_name else self.quiet_period_s
+
+
+class Window(Model):
+    """Which uploads a data set of mode window keeps."""
+
+    last: str = Field(
+        description="a number of days, hours or batches, such as 30d, 12h or 12 batches",
+        pattern=r"^[1-9][0-9]{0,4}(d|h| batch| batches)$",
+    )
+
+    @property
+    def count(self) -> int:
+        """How many of its unit."""
+        return int(self.last.rstrip(" abcdehst"))
+
+    @property
+    def age(self) -> timedelta | None:
+        """How much time; None where it is a number of batches."""
+        unit = _WINDOW_UNITS.get(self.last[-1]) if " " not in self.last else None
+        return timedelta(**{unit: self.count}) if unit else None
 
 
 class Data(Model):
     """The data contract: what is uploaded, when a batch is complete, and what must hold of it."""
 
     format: Literal["csv", "parquet", "jsonl"] = Field(description="csv, parquet or jsonl")
-    mode: Literal["append", "replace"] = Field(
-        "append", description="append (a data set is all uploads) or replace (it is the newest batch)"
+    mode: Literal["append", "replace", "window"] = Field(
+        "append",
+        description="append (a data set is all uploads), replace (it is the newest batch) or window",
     )
+    window: Window | None = Field(None, description="{last: 30d} or {last: 12 batches}, of mode window")
     label: str = Field(description="the column to predict")
     complete_when: CompleteWhen = Field(default_factory=CompleteWhen)
     columns: dict[str, Column] = Field(
         alias="schema", description="a column's contract by its name", min_length=1
     )
-    quality: tuple[Annotated[CompletenessCheck | RowCountCheck, Field(discriminator="check")], ...] = Field(
+    csv: Csv = Field(default_factory=Csv)
+    extra: Literal["allow", "warn", "fail"] = Field(
+        "allow", description="allow, warn or fail, of columns that the schema does not name"
+    )
+    keys: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = Field(
+        (), description="lists of columns whose values together may occur once only"
+    )
+    redact: tuple[str, ...] = Field((), description="columns whose values no report shows")
+    quality: tuple[Annotated[QualityCheck, Field(discriminator="check")], ...] = Field(
         (), description="checks of the data set as a whole"
     )
+    bias: Bias | None = Field(None, description="limits on statistical bias before training")
+    drift: Drift | None = Field(None, description="a limit on the distance from a baseline")
 
 
 class Compute(Model):

@@ -35,6 +35,16 @@ class ConfigError(ValueError):
         return tuple(map(str, self.problems))
 
 
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A broken rule between fields, at a location of the file."""
+
+    loc: tuple[str | int, ...]
+    message: str
+    expected: str
+    nearest: str | None = None
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """Spell a location: `("data", "quality", 0)` is `data.quality[0]`."""
     text = ""

@@ -7,12 +7,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from sluice.domain import images, names
-from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig, RowCountCheck
+from sluice.domain.config.base import is_of
+from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig
+from sluice.domain.config.problems import Breach
+from sluice.domain.config.quality_rules import (
+    distinct_columns,
+    known_columns,
+    sound_csv,
+    sound_formats,
+    sound_quality,
+)
+from sluice.domain.config.statistics_rules import sound_bias, sound_drift
 from sluice.domain.nearest import nearest
 
 CANDIDATES_MAX = 50
@@ -26,17 +33,8 @@ _APPLIES = {
     "min_length": ("string",),
     "max_length": ("string",),
     "pattern": ("string",),
+    "format": ("timestamp",),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """A broken rule, at a location of the file."""
-
-    loc: tuple[str | int, ...]
-    message: str
-    expected: str
-    nearest: str | None = None
 
 
 def breaches(config: PipelineConfig) -> Iterator[Breach]:
@@ -70,18 +68,6 @@ def _one_source_dir(config: PipelineConfig) -> Iterator[Breach]:
             )
 
 
-def _known_columns(config: PipelineConfig) -> Iterator[Breach]:
-    columns = config.data.columns
-    named = [(("data", "label"), config.data.label)] + [
-        (("data", "quality", index, "column"), check.column)
-        for index, check in enumerate(config.data.quality)
-        if not isinstance(check, RowCountCheck)
-    ]
-    for loc, column in named:
-        if column not in columns:
-            yield Breach(loc, f"is {column!r}", f"one of {', '.join(columns)}", nearest(column, columns))
-
-
 def _sound_columns(config: PipelineConfig) -> Iterator[Breach]:
     for name, column in config.data.columns.items():
         for field, message, expected in (*_misapplied(column), *_mistyped(column), *_crossed(column)):
@@ -100,10 +86,10 @@ def _mistyped(column: Column) -> Iterator[tuple[str, str, str]]:
     expected = f"of type {column.type}"
     for field in ("min", "max"):
         value = getattr(column, field)
-        if value is not None and column.type in _APPLIES[field] and not _is_of(column.type, value):
+        if value is not None and column.type in _APPLIES[field] and not is_of(column.type, value):
             yield field, f"is {value!r}", expected
     for value in column.allowed or ():
-        if not _is_of(column.type, value):
+        if not is_of(column.type, value):
             yield "allowed", f"has {value!r}", f"values {expected}"
 
 
@@ -112,26 +98,6 @@ def _crossed(column: Column) -> Iterator[tuple[str, str, str]]:
         least, greatest = getattr(column, low), getattr(column, high)
         if least is not None and type(least) is type(greatest) and least > greatest:
             yield low, f"is {least}", f"at most {high}, {greatest}"
-
-
-def _is_of(type_: str, value: Any) -> bool:
-    if type_ == "timestamp":
-        return isinstance(value, str) and _is_iso(value)
-    accepted: dict[str, tuple[type, ...]] = {
-        "string": (str,),
-        "integer": (int,),
-        "number": (int, float),
-        "boolean": (bool,),
-    }
-    return isinstance(value, accepted[type_]) and (type_ == "boolean" or not isinstance(value, bool))
-
-
-def _is_iso(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _bad_pattern(pattern: str) -> str | None:
@@ -144,14 +110,22 @@ def _bad_pattern(pattern: str) -> str | None:
     return None
 
 
-def _ordered_row_count(config: PipelineConfig) -> Iterator[Breach]:
-    for index, check in enumerate(config.data.quality):
-        if isinstance(check, RowCountCheck):
-            loc = ("data", "quality", index)
-            if check.min is None and check.max is None:
-                yield Breach(loc, "has neither min nor max", "at least one of them")
-            elif check.min is not None and check.max is not None and check.min > check.max:
-                yield Breach((*loc, "min"), f"is {check.min}", f"at most max, {check.max}")
+def _one_completion(config: PipelineConfig) -> Iterator[Breach]:
+    complete_when = config.data.complete_when
+    given = sorted(complete_when.model_fields_set)
+    if len(given) > 1:
+        yield Breach(("data", "complete_when"), f"has {' and '.join(given)}", "one of them")
+    if complete_when.control_name in {".", ".."}:
+        yield Breach(("data", "complete_when", given[0]), "names a folder", "the name of an object")
+
+
+def _window_of_its_mode(config: PipelineConfig) -> Iterator[Breach]:
+    if config.data.mode == "window" and config.data.window is None:
+        yield Breach(
+            ("data",), "has no window", "window: {last: 30d} or {last: 12 batches} with mode: window"
+        )
+    if config.data.mode != "window" and config.data.window is not None:
+        yield Breach(("data", "window"), f"is given with mode {config.data.mode}", "mode: window with it")
 
 
 def _sound_metrics(config: PipelineConfig) -> Iterator[Breach]:
@@ -235,9 +209,16 @@ def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:
 _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _one_image,
     _one_source_dir,
-    _known_columns,
+    known_columns,
+    distinct_columns,
     _sound_columns,
-    _ordered_row_count,
+    sound_csv,
+    sound_formats,
+    sound_quality,
+    sound_bias,
+    sound_drift,
+    _one_completion,
+    _window_of_its_mode,
     _sound_metrics,
     _bounded_candidates,
     _short_arguments,

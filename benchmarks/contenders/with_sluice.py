@@ -1,0 +1,56 @@
+"""Sluice: what the function and `sluice validate` run, with all the documents they write."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from task import COLUMNS, Answer, Rules, main, rules_count
+
+from sluice import validating
+from sluice.adapters.engine import DataFile
+from sluice.domain.config.models import Data
+
+# What a function of 1 GB gives the engine.
+MEMORY_MB = 600
+NAMES = {"minimum": "min", "maximum": "max"}
+
+
+def column(rules: Rules) -> dict[str, Any]:
+    wanted = {
+        "type": rules.type,
+        "required": rules.required,
+        "min": rules.minimum,
+        "max": rules.maximum,
+        "allowed": rules.allowed or None,
+        "pattern": rules.pattern or None,
+        "max_length": rules.max_length,
+        "unique": rules.unique,
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def contract(data_format: str) -> Data:
+    schema = {name: column(rules) for name, rules in COLUMNS.items()}
+    return Data.model_validate({"format": data_format, "label": "rating", "schema": schema})
+
+
+def solve(path: Path, data_format: str) -> Answer:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        outcome = validating.validate(
+            [DataFile(path.name, path)],
+            contract(data_format),
+            limits=validating.Limits(MEMORY_MB, None, Path(folder)),
+            now=datetime.now(UTC),
+            baseline=validating.Baseline(),
+            title=path.name,
+        )
+    ours = {short: name for name, short in NAMES.items()}
+    broken = {f"{v.column} {ours.get(v.check, v.check)}": v.rows for v in outcome.report.violations}
+    return Answer(outcome.report.rows, broken, rules_count(), profiled="profile.json" in outcome.documents)
+
+
+if __name__ == "__main__":
+    main(solve)

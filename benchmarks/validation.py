@@ -1,0 +1,232 @@
+"""Validation against its floors and its peers: the same files, the same rules, one process each.
+
+.venv/bin/python benchmarks/validation.py [--rows 1000000 ...] [--only with_sluice ...] [--quick] [--json F]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from contenders.task import Answer, planted, rules_count
+from figures import Figure, arguments, report
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".sluice/benchmarks"
+UV = ROOT / ".venv/bin/uv"
+SIZES = (1_000_000, 10_000_000)
+QUICK_ROWS = 100_000
+# What the planted violations come out even in.
+UNIT = 100_000
+# Of the memory that is free, so that a contender that wants all of it does not take the machine down.
+MEMORY_SHARE = 0.85
+MAX_S = 3600.0
+QUICK_S = 55.0
+# Nobody is told about the benchmark.
+QUIET = {"GX_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "WHYLOGS_NO_ANALYTICS": "True"}
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A script of `contenders`, in this environment or in one of its own, made from its lock file."""
+
+    name: str
+    script: str
+    environment: str | None = None
+
+
+FLOOR = Contender("DuckDB, bare scan", "floor_duckdb")
+CONTENDERS = (
+    Contender("read the bytes", "floor_bytes"),
+    FLOOR,
+    Contender("DuckDB, by hand", "minimal_duckdb"),
+    Contender("Sluice", "with_sluice"),
+    Contender("pandas", "with_pandas", "pandas"),
+    Contender("pandera", "with_pandera", "pandera"),
+    Contender("pointblank", "with_pointblank", "pointblank"),
+    Contender("whylogs", "with_whylogs", "whylogs"),
+    Contender("Great Expectations", "with_great_expectations", "great-expectations"),
+    Contender("Evidently", "with_evidently", "evidently"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One process from its start to its end: imports are part of what a person waits for."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    answer: Answer
+
+
+class FailedError(Exception):
+    """A contender has no figures, for the reason that the message gives."""
+
+
+def interpreter(contender: Contender, *, may_install: bool) -> Path:
+    """The Python that has the contender; its environment is made anew when its lock file changes."""
+    if contender.environment is None:
+        return Path(sys.executable)
+    lock = ROOT / f"requirements/bench-{contender.environment}.txt"
+    folder = FOLDER / "envs" / contender.environment
+    python, made_from = folder / "bin/python", folder / "made-from"
+    digest = sha256(lock.read_bytes()).hexdigest()
+    if made_from.exists() and made_from.read_text() == digest:
+        return python
+    if not may_install:
+        raise FailedError("is not set up yet: run once without --quick")
+    shutil.rmtree(folder, ignore_errors=True)
+    commands: tuple[list[str | Path], ...] = (
+        ["venv", "--python", sys.executable, folder],
+        ["pip", "sync", "--require-hashes", "--compile-bytecode", "--python", python, lock],
+    )
+    for command in commands:
+        made = subprocess.run([UV, *command, "--quiet"], capture_output=True, text=True)
+        if made.returncode:
+            raise FailedError(f"cannot be installed: {last_line(made.stderr)}")
+    made_from.write_text(digest)
+    return python
+
+
+def data(rows: int) -> Path:
+    """The generated files, less their endings."""
+    folder = FOLDER / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / f"{rows}.csv").exists():
+        subprocess.run([sys.executable, script("generate"), folder, str(rows)], check=True)
+    return folder / str(rows)
+
+
+def script(name: str) -> Path:
+    return Path(__file__).parent / "contenders" / f"{name}.py"
+
+
+def measure(python: Path, contender: Contender, path: Path, data_format: str, max_s: float) -> Run:
+    """Run the contender once, within the memory that is free."""
+    memory = int(free_memory() * MEMORY_SHARE)
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [python, "-W", "ignore", script(contender.script), path, data_format],
+            stdout=out,
+            stderr=errors,
+            env={**os.environ, **QUIET},
+        )
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (memory, memory))
+        alarm = threading.Timer(max_s, process.kill)
+        alarm.start()
+        # Popen.wait has no resource usage.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall_s = time.perf_counter() - start
+        alarm.cancel()
+        out.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            raise FailedError(why_failed(errors.read(), memory, max_s=max_s if wall_s >= max_s else None))
+        answer = Answer(**json.loads(last_line(out.read())))
+    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000, answer)
+
+
+def why_failed(errors: str, memory: int, *, max_s: float | None) -> str:
+    """From what the process said last; `max_s` if it was stopped after so long."""
+    if max_s is not None:
+        return f"was stopped after {max_s:.0f} s"
+    if not errors or any(sign in errors for sign in ("MemoryError", "emory allocation", "bad_alloc")):
+        return f"needs more than the {memory / 1e9:.0f} GB of memory that are free"
+    return f"failed: {last_line(errors)}"
+
+
+def last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1][:300]
+
+
+def free_memory() -> int:
+    """The bytes that can be had without swapping."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+def check(contender: Contender, answer: Answer, rows: int) -> None:
+    """A contender that is wrong, or counts what is not there, measures something else."""
+    truth = planted(rows)
+    wrong = {rule: count for rule, count in answer.broken.items() if truth.get(rule) != count}
+    missed = truth.keys() - answer.broken.keys() if answer.rules == rules_count() else ()
+    if wrong or missed or answer.rows not in (rows, 0):
+        raise FailedError(f"is wrong: {wrong or missed or answer.rows}")
+
+
+def runs(
+    contenders: Sequence[Contender], rows: int, data_format: str, *, quick: bool
+) -> Iterator[tuple[Contender, Run | FailedError]]:
+    """Each contender's figures, or why it has none."""
+    path = data(rows).with_suffix(f".{data_format}")
+    start = time.monotonic()
+    for contender in contenders:
+        try:
+            python = interpreter(contender, may_install=not quick)
+            max_s = max(0.1, QUICK_S - (time.monotonic() - start)) if quick else MAX_S
+            run = measure(python, contender, path, data_format, max_s)
+            check(contender, run.answer, rows)
+        except FailedError as error:
+            said: Run | FailedError = error
+        else:
+            said = run
+        # A run of all takes hours: what is done is told at once.
+        words = f"{said.cpu_s:.1f} s CPU, {said.peak_mb:.0f} MB" if isinstance(said, Run) else str(said)
+        print(f"{path.name} {contender.name}: {words}", file=sys.stderr)
+        yield contender, said
+
+
+def figures_of(found: Sequence[tuple[Contender, Run]], prefix: str) -> Iterator[Figure]:
+    """Work as a multiple of the engine's bare scan, and peak memory."""
+    floor = dict(found)[FLOOR].cpu_s
+    for contender, run in found:
+        yield Figure(f"{prefix} {contender.name}: CPU", run.cpu_s, "s", floor, "bare scan")
+        yield Figure(f"{prefix} {contender.name}: wall", run.wall_s, "s")
+        yield Figure(f"{prefix} {contender.name}: peak", run.peak_mb, "MB")
+
+
+def did(contender: Contender, answer: Answer) -> str:
+    profile = "and a profile" if answer.profiled else "and no profile"
+    return f"{contender.name}: {answer.rules} of {rules_count()} rules {profile}"
+
+
+def main() -> None:
+    def options(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="the files' sizes")
+        scripts = [contender.script for contender in CONTENDERS]
+        parser.add_argument("--only", nargs="+", choices=scripts, default=scripts, help="the contenders")
+
+    chosen = arguments(__doc__ or "", options)
+    contenders = [c for c in CONTENDERS if c.script in chosen.only or c == FLOOR]
+    if any(rows % UNIT for rows in chosen.rows):
+        raise SystemExit(f"--rows: multiples of {UNIT}")
+    figures: list[Figure] = []
+    notes: dict[str, None] = {}
+    for rows in [QUICK_ROWS] if chosen.quick else chosen.rows:
+        for data_format in ("csv",) if chosen.quick else ("csv", "parquet"):
+            prefix = f"{rows / 1e6:g}M {data_format},"
+            results = list(runs(contenders, rows, data_format, quick=chosen.quick))
+            found = [(contender, run) for contender, run in results if isinstance(run, Run)]
+            figures += figures_of(found, prefix)
+            notes |= {did(contender, run.answer): None for contender, run in found if run.answer.rules}
+            notes |= {f"{prefix} {c.name} {e}": None for c, e in results if isinstance(e, FailedError)}
+    report("Validation of 20 columns", figures, chosen.json, list(notes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""`sluice dataset ...` and `sluice data ...`: the versions models are built on, and what arrived for them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from sluice_cli import data_views, views
+from sluice_cli.options import Json, Pipeline, Reason, example, show
+from sluice_cli.output import age, hint, out, print_table, short, styled
+
+# Of what a batch lacks, how much a person is shown.
+SHOWN = 10
+
+dataset_app = typer.Typer(no_args_is_help=True, help="Data set versions: what models are built on.")
+data_app = typer.Typer(no_args_is_help=True, help="Uploads: what arrived, what waits, what was set aside.")
+Version = Annotated[str, typer.Argument(help="The version, or its first digits.")]
+PipelineName = Annotated[str, typer.Argument(help="The pipeline's name.")]
+
+
+@dataset_app.command("list", epilog=example("sluice dataset list reviews-sentiment"))
+def list_versions(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
+    """List a pipeline's data set versions, newest first."""
+    target = context.obj.target()
+    name = views.the_pipeline(target, pipeline)
+    found = data_views.dataset_versions(target, name)
+
+    def text() -> None:
+        print_table(
+            ("version", "status", "objects", "bytes", "rows", "made", "why"),
+            (
+                (
+                    short(item["dataset_version"]),
+                    styled(item["status"]),
+                    item["objects"],
+                    item["size_bytes"],
+                    item.get("rows"),
+                    age(item["created_at"]),
+                    views.first_reasons(item),
+                )
+                for item in found
+            ),
+            empty=f"no data set versions yet: `sluice upload {name} FILE` makes one",
+        )
+        if found:
+            hint(f"next: `sluice dataset show {name} {short(found[0]['dataset_version'])}`")
+
+    show(found, as_json, text)
+
+
+@dataset_app.command("show", epilog=example("sluice dataset show reviews-sentiment 9f2c1a0b77de"))
+def show_version(
+    context: typer.Context, pipeline: PipelineName, version: Version, as_json: Json = False
+) -> None:
+    """Show a data set version: its objects, its verdict and where its report is."""
+    target = context.obj.target()
+    found = data_views.dataset(target, views.the_pipeline(target, pipeline), version)
+
+    def text() -> None:
+        out.print(f"[bold]{found['dataset_version']}[/]", styled(found["status"]), age(found["created_at"]))
+        for reason in found.get("reasons") or []:
+            out.print(f"  [yellow]•[/] {escape(str(reason))}")
+        print_table(
+            ("key", "bytes", "rows", "sha256", "object version"),
+            (
+                (obj["key"], obj["size_bytes"], obj.get("rows"), short(obj["sha256"]), obj["version_id"])
+                for obj in found["objects"]
+            ),
+            empty="no objects",
+        )
+        out.print(f"report {found.get('report_uri') or 'not yet'}")
+        hint(f"next: `sluice dataset verify {pipeline} {short(found['dataset_version'])}`")
+
+    show(found, as_json, text)
+
+
+@dataset_app.command("verify", epilog=example("sluice dataset verify reviews-sentiment 9f2c1a0b77de"))
+def verify_version(
+    context: typer.Context, pipeline: PipelineName, version: Version, as_json: Json = False
+) -> None:
+    """Read every object of a version again; exits 1 if one differs, is gone, overwritten or deleted."""
+    target = context.obj.target()
+    found = data_views.verify(target, views.the_pipeline(target, pipeline), version)
+    changed = [obj for obj in found["objects"] if obj["condition"] != "intact"]
+
+    def text() -> None:
+        if not found["is_manifest_intact"]:
+            out.print("[red]differs[/] the manifest: its digest is not the version")
+        for obj in changed:
+            out.print(styled(obj["condition"]), f"{escape(obj['key'])} (version {obj['version_id']})")
+        if found["is_intact"]:
+            out.print(f"[green]intact[/]: {len(found['objects'])} objects")
+
+    show(found, as_json, text)
+    if not found["is_intact"]:
+        raise typer.Exit(1)
+
+
+@data_app.command("list", epilog=example("sluice data list reviews-sentiment --quarantined"))
+def list_data(
+    context: typer.Context,
+    pipeline: Pipeline = None,
+    quarantined: Annotated[
+        bool, typer.Option("--quarantined", help="Only what was set aside and not replaced since.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List what arrived, and the batches that are not complete with what they lack."""
+    target = context.obj.target()
+    name = views.the_pipeline(target, pipeline)
+    items = data_views.arrival_items(target, name)
+    found = data_views.quarantined(items) if quarantined else data_views.arrivals(items)
+    waiting = [] if quarantined else data_views.incomplete_batches(target, name, items)
+
+    def text() -> None:
+        print_table(
+            ("key", "status", "bytes", "arrived", "data set", "why"),
+            (
+                (
+                    item["key"],
+                    styled(item["status"]),
+                    item["size_bytes"],
+                    age(item["arrived_at"]),
+                    short(item.get("dataset_version")),
+                    item.get("reason"),
+                )
+                for item in found
+            ),
+            empty="nothing is quarantined" if quarantined else f"nothing yet: `sluice upload {name} FILE`",
+        )
+        print_incomplete(waiting)
+        if quarantined and found:
+            hint(f"next: upload a better one, or `sluice data release {found[0]['key']}`")
+
+    show({"pipeline": name, "arrivals": found, "incomplete": waiting}, as_json, text)
+
+
+def print_incomplete(batches: list[dict[str, Any]]) -> None:
+    """What the batches that are not complete lack."""
+    for batch in batches:
+        out.print(f"  [yellow]incomplete[/] {escape(batch['folder'])} ({batch['objects']} objects)")
+        for missing in batch["missing"][:SHOWN]:
+            out.print(f"    {escape(missing)}")
+        if len(batch["missing"]) > SHOWN:
+            out.print(f"    and {len(batch['missing']) - SHOWN} more")
+
+
+@data_app.command("release", epilog=example("sluice data release reviews-sentiment/part-7.csv -m 'checked'"))
+def release_data(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help="The object's key, with the pipeline's folder.")],
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Let a quarantined object into the next data set version, where it is checked again."""
+    target = context.obj.target()
+    result = data_views.release(target, key, reason)
+
+    def text() -> None:
+        out.print(f"[green]released[/] {escape(key)}: the next data set version has it")
+        hint(f"next: `sluice runs {result['pipeline']}` shows the run it starts")
+
+    show(result, as_json, text)

@@ -1,0 +1,194 @@
+"""What the commands show of data: data set versions, arrivals, and the batches that are not complete yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sluice.adapters.build_requests import SqsBuildRequests
+from sluice.adapters.objects import S3Objects
+from sluice.domain import arrivals as uploads
+from sluice.domain import batches, config, datasets
+from sluice.domain import catalog as keys
+from sluice.domain.batches import Arrival
+from sluice.domain.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.times import to_iso
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.target import Target
+
+READERS = 8
+_PREFIX = "DATASET#"
+# The table's own attributes, and what only the functions need.
+_INTERNAL = {"pk", "sk", "gsi1pk", "gsi1sk", "is_control"}
+
+
+def objects(target: Target) -> S3Objects:
+    return S3Objects(target.client("s3"))
+
+
+# ---------------------------------------------------------------------------------------- data set versions
+
+
+def dataset_versions(target: Target, pipeline: str) -> list[dict[str, Any]]:
+    """A pipeline's data set versions, newest first."""
+    items = target.catalog.query(keys.partition(pipeline), _PREFIX)
+    found = [_described(item) for item in items]
+    return sorted(found, key=lambda item: str(item["created_at"]), reverse=True)
+
+
+def _described(item: dict[str, Any]) -> dict[str, Any]:
+    return {"dataset_version": item["sk"].removeprefix(_PREFIX), **_without_keys(item)}
+
+
+def _without_keys(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name not in _INTERNAL}
+
+
+def dataset_version(target: Target, pipeline: str, version: str) -> dict[str, Any]:
+    """The version of these digits, or the only one that begins with them."""
+    if not re.fullmatch(r"[0-9a-f]{4,64}", version):
+        raise CommandError(
+            f"{version!r} is no data set version: 4 to 64 hex digits",
+            hint=f"`sluice dataset list {pipeline}` lists them.",
+            exit_code=EXIT_USAGE,
+        )
+    found = target.catalog.query(keys.partition(pipeline), f"{_PREFIX}{version}")
+    if len(found) != 1:
+        problem = f"{len(found)} data set versions begin" if found else "no data set version begins"
+        raise CommandError(
+            f"{problem} with {version}", hint=f"`sluice dataset list {pipeline}` lists them.", exit_code=2
+        )
+    return _described(found[0])
+
+
+def dataset(target: Target, pipeline: str, version: str) -> dict[str, Any]:
+    """A version with its objects."""
+    item = dataset_version(target, pipeline, version)
+    manifest = DatasetManifest.from_json(objects(target).read(item["manifest_uri"]))
+    rows = _object_rows(target, item)
+    listed = [{**asdict(obj), "rows": rows.get(obj.key)} for obj in manifest.objects]
+    return {"pipeline": pipeline, **item, "objects": listed}
+
+
+def _object_rows(target: Target, item: dict[str, Any]) -> dict[str, int]:
+    """The rows of each object that validation could read; none are known before it."""
+    try:
+        uri = f"{item['manifest_uri'].rpartition('/')[0]}/{datasets.ROWS}"
+        found: dict[str, int] = json.loads(objects(target).read(uri))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def verify(target: Target, pipeline: str, version: str) -> dict[str, Any]:
+    """Read a version's manifest and every object of it again, and say what has become of each."""
+    item = dataset_version(target, pipeline, version)
+    manifest = DatasetManifest.from_json(objects(target).read(item["manifest_uri"]))
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(lambda obj: _verified(target, obj), manifest.objects))
+    is_manifest_intact = manifest.version == item["dataset_version"]
+    return {
+        "pipeline": pipeline,
+        "dataset_version": item["dataset_version"],
+        "is_intact": is_manifest_intact and all(obj["condition"] == "intact" for obj in found),
+        "is_manifest_intact": is_manifest_intact,
+        "objects": found,
+    }
+
+
+def _verified(target: Target, obj: ObjectVersion) -> dict[str, Any]:
+    bucket, store = target.outputs["DataBucketName"], objects(target)
+    stored = _sha256(store, bucket, obj.key, obj.version_id)
+    head = store.head(bucket, obj.key)
+    if head is None or head.version_id == obj.version_id:
+        current = stored if head else None
+    else:
+        current = _sha256(store, bucket, obj.key, head.version_id)
+    condition = datasets.condition(obj, stored, current)
+    return {"key": obj.key, "version_id": obj.version_id, "condition": condition}
+
+
+def _sha256(store: S3Objects, bucket: str, key: str, version_id: str) -> str | None:
+    """The digest of an object version's bytes; None when it is not there."""
+    digest = hashlib.sha256()
+    try:
+        for chunk in store.chunks(bucket, key, version_id):
+            digest.update(chunk)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------- arrivals
+
+
+def arrival_items(target: Target, pipeline: str) -> list[dict[str, Any]]:
+    """The catalog's items of what arrived, oldest first."""
+    items = target.catalog.query(keys.partition(pipeline), "ARRIVAL#")
+    return sorted(items, key=lambda item: str(item["arrived_at"]))
+
+
+def arrivals(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What arrived, without what is the table's own."""
+    return [_without_keys(item) for item in items]
+
+
+def quarantined(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is set aside, and no later upload of the same key has replaced."""
+    newest = {item["key"]: item for item in items}
+    return arrivals(item for item in newest.values() if item["status"] == "quarantined")
+
+
+def incomplete_batches(
+    target: Target, pipeline: str, items: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The batches that build nothing yet, each with what it lacks."""
+    version = (target.catalog.get(keys.pipeline_key(pipeline)) or {}).get("project_version")
+    project = target.catalog.get(keys.project_key(pipeline, version)) if version else None
+    if project is None:
+        return []
+    complete_when = config.restore(project["config"]).data.complete_when
+
+    def read(arrival: Arrival) -> bytes:
+        bucket = target.outputs["DataBucketName"]
+        return b"".join(objects(target).chunks(bucket, arrival.key, arrival.version_id))
+
+    found = batches.assemble(complete_when, [Arrival.of(item) for item in items], read)
+    return [
+        {"folder": batch.folder, "objects": len(batch.objects), "missing": list(batch.missing)}
+        for batch in batches.incomplete(found)
+    ]
+
+
+def release(target: Target, key: str, reason: str) -> dict[str, Any]:
+    """Let a quarantined object into the next data set version, and ask for a build."""
+    pipeline, _ = uploads.parse_key(key)
+    known = target.catalog.query(keys.partition(str(pipeline)), f"ARRIVAL#{key}#")
+    versions = [item for item in known if item["key"] == key]
+    newest = max(versions, key=lambda item: str(item["arrived_at"]), default=None)
+    if newest is None or newest["status"] != "quarantined":
+        problem = f"is {newest['status']}, not quarantined" if newest else "did not arrive"
+        raise CommandError(
+            f"{key} {problem}", hint="`sluice data list --quarantined` lists what can be.", exit_code=2
+        )
+    if "sha256" not in newest:
+        raise CommandError(
+            f"{key} is of no use to any job: {newest['reason']}", hint="Upload it again.", exit_code=2
+        )
+    arrival = keys.arrival_key(str(pipeline), key, newest["version_id"])
+    target.catalog.update(arrival, {"status": "pending", "reason": None}, when={"status": "quarantined"})
+    tags = {"sluice:status": "released"}
+    objects(target).tag(target.outputs["DataBucketName"], key, newest["version_id"], tags)
+    actor = target.call("sts", "get_caller_identity")["Arn"]
+    at = to_iso(datetime.now(UTC))
+    target.catalog.create(
+        keys.timeline_item(str(pipeline), at, key, "data released", actor=actor, detail=reason)
+    )
+    SqsBuildRequests(target.outputs["BuildRequestsQueueUrl"], target.client("sqs")).send(str(pipeline))
+    return {"pipeline": pipeline, "key": key, "version_id": newest["version_id"], "status": "pending"}

@@ -1,0 +1,291 @@
+"""Files as SQL: how CSV, JSON lines and Parquet become relations, and what is wrong with what cannot."""
+
+# ruff: noqa: S608 - table functions take no bound values: `text` and `identifier` quote what goes into SQL
+
+from __future__ import annotations
+
+import csv
+import io
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sluice.adapters import inflate
+from sluice.adapters.engine_sql import Cell, identifier, text
+from sluice.adapters.inflate import Compression
+from sluice.domain.config.models import Data
+
+# Beyond that many malformed lines a file is simply not what it is said to be.
+REJECTS_MAX = 1000
+LINE_MAX_BYTES = 16 * 1024 * 1024
+SANE_DELIMITERS = (",", ";", "\t", "|")
+_NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+Query = Callable[[str], list[tuple[Any, ...]]]
+
+
+class UnreadableError(Exception):
+    """A file, or a part of it, is not of its format; the message says how."""
+
+    def __init__(self, message: str, rows: int = 0) -> None:
+        self.rows = rows
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A downloaded object."""
+
+    key: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A file as SQL: what reads it, the columns of the contract that it has, and all names it has.
+
+    Tables of equal `shape` can be read as one relation.
+    """
+
+    file: DataFile
+    reader: Callable[[Sequence[Path]], str]
+    cells: Mapping[str, Cell]
+    names: tuple[str, ...]
+    shape: tuple[Any, ...]
+
+    @property
+    def relation(self) -> str:
+        return self.reader([self.file.path])
+
+
+class Storage:
+    """Where compressed files are inflated to, up to a number of bytes over all of them."""
+
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._left_bytes = limit_bytes
+        self._known: dict[Path, tuple[Path, Compression]] = {}
+
+    def inflated(self, file: DataFile) -> tuple[Path, Compression]:
+        """A path to read the file from, and the compression that is left; raises UnreadableError."""
+        if file.path not in self._known:
+            self._known[file.path] = self._readable(file)
+        return self._known[file.path]
+
+    def _readable(self, file: DataFile) -> tuple[Path, Compression]:
+        kind = inflate.compression(file.path)
+        try:
+            match kind:
+                case "gzip":
+                    return self._inflate(file), "none"
+                case "zstd":
+                    self._take(inflate.zstd_bound(file.path))
+        except inflate.TruncatedError:
+            raise UnreadableError(f"is damaged: its {kind} data end too early or are not sound") from None
+        except inflate.TooLargeError:
+            raise UnreadableError(
+                f"inflates to more than is left of {self._limit_bytes} bytes of storage: split the data, "
+                "or give the function more ephemeral storage"
+            ) from None
+        return file.path, kind
+
+    def _inflate(self, file: DataFile) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        target = self._folder / f"{file.path.name}.inflated"
+        try:
+            self._take(inflate.inflate_gzip(file.path, target, self._left_bytes))
+        except (inflate.TruncatedError, inflate.TooLargeError):
+            target.unlink()
+            raise
+        return target
+
+    def _take(self, size_bytes: int) -> None:
+        if size_bytes > self._left_bytes:
+            raise inflate.TooLargeError
+        self._left_bytes -= size_bytes
+
+
+def open_table(query: Query, file: DataFile, data: Data, storage: Storage) -> Table:
+    """A file as the contract's format; raises UnreadableError."""
+    if file.path.stat().st_size == 0:
+        raise UnreadableError("is empty")
+    path, compression = storage.inflated(file)
+    if path.stat().st_size == 0:
+        raise UnreadableError("is empty")
+    _refuse_long_lines(query, path, data, compression)
+    readable = DataFile(file.key, path)
+    match data.format:
+        case "csv":
+            return _csv_table(query, readable, data, compression)
+        case "jsonl":
+            return _jsonl_table(query, readable, data, compression)
+        case "parquet":
+            return _parquet_table(query, readable, data, compression)
+
+
+def _refuse_long_lines(query: Query, path: Path, data: Data, compression: Compression) -> None:
+    """Raise for a line above the maximum: DuckDB leaves out, silently, one above its buffer."""
+    if data.format == "parquet":
+        return
+    if compression == "zstd":
+        try:
+            query(f"SELECT count(*) FROM {_lines([path], compression, is_probe=True)}")
+        except UnreadableError:
+            message = f"has a line of more than {LINE_MAX_BYTES} bytes, or text that is not UTF-8"
+            raise UnreadableError(message) from None
+    elif (start := _long_line(path)) is not None:
+        raise UnreadableError(f"has a line of more than {LINE_MAX_BYTES} bytes, from byte {start}")
+
+
+def _long_line(path: Path) -> int | None:
+    """Where a line above the maximum begins; of any other no more than its end is looked at."""
+    size, start = path.stat().st_size, 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        while size - start > LINE_MAX_BYTES:
+            end = text.rfind(b"\n", start, start + LINE_MAX_BYTES)
+            if end < 0:
+                return start
+            start = end + 1
+    return None
+
+
+def _csv_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
+    """Columns go by position, so that no header can be a bad identifier."""
+    written, quote = data.csv, text(data.csv.quote)
+    header = _header(head(query, file.path, compression), data)
+    columns = {f"column{index}": "VARCHAR" for index in range(len(header))}
+
+    def reader(paths: Sequence[Path]) -> str:
+        return (
+            f"read_csv({_paths(paths)}, auto_detect = false, header = {written.header}, "
+            f"delim = {text(written.delimiter)}, quote = {quote}, escape = {quote}, "
+            f"columns = {columns}, compression = '{compression}', store_rejects = true, "
+            f"rejects_limit = {REJECTS_MAX}, max_line_size = {LINE_MAX_BYTES})"
+        )
+
+    cells = {name: Cell(column) for name, column in zip(header, columns, strict=True) if name in data.columns}
+    return Table(file, reader, cells, tuple(header), (compression, *header))
+
+
+def head(query: Query, path: Path, compression: Compression) -> str:
+    """The beginning of a text file; bad bytes become surrogates, to be told from what is good."""
+    if compression == "zstd":
+        lines = query(f"SELECT line FROM {_lines([path], compression)} LIMIT 64")
+        return "".join(f"{line}\n" for (line,) in lines)
+    with path.open("rb") as file:
+        start = file.read(LINE_MAX_BYTES)
+    if start.startswith(_UTF16):
+        raise UnreadableError("is UTF-16 text: save it as UTF-8")
+    return start.decode("utf-8-sig", errors="surrogateescape")
+
+
+def _header(start: str, data: Data) -> list[str]:
+    header = _first_line(start, data.csv.delimiter, data.csv.quote)
+    _refuse_other_delimiter(start, header, data)
+    if not data.csv.header:
+        return list(data.columns)
+    if any("\udc80" <= character <= "\udcff" for name in header for character in name):
+        raise UnreadableError("is no CSV: it is not UTF-8 text")
+    if any(not name.isprintable() for name in header):
+        raise UnreadableError("is no CSV: its first line has control characters")
+    if not any(header):
+        raise UnreadableError("has no header: its first line is empty")
+    seen: set[str] = set()
+    for name in header:
+        if name and name in seen:
+            raise UnreadableError(f"has the column {name[:80]!r} twice")
+        seen.add(name)
+    return header
+
+
+def _first_line(head: str, delimiter: str, quote: str) -> list[str]:
+    try:
+        lines = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, quotechar=quote, strict=True)
+        return next(lines, [])
+    except csv.Error:
+        raise UnreadableError("is no CSV: its first line cannot be split into names") from None
+
+
+def _refuse_other_delimiter(head: str, header: Sequence[str], data: Data) -> None:
+    """Say that a file is separated by another character than the contract's, which scripts read by too."""
+
+    def fit(names: Sequence[str]) -> int:
+        return (
+            len(data.columns.keys() & set(names)) if data.csv.header else -abs(len(names) - len(data.columns))
+        )
+
+    for other in SANE_DELIMITERS:
+        if other == data.csv.delimiter or len(header) > 1:
+            continue
+        try:
+            better = fit(_first_line(head, other, data.csv.quote)) > fit(header)
+        except UnreadableError:
+            continue
+        if better:
+            raise UnreadableError(
+                f"is separated by {_named(other)}, not by {_named(data.csv.delimiter)}, "
+                "as data.csv.delimiter says"
+            )
+
+
+def _named(delimiter: str) -> str:
+    return _NAMED.get(delimiter, repr(delimiter))
+
+
+def _jsonl_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
+    """Each line is one JSON object; columns are looked up in it."""
+    relation = _lines([file.path], compression)
+    judged = (
+        "SELECT line, row_number() OVER () AS row, "
+        f"CASE WHEN json_valid(line) THEN json_type(line) <> 'OBJECT' ELSE true END AS bad FROM {relation}"
+    )
+    ((malformed, first),) = query(f"SELECT count(*), min(row) FROM ({judged}) WHERE bad")
+    if malformed:
+        raise UnreadableError(f"has {malformed} lines that are no JSON object, the first is {first}")
+
+    def reader(paths: Sequence[Path]) -> str:
+        return _lines(paths, compression)
+
+    keys = query(f"SELECT DISTINCT unnest(json_keys(line)) AS name FROM {relation} ORDER BY name")
+    names = tuple(name for (name,) in keys)
+    cells = {
+        name: Cell(f"json_extract_string(line, {_pointer(name)})") for name in data.columns if name in names
+    }
+    return Table(file, reader, cells, names, (compression, *cells))
+
+
+def _parquet_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
+    if compression != "none":
+        raise UnreadableError("is a Parquet file inside zstd: use zstd as the codec within Parquet")
+
+    def reader(paths: Sequence[Path]) -> str:
+        return f"read_parquet({_paths(paths)})"
+
+    described = [(name, kind) for name, kind, *_ in query(f"DESCRIBE SELECT * FROM {reader([file.path])}")]
+    cells = {name: Cell(identifier(name), kind) for name, kind in described if name in data.columns}
+    return Table(file, reader, cells, tuple(name for name, _ in described), tuple(described))
+
+
+def _lines(paths: Sequence[Path], compression: Compression, *, is_probe: bool = False) -> str:
+    """Text files as a relation of one column, `line`: split nowhere but at line ends.
+
+    A probe raises for the first malformed line, and is read by one thread.
+    """
+    rejects = "parallel = false" if is_probe else f"store_rejects = true, rejects_limit = {REJECTS_MAX}"
+    return (
+        f"(SELECT line FROM read_csv({_paths(paths)}, auto_detect = false, header = false, "
+        f"delim = '\x1f', quote = '', escape = '', columns = {{'line': 'VARCHAR'}}, "
+        f"compression = '{compression}', {rejects}, max_line_size = {LINE_MAX_BYTES}) "
+        "WHERE trim(line) <> '')"
+    )
+
+
+def _paths(paths: Sequence[Path]) -> str:
+    return f"[{', '.join(text(str(path)) for path in paths)}]"
+
+
+def _pointer(name: str) -> str:
+    return text("/" + name.replace("~", "~0").replace("/", "~1"))

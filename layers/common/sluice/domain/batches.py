@@ -1,0 +1,255 @@
+"""Group what arrived into batches: by a quiet period, a marker object or a manifest file.
+
+A marker completes what lies in or below its folder and came no later than it; an object belongs to the
+nearest marker above it. A manifest file is a JSON list of what must be there, by keys relative to its own
+folder, with sizes and sha256 where given. Markers and manifest files are never data.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sluice.domain.config.models import CompleteWhen
+
+CONTROL = "control"
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An object version that arrived; `is_waiting` for a data set that is judged to hold it."""
+
+    key: str
+    version_id: str
+    size_bytes: int
+    sha256: str
+    arrived_at: str
+    status: str
+    is_waiting: bool
+    is_control: bool = False
+    reason: str = ""
+    batch: str = ""
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any], unsettled: Collection[str] = ()) -> Arrival:
+        """Read the catalog's item; what an unsettled data set version took up waits still."""
+        status = item["status"]
+        return cls(
+            key=item["key"],
+            version_id=item["version_id"],
+            size_bytes=item["size_bytes"],
+            sha256=item.get("sha256", ""),
+            arrived_at=item["arrived_at"],
+            status=status,
+            is_waiting=status in {"pending", CONTROL}
+            or (status == "included" and item["dataset_version"] in unsettled),
+            is_control=item.get("is_control", False),
+            reason=item.get("reason", ""),
+            batch=item.get("batch", ""),
+        )
+
+    @property
+    def folder(self) -> str:
+        return self.key[: self.key.rfind("/") + 1]
+
+    @property
+    def name(self) -> str:
+        return self.key[self.key.rfind("/") + 1 :]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Objects that belong together, oldest first, and what keeps them from being complete, in sentences."""
+
+    folder: str
+    objects: tuple[Arrival, ...]
+    completed_at: str = ""
+    missing: tuple[str, ...] = ()
+    manifest: Arrival | None = None
+
+    @property
+    def name(self) -> str:
+        """Names of complete batches sort by the time of their completion."""
+        return f"{self.completed_at} {self.folder}"
+
+    @property
+    def waiting(self) -> tuple[Arrival, ...]:
+        return tuple(obj for obj in self.objects if obj.is_waiting)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is complete, and has something that no data set has."""
+        return not self.missing and bool(self.waiting)
+
+
+def assemble(
+    complete_when: CompleteWhen, arrivals: Iterable[Arrival], read: Callable[[Arrival], bytes]
+) -> list[Batch]:
+    """The batches that hold or expect something new, complete ones in the order of their completion.
+
+    `read` gives the content of a manifest file. With a quiet period whatever waits is one batch, whose
+    completion is the governor's to time.
+    """
+    control = complete_when.control_name
+    ordered = sorted(arrivals, key=lambda arrival: (arrival.arrived_at, arrival.key))
+    data = [arrival for arrival in ordered if not arrival.is_control and arrival.name != control]
+    controls = [arrival for arrival in ordered if arrival.name == control]
+    if complete_when.marker:
+        found = _by_marker(complete_when.marker, data, controls)
+    elif complete_when.manifest:
+        found = _by_manifest(complete_when.manifest, data, controls, read)
+    else:
+        found = _by_quiet_period(data)
+    return sorted(found, key=lambda batch: batch.name)
+
+
+def ready(batches: Iterable[Batch]) -> list[Batch]:
+    return [batch for batch in batches if batch.is_ready]
+
+
+def incomplete(batches: Iterable[Batch]) -> list[Batch]:
+    return [batch for batch in batches if batch.missing]
+
+
+def _by_quiet_period(data: Sequence[Arrival]) -> Iterator[Batch]:
+    waiting = tuple(arrival for arrival in data if arrival.is_waiting)
+    if waiting:
+        yield Batch("", waiting, completed_at=waiting[-1].arrived_at)
+
+
+def _by_marker(name: str, data: Iterable[Arrival], markers: Iterable[Arrival]) -> Iterator[Batch]:
+    times: dict[str, list[str]] = defaultdict(list)
+    for marker in markers:
+        times[marker.folder].append(marker.arrived_at)
+    complete: dict[tuple[str, str], list[Arrival]] = defaultdict(list)
+    unmarked: list[Arrival] = []
+    for arrival in data:
+        if arrival.status == "quarantined":
+            continue
+        if (owner := _marker_of(arrival, times)) is not None:
+            complete[owner].append(arrival)
+        elif arrival.is_waiting:
+            unmarked.append(arrival)
+    for (folder, at), objects in complete.items():
+        if any(obj.is_waiting for obj in objects):
+            yield Batch(folder, tuple(objects), completed_at=at)
+    yield from _uncompleted(unmarked, lambda folder: f"{folder}{name} is missing")
+
+
+def _marker_of(arrival: Arrival, times: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
+    """The first marker since the arrival, of the nearest folder above it that has one."""
+    folder = arrival.folder
+    while folder:
+        known = times.get(folder, ())
+        index = bisect_left(known, arrival.arrived_at)
+        if index < len(known):
+            return folder, known[index]
+        folder = folder[: folder.rstrip("/").rfind("/") + 1]
+    return None
+
+
+def _uncompleted(objects: Iterable[Arrival], why: Callable[[str], str]) -> Iterator[Batch]:
+    """What nothing completes, by folder; `why` says of a folder what it lacks."""
+    by_folder: dict[str, list[Arrival]] = defaultdict(list)
+    for obj in objects:
+        by_folder[obj.folder].append(obj)
+    for folder, found in by_folder.items():
+        yield Batch(folder, tuple(found), missing=(why(folder),))
+
+
+# ------------------------------------------------------------------------------------------- manifest files
+
+
+class ManifestError(ValueError):
+    """A manifest file that cannot be understood, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a manifest file says of one object; None where it says nothing."""
+
+    key: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+    def difference(self, arrival: Arrival) -> str | None:
+        """How an arrival differs from it, in words; None if it does not."""
+        if arrival.status == "quarantined":
+            return f"{self.key} is quarantined: {arrival.reason}"
+        if self.size_bytes not in (None, arrival.size_bytes):
+            return f"{self.key} has {arrival.size_bytes} bytes, {self.size_bytes} were expected"
+        if self.sha256 not in (None, arrival.sha256):
+            return f"{self.key} has sha256 {arrival.sha256[:12]}..., {str(self.sha256)[:12]}... was expected"
+        return None
+
+
+def parse_manifest(data: bytes, folder: str) -> list[Expected]:
+    """Read a manifest file that lies in the folder; raises ManifestError."""
+    try:
+        entries = json.loads(data)
+    except ValueError:
+        raise ManifestError("is no JSON") from None
+    if not isinstance(entries, list) or not entries:
+        raise ManifestError("is no list of objects")
+    expected = {entry.key: entry for entry in (_expected(entry, folder) for entry in entries)}
+    return list(expected.values())
+
+
+def _expected(entry: Any, folder: str) -> Expected:
+    described = {"key": entry} if isinstance(entry, str) else entry
+    if not isinstance(described, dict) or not isinstance(described.get("key"), str):
+        raise ManifestError("has an entry that is neither a key nor an object with one")
+    key, size_bytes, sha256 = described["key"], described.get("size_bytes"), described.get("sha256")
+    if size_bytes is not None and (type(size_bytes) is not int or size_bytes < 0):
+        raise ManifestError(f"has a size_bytes of {key} that is no number of bytes")
+    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.match(sha256.lower())):
+        raise ManifestError(f"has a sha256 of {key} that is not 64 hex digits")
+    return Expected(f"{folder}{key}", size_bytes, sha256.lower() if sha256 else None)
+
+
+def _by_manifest(
+    name: str,
+    data: Sequence[Arrival],
+    manifests: Sequence[Arrival],
+    read: Callable[[Arrival], bytes],
+) -> Iterator[Batch]:
+    versions: dict[str, list[Arrival]] = defaultdict(list)
+    for arrival in data:
+        versions[arrival.key].append(arrival)
+    newest = {manifest.folder: manifest for manifest in manifests}
+    held: set[Arrival] = set()
+    # One that was taken up is done with, so that only what is open is read.
+    for manifest in (manifest for manifest in manifests if manifest.is_waiting):
+        batch = _listed(manifest, read(manifest), versions)
+        if not batch.missing or newest[manifest.folder] == manifest:
+            held.update(batch.objects)
+            yield batch
+    unlisted = (obj for obj in data if obj.is_waiting and obj not in held)
+    yield from _uncompleted(unlisted, lambda folder: f"no {folder}{name} lists this")
+
+
+def _listed(manifest: Arrival, content: bytes, versions: Mapping[str, Sequence[Arrival]]) -> Batch:
+    """The batch of a manifest file: of each object the newest version that is as listed, and those before."""
+    try:
+        entries = parse_manifest(content, manifest.folder)
+    except ManifestError as error:
+        return Batch(manifest.folder, (), missing=(f"{manifest.key} {error}",), manifest=manifest)
+    objects: list[Arrival] = []
+    missing: list[str] = []
+    for entry in entries:
+        known = versions.get(entry.key, ())
+        fitting = [index for index, arrival in enumerate(known) if entry.difference(arrival) is None]
+        if fitting:
+            objects += (obj for obj in known[: fitting[-1] + 1] if obj.status != "quarantined")
+        else:
+            objects += (obj for obj in known if obj.is_waiting)
+            missing.append(str(entry.difference(known[-1])) if known else f"{entry.key} is missing")
+    completed_at = max(obj.arrived_at for obj in (manifest, *objects))
+    return Batch(manifest.folder, tuple(objects), completed_at, tuple(missing), manifest)

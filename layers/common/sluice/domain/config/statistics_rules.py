@@ -1,0 +1,97 @@
+"""What must hold between the statistics of a data contract and its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sluice.domain.config.base import ColumnType, is_of
+from sluice.domain.config.models import Data, PipelineConfig
+from sluice.domain.config.problems import Breach
+from sluice.domain.config.statistics import Bias, Facet
+from sluice.domain.nearest import nearest
+
+_NUMBERS = ("integer", "number")
+# Distances that are at most 1, whatever the data.
+_BOUNDED = ("js", "ks", "chi_square", "l_infinity")
+_OF_NUMBERS = ("ks", "wasserstein")
+_FACET_TYPES = "a column of type string, integer, number or boolean"
+_Loc = tuple[str | int, ...]
+
+
+def sound_bias(config: PipelineConfig) -> Iterator[Breach]:
+    """Facets, favorable outcome and group are columns, and have values of their columns' types."""
+    data, bias, loc = config.data, config.data.bias, ("data", "bias")
+    if bias is None:
+        return
+    types = {name: column.type for name, column in data.columns.items()}
+    for index, facet in enumerate(bias.facet_models):
+        named = isinstance(bias.facets[index], str)
+        yield from _sound_facet((*loc, "facets", index), facet, types, named=named)
+    yield from _sound_label(loc, bias, data)
+    if bias.group is not None:
+        yield from _known((*loc, "group"), bias.group, types)
+    elif "CDDL" in bias.limits:
+        yield Breach((*loc, "limits", "CDDL"), "has no group", "group, the column to compare within")
+
+
+def _sound_facet(
+    loc: _Loc, facet: Facet, types: Mapping[str, ColumnType], *, named: bool
+) -> Iterator[Breach]:
+    unknown = list(_known(loc if named else (*loc, "column"), facet.column, types))
+    if unknown:
+        yield from unknown
+        return
+    type_ = types[facet.column]
+    if type_ == "timestamp":
+        yield Breach(
+            loc if named else (*loc, "column"), f"is {facet.column!r}, of type timestamp", _FACET_TYPES
+        )
+    if facet.values is not None and facet.threshold is not None:
+        yield Breach((*loc, "threshold"), "is given beside values", "one of the two")
+    yield from _typed((*loc, "values"), facet.values or (), type_)
+    if facet.threshold is not None and type_ not in _NUMBERS:
+        yield Breach((*loc, "threshold"), f"does not apply to type {type_}", "values")
+
+
+def _sound_label(loc: _Loc, bias: Bias, data: Data) -> Iterator[Breach]:
+    if (bias.favorable_labels is None) == (bias.favorable_threshold is None):
+        message = (
+            "has no favorable outcome" if bias.favorable_labels is None else "has two favorable outcomes"
+        )
+        yield Breach(loc, message, "favorable_labels or favorable_threshold")
+    if (label := data.columns.get(data.label)) is None:
+        return
+    if label.type == "timestamp":
+        yield Breach(loc, "has no outcomes in a label of type timestamp", "a label of another type")
+        return
+    yield from _typed((*loc, "favorable_labels"), bias.favorable_labels or (), label.type)
+    if bias.favorable_threshold is not None and label.type not in _NUMBERS:
+        expected = "favorable_labels"
+        yield Breach((*loc, "favorable_threshold"), f"does not apply to type {label.type}", expected)
+
+
+def sound_drift(config: PipelineConfig) -> Iterator[Breach]:
+    """The method suits the columns, and the limit the method."""
+    drift, loc = config.data.drift, ("data", "drift")
+    if drift is None:
+        return
+    if drift.method in _BOUNDED and drift.max >= 1:
+        yield Breach((*loc, "max"), f"is {drift.max:g}", f"less than 1, the greatest {drift.method} there is")
+    types = {name: column.type for name, column in config.data.columns.items()}
+    for index, name in enumerate(drift.columns or ()):
+        at = (*loc, "columns", index)
+        yield from _known(at, name, types)
+        if drift.method in _OF_NUMBERS and types.get(name) in ("string", "boolean"):
+            expected = f"a column of numbers or times, which is what {drift.method} compares"
+            yield Breach(at, f"is {name!r}, of type {types[name]}", expected)
+
+
+def _known(loc: _Loc, column: str, types: Mapping[str, ColumnType]) -> Iterator[Breach]:
+    if column not in types:
+        yield Breach(loc, f"is {column!r}", f"one of {', '.join(types)}", nearest(column, types))
+
+
+def _typed(loc: _Loc, values: tuple[object, ...], type_: ColumnType) -> Iterator[Breach]:
+    for value in values:
+        if not is_of(type_, value):
+            yield Breach(loc, f"has {value!r}", f"values of type {type_}")

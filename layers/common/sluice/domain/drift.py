@@ -1,0 +1,243 @@
+"""Drift: how far a data set is from its baseline, column by column, and whether that is more than chance.
+
+A column has drifted when the distance is over its limit and beyond what samples of these sizes are apart by
+chance: a limit alone cries wolf on few rows, a p-value alone on many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sluice.domain import distances
+from sluice.domain.config.base import ColumnType, Severity
+from sluice.domain.config.statistics import Drift, DriftMethod
+from sluice.domain.distances import Cell, Distance
+from sluice.domain.profiles import Categories, ColumnProfile, Distribution, Profile
+
+__all__ = ["Bin", "ColumnDrift", "Distance", "DriftResult", "compare"]
+
+OTHER = "(other)"
+NEW_SHOWN_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A part of a column's values, a range or a category, as both data sets have it."""
+
+    label: str
+    baseline: int
+    current: int
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDrift:
+    """One column against its baseline. `reasons` are why it drifted; `note` is why it was not compared."""
+
+    column: str
+    type: ColumnType
+    distances: Mapping[DriftMethod, Distance]
+    bins: tuple[Bin, ...]
+    missing_rate: float
+    baseline_missing_rate: float
+    missing: Distance | None
+    new_categories: tuple[str, ...] = ()
+    vanished_categories: tuple[str, ...] = ()
+    new_share: float = 0.0
+    reasons: tuple[str, ...] = ()
+    note: str | None = None
+
+    @property
+    def has_drifted(self) -> bool:
+        return bool(self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftResult:
+    """A data set against its baseline; `baseline` is the version of that."""
+
+    baseline: str
+    method: DriftMethod
+    max: float
+    severity: Severity
+    rows: int
+    baseline_rows: int
+    columns: tuple[ColumnDrift, ...]
+
+    @property
+    def has_drifted(self) -> bool:
+        return any(column.has_drifted for column in self.columns)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(f"{c.column}: {reason}" for c in self.columns for reason in c.reasons)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"has_drifted": self.has_drifted, **asdict(self)}
+
+
+def compare(profile: Profile, baseline: Profile, limits: Drift, version: str) -> DriftResult:
+    """Hold a profile, made with the baseline's edges, against the baseline of that version.
+
+    Every column of the baseline is measured; those of `limits.columns`, or all, are judged.
+    """
+    gone = sorted(baseline.columns.keys() - profile.columns.keys())
+    names = [*(name for name in profile.columns if name in baseline.columns), *gone]
+    judged = [name for name in names if limits.columns is None or name in limits.columns]
+    level = distances.LEVEL / max(len(judged), 1)
+    columns = tuple(
+        _compare(name, profile, baseline, level, limits if name in judged else None) for name in names
+    )
+    return DriftResult(
+        version, limits.method, limits.max, limits.severity, profile.rows, baseline.rows, columns
+    )
+
+
+def _compare(
+    name: str, profile: Profile, baseline: Profile, level: float, limits: Drift | None
+) -> ColumnDrift:
+    before = baseline.columns[name]
+    # A column that is gone has no value in any row.
+    after = profile.columns.get(name) or ColumnProfile(before.type, 0, profile.rows, 0, 0, True)
+    missing = None
+    if before.rows and after.rows:
+        cell, sizes = (before.missing, after.missing), (before.rows, after.rows)
+        missing = distances.proportion(cell, sizes, level)
+    counts = profile.in_baseline.get(name)
+    measured = _Measured()
+    note = _incomparable(before, after, counts)
+    if note is None and counts is not None:
+        measured = _measure(before, after, counts, level)
+    return ColumnDrift(
+        column=name,
+        type=before.type,
+        distances=measured.distances,
+        bins=measured.bins,
+        missing_rate=after.missing_rate,
+        baseline_missing_rate=before.missing_rate,
+        missing=missing,
+        new_categories=measured.new,
+        vanished_categories=measured.vanished,
+        new_share=measured.new_share,
+        reasons=tuple(_reasons(measured, missing, level, limits)) if limits else (),
+        note=note,
+    )
+
+
+def _incomparable(before: ColumnProfile, after: ColumnProfile, counts: Sequence[int] | None) -> str | None:
+    if before.type != after.type:
+        return f"was {before.type}, is {after.type}"
+    if not before.present:
+        return "has no value in the baseline"
+    if not after.present:
+        return "has no value"
+    return None if counts is not None else "was not counted in the baseline's edges"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What a column's values say; `new_values` are how many the baseline's categories lack."""
+
+    distances: Mapping[DriftMethod, Distance] = field(default_factory=dict)
+    bins: tuple[Bin, ...] = ()
+    new: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    new_values: int = 0
+    sizes: Cell = (0, 0)
+
+    @property
+    def new_share(self) -> float:
+        return self.new_values / self.sizes[1] if self.sizes[1] else 0.0
+
+    @property
+    def new_by_chance(self) -> float:
+        """The chance that so many of all values happen to be in the newer data set alone."""
+        return (self.sizes[1] / sum(self.sizes)) ** self.new_values if self.new_values else 1.0
+
+
+def _measure(before: ColumnProfile, after: ColumnProfile, counts: Sequence[int], level: float) -> _Measured:
+    if before.categories is not None:
+        return _measure_categories(before.categories, after, counts, level)
+    if before.distribution is None:
+        return _Measured()
+    spell = _instant if before.type == "timestamp" else "{:.6g}".format
+    labels = [spell(edge) for edge in before.distribution.edges]
+    return _measure_distribution(before.distribution, after.distribution, counts, labels, level)
+
+
+def _measure_categories(
+    before: Categories, after: ColumnProfile, counts: Sequence[int], level: float
+) -> _Measured:
+    unlisted = after.present - sum(counts)
+    cells = [*zip(before.counts.values(), counts, strict=True), (before.other, unlisted)]
+    groups = distances.merge_rare([cell for cell in cells if any(cell)])
+    listed = after.categories.counts if after.categories and before.is_complete else {}
+    return _Measured(
+        distances=_of_cells(distances.merged([cell for cell in cells if any(cell)], groups), level),
+        bins=tuple(
+            Bin(name, a, b) for name, (a, b) in zip((*before.counts, OTHER), cells, strict=True) if a or b
+        ),
+        new=tuple(name for name in listed if name not in before.counts)[:NEW_SHOWN_MAX],
+        vanished=tuple(name for name, now in zip(before.counts, counts, strict=True) if not now),
+        new_values=unlisted if before.is_complete else 0,
+        sizes=(before.total, after.present),
+    )
+
+
+def _measure_distribution(
+    before: Distribution,
+    after: Distribution | None,
+    counts: Sequence[int],
+    edges: Sequence[str],
+    level: float,
+) -> _Measured:
+    fine = list(zip(before.counts, counts, strict=True))
+    groups = distances.merge_ordered(fine)
+    cells = distances.merged(fine, groups)
+    found = _of_cells(cells, level)
+    found["ks"] = distances.kolmogorov_smirnov(fine, level)
+    if after is not None:
+        found["wasserstein"] = distances.wasserstein(before, after, level)
+    labels = _labels(edges, groups)
+    return _Measured(
+        distances=found,
+        bins=tuple(Bin(label, a, b) for label, (a, b) in zip(labels, cells, strict=True)),
+        sizes=(before.total, sum(counts)),
+    )
+
+
+def _of_cells(cells: Sequence[Cell], level: float) -> dict[DriftMethod, Distance]:
+    return {
+        "psi": distances.psi(cells, level),
+        "js": distances.jensen_shannon(cells, level),
+        "chi_square": distances.cramers_v(cells, level),
+        "l_infinity": distances.l_infinity(cells, level),
+    }
+
+
+def _labels(edges: Sequence[str], groups: Sequence[Sequence[int]]) -> Iterator[str]:
+    """Name the ranges: the first has no lower edge, the last no upper one."""
+    for group in groups:
+        low = f"> {edges[group[0] - 1]}" if group[0] > 0 else ""
+        high = f"<= {edges[group[-1]]}" if group[-1] < len(edges) else ""
+        yield " and ".join(filter(None, (low, high))) or "any"
+
+
+def _instant(seconds: float) -> str:
+    instant = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    return instant.isoformat(sep=" ", timespec="seconds")
+
+
+def _reasons(measured: _Measured, missing: Distance | None, level: float, limits: Drift) -> Iterator[str]:
+    distance = measured.distances.get(limits.method)
+    if distance is not None and distance.value > limits.max and distance.is_beyond_chance:
+        yield f"{limits.method} {distance.value:.4g} from the baseline, over {limits.max:g}"
+    most = limits.max_missing_change
+    if most is not None and missing is not None and missing.value > most and missing.is_beyond_chance:
+        yield f"the share of rows without a value changed by {missing.value:.4g}, over {most:g}"
+    most = limits.max_new_share
+    if most is not None and measured.new_share > most and measured.new_by_chance < level:
+        yield f"{measured.new_share:.4g} of the values are not in the baseline, over {most:g}"

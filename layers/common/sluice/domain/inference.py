@@ -1,0 +1,79 @@
+"""Infer a schema from a data set's columns: a first draft, which a person then edits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sluice.domain.config.base import ColumnType
+
+# At most so many different values are a list to choose from, when each occurs this often.
+ALLOWED_MAX = 12
+_OCCURS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """What was found of a column: which types all of its values are of, and figures of them."""
+
+    name: str
+    rows: int
+    missing: int
+    types: frozenset[ColumnType]
+    distinct: int
+    values: tuple[str, ...] = ()
+
+
+def schema(columns: Sequence[ColumnFacts]) -> dict[str, dict[str, Any]]:
+    """`data.schema` of a pipeline.yaml that these columns keep."""
+    return {facts.name: dict(_column(facts)) for facts in columns}
+
+
+def _column(facts: ColumnFacts) -> Iterator[tuple[str, Any]]:
+    type_ = _narrowest(facts)
+    yield "type", type_
+    if facts.rows and not facts.missing:
+        yield "required", True
+    present = facts.rows - facts.missing
+    if type_ in {"string", "integer"} and facts.values and present >= _OCCURS * facts.distinct:
+        yield "allowed", sorted(_typed(type_, value) for value in facts.values)
+
+
+def _narrowest(facts: ColumnFacts) -> ColumnType:
+    """The type that says most; a column without a value, of which nothing is known, is text."""
+    if facts.rows == facts.missing:
+        return "string"
+    order: tuple[ColumnType, ...] = ("integer", "number", "boolean", "timestamp")
+    return next((type_ for type_ in order if type_ in facts.types), "string")
+
+
+def _typed(type_: ColumnType, value: str) -> Any:
+    return int(float(value)) if type_ == "integer" else value
+
+
+def to_yaml(data_format: str, csv: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """The part `data` of a pipeline.yaml, a line for each column; strings are quoted as in JSON."""
+    lines = ["data:", f"  format: {data_format}"]
+    if csv:
+        lines.append(f"  csv: {_flow(csv)}")
+    lines.append("  schema:")
+    lines += [f"    {_scalar(name)}: {_flow(column)}" for name, column in columns.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _flow(mapping: Mapping[str, Any]) -> str:
+    return "{" + ", ".join(f"{name}: {_value(value)}" for name, value in mapping.items()) + "}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_scalar, value))}]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    plain = isinstance(value, str) and value.isascii() and value.replace("_", "a").isalpha()
+    reserved = plain and value.lower() in {"true", "false", "null", "yes", "no", "on", "off"}
+    return value if plain and not reserved else json.dumps(value, ensure_ascii=False)

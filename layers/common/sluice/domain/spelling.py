@@ -1,0 +1,68 @@
+"""How a report spells numbers, shares, times and text for people."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from sluice.domain.config.base import ColumnType
+
+TEXT_MAX = 80
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_S = 86400
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, with commas; whole numbers in full."""
+    if value is None:
+        return "none"
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "\u221e" if value > 0 else "\u2212\u221e"
+    if value == int(value) and abs(value) < 1e12:
+        text = f"{int(value):,}"
+    elif 1e-3 <= abs(value) < 1e12:
+        digits = max(0, 3 - math.floor(math.log10(abs(value))))
+        text = f"{value:,.{digits}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        text = f"{value:.3g}"
+    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
+
+
+def distance(value: float) -> str:
+    """As a number, but what is next to nothing is only that."""
+    return "< 0.0001" if 0 < value < 0.0001 else number(value)
+
+
+def count(value: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number(value)} {noun if value == 1 else noun + 's'}"
+
+
+def share(value: float) -> str:
+    """A percentage that is 0 or 100 only if all of it is."""
+    if value in (0, 1):
+        return f"{value:.0%}"
+    if value < 0.001:
+        return "< 0.1%"
+    if 0.999 < value < 1:
+        return "> 99.9%"
+    return f"{value:.1%}"
+
+
+def shorten(text: str, length: int = TEXT_MAX) -> str:
+    """At most `length` characters, the last of them a sign that there were more."""
+    return text if len(text) <= length else text[: length - 1] + "\u2026"
+
+
+def value_of(type_: ColumnType, value: float, span: float = math.inf) -> str:
+    """A number of a column as what it is; times of a `span` of days are spelled as days."""
+    if type_ != "timestamp":
+        return number(value)
+    try:
+        moment = _EPOCH + timedelta(seconds=value)
+    except OverflowError:
+        return number(value)
+    return f"{moment:%Y-%m-%d}" if span > 2 * _DAY_S else f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,133 @@
+"""Validate files against a data contract: what the function and `sluice validate` do alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sluice.adapters import profiling
+from sluice.adapters.engine import CELLS, DataFile, Engine, Inspection
+from sluice.domain import bias as biases
+from sluice.domain import canonical, datasets, monitor_files, redaction, report_html, validation
+from sluice.domain import drift as drifts
+from sluice.domain.bias import BiasResult
+from sluice.domain.config.models import Data
+from sluice.domain.drift import DriftResult
+from sluice.domain.profiles import Profile
+from sluice.domain.validation import Report, Violation
+
+REPORT, REPORT_PAGE, PROFILE = "report.json", "report.html", "profile.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a validation may use: memory, seconds, and a folder for what does not fit into memory."""
+
+    memory_mb: int
+    max_s: float | None
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What data are held against: the rows of the last valid version, and a profile with its version."""
+
+    previous_rows: int | None = None
+    version: str = ""
+    profile: Profile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict, and the documents about it by file name."""
+
+    report: Report
+    documents: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Statistics:
+    profile: Profile | None = None
+    drift: DriftResult | None = None
+    bias: BiasResult | None = None
+    problems: tuple[Violation, ...] = ()
+
+
+def validate(
+    files: Sequence[DataFile],
+    data: Data,
+    *,
+    limits: Limits,
+    now: datetime,
+    baseline: Baseline,
+    title: str,
+) -> Outcome:
+    """Hold the files against the contract; raises EngineLimitError when the limits do not suffice."""
+    with Engine(limits.memory_mb, limits.folder / "spill", max_s=limits.max_s) as engine:
+        found = engine.inspect(files, data)
+        measured = _measure(engine, found, data, baseline) if found.rows else _Statistics()
+    report = validation.report(
+        found.rows,
+        found.findings,
+        (*found.problems, *measured.problems),
+        previous_rows=baseline.previous_rows,
+        now=now,
+        redact=data.redact,
+    )
+    report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
+    documents = dict(_documents(report, measured, data, baseline, title))
+    return Outcome(report, {**documents, datasets.ROWS: canonical.to_json(dict(found.object_rows))})
+
+
+def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) -> _Statistics:
+    """Profile the data, and measure drift and bias if the contract asks for them."""
+    types = {name: data.columns[name].type for name in found.columns}
+    try:
+        with engine.guarded() as connection:
+            profile = profiling.profile(connection, CELLS, types, baseline.profile)
+            counts = None
+            if data.bias is not None:
+                counts = profiling.label_counts(connection, CELLS, types, data.label, data.bias)
+    except biases.TooManyValuesError as error:
+        return _Statistics(profile, problems=(Violation(None, "bias", str(error), 0),))
+    drift = bias = None
+    if data.drift is not None and baseline.profile is not None:
+        drift = drifts.compare(profile, baseline.profile, data.drift, baseline.version)
+        drift = redaction.redact_drift(drift, data.redact)
+    if data.bias is not None and counts is not None:
+        bias = redaction.redact_bias(biases.measure(counts, data.label, data.bias), data.redact)
+    return _Statistics(profile, drift, bias)
+
+
+def _drifted(drift: DriftResult | None) -> list[Violation]:
+    if drift is None:
+        return []
+    return [
+        Violation(column.column, "drift", reason, 0, severity=drift.severity)
+        for column in drift.columns
+        for reason in column.reasons
+    ]
+
+
+def _biased(bias: BiasResult | None) -> list[Violation]:
+    if bias is None:
+        return []
+    return [Violation(None, "bias", reason, 0, severity=bias.severity) for reason in bias.reasons]
+
+
+def _documents(
+    report: Report, measured: _Statistics, data: Data, baseline: Baseline, title: str
+) -> Iterator[tuple[str, bytes]]:
+    """The report for programs and for people, what later data are held against, and Model Monitor's files."""
+    profile, drift, bias = measured.profile, measured.drift, measured.bias
+    yield REPORT, report.to_json(drift=drift and drift.to_dict(), bias=bias and bias.to_dict())
+    page = report_html.render(report, profile, baseline.profile, drift, bias, redact=data.redact, title=title)
+    yield REPORT_PAGE, page.encode()
+    yield "constraint_violations.json", monitor_files.violations(report.violations, drift)
+    if profile is not None:
+        yield PROFILE, profile.to_json()
+        shown = redaction.redact_profile(profile, data.redact)
+        yield "statistics.json", monitor_files.statistics(shown)
+        yield "constraints.json", monitor_files.constraints(shown, data)

@@ -1,0 +1,49 @@
+"""A thousand uploads at a time: nothing is lost, nothing is doubled, and few builds are made of them."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from e2e.loop import Loop, rows
+from sluice_cli import data_views, views, waiting
+
+OBJECTS = 1000
+UPLOADERS = 8
+
+
+def is_settled(loop: Loop) -> bool | None:
+    """Whether everything that was uploaded is in a data set, and no build runs."""
+    status = loop.status()
+    return (status["in_flight"] is None and status["arrivals"] == {"included": OBJECTS}) or None
+
+
+def manifest_of(loop: Loop, run: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects of a run's data set."""
+    key = f"datasets/{loop.pipeline}/{run['dataset_version']}/manifest.json"
+    bucket = loop.target.outputs["ArtifactBucketName"]
+    body = loop.target.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    objects: list[dict[str, Any]] = json.loads(body)["objects"]
+    return objects
+
+
+def test_a_thousand_uploads_lose_nothing_and_build_at_most_twice(loop: Loop) -> None:
+    loop.push(pipeline=loop.configure(complete_when="{quiet_period_s: 5}"))
+    bodies = {
+        f"dt=2026-01-{number % 28 + 1:02d}/part {number:04d}.csv": rows(4, seed=number)
+        for number in range(OBJECTS)
+    }
+    with ThreadPoolExecutor(UPLOADERS) as pool:
+        list(pool.map(lambda item: loop.upload(*item), bodies.items()))
+    waiting.until(lambda: is_settled(loop), timeout_s=150, what="the burst to be built", poll_s=1)
+
+    newest, *earlier = views.runs(loop.target, loop.pipeline)
+    assert len(earlier) <= 1
+    assert newest["status"] in {"registered", "rejected"}
+    assert sorted(obj["key"] for obj in manifest_of(loop, newest)) == sorted(
+        f"{loop.pipeline}/{key}" for key in bodies
+    )
+    versions = {run["dataset_version"] for run in (newest, *earlier)}
+    arrived = data_views.arrival_items(loop.target, loop.pipeline)
+    assert {arrival["dataset_version"] for arrival in arrived} == versions

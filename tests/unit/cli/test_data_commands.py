@@ -1,0 +1,153 @@
+"""What the data commands find and refuse, over a stack of fakes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import fakes
+from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
+from sluice_cli import data_commands, data_views, main
+from sluice_cli.errors import CommandError
+from sluice_cli.target import Target
+
+COMMANDS = [
+    (group, str(command.name))
+    for group, app in (("dataset", data_commands.dataset_app), ("data", data_commands.data_app))
+    for command in app.registered_commands
+]
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    world = World(cloud, invoke)
+    world.push()
+    return world
+
+
+class Stack:
+    """The parts of a `Target` that the commands use, over the fakes."""
+
+    def __init__(self, cloud: fakes.Cloud) -> None:
+        self.catalog = cloud.catalog
+        self.outputs = {"DataBucketName": fakes.DATA_BUCKET, "BuildRequestsQueueUrl": "queue"}
+
+    def client(self, service: str) -> Any:
+        return service
+
+    def call(self, service: str, operation: str) -> dict[str, str]:
+        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
+
+
+@pytest.fixture
+def target(cloud: fakes.Cloud, monkeypatch: pytest.MonkeyPatch) -> Target:
+    monkeypatch.setattr(data_views, "objects", lambda _: cloud.objects)
+    monkeypatch.setattr(data_views, "SqsBuildRequests", lambda *_: cloud.build_requests)
+    return Stack(cloud)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("group", "command"), COMMANDS)
+def test_every_command_explains_itself_with_an_example(group: str, command: str) -> None:
+    result = CliRunner().invoke(main.app, [group, command, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: sluice {group} {command}" in result.output.replace("`", "")
+    assert "--json" in result.output
+
+
+def test_a_version_is_found_by_its_first_digits_with_its_objects(world: World, target: Target) -> None:
+    world.build("a.csv")
+    version = world.catalog_run()["dataset_version"]
+    found = data_views.dataset(target, PIPELINE, version[:12])
+    assert (found["dataset_version"], found["status"]) == (version, "valid")
+    (obj,) = found["objects"]
+    assert (obj["key"], obj["version_id"], obj["rows"]) == (f"{PIPELINE}/a.csv", "v1", 2)
+    assert [item["dataset_version"] for item in data_views.dataset_versions(target, PIPELINE)] == [version]
+
+
+@pytest.mark.parametrize("version", ["latest", "abc", "0" * 64, "ABCDEF"])
+def test_what_is_no_version_is_refused(world: World, target: Target, version: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        data_views.dataset_version(target, PIPELINE, version)
+    assert caught.value.exit_code == 2
+    assert "sluice dataset list" in caught.value.hint
+
+
+def conditions(target: Target, version: str) -> dict[str, str]:
+    found = data_views.verify(target, PIPELINE, version)
+    assert found["is_intact"] == all(obj["condition"] == "intact" for obj in found["objects"])
+    return {obj["key"].rpartition("/")[2]: obj["condition"] for obj in found["objects"]}
+
+
+def test_verifying_names_what_was_overwritten_or_deleted(world: World, target: Target) -> None:
+    for name in ("a.csv", "b.csv", "c.csv"):
+        world.upload(name)
+    world.build("d.csv")
+    version = world.catalog_run()["dataset_version"]
+    assert set(conditions(target, version).values()) == {"intact"}
+    objects = world.cloud.objects
+    objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", b"x,y\n9,1\n")
+    objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/b.csv", ROWS)
+    objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/c.csv")
+    objects.buckets[fakes.DATA_BUCKET][f"{PIPELINE}/d.csv"][0].data = b"x,y\n1,1\n2,1\n"
+    found = conditions(target, version)
+    assert found == {"a.csv": "overwritten", "b.csv": "intact", "c.csv": "gone", "d.csv": "differs"}
+
+
+def test_a_manifest_that_was_changed_is_noticed(world: World, target: Target) -> None:
+    world.build("a.csv")
+    item = world.dataset(world.catalog_run()["dataset_version"])
+    world.cloud.objects.write(item["manifest_uri"], b'{"objects": []}')
+    found = data_views.verify(target, PIPELINE, world.catalog_run()["dataset_version"])
+    assert (found["is_manifest_intact"], found["is_intact"]) == (False, False)
+
+
+def test_what_was_set_aside_is_listed_until_it_is_replaced(world: World, target: Target) -> None:
+    world.build("a.csv", b"x\n1\n")
+    items = data_views.arrival_items(target, PIPELINE)
+    ((item,), reason) = data_views.quarantined(items), world.catalog_run()["reasons"][0]
+    assert item["key"] == f"{PIPELINE}/a.csv"
+    assert reason in item["reason"]
+    world.later(minutes=1)
+    world.upload("a.csv")
+    assert data_views.quarantined(data_views.arrival_items(target, PIPELINE)) == []
+
+
+def test_an_incomplete_batch_is_listed_with_what_it_lacks(world: World, target: Target) -> None:
+    world.later(minutes=1)
+    world.push(pipeline=PIPELINE_YAML.replace("quiet_period_s: 60", "manifest: manifest.json").encode())
+    world.upload("a/1.csv")
+    world.upload("a/manifest.json", b'["1.csv", "2.csv"]')
+    items = data_views.arrival_items(target, PIPELINE)
+    assert data_views.incomplete_batches(target, PIPELINE, items) == [
+        {"folder": f"{PIPELINE}/a/", "objects": 1, "missing": [f"{PIPELINE}/a/2.csv is missing"]}
+    ]
+
+
+def test_a_released_object_waits_for_the_next_version_and_a_build_is_asked_for(
+    world: World, target: Target
+) -> None:
+    world.build("a.csv", b"x\n1\n")
+    world.cloud.build_requests.sent.clear()
+    result = data_views.release(target, f"{PIPELINE}/a.csv", "checked")
+    assert result["status"] == "pending"
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending"}
+    assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
+    assert world.cloud.objects.tags(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv") == {"sluice:status": "released"}
+    assert "data released" in world.events()
+    with pytest.raises(CommandError, match="is pending, not quarantined"):
+        data_views.release(target, f"{PIPELINE}/a.csv", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [("none.csv", None, "did not arrive"), ("empty.csv", b"", "of no use to any job: zero bytes")],
+)
+def test_what_cannot_be_released_says_why(
+    world: World, target: Target, name: str, body: bytes | None, said: str
+) -> None:
+    if body is not None:
+        world.upload(name, body)
+    with pytest.raises(CommandError, match=said):
+        data_views.release(target, f"{PIPELINE}/{name}", "")

@@ -1,0 +1,180 @@
+"""A batch is complete by what completes it, and says what it lacks until then."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sluice.domain import batches
+from sluice.domain.batches import Arrival, Batch, ManifestError, assemble
+from sluice.domain.config.models import CompleteWhen
+
+QUIET, MARKER = CompleteWhen(), CompleteWhen(marker="_SUCCESS")
+MANIFEST = CompleteWhen(manifest="manifest.json")
+SHA = "ab" * 32
+
+
+def arrived(key: str, second: int, status: str = "pending", size: int = 1, version: str = "1") -> Arrival:
+    name = key.rpartition("/")[2]
+    return Arrival(
+        key=key,
+        version_id=version,
+        size_bytes=size,
+        sha256=SHA,
+        arrived_at=f"2026-03-01T00:00:{second:02d}.000Z",
+        status=status,
+        is_waiting=status in {"pending", "control"},
+        is_control=name in {"_SUCCESS", "manifest.json"},
+        reason="3 rows too few" if status == "quarantined" else "",
+    )
+
+
+def control(key: str, second: int, status: str = "control") -> Arrival:
+    return arrived(key, second, status, size=0)
+
+
+def no_read(_: Arrival) -> bytes:
+    raise AssertionError("nothing is to be read")
+
+
+def listing(*entries: object) -> bytes:
+    return json.dumps(entries).encode()
+
+
+def found(complete_when: CompleteWhen, *arrivals: Arrival, content: bytes | None = None) -> list[Batch]:
+    return assemble(complete_when, arrivals, (lambda _: content) if content is not None else no_read)
+
+
+def keys(batch: Batch) -> list[str]:
+    return [obj.key for obj in batch.objects]
+
+
+def test_with_a_quiet_period_whatever_waits_is_one_batch() -> None:
+    (batch,) = found(QUIET, arrived("p/b", 2), arrived("p/a", 1), arrived("p/old", 0, "included"))
+    assert keys(batch) == ["p/a", "p/b"]
+    assert batch.is_ready
+    assert found(QUIET, arrived("p/old", 0, "included"), arrived("p/bad", 1, "quarantined")) == []
+
+
+# ---------------------------------------------------------------------------------------------- by a marker
+
+
+def test_a_marker_completes_what_lies_in_and_below_its_folder() -> None:
+    arrivals = [arrived("p/a/1", 1), arrived("p/a/dt=1/2", 2), arrived("p/b/3", 3)]
+    complete, waiting = found(MARKER, *arrivals, control("p/a/_SUCCESS", 4))[::-1]
+    assert (complete.folder, keys(complete), complete.is_ready) == ("p/a/", ["p/a/1", "p/a/dt=1/2"], True)
+    assert (keys(waiting), waiting.missing) == (["p/b/3"], ("p/b/_SUCCESS is missing",))
+
+
+def test_of_two_markers_above_an_object_the_nearest_counts() -> None:
+    arrivals = [arrived("p/a/1", 1), control("p/_SUCCESS", 5), control("p/a/_SUCCESS", 6)]
+    (batch,) = found(MARKER, *arrivals)
+    assert batch.folder == "p/a/"
+
+
+def test_what_comes_after_the_marker_waits_for_the_next_one() -> None:
+    arrivals = [arrived("p/1", 1), control("p/_SUCCESS", 2), arrived("p/2", 3)]
+    assert [batch.is_ready for batch in found(MARKER, *arrivals)] == [False, True]
+    first, second = found(MARKER, *arrivals, control("p/_SUCCESS", 4))
+    assert (keys(first), keys(second)) == (["p/1"], ["p/2"])
+    assert first.name < second.name
+
+
+def test_an_object_whose_event_comes_after_its_markers_belongs_to_the_batch_all_the_same() -> None:
+    built = [arrived("p/1", 1, "included"), control("p/_SUCCESS", 3)]
+    assert found(MARKER, *built) == []
+    (batch,) = found(MARKER, *built, arrived("p/late", 2))
+    assert keys(batch) == ["p/1", "p/late"]
+    assert [obj.key for obj in batch.waiting] == ["p/late"]
+
+
+def test_a_marker_that_was_there_before_it_was_one_is_no_data() -> None:
+    uploaded_as_data = arrived("p/_SUCCESS", 2)
+    (batch,) = found(MARKER, arrived("p/1", 1), uploaded_as_data)
+    assert keys(batch) == ["p/1"]
+    (quiet,) = found(QUIET, arrived("p/1", 1), control("p/_SUCCESS", 2))
+    assert keys(quiet) == ["p/1"]
+
+
+# --------------------------------------------------------------------------------------- by a manifest file
+
+
+def test_a_manifest_file_completes_what_it_lists_in_any_order() -> None:
+    content = listing("1", {"key": "dt=1/2", "size_bytes": 1, "sha256": SHA.upper()})
+    manifest = control("p/a/manifest.json", 1)
+    (batch,) = found(MANIFEST, manifest, arrived("p/a/1", 2), content=content)
+    assert batch.missing == ("p/a/dt=1/2 is missing",)
+    (batch,) = found(MANIFEST, manifest, arrived("p/a/1", 2), arrived("p/a/dt=1/2", 3), content=content)
+    assert batch.is_ready
+    assert batch.completed_at == "2026-03-01T00:00:03.000Z"
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"key": "1", "size_bytes": 7}, "p/1 has 1 bytes, 7 were expected"),
+        ({"key": "1", "sha256": "cd" * 32}, "p/1 has sha256 abababababab..., cdcdcdcdcdcd... was expected"),
+    ],
+)
+def test_an_object_that_is_not_as_listed_is_named_until_it_is_replaced(entry: object, said: str) -> None:
+    manifest, content = control("p/manifest.json", 1), listing(entry)
+    (batch,) = found(MANIFEST, manifest, arrived("p/1", 2), content=content)
+    assert (batch.missing, batch.is_ready) == ((said,), False)
+    right = Arrival("p/1", "2", 7, "cd" * 32, "2026-03-01T00:00:03.000Z", "pending", is_waiting=True)
+    (batch,) = found(MANIFEST, manifest, arrived("p/1", 2), right, content=content)
+    assert [obj.version_id for obj in batch.objects] == ["1", "2"]
+    assert batch.is_ready
+
+
+def test_a_quarantined_object_keeps_its_batch_from_being_complete_and_says_why() -> None:
+    arrivals = [control("p/manifest.json", 1), arrived("p/1", 2, "quarantined")]
+    (batch,) = found(MANIFEST, *arrivals, content=listing("1"))
+    assert batch.missing == ("p/1 is quarantined: 3 rows too few",)
+
+
+def test_what_no_manifest_file_lists_waits_for_one_that_does() -> None:
+    arrivals = [control("p/manifest.json", 1), arrived("p/1", 2), arrived("p/2", 3)]
+    waiting, listed = found(MANIFEST, *arrivals, content=listing("1"))
+    assert (keys(listed), listed.is_ready) == (["p/1"], True)
+    assert (keys(waiting), waiting.missing) == (["p/2"], ("no p/manifest.json lists this",))
+
+
+def test_a_newer_manifest_file_replaces_one_whose_batch_never_was_complete() -> None:
+    older, newer = control("p/manifest.json", 1), control("p/manifest.json", 3)
+    contents = {older: listing("1", "2"), newer: listing("1")}
+    (batch,) = assemble(MANIFEST, [older, newer, arrived("p/1", 2)], contents.__getitem__)
+    assert (batch.manifest, batch.is_ready) == (newer, True)
+
+
+def test_a_manifest_file_that_was_taken_up_is_not_read_again() -> None:
+    arrivals = [control("p/manifest.json", 1, "included"), arrived("p/1", 2, "included")]
+    assert found(MANIFEST, *arrivals) == []
+
+
+def test_what_was_included_before_counts_as_there_and_builds_nothing_by_itself() -> None:
+    arrivals = [arrived("p/1", 0, "included"), control("p/manifest.json", 1)]
+    (batch,) = found(MANIFEST, *arrivals, content=listing("1"))
+    assert (batch.missing, batch.is_ready) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff", "is no JSON"),
+        (b"{}", "is no list of objects"),
+        (b"[]", "is no list of objects"),
+        (b"[1]", "has an entry that is neither a key nor an object with one"),
+        (b'[{"size_bytes": 1}]', "has an entry that is neither a key nor an object with one"),
+        (b'[{"key": "a", "size_bytes": true}]', "has a size_bytes of a that is no number of bytes"),
+        (b'[{"key": "a", "sha256": "xyz"}]', "has a sha256 of a that is not 64 hex digits"),
+    ],
+)
+def test_a_manifest_file_that_cannot_be_understood_says_why_and_completes_nothing(
+    content: bytes, said: str
+) -> None:
+    with pytest.raises(ManifestError, match=said):
+        batches.parse_manifest(content, "p/")
+    batch, unlisted = found(MANIFEST, control("p/manifest.json", 1), arrived("p/a", 2), content=content)
+    assert batch.missing == (f"p/manifest.json {said}",)
+    assert unlisted.missing == ("no p/manifest.json lists this",)

@@ -1,0 +1,128 @@
+"""Distances agree with scipy 1.16.3, and keep the properties of distances.
+
+JS is spatial.distance.jensenshannon(base=2), PSI the two stats.entropy(p, q) added, chi-square
+stats.chi2_contingency without correction, V stats.contingency.association; KS is stats.ks_2samp and
+Wasserstein stats.wasserstein_distance of the integers U and V, drawn by numpy 2.4.6's default_rng(11).
+"""
+
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.domain import distances
+from sluice.domain.distances import Cell
+from sluice.domain.profiles import Distribution, bin_counts
+
+CELLS: list[Cell] = [(120, 90), (300, 340), (80, 20), (5, 60), (495, 490)]
+U = [int(digit) for digit in "116344503137404167746214357261261534766477112463727451467671"]
+V_DIGITS = "746311883422761258825122436438666381321814767141271513833172411714426682812578614752616133"
+V = [int(digit) for digit in V_DIGITS]
+METHODS = [distances.psi, distances.jensen_shannon, distances.cramers_v, distances.l_infinity]
+
+counts = st.integers(0, 1000)
+cell_lists = st.lists(st.tuples(counts, counts), min_size=2, max_size=12).filter(
+    lambda cells: all(sum(side) for side in zip(*cells, strict=True))
+)
+
+
+def distribution(values: list[int] | list[float], edges: tuple[float, ...] | None = None) -> Distribution:
+    counted = Counter(map(float, values))
+    mean = sum(values) / len(values)
+    std = (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5
+    used = edges or tuple(sorted(counted))
+    return Distribution(
+        min(counted), max(counted), mean, std, used, bin_counts(counted, used), is_discrete=edges is None
+    )
+
+
+def test_the_distances_of_counts_are_scipys() -> None:
+    assert distances.jensen_shannon(CELLS).value == pytest.approx(0.19013324723357625, rel=1e-12)
+    assert distances.psi(CELLS).value == pytest.approx(0.23353527715456723, rel=1e-12)
+    assert distances.cramers_v(CELLS).value == pytest.approx(0.21136408935156858, rel=1e-12)
+    assert distances.l_infinity(CELLS).value == pytest.approx(0.06, rel=1e-12)
+
+
+def test_the_p_value_of_chi_square_is_scipys() -> None:
+    assert distances.cramers_v(CELLS).p_value == pytest.approx(1.8099507847371535e-18, rel=1e-6)
+
+
+def test_the_p_value_of_a_changed_share_is_that_of_the_z_test() -> None:
+    assert distances.proportion((20, 31), (500, 300)).p_value == pytest.approx(
+        0.0003856066691617733, rel=1e-9
+    )
+
+
+def test_kolmogorov_smirnov_of_values_kept_one_by_one_is_scipys() -> None:
+    cells = [(U.count(value), V.count(value)) for value in range(9)]
+    assert distances.kolmogorov_smirnov(cells).value == pytest.approx(0.12222222222222222, rel=1e-12)
+
+
+def test_wasserstein_of_values_kept_one_by_one_is_scipys() -> None:
+    found = distances.wasserstein(distribution(U), distribution(V)).value
+    assert found == pytest.approx(0.34444444444444444 / 2.23606797749979, rel=1e-12)
+
+
+def test_wasserstein_of_a_shift_is_the_shift_wherever_the_edges_are() -> None:
+    base = distribution([value / 100 for value in range(1001)], tuple(float(value) for value in range(1, 10)))
+    moved = distribution(
+        [value / 100 + 25 for value in range(1001)], tuple(value + 25.5 for value in range(1, 10))
+    )
+    assert distances.wasserstein(base, moved).value * base.std == pytest.approx(25, rel=1e-3)
+
+
+def test_a_category_that_vanished_leaves_every_distance_finite() -> None:
+    for method in (*METHODS, distances.kolmogorov_smirnov):
+        found = method([(500, 0), (0, 500)])
+        assert 0 < found.value < 100
+        assert found.p_value < 1e-6
+
+
+@given(cell_lists)
+def test_a_data_set_is_at_no_distance_from_itself(cells: list[Cell]) -> None:
+    same = [(a, a) for a, _ in cells]
+    for method in (*METHODS, distances.kolmogorov_smirnov):
+        found = method(same)
+        assert found.value == pytest.approx(0, abs=1e-7)
+        assert not found.is_beyond_chance
+
+
+@given(cell_lists)
+def test_distances_are_in_their_range_and_symmetric(cells: list[Cell]) -> None:
+    swapped = [(b, a) for a, b in cells]
+    for method in (*METHODS, distances.kolmogorov_smirnov):
+        found = method(cells)
+        assert found.value >= 0
+        assert 0 <= found.p_value <= 1
+        assert method is distances.psi or found.value <= 1 + 1e-9
+        assert found.value == pytest.approx(method(swapped).value, abs=1e-7)
+
+
+@given(cell_lists, st.randoms(use_true_random=False))
+def test_the_order_of_categories_does_not_matter(cells: list[Cell], random: Random) -> None:
+    shuffled = random.sample(cells, len(cells))
+    for method in METHODS:
+        assert method(shuffled).value == pytest.approx(method(cells).value, abs=1e-9)
+
+
+@given(cell_lists)
+def test_merging_loses_no_value(cells: list[Cell]) -> None:
+    for merge in (distances.merge_ordered, distances.merge_rare):
+        groups = merge(cells)
+        assert sorted(index for group in groups for index in group) == list(range(len(cells)))
+    assert len(distances.merge_ordered(cells)) <= distances.CELLS_MAX
+
+
+def test_ranges_are_merged_to_tenths_of_the_baseline() -> None:
+    groups = distances.merge_ordered([(100, 100)] * 100)
+    assert [len(group) for group in groups] == [10] * 10
+
+
+def test_a_category_too_rare_to_test_is_merged_with_the_others_like_it() -> None:
+    assert distances.merge_rare([(900, 900), (3, 2), (4, 4), (0, 3)]) == [[0], [1, 2, 3]]
+
+
+def test_rare_categories_that_are_too_few_even_together_join_the_smallest_that_is_not() -> None:
+    assert distances.merge_rare([(900, 900), (50, 50), (1, 2)]) == [[0], [1, 2]]

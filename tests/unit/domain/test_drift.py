@@ -1,0 +1,222 @@
+"""Drift is what is over its limit and beyond chance; simulated, chance alone hardly ever is."""
+
+# ruff: noqa: S311 - simulations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import pytest
+
+from sluice.domain import canonical
+from sluice.domain.config.statistics import Drift, DriftMethod
+from sluice.domain.drift import ColumnDrift, compare
+from sluice.domain.profiles import (
+    ColumnProfile,
+    Distribution,
+    Profile,
+    bin_counts,
+    categories_of,
+    quantile_edges,
+)
+
+METHODS: tuple[DriftMethod, ...] = ("psi", "js", "ks", "wasserstein", "chi_square", "l_infinity")
+TRIALS = 300
+
+
+def numbers(values: Sequence[float], missing: int = 0) -> ColumnProfile:
+    counted = Counter(values)
+    mean = sum(values) / len(values)
+    std = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    edges = quantile_edges(counted)
+    found = Distribution(
+        min(values), max(values), mean, std, edges, bin_counts(counted, edges), is_discrete=False
+    )
+    return ColumnProfile("number", len(values), missing, 0, len(counted), True, distribution=found)
+
+
+def categories(counts: dict[str, int], missing: int = 0) -> ColumnProfile:
+    total = sum(counts.values())
+    return ColumnProfile("string", total, missing, 0, len(counts), True, categories=categories_of(counts))
+
+
+def of_numbers(baseline: Sequence[float], current: Sequence[float], **limits: Any) -> ColumnDrift:
+    before, after = numbers(baseline), numbers(current)
+    assert before.distribution is not None
+    counts = bin_counts(Counter(current), before.distribution.edges)
+    return only(before, after, counts, **limits)
+
+
+def of_categories(baseline: dict[str, int], current: dict[str, int], **limits: Any) -> ColumnDrift:
+    before = categories(baseline)
+    assert before.categories is not None
+    counts = tuple(current.get(name, 0) for name in before.categories.counts)
+    return only(before, categories(current), counts, **limits)
+
+
+def only(
+    before: ColumnProfile, after: ColumnProfile | None, counts: tuple[int, ...], **limits: Any
+) -> ColumnDrift:
+    rows = after.rows if after else 100
+    baseline = Profile(before.rows, {"x": before})
+    profile = Profile(rows, {"x": after} if after else {}, {"x": counts})
+    (column,) = compare(profile, baseline, Drift(**{"max": 0.1, **limits}), "v").columns
+    return column
+
+
+def gaussian(random: Random, count: int, shift: float = 0) -> list[float]:
+    return [random.gauss(shift, 1) for _ in range(count)]
+
+
+def rates(sizes: tuple[int, int], shift: float, limit: float) -> dict[DriftMethod, float]:
+    """By method, how often data of a shift (in standard deviations) are said to have drifted."""
+    random, alarms = Random(7), Counter[DriftMethod]()
+    for _ in range(TRIALS):
+        found = of_numbers(gaussian(random, sizes[0]), gaussian(random, sizes[1], shift))
+        for method, distance in found.distances.items():
+            alarms[method] += distance.value > limit and distance.is_beyond_chance
+    return {method: alarms[method] / TRIALS for method in METHODS}
+
+
+@pytest.mark.parametrize("sizes", [(60, 40), (1000, 150)])
+def test_without_drift_a_false_alarm_is_as_rare_as_the_level_says(sizes: tuple[int, int]) -> None:
+    """With no limit at all, so that chance alone decides: 1 % are to be alarms, 3 % bounds 300 trials."""
+    for method, rate in rates(sizes, shift=0, limit=0).items():
+        assert rate <= 0.03, method
+
+
+def test_a_limit_alone_would_cry_wolf_on_few_rows() -> None:
+    random, over, alarms = Random(7), 0, 0
+    for _ in range(TRIALS):
+        found = of_numbers(gaussian(random, 100), gaussian(random, 60))
+        over += found.distances["psi"].value > 0.1
+        alarms += found.has_drifted
+    assert over / TRIALS > 0.5
+    assert alarms / TRIALS <= 0.03
+
+
+def test_a_shift_of_half_a_standard_deviation_is_found_by_every_method() -> None:
+    for method, rate in rates((1000, 1000), shift=0.5, limit=0.05).items():
+        assert rate >= 0.95, method
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_change_that_is_sure_but_small_is_no_drift(method: DriftMethod) -> None:
+    random = Random(3)
+    found = of_numbers(gaussian(random, 20_000), gaussian(random, 20_000, 0.1), method=method, max=0.15)
+    assert found.distances[method].p_value < 1e-4
+    assert not found.has_drifted
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_method_of_the_contract_judges_and_says_by_how_much(method: DriftMethod) -> None:
+    random = Random(3)
+    found = of_numbers(gaussian(random, 2000), gaussian(random, 2000, 2), method=method, max=0.2)
+    (reason,) = found.reasons
+    assert reason.startswith(f"{method} {found.distances[method].value:.4g} from the baseline, over 0.2")
+
+
+def test_a_data_set_has_not_drifted_from_itself() -> None:
+    values = gaussian(Random(1), 500)
+    found = of_numbers(values, values, max=0)
+    assert not found.has_drifted
+    assert {
+        method: round(distance.value, 9) for method, distance in found.distances.items()
+    } == dict.fromkeys(METHODS, 0)
+
+
+def test_bins_cover_all_values_of_both_sides() -> None:
+    found = of_numbers(gaussian(Random(1), 500), gaussian(Random(2), 300, 5))
+    assert sum(part.baseline for part in found.bins) == 500
+    assert sum(part.current for part in found.bins) == 300
+    assert found.bins[0].label.startswith("<= ")
+    assert found.bins[-1].label.startswith("> ")
+
+
+def test_new_and_vanished_categories_are_named_and_counted() -> None:
+    found = of_categories({"a": 500, "b": 300, "c": 200}, {"a": 300, "b": 300, "d": 400})
+    assert found.new_categories == ("d",)
+    assert found.vanished_categories == ("c",)
+    assert found.new_share == 0.4
+    assert found.has_drifted
+
+
+def test_values_beyond_the_listed_categories_of_the_baseline_are_not_called_new() -> None:
+    baseline = {f"k{index}": 10 for index in range(300)}
+    found = of_categories(baseline, baseline | {"fresh": 10})
+    assert found.new_categories == ()
+    assert found.new_share == 0
+
+
+@pytest.mark.parametrize(("fresh", "has_drifted"), [(30, True), (3, False), (0, False)])
+def test_a_share_of_new_values_drifts_over_its_limit_if_it_is_no_chance(
+    fresh: int, has_drifted: bool
+) -> None:
+    found = of_categories({"a": 500}, {"a": 500, "new": fresh}, max=0.9, method="js", max_new_share=0.001)
+    assert found.has_drifted is has_drifted
+
+
+@pytest.mark.parametrize(
+    ("rows", "missing", "limit", "has_drifted"),
+    [(1000, 200, 0.1, True), (1000, 50, 0.1, False), (10, 2, 0.1, False), (1000, 200, None, False)],
+)
+def test_a_change_of_the_missing_rate_is_drift_over_its_limit(
+    rows: int, missing: int, limit: float | None, has_drifted: bool
+) -> None:
+    present = rows - missing
+    found = only(
+        categories({"a": rows}), categories({"a": present}, missing), (present,), max_missing_change=limit
+    )
+    assert found.missing_rate == missing / rows
+    assert found.has_drifted is has_drifted
+
+
+def test_a_column_that_is_gone_is_missing_in_every_row() -> None:
+    found = only(categories({"a": 100}), None, (), max_missing_change=0.5)
+    assert found.note == "has no value"
+    assert found.reasons == ("the share of rows without a value changed by 1, over 0.5",)
+
+
+def test_a_column_whose_type_changed_is_not_compared_and_says_so() -> None:
+    found = only(categories({"a": 100}), numbers([1.0, 2.0]), (1, 1))
+    assert found.note == "was string, is number"
+    assert not found.has_drifted
+    assert not found.distances
+
+
+def test_a_column_that_is_not_judged_is_measured() -> None:
+    before = Profile(1000, {"x": categories({"a": 1000}), "y": categories({"a": 1000})})
+    after = Profile(
+        1000,
+        {"x": categories({"b": 1000}), "y": categories({"b": 1000})},
+        {"x": (0,), "y": (0,)},
+    )
+    result = compare(after, before, Drift(max=0.1, columns=("y",)), "v")
+    x, y = result.columns
+    assert x.distances["psi"].value == y.distances["psi"].value > 1
+    assert (x.has_drifted, y.has_drifted) == (False, True)
+    assert result.reasons[0].startswith("y: psi ")
+
+
+@pytest.mark.parametrize("make", [lambda: numbers([1.0] * 50), lambda: categories({"a": 50})])
+def test_a_column_of_one_value_does_not_drift(make: Callable[[], ColumnProfile]) -> None:
+    column = make()
+    counts = (50, 0) if column.distribution else (50,)
+    found = only(column, column, counts, max=0)
+    assert found.distances
+    assert not found.has_drifted
+
+
+def test_a_result_is_plain_json() -> None:
+    random = Random(3)
+    before, after = numbers(gaussian(random, 500)), numbers(gaussian(random, 500))
+    assert before.distribution is not None
+    profile = Profile(500, {"x": after}, {"x": before.distribution.counts})
+    result = compare(profile, Profile(500, {"x": before}), Drift(max=0.1), "v" * 64)
+    written = json.loads(canonical.to_json(result.to_dict()))
+    assert written["baseline"] == "v" * 64
+    assert written["has_drifted"] is False
+    assert set(written["columns"][0]["distances"]) == set(METHODS)
