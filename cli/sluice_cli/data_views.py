@@ -20,12 +20,12 @@ from sluice.domain.batches import Arrival
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.times import to_iso
 from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.items import without_keys
 from sluice_cli.target import Target
 
 READERS = 8
 _PREFIX = "DATASET#"
 # The table's own attributes, and what only the functions need.
-_INTERNAL = {"pk", "sk", "gsi1pk", "gsi1sk", "is_control"}
 
 
 def objects(target: Target) -> S3Objects:
@@ -43,11 +43,7 @@ def dataset_versions(target: Target, pipeline: str) -> list[dict[str, Any]]:
 
 
 def _described(item: dict[str, Any]) -> dict[str, Any]:
-    return {"dataset_version": item["sk"].removeprefix(_PREFIX), **_without_keys(item)}
-
-
-def _without_keys(item: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in item.items() if name not in _INTERNAL}
+    return {"dataset_version": item["sk"].removeprefix(_PREFIX), **without_keys(item)}
 
 
 def dataset_version(target: Target, pipeline: str, version: str) -> dict[str, Any]:
@@ -136,7 +132,7 @@ def arrival_items(target: Target, pipeline: str) -> list[dict[str, Any]]:
 
 def arrivals(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """What arrived, without what is the table's own."""
-    return [_without_keys(item) for item in items]
+    return [without_keys(item) for item in items]
 
 
 def quarantined(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

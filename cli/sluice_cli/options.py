@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from sluice_cli.output import print_json
+from sluice_cli import target as targets
+from sluice_cli.output import hint, print_json
+from sluice_cli.target import Target
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Pipeline = Annotated[
     str | None, typer.Argument(help="The pipeline's name; not needed when there is only one.")
 ]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for what this sets going to end.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; kept with the decision.")]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where commands act, as given before the command's name."""
+
+    where: str
+    stack: str | None
+    profile: str | None
+    region: str | None
+
+    def target(self) -> Target:
+        """The target, announced on stderr before anything is done to it."""
+        found = targets.resolve(where=self.where, stack=self.stack, profile=self.profile, region=self.region)
+        hint(f"target: {found.description}")
+        return found
 
 
 def example(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from sluice.domain import catalog as keys
 from sluice_cli import data_views
 from sluice_cli.errors import CommandError
+from sluice_cli.items import without_keys
 from sluice_cli.target import Target
 
 LOG_GROUPS = {
@@ -39,15 +40,6 @@ def the_pipeline(target: Target, name: str | None) -> str:
     raise CommandError(
         f"there is no pipeline {name!r}" if name else "name a pipeline", hint=f"Pipelines: {listed}."
     )
-
-
-def without_keys(item: dict[str, Any]) -> dict[str, Any]:
-    """An item without the table's own attributes."""
-    return {
-        name: value
-        for name, value in item.items()
-        if name not in {"pk", "sk", "gsi1pk", "gsi1sk", "expires_at"}
-    }
 
 
 def runs(target: Target, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sluice.domain import catalog as keys
 from sluice_cli import views
 from sluice_cli.errors import CommandError
+from sluice_cli.items import without_keys
 from sluice_cli.target import Target
 
 POLL_S = 0.2
@@ -69,7 +70,7 @@ def run_end(
 def releases(target: Target, pipeline: str) -> list[dict[str, Any]]:
     """A pipeline's releases with their ids."""
     items = target.catalog.query(keys.partition(pipeline), "RELEASE#")
-    return [{"release_id": item["sk"].removeprefix("RELEASE#"), **views.without_keys(item)} for item in items]
+    return [{"release_id": item["sk"].removeprefix("RELEASE#"), **without_keys(item)} for item in items]
 
 
 def release_ids(target: Target, pipeline: str) -> set[str]:

@@ -7,14 +7,18 @@ import os
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from sluice.domain import projects
 from sluice_cli import main, project, target
 from sluice_cli.errors import CommandError
 
-COMMANDS = [command.name or command.callback.__name__ for command in main.app.registered_commands]  # type: ignore[union-attr]
-LOCAL_ONLY = {"up", "down", "init", "demo"}
+COMMANDS = sorted(
+    name
+    for name, command in typer.main.get_command(main.app).commands.items()  # type: ignore[attr-defined]
+    if not hasattr(command, "commands")
+)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sluice_cli import main, views, waiting
+from sluice_cli import main, options, views, waiting
 
 
 class Target:
@@ -28,7 +28,7 @@ def test_a_rollback_names_the_release_that_it_takes_back(monkeypatch: pytest.Mon
     """The same command twice in a row waits for the first one, and would go back twice."""
     target = Target()
     live = {"stage": "production", "live": "reviews-v3-0a1b2c3d", "live_version": 3}
-    monkeypatch.setattr(main.Options, "target", lambda self: target)
+    monkeypatch.setattr(options.Options, "target", lambda self: target)
     monkeypatch.setattr(views, "the_pipeline", lambda target, name: name)
     monkeypatch.setattr(views, "stages", lambda target, name: [live])
     monkeypatch.setattr(waiting, "release_ids", lambda target, name: set())

@@ -1,0 +1,191 @@
+"""`sluice push`, `upload`, `runs`, `run` and `logs`: from data to a registered model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from sluice_cli import project, views, waiting
+from sluice_cli.errors import CommandError
+from sluice_cli.options import Json, Pipeline, Wait, example, show
+from sluice_cli.output import age, duration, err, hint, out, print_table, short, styled
+from sluice_cli.target import Target
+
+build_app = typer.Typer()
+
+
+@build_app.command(epilog=example("sluice push examples/reviews"))
+def push(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="The folder with pipeline.yaml.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Check a project and make it the pipeline's current version."""
+    target = context.obj.target()
+    with err.status("pushing"):
+        result = project.push(target, folder)
+
+    def text() -> None:
+        already = " (unchanged)" if result["unchanged"] else ""
+        out.print(
+            f"[green]pushed[/] {result['pipeline']} version {short(result['project_version'])}{already}"
+        )
+        hint(f"next: `sluice upload {result['pipeline']} FILE`: the model trains on it")
+
+    show(result, as_json, text)
+
+
+@build_app.command(epilog=example("sluice upload reviews-sentiment part-1.csv --wait"))
+def upload(
+    context: typer.Context,
+    pipeline: Annotated[str, typer.Argument(help="The pipeline whose data this is.")],
+    files: Annotated[list[Path], typer.Argument(help="Files to upload.")],
+    key: Annotated[
+        str | None, typer.Option(help="Another name for the object below the pipeline's prefix.")
+    ] = None,
+    wait: Wait = False,
+    as_json: Json = False,
+) -> None:
+    """Upload data; a run starts by itself when the batch is complete."""
+    target = context.obj.target()
+    if pipeline not in (known_pipelines := views.pipeline_names(target)):
+        listed = ", ".join(known_pipelines) or "none yet: `sluice push DIR` makes one"
+        raise CommandError(f"there is no pipeline {pipeline!r}", hint=f"Pipelines: {listed}.", exit_code=2)
+    known = waiting.run_ids(target, pipeline)
+    uploaded = project.upload(target, pipeline, files, key=key)
+    result: dict[str, Any] = {"uploaded": uploaded}
+    if wait:
+        result["run"] = follow_run(target, pipeline, known)
+
+    def text() -> None:
+        for item in uploaded:
+            out.print(f"[green]uploaded[/] {item['uri']} ({item['size_bytes']} bytes)")
+        if wait:
+            print_run(result["run"])
+        else:
+            hint(f"next: `sluice runs {pipeline}` shows the run it starts")
+
+    show(result, as_json, text)
+    if wait and result["run"]["status"] == "failed":
+        raise typer.Exit(1)
+
+
+def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]:
+    """Wait for the next run and follow it to its end."""
+    with err.status("waiting for the run to start") as status:
+        run_id = waiting.new_run(target, pipeline, known, timeout_s=1200)
+        return waiting.run_end(target, pipeline, run_id, lambda doing: status.update(f"{run_id}: {doing}"))
+
+
+@build_app.command(epilog=example("sluice runs reviews-sentiment"))
+def runs(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
+    """List the runs of a pipeline, newest first."""
+    target = context.obj.target()
+    name = views.the_pipeline(target, pipeline)
+    found = views.runs(target, name)
+
+    def text() -> None:
+        print_table(
+            ("run", "status", "dataset", "project", "took", "started", "why"),
+            (
+                (
+                    item["run_id"],
+                    styled(item["status"]),
+                    short(item.get("dataset_version")),
+                    short(item.get("project_version")),
+                    duration(item.get("started_at"), item.get("ended_at")),
+                    age(item.get("started_at")),
+                    views.first_reasons(item),
+                )
+                for item in found
+            ),
+            empty=f"no runs yet: `sluice upload {name} FILE` starts one",
+        )
+        if found:
+            hint(f"next: `sluice run {found[0]['run_id']}` shows its steps")
+
+    show(found, as_json, text)
+
+
+@build_app.command(epilog=example("sluice run reviews-sentiment-00001"))
+def run(
+    context: typer.Context,
+    run_id: Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")],
+    as_json: Json = False,
+) -> None:
+    """Show a run: its steps, metrics, gates and timeline."""
+    target = context.obj.target()
+    found = views.run(target, run_id)
+    for step in found["steps"]:
+        if step.get("failure_reason"):
+            step["log_tail"] = views.step_log(target, step)[-20:]
+    show(found, as_json, lambda: print_run(found))
+
+
+def print_run(found: dict[str, Any]) -> None:
+    """A run as a person reads it."""
+    out.print(f"[bold]{found['run_id']}[/]", styled(found["status"]), age(found.get("started_at")))
+    print_table(
+        ("step", "status", "took", "metrics"),
+        (
+            (
+                step["step"],
+                styled(step.get("status", "")),
+                duration(step.get("started_at"), step.get("ended_at")),
+                ", ".join(
+                    f"{name} {float(value):.4g}" for name, value in (step.get("metrics") or {}).items()
+                ),
+            )
+            for step in found["steps"]
+        ),
+        empty="no steps yet",
+    )
+    for reason in found.get("reasons") or []:
+        out.print(f"  [yellow]•[/] {escape(str(reason))}")
+    for step in found["steps"]:
+        if step.get("failure_reason"):
+            out.print(f"[red]{step['step']}[/]: {escape(step['failure_reason'])}")
+            for line in step.get("log_tail", []):
+                out.print(f"    {escape(line)}", style="dim")
+    for entry in found["timeline"]:
+        out.print(f"  {entry['at']}  {escape(entry['event'])}", style="dim")
+    if found.get("model_package_arn"):
+        version = found["model_package_arn"].rpartition("/")[2]
+        hint(f"next: `sluice approve {found['pipeline']}/{version}` releases it")
+
+
+@build_app.command(epilog=example("sluice logs reviews-sentiment-00001 --step train-0"))
+def logs(
+    context: typer.Context,
+    run_id: Annotated[str | None, typer.Argument(help="A run: the logs of its jobs.")] = None,
+    step: Annotated[str | None, typer.Option(help="One step of the run.")] = None,
+    function: Annotated[
+        str | None, typer.Option(help="One of the stack's functions, such as start_build.")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="An endpoint: the log of its model server.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the logs of a run's jobs, of a function, or of an endpoint."""
+    if sum(value is not None for value in (run_id, function, endpoint)) != 1:
+        raise CommandError("give a run, --function or --endpoint", exit_code=2)
+    target = context.obj.target()
+    if function:
+        found = {function: views.function_log(target, function)}
+    elif endpoint:
+        found = {endpoint: list(views.log_lines(target, f"/aws/sagemaker/Endpoints/{endpoint}"))}
+    else:
+        steps = [item for item in views.run(target, str(run_id))["steps"] if step in (None, item["step"])]
+        found = {item["step"]: views.step_log(target, item) for item in steps if item.get("job_name")}
+
+    def text() -> None:
+        for name, lines in found.items():
+            out.print(f"[bold]{escape(name)}[/]")
+            for line in lines:
+                out.print(escape(line))
+        if not any(found.values()):
+            hint("no log lines")
+
+    show(found, as_json, text)

@@ -1,0 +1,82 @@
+"""`sluice up`, `down`, `init` and `demo`: what runs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sluice_cli import cloud, project
+from sluice_cli import target as targets
+from sluice_cli.options import Json, example, show
+from sluice_cli.output import err, hint, out, print_json
+
+local_app = typer.Typer()
+
+
+@local_app.command(epilog=example("sluice up --port 4566"))
+def up(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1 (0: any free one).")] = 0,
+    auth: Annotated[bool, typer.Option("--auth", help="Enforce IAM as AWS does.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Start the local cloud on this machine and deploy the template to it."""
+    stack = context.obj.stack or targets.DEFAULT_STACK
+    with err.status("starting the local cloud") as status:
+        ready = cloud.start(port=port, auth=auth)
+        status.update("sam build")
+        cloud.build()
+        status.update(f"sam deploy to {ready['endpoint_url']}")
+        cloud.deploy(ready, stack=stack)
+    outputs = targets.resolve(where="local", stack=stack, profile=None, region=None).outputs
+    result = {"endpoint_url": ready["endpoint_url"], "pid": ready["pid"], "stack": stack, "outputs": outputs}
+
+    def text() -> None:
+        out.print(f"[green]up[/]: local cloud on {ready['endpoint_url']}, stack {stack}")
+        hint("next: `sluice push examples/reviews`, or `sluice init my-model`; `sluice down` ends it")
+
+    show(result, as_json, text)
+
+
+@local_app.command(epilog=example("sluice down"))
+def down(as_json: Json = False) -> None:
+    """Stop the local cloud and all that runs in it."""
+    stopped = cloud.stop()
+    show(
+        {"stopped": stopped},
+        as_json,
+        lambda: out.print("stopped" if stopped else "the local cloud was not running"),
+    )
+
+
+@local_app.command(epilog=example("sluice init my-model --example reviews"))
+def init(
+    name: Annotated[str, typer.Argument(help="The new pipeline's and folder's name.")],
+    example_name: Annotated[str, typer.Option("--example", help="Which example to copy.")] = "reviews",
+    as_json: Json = False,
+) -> None:
+    """Copy a working example to a new folder."""
+    folder = project.init(name, example_name, Path.cwd())
+
+    def text() -> None:
+        out.print(f"made [bold]{folder}[/]")
+        hint(f"next: edit {folder.name}/pipeline.yaml, then `sluice push {folder.name}`")
+
+    show({"folder": str(folder)}, as_json, text)
+
+
+@local_app.command(epilog=example("sluice demo --json"))
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the local cloud running afterwards.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback."""
+    from sluice_cli import demo as play
+
+    report = play.demo(keep=keep, quiet=as_json)
+    if as_json:
+        print_json(report)
+    if not report["ok"]:
+        raise typer.Exit(1)

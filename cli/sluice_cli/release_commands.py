@@ -1,0 +1,175 @@
+"""`sluice models`, `approve`, `reject` and `rollback`: what is decided about a model."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from sluice.domain import names
+from sluice_cli import views, waiting
+from sluice_cli.errors import CommandError
+from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
+from sluice_cli.output import age, err, hint, out, print_table, styled
+from sluice_cli.target import Target
+
+release_app = typer.Typer()
+
+
+@release_app.command(epilog=example("sluice models reviews-sentiment"))
+def models(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
+    """List the model versions in the registry and where each is live."""
+    target = context.obj.target()
+    name = views.the_pipeline(target, pipeline)
+    found = views.models(target, name)
+
+    def text() -> None:
+        print_table(
+            ("model", "approval", "live on", "run", "registered"),
+            (
+                (
+                    row["model"],
+                    styled(row["approval_status"]),
+                    row["live_on"],
+                    row["run_id"],
+                    age(row["created_at"]),
+                )
+                for row in found
+            ),
+            empty=f"no models yet: `sluice upload {name} FILE` trains one",
+        )
+
+    show(found, as_json, text)
+
+
+def decide(target: Target, arn: str, status: str, reason: str) -> None:
+    """Write a decision to the registry, as Studio or the AWS CLI would."""
+    description = {"ApprovalDescription": reason} if reason else {}
+    target.call(
+        "sagemaker", "update_model_package", ModelPackageArn=arn, ModelApprovalStatus=status, **description
+    )
+
+
+def pipeline_of(target: Target, arn: str) -> str:
+    """The pipeline a package belongs to."""
+    item = target.catalog.get({"pk": f"PACKAGE#{arn}", "sk": "PACKAGE"})
+    if item is None:
+        raise CommandError(f"{arn} was not registered by this stack, so nothing will be released")
+    return str(item["pipeline"])
+
+
+@release_app.command(epilog=example("sluice approve reviews-sentiment/1 -m 'accuracy is fine' --wait"))
+def approve(
+    context: typer.Context,
+    model: Annotated[
+        str, typer.Argument(help="PIPELINE/VERSION, PIPELINE (its newest version), or a package ARN.")
+    ],
+    stage: Annotated[
+        str | None, typer.Option(help="Release an approved version to a stage that waits for a person.")
+    ] = None,
+    reason: Reason = "",
+    wait: Wait = False,
+    as_json: Json = False,
+) -> None:
+    """Approve a model version in the registry; its release starts by itself."""
+    target = context.obj.target()
+    arn = views.model_arn(target, model)
+    pipeline = pipeline_of(target, arn)
+    known = waiting.release_ids(target, pipeline)
+    result: dict[str, Any] = {"model_package_arn": arn, "status": "Approved"}
+    if stage is None:
+        decide(target, arn, "Approved", reason)
+    else:
+        command = {"package_arn": arn, "stages": [stage], "reason": reason or "sluice approve --stage"}
+        result["release_id"] = start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
+    follow_release(target, pipeline, known, result, wait=wait)
+    finish_decision(result, as_json, f"next: `sluice status {pipeline}` shows the release")
+
+
+def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
+    """Start a release by command, under a name of its own; returns its id."""
+    release_id = names.release_id(pipeline, version, f"command#{uuid.uuid4()}")
+    actor = target.call("sts", "get_caller_identity")["Arn"]
+    request = {"pipeline": pipeline, "release_id": release_id, "cause": "command", "actor": actor, **command}
+    target.call(
+        "stepfunctions",
+        "start_execution",
+        stateMachineArn=target.outputs["ReleaseModelStateMachineArn"],
+        name=release_id,
+        input=json.dumps(request),
+    )
+    return release_id
+
+
+@release_app.command(epilog=example("sluice reject reviews-sentiment/2 -m 'fails on long reviews'"))
+def reject(
+    context: typer.Context,
+    model: Annotated[
+        str, typer.Argument(help="PIPELINE/VERSION, PIPELINE (its newest version), or a package ARN.")
+    ],
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Reject a model version in the registry; where it is live, the last known good is put back."""
+    target = context.obj.target()
+    arn = views.model_arn(target, model)
+    decide(target, arn, "Rejected", reason)
+    result = {"model_package_arn": arn, "status": "Rejected"}
+    finish_decision(result, as_json, "next: `sluice status` shows what serves now")
+
+
+@release_app.command(
+    epilog=example("sluice rollback reviews-sentiment --stage production -m 'complaints' --wait")
+)
+def rollback(
+    context: typer.Context,
+    pipeline: Pipeline = None,
+    stage: Annotated[str, typer.Option(help="The stage to roll back.")] = "production",
+    reason: Reason = "",
+    wait: Wait = False,
+    as_json: Json = False,
+) -> None:
+    """Put a stage back to its last known good release."""
+    target = context.obj.target()
+    name = views.the_pipeline(target, pipeline)
+    serving = {row["stage"]: row for row in views.stages(target, name)}
+    if stage not in serving:
+        listed = ", ".join(serving) or "none has been released yet"
+        raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=2)
+    known = waiting.release_ids(target, name)
+    # What serves now is meant: the same command again must not go further back.
+    live = serving[stage]
+    command = {"stage": stage, "rolls_back": live["live"], "reason": reason or "sluice rollback"}
+    release_id = start_release(target, name, live["live_version"] or 0, command)
+    result: dict[str, Any] = {"release_id": release_id, "status": "started"}
+    follow_release(target, name, known, result, wait=wait)
+    finish_decision(result, as_json, f"next: `sluice status {name}` shows the release")
+
+
+def follow_release(
+    target: Target, pipeline: str, known: set[str], result: dict[str, Any], *, wait: bool
+) -> None:
+    """Add the release that a decision set going to the result, when it is waited for."""
+    if wait:
+        with err.status("waiting for the release") as status:
+            result["release"] = waiting.release_end(target, pipeline, known, status.update)
+
+
+def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> None:
+    """Print what a decision led to; exits 1 when its release did not get through."""
+    release = result.get("release")
+
+    def text() -> None:
+        out.print(styled(result["status"]), result.get("model_package_arn") or result.get("release_id"))
+        if release:
+            out.print("release", release["release_id"], styled(release["status"]))
+            for reason in release.get("reasons") or []:
+                out.print(f"  [yellow]•[/] {escape(str(reason))}")
+        hint(next_step)
+
+    show(result, as_json, text)
+    if release and release["status"] != "released":
+        raise typer.Exit(1)

@@ -1,0 +1,99 @@
+"""`sluice status` and `predict`: what serves now."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from sluice_cli import views
+from sluice_cli.data_commands import print_incomplete
+from sluice_cli.errors import CommandError
+from sluice_cli.options import Json, Pipeline, example, show
+from sluice_cli.output import age, out, print_json, short, styled
+
+serving_app = typer.Typer()
+
+
+@serving_app.command(epilog=example("sluice status reviews-sentiment"))
+def status(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
+    """Show what runs, what serves, what waits and what happened last."""
+    target = context.obj.target()
+    names = [views.the_pipeline(target, pipeline)] if pipeline else views.pipeline_names(target)
+    found = [views.status(target, name) for name in names]
+    unclaimed = views.unclaimed(target)
+
+    def text() -> None:
+        for item in found:
+            print_status(item)
+        for item in unclaimed:
+            out.print(f"[yellow]unclaimed[/] {escape(item['key'])}: {escape(item['reason'])}")
+        if not found:
+            out.print("no pipelines yet: `sluice push DIR` makes one")
+
+    show({"pipelines": found, "unclaimed": unclaimed}, as_json, text)
+
+
+def print_status(item: dict[str, Any]) -> None:
+    """One pipeline as a person reads it."""
+    out.print(f"[bold]{item['pipeline']}[/] project {short(item['project_version'])}")
+    last = item["last_run"]
+    if last:
+        out.print("  last run", last["run_id"], styled(last["status"]), age(last.get("started_at")))
+    arrivals = ", ".join(f"{count} {name}" for name, count in sorted(item["arrivals"].items()))
+    out.print(f"  objects  {arrivals or 'none yet'}")
+    for stage in item["stages"]:
+        version = f"v{stage['live_version']}" if stage["live_version"] is not None else "nothing"
+        out.print(
+            f"  {stage['stage']}: {version} on {stage['endpoint_name']}", styled(stage["endpoint_status"])
+        )
+        if stage["releasing"]:
+            out.print("    releasing", stage["releasing"])
+        for alarm in stage["alarms"]:
+            out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
+    print_incomplete(item["incomplete"])
+    for arrival in item["quarantined"]:
+        out.print(f"  [yellow]quarantined[/] {escape(arrival['key'])}: {escape(arrival['reason'])}")
+    for entry in item["timeline"]:
+        out.print(f"  {entry['at']}  {escape(entry['subject'])}  {escape(entry['event'])}", style="dim")
+
+
+@serving_app.command(epilog=example("""sluice predict reviews-sentiment '{"reviews": ["tastes great"]}'"""))
+def predict(
+    context: typer.Context,
+    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    data: Annotated[
+        str | None, typer.Argument(help="The request's body; without it, stdin or --file.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="Read the body from a file.")] = None,
+    stage: Annotated[str, typer.Option(help="Which stage's endpoint.")] = "production",
+    content_type: Annotated[str, typer.Option(help="The body's MIME type.")] = "application/json",
+    accept: Annotated[str, typer.Option(help="The answer's MIME type.")] = "application/json",
+    as_json: Json = False,
+) -> None:
+    """Ask the live model for a prediction."""
+    target = context.obj.target()
+    serving = {row["stage"]: row for row in views.stages(target, pipeline)}
+    if stage not in serving or serving[stage]["live"] is None:
+        raise CommandError(
+            f"nothing serves on {pipeline}/{stage} yet", hint=f"`sluice approve {pipeline}` releases a model."
+        )
+    body = file.read_bytes() if file else (data if data is not None else sys.stdin.read()).encode()
+    answer = target.call(
+        "sagemaker-runtime",
+        "invoke_endpoint",
+        EndpointName=serving[stage]["endpoint_name"],
+        Body=body,
+        ContentType=content_type,
+        Accept=accept,
+    )
+    result = {
+        "prediction": views.parse_body(answer["Body"].read()),
+        "variant": answer["InvokedProductionVariant"],
+        "model_version": serving[stage]["live_version"],
+        "endpoint_name": serving[stage]["endpoint_name"],
+    }
+    show(result, as_json, lambda: print_json(result["prediction"]))
