@@ -127,6 +127,15 @@ def test_an_object_that_is_not_as_listed_is_named_until_it_is_replaced(entry: ob
     assert batch.is_ready
 
 
+def test_of_two_uploads_within_a_second_the_one_that_is_as_listed_settles_both() -> None:
+    wrong, right = arrived("p/a", 1, size=2, version="1"), arrived("p/a", 1, size=1, version="2")
+    content = listing({"key": "a", "size_bytes": 1})
+    for order in ((wrong, right), (right, wrong)):
+        (batch,) = found(MANIFEST, *order, control("p/manifest.json", 0), content=content)
+        assert batch.is_ready
+        assert set(batch.objects) == {wrong, right}
+
+
 def test_a_quarantined_object_keeps_its_batch_from_being_complete_and_says_why() -> None:
     arrivals = [control("p/manifest.json", 1), arrived("p/1", 2, "quarantined")]
     (batch,) = found(MANIFEST, *arrivals, content=listing("1"))

@@ -245,9 +245,11 @@ def _listed(manifest: Arrival, content: bytes, versions: Mapping[str, Sequence[A
     missing: list[str] = []
     for entry in entries:
         known = versions.get(entry.key, ())
-        fitting = [index for index, arrival in enumerate(known) if entry.difference(arrival) is None]
+        fitting = [arrival for arrival in known if entry.difference(arrival) is None]
         if fitting:
-            objects += (obj for obj in known[: fitting[-1] + 1] if obj.status != "quarantined")
+            # S3 tells whole seconds: which of two uploads within one came first, nobody knows.
+            before = (obj for obj in known if obj.arrived_at <= fitting[-1].arrived_at)
+            objects += (obj for obj in before if obj.status != "quarantined")
         else:
             objects += (obj for obj in known if obj.is_waiting)
             missing.append(str(entry.difference(known[-1])) if known else f"{entry.key} is missing")
