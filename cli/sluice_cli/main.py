@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -65,6 +66,8 @@ def fail(message: str, details: str, exit_code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command; errors a person can act on end in a sentence, not in a traceback."""
+    # What a command started is ended by its `finally`, which SIGTERM alone would skip.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except CommandError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,8 @@ STACK = "e2e"
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[target.Target]:
     """The real template, built and deployed by the SAM CLI, with execution roles enforced."""
+    # A run that is told to end tears down too: SIGTERM alone would leave the cloud behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.environ["SLUICE_HOME"] = str(tmp_path_factory.mktemp("home"))
     try:
         ready = cloud.start(auth=True)
