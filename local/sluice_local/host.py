@@ -87,8 +87,9 @@ def _application(settings: Settings) -> Any:
     for name in PATCHES:
         importlib.import_module(name).install(settings)
     from sluice_local.patches import delivery, iam_ledger
+    from sluice_local.sagemaker import faults
 
-    paths = {delivery.PATH: delivery.answer, iam_ledger.PATH: iam_ledger.answer}
+    paths = {module.PATH: module.answer for module in (delivery, faults, iam_ledger)}
     return with_local_paths(ministack.app.app, paths)
 
 

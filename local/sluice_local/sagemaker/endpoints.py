@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import ministack.app
-
-from sluice_local.sagemaker import faults, runtime
+from sluice_local.sagemaker import runtime
 from sluice_local.sagemaker.core import Fault, Item, Scope, list_page, operation
 from sluice_local.sagemaker.deployment_plans import (
     alarm_names,
@@ -33,12 +31,11 @@ _live: dict[tuple[Scope, str], LiveEndpoint] = {}
 
 
 def install(settings: Settings) -> None:
-    """Have endpoints start servers in this cloud, and be told to fail."""
+    """Have endpoints start servers in this cloud."""
     global _deployer
     images = ImageCache(settings.image_cache)
     _deployer = Deployer(Launcher(settings.directory("endpoints"), images, settings.endpoint_url))
     _metrics.start()
-    ministack.app.app = faults.routed(ministack.app.app)
 
 
 async def invoke(scope: Scope, name: str, headers: Mapping[str, str], body: bytes) -> runtime.Response:

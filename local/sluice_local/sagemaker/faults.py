@@ -9,13 +9,10 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 PATH = "/_local/faults"
-
-Application = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +86,3 @@ def answer(method: str, body: bytes) -> tuple[int, Any]:
     elif method != "GET":
         return 405, {"message": "POST, GET or DELETE"}
     return 200, {"faults": [asdict(fault) for fault in _injected]}
-
-
-def routed(application: Application) -> Application:
-    """The ASGI application with `PATH` in front of it."""
-
-    async def application_with_faults(
-        scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
-    ) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH:
-            await application(scope, receive, send)
-            return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        status, content = answer(scope["method"], body)
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps(content).encode()})
-
-    return application_with_faults

@@ -6,13 +6,13 @@ import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from sluice_local.sagemaker import fleets, models
 from sluice_local.sagemaker.channels import DataObject, S3Location, data_objects
 from sluice_local.sagemaker.core import Fault, Item, Scope, Table, now, operation
+from sluice_local.sagemaker.events import iso_time
 from sluice_local.sagemaker.fleets import Variant
 from sluice_local.sagemaker.hosting import HostingError, Launcher, ModelServer, Reply
 from sluice_local.sagemaker.lifecycle import Ending, Job, JobFailure, JobKind, JobStopped, submit, tag_map
@@ -184,12 +184,8 @@ _EVENT_TIMES = ("CreationTime", "TransformStartTime", "TransformEndTime")
 def _event_detail(item: Item) -> Item:
     """As the event has it; unlike those of other jobs, its times are texts."""
     detail = {name: item[name] for name in _EVENT_MEMBERS if name in item}
-    times = {name: _iso(item[name]) for name in _EVENT_TIMES if name in item}
+    times = {name: iso_time(item[name]) for name in _EVENT_TIMES if name in item}
     return {**detail, **times, "Tags": tag_map(item)}
-
-
-def _iso(moment_s: float) -> str:
-    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 TRANSFORM = JobKind(
