@@ -72,6 +72,7 @@ def validate(
         found.rows,
         found.findings,
         (*found.problems, *measured.problems),
+        object_rows=found.object_rows,
         previous_rows=baseline.previous_rows,
         now=now,
         redact=data.redact,

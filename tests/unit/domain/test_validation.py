@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sluice.domain.config import PipelineConfig, load
+from sluice.domain.config.base import Severity
 from sluice.domain.validation import (
     EXAMPLES_MAX,
     Check,
     CheckKind,
     Finding,
+    Report,
     RowRef,
     Violation,
     checks,
@@ -140,7 +144,7 @@ def test_a_violation_shows_its_first_row_and_keeps_a_few() -> None:
 
 
 def test_what_cannot_be_read_is_a_violation_of_the_format() -> None:
-    problem = unreadable("no CSV: unterminated quote", 1, [RowRef("p/bad.csv", 7)])
+    problem = unreadable("no CSV: unterminated quote", 1, [RowRef("p/bad.csv", 7)], object="p/bad.csv")
     broken = report(3, [], [problem])
     assert not broken.is_valid
     assert broken.reasons == ("no CSV: unterminated quote (such as p/bad.csv row 7)",)
@@ -152,6 +156,7 @@ def test_what_cannot_be_read_is_a_violation_of_the_format() -> None:
             "rows": 1,
             "examples": [{"object": "p/bad.csv", "row": 7, "value": None}],
             "severity": "fail",
+            "objects": ["p/bad.csv"],
         }
     ]
 
@@ -159,3 +164,104 @@ def test_what_cannot_be_read_is_a_violation_of_the_format() -> None:
 def test_a_violation_found_twice_is_reported_once() -> None:
     findings = [Finding(Check("row_count", None, None, (1, None)), 0)] * 2
     assert len(report(0, findings).violations) == 1
+
+
+# ------------------------------------------------------------------------------------ which objects offend
+
+
+def judged(finding: Finding, **object_rows: int) -> tuple[str, ...]:
+    """The objects that a broken check names."""
+    (violation,) = report(sum(object_rows.values()), [finding], object_rows=object_rows).violations
+    return violation.objects
+
+
+def breaking(kind: CheckKind, limit: Any = None, tolerance: float = 0.0, **by_object: int) -> Finding:
+    check = Check(kind, "review", "string", limit, tolerance=tolerance)
+    return Finding(check, sum(by_object.values()), value=("new",), by_object=by_object)
+
+
+@pytest.mark.parametrize("kind", ["type", "required", "min", "column", "extra", "unique", "key"])
+def test_a_broken_check_names_each_object_that_breaks_it(kind: CheckKind) -> None:
+    assert judged(breaking(kind, (), b=1, a=7, c=0), a=10, b=10, c=10) == ("a", "b")
+
+
+def test_an_object_offends_when_more_of_its_own_rows_than_tolerated_break_the_check() -> None:
+    assert judged(breaking("type", tolerance=0.1, a=10, b=20, c=11), a=100, b=100, c=100) == ("b", "c")
+
+
+def test_an_object_offends_when_fewer_of_its_own_rows_than_needed_have_a_value() -> None:
+    assert judged(breaking("completeness", 0.9, a=1, b=10, c=2), a=10, b=20, c=20) == ("b",)
+
+
+def test_each_object_with_a_repeated_value_has_its_part_in_it_whatever_is_tolerated() -> None:
+    assert judged(breaking("unique", tolerance=0.1, a=20, b=1), a=100, b=100) == ("a", "b")
+
+
+def test_a_check_of_the_whole_names_no_object() -> None:
+    assert judged(Finding(Check("row_count", None, None, (9, None)), 0), a=1) == ()
+
+
+ROWS = st.integers(0, 1000)
+
+
+@given(
+    objects=st.dictionaries(st.sampled_from("abcdef"), st.tuples(ROWS, ROWS), min_size=1),
+    tolerance=st.floats(0, 1),
+    kind=st.sampled_from(["type", "completeness"]),
+)
+def test_a_check_that_is_broken_by_rows_always_names_an_object(
+    objects: dict[str, tuple[int, int]], tolerance: float, kind: CheckKind
+) -> None:
+    object_rows = {key: rows for key, (rows, _) in objects.items()}
+    by_object = {key: min(counts) for key, counts in objects.items()}
+    finding = Finding(
+        Check(kind, "review", "string", 1 - tolerance, tolerance=tolerance),
+        sum(by_object.values()),
+        by_object=by_object,
+    )
+    for violation in report(sum(object_rows.values()), [finding], object_rows=object_rows).violations:
+        assert violation.objects
+        assert all(by_object[key] for key in violation.objects)
+
+
+def blaming(*objects: str, check: str = "max", severity: Severity = "fail") -> Violation:
+    examples = tuple(RowRef(key, 3) for key in objects)
+    return Violation("x", check, "2 rows above 1", 2, examples, severity, objects)
+
+
+def test_what_violations_name_is_set_aside_each_object_for_its_own_reasons() -> None:
+    rejected = Report(9, (blaming("a", "b"), blaming("b", check="type"), blaming("c", severity="warn")))
+    assert rejected.offenders(["a", "b", "c"]) == {
+        "a": ("x: 2 rows above 1 (such as a row 3)",),
+        "b": ("x: 2 rows above 1 (such as b row 3)",) * 2,
+    }
+
+
+def test_a_check_of_the_whole_is_made_again_without_what_other_checks_name() -> None:
+    rejected = Report(9, (Violation("x", "drift", "psi 0.4, more than 0.2", 0), blaming("a")))
+    assert set(rejected.offenders(["a", "b"])) == {"a"}
+
+
+@pytest.mark.parametrize("violation", [blaming(), blaming("old")])
+def test_where_no_new_object_is_named_all_are_set_aside_for_all_reasons(violation: Violation) -> None:
+    rejected = Report(9, (violation,))
+    assert rejected.offenders(["a", "b"]) == {"a": rejected.reasons, "b": rejected.reasons}
+
+
+KEYS = st.sets(st.sampled_from("abcdef"))
+
+
+@given(named=st.lists(KEYS, min_size=1), new=KEYS)
+def test_every_rejection_sets_a_new_object_aside_and_none_that_only_others_share_a_version_with(
+    named: list[set[str]], new: set[str]
+) -> None:
+    offenders = set(Report(9, tuple(blaming(*sorted(keys)) for keys in named)).offenders(new))
+    assert bool(offenders) == bool(new)
+    blamed = set().union(*named) & new
+    assert offenders == (blamed or new)
+
+
+def test_a_report_is_read_back_as_it_was_written() -> None:
+    problem = unreadable("p/b is no CSV", object="p/b")
+    written = report(9, [breaking("type", a=3)], [problem], object_rows={"a": 9})
+    assert Report.from_json(written.to_json(drift=None, bias={"is_biased": False})) == written

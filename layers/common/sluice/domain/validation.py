@@ -6,8 +6,10 @@ there. A value that cannot be read as its column's type breaks `type` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -97,6 +99,8 @@ class Finding:
     column: 1 row if the column is missing. completeness: the rows without a value. `value` is what was
     measured where that is no count of rows: a statistic, a share, the newest time, the names of the columns
     that are extra; None where there is nothing to measure. `error` is why a query could not be run.
+    `by_object` are the rows that break it by the key of their object: 1 for an object that lacks a column or
+    has an extra one, each object that holds a row of a repeated value; none for a check of the whole.
     """
 
     check: Check
@@ -104,11 +108,15 @@ class Finding:
     examples: tuple[RowRef, ...] = ()
     value: Any = None
     error: str | None = None
+    by_object: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A broken check, or a part of the data that cannot be read (check `format`)."""
+    """A broken check, or a part of the data that cannot be read (check `format`).
+
+    `objects` are the keys of those that break it, in their order; none where the whole does.
+    """
 
     column: str | None
     check: str
@@ -116,6 +124,17 @@ class Violation:
     rows: int
     examples: tuple[RowRef, ...] = ()
     severity: Severity = "fail"
+    objects: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Violation:
+        """Read what a report's `to_json` wrote."""
+        examples = tuple(RowRef(**row) for row in found["examples"])
+        return cls(**{**found, "examples": examples, "objects": tuple(found.get("objects", ()))})
+
+    def within(self, key: str) -> Violation:
+        """The violation with only those of its examples that are the object's."""
+        return replace(self, examples=tuple(row for row in self.examples if row.object == key))
 
     def __str__(self) -> str:
         """Says where, and never a value: this is also logged and kept in the catalog."""
@@ -130,6 +149,12 @@ class Report:
     rows: int
     violations: tuple[Violation, ...]
     checks: int = 0
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Report:
+        """Read what `to_json` wrote, without its sections of statistics."""
+        found = json.loads(data)
+        return cls(found["rows"], tuple(map(Violation.of, found["violations"])), found["checks"])
 
     @property
     def is_valid(self) -> bool:
@@ -148,6 +173,21 @@ class Report:
     @property
     def warnings(self) -> tuple[str, ...]:
         return tuple(str(violation) for violation in self.violations if violation.severity == "warn")
+
+    def offenders(self, new: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Of the keys that are new in a rejected version those to set aside, each with its reasons.
+
+        They are what violations name. A check of the whole may be broken by just these, and is made again
+        without them; only if no violation names a new object, all are to blame: a rejection sets one aside at
+        least, or the same data would be built for ever.
+        """
+        reasons: dict[str, list[str]] = defaultdict(list)
+        for violation in self.violations:
+            if violation.severity == "fail":
+                for key in violation.objects:
+                    reasons[key].append(str(violation.within(key)))
+        named = {key: tuple(reasons[key]) for key in new if key in reasons}
+        return named or dict.fromkeys(new, self.reasons)
 
     def with_violations(self, violations: Iterable[Violation]) -> Report:
         """The report with what else was found, such as drift."""
@@ -256,9 +296,12 @@ def _limit_and_argument(
             return (check.min, check.max), None
 
 
-def unreadable(message: str, rows: int = 0, examples: Sequence[RowRef] = ()) -> Violation:
-    """What the engine could not read as the contract's format."""
-    return Violation(None, "format", message, rows, tuple(examples[:EXAMPLES_MAX]))
+def unreadable(
+    message: str, rows: int = 0, examples: Sequence[RowRef] = (), *, object: str | None = None
+) -> Violation:
+    """What the engine could not read as the contract's format, and of which object, by its key."""
+    objects = () if object is None else (object,)
+    return Violation(None, "format", message, rows, tuple(examples[:EXAMPLES_MAX]), objects=objects)
 
 
 def shown(value: str) -> str:
@@ -272,18 +315,21 @@ def report(
     findings: Iterable[Finding],
     problems: Sequence[Violation] = (),
     *,
+    object_rows: Mapping[str, int] | None = None,
     previous_rows: int | None = None,
     now: datetime | None = None,
     redact: Iterable[str] = (),
 ) -> Report:
     """Judge the findings over `rows` rows; `problems` are what could not be read at all.
 
+    `object_rows` are the rows of each object, by key: what an object may break is a share of its own.
     `previous_rows` are those of the last valid version, `now` is what freshness is measured against,
     `redact` names the columns whose values are not shown.
     """
     found = tuple(findings)
     hidden = frozenset(redact)
-    broken = (_judge(finding, _Circumstances(rows, previous_rows, now)) for finding in found)
+    at = _Circumstances(rows, object_rows or {}, previous_rows, now)
+    broken = (_judge(finding, at) for finding in found)
     violations = (_show(violation, hidden) for violation in broken if violation)
     return Report(rows, (*problems, *dict.fromkeys(violations)), len(found))
 
@@ -291,6 +337,7 @@ def report(
 @dataclass(frozen=True, slots=True)
 class _Circumstances:
     rows: int
+    object_rows: Mapping[str, int]
     previous_rows: int | None
     now: datetime | None
 
@@ -302,7 +349,28 @@ def _judge(finding: Finding, at: _Circumstances) -> Violation | None:
     check = finding.check
     rows = at.rows if check.kind in {"row_count", "row_count_change"} else finding.rows
     examples = finding.examples[:EXAMPLES_MAX]
-    return Violation(check.column, check.kind, message, rows, examples, check.severity)
+    return Violation(
+        check.column, check.kind, message, rows, examples, check.severity, _offending(finding, at.object_rows)
+    )
+
+
+def _offending(finding: Finding, object_rows: Mapping[str, int]) -> tuple[str, ...]:
+    """The objects that break a check in more than the tolerated share of their own rows."""
+    breaking = {key: rows for key, rows in finding.by_object.items() if rows}
+    beyond = [key for key, rows in breaking.items() if _offends(finding.check, rows, object_rows.get(key, 0))]
+    # If the whole is beyond it, one of its objects is; the rounding of shares may say otherwise.
+    return tuple(sorted(beyond or breaking))
+
+
+def _offends(check: Check, breaking: int, rows: int) -> bool:
+    match check.kind:
+        case "completeness":
+            return rows > 0 and 1 - breaking / rows < float(check.limit)
+        case "unique":
+            # A repeated value is between rows: each object that holds one has its part in it.
+            return True
+        case _:
+            return breaking > check.tolerance * rows
 
 
 def _show(violation: Violation, hidden: frozenset[str]) -> Violation:
