@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice.domain.config import ConfigError, load
+from sluice.domain.config.models import SqlCheck
 
 QUALITY = "    - {check: row_count, min: 100}\n"
 
@@ -31,6 +32,22 @@ def problems(text: str) -> str:
         ),
         ("{check: sql, name: mine, query: DROP TABLE data}", "data.quality[1].query is no query"),
         ("{check: maen, column: score}", "did you mean 'mean'?"),
+        (
+            "{check: completeness, column: score}",
+            "is missing: expected the least share of rows with a value, 0 to 1",
+        ),
+        (
+            "{check: row_count, mim: 1}",
+            "expected one of severity, check, min, max, max_change; did you mean 'min'?",
+        ),
+        (
+            "{check: completeness, column: score, min: 99}",
+            "is 99: expected less than or equal to 1 (the least share of rows with a value, 0 to 1)",
+        ),
+        (
+            "{check: sql, name: a, query: SELECT 1}\n    - {check: sql, name: a, query: SELECT 2}",
+            "data.quality[2].name is 'a' again: expected a name of its own",
+        ),
         ("{check: row_count, min: 1, severity: wran}", "did you mean 'warn'?"),
     ],
 )
@@ -43,6 +60,7 @@ def test_a_check_that_cannot_be_meant_is_explained(config_text: str, check: str,
     [
         ("keys: [[id, nowhere]]", "data.keys[0][1] is 'nowhere'"),
         ("redact: [reviw]", "did you mean 'review'?"),
+        ("window: 30d", "expected a mapping ({last: 30d} or {last: 12 batches}, of mode window)"),
         ("extra: deny", "data.extra is"),
         ('csv: {delimiter: "ab"}', "data.csv.delimiter"),
         ('csv: {delimiter: "\'", quote: "\'"}', "data.csv.quote is the delimiter too"),
@@ -50,6 +68,13 @@ def test_a_check_that_cannot_be_meant_is_explained(config_text: str, check: str,
 )
 def test_a_contract_that_cannot_be_meant_is_explained(config_text: str, field: str, said: str) -> None:
     assert said in problems(config_text.replace("data:\n", f"data:\n  {field}\n"))
+
+
+def test_a_query_may_end_in_a_semicolon(config_text: str) -> None:
+    text = config_text.replace(QUALITY, "    - {check: sql, name: a, query: 'SELECT 1 FROM data; '}\n")
+    check = load(text).data.quality[1]
+    assert isinstance(check, SqlCheck)
+    assert check.query == "SELECT 1 FROM data"
 
 
 def test_names_differ_in_more_than_case(config_text: str) -> None:

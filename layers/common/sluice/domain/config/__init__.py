@@ -19,9 +19,6 @@ from sluice.domain.nearest import nearest
 __all__ = ["ConfigError", "PipelineConfig", "Problem", "dump", "json_schema", "load", "restore"]
 
 _MISSING = "is missing"
-_CHECKS = [
-    name for check in get_args(QualityCheck) for name in get_args(check.model_fields["check"].annotation)
-]
 _NOUNS = {
     "a valid tuple": "a list",
     "a valid array": "a list",
@@ -102,14 +99,17 @@ def _translate(detail: ErrorDetails, source: Source) -> Problem:
                 source, loc, _is(given), f"one of {', '.join(choices)}", nearest(str(given), choices)
             )
         case "union_tag_not_found":
-            return _problem(source, (*loc, "check"), _MISSING, f"one of {', '.join(_CHECKS)}")
+            return _problem(source, (*loc, "check"), _MISSING, f"one of {', '.join(_checks())}")
         case "json_invalid":
             return Problem("", 1, "has an escape that is no character", "Unicode text")
         case "string_pattern_mismatch":
             expected = _fields(loc[:-1]).get(str(loc[-1])) or f"text like {context['pattern']}"
             return _problem(source, loc, _is(detail["input"]), expected)
         case _:
-            return _problem(source, loc, _is(detail["input"]), _expectation(detail["msg"]))
+            expected = _expectation(detail["msg"])
+            meaning = _fields(loc[:-1]).get(str(loc[-1])) if loc else None
+            given = f"{expected} ({meaning})" if meaning else expected
+            return _problem(source, loc, _is(detail["input"]), given)
 
 
 def _problem(
@@ -142,12 +142,23 @@ def _fields(loc: Sequence[str | int]) -> dict[str, str | None]:
     """The fields of the model at, or nearest above, a location: each name with its description."""
     models: list[type[BaseModel]] = [PipelineConfig]
     for part in loc:
+        models = [model for model in models if part in _tags(model)] or models
         for model in models:
             info = {i.alias or name: i for name, i in model.model_fields.items()}.get(str(part))
             if info is not None and (inner := list(_models_in(info.annotation))):
                 models = inner
                 break
     return {i.alias or name: i.description for model in models for name, i in model.model_fields.items()}
+
+
+def _checks() -> list[str]:
+    return [name for check in get_args(QualityCheck) for name in _tags(check)]
+
+
+def _tags(model: type[BaseModel]) -> tuple[str, ...]:
+    """What tells a quality check from the others, which a location names before the check's fields."""
+    check = model.model_fields.get("check")
+    return get_args(check.annotation) if check else ()
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

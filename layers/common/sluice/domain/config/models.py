@@ -28,6 +28,11 @@ def _only_gate(text: str) -> str:
     return text
 
 
+def _without_its_end(query: str) -> str:
+    """The query as part of another one: without the semicolon that often ends one."""
+    return query.rstrip().removesuffix(";")
+
+
 GateExpression = Annotated[str, AfterValidator(_only_gate)]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 ScriptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.py$")]
@@ -49,7 +54,9 @@ class Column(Model):
     nullable: bool | None = Field(
         None, description="whether rows may be without a value; by default, unless the column is required"
     )
-    allowed: tuple[ScalarValue, ...] | None = Field(None, description="a list of values", min_length=1)
+    allowed: tuple[ScalarValue, ...] | None = Field(
+        None, description="the values that there may be", min_length=1
+    )
     min: ScalarValue | None = Field(None, description="the least value (a timestamp in ISO 8601)")
     max: ScalarValue | None = Field(None, description="the greatest value")
     min_length: int | None = Field(None, description="the least number of characters", ge=0)
@@ -127,7 +134,7 @@ class AllowedShareCheck(_QualityCheck):
 class SqlCheck(_QualityCheck):
     check: Literal["sql"] = Field(description="sql")
     name: str = Field(description="what the check is called in a report", min_length=1, max_length=100)
-    query: str = Field(
+    query: Annotated[str, AfterValidator(_without_its_end)] = Field(
         description="a SELECT over the relation `data` that returns the violating rows", min_length=1
     )
     tolerance: float = Field(0.0, description="the share of rows, 0 to 1, that it may return", ge=0, lt=1)

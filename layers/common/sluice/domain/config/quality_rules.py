@@ -84,6 +84,15 @@ def sound_quality(config: PipelineConfig) -> Iterator[Breach]:
             yield Breach((*loc, "query"), "is no query", "a SELECT over the relation `data`")
 
 
+def distinct_queries(config: PipelineConfig) -> Iterator[Breach]:
+    """A report tells queries apart by their names."""
+    first: dict[str, int] = {}
+    for index, check in enumerate(config.data.quality):
+        if isinstance(check, SqlCheck) and first.setdefault(check.name, index) != index:
+            loc = ("data", "quality", index, "name")
+            yield Breach(loc, f"is {check.name!r} again", "a name of its own")
+
+
 def _bounded(loc: _Loc, check: QualityCheck) -> Iterator[Breach]:
     if not isinstance(check, RowCountCheck | StatisticCheck | DistinctCountCheck):
         return

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from sluice.domain import images, names
+from sluice.domain.config import patterns
 from sluice.domain.config.base import is_of
 from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig
 from sluice.domain.config.problems import Breach
 from sluice.domain.config.quality_rules import (
     distinct_columns,
+    distinct_queries,
     known_columns,
     sound_csv,
     sound_formats,
@@ -25,8 +27,6 @@ from sluice.domain.nearest import nearest
 CANDIDATES_MAX = 50
 ARGUMENT_MAX = 256
 HYPERPARAMETER_MAX = 2500
-# What DuckDB's engine (RE2) does not know; Python's does.
-_BACKTRACKING = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]|\(\?P=")
 _APPLIES = {
     "min": ("integer", "number", "timestamp"),
     "max": ("integer", "number", "timestamp"),
@@ -72,7 +72,7 @@ def _sound_columns(config: PipelineConfig) -> Iterator[Breach]:
     for name, column in config.data.columns.items():
         for field, message, expected in (*_misapplied(column), *_mistyped(column), *_crossed(column)):
             yield Breach(("data", "schema", name, field), message, expected)
-        if column.pattern is not None and (problem := _bad_pattern(column.pattern)):
+        if column.pattern is not None and (problem := patterns.problem(column.pattern)):
             yield Breach(("data", "schema", name, "pattern"), problem, "a regular expression")
 
 
@@ -83,14 +83,14 @@ def _misapplied(column: Column) -> Iterator[tuple[str, str, str]]:
 
 
 def _mistyped(column: Column) -> Iterator[tuple[str, str, str]]:
-    expected = f"of type {column.type}"
+    expected = f"a value of type {column.type}"
     for field in ("min", "max"):
         value = getattr(column, field)
         if value is not None and column.type in _APPLIES[field] and not is_of(column.type, value):
             yield field, f"is {value!r}", expected
     for value in column.allowed or ():
         if not is_of(column.type, value):
-            yield "allowed", f"has {value!r}", f"values {expected}"
+            yield "allowed", f"has {value!r}", f"values of type {column.type}"
 
 
 def _crossed(column: Column) -> Iterator[tuple[str, str, str]]:
@@ -98,16 +98,6 @@ def _crossed(column: Column) -> Iterator[tuple[str, str, str]]:
         least, greatest = getattr(column, low), getattr(column, high)
         if least is not None and type(least) is type(greatest) and least > greatest:
             yield low, f"is {least}", f"at most {high}, {greatest}"
-
-
-def _bad_pattern(pattern: str) -> str | None:
-    if _BACKTRACKING.search(pattern):
-        return "has a look-around or a back-reference, which the validation engine does not know"
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"cannot be read: {error}"
-    return None
 
 
 def _one_completion(config: PipelineConfig) -> Iterator[Breach]:
@@ -215,6 +205,7 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     sound_csv,
     sound_formats,
     sound_quality,
+    distinct_queries,
     sound_bias,
     sound_drift,
     _one_completion,
