@@ -51,9 +51,7 @@ def upload(
 ) -> None:
     """Upload data; a run starts by itself when the batch is complete."""
     target = context.obj.target()
-    if pipeline not in (known_pipelines := views.pipeline_names(target)):
-        listed = ", ".join(known_pipelines) or "none yet: `sluice push DIR` makes one"
-        raise CommandError(f"there is no pipeline {pipeline!r}", hint=f"Pipelines: {listed}.", exit_code=2)
+    pipeline = views.the_pipeline(target, pipeline)
     known = waiting.run_ids(target, pipeline)
     uploaded = project.upload(target, pipeline, files, key=key)
     result: dict[str, Any] = {"uploaded": uploaded}

@@ -14,18 +14,18 @@ from typing import Any
 from sluice.adapters.build_requests import SqsBuildRequests
 from sluice.adapters.objects import S3Objects
 from sluice.domain import arrivals as uploads
-from sluice.domain import batches, config, datasets
+from sluice.domain import batches, config, datasets, nearest
 from sluice.domain import catalog as keys
 from sluice.domain.batches import Arrival
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.times import to_iso
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys
+from sluice_cli.output import short
 from sluice_cli.target import Target
 
 READERS = 8
 _PREFIX = "DATASET#"
-# The table's own attributes, and what only the functions need.
 
 
 def objects(target: Target) -> S3Objects:
@@ -56,9 +56,12 @@ def dataset_version(target: Target, pipeline: str, version: str) -> dict[str, An
         )
     found = target.catalog.query(keys.partition(pipeline), f"{_PREFIX}{version}")
     if len(found) != 1:
-        problem = f"{len(found)} data set versions begin" if found else "no data set version begins"
+        problem = f"no data set version begins with {version}"
+        if found:
+            several = ", ".join(short(item["sk"].removeprefix(_PREFIX)) for item in found)
+            problem = f"{len(found)} data set versions begin with {version}: {several}"
         raise CommandError(
-            f"{problem} with {version}", hint=f"`sluice dataset list {pipeline}` lists them.", exit_code=2
+            problem, hint=f"`sluice dataset list {pipeline}` lists them.", exit_code=EXIT_USAGE
         )
     return _described(found[0])
 
@@ -164,27 +167,48 @@ def incomplete_batches(
 
 def release(target: Target, key: str, reason: str) -> dict[str, Any]:
     """Let a quarantined object into the next data set version, and ask for a build."""
-    pipeline, _ = uploads.parse_key(key)
-    known = target.catalog.query(keys.partition(str(pipeline)), f"ARRIVAL#{key}#")
-    versions = [item for item in known if item["key"] == key]
-    newest = max(versions, key=lambda item: str(item["arrived_at"]), default=None)
-    if newest is None or newest["status"] != "quarantined":
-        problem = f"is {newest['status']}, not quarantined" if newest else "did not arrive"
-        raise CommandError(
-            f"{key} {problem}", hint="`sluice data list --quarantined` lists what can be.", exit_code=2
-        )
-    if "sha256" not in newest:
-        raise CommandError(
-            f"{key} is of no use to any job: {newest['reason']}", hint="Upload it again.", exit_code=2
-        )
-    arrival = keys.arrival_key(str(pipeline), key, newest["version_id"])
+    bucket = target.outputs["DataBucketName"]
+    key = key.removeprefix(f"s3://{bucket}/")
+    pipeline = str(uploads.parse_key(key)[0])
+    version_id = _releasable(target, pipeline, key)["version_id"]
+    arrival = keys.arrival_key(pipeline, key, version_id)
     target.catalog.update(arrival, {"status": "pending", "reason": None}, when={"status": "quarantined"})
-    tags = {"sluice:status": "released"}
-    objects(target).tag(target.outputs["DataBucketName"], key, newest["version_id"], tags)
+    objects(target).tag(bucket, key, version_id, {"sluice:status": "released"})
     actor = target.call("sts", "get_caller_identity")["Arn"]
     at = to_iso(datetime.now(UTC))
-    target.catalog.create(
-        keys.timeline_item(str(pipeline), at, key, "data released", actor=actor, detail=reason)
-    )
-    SqsBuildRequests(target.outputs["BuildRequestsQueueUrl"], target.client("sqs")).send(str(pipeline))
-    return {"pipeline": pipeline, "key": key, "version_id": newest["version_id"], "status": "pending"}
+    target.catalog.create(keys.timeline_item(pipeline, at, key, "data released", actor=actor, detail=reason))
+    SqsBuildRequests(target.outputs["BuildRequestsQueueUrl"], target.client("sqs")).send(pipeline)
+    return {"pipeline": pipeline, "key": key, "version_id": version_id, "status": "pending"}
+
+
+def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
+    """The quarantined arrival of a key; raises CommandError when there is none that is of any use."""
+    versions = [item for item in arrival_items(target, pipeline) if item["key"] == key]
+    if not versions or versions[-1]["status"] != "quarantined":
+        problem = f"is {versions[-1]['status']}, not quarantined" if versions else "did not arrive"
+        raise CommandError(
+            f"{key} {problem}{nearest.hint(key, _quarantined_keys(target))}",
+            hint="`sluice data list --quarantined` lists what can be released.",
+            exit_code=EXIT_USAGE,
+        )
+    newest = versions[-1]
+    if "sha256" not in newest:
+        raise CommandError(
+            f"{key} is of no use to any job: {newest['reason']}",
+            hint="Upload it again.",
+            exit_code=EXIT_USAGE,
+        )
+    current = objects(target).head(target.outputs["DataBucketName"], key)
+    if current is None or current.version_id != newest["version_id"]:
+        raise CommandError(
+            f"{key} was {'overwritten' if current else 'deleted'} since: there is nothing to release",
+            hint="Upload it again.",
+            exit_code=EXIT_USAGE,
+        )
+    return newest
+
+
+def _quarantined_keys(target: Target) -> list[str]:
+    """The keys of all pipelines that are set aside."""
+    pipelines = [item["gsi1sk"] for item in target.catalog.listing(keys.PIPELINES)]
+    return [item["key"] for name in pipelines for item in quarantined(arrival_items(target, name))]

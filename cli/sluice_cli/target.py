@@ -137,10 +137,17 @@ def resolve(*, where: str = "auto", stack: str | None, profile: str | None, regi
         session = boto3.Session(profile_name=profile, region_name=region)
     except BotoCoreError as error:
         raise CommandError(str(error), exit_code=EXIT_USAGE) from error
-    if session.region_name is None or session.get_credentials() is None:
+    _require_aws(session, is_local_running=ready is not None)
+    return Target(stack, session)
+
+
+def _require_aws(session: boto3.Session, *, is_local_running: bool) -> None:
+    found = {"credentials": session.get_credentials(), "a region": session.region_name}
+    if lacking := [name for name, value in found.items() if value is None]:
+        nowhere = "" if is_local_running else "no local cloud is running, and "
+        local = "Leave out --aws" if is_local_running else "Run `sluice up`"
         raise CommandError(
-            "no local cloud is running and AWS credentials or a region are missing",
-            hint="Run `sluice up` for the local cloud, or configure AWS (`aws configure`) and pass --region.",
+            f"{nowhere}the AWS configuration lacks {' and '.join(lacking)}",
+            hint=f"{local} for the local cloud, or configure AWS (`aws configure`) and pass --region.",
             exit_code=EXIT_USAGE,
         )
-    return Target(stack, session)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sluice.domain import catalog as keys
+from sluice.domain import nearest
 from sluice_cli import data_views
-from sluice_cli.errors import CommandError
+from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys
 from sluice_cli.target import Target
 
@@ -38,7 +39,9 @@ def the_pipeline(target: Target, name: str | None) -> str:
         return str(name)
     listed = ", ".join(names) or "none yet: `sluice push DIR` makes one"
     raise CommandError(
-        f"there is no pipeline {name!r}" if name else "name a pipeline", hint=f"Pipelines: {listed}."
+        f"there is no pipeline {name!r}{nearest.hint(name, names)}" if name else "name a pipeline",
+        hint=f"Pipelines: {listed}.",
+        exit_code=EXIT_USAGE,
     )
 
 

@@ -73,6 +73,19 @@ def test_a_running_cloud_is_chosen_and_a_profile_overrules_it(empty_home: Path) 
         target.resolve(stack=None, profile="nobody", region=None)
 
 
+def test_what_aws_lacks_is_named_beside_a_running_local_cloud_too(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        CommandError, match="no local cloud is running, and .* lacks credentials and a region"
+    ):
+        target.resolve(stack=None, profile=None, region=None)
+    monkeypatch.setattr(target, "local_cloud", lambda: {"endpoint_url": "http://127.0.0.1:1"})
+    with pytest.raises(CommandError, match=r"^the AWS configuration lacks credentials$") as caught:
+        target.resolve(where="aws", stack=None, profile=None, region="eu-west-1")
+    assert "--aws" in caught.value.hint
+
+
 def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path) -> None:
     folder = project.init("my-model", "reviews", tmp_path)
     loaded = projects.load_project(project.read_folder(folder))

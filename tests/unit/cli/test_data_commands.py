@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
-from sluice_cli import data_commands, data_views, main
+from sluice.domain import catalog as keys
+from sluice_cli import data_commands, data_views, main, views
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 
@@ -72,6 +73,15 @@ def test_what_is_no_version_is_refused(world: World, target: Target, version: st
         data_views.dataset_version(target, PIPELINE, version)
     assert caught.value.exit_code == 2
     assert "sluice dataset list" in caught.value.hint
+
+
+def test_a_beginning_that_several_versions_share_names_them(world: World, target: Target) -> None:
+    for last in "01":
+        version = f"abcdef{last * 58}"
+        world.cloud.catalog.create({**keys.dataset_key(PIPELINE, version), "created_at": world.cloud.now.at})
+    with pytest.raises(CommandError, match="abcdef000000, abcdef111111") as caught:
+        data_views.dataset_version(target, PIPELINE, "abcdef")
+    assert caught.value.exit_code == 2
 
 
 def conditions(target: Target, version: str) -> dict[str, str]:
@@ -151,3 +161,37 @@ def test_what_cannot_be_released_says_why(
         world.upload(name, body)
     with pytest.raises(CommandError, match=said):
         data_views.release(target, f"{PIPELINE}/{name}", "")
+
+
+def test_what_cannot_be_released_suggests_what_can(world: World, target: Target) -> None:
+    world.build("part-1.csv", b"x\n1\n")
+    for key in ("part-1.csv", f"{PIPELINE}/part_1.csv"):
+        with pytest.raises(CommandError, match=f"did you mean '{PIPELINE}/part-1.csv'") as caught:
+            data_views.release(target, key, "")
+        assert caught.value.exit_code == 2
+
+
+def test_an_object_is_released_by_the_uri_that_its_upload_named(world: World, target: Target) -> None:
+    world.build("a.csv", b"x\n1\n")
+    released = data_views.release(target, f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv", "")
+    assert released["key"] == f"{PIPELINE}/a.csv"
+
+
+def test_an_object_that_is_not_in_the_bucket_any_more_is_not_released(world: World, target: Target) -> None:
+    world.build("a.csv", b"x\n1\n")
+    world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", ROWS)
+    with pytest.raises(CommandError, match="was overwritten since"):
+        data_views.release(target, f"{PIPELINE}/a.csv", "")
+    world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv")
+    with pytest.raises(CommandError, match="was deleted since"):
+        data_views.release(target, f"{PIPELINE}/a.csv", "")
+    assert list(world.arrivals().values()) == ["quarantined"]
+
+
+def test_a_pipeline_that_is_not_there_is_wrong_usage_and_the_nearest_is_named(
+    world: World, target: Target
+) -> None:
+    with pytest.raises(CommandError, match=f"no pipeline 'review'; did you mean '{PIPELINE}'") as caught:
+        views.the_pipeline(target, "review")
+    assert (caught.value.exit_code, caught.value.hint) == (2, f"Pipelines: {PIPELINE}.")
+    assert views.the_pipeline(target, None) == PIPELINE
