@@ -42,7 +42,7 @@ ID = {"y": {"type": "integer"}, "id": {"type": "string"}}
         ),
         (
             {"check": "sql", "name": "big", "query": "SELECT * FROM data WHERE x > 2"},
-            "2 rows returned by big",
+            "2 rows returned by the query 'big'",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_query_that_does_not_end_is_ended(inspect: Inspect, monkeypatch: pytes
     ]
     first, second = inspect(b"x,y\n1,0\n", quality=quality).reasons
     assert first.startswith("endless: the query could not be run: it needs more than")
-    assert second == "1 row returned by next"
+    assert second == "1 row returned by the query 'next'"
 
 
 def test_a_query_reads_columns_as_their_types(inspect: Inspect, tmp_path: Path) -> None:
@@ -206,10 +206,10 @@ def test_a_query_reads_columns_as_their_types(inspect: Inspect, tmp_path: Path) 
     query = "SELECT * FROM data WHERE x + y > 1.4 AND day < TIMESTAMP '2026-01-02'"
     quality = [{"check": "sql", "name": "mine", "query": query}]
     body = b"x,y,day\n0.5,1,2026-01-01\nx,1,2026-01-01\n"
-    assert "1 row returned by mine" in inspect(body, schema=schema, quality=quality).reasons
+    assert "1 row returned by the query 'mine'" in inspect(body, schema=schema, quality=quality).reasons
     target = tmp_path / "source"
     duckdb.connect().execute(
         f"COPY (SELECT 0.5 AS x, 1 AS y, DATE '2026-01-01' AS day) TO '{target}' (FORMAT parquet)"
     )
     report = inspect(target.read_bytes(), data_format="parquet", schema=schema, quality=quality)
-    assert report.reasons == ("1 row returned by mine",)
+    assert report.reasons == ("1 row returned by the query 'mine'",)

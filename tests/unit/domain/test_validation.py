@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -78,6 +80,24 @@ def test_a_data_set_without_rows_is_never_valid(config_text: str) -> None:
     assert report(0, [Finding(asked[-1], 0)]).reasons == ("0 rows, fewer than 1",)
 
 
+def test_a_data_set_without_rows_is_said_to_be_so_once(config_text: str) -> None:
+    asked = checks(load(config_text).data)
+    assert [check.limit for check in asked if check.kind == "row_count"] == [(100, None)]
+    for lenient in ("min: 0", "max: 100", "min: 100, severity: warn"):
+        text = config_text.replace("check: row_count, min: 100", f"check: row_count, {lenient}")
+        assert Check("row_count", None, None, (1, None)) in checks(load(text).data)
+
+
+def test_of_data_that_cannot_be_read_nothing_else_is_said(pipeline_config: PipelineConfig) -> None:
+    findings = [Finding(check, 0) for check in checks(pipeline_config.data)]
+    broken = report(0, findings, [unreadable("p/a.csv is empty", object="p/a.csv")])
+    assert broken.reasons == ("p/a.csv is empty",)
+    known = [found("column", 1, examples=[RowRef("p/a.csv", 1)])]
+    assert report(0, known, [unreadable("p/a.csv has a line too long")]).reasons[1] == (
+        "review: the column is missing (in p/a.csv)"
+    )
+
+
 def test_data_that_keep_their_contract_are_valid(pipeline_config: PipelineConfig) -> None:
     valid = report(100, [Finding(check, 0) for check in checks(pipeline_config.data)])
     assert valid.is_valid
@@ -117,6 +137,32 @@ def test_completeness_is_a_share_of_the_rows() -> None:
         only(100, found("completeness", 2, 0.99)).message == "0.98 of the rows have a value, fewer than 0.99"
     )
     assert report(0, [found("completeness", 0, 0.99)]).is_valid
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "value", "message"),
+    [
+        ("uniqueness", 0.99, 0.98999999, "0.98999999 of the values are distinct, fewer than 0.99"),
+        ("mean", (None, 100), 100.000001, "the mean is 100.000001, more than 100"),
+        ("mean", (0.5, None), 1 / 3, "the mean is 0.333333, less than 0.5"),
+        ("maximum", (None, 1), 12345678, "the maximum is 12345678, more than 1"),
+    ],
+)
+def test_what_was_measured_never_looks_like_the_limit_that_it_breaks(
+    kind: CheckKind, limit: Any, value: float, message: str
+) -> None:
+    assert only(100, replace(found(kind, 0, limit), value=value)).message == message
+
+
+def test_of_a_redacted_column_no_measure_is_shown() -> None:
+    kinds: tuple[CheckKind, ...] = ("minimum", "maximum", "mean", "std", "quantile")
+    findings = [replace(found(kind, 0, (None, 5)), value=777.0) for kind in kinds]
+    newest = replace(found("freshness", 0, 60), value="2026-01-01T00:00:00")
+    now = datetime(2026, 1, 1, 1, tzinfo=UTC)
+    reasons = report(9, [*findings, newest], now=now, redact=["review"]).reasons
+    assert reasons[0] == "review: the minimum is redacted, more than 5"
+    assert reasons[-1] == "review: the newest value is more than 60 s old"
+    assert not [reason for reason in reasons if "777" in reason or "3600" in reason]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Take the values of redacted columns out of what is published about a data set; the numbers stay."""
+"""Take the values of redacted columns out of what is published about a data set; counts of rows stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sluice.domain.profiles import Categories, ColumnProfile, Profile
 
 
 def redact_profile(profile: Profile, hidden: Collection[str]) -> Profile:
-    """The profile with numbered categories, of which each keeps its count."""
+    """The profile with numbered categories, each with its count, and no range or shape of numbers."""
     columns = {
         name: _anonymous(column) if name in hidden else column for name, column in profile.columns.items()
     }
@@ -36,9 +36,8 @@ def redact_bias(bias: BiasResult, hidden: Collection[str]) -> BiasResult:
 
 def _anonymous(column: ColumnProfile) -> ColumnProfile:
     found = column.categories
-    if found is None:
-        return column
-    return replace(column, categories=Categories(_numbered(found.counts), found.other))
+    categories = None if found is None else Categories(_numbered(found.counts), found.other)
+    return replace(column, categories=categories, distribution=None)
 
 
 def _numbered(counts: Mapping[str, int]) -> dict[str, int]:

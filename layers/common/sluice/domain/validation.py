@@ -138,7 +138,11 @@ class Violation:
 
     def __str__(self) -> str:
         """Says where, and never a value: this is also logged and kept in the catalog."""
-        where = f" (such as {self.examples[0]})" if self.examples else ""
+        where = ""
+        if self.examples:
+            first = self.examples[0]
+            # A column is missing in an object, not in a row.
+            where = f" (in {first.object})" if self.check == "column" else f" (such as {first})"
         return f"{self.column}: {self.message}{where}" if self.column else f"{self.message}{where}"
 
 
@@ -215,7 +219,13 @@ def _checks(data: Data) -> Iterator[Check]:
         yield Check("key", ", ".join(key), None, key)
     for check in data.quality:
         yield from _quality_checks(check, data.columns)
-    yield Check("row_count", None, None, (1, None))
+    if not any(map(_refuses_nothing, data.quality)):
+        yield Check("row_count", None, None, (1, None))
+
+
+def _refuses_nothing(check: QualityCheck) -> bool:
+    """Whether a check of the contract's own rejects a data set without rows."""
+    return isinstance(check, RowCountCheck) and check.severity == "fail" and (check.min or 0) > 0
 
 
 def _column_checks(name: str, column: Column, *, is_label: bool) -> Iterator[Check]:
@@ -327,8 +337,11 @@ def report(
     `redact` names the columns whose values are not shown.
     """
     found = tuple(findings)
+    if problems and not rows:
+        # Of data that cannot be read nothing is known but names of columns.
+        found = tuple(finding for finding in found if finding.check.kind in {"column", "extra"})
     hidden = frozenset(redact)
-    at = _Circumstances(rows, object_rows or {}, previous_rows, now)
+    at = _Circumstances(rows, object_rows or {}, previous_rows, now, hidden)
     broken = (_judge(finding, at) for finding in found)
     violations = (_show(violation, hidden) for violation in broken if violation)
     return Report(rows, (*problems, *dict.fromkeys(violations)), len(found))
@@ -340,6 +353,11 @@ class _Circumstances:
     object_rows: Mapping[str, int]
     previous_rows: int | None
     now: datetime | None
+    hidden: frozenset[str]
+
+    def spelled(self, check: Check, value: float) -> str:
+        """What was measured, with as many digits as tell it from the check's limits, unless it is hidden."""
+        return "redacted" if check.column in self.hidden else _unlike(value, check.limit)
 
 
 def _judge(finding: Finding, at: _Circumstances) -> Violation | None:
@@ -403,7 +421,9 @@ def _judge_row_count_change(finding: Finding, at: _Circumstances) -> str | None:
     limit, change = finding.check.limit, abs(at.rows - at.previous_rows) / at.previous_rows
     if change <= limit:
         return None
-    return f"{_rows(at.rows)} after {at.previous_rows}, a change of {change:.4g}, more than {limit}"
+    return (
+        f"{_rows(at.rows)} after {at.previous_rows}, a change of {_unlike(change, limit)}, more than {limit}"
+    )
 
 
 def _judge_completeness(finding: Finding, at: _Circumstances) -> str | None:
@@ -429,6 +449,8 @@ def _judge_freshness(finding: Finding, at: _Circumstances) -> str | None:
     age_s = (at.now - (newest if newest.tzinfo else newest.replace(tzinfo=UTC))).total_seconds()
     if age_s <= finding.check.limit:
         return None
+    if finding.check.column in at.hidden:
+        return f"the newest value is more than {finding.check.limit} s old"
     return f"the newest value is {age_s:.0f} s old, more than {finding.check.limit}"
 
 
@@ -442,7 +464,7 @@ def _judge_statistic(finding: Finding, at: _Circumstances) -> str | None:
     name = f"quantile {check.argument}" if check.kind == "quantile" else check.kind
     if finding.value is None:
         return f"there is no value to take the {name} of"
-    text = f"the {name} is {finding.value:.6g}"
+    text = f"the {name} is {at.spelled(check, finding.value)}"
     return _out_of_bounds(check.limit, finding.value, text, "less", "more")
 
 
@@ -480,7 +502,18 @@ def _out_of_bounds(limit: Any, value: float, text: str, below: str, above: str) 
 def _too_small_a_share(share: float | None, least: float, of_what: str) -> str | None:
     if share is None or share >= least:
         return None
-    return f"{share:.4g} {of_what}, fewer than {least}"
+    return f"{_unlike(share, least)} {of_what}, fewer than {least}"
+
+
+def _unlike(value: float, limits: Any) -> str:
+    """A number in few digits, but never so few that it looks like a limit it is not."""
+    if isinstance(value, int):
+        return str(value)
+    beside = [
+        float(limit) for limit in (limits if isinstance(limits, tuple) else (limits,)) if limit is not None
+    ]
+    texts = (f"{value:.{digits}g}" for digits in (6, 9, 12))
+    return next((text for text in texts if float(text) == value or float(text) not in beside), repr(value))
 
 
 def _broken_rows(check: Check, rows: int) -> str:
@@ -497,7 +530,7 @@ def _broken_rows(check: Check, rows: int) -> str:
         "pattern": f"not like {check.limit}",
         "unique": "with a value that occurs before",
         "key": "with values that occur together before",
-        "sql": f"returned by {check.limit}",
+        "sql": f"returned by the query {check.limit!r}",
     }
     tolerance = f", more than {check.tolerance} of all" if check.tolerance else ""
     return f"{_rows(rows)} {phrases[check.kind]}{tolerance}"
