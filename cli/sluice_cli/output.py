@@ -12,8 +12,20 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Wider than any row.
+_UNFOLDED = 10_000
+
+
+def console(**where: Any) -> Console:
+    """A console that folds to a terminal's width; what reads a pipe gets a row a line."""
+    made = Console(highlight=False, soft_wrap=True, **where)
+    if not made.is_terminal:
+        made.width = _UNFOLDED
+    return made
+
+
+out = console()
+err = console(stderr=True)
 
 STATUS_STYLES = {
     "registered": "green",

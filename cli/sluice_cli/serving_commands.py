@@ -76,6 +76,7 @@ def predict(
 ) -> None:
     """Ask the live model for a prediction."""
     target = context.obj.target()
+    pipeline = views.the_pipeline(target, pipeline)
     serving = {row["stage"]: row for row in views.stages(target, pipeline)}
     if stage not in serving or serving[stage]["live"] is None:
         raise CommandError(

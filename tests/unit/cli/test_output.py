@@ -29,6 +29,16 @@ def test_an_age_is_told_in_the_largest_fitting_unit(then: str | None, said: str)
     assert output.age(then, now=datetime(2026, 1, 2, tzinfo=UTC)) == said
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_table_is_folded_for_a_terminal_alone(is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads a pipe reads a row a line."""
+    text = io.StringIO()
+    console = output.console(file=text, width=20, force_terminal=is_terminal, no_color=True)
+    monkeypatch.setattr(output, "out", console)
+    output.print_table(("key", "why"), [("part-1.csv", "a reason of some length")], empty="nothing")
+    assert (len(text.getvalue().splitlines()) == 2) != is_terminal
+
+
 def test_a_duration_needs_both_ends() -> None:
     assert output.duration("2026-01-02T00:00:00.000Z", "2026-01-02T00:00:01.250Z") == "1.2s"
     assert output.duration("2026-01-02T00:00:00.000Z", None) == ""
