@@ -16,8 +16,10 @@ from sluice.domain import batches, datasets
 from sluice.domain import catalog as keys
 from sluice.domain.batches import Arrival, Batch
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.validation import Report, Violation
 from sluice.events import BuildTask
 from sluice.observability import logger
+from sluice.ports import Item
 from sluice.timeline import note
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     is_new = bool(manifest.objects) and not _was_built(task, manifest.version)
     _take_up(task.pipeline, manifest.version, found)
     if not is_new:
-        _set_aside_again(task.pipeline, manifest.version)
+        _set_aside_again(task.pipeline, manifest)
     locations = building.locations(task.pipeline)
     return {
         "dataset_version": manifest.version,
@@ -112,11 +114,19 @@ def _include(pipeline: str, version: str, arrival: Arrival, batch: str) -> None:
     wiring.catalog().update(key, included)
 
 
-def _set_aside_again(pipeline: str, version: str) -> None:
+def _set_aside_again(pipeline: str, manifest: DatasetManifest) -> None:
     """Released data that are what this project rejected before are rejected still, without another run."""
-    dataset = wiring.catalog().get(keys.dataset_key(pipeline, version)) or {}
+    dataset = wiring.catalog().get(keys.dataset_key(pipeline, manifest.version)) or {}
     if dataset.get("status") == "rejected":
-        batching.quarantine(pipeline, version, dataset.get("reasons") or [])
+        batching.quarantine(pipeline, manifest, _verdict(dataset))
+
+
+def _verdict(dataset: Item) -> Report:
+    """A rejected version's report; where it is gone, the catalog's reasons, which name no object."""
+    try:
+        return Report.from_json(wiring.objects().read(dataset["report_uri"]))
+    except FileNotFoundError:
+        return Report(dataset["rows"], tuple(Violation(None, "", why, 0) for why in dataset["reasons"]))
 
 
 def _store(task: BuildTask, manifest: DatasetManifest) -> None:

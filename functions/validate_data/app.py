@@ -62,7 +62,7 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
         )
     report, report_uri = outcome.report, _write(task, outcome)
     reasons = list(report.reasons[:_REASONS_MAX])
-    _record(task, report, report_uri, reasons)
+    _record(task, manifest, report, report_uri, reasons)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
 
 
@@ -128,7 +128,9 @@ def _download(manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:
     return files
 
 
-def _record(task: ValidateDataTask, report: Report, report_uri: str, reasons: list[str]) -> None:
+def _record(
+    task: ValidateDataTask, manifest: DatasetManifest, report: Report, report_uri: str, reasons: list[str]
+) -> None:
     """Judge the version. One that was valid stays so under another contract: later ones build on it."""
     catalog, key = wiring.catalog(), keys.dataset_key(task.pipeline, task.dataset_version)
     judged = {"rows": report.rows, "report_uri": report_uri, "reasons": reasons}
@@ -141,7 +143,7 @@ def _record(task: ValidateDataTask, report: Report, report_uri: str, reasons: li
     else:
         catalog.update(key, {**judged, "status": "rejected"}, when={"status": "new"})
         if (catalog.get(key) or {}).get("status") == "rejected":
-            batching.quarantine(task.pipeline, task.dataset_version, reasons)
+            batching.quarantine(task.pipeline, manifest, report)
     event = "data valid" if report.is_valid else "data rejected"
     detail = "; ".join(reasons) or f"{report.rows} rows"
     note(task.pipeline, building.first_time(task, "validated"), task.run_id, event, detail)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,15 @@ from sluice.ports import BUILD_REQUEST_DELAY_MAX_S, Item
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
+    from sluice.domain.datasets import DatasetManifest
+    from sluice.domain.validation import Report
 
 # Clocks of two machines differ by less.
 _SKEW_S = 1
 # Writes at a time: a version may be thousands of objects.
 _WRITERS = 8
+# Of an object's reasons; the rest are in the report.
+_REASONS_MAX = 5
 
 
 def arrival_items(pipeline: str) -> list[Item]:
@@ -58,27 +62,54 @@ def ask_later(pipeline: str, delay_s: int) -> None:
     wiring.catalog().update(keys.pipeline_key(pipeline), {"asks_at": at})
 
 
-def quarantine(pipeline: str, dataset_version: str, reasons: Sequence[str]) -> None:
-    """Set aside what a rejected version took up: it is in no later one until it is released or replaced.
+def quarantine(pipeline: str, manifest: DatasetManifest, report: Report) -> None:
+    """Set aside what a rejected version was rejected for; what else was new in it waits for the next one.
 
-    The object stays where it is, under a tag. The manifest file that listed it is open again, and so shows
-    what its batch waits for.
+    A quarantined object stays where it is, under a tag. The manifest files that the version took up are open
+    again, and so show what their batches wait for. What it took up and does not hold, as it was replaced
+    before, is the next version's to take up.
     """
+    held = [
+        item
+        for item in arrival_items(pipeline)
+        if item["status"] == "included" and item["dataset_version"] == manifest.version
+    ]
+    versions = {(obj.key, obj.version_id) for obj in manifest.objects}
+    new = [item for item in held if (item["key"], item["version_id"]) in versions]
+    offenders = report.offenders([item["key"] for item in new])
+    # Who repeats this after a crash tells the offenders by what is left: they come last.
+    _on_each([item for item in held if item.get("is_control")], _reopen)
+    _on_each([item for item in new if item["key"] not in offenders], _put_back)
+    at = to_iso(from_iso(wiring.now()).replace(microsecond=0))
+    _on_each(
+        [item for item in new if item["key"] in offenders],
+        lambda item: _set_aside(item, "; ".join(offenders[item["key"]][:_REASONS_MAX]), at),
+    )
+
+
+def _on_each(items: Iterable[Item], act: Callable[[Item], None]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    reason = "; ".join(reasons)
-    held = [item for item in arrival_items(pipeline) if item.get("dataset_version") == dataset_version]
     with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(lambda item: _set_aside(item, reason), held))
+        list(pool.map(act, items))
 
 
-def _set_aside(item: Item, reason: str) -> None:
-    catalog, key = wiring.catalog(), {"pk": item["pk"], "sk": item["sk"]}
-    when = {"status": "included", "dataset_version": item["dataset_version"]}
-    if item.get("is_control"):
-        catalog.update(key, {"status": batches.CONTROL}, when=when)
-        return
-    catalog.update(key, {"status": "quarantined", "reason": reason}, when=when)
-    if (catalog.get(key) or {}).get("status") == "quarantined":
+def _reopen(item: Item) -> None:
+    _change(item, {"status": batches.CONTROL})
+
+
+def _put_back(item: Item) -> None:
+    _change(item, {"status": "pending", "dataset_version": None})
+
+
+def _set_aside(item: Item, reason: str, at: str) -> None:
+    _change(item, {"status": "quarantined", "reason": reason, "set_aside_at": at})
+    if (wiring.catalog().get({"pk": item["pk"], "sk": item["sk"]}) or {}).get("status") == "quarantined":
         tags = {"sluice:status": "quarantined"}
         wiring.objects().tag(wiring.data_bucket(), item["key"], item["version_id"], tags)
+
+
+def _change(item: Item, changes: Item) -> None:
+    """Change an arrival if the version still holds it that was rejected."""
+    when = {"status": "included", "dataset_version": item["dataset_version"]}
+    wiring.catalog().update({"pk": item["pk"], "sk": item["sk"]}, changes, when=when)

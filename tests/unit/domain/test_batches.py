@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,28 @@ def test_with_a_quiet_period_whatever_waits_is_one_batch() -> None:
     assert found(QUIET, arrived("p/old", 0, "included"), arrived("p/bad", 1, "quarantined")) == []
 
 
+def set_aside(obj: Arrival, batch: str, second: int) -> Arrival:
+    """The arrival as a rejection at a time leaves it that took it up with a batch."""
+    at = f"2026-03-01T00:00:{second:02d}.000Z"
+    return replace(obj, status="quarantined", is_waiting=False, batch=batch, set_aside_at=at, reason="bad")
+
+
+def test_with_a_quiet_period_what_is_left_of_a_batch_is_a_batch() -> None:
+    former = "2026-03-01T00:00:02.000Z "
+    rest = replace(arrived("p/a", 1), batch=former)
+    (batch,) = found(QUIET, rest, set_aside(arrived("p/bad", 2), former, 9))
+    assert (keys(batch), batch.is_ready, batch.name) == (["p/a"], True, former)
+
+
+def test_with_a_quiet_period_what_is_released_joins_what_was_left_of_its_batch() -> None:
+    former = "2026-03-01T00:00:02.000Z "
+    built = [replace(arrived(f"p/{name}", 1, "included"), batch=name) for name in ("old ", former)]
+    (batch,) = found(QUIET, *built, replace(arrived("p/released", 2), batch=former))
+    assert keys(batch) == [f"p/{former}", "p/released"]
+    assert [obj.key for obj in batch.waiting] == ["p/released"]
+    assert found(QUIET, *built) == []
+
+
 # ---------------------------------------------------------------------------------------------- by a marker
 
 
@@ -95,6 +118,54 @@ def test_a_marker_that_was_there_before_it_was_one_is_no_data() -> None:
     assert keys(batch) == ["p/1"]
     (quiet,) = found(QUIET, arrived("p/1", 1), control("p/_SUCCESS", 2))
     assert keys(quiet) == ["p/1"]
+
+
+MARKED = "2026-03-01T00:00:03.000Z p/a/"
+
+
+def marked(*more: Arrival) -> list[Batch]:
+    """The batches after one of which p/a/bad was set aside, at second 9, and p/a/1 is left."""
+    rest = replace(arrived("p/a/1", 1), batch=MARKED)
+    bad = set_aside(arrived("p/a/bad", 2), MARKED, 9)
+    return found(MARKER, rest, bad, control("p/a/_SUCCESS", 3), *more)
+
+
+def test_what_is_left_of_a_marked_batch_waits_and_says_for_what() -> None:
+    (batch,) = marked(control("p/a/_SUCCESS", 8))
+    assert (batch.folder, keys(batch), batch.is_ready) == ("p/a/", ["p/a/1"], False)
+    said = "p/a/bad is quarantined until it is released, or p/a/_SUCCESS comes again: bad"
+    assert batch.missing == (said,)
+
+
+def test_a_released_object_completes_its_marked_batch_again() -> None:
+    released = replace(arrived("p/a/bad", 2), batch=MARKED, set_aside_at="2026-03-01T00:00:09.000Z")
+    rest = replace(arrived("p/a/1", 1), batch=MARKED)
+    (batch,) = found(MARKER, rest, released, control("p/a/_SUCCESS", 3))
+    assert (keys(batch), batch.name, batch.is_ready) == (["p/a/1", "p/a/bad"], MARKED, True)
+
+
+def test_a_replacement_waits_for_the_marker_which_completes_what_was_left_as_well() -> None:
+    better = arrived("p/a/bad", 10, version="2")
+    assert [batch.missing for batch in marked(better)] == [("p/a/_SUCCESS is missing",)] * 2
+    (batch,) = marked(better, control("p/a/_SUCCESS", 11))
+    assert (keys(batch), batch.is_ready) == (["p/a/1", "p/a/bad"], True)
+
+
+def test_a_marker_that_comes_again_completes_a_folder_without_what_was_set_aside() -> None:
+    (batch,) = marked(control("p/a/_SUCCESS", 11))
+    assert (keys(batch), batch.is_ready) == (["p/a/1"], True)
+
+
+def test_what_a_data_set_holds_already_is_in_no_later_batch() -> None:
+    built = replace(arrived("p/a/0", 1, "included"), batch=MARKED)
+    (batch,) = marked(built, control("p/a/_SUCCESS", 11))
+    assert keys(batch) == ["p/a/1"]
+
+
+def test_an_object_that_no_data_set_ever_took_up_holds_no_batch_up() -> None:
+    empty = arrived("p/a/empty", 1, "quarantined")
+    (batch,) = found(MARKER, empty, arrived("p/a/1", 1), control("p/a/_SUCCESS", 3))
+    assert (keys(batch), batch.is_ready) == (["p/a/1"], True)
 
 
 # --------------------------------------------------------------------------------------- by a manifest file
@@ -140,6 +211,15 @@ def test_a_quarantined_object_keeps_its_batch_from_being_complete_and_says_why()
     arrivals = [control("p/manifest.json", 1), arrived("p/1", 2, "quarantined")]
     (batch,) = found(MANIFEST, *arrivals, content=listing("1"))
     assert batch.missing == ("p/1 is quarantined: 3 rows too few",)
+
+
+def test_a_version_before_a_quarantined_one_does_not_stand_in_for_it() -> None:
+    before, bad = arrived("p/1", 1, "included"), arrived("p/1", 3, "quarantined", version="2")
+    arrivals = [before, bad, arrived("p/2", 3), control("p/manifest.json", 2)]
+    (batch,) = found(MANIFEST, *arrivals, content=listing("1", "2"))
+    assert (keys(batch), batch.missing) == (["p/2"], ("p/1 is quarantined: 3 rows too few",))
+    (batch,) = found(MANIFEST, *arrivals, arrived("p/1", 4, version="3"), content=listing("1", "2"))
+    assert batch.is_ready
 
 
 def test_what_no_manifest_file_lists_waits_for_one_that_does() -> None:

@@ -23,6 +23,7 @@ from sluice.domain.config.models import CompleteWhen, Window
 from sluice.domain.datasets import DatasetManifest, Mode, ObjectVersion
 from sluice.domain.governor import Decision, PipelineState, Policy, StartBuild, WaitUntil
 from sluice.domain.times import from_iso, to_iso
+from sluice.domain.validation import Report, Violation
 
 QUIET_S = 60
 FOLDERS = ("p/a/", "p/b/")
@@ -52,7 +53,8 @@ class World:
         self.built: DatasetManifest | None = None
         self.builds: list[datetime] = []
         self.concluded: list[str] = []
-        self.first_versions: dict[Event, str] = {}
+        self.versions: dict[Event, str] = {}
+        self.reports: dict[str, Report] = {}
 
     # -------------------------------------------------------------------------------- what happens outside
 
@@ -185,21 +187,26 @@ class World:
             event = (arrival.key, arrival.version_id)
             item = self.items[event]
             if item["status"] == "pending":
-                assert event not in self.first_versions, "an object in a second data set of its own"
-                self.first_versions[event] = version
+                former = self.sets.get(self.versions.get(event, ""), "rejected")
+                assert former == "rejected", "an object in a second data set of its own"
+                self.versions[event] = version
             item.update(status="included", dataset_version=version, batch=batch.name)
 
     def accept(self, _: int = 0) -> None:
         self.end("valid")
 
-    def reject(self, _: int = 0) -> None:
-        self.end("rejected")
+    def reject(self, choice: int = 0) -> None:
+        """Reject every third object of the data set; or, where that is none, the data set as such."""
+        self.snapshot()
+        keys = [obj.key for obj in self.built.objects] if self.built else []
+        named = tuple(key for index, key in enumerate(keys) if index % 3 == choice % 4)
+        self.end("rejected", Report(1, (Violation(None, "type", "a row is bad", 1, objects=named),)))
 
     def crash(self, _: int = 0) -> None:
         self.state = replace(self.state, in_flight=None)
         self.built = None
 
-    def end(self, verdict: str) -> None:
+    def end(self, verdict: str, report: Report | None = None) -> None:
         """Judge the data set that is being built, unless it was built before, and end the build."""
         self.snapshot()
         if self.built is None:
@@ -211,15 +218,31 @@ class World:
                 self.sets[version] = verdict
             if verdict == "valid":
                 self.manifest = self.built
+            if report is not None:
+                self.reports[version] = report
         if self.sets[version] == "rejected":
-            self.set_aside(version)
+            self.set_aside(self.built)
         self.state = replace(self.state, in_flight=None, has_data=self.manifest is not None)
         self.built = None
 
-    def set_aside(self, version: str) -> None:
-        for item in self.items.values():
-            if item["status"] == "included" and item["dataset_version"] == version:
-                item["status"] = "control" if item["is_control"] else "quarantined"
+    def set_aside(self, manifest: DatasetManifest) -> None:
+        """Set aside what the report of a rejected data set names; what else was new in it waits again."""
+        versions = {(obj.key, obj.version_id) for obj in manifest.objects}
+        held = {
+            event: item
+            for event, item in self.items.items()
+            if item["status"] == "included" and item["dataset_version"] == manifest.version
+        }
+        new = [event for event in held if event in versions]
+        offenders = self.reports[manifest.version].offenders([key for key, _ in new])
+        assert offenders or not new, "a rejection that sets nothing aside"
+        for event, item in held.items():
+            if item["is_control"]:
+                item["status"] = "control"
+            elif event in new:
+                is_offender = event[0] in offenders
+                item["status"] = "quarantined" if is_offender else "pending"
+                item["set_aside_at"] = to_iso(self.now) if is_offender else ""
 
     # ---------------------------------------------------------------------------------- how it comes to rest
 
@@ -278,8 +301,10 @@ def test_whatever_happens_every_object_is_gathered_once_and_no_data_are_built_tw
     # What is set aside may have the content that was valid before.
     assert world.current().items() <= kept.items() <= world.current(set_aside=True).items()
     assert len(world.concluded) == len(set(world.concluded))
-    statuses = {item["status"] for item in world.items.values() if not item["is_control"]}
-    assert statuses <= {"included", "quarantined"}
+    for (key, _), item in world.items.items():
+        # What was heard of after its successor was set aside waits for another.
+        is_obsolete = world.items[key, str(len(world.bucket[key]))]["status"] == "quarantined"
+        assert item["is_control"] or is_obsolete or item["status"] in {"included", "quarantined"}
 
 
 @pytest.mark.parametrize("by", COMPLETE_WHEN)

@@ -3,6 +3,10 @@
 A marker completes what lies in or below its folder and came no later than it; an object belongs to the
 nearest marker above it. A manifest file is a JSON list of what must be there, by keys relative to its own
 folder, with sizes and sha256 where given. Markers and manifest files are never data.
+
+A batch of which an object was quarantined is complete no more: of a manifest file until the object is
+released or replaced; of a marker until it is released, or the marker comes again, which says that the folder
+is complete as it is then. A quiet period promises nothing, so what is left of its batch is a batch.
 """
 
 from __future__ import annotations
@@ -24,7 +28,10 @@ _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An object version that arrived; `is_waiting` for a data set that is judged to hold it."""
+    """An object version that arrived; `is_waiting` for a data set that is judged to hold it.
+
+    `batch` names the last one it was taken up with, `set_aside_at` is when it was rejected with that.
+    """
 
     key: str
     version_id: str
@@ -36,6 +43,7 @@ class Arrival:
     is_control: bool = False
     reason: str = ""
     batch: str = ""
+    set_aside_at: str = ""
 
     @classmethod
     def of(cls, item: Mapping[str, Any], unsettled: Collection[str] = ()) -> Arrival:
@@ -53,7 +61,12 @@ class Arrival:
             is_control=item.get("is_control", False),
             reason=item.get("reason", ""),
             batch=item.get("batch", ""),
+            set_aside_at=item.get("set_aside_at", ""),
         )
+
+    @property
+    def is_included(self) -> bool:
+        return self.status == "included"
 
     @property
     def folder(self) -> str:
@@ -119,36 +132,67 @@ def incomplete(batches: Iterable[Batch]) -> list[Batch]:
 
 
 def _by_quiet_period(data: Sequence[Arrival]) -> Iterator[Batch]:
-    waiting = tuple(arrival for arrival in data if arrival.is_waiting)
+    """Whatever waits, with what a data set holds already of the batches it was taken up with before."""
+    waiting = [arrival for arrival in data if arrival.is_waiting]
     if waiting:
-        yield Batch("", waiting, completed_at=waiting[-1].arrived_at)
+        former = {arrival.batch for arrival in waiting if arrival.batch}
+        objects = tuple(obj for obj in data if obj.is_waiting or (obj.is_included and obj.batch in former))
+        times = [name.partition(" ")[0] for name in former]
+        yield Batch("", objects, completed_at=max([waiting[-1].arrived_at, *times]))
 
 
-def _by_marker(name: str, data: Iterable[Arrival], markers: Iterable[Arrival]) -> Iterator[Batch]:
+def _by_marker(name: str, data: Sequence[Arrival], markers: Iterable[Arrival]) -> Iterator[Batch]:
     times: dict[str, list[str]] = defaultdict(list)
     for marker in markers:
         times[marker.folder].append(marker.arrived_at)
+    held = _held(data)
     complete: dict[tuple[str, str], list[Arrival]] = defaultdict(list)
+    left: dict[str, list[Arrival]] = defaultdict(list)
     unmarked: list[Arrival] = []
     for arrival in data:
         if arrival.status == "quarantined":
             continue
-        if (owner := _marker_of(arrival, times)) is not None:
+        holders = held.get(arrival.batch, ()) if arrival.is_waiting else ()
+        since = max([arrival.arrived_at, *(obj.set_aside_at for obj in holders)])
+        if (owner := _marker_of(arrival, times, since)) is not None:
             complete[owner].append(arrival)
+        elif holders:
+            left[arrival.batch].append(arrival)
         elif arrival.is_waiting:
             unmarked.append(arrival)
     for (folder, at), objects in complete.items():
         if any(obj.is_waiting for obj in objects):
             yield Batch(folder, tuple(objects), completed_at=at)
+    newest = {arrival.key: arrival for arrival in data}
+    for batch, objects in left.items():
+        folder = batch.partition(" ")[2]
+        missing = dict.fromkeys(_awaited(obj, newest[obj.key], f"{folder}{name}") for obj in held[batch])
+        yield Batch(folder, tuple(objects), missing=tuple(missing))
     yield from _uncompleted(unmarked, lambda folder: f"{folder}{name} is missing")
 
 
-def _marker_of(arrival: Arrival, times: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
-    """The first marker since the arrival, of the nearest folder above it that has one."""
+def _held(data: Iterable[Arrival]) -> dict[str, list[Arrival]]:
+    """What was set aside of each batch, by its name: the rest of it is not complete."""
+    held: dict[str, list[Arrival]] = defaultdict(list)
+    for arrival in data:
+        if arrival.status == "quarantined" and arrival.set_aside_at:
+            held[arrival.batch].append(arrival)
+    return held
+
+
+def _awaited(set_aside: Arrival, newest: Arrival, marker: str) -> str:
+    """What completes a batch without the object, in a sentence."""
+    if newest != set_aside:
+        return f"{marker} is missing"
+    return f"{set_aside.key} is quarantined until it is released, or {marker} comes again: {set_aside.reason}"
+
+
+def _marker_of(arrival: Arrival, times: Mapping[str, Sequence[str]], since: str) -> tuple[str, str] | None:
+    """The first marker since a time, of the nearest folder above the arrival that has one."""
     folder = arrival.folder
     while folder:
         known = times.get(folder, ())
-        index = bisect_left(known, arrival.arrived_at)
+        index = bisect_left(known, since)
         if index < len(known):
             return folder, known[index]
         folder = folder[: folder.rstrip("/").rfind("/") + 1]
@@ -245,8 +289,7 @@ def _listed(manifest: Arrival, content: bytes, versions: Mapping[str, Sequence[A
     missing: list[str] = []
     for entry in entries:
         known = versions.get(entry.key, ())
-        fitting = [arrival for arrival in known if entry.difference(arrival) is None]
-        if fitting:
+        if fitting := _fitting(entry, known):
             # S3 tells whole seconds: which of two uploads within one came first, nobody knows.
             before = (obj for obj in known if obj.arrived_at <= fitting[-1].arrived_at)
             objects += (obj for obj in before if obj.status != "quarantined")
@@ -255,3 +298,11 @@ def _listed(manifest: Arrival, content: bytes, versions: Mapping[str, Sequence[A
             missing.append(str(entry.difference(known[-1])) if known else f"{entry.key} is missing")
     completed_at = max(obj.arrived_at for obj in (manifest, *objects))
     return Batch(manifest.folder, tuple(objects), completed_at, tuple(missing), manifest)
+
+
+def _fitting(entry: Expected, known: Sequence[Arrival]) -> list[Arrival]:
+    """The versions that are as listed; none when a later one is quarantined, which the bucket has instead."""
+    fitting = [arrival for arrival in known if entry.difference(arrival) is None]
+    since = fitting[-1].arrived_at if fitting else ""
+    is_replaced = any(obj.status == "quarantined" and obj.arrived_at > since for obj in known)
+    return [] if is_replaced else fitting
