@@ -112,7 +112,7 @@ def list_data(
     name = views.the_pipeline(target, pipeline)
     items = data_views.arrival_items(target, name)
     found = data_views.quarantined(items) if quarantined else data_views.arrivals(items)
-    waiting = [] if quarantined else data_views.incomplete_batches(target, name, items)
+    waiting = {} if quarantined else data_views.what_waits(target, name, items)
 
     def text() -> None:
         print_table(
@@ -130,17 +130,20 @@ def list_data(
             ),
             empty="nothing is quarantined" if quarantined else f"nothing yet: `sluice upload {name} FILE`",
         )
-        print_incomplete(waiting)
+        print_waiting(waiting)
         if quarantined and found:
             hint(f"next: upload a better one, or `sluice data release {found[0]['key']}`")
 
-    show({"pipeline": name, "arrivals": found, "incomplete": waiting}, as_json, text)
+    show({"pipeline": name, "arrivals": found, **waiting}, as_json, text)
 
 
-def print_incomplete(batches: list[dict[str, Any]]) -> None:
-    """What the batches that are not complete lack."""
-    for batch in batches:
-        out.print(f"  [yellow]incomplete[/] {escape(batch['folder'])} ({batch['objects']} objects)")
+def print_waiting(waiting: dict[str, Any]) -> None:
+    """When and why the next build starts, and what the batches that are not complete lack."""
+    if build := waiting.get("next_build"):
+        out.print(f"  [cyan]next build[/] {build['at']}: {build['reason']}")
+    for batch in waiting.get("incomplete", []):
+        count = f"{batch['objects']} object{'' if batch['objects'] == 1 else 's'}"
+        out.print(f"  [yellow]incomplete[/] {escape(batch['folder'])} ({count})")
         for missing in batch["missing"][:SHOWN]:
             out.print(f"    {escape(missing)}")
         if len(batch["missing"]) > SHOWN:

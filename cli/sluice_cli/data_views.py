@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from typing import Any
 from sluice.adapters.build_requests import SqsBuildRequests
 from sluice.adapters.objects import S3Objects
 from sluice.domain import arrivals as uploads
-from sluice.domain import batches, config, datasets, nearest
+from sluice.domain import batches, config, datasets, governor, nearest
 from sluice.domain import catalog as keys
 from sluice.domain.batches import Arrival
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
@@ -144,25 +144,46 @@ def quarantined(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return arrivals(item for item in newest.values() if item["status"] == "quarantined")
 
 
-def incomplete_batches(
-    target: Target, pipeline: str, items: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """The batches that build nothing yet, each with what it lacks."""
-    version = (target.catalog.get(keys.pipeline_key(pipeline)) or {}).get("project_version")
+def what_waits(
+    target: Target, pipeline: str, items: Sequence[dict[str, Any]], now: datetime | None = None
+) -> dict[str, Any]:
+    """The batches that build nothing yet, with what they lack; the next build, and what it waits for."""
+    state = target.catalog.get(keys.pipeline_key(pipeline)) or {}
+    version = state.get("project_version")
     project = target.catalog.get(keys.project_key(pipeline, version)) if version else None
     if project is None:
-        return []
-    complete_when = config.restore(project["config"]).data.complete_when
+        return {"incomplete": [], "next_build": None}
+    project_config = config.restore(project["config"])
 
     def read(arrival: Arrival) -> bytes:
         bucket = target.outputs["DataBucketName"]
         return b"".join(objects(target).chunks(bucket, arrival.key, arrival.version_id))
 
-    found = batches.assemble(complete_when, [Arrival.of(item) for item in items], read)
-    return [
-        {"folder": batch.folder, "objects": len(batch.objects), "missing": list(batch.missing)}
-        for batch in batches.incomplete(found)
-    ]
+    found = batches.assemble(project_config.data.complete_when, [Arrival.of(item) for item in items], read)
+    decision = governor.decide(
+        governor.PipelineState.of(state, has_data=_has_data(target, pipeline)),
+        governor.pending(batches.ready(found), items),
+        governor.Policy.of(project_config),
+        now := now or datetime.now(UTC),
+    )
+    return {
+        "incomplete": [
+            {"folder": batch.folder, "objects": len(batch.objects), "missing": list(batch.missing)}
+            for batch in batches.incomplete(found)
+        ],
+        "next_build": _next_build(decision, now),
+    }
+
+
+def _has_data(target: Target, pipeline: str) -> bool:
+    return any(item["status"] != "rejected" for item in dataset_versions(target, pipeline))
+
+
+def _next_build(decision: governor.Decision, now: datetime) -> dict[str, str] | None:
+    if isinstance(decision, governor.Nothing):
+        return None
+    at = decision.time if isinstance(decision, governor.WaitUntil) else now
+    return {"at": to_iso(at), "reason": decision.reason}
 
 
 def release(target: Target, key: str, reason: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from sluice_cli import views
-from sluice_cli.data_commands import print_incomplete
+from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Json, Pipeline, example, show
 from sluice_cli.output import age, out, print_json, short, styled
@@ -54,7 +54,7 @@ def print_status(item: dict[str, Any]) -> None:
             out.print("    releasing", stage["releasing"])
         for alarm in stage["alarms"]:
             out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
-    print_incomplete(item["incomplete"])
+    print_waiting(item)
     for arrival in item["quarantined"]:
         out.print(f"  [yellow]quarantined[/] {escape(arrival['key'])}: {escape(arrival['reason'])}")
     for entry in item["timeline"]:

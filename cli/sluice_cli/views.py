@@ -172,7 +172,7 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
         "project_version": item.get("project_version"),
         "in_flight": item.get("in_flight"),
         "arrivals": dict(Counter(arrival["status"] for arrival in arrived)),
-        "incomplete": data_views.incomplete_batches(target, pipeline, arrived),
+        **data_views.what_waits(target, pipeline, arrived),
         "quarantined": data_views.quarantined(arrived),
         "last_run": next(iter(runs(target, pipeline, limit=1)), None),
         "stages": serving,

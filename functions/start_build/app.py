@@ -75,19 +75,12 @@ def _consider(pipeline: str, awaited: Collection[str | None]) -> None:
 def _decide(pipeline: str, item: Item, now: datetime) -> governor.Decision:
     project = config.restore(building.find_project(pipeline, item["project_version"])["config"])
     items = batching.arrival_items(pipeline)
-    heard_at = {(arrival["key"], arrival["version_id"]): arrival.get("recorded_at", "") for arrival in items}
     found = batching.find(project.data.complete_when, [Arrival.of(arrival) for arrival in items])
-    pending = [
-        governor.Arrival(
-            obj.key, obj.version_id, from_iso(max(obj.arrived_at, heard_at[obj.key, obj.version_id]))
-        )
-        for batch in batches.ready(found)
-        for obj in batch.waiting
-    ]
     if waiting := batches.incomplete(found):
         missing = [batch.missing[0] for batch in waiting[:_SHOWN]]
         logger.info("incomplete", extra={"batches": len(waiting), "missing": missing})
     state = governor.PipelineState.of(item, has_data=_has_data(pipeline, item))
+    pending = governor.pending(batches.ready(found), items)
     return governor.decide(state, pending, governor.Policy.of(project), now)
 
 

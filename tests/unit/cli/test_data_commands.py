@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
 from sluice.domain import catalog as keys
+from sluice.domain.times import from_iso, to_iso
 from sluice_cli import data_commands, data_views, main, views
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
@@ -130,9 +132,43 @@ def test_an_incomplete_batch_is_listed_with_what_it_lacks(world: World, target: 
     world.upload("a/1.csv")
     world.upload("a/manifest.json", b'["1.csv", "2.csv"]')
     items = data_views.arrival_items(target, PIPELINE)
-    assert data_views.incomplete_batches(target, PIPELINE, items) == [
-        {"folder": f"{PIPELINE}/a/", "objects": 1, "missing": [f"{PIPELINE}/a/2.csv is missing"]}
-    ]
+    assert data_views.what_waits(target, PIPELINE, items) == {
+        "incomplete": [
+            {"folder": f"{PIPELINE}/a/", "objects": 1, "missing": [f"{PIPELINE}/a/2.csv is missing"]}
+        ],
+        "next_build": None,
+    }
+
+
+def next_build(world: World, target: Target) -> Any:
+    items = data_views.arrival_items(target, PIPELINE)
+    now = from_iso(world.cloud.now.at)
+    return data_views.what_waits(target, PIPELINE, items, now)["next_build"]
+
+
+def test_a_build_that_may_not_start_yet_is_shown_with_when_and_why(world: World, target: Target) -> None:
+    world.push(pipeline=PIPELINE_YAML.replace("daily_budget: 5", "cooldown_s: 3600").encode())
+    assert next_build(world, target) is None
+    world.upload("a.csv")
+    assert next_build(world, target)["reason"] == "quiet period of 60 s"
+    world.build("b.csv")
+    started = from_iso(world.pipeline["last_build_at"])
+    assert next_build(world, target) is None
+    world.upload("c.csv")
+    world.later(minutes=2)
+    until = {"at": to_iso(started + timedelta(hours=1)), "reason": "cooldown of 3600 s"}
+    assert next_build(world, target) == until
+    world.later(hours=1)
+    assert next_build(world, target) == {"at": world.cloud.now.at, "reason": "1 new object"}
+
+
+def test_a_push_that_waits_for_a_build_is_shown_with_when_and_why(world: World, target: Target) -> None:
+    world.push(pipeline=PIPELINE_YAML.replace("daily_budget: 5", "daily_budget: 1").encode())
+    world.build("a.csv")
+    world.push(
+        pipeline=PIPELINE_YAML.replace("daily_budget: 5", "daily_budget: 1").encode(), train=b"print(2)\n"
+    )
+    assert next_build(world, target)["reason"] == "daily budget of 1 used"
 
 
 def test_a_released_object_waits_for_the_next_version_and_a_build_is_asked_for(

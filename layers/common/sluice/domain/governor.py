@@ -6,11 +6,12 @@ build's end and at the time that WaitUntil names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+from sluice.domain.batches import Batch
 from sluice.domain.config import PipelineConfig
 from sluice.domain.times import from_iso
 
@@ -96,6 +97,20 @@ class Nothing:
 
 
 Decision = StartBuild | WaitUntil | Nothing
+
+
+def pending(ready: Iterable[Batch], items: Iterable[Mapping[str, Any]]) -> list[Arrival]:
+    """What complete batches hold that is in no data set, and when it was heard of, by the catalog's items."""
+    recorded_at = {(item["key"], item["version_id"]): item.get("recorded_at", "") for item in items}
+    return [
+        Arrival(
+            obj.key,
+            obj.version_id,
+            from_iso(max(obj.arrived_at, recorded_at[obj.key, obj.version_id])),
+        )
+        for batch in ready
+        for obj in batch.waiting
+    ]
 
 
 def decide(state: PipelineState, pending: Sequence[Arrival], policy: Policy, now: datetime) -> Decision:
