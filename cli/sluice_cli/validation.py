@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,17 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from sluice.domain import config, inference
+from sluice.domain import config, inference, spelling
 from sluice.domain.config import ConfigError, PipelineConfig
+from sluice.domain.profiles import Profile
+from sluice.domain.validation import Report
 from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import hint, out
 
 # What the function has of its memory for the engine.
 MEMORY_MB = 1228
+VIOLATIONS_SHOWN = 20
 
 schema_app = typer.Typer(no_args_is_help=True, help="The schema of a data contract.")
 Files = Annotated[list[Path], typer.Argument(help="The files of a batch.")]
@@ -39,22 +42,45 @@ def validate(
 
     Exits with 0 when they keep it, 1 when they break it, and 2 when they or the contract cannot be read.
     """
-    result = _validate(files, _contract(pipeline), output, baseline)
+    files = list(dict.fromkeys(files))
+    contract = _contract(pipeline)
+    report = _validate(files, contract, _folder(output), baseline)
+    result = {
+        "is_valid": report.is_valid,
+        "is_readable": report.is_readable,
+        "rows": report.rows,
+        "reasons": list(report.reasons),
+        "warnings": list(report.warnings),
+        "report": str(output / "report.json"),
+        "report_page": str(output / "report.html"),
+    }
 
     def text() -> None:
-        verdict = "[green]valid[/]" if result["is_valid"] else "[red]rejected[/]"
-        out.print(f"{verdict}: {result['rows']} rows")
-        for reason in result["reasons"]:
-            out.print(f"  [red]-[/] {escape(reason)}")
-        for warning in result["warnings"]:
-            out.print(f"  [yellow]warning[/] {escape(warning)}")
+        _say(report)
         hint(f"report: {result['report_page']}")
+        if report.is_valid:
+            hint(f"next: sluice upload {contract.name} {shlex.join(map(str, files))}")
 
     show(result, as_json, text)
-    if not result["is_readable"]:
+    if not report.is_readable:
         raise typer.Exit(EXIT_USAGE)
-    if not result["is_valid"]:
+    if not report.is_valid:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _say(report: Report) -> None:
+    """The verdict and its reasons, each with a value that it is about."""
+    verdict = "[green]valid[/]" if report.is_valid else "[red]rejected[/]"
+    out.print(f"{verdict}: {spelling.count(report.rows, 'row')}")
+    # What rejects comes before what does not.
+    ordered = sorted(report.violations, key=lambda violation: violation.severity)
+    for violation in ordered[:VIOLATIONS_SHOWN]:
+        sign = "[red]-[/]" if violation.severity == "fail" else "[yellow]warning[/]"
+        value = violation.examples[0].value if violation.examples else None
+        shown = "" if value is None else f"[dim]: {escape(value)}[/]"
+        out.print(f"  {sign} {escape(str(violation))}{shown}")
+    if len(ordered) > VIOLATIONS_SHOWN:
+        out.print(f"  and {len(ordered) - VIOLATIONS_SHOWN} more")
 
 
 @schema_app.command("infer", epilog=example("sluice schema infer reviews.csv > draft.yaml"))
@@ -66,21 +92,23 @@ def infer(
     found = _infer(file)
     columns = inference.schema(found.columns)
     result = {"format": found.format, "csv": found.csv, "schema": columns}
-    show(result, as_json, lambda: print(inference.to_yaml(found.format, found.csv, columns), end=""))
+
+    def text() -> None:
+        print(inference.to_yaml(found.format, found.csv, columns), end="")
+        hint("next: put this into a pipeline.yaml, name the label, and say what must be, not only what is")
+
+    show(result, as_json, text)
 
 
-def _validate(
-    files: list[Path], contract: PipelineConfig, output: Path, baseline: Path | None
-) -> dict[str, Any]:
+def _validate(files: list[Path], contract: PipelineConfig, output: Path, baseline: Path | None) -> Report:
     with _readable():
         # Loaded when needed: the engine is large, and no other command uses it.
         from sluice import validating
         from sluice.adapters.engine import DataFile
-        from sluice.domain.profiles import Profile
 
         given = validating.Baseline()
         if baseline is not None:
-            profile = Profile.from_json(baseline.read_bytes())
+            profile = _profile(baseline)
             given = validating.Baseline(profile.rows, str(baseline), profile)
         with tempfile.TemporaryDirectory() as folder:
             outcome = validating.validate(
@@ -91,19 +119,19 @@ def _validate(
                 baseline=given,
                 title=f"{contract.name}, {', '.join(path.name for path in files)}",
             )
-        output.mkdir(parents=True, exist_ok=True)
         for name, body in outcome.documents.items():
             (output / name).write_bytes(body)
-    report = outcome.report
-    return {
-        "is_valid": report.is_valid,
-        "is_readable": report.is_readable,
-        "rows": report.rows,
-        "reasons": list(report.reasons),
-        "warnings": list(report.warnings),
-        "report": str(output / validating.REPORT),
-        "report_page": str(output / validating.REPORT_PAGE),
-    }
+    return outcome.report
+
+
+def _profile(path: Path) -> Profile:
+    try:
+        return Profile.from_json(path.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}", exit_code=EXIT_USAGE) from None
+    except (KeyError, TypeError, ValueError):
+        advice = "An earlier `sluice validate` wrote one beside its report."
+        raise CommandError(f"{path} is no profile.json", hint=advice, exit_code=EXIT_USAGE) from None
 
 
 def _infer(file: Path) -> Any:
@@ -125,14 +153,30 @@ def _contract(folder: Path) -> PipelineConfig:
     except FileNotFoundError:
         message = f"{folder} has no pipeline.yaml"
         raise CommandError(message, hint="Name its folder with --pipeline.", exit_code=EXIT_USAGE) from None
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
-        raise CommandError(f"{path}: {error}", exit_code=EXIT_USAGE) from None
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}", exit_code=EXIT_USAGE) from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{path} is no UTF-8 text", exit_code=EXIT_USAGE) from None
+    except ConfigError as error:
+        advice = "See docs/pipeline-yaml.md."
+        raise CommandError(f"{path}: {error}", hint=advice, exit_code=EXIT_USAGE) from None
 
 
 def _a_file(path: Path) -> Path:
+    if path.is_dir():
+        raise CommandError(f"{path} is a folder", hint="Name the files in it.", exit_code=EXIT_USAGE)
     if not path.is_file():
         raise CommandError(f"{path} is no file", exit_code=EXIT_USAGE)
     return path.resolve()
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{path} cannot be a folder of reports: {error.strerror}"
+        raise CommandError(message, hint="Name another with --output.", exit_code=EXIT_USAGE) from None
+    return path
 
 
 @contextmanager
@@ -145,8 +189,9 @@ def _readable() -> Iterator[None]:
     except ModuleNotFoundError as error:
         advice = "Install it beside sluice: `pip install duckdb jinja2`."
         raise CommandError(f"{error.name} is not installed", hint=advice, exit_code=EXIT_USAGE) from None
-    except json.JSONDecodeError:
-        raise CommandError("the baseline is no profile.json", exit_code=EXIT_USAGE) from None
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise CommandError(message, exit_code=EXIT_USAGE) from None
     except Exception as error:
         message = str(error) or type(error).__name__
         raise CommandError(f"the data cannot be read: {message}", exit_code=EXIT_USAGE) from None

@@ -60,10 +60,18 @@ def test_the_exit_code_says_what_the_json_says(
     ("arguments", "said"),
     [
         (["validate", "nowhere.csv"], "nowhere.csv is no file"),
-        (["validate", "."], ". is no file"),
+        (["validate", "."], ". is a folder"),
+        (
+            ["validate", "data.csv", "--output", "data.csv"],
+            "data.csv cannot be a folder of reports: File exists",
+        ),
+        (["validate", "data.csv", "--output", "taken"], "taken/report.json: Is a directory"),
         (["validate", "data.csv", "--pipeline", "nowhere"], "nowhere has no pipeline.yaml"),
         (["validate", "data.csv", "--pipeline", "data.csv"], "line 1"),
-        (["validate", "data.csv", "--baseline", "data.csv"], "the baseline is no profile.json"),
+        (["validate", "data.csv", "--pipeline", "binary"], "binary is no UTF-8 text"),
+        (["validate", "data.csv", "--baseline", "data.csv"], "data.csv is no profile.json"),
+        (["validate", "data.csv", "--baseline", "list.json"], "list.json is no profile.json"),
+        (["validate", "data.csv", "--baseline", "nowhere"], "nowhere cannot be read: No such file"),
         (["schema", "infer", "binary"], "binary is no CSV"),
         (["schema", "infer", "empty"], "empty is empty"),
     ],
@@ -78,10 +86,48 @@ def test_what_cannot_be_read_ends_in_a_sentence(
     (project / "data.csv").write_bytes(b"x,y\n1,0\n")
     (project / "binary").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff" * 50)
     (project / "empty").write_bytes(b"")
+    (project / "list.json").write_bytes(b"[1]")
+    (project / "taken" / "report.json").mkdir(parents=True)
     assert run(monkeypatch, *arguments) == 2
     shown = capsys.readouterr().err
     assert said in shown
     assert "Traceback" not in shown
+
+
+def test_a_rejection_shows_a_value_and_where_the_report_is(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "data.csv").write_bytes(b"x,y\n1,0\n[bold]seven,1\n")
+    assert run(monkeypatch, "validate", "data.csv", "--output", "out") == 1
+    shown = capsys.readouterr()
+    assert "- x: 1 row not of type number (such as data.csv row 2): [bold]seven\n" in shown.out
+    assert shown.err == "report: out/report.html\n"
+
+
+def test_of_very_many_violations_only_the_first_are_listed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = "".join(f"c{index}: {{type: number, severity: warn}}, " for index in range(30))
+    (project / "pipeline.yaml").write_text(PIPELINE_YAML.replace("schema: {", f"schema: {{{columns}"))
+    header = ",".join(["x", "y", *(f"c{index}" for index in range(30))])
+    (project / "data.csv").write_text(f"{header}\n200,0{',a' * 30}\n")
+    assert run(monkeypatch, "validate", "data.csv") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "rejected: 1 row"
+    assert lines[1].startswith("  - x: 1 row above 100")
+    assert lines[2].startswith("  warning c0: 1 row not of type number")
+    assert lines[-1] == "  and 11 more"
+
+
+def test_what_is_valid_is_to_be_uploaded_next(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "my data.csv").write_bytes(b"x,y\n1,0\n")
+    assert run(monkeypatch, "validate", "my data.csv", "my data.csv") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "valid: 1 row\n"
+    assert shown.err.endswith(" 'my data.csv'\n")
+    assert "next: sluice upload " in shown.err
 
 
 def test_drift_is_measured_from_a_profile_of_former_data(

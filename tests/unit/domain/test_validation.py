@@ -14,6 +14,7 @@ from sluice.domain.config import PipelineConfig, load
 from sluice.domain.config.base import Severity
 from sluice.domain.validation import (
     EXAMPLES_MAX,
+    VALUE_MAX,
     Check,
     CheckKind,
     Finding,
@@ -22,6 +23,7 @@ from sluice.domain.validation import (
     Violation,
     checks,
     report,
+    shown,
     unreadable,
 )
 
@@ -96,6 +98,27 @@ def test_of_data_that_cannot_be_read_nothing_else_is_said(pipeline_config: Pipel
     assert report(0, known, [unreadable("p/a.csv has a line too long")]).reasons[1] == (
         "review: the column is missing (in p/a.csv)"
     )
+
+
+def test_a_value_is_shown_without_what_a_terminal_would_obey() -> None:
+    assert shown("a\x1b[31m\u202eb\n") == "a\\x1b[31m\\u202eb\\n"
+    assert shown("👩\u200d👧 שלום") == "👩\u200d👧 שלום"
+    assert len(shown("x" * 100)) == VALUE_MAX
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"),
+    [
+        (("Age", "zip"), "2 columns not in the schema: Age (the schema has 'age'), zip"),
+        ((" review", ""), "2 columns not in the schema: ' review' (the schema has 'review'), ''"),
+    ],
+)
+def test_an_extra_column_that_nearly_is_one_of_the_schema_says_so(
+    names: tuple[str, ...], listed: str
+) -> None:
+    check = Check("extra", None, None, ("age", "review"))
+    (violation,) = report(1, [Finding(check, 0, value=names)]).violations
+    assert violation.message == listed
 
 
 def test_data_that_keep_their_contract_are_valid(pipeline_config: PipelineConfig) -> None:

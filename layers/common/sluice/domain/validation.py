@@ -58,6 +58,8 @@ CheckKind = Literal[
 ]
 EXAMPLES_MAX = 5
 VALUE_MAX = 80
+# Parts of words and emoji in some scripts, though nothing to see by themselves.
+_JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,11 +221,11 @@ def _checks(data: Data) -> Iterator[Check]:
         yield Check("key", ", ".join(key), None, key)
     for check in data.quality:
         yield from _quality_checks(check, data.columns)
-    if not any(map(_refuses_nothing, data.quality)):
+    if not any(map(_asks_for_rows, data.quality)):
         yield Check("row_count", None, None, (1, None))
 
 
-def _refuses_nothing(check: QualityCheck) -> bool:
+def _asks_for_rows(check: QualityCheck) -> bool:
     """Whether a check of the contract's own rejects a data set without rows."""
     return isinstance(check, RowCountCheck) and check.severity == "fail" and (check.min or 0) > 0
 
@@ -317,7 +319,11 @@ def unreadable(
 def shown(value: str) -> str:
     """A value as a report may show it: capped, and without characters that a terminal or page would obey."""
     capped = value if len(value) <= VALUE_MAX else value[: VALUE_MAX - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in capped)
+    return "".join(c if c.isprintable() or c in _JOINERS else _escaped(c) for c in capped)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def report(
@@ -472,8 +478,16 @@ def _judge_extra(finding: Finding, at: _Circumstances) -> str | None:
     names = finding.value or ()
     if not names:
         return None
-    listed = _listed(tuple(shown(name) for name in names))
+    listed = _listed(tuple(_extra(name, finding.check.limit) for name in names))
     return f"{'1 column' if len(names) == 1 else f'{len(names)} columns'} not in the schema: {listed}"
+
+
+def _extra(name: str, known: Iterable[str]) -> str:
+    """A column's name, with the one of the schema that it nearly is."""
+    text = shown(name)
+    twins = (other for other in known if other.strip().casefold() == name.strip().casefold())
+    meant = next((f" (the schema has {other!r})" for other in twins), "")
+    return (text if text and text == text.strip() else repr(text)) + meant
 
 
 _JUDGES: dict[str, Callable[[Finding, _Circumstances], str | None]] = {
