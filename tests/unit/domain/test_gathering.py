@@ -166,9 +166,9 @@ class World:
             arrivals = [Arrival.of(item) for item in self.items.values()]
             self.built = datasets.within(self.built, Window(last="3 batches"), arrivals)
             self.sets.setdefault(self.built.version, "new")
-            for item in self.items.values():
+            for event, item in self.items.items():
                 if item.get("dataset_version") == version:
-                    item["dataset_version"] = self.built.version
+                    item["dataset_version"] = self.versions[event] = self.built.version
         assert batches.ready(self.find(set())) == [], "what was ready was left for another build"
 
     def previous(self) -> DatasetManifest | None:
@@ -189,7 +189,7 @@ class World:
             if item["status"] == "pending":
                 former = self.sets.get(self.versions.get(event, ""), "rejected")
                 assert former == "rejected", "an object in a second data set of its own"
-                self.versions[event] = version
+            self.versions[event] = version
             item.update(status="included", dataset_version=version, batch=batch.name)
 
     def accept(self, _: int = 0) -> None:
