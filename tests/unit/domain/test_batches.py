@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.domain import batches
-from sluice.domain.batches import Arrival, Batch, ManifestError, assemble
+from sluice.domain import manifest_files
+from sluice.domain.batches import Arrival, Batch, assemble
 from sluice.domain.config.models import CompleteWhen
 
 QUIET, MARKER = CompleteWhen(), CompleteWhen(marker="_SUCCESS")
@@ -236,6 +236,52 @@ def test_a_newer_manifest_file_replaces_one_whose_batch_never_was_complete() -> 
     assert (batch.manifest, batch.is_ready) == (newer, True)
 
 
+def test_a_replaced_manifest_file_is_not_completed_by_what_comes_later() -> None:
+    older, newer = control("p/manifest.json", 1), control("p/manifest.json", 2)
+    contents = {older: listing("1"), newer: listing("1", "2")}
+    (batch,) = assemble(MANIFEST, [older, newer, arrived("p/1", 3)], contents.__getitem__)
+    assert (batch.manifest, batch.missing) == (newer, ("p/2 is missing",))
+
+
+@pytest.mark.parametrize("status", ["pending", "included"])
+def test_a_manifest_file_whose_batch_was_complete_stays_open_beside_a_newer_one(status: str) -> None:
+    older, newer = control("p/manifest.json", 1), control("p/manifest.json", 3)
+    contents = {older: listing("1", "2"), newer: listing("3")}
+    arrivals = [older, newer, arrived("p/1", 2, status), arrived("p/2", 2)]
+    complete, waiting = sorted(assemble(MANIFEST, arrivals, contents.__getitem__), key=lambda b: b.missing)
+    assert (complete.manifest, complete.is_ready) == (older, True)
+    assert waiting.missing == ("p/3 is missing",)
+
+
+def test_what_replaces_a_quarantined_object_completes_its_batch_after_a_newer_manifest_file() -> None:
+    older, newer = control("p/manifest.json", 1), control("p/manifest.json", 3)
+    contents = {older: listing("1"), newer: listing("2")}
+    arrivals = [older, newer, arrived("p/1", 2, "quarantined"), arrived("p/2", 3)]
+    (batch,) = assemble(MANIFEST, arrivals, contents.__getitem__)
+    assert batch.manifest == newer
+    again = arrived("p/1", 4, version="2")
+    batches = assemble(MANIFEST, [*arrivals, again], contents.__getitem__)
+    assert {(batch.manifest, batch.is_ready) for batch in batches} == {(older, True), (newer, True)}
+
+
+def test_two_manifest_files_of_one_second_are_both_heeded() -> None:
+    one, other = control("p/manifest.json", 1), replace(control("p/manifest.json", 1), version_id="2")
+    contents = {one: listing("1"), other: listing("2")}
+    found = assemble(MANIFEST, [one, other, arrived("p/1", 2), arrived("p/2", 2)], contents.__getitem__)
+    assert [batch.is_ready for batch in found] == [True, True]
+
+
+def test_a_manifest_file_that_is_gone_or_too_large_stops_no_other_batch() -> None:
+    def gone(_: Arrival) -> bytes:
+        raise FileNotFoundError
+
+    (batch,) = assemble(MANIFEST, [control("p/manifest.json", 1)], gone)
+    assert batch.missing == ("p/manifest.json is not in the bucket any more: upload it again",)
+    large = replace(control("p/manifest.json", 1), size_bytes=manifest_files.MAX_BYTES + 1)
+    (batch,) = found(MANIFEST, large)
+    assert batch.missing == (f"p/manifest.json has more than {manifest_files.MAX_BYTES} bytes",)
+
+
 def test_a_manifest_file_that_was_taken_up_is_not_read_again() -> None:
     arrivals = [control("p/manifest.json", 1, "included"), arrived("p/1", 2, "included")]
     assert found(MANIFEST, *arrivals) == []
@@ -257,13 +303,16 @@ def test_what_was_included_before_counts_as_there_and_builds_nothing_by_itself()
         (b'[{"size_bytes": 1}]', "has an entry that is neither a key nor an object with one"),
         (b'[{"key": "a", "size_bytes": true}]', "has a size_bytes of a that is no number of bytes"),
         (b'[{"key": "a", "sha256": "xyz"}]', "has a sha256 of a that is not 64 hex digits"),
+        (b'[{"key": "a", "size": 1}]', "has a field 'size' of a, unlike key, size_bytes, sha256"),
+        (b'["/a"]', "lists '/a', which is no path below its folder"),
+        (b'["../b/a"]', "lists '../b/a', which is no path below its folder"),
+        (b'["a", "manifest.json"]', "lists 'manifest.json', which is a manifest file and no data"),
+        (b"[" * 100_000, "is no JSON"),
     ],
 )
 def test_a_manifest_file_that_cannot_be_understood_says_why_and_completes_nothing(
     content: bytes, said: str
 ) -> None:
-    with pytest.raises(ManifestError, match=said):
-        batches.parse_manifest(content, "p/")
     batch, unlisted = found(MANIFEST, control("p/manifest.json", 1), arrived("p/a", 2), content=content)
     assert batch.missing == (f"p/manifest.json {said}",)
     assert unlisted.missing == ("no p/manifest.json lists this",)

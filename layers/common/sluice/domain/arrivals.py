@@ -41,6 +41,11 @@ def parse_key(key: str) -> tuple[str | None, str]:
     return (prefix, rest) if slash and prefix else (None, key)
 
 
+def is_path(rest: str) -> bool:
+    """Whether a key below a folder is the path of a file there."""
+    return all(part not in {"", ".", ".."} for part in rest.split("/"))
+
+
 def classify(head: Head, known_pipelines: Collection[str], control_name: str | None = None) -> Classification:
     """Classify an uploaded object; nothing is dropped silently but a folder marker.
 
@@ -67,6 +72,6 @@ def _unaddressable(rest: str, head: Head) -> str | None:
     """Why no job could have the object, as a file at the key's path."""
     if len(head.key.encode(errors="replace")) > MAX_KEY_BYTES:
         return f"a key of more than {MAX_KEY_BYTES} bytes"
-    if any(part in {"", ".", ".."} for part in rest.split("/")):
+    if not is_path(rest):
         return "a key whose path has an empty, '.' or '..' part"
     return "a key with a control character" if _CONTROL.search(rest) else None

@@ -11,19 +11,19 @@ is complete as it is then. A quiet period promises nothing, so what is left of i
 
 from __future__ import annotations
 
-import json
-import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sluice.domain import manifest_files
+from sluice.domain.manifest_files import Expected, ManifestError
+
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
 
 CONTROL = "control"
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,53 +211,6 @@ def _uncompleted(objects: Iterable[Arrival], why: Callable[[str], str]) -> Itera
 # ------------------------------------------------------------------------------------------- manifest files
 
 
-class ManifestError(ValueError):
-    """A manifest file that cannot be understood, and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What a manifest file says of one object; None where it says nothing."""
-
-    key: str
-    size_bytes: int | None = None
-    sha256: str | None = None
-
-    def difference(self, arrival: Arrival) -> str | None:
-        """How an arrival differs from it, in words; None if it does not."""
-        if arrival.status == "quarantined":
-            return f"{self.key} is quarantined: {arrival.reason}"
-        if self.size_bytes not in (None, arrival.size_bytes):
-            return f"{self.key} has {arrival.size_bytes} bytes, {self.size_bytes} were expected"
-        if self.sha256 not in (None, arrival.sha256):
-            return f"{self.key} has sha256 {arrival.sha256[:12]}..., {str(self.sha256)[:12]}... was expected"
-        return None
-
-
-def parse_manifest(data: bytes, folder: str) -> list[Expected]:
-    """Read a manifest file that lies in the folder; raises ManifestError."""
-    try:
-        entries = json.loads(data)
-    except ValueError:
-        raise ManifestError("is no JSON") from None
-    if not isinstance(entries, list) or not entries:
-        raise ManifestError("is no list of objects")
-    expected = {entry.key: entry for entry in (_expected(entry, folder) for entry in entries)}
-    return list(expected.values())
-
-
-def _expected(entry: Any, folder: str) -> Expected:
-    described = {"key": entry} if isinstance(entry, str) else entry
-    if not isinstance(described, dict) or not isinstance(described.get("key"), str):
-        raise ManifestError("has an entry that is neither a key nor an object with one")
-    key, size_bytes, sha256 = described["key"], described.get("size_bytes"), described.get("sha256")
-    if size_bytes is not None and (type(size_bytes) is not int or size_bytes < 0):
-        raise ManifestError(f"has a size_bytes of {key} that is no number of bytes")
-    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.match(sha256.lower())):
-        raise ManifestError(f"has a sha256 of {key} that is not 64 hex digits")
-    return Expected(f"{folder}{key}", size_bytes, sha256.lower() if sha256 else None)
-
-
 def _by_manifest(
     name: str,
     data: Sequence[Arrival],
@@ -267,24 +220,62 @@ def _by_manifest(
     versions: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in data:
         versions[arrival.key].append(arrival)
-    newest = {manifest.folder: manifest for manifest in manifests}
     held: set[Arrival] = set()
     # One that was taken up is done with, so that only what is open is read.
     for manifest in (manifest for manifest in manifests if manifest.is_waiting):
-        batch = _listed(manifest, read(manifest), versions)
-        if not batch.missing or newest[manifest.folder] == manifest:
+        newer = (other.arrived_at for other in manifests if other.folder == manifest.folder)
+        replaced_at = min((at for at in newer if at > manifest.arrived_at), default=None)
+        if batch := _listed(manifest, read, versions, replaced_at):
             held.update(batch.objects)
             yield batch
     unlisted = (obj for obj in data if obj.is_waiting and obj not in held)
     yield from _uncompleted(unlisted, lambda folder: f"no {folder}{name} lists this")
 
 
-def _listed(manifest: Arrival, content: bytes, versions: Mapping[str, Sequence[Arrival]]) -> Batch:
-    """The batch of a manifest file: of each object the newest version that is as listed, and those before."""
+def _listed(
+    manifest: Arrival,
+    read: Callable[[Arrival], bytes],
+    versions: Mapping[str, Sequence[Arrival]],
+    replaced_at: str | None,
+) -> Batch | None:
+    """The batch of a manifest file; None when a newer one replaced it before everything listed was there."""
     try:
-        entries = parse_manifest(content, manifest.folder)
+        entries = _entries(manifest, read)
     except ManifestError as error:
-        return Batch(manifest.folder, (), missing=(f"{manifest.key} {error}",), manifest=manifest)
+        batch = Batch(manifest.folder, (), missing=(f"{manifest.key} {error}",), manifest=manifest)
+        return None if replaced_at else batch
+    batch = _gathered(manifest, entries, versions)
+    if replaced_at is None:
+        return batch
+    return None if batch.missing or not _were_there(entries, versions, replaced_at) else batch
+
+
+def _entries(manifest: Arrival, read: Callable[[Arrival], bytes]) -> list[Expected]:
+    if manifest.size_bytes > manifest_files.MAX_BYTES:
+        raise ManifestError(f"has more than {manifest_files.MAX_BYTES} bytes")
+    try:
+        content = read(manifest)
+    except FileNotFoundError:
+        raise ManifestError("is not in the bucket any more: upload it again") from None
+    return manifest_files.parse(content, manifest)
+
+
+def _were_there(
+    entries: Iterable[Expected], versions: Mapping[str, Sequence[Arrival]], replaced_at: str
+) -> bool:
+    """Whether all that is listed had come by then, whatever was found wrong with it since."""
+    return all(
+        any(
+            obj.arrived_at <= replaced_at and not entry.difference(obj) for obj in versions.get(entry.key, ())
+        )
+        for entry in entries
+    )
+
+
+def _gathered(
+    manifest: Arrival, entries: Iterable[Expected], versions: Mapping[str, Sequence[Arrival]]
+) -> Batch:
+    """Of each listed object the newest version that is as listed, and those before."""
     objects: list[Arrival] = []
     missing: list[str] = []
     for entry in entries:
@@ -295,14 +286,24 @@ def _listed(manifest: Arrival, content: bytes, versions: Mapping[str, Sequence[A
             objects += (obj for obj in before if obj.status != "quarantined")
         else:
             objects += (obj for obj in known if obj.is_waiting)
-            missing.append(str(entry.difference(known[-1])) if known else f"{entry.key} is missing")
+            missing.append(_lack(entry, known))
     completed_at = max(obj.arrived_at for obj in (manifest, *objects))
     return Batch(manifest.folder, tuple(objects), completed_at, tuple(missing), manifest)
 
 
 def _fitting(entry: Expected, known: Sequence[Arrival]) -> list[Arrival]:
     """The versions that are as listed; none when a later one is quarantined, which the bucket has instead."""
-    fitting = [arrival for arrival in known if entry.difference(arrival) is None]
+    usable = (arrival for arrival in known if arrival.status != "quarantined")
+    fitting = [arrival for arrival in usable if entry.difference(arrival) is None]
     since = fitting[-1].arrived_at if fitting else ""
     is_replaced = any(obj.status == "quarantined" and obj.arrived_at > since for obj in known)
     return [] if is_replaced else fitting
+
+
+def _lack(entry: Expected, known: Sequence[Arrival]) -> str:
+    """Why a listed object is not there, in a sentence."""
+    if not known:
+        return f"{entry.key} is missing"
+    if known[-1].status == "quarantined":
+        return f"{entry.key} is quarantined: {known[-1].reason}"
+    return str(entry.difference(known[-1]))
