@@ -106,8 +106,13 @@ def test_the_verdict_comes_first(violations: tuple[Violation, ...], verdict: str
 
 def test_a_violation_is_shown_with_its_object_its_row_and_its_value() -> None:
     text = Page(render(Report(100, (violation(),)), profile(price=numbers()))).text()
-    for expected in ("price: 1 row above 10", "p/a.csv", "7", "12", "1.0% of the rows"):
+    for expected in ("price : 1 row above 10", "p/a.csv", "7", "12", "1.0% of the rows"):
         assert expected in text
+
+
+def test_a_violation_of_many_objects_says_how_many() -> None:
+    many = replace(violation(), objects=("p/a.csv", "p/b.csv"))
+    assert "1.0% of the rows, in 2 objects" in Page(render(Report(100, (many,)))).text("span")
 
 
 @given(
@@ -143,7 +148,7 @@ def test_a_redacted_column_shows_none_of_its_values() -> None:
     )
     assert SECRET not in html
     assert "values hidden" in html
-    assert "1 new categories" in html
+    assert "1 new category (values hidden)" in html
 
 
 def test_a_redacted_column_of_numbers_shows_neither_their_range_nor_their_shape() -> None:
@@ -163,9 +168,63 @@ def test_of_ten_thousand_columns_those_with_findings_are_drawn() -> None:
     many = profile(**{f"c{index}": numbers() for index in range(10_000)})
     page = Page(render(Report(100, (violation("c9999"),)), many, None, drift_of("c9998")))
     drawn = [word for tag, word in page.words if tag == "h3" and re.fullmatch(r"c\d+", word)]
-    assert drawn[-2:] == ["c9998", "c9999"]
+    # One of them drifted, and is drawn with its baseline above.
+    assert drawn[:2] == ["c9998", "c9999"]
     assert len(drawn) == COLUMNS_SHOWN
     assert f"{10_000 - COLUMNS_SHOWN:,} more columns" in page.text()
+
+
+def test_a_violation_leads_to_its_column_which_comes_first() -> None:
+    data = profile(**{name: numbers() for name in ("a", "<b>", "c", "d")})
+    page = Page(render(Report(100, (violation("d"), violation("<b>", severity="warn"))), data))
+    assert [word for tag, word in page.words if tag == "h3"] == ["<b>", "d", "a", "c"]
+    targets = [attributes["id"] for tag, attributes in page.tags if tag == "article"]
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert links[-2:] == [f"#{targets[1]}", f"#{targets[0]}"]
+
+
+def test_a_violation_of_a_column_that_is_not_there_leads_nowhere() -> None:
+    page = Page(render(Report(100, (violation("gone"),)), profile(price=numbers())))
+    assert "gone" in page.text("strong")
+    assert {str(a["href"]) for tag, a in page.tags if tag == "a"} == {"#columns", "#violations"}
+
+
+def test_a_missing_column_is_missing_in_objects_and_not_in_a_row() -> None:
+    missing = Violation("price", "column", "the column is missing", 1, (RowRef("p/a.csv", 1),))
+    page = Page(render(Report(100, (missing,)), None))
+    assert "p/a.csv" in page.text("td")
+    assert "row" not in page.text("th")
+
+
+def test_drift_and_bias_are_one_violation_each_that_leads_to_its_section() -> None:
+    drifts = [Violation(name, "drift", "psi 1 from the baseline", 0) for name in ("a", "b", "a")]
+    biases = [Violation(None, "bias", f"sex = f: {metric} is 1", 0) for metric in ("CI", "DPL")]
+    data = profile(a=numbers(), b=numbers())
+    html = render(Report(100, (*drifts, *biases)), data, data, drift_of("a"), bias_of())
+    items = Page(html).text("a")
+    assert "2 columns drifted: a, b" in items
+    assert "2 metrics are beyond their limits" in items
+    assert "psi 1 from the baseline" not in html
+    assert html.count('href="#drift"') == 2
+    assert ">5</a>" in html
+
+
+def test_a_problem_of_bias_that_has_no_section_is_said_in_full() -> None:
+    problem = Violation(None, "bias", "the group has too many values", 0)
+    assert "the group has too many values" in Page(render(Report(100, (problem,)))).text("strong")
+
+
+def test_data_that_cannot_be_read_are_not_said_to_be_checked() -> None:
+    unreadable = Violation(None, "format", "p/a.csv is empty", 0)
+    text = Page(render(Report(0, (unreadable,), checks=2))).text()
+    assert "The data cannot be read, so nothing is trained on them." in text
+    assert "checks made" not in text
+
+
+def test_the_end_of_an_axis_of_one_value_is_written_once() -> None:
+    one = Distribution(7, 7, 7, 0, (7,), (5, 0), is_discrete=True)
+    html = render(Report(5, ()), profile(x=ColumnProfile("integer", 5, 0, 0, 1, True, one)))
+    assert '<p class="axis small quiet"><span></span><span>7</span></p>' in html
 
 
 def test_drift_is_drawn_beside_the_baseline_on_one_scale() -> None:
@@ -177,6 +236,14 @@ def test_drift_is_drawn_beside_the_baseline_on_one_scale() -> None:
     assert captions.index("baseline, 100 values") < captions.index("now, 100 values")
     axes = re.findall(r'class="axis small quiet"><span>(.*?)</span><span>(.*?)</span>', html)
     assert axes == [("0", "30")] * 3
+
+
+def test_why_a_column_drifted_stands_with_its_drawing() -> None:
+    data = profile(price=numbers())
+    drift = drift_of("price", missing_rate=0.06, baseline_missing_rate=0.005)
+    page = Page(render(Report(100, ()), data, data, drift))
+    assert "missing 0.5% before, 6.0% now" in page.text("p")
+    assert page.text().count("missing 0.5% before") == 1
 
 
 def test_categories_are_drawn_rather_than_the_lengths_of_their_names() -> None:

@@ -32,19 +32,29 @@ def render(
 ) -> str:
     """The page; of the columns in `redact` no value is shown, and `title` says what was validated.
 
-    Of very many columns, those that break something or drifted come before the rest is cut off.
+    Columns that break something or drifted come first; of very many the rest is cut off.
     """
     columns = profile.columns if profile else {}
     tags = _tags(report, drift)
-    kept = set(sorted(columns, key=lambda name: name not in tags)[:COLUMNS_SHOWN])
+    shown = sorted(columns, key=lambda name: name not in tags)[:COLUMNS_SHOWN]
+    anchors = {name: f"column-{index}" for index, name in enumerate(shown, 1)}
+    sections = {"drift" if drift else "", "bias" if bias else ""}
     before = baseline.columns if baseline else {}
     return _template().render(
         title=title,
         report=report,
+        failures=views.violation_views(report, "fail", anchors, sections),
+        warnings=views.violation_views(report, "warn", anchors, sections),
         columns=[
-            views.column_view(name, column, before.get(name), tags.get(name, ()), hide=name in redact)
-            for name, column in columns.items()
-            if name in kept
+            views.column_view(
+                name,
+                columns[name],
+                before.get(name),
+                tags.get(name, ()),
+                anchor=anchor,
+                hide=name in redact,
+            )
+            for name, anchor in anchors.items()
         ],
         columns_total=len(columns),
         drift=drift,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from sluice.domain import charts, spelling
+from sluice.domain import spelling
 from sluice.domain.bias import BiasMetric, BiasResult, FacetBias
+from sluice.domain.config.base import Severity
 from sluice.domain.drift import ColumnDrift, DriftResult
-from sluice.domain.profiles import Categories, ColumnProfile, Distribution, Profile
+from sluice.domain.profiles import ColumnProfile, Profile
+from sluice.domain.report_plots import Plot, plot_of
+from sluice.domain.validation import Report, RowRef, Violation
 
 HIDDEN = "values hidden"
+NAMES_SHOWN = 10
 METHODS = {
     "psi": "population stability index",
     "js": "Jensen-Shannon distance",
@@ -35,39 +38,30 @@ _METRICS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """The shares of one data set's values in each part of a plot; `note` says which are not drawn."""
+class ViolationView:
+    """A violation, or all of a kind that has a section of its own; `link` leads to more about it."""
 
-    name: Literal["now", "baseline"]
-    shares: tuple[float, ...]
-    total: int
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A distribution, alone or with its baseline's, in the same parts and on the same scale."""
-
-    kind: Literal["histogram", "bars"]
-    labels: tuple[str, ...]
-    now: Series
-    baseline: Series | None
-    start: str = ""
-    end: str = ""
+    check: str
+    column: str | None
+    message: str
+    link: str
+    extent: str = ""
+    examples: tuple[RowRef, ...] = ()
 
     @property
-    def highest(self) -> float:
-        """The share at full height; never 0."""
-        return max(*self.now.shares, *(self.baseline.shares if self.baseline else ()), 0.0) or 1.0
+    def has_rows(self) -> bool:
+        """Whether examples are rows: a column is missing in an object, not in one of its rows."""
+        return self.check != "column"
 
     @property
-    def series(self) -> tuple[Series, ...]:
-        return (self.baseline, self.now) if self.baseline else (self.now,)
+    def has_values(self) -> bool:
+        return any(example.value is not None for example in self.examples)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnView:
     name: str
+    anchor: str
     type: str
     tags: tuple[tuple[str, str], ...]
     plot: Plot | None
@@ -133,12 +127,35 @@ class FacetView:
         return sum(metric.is_exceeded for metric in self.metrics)
 
 
+def violation_views(
+    report: Report, severity: Severity, anchors: Mapping[str, str], sections: Collection[str]
+) -> list[ViolationView]:
+    """Those of a severity; of a check with a section of its own only that there are some.
+
+    `anchors` are where columns are drawn, by name.
+    """
+    found = [violation for violation in report.violations if violation.severity == severity]
+    by_section = {name: [v for v in found if v.check == name] for name in sections}
+    seen = set[str]()
+    views = []
+    for violation in found:
+        if violation.check not in sections:
+            anchor = anchors.get(violation.column or "")
+            views.append(_violation_view(violation, report.rows, f"#{anchor}" if anchor else ""))
+        elif violation.check not in seen:
+            seen.add(violation.check)
+            message = _summary(violation.check, by_section[violation.check])
+            views.append(ViolationView(violation.check, None, message, f"#{violation.check}"))
+    return views
+
+
 def column_view(
     name: str,
     column: ColumnProfile,
     baseline: ColumnProfile | None,
     tags: Sequence[tuple[str, str]],
     *,
+    anchor: str,
     hide: bool,
 ) -> ColumnView:
     """A column as a card; `hide` keeps every value out of it."""
@@ -146,23 +163,13 @@ def column_view(
     plot = None if hide else plot_of(column, baseline)
     return ColumnView(
         name=name,
+        anchor=anchor,
         type="text" if is_text else column.type,
         tags=tuple(tags),
         plot=plot,
         placeholder="" if plot else HIDDEN if hide else "no values",
         facts=(*_counts(column), *(() if hide else _statistics(column))),
     )
-
-
-def plot_of(column: ColumnProfile, baseline: ColumnProfile | None = None) -> Plot | None:
-    """The column's distribution, beside its baseline's where they are of one kind."""
-    if column.categories and column.categories.total:
-        former = baseline.categories if baseline and baseline.type == column.type else None
-        return _bars(column.categories, former if former and former.total else None)
-    if column.distribution and column.distribution.total:
-        before = baseline.distribution if baseline and baseline.type == column.type else None
-        return _histogram(column, column.distribution, before if before and before.total else None)
-    return None
 
 
 def drift_table(
@@ -185,6 +192,27 @@ def facet_view(facet: FacetBias, bias: BiasResult, redact: Collection[str]) -> F
     values = HIDDEN if facet.column in redact else facet.values
     metrics = tuple(map(_metric_view, facet.metrics))
     return FacetView(f"{facet.column} {values}", (facet.rows_d, facet.rows_a), metrics)
+
+
+def _violation_view(violation: Violation, rows: int, link: str) -> ViolationView:
+    parts = []
+    if violation.examples and 0 < violation.rows <= rows and violation.check != "column":
+        parts.append(f"{spelling.share(violation.rows / rows)} of the rows")
+    if len(violation.objects) > 1:
+        parts.append(f"in {spelling.count(len(violation.objects), 'object')}")
+    return ViolationView(
+        violation.check, violation.column, violation.message, link, ", ".join(parts), violation.examples
+    )
+
+
+def _summary(check: str, violations: Sequence[Violation]) -> str:
+    if check == "bias":
+        one = len(violations) == 1
+        return "1 metric is beyond its limit" if one else f"{len(violations)} metrics are beyond their limits"
+    names = list(dict.fromkeys(violation.column or "" for violation in violations))
+    listed = ", ".join(spelling.shorten(name, 40) for name in names[:NAMES_SHOWN])
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{spelling.count(len(names), 'column')} drifted: {listed}{more}"
 
 
 def _counts(column: ColumnProfile) -> list[tuple[str, str]]:
@@ -210,52 +238,6 @@ def _statistics(column: ColumnProfile) -> list[tuple[str, str]]:
         )
     ]
     return facts if column.type == "timestamp" else [*facts, ("std", spelling.number(distribution.std))]
-
-
-def _histogram(column: ColumnProfile, now: Distribution, before: Distribution | None) -> Plot:
-    shape = charts.histogram([now, before] if before else [now])
-    span = shape.bins[-1][1] - shape.bins[0][0]
-
-    def spelled(value: float) -> str:
-        return spelling.value_of(column.type, value, span)
-
-    unit = " characters" if column.type == "string" else ""
-    labels = tuple(
-        (spelled(low) if low == high else f"{spelled(low)} to {spelled(high)}") + unit
-        for low, high in shape.bins
-    )
-
-    def series(name: Literal["now", "baseline"], distribution: Distribution, index: int) -> Series:
-        parts = (
-            (shape.below[index], "below", shape.bins[0][0]),
-            (shape.above[index], "above", shape.bins[-1][1]),
-        )
-        outside = [f"{spelling.share(part)} {side} {spelled(edge)}" for part, side, edge in parts if part > 0]
-        note = f"not drawn: {' and '.join(outside)}" if outside else ""
-        return Series(name, shape.shares[index], distribution.total, note)
-
-    return Plot(
-        "histogram",
-        labels,
-        series("now", now, 0),
-        series("baseline", before, 1) if before else None,
-        start=spelled(shape.bins[0][0]),
-        end=spelled(shape.bins[-1][1]) + unit,
-    )
-
-
-def _bars(now: Categories, before: Categories | None) -> Plot:
-    shape = charts.categories([now, before] if before else [now])
-    labels, others = shape.names, any(share > 1e-9 for share in shape.others)
-    shares = [
-        (*part, other) if others else part for part, other in zip(shape.shares, shape.others, strict=True)
-    ]
-    return Plot(
-        "bars",
-        tuple(spelling.shorten(label) for label in labels) + (("all others",) if others else ()),
-        Series("now", shares[0], now.total),
-        Series("baseline", shares[1], before.total) if before else None,
-    )
 
 
 def _distance(column: ColumnDrift, drift: DriftResult) -> float:
@@ -299,7 +281,8 @@ def _notes(column: ColumnDrift, *, hide: bool) -> list[str]:
         notes.append(f"missing {before} before, {now} now")
     for what, names in (("new", column.new_categories), ("vanished", column.vanished_categories)):
         if names and hide:
-            notes.append(f"{spelling.number(len(names))} {what} categories ({HIDDEN})")
+            noun = "category" if len(names) == 1 else "categories"
+            notes.append(f"{spelling.number(len(names))} {what} {noun} ({HIDDEN})")
         elif names:
             listed = ", ".join(spelling.shorten(name, 40) for name in names[:5])
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
