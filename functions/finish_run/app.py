@@ -28,7 +28,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     run = _record(task)
     if run["status"] == "data_rejected":
         _tell_owner(task, run)
-    _unlock(task)
+    _unlock(task, run)
     logger.info("run finished", extra={"status": run["status"]})
     return {"status": run["status"]}
 
@@ -83,7 +83,14 @@ def _tell_owner(task: FinishRunTask, run: Item) -> None:
     wiring.catalog().update(keys.run_key(task.pipeline, task.run_id), {"owner_told_at": wiring.now()})
 
 
-def _unlock(task: FinishRunTask) -> None:
-    key = keys.pipeline_key(task.pipeline)
-    wiring.catalog().update(key, {"in_flight": None}, when={"in_flight": task.run_id})
+def _unlock(task: FinishRunTask, run: Item) -> None:
+    """Let the next build start. A run that found nothing new was none: it costs no budget, no cooldown."""
+    catalog, key = wiring.catalog(), keys.pipeline_key(task.pipeline)
+    changes: Item = {"in_flight": None}
+    if run["status"] == "skipped" and (pipeline := catalog.get(key)):
+        changes |= {
+            "budget_used": pipeline["budget_used"] - 1,
+            "last_build_at": pipeline.get("former_build_at"),
+        }
+    catalog.update(key, changes, when={"in_flight": task.run_id})
     wiring.build_requests().send(task.pipeline)

@@ -45,6 +45,25 @@ def test_the_end_is_recorded_and_the_lock_released(world: World, status: str) ->
     assert f"run {status}" in world.events()
 
 
+def test_a_run_that_found_nothing_new_gives_back_its_budget_and_its_cooldown(world: World) -> None:
+    """Else the same file uploaded every hour uses up the day's builds, and new data wait for the next."""
+    world.play()
+    before = {name: world.pipeline[name] for name in ("budget_used", "last_build_at")}
+    world.later(hours=1)
+    assert world.build("a.csv") == "skipped"
+    assert {name: world.pipeline[name] for name in before} == before
+    world.finish("skipped", "reviews-00002")
+    assert world.pipeline["budget_used"] == before["budget_used"] == 1
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert world.pipeline["budget_used"] == 2
+
+
+def test_a_first_run_that_found_nothing_new_leaves_no_cooldown(world: World) -> None:
+    world.finish("skipped")
+    assert world.pipeline["budget_used"] == 0
+    assert "last_build_at" not in world.pipeline
+
+
 def test_a_failed_run_says_why_in_the_words_of_the_error(world: World) -> None:
     cause = json.dumps({"errorMessage": "no candidate", "errorType": "NoCandidateError"})
     world.finish("failed", error={"Error": "NoCandidateError", "Cause": cause})
