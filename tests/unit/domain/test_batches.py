@@ -137,6 +137,13 @@ def test_what_is_left_of_a_marked_batch_waits_and_says_for_what() -> None:
     assert batch.missing == (said,)
 
 
+def test_what_is_left_of_a_batch_from_before_there_were_markers_waits_for_one() -> None:
+    rest, bad = arrived("p/a/1", 1), set_aside(arrived("p/a/bad", 2), "t ", 9)
+    (batch,) = found(MARKER, replace(rest, batch="t "), bad)
+    said = "p/a/bad is quarantined until it is released, or p/a/_SUCCESS comes again: bad"
+    assert (batch.folder, batch.missing) == ("p/a/", (said,))
+
+
 def test_a_released_object_completes_its_marked_batch_again() -> None:
     released = replace(arrived("p/a/bad", 2), batch=MARKED, set_aside_at="2026-03-01T00:00:09.000Z")
     rest = replace(arrived("p/a/1", 1), batch=MARKED)

@@ -146,17 +146,15 @@ def _by_marker(name: str, data: Sequence[Arrival], markers: Iterable[Arrival]) -
     for marker in markers:
         times[marker.folder].append(marker.arrived_at)
     held = _held(data)
+    held_until = {batch: max(obj.set_aside_at for obj in objects) for batch, objects in held.items()}
     complete: dict[tuple[str, str], list[Arrival]] = defaultdict(list)
     left: dict[str, list[Arrival]] = defaultdict(list)
     unmarked: list[Arrival] = []
-    for arrival in data:
-        if arrival.status == "quarantined":
-            continue
-        holders = held.get(arrival.batch, ()) if arrival.is_waiting else ()
-        since = max([arrival.arrived_at, *(obj.set_aside_at for obj in holders)])
+    for arrival in (arrival for arrival in data if arrival.status != "quarantined"):
+        since = max(arrival.arrived_at, held_until.get(arrival.batch, "") if arrival.is_waiting else "")
         if (owner := _marker_of(arrival, times, since)) is not None:
             complete[owner].append(arrival)
-        elif holders:
+        elif arrival.is_waiting and arrival.batch in held:
             left[arrival.batch].append(arrival)
         elif arrival.is_waiting:
             unmarked.append(arrival)
@@ -165,9 +163,7 @@ def _by_marker(name: str, data: Sequence[Arrival], markers: Iterable[Arrival]) -
             yield Batch(folder, tuple(objects), completed_at=at)
     newest = {arrival.key: arrival for arrival in data}
     for batch, objects in left.items():
-        folder = batch.partition(" ")[2]
-        missing = dict.fromkeys(_awaited(obj, newest[obj.key], f"{folder}{name}") for obj in held[batch])
-        yield Batch(folder, tuple(objects), missing=tuple(missing))
+        yield _left(batch, objects, {obj: newest[obj.key] for obj in held[batch]}, name)
     yield from _uncompleted(unmarked, lambda folder: f"{folder}{name} is missing")
 
 
@@ -178,6 +174,14 @@ def _held(data: Iterable[Arrival]) -> dict[str, list[Arrival]]:
         if arrival.status == "quarantined" and arrival.set_aside_at:
             held[arrival.batch].append(arrival)
     return held
+
+
+def _left(batch: str, objects: Sequence[Arrival], held: Mapping[Arrival, Arrival], name: str) -> Batch:
+    """What is left of a batch; `held` has the newest version of each object that was set aside of it."""
+    # With a quiet period, which may have been the rule at that time, a batch has no folder.
+    folder = batch.partition(" ")[2] or objects[0].folder
+    missing = dict.fromkeys(_awaited(obj, newest, f"{folder}{name}") for obj, newest in held.items())
+    return Batch(folder, tuple(objects), missing=tuple(missing))
 
 
 def _awaited(set_aside: Arrival, newest: Arrival, marker: str) -> str:
