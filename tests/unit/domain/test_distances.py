@@ -5,7 +5,9 @@ stats.chi2_contingency without correction, V stats.contingency.association; KS i
 Wasserstein stats.wasserstein_distance of the integers U and V, drawn by numpy 2.4.6's default_rng(11).
 """
 
+import math
 from collections import Counter
+from functools import partial
 from random import Random
 
 import pytest
@@ -49,10 +51,28 @@ def test_the_p_value_of_chi_square_is_scipys() -> None:
     assert distances.cramers_v(CELLS).p_value == pytest.approx(1.8099507847371535e-18, rel=1e-6)
 
 
-def test_the_p_value_of_a_changed_share_is_that_of_the_z_test() -> None:
-    assert distances.proportion((20, 31), (500, 300)).p_value == pytest.approx(
-        0.0003856066691617733, rel=1e-9
-    )
+def test_the_p_value_of_a_changed_share_is_that_of_the_exact_test() -> None:
+    """scipy.stats.fisher_exact, but for what it counts as less likely."""
+    assert distances.proportion((20, 31), (500, 300)).p_value == pytest.approx(0.0005, abs=2e-4)
+
+
+def test_v_is_of_shares_and_not_of_how_many_values_the_baseline_has() -> None:
+    assert distances.cramers_v([(60, 40), (40, 60)]).value == pytest.approx(0.2)
+    assert distances.cramers_v([(60_000, 40), (40_000, 60)]).value == pytest.approx(0.2)
+
+
+def test_many_categories_do_not_hide_that_one_has_changed() -> None:
+    cells = [(50, 100), *[(18, 16)] * 25]
+    assert distances.cramers_v(cells).p_value > 0.01
+    for method in (distances.psi, distances.jensen_shannon):
+        assert method(cells).is_beyond_chance
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "is_over"), [(0.8 - 0.7, 0.1, False), (0.1001, 0.1, True), (0, 0, False)]
+)
+def test_rounding_is_not_over_a_limit(value: float, limit: float, is_over: bool) -> None:
+    assert distances.is_over(value, limit) is is_over
 
 
 def test_kolmogorov_smirnov_of_values_kept_one_by_one_is_scipys() -> None:
@@ -61,7 +81,7 @@ def test_kolmogorov_smirnov_of_values_kept_one_by_one_is_scipys() -> None:
 
 
 def test_wasserstein_of_values_kept_one_by_one_is_scipys() -> None:
-    found = distances.wasserstein(distribution(U), distribution(V)).value
+    found = distances.wasserstein(distribution(U), distribution(V), CELLS).value
     assert found == pytest.approx(0.34444444444444444 / 2.23606797749979, rel=1e-12)
 
 
@@ -70,7 +90,48 @@ def test_wasserstein_of_a_shift_is_the_shift_wherever_the_edges_are() -> None:
     moved = distribution(
         [value / 100 + 25 for value in range(1001)], tuple(value + 25.5 for value in range(1, 10))
     )
-    assert distances.wasserstein(base, moved).value * base.std == pytest.approx(25, rel=1e-3)
+    assert distances.wasserstein(base, moved, CELLS).value * base.std == pytest.approx(25, rel=1e-3)
+
+
+def test_a_value_over_its_limit_is_spelled_so_that_it_is() -> None:
+    assert distances.spelled(0.123456, 0.1) == "0.1235"
+    assert distances.spelled(0.1000004, 0.1) == "0.1000004"
+    assert distances.spelled(-0.1000004, 0.1) == "-0.1000004"
+    assert distances.spelled(math.inf, 0.1) == "inf"
+
+
+def test_one_far_value_moves_wasserstein_and_is_no_more_than_chance() -> None:
+    values = [float(value) for value in range(200)]
+    base, far = distribution(values, tuple(values[:-1])), distribution([*values, 1e6], tuple(values[:-1]))
+    cells = list(zip(base.counts, far.counts, strict=True))
+    found = distances.wasserstein(base, far, cells)
+    assert found.value > 10
+    assert not found.is_beyond_chance
+
+
+def test_numbers_as_great_as_there_are_have_a_finite_distance() -> None:
+    base = Distribution(1e-300, 2e-300, 1e-300, 1e-300, (1e-300, 2e-300), (1, 1, 0), is_discrete=True)
+    far = Distribution(-1.7e308, 1.7e308, 0, 1.7e308, (0.0,), (1, 1), is_discrete=False)
+    found = distances.wasserstein(base, far, [(2, 0), (0, 2)])
+    assert math.isfinite(found.value)
+
+
+def test_a_value_between_those_of_the_baseline_is_a_cell_of_its_own() -> None:
+    base, current = distribution([1, 3] * 5), distribution([1, 2] * 5)
+    cells, edges = distances.common_cells(base, current, bin_counts({1: 5, 2: 5}, base.edges))
+    assert edges == (1, 2, 3)
+    assert cells == [(5, 5), (0, 5), (5, 0), (0, 0)]
+
+
+@given(st.lists(st.integers(0, 20), min_size=1), st.lists(st.floats(0, 20), min_size=1), st.booleans())
+def test_cells_in_common_hold_every_value_of_both_once(
+    baseline: list[int], current: list[float], is_discrete: bool
+) -> None:
+    base, now = distribution(baseline), distribution(current, None if is_discrete else (5.0, 10.5))
+    cells, edges = distances.common_cells(base, now, bin_counts(Counter(current), base.edges))
+    assert len(cells) == len(edges) + 1
+    before, after = Counter(map(float, baseline)), Counter(current)
+    assert cells == list(zip(bin_counts(before, edges), bin_counts(after, edges), strict=True))
 
 
 def test_a_category_that_vanished_leaves_every_distance_finite() -> None:
@@ -109,10 +170,12 @@ def test_the_order_of_categories_does_not_matter(cells: list[Cell], random: Rand
 
 @given(cell_lists)
 def test_merging_loses_no_value(cells: list[Cell]) -> None:
-    for merge in (distances.merge_ordered, distances.merge_rare):
+    of_values = partial(distances.merge_ordered, of_values=True)
+    for merge in (distances.merge_ordered, of_values, distances.merge_rare):
         groups = merge(cells)
         assert sorted(index for group in groups for index in group) == list(range(len(cells)))
     assert len(distances.merge_ordered(cells)) <= distances.CELLS_MAX
+    assert len(of_values(cells)) <= 2 * distances.CELLS_MAX
 
 
 def test_ranges_are_merged_to_tenths_of_the_baseline() -> None:

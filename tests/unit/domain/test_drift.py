@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -71,17 +72,19 @@ def gaussian(random: Random, count: int, shift: float = 0) -> list[float]:
     return [random.gauss(shift, 1) for _ in range(count)]
 
 
-def rates(sizes: tuple[int, int], shift: float, limit: float) -> dict[DriftMethod, float]:
+def rates(
+    sizes: tuple[int, int], shift: float, limit: float, trials: int = TRIALS
+) -> dict[DriftMethod, float]:
     """By method, how often data of a shift (in standard deviations) are said to have drifted."""
     random, alarms = Random(7), Counter[DriftMethod]()
-    for _ in range(TRIALS):
+    for _ in range(trials):
         found = of_numbers(gaussian(random, sizes[0]), gaussian(random, sizes[1], shift))
         for method, distance in found.distances.items():
             alarms[method] += distance.value > limit and distance.is_beyond_chance
-    return {method: alarms[method] / TRIALS for method in METHODS}
+    return {method: alarms[method] / trials for method in METHODS}
 
 
-@pytest.mark.parametrize("sizes", [(60, 40), (1000, 150)])
+@pytest.mark.parametrize("sizes", [(20, 20), (60, 40), (1000, 20), (1000, 150)])
 def test_without_drift_a_false_alarm_is_as_rare_as_the_level_says(sizes: tuple[int, int]) -> None:
     """With no limit at all, so that chance alone decides: 1 % are to be alarms, 3 % bounds 300 trials."""
     for method, rate in rates(sizes, shift=0, limit=0).items():
@@ -98,8 +101,9 @@ def test_a_limit_alone_would_cry_wolf_on_few_rows() -> None:
     assert alarms / TRIALS <= 0.03
 
 
-def test_a_shift_of_half_a_standard_deviation_is_found_by_every_method() -> None:
-    for method, rate in rates((1000, 1000), shift=0.5, limit=0.05).items():
+@pytest.mark.parametrize("sizes", [(500, 500), (4000, 500)])
+def test_a_shift_of_half_a_standard_deviation_is_found_by_every_method(sizes: tuple[int, int]) -> None:
+    for method, rate in rates(sizes, shift=0.5, limit=0.05, trials=60).items():
         assert rate >= 0.95, method
 
 
@@ -172,6 +176,123 @@ def test_a_change_of_the_missing_rate_is_drift_over_its_limit(
     )
     assert found.missing_rate == missing / rows
     assert found.has_drifted is has_drifted
+
+
+def test_many_rare_categories_are_new_by_chance_alone() -> None:
+    """About a tenth of the values of each sample of such a long tail are in no category of the other."""
+    random, alarms, shares = Random(7), 0, []
+    weights = [1 / rank for rank in range(1, 191)]
+    for _ in range(50):
+        baseline, current = (Counter(random.choices(range(190), weights, k=300)) for _ in range(2))
+        found = of_categories(
+            *({f"k{key}": count for key, count in side.items()} for side in (baseline, current)),
+            method="js",
+            max=0.99,
+            max_new_share=0.001,
+        )
+        shares.append(found.new_share)
+        alarms += found.has_drifted
+    assert min(shares) > 0.01
+    assert alarms == 0
+
+
+def test_a_frequent_new_category_among_many_rare_ones_is_found() -> None:
+    baseline = {f"k{index}": 1 + index // 4 for index in range(100)}
+    found = of_categories(baseline, baseline | {"new": 60}, method="js", max=0.99, max_new_share=0.01)
+    assert found.has_drifted
+
+
+@pytest.mark.parametrize("make", [Random.lognormvariate, lambda random, *_: random.paretovariate(1)])
+def test_far_values_do_not_make_wasserstein_cry_wolf(make: Callable[..., float]) -> None:
+    random, over, alarms = Random(7), 0, 0
+    for _ in range(TRIALS):
+        baseline, current = ([make(random, 0, 2) for _ in range(size)] for size in (100, 60))
+        distance = of_numbers(baseline, current).distances["wasserstein"]
+        over += distance.value > 0.1
+        alarms += distance.value > 0.1 and distance.is_beyond_chance
+    assert over / TRIALS > 0.5
+    assert alarms / TRIALS <= 0.02
+
+
+def test_a_few_far_values_too_many_are_found_by_wasserstein() -> None:
+    random = Random(3)
+    current = [
+        value * 1000 if index % 50 == 0 else value for index, value in enumerate(gaussian(random, 2000))
+    ]
+    assert of_numbers(gaussian(random, 2000), current, method="wasserstein").has_drifted
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_value_that_takes_the_place_of_another_is_drift(method: DriftMethod) -> None:
+    """2 lies between the baseline's 1 and 3, where a count between its edges cannot tell it from 3."""
+    before, after = codes(1, 3), codes(1, 2)
+    assert only(before, after, (100, 100, 0), method=method).has_drifted
+
+
+def codes(*values: float) -> ColumnProfile:
+    mean = sum(values) / len(values)
+    std = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    counts = (*(100 for _ in values), 0)
+    found = Distribution(min(values), max(values), mean, std, values, counts, is_discrete=True)
+    return ColumnProfile("integer", 100 * len(values), 0, 0, len(values), True, distribution=found)
+
+
+@pytest.mark.parametrize("method", ["psi", "js", "chi_square", "l_infinity"])
+@pytest.mark.parametrize("baseline_rows", [1000, 100_000])
+def test_a_share_that_doubles_is_found_whatever_the_size_of_the_baseline(
+    method: DriftMethod, baseline_rows: int
+) -> None:
+    tenth = baseline_rows // 10
+    baseline = {"a": tenth, "b": tenth * 4, "c": tenth * 5}
+    current = {"a": 100, "b": 180, "c": 220}
+    assert of_categories(baseline, current, method=method, max=0.05).has_drifted
+
+
+@pytest.mark.parametrize(("rate", "sizes"), [(0.001, (100_000, 50)), (0.005, (2000, 20))])
+def test_a_rare_missing_value_is_no_change_of_the_missing_rate(rate: float, sizes: tuple[int, int]) -> None:
+    random, alarms = Random(7), 0
+    for _ in range(TRIALS):
+        before, after = (sum(random.random() < rate for _ in range(min(size, 2000))) for size in sizes)
+        before = before * max(1, sizes[0] // 2000)
+        found = only(
+            categories({"a": sizes[0] - before}, before),
+            categories({"a": sizes[1] - after}, after),
+            (sizes[1] - after,),
+            max_missing_change=0.01,
+        )
+        alarms += found.has_drifted
+    assert alarms / TRIALS <= 0.02
+
+
+def test_all_tests_of_all_columns_share_the_level() -> None:
+    column = categories({"a": 1000})
+    profiles = Profile(1000, {"x": column, "y": column}, {"x": (1000,), "y": (1000,)})
+    limits = Drift(max=0.1, max_missing_change=0.1, max_new_share=0.1)
+    for found in compare(profiles, profiles, limits, "v").columns:
+        assert found.distances["psi"].level == pytest.approx(0.01 / 6)
+
+
+def test_exactly_the_limit_is_not_over_it() -> None:
+    """0.8 - 0.7 is a little more than 0.1 in floating point."""
+    found = of_categories({"a": 70_000, "b": 30_000}, {"a": 80_000, "b": 20_000}, method="l_infinity")
+    assert found.distances["l_infinity"].value > 0.1
+    assert found.distances["l_infinity"].is_beyond_chance
+    assert not found.has_drifted
+
+
+def test_a_column_that_the_baseline_lacks_is_listed_and_not_judged() -> None:
+    column = categories({"a": 100})
+    after = Profile(100, {"new": column, "x": column}, {"x": (100,)})
+    limits = Drift(max=0.1, max_missing_change=0.1, columns=("new",))
+    new, _ = compare(after, Profile(100, {"x": column}), limits, "v").columns
+    assert (new.column, new.note, new.reasons) == ("new", "is not in the baseline", ())
+
+
+@pytest.mark.parametrize("seconds", [-1e11, 1e13])
+def test_a_time_beyond_the_calendar_is_spelled_in_seconds(seconds: float) -> None:
+    column = replace(codes(seconds, seconds + 1), type="timestamp")
+    found = only(column, column, (100, 100, 0))
+    assert found.bins[0].label == f"<= {seconds:.12g} s since 1970"
 
 
 def test_a_column_that_is_gone_is_missing_in_every_row() -> None:

@@ -1,10 +1,16 @@
-"""Tails agree with scipy 1.16.3: stats.chi2.sf, stats.norm.sf and stats.kstwo.sf(d, round(nm / (n + m)))."""
+"""Tails agree with scipy 1.17.1: stats.chi2.sf, stats.norm.sf, stats.kstwo.sf(d, round(nm / (n + m))), and
+both tails of stats.hypergeom.
+"""
+
+import math
+from collections import Counter
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.domain.significance import chi_square_sf, critical, kolmogorov_sf, normal_sf
+from sluice.domain.significance import chi_square_sf, exclusive_sf, kolmogorov_sf, normal_sf, shares_sf
 
 
 @pytest.mark.parametrize(
@@ -64,7 +70,59 @@ def test_a_chance_is_between_0_and_1(statistic: float, degrees: int) -> None:
     assert 0 <= chi_square_sf(statistic, degrees) <= 1
 
 
-@pytest.mark.parametrize("level", [0.05, 0.01, 1e-5])
-def test_the_critical_distance_is_where_the_chance_falls_to_the_level(level: float) -> None:
-    limit = critical(lambda x: chi_square_sf(x, 9), level)
-    assert chi_square_sf(limit, 9) == pytest.approx(level, rel=1e-6)
+@pytest.mark.parametrize(
+    ("gap", "kind", "n", "m", "expected"),
+    [
+        (31 / 300 - 20 / 500, 51, 500, 300, 0.0005300140986013211),
+        (0.05, 101, 100_000, 20, 0.00018956088148974537),
+        (0.04, 12_000, 100_000, 500, 0.005820735493251922),
+        (1.0, 5, 5, 40, 8.184920266599223e-07),
+    ],
+)
+def test_the_chance_of_a_changed_share_is_the_exact_one(
+    gap: float, kind: int, n: int, m: int, expected: float
+) -> None:
+    assert shares_sf(gap, kind, n, m) == pytest.approx(expected, rel=1e-6)
+
+
+def test_shares_of_very_many_values_are_normal() -> None:
+    n, kind, gap = 1_000_000, 800_000, 0.002
+    error = (0.4 * 0.6 * 2 / n) ** 0.5
+    assert shares_sf(gap, kind, n, n) == pytest.approx(2 * normal_sf(gap / error), rel=1e-3)
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.data())
+def test_no_change_of_a_share_is_certain_and_a_greater_one_less_likely(
+    n: int, m: int, data: st.DataObject
+) -> None:
+    kind = data.draw(st.integers(0, n + m))
+    chances = [shares_sf(gap / 10, kind, n, m) for gap in range(11)]
+    assert chances[0] == 1
+    assert chances == sorted(chances, reverse=True)
+    assert all(0 <= chance <= 1 for chance in chances)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.sampled_from([0.2, 0.5, 0.9]), st.data())
+def test_the_chance_of_categories_of_their_own_is_bounded_from_above(
+    sizes: list[int], share: float, data: st.DataObject
+) -> None:
+    """Against every way in which the categories can fall, one by one."""
+    values = data.draw(st.integers(0, sum(sizes)))
+    exact = 0.0
+    for alone in product([False, True], repeat=len(sizes)):
+        if sum(size for size, is_alone in zip(sizes, alone, strict=True) if is_alone) >= values:
+            chances = (
+                share**size if is_alone else 1 - share**size
+                for size, is_alone in zip(sizes, alone, strict=True)
+            )
+            exact += math.prod(chances)
+    assert exclusive_sf(values, Counter(sizes), share) >= exact * (1 - 1e-9)
+
+
+def test_one_frequent_category_of_its_own_is_as_unlikely_as_all_its_values() -> None:
+    assert exclusive_sf(30, {1000: 1, 30: 1}, 0.5) == pytest.approx(0.5**30, rel=3)
+
+
+def test_of_many_rare_categories_many_are_in_one_sample_alone() -> None:
+    assert exclusive_sf(50, {1: 100}, 0.5) == 1
+    assert exclusive_sf(95, {1: 100}, 0.5) < 1e-6

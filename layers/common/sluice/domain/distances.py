@@ -1,19 +1,19 @@
-"""Distances between a baseline and a data set, each with the chance of it where nothing has changed.
+"""Distances between a baseline and a data set, each with the chance of data so different without drift.
 
-Cells are pairs of counts, (baseline, current), of a category or of a range of values. Chance shrinks with the
-numbers of values: `spread` is 1/n + 1/m, the variance it has in units of one value.
+Cells are pairs of counts, (baseline, current), of a category or of a range of values; n and m are their sums.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from sluice.domain.profiles import Distribution
-from sluice.domain.significance import chi_square_sf, critical, kolmogorov_sf, normal_sf
+from sluice.domain.significance import chi_square_sf, kolmogorov_sf, shares_sf
 
 Cell = tuple[int, int]
 CELLS_MAX = 10
@@ -25,42 +25,44 @@ LEVEL = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """A distance; the chance of one at least as great without drift; and what chance alone stays below."""
+    """A distance; the chance of data so different without drift; the level below which that is no chance."""
 
     value: float
     p_value: float
-    noise: float
+    level: float
 
     @property
     def is_beyond_chance(self) -> bool:
-        return self.value > self.noise
+        return self.p_value < self.level
 
 
-def _distance(value: float, p_value: Callable[[float], float], level: float) -> Distance:
-    return Distance(value, p_value(value), critical(p_value, level))
+def is_over(value: float, limit: float) -> bool:
+    """Whether a value is over a limit by more than rounding: 0.8 - 0.7 is not over 0.1."""
+    return value > limit and not math.isclose(value, limit, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def spelled(value: float, limit: float) -> str:
+    """A value over a limit, with four digits or as many as show that it is."""
+    texts = (f"{value:.{digits}g}" for digits in range(4, 17))
+    return next(text for text in texts if abs(float(text)) > limit)
 
 
 def psi(cells: Sequence[Cell], level: float = LEVEL) -> Distance:
     """Population stability index, the sum of (q - p) ln(q / p); an empty cell counts as half a value.
 
-    Without drift PSI / (1/n + 1/m) is chi-square (Yurdakul and Naranjo 2020, J. of Risk Model Validation).
+    Its definition is that of Yurdakul and Naranjo (2020, J. of Risk Model Validation).
     """
     n, m = _totals(cells)
     shares = [(max(a, 0.5) / n, max(b, 0.5) / m) for a, b in cells]
     value = sum((q - p) * math.log(q / p) for p, q in shares)
-    return _distance(value, lambda v: chi_square_sf(v / _spread(n, m), len(cells) - 1), level)
+    return Distance(value, _chance(cells), level)
 
 
 def jensen_shannon(cells: Sequence[Cell], level: float = LEVEL) -> Distance:
-    """Jensen-Shannon distance, base 2: the root of the divergence (Lin 1991), 0 to 1.
-
-    Its second-order expansion, 8 ln 2 JS / (1/n + 1/m), is chi-square without drift.
-    """
+    """Jensen-Shannon distance, base 2: the root of the divergence (Lin 1991), 0 to 1."""
     n, m = _totals(cells)
     divergence = sum(_bits(a / n, b / m) + _bits(b / m, a / n) for a, b in cells) / 2
-    scale = 8 * math.log(2) / _spread(n, m)
-    value = math.sqrt(max(divergence, 0.0))
-    return _distance(value, lambda v: chi_square_sf(scale * v * v, len(cells) - 1), level)
+    return Distance(math.sqrt(max(divergence, 0.0)), _chance(cells), level)
 
 
 def _bits(p: float, q: float) -> float:
@@ -68,75 +70,87 @@ def _bits(p: float, q: float) -> float:
 
 
 def cramers_v(cells: Sequence[Cell], level: float = LEVEL) -> Distance:
-    """Cramer's V, 0 to 1, of Pearson's chi-square test of homogeneity: the statistic free of its size."""
+    """Cramer's V (1946), 0 to 1, with Pearson's chi-square test of homogeneity (1900).
+
+    V is that of samples of one size, the root of sum (p - q)^2 / (p + q) / 2: otherwise it would shrink as
+    the baseline grows beyond the data set, whatever the difference of the shares.
+    """
+    n, m = _totals(cells)
+    shares = [(a / n, b / m) for a, b in cells if a + b]
+    value = math.sqrt(sum((p - q) ** 2 / (p + q) for p, q in shares) / 2)
+    return Distance(value, chi_square_sf(_chi_square(cells), len(cells) - 1), level)
+
+
+def _chi_square(cells: Sequence[Cell]) -> float:
     n, m = _totals(cells)
     total = n + m
-    statistic = sum(
+    return sum(
         (a - n * (a + b) / total) ** 2 / (n * (a + b) / total)
         + (b - m * (a + b) / total) ** 2 / (m * (a + b) / total)
         for a, b in cells
         if a + b
     )
-    value = math.sqrt(statistic / total)
-    return _distance(value, lambda v: chi_square_sf(v * v * total, len(cells) - 1), level)
 
 
 def l_infinity(cells: Sequence[Cell], level: float = LEVEL) -> Distance:
-    """The greatest difference of a share; its p-value adds those of all cells' two-proportion tests."""
+    """The greatest difference of a share (Chebyshev distance), with all cells' exact tests (Bonferroni)."""
     n, m = _totals(cells)
     value = max(abs(a / n - b / m) for a, b in cells)
-    errors = [_error(a + b, n, m) for a, b in cells]
-    return _distance(value, lambda v: _any_beyond(v, errors), level)
+    chance = sum(shares_sf(value, a + b, n, m) for a, b in cells)
+    return Distance(value, min(chance, 1.0), level)
+
+
+def _chance(cells: Sequence[Cell]) -> float:
+    """The chance of cells so different, by two tests: of all cells together, and of the most different one.
+
+    PSI and Jensen-Shannon are chi-square themselves where cells are full, but far more often great than that
+    law says where they are not; Pearson's statistic keeps to it. Many cells hide one that changed, hence the
+    second test; of two the lesser chance counts twice (Bonferroni).
+    """
+    return min(2 * min(cramers_v(cells).p_value, l_infinity(cells).p_value), 1.0)
 
 
 def proportion(cell: Cell, sizes: Cell, level: float = LEVEL) -> Distance:
-    """The difference of one share, with the pooled two-proportion z test."""
+    """The difference of one share, with Fisher's exact test."""
     (a, b), (n, m) = cell, sizes
-    errors = [_error(a + b, n, m)]
-    return _distance(abs(a / n - b / m), lambda v: _any_beyond(v, errors), level)
-
-
-def _error(count: int, n: int, m: int) -> float:
-    share = count / (n + m)
-    return math.sqrt(share * (1 - share) * _spread(n, m))
-
-
-def _any_beyond(value: float, errors: Iterable[float]) -> float:
-    if value <= 0:
-        return 1.0
-    return min(sum(2 * normal_sf(value / error) for error in errors if error > 0), 1.0)
+    value = abs(a / n - b / m)
+    return Distance(value, shares_sf(value, a + b, n, m), level)
 
 
 def kolmogorov_smirnov(cells: Sequence[Cell], level: float = LEVEL) -> Distance:
-    """The greatest difference of the cumulative shares, at the upper edges of ordered cells."""
+    """The greatest difference of the cumulative shares (Smirnov 1948), at the ends of ordered cells."""
     n, m = _totals(cells)
-    below = zip(accumulate(a for a, _ in cells), accumulate(b for _, b in cells), strict=True)
-    value = max(abs(a / n - b / m) for a, b in below)
-    return _distance(value, lambda v: kolmogorov_sf(v, 1 / _spread(n, m)), level)
+    value = max(abs(a / n - b / m) for a, b in _cumulated(cells))
+    return Distance(value, kolmogorov_sf(value, n * m / (n + m)), level)
 
 
-def wasserstein(baseline: Distribution, current: Distribution, level: float = LEVEL) -> Distance:
-    """The area between the cumulative shares, in standard deviations of the baseline.
+def wasserstein(
+    baseline: Distribution, current: Distribution, cells: Sequence[Cell], level: float = LEVEL
+) -> Distance:
+    """The area between the cumulative shares (Vallender 1974), in standard deviations of the baseline.
 
-    Without drift the area is the norm of a Brownian bridge: its mean is at most that of sqrt(2/pi F(1-F)) and
-    its deviations are Gaussian at most (Borell-TIS inequality), so the p-value is an upper bound.
+    A single far value may be most of the area, so the area says nothing of chance: that is of ordered cells
+    whose cumulative shares differ so, by their greatest difference or, as in a tail, by that at one edge.
     """
-    n, m = baseline.total, current.total
-    first, second = _Cdf.of(baseline), _Cdf.of(current)
-    area = expected = 0.0
-    for low, high in pairwise(sorted({*first.knots, *second.knots})):
-        gaps = first.above(low) - second.above(low), first.below(high) - second.below(high)
-        pooled = [(n * f + m * g) / (n + m) for f, g in _ends(first, second, low, high)]
-        area += (high - low) * _mean_absolute(*gaps)
-        expected += (high - low) * sum(math.sqrt(max(p * (1 - p), 0.0)) for p in pooled) / 2
     unit = baseline.std or current.std or 1.0
-    spread = _spread(n, m)
-    mean = math.sqrt(2 / math.pi * spread) * expected / unit
-    return _distance(area / unit, lambda v: math.exp(-(max(v - mean, 0.0) ** 2) / (2 * spread)), level)
+    first, second = _Cdf.of(baseline), _Cdf.of(current)
+    area = 0.0
+    for low, high in pairwise(sorted({*first.knots, *second.knots})):
+        gap = _mean_absolute(first.above(low) - second.above(low), first.below(high) - second.below(high))
+        area += (high / unit - low / unit) * gap if gap else 0.0
+    return Distance(min(area, sys.float_info.max), _cumulative_chance(cells), level)
 
 
-def _ends(first: _Cdf, second: _Cdf, low: float, high: float) -> list[tuple[float, float]]:
-    return [(first.above(low), second.above(low)), (first.below(high), second.below(high))]
+def _cumulative_chance(cells: Sequence[Cell]) -> float:
+    n, m = _totals(cells)
+    below = _cumulated(cells)[:-1]
+    edges = (shares_sf(abs(a / n - b / m), a + b, n, m) for a, b in below)
+    by_edge = min(edges, default=1.0) * max(len(below), 1)
+    return min(2 * min(kolmogorov_smirnov(cells).p_value, by_edge), 1.0)
+
+
+def _cumulated(cells: Sequence[Cell]) -> list[Cell]:
+    return list(zip(accumulate(a for a, _ in cells), accumulate(b for _, b in cells), strict=True))
 
 
 def _mean_absolute(start: float, end: float) -> float:
@@ -182,18 +196,49 @@ class _Cdf:
         if self.is_discrete or index == len(self.knots) - 1:
             return self.shares[index]
         low, high = self.knots[index : index + 2]
-        part = (x - low) / (high - low)
+        # Halved, as a difference may be more than a number can be.
+        part = (x / 2 - low / 2) / (high / 2 - low / 2)
         return self.shares[index] + part * (self.shares[index + 1] - self.shares[index])
 
 
-def merge_ordered(cells: Sequence[Cell]) -> list[list[int]]:
-    """Group neighbouring cells, by index, into at most CELLS_MAX with a like share of the baseline each."""
+def common_cells(
+    baseline: Distribution, current: Distribution | None, counts: Sequence[int]
+) -> tuple[list[Cell], tuple[float, ...]]:
+    """The finest ordered cells in which both are counted exactly, and the edges between them.
+
+    `counts` are the current values between the baseline's edges. Where these are all values the baseline has,
+    it is known at every edge of the current distribution too, and a value between two of its own is seen.
+    """
+    if current is None or not baseline.is_discrete:
+        return list(zip(baseline.counts, counts, strict=True)), baseline.edges
+    edges = tuple(sorted({*baseline.edges, *current.edges}))
+    before = _below(baseline.edges, baseline.counts)
+    now = _below(current.edges, current.counts) | _below(baseline.edges, counts)
+    reached = 0
+    cells, last = [], (0, 0)
+    for edge in edges:
+        reached = before.get(edge, reached)
+        cells.append((reached - last[0], now[edge] - last[1]))
+        last = reached, now[edge]
+    return [*cells, (baseline.total - last[0], sum(counts) - last[1])], edges
+
+
+def _below(edges: Sequence[float], counts: Iterable[int]) -> dict[float, int]:
+    return dict(zip(edges, accumulate(counts), strict=False))
+
+
+def merge_ordered(cells: Sequence[Cell], *, of_values: bool = False) -> list[list[int]]:
+    """Group neighbouring cells, by index, into at most CELLS_MAX with a like share of the baseline each.
+
+    Of single values those that are frequent in either data set stand apart, which may be twice as many.
+    """
     n, m = _totals(cells)
     groups: list[list[int]] = [[]]
     for index in range(len(cells)):
         groups[-1].append(index)
         a, b = _sum(cells, groups[-1])
-        if a >= n / CELLS_MAX and _is_expected(a + b, n, m):
+        share = max(a / n, b / m) if of_values else a / n
+        if share >= 1 / CELLS_MAX and _is_expected(a + b, n, m):
             groups.append([])
     last = groups.pop()
     if not groups:
@@ -234,7 +279,3 @@ def _is_expected(count: int, n: int, m: int) -> bool:
 def _totals(cells: Iterable[Cell]) -> Cell:
     pairs = tuple(cells)
     return sum(a for a, _ in pairs), sum(b for _, b in pairs)
-
-
-def _spread(n: int, m: int) -> float:
-    return 1 / n + 1 / m

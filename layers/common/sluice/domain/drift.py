@@ -1,12 +1,13 @@
 """Drift: how far a data set is from its baseline, column by column, and whether that is more than chance.
 
-A column has drifted when the distance is over its limit and beyond what samples of these sizes are apart by
-chance: a limit alone cries wolf on few rows, a p-value alone on many.
+A column has drifted when the distance is over its limit and its p-value below the level: a limit alone cries
+wolf on few rows, a p-value alone on many. The level is shared by all tests of all columns (Bonferroni).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 from sluice.domain import distances
 from sluice.domain.config.base import ColumnType, Severity
 from sluice.domain.config.statistics import Drift, DriftMethod
-from sluice.domain.distances import Cell, Distance
+from sluice.domain.distances import Cell, Distance, is_over, spelled
 from sluice.domain.profiles import Categories, ColumnProfile, Distribution, Profile
+from sluice.domain.significance import exclusive_sf
 
 __all__ = ["Bin", "ColumnDrift", "Distance", "DriftResult", "compare"]
 
@@ -82,17 +84,33 @@ class DriftResult:
 def compare(profile: Profile, baseline: Profile, limits: Drift, version: str) -> DriftResult:
     """Hold a profile, made with the baseline's edges, against the baseline of that version.
 
-    Every column of the baseline is measured; those of `limits.columns`, or all, are judged.
+    Every column of the baseline is measured; those of `limits.columns`, or all, are judged. A column that the
+    baseline lacks is listed, and cannot be judged.
     """
     gone = sorted(baseline.columns.keys() - profile.columns.keys())
     names = [*(name for name in profile.columns if name in baseline.columns), *gone]
-    judged = [name for name in names if limits.columns is None or name in limits.columns]
-    level = distances.LEVEL / max(len(judged), 1)
-    columns = tuple(
-        _compare(name, profile, baseline, level, limits if name in judged else None) for name in names
-    )
+    judged = {name for name in names if limits.columns is None or name in limits.columns}
+    level = distances.LEVEL / max(len(judged) * _tests(limits), 1)
+    compared = {
+        name: _compare(name, profile, baseline, level, limits if name in judged else None) for name in names
+    }
+    new = {name: _new(name, column) for name, column in profile.columns.items() if name not in compared}
+    found = compared | new
+    columns = tuple(found[name] for name in (*profile.columns, *gone))
     return DriftResult(
         version, limits.method, limits.max, limits.severity, profile.rows, baseline.rows, columns
+    )
+
+
+def _tests(limits: Drift) -> int:
+    """How many may find that a column has drifted."""
+    return 1 + sum(limit is not None for limit in (limits.max_missing_change, limits.max_new_share))
+
+
+def _new(name: str, column: ColumnProfile) -> ColumnDrift:
+    """A column that no row of the baseline has."""
+    return ColumnDrift(
+        name, column.type, {}, (), column.missing_rate, 1.0, None, note="is not in the baseline"
     )
 
 
@@ -139,7 +157,10 @@ def _incomparable(before: ColumnProfile, after: ColumnProfile, counts: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What a column's values say; `new_values` are how many the baseline's categories lack."""
+    """What a column's values say; `new_values` are how many the baseline's categories lack.
+
+    `sizes` are the numbers of values; `categories` how many categories have how many of both data sets.
+    """
 
     distances: Mapping[DriftMethod, Distance] = field(default_factory=dict)
     bins: tuple[Bin, ...] = ()
@@ -147,6 +168,7 @@ class _Measured:
     vanished: tuple[str, ...] = ()
     new_values: int = 0
     sizes: Cell = (0, 0)
+    categories: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def new_share(self) -> float:
@@ -154,8 +176,10 @@ class _Measured:
 
     @property
     def new_by_chance(self) -> float:
-        """The chance that so many of all values happen to be in the newer data set alone."""
-        return (self.sizes[1] / sum(self.sizes)) ** self.new_values if self.new_values else 1.0
+        """The chance that categories of so many values happen to be in the newer data set alone."""
+        if not self.new_values:
+            return 1.0
+        return exclusive_sf(self.new_values, self.categories, self.sizes[1] / sum(self.sizes))
 
 
 def _measure(before: ColumnProfile, after: ColumnProfile, counts: Sequence[int], level: float) -> _Measured:
@@ -163,9 +187,8 @@ def _measure(before: ColumnProfile, after: ColumnProfile, counts: Sequence[int],
         return _measure_categories(before.categories, after, counts, level)
     if before.distribution is None:
         return _Measured()
-    spell = _instant if before.type == "timestamp" else "{:.6g}".format
-    labels = [spell(edge) for edge in before.distribution.edges]
-    return _measure_distribution(before.distribution, after.distribution, counts, labels, level)
+    spell = _instant if before.type == "timestamp" else "{:.12g}".format
+    return _measure_distribution(before.distribution, after.distribution, counts, spell, level)
 
 
 def _measure_categories(
@@ -175,15 +198,20 @@ def _measure_categories(
     cells = [*zip(before.counts.values(), counts, strict=True), (before.other, unlisted)]
     groups = distances.merge_rare([cell for cell in cells if any(cell)])
     listed = after.categories.counts if after.categories and before.is_complete else {}
+    new = {name: count for name, count in listed.items() if name not in before.counts}
+    # Of new values whose category is not listed each counts as a category of its own, which are the most.
+    pooled = Counter([*map(sum, cells[:-1]), *new.values()])
+    pooled[1] += unlisted - sum(new.values()) if before.is_complete else 0
     return _Measured(
         distances=_of_cells(distances.merged([cell for cell in cells if any(cell)], groups), level),
         bins=tuple(
             Bin(name, a, b) for name, (a, b) in zip((*before.counts, OTHER), cells, strict=True) if a or b
         ),
-        new=tuple(name for name in listed if name not in before.counts)[:NEW_SHOWN_MAX],
+        new=tuple(new)[:NEW_SHOWN_MAX],
         vanished=tuple(name for name, now in zip(before.counts, counts, strict=True) if not now),
         new_values=unlisted if before.is_complete else 0,
         sizes=(before.total, after.present),
+        categories=pooled,
     )
 
 
@@ -191,17 +219,17 @@ def _measure_distribution(
     before: Distribution,
     after: Distribution | None,
     counts: Sequence[int],
-    edges: Sequence[str],
+    spell: Callable[[float], str],
     level: float,
 ) -> _Measured:
-    fine = list(zip(before.counts, counts, strict=True))
-    groups = distances.merge_ordered(fine)
+    fine, edges = distances.common_cells(before, after, counts)
+    groups = distances.merge_ordered(fine, of_values=before.is_discrete)
     cells = distances.merged(fine, groups)
     found = _of_cells(cells, level)
     found["ks"] = distances.kolmogorov_smirnov(fine, level)
     if after is not None:
-        found["wasserstein"] = distances.wasserstein(before, after, level)
-    labels = _labels(edges, groups)
+        found["wasserstein"] = distances.wasserstein(before, after, fine, level)
+    labels = _labels([spell(edge) for edge in edges], groups)
     return _Measured(
         distances=found,
         bins=tuple(Bin(label, a, b) for label, (a, b) in zip(labels, cells, strict=True)),
@@ -227,17 +255,20 @@ def _labels(edges: Sequence[str], groups: Sequence[Sequence[int]]) -> Iterator[s
 
 
 def _instant(seconds: float) -> str:
-    instant = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    try:
+        instant = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    except OverflowError:
+        return f"{seconds:.12g} s since 1970"
     return instant.isoformat(sep=" ", timespec="seconds")
 
 
 def _reasons(measured: _Measured, missing: Distance | None, level: float, limits: Drift) -> Iterator[str]:
     distance = measured.distances.get(limits.method)
-    if distance is not None and distance.value > limits.max and distance.is_beyond_chance:
-        yield f"{limits.method} {distance.value:.4g} from the baseline, over {limits.max:g}"
+    if distance is not None and is_over(distance.value, limits.max) and distance.is_beyond_chance:
+        yield f"{limits.method} {spelled(distance.value, limits.max)} from the baseline, over {limits.max:g}"
     most = limits.max_missing_change
-    if most is not None and missing is not None and missing.value > most and missing.is_beyond_chance:
-        yield f"the share of rows without a value changed by {missing.value:.4g}, over {most:g}"
+    if most is not None and missing is not None and is_over(missing.value, most) and missing.is_beyond_chance:
+        yield f"the share of rows without a value changed by {spelled(missing.value, most)}, over {most:g}"
     most = limits.max_new_share
-    if most is not None and measured.new_share > most and measured.new_by_chance < level:
-        yield f"{measured.new_share:.4g} of the values are not in the baseline, over {most:g}"
+    if most is not None and is_over(measured.new_share, most) and measured.new_by_chance < level:
+        yield f"{spelled(measured.new_share, most)} of the values are not in the baseline, over {most:g}"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from itertools import count
 
 _PRECISION = 1e-15
 _TINY = 1e-300
+# Up to this variance of a count its exact distribution is summed.
+_EXACT_MAX = 10_000
+_ROUNDING = 1e-6
+# Of a search by thirds: enough for any difference that a chance could show.
+_STEPS = 60
 
 
 def normal_sf(z: float) -> float:
@@ -69,12 +74,68 @@ def kolmogorov_sf(distance: float, size: float) -> float:
     return min(max(2 * sum(terms), 0.0), 1.0)
 
 
-def critical(p_value: Callable[[float], float], level: float) -> float:
-    """The distance that chance exceeds at this level: where the falling p-value crosses it."""
-    low, high = 0.0, 1.0
-    while p_value(high) > level and high < 1e6:
-        low, high = high, high * 2
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if p_value(middle) > level else (low, middle)
-    return high
+def shares_sf(gap: float, kind: int, n: int, m: int) -> float:
+    """The chance that a kind's shares in samples of n and m are at least `gap` apart.
+
+    `kind` values of both are of it, each in either sample by chance: their count has a hypergeometric
+    distribution, as in Fisher's exact test (Agresti 2013, 3.5), which of very many values is normal.
+    """
+    if gap <= 0:
+        return 1.0
+    total = n + m
+    mean = kind * m / total
+    apart = gap * n * m / total
+    variance = mean * (total - kind) / total * n / max(total - 1, 1)
+    if variance > _EXACT_MAX:
+        return min(2 * normal_sf(apart / math.sqrt(variance)), 1.0)
+    upper = _hypergeometric_tail(math.ceil(mean + apart - _ROUNDING), kind, n, m)
+    # Few in one sample is many in the other.
+    lower = _hypergeometric_tail(math.ceil(kind - mean + apart - _ROUNDING), kind, m, n)
+    return min(upper + lower, 1.0)
+
+
+def _hypergeometric_tail(least: int, kind: int, n: int, m: int) -> float:
+    """The chance that at least so many of a kind are in the sample of m."""
+    if least <= max(0, kind - n):
+        return 1.0
+    if least > min(kind, m):
+        return 0.0
+    chosen = _log_choose(kind, least) + _log_choose(n + m - kind, m - least) - _log_choose(n + m, m)
+    total = term = math.exp(chosen)
+    for drawn in range(least, min(kind, m)):
+        term *= (kind - drawn) * (m - drawn) / ((drawn + 1) * (n - kind + drawn + 1))
+        total += term
+        if term < total * _PRECISION:
+            break
+    return total
+
+
+def _log_choose(total: int, chosen: int) -> float:
+    return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
+
+
+def exclusive_sf(values: int, sizes: Mapping[int, int], share: float) -> float:
+    """At most the chance that a sample alone has categories of so many values in all.
+
+    `sizes` are how many categories have how many values in both samples together; each value is in this one
+    with the chance `share`. Rare categories are often in one sample alone, so all of them are weighed: the
+    bound is Chernoff's of the sum (Boucheron, Lugosi and Massart 2013, 2.2).
+    """
+    if values <= 0:
+        return 1.0
+    low, high = 0.0, -math.log(share)
+
+    def exponent(tilt: float) -> float:
+        grown = (
+            categories * math.log1p(math.exp(size * (math.log(share) + tilt)) - share**size)
+            for size, categories in sizes.items()
+        )
+        return sum(grown) - tilt * values
+
+    for _ in range(_STEPS):
+        third = (high - low) / 3
+        if exponent(low + third) < exponent(high - third):
+            high -= third
+        else:
+            low += third
+    return min(math.exp(min(exponent(low), 0.0)), 1.0)
