@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from sluice.domain import config, inference, spelling
 from sluice.domain.config import ConfigError, PipelineConfig
-from sluice.domain.profiles import Profile
+from sluice.domain.profiles import Profile, ProfileFormatError
 from sluice.domain.validation import Report
 from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
@@ -129,9 +129,9 @@ def _profile(path: Path) -> Profile:
         return Profile.from_json(path.read_bytes())
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}", exit_code=EXIT_USAGE) from None
-    except (KeyError, TypeError, ValueError):
+    except ProfileFormatError as error:
         advice = "An earlier `sluice validate` wrote one beside its report."
-        raise CommandError(f"{path} is no profile.json", hint=advice, exit_code=EXIT_USAGE) from None
+        raise CommandError(f"{path} {error}", hint=advice, exit_code=EXIT_USAGE) from None
 
 
 def _infer(file: Path) -> Any:

@@ -19,7 +19,7 @@ from sluice.domain import catalog as keys
 from sluice.domain import times
 from sluice.domain.config.models import Data
 from sluice.domain.datasets import DatasetManifest
-from sluice.domain.profiles import Profile
+from sluice.domain.profiles import Profile, ProfileFormatError
 from sluice.domain.validation import Report
 from sluice.events import ValidateDataTask
 from sluice.observability import logger
@@ -84,7 +84,8 @@ def _baseline(task: ValidateDataTask, data: Data) -> Baseline:
         return Baseline(rows, previous or "", _profile(task, previous) if previous else None)
     pinned = data.drift.baseline
     if (profile := _profile(task, pinned)) is None:
-        raise LookupError(f"data.drift.baseline is {pinned}, a version of {task.pipeline} without a profile")
+        of_it = f"a version of {task.pipeline} without a profile of this format"
+        raise LookupError(f"data.drift.baseline is {pinned}, {of_it}")
     return Baseline(rows, pinned, profile)
 
 
@@ -92,7 +93,8 @@ def _profile(task: ValidateDataTask, version: str) -> Profile | None:
     uri = building.locations(task.pipeline).dataset_document(version, validating.PROFILE)
     try:
         return Profile.from_json(wiring.objects().read(uri))
-    except FileNotFoundError:
+    except (FileNotFoundError, ProfileFormatError):
+        # The next valid version has one of this format.
         return None
 
 

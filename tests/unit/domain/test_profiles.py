@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from sluice.domain.profiles import (
     CATEGORIES_MAX,
     EDGE_SHARES,
+    Profile,
+    ProfileFormatError,
     bin_counts,
     categories_of,
     is_categorical,
@@ -72,3 +74,20 @@ def test_the_last_digits_of_a_sum_are_left_out(value: float) -> None:
     noisy = value * (1 + 2e-15)
     assert rounded(noisy, value) == rounded(value, value) == pytest.approx(value, rel=1e-9)
     assert rounded(-0.0, 1.0).hex() == (0.0).hex()
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        (b'{"version":2,"rows":1,"columns":{}}', "is a profile of format 2, and 1 is read"),
+        (b'{"rows":1,"columns":{}}', "is no profile.json"),
+        (b'{"version":1,"rows":1,"columns":{"x":{"type":"string"}}}', "is no profile.json"),
+        (b'{"version":1,"rows":1,"columns":[]}', "is no profile.json"),
+        (b"[]", "is no profile.json"),
+        (b"a,b", "is no profile.json"),
+        (b"\xff", "is no profile.json"),
+    ],
+)
+def test_what_is_no_profile_of_this_format_says_so(stored: bytes, message: str) -> None:
+    with pytest.raises(ProfileFormatError, match=message):
+        Profile.from_json(stored)

@@ -32,6 +32,10 @@ _DIGITS = 10
 _VERSION = 1
 
 
+class ProfileFormatError(ValueError):
+    """A stored profile is of another format than is read, or none; the message is a predicate of its file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Distribution:
     """Numbers (a timestamp is seconds since 1970, a text its length).
@@ -115,9 +119,17 @@ class Profile:
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Profile:
-        """Read what `to_json` wrote."""
-        stored = json.loads(text)
-        return cls(stored["rows"], {name: _column(fields) for name, fields in stored["columns"].items()})
+        """Read what `to_json` wrote; raises ProfileFormatError."""
+        try:
+            stored = json.loads(text)
+            version = stored["version"]
+            if version != _VERSION:
+                raise ProfileFormatError(f"is a profile of format {version!r}, and {_VERSION} is read")
+            return cls(stored["rows"], {name: _column(fields) for name, fields in stored["columns"].items()})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ProfileFormatError):
+                raise
+            raise ProfileFormatError("is no profile.json") from error
 
 
 def is_categorical(present: int, distinct: int) -> bool:
