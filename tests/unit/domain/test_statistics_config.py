@@ -106,6 +106,28 @@ def test_drift_is_psi_from_the_previous_version_unless_told_otherwise(config_tex
             "did you mean 'CDDL'?",
         ),
         (
+            "facets: [code], favorable_labels: [great], limits: {cddl: 1}",
+            'data.bias.limits.cddl is "cddl": expected one of CI, DPL, KL, JS, LP, TVD, KS, CDDL; '
+            "did you mean 'CDDL'?",
+        ),
+        (
+            "facets: [code], favorable_labels: [great], limits: {DPL: 20}",
+            "data.bias.limits.DPL is 20: expected less than 1, the farthest that DPL can be from 0",
+        ),
+        (
+            "facets: [code], favorable_labels: [great], limits: {JS: 0.7}",
+            "data.bias.limits.JS is 0.7: expected less than 0.6931, the farthest that JS can be from 0",
+        ),
+        (
+            "facets: [code], favorable_labels: [Great]",
+            "data.bias.favorable_labels has 'Great': expected values that the column is allowed: great, "
+            "other; did you mean 'great'?",
+        ),
+        (
+            "facets: [{column: sentiment, values: [bad]}], favorable_labels: [great]",
+            "data.bias.facets[0].values has 'bad': expected values that the column is allowed: great, other",
+        ),
+        (
             "facets: [code], favorable_labels: [great], limits: {DPL: -1}",
             "data.bias.limits.DPL is -1: expected greater than or equal to 0",
         ),

@@ -7,9 +7,10 @@ from difflib import get_close_matches
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice most like the word, if one is like it."""
-    matches = get_close_matches(word, list(choices), n=1)
-    return matches[0] if matches else None
+    """The choice most like the word, whatever its case, if one is like it."""
+    known = {choice.casefold(): choice for choice in choices}
+    matches = get_close_matches(word.casefold(), list(known), n=1)
+    return known[matches[0]] if matches else None
 
 
 def hint(word: str, choices: Iterable[str]) -> str:
