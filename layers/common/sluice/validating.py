@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -95,7 +95,10 @@ def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) 
         return _Statistics(profile, problems=(Violation(None, "bias", str(error), 0),))
     drift = bias = None
     if data.drift is not None and baseline.profile is not None:
-        drift = drifts.compare(profile, baseline.profile, data.drift, baseline.version)
+        # A column that the contract has no longer is none that the data lack.
+        before = {name: column for name, column in baseline.profile.columns.items() if name in data.columns}
+        of_contract = replace(baseline.profile, columns=before)
+        drift = drifts.compare(profile, of_contract, data.drift, baseline.version)
         drift = redaction.redact_drift(drift, data.redact)
     if data.bias is not None and counts is not None:
         bias = redaction.redact_bias(biases.measure(counts, data.label, data.bias), data.redact)
@@ -115,7 +118,10 @@ def _drifted(drift: DriftResult | None) -> list[Violation]:
 def _biased(bias: BiasResult | None) -> list[Violation]:
     if bias is None:
         return []
-    return [Violation(None, "bias", reason, 0, severity=bias.severity) for reason in bias.reasons]
+    return [
+        *(Violation(None, "bias", reason, 0, severity=bias.severity) for reason in bias.reasons),
+        *(Violation(None, "bias", warning, 0, severity="warn") for warning in bias.warnings),
+    ]
 
 
 def _documents(

@@ -198,3 +198,52 @@ def test_swapping_the_sides_keeps_distances_and_turns_differences(labels_a: str,
 def test_equal_shares_are_no_bias(labels_a: str, times: int) -> None:
     found = a_and_d(labels_a, labels_a * times)
     assert [found[name] for name in NAMES[1:]] == pytest.approx([0] * 6, abs=1e-9)
+
+
+def test_a_difference_of_exactly_the_limit_is_not_beyond_it() -> None:
+    """0.8 - 0.7 is a little more than 0.1 in floating point."""
+    rows = [(False, "a")] * 8 + [(False, "b")] * 2 + [(True, "a")] * 7 + [(True, "b")] * 3
+    result = measured(rows, Bias(facets=(IN_FACET,), favorable_labels=("a",), limits={"DPL": 0.1}))
+    assert values(result)["DPL"] > 0.1  # type: ignore[operator]
+    assert not result.is_biased
+
+
+def test_a_favorable_threshold_makes_two_labels() -> None:
+    """As in Clarify's own report: shares of each number there is would differ in nearly all."""
+    config = Bias(facets=(IN_FACET,), favorable_threshold=3)
+    found = measured([(False, True), (False, False), (True, True), (True, False)], config)
+    assert found.facets[0].labels_a == found.facets[0].labels_d == {"false": 1, "true": 1}
+    assert values(found)["TVD"] == 0
+
+
+def test_labels_that_differ_in_their_last_digits_are_different() -> None:
+    rows = [(False, 0.1), (True, 0.1 + 1e-15)]
+    found = measured(rows, Bias(facets=(IN_FACET,), favorable_labels=(0.1,)))
+    assert values(found)["TVD"] == 1
+
+
+def test_a_limit_without_a_value_is_a_warning_and_no_bias() -> None:
+    config = Bias(facets=(IN_FACET,), favorable_labels=("a",), limits={"DPL": 0.1, "CI": 1})
+    result = measured([(False, "a"), (False, "b")], config)
+    assert not result.is_biased
+    assert result.warnings == ("facet = 1: DPL has a limit and no value, as there is no label of the facet",)
+
+
+def test_a_favorable_outcome_that_no_row_has_is_a_warning() -> None:
+    """Most likely it is spelled otherwise: all its metrics would be 0, no bias."""
+    result = measured([(False, "yes"), (True, "no")], Bias(facets=(IN_FACET,), favorable_labels=("Yes",)))
+    assert values(result)["DPL"] == 0
+    assert result.warnings == ("no row has the favorable outcome, label Yes",)
+
+
+def test_values_that_are_too_many_to_be_facets_are_a_warning() -> None:
+    rows = [(index, 1) for index in range(FACETS_MAX + 3)]
+    result = measured(rows, Bias(facets=("facet",), favorable_labels=(1,)))
+    assert result.left_out == {"facet": 3}
+    assert result.warnings == ("facet: 3 values, the rarest, are no facets: name those to measure",)
+
+
+def test_what_is_measured_has_no_warnings() -> None:
+    rows = [(False, "a"), (True, "a")]
+    result = measured(rows, Bias(facets=("facet",), favorable_labels=("a",), limits={"DPL": 0.1}))
+    assert result.warnings == ()

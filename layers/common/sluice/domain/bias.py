@@ -5,7 +5,8 @@ and P its distribution over the labels. Formulas are those of the Amazon SageMak
 Metrics": CI = (n_a - n_d) / (n_a + n_d), DPL = q_a - q_d, KL = sum P_a ln(P_a / P_d), JS its symmetric mean
 against (P_a + P_d) / 2, LP the Euclidean norm of P_a - P_d, TVD half of its sum, KS its greatest part; CDDL
 is the demographic disparity within groups. A label that one facet lacks has a probability of 0 there, where
-Clarify leaves it out (`compat: clarify`).
+Clarify's metrics leave it out (`compat: clarify`). Clarify's report makes two labels of any number first,
+favorable and not, as a favorable threshold does here; labels that are named stay as many as they are.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sluice.domain.config.base import Severity
 from sluice.domain.config.statistics import Bias, BiasMetricName, Facet
+from sluice.domain.distances import is_over, spelled
 
 FACETS_MAX = 50
 _OF_BOTH: tuple[BiasMetricName, ...] = ("CI", "DPL", "KL", "JS", "LP", "TVD", "KS")
@@ -49,7 +51,7 @@ class BiasMetric:
     @property
     def is_exceeded(self) -> bool:
         """Whether the value is farther from 0, which is no bias, than the limit."""
-        return self.limit is not None and self.value is not None and abs(self.value) > self.limit
+        return self.limit is not None and self.value is not None and is_over(abs(self.value), self.limit)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: an infinite value is spelled as the string "inf" or "-inf"."""
@@ -63,7 +65,8 @@ class BiasMetric:
 class FacetBias:
     """One facet: rows with a value of the facet (d, disadvantaged) against all others (a, advantaged).
 
-    The label counts are by the label's value, as text.
+    The label counts are by the label's value, as text; `favorable_a` and `favorable_d` are rows with a
+    favorable label.
     """
 
     column: str
@@ -73,24 +76,51 @@ class FacetBias:
     labels_a: Mapping[str, int]
     labels_d: Mapping[str, int]
     metrics: tuple[BiasMetric, ...]
+    favorable_a: int = 0
+    favorable_d: int = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Limits that nothing could be held against."""
+        return tuple(
+            f"{self.column} {self.values}: {m.name} has a limit and no value, as {m.error}"
+            for m in self.metrics
+            if m.limit is not None and m.error is not None
+        )
 
     @property
     def reasons(self) -> tuple[str, ...]:
         return tuple(
-            f"{self.column} {self.values}: {m.name} is {m.value:.4g}, farther from 0 than {m.limit:g}"
+            f"{self.column} {self.values}: {m.name} is {spelled(m.value, m.limit)}, "
+            f"farther from 0 than {m.limit:g}"
             for m in self.metrics
-            if m.is_exceeded
+            if m.value is not None and m.limit is not None and m.is_exceeded
         )
 
 
 @dataclass(frozen=True, slots=True)
 class BiasResult:
-    """All facets; rows without a label or a facet's value are in none of its numbers."""
+    """All facets; rows without a label or a facet's value are in none of its numbers.
+
+    `left_out` is how many values of a column are no facets, as it has more than FACETS_MAX.
+    """
 
     label: str
     favorable: str
     severity: Severity
     facets: tuple[FacetBias, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was asked for and not measured."""
+        found = [warning for facet in self.facets for warning in facet.warnings]
+        rows = sum(facet.rows_a + facet.rows_d for facet in self.facets)
+        if rows and not any(facet.favorable_a or facet.favorable_d for facet in self.facets):
+            found.append(f"no row has the favorable outcome, {self.label} {self.favorable}")
+        for column, values in self.left_out.items():
+            found.append(f"{column}: {values} values, the rarest, are no facets: name those to measure")
+        return tuple(found)
 
     @property
     def is_biased(self) -> bool:
@@ -114,12 +144,14 @@ def measure(counts: Sequence[Sequence[LabelCount]], label: str, config: Bias) ->
 
     A facet without values or a threshold is one for each of its values, the FACETS_MAX most frequent at most.
     """
-    facets = tuple(
-        _measure_facet(facet.column, name, rows, config)
-        for facet, counted in zip(config.facet_models, counts, strict=True)
-        for name, rows in _facets(facet, counted)
-    )
-    return BiasResult(label, _favorable_name(config), config.severity, facets)
+    facets: list[FacetBias] = []
+    left_out = {}
+    for facet, counted in zip(config.facet_models, counts, strict=True):
+        facets += [_measure_facet(facet.column, name, rows, config) for name, rows in _facets(facet, counted)]
+        if facet.threshold is None and facet.values is None:
+            left_out[facet.column] = len({row.facet for row in counted}) - FACETS_MAX
+    left_out = {column: values for column, values in left_out.items() if values > 0}
+    return BiasResult(label, _favorable_name(config), config.severity, tuple(facets), left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +193,17 @@ def _measure_facet(
     ]
     labels_a, labels_d = _labels(rows, is_d=False), _labels(rows, is_d=True)
     n_a, n_d = sum(labels_a.values()), sum(labels_d.values())
-    values = _values(rows, labels_a, labels_d, config)
+    favorable: Counter[bool] = Counter()
+    for row in rows:
+        favorable[row.is_d] += row.count * row.is_favorable
+    values = _values(rows, labels_a, labels_d, favorable, config)
     metrics = tuple(
         BiasMetric(metric, value, config.limits.get(metric))
         if not isinstance(value, str)
         else BiasMetric(metric, None, config.limits.get(metric), value)
         for metric, value in values.items()
     )
-    return FacetBias(column, name, n_a, n_d, labels_a, labels_d, metrics)
+    return FacetBias(column, name, n_a, n_d, labels_a, labels_d, metrics, favorable[False], favorable[True])
 
 
 def _labels(rows: Iterable[_Row], *, is_d: bool) -> dict[str, int]:
@@ -180,7 +215,11 @@ def _labels(rows: Iterable[_Row], *, is_d: bool) -> dict[str, int]:
 
 
 def _values(
-    rows: Sequence[_Row], labels_a: Mapping[str, int], labels_d: Mapping[str, int], config: Bias
+    rows: Sequence[_Row],
+    labels_a: Mapping[str, int],
+    labels_d: Mapping[str, int],
+    favorable: Mapping[bool, int],
+    config: Bias,
 ) -> dict[BiasMetricName, float | str]:
     """Each metric's value, or why it has none."""
     n_a, n_d = sum(labels_a.values()), sum(labels_d.values())
@@ -188,9 +227,6 @@ def _values(
     if n_a or n_d:
         values["CI"] = (n_a - n_d) / (n_a + n_d)
     if n_a and n_d:
-        favorable: Counter[bool] = Counter()
-        for row in rows:
-            favorable[row.is_d] += row.count * row.is_favorable
         values["DPL"] = favorable[False] / n_a - favorable[True] / n_d
         values |= _of_distributions(_shares(labels_a, labels_d, config))
     if config.group is not None:
@@ -276,4 +312,4 @@ def _favorable_name(config: Bias) -> str:
 def _spelled(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
