@@ -90,6 +90,12 @@ def test_a_marker_completes_what_lies_in_and_below_its_folder() -> None:
     assert (keys(waiting), waiting.missing) == (["p/b/3"], ("p/b/_SUCCESS is missing",))
 
 
+def test_a_marker_of_the_same_second_completes_an_object() -> None:
+    """S3 tells whole seconds, and the marker comes last."""
+    (batch,) = found(MARKER, arrived("p/1", 1), control("p/_SUCCESS", 1))
+    assert batch.is_ready
+
+
 def test_of_two_markers_above_an_object_the_nearest_counts() -> None:
     arrivals = [arrived("p/a/1", 1), control("p/_SUCCESS", 5), control("p/a/_SUCCESS", 6)]
     (batch,) = found(MARKER, *arrivals)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -187,7 +187,21 @@ class World:
         changed = datasets.changed_since(self.manifest, current, known)
         return DatasetManifest.of(obj for obj in self.manifest.objects if obj.key not in changed)
 
+    def check_complete(self, batch: Batch) -> None:
+        """What completes the batch is in the bucket, whatever the catalog says of it."""
+        name = self.complete_when.control_name
+        if self.complete_when.marker:
+            for obj in batch.waiting:
+                marked = self.bucket[f"{batch.folder}{name}"]
+                assert max(at for _, at in marked) >= obj.arrived_at, "no marker came since"
+        elif self.complete_when.manifest:
+            assert batch.manifest is not None
+            body, _ = self.bucket[batch.manifest.key][int(batch.manifest.version_id) - 1]
+            there = {obj.key for obj in batch.objects}
+            assert {f"{batch.folder}{listed}" for listed in json.loads(body)} == there, "not all is there"
+
     def take_up(self, batch: Batch, version: str) -> None:
+        self.check_complete(batch)
         for arrival in (*batch.waiting, *([batch.manifest] if batch.manifest else [])):
             event = (arrival.key, arrival.version_id)
             item = self.items[event]
@@ -218,6 +232,8 @@ class World:
             return
         version = self.built.version
         if self.built.objects and version not in self.concluded:
+            former = self.manifest.objects if self.manifest else ()
+            assert contents(self.built.objects) != contents(former), "identical data are built again"
             self.concluded.append(version)
             if self.sets[version] != "valid":
                 self.sets[version] = verdict
@@ -276,6 +292,10 @@ class World:
         newest = {key: self.items[key, str(len(versions))] for key, versions in self.bucket.items()}
         usable = (item for item in newest.values() if not item["is_control"])
         return {i["key"]: i["sha256"] for i in usable if set_aside or i["status"] != "quarantined"}
+
+
+def contents(objects: Iterable[ObjectVersion]) -> set[tuple[str, str]]:
+    return {(obj.key, obj.sha256) for obj in objects}
 
 
 # What happens often is here often: else few builds get far enough to go wrong.
