@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from sluice_cli import project, views, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Json, Pipeline, Wait, example, show
-from sluice_cli.output import age, duration, err, hint, out, print_table, short, styled
+from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
 from sluice_cli.target import Target
 
 build_app = typer.Typer()

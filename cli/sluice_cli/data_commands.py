@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from sluice_cli import data_views, views
 from sluice_cli.options import Json, Pipeline, Reason, example, show
-from sluice_cli.output import age, hint, out, print_table, short, styled
+from sluice_cli.output import age, escape, hint, out, print_table, short, styled
 
 # Of what a batch lacks, how much a person is shown.
 SHOWN = 10

@@ -8,7 +8,6 @@ from typing import Annotated, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.markup import escape
 
 from sluice.domain.config import ConfigError
 from sluice.domain.projects import ProjectError
@@ -17,7 +16,7 @@ from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import CommandError
 from sluice_cli.local_commands import local_app
 from sluice_cli.options import Options, example
-from sluice_cli.output import err, hint
+from sluice_cli.output import err, escape, hint
 from sluice_cli.release_commands import release_app
 from sluice_cli.serving_commands import serving_app
 from sluice_cli.validation import schema_app, validate

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Wider than any row.
 _UNFOLDED = 10_000
 
@@ -55,6 +57,11 @@ STATUS_STYLES = {
     "Rejected": "red",
     "ALARM": "red",
 }
+
+
+def escape(text: str) -> str:
+    """Text from elsewhere as a terminal shows it: it is no markup, and no control character takes effect."""
+    return markup.escape(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text))
 
 
 def print_json(value: Any) -> None:

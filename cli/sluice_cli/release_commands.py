@@ -7,13 +7,12 @@ import uuid
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from sluice.domain import names
 from sluice_cli import views, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
-from sluice_cli.output import age, err, hint, out, print_table, styled
+from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
 
 release_app = typer.Typer()

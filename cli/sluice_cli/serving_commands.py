@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from sluice_cli import views
 from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Json, Pipeline, example, show
-from sluice_cli.output import age, out, print_json, short, styled
+from sluice_cli.output import age, escape, out, print_json, short, styled
 
 serving_app = typer.Typer()
 

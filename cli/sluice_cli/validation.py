@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from sluice.domain import config, inference, spelling
 from sluice.domain.config import ConfigError, PipelineConfig
@@ -19,7 +18,7 @@ from sluice.domain.profiles import Profile, ProfileFormatError
 from sluice.domain.validation import Report
 from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import hint, out
+from sluice_cli.output import escape, hint, out
 
 # What the function has of its memory for the engine.
 MEMORY_MB = 1228

@@ -39,6 +39,14 @@ def test_a_table_is_folded_for_a_terminal_alone(is_terminal: bool, monkeypatch: 
     assert (len(text.getvalue().splitlines()) == 2) != is_terminal
 
 
+def test_what_acts_on_a_terminal_is_spelt_and_not_sent_to_it() -> None:
+    """An object's key may hold anything."""
+    text = io.StringIO()
+    console = output.console(file=text, force_terminal=True, color_system=None)
+    console.print(output.escape("a\x1b[31m\x9b[b]\tü😀"))
+    assert text.getvalue() == "a\\x1b[31m\\x9b[b]\tü😀\n".expandtabs()
+
+
 def test_a_duration_needs_both_ends() -> None:
     assert output.duration("2026-01-02T00:00:00.000Z", "2026-01-02T00:00:01.250Z") == "1.2s"
     assert output.duration("2026-01-02T00:00:00.000Z", None) == ""
