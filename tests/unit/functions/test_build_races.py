@@ -38,8 +38,9 @@ def test_a_start_that_two_requests_share_is_told_of_once(
     assert world.events().count("build started") == 1
 
 
+@pytest.mark.parametrize("has_ended", [False, True])
 def test_of_two_requests_that_find_a_build_due_one_starts_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, has_ended: bool
 ) -> None:
     world.upload("a.csv")
     world.later(minutes=2)
@@ -48,12 +49,15 @@ def test_of_two_requests_that_find_a_build_due_one_starts_it(
     def overtaken(key: Any, changes: Any, when: Any = None) -> bool:
         monkeypatch.setattr(world.cloud.catalog, "update", update)
         world.ask()
+        if has_ended:
+            world.play()
         return update(key, changes, when)
 
     monkeypatch.setattr(world.cloud.catalog, "update", overtaken)
     world.ask()
     assert len(world.cloud.workflows.executions) == 1
     assert (world.pipeline["build_seq"], world.pipeline["budget_used"]) == (1, 1)
+    assert world.pipeline.get("in_flight") == (None if has_ended else RUN)
 
 
 def test_every_task_of_a_run_that_is_repeated_later_is_told_of_once(
