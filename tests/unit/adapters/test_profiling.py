@@ -2,6 +2,8 @@
 
 # ruff: noqa: S608 - the tests' own tables
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from datetime import datetime
