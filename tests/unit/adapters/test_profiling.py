@@ -12,11 +12,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from sluice.adapters.profiling import label_counts, profile
+from sluice.adapters import profiling
+from sluice.adapters.engine_sql import sql_type
+from sluice.adapters.profiling import label_counts
 from sluice.domain.bias import LabelCount, TooManyValuesError
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.statistics import Bias, Facet
-from sluice.domain.profiles import CATEGORIES_MAX, DISCRETE_MAX, Profile
+from sluice.domain.profiles import DISCRETE_MAX, Profile
 
 COLUMNS: dict[str, ColumnType] = {
     "code": "integer",
@@ -26,11 +28,11 @@ COLUMNS: dict[str, ColumnType] = {
     "flag": "boolean",
     "at": "timestamp",
 }
-# Text, as a CSV file has it; multiplications by primes scatter the values without a generator.
+# Multiplications by primes scatter the values without a generator.
 ROWS = """
-    SELECT (i % 7)::VARCHAR AS code, ((i * 7919 % 100003) / 1000.0 + {shift})::VARCHAR AS value,
+    SELECT (i % 7)::BIGINT AS code, ((i * 7919 % 100003) / 1000.0 + {shift})::DOUBLE AS value,
       chr(65 + (i % 5)::INT) AS kind, repeat('w', (i * 31 % 211)::INT) || i AS review,
-      (i % 3 = 0)::VARCHAR AS flag, (TIMESTAMP '2024-01-01' + to_seconds(i * 97 % 86399))::VARCHAR AS at
+      i % 3 = 0 AS flag, TIMESTAMP '2024-01-01' + to_seconds(i * 97 % 86399) AS at
     FROM range({rows}) r(i)
 """
 
@@ -46,11 +48,15 @@ def table(db: duckdb.DuckDBPyConnection, name: str, rows: int, shift: float = 0)
     return name
 
 
-def rows_of(db: duckdb.DuckDBPyConnection, *values: str | None) -> str:
-    db.execute("CREATE TABLE data (x VARCHAR)")
-    for value in values:
-        db.execute("INSERT INTO data VALUES (?)", [value])
-    return "data"
+def profile(
+    db: duckdb.DuckDBPyConnection,
+    relation: str,
+    columns: dict[str, ColumnType],
+    baseline: Profile | None = None,
+    written: dict[str, int] | None = None,
+) -> Profile:
+    ((rows,),) = db.execute(f"SELECT count(*) FROM {relation}").fetchall()
+    return profiling.profile(db, relation, columns, rows=rows, written=written, baseline=baseline)
 
 
 @pytest.mark.parametrize("rows", [5_000, 30_000])
@@ -113,7 +119,8 @@ def test_a_time_is_counted_in_seconds(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_each_row_has_a_value_none_or_an_invalid_one(db: duckdb.DuckDBPyConnection) -> None:
-    column = profile(db, rows_of(db, "1", "2.5", "x", None, "inf", "nan"), {"x": "number"}).columns["x"]
+    db.execute("CREATE TABLE data AS SELECT unnest([1, 2.5, NULL, NULL, NULL, NULL]::DOUBLE[]) AS x")
+    column = profile(db, "data", {"x": "number"}, written={"x": 5}).columns["x"]
     assert (column.present, column.missing, column.invalid) == (2, 1, 3)
     assert column.distribution is not None
     assert (column.distribution.mean, column.distribution.std) == (1.75, 0.75)
@@ -124,15 +131,12 @@ def test_each_row_has_a_value_none_or_an_invalid_one(db: duckdb.DuckDBPyConnecti
 def test_a_column_without_values_has_a_profile(
     db: duckdb.DuckDBPyConnection, kind: ColumnType, values: tuple[None, ...]
 ) -> None:
-    found = profile(db, rows_of(db, *values), {"x": kind})
+    values_sql = ", ".join("NULL" for _ in values)
+    db.execute(f"CREATE TABLE data AS SELECT unnest([{values_sql}]::{sql_type(kind)}[]) AS x")
+    found = profile(db, "data", {"x": kind})
     assert (found.columns["x"].present, found.columns["x"].distinct) == (0, 0)
     assert found.columns["x"].distribution is None
     assert Profile.from_json(found.to_json()) == found
-
-
-def test_columns_that_are_not_there_are_left_out(db: duckdb.DuckDBPyConnection) -> None:
-    found = profile(db, rows_of(db, "a", "b"), {"y": "string"})
-    assert (found.rows, found.columns) == (2, {})
 
 
 @pytest.mark.parametrize("rows", [3_000, 40_000])
@@ -154,23 +158,6 @@ def test_what_is_stored_is_what_is_read(db: duckdb.DuckDBPyConnection) -> None:
     assert restored == found
     assert restored.columns["kind"].categories is not None
     assert list(restored.columns["kind"].categories.counts) == list("ABCDE")
-
-
-def test_typed_columns_are_counted_as_text_of_that_type_is(db: duckdb.DuckDBPyConnection) -> None:
-    table(db, "data", 20_000)
-    db.execute(
-        "CREATE VIEW typed AS SELECT * REPLACE (code::BIGINT AS code, value::DOUBLE AS value, "
-        'flag::BOOLEAN AS flag, "at"::TIMESTAMP AS "at") FROM data'
-    )
-    text, typed = profile(db, "data", COLUMNS).columns, profile(db, "typed", COLUMNS).columns
-    for name in ("code", "kind", "flag"):
-        assert text[name] == typed[name]
-    # Rows of other types have other hashes, so edges are drawn from other rows.
-    for name in ("value", "at"):
-        a, b = text[name].distribution, typed[name].distribution
-        assert a is not None
-        assert b is not None
-        assert (a.min, a.max, a.mean, a.std, a.total) == (b.min, b.max, b.mean, b.std, b.total)
 
 
 @pytest.mark.parametrize("rows", [4_000, 30_000])
@@ -204,7 +191,7 @@ def test_only_the_most_frequent_categories_are_kept(db: duckdb.DuckDBPyConnectio
     db.execute("CREATE TABLE data AS SELECT 'k' || (i % 500) AS x FROM range(5100) r(i)")
     column = profile(db, "data", {"x": "string"}).columns["x"]
     assert column.categories is not None
-    assert len(column.categories.counts) == CATEGORIES_MAX
+    assert len(column.categories.counts) == 500
     assert column.categories.counts["k99"] == 11
     assert column.categories.total == 5100
     assert (column.distinct, column.distinct_is_exact) == (500, True)
@@ -234,7 +221,7 @@ def test_a_column_that_hardly_any_row_has_a_value_of_is_counted_all_the_same(
 def test_names_that_are_sql_are_only_names(db: duckdb.DuckDBPyConnection) -> None:
     hostile = """x"; DROP TABLE data; --'"""
     quoted = '"' + hostile.replace('"', '""') + '"'
-    db.execute(f"CREATE TABLE data AS SELECT '1' AS {quoted}")
+    db.execute(f"CREATE TABLE data AS SELECT 1 AS {quoted}")
     assert profile(db, "data", {hostile: "integer"}).columns[hostile].present == 1
 
 
@@ -250,8 +237,8 @@ def test_more_columns_than_a_statement_takes_are_profiled(db: duckdb.DuckDBPyCon
 
 
 PEOPLE = """
-    SELECT * FROM (VALUES ('f', '30', 'yes', 'x'), ('f', '50', 'no', 'x'), ('m', '60', 'yes', 'y'),
-      ('m', '60', 'yes', 'y'), (NULL, '20', 'no', 'y'), ('f', NULL, 'no', NULL), ('m', '40', NULL, 'x'))
+    SELECT * FROM (VALUES ('f', 30, 'yes', 'x'), ('f', 50, 'no', 'x'), ('m', 60, 'yes', 'y'),
+      ('m', 60, 'yes', 'y'), (NULL, 20, 'no', 'y'), ('f', NULL, 'no', NULL), ('m', 40, NULL, 'x'))
       t(sex, age, hired, job)
 """
 PEOPLE_COLUMNS: dict[str, ColumnType] = {

@@ -16,6 +16,7 @@ from sluice.domain import canonical
 from sluice.domain.config.statistics import Drift, DriftMethod
 from sluice.domain.drift import ColumnDrift, compare
 from sluice.domain.profiles import (
+    Categories,
     ColumnProfile,
     Distribution,
     Profile,
@@ -149,8 +150,10 @@ def test_new_and_vanished_categories_are_named_and_counted() -> None:
 
 
 def test_values_beyond_the_listed_categories_of_the_baseline_are_not_called_new() -> None:
-    baseline = {f"k{index}": 10 for index in range(300)}
-    found = of_categories(baseline, baseline | {"fresh": 10})
+    before = replace(
+        categories({"a": 50, "b": 40}), present=100, categories=Categories({"a": 50, "b": 40}, 10)
+    )
+    found = only(before, categories({"a": 50, "b": 40, "fresh": 10}), (50, 40))
     assert found.new_categories == ()
     assert found.new_share == 0
 
@@ -176,6 +179,35 @@ def test_a_change_of_the_missing_rate_is_drift_over_its_limit(
     )
     assert found.missing_rate == missing / rows
     assert found.has_drifted is has_drifted
+
+
+@pytest.mark.parametrize("sizes", [(50, 400), (300, 300), (2000, 60)])
+def test_a_long_tail_of_rare_categories_is_no_drift(sizes: tuple[int, int]) -> None:
+    """What a small baseline lacks of them is much of later data, and the other way round."""
+    random, alarms, trials = Random(7), Counter[DriftMethod](), 100
+    weights = [1 / rank for rank in range(1, 61)]
+    for _ in range(trials):
+        baseline, current = (Counter(random.choices(range(60), weights, k=size)) for size in sizes)
+        found = of_categories(
+            *({f"k{key}": count for key, count in side.items()} for side in (baseline, current))
+        )
+        for method, distance in found.distances.items():
+            alarms[method] += distance.is_beyond_chance
+    for method, count in alarms.items():
+        assert count / trials <= 0.05, method
+
+
+def test_many_categories_of_one_frequency_are_no_drift() -> None:
+    """If only the most frequent were kept of them, chance would choose which."""
+    random, alarms, trials = Random(7), Counter[DriftMethod](), 30
+    for _ in range(trials):
+        baseline, current = (Counter(random.choices(range(600), k=9000)) for _ in range(2))
+        found = of_categories(
+            *({f"k{key}": count for key, count in side.items()} for side in (baseline, current))
+        )
+        for method, distance in found.distances.items():
+            alarms[method] += distance.is_beyond_chance
+    assert all(count <= 2 for count in alarms.values()), alarms
 
 
 def test_many_rare_categories_are_new_by_chance_alone() -> None:

@@ -249,10 +249,14 @@ def merge_ordered(cells: Sequence[Cell], *, of_values: bool = False) -> list[lis
     return [*groups[:-1], groups[-1] + last]
 
 
-def merge_rare(cells: Sequence[Cell]) -> list[list[int]]:
-    """Group, by index, the cells that expect too few values for a test; the rest stay by themselves."""
+def merge_rare(cells: Sequence[Cell], rest: int | None = None) -> list[list[int]]:
+    """Group, by index, the cells that expect too few values for a test; the others stay by themselves.
+
+    The cell at `rest` holds many categories, which are rare: those that one data set lacks are to be compared
+    with those that the other lacks, as rare ones are in one alone by chance.
+    """
     n, m = _totals(cells)
-    rare = [i for i, (a, b) in enumerate(cells) if not _is_expected(a + b, n, m)]
+    rare = [i for i, (a, b) in enumerate(cells) if i == rest or not _is_expected(a + b, n, m)]
     kept = [[i] for i in range(len(cells)) if i not in set(rare)]
     if not rare:
         return kept

@@ -195,18 +195,19 @@ def _measure_categories(
     before: Categories, after: ColumnProfile, counts: Sequence[int], level: float
 ) -> _Measured:
     unlisted = after.present - sum(counts)
-    cells = [*zip(before.counts.values(), counts, strict=True), (before.other, unlisted)]
-    groups = distances.merge_rare([cell for cell in cells if any(cell)])
     listed = after.categories.counts if after.categories and before.is_complete else {}
     new = {name: count for name, count in listed.items() if name not in before.counts}
+    known = list(zip(before.counts.values(), counts, strict=True))
+    rest = before.other, unlisted - sum(new.values())
+    cells = [*known, *((0, count) for count in new.values()), rest]
+    groups = distances.merge_rare(cells, rest=len(cells) - 1)
     # Of new values whose category is not listed each counts as a category of its own, which are the most.
-    pooled = Counter([*map(sum, cells[:-1]), *new.values()])
-    pooled[1] += unlisted - sum(new.values()) if before.is_complete else 0
+    pooled = Counter(map(sum, cells[:-1]))
+    pooled[1] += rest[1] if before.is_complete else 0
+    shown = zip((*before.counts, OTHER), (*known, (before.other, unlisted)), strict=True)
     return _Measured(
-        distances=_of_cells(distances.merged([cell for cell in cells if any(cell)], groups), level),
-        bins=tuple(
-            Bin(name, a, b) for name, (a, b) in zip((*before.counts, OTHER), cells, strict=True) if a or b
-        ),
+        distances=_of_cells(distances.merged(cells, groups), level),
+        bins=tuple(Bin(name, a, b) for name, (a, b) in shown if a or b),
         new=tuple(new)[:NEW_SHOWN_MAX],
         vanished=tuple(name for name, now in zip(before.counts, counts, strict=True) if not now),
         new_values=unlisted if before.is_complete else 0,

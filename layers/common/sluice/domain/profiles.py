@@ -25,9 +25,10 @@ EDGE_SHARES = (
 )
 # A number with at most so many values is kept value by value.
 DISCRETE_MAX = 100
-CATEGORIES_MAX = 200
 # A string with more values, or hardly any value twice, is text: its lengths are kept, not its values.
 CATEGORICAL_MAX = 1000
+# All of them: those that are the most frequent by chance would be less frequent in any later data.
+CATEGORIES_MAX = CATEGORICAL_MAX
 _DIGITS = 10
 _VERSION = 1
 
