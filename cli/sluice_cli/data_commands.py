@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -91,6 +92,10 @@ def verify_version(
             out.print(styled(obj["condition"]), f"{escape(obj['key'])} (version {obj['version_id']})")
         if found["is_intact"]:
             out.print(f"[green]intact[/]: {len(found['objects'])} objects")
+        if kept := [obj for obj in changed if obj["condition"] in {"overwritten", "deleted"}]:
+            bucket, key = target.outputs["DataBucketName"], shlex.quote(kept[0]["key"])
+            fetch = f"aws s3api get-object --bucket {bucket} --key {key} --version-id {kept[0]['version_id']}"
+            hint(f"next: `{fetch} FILE` has what the version was made of; upload it again")
 
     show(found, as_json, text)
     if not found["is_intact"]:

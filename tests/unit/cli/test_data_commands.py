@@ -14,6 +14,7 @@ from sluice.domain import catalog as keys
 from sluice.domain.times import from_iso, to_iso
 from sluice_cli import data_commands, data_views, main, views
 from sluice_cli.errors import CommandError
+from sluice_cli.options import Options
 from sluice_cli.target import Target
 
 COMMANDS = [
@@ -105,6 +106,19 @@ def test_verifying_names_what_was_overwritten_or_deleted(world: World, target: T
     objects.buckets[fakes.DATA_BUCKET][f"{PIPELINE}/d.csv"][0].data = b"x,y\n1,1\n2,1\n"
     found = conditions(target, version)
     assert found == {"a.csv": "overwritten", "b.csv": "intact", "c.csv": "gone", "d.csv": "differs"}
+
+
+def test_verifying_says_where_what_was_overwritten_is_kept(
+    world: World, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.build("a b.csv")
+    version = world.catalog_run()["dataset_version"]
+    world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a b.csv", b"x,y\n9,1\n")
+    monkeypatch.setattr(Options, "target", lambda _: target)
+    result = CliRunner().invoke(main.app, ["dataset", "verify", PIPELINE, version])
+    assert result.exit_code == 1
+    assert f"overwritten {PIPELINE}/a b.csv (version v1)" in result.stdout
+    assert f"--key '{PIPELINE}/a b.csv' --version-id v1" in result.output
 
 
 def test_a_manifest_that_was_changed_is_noticed(world: World, target: Target) -> None:
