@@ -177,6 +177,18 @@ def test_data_are_held_against_the_profile_of_the_last_valid_version(world: Worl
     assert (report["drift"]["baseline"], report["violations"][0]["check"]) == (first, "drift")
 
 
+def test_a_baseline_of_another_format_is_none_and_does_not_stop_the_pipeline(world: World) -> None:
+    contract(world, "drift: {max: 0.2}")
+    begin(world, a=numbers(0))
+    profile = validate(world)["report_uri"].replace("report.json", "profile.json")
+    world.cloud.objects.write(profile, b'{"version":0,"rows":2000,"columns":{}}', "application/json")
+    world.finish("registered")
+    begin(world, b=numbers(50))
+    verdict = validate(world, "reviews-00002")
+    assert verdict["is_valid"]
+    assert "drift" not in json.loads(world.cloud.objects.read(verdict["report_uri"]))
+
+
 def test_the_number_of_rows_is_held_against_the_last_valid_version(world: World) -> None:
     contract(world, "quality: [{check: row_count, max_change: 0.5}]")
     begin(world, a=numbers(0))
