@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sluice.adapters import profiling
-from sluice.adapters.engine import CELLS, DataFile, Engine, Inspection
+from sluice.adapters.engine import DATA, DataFile, Engine, Inspection
 from sluice.domain import bias as biases
 from sluice.domain import canonical, datasets, monitor_files, redaction, report_html, validation
 from sluice.domain import drift as drifts
@@ -87,10 +87,12 @@ def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) 
     types = {name: data.columns[name].type for name in found.columns}
     try:
         with engine.guarded() as connection:
-            profile = profiling.profile(connection, CELLS, types, baseline.profile)
+            profile = profiling.profile(
+                connection, DATA, types, rows=found.rows, written=found.written, baseline=baseline.profile
+            )
             counts = None
             if data.bias is not None:
-                counts = profiling.label_counts(connection, CELLS, types, data.label, data.bias)
+                counts = profiling.label_counts(connection, DATA, types, data.label, data.bias)
     except biases.TooManyValuesError as error:
         return _Statistics(profile, problems=(Violation(None, "bias", str(error), 0),))
     drift = bias = None

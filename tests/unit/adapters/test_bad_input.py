@@ -69,9 +69,20 @@ def test_a_compressed_bomb_is_given_up_when_the_storage_is_full(inspect: Inspect
         )
 
 
-def test_the_storage_is_shared_by_all_files(inspect: Inspect) -> None:
-    report = inspect(*[gzip.compress(ROWS)] * 3, limits={"inflated_max_bytes": 50_000})
-    assert report.rows == 10_000
+def test_the_storage_of_a_file_is_free_for_the_next_when_it_is_read(inspect: Inspect) -> None:
+    report = inspect(*[gzip.compress(ROWS)] * 3, limits={"inflated_max_bytes": 25_000})
+    assert (report.rows, report.reasons) == (15_000, ())
+
+
+def test_the_storage_is_shared_by_files_that_are_read_where_they_are(
+    inspect: Inspect, tmp_path: Path
+) -> None:
+    target = tmp_path / "file.parquet"
+    duckdb.connect().execute(f"COPY (SELECT 1 AS x, 0 AS y) TO '{target}' (FORMAT parquet)")
+    limit = int(target.stat().st_size * 2.5)
+    bodies = [gzip.compress(target.read_bytes())] * 3
+    report = inspect(*bodies, data_format="parquet", limits={"inflated_max_bytes": limit})
+    assert report.rows == 2
     assert [reason[:12] for reason in report.reasons] == ["p/2 inflates"]
 
 

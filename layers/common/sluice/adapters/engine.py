@@ -1,32 +1,30 @@
-"""The validation engine, DuckDB: counts, in one scan of each file, what breaks the checks of a data contract.
+"""The validation engine, DuckDB: counts what breaks the checks of a data contract.
 
-Cells are read as text, or as what a Parquet file says they are, so that one set of expressions serves every
-format. Messages name objects, columns and row numbers, never a value: the engine's own messages quote rows
-and are not passed on. Values of violating cells are given as such.
+Text files are read once, into a table of their columns' types; Parquet files are read where they are. One set
+of expressions serves both. Messages name objects, columns and row numbers, never a value: the engine's own
+messages quote rows and are not passed on. Values of violating cells are given as such.
 
-After `inspect`, two relations serve whoever asks more of the data: CELLS, as the files have them, and DATA,
-as their columns' types, where what is not of its type is NULL. A query of the contract's own sees no other
-file, no network and no setting.
+After `inspect`, the relation DATA serves whoever asks more of the data: all rows, as their columns' types,
+where what is not of its type is NULL. A query of the contract's own sees no other file, no network and no
+setting.
 """
 
 # ruff: noqa: S608 - table functions take no bound values: `text` and `identifier` quote what goes into SQL
 
 from __future__ import annotations
 
-import itertools
 import shutil
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import duckdb
 
+from sluice.adapters.engine_database import Database, EngineLimitError
 from sluice.adapters.engine_files import (
     REJECTS_MAX,
     DataFile,
@@ -36,7 +34,8 @@ from sluice.adapters.engine_files import (
     head,
     open_table,
 )
-from sluice.adapters.engine_sql import ABSENT, ROW_CHECKS, Cell, condition, identifier, listed, sql_type, text
+from sluice.adapters.engine_sql import ABSENT, ROW_CHECKS, Cell, condition, identifier, keyed, listed, named
+from sluice.adapters.engine_store import Store
 from sluice.domain.config.models import Data
 from sluice.domain.validation import (
     EXAMPLES_MAX,
@@ -49,17 +48,15 @@ from sluice.domain.validation import (
     unreadable,
 )
 
-__all__ = ["CELLS", "DATA", "DataFile", "Engine", "EngineLimitError", "Inspection", "UnreadableError"]
+__all__ = ["DATA", "DataFile", "Engine", "EngineLimitError", "Inspection", "UnreadableError"]
 
-CELLS = "cells"
 DATA = "data"
 # In one statement: planning takes the square of their number.
 _CONDITIONS_MAX = 100
-# A file of more columns is wide; and of at most so many bytes, small.
-_COLUMNS_MAX = 200
-_STORED_MAX_BYTES = 64 * 1024 * 1024
+# Text of more than this share of the memory is stored in a file; as DuckDB's own it may take a multiple.
+_IN_MEMORY_SHARE = 0.33
+_STORE_FILE = "cells.duckdb"
 _SQL_MAX_S = 60.0
-_INTERRUPT_EVERY_S = 0.1
 # Of the free storage: the rest is for what DuckDB spills.
 _INFLATED_SHARE = 0.5
 _REJECTS = {
@@ -76,15 +73,12 @@ _STATISTICS = {
 }
 
 
-class EngineLimitError(Exception):
-    """The data cannot be checked with the time, memory and storage there are; the message names a way out."""
-
-
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What a scan of all files found: readable rows, a finding per check, and what could not be read.
 
-    `object_rows` has the rows of each object that could be opened.
+    `object_rows` has the rows of each object that could be opened, `written` the cells of each column that
+    have something in them, whether or not of its type.
     """
 
     rows: int
@@ -92,10 +86,11 @@ class Inspection:
     problems: tuple[Violation, ...]
     columns: tuple[str, ...] = ()
     object_rows: Mapping[str, int] = field(default_factory=dict)
+    written: Mapping[str, int] = field(default_factory=dict)
 
 
 class Engine:
-    """One DuckDB in memory, for one data set; it spills to `temp_dir` and ends its work after `max_s`."""
+    """For one data set; what does not fit into memory is in `temp_dir`, and after `max_s` work ends."""
 
     def __init__(
         self,
@@ -105,22 +100,10 @@ class Engine:
         max_s: float | None = None,
         inflated_max_bytes: int | None = None,
     ) -> None:
-        self._temp_dir = temp_dir
         if inflated_max_bytes is None:
             inflated_max_bytes = int(shutil.disk_usage(temp_dir.parent).free * _INFLATED_SHARE)
         self._storage = Storage(temp_dir, inflated_max_bytes)
-        self.connection = duckdb.connect(
-            config={
-                "memory_limit": f"{memory_limit_mb}MB",
-                "temp_directory": str(temp_dir),
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "python_enable_replacements": "false",
-            }
-        )
-        self._is_restricted = False
-        self._numbers = itertools.count()
-        self._clock = _Watchdog(self.connection, max_s)
+        self._database = Database(memory_limit_mb, temp_dir, max_s=max_s)
 
     def __enter__(self) -> Engine:
         return self
@@ -128,17 +111,20 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._clock.stop()
-        self.connection.close()
+        self._database.close()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement; raises UnreadableError, or EngineLimitError."""
+        return self._database.query(sql)
 
     def open(self, file: DataFile, data: Data) -> Table:
         """One file as SQL, for questions without a contract; raises UnreadableError."""
-        self._restrict([file])
+        self._database.restrict([file.path])
         return open_table(self.query, file, data, self._storage)
 
     def head(self, file: DataFile) -> str:
         """How a text file begins; raises UnreadableError."""
-        self._restrict([file])
+        self._database.restrict([file.path])
         return head(self.query, *self._storage.inflated(file))
 
     def rejected(self) -> list[str]:
@@ -147,21 +133,47 @@ class Engine:
 
     def inspect(self, files: Sequence[DataFile], data: Data) -> Inspection:
         """Hold every row of every file against the contract; once for an engine."""
-        self._restrict(files)
+        self._database.restrict([file.path for file in files])
         asked = checks(data)
-        tally = _Tally(asked)
-        tables = []
-        for file in files:
+        if data.format == "parquet":
+            return self._inspect(files, data, asked, None)
+        size_mb = sum(file.path.stat().st_size for file in files) / 1e6
+        if size_mb <= self._database.memory_limit_mb * _IN_MEMORY_SHARE:
+            store = Store(self._database, data.columns, asked)
             try:
-                table = open_table(self.query, file, data, self._storage)
-                tables.append(self._count(table, asked, tally))
+                return self._inspect(files, data, asked, store)
+            except EngineLimitError:
+                # Inflated or cast, text may be many times its size.
+                if self._database.is_time_over:
+                    raise
+                store.drop()
+        file = self._database.temp_dir / _STORE_FILE
+        return self._inspect(files, data, asked, Store(self._database, data.columns, asked, file))
+
+    def _inspect(
+        self, files: Sequence[DataFile], data: Data, asked: Sequence[Check], store: Store | None
+    ) -> Inspection:
+        tally = _Tally(asked)
+        tables: dict[int, Table] = {}
+        for number, file in enumerate(files):
+            try:
+                self._drop_rejects()
+                table = self._open(number, file, data, store)
+                rejected = self._rejected()
+                # The numbers of rows after a malformed line would be wrong.
+                self._count(table, asked, tally, are_rows_known=not rejected)
+                tables[number] = table
+                tally.problems += [
+                    unreadable(f"{file.key} {said}", count, object=file.key) for said, count in rejected
+                ]
             except UnreadableError as error:
-                tally.problems.append(unreadable(f"{file.key} {error}", error.rows))
-        columns = [name for name in data.columns if any(name in table.cells for table in tables)]
-        self._create_relations(tables, data, columns)
+                tally.problems.append(unreadable(f"{file.key} {error}", error.rows, object=file.key))
+        columns = [name for name in data.columns if any(name in table.cells for table in tables.values())]
+        whole = _Whole(tables, data, store)
+        self.query(f"CREATE OR REPLACE VIEW {DATA} AS {whole.select(columns)}")
         for check in asked:
             try:
-                self._measure(check, tables, tally)
+                self._measure(check, whole, tally)
             except UnreadableError as error:
                 # A part of a file that no earlier check had to read.
                 tally.problems.append(unreadable(f"a file {error}"))
@@ -171,90 +183,69 @@ class Engine:
     def guarded(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The connection, for more questions about the data; raises EngineLimitError as `inspect` does."""
         try:
-            with self._limits():
-                yield self.connection
+            with self._database.limits():
+                yield self._database.connection
         except duckdb.Error as error:
             # It may quote the data.
             raise EngineLimitError(f"the data could not be profiled ({type(error).__name__})") from None
 
-    def _restrict(self, files: Sequence[DataFile]) -> None:
-        """From now on only these files can be read; the first call counts."""
-        if self._is_restricted:
-            return
-        self._is_restricted = True
-        paths = ", ".join(text(str(file.path)) for file in files)
-        self.connection.execute(f"SET allowed_paths = [{paths}]")
-        self.connection.execute(f"SET allowed_directories = [{text(f'{self._temp_dir}/')}]")
-        self.connection.execute("SET enable_external_access = false")
-        self.connection.execute("SET lock_configuration = true")
-
     # ---------------------------------------------------------------- row by row, in one scan of each file
 
-    def _count(self, table: Table, asked: Sequence[Check], tally: _Tally) -> Table:
-        """Count what breaks each check of rows; returns the table as it is best read from now on."""
-        self._drop_rejects()
-        if len(table.cells) > _COLUMNS_MAX and table.file.path.stat().st_size <= _STORED_MAX_BYTES:
-            table = self._stored(table)
+    def _open(self, number: int, file: DataFile, data: Data, store: Store | None) -> Table:
+        """A file as it is best asked."""
+        table = open_table(self.query, file, data, self._storage)
+        if store is not None:
+            table = store.add(number, table)
+            self._storage.release(file)
+        return table
+
+    def _count(self, table: Table, asked: Sequence[Check], tally: _Tally, *, are_rows_known: bool) -> None:
+        """Count what breaks each check of rows."""
+        key = table.file.key
         missing = {check.column for check in asked if check.kind == "column"} - table.cells.keys()
         conditions = {
             check: condition(check, _cell(table, check.column))
             for check in asked
             if check.kind in ROW_CHECKS and check.column not in missing
         }
-        rows, broken = self._count_broken(table, list(conditions.values()))
-        rejected = self._rejected()
+        nothing = {name: cell.missing for name, cell in table.cells.items()}
+        rows, counts = self._count_rows(table, {*conditions.values(), *nothing.values()})
         tally.rows += rows
-        tally.object_rows[table.file.key] = rows
-        tally.problems += [unreadable(f"{table.file.key} {said}", count) for said, count in rejected]
+        tally.object_rows[key] = rows
+        for name, sql in nothing.items():
+            tally.written[name] += rows - counts[sql]
         for check in asked:
             if check.kind == "column" and check.column in missing:
-                tally.add(check, 1, [RowRef(table.file.key, 1)])
-            if check.kind == "extra":
-                tally.extra |= set(table.names) - set(check.limit)
-        for check, count in zip(conditions, broken, strict=True):
-            # The numbers of rows after a malformed line would be wrong.
-            wanted = 0 if rejected else min(count, tally.room(check))
-            tally.add(check, count, self._examples(table, check, conditions[check], wanted))
-        return table
+                tally.add(check, key, 1, [RowRef(key, 1)])
+            if check.kind == "extra" and (names := set(table.names) - set(check.limit)):
+                tally.extra |= names
+                tally.add(check, key, 1, [])
+        for check, sql in conditions.items():
+            wanted = min(counts[sql], tally.room(check)) if are_rows_known else 0
+            tally.add(check, key, counts[sql], self._examples(table, check, sql, wanted))
 
-    def _stored(self, table: Table) -> Table:
-        """A wide file in DuckDB's own columns, if memory allows: it is read a few columns at a time."""
-        name = f"stored_{next(self._numbers)}"
-        values = ", ".join(f"{cell.raw} AS v{index}" for index, cell in enumerate(table.cells.values()))
-        try:
-            self.query(f"CREATE TEMP TABLE {name} AS SELECT {values} FROM {table.relation}")
-        except EngineLimitError:
-            if self._clock.is_over:
-                raise
-            return table
-        cells = {
-            column: Cell(f"v{index}", cell.native) for index, (column, cell) in enumerate(table.cells.items())
-        }
-        return replace(table, reader=lambda _: name, cells=cells, shape=(name,))
-
-    def _count_broken(self, table: Table, conditions: Sequence[str]) -> tuple[int, list[int]]:
-        """All rows, and those that meet each condition; what was malformed is in the rejects after it."""
-        rows, broken = 0, list[int]()
-        for start in range(0, max(len(conditions), 1), _CONDITIONS_MAX):
-            part = conditions[start : start + _CONDITIONS_MAX]
-            counts = "".join(f", count(*) FILTER (WHERE {condition})" for condition in part)
+    def _count_rows(self, table: Table, conditions: Iterable[str]) -> tuple[int, dict[str, int]]:
+        """All rows, and those that meet each condition."""
+        rows, found, wanted = 0, dict[str, int](), sorted(conditions)
+        for start in range(0, max(len(wanted), 1), _CONDITIONS_MAX):
+            part = wanted[start : start + _CONDITIONS_MAX]
+            counts = "".join(f", count_if({condition})" for condition in part)
             ((rows, *counted),) = self.query(f"SELECT count(*){counts} FROM {table.relation}")
-            broken += counted
-        return rows, broken
+            # Of no rows it is NULL.
+            found |= zip(part, (count or 0 for count in counted), strict=True)
+        return rows, found
 
     def _examples(self, table: Table, check: Check, broken: str, wanted: int) -> list[RowRef]:
         if not wanted:
             return []
         value = f"left({_cell(table, check.column).text}, {VALUE_MAX + 1})"
-        rows = (
-            f"SELECT row_number() OVER () AS row, {value} AS value, {broken} AS broken FROM {table.relation}"
-        )
-        found = self.query(f"SELECT row, value FROM ({rows}) WHERE broken ORDER BY row LIMIT {wanted}")
+        rows = f"SELECT {table.row} AS number, {value} AS value, {broken} AS broken FROM {table.relation}"
+        found = self.query(f"SELECT number, value FROM ({rows}) WHERE broken ORDER BY number LIMIT {wanted}")
         return [RowRef(table.file.key, row, value) for row, value in found]
 
     def _drop_rejects(self) -> None:
         for name in ("reject_errors", "reject_scans"):
-            self.connection.execute(f"DROP TABLE IF EXISTS {name}")
+            self.query(f"DROP TABLE IF EXISTS {name}")
 
     def _rejected(self) -> list[tuple[str, int]]:
         """What the last scan could not split into values: a sentence and a count for each kind."""
@@ -276,25 +267,15 @@ class Engine:
 
     # ---------------------------------------------------------------- over all files at once
 
-    def _create_relations(self, tables: Sequence[Table], data: Data, columns: Sequence[str]) -> None:
-        shapes: dict[tuple[Any, ...], list[Table]] = defaultdict(list)
-        for table in tables:
-            shapes[table.shape].append(table)
-        same = list(shapes.values())
-        for name, typed in ((CELLS, False), (DATA, True)):
-            selects = [_select(tables, data, columns, typed=typed) for tables in same]
-            body = " UNION ALL ".join(selects) or "SELECT 1 AS nothing WHERE false"
-            self.connection.execute(f"CREATE VIEW {name} AS {body}")
-
-    def _measure(self, check: Check, tables: Sequence[Table], tally: _Tally) -> None:
-        known = any(check.column in table.cells for table in tables)
+    def _measure(self, check: Check, whole: _Whole, tally: _Tally) -> None:
+        known = whole.has([check.column or ""])
         match check.kind:
             case "sql":
                 self._count_query(check, tally)
             case "unique":
-                self._count_repeats(tables, check, [check.column or ""], tally)
+                self._count_repeats(whole, check, [check.column or ""], tally)
             case "key":
-                self._count_repeats(tables, check, check.limit, tally)
+                self._count_repeats(whole, check, check.limit, tally)
             case "extra":
                 tally.values[check] = tuple(sorted(tally.extra))
             case "uniqueness" | "distinct_count" | "allowed_share" | "freshness" | "quantile" if known:
@@ -328,45 +309,43 @@ class Engine:
     def _statistic(self, check: Check) -> float | None:
         aggregate = _STATISTICS[check.kind].format(identifier(check.column or ""))
         try:
-            with self._limits():
-                value: float | None = self.connection.execute(f"SELECT {aggregate} FROM {DATA}").fetchall()[
-                    0
-                ][0]
+            with self._database.limits():
+                rows = self._database.connection.execute(f"SELECT {aggregate} FROM {DATA}").fetchall()
         except duckdb.OutOfRangeException:
             return float("inf")
+        value: float | None = rows[0][0]
         return value
 
-    def _count_repeats(
-        self, tables: Sequence[Table], check: Check, key: Sequence[str], tally: _Tally
-    ) -> None:
+    def _count_repeats(self, whole: _Whole, check: Check, key: Sequence[str], tally: _Tally) -> None:
         """Rows whose values occurred before, in a statement of its own: a grouping that spills."""
-        if not all(any(column in table.cells for table in tables) for column in key):
+        if not whole.has(key):
             return
-        columns = ", ".join(map(identifier, key))
-        there = " AND ".join(f"{identifier(column)} IS NOT NULL" for column in key)
-        groups = f"SELECT {columns}, count(*) AS n FROM {CELLS} WHERE {there} GROUP BY {columns} HAVING n > 1"
-        ((repeats,),) = self.query(f"SELECT coalesce(sum(n) - count(*), 0)::BIGINT FROM ({groups})")
-        examples = self._repeated_rows(tables, key, groups) if repeats else []
-        tally.add(check, repeats, examples)
-
-    def _repeated_rows(self, tables: Sequence[Table], key: Sequence[str], groups: str) -> list[RowRef]:
-        columns = ", ".join(map(identifier, key))
-        rows = " UNION ALL ".join(
-            f"SELECT {index} AS file, row_number() OVER () AS row, "
-            + ", ".join(f"{_cell(table, column).raw} AS {identifier(column)}" for column in key)
-            + f" FROM {table.relation}"
-            for index, table in enumerate(tables)
+        columns = [identifier(column) for column in key]
+        keys = ", ".join(f"k{index}" for index, _ in enumerate(key))
+        named_keys = ", ".join(f"{column} AS k{index}" for index, column in enumerate(columns))
+        there = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+        groups = (
+            f"SELECT {named_keys}, count(*) AS rows FROM {DATA} WHERE {there} "
+            "GROUP BY ALL HAVING count(*) > 1"
         )
-        value = f"left(CAST({columns} AS VARCHAR), {VALUE_MAX + 1})" if len(key) == 1 else "NULL"
+        ((repeats,),) = self.query(f"SELECT coalesce(sum(rows) - count(*), 0)::BIGINT FROM ({groups})")
+        if not repeats:
+            return
+        rows = whole.numbered(key)
+        involved = self.query(
+            f"SELECT object, count(*) FROM ({rows}) SEMI JOIN ({groups}) USING ({keys}) GROUP BY object"
+        )
+        few = f"{groups} ORDER BY {keys} LIMIT {EXAMPLES_MAX}"
+        value = f"left(CAST(k0 AS VARCHAR), {VALUE_MAX + 1})" if len(key) == 1 else "NULL"
         found = self.query(
-            f"WITH repeated AS ({groups} ORDER BY {columns} LIMIT {EXAMPLES_MAX}), "
-            f"numbered AS (SELECT file, row, {value} AS value, "
-            f"row_number() OVER (PARTITION BY {columns} ORDER BY file, row) AS occurrence "
-            f"FROM ({rows}) SEMI JOIN repeated USING ({columns})) "
-            "SELECT file, row, value FROM numbered WHERE occurrence > 1 "
-            f"ORDER BY file, row LIMIT {EXAMPLES_MAX}"
+            f"SELECT object, row, value FROM (SELECT object, row, {value} AS value, "
+            f"row_number() OVER (PARTITION BY {keys} ORDER BY object, row) AS occurrence "
+            f"FROM ({rows}) SEMI JOIN ({few}) USING ({keys})) "
+            f"WHERE occurrence > 1 ORDER BY object, row LIMIT {EXAMPLES_MAX}"
         )
-        return [RowRef(tables[file].file.key, row, value) for file, row, value in found]
+        tally.count(check, repeats)
+        by_object = {whole.key(number): count for number, count in involved}
+        tally.blame(check, by_object, [RowRef(whole.key(number), row, said) for number, row, said in found])
 
     def _count_query(self, check: Check, tally: _Tally) -> None:
         """Count the rows that a query of the contract's own returns."""
@@ -374,11 +353,11 @@ class Engine:
         try:
             _refuse_statements(check.argument)
             _refuse_statements(wrapped)
-            with self._clock.within(_SQL_MAX_S), self._limits():
-                ((rows,),) = self.connection.execute(wrapped).fetchall()
-            tally.add(check, rows, [])
+            with self._database.within(_SQL_MAX_S), self._database.limits():
+                ((rows,),) = self._database.connection.execute(wrapped).fetchall()
+            tally.count(check, rows)
         except EngineLimitError:
-            if self._clock.is_over:
+            if self._database.is_time_over:
                 raise
             tally.errors[check] = f"it needs more than {_SQL_MAX_S:.0f} s, or more memory than there is"
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
@@ -387,66 +366,6 @@ class Engine:
         except duckdb.Error as error:
             tally.errors[check] = f"it failed on these data ({type(error).__name__})"
 
-    # ---------------------------------------------------------------- limits
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a statement; raises UnreadableError, or EngineLimitError."""
-        try:
-            with self._limits():
-                rows: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
-        except duckdb.Error as error:
-            raise UnreadableError("cannot be read: it is not of the format the contract names") from error
-        return rows
-
-    @contextmanager
-    def _limits(self) -> Iterator[None]:
-        try:
-            yield
-        except duckdb.InterruptException:
-            raise EngineLimitError(
-                f"the data could not be checked within {self._clock.max_s:.0f} s: give the function more "
-                "memory, and so more processors, or the pipeline smaller data sets"
-            ) from None
-        except duckdb.OutOfMemoryException:
-            raise EngineLimitError(
-                "checking the data needs more than the memory and ephemeral storage there are: give the "
-                "function more of them (MemorySize, EphemeralStorage), or the pipeline smaller data sets"
-            ) from None
-
-
-class _Watchdog:
-    """Interrupts a connection when its time is over, and again should it go on."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, max_s: float | None) -> None:
-        self.max_s = max_s if max_s is not None else float("inf")
-        self._connection = connection
-        self._end = self._now_end = time.monotonic() + self.max_s
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    @property
-    def is_over(self) -> bool:
-        return time.monotonic() >= self._end
-
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """A shorter time for what is done meanwhile."""
-        self._now_end = min(self._end, time.monotonic() + seconds)
-        try:
-            yield
-        finally:
-            self._now_end = self._end
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(_INTERRUPT_EVERY_S):
-            if time.monotonic() >= self._now_end:
-                self._connection.interrupt()
-
 
 class _Tally:
     """Findings as they add up over the files."""
@@ -454,16 +373,28 @@ class _Tally:
     def __init__(self, asked: Iterable[Check]) -> None:
         self.rows = 0
         self.object_rows: dict[str, int] = {}
+        self.written: dict[str, int] = defaultdict(int)
         self.problems: list[Violation] = []
         self.extra: set[str] = set()
         self.values: dict[Check, Any] = {}
         self.errors: dict[Check, str] = {}
         self._checks = tuple(asked)
         self._counts: dict[Check, int] = defaultdict(int)
+        self._by_object: dict[Check, dict[str, int]] = defaultdict(dict)
         self._examples: dict[Check, list[RowRef]] = defaultdict(list)
 
-    def add(self, check: Check, rows: int, examples: Iterable[RowRef]) -> None:
+    def count(self, check: Check, rows: int) -> None:
+        """Rows that break a check, of no object in particular."""
         self._counts[check] += rows
+
+    def add(self, check: Check, key: str, rows: int, examples: Iterable[RowRef]) -> None:
+        """Rows of an object that break a check."""
+        self.count(check, rows)
+        self.blame(check, {key: rows}, examples)
+
+    def blame(self, check: Check, by_object: Mapping[str, int], examples: Iterable[RowRef]) -> None:
+        """Which objects have rows that break a check, and which rows."""
+        self._by_object[check] |= {key: rows for key, rows in by_object.items() if rows}
         self._examples[check] += list(examples)[: self.room(check)]
 
     def room(self, check: Check) -> int:
@@ -478,32 +409,57 @@ class _Tally:
                 tuple(self._examples[check]),
                 self.values.get(check),
                 self.errors.get(check),
+                self._by_object[check],
             )
             for check in self._checks
         )
-        return Inspection(self.rows, findings, tuple(self.problems), columns, self.object_rows)
+        problems = tuple(self.problems)
+        return Inspection(self.rows, findings, problems, columns, self.object_rows, self.written)
+
+
+class _Whole:
+    """All files as one relation."""
+
+    def __init__(self, tables: Mapping[int, Table], data: Data, store: Store | None) -> None:
+        self._tables = tables
+        self._columns = data.columns
+        self._store = store
+
+    def key(self, number: int) -> str:
+        """The object of a file."""
+        return self._tables[number].file.key
+
+    def has(self, columns: Iterable[str]) -> bool:
+        """Whether each column is in a file."""
+        return all(any(name in table.cells for table in self._tables.values()) for name in columns)
+
+    def select(self, names: Sequence[str]) -> str:
+        """The columns of all rows, as their types."""
+        if self._store is not None:
+            return self._store.select(names)
+        shapes: dict[tuple[Any, ...], list[Table]] = defaultdict(list)
+        for table in self._tables.values():
+            shapes[table.shape].append(table)
+        selects = [
+            f"SELECT {named(same[0].cells, self._columns, names)} "
+            f"FROM {same[0].reader([table.file.path for table in same])}"
+            for same in shapes.values()
+        ]
+        return " UNION ALL ".join(selects) or "SELECT 1 AS nothing WHERE false"
+
+    def numbered(self, names: Sequence[str]) -> str:
+        """The same as k0, k1, ..., with `object`, the number of the row's file, and `row`, its own there."""
+        if self._store is not None:
+            return self._store.numbered(names)
+        return " UNION ALL ".join(
+            f"SELECT {number} AS object, {table.row} AS row, "
+            f"{keyed(table.cells, self._columns, names)} FROM {table.relation}"
+            for number, table in self._tables.items()
+        )
 
 
 def _cell(table: Table, column: str | None) -> Cell:
     return table.cells.get(column or "", ABSENT)
-
-
-def _select(tables: Sequence[Table], data: Data, columns: Sequence[str], *, typed: bool) -> str:
-    """Tables of one shape as one SELECT of the columns, in the contract's names."""
-    cells: Mapping[str, Cell] = tables[0].cells
-    values = []
-    for name in columns:
-        cell, column = cells.get(name, ABSENT), data.columns[name]
-        if typed:
-            value = f"CAST({cell.typed(column.type, column.format)} AS {sql_type(column.type)})"
-        elif column.format is not None:
-            # In ISO 8601, so that nobody else need know the contract's own spelling.
-            value = f"coalesce(CAST({cell.typed(column.type, column.format)} AS VARCHAR), {cell.text})"
-        else:
-            value = cell.raw
-        values.append(f"{value} AS {identifier(name)}")
-    relation = tables[0].reader([table.file.path for table in tables])
-    return f"SELECT {', '.join(values) or '1 AS nothing'} FROM {relation}"
 
 
 def _refuse_statements(sql: str) -> None:

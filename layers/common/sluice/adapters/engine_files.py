@@ -46,7 +46,7 @@ class DataFile:
 class Table:
     """A file as SQL: what reads it, the columns of the contract that it has, and all names it has.
 
-    Tables of equal `shape` can be read as one relation.
+    Tables of equal `shape` can be read as one relation. `row` is a row's number, from 1.
     """
 
     file: DataFile
@@ -54,6 +54,7 @@ class Table:
     cells: Mapping[str, Cell]
     names: tuple[str, ...]
     shape: tuple[Any, ...]
+    row: str = "row_number() OVER ()"
 
     @property
     def relation(self) -> str:
@@ -74,6 +75,14 @@ class Storage:
         if file.path not in self._known:
             self._known[file.path] = self._readable(file)
         return self._known[file.path]
+
+    def release(self, file: DataFile) -> None:
+        """Delete what the file was inflated to."""
+        path, _ = self._known.get(file.path, (file.path, "none"))
+        if path != file.path:
+            del self._known[file.path]
+            self._left_bytes += path.stat().st_size
+            path.unlink()
 
     def _readable(self, file: DataFile) -> tuple[Path, Compression]:
         kind = inflate.compression(file.path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sluice.domain.config.models import Column
 from sluice.domain.validation import Check
 
 _INTEGERS = frozenset(
@@ -43,9 +45,9 @@ _SQL_TYPES = {
     "timestamp": "TIMESTAMP",
 }
 _CONDITIONS = {
-    "required": "{raw} IS NULL",
-    "completeness": "{raw} IS NULL",
-    "type": "{raw} IS NOT NULL AND {typed} IS NULL",
+    "required": "{missing}",
+    "completeness": "{missing}",
+    "type": "{invalid}",
     "allowed": "{typed} NOT IN ({limit})",
     "min": "{typed} < {limit}",
     "max": "{typed} > {limit}",
@@ -58,19 +60,43 @@ ROW_CHECKS = frozenset(_CONDITIONS)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How a file's column is read: an SQL expression, and the type that has."""
+    """How a file's column is read: an SQL expression, and the type that has.
+
+    One that is stored as its column's type is NULL where a cell is not of it: `written` is what that has.
+    """
 
     raw: str
     native: str = "VARCHAR"
+    written: str | None = None
 
     @property
     def text(self) -> str:
-        return self.raw if self.native == "VARCHAR" else f"CAST({self.raw} AS VARCHAR)"
+        read = self.raw if self.native == "VARCHAR" else f"CAST({self.raw} AS VARCHAR)"
+        return read if self.written is None else f"coalesce({self.written}, {read})"
 
-    def typed(self, wanted: str, written: str | None = None) -> str:
-        """The cell as the column's type, NULL where it is none; `written` is a timestamp's format."""
-        if wanted == "timestamp" and written is not None:
-            return f"try_strptime({self.text}, {text(written)})"
+    @property
+    def missing(self) -> str:
+        """Whether there is nothing in the cell."""
+        nothing = f"{self.raw} IS NULL"
+        return nothing if self.written is None else self._if_null(f"{self.written} IS NULL")
+
+    def invalid(self, wanted: str, spelled: str | None = None) -> str:
+        """Whether what is in the cell is not of the column's type."""
+        if self.written is not None:
+            return self._if_null(f"{self.written} IS NOT NULL")
+        typed = self.typed(wanted, spelled)
+        return "false" if typed == self.raw else f"({self.raw} IS NOT NULL AND {typed} IS NULL)"
+
+    def _if_null(self, condition: str) -> str:
+        # Other than AND, which looks at both sides of all rows.
+        return f"CASE WHEN {self.raw} IS NULL THEN {condition} ELSE false END"
+
+    def typed(self, wanted: str, spelled: str | None = None) -> str:
+        """The cell as the column's type, NULL where it is none; `spelled` is a timestamp's format."""
+        if self.written is not None:
+            return self.raw
+        if wanted == "timestamp" and spelled is not None:
+            return f"try_strptime({self.text}, {text(spelled)})"
         native = _FROM_NATIVE.get((wanted, self.native))
         return native.format(self.raw) if native else _FROM_TEXT[wanted].format(self.text)
 
@@ -82,10 +108,33 @@ def sql_type(column_type: str) -> str:
     return _SQL_TYPES[column_type]
 
 
+def named(cells: Mapping[str, Cell], columns: Mapping[str, Column], names: Sequence[str]) -> str:
+    """Columns of a contract as their types, to be selected; NULL where a cell is not of its type."""
+    values = _typed(cells, columns, names)
+    return ", ".join(f"{value} AS {identifier(name)}" for name, value in values.items()) or "1 AS nothing"
+
+
+def keyed(cells: Mapping[str, Cell], columns: Mapping[str, Column], names: Sequence[str]) -> str:
+    """The same, under names that no other column has: k0, k1, ..."""
+    values = _typed(cells, columns, names)
+    return ", ".join(f"{value} AS k{index}" for index, value in enumerate(values.values()))
+
+
+def _typed(cells: Mapping[str, Cell], columns: Mapping[str, Column], names: Sequence[str]) -> dict[str, str]:
+    values = {name: cells.get(name, ABSENT).typed(columns[name].type, columns[name].format) for name in names}
+    return {name: f"CAST({value} AS {sql_type(columns[name].type)})" for name, value in values.items()}
+
+
 def condition(check: Check, cell: Cell) -> str:
     """When a row breaks the check; NULL, which counts as no, where there is nothing to compare."""
-    typed = cell.typed(check.type or "string", check.format)
-    return _CONDITIONS[check.kind].format(raw=cell.raw, text=cell.text, typed=typed, limit=_limit(check))
+    wanted = check.type or "string"
+    return _CONDITIONS[check.kind].format(
+        missing=cell.missing,
+        invalid=cell.invalid(wanted, check.format),
+        text=cell.text,
+        typed=cell.typed(wanted, check.format),
+        limit=_limit(check),
+    )
 
 
 def _limit(check: Check) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from sluice.adapters.engine_sql import Cell, identifier, listed
+from sluice.adapters.engine_sql import identifier, listed
 from sluice.domain.bias import LabelCount, TooManyValuesError
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.statistics import Bias, Facet
@@ -41,6 +41,9 @@ _BATCH = 50
 _SAMPLE_MAX = 10_000
 _SAMPLE_MIN = 500
 _SAMPLED_VALUES_MAX = 1_000_000
+# More rows than the sample needs, by chance hardly ever too few.
+_SPARE = 1.5
+_HASHES = 2**64
 # Of a column that hardly any row has a value of, too few values may be among the rows of the sample.
 _FAIR_SAMPLE = 200
 # Estimates of distinct values err by a few percent.
@@ -53,25 +56,29 @@ _FEW = {"string": CATEGORICAL_MAX, "boolean": CATEGORICAL_MAX}
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column as SQL: what a row has, that as its type, and the number its distribution is of."""
+    """A column, in how many rows it has something written, and as SQL: its value, its number."""
 
     name: str
     type: ColumnType
-    raw: str
-    typed: str
+    written: int | None
     baseline: ColumnProfile | None
 
     @property
+    def value(self) -> str:
+        return identifier(self.name)
+
+    @property
     def number(self) -> str | None:
+        """What its distribution is of."""
         match self.type:
             case "string":
-                return f"CAST(length({self.typed}) AS DOUBLE)"
+                return f"CAST(length({self.value}) AS DOUBLE)"
             case "timestamp":
-                return f"epoch({self.typed})"
+                return f"epoch({self.value})"
             case "boolean":
                 return None
             case _:
-                return f"CAST({self.typed} AS DOUBLE)"
+                return f"CAST({self.value} AS DOUBLE)"
 
     @property
     def edges(self) -> tuple[float, ...] | None:
@@ -112,33 +119,24 @@ def profile(
     connection: duckdb.DuckDBPyConnection,
     relation: str,
     columns: Mapping[str, ColumnType],
+    *,
+    rows: int,
+    written: Mapping[str, int] | None = None,
     baseline: Profile | None = None,
 ) -> Profile:
-    """Profile the columns of a relation, which are of their types or text that may be.
+    """Profile columns of a relation of so many rows, which are of their types.
 
+    `written` are the cells with something in them, by column: those that are NULL all the same are invalid.
     With a baseline, values are counted between its edges too, for `drift.compare`.
     """
-    native = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
-    before = baseline.columns if baseline is not None else {}
-    sources = [
-        _source(name, type_, native[name], before.get(name))
-        for name, type_ in columns.items()
-        if name in native
-    ]
-    if not sources:
-        ((rows,),) = connection.execute(f"SELECT count(*) FROM {relation}").fetchall()
-        return Profile(rows, {})
+    given, before = written or {}, baseline.columns if baseline is not None else {}
+    sources = [_Column(name, type_, given.get(name), before.get(name)) for name, type_ in columns.items()]
     profiles: dict[str, ColumnProfile] = {}
     in_baseline: dict[str, tuple[int, ...]] = {}
     for start in range(0, len(sources), _BATCH):
-        scan = _Scan(connection, relation, sources[start : start + _BATCH], len(sources))
+        scan = _Scan(connection, relation, sources[start : start + _BATCH], rows, len(sources))
         scan.run(profiles, in_baseline)
-    return Profile(scan.rows, profiles, in_baseline)
-
-
-def _source(name: str, type_: ColumnType, native: str, baseline: ColumnProfile | None) -> _Column:
-    cell = Cell(identifier(name), native)
-    return _Column(name, type_, cell.raw, f"({cell.typed(type_)})", baseline)
+    return Profile(rows, profiles, in_baseline)
 
 
 class _Scan:
@@ -149,13 +147,14 @@ class _Scan:
         connection: duckdb.DuckDBPyConnection,
         relation: str,
         columns: Sequence[_Column],
+        rows: int,
         of_columns: int,
     ) -> None:
         self._connection = connection
         self._relation = relation
         self._columns = columns
+        self._rows = rows
         self._sample_size = max(_SAMPLE_MIN, min(_SAMPLE_MAX, _SAMPLED_VALUES_MAX // of_columns))
-        self.rows = 0
 
     def run(self, profiles: dict[str, ColumnProfile], in_baseline: dict[str, tuple[int, ...]]) -> None:
         """Add the columns' profiles, and their counts in the baseline's edges."""
@@ -176,18 +175,20 @@ class _Scan:
 
     def _summarize(self) -> dict[str, _Summary]:
         """The first scan: counts, moments, a sample of rows, and counts between the baseline's edges."""
-        digest = f"hash({', '.join(column.raw for column in self._columns)})"
-        numbers = ", ".join(column.number or "NULL::DOUBLE" for column in self._columns)
-        parts = ["count(*)", f"approx_count_distinct({digest})"]
-        parts.append(f"arg_min([{numbers}], {digest}, {self._sample_size})")
+        digest = f"hash({', '.join(column.value for column in self._columns)})"
+        numbers = f"[{', '.join(column.number or 'NULL::DOUBLE' for column in self._columns)}]"
+        if self._rows > _SPARE * self._sample_size:
+            # So that a row that hardly can be of the sample costs nothing but its hash.
+            likely = int(_HASHES * _SPARE * self._sample_size / self._rows)
+            numbers = f"CASE WHEN {digest} < {likely} THEN {numbers} END"
+        parts = [f"approx_count_distinct({digest})", f"arg_min({numbers}, {digest}, {self._sample_size})"]
         for column in self._columns:
-            parts += [f"count({column.raw})", f"count({column.typed})"]
-            parts += [f"approx_count_distinct({column.typed})", *_moments(column.number)]
-            parts.append(_histogram(column.number, column.edges))
+            parts += [f"count({column.value})", f"approx_count_distinct({column.value})"]
+            parts += [*_moments(column.number), _histogram(column.number, column.edges)]
         values = iter(self._one(parts))
-        self.rows, distinct_rows = next(values), next(values)
+        distinct_rows = next(values)
         samples = list(zip(*(next(values) or ()), strict=True)) or [()] * len(self._columns)
-        is_repetitive = self.rows > max(self._sample_size, _REPEATED * distinct_rows)
+        is_repetitive = self._rows > max(self._sample_size, _REPEATED * distinct_rows)
         return {
             column.name: self._summary(column, values, sample, is_repetitive)
             for column, sample in zip(self._columns, samples, strict=True)
@@ -196,11 +197,11 @@ class _Scan:
     def _summary(
         self, column: _Column, values: Iterator[Any], sample: Sequence[float | None], is_repetitive: bool
     ) -> _Summary:
-        written, present, distinct, least, greatest, mean, std, histogram = (next(values) for _ in range(8))
+        present, distinct, least, greatest, mean, std, histogram = (next(values) for _ in range(7))
         edges = column.edges
         return _Summary(
-            self.rows,
-            written,
+            self._rows,
+            present if column.written is None else column.written,
             present,
             min(distinct, present),
             least,
@@ -217,7 +218,7 @@ class _Scan:
         if not columns:
             return {}
         names = [f"v{index}" for index in range(len(columns))]
-        inner = ", ".join(f"{c.typed} AS {name}" for c, name in zip(columns, names, strict=True))
+        inner = ", ".join(f"{c.value} AS {name}" for c, name in zip(columns, names, strict=True))
         sets = ", ".join(f"({name})" for name in names)
         found = self._connection.execute(
             f"SELECT grouping({', '.join(names)}), {', '.join(names)}, count(*) "
@@ -281,8 +282,8 @@ class _Scan:
             known = listed(list(names), "string")
             values = dict(
                 self._connection.execute(
-                    f"SELECT {column.typed}, count(*) FROM {self._relation} "
-                    f"WHERE CAST({column.typed} AS VARCHAR) IN ({known}) GROUP BY ALL"
+                    f"SELECT {column.value}, count(*) FROM {self._relation} "
+                    f"WHERE CAST({column.value} AS VARCHAR) IN ({known}) GROUP BY ALL"
                 ).fetchall()
             )
         counts = {_spelled(value): count for value, count in values.items()}
@@ -390,25 +391,22 @@ def label_counts(
 ) -> tuple[tuple[LabelCount, ...], ...]:
     """For each facet of the config, rows by facet value, label and group, all in one scan.
 
-    `columns` are those that are there; of another one no row has a value. A facet of values or a threshold
+    `columns` are those of the relation; of another one no row has a value. A facet of values or a threshold
     has the values true and false; a label with a favorable threshold too.
     Rows without a label or the facet's value are left out. Raises TooManyValuesError.
     """
-    native = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
 
-    def typed(name: str) -> str:
-        if name not in native:
-            return "NULL"
-        return f"({Cell(identifier(name), native[name]).typed(columns[name])})"
+    def value(name: str) -> str:
+        return identifier(name) if name in columns else "NULL"
 
     facets = bias.facet_models
     names = [f"f{index}" for index in range(len(facets))]
-    outcome = typed(label)
+    outcome = value(label)
     if bias.favorable_threshold is not None:
         outcome = f"{outcome} > {bias.favorable_threshold!r}"
-    stratum = f"CAST({typed(bias.group)} AS VARCHAR)" if bias.group is not None else "NULL::VARCHAR"
+    stratum = f"CAST({value(bias.group)} AS VARCHAR)" if bias.group is not None else "NULL::VARCHAR"
     inner = ", ".join(
-        f"{_facet(facet, typed(facet.column), columns.get(facet.column))} AS {name}"
+        f"{_facet(facet, value(facet.column), columns.get(facet.column))} AS {name}"
         for facet, name in zip(facets, names, strict=True)
     )
     sets = ", ".join(f"({name}, label, stratum)" for name in names)
@@ -428,9 +426,9 @@ def label_counts(
     return tuple(tuple(counts[index]) for index in range(len(names)))
 
 
-def _facet(facet: Facet, typed: str, type_: ColumnType | None) -> str:
+def _facet(facet: Facet, value: str, type_: ColumnType | None) -> str:
     if facet.values is not None:
-        return f"{typed} IN ({listed(facet.values, type_)})"
+        return f"{value} IN ({listed(facet.values, type_)})"
     if facet.threshold is not None:
-        return f"{typed} > {facet.threshold!r}"
-    return typed
+        return f"{value} > {facet.threshold!r}"
+    return value
