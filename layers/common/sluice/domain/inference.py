@@ -76,4 +76,11 @@ def _value(value: Any) -> str:
 def _scalar(value: Any) -> str:
     plain = isinstance(value, str) and value.isascii() and value.replace("_", "a").isalpha()
     reserved = plain and value.lower() in {"true", "false", "null", "yes", "no", "on", "off"}
-    return value if plain and not reserved else json.dumps(value, ensure_ascii=False)
+    if plain and not reserved:
+        return str(value)
+    return "".join(c if c.isprintable() else _escaped(c) for c in json.dumps(value, ensure_ascii=False))
+
+
+def _escaped(character: str) -> str:
+    """As YAML spells a character that it, or a terminal, would not take for one."""
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
