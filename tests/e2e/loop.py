@@ -83,6 +83,10 @@ class Loop:
         """Upload an object, and follow the run that it starts to its end."""
         known = waiting.run_ids(self.target, self.pipeline)
         self.upload(key, body)
+        return self.next_run(known)
+
+    def next_run(self, known: set[str]) -> dict[str, Any]:
+        """Follow the next run, whatever starts it, to its end."""
         run_id = waiting.new_run(self.target, self.pipeline, known, timeout_s=RUN_TIMEOUT_S)
         return waiting.run_end(self.target, self.pipeline, run_id, silent, timeout_s=RUN_TIMEOUT_S)
 

@@ -107,6 +107,51 @@ def test_the_owner_of_rejected_data_is_told_once_and_may_release_them(loop: Loop
     assert len(told) == 1
 
 
+def objects_of(loop: Loop, run: dict[str, Any]) -> list[str]:
+    """The keys of a run's data set, without the pipeline's folder."""
+    shown = sluice(loop, "dataset", "show", loop.pipeline, run["dataset_version"])
+    return [obj["key"].removeprefix(f"{loop.pipeline}/") for obj in shown["objects"]]
+
+
+def quarantined(loop: Loop) -> dict[str, str]:
+    """Why each object is set aside, by its key without the pipeline's folder."""
+    listed = sluice(loop, "data", "list", loop.pipeline, "--quarantined")["arrivals"]
+    return {item["key"].removeprefix(f"{loop.pipeline}/"): item["reason"] for item in listed}
+
+
+def test_the_bad_one_of_three_files_is_set_aside_and_the_others_are_built_by_themselves(loop: Loop) -> None:
+    loop.push()
+    loop.upload("a.csv", rows(60, seed=1))
+    loop.upload("bad.csv", BAD)
+    rejected = loop.run_after("c.csv", rows(60, seed=2))
+    assert rejected["status"] == "data_rejected"
+    rest = loop.next_run({rejected["run_id"]})
+    assert rest["status"] == "registered"
+    assert objects_of(loop, rest) == ["a.csv", "c.csv"]
+    key = f"{loop.pipeline}/bad.csv"
+    assert quarantined(loop) == {"bad.csv": f"x: 1 row not of type number (such as {key} row 31)"}
+    corrected = loop.run_after("bad.csv", rows(60, seed=3))
+    assert corrected["status"] == "registered"
+    assert objects_of(loop, corrected) == ["a.csv", "bad.csv", "c.csv"]
+    assert quarantined(loop) == {}
+
+
+def test_what_is_left_of_a_marked_folder_waits_until_the_marker_comes_again(loop: Loop) -> None:
+    loop.push(pipeline=loop.configure(complete_when="{marker: _SUCCESS}"))
+    loop.upload("f/a.csv", rows(100, seed=1))
+    loop.upload("f/bad.csv", BAD)
+    assert loop.run_after("f/_SUCCESS", b"")["status"] == "data_rejected"
+    (batch,) = sluice(loop, "data", "list", loop.pipeline)["incomplete"]
+    assert (batch["folder"], batch["objects"]) == (f"{loop.pipeline}/f/", 1)
+    assert batch["missing"][0].startswith(
+        f"{loop.pipeline}/f/bad.csv is quarantined until it is released, or "
+    )
+    loop.upload("f/bad.csv", rows(60, seed=2))
+    run = loop.run_after("f/_SUCCESS", b"")
+    assert run["status"] == "registered"
+    assert objects_of(loop, run) == ["f/a.csv", "f/bad.csv"]
+
+
 def test_a_data_set_version_is_verified_and_what_became_of_its_objects_named(loop: Loop) -> None:
     loop.push()
     loop.upload("a.csv", rows(60, seed=1))
