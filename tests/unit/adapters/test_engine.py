@@ -32,6 +32,18 @@ def test_each_broken_check_is_named_with_its_rows(inspect: Inspect, body: bytes,
     assert all(said.startswith(reason) for said, reason in zip(found, reasons, strict=True)), found
 
 
+def test_spaces_around_a_value_are_no_part_of_it(inspect: Inspect) -> None:
+    schema = {"y": {"type": "integer"}, "b": {"type": "boolean"}, "t": {"type": "timestamp"}}
+    assert inspect(b"y,b,t\n 1 , true , 2026-01-01 \n", schema=schema).is_valid
+
+
+@pytest.mark.parametrize("written", ["infinity", "-infinity"])
+def test_infinity_is_no_time(inspect: Inspect, written: str) -> None:
+    schema = {"y": {"type": "integer"}, "t": {"type": "timestamp"}}
+    (reason,) = inspect(f"y,t\n1,{written}\n".encode(), schema=schema).reasons
+    assert reason.startswith("t: 1 row not of type timestamp")
+
+
 def test_integers_written_with_a_decimal_point_are_integers(inspect: Inspect) -> None:
     assert inspect(b"x,y\n1,1.0\n2,0.\n").is_valid
 

@@ -126,6 +126,25 @@ def test_each_row_has_a_value_none_or_an_invalid_one(db: duckdb.DuckDBPyConnecti
     assert (column.distribution.mean, column.distribution.std) == (1.75, 0.75)
 
 
+@pytest.mark.parametrize(
+    ("values", "mean", "std"),
+    [
+        ((1e300, -1e305, 3e307), 9.966666666667e306, 1.41657644426e307),
+        ((1.7e308, 1.7e308), 1.7e308, 0.0),
+        ((1.7e308, -1.7e308), 0.0, 1.7e308),
+    ],
+)
+def test_numbers_near_the_greatest_have_a_mean_and_a_deviation(
+    db: duckdb.DuckDBPyConnection, values: tuple[float, ...], mean: float, std: float
+) -> None:
+    db.execute(f"CREATE TABLE data AS SELECT unnest({list(values)}::DOUBLE[]) AS x")
+    found = profile(db, "data", {"x": "number"})
+    distribution = found.columns["x"].distribution
+    assert distribution is not None
+    assert (distribution.mean, distribution.std) == pytest.approx((mean, std))
+    assert Profile.from_json(found.to_json()) == found
+
+
 @pytest.mark.parametrize("kind", ["number", "string", "boolean", "timestamp", "integer"])
 @pytest.mark.parametrize("values", [(), (None, None)])
 def test_a_column_without_values_has_a_profile(

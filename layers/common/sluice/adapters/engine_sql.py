@@ -22,8 +22,10 @@ _FROM_TEXT = {
     "AND NOT contains({0}, '_') THEN TRY_CAST({0} AS BIGINT) END",
     "number": "CASE WHEN isfinite(TRY_CAST({0} AS DOUBLE)) AND NOT contains({0}, '_') "
     "THEN TRY_CAST({0} AS DOUBLE) END",
-    "boolean": "TRY_CAST({0} AS BOOLEAN)",
-    "timestamp": "TRY_CAST({0} AS TIMESTAMP)",
+    # Numbers may have spaces around them, to DuckDB too.
+    "boolean": "TRY_CAST(trim({0}) AS BOOLEAN)",
+    "timestamp": "CASE WHEN isfinite(TRY_CAST(trim({0}) AS TIMESTAMP)) "
+    "THEN TRY_CAST(trim({0}) AS TIMESTAMP) END",
 }
 # A cell that a Parquet file has a type for, by (wanted, native).
 _FROM_NATIVE = {
@@ -35,7 +37,10 @@ _FROM_NATIVE = {
     **{("number", native): "TRY_CAST({0} AS DOUBLE)" for native in _INTEGERS},
     **{("number", native): "CASE WHEN isfinite({0}) THEN TRY_CAST({0} AS DOUBLE) END" for native in _FLOATS},
     ("boolean", "BOOLEAN"): "{0}",
-    **{("timestamp", native): "TRY_CAST({0} AS TIMESTAMP)" for native in _TIMES},
+    **{
+        ("timestamp", native): "CASE WHEN isfinite({0}) THEN TRY_CAST({0} AS TIMESTAMP) END"
+        for native in _TIMES
+    },
 }
 _SQL_TYPES = {
     "string": "VARCHAR",

@@ -198,6 +198,8 @@ class _Scan:
         self, column: _Column, values: Iterator[Any], sample: Sequence[float | None], is_repetitive: bool
     ) -> _Summary:
         present, distinct, least, greatest, mean, std, histogram = (next(values) for _ in range(7))
+        if not all(math.isfinite(moment) for moment in (mean or 0.0, std or 0.0)):
+            mean, std = self._moments_of_huge(column, max(abs(least), abs(greatest)))
         edges = column.edges
         return _Summary(
             self._rows,
@@ -212,6 +214,12 @@ class _Scan:
             None if edges is None else _in_order(histogram, edges),
             is_repetitive,
         )
+
+    def _moments_of_huge(self, column: _Column, scale: float) -> tuple[float, float]:
+        """Of numbers whose sum, or whose squares, are beyond what a double holds."""
+        scaled = f"{column.number} / {scale!r}"
+        mean, std = self._one([f"avg({scaled})", f"stddev_pop({scaled})"])
+        return mean * scale, std * scale
 
     def _group(self, columns: Sequence[_Column]) -> dict[str, dict[Any, int]]:
         """Every value, with its count, of columns that have few, in one scan."""
