@@ -56,6 +56,7 @@ _CONDITIONS_MAX = 100
 # Text of more than this share of the memory is stored in a file; as DuckDB's own it may take a multiple.
 _IN_MEMORY_SHARE = 0.33
 _STORE_FILE = "cells.duckdb"
+_REPEATED = "repeated"
 _SQL_MAX_S = 60.0
 # Of the free storage: the rest is for what DuckDB spills.
 _INFLATED_SHARE = 0.5
@@ -320,22 +321,22 @@ class Engine:
         """Rows whose values occurred before, in a statement of its own: a grouping that spills."""
         if not whole.has(key):
             return
-        columns = [identifier(column) for column in key]
-        keys = ", ".join(f"k{index}" for index, _ in enumerate(key))
-        named_keys = ", ".join(f"{column} AS k{index}" for index, column in enumerate(columns))
-        there = " AND ".join(f"{column} IS NOT NULL" for column in columns)
-        groups = (
-            f"SELECT {named_keys}, count(*) AS rows FROM {DATA} WHERE {there} "
-            "GROUP BY ALL HAVING count(*) > 1"
+        names = [f"k{index}" for index, _ in enumerate(key)]
+        columns = dict(zip(names, map(identifier, key), strict=True))
+        there = " AND ".join(f"{column} IS NOT NULL" for column in columns.values())
+        selected = ", ".join(f"{column} AS {name}" for name, column in columns.items())
+        self.query(
+            f"CREATE OR REPLACE TEMP TABLE {_REPEATED} AS SELECT {selected}, count(*) AS rows "
+            f"FROM {DATA} WHERE {there} GROUP BY ALL HAVING count(*) > 1"
         )
-        ((repeats,),) = self.query(f"SELECT coalesce(sum(rows) - count(*), 0)::BIGINT FROM ({groups})")
+        ((repeats,),) = self.query(f"SELECT coalesce(sum(rows) - count(*), 0)::BIGINT FROM {_REPEATED}")
         if not repeats:
             return
-        rows = whole.numbered(key)
+        keys, rows = ", ".join(names), whole.numbered(key)
         involved = self.query(
-            f"SELECT object, count(*) FROM ({rows}) SEMI JOIN ({groups}) USING ({keys}) GROUP BY object"
+            f"SELECT object, count(*) FROM ({rows}) SEMI JOIN {_REPEATED} USING ({keys}) GROUP BY object"
         )
-        few = f"{groups} ORDER BY {keys} LIMIT {EXAMPLES_MAX}"
+        few = f"SELECT * FROM {_REPEATED} ORDER BY {keys} LIMIT {EXAMPLES_MAX}"
         value = f"left(CAST(k0 AS VARCHAR), {VALUE_MAX + 1})" if len(key) == 1 else "NULL"
         found = self.query(
             f"SELECT object, row, value FROM (SELECT object, row, {value} AS value, "
