@@ -29,8 +29,8 @@ from sluice.validating import Baseline, Limits, Outcome
 _DOWNLOADS = 8
 # Of the function's memory; the rest is for Python and what DuckDB does not count.
 _MEMORY_SHARE = 0.6
-# What must stay free beside the files, for what DuckDB spills.
-_SPILL_SHARE = 0.25
+# What must stay free beside the files, for what DuckDB stores and spills.
+_SPILL_SHARE = 0.4
 # For what is left to do when the engine's time is over.
 _RESERVE_S = 30
 _REASONS_MAX = 20
