@@ -133,7 +133,7 @@ def test_a_data_set_larger_than_the_storage_is_refused_before_it_is_read(
     begin(world, a=ROWS)
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(Exception, match=f"{len(ROWS)} bytes, at most 8 fit here"):
+    with pytest.raises(Exception, match=f"{len(ROWS)} bytes, at most 6 fit here"):
         validate(world)
 
 
