@@ -73,7 +73,12 @@ def upload(
 def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]:
     """Wait for the next run and follow it to its end."""
     with err.status("waiting for the run to start") as status:
-        run_id = waiting.new_run(target, pipeline, known, timeout_s=1200)
+
+        def say(why: str) -> None:
+            # Printed, so that it is also seen where no status line is.
+            err.print(f"[dim]waiting: {escape(why)}[/]", soft_wrap=True)
+
+        run_id = waiting.new_run(target, pipeline, known, say, timeout_s=1200)
         return waiting.run_end(target, pipeline, run_id, lambda doing: status.update(f"{run_id}: {doing}"))
 
 

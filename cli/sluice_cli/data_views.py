@@ -175,6 +175,19 @@ def what_waits(
     }
 
 
+def why_waiting(target: Target, pipeline: str) -> str:
+    """What the next build waits for, in a few words; empty if it waits for nothing."""
+    now = datetime.now(UTC)
+    waits = what_waits(target, pipeline, arrival_items(target, pipeline), now)
+    if build := waits["next_build"]:
+        return str(build["reason"]) + (f", until {build['at']}" if build["at"] > to_iso(now) else "")
+    missing = [missing for batch in waits["incomplete"] for missing in batch["missing"]]
+    if not missing:
+        return ""
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return f"the batch is not complete: {missing[0]}{more}"
+
+
 def _has_data(target: Target, pipeline: str) -> bool:
     return any(item["status"] != "rejected" for item in dataset_versions(target, pipeline))
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from sluice.domain import catalog as keys
-from sluice_cli import views
+from sluice_cli import data_views, views
 from sluice_cli.errors import CommandError
 from sluice_cli.items import without_keys
 from sluice_cli.target import Target
 
 POLL_S = 0.2
+# Why nothing starts yet costs more to find out than that it does not.
+_LOOKS_BETWEEN_REASONS = 10
 RUNNING = "running"
 Say = Callable[[str], None]
 Found = TypeVar("Found")
@@ -36,12 +39,27 @@ def run_ids(target: Target, pipeline: str) -> set[str]:
     return {run["run_id"] for run in views.runs(target, pipeline)}
 
 
-def new_run(target: Target, pipeline: str, known: Collection[str], *, timeout_s: float = 120) -> str:
-    """Wait for a run that is not among the known ones; returns its id."""
+def new_run(
+    target: Target,
+    pipeline: str,
+    known: Collection[str],
+    say: Say = lambda _: None,
+    *,
+    timeout_s: float = 120,
+) -> str:
+    """Wait for a run that is not among the known ones, saying what it waits for; returns its id."""
+    looks, said = itertools.count(1), ""
 
     def look() -> str | None:
-        fresh = [run["run_id"] for run in views.runs(target, pipeline, limit=5) if run["run_id"] not in known]
-        return fresh[-1] if fresh else None
+        nonlocal said
+        runs: list[str] = [run["run_id"] for run in views.runs(target, pipeline, limit=5)]
+        if fresh := [run_id for run_id in runs if run_id not in known]:
+            return fresh[-1]
+        if next(looks) % _LOOKS_BETWEEN_REASONS == 0 and (why := data_views.why_waiting(target, pipeline)):
+            if why != said:
+                say(why)
+            said = why
+        return None
 
     return until(look, timeout_s=timeout_s, what=f"a run of {pipeline} to start")
 

@@ -12,7 +12,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
 from sluice.domain import catalog as keys
 from sluice.domain.times import from_iso, to_iso
-from sluice_cli import data_commands, data_views, main, views
+from sluice_cli import data_commands, data_views, main, views, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
 from sluice_cli.target import Target
@@ -183,6 +183,24 @@ def test_a_push_that_waits_for_a_build_is_shown_with_when_and_why(world: World, 
         pipeline=PIPELINE_YAML.replace("daily_budget: 5", "daily_budget: 1").encode(), train=b"print(2)\n"
     )
     assert next_build(world, target)["reason"] == "daily budget of 1 used"
+
+
+def test_waiting_for_a_run_tells_why_none_starts_and_tells_it_once(
+    world: World, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    world.push(pipeline=PIPELINE_YAML.replace("quiet_period_s: 60", "marker: _SUCCESS").encode())
+    world.upload("a.csv")
+    said: list[str] = []
+
+    def say(why: str) -> None:
+        said.append(why)
+        world.upload("_SUCCESS", b"")
+
+    with pytest.raises(CommandError, match="in vain"):
+        waiting.new_run(target, PIPELINE, (), say, timeout_s=0.5)
+    assert said[0] == f"the batch is not complete: {PIPELINE}/_SUCCESS is missing"
+    assert len(said) <= 2
 
 
 def test_a_released_object_waits_for_the_next_version_and_a_build_is_asked_for(
