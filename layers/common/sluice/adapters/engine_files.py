@@ -266,6 +266,11 @@ def _jsonl_table(query: Query, file: DataFile, data: Data, compression: Compress
     return Table(file, reader, cells, names, (compression, *cells))
 
 
+def json_kind(name: str) -> str:
+    """What a column of a JSON line is in JSON, as SQL."""
+    return f"json_type(line, {_pointer(name)})"
+
+
 def _parquet_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
     if compression != "none":
         raise UnreadableError("is a Parquet file inside zstd: use zstd as the codec within Parquet")

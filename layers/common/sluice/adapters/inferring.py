@@ -1,4 +1,8 @@
-"""What a file without a contract is: its format, how it is separated, and what its columns hold."""
+"""What a file without a contract is: its format, how it is separated, and what its columns hold.
+
+Where a format has types of its own, a column is of that type: text in JSON or Parquet is text, whatever it
+says. In CSV all is text, and what has leading zeros is a name (an article, a postcode) and no number.
+"""
 
 # ruff: noqa: S608 - expressions come from `engine_sql`, which quotes names and values
 
@@ -9,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sluice.adapters.engine import DataFile, Engine, UnreadableError
-from sluice.adapters.engine_files import SANE_DELIMITERS, Table
+from sluice.adapters.engine_files import SANE_DELIMITERS, Table, json_kind
 from sluice.adapters.engine_sql import Cell
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.models import Column, Data
@@ -21,6 +25,14 @@ _PARQUET_MAGIC = b"PAR1"
 # Estimates of distinct values err by a few percent.
 _ESTIMATE_ERROR = 1.2
 _TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
+_LEADING_ZEROS = r"'\s*[+-]?0\d.*'"
+_JSON_NUMBERS = "('BIGINT', 'UBIGINT', 'DOUBLE')"
+_JSON_KINDS: Mapping[ColumnType, str] = {
+    "integer": _JSON_NUMBERS,
+    "number": _JSON_NUMBERS,
+    "boolean": "('BOOLEAN')",
+    "timestamp": "('VARCHAR')",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +51,14 @@ def infer(engine: Engine, file: DataFile) -> Found:
     format_, csv = _format(engine, file)
     # A column of no name that a file has: the names are what is asked for.
     names = engine.open(file, _contract(format_, csv, ["\0"])).names
+    if not names:
+        raise UnreadableError("has no column")
     table = engine.open(file, _contract(format_, csv, names))
     columns = list(table.cells.items())
     facts = [
         found
         for start in range(0, len(columns), _BATCH)
-        for found in _facts(engine, table, columns[start : start + _BATCH])
+        for found in _facts(engine, format_, table, columns[start : start + _BATCH])
     ]
     if malformed := engine.rejected():
         raise UnreadableError(malformed[0])
@@ -70,12 +84,17 @@ def _contract(format_: Format, csv: Mapping[str, Any], names: Sequence[str]) -> 
     )
 
 
-def _facts(engine: Engine, table: Table, columns: Sequence[tuple[str, Cell]]) -> Iterator[ColumnFacts]:
+def _facts(
+    engine: Engine, format_: Format, table: Table, columns: Sequence[tuple[str, Cell]]
+) -> Iterator[ColumnFacts]:
     """Figures of a few columns, in one scan; the values of those that have few, in another each."""
     parts = ["count(*)"]
-    for _, cell in columns:
+    for name, cell in columns:
         parts += [f"count({cell.raw})", f"approx_count_distinct({cell.raw})"]
-        parts += [f"count({cell.typed(type_)})" for type_ in _TYPES]
+        parts += [
+            f"count({cell.typed(type_)}) FILTER (WHERE {_may_be(type_, format_, name, cell)})"
+            for type_ in _TYPES
+        ]
     (counts,) = engine.query(f"SELECT {', '.join(parts)} FROM {table.relation}")
     rows, figures = counts[0], iter(counts[1:])
     for name, cell in columns:
@@ -90,3 +109,25 @@ def _facts(engine: Engine, table: Table, columns: Sequence[tuple[str, Cell]]) ->
             values = tuple(value for (value,) in found) if len(found) <= ALLOWED_MAX else ()
             distinct = len(found)
         yield ColumnFacts(name, rows, rows - present, types, distinct, values)
+
+
+def _may_be(type_: ColumnType, format_: Format, name: str, cell: Cell) -> str:
+    """Whether a cell that reads as the type is meant as it."""
+    if type_ == "string":
+        return "true"
+    if format_ == "parquet":
+        return str(type_ == _native_type(cell.native)).lower()
+    if format_ == "jsonl":
+        return f"{json_kind(name)} IN {_JSON_KINDS[type_]}"
+    return f"NOT regexp_full_match({cell.text}, {_LEADING_ZEROS})"
+
+
+def _native_type(native: str) -> ColumnType:
+    kind = native.partition("(")[0]
+    if kind.endswith(("INT", "INTEGER")):
+        return "integer"
+    if kind in {"FLOAT", "DOUBLE", "DECIMAL"}:
+        return "number"
+    if kind.startswith(("DATE", "TIMESTAMP")):
+        return "timestamp"
+    return "boolean" if kind == "BOOLEAN" else "string"

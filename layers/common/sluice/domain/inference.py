@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sluice.domain.config.base import ColumnType
@@ -38,7 +39,7 @@ def _column(facts: ColumnFacts) -> Iterator[tuple[str, Any]]:
         yield "required", True
     present = facts.rows - facts.missing
     if type_ in {"string", "integer"} and facts.values and present >= _OCCURS * facts.distinct:
-        yield "allowed", sorted(_typed(type_, value) for value in facts.values)
+        yield "allowed", sorted({_typed(type_, value) for value in facts.values})
 
 
 def _narrowest(facts: ColumnFacts) -> ColumnType:
@@ -50,7 +51,7 @@ def _narrowest(facts: ColumnFacts) -> ColumnType:
 
 
 def _typed(type_: ColumnType, value: str) -> Any:
-    return int(float(value)) if type_ == "integer" else value
+    return int(Decimal(value)) if type_ == "integer" else value
 
 
 def to_yaml(data_format: str, csv: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> str:
