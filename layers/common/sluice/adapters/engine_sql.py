@@ -22,10 +22,10 @@ _FROM_TEXT = {
     "AND NOT contains({0}, '_') THEN TRY_CAST({0} AS BIGINT) END",
     "number": "CASE WHEN isfinite(TRY_CAST({0} AS DOUBLE)) AND NOT contains({0}, '_') "
     "THEN TRY_CAST({0} AS DOUBLE) END",
-    # Numbers may have spaces around them, to DuckDB too.
-    "boolean": "TRY_CAST(trim({0}) AS BOOLEAN)",
-    "timestamp": "CASE WHEN isfinite(TRY_CAST(trim({0}) AS TIMESTAMP)) "
-    "THEN TRY_CAST(trim({0}) AS TIMESTAMP) END",
+    # Numbers may have spaces around them, to DuckDB too. To trim costs more than to cast.
+    "boolean": "coalesce(TRY_CAST({0} AS BOOLEAN), TRY_CAST(trim({0}) AS BOOLEAN))",
+    "timestamp": "CASE WHEN isfinite(coalesce(TRY_CAST({0} AS TIMESTAMP), TRY_CAST(trim({0}) AS TIMESTAMP))) "
+    "THEN coalesce(TRY_CAST({0} AS TIMESTAMP), TRY_CAST(trim({0}) AS TIMESTAMP)) END",
 }
 # A cell that a Parquet file has a type for, by (wanted, native).
 _FROM_NATIVE = {
