@@ -9,9 +9,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from engine_world import Inspect
+from engine_world import SCHEMA, Inspect
 from sluice.adapters import inflate
-from sluice.adapters.engine import EngineLimitError
+from sluice.adapters.engine import DataFile, Engine, EngineLimitError
+from sluice.domain.config.models import Data
 
 ROWS = b"x,y\n" + b"1,0\n" * 5000
 # ruff: noqa: S608 - queries of tests
@@ -108,7 +109,7 @@ def test_a_bound_of_a_zstd_file_is_no_less_than_what_it_becomes(tmp_path: Path) 
             "p/0 has a line of more than 16777216 bytes, from byte",
         ),
         (b"z" * 50_000_000, "csv", "p/0 has a line of more than 16777216 bytes, from byte 0"),
-        (b'x,y\n1,0\n"' + b"z\n" * 25_000_000, "csv", "p/0 has 1 lines with a quote out of place"),
+        (b'x,y\n1,0\n"' + b"z\n" * 25_000_000, "csv", "p/0 has 1 line with a quote out of place"),
         (
             b'{"x": 1, "y": 0}\n{"x": "' + b"z" * 50_000_000 + b'"}\n',
             "jsonl",
@@ -184,9 +185,91 @@ def test_mixed_encodings_are_told_by_line(inspect: Inspect) -> None:
     schema = {"x": {"type": "number"}, "y": {"type": "string"}}
     assert (
         said(inspect, body, schema=schema)
-        == "p/0 has 1 lines with bytes that are no UTF-8, the first in line 3"
+        == "p/0 has 1 line with bytes that are no UTF-8, the first in line 3"
     )
-    assert said(inspect, "x,y\n1,0\n".encode("utf-16")) == "p/0 is UTF-16 text: save it as UTF-8"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(("data_format", "text"), [("csv", "x,y\n1,0\n"), ("jsonl", '{"x": 1, "y": 0}\n')])
+def test_utf_16_is_named_with_or_without_a_mark(
+    inspect: Inspect, encoding: str, data_format: str, text: str
+) -> None:
+    reason = said(inspect, text.encode(encoding), data_format=data_format)
+    assert reason == "p/0 is UTF-16 text: save it as UTF-8"
+
+
+@pytest.mark.parametrize(("data_format", "name"), [("csv", "CSV"), ("jsonl", "JSON lines")])
+def test_a_parquet_file_under_another_format_is_named(inspect: Inspect, data_format: str, name: str) -> None:
+    words = f"p/0 is a Parquet file, not {name}, as data.format says"
+    assert said(inspect, b"PAR1" + b"\0" * 100 + b"PAR1", data_format=data_format) == words
+
+
+@pytest.mark.parametrize("body", [b'[{"x": 1, "y": 0}]\n', b'{\n  "x": 1,\n  "y": 0\n}\n'])
+def test_json_that_is_no_json_lines_is_told_what_these_are(inspect: Inspect, body: bytes) -> None:
+    reason = said(inspect, body, data_format="jsonl")
+    assert reason.endswith(", the first is line 1: write one object a line")
+
+
+# Each but the last is what files become that are put one after another.
+LINE_ENDS = [("\r\n", "\n"), ("\n", "\r\n"), ("\n", "\r"), ("\r", "\n"), ("\r\n", "\r")]
+
+
+@pytest.mark.parametrize("ends", LINE_ENDS)
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_lines_may_end_in_different_ways(
+    inspect: Inspect, ends: tuple[str, str], is_compressed: bool
+) -> None:
+    def written(header: str, lines: list[str]) -> bytes:
+        first, later = ends
+        text = header and header + first
+        text += "".join(line + first for line in lines[:3000]) + "".join(
+            line + later for line in lines[3000:]
+        )
+        return gzip.compress(text.encode()) if is_compressed else text.encode()
+
+    csv = written("x,y", ["1,0"] * 5000 + ["200,1"])
+    jsonl = written("", ['{"x": 1, "y": 0}'] * 5000 + ['{"x": 200, "y": 1}'])
+    for body, data_format in ((csv, "csv"), (jsonl, "jsonl")):
+        report = inspect(body, body, data_format=data_format)
+        assert report.rows == 10_002
+        assert report.reasons == ("x: 2 rows above 100 (such as p/0 row 5001)",)
+
+
+def test_a_line_that_is_broken_is_named_whatever_the_line_ends(inspect: Inspect) -> None:
+    assert said(inspect, b'x,y\r\n1,0\n2,"1"3\r\n') == (
+        "p/0 has 1 line with a quote out of place, the first in line 3"
+    )
+    lines = b'{"x": 1, "y": 0}\r\n{"x": 1, "y": 0}\n{\n'
+    assert said(inspect, lines, data_format="jsonl").startswith("p/0 has 1 line that is no JSON object")
+
+
+def test_different_line_ends_are_given_up_when_the_storage_is_full(inspect: Inspect) -> None:
+    reason = said(inspect, b"x,y\r\n" + b"1,0\n" * 5000, limits={"inflated_max_bytes": 10_000})
+    assert reason == "p/0 has lines that end in different ways, and there is no storage to make them alike"
+
+
+def test_different_line_ends_in_zstd_are_named(inspect: Inspect, tmp_path: Path) -> None:
+    target = tmp_path / "mixed.zst"
+    lines = "SELECT line FROM (VALUES ('x,y' || chr(13)), ('1,0')) AS lines(line)"
+    duckdb.connect().execute(
+        f"COPY ({lines}) TO '{target}' (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', COMPRESSION zstd)"
+    )
+    reason = said(inspect, target.read_bytes(), limits={"memory_mb": 1228})
+    assert reason.endswith("or lines that end in different ways")
+
+
+def test_compressed_files_of_one_name_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    files = []
+    for folder, value in (("a", 1), ("b", 200)):
+        target = tmp_path / folder / "data.parquet"
+        target.parent.mkdir()
+        duckdb.connect().execute(f"COPY (SELECT {value} AS x, 0 AS y) TO '{target}' (FORMAT parquet)")
+        target.write_bytes(gzip.compress(target.read_bytes()))
+        files.append(DataFile(folder, target))
+    contract = {"format": "parquet", "label": "y", "schema": SCHEMA}
+    with Engine(256, tmp_path / "spill") as engine:
+        engine.inspect(files, Data.model_validate(contract, strict=False))
+        assert engine.query("SELECT x FROM data ORDER BY x") == [(1,), (200,)]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(inspect: Inspect) -> None:

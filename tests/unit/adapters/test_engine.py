@@ -56,11 +56,11 @@ def test_integers_written_with_a_decimal_point_are_integers(inspect: Inspect) ->
         (b"PK\x03\x04\x14\x00\x08", "p/0 is no CSV: its first line has control characters"),
         (b"\n\nx,y\n1,0\n", "p/0 has no header"),
         (b"x,y,x\n1,0,1\n", "p/0 has the column 'x' twice"),
-        (b"x,y\n1,0\n2,1,3\n4,1\n", "p/0 has 1 lines with more values than the header, the first in line 3"),
-        (b"x,y\n1,0\n2\n", "p/0 has 1 lines with fewer values than the header, the first in line 3"),
-        (b'x,y\n1,"0\n', "p/0 has 1 lines with a quote out of place, the first in line 2"),
-        (b"x,y\n1,\xff\n2,1\n", "p/0 has 1 lines with bytes that are no UTF-8, the first in line 2"),
-        (b'x,y\n1,a"b\n2,"a"b\n3,4\n', "p/0 has 1 lines with a quote out of place, the first in line 3"),
+        (b"x,y\n1,0\n2,1,3\n4,1\n", "p/0 has 1 line with more values than the header, the first in line 3"),
+        (b"x,y\n1,0\n2\n", "p/0 has 1 line with fewer values than the header, the first in line 3"),
+        (b'x,y\n1,"0\n', "p/0 has 1 line with a quote out of place, the first in line 2"),
+        (b"x,y\n1,\xff\n2,1\n", "p/0 has 1 line with bytes that are no UTF-8, the first in line 2"),
+        (b'x,y\n1,a"b\n2,"a"b\n3,4\n', "p/0 has 1 line with a quote out of place, the first in line 3"),
         (b'"x,y\n1,0\n', "p/0 is no CSV"),
     ],
 )
@@ -73,7 +73,7 @@ def test_what_is_no_csv_is_said_so_and_where(inspect: Inspect, body: bytes, word
 def test_a_malformed_file_hides_no_violation_of_another(inspect: Inspect) -> None:
     report = inspect(b"x,y\n1,0,9\n", b"x,y\n101,0\n", b"x\n1\n")
     said = " ".join(report.reasons)
-    assert "p/0 has 1 lines" in said
+    assert "p/0 has 1 line" in said
     assert "above 100 (such as p/1 row 1)" in said
     assert "y: the column is missing (in p/2)" in said
 
@@ -180,7 +180,7 @@ def test_json_lines_are_checked_like_csv(inspect: Inspect) -> None:
     assert (
         inspect(b'{"x": 1}\n[1]\n{', data_format="jsonl")
         .reasons[0]
-        .startswith("p/0 has 2 lines that are no JSON object, the first is 2")
+        .startswith("p/0 has 2 lines that are no JSON object, the first is line 2")
     )
 
 

@@ -162,9 +162,9 @@ def test_a_warning_rejects_nothing(inspect: Inspect) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("SELECT * FROM read_text('/etc/hostname')", "it failed on these data (PermissionException)"),
-        ("SELECT * FROM read_csv('/etc/passwd')", "it failed on these data (PermissionException)"),
-        ("SELECT * FROM 'https://example.com/x.csv'", "it failed on these data"),
+        ("SELECT * FROM read_text('/etc/hostname')", "it may read nothing but data"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "it may read nothing but data"),
+        ("SELECT * FROM 'https://example.com/x.csv'", "it may read nothing but data"),
         ("SELECT * FROM files", "Catalog Error: Table with name files does not exist!"),
         ("SELECT * FROM data; DROP VIEW data", "it is not one SELECT"),
         ("SELECT 1) ; SELECT (1", "Parser Error"),

@@ -104,3 +104,13 @@ def test_values_beyond_what_a_float_holds_are_listed_as_they_are(infer: Infer) -
 def test_objects_without_any_key_have_no_column(infer: Infer) -> None:
     with pytest.raises(UnreadableError, match=r"^has no column$"):
         infer(b"{}\n{}\n")
+
+
+@pytest.mark.parametrize("body", [b"x,y\r\n1,1\n2,0\r\n", b'{"x": 1}\n{"x": 2}\r\n'])
+def test_lines_may_end_in_different_ways(infer: Infer, body: bytes) -> None:
+    assert infer(body)["x"] == {"type": "integer", "required": True}
+
+
+def test_a_json_array_is_no_csv_of_one_column(infer: Infer) -> None:
+    with pytest.raises(UnreadableError, match="write one object a line"):
+        infer(b'[{"x": 1}, {"x": 2}]\n')

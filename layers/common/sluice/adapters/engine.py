@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -36,6 +36,7 @@ from sluice.adapters.engine_files import (
 )
 from sluice.adapters.engine_sql import ABSENT, ROW_CHECKS, Cell, condition, identifier, keyed, listed, named
 from sluice.adapters.engine_store import Store
+from sluice.domain import spelling
 from sluice.domain.config.models import Data
 from sluice.domain.validation import (
     EXAMPLES_MAX,
@@ -50,6 +51,7 @@ from sluice.domain.validation import (
 
 __all__ = ["DATA", "DataFile", "Engine", "EngineLimitError", "Inspection", "UnreadableError"]
 
+_Read = TypeVar("_Read")
 DATA = "data"
 # In one statement: planning takes the square of their number.
 _CONDITIONS_MAX = 100
@@ -128,6 +130,15 @@ class Engine:
         self._database.restrict([file.path])
         return head(self.query, *self._storage.inflated(file))
 
+    def with_line_ends_alike(self, file: DataFile, read: Callable[[], _Read]) -> _Read:
+        """What is read of a text file; of a copy, if its lines end in different ways."""
+        try:
+            return read()
+        except UnreadableError:
+            if not self._storage.unify(file):
+                raise
+            return read()
+
     def rejected(self) -> list[str]:
         """What of the files read since could not be split into values, a sentence for each kind."""
         return [said for said, _ in self._rejected()]
@@ -194,10 +205,12 @@ class Engine:
 
     def _open(self, number: int, file: DataFile, data: Data, store: Store | None) -> Table:
         """A file as it is best asked."""
-        table = open_table(self.query, file, data, self._storage)
-        if store is not None:
-            table = store.add(number, table)
-            self._storage.release(file)
+        if store is None:
+            return open_table(self.query, file, data, self._storage)
+        table = self.with_line_ends_alike(
+            file, lambda: store.add(number, open_table(self.query, file, data, self._storage))
+        )
+        self._storage.release(file)
         return table
 
     def _count(self, table: Table, asked: Sequence[Check], tally: _Tally, *, are_rows_known: bool) -> None:
@@ -259,7 +272,7 @@ class Engine:
         )
         return [
             (
-                f"has {'at least ' if count >= REJECTS_MAX else ''}{count} lines with "
+                f"has {'at least ' if count >= REJECTS_MAX else ''}{spelling.count(count, 'line')} with "
                 f"{_REJECTS.get(kind, 'values that cannot be told apart')}, the first in line {line}",
                 count,
             )
@@ -364,6 +377,8 @@ class Engine:
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
             # These quote the query; all others may quote the data.
             tally.errors[check] = str(error).splitlines()[0]
+        except duckdb.PermissionException:
+            tally.errors[check] = "it may read nothing but data"
         except duckdb.Error as error:
             tally.errors[check] = f"it failed on these data ({type(error).__name__})"
 

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sluice.adapters import inflate
+from sluice.adapters import inflate, line_ends
 from sluice.adapters.engine_sql import Cell, identifier, text
 from sluice.adapters.inflate import Compression
+from sluice.domain import spelling
 from sluice.domain.config.models import Data
 
 # Beyond that many malformed lines a file is simply not what it is said to be.
@@ -22,7 +24,9 @@ REJECTS_MAX = 1000
 LINE_MAX_BYTES = 16 * 1024 * 1024
 SANE_DELIMITERS = (",", ";", "\t", "|")
 _NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
+_FORMATS = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+PARQUET_MAGIC = b"PAR1"
 Query = Callable[[str], list[tuple[Any, ...]]]
 
 
@@ -69,12 +73,33 @@ class Storage:
         self._limit_bytes = limit_bytes
         self._left_bytes = limit_bytes
         self._known: dict[Path, tuple[Path, Compression]] = {}
+        # Files of several folders may have one name.
+        self._numbers = itertools.count()
 
     def inflated(self, file: DataFile) -> tuple[Path, Compression]:
         """A path to read the file from, and the compression that is left; raises UnreadableError."""
         if file.path not in self._known:
             self._known[file.path] = self._readable(file)
         return self._known[file.path]
+
+    def unify(self, file: DataFile) -> bool:
+        """If the file's lines end in different ways, read from now on a copy where they do not."""
+        path, kind = self.inflated(file)
+        if kind != "none" or not line_ends.differ(path):
+            return False
+        size_bytes = path.stat().st_size
+        try:
+            self._take(size_bytes)
+        except inflate.TooLargeError:
+            raise UnreadableError(
+                "has lines that end in different ways, and there is no storage to make them alike"
+            ) from None
+        target = self._new_path(file)
+        line_ends.unify(path, target)
+        self._left_bytes += size_bytes - target.stat().st_size
+        self.release(file)
+        self._known[file.path] = target, "none"
+        return True
 
     def release(self, file: DataFile) -> None:
         """Delete what the file was inflated to."""
@@ -102,14 +127,17 @@ class Storage:
         return file.path, kind
 
     def _inflate(self, file: DataFile) -> Path:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        target = self._folder / f"{file.path.name}.inflated"
+        target = self._new_path(file)
         try:
             self._take(inflate.inflate_gzip(file.path, target, self._left_bytes))
         except (inflate.TruncatedError, inflate.TooLargeError):
             target.unlink()
             raise
         return target
+
+    def _new_path(self, file: DataFile) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder / f"{next(self._numbers)}-{file.path.name[-100:]}"
 
     def _take(self, size_bytes: int) -> None:
         if size_bytes > self._left_bytes:
@@ -124,6 +152,7 @@ def open_table(query: Query, file: DataFile, data: Data, storage: Storage) -> Ta
     path, compression = storage.inflated(file)
     if path.stat().st_size == 0:
         raise UnreadableError("is empty")
+    _refuse_other_format(path, data)
     _refuse_long_lines(query, path, data, compression)
     readable = DataFile(file.key, path)
     match data.format:
@@ -135,6 +164,24 @@ def open_table(query: Query, file: DataFile, data: Data, storage: Storage) -> Ta
             return _parquet_table(query, readable, data, compression)
 
 
+def _refuse_other_format(path: Path, data: Data) -> None:
+    """Say which other format a file is of, where its first bytes tell."""
+    if data.format == "parquet":
+        return
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == PARQUET_MAGIC:
+        raise UnreadableError(f"is a Parquet file, not {_FORMATS[data.format]}, as data.format says")
+    if _is_utf16(start):
+        raise UnreadableError("is UTF-16 text: save it as UTF-8")
+
+
+def _is_utf16(start: bytes) -> bool:
+    """Whether a file begins with UTF-16's mark, or with two ASCII characters of it."""
+    zeros = [byte == 0 for byte in start[:4]]
+    return start.startswith(_UTF16) or zeros in ([True, False] * 2, [False, True] * 2)
+
+
 def _refuse_long_lines(query: Query, path: Path, data: Data, compression: Compression) -> None:
     """Raise for a line above the maximum: DuckDB leaves out, silently, one above its buffer."""
     if data.format == "parquet":
@@ -143,7 +190,10 @@ def _refuse_long_lines(query: Query, path: Path, data: Data, compression: Compre
         try:
             query(f"SELECT count(*) FROM {_lines([path], compression, is_probe=True)}")
         except UnreadableError:
-            message = f"has a line of more than {LINE_MAX_BYTES} bytes, or text that is not UTF-8"
+            message = (
+                f"has a line of more than {LINE_MAX_BYTES} bytes, text that is not UTF-8, "
+                "or lines that end in different ways"
+            )
             raise UnreadableError(message) from None
     elif (start := _long_line(path)) is not None:
         raise UnreadableError(f"has a line of more than {LINE_MAX_BYTES} bytes, from byte {start}")
@@ -186,8 +236,6 @@ def head(query: Query, path: Path, compression: Compression) -> str:
         return "".join(f"{line}\n" for (line,) in lines)
     with path.open("rb") as file:
         start = file.read(LINE_MAX_BYTES)
-    if start.startswith(_UTF16):
-        raise UnreadableError("is UTF-16 text: save it as UTF-8")
     return start.decode("utf-8-sig", errors="surrogateescape")
 
 
@@ -253,7 +301,10 @@ def _jsonl_table(query: Query, file: DataFile, data: Data, compression: Compress
     )
     ((malformed, first),) = query(f"SELECT count(*), min(row) FROM ({judged}) WHERE bad")
     if malformed:
-        raise UnreadableError(f"has {malformed} lines that are no JSON object, the first is {first}")
+        lines = f"{spelling.count(malformed, 'line')} that {'is' if malformed == 1 else 'are'}"
+        raise UnreadableError(
+            f"has {lines} no JSON object, the first is line {first}: write one object a line"
+        )
 
     def reader(paths: Sequence[Path]) -> str:
         return _lines(paths, compression)

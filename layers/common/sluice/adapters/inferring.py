@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sluice.adapters.engine import DataFile, Engine, UnreadableError
-from sluice.adapters.engine_files import SANE_DELIMITERS, Table, json_kind
+from sluice.adapters.engine_files import PARQUET_MAGIC, SANE_DELIMITERS, Table, json_kind
 from sluice.adapters.engine_sql import Cell
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.models import Column, Data
@@ -21,7 +21,6 @@ from sluice.domain.inference import ALLOWED_MAX, ColumnFacts
 
 Format = Literal["csv", "jsonl", "parquet"]
 _BATCH = 20
-_PARQUET_MAGIC = b"PAR1"
 # Estimates of distinct values err by a few percent.
 _ESTIMATE_ERROR = 1.2
 _TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
@@ -48,6 +47,10 @@ def infer(engine: Engine, file: DataFile) -> Found:
     """Look at all rows of a file; raises UnreadableError."""
     if file.path.stat().st_size == 0:
         raise UnreadableError("is empty")
+    return engine.with_line_ends_alike(file, lambda: _infer(engine, file))
+
+
+def _infer(engine: Engine, file: DataFile) -> Found:
     format_, csv = _format(engine, file)
     # A column of no name that a file has: the names are what is asked for.
     names = engine.open(file, _contract(format_, csv, ["\0"])).names
@@ -67,10 +70,11 @@ def infer(engine: Engine, file: DataFile) -> Found:
 
 def _format(engine: Engine, file: DataFile) -> tuple[Format, Mapping[str, Any]]:
     with file.path.open("rb") as opened:
-        if opened.read(4) == _PARQUET_MAGIC:
+        if opened.read(4) == PARQUET_MAGIC:
             return "parquet", {}
     head = engine.head(file)
-    if head.lstrip().startswith("{"):
+    # An array is none, which is then said.
+    if head.lstrip().startswith(("{", "[")):
         return "jsonl", {}
     first = head.partition("\n")[0]
     delimiter = max(SANE_DELIMITERS, key=first.count)
