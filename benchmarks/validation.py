@@ -1,6 +1,6 @@
 """Validation against its floors and its peers: the same files, the same rules, one process each.
 
-.venv/bin/python benchmarks/validation.py [--rows 1000000 ...] [--only with_sluice ...] [--quick] [--json F]
+.venv/bin/python benchmarks/validation.py [--rows 1000000 ...] [--only with_sluice ...] [--max-s S] [--quick] [--json F]
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def check(contender: Contender, answer: Answer, rows: int) -> None:
 
 
 def runs(
-    contenders: Sequence[Contender], rows: int, data_format: str, *, quick: bool
+    contenders: Sequence[Contender], rows: int, data_format: str, *, quick: bool, max_s: float
 ) -> Iterator[tuple[Contender, Run | FailedError]]:
     """Each contender's figures, or why it has none."""
     path = data(rows).with_suffix(f".{data_format}")
@@ -178,8 +178,8 @@ def runs(
     for contender in contenders:
         try:
             python = interpreter(contender, may_install=not quick)
-            max_s = max(0.1, QUICK_S - (time.monotonic() - start)) if quick else MAX_S
-            run = measure(python, contender, path, data_format, max_s)
+            left_s = max(0.1, QUICK_S - (time.monotonic() - start)) if quick else max_s
+            run = measure(python, contender, path, data_format, left_s)
             check(contender, run.answer, rows)
         except FailedError as error:
             said: Run | FailedError = error
@@ -192,11 +192,11 @@ def runs(
 
 
 def figures_of(found: Sequence[tuple[Contender, Run]], prefix: str) -> Iterator[Figure]:
-    """Work as a multiple of the engine's bare scan, and peak memory."""
-    floor = dict(found)[FLOOR].cpu_s
+    """Work and time as multiples of the engine's bare scan, and peak memory."""
+    floor = dict(found)[FLOOR]
     for contender, run in found:
-        yield Figure(f"{prefix} {contender.name}: CPU", run.cpu_s, "s", floor, "bare scan")
-        yield Figure(f"{prefix} {contender.name}: wall", run.wall_s, "s")
+        yield Figure(f"{prefix} {contender.name}: CPU", run.cpu_s, "s", floor.cpu_s, "bare scan")
+        yield Figure(f"{prefix} {contender.name}: wall", run.wall_s, "s", floor.wall_s, "bare scan")
         yield Figure(f"{prefix} {contender.name}: peak", run.peak_mb, "MB")
 
 
@@ -207,6 +207,7 @@ def did(contender: Contender, answer: Answer) -> str:
 
 def main() -> None:
     def options(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--max-s", type=float, default=MAX_S, help="stop a contender after so long")
         parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="the files' sizes")
         scripts = [contender.script for contender in CONTENDERS]
         parser.add_argument("--only", nargs="+", choices=scripts, default=scripts, help="the contenders")
@@ -220,7 +221,7 @@ def main() -> None:
     for rows in [QUICK_ROWS] if chosen.quick else chosen.rows:
         for data_format in ("csv",) if chosen.quick else ("csv", "parquet"):
             prefix = f"{rows / 1e6:g}M {data_format},"
-            results = list(runs(contenders, rows, data_format, quick=chosen.quick))
+            results = list(runs(contenders, rows, data_format, quick=chosen.quick, max_s=chosen.max_s))
             found = [(contender, run) for contender, run in results if isinstance(run, Run)]
             figures += figures_of(found, prefix)
             notes |= {did(contender, run.answer): None for contender, run in found if run.answer.rules}
