@@ -8,6 +8,8 @@ import duckdb
 import pytest
 
 from engine_world import SCHEMA, Inspect
+from sluice.adapters.engine import Engine
+from sluice.adapters.engine_database import STATEMENT_ERRORS
 
 
 def test_data_that_keep_their_contract_are_valid(inspect: Inspect) -> None:
@@ -204,3 +206,20 @@ def test_parquet_is_checked_like_csv(inspect: Inspect, tmp_path: Path) -> None:
         "x: 1 row above 100 (such as p/0 row 2)",
         "y: 1 row not one of 0, 1 (such as p/0 row 3)",
     )
+
+
+def test_a_pattern_that_the_engine_does_not_take_is_named_and_the_data_are_read(inspect: Inspect) -> None:
+    schema = {"x": {"type": "string", "pattern": "a++", "max_length": 2}, "y": {"type": "integer"}}
+    report = inspect(b"x,y\naaa,0\n", schema=schema)
+    assert report.rows == 1
+    assert report.reasons == (
+        "x: 1 row longer than 2 characters (such as p/0 row 1)",
+        "x: a++: the pattern cannot be used: it has + after a repetition, which the validation engine (RE2) "
+        "does not know",
+    )
+
+
+@pytest.mark.parametrize("statement", ["SELEC 1", "SELECT nothing", "SELECT unknown(1)", "FROM nowhere"])
+def test_a_statement_that_is_wrong_itself_is_no_fault_of_the_data(tmp_path: Path, statement: str) -> None:
+    with Engine(256, tmp_path / "spill") as engine, pytest.raises(STATEMENT_ERRORS):
+        engine.query(statement)

@@ -334,3 +334,8 @@ def test_a_report_is_read_back_as_it_was_written() -> None:
     problem = unreadable("p/b is no CSV", object="p/b")
     written = report(9, [breaking("type", a=3)], [problem], object_rows={"a": 9})
     assert Report.from_json(written.to_json(drift=None, bias={"is_biased": False})) == written
+
+
+def test_a_distinct_count_that_nothing_could_be_read_for_breaks_no_bound() -> None:
+    finding = Finding(Check("distinct_count", "x", "string", (1, None)), 0, value=None)
+    assert report(10, [finding]).is_valid

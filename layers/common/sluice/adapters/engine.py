@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from sluice.adapters.engine_database import Database, EngineLimitError
+from sluice.adapters.engine_database import STATEMENT_ERRORS, Database, EngineLimitError
 from sluice.adapters.engine_files import (
     REJECTS_MAX,
     DataFile,
@@ -37,6 +37,7 @@ from sluice.adapters.engine_files import (
 from sluice.adapters.engine_sql import ABSENT, ROW_CHECKS, Cell, condition, identifier, keyed, listed, named
 from sluice.adapters.engine_store import Store
 from sluice.domain import spelling
+from sluice.domain.config import patterns
 from sluice.domain.config.models import Data
 from sluice.domain.validation import (
     EXAMPLES_MAX,
@@ -166,6 +167,7 @@ class Engine:
         self, files: Sequence[DataFile], data: Data, asked: Sequence[Check], store: Store | None
     ) -> Inspection:
         tally = _Tally(asked)
+        self._refuse_patterns(asked, tally)
         tables: dict[int, Table] = {}
         for number, file in enumerate(files):
             try:
@@ -213,6 +215,16 @@ class Engine:
         self._storage.release(file)
         return table
 
+    def _refuse_patterns(self, asked: Sequence[Check], tally: _Tally) -> None:
+        """Name patterns that DuckDB does not take: a contract may be older than the rule about them."""
+        for check in asked:
+            if check.kind == "pattern":
+                try:
+                    self._database.connection.execute("SELECT regexp_full_match('', ?)", [check.limit])
+                except duckdb.Error:
+                    problem = patterns.problem(check.limit) or "is none of the validation engine (RE2)"
+                    tally.errors[check] = f"it {problem}"
+
     def _count(self, table: Table, asked: Sequence[Check], tally: _Tally, *, are_rows_known: bool) -> None:
         """Count what breaks each check of rows."""
         key = table.file.key
@@ -220,7 +232,7 @@ class Engine:
         conditions = {
             check: condition(check, _cell(table, check.column))
             for check in asked
-            if check.kind in ROW_CHECKS and check.column not in missing
+            if check.kind in ROW_CHECKS and check.column not in missing and check not in tally.errors
         }
         nothing = {name: cell.missing for name, cell in table.cells.items()}
         rows, counts = self._count_rows(table, {*conditions.values(), *nothing.values()})
@@ -374,7 +386,7 @@ class Engine:
             if self._database.is_time_over:
                 raise
             tally.errors[check] = f"it needs more than {_SQL_MAX_S:.0f} s, or more memory than there is"
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+        except STATEMENT_ERRORS as error:
             # These quote the query; all others may quote the data.
             tally.errors[check] = str(error).splitlines()[0]
         except duckdb.PermissionException:

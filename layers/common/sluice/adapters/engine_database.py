@@ -14,6 +14,8 @@ import duckdb
 from sluice.adapters.engine_files import UnreadableError
 from sluice.adapters.engine_sql import text
 
+# A statement that is wrong itself, whatever the data.
+STATEMENT_ERRORS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 _INTERRUPT_EVERY_S = 0.1
 
 
@@ -36,6 +38,8 @@ class Database:
                 "python_enable_replacements": "false",
             }
         )
+        # Else the times of a zone were those of the machine's.
+        self.connection.execute("SET TimeZone = 'UTC'")
         self._is_restricted = False
         self._clock = _Watchdog(self.connection, max_s)
 
@@ -63,6 +67,8 @@ class Database:
         try:
             with self.limits():
                 rows: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
+        except STATEMENT_ERRORS:
+            raise
         except duckdb.Error as error:
             raise UnreadableError("cannot be read: it is not of the format the contract names") from error
         return rows

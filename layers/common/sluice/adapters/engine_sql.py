@@ -12,7 +12,11 @@ from sluice.domain.validation import Check
 _INTEGERS = frozenset(
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 )
+# These hold more than the type of the contract's integers, BIGINT.
+_WIDE = frozenset({"UBIGINT", "HUGEINT", "UHUGEINT"})
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
+# No format is theirs, as they are not text.
+_WRITTEN_AS_TIMES = ("DATE", "TIMESTAMP")
 _TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
 # A cell that is text. DuckDB reads 1_000 as a number; hardly any other tool does.
 _FROM_TEXT = {
@@ -29,7 +33,8 @@ _FROM_TEXT = {
 }
 # A cell that a Parquet file has a type for, by (wanted, native).
 _FROM_NATIVE = {
-    **{("integer", native): "{0}" for native in _INTEGERS},
+    **{("integer", native): "{0}" for native in _INTEGERS - _WIDE},
+    **{("integer", native): "TRY_CAST({0} AS BIGINT)" for native in _WIDE},
     **{
         ("integer", native): "CASE WHEN trunc({0}) = {0} THEN TRY_CAST({0} AS BIGINT) END"
         for native in _FLOATS
@@ -100,7 +105,7 @@ class Cell:
         """The cell as the column's type, NULL where it is none; `spelled` is a timestamp's format."""
         if self.written is not None:
             return self.raw
-        if wanted == "timestamp" and spelled is not None:
+        if wanted == "timestamp" and spelled is not None and not self.native.startswith(_WRITTEN_AS_TIMES):
             return f"try_strptime({self.text}, {text(spelled)})"
         native = _FROM_NATIVE.get((wanted, self.native))
         return native.format(self.raw) if native else _FROM_TEXT[wanted].format(self.text)

@@ -100,7 +100,8 @@ class Finding:
 
     column: 1 row if the column is missing. completeness: the rows without a value. `value` is what was
     measured where that is no count of rows: a statistic, a share, the newest time, the names of the columns
-    that are extra; None where there is nothing to measure. `error` is why a query could not be run.
+    that are extra; None where there is nothing to measure. `error` is why a query could not be run, or a
+    pattern not be used.
     `by_object` are the rows that break it by the key of their object: 1 for an object that lacks a column or
     has an extra one, each object that holds a row of a repeated value; none for a check of the whole.
     """
@@ -412,7 +413,8 @@ def _message(finding: Finding, at: _Circumstances) -> str | None:
     if judge is not None:
         return judge(finding, at)
     if finding.error is not None:
-        return f"{check.limit}: the query could not be run: {finding.error}"
+        what = "pattern cannot be used" if check.kind == "pattern" else "query could not be run"
+        return f"{check.limit}: the {what}: {finding.error}"
     tolerated = finding.rows <= check.tolerance * at.rows
     return None if tolerated else _broken_rows(check, finding.rows)
 
@@ -461,6 +463,9 @@ def _judge_freshness(finding: Finding, at: _Circumstances) -> str | None:
 
 
 def _judge_distinct_count(finding: Finding, at: _Circumstances) -> str | None:
+    if finding.value is None:
+        # Of a file that cannot be read, which is said.
+        return None
     text = f"{finding.value} different values"
     return _out_of_bounds(finding.check.limit, finding.value, text, "fewer", "more")
 
