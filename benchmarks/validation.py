@@ -1,6 +1,6 @@
 """Validation against its floors and its peers: the same files, the same rules, one process each.
 
-.venv/bin/python benchmarks/validation.py [--rows 1000000 ...] [--only with_sluice ...] [--max-s S] [--quick] [--json F]
+.venv/bin/python benchmarks/validation.py [--rows 1000000 ...] [--only with_sluice ...] [--max-s S] [--quick]
 """
 
 from __future__ import annotations
