@@ -41,7 +41,7 @@ def validate(
 
     Exits with 0 when they keep it, 1 when they break it, and 2 when they or the contract cannot be read.
     """
-    files = list(dict.fromkeys(files))
+    files = list({path.resolve(): path for path in files}.values())
     contract = _contract(pipeline)
     report = _validate(files, contract, _folder(output), baseline)
     result = {

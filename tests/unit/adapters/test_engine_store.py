@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine_world import SCHEMA
-from sluice.adapters import engine
+from sluice.adapters import engine, engine_reader
 from sluice.adapters.engine import DATA, DataFile, Engine, EngineLimitError, Inspection
+from sluice.adapters.engine_files import Table
 from sluice.adapters.engine_store import Store
 from sluice.domain.config.models import Data
 
@@ -106,12 +107,13 @@ def test_cells_that_do_not_fit_into_memory_are_stored_in_a_file(
 ) -> None:
     add = Store.add
 
-    def fail_in_memory(store: Store, number: int, table: Any) -> Any:
-        if not (tmp_path / "spill/cells.duckdb").exists() and number == 1:
+    def fail_in_memory(store: Store, tables: Mapping[int, Table]) -> str:
+        if not (tmp_path / "spill/cells.duckdb").exists() and 1 in tables:
             raise EngineLimitError("memory")
-        return add(store, number, table)
+        return add(store, tables)
 
     monkeypatch.setattr(Store, "add", fail_in_memory)
+    monkeypatch.setattr(engine_reader, "_FILES_MAX", 1)
     files = [DataFile(f"p/{index}", tmp_path / f"{index}.csv") for index in range(2)]
     for file in files:
         file.path.write_text("x,y\n101,0\n")

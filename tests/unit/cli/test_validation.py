@@ -183,3 +183,12 @@ def test_a_schema_is_inferred_of_any_format(
     assert found["format"] == name.partition(".")[2]
     types = {column: facts["type"] for column, facts in found["schema"].items()}
     assert types == {"id": "integer", "v": "number", "t": "string"}
+
+
+def test_a_file_that_is_named_twice_is_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "data.csv").write_bytes(b"x,y\n1,0\n")
+    (project / "link.csv").symlink_to(project / "data.csv")
+    assert run(monkeypatch, "validate", "data.csv", str(project / "data.csv"), "link.csv", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 1

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,6 @@ import duckdb
 
 from sluice.adapters.engine_database import STATEMENT_ERRORS, Database, EngineLimitError
 from sluice.adapters.engine_files import (
-    REJECTS_MAX,
     DataFile,
     Storage,
     Table,
@@ -34,9 +33,9 @@ from sluice.adapters.engine_files import (
     head,
     open_table,
 )
+from sluice.adapters.engine_reader import Part, Reader, Rejected, rejected, with_line_ends_alike
 from sluice.adapters.engine_sql import ABSENT, ROW_CHECKS, Cell, condition, identifier, keyed, listed, named
 from sluice.adapters.engine_store import Store
-from sluice.domain import spelling
 from sluice.domain.config import patterns
 from sluice.domain.config.models import Data
 from sluice.domain.validation import (
@@ -54,21 +53,18 @@ __all__ = ["DATA", "DataFile", "Engine", "EngineLimitError", "Inspection", "Unre
 
 _Read = TypeVar("_Read")
 DATA = "data"
-# In one statement: planning takes the square of their number.
+# In one statement: planning takes the square of their number; but text is split by each statement anew.
 _CONDITIONS_MAX = 100
+_CONDITIONS_MAX_OF_TEXT = 400
 # Text of more than this share of the memory is stored in a file; as DuckDB's own it may take a multiple.
 _IN_MEMORY_SHARE = 0.33
+# A column takes this much memory while it is stored, however few its rows: several vectors of 2048 strings.
+_COLUMN_BYTES = 10 * 2048 * 16
 _STORE_FILE = "cells.duckdb"
 _REPEATED = "repeated"
 _SQL_MAX_S = 60.0
 # Of the free storage: the rest is for what DuckDB spills.
 _INFLATED_SHARE = 0.5
-_REJECTS = {
-    "TOO MANY COLUMNS": "more values than the header",
-    "MISSING COLUMNS": "fewer values than the header",
-    "UNQUOTED VALUE": "a quote out of place",
-    "INVALID ENCODING": "bytes that are no UTF-8",
-}
 _STATISTICS = {
     "mean": "avg({0})",
     "std": "stddev_pop({0})",
@@ -133,25 +129,21 @@ class Engine:
 
     def with_line_ends_alike(self, file: DataFile, read: Callable[[], _Read]) -> _Read:
         """What is read of a text file; of a copy, if its lines end in different ways."""
-        try:
-            return read()
-        except UnreadableError:
-            if not self._storage.unify(file):
-                raise
-            return read()
+        return with_line_ends_alike(self._storage, file, read)
 
     def rejected(self) -> list[str]:
-        """What of the files read since could not be split into values, a sentence for each kind."""
-        return [said for said, _ in self._rejected()]
+        """What of the files read so far could not be split into values, a sentence for each kind."""
+        return [kind.said for kinds in rejected(self.query).values() for kind in kinds]
 
     def inspect(self, files: Sequence[DataFile], data: Data) -> Inspection:
         """Hold every row of every file against the contract; once for an engine."""
         self._database.restrict([file.path for file in files])
         asked = checks(data)
-        if data.format == "parquet":
+        memory_mb = self._database.memory_limit_mb
+        if data.format == "parquet" or len(data.columns) * _COLUMN_BYTES > memory_mb * 1e6:
             return self._inspect(files, data, asked, None)
         size_mb = sum(file.path.stat().st_size for file in files) / 1e6
-        if size_mb <= self._database.memory_limit_mb * _IN_MEMORY_SHARE:
+        if size_mb <= memory_mb * _IN_MEMORY_SHARE:
             store = Store(self._database, data.columns, asked)
             try:
                 return self._inspect(files, data, asked, store)
@@ -166,22 +158,24 @@ class Engine:
     def _inspect(
         self, files: Sequence[DataFile], data: Data, asked: Sequence[Check], store: Store | None
     ) -> Inspection:
+        reader = Reader(self._database, self._storage, files, data, store)
         tally = _Tally(asked)
         self._refuse_patterns(asked, tally)
         tables: dict[int, Table] = {}
-        for number, file in enumerate(files):
+        rejects: dict[int, list[Rejected]] = {}
+        for part in reader.parts():
             try:
-                self._drop_rejects()
-                table = self._open(number, file, data, store)
-                rejected = self._rejected()
-                # The numbers of rows after a malformed line would be wrong.
-                self._count(table, asked, tally, are_rows_known=not rejected)
-                tables[number] = table
-                tally.problems += [
-                    unreadable(f"{file.key} {said}", count, object=file.key) for said, count in rejected
-                ]
+                rejects |= self._count(part, reader, asked, tally)
+                tables |= part.tables
             except UnreadableError as error:
-                tally.problems.append(unreadable(f"{file.key} {error}", error.rows, object=file.key))
+                reader.unreadable |= dict.fromkeys(part.tables, error)
+        for number, file in enumerate(files):
+            tally.problems += [
+                unreadable(f"{file.key} {kind.said}", kind.lines, object=file.key)
+                for kind in rejects.get(number, ())
+            ]
+            if (wrong := reader.unreadable.get(number)) is not None:
+                tally.problems.append(unreadable(f"{file.key} {wrong}", wrong.rows, object=file.key))
         columns = [name for name in data.columns if any(name in table.cells for table in tables.values())]
         whole = _Whole(tables, data, store)
         self.query(f"CREATE OR REPLACE VIEW {DATA} AS {whole.select(columns)}")
@@ -203,17 +197,7 @@ class Engine:
             # It may quote the data.
             raise EngineLimitError(f"the data could not be profiled ({type(error).__name__})") from None
 
-    # ---------------------------------------------------------------- row by row, in one scan of each file
-
-    def _open(self, number: int, file: DataFile, data: Data, store: Store | None) -> Table:
-        """A file as it is best asked."""
-        if store is None:
-            return open_table(self.query, file, data, self._storage)
-        table = self.with_line_ends_alike(
-            file, lambda: store.add(number, open_table(self.query, file, data, self._storage))
-        )
-        self._storage.release(file)
-        return table
+    # ---------------------------------------------------------------- row by row, in one scan of each part
 
     def _refuse_patterns(self, asked: Sequence[Check], tally: _Tally) -> None:
         """Name patterns that DuckDB does not take: a contract may be older than the rule about them."""
@@ -225,71 +209,72 @@ class Engine:
                     problem = patterns.problem(check.limit) or "is none of the validation engine (RE2)"
                     tally.errors[check] = f"it {problem}"
 
-    def _count(self, table: Table, asked: Sequence[Check], tally: _Tally, *, are_rows_known: bool) -> None:
-        """Count what breaks each check of rows."""
-        key = table.file.key
-        missing = {check.column for check in asked if check.kind == "column"} - table.cells.keys()
+    def _count(
+        self, part: Part, reader: Reader, asked: Sequence[Check], tally: _Tally
+    ) -> dict[int, list[Rejected]]:
+        """Count what breaks each check of rows; returns what could not be split into values."""
+        missing = {check.column for check in asked if check.kind == "column"} - part.cells.keys()
         conditions = {
-            check: condition(check, _cell(table, check.column))
+            check: condition(check, _cell(part, check.column))
             for check in asked
             if check.kind in ROW_CHECKS and check.column not in missing and check not in tally.errors
         }
-        nothing = {name: cell.missing for name, cell in table.cells.items()}
-        rows, counts = self._count_rows(table, {*conditions.values(), *nothing.values()})
-        tally.rows += rows
-        tally.object_rows[key] = rows
-        for name, sql in nothing.items():
-            tally.written[name] += rows - counts[sql]
-        for check in asked:
-            if check.kind == "column" and check.column in missing:
-                tally.add(check, key, 1, [RowRef(key, 1)])
-            if check.kind == "extra" and (names := set(table.names) - set(check.limit)):
-                tally.extra |= names
-                tally.add(check, key, 1, [])
-        for check, sql in conditions.items():
-            wanted = min(counts[sql], tally.room(check)) if are_rows_known else 0
-            tally.add(check, key, counts[sql], self._examples(table, check, sql, wanted))
+        nothing = {name: cell.missing for name, cell in part.cells.items()}
+        counted = self._count_rows(part, {*conditions.values(), *nothing.values()})
+        rejected = reader.rejected(part)
+        for number, table in part.tables.items():
+            rows, counts = counted.get(number, (0, defaultdict(int)))
+            tally.rows += rows
+            tally.object_rows[table.file.key] = rows
+            for name, sql in nothing.items():
+                tally.written[name] += rows - counts[sql]
+            _count_columns(table, missing, asked, tally)
+            for check, sql in conditions.items():
+                tally.add(check, table.file.key, counts[sql], [])
+        broken = {
+            check: sql
+            for check, sql in conditions.items()
+            if tally.room(check) and any(counts[sql] for _, counts in counted.values())
+        }
+        # The numbers of rows after a malformed line would be wrong.
+        known = part.tables.keys() - rejected.keys()
+        for check, sql in broken.items():
+            tally.blame(check, {}, self._examples(part, check, sql, known, tally.room(check)))
+        return rejected
 
-    def _count_rows(self, table: Table, conditions: Iterable[str]) -> tuple[int, dict[str, int]]:
-        """All rows, and those that meet each condition."""
-        rows, found, wanted = 0, dict[str, int](), sorted(conditions)
-        for start in range(0, max(len(wanted), 1), _CONDITIONS_MAX):
-            part = wanted[start : start + _CONDITIONS_MAX]
-            counts = "".join(f", count_if({condition})" for condition in part)
-            ((rows, *counted),) = self.query(f"SELECT count(*){counts} FROM {table.relation}")
-            # Of no rows it is NULL.
-            found |= zip(part, (count or 0 for count in counted), strict=True)
-        return rows, found
+    def _count_rows(self, part: Part, conditions: Iterable[str]) -> dict[int, tuple[int, dict[str, int]]]:
+        """All rows of each file, and those that meet each condition; a file without rows may not be there."""
+        rows: dict[int, int] = {}
+        counts: dict[int, dict[str, int]] = defaultdict(dict)
+        wanted = sorted(conditions)
+        only = next(iter(part.tables)) if len(part.tables) == 1 else None
+        number, grouped = (part.number, "GROUP BY ALL") if only is None else (str(only), "")
+        at_once = _CONDITIONS_MAX_OF_TEXT if part.is_text else _CONDITIONS_MAX
+        for start in range(0, max(len(wanted), 1), at_once):
+            of_these = wanted[start : start + at_once]
+            sums = "".join(f", count_if({condition})" for condition in of_these)
+            found = self.query(f"SELECT {number}, count(*){sums} FROM {part.relation} {grouped}")
+            for file, all_rows, *met in found:
+                rows[file] = all_rows
+                # Of no rows it is NULL.
+                counts[file] |= zip(of_these, (count or 0 for count in met), strict=True)
+        return {file: (rows[file], counts[file]) for file in rows}
 
-    def _examples(self, table: Table, check: Check, broken: str, wanted: int) -> list[RowRef]:
-        if not wanted:
-            return []
-        value = f"left({_cell(table, check.column).text}, {VALUE_MAX + 1})"
-        rows = f"SELECT {table.row} AS number, {value} AS value, {broken} AS broken FROM {table.relation}"
-        found = self.query(f"SELECT number, value FROM ({rows}) WHERE broken ORDER BY number LIMIT {wanted}")
-        return [RowRef(table.file.key, row, value) for row, value in found]
-
-    def _drop_rejects(self) -> None:
-        for name in ("reject_errors", "reject_scans"):
-            self.query(f"DROP TABLE IF EXISTS {name}")
-
-    def _rejected(self) -> list[tuple[str, int]]:
-        """What the last scan could not split into values: a sentence and a count for each kind."""
-        known = self.query("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'")
+    def _examples(
+        self, part: Part, check: Check, broken: str, known: Collection[int], wanted: int
+    ) -> list[RowRef]:
         if not known:
             return []
-        kinds = self.query(
-            "SELECT error_type::VARCHAR, count(DISTINCT line), min(line) FROM reject_errors "
-            "GROUP BY ALL ORDER BY min(line)"
+        value = f"left({_cell(part, check.column).text}, {VALUE_MAX + 1})"
+        rows = (
+            f"SELECT {part.number} AS file, {part.row} AS number, {value} AS value, {broken} AS broken "
+            f"FROM {part.relation}"
         )
-        return [
-            (
-                f"has {'at least ' if count >= REJECTS_MAX else ''}{spelling.count(count, 'line')} with "
-                f"{_REJECTS.get(kind, 'values that cannot be told apart')}, the first in line {line}",
-                count,
-            )
-            for kind, count, line in kinds
-        ]
+        found = self.query(
+            f"SELECT file, number, value FROM ({rows}) WHERE broken AND file IN ({_numbers(known)}) "
+            f"ORDER BY file, number LIMIT {wanted}"
+        )
+        return [RowRef(part.tables[file].file.key, row, said) for file, row, said in found]
 
     # ---------------------------------------------------------------- over all files at once
 
@@ -486,8 +471,23 @@ class _Whole:
         )
 
 
-def _cell(table: Table, column: str | None) -> Cell:
-    return table.cells.get(column or "", ABSENT)
+def _count_columns(table: Table, missing: Set[str | None], asked: Iterable[Check], tally: _Tally) -> None:
+    """Count the columns that a file lacks, or has beside those of the contract."""
+    key = table.file.key
+    for check in asked:
+        if check.kind == "column" and check.column in missing:
+            tally.add(check, key, 1, [RowRef(key, 1)])
+        if check.kind == "extra" and (names := set(table.names) - set(check.limit)):
+            tally.extra |= names
+            tally.add(check, key, 1, [])
+
+
+def _cell(part: Part, column: str | None) -> Cell:
+    return part.cells.get(column or "", ABSENT)
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
 
 
 def _refuse_statements(sql: str) -> None:

@@ -335,13 +335,13 @@ def _parquet_table(query: Query, file: DataFile, data: Data, compression: Compre
 
 
 def _lines(paths: Sequence[Path], compression: Compression, *, is_probe: bool = False) -> str:
-    """Text files as a relation of one column, `line`: split nowhere but at line ends.
+    """Text files as a relation of lines, `line`, each with its `filename`: split nowhere but at line ends.
 
     A probe raises for the first malformed line, and is read by one thread.
     """
     rejects = "parallel = false" if is_probe else f"store_rejects = true, rejects_limit = {REJECTS_MAX}"
     return (
-        f"(SELECT line FROM read_csv({_paths(paths)}, auto_detect = false, header = false, "
+        f"(SELECT line, filename FROM read_csv({_paths(paths)}, auto_detect = false, header = false, "
         f"delim = '\x1f', quote = '', escape = '', columns = {{'line': 'VARCHAR'}}, "
         f"compression = '{compression}', {rejects}, max_line_size = {LINE_MAX_BYTES}) "
         "WHERE trim(line) <> '')"

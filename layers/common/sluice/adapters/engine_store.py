@@ -9,12 +9,11 @@ check, `written` keeps what the file has in all cells of other types than string
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from sluice.adapters.engine_database import Database
 from sluice.adapters.engine_files import Table
-from sluice.adapters.engine_sql import ABSENT, Cell, condition, keyed, named, sql_type
+from sluice.adapters.engine_sql import ABSENT, Cell, condition, keyed, named, sql_type, text
 from sluice.domain.config.models import Column
 from sluice.domain.validation import Check
 
@@ -47,30 +46,33 @@ class Store:
         types = "".join(f", v{index} {self._type(column)}" for index, column in enumerate(columns.values()))
         database.query(f"CREATE TABLE {self._table} (object UINTEGER{types}, written VARCHAR[])")
         database.query(f"CREATE TABLE {self._firsts} (object UINTEGER, first BIGINT)")
+        self.cells = dict(self._cells())
+        self.row = f"rowid - (SELECT first FROM {self._firsts} AS f WHERE f.object = cells.object) + 1"
 
-    def add(self, number: int, table: Table) -> Table:
-        """Read the cells of a file; returns the table as it is stored."""
+    def add(self, tables: Mapping[int, Table]) -> str:
+        """Read the cells of files of one shape, by their numbers; returns what is FROM them."""
+        table = next(iter(tables.values()))
+        paths = [table.file.path for table in tables.values()]
         values = "".join(f"{self._value(name, table)}, " for name in self._columns)
         self._database.query(
-            f"INSERT INTO {self._table} SELECT {number}, {values}{self._written(table)} FROM {table.relation}"
+            f"INSERT INTO {self._table} SELECT {_number(tables)}, {values}{self._written(table)} "
+            f"FROM {table.reader(paths)}"
         )
-        ((first,),) = self._database.query(
-            f"INSERT INTO {self._firsts} SELECT {number}, coalesce(min(rowid), 0) FROM {self._table} "
-            f"WHERE object = {number} RETURNING first"
+        relation = f"{self._table} WHERE object BETWEEN {min(tables)} AND {max(tables)}"
+        self._database.query(
+            f"INSERT INTO {self._firsts} SELECT object, min(rowid) FROM {relation} GROUP BY object"
         )
-        relation = f"(SELECT *, rowid - {first - 1} AS row FROM {self._table} WHERE object = {number})"
-        stored = {name: cell for name, cell in self._cells() if name in table.cells}
-        return replace(table, reader=lambda _: relation, cells=stored, row="row")
+        return relation
 
     def select(self, names: Sequence[str]) -> str:
         """The columns of all rows as their types; NULL where a cell is not of its type."""
-        return f"SELECT {named(dict(self._cells()), self._columns, names)} FROM {self._table}"
+        return f"SELECT {named(self.cells, self._columns, names)} FROM {self._table}"
 
     def numbered(self, names: Sequence[str]) -> str:
         """The same as k0, k1, ..., with `object`, the number of the row's file, and `row`, its own there."""
-        keys = keyed(dict(self._cells()), self._columns, names)
-        row = "cells.rowid - first + 1 AS row"
-        return f"SELECT object, {row}, {keys} FROM {self._table} JOIN {self._firsts} USING (object)"
+        return (
+            f"SELECT object, {self.row} AS row, {keyed(self.cells, self._columns, names)} FROM {self._table}"
+        )
 
     def drop(self) -> None:
         self._database.query(f"DROP TABLE {self._table}")
@@ -106,3 +108,12 @@ class Store:
             else:
                 place += 1
                 yield name, Cell(f"v{index}", native, f"written[{place}]")
+
+
+def _number(tables: Mapping[int, Table]) -> str:
+    """The number of the file that a row is of."""
+    numbers = list(tables)
+    if len(numbers) == 1:
+        return str(numbers[0])
+    paths = ", ".join(text(str(table.file.path)) for table in tables.values())
+    return f"list_extract({numbers}, list_position([{paths}], filename))"
