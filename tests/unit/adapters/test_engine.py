@@ -223,3 +223,8 @@ def test_a_pattern_that_the_engine_does_not_take_is_named_and_the_data_are_read(
 def test_a_statement_that_is_wrong_itself_is_no_fault_of_the_data(tmp_path: Path, statement: str) -> None:
     with Engine(256, tmp_path / "spill") as engine, pytest.raises(STATEMENT_ERRORS):
         engine.query(statement)
+
+
+def test_a_column_that_is_written_differently_is_named_where_it_is_missed(inspect: Inspect) -> None:
+    report = inspect(b"x, Y\n1,0\n", b"x,y,Y \n1,0,0\n", b"x,y \n1,0\n")
+    assert report.reasons[0] == "y: the column is missing, but there is ' Y', 'y ' (in p/0)"

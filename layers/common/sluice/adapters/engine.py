@@ -46,6 +46,7 @@ from sluice.domain.validation import (
     RowRef,
     Violation,
     checks,
+    twins,
     unreadable,
 )
 
@@ -477,6 +478,8 @@ def _count_columns(table: Table, missing: Set[str | None], asked: Iterable[Check
     for check in asked:
         if check.kind == "column" and check.column in missing:
             tally.add(check, key, 1, [RowRef(key, 1)])
+            near = {*twins(check.column or "", table.names), *tally.values.get(check, ())}
+            tally.values[check] = tuple(sorted(near))
         if check.kind == "extra" and (names := set(table.names) - set(check.limit)):
             tally.extra |= names
             tally.add(check, key, 1, [])

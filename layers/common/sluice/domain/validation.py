@@ -100,8 +100,8 @@ class Finding:
 
     column: 1 row if the column is missing. completeness: the rows without a value. `value` is what was
     measured where that is no count of rows: a statistic, a share, the newest time, the names of the columns
-    that are extra; None where there is nothing to measure. `error` is why a query could not be run, or a
-    pattern not be used.
+    that are extra, or nearly that of the one that is missing; None where there is nothing to measure. `error`
+    is why a query could not be run, or a pattern not be used.
     `by_object` are the rows that break it by the key of their object: 1 for an object that lacks a column or
     has an extra one, each object that holds a row of a repeated value; none for a check of the whole.
     """
@@ -416,7 +416,7 @@ def _message(finding: Finding, at: _Circumstances) -> str | None:
         what = "pattern cannot be used" if check.kind == "pattern" else "query could not be run"
         return f"{check.limit}: the {what}: {finding.error}"
     tolerated = finding.rows <= check.tolerance * at.rows
-    return None if tolerated else _broken_rows(check, finding.rows)
+    return None if tolerated else _broken_rows(check, finding)
 
 
 def _judge_row_count(finding: Finding, at: _Circumstances) -> str | None:
@@ -487,11 +487,15 @@ def _judge_extra(finding: Finding, at: _Circumstances) -> str | None:
     return f"{'1 column' if len(names) == 1 else f'{len(names)} columns'} not in the schema: {listed}"
 
 
+def twins(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Names that are the same but for case and the spaces around."""
+    return tuple(other for other in names if other.strip().casefold() == name.strip().casefold())
+
+
 def _extra(name: str, known: Iterable[str]) -> str:
     """A column's name, with the one of the schema that it nearly is."""
     text = shown(name)
-    twins = (other for other in known if other.strip().casefold() == name.strip().casefold())
-    meant = next((f" (the schema has {other!r})" for other in twins), "")
+    meant = next((f" (the schema has {other!r})" for other in twins(name, known)), "")
     return (text if text and text == text.strip() else repr(text)) + meant
 
 
@@ -535,9 +539,10 @@ def _unlike(value: float, limits: Any) -> str:
     return next((text for text in texts if float(text) == value or float(text) not in beside), repr(value))
 
 
-def _broken_rows(check: Check, rows: int) -> str:
+def _broken_rows(check: Check, finding: Finding) -> str:
     if check.kind == "column":
-        return "the column is missing"
+        near = _listed([repr(shown(name)) for name in finding.value or ()])
+        return f"the column is missing, but there is {near}" if near else "the column is missing"
     phrases: dict[str, str] = {
         "required": "without a value",
         "type": f"not of type {check.type}" + (f", written {check.format}" if check.format else ""),
@@ -552,7 +557,7 @@ def _broken_rows(check: Check, rows: int) -> str:
         "sql": f"returned by the query {check.limit!r}",
     }
     tolerance = f", more than {check.tolerance} of all" if check.tolerance else ""
-    return f"{_rows(rows)} {phrases[check.kind]}{tolerance}"
+    return f"{_rows(finding.rows)} {phrases[check.kind]}{tolerance}"
 
 
 def _rows(count: int) -> str:
