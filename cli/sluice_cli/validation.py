@@ -135,8 +135,7 @@ def _profile(path: Path) -> Profile:
 
 def _infer(file: Path) -> Any:
     with _readable(), tempfile.TemporaryDirectory() as folder:
-        from sluice.adapters import inferring
-        from sluice.adapters.engine import DataFile, Engine, UnreadableError
+        from sluice.adapters.engine import DataFile, Engine, UnreadableError, inferring
 
         with Engine(MEMORY_MB, Path(folder) / "spill") as engine:
             try:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from sluice.adapters import profiling
-from sluice.adapters.engine import DATA, DataFile, Engine, Inspection
+from sluice.adapters.engine import DATA, DataFile, Engine, Inspection, profiling
 from sluice.domain import bias as biases
 from sluice.domain import canonical, datasets, monitor_files, redaction, report_html, validation
 from sluice.domain import drift as drifts

@@ -10,8 +10,7 @@ import duckdb
 import pytest
 
 from engine_world import SCHEMA, Inspect
-from sluice.adapters import inflate
-from sluice.adapters.engine import DataFile, Engine, EngineLimitError
+from sluice.adapters.engine import DataFile, Engine, EngineLimitError, inflate
 from sluice.domain.config.models import Data
 
 ROWS = b"x,y\n" + b"1,0\n" * 5000

@@ -9,7 +9,7 @@ import pytest
 
 from engine_world import SCHEMA, Inspect
 from sluice.adapters.engine import Engine
-from sluice.adapters.engine_database import STATEMENT_ERRORS
+from sluice.adapters.engine.database import STATEMENT_ERRORS
 
 
 def test_data_that_keep_their_contract_are_valid(inspect: Inspect) -> None:

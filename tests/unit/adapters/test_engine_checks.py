@@ -190,7 +190,7 @@ def test_what_is_no_select_is_not_run(inspect: Inspect, query: str) -> None:
 
 
 def test_a_query_that_does_not_end_is_ended(inspect: Inspect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.adapters.engine._SQL_MAX_S", 0.3)
+    monkeypatch.setattr("sluice.adapters.engine.inspecting._SQL_MAX_S", 0.3)
     query = "SELECT count(*) FROM range(100000000000) a, range(1000000) b WHERE a.range * b.range = 7"
     quality = [
         {"check": "sql", "name": "endless", "query": query},

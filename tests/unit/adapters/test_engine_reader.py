@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from engine_world import SCHEMA
-from sluice.adapters import engine, engine_reader
-from sluice.adapters.engine import DataFile, Engine, Inspection
+from sluice.adapters.engine import DataFile, Engine, Inspection, inspecting, reader
 from sluice.domain.config.models import Data
 
 GOOD = b"x,y\n1,0\n2,1\n"
@@ -74,7 +73,7 @@ def test_files_read_together_are_read_as_each_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_format: str, bodies: list[bytes]
 ) -> None:
     together = inspected(tmp_path, bodies, format=data_format)
-    monkeypatch.setattr(engine_reader, "_FILES_MAX", 1)
+    monkeypatch.setattr(reader, "_FILES_MAX", 1)
     assert inspected(tmp_path, bodies, format=data_format) == together
     found, rows = together
     assert len(rows) == found.rows > 10
@@ -88,7 +87,7 @@ def test_text_of_too_many_columns_to_be_stored_is_read_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_format: str, bodies: list[bytes]
 ) -> None:
     stored, rows = inspected(tmp_path, bodies, format=data_format)
-    monkeypatch.setattr(engine, "_COLUMN_BYTES", 1 << 40)
+    monkeypatch.setattr(inspecting, "_COLUMN_BYTES", 1 << 40)
     in_place, same = inspected(tmp_path, bodies, format=data_format)
     assert in_place == stored
     assert sorted(map(str, same)) == sorted(map(str, rows))

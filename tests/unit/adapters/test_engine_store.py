@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from engine_world import SCHEMA
-from sluice.adapters import engine, engine_reader
-from sluice.adapters.engine import DATA, DataFile, Engine, EngineLimitError, Inspection
-from sluice.adapters.engine_files import Table
-from sluice.adapters.engine_store import Store
+from sluice.adapters.engine import DATA, DataFile, Engine, EngineLimitError, Inspection, inspecting, reader
+from sluice.adapters.engine.files import Table
+from sluice.adapters.engine.store import Store
 from sluice.domain.config.models import Data
 
 TYPES = {"i": "integer", "n": "number", "b": "boolean", "t": "timestamp", "s": "string"}
@@ -26,7 +25,7 @@ Read = Callable[..., tuple[Inspection, list[tuple[Any, ...]]]]
 def read(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     """A function from CSV texts and a schema to what is found, and the rows of DATA."""
     if request.param == "file":
-        monkeypatch.setattr(engine, "_IN_MEMORY_SHARE", 0)
+        monkeypatch.setattr(inspecting, "_IN_MEMORY_SHARE", 0)
 
     def read(*texts: str, schema: dict[str, Any] | None = None, **contract: Any) -> Any:
         files = []
@@ -113,7 +112,7 @@ def test_cells_that_do_not_fit_into_memory_are_stored_in_a_file(
         return add(store, tables)
 
     monkeypatch.setattr(Store, "add", fail_in_memory)
-    monkeypatch.setattr(engine_reader, "_FILES_MAX", 1)
+    monkeypatch.setattr(reader, "_FILES_MAX", 1)
     files = [DataFile(f"p/{index}", tmp_path / f"{index}.csv") for index in range(2)]
     for file in files:
         file.path.write_text("x,y\n101,0\n")

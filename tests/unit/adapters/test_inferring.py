@@ -9,8 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from sluice.adapters import inferring
-from sluice.adapters.engine import DataFile, Engine, UnreadableError
+from sluice.adapters.engine import DataFile, Engine, UnreadableError, inferring
 from sluice.domain import inference
 
 Infer = Callable[[bytes], dict[str, dict[str, Any]]]

@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from sluice.adapters import profiling
-from sluice.adapters.engine_sql import sql_type
-from sluice.adapters.profiling import label_counts
+from sluice.adapters.engine import profiling
+from sluice.adapters.engine.profiling import label_counts
+from sluice.adapters.engine.sql import sql_type
 from sluice.domain.bias import LabelCount, TooManyValuesError
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.statistics import Bias, Facet
@@ -307,7 +307,7 @@ def test_a_favorable_threshold_makes_two_labels_of_a_number(db: duckdb.DuckDBPyC
 def test_a_facet_that_is_an_identifier_is_refused(
     db: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.adapters.profiling._LABEL_COUNTS_MAX", 100)
+    monkeypatch.setattr("sluice.adapters.engine.profiling._LABEL_COUNTS_MAX", 100)
     db.execute("CREATE TABLE data AS SELECT i AS id, i % 2 AS label FROM range(500) r(i)")
     bias = Bias(facets=("id",), favorable_labels=(1,))
     with pytest.raises(TooManyValuesError, match="more than 100 combinations"):

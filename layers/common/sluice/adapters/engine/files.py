@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sluice.adapters import inflate, line_ends
-from sluice.adapters.engine_sql import Cell, identifier, text
-from sluice.adapters.inflate import Compression
+from sluice.adapters.engine import inflate, line_ends
+from sluice.adapters.engine.inflate import Compression
+from sluice.adapters.engine.sql import Cell, identifier, text
 from sluice.domain import spelling
 from sluice.domain.config.models import Data
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from sluice.adapters.engine_sql import identifier, listed
+from sluice.adapters.engine.sql import identifier, listed
 from sluice.domain.bias import LabelCount, TooManyValuesError
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.statistics import Bias, Facet

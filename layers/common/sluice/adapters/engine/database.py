@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
-from sluice.adapters.engine_files import UnreadableError
-from sluice.adapters.engine_sql import text
+from sluice.adapters.engine.files import UnreadableError
+from sluice.adapters.engine.sql import text
 
 # A statement that is wrong itself, whatever the data.
 STATEMENT_ERRORS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)

@@ -4,7 +4,7 @@ Where a format has types of its own, a column is of that type: text in JSON or P
 says. In CSV all is text, and what has leading zeros is a name (an article, a postcode) and no number.
 """
 
-# ruff: noqa: S608 - expressions come from `engine_sql`, which quotes names and values
+# ruff: noqa: S608 - expressions come from `sql`, which quotes names and values
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sluice.adapters.engine import DataFile, Engine, UnreadableError
-from sluice.adapters.engine_files import PARQUET_MAGIC, SANE_DELIMITERS, Table, json_kind
-from sluice.adapters.engine_sql import Cell
+from sluice.adapters.engine.files import PARQUET_MAGIC, SANE_DELIMITERS, Table, json_kind
+from sluice.adapters.engine.sql import Cell
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.models import Column, Data
 from sluice.domain.inference import ALLOWED_MAX, ColumnFacts

@@ -5,7 +5,7 @@ however few rows it is about. Parquet files, and text of more columns than memor
 stored, are read where they are.
 """
 
-# ruff: noqa: S608 - relations come from `engine_files`, which quotes what goes into SQL
+# ruff: noqa: S608 - relations come from `files`, which quotes what goes into SQL
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sluice.adapters.engine_database import Database
-from sluice.adapters.engine_files import (
+from sluice.adapters.engine.database import Database
+from sluice.adapters.engine.files import (
     REJECTS_MAX,
     DataFile,
     Query,
@@ -24,8 +24,8 @@ from sluice.adapters.engine_files import (
     UnreadableError,
     open_table,
 )
-from sluice.adapters.engine_sql import Cell
-from sluice.adapters.engine_store import Store
+from sluice.adapters.engine.sql import Cell
+from sluice.adapters.engine.store import Store
 from sluice.domain import spelling
 from sluice.domain.config.models import Data
 

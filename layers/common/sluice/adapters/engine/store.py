@@ -4,16 +4,16 @@ A column of the contract is stored as its type. Of a row with a cell that is not
 check, `written` keeps what the file has in all cells of other types than string: of most it is NULL.
 """
 
-# ruff: noqa: S608 - expressions come from `engine_sql`, which quotes names and values
+# ruff: noqa: S608 - expressions come from `sql`, which quotes names and values
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sluice.adapters.engine_database import Database
-from sluice.adapters.engine_files import Table
-from sluice.adapters.engine_sql import ABSENT, Cell, condition, keyed, named, sql_type, text
+from sluice.adapters.engine.database import Database
+from sluice.adapters.engine.files import Table
+from sluice.adapters.engine.sql import ABSENT, Cell, condition, keyed, named, sql_type, text
 from sluice.domain.config.models import Column
 from sluice.domain.validation import Check
 

@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import duckdb
 
-from sluice.adapters.engine_database import STATEMENT_ERRORS, Database, EngineLimitError
-from sluice.adapters.engine_files import (
+from sluice.adapters.engine.database import STATEMENT_ERRORS, Database, EngineLimitError
+from sluice.adapters.engine.files import (
     DataFile,
     Storage,
     Table,
@@ -33,24 +32,22 @@ from sluice.adapters.engine_files import (
     head,
     open_table,
 )
-from sluice.adapters.engine_reader import Part, Reader, Rejected, rejected, with_line_ends_alike
-from sluice.adapters.engine_sql import ABSENT, ROW_CHECKS, Cell, condition, identifier, keyed, listed, named
-from sluice.adapters.engine_store import Store
+from sluice.adapters.engine.reader import Part, Reader, Rejected, rejected, with_line_ends_alike
+from sluice.adapters.engine.sql import ABSENT, ROW_CHECKS, Cell, condition, identifier, listed
+from sluice.adapters.engine.store import Store
+from sluice.adapters.engine.tally import Inspection, Tally
+from sluice.adapters.engine.whole import Whole
 from sluice.domain.config import patterns
 from sluice.domain.config.models import Data
 from sluice.domain.validation import (
     EXAMPLES_MAX,
     VALUE_MAX,
     Check,
-    Finding,
     RowRef,
-    Violation,
     checks,
     twins,
     unreadable,
 )
-
-__all__ = ["DATA", "DataFile", "Engine", "EngineLimitError", "Inspection", "UnreadableError"]
 
 _Read = TypeVar("_Read")
 DATA = "data"
@@ -72,22 +69,6 @@ _STATISTICS = {
     "minimum": "min({0})",
     "maximum": "max({0})",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What a scan of all files found: readable rows, a finding per check, and what could not be read.
-
-    `object_rows` has the rows of each object that could be opened, `written` the cells of each column that
-    have something in them, whether or not of its type.
-    """
-
-    rows: int
-    findings: tuple[Finding, ...]
-    problems: tuple[Violation, ...]
-    columns: tuple[str, ...] = ()
-    object_rows: Mapping[str, int] = field(default_factory=dict)
-    written: Mapping[str, int] = field(default_factory=dict)
 
 
 class Engine:
@@ -160,7 +141,7 @@ class Engine:
         self, files: Sequence[DataFile], data: Data, asked: Sequence[Check], store: Store | None
     ) -> Inspection:
         reader = Reader(self._database, self._storage, files, data, store)
-        tally = _Tally(asked)
+        tally = Tally(asked)
         self._refuse_patterns(asked, tally)
         tables: dict[int, Table] = {}
         rejects: dict[int, list[Rejected]] = {}
@@ -178,7 +159,7 @@ class Engine:
             if (wrong := reader.unreadable.get(number)) is not None:
                 tally.problems.append(unreadable(f"{file.key} {wrong}", wrong.rows, object=file.key))
         columns = [name for name in data.columns if any(name in table.cells for table in tables.values())]
-        whole = _Whole(tables, data, store)
+        whole = Whole(tables, data, store)
         self.query(f"CREATE OR REPLACE VIEW {DATA} AS {whole.select(columns)}")
         for check in asked:
             try:
@@ -200,7 +181,7 @@ class Engine:
 
     # ---------------------------------------------------------------- row by row, in one scan of each part
 
-    def _refuse_patterns(self, asked: Sequence[Check], tally: _Tally) -> None:
+    def _refuse_patterns(self, asked: Sequence[Check], tally: Tally) -> None:
         """Name patterns that DuckDB does not take: a contract may be older than the rule about them."""
         for check in asked:
             if check.kind == "pattern":
@@ -211,7 +192,7 @@ class Engine:
                     tally.errors[check] = f"it {problem}"
 
     def _count(
-        self, part: Part, reader: Reader, asked: Sequence[Check], tally: _Tally
+        self, part: Part, reader: Reader, asked: Sequence[Check], tally: Tally
     ) -> dict[int, list[Rejected]]:
         """Count what breaks each check of rows; returns what could not be split into values."""
         missing = {check.column for check in asked if check.kind == "column"} - part.cells.keys()
@@ -279,7 +260,7 @@ class Engine:
 
     # ---------------------------------------------------------------- over all files at once
 
-    def _measure(self, check: Check, whole: _Whole, tally: _Tally) -> None:
+    def _measure(self, check: Check, whole: Whole, tally: Tally) -> None:
         known = whole.has([check.column or ""])
         match check.kind:
             case "sql":
@@ -328,7 +309,7 @@ class Engine:
         value: float | None = rows[0][0]
         return value
 
-    def _count_repeats(self, whole: _Whole, check: Check, key: Sequence[str], tally: _Tally) -> None:
+    def _count_repeats(self, whole: Whole, check: Check, key: Sequence[str], tally: Tally) -> None:
         """Rows whose values occurred before, in a statement of its own: a grouping that spills."""
         if not whole.has(key):
             return
@@ -359,7 +340,7 @@ class Engine:
         by_object = {whole.key(number): count for number, count in involved}
         tally.blame(check, by_object, [RowRef(whole.key(number), row, said) for number, row, said in found])
 
-    def _count_query(self, check: Check, tally: _Tally) -> None:
+    def _count_query(self, check: Check, tally: Tally) -> None:
         """Count the rows that a query of the contract's own returns."""
         wrapped = f"SELECT count(*) FROM (\n{check.argument}\n)"
         try:
@@ -381,98 +362,7 @@ class Engine:
             tally.errors[check] = f"it failed on these data ({type(error).__name__})"
 
 
-class _Tally:
-    """Findings as they add up over the files."""
-
-    def __init__(self, asked: Iterable[Check]) -> None:
-        self.rows = 0
-        self.object_rows: dict[str, int] = {}
-        self.written: dict[str, int] = defaultdict(int)
-        self.problems: list[Violation] = []
-        self.extra: set[str] = set()
-        self.values: dict[Check, Any] = {}
-        self.errors: dict[Check, str] = {}
-        self._checks = tuple(asked)
-        self._counts: dict[Check, int] = defaultdict(int)
-        self._by_object: dict[Check, dict[str, int]] = defaultdict(dict)
-        self._examples: dict[Check, list[RowRef]] = defaultdict(list)
-
-    def count(self, check: Check, rows: int) -> None:
-        """Rows that break a check, of no object in particular."""
-        self._counts[check] += rows
-
-    def add(self, check: Check, key: str, rows: int, examples: Iterable[RowRef]) -> None:
-        """Rows of an object that break a check."""
-        self.count(check, rows)
-        self.blame(check, {key: rows}, examples)
-
-    def blame(self, check: Check, by_object: Mapping[str, int], examples: Iterable[RowRef]) -> None:
-        """Which objects have rows that break a check, and which rows."""
-        self._by_object[check] |= {key: rows for key, rows in by_object.items() if rows}
-        self._examples[check] += list(examples)[: self.room(check)]
-
-    def room(self, check: Check) -> int:
-        """How many more examples of the check are wanted."""
-        return EXAMPLES_MAX - len(self._examples[check])
-
-    def inspection(self, columns: tuple[str, ...]) -> Inspection:
-        findings = tuple(
-            Finding(
-                check,
-                self._counts[check],
-                tuple(self._examples[check]),
-                self.values.get(check),
-                self.errors.get(check),
-                self._by_object[check],
-            )
-            for check in self._checks
-        )
-        problems = tuple(self.problems)
-        return Inspection(self.rows, findings, problems, columns, self.object_rows, self.written)
-
-
-class _Whole:
-    """All files as one relation."""
-
-    def __init__(self, tables: Mapping[int, Table], data: Data, store: Store | None) -> None:
-        self._tables = tables
-        self._columns = data.columns
-        self._store = store
-
-    def key(self, number: int) -> str:
-        """The object of a file."""
-        return self._tables[number].file.key
-
-    def has(self, columns: Iterable[str]) -> bool:
-        """Whether each column is in a file."""
-        return all(any(name in table.cells for table in self._tables.values()) for name in columns)
-
-    def select(self, names: Sequence[str]) -> str:
-        """The columns of all rows, as their types."""
-        if self._store is not None:
-            return self._store.select(names)
-        shapes: dict[tuple[Any, ...], list[Table]] = defaultdict(list)
-        for table in self._tables.values():
-            shapes[table.shape].append(table)
-        selects = [
-            f"SELECT {named(same[0].cells, self._columns, names)} "
-            f"FROM {same[0].reader([table.file.path for table in same])}"
-            for same in shapes.values()
-        ]
-        return " UNION ALL ".join(selects) or "SELECT 1 AS nothing WHERE false"
-
-    def numbered(self, names: Sequence[str]) -> str:
-        """The same as k0, k1, ..., with `object`, the number of the row's file, and `row`, its own there."""
-        if self._store is not None:
-            return self._store.numbered(names)
-        return " UNION ALL ".join(
-            f"SELECT {number} AS object, {table.row} AS row, "
-            f"{keyed(table.cells, self._columns, names)} FROM {table.relation}"
-            for number, table in self._tables.items()
-        )
-
-
-def _count_columns(table: Table, missing: Set[str | None], asked: Iterable[Check], tally: _Tally) -> None:
+def _count_columns(table: Table, missing: Set[str | None], asked: Iterable[Check], tally: Tally) -> None:
     """Count the columns that a file lacks, or has beside those of the contract."""
     key = table.file.key
     for check in asked:

@@ -1,0 +1,8 @@
+"""The validation engine: DuckDB over the files of a data set."""
+
+from sluice.adapters.engine.database import EngineLimitError
+from sluice.adapters.engine.files import DataFile, UnreadableError
+from sluice.adapters.engine.inspecting import DATA, Engine
+from sluice.adapters.engine.tally import Inspection
+
+__all__ = ["DATA", "DataFile", "Engine", "EngineLimitError", "Inspection", "UnreadableError"]
