@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,17 @@ def test_cells_are_of_their_types_and_what_is_not_is_kept_as_it_is_written(read:
     for column, value in {"i": "1.5", "n": "2_0", "b": "perhaps", "t": "31.12.2026"}.items():
         finding = broken(found, "type", column)
         assert (finding.rows, [(e.row, e.value) for e in finding.examples]) == (1, [(2, value)])
+
+
+def test_times_are_in_utc_whatever_their_offset(read: Read) -> None:
+    written = [
+        "2026-01-01T09:00:00+09:00",
+        "2026-01-01 00:00:00",
+        "2026-01-01T00:00:00Z",
+        "2025-12-31 18:30:00-05:30",
+    ]
+    _, rows = read("t\n" + "".join(f"{time}\n" for time in written), schema={"t": {"type": "timestamp"}})
+    assert rows == [(datetime(2026, 1, 1),)] * 4
 
 
 def test_each_row_has_its_number_in_its_own_file(read: Read) -> None:

@@ -18,6 +18,7 @@ _FLOATS = frozenset({"FLOAT", "DOUBLE"})
 # No format is theirs, as they are not text.
 _WRITTEN_AS_TIMES = ("DATE", "TIMESTAMP")
 _TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
+_INSTANT = "coalesce(TRY_CAST({0} AS TIMESTAMPTZ), TRY_CAST(trim({0}) AS TIMESTAMPTZ))"
 # A cell that is text. DuckDB reads 1_000 as a number; hardly any other tool does.
 _FROM_TEXT = {
     "string": "{0}",
@@ -28,8 +29,10 @@ _FROM_TEXT = {
     "THEN TRY_CAST({0} AS DOUBLE) END",
     # Numbers may have spaces around them, to DuckDB too. To trim costs more than to cast.
     "boolean": "coalesce(TRY_CAST({0} AS BOOLEAN), TRY_CAST(trim({0}) AS BOOLEAN))",
-    "timestamp": "CASE WHEN isfinite(coalesce(TRY_CAST({0} AS TIMESTAMP), TRY_CAST(trim({0}) AS TIMESTAMP))) "
-    "THEN coalesce(TRY_CAST({0} AS TIMESTAMP), TRY_CAST(trim({0}) AS TIMESTAMP)) END",
+    # In UTC. A cast to TIMESTAMP drops the offset, one to TIMESTAMPTZ takes five times as long.
+    "timestamp": "CASE WHEN {0} LIKE '____-__-_____:__:__' OR {0} LIKE '____-__-__' "
+    "THEN TRY_CAST({0} AS TIMESTAMP) "
+    f"WHEN isfinite({_INSTANT}) THEN CAST({_INSTANT} AS TIMESTAMP) END",
 }
 # A cell that a Parquet file has a type for, by (wanted, native).
 _FROM_NATIVE = {
