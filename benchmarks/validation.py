@@ -53,6 +53,7 @@ CONTENDERS = (
     FLOOR,
     Contender("DuckDB, by hand", "minimal_duckdb"),
     Contender("Sluice", "with_sluice"),
+    Contender("Sluice, checks alone", "with_sluice_checks"),
     Contender("pandas", "with_pandas", "pandas"),
     Contender("pandera", "with_pandera", "pandera"),
     Contender("pointblank", "with_pointblank", "pointblank"),

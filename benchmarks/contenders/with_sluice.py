@@ -12,6 +12,7 @@ from task import COLUMNS, Answer, Rules, main, rules_count
 from sluice import validating
 from sluice.adapters.engine import DataFile
 from sluice.domain.config.models import Data
+from sluice.domain.validation import Report
 
 # What a function of 1 GB gives the engine.
 MEMORY_MB = 600
@@ -37,6 +38,12 @@ def contract(data_format: str) -> Data:
     return Data.model_validate({"format": data_format, "label": "rating", "schema": schema})
 
 
+def broken(report: Report) -> dict[str, int]:
+    """The rows that break a rule, by the task's names."""
+    theirs = {short: name for name, short in NAMES.items()}
+    return {f"{v.column} {theirs.get(v.check, v.check)}": v.rows for v in report.violations}
+
+
 def solve(path: Path, data_format: str) -> Answer:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         outcome = validating.validate(
@@ -47,9 +54,8 @@ def solve(path: Path, data_format: str) -> Answer:
             baseline=validating.Baseline(),
             title=path.name,
         )
-    ours = {short: name for name, short in NAMES.items()}
-    broken = {f"{v.column} {ours.get(v.check, v.check)}": v.rows for v in outcome.report.violations}
-    return Answer(outcome.report.rows, broken, rules_count(), profiled="profile.json" in outcome.documents)
+    is_profiled = "profile.json" in outcome.documents
+    return Answer(outcome.report.rows, broken(outcome.report), rules_count(), profiled=is_profiled)
 
 
 if __name__ == "__main__":
