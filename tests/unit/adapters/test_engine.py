@@ -208,6 +208,20 @@ def test_parquet_is_checked_like_csv(inspect: Inspect, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["n", "file_row_number", "FILE_ROW_NUMBER", "filename"])
+def test_rows_of_parquet_are_numbered_over_all_row_groups_whatever_its_columns(
+    inspect: Inspect, tmp_path: Path, name: str
+) -> None:
+    target = tmp_path / "source"
+    rows = "SELECT CASE i WHEN 5000 THEN 101 ELSE 1 END AS x, 0 AS y, 7 AS name FROM range(1, 9001) r(i)"
+    rows = rows.replace("name", name)
+    options = "FORMAT parquet, ROW_GROUP_SIZE 2048"
+    duckdb.connect().execute(f"COPY ({rows}) TO '{target}' ({options})")
+    assert inspect(target.read_bytes(), data_format="parquet").reasons == (
+        "x: 1 row above 100 (such as p/0 row 5000)",
+    )
+
+
 def test_a_pattern_that_the_engine_does_not_take_is_named_and_the_data_are_read(inspect: Inspect) -> None:
     schema = {"x": {"type": "string", "pattern": "a++", "max_length": 2}, "y": {"type": "integer"}}
     report = inspect(b"x,y\naaa,0\n", schema=schema)

@@ -27,6 +27,7 @@ _NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", 
 _FORMATS = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 PARQUET_MAGIC = b"PAR1"
+_ROW_NUMBER = "file_row_number"
 Query = Callable[[str], list[tuple[Any, ...]]]
 
 
@@ -331,7 +332,11 @@ def _parquet_table(query: Query, file: DataFile, data: Data, compression: Compre
 
     described = [(name, kind) for name, kind, *_ in query(f"DESCRIBE SELECT * FROM {reader([file.path])}")]
     cells = {name: Cell(identifier(name), kind) for name, kind in described if name in data.columns}
-    return Table(file, reader, cells, tuple(name for name, _ in described), tuple(described))
+    names = tuple(name for name, _ in described)
+    # DuckDB numbers rows with all threads; a column of that name would hide the number.
+    is_hidden = _ROW_NUMBER in map(str.lower, names)
+    row = "row_number() OVER ()" if is_hidden else f"{_ROW_NUMBER} + 1"
+    return Table(file, reader, cells, names, tuple(described), row)
 
 
 def _lines(paths: Sequence[Path], compression: Compression, *, is_probe: bool = False) -> str:
