@@ -113,6 +113,19 @@ def test_columns_named_as_the_engines_own_are_columns_of_the_file(read: Read) ->
         assert example.row == 2
 
 
+def test_the_folder_of_what_is_stored_may_have_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspecting, "_IN_MEMORY_SHARE", 0)
+    folder = tmp_path / 'Ada\'s "data"'
+    folder.mkdir()
+    file = DataFile("p/0", folder / "0.csv")
+    file.path.write_text("x,y\n1,0\n")
+    data = Data.model_validate({"format": "csv", "label": "y", "schema": SCHEMA}, strict=False)
+    with Engine(256, folder / "spill") as opened:
+        assert opened.inspect([file], data).rows == 1
+
+
 def test_cells_that_do_not_fit_into_memory_are_stored_in_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

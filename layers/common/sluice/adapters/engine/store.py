@@ -40,7 +40,7 @@ class Store:
         self._is_typed = len(columns) <= _TYPED_MAX
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-            database.query(f"ATTACH '{file}' AS {_FILE}")
+            database.query(f"ATTACH {text(str(file))} AS {_FILE}")
         self._table = f"{_FILE if file else 'memory'}.cells"
         self._firsts = f"{_FILE if file else 'memory'}.firsts"
         types = "".join(f", v{index} {self._type(column)}" for index, column in enumerate(columns.values()))
