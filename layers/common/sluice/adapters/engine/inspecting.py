@@ -158,8 +158,8 @@ class Engine:
             ]
             if (wrong := reader.unreadable.get(number)) is not None:
                 tally.problems.append(unreadable(f"{file.key} {wrong}", wrong.rows, object=file.key))
-        columns = [name for name in data.columns if any(name in table.cells for table in tables.values())]
         whole = Whole(tables, data, store)
+        columns = [name for name in data.columns if whole.has([name])]
         self.query(f"CREATE OR REPLACE VIEW {DATA} AS {whole.select(columns)}")
         for check in asked:
             try:

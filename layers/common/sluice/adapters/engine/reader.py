@@ -79,6 +79,7 @@ class Reader:
         self._storage = storage
         self._files = files
         self._data = data
+        self._is_text = data.format != "parquet"
         self._store = store
 
     def parts(self) -> Iterator[Part]:
@@ -92,12 +93,13 @@ class Reader:
         return {number: kinds for number, kinds in found.items() if kinds}
 
     def _in_place(self) -> Iterator[Part]:
-        is_text = self._data.format != "parquet"
         for number in range(len(self._files)):
             drop_rejects(self._query)
             table = self._opened(number, self._probed)
             if table is not None:
-                yield Part({number: table}, table.relation, table.cells, str(number), table.row, is_text)
+                yield Part(
+                    {number: table}, table.relation, table.cells, str(number), table.row, self._is_text
+                )
 
     def _stored(self, store: Store) -> Iterator[Part]:
         together = _Together()
@@ -119,7 +121,7 @@ class Reader:
 
     def _probed(self, file: DataFile) -> Table:
         table = self._open(file)
-        if self._data.format != "parquet":
+        if self._is_text:
             self._query(f"SELECT count(*) FROM {table.relation}")
         return table
 
