@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -25,8 +24,6 @@ from sluice.timeline import note
 if TYPE_CHECKING:
     from sluice.domain.config.models import Data
 
-# Catalog writes at a time: a batch may be thousands of objects.
-_WRITERS = 8
 # Runs that used the data they were given; of a failed one nobody knows.
 _CONCLUSIVE = {"registered", "rejected", "data_rejected"}
 
@@ -104,8 +101,7 @@ def _take_up(pipeline: str, version: str, found: Iterable[Batch]) -> None:
         if not batch.missing
         for arrival in (*batch.waiting, *([batch.manifest] if batch.manifest else []))
     }
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(lambda each: _include(pipeline, version, *each), settled.items()))
+    batching.on_each(settled.items(), lambda each: _include(pipeline, version, *each))
 
 
 def _include(pipeline: str, version: str, arrival: Arrival, batch: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sluice import wiring
 from sluice.domain import batches
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SKEW_S = 1
 # Writes at a time: a version may be thousands of objects.
 _WRITERS = 8
+_Each = TypeVar("_Each")
 # Of an object's reasons; the rest are in the report.
 _REASONS_MAX = 5
 
@@ -78,16 +79,17 @@ def quarantine(pipeline: str, manifest: DatasetManifest, report: Report) -> None
     new = [item for item in held if (item["key"], item["version_id"]) in versions]
     offenders = report.offenders([item["key"] for item in new])
     # Who repeats this after a crash tells the offenders by what is left: they come last.
-    _on_each([item for item in held if item.get("is_control")], _reopen)
-    _on_each([item for item in new if item["key"] not in offenders], _put_back)
+    on_each([item for item in held if item.get("is_control")], _reopen)
+    on_each([item for item in new if item["key"] not in offenders], _put_back)
     at = to_iso(from_iso(wiring.now()).replace(microsecond=0))
-    _on_each(
+    on_each(
         [item for item in new if item["key"] in offenders],
         lambda item: _set_aside(item, "; ".join(offenders[item["key"]][:_REASONS_MAX]), at),
     )
 
 
-def _on_each(items: Iterable[Item], act: Callable[[Item], None]) -> None:
+def on_each(items: Iterable[_Each], act: Callable[[_Each], None]) -> None:
+    """Act on each of many things in the catalog, several at a time."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(_WRITERS) as pool:
