@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import fakes
 from sluice.domain import catalog as keys
@@ -80,6 +82,21 @@ class World:
         self.cloud.now.at = to_iso(from_iso(self.cloud.now.at) + timedelta(**delta))
         self.cloud.objects.at = self.cloud.now.at
         self.cloud.jobs.created_at = from_iso(self.cloud.now.at)
+
+    @contextmanager
+    def crash_after(self, writes: int) -> Iterator[None]:
+        """Within it the catalog takes so many changes and fails at the next: a function dies there."""
+        update, left = self.cloud.catalog.update, writes
+
+        def crashing(*given: Any, **when: Any) -> bool:
+            nonlocal left
+            if left == 0:
+                raise RuntimeError
+            left -= 1
+            return update(*given, **when)
+
+        with mock.patch.object(self.cloud.catalog, "update", crashing):
+            yield
 
     def push(self, **changed: bytes) -> str:
         """Push the project, with files replaced by their stem; returns its version."""

@@ -117,25 +117,13 @@ def test_a_check_of_the_whole_is_made_again_without_the_bad_object(world: World)
 
 
 @pytest.mark.parametrize("writes_before", range(5))
-def test_a_crash_anywhere_blames_the_same_objects_in_the_end(
-    world: World, monkeypatch: pytest.MonkeyPatch, writes_before: int
-) -> None:
+def test_a_crash_anywhere_blames_the_same_objects_in_the_end(world: World, writes_before: int) -> None:
     upload(world, a=ROWS, bad=BAD, c=ROWS)
     world.later(minutes=2)
     world.ask()
     version = world.prepare_run()["dataset_version"]
     task = {**world.common(), "dataset_version": version}
-    update, left = world.cloud.catalog.update, writes_before
-
-    def crashing(*given: Any, **when: Any) -> bool:
-        nonlocal left
-        if left == 0:
-            raise RuntimeError
-        left -= 1
-        return update(*given, **when)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(world.cloud.catalog, "update", crashing)
+    with world.crash_after(writes_before):
         if writes_before < 4:
             with pytest.raises(RuntimeError):
                 world.invoke("validate_data", task)

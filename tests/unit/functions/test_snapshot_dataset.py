@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -47,21 +46,9 @@ def test_taking_it_again_gives_the_same_version(world: World) -> None:
 
 
 @pytest.mark.parametrize("writes_before", [0, 1, 2, 3])
-def test_a_crash_anywhere_is_made_good_by_the_retry(
-    world: World, monkeypatch: pytest.MonkeyPatch, writes_before: int
-) -> None:
+def test_a_crash_anywhere_is_made_good_by_the_retry(world: World, writes_before: int) -> None:
     begin(world, "a.csv", "b.csv")
-    update, left = world.cloud.catalog.update, writes_before
-
-    def crashing(*given: Any, **when: Any) -> bool:
-        nonlocal left
-        if left == 0:
-            raise RuntimeError
-        left -= 1
-        return update(*given, **when)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(world.cloud.catalog, "update", crashing)
+    with world.crash_after(writes_before):
         if writes_before < 3:
             with pytest.raises(RuntimeError):
                 world.prepare_run()
