@@ -157,6 +157,8 @@ def print_run(found: dict[str, Any]) -> None:
     if found.get("model_package_arn"):
         version = found["model_package_arn"].rpartition("/")[2]
         hint(f"next: `sluice approve {found['pipeline']}/{version}` releases it")
+    elif found["status"] == "data_rejected":
+        hint(f"next: `sluice data list {found['pipeline']} --quarantined` shows what was set aside")
 
 
 @build_app.command(epilog=example("sluice logs reviews-sentiment-00001 --step train-0"))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from sluice_cli import cloud, output, waiting
+from sluice_cli import build_commands, cloud, output, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
 
@@ -27,6 +27,23 @@ from sluice_cli.progress import Steps
 )
 def test_an_age_is_told_in_the_largest_fitting_unit(then: str | None, said: str) -> None:
     assert output.age(then, now=datetime(2026, 1, 2, tzinfo=UTC)) == said
+
+
+@pytest.mark.parametrize(
+    ("ended", "next_step"),
+    [
+        (
+            {"status": "registered", "model_package_arn": "arn:aws:sagemaker:x:model-package/m/7"},
+            "approve m/7",
+        ),
+        ({"status": "data_rejected"}, "data list m --quarantined"),
+    ],
+)
+def test_a_run_ends_with_the_next_step(
+    ended: dict[str, str], next_step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_commands.print_run({"run_id": "m-00001", "pipeline": "m", "steps": [], "timeline": [], **ended})
+    assert f"next: `sluice {next_step}`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
