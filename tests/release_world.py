@@ -218,6 +218,16 @@ class World:
                 raise TaskFailed(error, cause)
         return dict(self.cloud.workflows.answers)[token]
 
+    def plan(self, arn: str) -> tuple[str, dict[str, Any]]:
+        """Approve and plan, no more: the execution and its first stage's task."""
+        self.decide(arn, "Approved")
+        self.tell_decision(arn, "Approved")
+        execution_arn = self.waiting()[-1]
+        request = self.cloud.workflows.executions[execution_arn]["input"]
+        made = self.task("plan_release", execution_arn=execution_arn, release=request)
+        self.ended.add(execution_arn)
+        return execution_arn, self.stage_task(request, made, made["stages"][0])
+
     def task(self, function: str, **payload: Any) -> Any:
         try:
             return self.invoke(function, payload)

@@ -27,13 +27,8 @@ def planned(world: World) -> dict[str, Any]:
 
 
 def plan(world: World, arn: str) -> dict[str, Any]:
-    world.decide(arn, "Approved")
-    world.tell_decision(arn, "Approved")
-    execution_arn = world.waiting()[-1]
-    request = world.cloud.workflows.executions[execution_arn]["input"]
-    made = world.task("plan_release", execution_arn=execution_arn, release=request)
-    world.ended.add(execution_arn)
-    return world.stage_task(request, made, made["stages"][0])
+    _, task = world.plan(arn)
+    return task
 
 
 def deploy(world: World, task: dict[str, Any], attempt: str = "token-a") -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -22,15 +24,18 @@ def world(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]) -> World:
     return made
 
 
-def plan(world: World, arn: str) -> tuple[str, dict[str, Any]]:
-    """Approve and plan, no more: the execution and its stage's task."""
-    world.decide(arn, "Approved")
-    world.tell_decision(arn, "Approved")
-    execution_arn = world.waiting()[-1]
-    request = world.cloud.workflows.executions[execution_arn]["input"]
-    made = world.task("plan_release", execution_arn=execution_arn, release=request)
-    world.ended.add(execution_arn)
-    return execution_arn, world.stage_task(request, made, made["stages"][0])
+@contextmanager
+def table_lost(world: World, for_changes: Callable[[dict[str, Any]], bool]) -> Iterator[None]:
+    """Within it the catalog cannot be reached for such changes."""
+    update = world.cloud.catalog.update
+
+    def lost(key: Any, changes: Any, when: Any = None) -> bool:
+        if for_changes(changes):
+            raise ConnectionError
+        return update(key, changes, when)
+
+    with mock.patch.object(world.cloud.catalog, "update", lost):
+        yield
 
 
 def end(world: World, execution_arn: str, status: str = "FAILED") -> None:
@@ -38,22 +43,11 @@ def end(world: World, execution_arn: str, status: str = "FAILED") -> None:
     world.tell_execution(execution_arn)
 
 
-def test_a_promotion_that_was_declared_and_never_made_is_no_known_good(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    execution_arn, task = plan(world, world.register(2))
+def test_a_promotion_that_was_declared_and_never_made_is_no_known_good(world: World) -> None:
+    execution_arn, task = world.plan(world.register(2))
     world.deploy(task)
-    update = world.cloud.catalog.update
-
-    def lose_the_table(key: Any, changes: Any, when: Any = None) -> bool:
-        if "live" in changes:
-            raise ConnectionError
-        return update(key, changes, when)
-
-    with monkeypatch.context() as broken:
-        broken.setattr(world.cloud.catalog, "update", lose_the_table)
-        with pytest.raises(ConnectionError):
-            world.invoke("promote_release", task)
+    with table_lost(world, lambda changes: "live" in changes), pytest.raises(ConnectionError):
+        world.invoke("promote_release", task)
     world.deploy({**task, "restore": True})
     end(world, execution_arn)
     assert world.deployment(task["release_id"])["status"] == "failed"
@@ -69,7 +63,7 @@ def test_a_promotion_that_was_declared_and_never_made_is_no_known_good(
 
 def test_a_release_that_was_promoted_is_not_put_back(world: World) -> None:
     """PromoteRelease may time out after it has done all it was to do."""
-    execution_arn, task = plan(world, world.register(2))
+    execution_arn, task = world.plan(world.register(2))
     world.deploy(task)
     world.invoke("promote_release", task)
     with pytest.raises(Exception, match="is live on production"):
@@ -96,7 +90,7 @@ def test_a_firing_alarm_does_not_hold_up_its_cure_where_the_known_good_was_rejec
 
 def test_a_release_that_waits_for_its_endpoint_says_once_that_it_is_unguarded(world: World) -> None:
     world.fire()
-    _, task = plan(world, world.register(2))
+    _, task = world.plan(world.register(2))
     world.cloud.endpoints.by_name[ENDPOINT]["EndpointStatus"] = "SystemUpdating"
     for attempt in range(3):
         with pytest.raises(Exception, match="is SystemUpdating"):
@@ -146,24 +140,16 @@ def test_a_plan_that_comes_after_its_releases_end_takes_no_stage(world: World) -
     assert world.stage().get("releasing") is None
 
 
-def test_what_a_promotion_could_not_mark_as_replaced_is_marked_at_the_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_promotion_could_not_mark_as_replaced_is_marked_at_the_end(world: World) -> None:
     world.approve(world.register(2))
     second = world.stage()["live"]
-    execution_arn, task = plan(world, world.register(3))
+    execution_arn, task = world.plan(world.register(3))
     world.deploy(task)
-    update = world.cloud.catalog.update
-
-    def lose_the_table(key: Any, changes: Any, when: Any = None) -> bool:
-        if changes.get("status") == "superseded":
-            raise ConnectionError
-        return update(key, changes, when)
-
-    with monkeypatch.context() as broken:
-        broken.setattr(world.cloud.catalog, "update", lose_the_table)
-        with pytest.raises(ConnectionError):
-            world.invoke("promote_release", task)
+    with (
+        table_lost(world, lambda changes: changes.get("status") == "superseded"),
+        pytest.raises(ConnectionError),
+    ):
+        world.invoke("promote_release", task)
     end(world, execution_arn)
     assert world.live_version() == 3
     assert world.deployment(second)["status"] == "superseded"
@@ -178,7 +164,7 @@ def test_an_attempt_to_deploy_that_failed_waits_for_nothing(world: World) -> Non
     """Its task is not listed any more: reconcile would tell of the endpoint for a week."""
     world.approve(world.register(2))
     world.fire()
-    _, task = plan(world, world.register(3))
+    _, task = world.plan(world.register(3))
     with pytest.raises(Exception, match="is in ALARM"):
         world.invoke("deploy_model", {"task_token": "a", **task})
     world.cloud.bus.entries.clear()
