@@ -1,10 +1,23 @@
-"""Serving script: `{"reviews": [...]}` in, a sentiment and its score for each out."""
+"""Serving script: `{"reviews": [...]}` in, a sentiment and its score for each out.
+
+A malformed request is its sender's error and answered by a 4XX: an answer of 500, which is what an exception
+in here becomes, counts as the model's, makes its alarm fire and takes a healthy model back.
+"""
 
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import joblib
+from werkzeug.wrappers import Response  # every SageMaker framework image that serves by Flask has it
+
+
+class Refusal(NamedTuple):
+    """What becomes of a request that is no question to the model, instead of a prediction."""
+
+    status: int
+    reason: str
 
 
 def model_fn(model_dir):
@@ -12,20 +25,29 @@ def model_fn(model_dir):
 
 
 def input_fn(input_data, content_type):
-    if not content_type.startswith("application/json"):
-        raise ValueError(f"content type {content_type}: this model reads application/json")
-    reviews = json.loads(input_data)["reviews"]
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        return Refusal(415, f"content type {content_type}: this model reads application/json")
+    try:
+        request = json.loads(input_data)
+    except (ValueError, RecursionError) as error:
+        return Refusal(400, f"the body is no JSON: {error}")
+    reviews = request.get("reviews") if isinstance(request, dict) else None
     if not isinstance(reviews, list) or not all(isinstance(review, str) for review in reviews):
-        raise ValueError("reviews must be a list of texts")
+        return Refusal(400, 'the body must be {"reviews": [...]} with a list of texts')
     return reviews
 
 
 def predict_fn(data, model):
-    return [float(score) for score in model.predict_proba(data)[:, 1]] if data else []
+    if isinstance(data, Refusal) or not data:
+        return data
+    return [float(score) for score in model.predict_proba(data)[:, 1]]
 
 
 def output_fn(prediction, accept):
     """Name the version that answered, so that a release can be verified by a prediction."""
+    if isinstance(prediction, Refusal):
+        body = json.dumps({"error": prediction.reason})
+        return Response(body, prediction.status, mimetype="application/json")
     predictions = [
         {"sentiment": "great" if score >= 0.5 else "other", "score": round(score, 4)} for score in prediction
     ]

@@ -61,8 +61,12 @@ class InferenceService:
         accept = context.get_request_header(0, "Accept") or "*/*"
         if accept == "*/*":
             accept = self._default_accept
-        data = body.decode() if content_type in formats.TEXT_TYPES else body
+        data = body.decode(errors="replace") if content_type in formats.TEXT_TYPES else body
         result = self._run(data, content_type, accept, context)
+        if hasattr(
+            result, "get_data"
+        ):  # a werkzeug or Flask response, which the framework images send as it is
+            return Response(result.status_code, dict(result.headers), result.get_data())
         if isinstance(result, tuple):
             result, accept = result
         answer = context.request_processor[0]

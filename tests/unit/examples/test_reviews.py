@@ -6,10 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from sluice.domain import projects
+from sluice_local.serving.handlers import InferenceService
 
 Row = tuple[str, ...]
 Prepare = Callable[..., dict[str, list[Row]]]
@@ -90,3 +92,51 @@ def test_markup_is_dropped_and_what_then_is_the_same_or_nothing_counts_once(prep
     ]
     (row,) = [row for rows in prepare(a=rows).values() for row in rows]
     assert row == ("Good. Very good & cheap", "great")
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> InferenceService:
+    """The example's serving script around a model that finds every review great."""
+    joblib = ModuleType("joblib")
+    joblib.__dict__["load"] = lambda path: SimpleNamespace(predict_proba=lambda reviews: Scores(reviews))
+    monkeypatch.setitem(sys.modules, "joblib", joblib)
+    monkeypatch.syspath_prepend(str(EXAMPLE / "src"))
+    monkeypatch.delitem(sys.modules, "inference", raising=False)
+    return InferenceService(importlib.import_module("inference"), "/opt/ml/model")
+
+
+class Scores(list[str]):
+    """What predict_proba returns, as far as the script looks at it."""
+
+    def __getitem__(self, _: object) -> list[float]:  # type: ignore[override]
+        return [0.9] * len(self)
+
+
+def test_each_review_is_answered(service: InferenceService) -> None:
+    response = service.respond(
+        b'{"reviews": ["a", "b"]}', {"Content-Type": "application/json; charset=utf-8"}
+    )
+    assert response.status == 200
+    assert [each["sentiment"] for each in json.loads(response.body)["predictions"]] == ["great", "great"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"tastes great", "application/json", 400),
+        (b"", "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b"{}", "application/json", 400),
+        (b'{"reviews": "one"}', "application/json", 400),
+        (b'{"reviews": [1]}', "application/json", 400),
+        (b"review", "text/csv", 415),
+    ],
+)
+def test_a_malformed_request_is_its_senders_error(
+    service: InferenceService, body: bytes, content_type: str, status: int
+) -> None:
+    response = service.respond(body, {"Content-Type": content_type})
+    assert (response.status, response.headers["Content-Type"]) == (status, "application/json")
+    assert json.loads(response.body)["error"]

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from werkzeug.wrappers import Response as WebResponse
 
 from sluice_local.serving.context import Context
 from sluice_local.serving.formats import UnsupportedFormatError, decode, encode
@@ -54,6 +55,13 @@ def test_a_request_passes_the_three_handlers_in_turn() -> None:
     response = service(module).respond(b"1,2", {"Content-Type": "text/csv", "Accept": "text/plain"})
     assert response.body == b"text/csv:1,2|/opt/ml/model|text/plain"
     assert (response.status, response.headers["Content-Type"]) == (200, "text/plain")
+
+
+def test_a_response_of_the_images_web_framework_is_sent_as_it_is() -> None:
+    refusal = WebResponse('{"error": "no such product"}', 422, mimetype="application/json")
+    response = service(echo(output_fn=lambda prediction, accept: refusal)).respond(b"1", JSON_REQUEST)
+    assert (response.status, response.body) == (422, b'{"error": "no such product"}')
+    assert response.headers["Content-Type"] == "application/json"
 
 
 def test_transform_fn_stands_for_all_three() -> None:
