@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from sluice_cli import project, views, waiting
-from sluice_cli.errors import CommandError
+from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
 from sluice_cli.target import Target
+
+# How `upload --wait` exits by the end of its run; other ends are successes.
+RUN_EXITS = {"failed": EXIT_FAILED, "rejected": EXIT_REJECTED, "data_rejected": EXIT_REJECTED}
 
 build_app = typer.Typer()
 
@@ -48,7 +51,11 @@ def upload(
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Upload data; a run starts by itself when the batch is complete."""
+    """Upload data; a run starts by itself when the batch is complete.
+
+    With --wait it exits with 0 when the run registered a model or found nothing new, 1 when the run
+    failed, and 3 when the data or the model were rejected.
+    """
     target = context.obj.target()
     pipeline = views.the_pipeline(target, pipeline)
     known = waiting.run_ids(target, pipeline)
@@ -66,8 +73,8 @@ def upload(
             hint(f"next: `sluice runs {pipeline}` shows the run it starts")
 
     show(result, as_json, text)
-    if wait and result["run"]["status"] == "failed":
-        raise typer.Exit(1)
+    if wait and (code := RUN_EXITS.get(result["run"]["status"])):
+        raise typer.Exit(code)
 
 
 def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]:
@@ -157,6 +164,8 @@ def print_run(found: dict[str, Any]) -> None:
     if found.get("model_package_arn"):
         version = found["model_package_arn"].rpartition("/")[2]
         hint(f"next: `sluice approve {found['pipeline']}/{version}` releases it")
+    elif failed := [step["step"] for step in found["steps"] if step.get("failure_reason")]:
+        hint(f"next: `sluice logs {found['run_id']} --step {failed[0]}` has all that it printed")
     elif found["status"] == "data_rejected":
         hint(f"next: `sluice data list {found['pipeline']} --quarantined` shows what was set aside")
 

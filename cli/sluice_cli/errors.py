@@ -1,9 +1,14 @@
-"""Errors a person can act on: each says what happened and what to do next."""
+"""Errors a person can act on: each says what happened and what to do next.
+
+A command exits with 0 when what it set going went through, 1 when something failed, 2 when it was used
+wrongly, and 3 when all worked and the answer is no: data, a model or a release were turned down.
+"""
 
 from __future__ import annotations
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_REJECTED = 3
 
 
 class CommandError(Exception):

@@ -10,7 +10,7 @@ import typer
 from sluice_cli import cloud, project
 from sluice_cli import target as targets
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import err, hint, out, print_json
+from sluice_cli.output import err, here, hint, out, print_json
 
 local_app = typer.Typer()
 
@@ -35,7 +35,10 @@ def up(
 
     def text() -> None:
         out.print(f"[green]up[/]: local cloud on {ready['endpoint_url']}, stack {stack}")
-        hint("next: `sluice push examples/reviews`, or `sluice init my-model`; `sluice down` ends it")
+        hint(
+            f"next: `sluice push {here(project.EXAMPLES / 'reviews')}`, or `sluice init my-model`;"
+            " `sluice down` ends it"
+        )
 
     show(result, as_json, text)
 
@@ -62,7 +65,7 @@ def init(
 
     def text() -> None:
         out.print(f"made [bold]{folder}[/]")
-        hint(f"next: edit {folder.name}/pipeline.yaml, then `sluice push {folder.name}`")
+        hint(f"next: edit {here(folder)}/pipeline.yaml, then `sluice push {here(folder)}`")
 
     show({"folder": str(folder)}, as_json, text)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,9 +19,10 @@ from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import CommandError
 from sluice_cli.local_commands import local_app
 from sluice_cli.options import Options, example
-from sluice_cli.output import err, escape, hint
+from sluice_cli.output import err, escape, here, hint, invocation
 from sluice_cli.release_commands import release_app
 from sluice_cli.serving_commands import serving_app
+from sluice_cli.target import REPOSITORY
 from sluice_cli.validation import schema_app, validate
 
 app = typer.Typer(
@@ -52,7 +56,25 @@ def options(
     if local and aws:
         raise typer.BadParameter("--local and --aws exclude each other")
     where = "local" if local else "aws" if aws else "auto"
+    invocation.program = program(sys.argv[0])
+    # What the environment says, it says to the next command too.
+    source = context.get_parameter_source("stack")
+    typed = stack if source is not None and source.name == "COMMANDLINE" else None
+    values = {"--stack": typed, "--profile": profile, "--region": region}
+    flags = ["--local"] * local + ["--aws"] * aws
+    for name, value in values.items():
+        flags += [name, shlex.quote(value)] if value else []
+    invocation.options = " ".join(flags)
     context.obj = Options(where, stack, profile, region)
+
+
+def program(called: str) -> str:
+    """`sluice`, or the path to type where that is not found, or is another checkout's."""
+    found = shutil.which("sluice")
+    path = Path(called)
+    if path.name != "sluice" or (found and path.exists() and path.samefile(found)):
+        return "sluice"
+    return shlex.quote(here(path.absolute()))
 
 
 def fail(message: str, details: str, exit_code: int) -> NoReturn:
@@ -72,7 +94,7 @@ def main() -> None:
     except CommandError as error:
         fail(str(error), error.hint, error.exit_code)
     except (ConfigError, ProjectError) as error:
-        fail(str(error), "Nothing was pushed. See docs/pipeline-yaml.md.", 2)
+        fail(str(error), f"Nothing was pushed. See {here(REPOSITORY / 'docs/pipeline-yaml.md')}.", 2)
     except ClientError as error:
         fail(f"{error.operation_name}: {error.response['Error'].get('Message', error)}", "", 1)
     except BotoCoreError as error:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich import markup
@@ -91,9 +94,33 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         out.print(empty)
 
 
+@dataclass
+class Invocation:
+    """How this command was called, so that the next one can be called alike."""
+
+    program: str = "sluice"
+    options: str = ""
+
+    def command(self, arguments: str) -> str:
+        """What to type from here for `sluice ARGUMENTS` to reach the same stack."""
+        return " ".join(filter(None, (self.program, self.options, arguments)))
+
+
+invocation = Invocation()
+
+
 def hint(text: str) -> None:
-    """Say what to type next, on stderr so that pipes stay clean."""
-    err.print(Text(text, style="dim"))
+    """Say what to type next, on stderr so that pipes stay clean.
+
+    `sluice` is spelt so that it is found from here, and a next step goes to the stack of this one.
+    """
+    called = invocation.command("") if text.startswith("next:") else invocation.program
+    err.print(Text(text.replace("`sluice ", f"`{called} "), style="dim"))
+
+
+def here(path: Path) -> str:
+    """A path as it is typed from the current folder."""
+    return min(os.path.relpath(path), str(path), key=len)
 
 
 def age(iso: str | None, now: datetime | None = None) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from sluice.domain import names
 from sluice_cli import views, waiting
-from sluice_cli.errors import CommandError
+from sluice_cli.errors import EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
@@ -32,7 +32,7 @@ def models(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fa
                 (
                     row["model"],
                     styled(row["approval_status"]),
-                    row["live_on"],
+                    ", ".join(row["live_on"]),
                     row["run_id"],
                     age(row["created_at"]),
                 )
@@ -158,7 +158,7 @@ def follow_release(
 
 
 def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> None:
-    """Print what a decision led to; exits 1 when its release did not get through."""
+    """Print what a decision led to; exits 1 when its release failed, 3 when it was refused."""
     release = result.get("release")
 
     def text() -> None:
@@ -170,5 +170,7 @@ def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> No
         hint(next_step)
 
     show(result, as_json, text)
+    if release and release["status"] == "refused":
+        raise typer.Exit(EXIT_REJECTED)
     if release and release["status"] != "released":
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from sluice_cli import views
 from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Json, Pipeline, example, show
-from sluice_cli.output import age, escape, out, print_json, short, styled
+from sluice_cli.output import age, escape, invocation, out, print_json, short, styled
 
 serving_app = typer.Typer()
 
@@ -53,6 +53,12 @@ def print_status(item: dict[str, Any]) -> None:
             out.print("    releasing", stage["releasing"])
         for alarm in stage["alarms"]:
             out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
+    for decision in item["awaited"]:
+        where = f" to {decision['stage']}" if decision["stage"] else ""
+        out.print(
+            f"  [yellow]awaits you[/]: {decision['what']} of {decision['model']}{where},"
+            f" since {age(decision['since'])}; `{invocation.command(decision['command'])}`"
+        )
     print_waiting(item)
     for arrival in item["quarantined"]:
         out.print(f"  [yellow]quarantined[/] {escape(arrival['key'])}: {escape(arrival['reason'])}")

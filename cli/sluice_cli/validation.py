@@ -18,7 +18,8 @@ from sluice.domain.profiles import Profile, ProfileFormatError
 from sluice.domain.validation import Report
 from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import escape, hint, out
+from sluice_cli.output import escape, here, hint, out
+from sluice_cli.target import REPOSITORY
 
 # What the function has of its memory for the engine.
 MEMORY_MB = 1228
@@ -58,7 +59,7 @@ def validate(
         _say(report)
         hint(f"report: {result['report_page']}")
         if report.is_valid:
-            hint(f"next: sluice upload {contract.name} {shlex.join(map(str, files))}")
+            hint(f"next: `sluice upload {contract.name} {shlex.join(map(here, files))}`")
 
     show(result, as_json, text)
     if not report.is_readable:
@@ -156,7 +157,7 @@ def _contract(folder: Path) -> PipelineConfig:
     except UnicodeDecodeError:
         raise CommandError(f"{path} is no UTF-8 text", exit_code=EXIT_USAGE) from None
     except ConfigError as error:
-        advice = "See docs/pipeline-yaml.md."
+        advice = f"See {here(REPOSITORY / 'docs/pipeline-yaml.md')}."
         raise CommandError(f"{path}: {error}", hint=advice, exit_code=EXIT_USAGE) from None
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sluice.domain import catalog as keys
-from sluice.domain import nearest
-from sluice_cli import data_views
+from sluice.domain import config, nearest
+from sluice_cli import awaited, data_views
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys
 from sluice_cli.target import Target
@@ -90,11 +90,7 @@ def models(target: Target, pipeline: str) -> list[dict[str, Any]]:
         ModelPackageGroupName=group,
         SortOrder="Descending",
     )
-    live = {
-        stage["live_package_arn"]: stage["stage"]
-        for stage in stages(target, pipeline)
-        if stage["live_package_arn"]
-    }
+    serving = stages(target, pipeline)
     rows = []
     for summary in summaries:
         arn = summary["ModelPackageArn"]
@@ -107,7 +103,7 @@ def models(target: Target, pipeline: str) -> list[dict[str, Any]]:
                 "approval_status": summary["ModelApprovalStatus"],
                 "created_at": summary["CreationTime"].isoformat(),
                 "run_id": item.get("run_id"),
-                "live_on": live.get(arn),
+                "live_on": [stage["stage"] for stage in serving if stage["live_package_arn"] == arn],
             }
         )
     return rows
@@ -132,6 +128,22 @@ def stages(target: Target, pipeline: str) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def awaited_decisions(target: Target, pipeline: str, project_version: str | None) -> list[dict[str, Any]]:
+    """What waits for a person, by the project that is the pipeline's now."""
+    project = target.catalog.get(keys.project_key(pipeline, project_version)) if project_version else None
+    if project is None:
+        return []
+    listed = config.restore(project["config"]).release.stages
+    taken_back = {
+        (stage.name, item["package_arn"])
+        for stage in listed
+        if stage.requires_approval
+        for item in target.catalog.query(keys.partition(pipeline), f"DEPLOYMENT#{stage.name}#")
+        if item["status"] == "rolled_back"
+    }
+    return awaited.decisions(listed, stages(target, pipeline), models(target, pipeline), taken_back)
 
 
 def endpoint_status(target: Target, endpoint_name: str) -> str:
@@ -176,6 +188,7 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
         "quarantined": data_views.quarantined(arrived),
         "last_run": next(iter(runs(target, pipeline, limit=1)), None),
         "stages": serving,
+        "awaited": awaited_decisions(target, pipeline, item.get("project_version")),
         "timeline": timeline(target, pipeline, limit=8),
     }
 

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from sluice.domain import projects
-from sluice_cli import main, project, target
+from sluice_cli import build_commands, main, options, output, project, target, views, waiting
 from sluice_cli.errors import CommandError
 
 COMMANDS = sorted(
@@ -53,6 +53,44 @@ def test_without_a_cloud_a_command_says_how_to_get_one(command: list[str]) -> No
     assert isinstance(result.exception, CommandError)
     assert result.exception.exit_code == 2
     assert "sluice up" in result.exception.hint
+
+
+def test_the_program_is_named_as_it_is_found_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = tmp_path / "bin" / "sluice"
+    called.parent.mkdir()
+    called.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main.program(str(called)) == "bin/sluice"
+    monkeypatch.setenv("PATH", str(called.parent))
+    assert main.program(str(called)) == "sluice"
+
+
+def test_options_that_choose_the_stack_are_part_of_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "invocation", called := output.Invocation())
+    CliRunner().invoke(main.app, ["--aws", "--stack", "other", "--region", "eu-west-1", "runs"])
+    assert called.options == "--aws --stack other --region eu-west-1"
+    monkeypatch.setenv("SLUICE_STACK", "other")
+    CliRunner().invoke(main.app, ["runs"])
+    assert called.options == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("registered", 0), ("skipped", 0), ("failed", 1), ("rejected", 3), ("data_rejected", 3)],
+)
+def test_an_awaited_upload_exits_by_the_end_of_its_run(
+    status: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = {"run_id": "m-00001", "pipeline": "m", "status": status, "steps": [], "timeline": []}
+    monkeypatch.setattr(options.Options, "target", lambda self: None)
+    monkeypatch.setattr(views, "the_pipeline", lambda target, name: name)
+    monkeypatch.setattr(waiting, "run_ids", lambda target, name: set())
+    monkeypatch.setattr(project, "upload", lambda *_, **__: [])
+    monkeypatch.setattr(build_commands, "follow_run", lambda *_: run)
+    assert CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--wait"]).exit_code == code
 
 
 def test_a_stale_ready_file_is_no_running_cloud(empty_home: Path) -> None:

@@ -46,6 +46,20 @@ def test_a_run_ends_with_the_next_step(
     assert f"next: `sluice {next_step}`" in capsys.readouterr().err
 
 
+def test_a_next_step_is_what_works_from_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is found, and goes to the stack of the command that names it; other advice is about any."""
+    monkeypatch.setattr(output, "invocation", output.Invocation("../.venv/bin/sluice", "--aws --stack other"))
+    output.hint("next: `sluice runs m`, or `sluice status`")
+    output.hint("Start it with `sluice up`.")
+    assert capsys.readouterr().err.splitlines() == [
+        "next: `../.venv/bin/sluice --aws --stack other runs m`, or "
+        "`../.venv/bin/sluice --aws --stack other status`",
+        "Start it with `../.venv/bin/sluice up`.",
+    ]
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_table_is_folded_for_a_terminal_alone(is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What reads a pipe reads a row a line."""

@@ -126,8 +126,8 @@ def test_what_is_valid_is_to_be_uploaded_next(
     assert run(monkeypatch, "validate", "my data.csv", "my data.csv") == 0
     shown = capsys.readouterr()
     assert shown.out == "valid: 1 row\n"
-    assert shown.err.endswith(" 'my data.csv'\n")
-    assert "next: sluice upload " in shown.err
+    assert shown.err.endswith(" 'my data.csv'`\n")
+    assert "next: `sluice upload " in shown.err
 
 
 def test_drift_is_measured_from_a_profile_of_former_data(

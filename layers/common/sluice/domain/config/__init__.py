@@ -10,13 +10,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sluice.domain.config.models import PipelineConfig, QualityCheck
+from sluice.domain.config.models import PipelineConfig, QualityCheck, Stage
 from sluice.domain.config.problems import ConfigError, Problem, dotted
 from sluice.domain.config.rules import breaches
 from sluice.domain.config.source import Source, read
 from sluice.domain.nearest import nearest
 
-__all__ = ["ConfigError", "PipelineConfig", "Problem", "dump", "json_schema", "load", "restore"]
+__all__ = ["ConfigError", "PipelineConfig", "Problem", "Stage", "dump", "json_schema", "load", "restore"]
 
 _MISSING = "is missing"
 _NOUNS = {

@@ -1,0 +1,72 @@
+"""Who is awaited: versions that a person has to approve, and stages that a person has to release to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from sluice.domain.config import Stage
+
+PENDING = "PendingManualApproval"
+
+
+def decisions(
+    stages: Sequence[Stage],
+    serving: Iterable[dict[str, Any]],
+    models: Sequence[dict[str, Any]],
+    taken_back: Collection[tuple[str, str]] = (),
+) -> list[dict[str, Any]]:
+    """What waits for a person, with since when and the arguments of the command that ends it.
+
+    `stages` are the project's in order, `serving` what serves on each (`views.stages`), `models` the
+    versions in the registry, newest first (`views.models`), `taken_back` the stages and packages of
+    rollbacks. Of versions only those newer than the newest decided one are awaited: an older one has been
+    passed over.
+    """
+    live = {row["stage"]: row for row in serving}
+    found = [*_approvals(models), *_releases(stages, live, models)]
+    return [each for each in found if (each["stage"], each["arn"]) not in taken_back]
+
+
+def _approvals(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    awaited = []
+    for row in models:
+        if row["approval_status"] != PENDING:
+            break
+        awaited.append(
+            {
+                "model": row["model"],
+                "arn": row["arn"],
+                "what": "approval",
+                "stage": None,
+                "since": row["created_at"],
+                "command": f"approve {row['model']}",
+            }
+        )
+    return awaited
+
+
+def _releases(
+    stages: Sequence[Stage], serving: dict[str, dict[str, Any]], models: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A stage with `requires_approval` waits for what serves on the stage before and not on it."""
+    model_of = {row["arn"]: row["model"] for row in models if row["approval_status"] == "Approved"}
+    awaited = []
+    for before, stage in pairwise(stages):
+        live, here = serving.get(before.name), serving.get(stage.name, {})
+        if not stage.requires_approval or live is None or here.get("releasing"):
+            continue
+        arn = live["live_package_arn"]
+        if arn in model_of and arn != here.get("live_package_arn"):
+            awaited.append(
+                {
+                    "model": model_of[arn],
+                    "arn": arn,
+                    "what": "release",
+                    "stage": stage.name,
+                    "since": live["promoted_at"],
+                    "command": f"approve {model_of[arn]} --stage {stage.name}",
+                }
+            )
+    return awaited
