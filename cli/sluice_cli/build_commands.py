@@ -86,7 +86,8 @@ def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]
             err.print(f"[dim]waiting: {escape(why)}[/]", soft_wrap=True)
 
         run_id = waiting.new_run(target, pipeline, known, say, timeout_s=1200)
-        return waiting.run_end(target, pipeline, run_id, lambda doing: status.update(f"{run_id}: {doing}"))
+        ended = waiting.run_end(target, pipeline, run_id, lambda doing: status.update(f"{run_id}: {doing}"))
+    return views.with_log_tails(target, ended)
 
 
 @build_app.command(epilog=example("sluice runs reviews-sentiment"))
@@ -127,10 +128,7 @@ def run(
 ) -> None:
     """Show a run: its steps, metrics, gates and timeline."""
     target = context.obj.target()
-    found = views.run(target, run_id)
-    for step in found["steps"]:
-        if step.get("failure_reason"):
-            step["log_tail"] = views.step_log(target, step)[-20:]
+    found = views.with_log_tails(target, views.run(target, run_id))
     show(found, as_json, lambda: print_run(found))
 
 
@@ -152,20 +150,24 @@ def print_run(found: dict[str, Any]) -> None:
         ),
         empty="no steps yet",
     )
-    for reason in found.get("reasons") or []:
-        out.print(f"  [yellow]•[/] {escape(str(reason))}")
+    reasons = [str(reason) for reason in found.get("reasons") or []]
+    for reason in reasons:
+        out.print(f"  [yellow]•[/] {escape(reason)}")
     for step in found["steps"]:
-        if step.get("failure_reason"):
-            out.print(f"[red]{step['step']}[/]: {escape(step['failure_reason'])}")
-            for line in step.get("log_tail", []):
+        failure = step.get("failure_reason") or ""
+        if failure and not any(failure in reason for reason in reasons):
+            out.print(f"[red]{step['step']}[/]: {escape(failure)}")
+        if "log_tail" in step:
+            out.print(f"the log of {step['step']} {'ends:' if step['log_tail'] else 'is empty'}")
+            for line in step["log_tail"]:
                 out.print(f"    {escape(line)}", style="dim")
     for entry in found["timeline"]:
         out.print(f"  {entry['at']}  {escape(entry['event'])}", style="dim")
     if found.get("model_package_arn"):
         version = found["model_package_arn"].rpartition("/")[2]
         hint(f"next: `sluice approve {found['pipeline']}/{version}` releases it")
-    elif failed := [step["step"] for step in found["steps"] if step.get("failure_reason")]:
-        hint(f"next: `sluice logs {found['run_id']} --step {failed[0]}` has all that it printed")
+    elif told := [step["step"] for step in found["steps"] if "log_tail" in step]:
+        hint(f"next: `sluice logs {found['run_id']} --step {told[0]}` has all that it printed")
     elif found["status"] == "data_rejected":
         hint(f"next: `sluice data list {found['pipeline']} --quarantined` shows what was set aside")
 

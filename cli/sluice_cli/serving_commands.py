@@ -13,6 +13,7 @@ from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Json, Pipeline, example, show
 from sluice_cli.output import age, escape, invocation, out, print_json, short, styled
+from sluice_cli.target import Target
 
 serving_app = typer.Typer()
 
@@ -66,6 +67,22 @@ def print_status(item: dict[str, Any]) -> None:
         out.print(f"  {entry['at']}  {escape(entry['subject'])}  {escape(entry['event'])}", style="dim")
 
 
+def invoke(target: Target, endpoint: str, body: bytes, content_type: str, accept: str) -> dict[str, Any]:
+    """Ask an endpoint; raises CommandError with what the model said when its answer is an error."""
+    runtime = target.client("sagemaker-runtime")
+    try:
+        answer: dict[str, Any] = runtime.invoke_endpoint(
+            EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept
+        )
+    except runtime.exceptions.ModelError as error:
+        status, said = error.response["OriginalStatusCode"], error.response["OriginalMessage"]
+        raise CommandError(
+            f"{endpoint} answered {status}: {said.strip()[:2000]}",
+            hint=f"next: `sluice logs --endpoint {endpoint}` shows what its script printed.",
+        ) from error
+    return answer
+
+
 @serving_app.command(epilog=example("""sluice predict reviews-sentiment '{"reviews": ["tastes great"]}'"""))
 def predict(
     context: typer.Context,
@@ -88,14 +105,7 @@ def predict(
             f"nothing serves on {pipeline}/{stage} yet", hint=f"`sluice approve {pipeline}` releases a model."
         )
     body = file.read_bytes() if file else (data if data is not None else sys.stdin.read()).encode()
-    answer = target.call(
-        "sagemaker-runtime",
-        "invoke_endpoint",
-        EndpointName=serving[stage]["endpoint_name"],
-        Body=body,
-        ContentType=content_type,
-        Accept=accept,
-    )
+    answer = invoke(target, serving[stage]["endpoint_name"], body, content_type, accept)
     result = {
         "prediction": views.parse_body(answer["Body"].read()),
         "variant": answer["InvokedProductionVariant"],

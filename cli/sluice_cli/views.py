@@ -15,6 +15,7 @@ from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys
 from sluice_cli.target import Target
 
+LOG_TAIL_LINES = 20
 LOG_GROUPS = {
     "training_job": "/aws/sagemaker/TrainingJobs",
     "processing_job": "/aws/sagemaker/ProcessingJobs",
@@ -72,6 +73,20 @@ def run(target: Target, run_id: str) -> dict[str, Any]:
         "steps": steps,
         "timeline": [entry for entry in timeline(target, pipeline) if entry["subject"] == run_id],
     }
+
+
+def with_log_tails(target: Target, found: dict[str, Any]) -> dict[str, Any]:
+    """A run with the last lines of the logs that may say why it failed, as `log_tail` of their steps.
+
+    They are those of the steps that failed; where none did, the last job did not do what was expected of it.
+    """
+    jobs = [step for step in found["steps"] if step.get("job_name")]
+    failed = [step for step in jobs if step.get("failure_reason")]
+    if not failed and found["status"] == "failed":
+        failed = jobs[-1:]
+    for step in failed:
+        step["log_tail"] = step_log(target, step)[-LOG_TAIL_LINES:]
+    return found
 
 
 def timeline(target: Target, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:

@@ -170,10 +170,12 @@ def test_a_containers_error_is_a_model_error_with_its_status_and_message(hosting
     response = details(raised.value)
     assert response["Error"]["Code"] == "ModelError"
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
-    message = 'Received server error (500) from primary with message "this review cannot be scored". See '
+    message = (
+        'Received server error (500) from primary with message "ValueError: this review cannot be scored". '
+    )
     assert response["Error"]["Message"].startswith(message)
     assert response["OriginalStatusCode"] == 500
-    assert response["OriginalMessage"] == "this review cannot be scored"
+    assert response["OriginalMessage"] == "ValueError: this review cannot be scored"
     assert response["LogStreamArn"].endswith(f"log-group:/aws/sagemaker/Endpoints/{name}")
 
 

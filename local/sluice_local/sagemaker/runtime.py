@@ -132,8 +132,7 @@ def _model_error(scope: Scope, endpoint: str, reply: Reply) -> Response:
     message = reply.body.decode("utf-8", "replace")
     content = {
         "Message": f'Received {side} error ({reply.status}) from primary with message "{message}". See '
-        f"https://{scope.region}.console.aws.amazon.com/cloudwatch/home?region={scope.region}"
-        f"#logEventViewer:group={group} in account {scope.account} for more information.",
+        f"the log group {group} (`sluice logs --endpoint {endpoint}`) for more information.",
         "OriginalStatusCode": reply.status,
         "OriginalMessage": message,
         "LogStreamArn": f"arn:aws:logs:{scope.region}:{scope.account}:log-group:{group}",

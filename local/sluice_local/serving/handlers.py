@@ -53,8 +53,10 @@ class InferenceService:
             return self._answer(body, context)
         except Exception as error:
             traceback.print_exc()
-            status = getattr(error, "status_code", 500)
-            return Response(status, {"Content-Type": "text/plain"}, str(error).encode())
+            if status := getattr(error, "status_code", None):
+                return Response(status, {"Content-Type": "text/plain"}, str(error).encode())
+            said = traceback.format_exception_only(error)[-1].strip()
+            return Response(500, {"Content-Type": "text/plain"}, said.encode())
 
     def _answer(self, body: bytes, context: Context) -> Response:
         content_type = context.get_request_header(0, "Content-Type") or formats.JSON

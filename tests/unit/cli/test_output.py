@@ -7,12 +7,14 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
+import boto3
 import pytest
 from rich.console import Console
 
-from sluice_cli import build_commands, cloud, output, waiting
+from sluice_cli import build_commands, cloud, output, views, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
+from sluice_cli.target import Target
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,40 @@ def test_a_run_ends_with_the_next_step(
 ) -> None:
     build_commands.print_run({"run_id": "m-00001", "pipeline": "m", "steps": [], "timeline": [], **ended})
     assert f"next: `sluice {next_step}`" in capsys.readouterr().err
+
+
+def test_a_failed_run_shows_the_end_of_the_log_that_may_say_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A step that failed; else the last job, which did not do what was expected of it."""
+    monkeypatch.setattr(
+        views, "step_log", lambda target, step: [f"{step['job_name']} {n}" for n in range(30)]
+    )
+    steps = [
+        {"step": "prepare", "job_name": "m-prepare"},
+        {"step": "train-0", "job_name": "m-train"},
+        {"step": "gates"},
+    ]
+    run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": steps}
+    told = views.with_log_tails(
+        Target("sluice", boto3.Session()), run | {"reasons": ["train-0 did not report acc"]}
+    )
+    assert [("log_tail" in step) for step in told["steps"]] == [False, True, False]
+    assert told["steps"][1]["log_tail"] == [f"m-train {n}" for n in range(10, 30)]
+    build_commands.print_run(told)
+    shown = capsys.readouterr()
+    assert "the log of train-0 ends:\n    m-train 10\n" in shown.out
+    assert "next: `sluice logs m-00001 --step train-0`" in shown.err
+
+
+def test_a_failure_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    step = {"step": "prepare", "status": "Failed", "failure_reason": "AlgorithmError: exit code: 1"}
+    reasons = ["JobFailedError: m-00001-prepare: AlgorithmError: exit code: 1"]
+    run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": [step]}
+    build_commands.print_run(run | {"reasons": reasons})
+    assert capsys.readouterr().out.count("AlgorithmError") == 1
+    build_commands.print_run(run | {"reasons": ["another"]})
+    assert capsys.readouterr().out.count("AlgorithmError") == 1
 
 
 def test_a_next_step_is_what_works_from_here(

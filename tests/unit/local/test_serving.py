@@ -114,6 +114,11 @@ def test_who_accepts_anything_gets_the_default_type(accept: dict[str, str]) -> N
     assert (response.body, response.headers["Content-Type"]) == (b"1,2\n3,4\n", "text/csv")
 
 
+def test_an_exception_is_named_as_its_message_alone_may_say_nothing() -> None:
+    response = service(echo(predict_fn=lambda data, model: {}["rows"])).respond(b"1", JSON_REQUEST)
+    assert (response.status, response.body) == (500, b"KeyError: 'rows'")
+
+
 def test_an_exception_is_a_500_with_its_message_and_its_traceback_in_the_log(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -157,7 +162,7 @@ def test_a_handler_with_too_many_arguments_is_named() -> None:
         return data
 
     response = service(echo(predict_fn=predict_fn)).respond(b"{}", JSON_REQUEST)
-    assert response.body == b"predict_fn must take 2 or 3 arguments, but takes 4"
+    assert response.body == b"TypeError: predict_fn must take 2 or 3 arguments, but takes 4"
 
 
 @pytest.mark.parametrize(
