@@ -37,7 +37,8 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     _check_unchanged(task)
     config = building.find_config(task)
     wanted = config.train.candidates
-    selection = candidates.select(task.candidates, wanted.objective, wanted.direction)
+    regex = next(metric.regex for metric in config.train.metrics if metric.name == wanted.objective)
+    selection = candidates.select(task.candidates, wanted.objective, wanted.direction, regex)
     if selection.best is None:
         raise NoCandidateError("; ".join(selection.reasons))
     best = dict(selection.best)

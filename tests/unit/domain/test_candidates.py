@@ -17,6 +17,9 @@ Direction = Literal["maximize", "minimize"]
 TrainOf = Callable[[dict[str, Any], dict[str, Any]], Train]
 
 
+REGEX = "accuracy: ([0-9.]+)"
+
+
 @pytest.fixture
 def train_of(config_text: str) -> TrainOf:
     def of(hyperparameters: dict[str, Any], space: dict[str, Any]) -> Train:
@@ -31,7 +34,7 @@ def result(step: str, value: float | None, status: str = "Completed") -> dict[st
 
 
 def best_of(results: list[dict[str, Any]], direction: Direction) -> str:
-    best = candidates.select(results, "accuracy", direction).best
+    best = candidates.select(results, "accuracy", direction, REGEX).best
     assert best is not None
     return str(best["step"])
 
@@ -73,9 +76,9 @@ def test_those_that_failed_or_did_not_report_are_passed_over_with_reasons() -> N
     failed = {"step": "train-0", "status": "Failed", "failure_reason": "MemoryError"}
     results = [failed, result("train-1", None), result("train-2", math.nan), result("train-3", 0.1)]
     assert best_of(results, "maximize") == "train-3"
-    assert candidates.select(results, "accuracy", "maximize").reasons == (
+    assert candidates.select(results, "accuracy", "maximize", REGEX).reasons == (
         "train-0 Failed: MemoryError",
-        "train-1 did not report accuracy",
+        f"train-1 did not report accuracy: no line of its log matches the regex {REGEX}",
         "train-2 reported accuracy as nan",
     )
 
@@ -85,18 +88,25 @@ def test_those_that_failed_or_did_not_report_are_passed_over_with_reasons() -> N
     [
         ([], "no candidate was trained"),
         ([{"step": "train-0"}], "train-0 has no status: no reason"),
-        ([{"step": "train-0", "status": "Completed", "metrics": None}], "train-0 did not report accuracy"),
+        (
+            [{"step": "train-0", "status": "Completed", "metrics": None}],
+            f"train-0 did not report accuracy: no line of its log matches the regex {REGEX}",
+        ),
+        (
+            [{"step": "train-0", "status": "Completed", "metrics": {"accuracy": None}}],
+            "train-0 reported accuracy as no finite number",
+        ),
     ],
 )
 def test_when_none_is_eligible_there_is_no_best_but_a_reason(
     results: list[dict[str, Any]], reason: str
 ) -> None:
-    assert candidates.select(results, "accuracy", "maximize") == candidates.Selection(None, (reason,))
+    assert candidates.select(results, "accuracy", "maximize", REGEX) == candidates.Selection(None, (reason,))
 
 
 @given(st.lists(st.floats() | st.none(), max_size=6))
 def test_the_chosen_is_at_least_as_good_as_every_other(values: list[float | None]) -> None:
     results = [result(f"train-{i}", value) for i, value in enumerate(values)]
     finite = [value for value in values if value is not None and math.isfinite(value)]
-    best = candidates.select(results, "accuracy", "maximize").best
+    best = candidates.select(results, "accuracy", "maximize", REGEX).best
     assert (best["metrics"]["accuracy"] if best else None) == max(finite, default=None)

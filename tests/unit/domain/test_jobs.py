@@ -243,6 +243,15 @@ def test_a_job_has_ended_when_its_status_says_so(status: str, terminal: bool) ->
     [
         ({"FailureReason": "KeyError", "ExitMessage": "x"}, "KeyError"),
         ({"ExitMessage": "no rows"}, "no rows"),
+        (
+            {"FailureReason": "AlgorithmError: , exit code: 3"},
+            "AlgorithmError: the script ended with exit code 3; its log says why",
+        ),
+        (
+            {"FailureReason": "AlgorithmError: , exit code: 137"},
+            "AlgorithmError: the script ended with exit code 137 (killed, most often for want of memory); "
+            "its log says why",
+        ),
         ({"SecondaryStatus": "MaxRuntimeExceeded"}, "it ran longer than max_runtime_s"),
         ({}, "it is Stopped, without a reason given"),
     ],

@@ -115,7 +115,7 @@ def test_who_accepts_anything_gets_the_default_type(accept: dict[str, str]) -> N
 
 
 def test_an_exception_is_named_as_its_message_alone_may_say_nothing() -> None:
-    response = service(echo(predict_fn=lambda data, model: {}["rows"])).respond(b"1", JSON_REQUEST)
+    response = service(echo(predict_fn=lambda data, model: data["rows"])).respond(b"{}", JSON_REQUEST)
     assert (response.status, response.body) == (500, b"KeyError: 'rows'")
 
 

@@ -44,10 +44,13 @@ def _encode(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def select(
-    results: Sequence[Mapping[str, Any]], objective: str, direction: Literal["maximize", "minimize"]
+    results: Sequence[Mapping[str, Any]],
+    objective: str,
+    direction: Literal["maximize", "minimize"],
+    regex: str,
 ) -> Selection:
-    """Choose the completed result with the best objective; of equals the first."""
-    problems = [_ineligible(result, objective) for result in results]
+    """Choose the completed result with the best objective, which `regex` reads; of equals the first."""
+    problems = [_ineligible(result, objective, regex) for result in results]
     eligible = [result for result, problem in zip(results, problems, strict=True) if problem is None]
     reasons = tuple(problem for problem in problems if problem is not None)
     if not eligible:
@@ -56,11 +59,14 @@ def select(
     return Selection(max(eligible, key=lambda result: sign * result["metrics"][objective]), reasons)
 
 
-def _ineligible(result: Mapping[str, Any], objective: str) -> str | None:
+def _ineligible(result: Mapping[str, Any], objective: str, regex: str) -> str | None:
     step = result["step"]
     if result.get("status") != "Completed":
         return f"{step} {result.get('status', 'has no status')}: {result.get('failure_reason', 'no reason')}"
-    value = (result.get("metrics") or {}).get(objective)
+    metrics = result.get("metrics") or {}
+    if objective not in metrics:
+        return f"{step} did not report {objective}: no line of its log matches the regex {regex}"
+    value = metrics[objective]
     if value is None:
-        return f"{step} did not report {objective}"
+        return f"{step} reported {objective} as no finite number"
     return None if math.isfinite(value) else f"{step} reported {objective} as {value}"

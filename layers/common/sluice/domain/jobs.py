@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,8 @@ SPLITS = ("train", "validation", "test")
 EVALUATION_FILE = "evaluation.json"
 _PROCESSING = "/opt/ml/processing"
 _CODE = f"{_PROCESSING}/input/code"
+# What SageMaker says of a processing script that wrote no message of its own.
+_BARE_EXIT = re.compile(r"(?P<error>\w+): , exit code: (?P<code>-?\d+)")
 _TERMINAL = {"Completed", "Failed", "Stopped"}
 _FIELDS = {"training_job": "TrainingJob", "processing_job": "ProcessingJob"}
 
@@ -224,6 +227,11 @@ def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
     if description.get("SecondaryStatus") == "MaxRuntimeExceeded":
         return "it ran longer than max_runtime_s"
     said = description.get("FailureReason") or description.get("ExitMessage")
+    if said and (exited := _BARE_EXIT.fullmatch(said)):
+        killed = " (killed, most often for want of memory)" if exited["code"] == "137" else ""
+        return (
+            f"{exited['error']}: the script ended with exit code {exited['code']}{killed}; its log says why"
+        )
     return str(said or f"it is {job_status(kind, description)}, without a reason given")
 
 
