@@ -254,8 +254,10 @@ class World:
 
     def events(self) -> list[str]:
         """The timeline's events, oldest first."""
-        items = self.cloud.catalog.query(keys.partition(PIPELINE), "TIMELINE#")
-        return [item["event"] for item in items]
+        return [item["event"] for item in self.timeline()]
+
+    def timeline(self) -> list[dict[str, Any]]:
+        return self.cloud.catalog.query(keys.partition(PIPELINE), "TIMELINE#")
 
 
 def created(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ os.environ |= {
     "DATA_BUCKET": fakes.DATA_BUCKET,
     "ARTIFACT_BUCKET": fakes.ARTIFACT_BUCKET,
     "JOB_ROLE_ARN": "arn:aws:iam::123456789012:role/sluice-jobs",
+    "AUTOMATIC_APPROVAL": "false",
     "ALARMS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:sluice-alarms",
     "BUILD_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:sluice-build",
     "RELEASE_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:sluice-release",

@@ -106,8 +106,14 @@ def build(template: Path = REPOSITORY / "template.yaml", build_dir: Path = BUILD
     run_sam(["build", *folders, *options], {"PYTHON_RUNTIME": runtime()}, log="sam-build")
 
 
-def deploy(ready: Mapping[str, Any], *, stack: str, template: Path = BUILD_DIR / "template.yaml") -> None:
-    """Run `sam deploy` of a built template against the local cloud."""
+def deploy(
+    ready: Mapping[str, Any],
+    *,
+    stack: str,
+    template: Path = BUILD_DIR / "template.yaml",
+    parameters: Mapping[str, str] | None = None,
+) -> None:
+    """Run `sam deploy` of a built template against the local cloud; other parameters stay as they were."""
     environment = {
         "AWS_ENDPOINT_URL": ready["endpoint_url"],
         "AWS_ACCESS_KEY_ID": "test",
@@ -119,9 +125,10 @@ def deploy(ready: Mapping[str, Any], *, stack: str, template: Path = BUILD_DIR /
     s3 = targets.local_session(dict(ready)).client("s3", endpoint_url=ready["endpoint_url"])
     s3.create_bucket(Bucket=PACKAGE_BUCKET)
     options = ["--template-file", str(template), "--stack-name", stack, "--s3-bucket", PACKAGE_BUCKET]
-    parameters = ["--parameter-overrides", f"PythonRuntime={runtime()}", "LogRetentionDays=1"]
+    overrides = {"PythonRuntime": runtime(), "LogRetentionDays": "1", **(parameters or {})}
+    given = ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
     configuration = ["--config-file", str(REPOSITORY / "samconfig.toml"), "--config-env", "local"]
-    run_sam(["deploy", *configuration, *options, *parameters], environment, log="sam-deploy")
+    run_sam(["deploy", *configuration, *options, *given], environment, log="sam-deploy")
 
 
 def run_sam(arguments: list[str], environment: Mapping[str, str], *, log: str) -> None:

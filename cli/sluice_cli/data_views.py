@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
+import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sluice.adapters.build_requests import SqsBuildRequests
 from sluice.adapters.objects import S3Objects
 from sluice.domain import arrivals as uploads
 from sluice.domain import batches, config, datasets, governor, nearest
@@ -19,6 +20,7 @@ from sluice.domain import catalog as keys
 from sluice.domain.batches import Arrival
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.times import to_iso
+from sluice_cli import bus
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys
 from sluice_cli.output import short
@@ -26,6 +28,8 @@ from sluice_cli.target import Target
 
 READERS = 8
 _PREFIX = "DATASET#"
+_POLL_S = 0.2
+_LISTED = "`sluice data list --quarantined` lists what can be released; anything else is uploaded again."
 
 
 def objects(target: Target) -> S3Objects:
@@ -199,45 +203,50 @@ def _next_build(decision: governor.Decision, now: datetime) -> dict[str, str] | 
     return {"at": to_iso(at), "reason": decision.reason}
 
 
-def release(target: Target, key: str, reason: str) -> dict[str, Any]:
-    """Let a quarantined object into the next data set version, and ask for a build."""
+def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> dict[str, Any]:
+    """Ask the stack to let a quarantined object into the next data set version, and wait for its answer."""
     bucket = target.outputs["DataBucketName"]
     key = key.removeprefix(f"s3://{bucket}/")
     pipeline = str(uploads.parse_key(key)[0])
     version_id = _releasable(target, pipeline, key)["version_id"]
-    arrival = keys.arrival_key(pipeline, key, version_id)
-    target.catalog.update(arrival, {"status": "pending", "reason": None}, when={"status": "quarantined"})
-    objects(target).tag(bucket, key, version_id, {"sluice:status": "released"})
-    actor = target.call("sts", "get_caller_identity")["Arn"]
-    at = to_iso(datetime.now(UTC))
-    target.catalog.create(keys.timeline_item(pipeline, at, key, "data released", actor=actor, detail=reason))
-    SqsBuildRequests(target.outputs["BuildRequestsQueueUrl"], target.client("sqs")).send(pipeline)
-    return {"pipeline": pipeline, "key": key, "version_id": version_id, "status": "pending"}
+    request_id = uuid.uuid4().hex
+    detail = {
+        "bucket": {"name": bucket},
+        "object": {"key": key, "version-id": version_id},
+        "request_id": request_id,
+        "actor": target.call("sts", "get_caller_identity")["Arn"],
+        "reason": reason,
+    }
+    bus.announce(target.client("events"), "DataReleaseRequested", detail)
+    answered = _answer(target, keys.arrival_key(pipeline, key, version_id), request_id, timeout_s)
+    if refused := answered.get("release_refused"):
+        raise CommandError(f"{key} {refused}", hint=_LISTED)
+    return {"pipeline": pipeline, "key": key, "version_id": version_id, "status": answered["status"]}
+
+
+def _answer(target: Target, key: keys.Key, request_id: str, timeout_s: float) -> dict[str, Any]:
+    """The arrival when it carries the stack's answer to a request."""
+    deadline = time.monotonic() + timeout_s
+    while (arrival := target.catalog.get(key) or {}).get("release_request") != request_id:
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"the release was asked for, but the stack did not answer within {timeout_s:.0f} s",
+                hint="`sluice logs --function release_data` shows why; to ask twice does no harm.",
+            )
+        time.sleep(_POLL_S)
+    return arrival
 
 
 def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
     """The quarantined arrival of a key; raises CommandError when there is none that is of any use."""
     versions = [item for item in arrival_items(target, pipeline) if item["key"] == key]
-    if not versions or versions[-1]["status"] != "quarantined":
-        problem = f"is {versions[-1]['status']}, not quarantined" if versions else "did not arrive"
+    newest = versions[-1] if versions else None
+    current = objects(target).head(target.outputs["DataBucketName"], key) if newest else None
+    objection = uploads.release_objection(newest, current.version_id if current else None)
+    if newest is None or objection:
+        others = [each for each in _quarantined_keys(target) if each != key]
         raise CommandError(
-            f"{key} {problem}{nearest.hint(key, _quarantined_keys(target))}",
-            hint="`sluice data list --quarantined` lists what can be released.",
-            exit_code=EXIT_USAGE,
-        )
-    newest = versions[-1]
-    if "sha256" not in newest:
-        raise CommandError(
-            f"{key} is of no use to any job: {newest['reason']}",
-            hint="Upload it again.",
-            exit_code=EXIT_USAGE,
-        )
-    current = objects(target).head(target.outputs["DataBucketName"], key)
-    if current is None or current.version_id != newest["version_id"]:
-        raise CommandError(
-            f"{key} was {'overwritten' if current else 'deleted'} since: there is nothing to release",
-            hint="Upload it again.",
-            exit_code=EXIT_USAGE,
+            f"{key} {objection}{nearest.hint(key, others)}", hint=_LISTED, exit_code=EXIT_USAGE
         )
     return newest
 

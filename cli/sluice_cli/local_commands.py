@@ -9,6 +9,7 @@ import typer
 
 from sluice_cli import cloud, project
 from sluice_cli import target as targets
+from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import err, here, hint, out, print_json
 
@@ -20,16 +21,20 @@ def up(
     context: typer.Context,
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1 (0: any free one).")] = 0,
     auth: Annotated[bool, typer.Option("--auth", help="Enforce IAM as AWS does.")] = False,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="A parameter of the template, NAME=VALUE; may be repeated.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start the local cloud on this machine and deploy the template to it."""
     stack = context.obj.stack or targets.DEFAULT_STACK
+    parameters = parsed(parameter or [])
     with err.status("starting the local cloud") as status:
         ready = cloud.start(port=port, auth=auth)
         status.update("sam build")
         cloud.build()
         status.update(f"sam deploy to {ready['endpoint_url']}")
-        cloud.deploy(ready, stack=stack)
+        cloud.deploy(ready, stack=stack, parameters=parameters)
     outputs = targets.resolve(where="local", stack=stack, profile=None, region=None).outputs
     result = {"endpoint_url": ready["endpoint_url"], "pid": ready["pid"], "stack": stack, "outputs": outputs}
 
@@ -41,6 +46,13 @@ def up(
         )
 
     show(result, as_json, text)
+
+
+def parsed(parameters: list[str]) -> dict[str, str]:
+    """Parameters given as NAME=VALUE."""
+    if wrong := [each for each in parameters if not each.partition("=")[0] or "=" not in each]:
+        raise CommandError(f"{wrong[0]!r} is no NAME=VALUE", exit_code=EXIT_USAGE)
+    return dict(each.split("=", 1) for each in parameters)
 
 
 @local_app.command(epilog=example("sluice down"))

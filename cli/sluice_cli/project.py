@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from sluice.domain import catalog as keys
 from sluice.domain import projects
+from sluice.domain.projects import Project
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
 EXAMPLES = REPOSITORY / "examples"
 POLL_S = 0.2
+NEW_STACK_ATTEMPTS = 7
+NEW_STACK_ATTEMPT_S = 90
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
@@ -29,32 +33,63 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for path, name in names.items() if not projects.ignored(name)}
 
 
-def push(target: Target, folder: Path, *, timeout_s: float = 120) -> dict[str, Any]:
-    """Upload the folder as a bundle and wait until the stack has taken or refused it."""
+def push(
+    target: Target, folder: Path, say: Callable[[str], None] = lambda _: None, *, timeout_s: float = 120
+) -> dict[str, Any]:
+    """Upload the folder as a bundle and wait until the stack has taken or refused it.
+
+    EventBridge may take minutes to act on the rules of a stack that was just made, and what is announced
+    before is lost: there a push takes longer, says so, and uploads again.
+    """
     project = projects.load_project(read_folder(folder))
     pipeline, version = project.config.name, project.version
-    before = target.catalog.get(keys.project_key(pipeline, version))
-    if before is None:
-        target.call(
-            "s3",
-            "put_object",
-            Bucket=target.outputs["ArtifactBucketName"],
-            Key=f"projects/{pipeline}/{version}.tar.gz",
-            Body=projects.pack(project.files),
-            ContentType="application/gzip",
-        )
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        item = target.catalog.get(keys.project_key(pipeline, version))
-        if item is not None and item["status"] == "refused":
-            raise CommandError(f"the project was refused: {'; '.join(item['reasons'])}")
-        if item is not None and item["status"] == "active":
-            return {"pipeline": pipeline, "project_version": version, "unchanged": before is not None}
-        time.sleep(POLL_S)
+    result = {"pipeline": pipeline, "project_version": version}
+    if _is_current(target, project):
+        return {**result, "unchanged": True}
+    attempts = 1
+    if target.is_new:
+        say("the stack is new: EventBridge may take five minutes to act on its rules")
+        attempts, timeout_s = NEW_STACK_ATTEMPTS, NEW_STACK_ATTEMPT_S
+    uploads = list[str]()
+    for _ in range(attempts):
+        uploads.append(_upload_bundle(target, project))
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if _is_registered(target, project, uploads):
+                return {**result, "unchanged": False}
+            time.sleep(POLL_S)
     raise CommandError(
-        f"the bundle was uploaded, but the stack did not register it within {timeout_s:.0f} s",
+        f"the bundle was uploaded, but the stack did not register it within {attempts * timeout_s:.0f} s",
         hint="`sluice logs --function register_project` shows why; the upload is kept: push again.",
     )
+
+
+def _upload_bundle(target: Target, project: Project) -> str:
+    answer = target.call(
+        "s3",
+        "put_object",
+        Bucket=target.outputs["ArtifactBucketName"],
+        Key=f"projects/{project.config.name}/{project.version}.tar.gz",
+        Body=projects.pack(project.files),
+        ContentType="application/gzip",
+    )
+    return str(answer.get("VersionId", "null"))
+
+
+def _is_current(target: Target, project: Project) -> bool:
+    """Whether the pipeline's project is this one already."""
+    state = target.catalog.get(keys.pipeline_key(project.config.name)) or {}
+    return bool(state.get("project_version") == project.version)
+
+
+def _is_registered(target: Target, project: Project, uploads: Collection[str]) -> bool:
+    """Whether one of the uploads was taken; raises CommandError if it was refused."""
+    item = target.catalog.get(keys.project_key(project.config.name, project.version)) or {}
+    if item.get("bundle_version_id") not in uploads:
+        return False
+    if item["status"] == "refused":
+        raise CommandError(f"the project was refused: {'; '.join(item['reasons'])}")
+    return bool(item["status"] == "active")
 
 
 def upload(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from sluice_cli.errors import EXIT_USAGE, CommandError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_STACK = "sluice"
+# New rules "may take some time", says AWS; minutes, say those who waited.
+_RULES_TAKE = timedelta(minutes=10)
 
 
 def home() -> Path:
@@ -91,8 +94,7 @@ class Target:
             raise CommandError(f"{operation}: {error.response['Error'].get('Message', error)}") from error
 
     @cached_property
-    def outputs(self) -> dict[str, str]:
-        """The stack's outputs by name."""
+    def _described(self) -> dict[str, Any]:
         try:
             stacks = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
@@ -105,7 +107,18 @@ class Target:
                 f"cannot reach AWS: {error}",
                 hint="Run `sluice up` for the local cloud, or set AWS credentials.",
             ) from error
-        return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+        found: dict[str, Any] = stacks[0]
+        return found
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs by name."""
+        return {output["OutputKey"]: output["OutputValue"] for output in self._described.get("Outputs", [])}
+
+    @property
+    def is_new(self) -> bool:
+        """Whether EventBridge may not act on the stack's rules yet; the local one's does at once."""
+        return not self.is_local and datetime.now(UTC) - self._described["CreationTime"] < _RULES_TAKE
 
     @cached_property
     def catalog(self) -> DynamoDBCatalog:

@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, wiring
+from sluice import releasing, vouching, wiring
 from sluice.domain import catalog as keys
 from sluice.domain import releases
 from sluice.domain.releases import Request
@@ -59,7 +59,7 @@ def _record(task: FinishReleaseTask) -> Item:
             **key,
             "cause": request.cause,
             "status": "running",
-            "actor": request.actor,
+            "actor": vouching.actor(request),
             "execution_arn": task.execution_arn,
             "started_at": now,
         }
@@ -105,5 +105,5 @@ def _tell(request: Request, release: Item) -> None:
     else:
         what = "rollback" if request.is_rollback else "release"
         event, detail = f"{what} {release['status']}", "; ".join(release["reasons"])
-    at, actor = release["ended_at"], request.actor
+    at, actor = release["ended_at"], release["actor"]
     note(request.pipeline, at, request.release_id, event, detail, actor)

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, wiring
+from sluice import releasing, vouching, wiring
 from sluice.domain import approvals, names, releases
 from sluice.domain import catalog as keys
 from sluice.domain.releases import Deployment, ReleaseRefusedError, Request, StagePlan
@@ -48,7 +48,7 @@ def _record(request: Request, execution_arn: str) -> None:
         **key,
         "cause": request.cause,
         "status": "running",
-        "actor": request.actor,
+        "actor": vouching.actor(request),
         "execution_arn": execution_arn,
         "started_at": wiring.now(),
     }
@@ -58,7 +58,7 @@ def _record(request: Request, execution_arn: str) -> None:
         raise ReleaseRefusedError(f"{request.release_id} has ended")
     if is_new:
         what = "rollback started" if request.is_rollback else "release started"
-        at, actor, reason = item["started_at"], request.actor, request.reason
+        at, actor, reason = item["started_at"], item["actor"], request.reason
         note(request.pipeline, at, request.release_id, what, reason, actor)
 
 

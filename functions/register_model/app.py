@@ -46,6 +46,7 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         sourcedir_uri=project["sourcedir_uri"],
         manifest_uri=manifest_uri,
         manifest_sha256=sha256,
+        may_approve=wiring.allows_automatic_approval(),
     )
     arn = wiring.registry().create_package(request)
     package = wiring.registry().describe_package(arn)

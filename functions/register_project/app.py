@@ -16,7 +16,7 @@ from sluice.domain.projects import Project, ProjectError
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Item, ObjectHead
 from sluice.timeline import note
 
 
@@ -38,11 +38,11 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
     try:
         project = _load(event, pipeline, version)
     except (ConfigError, ProjectError) as error:
-        _refuse(pipeline, version, pushed_at, error.reasons)
+        _refuse(pipeline, version, head, error.reasons)
         return {"status": "refused"}
     _publish(project, pushed_at)
     activated = _activate(project, pushed_at)
-    _finish(project, pushed_at)
+    _finish(project, head)
     return {"status": "active" if activated else "superseded"}
 
 
@@ -53,12 +53,28 @@ def _load(event: ObjectCreated, pipeline: str, version: str) -> Project:
         raise ProjectError(f"pipeline.yaml names {project.config.name!r}, but was pushed to {pipeline!r}")
     if project.version != version:
         raise ProjectError(f"the bundle's content is version {project.version}, but its key says {version}")
+    _require_allowed(project)
     return project
 
 
-def _refuse(pipeline: str, version: str, pushed_at: str, reasons: tuple[str, ...]) -> None:
+def _require_allowed(project: Project) -> None:
+    """Whoever pushes must not approve, unless whoever deployed the stack said that they may."""
+    if project.config.register_.approval == "automatic" and not wiring.allows_automatic_approval():
+        raise ProjectError(
+            "register.approval is automatic, which this stack does not allow: set it to manual, "
+            "or deploy the stack with AutomaticApproval=true"
+        )
+
+
+def _refuse(pipeline: str, version: str, head: ObjectHead, reasons: tuple[str, ...]) -> None:
+    """A push of the same again may be refused for another reason, or be taken: stacks change too."""
+    catalog, key = wiring.catalog(), keys.project_key(pipeline, version)
+    pushed_at = to_iso(from_iso(head.last_modified))
     refusal = {"status": "refused", "reasons": list(reasons), "pushed_at": pushed_at}
-    wiring.catalog().create({**keys.project_key(pipeline, version), **refusal})
+    # Which push it answers: S3's times are whole seconds.
+    refusal["bundle_version_id"] = head.version_id
+    if not catalog.create({**key, **refusal}):
+        catalog.update(key, refusal, when={"status": "refused"})
     note(pipeline, pushed_at, version, "project refused", "; ".join(reasons))
 
 
@@ -116,9 +132,11 @@ def _activate(project: Project, pushed_at: str) -> bool:
     return True
 
 
-def _finish(project: Project, pushed_at: str) -> None:
+def _finish(project: Project, head: ObjectHead) -> None:
     pipeline, key = project.config.name, keys.project_key(project.config.name, project.version)
-    wiring.catalog().update(key, {"status": "active", "pushed_at": pushed_at})
+    pushed_at = to_iso(from_iso(head.last_modified))
+    active = {"status": "active", "pushed_at": pushed_at, "bundle_version_id": head.version_id}
+    wiring.catalog().update(key, active)
     note(pipeline, pushed_at, project.version, "project registered", project.version[:12])
     _claim(pipeline)
     wiring.build_requests().send(pipeline)

@@ -209,6 +209,19 @@ def test_no_function_can_approve_a_model() -> None:
     assert "sagemaker:UpdateModelPackage" not in granted
 
 
+def test_a_model_is_registered_as_approved_only_where_the_stack_says_so() -> None:
+    assert TEMPLATE["Parameters"]["AutomaticApproval"]["Default"] == "false"
+    (registering,) = [
+        each for _, each in statements() if "sagemaker:CreateModelPackage" in listed(each["Action"])
+    ]
+    pending, approved = "PendingManualApproval", "Approved"
+    assert registering["Condition"] == {
+        "StringEquals": {
+            "sagemaker:ModelApprovalStatus": ["AllowsAutomaticApproval", [pending, approved], [pending]]
+        }
+    }
+
+
 def test_every_role_is_bounded_where_a_boundary_is_given() -> None:
     boundary = ["HasPermissionsBoundary", "PermissionsBoundaryArn", "AWS::NoValue"]
     assert TEMPLATE["Globals"]["Function"]["PermissionsBoundary"] == boundary

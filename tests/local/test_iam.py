@@ -160,6 +160,15 @@ def test_events_may_be_limited_to_a_source(account: Account, operator: str) -> N
     assert answer["Code"] == "AccessDeniedException"
 
 
+@pytest.mark.parametrize("status", ["Approved", "PendingManualApproval"])
+def test_packages_may_be_limited_to_what_waits_for_approval(account: Account, status: str) -> None:
+    condition = {"StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}}
+    name, _role = account.function(CALLER, allow("sagemaker:CreateModelPackage", condition=condition))
+    request = {"ModelPackageGroupName": "none", "ModelApprovalStatus": status}
+    answer = call(account.cloud, name, "sagemaker", "create_model_package", **request)
+    assert answer["Code"] == ("AccessDeniedException" if status == "Approved" else "ValidationException")
+
+
 @pytest.mark.parametrize("permitted", [True, False])
 @pytest.mark.parametrize("style", ["arn", "invoke", "waitForTaskToken", "in a map"])
 def test_a_state_machine_invokes_only_functions_its_role_allows(

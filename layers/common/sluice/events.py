@@ -48,6 +48,43 @@ class ObjectCreated(_Event):
         return self.detail.object.version_id
 
 
+class _DataReleaseDetail(_ObjectDetail):
+    request_id: str
+    actor: str = "unknown"
+    reason: str = ""
+
+
+class DataReleaseRequested(_Event):
+    """What `sluice data release` puts on the bus; `actor` is the sender's own word."""
+
+    time: str
+    detail: _DataReleaseDetail
+
+    @property
+    def bucket(self) -> str:
+        return self.detail.bucket.name
+
+    @property
+    def key(self) -> str:
+        return self.detail.object.key
+
+    @property
+    def version_id(self) -> str:
+        return self.detail.object.version_id or "null"
+
+    @property
+    def request_id(self) -> str:
+        return self.detail.request_id
+
+    @property
+    def actor(self) -> str:
+        return self.detail.actor
+
+    @property
+    def reason(self) -> str:
+        return self.detail.reason
+
+
 class _JobDetail(_Event):
     job_name: str = Field(validation_alias=AliasChoices("TrainingJobName", "ProcessingJobName"))
 

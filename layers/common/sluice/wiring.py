@@ -44,6 +44,11 @@ def alarms_topic_arn() -> str:
     return os.environ["ALARMS_TOPIC_ARN"]
 
 
+def allows_automatic_approval() -> bool:
+    """Whether a project may have its models registered as approved."""
+    return os.environ["AUTOMATIC_APPROVAL"] == "true"
+
+
 @cache
 def catalog() -> ports.Catalog:
     from sluice.adapters.catalog import DynamoDBCatalog

@@ -1,7 +1,8 @@
 """What a signed request is checked for, and how a refusal reads.
 
-Ministack does not name the resource in most refusals, and lacks the alarms a request is about and two
-condition keys: `cloudwatch:namespace`, the only limit there is to PutMetricData, and `events:source`.
+Ministack does not name the resource in most refusals, and lacks the alarms a request is about and some
+condition keys: `cloudwatch:namespace`, the only limit there is to PutMetricData, those of PutEvents, and
+`sagemaker:ModelApprovalStatus`.
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ def _with_condition_keys(context: Any) -> Any:
         elif action == "events:PutEvents":
             found["events:source"] = _each(body, "Source")
             found["events:detail-type"] = _each(body, "DetailType")
+        elif action in ("sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"):
+            found["sagemaker:modelapprovalstatus"] = json.loads(body).get("ModelApprovalStatus")
         return found
 
     return with_condition_keys

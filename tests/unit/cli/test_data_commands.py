@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -34,22 +36,39 @@ def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
 class Stack:
     """The parts of a `Target` that the commands use, over the fakes."""
 
-    def __init__(self, cloud: fakes.Cloud) -> None:
+    def __init__(self, cloud: fakes.Cloud, events: Any = None) -> None:
         self.catalog = cloud.catalog
+        self.events = events
         self.outputs = {"DataBucketName": fakes.DATA_BUCKET, "BuildRequestsQueueUrl": "queue"}
 
     def client(self, service: str) -> Any:
-        return service
+        return self.events if service == "events" else service
 
     def call(self, service: str, operation: str) -> dict[str, str]:
         return {"Arn": "arn:aws:iam::123456789012:user/ada"}
 
 
+class Events:
+    """EventBridge with the one rule there is for what commands announce."""
+
+    def __init__(self, invoke: Invoke) -> None:
+        self.invoke = invoke
+        self.before: Callable[[], None] = lambda: None
+
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        (entry,) = Entries
+        assert (entry["Source"], entry["DetailType"]) == ("sluice.cli", "DataReleaseRequested")
+        self.before()
+        event = {"time": "2026-11-24T11:00:00Z", "detail": json.loads(entry["Detail"])}
+        for _ in range(2):
+            self.invoke("release_data", event)
+        return {"FailedEntryCount": 0}
+
+
 @pytest.fixture
-def target(cloud: fakes.Cloud, monkeypatch: pytest.MonkeyPatch) -> Target:
+def target(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Target:
     monkeypatch.setattr(data_views, "objects", lambda _: cloud.objects)
-    monkeypatch.setattr(data_views, "SqsBuildRequests", lambda *_: cloud.build_requests)
-    return Stack(cloud)  # type: ignore[return-value]
+    return Stack(cloud, Events(invoke))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("group", "command"), COMMANDS)
@@ -211,9 +230,10 @@ def test_a_released_object_waits_for_the_next_version_and_a_build_is_asked_for(
     result = data_views.release(target, f"{PIPELINE}/a.csv", "checked")
     assert result["status"] == "pending"
     assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending"}
-    assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
+    assert set(world.cloud.build_requests.sent) == {(PIPELINE, 0)}
     assert world.cloud.objects.tags(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv") == {"sluice:status": "released"}
-    assert "data released" in world.events()
+    (told,) = [each for each in world.timeline() if each["event"] == "data released"]
+    assert (told["detail"], told["actor"]) == ("checked", "arn:aws:iam::123456789012:user/ada (unverified)")
     with pytest.raises(CommandError, match="is pending, not quarantined"):
         data_views.release(target, f"{PIPELINE}/a.csv", "")
 
@@ -243,6 +263,29 @@ def test_an_object_is_released_by_the_uri_that_its_upload_named(world: World, ta
     world.build("a.csv", b"x\n1\n")
     released = data_views.release(target, f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv", "")
     assert released["key"] == f"{PIPELINE}/a.csv"
+
+
+def test_what_changed_before_the_stack_heard_of_the_wish_is_refused_by_the_stack(
+    world: World, target: Target
+) -> None:
+    world.build("a.csv", b"x\n1\n")
+    target.client("events").before = lambda: world.cloud.objects.put(
+        fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", ROWS
+    )
+    with pytest.raises(CommandError, match=f"{PIPELINE}/a.csv was overwritten since"):
+        data_views.release(target, f"{PIPELINE}/a.csv", "checked")
+    assert list(world.arrivals().values()) == ["quarantined"]
+    assert world.events().count("data not released") == 1
+
+
+def test_a_stack_that_does_not_answer_is_said(
+    world: World, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.build("a.csv", b"x\n1\n")
+    monkeypatch.setattr(target.client("events"), "put_events", lambda **_: {"FailedEntryCount": 0})
+    with pytest.raises(CommandError, match="did not answer within 0 s") as caught:
+        data_views.release(target, f"{PIPELINE}/a.csv", "", timeout_s=0)
+    assert "sluice logs --function release_data" in caught.value.hint
 
 
 def test_an_object_that_is_not_in_the_bucket_any_more_is_not_released(world: World, target: Target) -> None:

@@ -169,4 +169,5 @@ def test_a_version_waits_for_a_person_unless_the_pipeline_says_otherwise(
     config_text: str, approval: str, status: str
 ) -> None:
     config = load(config_text.replace("{group: reviews}", f"{{group: reviews, approval: {approval}}}"))
-    assert package(config)["ModelApprovalStatus"] == status
+    assert package(config, may_approve=True)["ModelApprovalStatus"] == status
+    assert package(config)["ModelApprovalStatus"] == "PendingManualApproval"

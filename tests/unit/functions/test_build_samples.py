@@ -26,6 +26,7 @@ def test_the_samples_alone_play_a_run(
     assert play("register_project") == {"status": "active"}
     assert play("record_arrival") == {"status": "accepted"}
     cloud.now.at = "2026-11-24T09:02:00.000Z"
+    assert play("release_data") == {"status": "refused"}
     assert play("start_build") == {"batchItemFailures": []}
     assert play("snapshot_dataset")["dataset_version"] == sample("validate_data")["dataset_version"]
     assert play("validate_data")["is_valid"]

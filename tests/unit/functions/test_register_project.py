@@ -168,3 +168,16 @@ def test_requirements_are_noticed(world: World) -> None:
     version = projects.version(files)
     push_bundle(world, version, projects.pack(files))
     assert project(world, version)["has_requirements"] is True
+
+
+def test_a_push_that_approves_itself_is_refused_unless_the_stack_allows_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    automatic = f"{PIPELINE_YAML}register: {{approval: automatic}}\n".encode()
+    version = world.push(pipeline=automatic)
+    assert project(world, version)["status"] == "refused"
+    (reason,) = project(world, version)["reasons"]
+    assert "set it to manual, or deploy the stack with AutomaticApproval=true" in reason
+    monkeypatch.setenv("AUTOMATIC_APPROVAL", "true")
+    assert world.push(pipeline=automatic) == version
+    assert project(world, version)["status"] == "active"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sluice.domain.nearest import hint
 
@@ -75,3 +75,19 @@ def _unaddressable(rest: str, head: Head) -> str | None:
     if not is_path(rest):
         return "a key whose path has an empty, '.' or '..' part"
     return "a key with a control character" if _CONTROL.search(rest) else None
+
+
+def release_objection(arrival: Mapping[str, Any] | None, current_version: str | None) -> str | None:
+    """Why an arrival (a catalog item) cannot be released, as the rest of a sentence about its key.
+
+    `current_version` is the version id of the object as the bucket holds it now; None where it is gone.
+    """
+    if arrival is None:
+        return "did not arrive"
+    if arrival["status"] != "quarantined":
+        return f"is {arrival['status']}, not quarantined"
+    if "sha256" not in arrival:
+        return f"is of no use to any job: {arrival['reason']}"
+    if current_version != arrival["version_id"]:
+        return f"was {'overwritten' if current_version else 'deleted'} since: there is nothing to release"
+    return None

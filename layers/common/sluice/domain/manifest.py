@@ -106,8 +106,12 @@ def package_request(
     sourcedir_uri: str,
     manifest_uri: str,
     manifest_sha256: str,
+    may_approve: bool = False,
 ) -> dict[str, Any]:
-    """CreateModelPackage: the model, how to serve it, its evaluation and where its manifest lies."""
+    """CreateModelPackage: the model, how to serve it, its evaluation and where its manifest lies.
+
+    It waits for a person, unless the project and (`may_approve`) the stack say that none is needed.
+    """
     container = {
         "Image": config.image_uri(region),
         "ModelDataUrl": model.uri,
@@ -127,7 +131,7 @@ def package_request(
         "ModelPackageDescription": f"Run {run_id} of pipeline {config.name}",
         "ClientToken": hashlib.sha256(run_id.encode()).hexdigest()[:_CLIENT_TOKEN_MAX],
         "ModelApprovalStatus": "Approved"
-        if config.register_.approval == "automatic"
+        if may_approve and config.register_.approval == "automatic"
         else "PendingManualApproval",
         "InferenceSpecification": {
             "Containers": [container],

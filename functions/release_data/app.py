@@ -1,0 +1,58 @@
+"""Let a quarantined object into the next data set version, as a person asked, or say on it why not."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import wiring
+from sluice.domain import arrivals
+from sluice.domain import catalog as keys
+from sluice.domain.actors import unverified
+from sluice.domain.times import from_iso, to_iso
+from sluice.events import DataReleaseRequested
+from sluice.observability import logger
+from sluice.ports import Item
+from sluice.timeline import note
+
+
+class ArrivalChangedError(Exception):
+    """The arrival changed at the same time; the event is tried again."""
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=DataReleaseRequested)
+def lambda_handler(event: DataReleaseRequested, context: LambdaContext) -> dict[str, str]:
+    logger.append_keys(key=event.key, version_id=event.version_id)
+    pipeline = arrivals.parse_key(event.key)[0] or ""
+    key = keys.arrival_key(pipeline, event.key, event.version_id)
+    arrival = wiring.catalog().get(key)
+    if arrival is None:
+        return {"status": "unknown"}
+    if arrival.get("release_request") != event.request_id:
+        arrival = _decide(event, key, arrival)
+    _tell(event, pipeline, arrival.get("release_refused"))
+    return {"status": "refused" if arrival.get("release_refused") else "released"}
+
+
+def _decide(event: DataReleaseRequested, key: dict[str, str], arrival: Item) -> Item:
+    """Write the answer on the arrival, where whoever asked looks for it; the arrival as it is then."""
+    head = wiring.objects().head(event.bucket, event.key)
+    objection = arrivals.release_objection(arrival, head.version_id if head else None)
+    answer: Item = {"release_request": event.request_id, "release_refused": objection}
+    if objection is None:
+        answer |= {"status": "pending", "reason": None}
+    if not wiring.catalog().update(key, answer, when={"status": arrival["status"]}):
+        raise ArrivalChangedError(event.key)
+    return {**arrival, **answer}
+
+
+def _tell(event: DataReleaseRequested, pipeline: str, refused: str | None) -> None:
+    at, actor = to_iso(from_iso(event.time)), unverified(event.actor)
+    if refused:
+        note(pipeline, at, event.key, "data not released", f"{event.key} {refused}", actor)
+        return
+    tags = {"sluice:status": "released"}
+    wiring.objects().tag(event.bucket, event.key, event.version_id, tags)
+    note(pipeline, at, event.key, "data released", event.reason, actor)
+    wiring.build_requests().send(pipeline)

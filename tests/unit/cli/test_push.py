@@ -1,0 +1,87 @@
+"""A push waits for the verdict on its own upload, and longer where a stack is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fakes
+from build_world import FILES, PIPELINE, PIPELINE_YAML, Invoke, World, created
+from sluice_cli import project
+from sluice_cli.errors import CommandError
+from sluice_cli.target import Target
+
+
+class Stack:
+    """A stack whose rule hears of an upload, unless it is too new for that."""
+
+    def __init__(self, cloud: fakes.Cloud, invoke: Invoke) -> None:
+        self.cloud, self.invoke, self.catalog = cloud, invoke, cloud.catalog
+        self.outputs = {"ArtifactBucketName": fakes.ARTIFACT_BUCKET}
+        self.is_new, self.deaf = False, 0
+
+    def call(self, service: str, operation: str, **put: Any) -> dict[str, str]:
+        assert (service, operation) == ("s3", "put_object")
+        version_id = self.cloud.objects.put(put["Bucket"], put["Key"], put["Body"])
+        if self.deaf:
+            self.deaf -= 1
+        else:
+            self.invoke("register_project", created(put["Bucket"], put["Key"], version_id))
+        return {"VersionId": version_id}
+
+
+@pytest.fixture
+def stack(cloud: fakes.Cloud, invoke: Invoke) -> Stack:
+    return Stack(cloud, invoke)
+
+
+@pytest.fixture
+def push(stack: Stack, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    def write_and_push(say: Callable[[str], None] = lambda _: None, **changed: bytes) -> dict[str, Any]:
+        for path, data in FILES.items():
+            file = tmp_path / path
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(changed.get(file.stem, data))
+        target: Target = stack  # type: ignore[assignment]
+        return project.push(target, tmp_path, say, timeout_s=0.05)
+
+    return write_and_push
+
+
+def test_what_is_current_is_not_pushed_again_and_what_was_current_becomes_it_again(
+    stack: Stack, cloud: fakes.Cloud, push: Callable[..., dict[str, Any]]
+) -> None:
+    world = World(cloud, stack.invoke)
+    first = push()
+    assert (first["unchanged"], push()["unchanged"]) == (False, True)
+    world.later(minutes=1)
+    push(train=b"print(2)\n")
+    world.later(minutes=1)
+    assert push()["unchanged"] is False
+    assert world.pipeline["project_version"] == first["project_version"]
+
+
+def test_what_the_stack_refused_is_taken_when_the_stack_has_changed(
+    push: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    automatic = f"{PIPELINE_YAML}register: {{approval: automatic}}\n".encode()
+    for _ in range(2):
+        with pytest.raises(CommandError, match="deploy the stack with AutomaticApproval=true"):
+            push(pipeline=automatic)
+    monkeypatch.setenv("AUTOMATIC_APPROVAL", "true")
+    assert push(pipeline=automatic)["pipeline"] == PIPELINE
+
+
+def test_a_push_to_a_stack_that_was_just_made_says_that_it_takes_longer_and_uploads_again(
+    stack: Stack, push: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "NEW_STACK_ATTEMPT_S", 0.05)
+    stack.deaf = 2
+    with pytest.raises(CommandError, match="did not register it within 0 s"):
+        push()
+    stack.is_new, said = True, list[str]()
+    assert push(said.append)["unchanged"] is False
+    assert said == ["the stack is new: EventBridge may take five minutes to act on its rules"]
