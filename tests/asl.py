@@ -15,14 +15,22 @@ _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 
 
 class _TemplateLoader(yaml.SafeLoader):
-    """Safe YAML in which CloudFormation's short tags are their plain values."""
+    """Safe YAML in which CloudFormation's short tags are their plain values.
+
+    What the stack makes itself is read as if it was made: `!If [MakesX, made, existing]` is `made`.
+    """
 
 
-def _untagged(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
+def _untagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.ScalarNode):
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
+        values = loader.construct_sequence(node, deep=True)
+        if suffix == "If" and str(values[0]).startswith("Makes"):
+            return values[1]
+        if suffix == "Sub":
+            return _PLACEHOLDER.sub(lambda name: f"${{{values[1].get(name[1], name[1])}}}", values[0])
+        return values
     assert isinstance(node, yaml.MappingNode)
     return loader.construct_mapping(node, deep=True)
 

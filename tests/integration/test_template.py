@@ -232,6 +232,34 @@ def test_every_role_is_bounded_where_a_boundary_is_given() -> None:
 # -------------------------------------------------------------------------------------------------- storage
 
 
+def is_kept(resource: dict[str, Any]) -> bool:
+    """Whether it outlives its stack, but not a failure of the stack's making, to be repeated then."""
+    return (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+
+def test_all_that_is_kept_can_be_given_to_a_stack() -> None:
+    kept = {name for name, each in RESOURCES.items() if "DeletionPolicy" in each}
+    assert kept == {
+        "DataBucket",
+        "DataBucketPolicy",
+        "ArtifactBucket",
+        "ArtifactBucketPolicy",
+        "CatalogTable",
+    }
+    for name in kept:
+        made = name.removesuffix("Policy")
+        assert RESOURCES[name]["Condition"] == f"Makes{made}"
+        assert TEMPLATE["Conditions"][f"Makes{made}"] == [f"Existing{made}", ""]
+
+
+def test_nothing_names_what_the_stack_may_not_have_made_but_through_its_condition() -> None:
+    text = (ROOT / "template.yaml").read_text()
+    for name in ("DataBucket", "ArtifactBucket", "CatalogTable"):
+        policy = 2 if name != "CatalogTable" else 0
+        assert len(re.findall(rf"!Ref {name}\b|\${{{name}}}", text)) == 1 + policy // 2, name
+        assert len(re.findall(rf"\b{name}\.Arn\b", text)) == 1 + policy, name
+
+
 @pytest.mark.parametrize("name", BUCKETS)
 def test_a_bucket_is_private_encrypted_versioned_kept_and_tells_of_its_objects(name: str) -> None:
     bucket = BUCKETS[name]
@@ -239,13 +267,18 @@ def test_a_bucket_is_private_encrypted_versioned_kept_and_tells_of_its_objects(n
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"] is True
-    assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+    assert is_kept(RESOURCES[name])
 
 
 @pytest.mark.parametrize("name", BUCKETS)
 def test_a_bucket_is_reached_by_tls_alone(name: str) -> None:
-    (policy,) = [each for each in of_type("AWS::S3::BucketPolicy").values() if each["Bucket"] == name]
-    (statement,) = policy["PolicyDocument"]["Statement"]
+    (policy,) = [
+        each
+        for each in RESOURCES.values()
+        if each["Type"] == "AWS::S3::BucketPolicy" and each["Properties"]["Bucket"] == name
+    ]
+    assert is_kept(policy), "a bucket that outlives its stack would be reached without TLS"
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Resource"] == [f"{name}.Arn", f"${{{name}.Arn}}/*"]
@@ -259,7 +292,7 @@ def test_no_old_version_of_an_object_is_ever_deleted_as_data_sets_consist_of_the
 
 def test_the_catalog_can_be_restored_and_is_paid_by_use() -> None:
     table = RESOURCES["CatalogTable"]
-    assert table["DeletionPolicy"] == "Retain"
+    assert is_kept(table)
     assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
     assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
