@@ -392,6 +392,14 @@ def test_requirements_that_cannot_be_installed_fail_the_job_with_the_installer_s
     assert "numpy==0.0.1" in job["FailureReason"]
 
 
+def test_paths_in_requirements_begin_in_the_code_folder(jobs: Jobs) -> None:
+    setup = "from setuptools import setup\nsetup(name='mylib', version='1', py_modules=['mylib'])\n"
+    files = {"requirements.txt": "-e ./vendor/mylib\n", "vendor/mylib/setup.py": setup}
+    job = jobs.train("import mylib; print(mylib.V)", {**files, "vendor/mylib/mylib.py": "V = 1\n"})
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert jobs.log(LOG_GROUP, job["TrainingJobName"]) == ["1"]
+
+
 def test_what_a_script_installs_with_pip_is_its_own(jobs: Jobs) -> None:
     install = """
         import pathlib, subprocess

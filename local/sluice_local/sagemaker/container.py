@@ -24,7 +24,14 @@ from pathlib import Path
 from typing import IO, overload
 
 from sluice_local.sagemaker import namespace
-from sluice_local.sagemaker.images import Environment
+from sluice_local.sagemaker.images import (
+    PIP_INSTALL,
+    Environment,
+    ImageCache,
+    RequirementsError,
+    is_indexed,
+    said_by_pip,
+)
 
 OPT_ML = Path(namespace.OPT_ML)
 NOT_MAPPED = (
@@ -116,6 +123,18 @@ class Sandbox:
             (directory / name).mkdir(parents=True, exist_ok=True)
         return cls(directory, image.overlay(directory / "python"))
 
+    def install(self, code: str, variables: Mapping[str, str]) -> None:
+        """Have pip install what the code folder's requirements.txt says, for this container alone.
+
+        `code` is seen from inside, so that what is editable is found there; `variables` are the request's.
+        Raises RequirementsError.
+        """
+        command = [str(self.python.python), *PIP_INSTALL]
+        container = self.start(command, {**self.variables(available_cpus()), **variables}, code)
+        output = container.output.read().decode(errors="replace")
+        if container.wait():
+            raise RequirementsError(said_by_pip(output))
+
     @property
     def ml(self) -> Path:
         """The container's /opt/ml, seen from outside."""
@@ -167,6 +186,19 @@ class Sandbox:
             start_new_session=True,
         ).result()
         return Container(process)
+
+
+def environment(cache: ImageCache, image_uri: str, code: Path) -> tuple[Environment, bool]:
+    """An image with what the code requires, and whether that is still to be installed in the container.
+
+    What only an index is asked for is installed once for all jobs. Raises ImageError.
+    """
+    requirements = code / "requirements.txt"
+    if not requirements.is_file():
+        return cache.environment(image_uri), False
+    if is_indexed(requirements):
+        return cache.environment(image_uri, requirements), False
+    return cache.environment(image_uri), True
 
 
 def image_command(command: Sequence[str]) -> list[str]:

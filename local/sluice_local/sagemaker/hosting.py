@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sluice_local.sagemaker import credentials, images
 from sluice_local.sagemaker.channels import JobStorage
-from sluice_local.sagemaker.container import OPT_ML, Container, Sandbox, available_cpus
+from sluice_local.sagemaker.container import OPT_ML, Container, Sandbox, available_cpus, environment
 from sluice_local.sagemaker.core import Scope, now
 from sluice_local.sagemaker.images import ImageCache, ImageError
 from sluice_local.sagemaker.logs import LogStream, Transcript
@@ -103,12 +103,13 @@ class Launcher:
         if submitted.startswith("s3://"):
             code = unpacked / "code"
             unpack(storage, submitted, code)
-        requirements = code / "requirements.txt"
-        image = self.images.environment(spec.image, requirements if requirements.is_file() else None)
+        image, is_to_install = environment(self.images, spec.image, code)
         sandbox = Sandbox.create(directory / "container", image)
         (sandbox.ml / "model").mkdir()
         for folder in unpacked.iterdir():
             folder.replace(sandbox.ml / folder.name)
+        if is_to_install:
+            sandbox.install(str(OPT_ML / code.relative_to(unpacked)), spec.environment)
         _make_read_only(sandbox.ml / "model")
         return sandbox
 

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -27,8 +28,13 @@ _TAG_SUFFIX = "-cpu-py3"
 _COMPLETE = ".complete"
 _PYTHON = os.path.realpath(sys.executable)
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
-# The lines of a requirements.txt that mean other files: options with a path, and local projects.
-_LOCAL_REFERENCES = ("-r", "-c", "-e", "--requirement", "--constraint", "--editable", ".", "/", "file:")
+PIP_INSTALL = ("-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "requirements.txt")
+# A line of a requirements.txt that means the same in every folder: a name, maybe versions, a marker, hashes.
+_INDEXED = re.compile(
+    r"([A-Za-z0-9][\w.-]*\s*(\[[\w\s,.-]*\])?\s*([=<>!~(][^/@#]*)?(;[^/@#]*)?|--hash[=\s]\S+)\s*\\?(\s#.*)?"
+)
+_ARCHIVE = re.compile(r"\.(whl|zip|tar(\.\w+)?|tgz)\b", re.IGNORECASE)
+_ERROR_LENGTH = 2000
 
 
 class ImageError(Exception):
@@ -36,7 +42,7 @@ class ImageError(Exception):
 
 
 class RequirementsError(ImageError):
-    """The user's requirements.txt cannot be installed; the message is the installer's."""
+    """The user's requirements.txt cannot be installed; the message is pip's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +136,16 @@ class ImageCache:
     directory: Path
 
     def environment(self, image_uri: str, requirements: Path | None = None) -> Environment:
-        """The image's environment, with a requirements.txt on top if given; built if it is not there yet.
+        """The image's environment, with an indexed requirements.txt on top if given; built if not there yet.
 
         Raises ImageError, of a requirements.txt RequirementsError, with the installer's own words.
         """
         lock = lock_file(image_uri)
         image = self._built(f"{lock.stem}-{_key(lock)}", lambda target: _install_image(target, lock))
-        if requirements is None:
+        if requirements is None or not any(_lines(requirements)):
             return image
         return self._built(
-            f"{lock.stem}-{_key(lock, *_files_meant_by(requirements))}",
+            f"{lock.stem}-{_key(lock, requirements)}",
             lambda target: _install_requirements(target, image, requirements),
         )
 
@@ -183,23 +189,47 @@ def _install_requirements(target: Path, image: Environment, requirements: Path) 
     """Add packages to a copy of the image's environment whose files are hard links: quick, and small."""
     unfinished = shutil.ignore_patterns(_COMPLETE)
     shutil.copytree(image.directory, target, copy_function=os.link, symlinks=True, ignore=unfinished)
+    _pip(Environment(target).python, requirements.parent)
+
+
+def is_indexed(requirements: Path) -> bool:
+    """Whether a requirements.txt names packages of an index alone, so that jobs can share what it makes.
+
+    Any other is installed in the container of the job, where its paths and options mean what they say.
+    """
     try:
-        _uv(
-            *("pip", "install", "--compile-bytecode", *_into(target), "--requirement", requirements.name),
-            working_dir=requirements.parent,
-        )
-    except ImageError as error:
-        raise RequirementsError(str(error)) from error
+        lines = _lines(requirements)
+    except UnicodeDecodeError:  # in another encoding that pip can read
+        return False
+    return all(_INDEXED.fullmatch(line) and not _ARCHIVE.search(line) for line in lines)
+
+
+def _lines(requirements: Path) -> list[str]:
+    lines = (line.strip() for line in requirements.read_text("utf-8-sig").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def said_by_pip(output: str) -> str:
+    """Of what a failed pip printed, what it says of the failure."""
+    errors = [line for line in output.splitlines() if "error" in line.lower()]
+    return ("\n".join(errors) or output).strip()[-_ERROR_LENGTH:]
+
+
+def _pip(python: Path, folder: Path) -> None:
+    """Install a folder's requirements.txt as every container does: by pip, in that folder."""
+    done = subprocess.run([str(python), *PIP_INSTALL], cwd=folder, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RequirementsError(said_by_pip(done.stderr))
 
 
 def _into(target: Path) -> tuple[str, str]:
     return "--python", str(Environment(target).python)
 
 
-def _uv(*arguments: str, working_dir: Path | None = None) -> None:
+def _uv(*arguments: str) -> None:
     beside = Path(sys.executable).with_name("uv")
     command = [str(beside) if beside.exists() else "uv", *arguments, "--no-progress", "--color", "never"]
-    result = subprocess.run(command, cwd=working_dir, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         raise ImageError(result.stderr.strip())
 
@@ -218,11 +248,3 @@ def _key(*files: Path) -> str:
     for file in files:
         key.update(hashlib.sha256(file.read_bytes()).digest())
     return key.hexdigest()[:16]
-
-
-def _files_meant_by(requirements: Path) -> list[Path]:
-    """The requirements.txt, and if it refers to files beside it, all of those."""
-    lines = requirements.read_text().splitlines()
-    if not any(line.strip().startswith(_LOCAL_REFERENCES) or "file:" in line for line in lines):
-        return [requirements]
-    return [requirements, *sorted(path for path in requirements.parent.rglob("*") if path.is_file())]

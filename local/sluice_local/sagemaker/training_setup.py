@@ -10,9 +10,9 @@ from pathlib import Path
 from sluice_local.sagemaker import cluster, script_mode
 from sluice_local.sagemaker.channels import S3Location, data_objects, download, shard
 from sluice_local.sagemaker.cluster import Instance
-from sluice_local.sagemaker.container import OPT_ML, Sandbox, available_cpus, image_command
+from sluice_local.sagemaker.container import OPT_ML, Sandbox, available_cpus, environment, image_command
 from sluice_local.sagemaker.core import Item
-from sluice_local.sagemaker.images import Environment, RequirementsError
+from sluice_local.sagemaker.images import RequirementsError
 from sluice_local.sagemaker.lifecycle import Job, JobFailure
 from sluice_local.sagemaker.script_mode import Host, Script, ScriptError
 
@@ -36,20 +36,21 @@ def prepare(job: Job) -> tuple[list[Sandbox], Script | None]:
     if script:
         for folder in folders:
             _fetch_code(job, script, folder / "ml")
-    requirements = folders[0] / "ml" / "code" / "requirements.txt"
-    image = _image(job, requirements if script and requirements.is_file() else None)
-    return [Sandbox.create(folder, image) for folder in folders], script
+    return _sandboxes(job, folders), script
 
 
-def _image(job: Job, requirements: Path | None) -> Environment:
+def _sandboxes(job: Job, folders: Sequence[Path]) -> list[Sandbox]:
+    image_uri = job.request["AlgorithmSpecification"]["TrainingImage"]
     try:
-        return job.runtime.images.environment(
-            job.request["AlgorithmSpecification"]["TrainingImage"], requirements
-        )
+        image, is_to_install = environment(job.runtime.images, image_uri, folders[0] / "ml" / "code")
+        sandboxes = [Sandbox.create(folder, image) for folder in folders]
+        for sandbox in sandboxes if is_to_install else ():
+            sandbox.install(script_mode.CODE_DIR, job.request.get("Environment", {}))
     except RequirementsError as error:
         raise JobFailure(
             f'AlgorithmError: InstallRequirementsError:\nExitCode 1\nErrorMessage "{error}"'
         ) from error
+    return sandboxes
 
 
 def _hosts(request: Item) -> list[Host]:

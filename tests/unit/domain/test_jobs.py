@@ -1,9 +1,11 @@
 """Job requests are ones that SageMaker takes, and its descriptions are read as what they mean."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import botocore.session
 import botocore.validate
@@ -125,10 +127,43 @@ def test_requirements_are_installed_before_the_script_and_its_arguments_are_kept
 ) -> None:
     request = jobs.prepare_request(replace(build, has_requirements=True), "s3://b/m")
     assert invalid("CreateProcessingJob", request) == ""
-    shell, flag, command, zero = request["AppSpecification"]["ContainerEntrypoint"]
-    assert (shell, flag, zero) == ("/bin/sh", "-c", "sh")
-    assert command.endswith('requirements.txt && exec python3 /opt/ml/processing/input/code/prepare.py "$@"')
-    assert len(command) + 20 <= 256
+    shell, flag, command, script = request["AppSpecification"]["ContainerEntrypoint"]
+    assert (shell, flag, script) == ("/bin/sh", "-c", "/opt/ml/processing/input/code/prepare.py")
+    assert command.endswith('exec python3 "$0" "$@"')
+    assert len(command) <= 256
+
+
+def run_entrypoint(folder: Path, pip: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command, with /opt/ml at `folder` and a `python3` whose pip is a line of shell."""
+    python = folder / "bin/python3"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nif [ "$1" != -m ]; then echo "ran $*"; pwd; exit; fi\n{pip}\n')
+    python.chmod(0o755)
+    for name in ("output", "processing/input/code"):
+        (folder / name).mkdir(parents=True)
+    command = [
+        part.replace("/opt/ml", str(folder)) for part in jobs.entrypoint("src/prepare.py", install=True)
+    ]
+    path = f"{python.parent}:/usr/bin:/bin"
+    return subprocess.run(
+        [*command, "--rate", "1"], capture_output=True, text=True, cwd=folder, env={"PATH": path}
+    )
+
+
+def test_pip_runs_in_the_code_folder_and_the_script_where_it_would_without(tmp_path: Path) -> None:
+    done = run_entrypoint(tmp_path, pip='echo "pip in $PWD"')
+    code = tmp_path / "processing/input/code"
+    assert done.stdout.splitlines() == [f"pip in {code}", f"ran {code}/prepare.py --rate 1", str(tmp_path)]
+    assert not (tmp_path / "output/message").exists()
+
+
+def test_a_failing_installation_says_what_failed_and_runs_no_script(tmp_path: Path) -> None:
+    done = run_entrypoint(tmp_path, pip='echo "ERROR: No matching distribution found for nosuch" >&2; exit 1')
+    assert done.returncode == 1
+    assert "ran" not in done.stdout
+    assert "nosuch" in done.stderr
+    said = (tmp_path / "output/message").read_text()
+    assert said == "requirements.txt:\nERROR: No matching distribution found for nosuch\n"
 
 
 def test_training_is_script_mode_over_the_runs_splits(build: jobs.Build, invalid: Invalid) -> None:

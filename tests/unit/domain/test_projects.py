@@ -100,12 +100,37 @@ def test_scripts_may_lie_at_the_root(files: dict[str, bytes], config_text: str) 
 
 
 @pytest.mark.parametrize(
-    ("content", "needed"), [(b"", False), (b"# none\n\n", False), (b"# one\nlightgbm==4\n", True)]
+    ("content", "needed"),
+    [
+        (b"", False),
+        (b"# none\n\n", False),
+        (b"# one\nlightgbm==4\n", True),
+        ("\ufeff# none\r\n".encode("utf-16-le"), False),
+        ("\ufefflightgbm==4\r\n".encode("utf-16-be"), True),
+        ("\ufeff# none\n".encode(), False),
+        ("# coding: latin-1\n# für alle\n".encode("latin-1"), False),
+    ],
 )
 def test_only_a_requirement_that_names_a_package_counts(
     files: dict[str, bytes], content: bytes, needed: bool
 ) -> None:
     assert projects.load_project({**files, "src/requirements.txt": content}).has_requirements is needed
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("six  # für alle\n".encode("latin-1"), "byte 8 is no UTF-8 text"),
+        ("six\n".encode("utf-16")[:-1], "is no UTF-16-LE text"),
+        (b"# coding: klingon\nsix\n", "'klingon', which is none"),
+    ],
+)
+def test_requirements_that_pip_could_not_read_are_refused(
+    files: dict[str, bytes], content: bytes, reason: str
+) -> None:
+    with pytest.raises(ProjectError, match=reason) as caught:
+        projects.load_project({**files, "src/requirements.txt": content})
+    assert str(caught.value).startswith("src/requirements.txt cannot be read: ")
 
 
 def test_every_missing_script_and_sample_is_named_with_the_nearest_file(files: dict[str, bytes]) -> None:

@@ -77,7 +77,11 @@ class FakeInstaller:
         self.fails = False
         self._lock = threading.Lock()
 
-    def __call__(self, *arguments: str, working_dir: Path | None = None) -> None:
+    def pip(self, python: Path, folder: Path) -> None:
+        """As pip in that folder."""
+        self("pip", "--python", str(python), str(folder / "requirements.txt"))
+
+    def __call__(self, *arguments: str) -> None:
         with self._lock:
             self.calls.append(arguments[0])
         if arguments[0] == "venv":
@@ -87,7 +91,7 @@ class FakeInstaller:
             (environment.directory / "pyvenv.cfg").write_text("home = /usr/bin\n")
             return
         if self.fails:
-            raise ImageError("no such package")
+            raise RequirementsError("no such package")
         python = Path(arguments[arguments.index("--python") + 1])
         site_packages = Environment(python.parent.parent).site_packages
         (site_packages / Path(arguments[-1]).name).touch()
@@ -97,6 +101,7 @@ class FakeInstaller:
 def installer(monkeypatch: pytest.MonkeyPatch) -> FakeInstaller:
     fake = FakeInstaller()
     monkeypatch.setattr(images, "_uv", fake)
+    monkeypatch.setattr(images, "_pip", fake.pip)
     return fake
 
 
@@ -140,16 +145,44 @@ def test_requirements_go_on_top_of_the_image_in_an_environment_of_their_own(
     assert not (base.site_packages / "requirements.txt").exists()
 
 
-def test_requirements_that_refer_to_files_depend_on_them(installer: FakeInstaller, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "is_indexed"),
+    [
+        (b"six==1.16.0\n", True),
+        (b"\xef\xbb\xbf# none\r\nsix >= 1, < 2 ; python_version > '3.8'  # why\r\n\r\n", True),
+        (b"requests[socks,security]~=2.0\n", True),
+        (b"six==1.16.0 \\\n    --hash=sha256:ab \\\n    --hash=sha256:cd\n", True),
+        (b"./vendor/mylib\n", False),
+        (b"vendor/mylib\n", False),
+        (b"-e vendor/mylib\n", False),
+        (b"--editable=.\n", False),
+        (b"wheels/x-1-py3-none-any.whl\n", False),
+        (b"x-1-py3-none-any.whl\n", False),
+        (b"x-1.tar.gz\n", False),
+        (b"x @ file:///opt/ml/code/x\n", False),
+        (b"-r more.txt\n", False),
+        (b"--find-links wheels\nx\n", False),
+        (b"six # file\n.\n", False),
+        ("\ufeffsix==1.16.0\r\n".encode("utf-16-le"), False),
+    ],
+)
+def test_only_what_means_the_same_in_every_folder_is_shared(
+    content: bytes, is_indexed: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_bytes(content)
+    assert images.is_indexed(tmp_path / "requirements.txt") is is_indexed
+
+
+def test_requirements_that_name_nothing_cost_nothing(installer: FakeInstaller, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("# none yet\n\n")
     cache = ImageCache(tmp_path / "cache")
-    folder = tmp_path / "code"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("-r more.txt\n")
-    found = []
-    for text in ("toolz", "cytoolz"):
-        (folder / "more.txt").write_text(text)
-        found.append(cache.environment(IMAGE, folder / "requirements.txt"))
-    assert found[0] != found[1]
+    assert cache.environment(IMAGE, tmp_path / "requirements.txt") == cache.environment(IMAGE)
+
+
+def test_of_what_pip_printed_its_errors_are_said() -> None:
+    printed = "WARNING: Retrying\nERROR: No matching distribution found for nosuch\n"
+    assert images.said_by_pip(printed) == "ERROR: No matching distribution found for nosuch"
+    assert images.said_by_pip("it was killed\n") == "it was killed"
 
 
 def test_requirements_that_fail_say_why_and_leave_nothing(installer: FakeInstaller, tmp_path: Path) -> None:

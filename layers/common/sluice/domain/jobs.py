@@ -24,6 +24,15 @@ _PROCESSING = "/opt/ml/processing"
 _CODE = f"{_PROCESSING}/input/code"
 # What SageMaker says of a processing script that wrote no message of its own.
 _BARE_EXIT = re.compile(r"(?P<error>\w+): , exit code: (?P<code>-?\d+)")
+# pip runs in the code folder, as in SageMaker's training and inference toolkits: there
+# paths in a requirements.txt begin. Its errors are the job's ExitMessage. An argument of an
+# entry point has at most 256 characters.
+_INSTALL_AND_RUN = (
+    'e=/opt/ml/output/message;mkdir -p ${e%/*};(cd "${0%/*}"&&python3 -m pip install -q '
+    "-r requirements.txt)2>$e.log||{ cat $e.log>&2;"
+    "(echo requirements.txt:;grep -i error $e.log|tail -c 900)>$e;"
+    'exit 1;};exec python3 "$0" "$@"'
+)
 _TERMINAL = {"Completed", "Failed", "Stopped"}
 _FIELDS = {"training_job": "TrainingJob", "processing_job": "ProcessingJob"}
 
@@ -123,7 +132,7 @@ def processing_request(
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": compute.max_runtime_s},
-        "Environment": {"PYTHONUNBUFFERED": "1"},
+        "Environment": {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"},
         "Tags": build.tags,
     }
 
@@ -131,11 +140,8 @@ def processing_request(
 def entrypoint(script: str, *, install: bool) -> list[str]:
     """The command that runs a script; with `install` its folder's requirements.txt comes first."""
     path = f"{_CODE}/{PurePosixPath(script).name}"
-    if not install:
-        return ["python3", path]
-    pip = "python3 -m pip install --quiet --disable-pip-version-check"
-    # What follows in the command line is "$0", then the container's arguments.
-    return ["/bin/sh", "-c", f'{pip} -r {_CODE}/requirements.txt && exec python3 {path} "$@"', "sh"]
+    # What follows the command are "$0", which is the script, and then the container's arguments.
+    return ["/bin/sh", "-c", _INSTALL_AND_RUN, path] if install else ["python3", path]
 
 
 def container_arguments(parameters: Mapping[str, Any]) -> list[str]:

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from sluice.domain import canonical
+from sluice.domain import canonical, requirements
 from sluice.domain.config import PipelineConfig, load
 from sluice.domain.nearest import hint
 
 CONFIG_FILE = "pipeline.yaml"
+REQUIREMENTS_FILE = "requirements.txt"
 MAX_FILES = 1000
 MAX_FILE_BYTES = 5 * 1024 * 1024
 MAX_TOTAL_BYTES = 25 * 1024 * 1024
@@ -57,8 +58,7 @@ class Project:
     @property
     def has_requirements(self) -> bool:
         """Whether the scripts need packages that the image lacks."""
-        lines = self.source_files.get("requirements.txt", b"").decode(errors="replace").splitlines()
-        return any(line.strip() and not line.strip().startswith("#") for line in lines)
+        return bool(requirements.lines(self.source_files.get(REQUIREMENTS_FILE, b"")))
 
 
 def load_project(files: Mapping[str, bytes]) -> Project:
@@ -79,7 +79,18 @@ def load_project(files: Mapping[str, bytes]) -> Project:
     ]
     if absent:
         raise ProjectError(*absent)
-    return Project(config, files, version(files))
+    project = Project(config, files, version(files))
+    _check_requirements(project)
+    return project
+
+
+def _check_requirements(project: Project) -> None:
+    """Refuse what pip could not read: it would fail in every job, hours later."""
+    try:
+        requirements.lines(project.source_files.get(REQUIREMENTS_FILE, b""))
+    except ValueError as error:
+        path = f"{project.source_dir}/{REQUIREMENTS_FILE}".lstrip("/")
+        raise ProjectError(f"{path} cannot be read: {error}") from None
 
 
 def version(files: Mapping[str, bytes]) -> str:

@@ -1,0 +1,42 @@
+"""requirements.txt, read as pip reads it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_BYTE_ORDER_MARKS = (  # the longest first: UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_CODING = re.compile(rb"#.*coding[:=]\s*([-\w.]+)")
+
+
+def lines(data: bytes) -> list[str]:
+    """The lines that mean something. Raises ValueError with the reason where pip could not read them."""
+    found = (line.strip() for line in _text(data).splitlines())
+    return [line for line in found if line and not line.startswith("#")]
+
+
+def _text(data: bytes) -> str:
+    """A byte order mark or a coding line says the encoding; without either it is UTF-8."""
+    encoding = "utf-8"
+    for mark, name in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            data, encoding = data.removeprefix(mark), name
+            break
+    else:
+        if declared := next(filter(None, map(_CODING.match, data.split(b"\n", 2)[:2])), None):
+            encoding = declared[1].decode("ascii", errors="replace")
+    try:
+        return data.decode(encoding)
+    except LookupError:
+        raise ValueError(f"it says that its encoding is {encoding!r}, which is none") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"byte {error.start} is no {encoding.upper()} text: save it as UTF-8 "
+            "(or as UTF-16 with a byte order mark, as PowerShell does)"
+        ) from None
