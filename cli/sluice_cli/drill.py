@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 
 from sluice_cli.target import Target
+from sluice_local import control
 
 FAULT_TRAFFIC_PER_S = 25
 
@@ -17,7 +16,7 @@ class faults:
     """While entered, requests that reach one endpoint config's fleet fail as if its container had."""
 
     def __init__(self, target: Target, endpoint_name: str, endpoint_config: str) -> None:
-        self.url = f"{target.endpoint_url}/_local/faults"
+        self.endpoint_url = str(target.endpoint_url)
         self.fault = {
             "endpoint": endpoint_name,
             "endpoint_config": endpoint_config,
@@ -26,15 +25,10 @@ class faults:
         }
 
     def __enter__(self) -> None:
-        self._request("POST", json.dumps(self.fault).encode())
+        control.ask(self.endpoint_url, "faults", "POST", self.fault)
 
     def __exit__(self, *_: object) -> None:
-        self._request("DELETE", None)
-
-    def _request(self, method: str, body: bytes | None) -> None:
-        request = urllib.request.Request(self.url, data=body, method=method)  # noqa: S310
-        request.add_header("Content-Type", "application/json")
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+        control.ask(self.endpoint_url, "faults", "DELETE")
 
 
 class traffic:

@@ -15,8 +15,9 @@ from contextlib import suppress
 from typing import Any
 
 from sluice_local import processes
-from sluice_local.local_api import with_local_paths
-from sluice_local.settings import Settings
+from sluice_local.guard import guarded
+from sluice_local.local_api import IDENTITY_PATH, with_local_paths
+from sluice_local.settings import ROOT_KEY, ROOT_SECRET, Settings
 
 __all__ = ["PATCHES", "Settings", "free_socket", "serve"]
 
@@ -67,6 +68,8 @@ def _set_environment(settings: Settings) -> None:
         MINISTACK_ACCOUNT_ID=settings.account,
         MINISTACK_REGION=settings.region,
         AWS_DEFAULT_REGION=settings.region,
+        AWS_ACCESS_KEY_ID=ROOT_KEY,  # not the user's own, which ministack would take for the root user's
+        AWS_SECRET_ACCESS_KEY=ROOT_SECRET,
         AWS_ENDPOINT_URL=settings.endpoint_url,
         TMPDIR=str(settings.directory("tmp")),
         PERSIST_STATE="0",
@@ -75,6 +78,7 @@ def _set_environment(settings: Settings) -> None:
         SFTP_ENABLED="0",
         LOG_LEVEL="WARNING",
     )
+    os.environ.pop("AWS_SESSION_TOKEN", None)
 
 
 def _application(settings: Settings) -> Any:
@@ -86,11 +90,15 @@ def _application(settings: Settings) -> Any:
 
     for name in PATCHES:
         importlib.import_module(name).install(settings)
+    from sluice_local import signatures
     from sluice_local.patches import delivery, iam_ledger
     from sluice_local.sagemaker import faults
 
+    signatures.install(settings)
+    identity = {"pid": processes.guardian_pid(), "port": settings.port}
     paths = {module.PATH: module.answer for module in (delivery, faults, iam_ledger)}
-    return with_local_paths(ministack.app.app, paths)
+    paths[IDENTITY_PATH] = lambda method, body: (200, identity)
+    return guarded(with_local_paths(ministack.app.app, paths), settings)
 
 
 async def _serve(settings: Settings, sock: socket.socket) -> None:
@@ -112,7 +120,7 @@ async def _serve(settings: Settings, sock: socket.socket) -> None:
 
 async def _announce(settings: Settings) -> None:
     """Write the ready file as soon as a request is answered."""
-    url = f"{settings.endpoint_url}/_ministack/health"
+    url = f"{settings.endpoint_url}{IDENTITY_PATH}"
     while not await asyncio.to_thread(_answers, url):
         await asyncio.sleep(0.02)
     ready = {

@@ -12,6 +12,9 @@ Application = Callable[[Any, Receive, Send], Awaitable[None]]
 # (method, body) -> status and what to answer with
 Answer = Callable[[str, bytes], tuple[int, Any]]
 
+# Answers whoever asks, as the cloud itself does, and others that want to know whether it is this one.
+IDENTITY_PATH = "/_local/identity"
+
 
 def with_local_paths(application: Application, paths: Mapping[str, Answer]) -> Application:
     """The ASGI application, with `paths` answered here."""

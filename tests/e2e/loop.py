@@ -7,12 +7,12 @@ import io
 import json
 import random
 import shutil
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from sluice_cli import project, views, waiting
 from sluice_cli.target import Target
+from sluice_local import control
 
 TINY = Path(__file__).parent / "tiny"
 RUN_TIMEOUT_S = 90
@@ -157,9 +157,7 @@ class Loop:
 
     def control(self, path: str, method: str, body: dict[str, Any] | None = None) -> None:
         """Use the local cloud's own interface."""
-        data = None if body is None else json.dumps(body).encode()
-        url = f"{self.target.endpoint_url}/_local/{path}"
-        urllib.request.urlopen(urllib.request.Request(url, data=data, method=method), timeout=10).close()
+        control.ask(str(self.target.endpoint_url), path, method, body)
 
     def deliver(self, source: str, times: int, within_s: float = 0.0) -> None:
         """From now on every event of a source reaches its rules so many times, late and in any order."""

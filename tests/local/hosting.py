@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.functions import wait_for
+from sluice_local import control
 from sluice_local.cloud import LocalCloud
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
@@ -163,11 +163,7 @@ class Hosting:
 
     def fault(self, method: str = "POST", **fault: Any) -> list[dict[str, Any]]:
         """Use the local cloud's own interface for faults; all that are injected now."""
-        request = urllib.request.Request(
-            f"{self.cloud.endpoint_url}/_local/faults", json.dumps(fault).encode(), method=method
-        )
-        with urllib.request.urlopen(request) as response:
-            faults: list[dict[str, Any]] = json.load(response)["faults"]
+        faults: list[dict[str, Any]] = control.ask(self.cloud.endpoint_url, "faults", method, fault)["faults"]
         return faults
 
     def statistics(self, metric: str, dimensions: dict[str, str]) -> dict[str, Any]:

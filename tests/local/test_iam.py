@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from local import stacks
 from local.functions import create_function, create_queue, invoke, log_lines, receive, wait_for
+from sluice_local import control
 from sluice_local.cloud import LocalCloud
 
 # Calls what the event names: {"service", "operation", "arguments"}; a refusal is the answer.
@@ -426,8 +426,7 @@ def test_without_enforcement_a_role_may_do_everything(
 
 
 def ledger(cloud: LocalCloud) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{cloud.endpoint_url}/_local/iam/used") as response:
-        return dict(json.load(response))
+    return dict(control.ask(cloud.endpoint_url, "iam/used"))
 
 
 def call(cloud: LocalCloud, name: str, service: str, operation: str, **arguments: Any) -> dict[str, Any]:

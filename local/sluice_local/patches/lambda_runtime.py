@@ -19,6 +19,7 @@ from typing import Any
 from ministack.core import lambda_runtime as runtime
 from ministack.services import lambda_svc as service
 
+from sluice_local.guard import foreign
 from sluice_local.patches.lambda_logs import EnvironmentLog
 from sluice_local.settings import Settings
 
@@ -94,6 +95,20 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         duration_s = time.monotonic() - started - self._spawn_s
         result["log"] = self._log.end(duration_s, self._spawn_s, self._memory_peak_mb())
         return result
+
+    def _build_handler_class(self, *generation: Any) -> Any:
+        """The Runtime API, for the function's process and no page of a browser."""
+
+        class Guarded(super()._build_handler_class(*generation)):  # type: ignore[misc]
+            def parse_request(self) -> bool:
+                if not super().parse_request():
+                    return False
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                if refusal := foreign(headers, self.server.server_address[1]):
+                    self.send_error(403, refusal)
+                return not refusal
+
+        return Guarded
 
     def _spawn(self, init_timeout: float | None = None) -> None:
         started = time.monotonic()

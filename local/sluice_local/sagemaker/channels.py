@@ -22,6 +22,7 @@ from ministack.core.responses import request_scope
 from ministack.services import s3
 
 from sluice_local.patches import iam
+from sluice_local.sagemaker import credentials
 from sluice_local.sagemaker.core import Scope
 
 _SYNCHRONIZE_EVERY_S = 0.5
@@ -120,12 +121,13 @@ class JobStorage:
 @functools.cache
 def _client(endpoint_url: str, scope: Scope) -> Any:
     """S3 for an account's root user; what a role may do has been asked before."""
+    key, secret = credentials.root_keys(scope)
     return boto3.client(
         "s3",
         endpoint_url=endpoint_url,
         region_name=scope.region,
-        aws_access_key_id=scope.account,
-        aws_secret_access_key=scope.account,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
         config=Config(max_pool_connections=32),
     )
 

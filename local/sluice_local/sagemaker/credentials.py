@@ -10,6 +10,7 @@ from ministack.core.responses import request_scope
 from ministack.services import sts
 
 from sluice_local.sagemaker.core import Scope
+from sluice_local.settings import ROOT_KEY, ROOT_SECRET
 
 _VALID_S = 7 * 24 * 3600.0
 
@@ -25,9 +26,14 @@ def variables(scope: Scope, role_arn: str, endpoint_url: str) -> dict[str, str]:
     }
 
 
+def root_keys(scope: Scope) -> tuple[str, str]:
+    """An account's number is the key of its root user; with IAM there is one account, and one key of it."""
+    return (ROOT_KEY, ROOT_SECRET) if ministack.app.AUTH else (scope.account, scope.account)
+
+
 def _root(scope: Scope) -> dict[str, str]:
-    """An account's number is the key of its root user."""
-    return {"AWS_ACCESS_KEY_ID": scope.account, "AWS_SECRET_ACCESS_KEY": scope.account}
+    key, secret = root_keys(scope)
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
 
 
 def _session(scope: Scope, role_arn: str) -> dict[str, str]:

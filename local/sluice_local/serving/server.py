@@ -59,6 +59,16 @@ class _RequestHandler(BaseHTTPRequestHandler):
     wbufsize = -1  # one packet for the headers and the body
     server: ModelServer
 
+    def parse_request(self) -> bool:
+        """A page of a browser reaches loopback too, by its own name or by one that it was rebound to."""
+        if not super().parse_request():
+            return False
+        is_page = "Origin" in self.headers or "Sec-Fetch-Site" in self.headers
+        if is_page or self.headers.get("Host") != f"127.0.0.1:{self.server.server_address[1]}":
+            self.send_error(403)
+            return False
+        return True
+
     def do_GET(self) -> None:
         status = 200 if self.path == "/ping" else 404
         self._send(Response(status, {}, b""))

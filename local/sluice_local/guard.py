@@ -1,0 +1,120 @@
+"""What may reach the local cloud at all: this machine's own programs, and no page that a browser shows.
+
+A page from anywhere can send requests to loopback, and with DNS rebinding read the answers. A browser says
+where a request comes from (`Origin`, `Sec-Fetch-Site`) and what it believes to talk to (`Host`), so those
+decide. With IAM enforced, a request is also signed by a key that exists, or is for a URL that AWS serves
+unsigned.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+from sluice_local.local_api import IDENTITY_PATH, Application, Receive, Send
+from sluice_local.settings import Settings
+
+_NAMES = ("127.0.0.1", "localhost", "[::1]")
+# None: a program, or an address that a person typed.
+_OWN_PAGES = (None, "none", "same-origin")
+_SIGNED_QUERIES = ("x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid", "signature")
+
+
+def guarded(application: Application, settings: Settings) -> Application:
+    """The ASGI application behind the guard; its answers invite no page of another origin (CORS)."""
+
+    async def guard(scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await application(scope, receive, send)
+            return
+        headers = _joined(scope["headers"])
+        if refusal := foreign(headers, settings.port):
+            await _refuse(scope, receive, send, refusal)
+            return
+        if settings.auth and not _is_served_unsigned(scope, headers):
+            from sluice_local import signatures  # ministack reads its environment when it is imported
+
+            signed = await signatures.authenticated(scope, receive, send)
+            if signed is None:
+                return
+            receive = signed
+        await application(scope, receive, _without_cors(send))
+
+    return guard
+
+
+def foreign(headers: Mapping[str, str], port: int) -> str | None:
+    """Why a request does not come from a program of this machine, or None."""
+    host = headers.get("host", "")
+    if not _is_own_host(host, port):
+        return f"The local cloud answers to 127.0.0.1:{port} and localhost:{port}, not to the host {host!r}."
+    if headers.get("sec-fetch-site") not in _OWN_PAGES:
+        return "The local cloud answers no request of a page of another site."
+    if "origin" in headers and headers["origin"] != f"http://{host}":
+        return f"The local cloud answers no request of a page of {headers['origin']}."
+    return None
+
+
+def _is_own_host(host: str, port: int) -> bool:
+    """Loopback with our port, or a name below localhost: S3's virtual hosts, API Gateway's, function URLs'.
+
+    Nobody's DNS holds names below localhost (RFC 6761), so no page can have one that it did not get from us.
+    """
+    name, colon, given = host.rpartition(":")
+    if not colon or host.endswith("]"):
+        name, given = host, "80"
+    name = name.lower()
+    return given == str(port) and (name in _NAMES or name.endswith(".localhost"))
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by name; the values of one that was sent twice are joined, and so are none that we know."""
+    values: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        values[name] = f"{values[name]}, {value}" if name in values else value
+    return values
+
+
+def _is_served_unsigned(scope: Any, headers: Mapping[str, str]) -> bool:
+    """URLs of functions and of HTTP APIs ask for a signature themselves, if they want one.
+
+    Only in the form with a path: a host's name alone does not decide what ministack does with a path.
+    """
+    path, host = scope["path"], headers.get("host", "").rpartition(":")[0]
+    if path == IDENTITY_PATH:
+        return True
+    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    is_signed = headers.get("authorization", "").startswith("AWS") or any(
+        name.lower() in _SIGNED_QUERIES for name in query
+    )
+    return not is_signed and host in _NAMES and path.startswith(("/_aws/execute-api/", "/_aws/lambda-url/"))
+
+
+async def _refuse(scope: Any, receive: Receive, send: Send, message: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": message[:120]})
+        return
+    content = json.dumps({"__type": "AccessDenied", "message": message}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    # Nothing is read of what was sent, so the connection cannot be used again.
+    headers += [(b"x-amzn-errortype", b"AccessDenied"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": HTTPStatus.FORBIDDEN, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+
+
+def _without_cors(send: Send) -> Send:
+    async def send_without_cors(message: dict[str, Any]) -> None:
+        if "headers" in message:
+            kept = [
+                (name, value)
+                for name, value in message["headers"]
+                if not bytes(name).lower().startswith(b"access-control-")
+            ]
+            message = {**message, "headers": kept}
+        await send(message)
+
+    return send_without_cors

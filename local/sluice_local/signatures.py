@@ -1,0 +1,293 @@
+"""With IAM enforced, who signed a request: a key that this cloud issued, or its root user, `test`/`test`.
+
+Ministack verifies the keys that it issued, where an IAM action is known. It takes `test`, any account's
+number and no key at all for the root user, unverified, and checks nothing below `/_ministack/`. So everything
+is verified here, before it gets there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+import ministack.app
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from ministack.core import iam_evaluator, router, sigv4
+from ministack.services import lambda_svc, sts
+
+from sluice_local.local_api import Receive, Send
+from sluice_local.settings import ROOT_KEY, ROOT_SECRET, Settings
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_LONGEST_PRESIGNED_S = 7 * 24 * 3600
+_HASHED_IN_LOOP_BYTES = 1 << 20
+# What S3 and its clients agree to leave unsigned, or to sign by the chunk.
+_NOT_HASHED = (
+    "UNSIGNED-PAYLOAD",
+    "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+)
+_NO_SIGNATURE = "Request is missing Authentication Token"
+_CODE_URL_VALID_S = 600
+
+
+class SignatureError(Exception):
+    """A refused request: AWS's error code, and what the caller reads."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it was sent; headers that came twice are joined, as they are for signing."""
+
+    method: str
+    path: str
+    raw_path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @classmethod
+    def of(cls, scope: Any, body: bytes) -> Request:
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1").lower(), sigv4.decode_header_value(raw_value)
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
+        query = parse_qs(scope["query_string"].decode("utf-8", "replace"), keep_blank_values=True)
+        method = scope.get("method", "GET")
+        return cls(method, scope["path"], raw_path.decode("latin-1"), query, headers, body)
+
+
+def install(settings: Settings) -> None:
+    """With IAM on: nobody is the root user without its key, and URLs of code are signed as AWS's are."""
+    if not settings.auth:
+        return
+    # Without a key only what AWS serves unsigned gets here.
+    is_root = lambda key: key in ("", None, ROOT_KEY)  # noqa: E731
+    iam_evaluator.is_root_access_key = iam_evaluator._is_root_key = sts.is_root_access_key = is_root
+    for name in ("_presigned_code_url", "_layer_content_url"):
+        setattr(lambda_svc, name, _signed_url(getattr(lambda_svc, name)))
+
+
+async def authenticated(scope: Any, receive: Receive, send: Send) -> Receive | None:
+    """What delivers a request's body once more if its signature is right; else None, and it is answered."""
+    body = await _body(receive) if scope["type"] == "http" else b""
+    request = Request.of(scope, body)
+    try:
+        if len(body) > _HASHED_IN_LOOP_BYTES:
+            await asyncio.to_thread(verify, request)
+        else:
+            verify(request)
+    except SignatureError as error:
+        await _refuse(scope, send, request, error)
+        return None
+    return receive if scope["type"] == "websocket" else _again(body, receive)
+
+
+def verify(request: Request) -> None:
+    """Raises SignatureError unless a key of this cloud signed the request, and may ask for what it does."""
+    if _query(request, "AWSAccessKeyId") and "authorization" not in request.headers:
+        _verify_version_2(request)
+        return
+    signature, is_presigned = _claimed(request)
+    _check_scope(request, signature)
+    _check_time(request, signature, is_presigned=is_presigned)
+    token = (
+        _query(request, "X-Amz-Security-Token")
+        if is_presigned
+        else request.headers.get("x-amz-security-token", "")
+    )
+    credential = _credential(signature.access_key_id, token)
+    _check_payload(request, signature.service)
+    failure = sigv4.header_signature_failure(
+        signature,
+        credential.secret_access_key,
+        request.method,
+        request.raw_path,
+        request.query,
+        request.headers,
+        request.body,
+        presigned=is_presigned,
+    )
+    if failure:
+        raise SignatureError(*failure)
+    if _is_administration(request.path) and signature.access_key_id != ROOT_KEY:
+        raise SignatureError("AccessDenied", f"Only the root user may use {request.path} of the local cloud.")
+
+
+def _claimed(request: Request) -> tuple[sigv4.HeaderSignature, bool]:
+    """The signature that a request carries, and whether in its query."""
+    authorization = request.headers.get("authorization", "")
+    in_query = bool(_query(request, "X-Amz-Algorithm") or _query(request, "X-Amz-Signature"))
+    if not authorization and not in_query:
+        raise SignatureError("MissingAuthenticationToken", _NO_SIGNATURE)
+    algorithm = authorization.partition(" ")[0] if authorization else _query(request, "X-Amz-Algorithm")
+    if algorithm != _ALGORITHM or (authorization and in_query):
+        raise SignatureError("IncompleteSignature", f"The local cloud takes one signature, by {_ALGORITHM}.")
+    parse = sigv4.parse_query_signature if in_query else sigv4.parse_header_signature
+    signature = parse(request.query if in_query else request.headers)
+    if isinstance(signature, tuple):
+        raise SignatureError(*signature)
+    # What is verified must be what ministack takes for the caller later.
+    if router.extract_access_key_id(dict(request.headers), request.query) != signature.access_key_id:
+        raise SignatureError("IncompleteSignature", "The request names more than one access key.")
+    if "host" not in signature.signed_headers.lower().split(";"):
+        raise SignatureError("SignatureDoesNotMatch", "'Host' must be a 'SignedHeader'.")
+    return signature, in_query
+
+
+def _check_scope(request: Request, signature: sigv4.HeaderSignature) -> None:
+    """Nothing unsigned may send a signed request elsewhere: a target in a header, or an action in a body."""
+    names = signature.signed_headers.lower().split(";")
+    unsigned = [name for name in request.headers if name.startswith("x-amz-") and name not in names]
+    if unsigned:
+        message = f"There were headers present in the request which were not signed: {', '.join(unsigned)}"
+        raise SignatureError("AccessDenied", message)
+    if signature.service == "s3" and not _is_administration(request.path) and _service(request) != "s3":
+        raise SignatureError("SignatureDoesNotMatch", "Credential should be scoped to correct service.")
+
+
+def _verify_version_2(request: Request) -> None:
+    """The query by which boto3 still signs S3's URLs in some regions; it covers neither action nor body."""
+    key = _query(request, "AWSAccessKeyId")
+    if _service(request) != "s3" or _is_administration(request.path) or _query(request, "X-Amz-Signature"):
+        raise SignatureError("IncompleteSignature", "Signature version 2 is for objects of S3 alone.")
+    if not _query(request, "Signature"):
+        raise SignatureError("MissingAuthenticationToken", _NO_SIGNATURE)
+    virtual = ministack.app._extract_s3_vhost_bucket(request.headers.get("host", ""))
+    signed = iam_evaluator.SignedRequest(
+        key,
+        request.method,
+        request.raw_path,
+        dict(request.query),
+        dict(request.headers),
+        sigv2=True,
+        auth_path=f"/{virtual}{request.raw_path}" if virtual else request.raw_path,
+    )
+    _credential(key, _query(request, "x-amz-security-token"))
+    found = iam_evaluator._sigv2_check(signed, os.environ["MINISTACK_ACCOUNT_ID"])
+    if isinstance(found, iam_evaluator.AuthError):
+        raise SignatureError(found.code, found.message)
+
+
+def _service(request: Request) -> str:
+    """Where ministack sends the request."""
+    headers, query = dict(request.headers), dict(request.query)
+    query = ministack.app._routing_params(request.method, request.path, headers, request.body, query)
+    return str(router.detect_service(request.method, request.path, headers, query))
+
+
+def _check_time(request: Request, signature: sigv4.HeaderSignature, *, is_presigned: bool) -> None:
+    if sigv4._amz_datetime(signature.amz_date) is None:
+        raise SignatureError("IncompleteSignature", f"{signature.amz_date!r} is no X-Amz-Date.")
+    skewed = sigv4.request_time_failure(signature)
+    if not is_presigned:
+        if skewed:
+            raise SignatureError(*skewed)
+        return
+    expires = _query(request, "X-Amz-Expires")
+    if not (expires.isascii() and expires.isdigit() and 1 <= int(expires) <= _LONGEST_PRESIGNED_S):
+        raise SignatureError(
+            "AuthorizationQueryParametersError", "X-Amz-Expires is from 1 to 604800 seconds."
+        )
+    is_from_future = skewed and "not yet current" in skewed[1]
+    if is_from_future or sigv4.presigned_request_is_expired(signature.amz_date, expires):
+        raise SignatureError("AccessDenied", "Request has expired")
+
+
+def _credential(access_key: str, token: str) -> iam_evaluator.ResolvedCredential:
+    try:
+        account = iam_evaluator.find_iam_access_key_account(access_key)
+    except iam_evaluator.AmbiguousAccessKeyError:
+        account = None
+    session = sts._sessions.get(access_key)
+    account = account or (session and session.get("AccountId")) or os.environ["MINISTACK_ACCOUNT_ID"]
+    found = iam_evaluator.resolve_credential(access_key, account, token)
+    if isinstance(found, iam_evaluator.CredentialResolutionError):
+        code = "InvalidClientTokenId" if found.code == "UnrecognizedClientException" else found.code
+        raise SignatureError(code, found.message)
+    return found
+
+
+def _check_payload(request: Request, service: str) -> None:
+    """The signature covers the hash that a header names; what was sent must have that hash."""
+    stated = request.headers.get("x-amz-content-sha256", "")
+    if not stated or (service == "s3" and stated in _NOT_HASHED):
+        return
+    if not hmac.compare_digest(stated.encode(), hashlib.sha256(request.body).hexdigest().encode()):
+        raise SignatureError(
+            "XAmzContentSHA256Mismatch",
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        )
+
+
+def _is_administration(path: str) -> bool:
+    """The cloud's own requests, and ministack's: names that no bucket can have."""
+    return path.startswith("/_") and not path.startswith("/_aws/")
+
+
+def _query(request: Request, name: str) -> str:
+    found = request.query.get(name) or request.query.get(name.lower()) or [""]
+    return found[0]
+
+
+def _signed_url(unsigned: Any) -> Any:
+    """Whoever may ask for a function's code gets a URL that serves it, as AWS does."""
+
+    def signed(*args: Any) -> str:
+        url = unsigned(*args).partition("?")[0]
+        request = AWSRequest("GET", url)
+        credentials = Credentials(ROOT_KEY, ROOT_SECRET)
+        S3SigV4QueryAuth(credentials, "s3", os.environ["MINISTACK_REGION"], _CODE_URL_VALID_S).add_auth(
+            request
+        )
+        return str(request.url)
+
+    return signed
+
+
+async def _refuse(scope: Any, send: Send, request: Request, error: SignatureError) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": error.message[:120]})
+        return
+    headers = dict(request.headers)
+    denied = iam_evaluator.AuthError(error.code, error.message)
+    status, answered, content = ministack.app._credential_failure(
+        _service(request), "", "local", denied, headers
+    )
+    raw_headers = [(name.lower().encode(), value.encode()) for name, value in answered.items()]
+    await send({"type": "http.response.start", "status": max(status, 400), "headers": raw_headers})
+    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else content})
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body that has been read, and then whatever comes after it (the end of the connection)."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> dict[str, Any]:
+        return waiting.pop() if waiting else await receive()
+
+    return receive_again
