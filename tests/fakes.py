@@ -170,6 +170,7 @@ class FakeJobs:
         self.requests: dict[str, dict[str, Any]] = {}
         self.descriptions: dict[str, dict[str, Any]] = {}
         self.created_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
+        self.stopped: list[str] = []
 
     def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
         prefix = _prefix(kind)
@@ -189,6 +190,12 @@ class FakeJobs:
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
         description = self.descriptions.get(name)
         return dict(description) if description and f"{_prefix(kind)}JobName" in description else None
+
+    def stop(self, kind: JobKind, name: str) -> None:
+        description = self.descriptions.get(name, {})
+        if description.get(f"{_prefix(kind)}JobStatus") in ("InProgress", "Stopping"):
+            description[f"{_prefix(kind)}JobStatus"] = "Stopping"
+            self.stopped.append(name)
 
     def end(self, name: str, status: str = "Completed", **described: Any) -> None:
         """Bring a job to its end, as SageMaker would describe it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import wiring
+from sluice import building, wiring
 from sluice.domain import catalog as keys
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
@@ -26,6 +26,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         return {"status": "running"}
     logger.append_keys(run_id=task.run_id)
     run = _record(task)
+    if run is None:
+        logger.warning("there is no such run")
+        return {"status": "ignored"}
+    building.stop_jobs(task.pipeline, task.run_id, run)
     if run["status"] == "data_rejected":
         _tell_owner(task, run)
     _unlock(task, run)
@@ -50,15 +54,17 @@ def _ended(event: dict[str, Any]) -> FinishRunTask | None:
     )
 
 
-def _record(task: FinishRunTask) -> Item:
-    """Write the end down once; the run as it is then. What follows can be repeated."""
+def _record(task: FinishRunTask) -> Item | None:
+    """Write the end down once; the run as it is then, None if there is none. What follows can be repeated."""
     catalog, key = wiring.catalog(), keys.run_key(task.pipeline, task.run_id)
     reasons = task.reasons
     if task.error is not None:
         reasons = [failures.reason(task.error.error, task.error.cause)]
     ended = {"status": task.status, "reasons": reasons, "ended_at": wiring.now()}
     catalog.update(key, ended, when={"status": "running"})
-    run: Item = catalog.get(key) or ended
+    run = catalog.get(key)
+    if run is None:
+        return None
     detail = "; ".join(run["reasons"]) or "a model was registered"
     note(task.pipeline, run["ended_at"], task.run_id, f"run {run['status']}", detail)
     return run

@@ -76,7 +76,17 @@ def _ended_tasks(pipelines: list[Item]) -> Iterator[Finding]:
             is_over = is_over or isinstance(outcome, serving.Deployed)
             yield hints.endpoint_changed(resource) if is_over else None
         else:
-            yield hints.job_ended(task["kind"], resource, wiring.jobs().describe(task["kind"], resource))
+            described = wiring.jobs().describe(task["kind"], resource)
+            ended = hints.job_ended(task["kind"], resource, described)
+            yield ended or _outlived_run(task)
+
+
+def _outlived_run(task: Item) -> Hint | None:
+    """The end of a run whose job goes on: who hears of it stops the job."""
+    run = wiring.catalog().get(keys.run_key(task["pipeline"], task["run_id"])) or {}
+    if run.get("status") in (None, "running") or "execution_arn" not in run:
+        return None
+    return _ended_build(task["pipeline"], task["run_id"], run)
 
 
 def _ended_builds(pipelines: list[Item]) -> Iterator[Finding]:
@@ -85,15 +95,12 @@ def _ended_builds(pipelines: list[Item]) -> Iterator[Finding]:
         if run_id is None:
             continue
         run = wiring.catalog().get(keys.run_key(pipeline, run_id)) or {}
-        if "execution_arn" in run:
-            payload = {
-                "pipeline": pipeline,
-                "run_id": run_id,
-                "project_version": run.get("project_version"),
-            }
-            yield _ended_execution(run["execution_arn"], payload)
-        else:
-            yield pipeline
+        yield _ended_build(pipeline, run_id, run) if "execution_arn" in run else pipeline
+
+
+def _ended_build(pipeline: str, run_id: str, run: Item) -> Hint | None:
+    payload = {"pipeline": pipeline, "run_id": run_id, "project_version": run.get("project_version")}
+    return _ended_execution(run["execution_arn"], payload)
 
 
 def _ended_releases(pipelines: list[Item]) -> Iterator[Finding]:

@@ -20,6 +20,8 @@ from sluice.timeline import note
 
 # Longer than any job; then the item has served its purpose.
 _TASK_KEPT = timedelta(days=30)
+# The status of a step whose job is being created.
+_STARTING = "Starting"
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -30,10 +32,13 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     request = _request(task, building.find_build(task))
     # The token first: a job that ends at once must find whom to answer.
     waiting = _store_token(task, kind, name)
+    # So does the step: the end of its run stops what is written down.
+    _record_step(task, kind, name)
     created = wiring.jobs().start(kind, request)
-    _record_start(task, kind, name)
+    _record_start(task, name)
     if not created:
         _adopt(waiting, name)
+    _stop_if_over(task)
     return {"job_name": name}
 
 
@@ -64,18 +69,33 @@ def _store_token(task: StartJobTask, kind: JobKind, name: str) -> Item:
     return waiting
 
 
-def _record_start(task: StartJobTask, kind: JobKind, name: str) -> None:
-    now = wiring.now()
+def _record_step(task: StartJobTask, kind: JobKind, name: str) -> None:
     step: dict[str, Any] = {
         **keys.step_key(task.run_id, task.step),
         "kind": kind,
         "job_name": name,
-        "status": "InProgress",
-        "started_at": now,
+        "status": _STARTING,
+        "started_at": wiring.now(),
         "detail": task.hyperparameters,
     }
-    if wiring.catalog().create(step):
+    wiring.catalog().create(step)
+
+
+def _record_start(task: StartJobTask, name: str) -> None:
+    """Its end may have been recorded already, and stays."""
+    now, key = wiring.now(), keys.step_key(task.run_id, task.step)
+    started = {"status": "InProgress", "started_at": now}
+    if wiring.catalog().update(key, started, when={"status": _STARTING}):
         note(task.pipeline, now, task.run_id, f"{task.step} started", name)
+
+
+def _stop_if_over(task: StartJobTask) -> None:
+    """A run that ended while its job was being created did not find it to stop."""
+    catalog = wiring.catalog()
+    run = catalog.get(keys.run_key(task.pipeline, task.run_id)) or {}
+    step = catalog.get(keys.step_key(task.run_id, task.step))
+    if "ended_at" in run and step is not None:
+        building.stop_job(task.pipeline, task.run_id, run, step)
 
 
 def _adopt(waiting: Item, name: str) -> None:

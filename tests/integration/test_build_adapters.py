@@ -99,6 +99,20 @@ def test_a_job_that_may_not_be_seen_is_an_error() -> None:
         SageMakerJobs(client).describe("training_job", "reviews-00001-train-0")
 
 
+@pytest.mark.parametrize("code", ["ValidationException", "ResourceNotFound"])
+@pytest.mark.parametrize("kind", ["training_job", "processing_job"])
+def test_a_job_that_does_not_run_needs_no_stop(code: str, kind: Any) -> None:
+    client, stub = stubbed("sagemaker")
+    stub.add_response(f"stop_{kind}", {}, {f"{kind.title().replace('_', '')}Name": "a"})
+    stub.add_client_error(f"stop_{kind}", code)
+    stub.add_client_error(f"stop_{kind}", "AccessDeniedException")
+    jobs = SageMakerJobs(client)
+    jobs.stop(kind, "a")
+    jobs.stop(kind, "a")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        jobs.stop(kind, "a")
+
+
 # ----------------------------------------------------------------------------------------------- executions
 
 

@@ -96,10 +96,39 @@ def changed_objects(pipeline: str, manifest: DatasetManifest, current: Mapping[s
 def check_own(task: Item, description: Mapping[str, Any]) -> None:
     """Raise JobNameTakenError for a job that the task's run cannot have started."""
     run = wiring.catalog().get(keys.run_key(task["pipeline"], task["run_id"])) or {}
-    if to_iso(description["CreationTime"]) < run.get("started_at", ""):
+    if not is_own(run, description):
         raise JobNameTakenError(
             f"{task['gsi1sk']} was created before this run: give the pipeline another name"
         )
+
+
+def is_own(run: Item, description: Mapping[str, Any]) -> bool:
+    """Whether the run can have started the job: one that is older is of a stack that was here before."""
+    return to_iso(description["CreationTime"]) >= str(run.get("started_at", ""))
+
+
+def stop_jobs(pipeline: str, run_id: str, run: Item) -> None:
+    """Stop what still runs for a run that has ended: nobody waits for it, and it would be billed for days.
+
+    Each job's step is written down before the job is created, so none is missed; whoever creates one later
+    finds that its run has ended, and stops it. Their ends are events, as those of any jobs.
+    """
+    for step in wiring.catalog().query(f"RUN#{run_id}", "STEP#"):
+        if "job_name" in step and not jobs.has_ended(step["status"]):
+            stop_job(pipeline, run_id, run, step)
+
+
+def stop_job(pipeline: str, run_id: str, run: Item, step: Item) -> None:
+    """Stop the job of an ended run's step, if it runs and is the run's own; the step says why."""
+    kind, name = step["kind"], step["sk"].removeprefix("STEP#")
+    description = wiring.jobs().describe(kind, step["job_name"])
+    if description is None or not jobs.is_running(kind, description) or not is_own(run, description):
+        return
+    reason = jobs.stop_reason(run["status"], run.get("reasons") or ())
+    # The reason first: the job's end, which its event records, may be quicker.
+    wiring.catalog().update(keys.step_key(run_id, name), {"stopped_because": reason})
+    note(pipeline, run["ended_at"], run_id, f"{name} is stopped", reason)
+    wiring.jobs().stop(kind, step["job_name"])
 
 
 def conclude_job(task: Item, description: Mapping[str, Any]) -> None:
@@ -109,7 +138,7 @@ def conclude_job(task: Item, description: Mapping[str, Any]) -> None:
     """
     result = jobs.job_result(task["kind"], description, task["step"])
     completed = result["status"] == COMPLETED
-    reason = None if completed else jobs.failure_reason(task["kind"], description)
+    reason = None if completed else _failure_reason(task, description)
     _record_end(task, result, reason)
     if reason is None:
         wiring.workflows().succeed(task["task_token"], result)
@@ -119,9 +148,18 @@ def conclude_job(task: Item, description: Mapping[str, Any]) -> None:
     _close(task)
 
 
+def _failure_reason(task: Item, description: Mapping[str, Any]) -> str:
+    step = wiring.catalog().get(keys.step_key(task["run_id"], task["step"])) or {}
+    return step.get("stopped_because") or jobs.failure_reason(task["kind"], description)
+
+
 def give_up_job(task: Item, error: Exception) -> None:
     """Answer the task of a job that will never end for it."""
-    wiring.workflows().fail(task["task_token"], type(error).__name__, str(error))
+    step, reason = keys.step_key(task["run_id"], task["step"]), str(error)
+    wiring.catalog().update(
+        step, {"status": "Failed", "ended_at": wiring.now(), "failure_reason": reason}, when={}
+    )
+    wiring.workflows().fail(task["task_token"], type(error).__name__, reason)
     _close(task)
 
 

@@ -87,6 +87,9 @@ class Jobs(Protocol):
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
         """Return the job's description, or None when there is no such job."""
 
+    def stop(self, kind: JobKind, name: str) -> None:
+        """Ask the job to stop; one that has ended, or that is not there, stays as it is."""
+
 
 class Registry(Protocol):
     """The SageMaker Model Registry."""

@@ -82,6 +82,7 @@ def test_an_endpoint_deleted_by_hand_without_an_event_is_noticed(world: World, s
 def test_a_job_whose_event_was_lost_is_told_of(world: World, status: str, is_sent: bool) -> None:
     job = f"{PIPELINE}-00001-train-0"
     task = {"kind": "training_job", "status": "open", "gsi1pk": keys.TASKS, "gsi1sk": job}
+    task |= {"pipeline": PIPELINE, "run_id": f"{PIPELINE}-00001"}
     world.cloud.catalog.create({**keys.task_key(job), **task})
     world.cloud.jobs.descriptions[job] = {"TrainingJobName": job, "TrainingJobStatus": status}
     expected = [

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Describe takes a name and nothing else, and answers ValidationException where no job has it.
 _ABSENT = {"ResourceNotFound", "ValidationException"}
+# Stop takes the same, and answers ValidationException for a job that has ended.
+_NOT_RUNNING = _ABSENT
 
 
 class SageMakerJobs:
@@ -44,3 +46,13 @@ class SageMakerJobs:
             if error_code(error) in _ABSENT:
                 return None
             raise
+
+    def stop(self, kind: JobKind, name: str) -> None:
+        try:
+            if kind == "training_job":
+                self._sagemaker.stop_training_job(TrainingJobName=name)
+            else:
+                self._sagemaker.stop_processing_job(ProcessingJobName=name)
+        except ClientError as error:
+            if error_code(error) not in _NOT_RUNNING:
+                raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -34,6 +34,8 @@ _INSTALL_AND_RUN = (
     'exit 1;};exec python3 "$0" "$@"'
 )
 _TERMINAL = {"Completed", "Failed", "Stopped"}
+# Of the run's first reason, in what is said of each job that it stops.
+_REASON_SHOWN = 300
 _FIELDS = {"training_job": "TrainingJob", "processing_job": "ProcessingJob"}
 
 
@@ -225,7 +227,17 @@ def job_status(kind: JobKind, description: Mapping[str, Any]) -> str:
 
 def is_terminal(kind: JobKind, description: Mapping[str, Any]) -> bool:
     """Whether the job has ended, in whatever way."""
-    return job_status(kind, description) in _TERMINAL
+    return has_ended(job_status(kind, description))
+
+
+def is_running(kind: JobKind, description: Mapping[str, Any]) -> bool:
+    """Whether the job has neither ended nor been asked to."""
+    return job_status(kind, description) == "InProgress"
+
+
+def has_ended(status: str | None) -> bool:
+    """Whether a job of this status, also as its step recorded it, runs no more."""
+    return status in _TERMINAL
 
 
 def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
@@ -239,6 +251,12 @@ def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
             f"{exited['error']}: the script ended with exit code {exited['code']}{killed}; its log says why"
         )
     return str(said or f"it is {job_status(kind, description)}, without a reason given")
+
+
+def stop_reason(run_status: str, reasons: Sequence[str]) -> str:
+    """Why a job is stopped whose run has ended."""
+    first = f" ({reasons[0][:_REASON_SHOWN]})" if reasons else ""
+    return f"stopped by sluice, as its run had ended as {run_status}{first}"
 
 
 def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict[str, Any]:
