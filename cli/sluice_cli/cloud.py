@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sluice_cli import target as targets
 from sluice_cli.errors import CommandError
 from sluice_cli.target import REPOSITORY
+from sluice_local import state_lock
 
 SAM = REPOSITORY / ".venv/envs/sam/bin/sam"
 BUILD_DIR = REPOSITORY / ".aws-sam/build"
@@ -31,7 +33,6 @@ def start(*, port: int = 0, auth: bool = False) -> dict[str, Any]:
         return ready
     state_dir = targets.local_state_dir()
     state_dir.mkdir(parents=True, exist_ok=True)
-    (state_dir / "ready.json").unlink(missing_ok=True)
     log_path = state_dir.with_suffix(".log")
     command = [sys.executable, "-m", "sluice_local", "--port", str(port), "--state-dir", str(state_dir)]
     with log_path.open("ab") as log:
@@ -51,42 +52,40 @@ def start(*, port: int = 0, auth: bool = False) -> dict[str, Any]:
             break
         time.sleep(0.05)
     stop_process(process.pid)
+    last = tail(log_path, 1)
+    if process.returncode == 1 and last.startswith("error: "):
+        raise CommandError(last.removeprefix("error: "))
     raise CommandError("the local cloud did not start", hint=f"Its log is {log_path}:\n{tail(log_path)}")
 
 
 def stop() -> bool:
     """Stop the local cloud; False when none ran."""
-    ready = targets.local_cloud()
-    if ready is None:
-        return False
-    stop_process(ready["pid"])
-    (targets.local_state_dir() / "ready.json").unlink(missing_ok=True)
-    return True
+    pid = targets.local_pid()
+    if pid is not None:
+        stop_process(pid)
+    if targets.local_pid() is None:
+        (targets.local_state_dir() / "ready.json").unlink(missing_ok=True)
+    return pid is not None
 
 
 def stop_process(pid: int) -> None:
     """Ask a process to end, wait for it, and insist when it does not."""
+    born = state_lock.birth(pid)
     for sig, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, 5)):
-        try:
-            os.kill(pid, sig)
-        except ProcessLookupError:
+        if not is_alive(pid, born):
             return
+        with suppress(ProcessLookupError):
+            os.kill(pid, sig)
         deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline:
-            if not is_alive(pid):
-                return
+        while is_alive(pid, born) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process runs."""
+def is_alive(pid: int, born: str | None) -> bool:
+    """Whether the process of that id that was started then runs; a later one of the same id is another."""
     if pid in _started:
-        return _started[pid].poll() is None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        _started[pid].poll()  # an ended child waits to be asked
+    return born is not None and state_lock.birth(pid) == born
 
 
 def tail(path: Path, lines: int = 15) -> str:

@@ -19,7 +19,7 @@ local_app = typer.Typer()
 @local_app.command(epilog=example("sluice up --port 4566"))
 def up(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1 (0: any free one).")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1 (0: any free one).")] = 0,
     auth: Annotated[bool, typer.Option("--auth", help="Enforce IAM as AWS does.")] = False,
     parameter: Annotated[
         list[str] | None, typer.Option(help="A parameter of the template, NAME=VALUE; may be repeated.")

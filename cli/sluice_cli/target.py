@@ -36,10 +36,16 @@ def local_cloud() -> dict[str, Any] | None:
     """The running local cloud's ready file (`pid`, `endpoint_url`, ...), or None when none runs."""
     try:
         ready: dict[str, Any] = json.loads((local_state_dir() / "ready.json").read_text())
-        os.kill(ready["pid"], 0)
-    except (OSError, ValueError, KeyError):
+        return ready if ready["pid"] == local_pid() else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return ready
+
+
+def local_pid() -> int | None:
+    """The local cloud's process, by the lock that it holds: what a file names may be another by now."""
+    from sluice_local import state_lock
+
+    return state_lock.holder(local_state_dir())
 
 
 @dataclass

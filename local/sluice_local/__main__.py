@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import NoReturn
 
-from sluice_local import host, processes
+from sluice_local import host, processes, state_lock
 from sluice_local.settings import Settings
 
 
@@ -20,6 +22,14 @@ def main() -> None:
     parser.add_argument("--lambda-python", type=Path, default=defaults["lambda_python"])
     parser.add_argument("--lambda-slots", type=int, default=defaults["lambda_slots"])
     options = parser.parse_args()
+    try:
+        with state_lock.held(options.state_dir.resolve()):
+            _run(options)
+    except (state_lock.StateInUseError, host.PortError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _run(options: argparse.Namespace) -> NoReturn:
     sock = host.free_socket(options.port)
     settings = Settings(
         port=sock.getsockname()[1],
@@ -28,6 +38,7 @@ def main() -> None:
         lambda_python=options.lambda_python,
         lambda_slots=options.lambda_slots,
     )
+    settings.ready_file.unlink(missing_ok=True)  # of one that could not remove it
     processes.run_guarded(lambda: host.serve(settings, sock))
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,24 +46,28 @@ class LocalCloud:
     def start(self) -> Self:
         """Start the process and wait until it answers."""
         self.state_dir.mkdir(parents=True, exist_ok=True)
-        ready_file = self.state_dir / "ready.json"
-        ready_file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "sluice_local", "--state-dir", str(self.state_dir), *self.options]
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while not ready_file.exists():
+        while (ready := self._ready()) is None:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise LocalCloudError(f"the local cloud did not start:\n{self.log_file.read_text()[-4000:]}")
             time.sleep(0.02)
-        ready = json.loads(ready_file.read_text())
         self.endpoint_url, self.account, self.region = (
             ready["endpoint_url"],
             ready["account"],
             ready["region"],
         )
         return self
+
+    def _ready(self) -> dict[str, Any] | None:
+        """The ready file, once it is this cloud's."""
+        with suppress(OSError, ValueError):
+            ready: dict[str, Any] = json.loads((self.state_dir / "ready.json").read_text())
+            return ready if ready["pid"] == self.pid else None
+        return None
 
     def stop(self) -> None:
         """End the cloud and everything it started."""

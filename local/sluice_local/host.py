@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib
 import json
 import logging
@@ -19,7 +20,7 @@ from sluice_local.guard import guarded
 from sluice_local.local_api import IDENTITY_PATH, with_local_paths
 from sluice_local.settings import ROOT_KEY, ROOT_SECRET, Settings
 
-__all__ = ["PATCHES", "Settings", "free_socket", "serve"]
+__all__ = ["PATCHES", "PortError", "Settings", "free_socket", "serve"]
 
 # In the order of installation: a later one may wrap what an earlier one replaced.
 PATCHES = (
@@ -39,11 +40,27 @@ PATCHES = (
 )
 
 
+class PortError(RuntimeError):
+    """The port cannot be listened on."""
+
+
 def free_socket(port: int = 0) -> socket.socket:
-    """Bind loopback now, so that the port is known, and ours, before ministack is imported."""
+    """Bind loopback now, so that the port is known, and ours, before ministack is imported.
+
+    Raises PortError.
+    """
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("127.0.0.1", port))
+    try:
+        sock.bind(("127.0.0.1", port))
+        sock.listen(128)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            reason = f"Port {port} of 127.0.0.1 is already in use by another program."
+        else:
+            reason = f"Port {port} of 127.0.0.1 cannot be used: {getattr(error, 'strerror', None) or error}."
+        raise PortError(f"{reason} Name another with --port, or 0 for any free one.") from error
     return sock
 
 

@@ -106,8 +106,23 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(state_dir: Path) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
-        with pytest.raises(LocalCloudError, match="already in use"):
-            LocalCloud(state_dir, "--port", str(sock.getsockname()[1])).start()
+        port = sock.getsockname()[1]
+        with pytest.raises(LocalCloudError) as raised:
+            LocalCloud(state_dir, "--port", str(port)).start()
+    _, _, said = str(raised.value).partition("\n")
+    assert said.strip() == (
+        f"error: Port {port} of 127.0.0.1 is already in use by another program. "
+        "Name another with --port, or 0 for any free one."
+    )
+
+
+def test_a_second_cloud_does_not_take_a_folder_from_the_first(cloud: LocalCloud) -> None:
+    with pytest.raises(
+        LocalCloudError, match=f"error: .* belongs to another local cloud: process {cloud.pid}"
+    ):
+        LocalCloud(cloud.state_dir).start()
+    assert json.loads((cloud.state_dir / "ready.json").read_text())["pid"] == cloud.pid
+    assert cloud.client("sts").get_caller_identity()
 
 
 def test_two_clouds_do_not_see_each_other(cloud: LocalCloud, state_dir: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ import typer
 from typer.testing import CliRunner
 
 from sluice.domain import projects
-from sluice_cli import build_commands, main, options, output, project, target, views, waiting
+from sluice_cli import build_commands, cloud, main, options, output, project, target, views, waiting
 from sluice_cli.errors import CommandError
+from sluice_local import state_lock
 
 COMMANDS = sorted(
     name
@@ -100,12 +103,47 @@ def test_a_stale_ready_file_is_no_running_cloud(empty_home: Path) -> None:
     assert target.local_cloud() is None
 
 
+def test_a_stale_ready_file_ends_no_process_that_has_its_number_now(empty_home: Path) -> None:
+    state = empty_home / "local"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
+        with state_lock.held(state):  # what a killed cloud leaves: a ready file, and a lock that nobody holds
+            (state / "ready.json").write_text(
+                json.dumps({"pid": bystander.pid, "endpoint_url": "http://x:1"})
+            )
+            (state / "cloud.lock").write_text(json.dumps([bystander.pid, "0"]))
+        assert target.local_cloud() is None
+        assert not cloud.stop()
+        assert bystander.poll() is None
+        assert not (state / "ready.json").exists()
+
+
+def test_a_lock_that_is_held_is_no_leave_to_end_the_process_of_an_old_record(empty_home: Path) -> None:
+    state = empty_home / "local"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
+        with state_lock.held(state):
+            (state / "cloud.lock").write_text(json.dumps([bystander.pid, "0"]))
+            assert not cloud.stop()
+        assert bystander.poll() is None
+
+
+def test_a_folder_has_one_cloud_and_the_second_says_who_has_it(tmp_path: Path) -> None:
+    assert state_lock.holder(tmp_path) is None
+    with state_lock.held(tmp_path):
+        assert state_lock.holder(tmp_path) == os.getpid()
+        with pytest.raises(state_lock.StateInUseError, match=f"process {os.getpid()} has it"):
+            state_lock.held(tmp_path).__enter__()
+    assert state_lock.holder(tmp_path) is None
+    with state_lock.held(tmp_path):  # a lock file is not a lock
+        pass
+
+
 def test_a_running_cloud_is_chosen_and_a_profile_overrules_it(empty_home: Path) -> None:
     state = empty_home / "local"
     state.mkdir()
     ready = {"pid": os.getpid(), "endpoint_url": "http://127.0.0.1:1", "region": "us-east-1"}
     (state / "ready.json").write_text(json.dumps(ready))
-    chosen = target.resolve(stack=None, profile=None, region=None)
+    with state_lock.held(state):
+        chosen = target.resolve(stack=None, profile=None, region=None)
     assert chosen.description == "local cloud http://127.0.0.1:1, stack sluice"
     with pytest.raises(CommandError, match="profile"):
         target.resolve(stack=None, profile="nobody", region=None)

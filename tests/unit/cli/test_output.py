@@ -15,6 +15,7 @@ from sluice_cli import build_commands, cloud, output, views, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
 from sluice_cli.target import Target
+from sluice_local import state_lock
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,7 @@ def test_a_process_that_ignores_the_request_to_end_is_made_to(monkeypatch: pytes
         assert process.stdout is not None
         process.stdout.readline()
         monkeypatch.setitem(cloud._started, process.pid, process)
-        assert cloud.is_alive(process.pid)
+        born = state_lock.birth(process.pid)
+        assert cloud.is_alive(process.pid, born)
         cloud.stop_process(process.pid)
-        assert not cloud.is_alive(process.pid)
+        assert not cloud.is_alive(process.pid, born)
