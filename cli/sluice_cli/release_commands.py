@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain import names
-from sluice_cli import views, waiting
+from sluice_cli import retiring, views, waiting
 from sluice_cli.errors import EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
@@ -146,6 +146,44 @@ def rollback(
     result: dict[str, Any] = {"release_id": release_id, "status": "started"}
     follow_release(target, name, known, result, wait=wait)
     finish_decision(result, as_json, f"next: `sluice status {name}` shows the release")
+
+
+@release_app.command(epilog=example("sluice retire reviews-sentiment --stage staging"))
+def retire(
+    context: typer.Context,
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    stage: Annotated[str | None, typer.Option(help="One stage; by default all.")] = None,
+    reason: Reason = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete a pipeline's endpoints and their alarms; data, models and evidence stay."""
+    target = context.obj.target()
+    name = views.the_pipeline(target, pipeline)
+    planned = retiring.plan(target, name, stage)
+    if planned and not yes:
+        _confirm_retiring(target, planned)
+    with err.status("deleting"):
+        retiring.retire(target, name, planned, reason)
+
+    def text() -> None:
+        for each in planned:
+            endpoint = each["endpoint_name"] if each["is_there"] else f"{each['endpoint_name']} (was gone)"
+            out.print("[green]retired[/]", escape(each["stage"]), f"{endpoint}, {len(each['alarms'])} alarms")
+        if not planned:
+            out.print(f"nothing was ever released of {name}")
+        hint(f"next: `sluice approve {name}/VERSION` deploys a version again")
+
+    show({"pipeline": name, "retired": planned}, as_json, text)
+
+
+def _confirm_retiring(target: Target, planned: list[dict[str, Any]]) -> None:
+    err.print(f"On {escape(target.description)} this deletes:")
+    for each in planned:
+        serves = f"serves v{each['live_version']}" if each["live_version"] else "serves nothing"
+        err.print(f"  {escape(each['endpoint_name'])} ({serves}), {len(each['alarms'])} alarms")
+    if not typer.confirm("Delete them?", default=False, err=True):
+        raise CommandError("nothing was deleted")
 
 
 def follow_release(

@@ -161,12 +161,18 @@ def awaited_decisions(target: Target, pipeline: str, project_version: str | None
     return awaited.decisions(listed, stages(target, pipeline), models(target, pipeline), taken_back)
 
 
+def endpoint(target: Target, endpoint_name: str) -> dict[str, Any] | None:
+    """The endpoint as SageMaker describes it; None where there is none."""
+    try:
+        return dict(target.client("sagemaker").describe_endpoint(EndpointName=endpoint_name))
+    except target.client("sagemaker").exceptions.ClientError:
+        return None
+
+
 def endpoint_status(target: Target, endpoint_name: str) -> str:
     """The endpoint's own status, or `missing`."""
-    try:
-        return str(target.client("sagemaker").describe_endpoint(EndpointName=endpoint_name)["EndpointStatus"])
-    except target.client("sagemaker").exceptions.ClientError:
-        return "missing"
+    found = endpoint(target, endpoint_name)
+    return str(found["EndpointStatus"]) if found else "missing"
 
 
 def alarms(target: Target, endpoint_name: str) -> list[dict[str, Any]]:

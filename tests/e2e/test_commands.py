@@ -59,3 +59,9 @@ def test_a_stage_that_requires_approval_waits_until_a_person_names_it(loop: Loop
     released = sluice(loop, "approve", loop.pipeline, "--stage", "production", "--wait")["release"]
     assert (released["status"], released["stages"]) == ("released", ["production"])
     assert loop.predict()["model_version"] == "1"
+    (retired,) = sluice(loop, "retire", loop.pipeline, "--stage", "staging", "--yes")["retired"]
+    assert (retired["endpoint_name"], len(retired["alarms"])) == (f"{loop.pipeline}-staging", 1)
+    (status,) = sluice(loop, "status", loop.pipeline)["pipelines"]
+    stages = {stage["stage"]: stage for stage in status["stages"]}
+    assert (stages["staging"]["live_version"], stages["production"]["live_version"]) == (None, 1)
+    assert (stages["staging"]["endpoint_status"], stages["staging"]["alarms"]) == ("missing", [])

@@ -85,6 +85,36 @@ class DataReleaseRequested(_Event):
         return self.detail.reason
 
 
+class _StageRetiredDetail(_Event):
+    pipeline: str
+    stage: str
+    actor: str = "unknown"
+    reason: str = ""
+
+
+class StageRetired(_Event):
+    """What `sluice retire` puts on the bus when it has deleted an endpoint; `actor` is its own word."""
+
+    time: str
+    detail: _StageRetiredDetail
+
+    @property
+    def pipeline(self) -> str:
+        return self.detail.pipeline
+
+    @property
+    def stage(self) -> str:
+        return self.detail.stage
+
+    @property
+    def actor(self) -> str:
+        return self.detail.actor
+
+    @property
+    def reason(self) -> str:
+        return self.detail.reason
+
+
 class _JobDetail(_Event):
     job_name: str = Field(validation_alias=AliasChoices("TrainingJobName", "ProcessingJobName"))
 

@@ -1,0 +1,74 @@
+"""`sluice retire`: delete what serves and watches, by the caller's own rights; data and evidence stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.domain import alarms, serving
+from sluice.domain import catalog as keys
+from sluice_cli import bus, views, waiting
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.target import Target
+
+RECORDED_S = 60
+
+
+def plan(target: Target, pipeline: str, wanted: str | None) -> list[dict[str, Any]]:
+    """What is to go, by stage; raises CommandError for what must not."""
+    stages = views.stages(target, pipeline)
+    if wanted is not None and wanted not in (names := [stage["stage"] for stage in stages]):
+        listed = ", ".join(names) or "none has been released yet"
+        raise CommandError(
+            f"{pipeline} has no stage {wanted!r}", hint=f"Stages: {listed}.", exit_code=EXIT_USAGE
+        )
+    return [_planned(target, pipeline, stage) for stage in stages if wanted in (None, stage["stage"])]
+
+
+def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, Any]:
+    name, endpoint_name = stage["stage"], stage["endpoint_name"]
+    if stage["releasing"]:
+        raise CommandError(
+            f"{stage['releasing']} is under way on {name}",
+            hint=f"Wait for its end (`sluice status {pipeline}`), then retire the stage.",
+        )
+    endpoint = views.endpoint(target, endpoint_name)
+    deployed = {
+        item["endpoint_config_name"]
+        for item in target.catalog.query(keys.partition(pipeline), f"DEPLOYMENT#{name}#")
+    }
+    if endpoint and serving.target_config(endpoint) not in deployed:
+        raise CommandError(
+            f"{endpoint_name} serves {serving.target_config(endpoint)}, which this stack did not deploy",
+            hint="It is not the stack's to delete: delete it yourself if nobody needs it.",
+        )
+    ours = set(alarms.names(target.stack, endpoint_name))
+    watching = [alarm["alarm"] for alarm in views.alarms(target, endpoint_name) if alarm["alarm"] in ours]
+    return {
+        "stage": name,
+        "endpoint_name": endpoint_name,
+        "live_version": stage["live_version"],
+        "is_there": endpoint is not None,
+        "is_going": endpoint is not None and serving.status(endpoint["EndpointStatus"]) == "deleting",
+        "alarms": watching,
+    }
+
+
+def retire(target: Target, pipeline: str, planned: list[dict[str, Any]], reason: str) -> None:
+    """Delete the alarms and the endpoints, and have the catalog say so."""
+    actor = target.call("sts", "get_caller_identity")["Arn"]
+    for stage in planned:
+        if stage["alarms"]:
+            target.call("cloudwatch", "delete_alarms", AlarmNames=stage["alarms"])
+        if stage["is_there"] and not stage["is_going"]:
+            target.call("sagemaker", "delete_endpoint", EndpointName=stage["endpoint_name"])
+        detail = {"stack": target.stack, "pipeline": pipeline, "stage": stage["stage"]}
+        bus.announce(target.client("events"), "StageRetired", {**detail, "actor": actor, "reason": reason})
+    _until_recorded(target, pipeline, [stage["stage"] for stage in planned])
+
+
+def _until_recorded(target: Target, pipeline: str, stages: list[str]) -> None:
+    def look() -> bool | None:
+        found = [target.catalog.get(keys.stage_key(pipeline, stage)) or {} for stage in stages]
+        return None if any(stage.get("live") for stage in found) else True
+
+    waiting.until(look, timeout_s=RECORDED_S, what="the catalog to say that the stages serve nothing")

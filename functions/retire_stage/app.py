@@ -1,0 +1,37 @@
+"""Record that a stage serves nothing any more, once its endpoint is found to be gone."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import wiring
+from sluice.domain import catalog as keys
+from sluice.domain import serving
+from sluice.domain.actors import unverified
+from sluice.domain.times import from_iso, to_iso
+from sluice.events import StageRetired
+from sluice.observability import logger
+from sluice.timeline import note
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=StageRetired)
+def lambda_handler(event: StageRetired, context: LambdaContext) -> dict[str, str]:
+    logger.append_keys(pipeline=event.pipeline, stage=event.stage)
+    catalog, key = wiring.catalog(), keys.stage_key(event.pipeline, event.stage)
+    stage = catalog.get(key)
+    if stage is None or stage.get("releasing"):
+        return {"status": "release under way" if stage else "no stage"}
+    endpoint = wiring.endpoints().describe_endpoint(stage["endpoint_name"])
+    if endpoint is not None and serving.status(endpoint["EndpointStatus"]) != "deleting":
+        return {"status": "still serves"}
+    at = to_iso(from_iso(event.time))
+    if live := stage.get("live"):
+        # The deployment first: the stage names it until all is written.
+        deployment = keys.deployment_key(event.pipeline, event.stage, live)
+        catalog.update(deployment, {"status": "retired", "ended_at": at}, when={"status": "live"})
+        catalog.update(key, {"live": None}, when={"live": live, "releasing": None})
+    detail = event.reason or f"{stage['endpoint_name']} and its alarms were deleted"
+    note(event.pipeline, at, f"{event.pipeline}-{event.stage}", "retired", detail, unverified(event.actor))
+    return {"status": "retired"}

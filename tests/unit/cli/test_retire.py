@@ -1,0 +1,88 @@
+"""What `sluice retire` deletes, what it refuses, and that it asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import fakes
+from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
+from sluice.domain import catalog as keys
+from sluice_cli import main, options, views
+
+
+class Stack:
+    """A stack whose clients are the fakes, and whose rule hears of what commands announce."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.catalog, self.stack = world, world.cloud.catalog, "sluice"
+        self.description = "a stack of fakes"
+        self.deleted: list[Any] = []
+
+    def client(self, service: str) -> Any:
+        return self
+
+    def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+        if operation == "delete_endpoint":
+            del self.world.cloud.endpoints.by_name[request["EndpointName"]]
+        if operation.startswith("delete"):
+            self.deleted.append(request)
+        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
+
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        (entry,) = Entries
+        event = {"time": "2026-11-24T12:00:00Z", "detail": json.loads(entry["Detail"])}
+        self.world.invoke("retire_stage", event)
+        return {"FailedEntryCount": 0}
+
+
+@pytest.fixture
+def stack(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], monkeypatch: pytest.MonkeyPatch) -> Stack:
+    world = World(cloud, invoke)
+    world.approve(world.register(1))
+    stack = Stack(world)
+    monkeypatch.setattr(options.Options, "target", lambda self: stack)
+    monkeypatch.setattr(views, "endpoint", lambda target, name: cloud.endpoints.describe_endpoint(name))
+    watching = [{"alarm": name, "state": "OK"} for name in (ERROR_ALARM, f"sluice-{ENDPOINT}-of-a-user")]
+    monkeypatch.setattr(views, "alarms", lambda target, name: watching)
+    return stack
+
+
+def retire(*arguments: str, answer: str = "") -> Any:
+    return CliRunner().invoke(main.app, ["retire", PIPELINE, *arguments], input=answer)
+
+
+def test_endpoints_and_our_alarms_go_and_the_catalog_says_so(stack: Stack) -> None:
+    result = retire("--yes")
+    assert result.exit_code == 0, result.output
+    assert stack.deleted == [{"AlarmNames": [ERROR_ALARM]}, {"EndpointName": ENDPOINT}]
+    assert "live" not in stack.world.stage()
+    assert f"retired production {ENDPOINT}, 1 alarms" in result.stdout
+    assert retire("--yes").stdout.startswith(f"retired production {ENDPOINT} (was gone)")
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n"])
+def test_it_says_what_goes_and_asks(stack: Stack, answer: str) -> None:
+    result = retire(answer=answer)
+    assert "On a stack of fakes this deletes:" in result.output
+    assert f"{ENDPOINT} (serves v1), 1 alarms" in result.output
+    assert str(result.exception) == "nothing was deleted"
+    assert stack.deleted == []
+
+
+def test_a_foreign_endpoint_is_not_deleted(stack: Stack) -> None:
+    stack.world.cloud.endpoints.by_name[ENDPOINT]["EndpointConfigName"] = "somebody-elses"
+    result = retire("--yes")
+    assert str(result.exception) == f"{ENDPOINT} serves somebody-elses, which this stack did not deploy"
+    assert stack.deleted == []
+
+
+def test_a_stage_under_release_or_unknown_is_refused(stack: Stack) -> None:
+    assert "has no stage 'prod'" in str(retire("--stage", "prod", "--yes").exception)
+    stack.catalog.update(keys.stage_key(PIPELINE, "production"), {"releasing": "reviews-v2-00000000"})
+    assert str(retire("--yes").exception) == "reviews-v2-00000000 is under way on production"
+    assert stack.deleted == []
