@@ -6,6 +6,9 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 || command -v python3.12 || command -v python3))
 PY := .venv/bin/python
 UV := .venv/bin/uv
+CORES ?= $(shell nproc)
+# The contract tests mostly wait; each worker has a local cloud of its own.
+CLOUDS ?= $(shell expr $(CORES) + 1)
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help setup demo up down test lint format types unit integration contract e2e build bench lock clean
@@ -57,13 +60,13 @@ types: setup ## mypy --strict.
 	@for app in functions/*/app.py; do $(PY) -m mypy $$app || exit 1; done
 
 unit: setup ## Domain and handlers, in seconds, with sockets blocked.
-	$(PY) -m pytest tests/unit --disable-socket --allow-unix-socket -q
+	$(PY) -m pytest tests/unit --disable-socket --allow-unix-socket -q -n $(CORES)
 
 integration: setup ## Adapters against moto, state machines and template against their rules.
 	$(PY) -m pytest tests/integration -q
 
 contract: setup ## The local cloud against statements about AWS.
-	$(PY) -m pytest tests/local -q
+	$(PY) -m pytest tests/local -q -n $(CLOUDS) --dist loadfile
 
 e2e: setup ## The deployed stack on the local cloud, through public interfaces only.
 	$(PY) -m pytest tests/e2e -q

@@ -196,7 +196,7 @@ def test_a_bundle_that_unpacks_to_too_much_is_refused_before_it_does() -> None:
         projects.unpack(bomb)
 
 
-@pytest.mark.parametrize("data", NO_ARCHIVES)
+@pytest.mark.parametrize("data", NO_ARCHIVES, ids=range(len(NO_ARCHIVES)))
 def test_what_is_no_whole_tar_gz_is_refused(data: bytes) -> None:
     with pytest.raises(ProjectError, match=r"no readable tar\.gz"):
         projects.unpack(data)
