@@ -280,6 +280,93 @@ def test_a_share_that_doubles_is_found_whatever_the_size_of_the_baseline(
     assert of_categories(baseline, current, method=method, max=0.05).has_drifted
 
 
+CELL_METHODS: tuple[DriftMethod, ...] = ("psi", "js", "chi_square", "l_infinity")
+
+
+@pytest.mark.parametrize("method", CELL_METHODS)
+@pytest.mark.parametrize(("baseline_rows", "rows"), [(100_000, 600), (100_000, 5), (600, 100_000), (20, 20)])
+def test_a_rare_category_that_takes_every_row_is_found_at_any_sizes(
+    method: DriftMethod, baseline_rows: int, rows: int
+) -> None:
+    rare = max(1, baseline_rows // 1000)
+    found = of_categories({"no": baseline_rows - rare, "yes": rare}, {"yes": rows}, method=method)
+    assert found.distances[method].value > 0.5
+    assert 0 < found.distances[method].p_value < 1e-6
+    assert found.has_drifted
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rows", [5, 700])
+def test_a_constant_that_becomes_another_is_found(method: DriftMethod, rows: int) -> None:
+    before, after = codes(7), replace(codes(9), present=rows)
+    assert after.distribution is not None
+    after = replace(after, distribution=replace(after.distribution, counts=(rows, 0)))
+    assert only(before, after, (0, rows), method=method).has_drifted
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rows", [5, 10, 50])
+def test_a_few_numbers_far_from_a_thousand_are_found(method: DriftMethod, rows: int) -> None:
+    random = Random(3)
+    assert of_numbers(gaussian(random, 1000), gaussian(random, rows, 100), method=method).has_drifted
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rows", [10, 15, 100])
+def test_numbers_of_which_none_is_among_those_of_the_baseline_are_found(
+    method: DriftMethod, rows: int
+) -> None:
+    before, after = codes(*map(float, range(rows))), codes(*(200.0 + value for value in range(rows)))
+    assert before.distribution is not None
+    assert after.distribution is not None
+    ones = (*(1 for _ in range(rows)), 0)
+    before = replace(before, present=rows, distribution=replace(before.distribution, counts=ones))
+    after = replace(after, present=rows, distribution=replace(after.distribution, counts=ones))
+    found = only(before, after, (*(0 for _ in range(rows)), rows), method=method, max=0.5)
+    assert found.has_drifted
+
+
+@pytest.mark.parametrize("method", CELL_METHODS)
+def test_five_new_categories_in_five_rows_are_found(method: DriftMethod) -> None:
+    baseline = dict.fromkeys("abcdefghij", 100)
+    found = of_categories(baseline, {f"new {i}": 1 for i in range(5)}, method=method)
+    assert found.has_drifted
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_where_no_test_can_tell_the_column_is_said_to_have_too_few_rows(method: DriftMethod) -> None:
+    random = Random(3)
+    found = of_numbers(gaussian(random, 5), gaussian(random, 3, 100), method=method)
+    assert not found.has_drifted
+    assert found.note == "too few rows to tell: 3 with a value, 5 in the baseline"
+
+
+def test_what_few_rows_can_tell_depends_on_the_columns_that_share_the_level() -> None:
+    one, all_new = categories({"a": 1000}), categories({"b": 2})
+    for columns, note in ((1, None), (4000, "too few rows to tell: 2 with a value, 1000 in the baseline")):
+        names = [f"x{index}" for index in range(columns)]
+        before = Profile(1000, dict.fromkeys(names, one))
+        after = Profile(2, dict.fromkeys(names, all_new), dict.fromkeys(names, (0,)))
+        found = compare(after, before, Drift(max=0.1), "v").columns[0]
+        assert (found.has_drifted, found.note) == (note is None, note)
+
+
+def test_rows_that_could_tell_and_have_not_changed_have_no_note() -> None:
+    random = Random(3)
+    assert of_numbers(gaussian(random, 1000), gaussian(random, 5)).note is None
+
+
+def test_far_values_of_a_heavy_tail_are_no_distance_of_their_own() -> None:
+    """That of the values one by one is the most there is, and straight lines made it ten times as much."""
+    random = Random(4)
+    baseline, current = ([math.tan(math.pi * (random.random() - 0.5)) for _ in range(3000)] for _ in range(2))
+    before = numbers(baseline).distribution
+    assert before is not None
+    found = of_numbers(baseline, current).distances["wasserstein"].value
+    area = math.fsum(abs(p - q) for p, q in zip(sorted(baseline), sorted(current), strict=True)) / 3000
+    assert area / before.std / 2 < found <= area / before.std
+
+
 @pytest.mark.parametrize(("rate", "sizes"), [(0.001, (100_000, 50)), (0.005, (2000, 20))])
 def test_a_rare_missing_value_is_no_change_of_the_missing_rate(rate: float, sizes: tuple[int, int]) -> None:
     random, alarms = Random(7), 0

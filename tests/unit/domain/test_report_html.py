@@ -238,6 +238,16 @@ def test_drift_is_drawn_beside_the_baseline_on_one_scale() -> None:
     assert axes == [("0", "30")] * 3
 
 
+def test_of_too_few_rows_the_page_says_so_and_not_that_nothing_drifted() -> None:
+    data = profile(price=numbers())
+    note = "too few rows to tell: 3 with a value, 5 in the baseline"
+    drift = drift_of("price", note=note, reasons=())
+    html = render(Report(3, ()), data, data, drift)
+    assert "columns with too few rows to tell drift" in html
+    assert note in html
+    assert '<span class="tag warn">too few rows</span>' in html
+
+
 def test_why_a_column_drifted_stands_with_its_drawing() -> None:
     data = profile(price=numbers())
     drift = drift_of("price", missing_rate=0.06, baseline_missing_rate=0.005)

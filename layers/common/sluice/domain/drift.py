@@ -6,23 +6,23 @@ wolf on few rows, a p-value alone on many. The level is shared by all tests of a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sluice.domain import distances
+from sluice.domain import chances, distances
+from sluice.domain.cells import Cell, common_cells, merged, tenths, totals
 from sluice.domain.config.base import ColumnType, Severity
 from sluice.domain.config.statistics import Drift, DriftMethod
-from sluice.domain.distances import Cell, Distance, is_over, spelled
+from sluice.domain.distances import Distance, is_over, spelled
 from sluice.domain.profiles import Categories, ColumnProfile, Distribution, Profile
-from sluice.domain.significance import exclusive_sf
 
 __all__ = ["Bin", "ColumnDrift", "Distance", "DriftResult", "compare"]
 
 OTHER = "(other)"
 NEW_SHOWN_MAX = 20
+TOO_FEW = "too few rows to tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """One column against its baseline. `reasons` are why it drifted; `note` is why it was not compared."""
+    """One column against its baseline. `reasons` are why it drifted; `note` is why it was not judged."""
 
     column: str
     type: ColumnType
@@ -54,6 +54,11 @@ class ColumnDrift:
     @property
     def has_drifted(self) -> bool:
         return bool(self.reasons)
+
+    @property
+    def has_too_few(self) -> bool:
+        """Whether there are too few values to tell: that it has not drifted says nothing."""
+        return (self.note or "").startswith(TOO_FEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,7 @@ def _compare(
     note = _incomparable(before, after, counts)
     if note is None and counts is not None:
         measured = _measure(before, after, counts, level)
+        note = measured.too_few(limits.method) if limits else None
     return ColumnDrift(
         column=name,
         type=before.type,
@@ -157,29 +163,24 @@ def _incomparable(before: ColumnProfile, after: ColumnProfile, counts: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What a column's values say; `new_values` are how many the baseline's categories lack.
-
-    `sizes` are the numbers of values; `categories` how many categories have how many of both data sets.
-    """
+    """What a column's values say; `farthest` is the least chance that so many values could have."""
 
     distances: Mapping[DriftMethod, Distance] = field(default_factory=dict)
     bins: tuple[Bin, ...] = ()
     new: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
-    new_values: int = 0
+    new_share: float = 0.0
+    new_by_chance: float = 1.0
     sizes: Cell = (0, 0)
-    categories: Mapping[int, int] = field(default_factory=dict)
+    farthest: float = 0.0
 
-    @property
-    def new_share(self) -> float:
-        return self.new_values / self.sizes[1] if self.sizes[1] else 0.0
-
-    @property
-    def new_by_chance(self) -> float:
-        """The chance that categories of so many values happen to be in the newer data set alone."""
-        if not self.new_values:
-            return 1.0
-        return exclusive_sf(self.new_values, self.categories, self.sizes[1] / sum(self.sizes))
+    def too_few(self, method: DriftMethod) -> str | None:
+        """What to say where no values that many could be more than chance."""
+        distance = self.distances.get(method)
+        if distance is None or distance.is_beyond_chance or self.farthest < distance.level:
+            return None
+        before, now = self.sizes
+        return f"{TOO_FEW}: {now} with a value, {before} in the baseline"
 
 
 def _measure(before: ColumnProfile, after: ColumnProfile, counts: Sequence[int], level: float) -> _Measured:
@@ -199,20 +200,20 @@ def _measure_categories(
     new = {name: count for name, count in listed.items() if name not in before.counts}
     known = list(zip(before.counts.values(), counts, strict=True))
     rest = before.other, unlisted - sum(new.values())
-    cells = [*known, *((0, count) for count in new.values()), rest]
-    groups = distances.merge_rare(cells, rest=len(cells) - 1)
-    # Of new values whose category is not listed each counts as a category of its own, which are the most.
-    pooled = Counter(map(sum, cells[:-1]))
-    pooled[1] += rest[1] if before.is_complete else 0
+    categories = chances.Categories(
+        (*known, *((0, count) for count in new.values())), rest, before.is_complete
+    )
+    cells = merged(categories.cells, categories.merged(chances.apart(categories, level)))
     shown = zip((*before.counts, OTHER), (*known, (before.other, unlisted)), strict=True)
     return _Measured(
-        distances=_of_cells(distances.merged(cells, groups), level),
+        distances=_of_cells(cells, chances.of_categories(categories), level),
         bins=tuple(Bin(name, a, b) for name, (a, b) in shown if a or b),
         new=tuple(new)[:NEW_SHOWN_MAX],
         vanished=tuple(name for name, now in zip(before.counts, counts, strict=True) if not now),
-        new_values=unlisted if before.is_complete else 0,
+        new_share=categories.new_values / after.present,
+        new_by_chance=categories.new_by_chance,
         sizes=(before.total, after.present),
-        categories=pooled,
+        farthest=_farthest_categories(categories),
     )
 
 
@@ -223,28 +224,45 @@ def _measure_distribution(
     spell: Callable[[float], str],
     level: float,
 ) -> _Measured:
-    fine, edges = distances.common_cells(before, after, counts)
-    groups = distances.merge_ordered(fine, of_values=before.is_discrete)
-    cells = distances.merged(fine, groups)
-    found = _of_cells(cells, level)
-    found["ks"] = distances.kolmogorov_smirnov(fine, level)
+    fine, edges = common_cells(before, after, counts)
+    groups = tenths(fine, of_values=before.is_discrete)
+    cells = merged(fine, groups)
+    found = _of_cells(cells, chances.of_ranges(fine, of_values=before.is_discrete), level)
+    found["ks"] = Distance.of(distances.kolmogorov_smirnov(fine), chances.kolmogorov_smirnov(fine), level)
     if after is not None:
-        found["wasserstein"] = distances.wasserstein(before, after, fine, level)
+        area = distances.wasserstein(before, after)
+        found["wasserstein"] = Distance.of(area, chances.of_cumulated(fine), level)
     labels = _labels([spell(edge) for edge in edges], groups)
     return _Measured(
         distances=found,
         bins=tuple(Bin(label, a, b) for label, (a, b) in zip(labels, cells, strict=True)),
         sizes=(before.total, sum(counts)),
+        farthest=chances.of_ranges(_farthest_cells(fine), of_values=before.is_discrete),
     )
 
 
-def _of_cells(cells: Sequence[Cell], level: float) -> dict[DriftMethod, Distance]:
-    return {
-        "psi": distances.psi(cells, level),
-        "js": distances.jensen_shannon(cells, level),
-        "chi_square": distances.cramers_v(cells, level),
-        "l_infinity": distances.l_infinity(cells, level),
+def _of_cells(cells: Sequence[Cell], chance: float, level: float) -> dict[DriftMethod, Distance]:
+    values: dict[DriftMethod, float] = {
+        "psi": distances.psi(cells),
+        "js": distances.jensen_shannon(cells),
+        "chi_square": distances.cramers_v(cells),
+        "l_infinity": distances.l_infinity(cells),
     }
+    return {method: Distance.of(value, chance, level) for method, value in values.items()}
+
+
+def _farthest_categories(categories: chances.Categories) -> float:
+    """The chance if every value were of one category that the baseline has not."""
+    _, m = totals(categories.cells)
+    known = (*((a, 0) for a, _ in categories.known), (0, m))
+    rest = categories.rest[0], 0
+    return chances.of_categories(chances.Categories(known, rest, categories.is_complete))
+
+
+def _farthest_cells(fine: Sequence[Cell]) -> list[Cell]:
+    """The cells if every value were one beyond all others."""
+    _, m = totals(fine)
+    return [*((a, 0) for a, _ in fine), (0, m)]
 
 
 def _labels(edges: Sequence[str], groups: Sequence[Sequence[int]]) -> Iterator[str]:

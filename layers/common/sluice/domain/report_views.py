@@ -75,6 +75,7 @@ class DriftView:
 
     name: str
     has_drifted: bool
+    has_too_few: bool
     value: str
     part: float
     chance: str
@@ -94,6 +95,11 @@ class DriftTable:
     @property
     def drifted(self) -> tuple[DriftView, ...]:
         return tuple(column for column in self.columns if column.has_drifted)
+
+    @property
+    def too_few(self) -> int:
+        """Of how many columns there are too few rows to tell."""
+        return sum(column.has_too_few for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +266,7 @@ def _drift_view(
     return DriftView(
         name=column.column,
         has_drifted=column.has_drifted,
+        has_too_few=column.has_too_few,
         value=spelling.distance(distance.value) if distance else "not compared",
         part=min(1.0, distance.value / scale) if distance else 0.0,
         chance=spelling.share(max(distance.p_value, 1e-9)) if distance else "",
