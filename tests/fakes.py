@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead
+from sluice.domain.roles import Role
+from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, RolesForbiddenError
 
 DATA_BUCKET = "sluice-data"
 ARTIFACT_BUCKET = "sluice-artifacts"
+ROLES_ARN = "arn:aws:iam::123456789012:role/sluice/sluice/eu-central-1/"
 ACCOUNT_ARN = "arn:aws:{service}:eu-central-1:123456789012:{resource}"
 
 
@@ -127,6 +129,15 @@ class FakeObjects:
         self.buckets[bucket][key][-1].content_type = content_type
         self.writes.append(uri)
 
+    def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
+        if self.head(*_split(uri)):
+            return False
+        self.write(uri, data, content_type)
+        return True
+
+    def copy(self, source: ObjectHead, uri: str) -> None:
+        self.write(uri, self._existing(source.bucket, source.key, source.version_id).data)
+
     def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
         path.write_bytes(self._existing(bucket, key, version_id).data)
 
@@ -211,6 +222,26 @@ class FakeJobs:
 
 def _prefix(kind: JobKind) -> str:
     return {"training_job": "Training", "processing_job": "Processing"}[kind]
+
+
+class FakeRoles:
+    """Roles by name; `forbidden` is an account that lets nobody make any."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Role] = {}
+        self.made_at = "2026-11-24T09:00:00.000Z"
+        self.forbidden = False
+
+    def ensure(self, role: Role) -> str:
+        if self.forbidden:
+            raise RolesForbiddenError(role, "AccessDenied")
+        self.by_name[role.name] = role
+        return self.made_at
+
+    def delete(self, role: Role) -> None:
+        if self.forbidden:
+            raise RolesForbiddenError(role, "AccessDenied")
+        self.by_name.pop(role.name, None)
 
 
 class FakeRegistry:
@@ -412,6 +443,7 @@ class Cloud:
     catalog: FakeCatalog = field(default_factory=FakeCatalog)
     objects: FakeObjects = field(default_factory=FakeObjects)
     jobs: FakeJobs = field(default_factory=FakeJobs)
+    roles: FakeRoles = field(default_factory=FakeRoles)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)
     alarms: FakeAlarms = field(default_factory=FakeAlarms)

@@ -8,13 +8,14 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import releasing, wiring
-from sluice.domain import alarms, releases, serving
+from sluice.domain import alarms, releases, roles, serving
 from sluice.domain import catalog as keys
 from sluice.domain.releases import AlarmFiringError, Deployment, ReleaseRefusedError
+from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import DeployModelTask
 from sluice.observability import logger
-from sluice.ports import EndpointBusyError, Item
+from sluice.ports import EndpointBusyError, Item, RequestRefusedError
 from sluice.releasing import Package
 from sluice.timeline import note
 
@@ -87,7 +88,7 @@ def _prepare(task: DeployModelTask) -> Item:
     if not task.is_rollback and approval != "Approved":
         raise ReleaseRefusedError(f"the package is {approval} now: its approval was taken back meanwhile")
     endpoints, stage = wiring.endpoints(), task.stage
-    endpoints.create_model(serving.model_request(package.described, stage.model_name, wiring.job_role_arn()))
+    _create_model(package, stage.model_name)
     endpoints.create_config(
         serving.endpoint_config_request(
             stage.endpoint_config_name, stage.model_name, package.config.serve.compute
@@ -101,6 +102,17 @@ def _prepare(task: DeployModelTask) -> Item:
         watching = []
     traffic = next(each.traffic for each in package.config.release.stages if each.name == stage.stage)
     return serving.deployment_config(traffic, watching)
+
+
+def _create_model(package: Package, name: str) -> None:
+    role = roles.serving_role(wiring.account(), package.provenance.pipeline)
+    made_at = wiring.roles().ensure(role)
+    try:
+        wiring.endpoints().create_model(serving.model_request(package.described, name, role.arn))
+    except RequestRefusedError as refusal:
+        if roles.is_settling(made_at, wiring.now()):
+            raise RoleNotReadyError(str(refusal)) from refusal
+        raise
 
 
 def _put_alarms(package: Package, endpoint_name: str) -> list[str]:

@@ -11,7 +11,7 @@ from sluice.domain import catalog as keys
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Item, RolesForbiddenError
 from sluice.timeline import note
 
 # The rest is in the report.
@@ -33,6 +33,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     if run["status"] == "data_rejected":
         _tell_owner(task, run)
     _unlock(task, run)
+    _delete_role(task)
     logger.info("run finished", extra={"status": run["status"]})
     return {"status": run["status"]}
 
@@ -100,3 +101,11 @@ def _unlock(task: FinishRunTask, run: Item) -> None:
         }
     catalog.update(key, changes, when={"in_flight": task.run_id})
     wiring.build_requests().send(task.pipeline)
+
+
+def _delete_role(task: FinishRunTask) -> None:
+    """Whatever the run left behind can do nothing more. What cannot be deleted is no reason to fail."""
+    try:
+        wiring.roles().delete(building.run_role(task.pipeline, task.run_id))
+    except RolesForbiddenError as error:
+        logger.warning("the run's role stays", extra={"error": str(error)})

@@ -16,7 +16,7 @@ from sluice.domain import catalog as keys
 from sluice.domain.approvals import Provenance
 from sluice.domain.config import PipelineConfig
 from sluice.domain.jobs import EVALUATION_FILE
-from sluice.domain.manifest import Artifact, Inputs, RunManifest
+from sluice.domain.manifest import Artifact, Inputs, RunManifest, Serving
 from sluice.events import RegisterModelTask
 from sluice.observability import logger
 from sluice.ports import Item
@@ -27,23 +27,24 @@ class PackageGoneError(Exception):
     """The package was deleted while it was being registered."""
 
 
+class ForeignManifestError(Exception):
+    """A manifest lies where the run's own is to be, and the run did not write it."""
+
+
+class CodeChangedError(Exception):
+    """The project's script archive is no longer the one that was pushed."""
+
+
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=RegisterModelTask)
 def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run_id=task.run_id)
-    project = building.find_project(task.pipeline, task.project_version)
     config = building.find_config(task)
-    document, sha256 = _manifest(task, project, config)
-    artifacts = {artifact["name"]: Artifact(**artifact) for artifact in document["artifacts"]}
+    document, sha256 = _manifest(task, building.find_project(task.pipeline, task.project_version), config)
     manifest_uri = building.locations(task.pipeline).run_manifest(task.run_id)
     request = manifest.package_request(
         config,
-        run_id=task.run_id,
-        region=wiring.region(),
-        inputs=Inputs(**document["inputs"]),
-        model=artifacts["model"],
-        evaluation=artifacts["evaluation"],
-        sourcedir_uri=project["sourcedir_uri"],
+        document,
         manifest_uri=manifest_uri,
         manifest_sha256=sha256,
         may_approve=wiring.allows_automatic_approval(),
@@ -63,21 +64,40 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
 
 
 def _manifest(task: RegisterModelTask, project: Item, config: PipelineConfig) -> tuple[dict[str, Any], str]:
-    """The run's manifest and its sha256; the one an earlier attempt wrote stays, as a package may name it."""
-    objects, uri = wiring.objects(), building.locations(task.pipeline).run_manifest(task.run_id)
-    try:
-        data = objects.read(uri)
-    except FileNotFoundError:
+    """The run's manifest and its sha256; the one an earlier attempt wrote stays, as a package may name it.
+
+    The run's item tells it from any other: it holds the digest before the object is there.
+    """
+    run_key = keys.run_key(task.pipeline, task.run_id)
+    uri = building.locations(task.pipeline).run_manifest(task.run_id)
+    claimed = (wiring.catalog().get(run_key) or {}).get("manifest_sha256")
+    data = _written(uri)
+    if data is None:
         data = _new_manifest(task, project, config).to_json()
-        objects.write(uri, data, "application/json")
-    return json.loads(data), hashlib.sha256(data).hexdigest()
+        claimed = hashlib.sha256(data).hexdigest()
+        wiring.catalog().update(run_key, {"manifest_sha256": claimed})
+        if not wiring.objects().create(uri, data, "application/json"):
+            data = wiring.objects().read(uri)
+    if hashlib.sha256(data).hexdigest() != claimed:
+        raise ForeignManifestError(f"{uri} was not written by this run: nothing is registered by it")
+    return json.loads(data), claimed
+
+
+def _written(uri: str) -> bytes | None:
+    try:
+        return wiring.objects().read(uri)
+    except FileNotFoundError:
+        return None
 
 
 def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig) -> RunManifest:
     locations = building.locations(task.pipeline)
     evaluation_uri = f"{locations.evaluation(task.run_id, 'candidate')}/{EVALUATION_FILE}"
+    evaluation = wiring.objects().read(evaluation_uri)
     step = task.candidate["step"]
     hyperparameters = next(each["detail"] for each in _steps(task.run_id) if each["step"] == step)
+    model = _pinned(task, "model", step, task.candidate["model_uri"])
+    code = _code(task, project)
     return RunManifest(
         pipeline=task.pipeline,
         run_id=task.run_id,
@@ -89,12 +109,50 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
         candidate=step,
         champion=task.champion,
         artifacts=[
-            _artifact("model", step, task.candidate["model_uri"]),
-            _artifact("evaluation", "evaluate-candidate", evaluation_uri),
+            model,
+            code,
+            Artifact(
+                "evaluation",
+                "evaluate-candidate",
+                evaluation_uri,
+                hashlib.sha256(evaluation).hexdigest(),
+                len(evaluation),
+            ),
         ],
-        evaluation=json.loads(wiring.objects().read(evaluation_uri)),
+        serving=Serving(
+            manifest.container(config, wiring.region(), model.uri, code.uri),
+            manifest.config_sha256(project["config"]),
+        ),
+        evaluation=json.loads(evaluation),
         gates=task.gates,
     )
+
+
+def _code(task: RegisterModelTask, project: Item) -> Artifact:
+    """The archive of the scripts, which is half of what serves."""
+    code = _pinned(task, "code", "register_project", project["sourcedir_uri"])
+    pushed = project.get("sourcedir_sha256", code.sha256)
+    if code.sha256 != pushed:
+        raise CodeChangedError(
+            f"{project['sourcedir_uri']} has changed since the project was pushed: its sha256 is "
+            f"{code.sha256[:12]}, not {pushed[:12]}; restore the object's earlier version"
+        )
+    return code
+
+
+def _pinned(task: RegisterModelTask, name: str, step: str, uri: str) -> Artifact:
+    """Copy an archive under its digest, where no job can write: the version that was hashed, and no other."""
+    objects = wiring.objects()
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    head = objects.head(bucket, key)
+    if head is None:
+        raise FileNotFoundError(uri)
+    digest = hashlib.sha256()
+    for chunk in objects.chunks(bucket, key, head.version_id):
+        digest.update(chunk)
+    pinned = building.locations(task.pipeline).pinned(digest.hexdigest(), key.rpartition("/")[2])
+    objects.copy(head, pinned)
+    return Artifact(name, step, pinned, digest.hexdigest(), head.size_bytes)
 
 
 def _inputs(task: RegisterModelTask, project: Item) -> Inputs:
@@ -117,15 +175,6 @@ def _steps(run_id: str) -> list[dict[str, Any]]:
         {"step": item["sk"].removeprefix("STEP#"), **{n: v for n, v in item.items() if n not in ("pk", "sk")}}
         for item in items
     ]
-
-
-def _artifact(name: str, step: str, uri: str) -> Artifact:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    digest, size_bytes = hashlib.sha256(), 0
-    for chunk in wiring.objects().chunks(bucket, key):
-        digest.update(chunk)
-        size_bytes += len(chunk)
-    return Artifact(name, step, uri, digest.hexdigest(), size_bytes)
 
 
 def _record(task: RegisterModelTask, package: Mapping[str, Any], registered: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -102,6 +103,7 @@ def _described(project: Project, locations: Locations, pushed_at: str) -> Item:
         "bundle_uri": locations.bundle(project.version),
         "code_prefix": locations.code(project.version),
         "sourcedir_uri": locations.sourcedir(project.version),
+        "sourcedir_sha256": hashlib.sha256(projects.sourcedir(project)).hexdigest(),
         "pushed_at": pushed_at,
         "status": "registering",
         "reasons": None,

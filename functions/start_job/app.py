@@ -10,12 +10,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
 from sluice.domain import catalog as keys
-from sluice.domain import jobs, names
+from sluice.domain import jobs, names, roles
 from sluice.domain.jobs import Build, JobKind, Request
+from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Item, RequestRefusedError
 from sluice.timeline import note
 
 # Longer than any job; then the item has served its purpose.
@@ -34,7 +35,7 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     waiting = _store_token(task, kind, name)
     # So does the step: the end of its run stops what is written down.
     _record_step(task, kind, name)
-    created = wiring.jobs().start(kind, request)
+    created = _start(task, kind, request)
     _record_start(task, name)
     if not created:
         _adopt(waiting, name)
@@ -49,6 +50,19 @@ def _request(task: StartJobTask, build: Build) -> Request:
         return jobs.training_request(build, task.step, task.hyperparameters)
     role = task.step.removeprefix(names.evaluate_step(""))
     return jobs.evaluate_request(build, role, str(task.model_uri))
+
+
+def _start(task: StartJobTask, kind: JobKind, request: Request) -> bool:
+    """Start the job; the run's first one needs a role that exists, which SageMaker may learn late."""
+    made_at = None
+    if task.step == names.PREPARE:
+        made_at = wiring.roles().ensure(building.run_role(task.pipeline, task.run_id))
+    try:
+        return wiring.jobs().start(kind, request)
+    except RequestRefusedError as refusal:
+        if made_at and roles.is_settling(made_at, wiring.now()):
+            raise RoleNotReadyError(str(refusal)) from refusal
+        raise
 
 
 def _store_token(task: StartJobTask, kind: JobKind, name: str) -> Item:

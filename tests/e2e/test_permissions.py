@@ -1,14 +1,18 @@
-"""The template's roles suffice, as every other test here shows, and the loop needs what they allow."""
+"""The template's roles suffice, as every other test here shows, and the loop needs what they allow.
+
+What user code tries beyond that is refused, in jobs and in endpoints.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from e2e.loop import Loop, rows
+from e2e.loop import TINY, Loop, rows
 from sluice_cli import cloud, target
 
 STACK = "e2e-minus"
@@ -49,6 +53,7 @@ def deploy_without(stack: target.Target) -> Iterator[Callable[[str, str], target
     [
         ("StartJobFunction", "sagemaker:CreateTrainingJob"),
         ("StartJobFunction", "iam:PassRole"),
+        ("StartJobFunction", "iam:CreateRole"),
         ("RegisterModelFunction", "sagemaker:CreateModelPackage"),
     ],
 )
@@ -63,3 +68,59 @@ def test_with_one_permission_less_the_run_fails_with_access_denied(
     said = " ".join(run["reasons"])
     assert "AccessDenied" in said
     assert action in said
+
+
+# Makes each call with the container's credentials, and keeps the code of its error, or None.
+HOSTILE = """
+import boto3
+SAID = {}
+for operation, given in CALLS:
+    try:
+        getattr(boto3.client("s3"), operation)(**given)
+        SAID[operation + str(given)] = None
+    except Exception as error:
+        SAID[operation + str(given)] = error.response["Error"]["Code"]
+"""
+
+
+def test_user_code_cannot_forge_evidence_or_see_other_pipelines(loop: Loop) -> None:
+    """A training script and a model server try to, with all that their credentials allow."""
+    artifacts, data = (loop.target.outputs[f"{name}BucketName"] for name in ("Artifact", "Data"))
+    pipeline, run = loop.pipeline, f"{loop.pipeline}-00001"
+    calls = [
+        *(
+            ("put_object", {"Bucket": artifacts, "Key": key, "Body": "{}"})
+            for key in (
+                f"runs/{pipeline}/{run}/manifest.json",
+                f"evidence/{pipeline}/{run}/manifest.json",
+                f"runs/{pipeline}/{pipeline}-00002/train/model.tar.gz",
+                "runs/other/other-00001/train/model.tar.gz",
+                f"models/{pipeline}/{'0' * 64}/model.tar.gz",
+                f"projects/{pipeline}/v/sourcedir.tar.gz",
+            )
+        ),
+        ("put_object", {"Bucket": data, "Key": f"{pipeline}/more.csv", "Body": "x,y"}),
+        ("get_object", {"Bucket": artifacts, "Key": "projects/other/v/code/train.py"}),
+        ("get_object", {"Bucket": data, "Key": "other/part.csv"}),
+        ("list_objects_v2", {"Bucket": data, "Prefix": "other/"}),
+        ("list_objects_v2", {"Bucket": artifacts}),
+    ]
+    hostile = f"CALLS = {calls!r}{HOSTILE}"
+    noted = {"Bucket": artifacts, "Key": f"runs/{pipeline}/{run}/train/note.json"}
+    tell = f"boto3.client('s3').put_object(**{noted!r}, Body=json.dumps(SAID))\n"
+    answer = "\n\ndef output_fn(prediction, accept):\n    return json.dumps(SAID), 'application/json'\n"
+    loop.push(
+        train=f"{(TINY / 'src/train.py').read_text()}\n{hostile}{tell}",
+        inference=f"{(TINY / 'src/inference.py').read_text()}\n{hostile}{answer}",
+    )
+    assert loop.run_after("part.csv", rows(100, seed=1))["status"] == "registered"
+    said = json.loads(loop.target.client("s3").get_object(**noted)["Body"].read())
+    assert list(said.values()) == ["AccessDenied"] * len(calls), said
+    assert loop.release_after(1)["status"] == "released"
+    said = loop.predict()
+    assert list(said.values()) == ["AccessDenied"] * len(calls), said
+    path = f"/sluice/{loop.target.stack}/"
+    left = loop.target.client("iam").list_roles(PathPrefix=path)["Roles"]
+    assert [role["RoleName"] for role in left if role["RoleName"].startswith(pipeline)] == [
+        role["RoleName"] for role in left if role["RoleName"].startswith(f"{pipeline}-serving-")
+    ]

@@ -16,6 +16,7 @@ from sluice.adapters.build_requests import SqsBuildRequests
 from sluice.adapters.bus import EventBridgeBus, EventRefusedError
 from sluice.adapters.jobs import SageMakerJobs
 from sluice.adapters.workflows import StepFunctionsWorkflows
+from sluice.ports import RequestRefusedError
 
 REGION = "eu-central-1"
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:sluice-build-model"
@@ -76,11 +77,19 @@ def test_a_job_whose_name_is_taken_was_not_created() -> None:
     assert SageMakerJobs(client).start("training_job", TRAINING) is False
 
 
-@pytest.mark.parametrize("code", ["ResourceLimitExceeded", "ValidationException", "AccessDeniedException"])
+@pytest.mark.parametrize("code", ["ResourceLimitExceeded", "AccessDeniedException"])
 def test_a_job_that_aws_refuses_is_an_error(code: str) -> None:
     client, stub = stubbed("sagemaker")
     stub.add_client_error("create_processing_job", code)
     with pytest.raises(ClientError, match=code):
+        SageMakerJobs(client).start("processing_job", PROCESSING)
+
+
+def test_a_request_that_aws_refuses_for_what_it_says_is_told_from_other_errors() -> None:
+    """Such as a role that it cannot assume yet."""
+    client, stub = stubbed("sagemaker")
+    stub.add_client_error("create_processing_job", "ValidationException", "Could not assume role")
+    with pytest.raises(RequestRefusedError, match="Could not assume role"):
         SageMakerJobs(client).start("processing_job", PROCESSING)
 
 

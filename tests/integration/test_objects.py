@@ -126,3 +126,24 @@ def test_a_large_object_is_streamed_in_pieces(s3: Any, objects: S3Objects) -> No
     sizes = [len(chunk) for chunk in objects.chunks(BUCKET, "p/a.bin")]
     assert len(sizes) >= 5
     assert sum(sizes) == 5 << 20
+
+
+def test_what_is_there_is_not_created_again(objects: S3Objects) -> None:
+    assert objects.create(f"s3://{BUCKET}/evidence/a.json", b"first")
+    assert not objects.create(f"s3://{BUCKET}/evidence/a.json", b"second")
+    assert objects.read(f"s3://{BUCKET}/evidence/a.json") == b"first"
+
+
+@pytest.mark.parametrize("most", [5 * 1024**3, 6 * 1024**2])
+def test_the_version_that_was_seen_is_what_is_copied(
+    s3: Any, objects: S3Objects, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Also by parts, as S3 copies no more than five gigabytes at once."""
+    monkeypatch.setattr("sluice.adapters.objects._COPY_BYTES", most)
+    body = bytes(range(256)) * 4096 * 10
+    put(s3, "p/model.tar.gz", body)
+    head = objects.head(BUCKET, "p/model.tar.gz")
+    assert head is not None
+    put(s3, "p/model.tar.gz", b"another")
+    objects.copy(head, f"s3://{BUCKET}/models/model.tar.gz")
+    assert objects.read(f"s3://{BUCKET}/models/model.tar.gz") == body

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import asl
+from sluice.domain import roles
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = asl.load_template(ROOT / "template.yaml")
@@ -196,12 +197,49 @@ def kind(resource: str) -> str | None:
     return found[1] if found else None
 
 
+STACK_ROLES = "role/sluice/${AWS::StackName}/${AWS::Region}/*"
+
+
 def test_nothing_may_use_a_role_but_sagemaker() -> None:
     for whose, statement in statements():
         if "iam:PassRole" in listed(statement["Action"]):
-            assert statement["Resource"] == "JobRole.Arn", whose
+            assert statement["Resource"].endswith(STACK_ROLES), whose
             passed_to = statement["Condition"]["StringEquals"]["iam:PassedToService"]
             assert passed_to == "sagemaker.amazonaws.com", whose
+
+
+def test_a_role_is_made_below_the_stacks_path_and_within_its_boundary_or_not_at_all() -> None:
+    makers = set()
+    for whose, statement in statements():
+        actions = [action for action in listed(statement["Action"]) if action.startswith("iam:")]
+        if actions:
+            assert statement["Resource"].endswith(STACK_ROLES), whose
+        if {"iam:CreateRole", "iam:PutRolePolicy"} & set(actions):
+            boundary = ["HasPermissionsBoundary", "PermissionsBoundaryArn", "JobBoundary"]
+            assert statement["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}, whose
+            makers.add(whose)
+    assert makers == {"StartJobFunction", "DeployModelFunction"}
+
+
+def test_the_boundary_of_user_code_lets_it_write_nothing_but_the_outputs_of_steps() -> None:
+    (boundary,) = of_type("AWS::IAM::ManagedPolicy").values()
+    written = [
+        resource
+        for statement in boundary["PolicyDocument"]["Statement"]
+        if "s3:PutObject" in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    ]
+    folders = ("prepare", "train", "evaluate")
+    assert written == [f"${{ArtifactBucket.Arn}}/runs/*/*/{folder}/*" for folder in folders]
+
+
+def test_a_role_of_user_code_allows_nothing_beyond_its_boundary() -> None:
+    """Else IAM would refuse in silence what the role says."""
+    (boundary,) = of_type("AWS::IAM::ManagedPolicy").values()
+    bounded = {a for each in boundary["PolicyDocument"]["Statement"] for a in listed(each["Action"])}
+    account = roles.Account("arn:aws:iam::123456789012:role/sluice/s/r/", "r", "data", "artifacts")
+    for role in (roles.run_role(account, "p", "p-00001"), roles.serving_role(account, "p")):
+        assert {a for each in role.policy["Statement"] for a in listed(each["Action"])} <= bounded
 
 
 def test_no_function_can_approve_a_model() -> None:
@@ -238,7 +276,8 @@ def is_kept(resource: dict[str, Any]) -> bool:
 
 
 def test_all_that_is_kept_can_be_given_to_a_stack() -> None:
-    kept = {name for name, each in RESOURCES.items() if "DeletionPolicy" in each}
+    """But the boundary, which stays for the roles that it bounds: the next stack makes one of its own."""
+    kept = {name for name, each in RESOURCES.items() if "DeletionPolicy" in each} - {"JobBoundary"}
     assert kept == {
         "DataBucket",
         "DataBucketPolicy",
@@ -255,9 +294,11 @@ def test_all_that_is_kept_can_be_given_to_a_stack() -> None:
 def test_nothing_names_what_the_stack_may_not_have_made_but_through_its_condition() -> None:
     text = (ROOT / "template.yaml").read_text()
     for name in ("DataBucket", "ArtifactBucket", "CatalogTable"):
-        policy = 2 if name != "CatalogTable" else 0
-        assert len(re.findall(rf"!Ref {name}\b|\${{{name}}}", text)) == 1 + policy // 2, name
-        assert len(re.findall(rf"\b{name}\.Arn\b", text)) == 1 + policy, name
+        # A bucket's policy has its condition, and names it in a reference and in each statement's resources.
+        policy = RESOURCES.get(f"{name}Policy", {}).get("Properties", {}).get("PolicyDocument", {})
+        statements = len(policy.get("Statement", []))
+        assert len(re.findall(rf"!Ref {name}\b|\${{{name}}}", text)) == 1 + (statements > 0), name
+        assert len(re.findall(rf"\b{name}\.Arn\b", text)) == 1 + 2 * statements, name
 
 
 @pytest.mark.parametrize("name", BUCKETS)
@@ -278,10 +319,23 @@ def test_a_bucket_is_reached_by_tls_alone(name: str) -> None:
         if each["Type"] == "AWS::S3::BucketPolicy" and each["Properties"]["Bucket"] == name
     ]
     assert is_kept(policy), "a bucket that outlives its stack would be reached without TLS"
-    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    (statement,) = [each for each in statements if each["Sid"] == "TlsOnly"]
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Resource"] == [f"{name}.Arn", f"${{{name}.Arn}}/*"]
+
+
+def test_what_is_registered_is_written_by_register_model_alone() -> None:
+    policy = RESOURCES["ArtifactBucketPolicy"]["Properties"]["PolicyDocument"]
+    (statement,) = [each for each in policy["Statement"] if each["Sid"] == "EvidenceIsOfRegisterModelAlone"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert statement["Resource"] == ["${ArtifactBucket.Arn}/evidence/*", "${ArtifactBucket.Arn}/models/*"]
+    path = "/sluice-registrar/"
+    assert statement["Condition"]["ArnNotLike"]["aws:PrincipalArn"].endswith(f":role{path}*")
+    assert [name for name, each in FUNCTIONS.items() if each.get("RolePath") == path] == [
+        "RegisterModelFunction"
+    ]
 
 
 def test_no_old_version_of_an_object_is_ever_deleted_as_data_sets_consist_of_them() -> None:

@@ -494,3 +494,72 @@ def queue_policy(account: Account, name: str) -> dict[str, str]:
 def lines_of(cloud: LocalCloud, name: str) -> list[str]:
     groups = cloud.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{name}")["logGroups"]
     return log_lines(cloud, name) if groups else []
+
+
+BELOW = "/made/"
+
+
+def maker(account: Account, boundary: str) -> tuple[str, Callable[..., Any]]:
+    """A function that may make roles below a path, within a boundary; how to let it."""
+    name, _ = account.function(
+        CALLER,
+        allow(
+            *("iam:CreateRole", "iam:PutRolePolicy"),
+            on=f"arn:aws:iam::{account.cloud.account}:role{BELOW}*",
+            condition={"StringEquals": {"iam:PermissionsBoundary": boundary}},
+        ),
+    )
+    trust = document(
+        {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    )
+
+    def make(**given: Any) -> Any:
+        arguments = {
+            "AssumeRolePolicyDocument": trust,
+            "Path": BELOW,
+            "PermissionsBoundary": boundary,
+            **given,
+        }
+        return call(account.cloud, name, "iam", "create_role", **{k: v for k, v in arguments.items() if v})
+
+    return name, make
+
+
+def test_a_role_is_made_below_the_path_and_within_the_boundary_that_a_policy_names(account: Account) -> None:
+    iam = account.cloud.client("iam")
+    boundary, other = (
+        iam.create_policy(PolicyName=account.unique("b"), PolicyDocument=document(allow("s3:GetObject")))[
+            "Policy"
+        ]["Arn"]
+        for _ in range(2)
+    )
+    name, make = maker(account, boundary)
+    made, plain = account.unique("made"), account.unique("plain")
+    assert make(RoleName=made)["Code"] is None
+    for refused in ({"Path": None}, {"PermissionsBoundary": None}, {"PermissionsBoundary": other}):
+        assert make(RoleName=account.unique("refused"), **refused)["Code"] == "AccessDenied"
+    policy = {"PolicyName": "all", "PolicyDocument": document(allow("s3:*"))}
+    assert call(account.cloud, name, "iam", "put_role_policy", RoleName=made, **policy)["Code"] is None
+    trust = iam.get_role(RoleName=made)["Role"]["AssumeRolePolicyDocument"]
+    iam.create_role(RoleName=plain, Path=BELOW, AssumeRolePolicyDocument=json.dumps(trust))
+    unbounded = call(account.cloud, name, "iam", "put_role_policy", RoleName=plain, **policy)
+    assert unbounded["Code"] == "AccessDenied"
+
+
+def test_a_bucket_knows_a_caller_by_its_role_whatever_the_session(account: Account) -> None:
+    """`aws:PrincipalArn` is the role's ARN, with its path."""
+    bucket = f"arn:aws:s3:::{account.bucket}"
+    writer, role = account.function(CALLER, allow("s3:PutObject", on=f"{bucket}/*"))
+    other, _ = account.function(CALLER, allow("s3:PutObject", on=f"{bucket}/*"))
+    kept = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"{bucket}/kept/*",
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": role}},
+    }
+    account.cloud.client("s3").put_bucket_policy(Bucket=account.bucket, Policy=document(kept))
+    put = {"Bucket": account.bucket, "Body": "x"}
+    assert call(account.cloud, writer, "s3", "put_object", Key="kept/a", **put)["Code"] is None
+    assert call(account.cloud, other, "s3", "put_object", Key="kept/a", **put)["Code"] == "AccessDenied"
+    assert call(account.cloud, other, "s3", "put_object", Key="free/a", **put)["Code"] is None

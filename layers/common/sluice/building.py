@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from sluice import wiring
 from sluice.domain import catalog as keys
-from sluice.domain import datasets, jobs
+from sluice.domain import datasets, jobs, roles
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.locations import Locations
+from sluice.domain.roles import Role
 from sluice.domain.times import to_iso
 from sluice.ports import Item
 from sluice.timeline import note
@@ -57,10 +58,15 @@ def find_build(task: BuildTask) -> jobs.Build:
         run_id=task.run_id,
         project_version=task.project_version,
         artifact_bucket=wiring.artifact_bucket(),
-        role_arn=wiring.job_role_arn(),
+        role_arn=run_role(task.pipeline, task.run_id).arn,
         region=wiring.region(),
         has_requirements=project["has_requirements"],
     )
+
+
+def run_role(pipeline: str, run_id: str) -> Role:
+    """The role of the run's jobs: made before its first one, deleted when the run has ended."""
+    return roles.run_role(wiring.account(), pipeline, run_id)
 
 
 def find_manifest(pipeline: str, dataset_version: str) -> DatasetManifest:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from sluice.domain.roles import Role
 
 Item = dict[str, Any]
 JobKind = Literal["training_job", "processing_job"]
@@ -71,6 +74,12 @@ class Objects(Protocol):
     def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """Write one object."""
 
+    def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
+        """Write one object where there is none; False when there is one."""
+
+    def copy(self, source: ObjectHead, uri: str) -> None:
+        """Copy just that version of an object, whatever lies under its key by now."""
+
     def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
         """Write the object version to a local file."""
 
@@ -82,13 +91,41 @@ class Jobs(Protocol):
     """SageMaker training and processing jobs."""
 
     def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
-        """Create the job; False when one of this name already exists."""
+        """Create the job; False when one of this name already exists. Raises RequestRefusedError."""
 
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
         """Return the job's description, or None when there is no such job."""
 
     def stop(self, kind: JobKind, name: str) -> None:
         """Ask the job to stop; one that has ended, or that is not there, stays as it is."""
+
+
+class RequestRefusedError(Exception):
+    """SageMaker refuses a request for what it says, or for a role that it cannot assume."""
+
+
+class Roles(Protocol):
+    """The IAM roles that the stack makes for user code."""
+
+    def ensure(self, role: Role) -> str:
+        """Make the role unless it exists, with the policy it is to have; when it was made.
+
+        Raises RolesForbiddenError.
+        """
+
+    def delete(self, role: Role) -> None:
+        """Delete the role, if it is there; raises RolesForbiddenError."""
+
+
+class RolesForbiddenError(Exception):
+    """The account does not let the stack make or delete a role."""
+
+    def __init__(self, role: Role, why: object) -> None:
+        super().__init__(
+            f"the account does not let the stack manage the role {role.arn}: {why}. Jobs and endpoints get "
+            "roles of their own, so that they reach nothing of others: ask for iam:CreateRole, "
+            f"PutRolePolicy, TagRole, GetRole, DeleteRolePolicy and DeleteRole on roles below {role.path}"
+        )
 
 
 class Registry(Protocol):
@@ -111,7 +148,7 @@ class Endpoints(Protocol):
     """SageMaker models, endpoint configs and endpoints."""
 
     def create_model(self, request: Mapping[str, Any]) -> None:
-        """Create the model unless one of this name exists."""
+        """Create the model unless one of this name exists; raises RequestRefusedError."""
 
     def create_config(self, request: Mapping[str, Any]) -> None:
         """Create the endpoint config unless one of this name exists."""

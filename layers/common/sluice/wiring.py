@@ -12,6 +12,7 @@ from functools import cache
 
 from sluice import ports
 from sluice.domain import times
+from sluice.domain.roles import Account
 
 
 def now() -> str:
@@ -35,9 +36,9 @@ def artifact_bucket() -> str:
     return os.environ["ARTIFACT_BUCKET"]
 
 
-def job_role_arn() -> str:
-    """The role SageMaker's jobs and models assume."""
-    return os.environ["JOB_ROLE_ARN"]
+def account() -> Account:
+    """Where the buckets of user code are, and the roles that the stack makes for it."""
+    return Account(os.environ["ROLES_ARN"], region(), data_bucket(), artifact_bucket())
 
 
 def alarms_topic_arn() -> str:
@@ -68,6 +69,13 @@ def jobs() -> ports.Jobs:
     from sluice.adapters.jobs import SageMakerJobs
 
     return SageMakerJobs()
+
+
+@cache
+def roles() -> ports.Roles:
+    from sluice.adapters.roles import IamRoles
+
+    return IamRoles(os.environ["JOB_BOUNDARY_ARN"])
 
 
 @cache

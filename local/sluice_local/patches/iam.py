@@ -1,7 +1,7 @@
 """Enforce the roles of state machines, rules and schedules, and tell what every role used.
 
 With IAM on, ministack enforces the role of a caller that signs its request, but not the roles that AWS's
-services take on by themselves; and it calls http on loopback insecure.
+services take on by themselves; it calls http on loopback insecure, and a role by its session.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def install(settings: Settings) -> None:
     """With IAM on: check what AWS's services do with the roles they are given, and record it all."""
     global _enforced
     resolve_key = iam_evaluator._resolve_condition_key
-    iam_evaluator._resolve_condition_key = lambda key, context: (
-        "true" if key.lower() == "aws:securetransport" else resolve_key(key, context)
+    iam_evaluator._resolve_condition_key = lambda key, context: _OWN_KEYS.get(key.lower(), resolve_key)(
+        key, context
     )
     _enforced = settings.auth
     if not settings.auth:
@@ -39,6 +39,18 @@ def install(settings: Settings) -> None:
     stepfunctions._run_execution = _as_machine(stepfunctions._run_execution)
     stepfunctions._invoke_resource = _checked_task(stepfunctions._invoke_resource)
     iam_services.install(denial, trusts)
+
+
+def _role_of(key: str, context: Any) -> str:
+    """`aws:PrincipalArn`: the role itself, with its path, not the session that somebody took it on in."""
+    if context.principal_type != "AssumedRole":
+        return str(context.principal_arn)
+    name = iam_evaluator._role_name_from_assumed_arn(context.principal_arn)
+    role = iam._roles.get(name) or {}
+    return str(role.get("Arn") or f"arn:aws:iam::{context.principal_account}:role/{name}")
+
+
+_OWN_KEYS = {"aws:securetransport": lambda key, context: "true", "aws:principalarn": _role_of}
 
 
 def allowed(role_arn: str, action: str, resource: str, context: Mapping[str, Any] | None = None) -> bool:

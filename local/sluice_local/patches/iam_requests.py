@@ -1,8 +1,8 @@
 """What a signed request is checked for, and how a refusal reads.
 
-Ministack does not name the resource in most refusals, and lacks the alarms a request is about and some
-condition keys: `cloudwatch:namespace`, the only limit there is to PutMetricData, those of PutEvents, and
-`sagemaker:ModelApprovalStatus`.
+Ministack does not name the resource in most refusals, and lacks the alarms a request is about, the paths of
+roles, and some condition keys: `cloudwatch:namespace`, the only limit there is to PutMetricData, those of
+PutEvents, `sagemaker:ModelApprovalStatus`, and `iam:PermissionsBoundary`, which limits what roles can be.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import sts
+from ministack.services import iam, sts
 
 from sluice_local.patches.iam_ledger import LEDGER
 
@@ -25,7 +25,7 @@ _refused: ContextVar[str] = ContextVar("refused_resource", default="*")
 
 def install() -> None:
     """Complete the checks of requests, record them, and word their refusals as AWS does."""
-    iam_actions.extract_resource_arn = _with_alarms(iam_actions.extract_resource_arn)
+    iam_actions.extract_resource_arn = _with_paths(_with_alarms(iam_actions.extract_resource_arn))
     iam_actions.request_tag_context = _with_condition_keys(iam_actions.request_tag_context)
     iam_actions.access_denied_response = _naming_the_resource(iam_actions.access_denied_response)
     iam_evaluator.enforce = _on_each_resource(iam_evaluator.enforce)
@@ -79,6 +79,34 @@ def _with_alarms(extract: Any) -> Any:
     return with_alarms
 
 
+def _with_paths(extract: Any) -> Any:
+    """A role's ARN holds its path, which policies limit what may be made by."""
+
+    def with_paths(
+        service: str, method: str, path: str, headers: Any, body: bytes, params: Any, *rest: Any
+    ) -> str:
+        found = str(extract(service, method, path, headers, body, params, *rest))
+        name = _first(params, "RoleName")
+        if service != "iam" or not name:
+            return found
+        if role := iam._roles.get(name):
+            return str(role["Arn"])
+        return found.replace(":role/", f":role{_first(params, 'Path') or '/'}")
+
+    return with_paths
+
+
+def _first(params: Mapping[str, Any], name: str) -> str:
+    value = params.get(name) or ""
+    return str(value[0] if isinstance(value, list) else value)
+
+
+def _boundary(params: Mapping[str, Any]) -> str | None:
+    """The boundary that a request gives a role, or that the role it is about has."""
+    role = iam._roles.get(_first(params, "RoleName")) or {}
+    return _first(params, "PermissionsBoundary") or role.get("PermissionsBoundary")
+
+
 def _members(body: bytes, params: Mapping[str, Any], name: str) -> list[str]:
     """A list of a request, as JSON or in the Query protocol."""
     with suppress(ValueError, KeyError, TypeError):
@@ -100,14 +128,16 @@ def _with_condition_keys(context: Any) -> Any:
             found["events:detail-type"] = _each(body, "DetailType")
         elif action in ("sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"):
             found["sagemaker:modelapprovalstatus"] = json.loads(body).get("ModelApprovalStatus")
+        elif service == "iam" and (boundary := _boundary(params)):
+            found["iam:PermissionsBoundary"] = boundary
         return found
 
     return with_condition_keys
 
 
 def _namespace(body: bytes, params: Mapping[str, Any]) -> str | None:
-    if named := params.get("Namespace"):
-        return str(named[0] if isinstance(named, list) else named)
+    if named := _first(params, "Namespace"):
+        return named
     with suppress(ValueError, KeyError, TypeError):
         return str(json.loads(body)["Namespace"])
     return None

@@ -16,7 +16,8 @@ def test_keys_are_as_documented() -> None:
     assert at.prepared("r", "train") == "s3://artifacts/runs/ab/r/prepare/train"
     assert at.training_output("r") == "s3://artifacts/runs/ab/r/train"
     assert at.evaluation("r", "champion") == "s3://artifacts/runs/ab/r/evaluate/champion"
-    assert at.run_manifest("r") == "s3://artifacts/runs/ab/r/manifest.json"
+    assert at.run_manifest("r") == "s3://artifacts/evidence/ab/r/manifest.json"
+    assert at.pinned("d", "model.tar.gz") == "s3://artifacts/models/ab/d/model.tar.gz"
 
 
 def test_a_bundles_key_names_its_pipeline_and_version() -> None:

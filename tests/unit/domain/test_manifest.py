@@ -28,12 +28,13 @@ MODEL = manifest.Artifact("model", "train-1", "s3://artifacts/model.tar.gz", "c"
 EVALUATION = manifest.Artifact(
     "evaluation", "evaluate-candidate", "s3://artifacts/evaluation.json", "d" * 64, 5
 )
+CODE = manifest.Artifact("code", "register_project", "s3://artifacts/sourcedir.tar.gz", "9" * 64, 3)
 SCORES = {"metrics": {"accuracy": {"value": 0.8}}}
 
 
-@pytest.fixture
-def run_manifest() -> manifest.RunManifest:
-    return manifest.RunManifest(
+def made(config: PipelineConfig, **changes: Any) -> manifest.RunManifest:
+    serves = manifest.container(config, "eu-central-1", MODEL.uri, CODE.uri)
+    run_manifest = manifest.RunManifest(
         pipeline="reviews-sentiment",
         run_id=RUN,
         created_at="2026-03-01T10:00:00.000Z",
@@ -42,26 +43,26 @@ def run_manifest() -> manifest.RunManifest:
         steps=[{"step": "prepare", "image": "x/y:1"}, {"step": "train-1", "image": f"x/z@sha256:{'e' * 64}"}],
         candidate="train-1",
         champion=None,
-        artifacts=[MODEL, EVALUATION],
+        artifacts=[MODEL, CODE, EVALUATION],
+        serving=manifest.Serving(serves, "8" * 64),
         evaluation=SCORES,
         gates=judge(["metrics.accuracy.value >= 0.7"], SCORES, None).results,
     )
+    return replace(run_manifest, **changes)
 
 
-def package(config: PipelineConfig, **changes: Any) -> dict[str, Any]:
+@pytest.fixture
+def run_manifest(pipeline_config: PipelineConfig) -> manifest.RunManifest:
+    return made(pipeline_config)
+
+
+def package(config: PipelineConfig, *, may_approve: bool = False, **changes: Any) -> dict[str, Any]:
     return manifest.package_request(
         config,
-        **{
-            "run_id": RUN,
-            "region": "eu-central-1",
-            "inputs": INPUTS,
-            "model": MODEL,
-            "evaluation": EVALUATION,
-            "sourcedir_uri": "s3://artifacts/projects/reviews-sentiment/a/sourcedir.tar.gz",
-            "manifest_uri": "s3://artifacts/runs/reviews-sentiment/r/manifest.json",
-            "manifest_sha256": "f" * 64,
-            **changes,
-        },
+        made(config, **changes).document(),
+        manifest_uri="s3://artifacts/evidence/reviews-sentiment/r/manifest.json",
+        manifest_sha256="f" * 64,
+        may_approve=may_approve,
     )
 
 
@@ -92,6 +93,8 @@ def test_the_manifest_names_inputs_images_artifacts_and_gates(run_manifest: mani
         {"champion": {"package_arn": "arn"}},
         {"candidate": "train-0"},
         {"inputs": replace(INPUTS, dataset_rows=1)},
+        {"serving": manifest.Serving({"Image": "other"}, "8" * 64)},
+        {"serving": manifest.Serving({}, "7" * 64)},
     ],
 )
 def test_any_other_evidence_is_another_digest(
@@ -130,7 +133,7 @@ def test_the_package_serves_the_model_with_the_pipelines_script(pipeline_config:
     assert container["ModelDataUrl"] == MODEL.uri
     assert container["Environment"] == {
         "SAGEMAKER_PROGRAM": "inference.py",
-        "SAGEMAKER_SUBMIT_DIRECTORY": "s3://artifacts/projects/reviews-sentiment/a/sourcedir.tar.gz",
+        "SAGEMAKER_SUBMIT_DIRECTORY": CODE.uri,
         "SAGEMAKER_REGION": "eu-central-1",
     }
     assert specification["SupportedContentTypes"] == ["application/json"]

@@ -53,7 +53,9 @@ def test_the_sample_task_creates_the_endpoint_of_the_sample_release(world: World
 def test_a_model_is_made_from_the_packages_own_fields(world: World, planned: dict[str, Any]) -> None:
     deploy(world, planned)
     (model,) = world.cloud.endpoints.models.values()
-    assert model["ExecutionRoleArn"] == "arn:aws:iam::123456789012:role/sluice-jobs"
+    (role,) = world.cloud.roles.by_name.values()
+    assert model["ExecutionRoleArn"] == role.arn
+    assert role.arn.startswith(f"{fakes.ROLES_ARN}reviews-serving-")
     assert model["PrimaryContainer"]["ModelDataUrl"].endswith("/reviews-00001/train/model.tar.gz")
     assert model["PrimaryContainer"]["Environment"] == {"SLUICE_MODEL_VERSION": "1"}
 

@@ -159,3 +159,18 @@ def test_a_crash_before_the_owner_is_told_is_made_good_by_the_retry(
     world.finish("data_rejected", reasons=["because"])
     assert len(world.cloud.bus.announced) == 1
     assert "in_flight" not in world.pipeline
+
+
+@pytest.mark.parametrize("status", ["registered", "failed"])
+def test_the_runs_role_ends_with_it(world: World, status: str) -> None:
+    world.prepare_run()
+    world.start("prepare")
+    assert len(world.cloud.roles.by_name) == 1
+    world.finish(status)
+    assert world.cloud.roles.by_name == {}
+
+
+def test_a_role_that_cannot_be_deleted_does_not_hold_up_the_next_run(world: World) -> None:
+    world.cloud.roles.forbidden = True
+    assert world.finish("rejected", reasons=["no"]) == "rejected"
+    assert "in_flight" not in world.pipeline

@@ -76,6 +76,83 @@ def test_registering_again_is_the_same_package_and_manifest(world: World) -> Non
     assert world.cloud.objects.read(again["manifest_uri"]) == manifest
 
 
+def forge(world: World, document: dict[str, Any]) -> str:
+    """What a script of the run, or of another, or a person, put where the run's manifest is to be."""
+    uri = f"s3://{fakes.ARTIFACT_BUCKET}/evidence/{PIPELINE}/{RUN}/manifest.json"
+    world.cloud.objects.write(uri, json.dumps(document).encode())
+    return uri
+
+
+def test_a_manifest_that_the_run_did_not_write_is_refused(world: World) -> None:
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    uri = forge(world, {"artifacts": [{"name": "model", "uri": "s3://elsewhere/model.tar.gz"}]})
+    for _ in range(2):
+        with pytest.raises(Exception, match=f"{uri} was not written by this run") as failure:
+            world.play() if not world.catalog_run().get("judged_at") else world.invoke(
+                "register_model", payload(world)
+            )
+        assert type(failure.value).__name__ == "ForeignManifestError"
+    assert world.cloud.registry.by_arn == {}
+
+
+def test_a_manifest_overwritten_after_it_was_written_is_refused(world: World) -> None:
+    assert world.build("a.csv") == "registered"
+    forge(world, {})
+    with pytest.raises(Exception, match="was not written by this run"):
+        world.invoke("register_model", payload(world))
+
+
+def test_a_crash_between_the_claim_and_the_manifest_is_made_good(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.objects, "create", crash)
+        with pytest.raises(RuntimeError):
+            world.build("a.csv")
+    registered = world.invoke("register_model", payload(world))
+    manifest = world.cloud.objects.read(registered["manifest_uri"])
+    assert world.catalog_run()["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
+
+
+def test_what_serves_is_a_copy_under_its_digest(world: World) -> None:
+    """Whatever happens to the run's own outputs, or to the project's, the package does not see."""
+    assert world.build("a.csv") == "registered"
+    (container,) = package(world)["InferenceSpecification"]["Containers"]
+    for uri in (container["ModelDataUrl"], container["Environment"]["SAGEMAKER_SUBMIT_DIRECTORY"]):
+        digest = hashlib.sha256(world.cloud.objects.read(uri)).hexdigest()
+        assert uri.startswith(f"s3://{fakes.ARTIFACT_BUCKET}/models/{PIPELINE}/{digest}/")
+
+
+def test_a_model_overwritten_while_it_is_registered_is_not_what_serves(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = world.cloud.objects.chunks
+
+    def overwritten(bucket: str, key: str, version_id: str | None = None) -> Any:
+        data = b"".join(chunks(bucket, key, version_id))
+        if key.endswith("output/model.tar.gz"):
+            world.cloud.objects.put(bucket, key, b"another model")
+        yield data
+
+    monkeypatch.setattr(world.cloud.objects, "chunks", overwritten)
+    assert world.build("a.csv") == "registered"
+    (container,) = package(world)["InferenceSpecification"]["Containers"]
+    assert world.cloud.objects.read(container["ModelDataUrl"]) == f"{RUN}train-1".encode()
+
+
+def test_scripts_overwritten_after_the_push_are_not_registered(world: World) -> None:
+    project = world.cloud.catalog.get(keys.project_key(PIPELINE, world.pipeline["project_version"])) or {}
+    world.cloud.objects.write(project["sourcedir_uri"], b"other scripts")
+    with pytest.raises(Exception, match="has changed since the project was pushed") as failure:
+        world.build("a.csv")
+    assert type(failure.value).__name__ == "CodeChangedError"
+
+
 def test_a_crash_after_the_package_was_created_is_made_good_by_the_retry(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 import fakes
 from build_world import PIPELINE, RUN, Invoke, TaskFailed, World
 from sluice.domain import catalog as keys
+from sluice.ports import RequestRefusedError, RolesForbiddenError
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_a_training_job_gets_its_candidates_hyperparameters(world: World) -> Non
     world.start("train-1", hyperparameters={"alpha": "0.2"})
     request = world.cloud.jobs.requests[f"{RUN}-train-1"]
     assert request["HyperParameters"]["alpha"] == "0.2"
-    assert request["RoleArn"].endswith("role/sluice-jobs")
+    assert request["RoleArn"].startswith(f"{fakes.ROLES_ARN}{RUN}-")
 
 
 @pytest.mark.parametrize("role", ["candidate", "champion"])
@@ -118,3 +119,43 @@ def test_a_task_that_waits_is_listed_and_expires(world: World) -> None:
     assert isinstance(task["expires_at"], int)
     world.end("prepare")
     assert world.cloud.catalog.listing(keys.TASKS) == []
+
+
+def refuse(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SageMaker refuses every request."""
+
+    def start(*_: Any) -> bool:
+        raise RequestRefusedError("Could not assume role")
+
+    monkeypatch.setattr(world.cloud.jobs, "start", start)
+
+
+def test_the_first_job_makes_the_runs_role_and_all_jobs_run_as_it(world: World) -> None:
+    world.start("prepare")
+    (role,) = world.cloud.roles.by_name.values()
+    assert role.tags == {"sluice:pipeline": PIPELINE, "sluice:run": RUN}
+    world.start("train-0", hyperparameters={})
+    asked = {request["RoleArn"] for request in world.cloud.jobs.requests.values()}
+    assert asked == {role.arn}
+    assert len(world.cloud.roles.by_name) == 1
+
+
+def test_a_role_that_sagemaker_does_not_know_yet_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IAM tells of a new role late; the state machine asks again."""
+    world.cloud.roles.made_at = world.cloud.now.at
+    refuse(world, monkeypatch)
+    with pytest.raises(Exception, match="Could not assume role") as failure:
+        world.start("prepare")
+    assert type(failure.value).__name__ == "RoleNotReadyError"
+    world.later(minutes=5)
+    with pytest.raises(RequestRefusedError):
+        world.start("prepare")
+
+
+def test_an_account_that_forbids_roles_is_told_what_to_allow(world: World) -> None:
+    world.cloud.roles.forbidden = True
+    with pytest.raises(RolesForbiddenError, match=r"ask for iam:CreateRole.* below /sluice/sluice/"):
+        world.start("prepare")
+    assert world.cloud.jobs.requests == {}

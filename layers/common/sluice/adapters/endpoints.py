@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
 from sluice.adapters.clients import client, error_code
-from sluice.ports import EndpointBusyError
+from sluice.ports import EndpointBusyError, RequestRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -32,8 +32,14 @@ class SageMakerEndpoints:
         self._runtime = runtime
 
     def create_model(self, request: Mapping[str, Any]) -> None:
-        if self.describe_model(request["ModelName"]) is None:
+        if self.describe_model(request["ModelName"]) is not None:
+            return
+        try:
             self._sagemaker.create_model(**request)
+        except ClientError as error:
+            if error_code(error) == "ValidationException":
+                raise RequestRefusedError(str(error)) from error
+            raise
 
     def create_config(self, request: Mapping[str, Any]) -> None:
         if self.describe_config(request["EndpointConfigName"]) is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
-from sluice.ports import JobKind
+from sluice.ports import JobKind, RequestRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -34,6 +34,8 @@ class SageMakerJobs:
         except ClientError as error:
             if error_code(error) == "ResourceInUse":
                 return False
+            if error_code(error) == "ValidationException":
+                raise RequestRefusedError(str(error)) from error
             raise
         return True
 

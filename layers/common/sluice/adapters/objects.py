@@ -15,8 +15,11 @@ from sluice.ports import ObjectHead
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
 
 _CHUNK_BYTES = 1 << 20
+# The most that S3 copies at once.
+_COPY_BYTES = 5 * 1024**3
 _ABSENT = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket"}
 
 
@@ -81,6 +84,43 @@ class S3Objects:
     def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         bucket, key = _split(uri)
         self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+
+    def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
+        bucket, key = _split(uri)
+        try:
+            self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
+        except ClientError as error:
+            if error_code(error) == "PreconditionFailed":
+                return False
+            raise
+        return True
+
+    def copy(self, source: ObjectHead, uri: str) -> None:
+        bucket, key = _split(uri)
+        origin: CopySourceTypeDef = {
+            "Bucket": source.bucket,
+            "Key": source.key,
+            "VersionId": source.version_id,
+        }
+        if source.size_bytes <= _COPY_BYTES:
+            # The tags are the source's own business, and would take a permission to read.
+            self._s3.copy_object(Bucket=bucket, Key=key, CopySource=origin, TaggingDirective="REPLACE")
+            return
+        upload_id = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        parts: list[CompletedPartTypeDef] = []
+        for number, start in enumerate(range(0, source.size_bytes, _COPY_BYTES), 1):
+            answer = self._s3.upload_part_copy(
+                Bucket=bucket,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                CopySource=origin,
+                CopySourceRange=f"bytes={start}-{min(start + _COPY_BYTES, source.size_bytes) - 1}",
+            )
+            parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+        self._s3.complete_multipart_upload(
+            Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+        )
 
     def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
         with path.open("wb") as file:

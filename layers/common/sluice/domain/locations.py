@@ -54,7 +54,12 @@ class Locations:
         return self._uri(f"runs/{self.pipeline}/{run_id}/evaluate/{role}")
 
     def run_manifest(self, run_id: str) -> str:
-        return self._uri(f"runs/{self.pipeline}/{run_id}/manifest.json")
+        """Where no job can write."""
+        return self._uri(f"evidence/{self.pipeline}/{run_id}/manifest.json")
+
+    def pinned(self, sha256: str, name: str) -> str:
+        """An archive that serves, under its digest, where no job can write."""
+        return self._uri(f"models/{self.pipeline}/{sha256}/{name}")
 
 
 def parse_bundle_key(key: str) -> tuple[str, str] | None:

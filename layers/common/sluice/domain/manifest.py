@@ -12,7 +12,7 @@ from sluice.domain import canonical
 from sluice.domain.config import PipelineConfig
 from sluice.domain.gates import GateResult
 
-FORMAT = "sluice-run-manifest/1"
+FORMAT = "sluice-run-manifest/2"
 _CLIENT_TOKEN_MAX = 36
 
 
@@ -41,6 +41,14 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Serving:
+    """What is to serve: a container as CreateModel takes it, and the digest of the project's config."""
+
+    container: Mapping[str, Any]
+    config_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunManifest:
     """Everything a run used, did and found; `steps` are job results, `candidate` the chosen one's step."""
 
@@ -53,6 +61,7 @@ class RunManifest:
     candidate: str
     champion: Mapping[str, Any] | None
     artifacts: Sequence[Artifact]
+    serving: Serving
     evaluation: Mapping[str, Any]
     gates: Sequence[GateResult | Mapping[str, Any]]
 
@@ -71,6 +80,7 @@ class RunManifest:
             "candidate": self.candidate,
             "champion": None if self.champion is None else dict(self.champion),
             "artifacts": [asdict(artifact) for artifact in self.artifacts],
+            "serving": asdict(self.serving),
             "evaluation": dict(self.evaluation),
             "gates": gates,
         }
@@ -95,15 +105,28 @@ def parameters(config: PipelineConfig, hyperparameters: Mapping[str, str]) -> di
     return {"prepare": dict(config.prepare.parameters), "train": dict(hyperparameters)}
 
 
+def config_sha256(stored: str) -> str:
+    """The digest of a project's config, as the catalog stores it."""
+    return hashlib.sha256(stored.encode()).hexdigest()
+
+
+def container(config: PipelineConfig, region: str, model_uri: str, code_uri: str) -> dict[str, Any]:
+    """The container that serves a model with the pipeline's script."""
+    return {
+        "Image": config.image_uri(region),
+        "ModelDataUrl": model_uri,
+        "Environment": {
+            "SAGEMAKER_PROGRAM": PurePosixPath(config.serve.script).name,
+            "SAGEMAKER_SUBMIT_DIRECTORY": code_uri,
+            "SAGEMAKER_REGION": region,
+        },
+    }
+
+
 def package_request(
     config: PipelineConfig,
+    document: Mapping[str, Any],
     *,
-    run_id: str,
-    region: str,
-    inputs: Inputs,
-    model: Artifact,
-    evaluation: Artifact,
-    sourcedir_uri: str,
     manifest_uri: str,
     manifest_sha256: str,
     may_approve: bool = False,
@@ -112,19 +135,13 @@ def package_request(
 
     It waits for a person, unless the project and (`may_approve`) the stack say that none is needed.
     """
-    container = {
-        "Image": config.image_uri(region),
-        "ModelDataUrl": model.uri,
-        "Environment": {
-            "SAGEMAKER_PROGRAM": PurePosixPath(config.serve.script).name,
-            "SAGEMAKER_SUBMIT_DIRECTORY": sourcedir_uri,
-            "SAGEMAKER_REGION": region,
-        },
-    }
+    run_id, inputs = document["run_id"], document["inputs"]
+    artifacts = {artifact["name"]: artifact for artifact in document["artifacts"]}
+    evaluation = artifacts["evaluation"]
     statistics = {
         "ContentType": "application/json",
-        "ContentDigest": f"sha256:{evaluation.sha256}",
-        "S3Uri": evaluation.uri,
+        "ContentDigest": f"sha256:{evaluation['sha256']}",
+        "S3Uri": evaluation["uri"],
     }
     return {
         "ModelPackageGroupName": config.model_package_group,
@@ -134,21 +151,21 @@ def package_request(
         if may_approve and config.register_.approval == "automatic"
         else "PendingManualApproval",
         "InferenceSpecification": {
-            "Containers": [container],
+            "Containers": [document["serving"]["container"]],
             # Not those of batch transform: it knows fewer, and an unknown one is refused.
             "SupportedRealtimeInferenceInstanceTypes": [config.serve.compute.instance_type],
             "SupportedContentTypes": [config.serve.content_type],
             "SupportedResponseMIMETypes": [config.serve.accept],
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
-        "MetadataProperties": {"GeneratedBy": run_id, "ProjectId": inputs.project_version},
+        "MetadataProperties": {"GeneratedBy": run_id, "ProjectId": inputs["project_version"]},
         "CustomerMetadataProperties": {
             "sluice:pipeline": config.name,
             "sluice:run": run_id,
             "sluice:manifest-uri": manifest_uri,
             "sluice:manifest-sha256": manifest_sha256,
-            "sluice:dataset-version": inputs.dataset_version,
-            "sluice:project-version": inputs.project_version,
-            "sluice:model-sha256": model.sha256,
+            "sluice:dataset-version": inputs["dataset_version"],
+            "sluice:project-version": inputs["project_version"],
+            "sluice:model-sha256": artifacts["model"]["sha256"],
         },
     }

@@ -1,0 +1,69 @@
+"""The IAM roles of jobs and endpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sluice.adapters.clients import client, error_code
+from sluice.domain import times
+from sluice.domain.roles import Role
+from sluice.ports import RolesForbiddenError
+
+_POLICY = "sluice"
+_DENIED = {"AccessDenied", "AccessDeniedException"}
+
+
+class IamRoles:
+    """Roles that carry one inline policy, and the boundary that caps it."""
+
+    def __init__(self, boundary_arn: str, iam: Any = None) -> None:
+        self._boundary_arn = boundary_arn
+        self._iam: Any = iam or client("iam")
+
+    def ensure(self, role: Role) -> str:
+        try:
+            made_at = self._create(role)
+            self._iam.put_role_policy(
+                RoleName=role.name, PolicyName=_POLICY, PolicyDocument=json.dumps(role.policy)
+            )
+        except ClientError as error:
+            if error_code(error) in _DENIED:
+                raise RolesForbiddenError(role, error) from error
+            raise
+        return made_at
+
+    def _create(self, role: Role) -> str:
+        try:
+            answer = self._iam.create_role(
+                Path=role.path,
+                RoleName=role.name,
+                AssumeRolePolicyDocument=json.dumps(role.trust),
+                PermissionsBoundary=self._boundary_arn,
+                Tags=[{"Key": key, "Value": value} for key, value in role.tags.items()],
+            )["Role"]
+        except ClientError as error:
+            if error_code(error) != "EntityAlreadyExists":
+                raise
+            answer = self._iam.get_role(RoleName=role.name)["Role"]
+        return times.to_iso(answer["CreateDate"])
+
+    def delete(self, role: Role) -> None:
+        try:
+            self._deleted(lambda: self._iam.delete_role_policy(RoleName=role.name, PolicyName=_POLICY))
+            self._deleted(lambda: self._iam.delete_role(RoleName=role.name))
+        except ClientError as error:
+            if error_code(error) in _DENIED:
+                raise RolesForbiddenError(role, error) from error
+            raise
+
+    @staticmethod
+    def _deleted(delete: Callable[[], object]) -> None:
+        try:
+            delete()
+        except ClientError as error:
+            if error_code(error) != "NoSuchEntity":
+                raise

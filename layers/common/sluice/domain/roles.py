@@ -1,0 +1,165 @@
+"""The roles that user code runs with: one of each run's jobs, and one of each pipeline's endpoints.
+
+SageMaker gives all that a role allows to whatever runs in the container, so a role names a run's own folders,
+or a pipeline's own models, and nothing of others. The boundary in the template caps what any could allow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sluice.domain.times import from_iso
+
+Policy = dict[str, Any]
+_VERSION = "2012-10-17"
+# IAM answers "not there" for some seconds after it has made a role.
+_SETTLES = timedelta(seconds=90)
+
+
+class RoleNotReadyError(Exception):
+    """SageMaker cannot assume the role yet, as it was made a moment ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the stack's roles and buckets are; `roles_arn` is what the ARN of each such role begins with."""
+
+    roles_arn: str
+    region: str
+    data_bucket: str
+    artifact_bucket: str
+
+    @property
+    def partition(self) -> str:
+        return self.roles_arn.split(":")[1]
+
+    @property
+    def number(self) -> str:
+        return self.roles_arn.split(":")[4]
+
+    @property
+    def path(self) -> str:
+        """The IAM path, which policies name the stack's roles by."""
+        return self.roles_arn.split(":role", 1)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role as it is to be; `tags` say whose it is."""
+
+    name: str
+    arn: str
+    path: str
+    trust: Policy
+    policy: Policy
+    tags: Mapping[str, str]
+
+
+def run_role(account: Account, pipeline: str, run_id: str) -> Role:
+    """What a run's jobs may do: read their pipeline's data, code and models, write the run's step folders."""
+    mine = [f"projects/{pipeline}/", f"datasets/{pipeline}/", f"models/{pipeline}/", f"runs/{pipeline}/"]
+    run = f"runs/{pipeline}/{run_id}"
+    statements = [
+        *_reading(account, account.data_bucket, [f"{pipeline}/"]),
+        *_reading(account, account.artifact_bucket, mine),
+        {
+            "Effect": "Allow",
+            "Action": "s3:PutObject",
+            "Resource": [
+                _object(account, account.artifact_bucket, f"{run}/{step}/*")
+                for step in ("prepare", "train", "evaluate")
+            ],
+        },
+        *_container(account),
+    ]
+    tags = {"sluice:pipeline": pipeline, "sluice:run": run_id}
+    return _role(account, run_id, statements, tags)
+
+
+def serving_role(account: Account, pipeline: str) -> Role:
+    """What a pipeline's endpoints may do: read what serves, and see the alarms that guard their updates."""
+    models = _object(account, account.artifact_bucket, f"models/{pipeline}/*")
+    alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.number}:alarm:*"
+    statements = [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": models},
+        {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": alarms},
+        *_container(account),
+    ]
+    return _role(account, f"{pipeline}-serving", statements, {"sluice:pipeline": pipeline})
+
+
+def is_settling(made_at: str, now: str) -> bool:
+    """Whether SageMaker may not know a role yet that was made then."""
+    return from_iso(now) - from_iso(made_at) < _SETTLES
+
+
+def _role(account: Account, name: str, statements: list[Policy], tags: Mapping[str, str]) -> Role:
+    # A role's name is unique in its account, whatever its path: another stack may have the same pipeline.
+    name = f"{name}-{hashlib.sha256(account.path.encode()).hexdigest()[:8]}"
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account.number}},
+    }
+    return Role(
+        name=name,
+        arn=f"{account.roles_arn}{name}",
+        path=account.path,
+        trust={"Version": _VERSION, "Statement": [trust]},
+        policy={"Version": _VERSION, "Statement": statements},
+        tags=tags,
+    )
+
+
+def _object(account: Account, bucket: str, key: str) -> str:
+    return f"arn:{account.partition}:s3:::{bucket}/{key}"
+
+
+def _reading(account: Account, bucket: str, prefixes: Sequence[str]) -> list[Policy]:
+    return [
+        {
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": f"arn:{account.partition}:s3:::{bucket}",
+            "Condition": {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": [_object(account, bucket, f"{prefix}*") for prefix in prefixes],
+        },
+    ]
+
+
+def _container(account: Account) -> list[Policy]:
+    """What SageMaker does for any container: pull its image, write its logs, count its metrics."""
+    logs = f"arn:{account.partition}:logs:{account.region}:{account.number}:log-group:/aws/sagemaker/*"
+    return [
+        {
+            "Effect": "Allow",
+            "Action": [
+                "logs:CreateLogGroup",
+                "logs:CreateLogStream",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ],
+            "Resource": logs,
+        },
+        {
+            "Effect": "Allow",
+            "Action": "cloudwatch:PutMetricData",
+            "Resource": "*",
+            "Condition": {"StringLike": {"cloudwatch:namespace": ["/aws/sagemaker/*", "aws/sagemaker/*"]}},
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            "Resource": f"arn:{account.partition}:ecr:{account.region}:*:repository/*",
+        },
+        {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+    ]

@@ -1,0 +1,119 @@
+"""What user code may do: read what is its pipeline's, write below its own run's step folders, and no more."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Any
+
+import pytest
+
+from sluice.domain import roles
+from sluice.domain.roles import Account, Role
+
+ROLES = "arn:aws:iam::123456789012:role/sluice/my-stack/eu-central-1/"
+ACCOUNT = Account(ROLES, "eu-central-1", "data", "artifacts")
+RUN = roles.run_role(ACCOUNT, "reviews", "reviews-00007")
+SERVING = roles.serving_role(ACCOUNT, "reviews")
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def may(role: Role, action: str, resource: str) -> bool:
+    """Whether a statement without a condition allows it."""
+    return any(
+        action in listed(statement["Action"])
+        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in listed(statement["Resource"]))
+        for statement in role.policy["Statement"]
+        if "Condition" not in statement
+    )
+
+
+def prefixes(role: Role, bucket: str) -> list[str]:
+    """What the role may list of a bucket."""
+    return [
+        prefix
+        for statement in role.policy["Statement"]
+        if statement["Action"] == "s3:ListBucket" and statement["Resource"] == f"arn:aws:s3:::{bucket}"
+        for prefix in statement["Condition"]["StringLike"]["s3:prefix"]
+    ]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "runs/reviews/reviews-00007/prepare/train/data.csv",
+        "runs/reviews/reviews-00007/train/reviews-00007-train-0/output/model.tar.gz",
+        "runs/reviews/reviews-00007/evaluate/candidate/evaluation.json",
+    ],
+)
+def test_a_job_writes_below_its_runs_step_folders(key: str) -> None:
+    assert may(RUN, "s3:PutObject", f"arn:aws:s3:::artifacts/{key}")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "runs/reviews/reviews-00007/manifest.json",
+        "runs/reviews/reviews-00006/train/model.tar.gz",
+        "runs/reviews/reviews-000071/train/model.tar.gz",
+        "runs/other/other-00001/train/model.tar.gz",
+        "evidence/reviews/reviews-00007/manifest.json",
+        "models/reviews/abc/model.tar.gz",
+        "projects/reviews/v/sourcedir.tar.gz",
+        "datasets/reviews/v/manifest.json",
+    ],
+)
+def test_a_job_writes_nothing_else(key: str) -> None:
+    assert not may(RUN, "s3:PutObject", f"arn:aws:s3:::artifacts/{key}")
+    assert not may(RUN, "s3:PutObject", "arn:aws:s3:::data/reviews/part.csv")
+
+
+def test_a_job_reads_what_is_its_pipelines_and_nothing_of_others() -> None:
+    for key in ("projects/reviews/v/code/a.py", "datasets/reviews/v/files.manifest", "models/reviews/a/b"):
+        assert may(RUN, "s3:GetObject", f"arn:aws:s3:::artifacts/{key}")
+        assert not may(RUN, "s3:GetObject", f"arn:aws:s3:::artifacts/{key.replace('reviews', 'reviews-2')}")
+    assert may(RUN, "s3:GetObject", "arn:aws:s3:::data/reviews/part.csv")
+    assert not may(RUN, "s3:GetObject", "arn:aws:s3:::data/reviews-2/part.csv")
+    assert prefixes(RUN, "data") == ["reviews/*"]
+    assert all("/reviews/" in prefix for prefix in prefixes(RUN, "artifacts"))
+
+
+def test_an_endpoint_reads_its_pipelines_models_and_writes_nothing() -> None:
+    assert may(SERVING, "s3:GetObject", "arn:aws:s3:::artifacts/models/reviews/a/model.tar.gz")
+    for other in ("models/other/a/model.tar.gz", "runs/reviews/r/train/m", "projects/reviews/v.tar.gz"):
+        assert not may(SERVING, "s3:GetObject", f"arn:aws:s3:::artifacts/{other}")
+    granted = {action for each in SERVING.policy["Statement"] for action in listed(each["Action"])}
+    assert {action for action in granted if action.startswith("s3:")} == {"s3:GetObject"}
+
+
+def test_sagemaker_alone_takes_a_role_on_and_for_this_account() -> None:
+    for role in (RUN, SERVING):
+        (statement,) = role.trust["Statement"]
+        assert statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
+        assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_a_roles_name_is_the_stacks_own_and_fits() -> None:
+    """IAM knows one role of a name in an account, in whatever region and path: 64 characters."""
+    other = Account(ROLES.replace("my-stack", "other"), "eu-central-1", "data", "artifacts")
+    longest = "p" * 32
+    names = {roles.run_role(account, longest, f"{longest}-00001").name for account in (ACCOUNT, other)} | {
+        roles.serving_role(account, longest).name for account in (ACCOUNT, other)
+    }
+    assert len(names) == 4
+    assert all(len(name) <= 64 for name in names)
+    assert (RUN.arn, RUN.path) == (f"{ROLES}{RUN.name}", "/sluice/my-stack/eu-central-1/")
+
+
+def test_a_policy_fits_a_role() -> None:
+    """IAM takes 10,240 characters of inline policies."""
+    role = roles.run_role(ACCOUNT, "p" * 32, f"{'p' * 32}-00001")
+    assert len(str(role.policy)) < 8000
+
+
+@pytest.mark.parametrize(("now", "settling"), [("10:00:30", True), ("10:02:00", False)])
+def test_a_role_may_be_unknown_for_a_moment(now: str, settling: bool) -> None:
+    at = "2026-11-24T10:00:00.000Z"
+    assert roles.is_settling(at, f"2026-11-24T{now}.000Z") is settling
