@@ -178,10 +178,11 @@ class World:
             self.cloud.objects.write(uri, json.dumps(evaluation).encode())
 
     def job(self, step: str, run_id: str = RUN, **given: Any) -> dict[str, Any]:
-        """Run a job's task to its end; its result."""
+        """Run a job's task to its end; its result, as its step recorded it."""
         token = self.start(step, run_id, **given)
         self.end(step, run_id)
-        return self.answer(token)
+        self.answer(token)
+        return {"step": step, **(self.cloud.catalog.get(keys.step_key(run_id, step)) or {})}
 
     def answer(self, token: str) -> dict[str, Any]:
         """What a waiting task was answered."""
@@ -202,18 +203,16 @@ class World:
         if not validation["is_valid"]:
             return self.finish("data_rejected", run_id, reasons=validation["reasons"])
         self.job("prepare", run_id)
-        trained = [
-            self.job(f"train-{given['index']}", run_id, hyperparameters=given["hyperparameters"])
-            for given in self.started(run_id)["candidates"]
-        ]
-        selected = self.invoke("select_candidate", {**common, **version, "candidates": trained})
+        for index in self.started(run_id)["candidates"]:
+            self.job(f"train-{index}", run_id)
+        selected = self.invoke("select_candidate", {**common, **version})
         for evaluation in selected["evaluations"]:
             self.job(evaluation["step"], run_id, model_uri=evaluation["model_uri"])
         champion = selected["champion"]
         verdict = self.invoke("check_gates", {**common, "champion": champion})
         if not verdict["is_better"]:
             return self.finish("rejected", run_id, reasons=verdict["reasons"])
-        given = {"candidate": selected["candidate"], "champion": champion, "gates": verdict["gates"]}
+        given = {"candidate": selected["candidate"], "champion": champion}
         self.invoke("register_model", {**common, **version, **given})
         return self.finish("registered", run_id)
 

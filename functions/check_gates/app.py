@@ -12,13 +12,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
 from sluice.domain import catalog as keys
-from sluice.domain import gates, names
+from sluice.domain import failures, gates, names
 from sluice.domain.jobs import EVALUATION_FILE
 from sluice.events import CheckGatesTask
 from sluice.observability import logger
 from sluice.timeline import note
-
-STEP = "gates"
 
 
 class EvaluationError(Exception):
@@ -35,7 +33,7 @@ def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, An
     results = [asdict(result) for result in verdict.results]
     _record_metrics(task, {"candidate": candidate, "champion": champion})
     _record(task, verdict, results)
-    return {"is_better": verdict.passed, "gates": results, "reasons": list(verdict.reasons)}
+    return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}
 
 
 def _evaluation(task: CheckGatesTask, role: str) -> dict[str, Any]:
@@ -68,7 +66,7 @@ def _record(task: CheckGatesTask, verdict: gates.Verdict, results: list[dict[str
         "ended_at": now,
         "detail": results,
     }
-    wiring.catalog().update(keys.step_key(task.run_id, STEP), step)
+    wiring.catalog().update(keys.step_key(task.run_id, names.GATES), step)
     event = "gates passed" if verdict.passed else "gates failed"
     reasons = verdict.reasons or tuple(f"{result.gate}: {result.reason}" for result in verdict.results)
     note(task.pipeline, now, task.run_id, event, "; ".join(reasons))

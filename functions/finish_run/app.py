@@ -6,13 +6,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
+from sluice import ending, wiring
 from sluice.domain import catalog as keys
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
-from sluice.ports import Item, RolesForbiddenError
-from sluice.timeline import note
+from sluice.ports import Item
 
 # The rest is in the report.
 _REASONS_TOLD = 5
@@ -25,15 +24,14 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     if task is None:
         return {"status": "running"}
     logger.append_keys(run_id=task.run_id)
-    run = _record(task)
+    reasons = [failures.reason(task.error.error, task.error.cause)] if task.error else task.reasons
+    run = ending.record(task.pipeline, task.run_id, task.status, reasons)
     if run is None:
         logger.warning("there is no such run")
         return {"status": "ignored"}
-    building.stop_jobs(task.pipeline, task.run_id, run)
     if run["status"] == "data_rejected":
         _tell_owner(task, run)
-    _unlock(task, run)
-    _delete_role(task)
+    ending.clear_up(task.pipeline, task.run_id, run)
     logger.info("run finished", extra={"status": run["status"]})
     return {"status": run["status"]}
 
@@ -55,22 +53,6 @@ def _ended(event: dict[str, Any]) -> FinishRunTask | None:
     )
 
 
-def _record(task: FinishRunTask) -> Item | None:
-    """Write the end down once; the run as it is then, None if there is none. What follows can be repeated."""
-    catalog, key = wiring.catalog(), keys.run_key(task.pipeline, task.run_id)
-    reasons = task.reasons
-    if task.error is not None:
-        reasons = [failures.reason(task.error.error, task.error.cause)]
-    ended = {"status": task.status, "reasons": reasons, "ended_at": wiring.now()}
-    catalog.update(key, ended, when={"status": "running"})
-    run = catalog.get(key)
-    if run is None:
-        return None
-    detail = "; ".join(run["reasons"]) or "a model was registered"
-    note(task.pipeline, run["ended_at"], task.run_id, f"run {run['status']}", detail)
-    return run
-
-
 def _tell_owner(task: FinishRunTask, run: Item) -> None:
     """Announce a rejected data set once: the rule for it in the template tells whoever subscribed.
 
@@ -88,24 +70,3 @@ def _tell_owner(task: FinishRunTask, run: Item) -> None:
     }
     wiring.bus().announce("DatasetRejected", detail)
     wiring.catalog().update(keys.run_key(task.pipeline, task.run_id), {"owner_told_at": wiring.now()})
-
-
-def _unlock(task: FinishRunTask, run: Item) -> None:
-    """Let the next build start. A run that found nothing new was none: it costs no budget, no cooldown."""
-    catalog, key = wiring.catalog(), keys.pipeline_key(task.pipeline)
-    changes: Item = {"in_flight": None}
-    if run["status"] == "skipped" and (pipeline := catalog.get(key)):
-        changes |= {
-            "budget_used": pipeline["budget_used"] - 1,
-            "last_build_at": pipeline.get("former_build_at"),
-        }
-    catalog.update(key, changes, when={"in_flight": task.run_id})
-    wiring.build_requests().send(task.pipeline)
-
-
-def _delete_role(task: FinishRunTask) -> None:
-    """Whatever the run left behind can do nothing more. What cannot be deleted is no reason to fail."""
-    try:
-        wiring.roles().delete(building.run_role(task.pipeline, task.run_id))
-    except RolesForbiddenError as error:
-        logger.warning("the run's role stays", extra={"error": str(error)})

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import approvals, manifest
+from sluice.domain import approvals, manifest, names
 from sluice.domain import catalog as keys
 from sluice.domain.approvals import Provenance
 from sluice.domain.config import PipelineConfig
@@ -94,9 +94,9 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
     locations = building.locations(task.pipeline)
     evaluation_uri = f"{locations.evaluation(task.run_id, 'candidate')}/{EVALUATION_FILE}"
     evaluation = wiring.objects().read(evaluation_uri)
-    step = task.candidate["step"]
-    hyperparameters = next(each["detail"] for each in _steps(task.run_id) if each["step"] == step)
-    model = _pinned(task, "model", step, task.candidate["model_uri"])
+    step = task.candidate.step
+    steps = {each["step"]: each for each in _steps(task.run_id)}
+    model = _pinned(task, "model", step, task.candidate.model_uri)
     code = _code(task, project)
     return RunManifest(
         pipeline=task.pipeline,
@@ -104,8 +104,8 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
         # Two attempts at once write the same bytes, which a package may name already.
         created_at=building.first_time(task, "registered"),
         inputs=_inputs(task, project),
-        parameters=manifest.parameters(config, hyperparameters),
-        steps=_steps(task.run_id),
+        parameters=manifest.parameters(config, steps[step]["detail"]),
+        steps=list(steps.values()),
         candidate=step,
         champion=task.champion,
         artifacts=[
@@ -124,7 +124,7 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
             manifest.config_sha256(project["config"]),
         ),
         evaluation=json.loads(evaluation),
-        gates=task.gates,
+        gates=steps[names.GATES]["detail"],
     )
 
 

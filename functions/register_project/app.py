@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
 from sluice.domain import catalog as keys
-from sluice.domain import config, projects
+from sluice.domain import config, failures, projects
 from sluice.domain.config import ConfigError
 from sluice.domain.locations import Locations, parse_bundle_key
 from sluice.domain.projects import Project, ProjectError
@@ -71,7 +71,7 @@ def _refuse(pipeline: str, version: str, head: ObjectHead, reasons: tuple[str, .
     """A push of the same again may be refused for another reason, or be taken: stacks change too."""
     catalog, key = wiring.catalog(), keys.project_key(pipeline, version)
     pushed_at = to_iso(from_iso(head.last_modified))
-    refusal = {"status": "refused", "reasons": list(reasons), "pushed_at": pushed_at}
+    refusal = {"status": "refused", "reasons": failures.bounded(reasons), "pushed_at": pushed_at}
     # Which push it answers: S3's times are whole seconds.
     refusal["bundle_version_id"] = head.version_id
     if not catalog.create({**key, **refusal}):

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import candidates, names, serving
+from sluice.domain import candidates, failures, names, serving
 from sluice.domain import catalog as keys
 from sluice.domain.config import PipelineConfig
 from sluice.events import SelectCandidateTask
@@ -38,9 +38,10 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     config = building.find_config(task)
     wanted = config.train.candidates
     regex = next(metric.regex for metric in config.train.metrics if metric.name == wanted.objective)
-    selection = candidates.select(task.candidates, wanted.objective, wanted.direction, regex)
+    trained = building.find_results(task, candidates.count(config.train))
+    selection = candidates.select(trained, wanted.objective, wanted.direction, regex)
     if selection.best is None:
-        raise NoCandidateError("; ".join(selection.reasons))
+        raise NoCandidateError("; ".join(failures.bounded(selection.reasons)))
     best = dict(selection.best)
     detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
     note(task.pipeline, building.first_time(task, "selected"), task.run_id, "candidate selected", detail)
@@ -48,7 +49,8 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     evaluations = [_evaluation("candidate", best["model_uri"])]
     if champion is not None:
         evaluations.append(_evaluation("champion", champion.pop("model_uri")))
-    return {"candidate": best, "evaluations": evaluations, "champion": champion}
+    candidate = {"step": best["step"], "model_uri": best["model_uri"]}
+    return {"candidate": candidate, "evaluations": evaluations, "champion": champion}
 
 
 def _evaluation(role: str, model_uri: str) -> dict[str, str]:

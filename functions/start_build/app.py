@@ -11,16 +11,17 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import ValidationError
 
-from sluice import batching, building, wiring
-from sluice.domain import batches, candidates, config, governor, names
+from sluice import batching, building, ending, wiring
+from sluice.domain import batches, candidates, config, failures, governor, names
 from sluice.domain import catalog as keys
 from sluice.domain.batches import Arrival
 from sluice.domain.governor import StartBuild, WaitUntil
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Item, StartRefusedError
 from sluice.timeline import note
 
 # Of the incomplete batches, how many a log line names.
@@ -128,17 +129,24 @@ def _launch(pipeline: str, item: Item) -> None:
         "started_at": item["last_build_at"],
     }
     catalog.create(run)
+    try:
+        payload = _payload(pipeline, run_id, version)
+        execution_arn = wiring.workflows().start("build", run_id, payload)
+    except (StartRefusedError, ValidationError, LookupError) as error:
+        # As often as it is tried again: the lock would be held for ever.
+        ending.end_run(pipeline, run_id, "failed", [failures.reason(type(error).__name__, str(error))])
+        return
+    catalog.update(keys.run_key(pipeline, run_id), {"execution_arn": execution_arn})
+    note(pipeline, item["last_build_at"], run_id, "build started", item["build_cause"])
+
+
+def _payload(pipeline: str, run_id: str, version: str) -> dict[str, Any]:
+    """The input of an execution: names only, as what they stand for may be more than a state may hold."""
     train = config.restore(building.find_project(pipeline, version)["config"]).train
-    payload = {
+    return {
         "pipeline": pipeline,
         "run_id": run_id,
         "project_version": version,
-        "candidates": [
-            {"index": candidate.index, "hyperparameters": candidate.hyperparameters}
-            for candidate in candidates.expand(train)
-        ],
+        "candidates": list(range(candidates.count(train))),
         "max_parallel": train.candidates.max_parallel,
     }
-    execution_arn = wiring.workflows().start("build", run_id, payload)
-    catalog.update(keys.run_key(pipeline, run_id), {"execution_arn": execution_arn})
-    note(pipeline, item["last_build_at"], run_id, "build started", item["build_cause"])

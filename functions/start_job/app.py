@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,8 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
+from sluice.domain import candidates, jobs, names, roles
 from sluice.domain import catalog as keys
-from sluice.domain import jobs, names, roles
 from sluice.domain.jobs import Build, JobKind, Request
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
@@ -30,11 +31,13 @@ _STARTING = "Starting"
 def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]:
     kind, name = jobs.kind_of(task.step), names.job_name(task.run_id, task.step)
     logger.append_keys(run_id=task.run_id, job_name=name)
-    request = _request(task, building.find_build(task))
+    build = building.find_build(task)
+    hyperparameters = candidates.of_step(build.config.train, task.step)
+    request = _request(task, build, hyperparameters)
     # The token first: a job that ends at once must find whom to answer.
     waiting = _store_token(task, kind, name)
     # So does the step: the end of its run stops what is written down.
-    _record_step(task, kind, name)
+    _record_step(task, kind, name, hyperparameters)
     created = _start(task, kind, request)
     _record_start(task, name)
     if not created:
@@ -43,11 +46,11 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     return {"job_name": name}
 
 
-def _request(task: StartJobTask, build: Build) -> Request:
+def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str]) -> Request:
     if task.step == names.PREPARE:
         return jobs.prepare_request(build, build.locations.dataset_files(task.dataset_version))
     if jobs.kind_of(task.step) == "training_job":
-        return jobs.training_request(build, task.step, task.hyperparameters)
+        return jobs.training_request(build, task.step, hyperparameters)
     role = task.step.removeprefix(names.evaluate_step(""))
     return jobs.evaluate_request(build, role, str(task.model_uri))
 
@@ -83,14 +86,14 @@ def _store_token(task: StartJobTask, kind: JobKind, name: str) -> Item:
     return waiting
 
 
-def _record_step(task: StartJobTask, kind: JobKind, name: str) -> None:
+def _record_step(task: StartJobTask, kind: JobKind, name: str, hyperparameters: Mapping[str, str]) -> None:
     step: dict[str, Any] = {
         **keys.step_key(task.run_id, task.step),
         "kind": kind,
         "job_name": name,
         "status": _STARTING,
         "started_at": wiring.now(),
-        "detail": task.hyperparameters,
+        "detail": dict(hyperparameters),
     }
     wiring.catalog().create(step)
 

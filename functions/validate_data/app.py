@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import batching, building, validating, wiring
 from sluice.adapters.engine import DataFile
 from sluice.domain import catalog as keys
-from sluice.domain import times
+from sluice.domain import failures, times
 from sluice.domain.config.models import Data
 from sluice.domain.datasets import DatasetManifest
 from sluice.domain.profiles import Profile, ProfileFormatError
@@ -33,7 +33,6 @@ _MEMORY_SHARE = 0.6
 _SPILL_SHARE = 0.4
 # For what is left to do when the engine's time is over.
 _RESERVE_S = 30
-_REASONS_MAX = 20
 _CONTENT_TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8"}
 
 
@@ -61,7 +60,7 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
             title=f"{task.pipeline}, data set {task.dataset_version[:12]}",
         )
     report, report_uri = outcome.report, _write(task, outcome)
-    reasons = list(report.reasons[:_REASONS_MAX])
+    reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
     _record(task, manifest, report, report_uri, reasons)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
 

@@ -16,7 +16,7 @@ from sluice.adapters.build_requests import SqsBuildRequests
 from sluice.adapters.bus import EventBridgeBus, EventRefusedError
 from sluice.adapters.jobs import SageMakerJobs
 from sluice.adapters.workflows import StepFunctionsWorkflows
-from sluice.ports import RequestRefusedError
+from sluice.ports import RequestRefusedError, StartRefusedError
 
 REGION = "eu-central-1"
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:sluice-build-model"
@@ -138,6 +138,14 @@ def test_an_execution_is_started_by_its_name_and_found_if_it_was_before() -> Non
     stub.add_client_error("start_execution", "ExecutionAlreadyExists")
     for _ in range(2):
         assert machines.start("build", "reviews-00001", {"pipeline": "reviews"}) == EXECUTION
+
+
+@pytest.mark.parametrize("code", ["InvalidExecutionInput", "ValidationException", "InvalidName"])
+def test_an_execution_that_no_retry_can_start_is_refused(code: str) -> None:
+    machines, stub = workflows()
+    stub.add_client_error("start_execution", code, "too long")
+    with pytest.raises(StartRefusedError, match="too long"):
+        machines.start("build", "reviews-00001", {})
 
 
 def test_an_execution_that_cannot_be_started_is_an_error() -> None:

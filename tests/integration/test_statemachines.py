@@ -170,3 +170,40 @@ def test_a_deployment_that_failed_in_an_unknown_way_is_put_back() -> None:
     assert (unknown["ErrorEquals"], unknown["Next"]) == (["States.ALL"], "IsPreviousConfigKnown")
     assert known["Next"] == "StageFailed"
     assert "DeploymentRolledBackError" in known["ErrorEquals"]
+
+
+# ------------------------------------------------------------------------------- no history is too long
+
+HISTORY_MAX = 25_000
+# Of one attempt: scheduled, started, submitted, failed, and the wait before the next one.
+EVENTS_OF_AN_ATTEMPT = 5
+EVENTS_OF_A_STATE = 2
+# The most items that a Map gets: candidates, evaluations, stages.
+ITEMS = {"TrainCandidates": 50, "EvaluateModels": 2, "ReleaseStages": 5}
+
+
+def longest_history(definition: dict[str, Any]) -> int:
+    """The events of a machine whose every state is passed and retried as often as it may be."""
+    events = 0
+    for name, state in definition["States"].items():
+        attempts = 1 + sum(retry["MaxAttempts"] for retry in state.get("Retry", []))
+        events += EVENTS_OF_A_STATE + attempts * EVENTS_OF_AN_ATTEMPT * (state["Type"] == "Task")
+        if state["Type"] == "Map":
+            events += ITEMS[name] * (EVENTS_OF_A_STATE + longest_history(state["ItemProcessor"]))
+    return events
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name)
+def test_no_history_outgrows_what_step_functions_keeps(path: Path) -> None:
+    """An execution that does ends at once, in the middle of what it does, with nothing caught."""
+    assert longest_history(asl.load(path)) < HISTORY_MAX
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name)
+def test_a_map_collects_names_and_not_what_they_stand_for(path: Path) -> None:
+    """Whatever a Map's items return lies in one state, of 256 kB; so do the causes that they caught."""
+    for state in asl.load(path)["States"].values():
+        if state["Type"] == "Map":
+            for inner in state["ItemProcessor"]["States"].values():
+                if inner["Type"] == "Pass":
+                    assert "Cause" not in str(inner.get("Parameters"))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from sluice import wiring
-from sluice.domain import batches
+from sluice.domain import batches, failures
 from sluice.domain import catalog as keys
 from sluice.domain.batches import Arrival, Batch
 from sluice.domain.times import from_iso, to_iso
@@ -84,7 +84,7 @@ def quarantine(pipeline: str, manifest: DatasetManifest, report: Report) -> None
     at = to_iso(from_iso(wiring.now()).replace(microsecond=0))
     on_each(
         [item for item in new if item["key"] in offenders],
-        lambda item: _set_aside(item, "; ".join(offenders[item["key"]][:_REASONS_MAX]), at),
+        lambda item: _set_aside(item, failures.cut("; ".join(offenders[item["key"]][:_REASONS_MAX])), at),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice import wiring
 from sluice.domain import catalog as keys
-from sluice.domain import datasets, jobs, roles
+from sluice.domain import datasets, failures, jobs, names, roles
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
@@ -108,6 +108,14 @@ def check_own(task: Item, description: Mapping[str, Any]) -> None:
         )
 
 
+def find_results(task: BuildTask, count: int) -> list[Item]:
+    """What became of each candidate, in their order: job results as their steps recorded them."""
+    steps = [f"{names.TRAIN}{index}" for index in range(count)]
+    catalog = wiring.catalog()
+    found = {step: catalog.get(keys.step_key(task.run_id, step)) or {} for step in steps}
+    return [{"step": step, **item} for step, item in found.items()]
+
+
 def is_own(run: Item, description: Mapping[str, Any]) -> bool:
     """Whether the run can have started the job: one that is older is of a stack that was here before."""
     return to_iso(description["CreationTime"]) >= str(run.get("started_at", ""))
@@ -147,9 +155,11 @@ def conclude_job(task: Item, description: Mapping[str, Any]) -> None:
     reason = None if completed else _failure_reason(task, description)
     _record_end(task, result, reason)
     if reason is None:
-        wiring.workflows().succeed(task["task_token"], result)
+        # The rest is recorded: of many jobs it would be more than a state may pass on.
+        done = {"step": task["step"], "job_name": result["job_name"], "status": result["status"]}
+        wiring.workflows().succeed(task["task_token"], done)
     else:
-        cause = f"{result['job_name']}: {reason}"
+        cause = failures.cut(f"{result['job_name']}: {reason}")
         wiring.workflows().fail(task["task_token"], JobFailedError.__name__, cause)
     _close(task)
 

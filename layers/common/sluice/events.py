@@ -239,24 +239,28 @@ class StartJobTask(BuildTask):
     task_token: str
     step: str
     dataset_version: str
-    hyperparameters: dict[str, str] = {}
     model_uri: str | None = None
 
 
 class SelectCandidateTask(BuildTask):
     dataset_version: str
-    candidates: list[dict[str, Any]]
 
 
 class CheckGatesTask(BuildTask):
     champion: dict[str, Any] | None = None
 
 
+class _Candidate(_Event):
+    """What of the chosen job result the state machine passes on; the catalog has the rest."""
+
+    step: str
+    model_uri: str
+
+
 class RegisterModelTask(BuildTask):
     dataset_version: str
-    candidate: dict[str, Any]
+    candidate: _Candidate
     champion: dict[str, Any] | None = None
-    gates: list[dict[str, Any]]
 
 
 class PlanReleaseTask(_Event):

@@ -195,11 +195,18 @@ class Alarms(Protocol):
         """Return `{name: alarm}` for those that exist."""
 
 
+class StartRefusedError(Exception):
+    """Step Functions refuses an execution for what it is given: no retry cures that."""
+
+
 class Workflows(Protocol):
     """Step Functions."""
 
     def start(self, machine: Literal["build", "release"], name: str, payload: Mapping[str, Any]) -> str:
-        """Start an execution of this name, or find the one that already has it; returns its ARN."""
+        """Start an execution of this name, or find the one that already has it; returns its ARN.
+
+        Raises StartRefusedError.
+        """
 
     def describe(self, execution_arn: str) -> dict[str, Any] | None:
         """Return the execution's description, or None."""

@@ -29,3 +29,22 @@ def test_a_lambdas_json_is_reduced_to_its_message_and_other_text_stays(cause: st
 def test_an_error_without_a_cause_is_its_name() -> None:
     assert failures.reason("States.Timeout", "") == "States.Timeout"
     assert failures.reason("NoCandidateError", LAMBDA) == "NoCandidateError: no candidate"
+
+
+def test_a_cause_of_any_length_is_cut_to_what_is_read_of_it() -> None:
+    cause = json.dumps({"errorMessage": f"first {'x' * 100_000} last"})
+    said = failures.reason("NoCandidateError", cause)
+    assert len(said) <= failures.REASON_MAX
+    assert said.startswith("NoCandidateError: first x")
+    assert said.endswith("x last")
+
+
+def test_of_many_reasons_the_first_are_told_and_how_many_there_are() -> None:
+    assert failures.bounded(["a", "b"]) == ["a", "b"]
+    told = failures.bounded([f"reason {number}" * 1000 for number in range(50)])
+    assert (len(told), told[-1]) == (21, "and 30 more")
+    assert len(json.dumps(told, ensure_ascii=False).encode()) < 100_000
+
+
+def test_a_cause_that_is_deeply_nested_json_is_text() -> None:
+    assert failures.message("[" * 100_000) == "[" * 100_000

@@ -247,3 +247,10 @@ def test_too_large_a_file_is_refused_wherever_it_comes_from() -> None:
 )
 def test_a_push_leaves_out_what_is_no_part_of_the_project(path: str, left_out: bool) -> None:
     assert projects.ignored(path) is left_out
+
+
+def test_a_config_larger_than_the_catalogs_items_is_refused(files: dict[str, bytes]) -> None:
+    more = "".join(f"    c{index}: {{type: number}}\n" for index in range(2500))
+    wide = files["pipeline.yaml"].replace(b"  schema:\n", f"  schema:\n{more}".encode())
+    with pytest.raises(ProjectError, match="bytes when its defaults are spelt out, at most 380000"):
+        projects.load_project(files | {"pipeline.yaml": wide})

@@ -92,7 +92,8 @@ def test_a_metric_that_is_no_number_is_reported_as_none(world: World) -> None:
     token = world.start("train-0", hyperparameters={})
     metric = {"MetricName": "accuracy", "Value": float("nan")}
     world.end("train-0", FinalMetricDataList=[metric])
-    assert world.answer(token)["metrics"] == {"accuracy": None}
+    assert world.answer(token)["status"] == "Completed"
+    assert (world.cloud.catalog.get(keys.step_key(RUN, "train-0")) or {})["metrics"] == {"accuracy": None}
 
 
 def test_a_job_that_never_came_to_be_is_given_up_after_an_hour(world: World) -> None:

@@ -37,7 +37,6 @@ def payload(world: World) -> dict[str, Any]:
         "dataset_version": world.catalog_run()["dataset_version"],
         "candidate": candidate,
         "champion": None,
-        "gates": steps["gates"]["detail"],
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import PIPELINE, ROWS, RUN, Invoke, World
+from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.domain import catalog as keys
 
 
@@ -21,15 +21,29 @@ def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     return world
 
 
-def trained(world: World) -> list[dict[str, Any]]:
+def train(world: World, **failed: str) -> None:
+    """Train both candidates; of those that fail, the reason by index."""
     world.prepare_run()
-    return [world.job(f"train-{index}", hyperparameters={}) for index in range(2)]
+    for index in range(2):
+        reason = failed.get(f"train_{index}")
+        world.start(f"train-{index}")
+        how = {"status": "Failed", "FailureReason": reason} if reason else {}
+        world.end(f"train-{index}", **how)
 
 
-def select(world: World, candidates: list[dict[str, Any]], run_id: str = RUN) -> Any:
+def select(world: World, run_id: str = RUN) -> Any:
     version = world.catalog_run(run_id)["dataset_version"]
-    payload = {**world.common(run_id), "dataset_version": version, "candidates": candidates}
-    return world.invoke("select_candidate", payload)
+    return world.invoke("select_candidate", {**world.common(run_id), "dataset_version": version})
+
+
+def select_again(world: World) -> Any:
+    """Train and select as another build of the same data would."""
+    train(world)
+    return select(world)
+
+
+def model_uri(step: str) -> str:
+    return f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/train/{RUN}-{step}/output/model.tar.gz"
 
 
 def release(world: World) -> str:
@@ -43,46 +57,55 @@ def release(world: World) -> str:
 
 
 def test_the_candidate_with_the_best_objective_is_chosen(world: World) -> None:
-    candidates = trained(world)
-    assert select(world, candidates) == {
-        "candidate": candidates[1],
-        "evaluations": [
-            {
-                "role": "candidate",
-                "step": "evaluate-candidate",
-                "model_uri": candidates[1]["model_uri"],
-            }
-        ],
+    train(world)
+    uri = model_uri("train-1")
+    assert select(world) == {
+        "candidate": {"step": "train-1", "model_uri": uri},
+        "evaluations": [{"role": "candidate", "step": "evaluate-candidate", "model_uri": uri}],
         "champion": None,
     }
 
 
 def test_a_failed_candidate_does_not_keep_the_others_from_being_chosen(world: World) -> None:
-    candidates = trained(world)
-    failed = {"step": "train-1", "status": "Failed", "failure_reason": "no luck"}
-    assert select(world, [candidates[0], failed])["candidate"] == candidates[0]
+    train(world, train_1="no luck")
+    assert select(world)["candidate"]["step"] == "train-0"
 
 
 def test_without_any_candidate_the_reasons_of_each_are_told(world: World) -> None:
-    trained(world)
-    failed = [
-        {"step": f"train-{index}", "status": "Failed", "failure_reason": f"reason {index}"}
-        for index in range(2)
-    ]
+    train(world, train_0="reason 0", train_1="reason 1")
     with pytest.raises(Exception, match="train-0 Failed: reason 0; train-1 Failed: reason 1"):
-        select(world, failed)
+        select(world)
+
+
+def test_candidates_that_all_fail_at_length_are_told_in_what_a_state_can_hold(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = World(cloud, invoke)
+    alphas = ", ".join(str(number) for number in range(50))
+    world.push(pipeline=PIPELINE_YAML.replace("0.1, 0.2", alphas).encode())
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    for index in range(50):
+        world.start(f"train-{index}")
+        world.end(f"train-{index}", status="Failed", FailureReason=f"{index} {'x' * 30_000}")
+    assert all(len(cause) <= 1000 for _, _, cause in cloud.workflows.failures)
+    with pytest.raises(Exception, match="and 30 more") as raised:
+        select(world)
+    assert len(str(raised.value)) < 25_000
 
 
 def test_the_model_that_serves_is_the_champion_and_is_evaluated_too(world: World) -> None:
     assert world.play() == "registered"
     arn = release(world)
-    model_uri = world.cloud.registry.by_arn[arn]["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-    selected = select(world, trained(world))
+    served = world.cloud.registry.by_arn[arn]["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    selected = select_again(world)
     assert selected["champion"] == {"package_arn": arn, "package_version": 1, "release_id": "release-1"}
     assert selected["evaluations"][1] == {
         "role": "champion",
         "step": "evaluate-champion",
-        "model_uri": model_uri,
+        "model_uri": served,
     }
 
 
@@ -90,17 +113,17 @@ def test_a_champion_that_is_gone_from_the_registry_is_not_passed_over(world: Wor
     assert world.play() == "registered"
     del world.cloud.registry.by_arn[release(world)]
     with pytest.raises(Exception, match="gone from the registry"):
-        select(world, trained(world))
+        select_again(world)
 
 
 def test_data_overwritten_while_jobs_read_them_fail_the_run(world: World) -> None:
-    candidates = trained(world)
+    train(world)
     world.upload("a.csv", ROWS + b"3,1\n")
     with pytest.raises(Exception, match=f"1 objects changed .*: {PIPELINE}/a.csv"):
-        select(world, candidates)
+        select(world)
 
 
 def test_data_overwritten_with_the_same_content_do_not(world: World) -> None:
-    candidates = trained(world)
+    train(world)
     world.upload("a.csv", ROWS)
-    assert select(world, candidates)["candidate"] == candidates[1]
+    assert select(world)["candidate"]["step"] == "train-1"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World, requests
+from sluice import ports
+from sluice.domain import catalog as keys
 from sluice.ports import Item
 
 
@@ -33,10 +36,7 @@ def test_a_build_that_is_due_gets_the_lock_a_number_and_an_execution(world: Worl
         "pipeline": PIPELINE,
         "run_id": RUN,
         "project_version": world.pipeline["project_version"],
-        "candidates": [
-            {"index": 0, "hyperparameters": {"alpha": "0.1"}},
-            {"index": 1, "hyperparameters": {"alpha": "0.2"}},
-        ],
+        "candidates": [0, 1],
         "max_parallel": 2,
     }
     assert (world.pipeline["in_flight"], world.pipeline["build_seq"]) == (RUN, 1)
@@ -241,3 +241,62 @@ def test_the_daily_budget_holds_builds_back_and_loses_none(world: World) -> None
     world.later(days=1)
     world.ask()
     assert len(executions(world)) == 6
+
+
+def test_the_largest_project_makes_a_small_execution(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    """Fifty candidates of long values by value were more than a state may hold."""
+    world = World(cloud, invoke)
+    long = ", ".join(f'h{number}: "{"x" * 2000}"' for number in range(4))
+    alphas = ", ".join(str(number / 1000) for number in range(1, 51))
+    wide = PIPELINE_YAML.replace("alpha: [0.1, 0.2]", f"alpha: [{alphas}]")
+    world.push(
+        pipeline=wide.replace("  candidates:", f"  hyperparameters: {{{long}}}\n  candidates:").encode()
+    )
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    assert len(json.dumps(world.started())) < 1000
+    assert world.play() == "registered"
+    request = cloud.jobs.requests[f"{RUN}-train-49"]
+    assert (request["HyperParameters"]["alpha"], len(request["HyperParameters"]["h3"])) == ("0.05", 2002)
+    for _, output in cloud.workflows.answers:
+        assert len(json.dumps(output)) < 200
+
+
+@pytest.mark.parametrize("fault", ["refused", "unreadable", "gone"])
+def test_a_build_that_no_retry_can_start_ends_as_failed_and_gives_its_lock_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    key = keys.project_key(PIPELINE, world.pipeline["project_version"])
+    with world.crash_after(1):
+        # Whoever took the lock dies there.
+        world.ask()
+    if fault == "refused":
+
+        def refuse(*_: object) -> str:
+            raise ports.StartRefusedError("InvalidExecutionInput: too long")
+
+        monkeypatch.setattr(world.cloud.workflows, "start", refuse)
+    elif fault == "unreadable":
+        world.cloud.catalog.update(key, {"config": "{}"})
+    else:
+        del world.cloud.catalog.items[key["pk"], key["sk"]]
+    assert world.pipeline["in_flight"] == RUN
+    assert world.ask() == {"batchItemFailures": []}
+    assert world.catalog_run()["status"] == "failed"
+    assert world.catalog_run()["reasons"]
+    assert "in_flight" not in world.pipeline
+
+
+def test_a_fault_that_passes_keeps_the_lock_for_the_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(*_: object) -> str:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.workflows, "start", throttled)
+        world.ask()
+    assert world.pipeline["in_flight"] == RUN
+    world.ask()
+    assert world.catalog_run()["execution_arn"] in world.cloud.workflows.executions

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
+from sluice.ports import StartRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
+# Of the input (too large, no JSON) or the name, not of the machine or the account.
+_REFUSED = {"InvalidExecutionInput", "InvalidName", "ValidationException"}
 _NOBODY_WAITS = {"TaskDoesNotExist", "TaskTimedOut"}
 _ERROR_MAX = 256
 _CAUSE_MAX = 32768
@@ -32,6 +35,8 @@ class StepFunctionsWorkflows:
                 stateMachineArn=machine_arn, name=name, input=json.dumps(payload)
             )
         except ClientError as error:
+            if error_code(error) in _REFUSED:
+                raise StartRefusedError(str(error)) from None
             if error_code(error) != "ExecutionAlreadyExists":
                 raise
         return f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"

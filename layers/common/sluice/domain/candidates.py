@@ -7,9 +7,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sluice.domain.config.models import Train
+from sluice.domain import names
+
+if TYPE_CHECKING:
+    from sluice.domain.config.models import Train
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class Selection:
     reasons: tuple[str, ...]
 
 
+def count(train: Train) -> int:
+    """How many candidates there are."""
+    return math.prod(len(values) for values in train.candidates.space.values())
+
+
 def expand(train: Train) -> tuple[Candidate, ...]:
     """Every combination of the space over the common hyperparameters, the last name varying fastest."""
     space = train.candidates.space
@@ -38,8 +46,15 @@ def expand(train: Train) -> tuple[Candidate, ...]:
     )
 
 
+def of_step(train: Train, step: str) -> dict[str, str]:
+    """The hyperparameters of a candidate's step; none of any other."""
+    if not step.startswith(names.TRAIN):
+        return {}
+    return expand(train)[int(step.removeprefix(names.TRAIN))].hyperparameters
+
+
 def _encode(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
-    """Values as text: also what Step Functions passes on, which may respell a number."""
+    """Values as text, as script mode wants them."""
     return {name: json.dumps(value) for name, value in hyperparameters.items()}
 
 

@@ -1,8 +1,13 @@
-"""Errors of a state machine's tasks, in words for people."""
+"""Errors of a state machine's tasks, in words for people, and no longer than states and tables hold."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+
+# Twenty reasons of a thousand characters, of four bytes each, are a third of what a state may pass on.
+REASON_MAX = 1000
+REASONS_MAX = 20
 
 
 def message(cause: str) -> str:
@@ -10,11 +15,29 @@ def message(cause: str) -> str:
     try:
         document, end = json.JSONDecoder().raw_decode(cause)
         return str(document["errorMessage"]) + cause[end:]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return cause
 
 
 def reason(error: str, cause: str) -> str:
     """Name the error and say its message, if it has one."""
     said = message(cause)
-    return f"{error}: {said}" if said else error
+    return cut(f"{error}: {said}" if said else error)
+
+
+def cut(text: str, most: int = REASON_MAX) -> str:
+    """The text, or its beginning and its end: what went wrong comes first or last."""
+    if len(text) <= most:
+        return text
+    half = (most - len(_CUT)) // 2
+    return f"{text[:half]}{_CUT}{text[-half:]}"
+
+
+def bounded(reasons: Sequence[str]) -> list[str]:
+    """As many of the reasons as are read, none too long, and how many there are beside them."""
+    shown = [cut(reason) for reason in reasons[:REASONS_MAX]]
+    left_out = len(reasons) - len(shown)
+    return [*shown, f"and {left_out} more"] if left_out else shown
+
+
+_CUT = " […] "

@@ -69,7 +69,7 @@ class Build:
 
 def kind_of(step: str) -> JobKind:
     """Which kind of job runs a step."""
-    return "training_job" if step.startswith("train-") else "processing_job"
+    return "training_job" if step.startswith(names.TRAIN) else "processing_job"
 
 
 def prepare_request(build: Build, files_uri: str) -> Request:

@@ -8,6 +8,9 @@ import re
 PIPELINE_PATTERN = r"^[a-z](?:[a-z0-9-]{0,30}[a-z0-9])$"
 STAGE_PATTERN = r"^[a-z](?:[a-z0-9-]{0,14}[a-z0-9])?$"
 PREPARE = "prepare"
+# What the steps of candidates are called, before their index.
+TRAIN = "train-"
+GATES = "gates"
 SAGEMAKER_NAME_MAX = 63
 # An endpoint config is `<pipeline>-v<package version>-<8 hex>-<stage>`: five digits of version fit.
 PIPELINE_AND_STAGE_MAX = SAGEMAKER_NAME_MAX - len("-v99999-") - len("9f2c1a0b-")

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from sluice.domain import canonical, requirements
-from sluice.domain.config import PipelineConfig, load
+from sluice.domain.config import PipelineConfig, dump, load
 from sluice.domain.nearest import hint
 
 CONFIG_FILE = "pipeline.yaml"
 REQUIREMENTS_FILE = "requirements.txt"
+# The catalog holds it in an item, of 400 kB at most.
+MAX_CONFIG_BYTES = 380_000
 MAX_FILES = 1000
 MAX_FILE_BYTES = 5 * 1024 * 1024
 MAX_TOTAL_BYTES = 25 * 1024 * 1024
@@ -79,6 +81,9 @@ def load_project(files: Mapping[str, bytes]) -> Project:
     ]
     if absent:
         raise ProjectError(*absent)
+    if (size := len(dump(config).encode())) > MAX_CONFIG_BYTES:
+        spelt = f"{CONFIG_FILE} has {size} bytes when its defaults are spelt out, at most {MAX_CONFIG_BYTES}"
+        raise ProjectError(f"{spelt}: name fewer columns in data.schema")
     project = Project(config, files, version(files))
     _check_requirements(project)
     return project

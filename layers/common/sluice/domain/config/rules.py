@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from sluice.domain import images, names
+from sluice.domain import candidates, images, names
 from sluice.domain.config import patterns
-from sluice.domain.config.base import is_of
+from sluice.domain.config.base import ScalarValue, is_of
 from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig
 from sluice.domain.config.problems import Breach
 from sluice.domain.config.quality_rules import (
@@ -142,7 +141,7 @@ def _no_single_group(regex: str) -> str | None:
 def _bounded_candidates(config: PipelineConfig) -> Iterator[Breach]:
     train = config.train
     space = train.candidates.space
-    count = math.prod(len(values) for values in space.values())
+    count = candidates.count(train)
     if count > CANDIDATES_MAX:
         yield Breach(
             ("train", "candidates", "space"), f"makes {count} candidates", f"at most {CANDIDATES_MAX}"
@@ -154,7 +153,10 @@ def _bounded_candidates(config: PipelineConfig) -> Iterator[Breach]:
             f"at most {HYPERPARAMETERS_MAX} with those of the space",
         )
     for name, values in space.items():
-        yield from _unreserved(("train", "candidates", "space", name))
+        loc = ("train", "candidates", "space", name)
+        yield from _unreserved(loc)
+        for value in values:
+            yield from _short_hyperparameter(loc, value)
         if len({json.dumps(value) for value in values}) < len(values):
             loc = ("train", "candidates", "space", name)
             yield Breach(loc, "has a value twice", "each value once, as each is trained")
@@ -169,8 +171,14 @@ def _short_arguments(config: PipelineConfig) -> Iterator[Breach]:
     for name, scalar in config.train.hyperparameters.items():
         loc = ("train", "hyperparameters", name)
         yield from _unreserved(loc)
-        if len(json.dumps(scalar)) > HYPERPARAMETER_MAX:
-            yield Breach(loc, "is too long", f"at most {HYPERPARAMETER_MAX} characters")
+        yield from _short_hyperparameter(loc, scalar)
+
+
+def _short_hyperparameter(loc: tuple[str, ...], value: ScalarValue) -> Iterator[Breach]:
+    length = len(json.dumps(value))
+    if length > HYPERPARAMETER_MAX:
+        expected = f"at most {HYPERPARAMETER_MAX}, SageMaker's limit: put it into a file of the project"
+        yield Breach(loc, f"has a value of {length} characters", expected)
 
 
 def _unreserved(loc: tuple[str, ...]) -> Iterator[Breach]:
