@@ -208,7 +208,7 @@ def test_processes_left_behind_end_with_the_container(jobs: Jobs) -> None:
     job = jobs.process(
         """
         import subprocess
-        child = subprocess.Popen(["sleep", "300"])
+        child = subprocess.Popen(["sleep", "300"], start_new_session=True)
         print(child.pid)
         """
     )

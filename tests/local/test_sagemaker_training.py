@@ -559,3 +559,36 @@ def _data(jobs: Jobs, files: dict[str, str]) -> str:
 
 def _status(event: dict[str, Any]) -> str:
     return str(event["detail"]["TrainingJobStatus"])
+
+
+def test_neither_a_detached_child_nor_a_backtracking_regex_holds_a_job_up(jobs: Jobs) -> None:
+    started = time.monotonic()
+    job = jobs.train(
+        """
+        import os, signal, sys, time
+        print("acc: " + "a" * 32 + "!")
+        print("loss: 0.5")
+        sys.stdout.flush()
+        if os.fork() == 0:
+            os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(600)
+        """,
+        AlgorithmSpecification={
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [
+                {"Name": "accuracy", "Regex": "acc: (?:a+)+([0-9])"},
+                {"Name": "loss", "Regex": "loss: ([0-9.]+)"},
+            ],
+        },
+    )
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert time.monotonic() - started < 60
+    assert [(metric["MetricName"], metric["Value"]) for metric in job["FinalMetricDataList"]] == [
+        ("loss", 0.5)
+    ]
+    [said] = [line for line in jobs.log(LOG_GROUP, job["TrainingJobName"]) if "Metric" in line]
+    assert (
+        "Metric accuracy is read no further: its regex acc: (?:a+)+([0-9]) takes too long on a line" in said
+    )

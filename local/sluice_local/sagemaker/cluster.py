@@ -81,7 +81,7 @@ class _Follower:
 
     def _follow(self, job: Job, index: int) -> None:
         try:
-            self.transcript.follow(self.container.output)
+            self.transcript.follow(self.container)
         finally:
             job.inbox.put((index, self.container.wait()))
 

@@ -23,6 +23,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, overload
 
+from sluice_local.processes import end_descendants
 from sluice_local.sagemaker import namespace
 from sluice_local.sagemaker.images import (
     PIP_INSTALL,
@@ -60,6 +61,7 @@ _CONFIGURATIONS = {
     ),
     "UV_CONFIG_FILE": ("~/.config/uv/uv.toml",),
 }
+_INIT_TIMEOUT_S = 5.0
 _ABSOLUTE_PYTHON = re.compile(r"/.*/python3?(\.\d+)?")
 _NETWORK_VARIABLE = re.compile(
     r"(PIP|UV)_\w+|(HTTP|HTTPS|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.IGNORECASE
@@ -258,14 +260,19 @@ class Container:
         with suppress(ProcessLookupError):
             self._process.terminate()
         if self.wait(grace_s) is None:
-            self._kill_session()
+            end_descendants(self.pid)  # with them it ends by itself
+            if self.wait(_INIT_TIMEOUT_S) is None:
+                self._process.kill()
         return self.wait()
 
-    def _reap(self) -> None:
-        self._process.wait()
-        self._kill_session()
-        self._ended.set()
+    @property
+    def has_ended(self) -> bool:
+        return self._ended.is_set()
 
-    def _kill_session(self) -> None:
+    def _reap(self) -> None:
+        # While it is not reaped, nobody else has its number.
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        self._ended.set()

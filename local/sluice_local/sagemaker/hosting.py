@@ -190,7 +190,7 @@ class ModelServer:
     def _keep_running(self) -> None:
         """Log what the container prints, and start it again if it must not have ended."""
         while True:
-            self._transcript.follow(self._container.output)
+            self._transcript.follow(self._container)
             self._container.wait()
             if not self._serving.is_set() or self._stopping.wait(_RESTART_AFTER_S):
                 return

@@ -1,12 +1,16 @@
-"""Run as a script: give this process its own /opt/ml, then become the command.
+"""Run as a script: give this process its own /opt/ml, run the command, and leave nothing of it behind.
 
     python -I -S namespace.py HOST_PID ISOLATION ML_DIR STAGE_DIR WORKING_DIR COMMAND...
 
 It is a program of its own because a mount namespace belongs to a process, and a process that unshares must
 not have threads. It imports little, as every container's start waits for it.
 
-HOST_PID is who starts it, and with whom the command ends. ISOLATION is `mount` (we may mount), `user` (we may
-in a user namespace of our own) or `none`.
+HOST_PID is who starts it, and with whom the command ends; 0 is nobody, and SIGTERM then ends the command at
+once. ISOLATION is `mount` (we may mount), `user` (we may in a user namespace of our own) or `none`.
+
+On Linux this process stays beside the command, as a container's init does: it is the *subreaper* of all that
+the command starts, in whatever session, hands signals on to the command, ends what is left when the command
+has ended, and ends as the command did.
 """
 
 from __future__ import annotations
@@ -15,6 +19,9 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 OPT = "/opt"
 OPT_ML = "/opt/ml"
@@ -25,22 +32,95 @@ _MS_BIND = 0x1000
 _MS_REC = 0x4000
 _MS_PRIVATE = 0x40000
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+_IS_LINUX = sys.platform.startswith("linux")
+_HANDED_ON = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
 
 def main(host_pid: str, isolation: str, ml: str, stage: str, working_dir: str, *command: str) -> None:
-    """Never returns: the command takes this process over."""
-    if sys.platform.startswith("linux"):
+    """Never returns."""
+    host = int(host_pid)
+    if host and _IS_LINUX:
         _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != int(host_pid):  # it ended before the line above
+    if host and os.getppid() != host:  # it ended before the line above
         sys.exit(1)
     if isolation != "none":
         _unshare(own_user_namespace=isolation == "user")
         _map_opt_ml(ml, stage)
     os.chdir(working_dir)
+    if _IS_LINUX:
+        _stay_beside(command, term=signal.SIGTERM if host else signal.SIGKILL)
+    _become(command)
+
+
+def _stay_beside(command: Sequence[str], term: int) -> None:
+    """Returns in the process that is to become the command."""
+    _call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    awaited = {signal.SIGCHLD, signal.SIGTERM, *_HANDED_ON}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    us = os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != us:
+            os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    while (status := _ended(child)) is None:
+        if (number := signal.sigwait(awaited)) != signal.SIGCHLD:
+            os.kill(child, term if number == signal.SIGTERM else number)
+    _end_the_rest()
+    _end_alike(status)
+
+
+def _ended(child: int) -> int | None:
+    """The command's wait status once it has ended; whatever else ended is reaped."""
+    while True:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == child:
+            return status
+        if pid == 0:
+            return None
+
+
+def _end_the_rest() -> None:
+    """Whose parent has ended is our child: from above, one generation at a time."""
+    with suppress(ChildProcessError):  # nobody is left
+        while True:
+            for pid in _children():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)
+
+
+def _children() -> Iterator[int]:
+    us = str(os.getpid())
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
+                # After the command's name, which is in brackets and may hold anything: state, parent.
+                if stat.read().rpartition(")")[2].split()[1] == us:
+                    yield int(name)
+
+
+def _end_alike(status: int) -> NoReturn:
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if number:
+        _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)  # the command's core is enough
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        os.kill(os.getpid(), number)
+    os._exit(os.waitstatus_to_exitcode(status) if not number else 128 + number)
+
+
+def _become(command: Sequence[str]) -> NoReturn:
     try:
-        os.execvp(command[0], command)  # noqa: S606 - no shell, and the command is the job's own
+        os.execvp(command[0], list(command))  # noqa: S606 - no shell, and the command is the job's own
     except OSError as error:
         print(f"exec: {command[0]!r}: {error.strerror}", file=sys.stderr, flush=True)
         sys.exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE)

@@ -53,10 +53,10 @@ def _operate(
     scope: Scope, name: str, headers: Mapping[str, str], query_params: Mapping[str, Any], body: bytes
 ) -> dict[str, Any]:
     model = operation_model(name)
-    params = validated(model.input_shape, _parsed(body))
-    iam.authorize(headers, query_params, scope, iam.checks(name, scope, params))
     if (implementation := OPERATIONS.get(name)) is None:
         raise Fault("NotImplementedException", f"The local SageMaker does not implement {name}.")
+    params = validated(model.input_shape, _parsed(body))
+    iam.authorize(headers, query_params, scope, iam.checks(name, scope, params))
     answer: dict[str, Any] = projected(model.output_shape, implementation(scope, params) or {})
     return answer
 

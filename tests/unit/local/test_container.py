@@ -131,6 +131,58 @@ def test_children_end_with_the_container(sandbox: Sandbox) -> None:
     assert time.monotonic() - started < 60
 
 
+DETACHED = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if (child := os.fork()) == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+    os.write(1, f"{child}\\n".encode())
+    os._exit(0)
+os.wait()
+exec(sys.argv[1])
+"""
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [("sys.exit(0)", 0), ("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137), ("time.sleep(600)", 143)],
+)
+def test_a_child_in_a_session_of_its_own_does_not_outlive_the_container(
+    sandbox: Sandbox, then: str, code: int
+) -> None:
+    container = sandbox.start(["python3", "-c", DETACHED, then], sandbox.variables(1))
+    with container.output as stream:
+        child = int(stream.readline())
+        if code == 143:
+            assert container.stop(grace_s=20) == code
+        assert container.wait(20) == code
+        assert stream.read() == b""
+    assert not is_running(child)
+
+
+@linux_only
+def test_a_child_does_not_outlive_a_container_that_is_killed_after_the_grace(sandbox: Sandbox) -> None:
+    stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
+    container = sandbox.start(["python3", "-c", DETACHED, stubborn], sandbox.variables(1))
+    with container.output as stream:
+        child = int(stream.readline())
+        stream.readline()
+        assert container.stop(grace_s=0.1) == 137
+    assert not is_running(child)
+
+
+def test_what_signals_its_own_group_does_not_end_what_watches_it(sandbox: Sandbox) -> None:
+    container = sandbox.start(
+        ["python3", "-c", "import os; print('said', flush=True); os.killpg(0, 9)"], sandbox.variables(1)
+    )
+    with container.output as stream:
+        assert stream.read() == b"said\n"
+    assert container.wait() == 137
+
+
 @pytest.mark.parametrize(("command", "code"), [("no-such-program", 127), ("/", 126)])
 def test_a_command_that_cannot_run_has_a_shell_s_exit_code(sandbox: Sandbox, command: str, code: int) -> None:
     container = sandbox.start([command], sandbox.variables(1))
