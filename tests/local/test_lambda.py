@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +142,56 @@ def test_a_timeout_is_reported_with_the_configured_seconds(
     assert error == "Unhandled"
     assert answer["errorType"] == "Sandbox.Timedout"
     assert answer["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
+
+
+# Holds some megabytes, itself or in a child that it left to itself, and waits.
+HUNGRY = """
+import subprocess, sys, time
+CHILD = "import sys, time; held = b'x' * (int(sys.argv[1]) << 20); time.sleep(600)"
+def handler(event, context):
+    if event["detached"]:
+        command = [sys.executable, "-c", CHILD, str(event["megabytes"])]
+        child = subprocess.Popen(command, start_new_session=True)
+        time.sleep(event["wait_s"])
+        return child.pid
+    held = b"x" * (event["megabytes"] << 20)
+    time.sleep(event["wait_s"])
+    return len(held)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads the process table of Linux")
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_function_that_holds_more_than_its_memory_is_killed(
+    cloud: LocalCloud, unique: Callable[[str], str], detached: bool
+) -> None:
+    name = unique("hungry")
+    create_function(cloud, name, HUNGRY, MemorySize=256)
+    event = {"detached": detached, "megabytes": 100, "wait_s": 0.3}
+    answer, error = invoke(cloud, name, event)
+    assert error is None
+    answer, error = invoke(cloud, name, {**event, "megabytes": 400, "wait_s": 8})
+    assert error == "Unhandled"
+    assert answer["errorType"] == "Runtime.ExitError"
+    assert answer["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
+    [report] = [line for line in log_lines(cloud, name) if "Status: error" in line]
+    assert "Memory Size: 256 MB\tMax Memory Used: 256 MB" in report
+    assert report.endswith("Error Type: Runtime.OutOfMemory")
+    assert invoke(cloud, name, {**event, "detached": False})[1] is None  # by a new environment
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads the process table of Linux")
+def test_what_a_function_leaves_behind_ends_with_its_environment(
+    cloud: LocalCloud, unique: Callable[[str], str]
+) -> None:
+    name = unique("leaves")
+    create_function(cloud, name, HUNGRY, Timeout=3)
+    event = {"detached": True, "megabytes": 1, "wait_s": 0}
+    child, _ = invoke(cloud, name, event)
+    assert Path(f"/proc/{child}").exists()
+    answer, _ = invoke(cloud, name, {**event, "wait_s": 8})
+    assert answer["errorType"] == "Sandbox.Timedout"
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
 
 
 def test_an_environment_has_one_log_stream_with_the_platforms_lines(

@@ -20,6 +20,9 @@ from ministack.core.responses import request_scope
 from ministack.services import cloudwatch, cloudwatch_logs
 from ministack.services import lambda_svc as service
 
+# CloudWatch takes no larger event.
+_LONGEST_LINE_BYTES = 256 * 1024
+
 
 class EnvironmentLog:
     """Where one execution environment's output goes: a new stream for each process it starts."""
@@ -56,7 +59,7 @@ class EnvironmentLog:
         self._lines = []
         self.platform_line(f"START RequestId: {request_id} Version: {self._version}")
 
-    def end(self, duration_s: float, init_s: float, peak_mb: int) -> str:
+    def end(self, duration_s: float, init_s: float, peak_mb: int, error_type: str = "") -> str:
         """Close an invocation's lines with the platform's report; all of them as one text."""
         duration_ms = max(duration_s, 0.0) * 1000
         report = [
@@ -68,6 +71,8 @@ class EnvironmentLog:
         ]
         if init_s:
             report.append(f"Init Duration: {init_s * 1000:.2f} ms")
+        if error_type:
+            report.append(f"Status: error\tError Type: {error_type}")
         self.platform_line(f"END RequestId: {self._request_id}")
         self.platform_line("\t".join(report))
         return "\n".join(self._lines)
@@ -90,6 +95,8 @@ class EnvironmentLog:
                 with self._reading:
                     data = os.read(stream.fileno(), 1 << 16)
                     *lines, self._partial = (self._partial + data).split(b"\n")
+                    if len(self._partial) >= _LONGEST_LINE_BYTES:
+                        lines, self._partial = [*lines, self._partial], b""
                     self._record(lines)
                 if not data:
                     break

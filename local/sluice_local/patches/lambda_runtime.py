@@ -10,9 +10,9 @@ import os
 import shlex
 import shutil
 import socketserver
+import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,22 @@ from ministack.core import lambda_runtime as runtime
 from ministack.services import lambda_svc as service
 
 from sluice_local.guard import foreign
+from sluice_local.patches import lambda_memory
 from sluice_local.patches.lambda_logs import EnvironmentLog
+from sluice_local.patches.lambda_memory import MemoryWatch
+from sluice_local.sagemaker import namespace
 from sluice_local.settings import Settings
 
+# Of namespace.py: nobody's child, no directories of its own; what a function leaves behind ends with it.
+_UNGUARDED = ("0", "none", "-", "-", ".")
 _INVOKE_ERRORS = {"Runtime.ExitError", "Sandbox.Timedout"}
 
 
 def install(settings: Settings) -> None:
     """Route every Python function to the Runtime API's worker."""
     _Environment.bootstrap = (
-        f'#!/bin/sh\nexec {shlex.quote(str(settings.lambda_python))} -m awslambdaric "$_HANDLER"\n'
+        f"#!/bin/sh\nexec {shlex.join([sys.executable, '-I', '-S', namespace.__file__, *_UNGUARDED])} "
+        f'{shlex.quote(str(settings.lambda_python))} -m awslambdaric "$_HANDLER"\n'
     )
     _Environment.endpoint_url = settings.endpoint_url
     _Environment.folder = settings.directory("lambda")
@@ -53,6 +59,7 @@ class _Environment:
     bootstrap: str
     endpoint_url: str
     folder: Path
+    memory = MemoryWatch()
 
 
 class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
@@ -65,6 +72,8 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         self._spawn_s = 0.0
         self._exit_code: int | None = None
         self._peak_mb = 0
+        self.memory_limit_mb = int(config.get("MemorySize", 128))
+        self.is_out_of_memory = False
 
     def invoke(
         self,
@@ -79,12 +88,14 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
             self._log.close_stream()
         self._log.start(request_id)
         self._spawn_s = 0.0
+        self.is_out_of_memory = False
         started = time.monotonic()
         result: dict[str, Any]
         try:
-            result = super().invoke(
-                event, request_id, trace_id=trace_id, invoked_function_arn=invoked_function_arn
-            )
+            with _Environment.memory.over(self):
+                result = super().invoke(
+                    event, request_id, trace_id=trace_id, invoked_function_arn=invoked_function_arn
+                )
         except runtime.ProvidedRuntimeError:
             raise
         except RuntimeError as error:  # the function's module could not be loaded
@@ -93,8 +104,15 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         if isinstance(payload, dict) and payload.get("errorType") in _INVOKE_ERRORS:
             result["error_payload"] = self._platform_error(payload["errorType"], request_id)
         duration_s = time.monotonic() - started - self._spawn_s
-        result["log"] = self._log.end(duration_s, self._spawn_s, self._memory_peak_mb())
+        error_type = "Runtime.OutOfMemory" if self.is_out_of_memory else ""
+        result["log"] = self._log.end(duration_s, self._spawn_s, self._memory_peak_mb(), error_type)
         return result
+
+    @property
+    def supervisor_pid(self) -> int | None:
+        """The process beside the function's, which ends what that leaves behind."""
+        process = self._proc
+        return process.pid if process is not None and process.poll() is None else None
 
     def _build_handler_class(self, *generation: Any) -> Any:
         """The Runtime API, for the function's process and no page of a browser."""
@@ -121,6 +139,7 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
     def _teardown(self) -> None:
         if self._proc is not None:
             self._exit_code = self._proc.poll()
+            self._memory_peak_mb()
         super()._teardown()
         self._discard_scratch()
 
@@ -165,11 +184,10 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         return {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {reason}"}
 
     def _memory_peak_mb(self) -> int:
-        """The process's largest resident size so far (Linux), in megabytes."""
-        with suppress(OSError, AttributeError, StopIteration):
-            status = Path(f"/proc/{self._proc.pid}/status").read_text().splitlines()
-            self._peak_mb = int(next(line for line in status if line.startswith("VmHWM")).split()[1]) // 1024
-        return self._peak_mb
+        """The function's largest size so far, in megabytes."""
+        if (pid := self.supervisor_pid) is not None:
+            self._peak_mb = max(self._peak_mb, lambda_memory.peak_mb(pid))
+        return self.memory_limit_mb if self.is_out_of_memory else min(self._peak_mb, self.memory_limit_mb)
 
 
 def _is_python(config: dict[str, Any]) -> bool:
