@@ -185,7 +185,7 @@ def release_once(target: Target, pipeline: str) -> None:
     )
     waiting.release_end(target, pipeline, known, lambda _doing: None)
     (stage,) = views.stages(target, pipeline)
-    for alarm in views.alarms(target, stage["endpoint_name"]):
+    for alarm in views.alarms(target, pipeline, stage["stage"], stage["endpoint_name"]):
         target.call(
             "cloudwatch",
             "set_alarm_state",

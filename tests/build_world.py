@@ -12,7 +12,7 @@ from unittest import mock
 
 import fakes
 from sluice.domain import catalog as keys
-from sluice.domain import projects
+from sluice.domain import names, projects
 from sluice.domain.times import from_iso, to_iso
 
 PIPELINE = "reviews"
@@ -160,7 +160,7 @@ class World:
         if step.startswith("train-") and step in self.accuracies:
             metric = {"MetricName": "accuracy", "Value": self.accuracies[step]}
             described.setdefault("FinalMetricDataList", [metric])
-        name = f"{run_id}-{step}"
+        name = names.job_name("sluice", run_id, step)
         self.cloud.jobs.end(name, status, **described)
         if status == "Completed":
             self._write_outputs(step, run_id)
@@ -170,7 +170,7 @@ class World:
         runs = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}"
         if step.startswith("train-"):
             self.cloud.objects.write(
-                f"{runs}/train/{run_id}-{step}/output/model.tar.gz", f"{run_id}{step}".encode()
+                f"{runs}/train/sluice--{run_id}-{step}/output/model.tar.gz", f"{run_id}{step}".encode()
             )
         if step.startswith("evaluate-"):
             evaluation = {"metrics": {"accuracy": {"value": self.accuracies[step]}}}

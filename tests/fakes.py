@@ -252,7 +252,7 @@ class FakeRegistry:
         self.by_arn: dict[str, dict[str, Any]] = {}
         self._by_token: dict[str, str] = {}
 
-    def ensure_group(self, name: str, description: str) -> None:
+    def ensure_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
         self.groups.setdefault(name, description)
 
     def create_package(self, request: Mapping[str, Any]) -> str:
@@ -291,11 +291,15 @@ class FakeEndpoints:
         self.updates: list[dict[str, Any]] = []
         self.responses: list[Mapping[str, Any]] = []
 
-    def create_model(self, request: Mapping[str, Any]) -> None:
-        self.models.setdefault(request["ModelName"], dict(request))
+    def create_model(self, request: Mapping[str, Any]) -> bool:
+        name = request["ModelName"]
+        described = {**request, "ModelArn": arn("sagemaker", f"model/{name}")}
+        return self.models.setdefault(name, described) is described
 
-    def create_config(self, request: Mapping[str, Any]) -> None:
-        self.configs.setdefault(request["EndpointConfigName"], dict(request))
+    def create_config(self, request: Mapping[str, Any]) -> bool:
+        name = request["EndpointConfigName"]
+        described = {**request, "EndpointConfigArn": arn("sagemaker", f"endpoint-config/{name}")}
+        return self.configs.setdefault(name, described) is described
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
         name = request["EndpointName"]
@@ -307,6 +311,7 @@ class FakeEndpoints:
             "EndpointArn": arn("sagemaker", f"endpoint/{name}"),
             "EndpointStatus": "Creating",
             "EndpointConfigName": request["EndpointConfigName"],
+            "Tags": request.get("Tags", []),
         }
 
     def update_endpoint(self, request: Mapping[str, Any]) -> None:
@@ -329,6 +334,11 @@ class FakeEndpoints:
     def describe_endpoint(self, name: str) -> dict[str, Any] | None:
         endpoint = self.by_name.get(name)
         return dict(endpoint) if endpoint else None
+
+    def tags(self, arn: str) -> dict[str, str]:
+        kind, _, name = arn.rpartition(":")[2].partition("/")
+        owner = {"model": self.models, "endpoint-config": self.configs, "endpoint": self.by_name}[kind]
+        return {tag["Key"]: tag["Value"] for tag in owner[name].get("Tags", [])}
 
     def describe_config(self, name: str) -> dict[str, Any] | None:
         return self.configs.get(name)

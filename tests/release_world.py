@@ -15,8 +15,8 @@ from sluice.domain import config, projects, serving
 from sluice.domain.times import from_iso, to_iso
 
 PIPELINE = "reviews"
-ENDPOINT = "reviews-production"
-ERROR_ALARM = "sluice-reviews-production-error-rate"
+ENDPOINT = "sluice--reviews--production"
+ERROR_ALARM = "sluice--reviews--production--error-rate"
 PROJECT_VERSION = "a" * 64
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1"
 SAMPLE = b'["good"]'
@@ -101,6 +101,7 @@ class World:
         self.cloud.objects.write(manifest_uri, manifest)
         self.cloud.catalog.create({**keys.run_key(PIPELINE, run_id), "status": "registered"})
         metadata = {
+            "sluice:stack": "sluice",
             "sluice:pipeline": PIPELINE,
             "sluice:run": run_id,
             "sluice:project-version": PROJECT_VERSION,

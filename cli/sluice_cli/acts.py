@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from sluice.domain import names
 from sluice_cli import data_views, project, views, waiting
 from sluice_cli.drill import faults, traffic
 from sluice_cli.errors import CommandError
@@ -41,7 +42,7 @@ class Demo:
 
     @property
     def endpoint_name(self) -> str:
-        return f"{self.pipeline}-{STAGE}"
+        return names.endpoint_name(self.target.stack, self.pipeline, STAGE)
 
     def expect(self, holds: bool, what: str) -> None:
         """Fail the demo when something fell short."""

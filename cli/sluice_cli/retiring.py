@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.domain import alarms, serving
 from sluice.domain import catalog as keys
+from sluice.domain import serving
+from sluice.domain.alarms import Guarded
 from sluice_cli import bus, views, waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import Target
@@ -41,8 +42,9 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
             f"{endpoint_name} serves {serving.target_config(endpoint)}, which this stack did not deploy",
             hint="It is not the stack's to delete: delete it yourself if nobody needs it.",
         )
-    ours = set(alarms.names(target.stack, endpoint_name))
-    watching = [alarm["alarm"] for alarm in views.alarms(target, endpoint_name) if alarm["alarm"] in ours]
+    found = views.alarms(target, pipeline, name, endpoint_name)
+    ours = Guarded(target.stack, pipeline, name, endpoint_name).alarm_names
+    watching = [alarm["alarm"] for alarm in found if alarm["alarm"] in ours]
     return {
         "stage": name,
         "endpoint_name": endpoint_name,

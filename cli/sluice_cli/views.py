@@ -10,6 +10,7 @@ from typing import Any
 
 from sluice.domain import catalog as keys
 from sluice.domain import config, nearest
+from sluice.domain.alarms import Guarded
 from sluice_cli import awaited, data_views
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys
@@ -175,12 +176,11 @@ def endpoint_status(target: Target, endpoint_name: str) -> str:
     return str(found["EndpointStatus"]) if found else "missing"
 
 
-def alarms(target: Target, endpoint_name: str) -> list[dict[str, Any]]:
-    """The endpoint's alarms and their states."""
-    found = target.pages(
-        "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{target.stack}-{endpoint_name}-"
-    )
-    return [{"alarm": alarm["AlarmName"], "state": alarm["StateValue"]} for alarm in found]
+def alarms(target: Target, pipeline: str, stage: str, endpoint_name: str) -> list[dict[str, Any]]:
+    """The stage's alarms and their states."""
+    names = Guarded(target.stack, pipeline, stage, endpoint_name).alarm_names
+    found = target.call("cloudwatch", "describe_alarms", AlarmNames=list(names), AlarmTypes=["MetricAlarm"])
+    return [{"alarm": each["AlarmName"], "state": each["StateValue"]} for each in found["MetricAlarms"]]
 
 
 def unclaimed(target: Target) -> list[dict[str, Any]]:
@@ -195,7 +195,7 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
         {
             **stage,
             "endpoint_status": endpoint_status(target, stage["endpoint_name"]),
-            "alarms": alarms(target, stage["endpoint_name"]),
+            "alarms": alarms(target, pipeline, stage["stage"], stage["endpoint_name"]),
         }
         for stage in stages(target, pipeline)
     ]

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import releasing, wiring
-from sluice.domain import alarms, releases, roles, serving
+from sluice.domain import alarms, releases, roles, serving, tags
 from sluice.domain import catalog as keys
 from sluice.domain.releases import AlarmFiringError, Deployment, ReleaseRefusedError
 from sluice.domain.roles import RoleNotReadyError
@@ -32,10 +32,10 @@ def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, s
     config = _wanted_config(task)
     # The token first: the event may be quicker than the answer to the request.
     _await(task, config)
-    endpoint = wiring.endpoints().describe_endpoint(stage.endpoint_name)
+    endpoint = releasing.find_own_endpoint(task.pipeline, stage.stage, stage.endpoint_name)
     if endpoint is None or serving.target_config(endpoint) != config:
         deployment_config = serving.immediate_deployment_config() if task.restore else _prepare(task)
-        _change(stage.endpoint_name, endpoint, config, deployment_config)
+        _change(task, endpoint, config, deployment_config)
     _confirm(task, config)
     return {"endpoint_name": stage.endpoint_name, "endpoint_config_name": config}
 
@@ -87,43 +87,55 @@ def _prepare(task: DeployModelTask) -> Item:
     approval = package.described.get("ModelApprovalStatus")
     if not task.is_rollback and approval != "Approved":
         raise ReleaseRefusedError(f"the package is {approval} now: its approval was taken back meanwhile")
-    endpoints, stage = wiring.endpoints(), task.stage
-    _create_model(package, stage.model_name)
-    endpoints.create_config(
-        serving.endpoint_config_request(
-            stage.endpoint_config_name, stage.model_name, package.config.serve.compute
-        )
-    )
-    watching = _put_alarms(package, stage.endpoint_name)
+    _create_model(task, package)
+    _create_config(task, package)
+    watching = _put_alarms(task, package)
     if task.is_rollback:
         return serving.immediate_deployment_config()
     if firing := _firing(watching):
         _require_hopeless(task, firing)
         watching = []
-    traffic = next(each.traffic for each in package.config.release.stages if each.name == stage.stage)
+    traffic = next(each.traffic for each in package.config.release.stages if each.name == task.stage.stage)
     return serving.deployment_config(traffic, watching)
 
 
-def _create_model(package: Package, name: str) -> None:
-    role = roles.serving_role(wiring.account(), package.provenance.pipeline)
+def _owner(task: DeployModelTask) -> tags.Tags:
+    return {**tags.of_pipeline(wiring.stack_name(), task.pipeline), tags.RELEASE: task.release_id}
+
+
+def _create_model(task: DeployModelTask, package: Package) -> None:
+    name, owner = task.stage.model_name, _owner(task)
+    role = roles.serving_role(wiring.account(), task.pipeline)
     made_at = wiring.roles().ensure(role)
+    request = serving.model_request(package.described, name, role.arn, owner)
     try:
-        wiring.endpoints().create_model(serving.model_request(package.described, name, role.arn))
+        is_new = wiring.endpoints().create_model(request)
     except RequestRefusedError as refusal:
         if roles.is_settling(made_at, wiring.now()):
             raise RoleNotReadyError(str(refusal)) from refusal
         raise
+    if not is_new:
+        found = wiring.endpoints().describe_model(name) or {}
+        releasing.require_own("model", name, found["ModelArn"], owner)
 
 
-def _put_alarms(package: Package, endpoint_name: str) -> list[str]:
+def _create_config(task: DeployModelTask, package: Package) -> None:
+    name, owner = task.stage.endpoint_config_name, _owner(task)
+    compute = package.config.serve.compute
+    request = serving.endpoint_config_request(name, task.stage.model_name, compute, owner)
+    if not wiring.endpoints().create_config(request):
+        found = wiring.endpoints().describe_config(name) or {}
+        releasing.require_own("endpoint config", name, found["EndpointConfigArn"], owner)
+
+
+def _put_alarms(task: DeployModelTask, package: Package) -> list[str]:
     """The names of the alarms that the package's project wants; those that it does not want are deleted."""
-    stack = wiring.stack_name()
-    limits = package.config.release.alarms
-    wanted = alarms.requests(stack, endpoint_name, limits, wiring.alarms_topic_arn())
+    guarded = releasing.find_guarded(task.pipeline, task.stage.stage, task.stage.endpoint_name)
+    wanted = alarms.requests(guarded, package.config.release.alarms, wiring.alarms_topic_arn())
     for request in wanted:
         wiring.alarms().put(request)
     watching = [request["AlarmName"] for request in wanted]
-    if unwanted := [name for name in alarms.names(stack, endpoint_name) if name not in watching]:
+    if unwanted := [name for name in guarded.alarm_names if name not in watching]:
         wiring.alarms().delete(unwanted)
     return watching
 
@@ -158,10 +170,12 @@ def _can_go_back(history: list[Deployment], live: Deployment) -> bool:
     return any(package and package.get("ModelApprovalStatus") != "Rejected" for package in packages)
 
 
-def _change(name: str, endpoint: Item | None, config: str, deployment_config: Item) -> None:
-    endpoints = wiring.endpoints()
+def _change(task: DeployModelTask, endpoint: Item | None, config: str, deployment_config: Item) -> None:
+    endpoints, name = wiring.endpoints(), task.stage.endpoint_name
     if endpoint is None:
-        endpoints.create_endpoint({"EndpointName": name, "EndpointConfigName": config})
+        owner = tags.of_stage(wiring.stack_name(), task.pipeline, task.stage.stage)
+        request = {"EndpointName": name, "EndpointConfigName": config, "Tags": tags.listed(owner)}
+        endpoints.create_endpoint(request)
         return
     status = serving.status(endpoint["EndpointStatus"])
     if status == "failed":

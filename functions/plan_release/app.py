@@ -138,7 +138,7 @@ def _serves(request: Request, stage: str, package: Package) -> bool:
     live = _live(request.pipeline, stage)
     if live is None or live.package_arn != package.arn:
         return False
-    endpoint = wiring.endpoints().describe_endpoint(names.endpoint_name(request.pipeline, stage))
+    endpoint = wiring.endpoints().describe_endpoint(releasing.find_endpoint_name(request.pipeline, stage))
     return endpoint is not None and endpoint.get("EndpointConfigName") == live.endpoint_config_name
 
 
@@ -167,14 +167,14 @@ def _overtaken(request: Request, package: Package, stages: list[str]) -> list[st
 
 
 def _plan(request: Request, package: Package, stage: str, bake_s: int) -> StagePlan:
-    endpoint_name = names.endpoint_name(request.pipeline, stage)
-    endpoint = wiring.endpoints().describe_endpoint(endpoint_name) or {}
-    own_config = names.endpoint_config_name(request.release_id, stage)
+    stack, endpoint_name = wiring.stack_name(), releasing.find_endpoint_name(request.pipeline, stage)
+    endpoint = releasing.find_own_endpoint(request.pipeline, stage, endpoint_name) or {}
+    own_config = names.endpoint_config_name(stack, request.release_id, stage)
     previous = endpoint.get("EndpointConfigName")
     plan = StagePlan(
         stage=stage,
         endpoint_name=endpoint_name,
-        model_name=request.release_id,
+        model_name=names.model_name(stack, request.release_id),
         endpoint_config_name=own_config,
         previous_config_name=previous if previous != own_config else None,
         bake_s=bake_s,

@@ -9,7 +9,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import releasing, wiring
 from sluice.domain import alarms, releases
-from sluice.domain import catalog as keys
 from sluice.domain.releases import Deployment
 from sluice.domain.times import to_iso
 from sluice.events import AlarmStateChanged
@@ -26,31 +25,21 @@ def lambda_handler(event: AlarmStateChanged, context: LambdaContext) -> dict[str
     alarm = wiring.alarms().describe([name]).get(name)
     if alarm is None or alarm["StateValue"] != "ALARM":
         return {"status": "not firing"}
-    found = _find_stage(alarms.watched_endpoint(alarm))
+    found = releasing.find_alarm(name)
     if found is None:
-        return {"status": "no stage"}
+        return {"status": "not ours"}
     pipeline, stage, item = found
     live = releasing.find_deployment(pipeline, stage, item.get("live"))
     if item.get("releasing"):
         # What SageMaker watches itself; if it fires on, reconcile asks again after the release.
         detail = f"{item['releasing']} is under way on {stage}: its own guard decides"
-        _note(pipeline, f"{pipeline}-{stage}", alarm, "alarm", detail)
+        _note(pipeline, item["endpoint_name"], alarm, "alarm", detail)
         return {"status": "release under way"}
     if live is None:
         return {"status": "nothing live"}
     if not alarms.concerns(alarm, live, wiring.now()):
         return {"status": "about the version before"}
     return _roll_back(pipeline, stage, live, alarm)
-
-
-def _find_stage(endpoint_name: str | None) -> tuple[str, str, Item] | None:
-    catalog = wiring.catalog()
-    pipelines = [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]
-    for pipeline, stage in releases.pipeline_and_stage(endpoint_name or "", pipelines):
-        item = catalog.get(keys.stage_key(pipeline, stage))
-        if item is not None:
-            return pipeline, stage, item
-    return None
 
 
 def _roll_back(pipeline: str, stage: str, live: Deployment, alarm: Item) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _ended_execution(arn: str, payload: Item) -> Hint | None:
 
 
 def _firing_alarms(pipelines: list[Item]) -> Iterator[Finding]:
-    for alarm in wiring.alarms().firing(f"{wiring.stack_name()}-"):
+    for alarm in wiring.alarms().firing(f"{wiring.stack_name()}--"):
         yield hints.alarm_fires(alarm["AlarmName"])
 
 

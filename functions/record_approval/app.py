@@ -79,9 +79,10 @@ def _claim(arn: str) -> _Claim | None:
 def _provenance(package: dict[str, Any]) -> Provenance | None:
     """Our metadata, if the run it names is ours too."""
     provenance = Provenance.of(package)
-    if provenance and wiring.catalog().get(keys.run_key(provenance.pipeline, provenance.run_id)):
-        return provenance
-    return None
+    if provenance is None or not provenance.is_of(wiring.stack_name()):
+        return None
+    run = wiring.catalog().get(keys.run_key(provenance.pipeline, provenance.run_id))
+    return provenance if run else None
 
 
 def _last_seen(arn: str, package: dict[str, Any], provenance: Provenance | None) -> Item:
@@ -163,7 +164,8 @@ def _serving(pipeline: str, arn: str) -> list[tuple[str, str]]:
 
 def _note_foreign(claim: _Claim) -> None:
     """Say, where its group's users look, that nothing follows from the approval of a foreign package."""
-    if claim.approval["status"] != "Approved":
+    of_another_stack = claim.package.get("stack") not in (None, wiring.stack_name())
+    if claim.approval["status"] != "Approved" or of_another_stack:
         return
     detail = (
         f"{claim.version_name} was approved, but no run of this stack registered it, so there is no evidence "

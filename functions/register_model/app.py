@@ -45,6 +45,7 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
     request = manifest.package_request(
         config,
         document,
+        stack=wiring.stack_name(),
         manifest_uri=manifest_uri,
         manifest_sha256=sha256,
         may_approve=wiring.allows_automatic_approval(),

@@ -91,9 +91,7 @@ def _publish(project: Project, pushed_at: str) -> None:
         content_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
         objects.write(f"{code_prefix}{path}", data, content_type)
     objects.write(locations.sourcedir(project.version), projects.sourcedir(project), "application/gzip")
-    wiring.registry().ensure_group(
-        project.config.model_package_group, f"Models of the pipeline {project.config.name}"
-    )
+    building.ensure_group(project.config)
 
 
 def _described(project: Project, locations: Locations, pushed_at: str) -> Item:
@@ -117,7 +115,7 @@ def _activate(project: Project, pushed_at: str) -> bool:
     active = {
         "project_version": project.version,
         "project_pushed_at": pushed_at,
-        "group": project.config.model_package_group,
+        "group": project.config.model_package_group(wiring.stack_name()),
         "ask_delay_s": project.config.data.complete_when.ask_delay_s,
         "control_name": project.config.data.complete_when.control_name,
         # Another config may have other limits: whatever waits is decided anew.

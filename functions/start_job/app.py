@@ -29,7 +29,7 @@ _STARTING = "Starting"
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=StartJobTask)
 def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]:
-    kind, name = jobs.kind_of(task.step), names.job_name(task.run_id, task.step)
+    kind, name = jobs.kind_of(task.step), names.job_name(wiring.stack_name(), task.run_id, task.step)
     logger.append_keys(run_id=task.run_id, job_name=name)
     build = building.find_build(task)
     hyperparameters = candidates.of_step(build.config.train, task.step)

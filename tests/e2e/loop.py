@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from sluice.domain import names
 from sluice_cli import project, views, waiting
 from sluice_cli.target import Target
 from sluice_local import control
@@ -122,7 +123,11 @@ class Loop:
 
     @property
     def endpoint_name(self) -> str:
-        return f"{self.pipeline}-production"
+        return names.endpoint_name(self.target.stack, self.pipeline, "production")
+
+    @property
+    def group(self) -> str:
+        return names.package_group(self.target.stack, self.pipeline)
 
     def status(self) -> dict[str, Any]:
         """What `sluice status` shows."""
@@ -145,7 +150,7 @@ class Loop:
             "processing_jobs": count("list_processing_jobs", "ProcessingJobSummaries", **mine),
             "training_jobs": count("list_training_jobs", "TrainingJobSummaries", **mine),
             "packages": count(
-                "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=self.pipeline
+                "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=self.group
             ),
             "models": count("list_models", "Models", **mine),
             "endpoint_configs": count("list_endpoint_configs", "EndpointConfigs", **mine),

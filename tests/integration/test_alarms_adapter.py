@@ -12,9 +12,11 @@ from moto import mock_aws
 
 from sluice.adapters.alarms import CloudWatchAlarms
 from sluice.domain import alarms as wanted
+from sluice.domain.alarms import Guarded
 from sluice.domain.config.models import Alarms
 
-ERROR_RATE, LATENCY = wanted.names("sluice", "reviews-production")
+GUARDED = Guarded("sluice", "reviews", "production", "sluice--reviews--production")
+ERROR_RATE, LATENCY = GUARDED.alarm_names
 
 
 @pytest.fixture
@@ -27,16 +29,21 @@ def cloudwatch() -> Iterator[Any]:
 def alarms(cloudwatch: Any) -> CloudWatchAlarms:
     """With both alarms of an endpoint."""
     adapter = CloudWatchAlarms(cloudwatch)
-    for request in wanted.requests("sluice", "reviews-production", Alarms(p99_latency_ms=500), "arn:topic"):
+    for request in wanted.requests(GUARDED, Alarms(p99_latency_ms=500), "arn:topic"):
         adapter.put(request)
     return adapter
 
 
-def test_an_alarm_is_described_with_its_state_and_its_endpoint(alarms: CloudWatchAlarms) -> None:
+def test_an_alarm_has_the_tags_of_its_stage(alarms: CloudWatchAlarms, cloudwatch: Any) -> None:
+    arn = alarms.describe([ERROR_RATE])[ERROR_RATE]["AlarmArn"]
+    tags = cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"]
+    assert {tag["Key"] for tag in tags} == {"sluice:stack", "sluice:pipeline", "sluice:stage"}
+
+
+def test_an_alarm_is_described_with_its_state(alarms: CloudWatchAlarms) -> None:
     described = alarms.describe([ERROR_RATE, "sluice-none"])
     assert list(described) == [ERROR_RATE]
     assert described[ERROR_RATE]["StateValue"] in ("OK", "INSUFFICIENT_DATA")
-    assert wanted.watched_endpoint(described[ERROR_RATE]) == "reviews-production"
 
 
 def test_no_names_are_no_alarms_and_not_all_of_them(alarms: CloudWatchAlarms) -> None:

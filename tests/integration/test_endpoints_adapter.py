@@ -33,7 +33,7 @@ CONFIG = {
         }
     ],
 }
-ENDPOINT = {"EndpointName": "reviews-production", "EndpointConfigName": "reviews-v1-0a-production"}
+ENDPOINT = {"EndpointName": "sluice--reviews--production", "EndpointConfigName": "reviews-v1-0a-production"}
 UPDATE = {**ENDPOINT, "EndpointConfigName": "reviews-v2-0b-production"}
 
 
@@ -51,7 +51,7 @@ def stub(sagemaker: Any) -> Iterator[Stubber]:
 
 
 def described(status: str) -> dict[str, Any]:
-    arn = "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/reviews-production"
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/sluice--reviews--production"
     return {
         **ENDPOINT,
         "EndpointArn": arn,
@@ -79,12 +79,12 @@ def test_an_endpoint_is_created_described_and_deleted(sagemaker: Any) -> None:
     endpoints.create_model(MODEL)
     endpoints.create_config(CONFIG)
     endpoints.create_endpoint(ENDPOINT)
-    endpoint = endpoints.describe_endpoint("reviews-production")
+    endpoint = endpoints.describe_endpoint("sluice--reviews--production")
     assert endpoint is not None
     assert endpoint["EndpointConfigName"] == "reviews-v1-0a-production"
     for _ in range(2):
-        endpoints.delete_endpoint("reviews-production")
-    assert endpoints.describe_endpoint("reviews-production") is None
+        endpoints.delete_endpoint("sluice--reviews--production")
+    assert endpoints.describe_endpoint("sluice--reviews--production") is None
 
 
 def test_what_is_not_there_is_none(sagemaker: Any) -> None:
@@ -99,7 +99,7 @@ def test_an_endpoint_that_is_being_changed_is_busy(sagemaker: Any, stub: Stubber
     stub.add_response("describe_endpoint", described(status))
     stub.add_client_error("update_endpoint", "ValidationException", "Cannot update in-progress endpoint")
     stub.add_response("describe_endpoint", described(status))
-    with pytest.raises(EndpointBusyError, match="reviews-production is being changed"):
+    with pytest.raises(EndpointBusyError, match="sluice--reviews--production is being changed"):
         SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
 
 
@@ -130,7 +130,7 @@ def test_a_wrong_request_is_no_busy_endpoint(sagemaker: Any, stub: Stubber) -> N
 def test_an_endpoint_that_may_not_be_read_is_not_taken_for_absent(sagemaker: Any, stub: Stubber) -> None:
     stub.add_client_error("describe_endpoint", "AccessDeniedException")
     with pytest.raises(ClientError, match="AccessDenied"):
-        SageMakerEndpoints(sagemaker).describe_endpoint("reviews-production")
+        SageMakerEndpoints(sagemaker).describe_endpoint("sluice--reviews--production")
 
 
 @pytest.fixture
@@ -145,14 +145,14 @@ def test_an_answer_tells_its_variant(sagemaker: Any, runtime: tuple[Any, Stubber
     body = StreamingBody(io.BytesIO(b"[1]"), 3)
     answer = {"Body": body, "ContentType": "application/json", "InvokedProductionVariant": "AllTraffic"}
     request = {
-        "EndpointName": "reviews-production",
+        "EndpointName": "sluice--reviews--production",
         "Body": b"{}",
         "ContentType": "application/json",
         "Accept": "application/json",
     }
     stubber.add_response("invoke_endpoint", answer, request)
     endpoints = SageMakerEndpoints(sagemaker, client)
-    assert endpoints.invoke("reviews-production", b"{}", "application/json", "application/json") == {
+    assert endpoints.invoke("sluice--reviews--production", b"{}", "application/json", "application/json") == {
         "status_code": 200,
         "body": b"[1]",
         "content_type": "application/json",
@@ -166,7 +166,7 @@ def test_a_models_error_is_an_answer_with_the_models_own_status(
     client, stubber = runtime
     modeled = {"OriginalStatusCode": 415, "OriginalMessage": "no such content type"}
     stubber.add_client_error("invoke_endpoint", "ModelError", http_status_code=424, modeled_fields=modeled)
-    answer = SageMakerEndpoints(sagemaker, client).invoke("reviews-production", b"", "a/b", "a/b")
+    answer = SageMakerEndpoints(sagemaker, client).invoke("sluice--reviews--production", b"", "a/b", "a/b")
     assert (answer["status_code"], answer["body"]) == (415, b"no such content type")
 
 
@@ -175,7 +175,7 @@ def test_a_model_that_does_not_answer_in_time_is_a_gateways_timeout(sagemaker: A
         raise ReadTimeoutError(endpoint_url="https://runtime")
 
     runtime: Any = SimpleNamespace(invoke_endpoint=never)
-    answer = SageMakerEndpoints(sagemaker, runtime).invoke("reviews-production", b"", "a/b", "a/b")
+    answer = SageMakerEndpoints(sagemaker, runtime).invoke("sluice--reviews--production", b"", "a/b", "a/b")
     assert answer["status_code"] == 504
     assert b"Read timeout" in answer["body"]
 

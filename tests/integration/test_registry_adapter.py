@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from sluice.adapters.registry import SageMakerRegistry
 
+TAGS = [{"Key": "sluice:stack", "Value": "sluice"}]
 CONTAINER = {
     "Image": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1",
     "ModelDataUrl": "s3://b/m.tar.gz",
@@ -42,9 +43,10 @@ def request(token: str) -> dict[str, Any]:
 def test_a_group_is_made_once(sagemaker: Any) -> None:
     registry = SageMakerRegistry(sagemaker)
     for _ in range(2):
-        registry.ensure_group("reviews", "made by a pipeline")
+        registry.ensure_group("reviews", "made by a pipeline", TAGS)
     (group,) = sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
     assert group["ModelPackageGroupDescription"] == "made by a pipeline"
+    assert sagemaker.list_tags(ResourceArn=group["ModelPackageGroupArn"])["Tags"] == TAGS
 
 
 def test_a_group_that_another_made_meanwhile_is_the_one_that_was_wanted(sagemaker: Any) -> None:
@@ -59,7 +61,7 @@ def test_a_group_that_another_made_meanwhile_is_the_one_that_was_wanted(sagemake
         stub.add_client_error("describe_model_package_group", "ValidationException")
         stub.add_client_error("create_model_package_group", "ValidationException")
         stub.add_response("describe_model_package_group", group)
-        SageMakerRegistry(sagemaker).ensure_group("reviews", "")
+        SageMakerRegistry(sagemaker).ensure_group("reviews", "", TAGS)
         stub.assert_no_pending_responses()
 
 
@@ -67,12 +69,12 @@ def test_what_hinders_a_group_is_raised(sagemaker: Any) -> None:
     with Stubber(sagemaker) as stub:
         stub.add_client_error("describe_model_package_group", "AccessDeniedException")
         with pytest.raises(ClientError, match="AccessDenied"):
-            SageMakerRegistry(sagemaker).ensure_group("reviews", "")
+            SageMakerRegistry(sagemaker).ensure_group("reviews", "", TAGS)
 
 
 def test_a_package_is_described_and_listed_newest_first(sagemaker: Any) -> None:
     registry = SageMakerRegistry(sagemaker)
-    registry.ensure_group("reviews", "")
+    registry.ensure_group("reviews", "", TAGS)
     arns = [registry.create_package(request(token)) for token in ("a", "b")]
     described = registry.describe_package(arns[0])
     assert described is not None

@@ -450,6 +450,40 @@ def test_a_transform_job_needs_permission_on_itself_alone(guarded: Registry) -> 
         )
 
 
+def test_a_role_can_be_kept_to_what_carries_its_tag(guarded: Registry) -> None:
+    """What it makes must have the tag, what it deletes too, and it tags nothing that is there already."""
+    theirs = guarded.arn("model-package-group", guarded.group)
+    ours = guarded.unique("group")
+    tags = [{"Key": "sluice:stack", "Value": "ours"}]
+    group = "model-package-group"
+    on_request = {"aws:RequestTag/sluice:stack": "ours"}
+    while_making = {**on_request, "sagemaker:TaggingAction": "CreateModelPackageGroup"}
+    persona = Persona(
+        guarded,
+        allow("sagemaker:CreateModelPackageGroup", guarded.arn(group, "*"), StringEquals=on_request),
+        allow("sagemaker:AddTags", guarded.arn(group, "*"), StringEquals=while_making),
+        allow(
+            "sagemaker:DeleteModelPackageGroup",
+            guarded.arn(group, "*"),
+            StringEquals={"aws:ResourceTag/sluice:stack": "ours"},
+        ),
+    )
+    create, delete = (
+        persona.sagemaker.create_model_package_group,
+        persona.sagemaker.delete_model_package_group,
+    )
+    with refused("AccessDeniedException", "sagemaker:CreateModelPackageGroup"):
+        create(ModelPackageGroupName=ours)
+    with refused("AccessDeniedException", "sagemaker:CreateModelPackageGroup"):
+        create(ModelPackageGroupName=ours, Tags=[{"Key": "sluice:stack", "Value": "theirs"}])
+    create(ModelPackageGroupName=ours, Tags=tags)
+    with refused("AccessDeniedException", persona.denial("sagemaker:AddTags", theirs)):
+        persona.sagemaker.add_tags(ResourceArn=theirs, Tags=tags)
+    with refused("AccessDeniedException", persona.denial("sagemaker:DeleteModelPackageGroup", theirs)):
+        delete(ModelPackageGroupName=guarded.group)
+    delete(ModelPackageGroupName=ours)
+
+
 def test_an_explicit_denial_wins(guarded: Registry) -> None:
     denial = {"Effect": "Deny", "Action": "sagemaker:Delete*", "Resource": "*"}
     persona = Persona(guarded, allow("sagemaker:*", "*"), denial)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice import wiring
 from sluice.domain import catalog as keys
-from sluice.domain import datasets, failures, jobs, names, roles
+from sluice.domain import datasets, failures, jobs, names, roles, tags
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
@@ -54,6 +54,7 @@ def find_build(task: BuildTask) -> jobs.Build:
 
     project = find_project(task.pipeline, task.project_version)
     return jobs.Build(
+        stack=wiring.stack_name(),
         config=config.restore(project["config"]),
         run_id=task.run_id,
         project_version=task.project_version,
@@ -67,6 +68,16 @@ def find_build(task: BuildTask) -> jobs.Build:
 def run_role(pipeline: str, run_id: str) -> Role:
     """The role of the run's jobs: made before its first one, deleted when the run has ended."""
     return roles.run_role(wiring.account(), pipeline, run_id)
+
+
+def ensure_group(config: PipelineConfig) -> None:
+    """Make the project's model package group unless it exists."""
+    stack = wiring.stack_name()
+    wiring.registry().ensure_group(
+        config.model_package_group(stack),
+        f"Models of the pipeline {config.name}",
+        tags.listed(tags.of_pipeline(stack, config.name)),
+    )
 
 
 def find_manifest(pipeline: str, dataset_version: str) -> DatasetManifest:

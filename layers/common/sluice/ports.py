@@ -131,8 +131,8 @@ class RolesForbiddenError(Exception):
 class Registry(Protocol):
     """The SageMaker Model Registry."""
 
-    def ensure_group(self, name: str, description: str) -> None:
-        """Create the model package group unless it exists."""
+    def ensure_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
+        """Create the model package group, with its tags, unless it exists."""
 
     def create_package(self, request: Mapping[str, Any]) -> str:
         """Create a versioned model package (idempotent by ClientToken) and return its ARN."""
@@ -147,11 +147,11 @@ class Registry(Protocol):
 class Endpoints(Protocol):
     """SageMaker models, endpoint configs and endpoints."""
 
-    def create_model(self, request: Mapping[str, Any]) -> None:
-        """Create the model unless one of this name exists; raises RequestRefusedError."""
+    def create_model(self, request: Mapping[str, Any]) -> bool:
+        """Create the model; False when one of this name exists. Raises RequestRefusedError."""
 
-    def create_config(self, request: Mapping[str, Any]) -> None:
-        """Create the endpoint config unless one of this name exists."""
+    def create_config(self, request: Mapping[str, Any]) -> bool:
+        """Create the endpoint config; False when one of this name exists."""
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
         """Create the endpoint; raises EndpointBusyError when it was created meanwhile."""
@@ -164,6 +164,9 @@ class Endpoints(Protocol):
 
     def describe_endpoint(self, name: str) -> dict[str, Any] | None:
         """Return the endpoint's description, or None."""
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """Return the tags of a model, an endpoint config or an endpoint that exists."""
 
     def describe_config(self, name: str) -> dict[str, Any] | None:
         """Return the endpoint config, or None."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice import wiring
-from sluice.domain import approvals, names, releases, serving
+from sluice.domain import approvals, names, releases, serving, tags
 from sluice.domain import catalog as keys
+from sluice.domain.alarms import Guarded
 from sluice.domain.approvals import Provenance
 from sluice.domain.releases import Deployment, ReleaseRefusedError, StageBusyError
 from sluice.ports import Item
@@ -42,7 +43,7 @@ def find_package(pipeline: str, arn: str) -> Package:
     if described is None:
         raise ReleaseRefusedError(f"the model package is gone from the registry: {arn}")
     provenance = Provenance.of(described)
-    if provenance is None or provenance.pipeline != pipeline:
+    if provenance is None or provenance.pipeline != pipeline or not provenance.is_of(wiring.stack_name()):
         raise ReleaseRefusedError(f"{arn} was not registered by a run of {pipeline}")
     return Package(arn, described, provenance, _config(provenance))
 
@@ -89,17 +90,54 @@ def lock_stages(pipeline: str, release_id: str, positions: Mapping[str, int | No
         holder = _lock(pipeline, stage, position, release_id)
         if holder != release_id:
             unlock_stages(pipeline, release_id)
-            raise StageBusyError(f"{pipeline}-{stage} is taken by {holder or 'another release'}")
+            raise StageBusyError(f"{pipeline}/{stage} is taken by {holder or 'another release'}")
 
 
 def _lock(pipeline: str, stage: str, position: int | None, release_id: str) -> str | None:
     """Who holds the stage now."""
     catalog, key = wiring.catalog(), keys.stage_key(pipeline, stage)
-    catalog.create({**key, "endpoint_name": names.endpoint_name(pipeline, stage), "position": position})
+    name = names.endpoint_name(wiring.stack_name(), pipeline, stage)
+    catalog.create({**key, "endpoint_name": name, "position": position})
     if catalog.update(key, {"releasing": release_id}, when={"releasing": None}):
         return release_id
     item = catalog.get(key) or {}
     return item.get("releasing")
+
+
+def find_endpoint_name(pipeline: str, stage: str) -> str:
+    """The endpoint that the stage has had since it was made, by whatever rule then."""
+    item = wiring.catalog().get(keys.stage_key(pipeline, stage)) or {}
+    return str(item.get("endpoint_name") or names.endpoint_name(wiring.stack_name(), pipeline, stage))
+
+
+def find_own_endpoint(pipeline: str, stage: str, name: str) -> Item | None:
+    """A stage's endpoint as it is described, if it exists; raises ReleaseRefusedError if it is not ours."""
+    described = wiring.endpoints().describe_endpoint(name)
+    if described is not None:
+        owner = tags.of_stage(wiring.stack_name(), pipeline, stage)
+        require_own("endpoint", name, described["EndpointArn"], owner)
+    return described
+
+
+def require_own(what: str, name: str, arn: str, owner: Mapping[str, str]) -> None:
+    """Raise ReleaseRefusedError for what exists under a name of ours without our tags."""
+    if reason := serving.foreign(what, name, arn, owner, wiring.endpoints().tags(arn)):
+        raise ReleaseRefusedError(reason)
+
+
+def find_guarded(pipeline: str, stage: str, endpoint_name: str) -> Guarded:
+    return Guarded(wiring.stack_name(), pipeline, stage, endpoint_name)
+
+
+def find_alarm(name: str) -> tuple[str, str, Item] | None:
+    """The pipeline and the stage that an alarm guards, with the stage's item; None for an alarm not ours."""
+    catalog = wiring.catalog()
+    for pipeline in [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]:
+        for item in catalog.query(keys.partition(pipeline), "STAGE#"):
+            stage = item["sk"].removeprefix("STAGE#")
+            if name in find_guarded(pipeline, stage, item["endpoint_name"]).alarm_names:
+                return pipeline, stage, item
+    return None
 
 
 def unlock_stages(pipeline: str, release_id: str) -> None:

@@ -44,9 +44,17 @@ def _on_each_resource(enforce: Any) -> Any:
             if refusal:
                 _refused.set(resource)
                 return refusal
+        if action == "cloudwatch:PutMetricAlarm" and _sets_tags(options.get("service_context") or {}):
+            return enforce_and_record(
+                access_key, "cloudwatch:TagResource", service, region, resource_arn, **options
+            )
         return None
 
     return enforce_and_record
+
+
+def _sets_tags(context: Mapping[str, Any]) -> bool:
+    return any(key.lower().startswith("aws:requesttag/") for key in context)
 
 
 def _with_alarms(extract: Any) -> Any:

@@ -11,7 +11,7 @@ import ministack.app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.router import extract_access_key_id
 
-from sluice_local.sagemaker.core import Fault, Item, Scope
+from sluice_local.sagemaker.core import TABLES, Fault, Item, Scope
 
 _KINDS = {
     "TrainingJobName": "training-job",
@@ -69,9 +69,10 @@ def checks(operation: str, scope: Scope, params: Mapping[str, Any]) -> Iterator[
     tag_keys = [tag["Key"] for tag in params.get("Tags", [])] + list(params.get("TagKeys", []))
     conditions = {**_registry_conditions(params), **tags, **({"aws:TagKeys": tag_keys} if tag_keys else {})}
     for resource in resources or ["*"]:
-        yield Check(action, resource, conditions)
+        yield Check(action, resource, {**conditions, **_resource_tags(scope, resource)})
     if operation.startswith("Create") and tags:
-        yield Check("sagemaker:AddTags", resources[0], conditions)
+        tagging = {**conditions, "sagemaker:TaggingAction": operation}
+        yield Check("sagemaker:AddTags", resources[0], {**tagging, **_resource_tags(scope, resources[0])})
     for member in ("RoleArn", "ExecutionRoleArn"):
         if member in params:
             yield Check("iam:PassRole", params[member], {"iam:PassedToService": "sagemaker.amazonaws.com"})
@@ -90,6 +91,16 @@ def _resources(operation: str, scope: Scope, params: Mapping[str, Any]) -> Itera
         if member in params:
             yield params[member]
     yield from params.get("ModelPackageArnList", [])
+
+
+def _resource_tags(scope: Scope, arn: str) -> dict[str, str]:
+    """What a resource that exists is tagged with. A version has no tags: its group's are not its own."""
+    kind, _, name = arn.rpartition(":")[2].partition("/")
+    item = TABLES[kind].find(scope, name) if kind in TABLES else None
+    tags = {tag["Key"]: tag["Value"] for tag in (item or {}).get("Tags", [])}
+    return {
+        f"{prefix}:ResourceTag/{key}": value for prefix in ("aws", "sagemaker") for key, value in tags.items()
+    }
 
 
 def _registry_conditions(params: Mapping[str, Any]) -> dict[str, Any]:

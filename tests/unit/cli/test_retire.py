@@ -48,7 +48,7 @@ def stack(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], monkeypatch: py
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     monkeypatch.setattr(views, "endpoint", lambda target, name: cloud.endpoints.describe_endpoint(name))
     watching = [{"alarm": name, "state": "OK"} for name in (ERROR_ALARM, f"sluice-{ENDPOINT}-of-a-user")]
-    monkeypatch.setattr(views, "alarms", lambda target, name: watching)
+    monkeypatch.setattr(views, "alarms", lambda target, pipeline, stage, name: watching)
     return stack
 
 

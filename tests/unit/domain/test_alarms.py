@@ -11,6 +11,7 @@ from sluice.domain import alarms
 from sluice.domain.config.models import Alarms
 from sluice.domain.releases import Deployment
 
+GUARDED = alarms.Guarded("sluice", "reviews", "production", "sluice--reviews--production")
 LIVE = Deployment(
     release_id="reviews-v2-0a",
     package_arn="arn:package/2",
@@ -22,12 +23,12 @@ LIVE = Deployment(
 
 
 def requested(limits: Alarms) -> dict[str, dict[str, Any]]:
-    made = alarms.requests("sluice", "reviews-production", limits, "arn:topic")
+    made = alarms.requests(GUARDED, limits, "arn:topic")
     return {request["AlarmName"]: request for request in made}
 
 
 def test_the_error_rate_is_judged_only_from_enough_requests() -> None:
-    request = requested(Alarms(error_rate=0.05, min_requests=10))["sluice-reviews-production-error-rate"]
+    request = requested(Alarms(error_rate=0.05, min_requests=10))["sluice--reviews--production--error-rate"]
     expressions = [query["Expression"] for query in request["Metrics"] if query["ReturnData"]]
     assert expressions == ["IF(invocations >= 10, errors / invocations, 0)"]
     assert (request["Threshold"], request["ComparisonOperator"]) == (0.05, "GreaterThanThreshold")
@@ -35,29 +36,33 @@ def test_the_error_rate_is_judged_only_from_enough_requests() -> None:
 
 
 def test_latency_is_limited_in_the_metrics_microseconds() -> None:
-    request = requested(Alarms(p99_latency_ms=500))["sluice-reviews-production-p99-latency"]
+    request = requested(Alarms(p99_latency_ms=500))["sluice--reviews--production--p99-latency"]
     assert request["Threshold"] == 500_000
     stats = {query["MetricStat"]["Stat"] for query in request["Metrics"] if not query["ReturnData"]}
     assert stats == {"Sum", "p99"}
 
 
 def test_without_a_latency_limit_there_is_no_such_alarm() -> None:
-    assert list(requested(Alarms())) == ["sluice-reviews-production-error-rate"]
+    assert list(requested(Alarms())) == ["sluice--reviews--production--error-rate"]
 
 
 def test_every_alarm_has_a_name_that_is_known() -> None:
-    known = alarms.names("sluice", "reviews-production")
-    assert set(requested(Alarms(p99_latency_ms=1))) == set(known)
+    assert set(requested(Alarms(p99_latency_ms=1))) == set(GUARDED.alarm_names)
 
 
-def test_every_metric_is_of_the_endpoints_variant_and_an_alarm_tells_its_endpoint() -> None:
+def test_every_alarm_says_by_its_tags_whose_it_is() -> None:
+    (request,) = requested(Alarms()).values()
+    tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+    assert tags == {"sluice:stack": "sluice", "sluice:pipeline": "reviews", "sluice:stage": "production"}
+
+
+def test_every_metric_is_of_the_endpoints_variant() -> None:
     for request in requested(Alarms(p99_latency_ms=1)).values():
         for query in request["Metrics"]:
             if not query["ReturnData"]:
                 dimensions = query["MetricStat"]["Metric"]["Dimensions"]
-                assert {each["Name"] for each in dimensions} == {"EndpointName", "VariantName"}
-        assert alarms.watched_endpoint(request) == "reviews-production"
-    assert alarms.watched_endpoint({"MetricName": "ApproximateNumberOfMessagesVisible"}) is None
+                values = {each["Name"]: each["Value"] for each in dimensions}
+                assert values == {"EndpointName": GUARDED.endpoint_name, "VariantName": "AllTraffic"}
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_our_models_read_every_hint() -> None:
 
     read(events.ObjectCreated, hints.object_created("data", "reviews/a b+c%20ü.csv", "v1"))
     read(events.JobStateChanged, hints.job_ended("training_job", "job", None))
-    read(events.EndpointStateChanged, hints.endpoint_changed("reviews-production"))
+    read(events.EndpointStateChanged, hints.endpoint_changed("sluice--reviews--production"))
     read(events.ModelPackageStateChanged, hints.package_decided("arn:package/1", "Approved", None))
-    read(events.AlarmStateChanged, hints.alarm_fires("sluice-reviews-production-error-rate"))
+    read(events.AlarmStateChanged, hints.alarm_fires("sluice--reviews--production--error-rate"))
     read(events.ExecutionStatusChanged, hints.execution_ended(EXECUTION, None, {}))

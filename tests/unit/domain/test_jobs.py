@@ -36,6 +36,7 @@ def invalid() -> Invalid:
 @pytest.fixture
 def build(pipeline_config: PipelineConfig) -> jobs.Build:
     return jobs.Build(
+        stack="sluice",
         config=pipeline_config,
         run_id="reviews-sentiment-00001",
         project_version="f" * 64,
@@ -64,7 +65,7 @@ def test_prepare_reads_the_data_sets_files_and_writes_three_splits(
 ) -> None:
     request = jobs.prepare_request(build, "s3://artifacts/datasets/d/files.manifest")
     assert invalid("CreateProcessingJob", request) == ""
-    assert request["ProcessingJobName"] == "reviews-sentiment-00001-prepare"
+    assert request["ProcessingJobName"] == "sluice--reviews-sentiment-00001-prepare"
     assert request["AppSpecification"]["ImageUri"] == IMAGE
     code = f"s3://artifacts/projects/reviews-sentiment/{'f' * 64}/code/"
     assert inputs(request) == {
@@ -77,6 +78,7 @@ def test_prepare_reads_the_data_sets_files_and_writes_three_splits(
         for split in ("train", "validation", "test")
     }
     assert request["Tags"] == [
+        {"Key": "sluice:stack", "Value": "sluice"},
         {"Key": "sluice:pipeline", "Value": "reviews-sentiment"},
         {"Key": "sluice:run", "Value": "reviews-sentiment-00001"},
     ]
@@ -106,7 +108,7 @@ def test_evaluate_scores_a_model_on_the_runs_test_data(
 ) -> None:
     request = jobs.evaluate_request(build, role, "s3://artifacts/m/model.tar.gz")
     assert invalid("CreateProcessingJob", request) == ""
-    assert request["ProcessingJobName"] == f"reviews-sentiment-00001-evaluate-{role}"
+    assert request["ProcessingJobName"] == f"sluice--reviews-sentiment-00001-evaluate-{role}"
     run = "s3://artifacts/runs/reviews-sentiment/reviews-sentiment-00001"
     read = inputs(request)
     assert read["model"] == ("s3://artifacts/m/model.tar.gz", "/opt/ml/processing/model", "S3Prefix")
@@ -169,7 +171,7 @@ def test_a_failing_installation_says_what_failed_and_runs_no_script(tmp_path: Pa
 def test_training_is_script_mode_over_the_runs_splits(build: jobs.Build, invalid: Invalid) -> None:
     request = jobs.training_request(build, "train-0", {"alpha": "1e-05", "penalty": '"l2"'})
     assert invalid("CreateTrainingJob", request) == ""
-    assert request["TrainingJobName"] == "reviews-sentiment-00001-train-0"
+    assert request["TrainingJobName"] == "sluice--reviews-sentiment-00001-train-0"
     hyperparameters = {name: json.loads(value) for name, value in request["HyperParameters"].items()}
     assert hyperparameters == {
         "alpha": 1e-5,

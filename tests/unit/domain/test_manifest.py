@@ -60,6 +60,7 @@ def package(config: PipelineConfig, *, may_approve: bool = False, **changes: Any
     return manifest.package_request(
         config,
         made(config, **changes).document(),
+        stack="sluice",
         manifest_uri="s3://artifacts/evidence/reviews-sentiment/r/manifest.json",
         manifest_sha256="f" * 64,
         may_approve=may_approve,

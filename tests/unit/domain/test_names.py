@@ -3,12 +3,14 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.domain import names
 
 SAGEMAKER_NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
+STACKS = st.from_regex(r"[a-z][a-z0-9-]{0,24}", fullmatch=True)
+STEPS = ["prepare", "evaluate-champion", "train-49"]
 PIPELINES = st.from_regex(names.PIPELINE_PATTERN, fullmatch=True).map(str.strip)
 STAGES = st.from_regex(names.STAGE_PATTERN, fullmatch=True).map(str.strip)
 
@@ -25,29 +27,75 @@ def test_a_stage_name_that_aws_would_refuse_is_refused(name: str) -> None:
         names.stage_name(name)
 
 
-@given(PIPELINES, st.integers(1, 999_999), st.sampled_from(["prepare", "evaluate-champion", "train-49"]))
-def test_every_job_name_is_one_that_sagemaker_takes(pipeline: str, seq: int, step: str) -> None:
-    assert re.fullmatch(SAGEMAKER_NAME, names.job_name(names.run_id(pipeline, seq), step))
+def taken_by_sagemaker(name: str) -> bool:
+    return len(name) <= 63 and bool(re.fullmatch(SAGEMAKER_NAME, name))
 
 
-@given(PIPELINES, STAGES, st.integers(1, 99_999), st.text())
-def test_every_endpoint_and_config_name_is_one_that_sagemaker_takes(
-    pipeline: str, stage: str, version: int, cause: str
+@given(STACKS, PIPELINES, st.integers(1, 999_999), st.sampled_from(STEPS))
+def test_every_job_name_is_one_that_sagemaker_takes(stack: str, pipeline: str, seq: int, step: str) -> None:
+    assert taken_by_sagemaker(names.job_name(stack, names.run_id(pipeline, seq), step))
+
+
+@given(STACKS, PIPELINES, STAGES, st.integers(1, 99_999), st.text())
+def test_every_name_of_a_release_is_one_that_sagemaker_takes(
+    stack: str, pipeline: str, stage: str, version: int, cause: str
 ) -> None:
-    assert re.fullmatch(SAGEMAKER_NAME, names.endpoint_name(pipeline, stage))
-    config = names.endpoint_config_name(names.release_id(pipeline, version, cause), stage)
-    fits = len(pipeline) + len(stage) <= names.PIPELINE_AND_STAGE_MAX
-    assert bool(re.fullmatch(SAGEMAKER_NAME, config)) or not fits
+    release_id = names.release_id(pipeline, version, cause)
+    assert taken_by_sagemaker(names.endpoint_name(stack, pipeline, stage))
+    assert taken_by_sagemaker(names.endpoint_config_name(stack, release_id, stage))
+    assert taken_by_sagemaker(names.model_name(stack, release_id))
+    assert taken_by_sagemaker(names.package_group(stack, pipeline))
+    alarm = names.alarm_name(stack, pipeline, stage, "error-rate")
+    assert len(alarm) <= 255
+    assert alarm.startswith(f"{stack}--")
+
+
+# Few characters, so that what could be read in two ways is drawn often.
+HYPHENATED = st.from_regex(r"a(-{0,3}[ab]){0,3}", fullmatch=True)
+TRIPLES = st.tuples(st.one_of(HYPHENATED, HYPHENATED.map(lambda name: name + "-")), HYPHENATED, HYPHENATED)
+
+
+@given(TRIPLES, TRIPLES)
+@settings(max_examples=500)
+def test_no_two_stages_share_an_endpoint(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
+    # Pipelines of a single letter are none.
+    endpoints = {names.endpoint_name(stack, "p" + pipeline, stage) for stack, pipeline, stage in (one, other)}
+    assert len(endpoints) == len({one, other})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("sluice", "aa", "bb-cc"), ("sluice", "aa-bb", "cc")),
+        (("sluice", "production-xy", "a"), ("sluice-production", "xy", "a")),
+        (("sluice", "a" * 32, "b" * 15 + "c"), ("sluice", "a" * 31 + "b", "b" * 15 + "c")),
+    ],
+)
+def test_what_hyphens_and_lengths_could_confuse_has_names_of_its_own(
+    one: tuple[str, str, str], other: tuple[str, str, str]
+) -> None:
+    assert names.endpoint_name(*one) != names.endpoint_name(*other)
+    assert names.alarm_name(*one, "error-rate") != names.alarm_name(*other, "error-rate")
+
+
+def test_a_name_that_is_too_long_ends_as_it_would() -> None:
+    name = names.job_name("sluice-production", names.run_id("a" * 32, 7), "evaluate-candidate")
+    assert re.fullmatch(r"sluice-production---[0-9a-f]{10}-a+-00007-evaluate-candidate", name)
 
 
 def test_names_are_as_documented() -> None:
     run_id = names.run_id("reviews-sentiment", 1)
     assert run_id == "reviews-sentiment-00001"
-    assert names.job_name(run_id, "train-0") == "reviews-sentiment-00001-train-0"
-    assert names.job_name(run_id, names.evaluate_step("champion")) == f"{run_id}-evaluate-champion"
+    assert names.job_name("sluice", run_id, "train-0") == "sluice--reviews-sentiment-00001-train-0"
+    champion = names.evaluate_step("champion")
+    assert names.job_name("sluice", run_id, champion) == f"sluice--{run_id}-evaluate-champion"
     assert re.fullmatch(
         r"reviews-sentiment-v3-[0-9a-f]{8}", names.release_id("reviews-sentiment", 3, "command#1")
     )
+    assert names.endpoint_name("sluice", "reviews", "production") == "sluice--reviews--production"
+    assert names.package_group("sluice", "reviews") == "sluice--reviews"
+    config = names.endpoint_config_name("sluice", "reviews-v3-9f2c1a0b", "production")
+    assert config == "sluice--reviews-v3-9f2c1a0b--production"
 
 
 def test_one_cause_makes_one_release_id_and_another_cause_another() -> None:
@@ -60,7 +108,7 @@ def test_runs_are_numbered_from_one() -> None:
         names.run_id("ab", 0)
 
 
-@pytest.mark.parametrize("step", ["", "Prepare", "a" * 60, "x/y"])
+@pytest.mark.parametrize("step", ["", "Prepare", "-a", "x/y"])
 def test_a_job_name_that_sagemaker_would_refuse_is_refused(step: str) -> None:
-    with pytest.raises(names.InvalidNameError, match="no job name"):
-        names.job_name("ab-00001", step)
+    with pytest.raises(names.InvalidNameError, match="no step"):
+        names.job_name("sluice", "ab-00001", step)

@@ -179,11 +179,6 @@ def test_an_error_becomes_a_status_and_a_reason(error: str, cause: str, status: 
     assert releases.failure(error, cause) == (status, why)
 
 
-def test_an_endpoint_name_is_read_as_every_pipeline_and_stage_it_may_be_of() -> None:
-    found = releases.pipeline_and_stage("reviews-new-production", ["reviews", "reviews-new", "other"])
-    assert found == [("reviews", "new-production"), ("reviews-new", "production")]
-
-
 def test_what_a_rollback_replaces_is_rolled_back_and_what_a_release_replaces_is_superseded() -> None:
     assert releases.replaced_status(is_rollback=True) == "rolled_back"
     assert releases.replaced_status(is_rollback=False) == "superseded"

@@ -13,6 +13,7 @@ from sluice.domain.config.models import Traffic
 from sluice.domain.serving import Deployed, Identity, NotDeployed, Pending, Serving
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1"
+OWNER = {"sluice:stack": "sluice", "sluice:pipeline": "reviews"}
 PACKAGE = {
     "ModelPackageVersion": 7,
     "InferenceSpecification": {
@@ -28,7 +29,7 @@ PACKAGE = {
 
 
 def test_a_model_is_the_packages_container_and_knows_its_version() -> None:
-    request = serving.model_request(PACKAGE, "reviews-v7-0a", "arn:role")
+    request = serving.model_request(PACKAGE, "reviews-v7-0a", "arn:role", OWNER)
     assert request["PrimaryContainer"] == {
         "Image": IMAGE,
         "ModelDataUrl": "s3://artifacts/model.tar.gz",
@@ -36,9 +37,19 @@ def test_a_model_is_the_packages_container_and_knows_its_version() -> None:
     }
 
 
+def test_a_resource_is_ours_by_its_tags_alone_and_a_refusal_says_what_to_type() -> None:
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/x"
+    assert serving.foreign("endpoint", "x", arn, OWNER, {**OWNER, "cost": "42"}) is None
+    untagged = serving.foreign("endpoint", "x", arn, OWNER, {"cost": "42"})
+    assert "it carries no tags of ours" in str(untagged)
+    assert f"--resource-arn {arn} --tags Key=sluice:stack,Value=sluice" in str(untagged)
+    theirs = serving.foreign("endpoint", "x", arn, OWNER, {**OWNER, "sluice:pipeline": "others"})
+    assert "it carries sluice:stack=sluice, sluice:pipeline=others" in str(theirs)
+
+
 def test_an_endpoint_config_has_one_variant_on_the_projects_compute(pipeline_config: PipelineConfig) -> None:
     compute = pipeline_config.serve.compute
-    (variant,) = serving.endpoint_config_request("config", "model", compute)["ProductionVariants"]
+    (variant,) = serving.endpoint_config_request("config", "model", compute, OWNER)["ProductionVariants"]
     assert (variant["VariantName"], variant["ModelName"]) == ("AllTraffic", "model")
     assert variant["InitialInstanceCount"] == 2
 
@@ -100,7 +111,7 @@ def endpoint(status: str, config: str = "new", **more: Any) -> dict[str, Any]:
 
 
 def judge(described: dict[str, Any] | None) -> serving.Outcome:
-    return serving.outcome(described, "reviews-production", "new")
+    return serving.outcome(described, "sluice--reviews--production", "new")
 
 
 def test_in_service_on_the_wanted_config_is_success() -> None:
@@ -132,7 +143,9 @@ def test_in_service_while_a_deployment_is_pending_is_no_outcome() -> None:
 @pytest.mark.parametrize("status", ["Failed", "OutOfService", "UpdateRollbackFailed"])
 def test_a_failed_endpoint_is_a_failure_with_its_reason(status: str) -> None:
     judged = judge(endpoint(status, FailureReason="no capacity"))
-    assert judged == NotDeployed("EndpointFailedError", f"reviews-production is {status}: no capacity")
+    assert judged == NotDeployed(
+        "EndpointFailedError", f"sluice--reviews--production is {status}: no capacity"
+    )
 
 
 @pytest.mark.parametrize("described", [None, endpoint("Deleting")])
@@ -159,7 +172,7 @@ EXPECTED = Identity("new", "reviews-v7-0a", IMAGE, "s3://artifacts/model.tar.gz"
 FOUND = Serving(
     endpoint=endpoint("InService"),
     config={"ProductionVariants": [{"VariantName": "AllTraffic", "ModelName": "reviews-v7-0a"}]},
-    model=serving.model_request(PACKAGE, "reviews-v7-0a", "arn:role"),
+    model=serving.model_request(PACKAGE, "reviews-v7-0a", "arn:role", OWNER),
 )
 
 

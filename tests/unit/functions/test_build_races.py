@@ -139,7 +139,7 @@ def test_the_end_of_a_job_that_is_older_than_the_run_is_not_its_result(world: Wo
     world.later(minutes=2)
     world.ask()
     world.prepare_run()
-    name = f"{RUN}-prepare"
+    name = f"sluice--{RUN}-prepare"
     world.cloud.jobs.created_at -= timedelta(days=90)
     world.cloud.jobs.start("processing_job", {"ProcessingJobName": name})
     world.cloud.jobs.end(name)

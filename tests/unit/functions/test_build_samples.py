@@ -30,8 +30,8 @@ def test_the_samples_alone_play_a_run(
     assert play("start_build") == {"batchItemFailures": []}
     assert play("snapshot_dataset")["dataset_version"] == sample("validate_data")["dataset_version"]
     assert play("validate_data")["is_valid"]
-    assert play("start_job") == {"job_name": f"{RUN}-prepare"}
-    cloud.jobs.end(f"{RUN}-prepare")
+    assert play("start_job") == {"job_name": f"sluice--{RUN}-prepare"}
+    cloud.jobs.end(f"sluice--{RUN}-prepare")
     assert play("finish_job") == {"status": "answered"}
     for step in ("train-0", "train-1"):
         world.job(step)

@@ -10,9 +10,10 @@ import pytest
 import fakes
 from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
 from sluice.domain import catalog as keys
+from sluice.domain import tags
 from sluice.ports import EndpointBusyError
 
-LATENCY_ALARM = "sluice-reviews-production-p99-latency"
+LATENCY_ALARM = "sluice--reviews--production--p99-latency"
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_the_sample_task_creates_the_endpoint_of_the_sample_release(world: World
     assert answer == {
         "stage": "production",
         "endpoint_name": ENDPOINT,
-        "endpoint_config_name": "reviews-v1-0a1b2c3d-production",
+        "endpoint_config_name": "sluice--reviews-v1-0a1b2c3d--production",
     }
 
 
@@ -118,11 +119,19 @@ def test_an_approval_taken_back_before_a_stage_stops_the_release(
     assert not world.cloud.endpoints.updates
 
 
+def put_own_endpoint(world: World, status: str) -> None:
+    """An endpoint that an earlier release made."""
+    owner = tags.listed(tags.of_stage("sluice", PIPELINE, "production"))
+    request = {"EndpointName": ENDPOINT, "EndpointConfigName": "other", "Tags": owner}
+    world.cloud.endpoints.create_endpoint(request)
+    world.cloud.endpoints.by_name[ENDPOINT]["EndpointStatus"] = status
+
+
 @pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"])
 def test_an_endpoint_that_is_being_changed_is_waited_for(
     world: World, planned: dict[str, Any], status: str
 ) -> None:
-    world.cloud.endpoints.by_name[ENDPOINT] = {"EndpointStatus": status, "EndpointConfigName": "other"}
+    put_own_endpoint(world, status)
     with pytest.raises(EndpointBusyError, match=status):
         deploy(world, planned)
 
@@ -140,7 +149,7 @@ def test_an_update_to_our_config_that_is_under_way_is_adopted(world: World) -> N
 
 
 def test_an_endpoint_whose_creation_failed_is_made_anew(world: World, planned: dict[str, Any]) -> None:
-    world.cloud.endpoints.by_name[ENDPOINT] = {"EndpointStatus": "Failed", "EndpointConfigName": "older"}
+    put_own_endpoint(world, "Failed")
     with pytest.raises(EndpointBusyError, match="had failed and is being deleted"):
         deploy(world, planned)
     deploy(world, planned)
@@ -239,13 +248,74 @@ def test_where_nothing_served_before_there_is_nothing_to_restore(
         deploy(world, {**planned, "restore": True})
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        tags.of_stage("sluice-staging", PIPELINE, "production"),
+        tags.of_stage("sluice", "others", "production"),
+        tags.of_stage("sluice", PIPELINE, "staging"),
+    ],
+)
+def test_an_endpoint_that_the_stage_did_not_make_is_never_taken_over(
+    world: World, found: dict[str, str]
+) -> None:
+    request = {"EndpointName": ENDPOINT, "EndpointConfigName": "theirs", "Tags": tags.listed(found)}
+    world.cloud.endpoints.create_endpoint(request)
+    world.cloud.endpoints.settle(ENDPOINT)
+    release = world.release(world.approve(world.register(1)))
+    assert release["status"] == "refused"
+    assert f"the endpoint {ENDPOINT} was not made by this stage's releases" in release["reasons"][0]
+    assert "aws sagemaker add-tags" in release["reasons"][0]
+    assert world.cloud.endpoints.by_name[ENDPOINT]["EndpointConfigName"] == "theirs"
+
+
+def test_an_endpoint_that_comes_between_plan_and_deployment_is_not_taken_over(
+    world: World, planned: dict[str, Any]
+) -> None:
+    world.cloud.endpoints.create_endpoint({"EndpointName": ENDPOINT, "EndpointConfigName": "theirs"})
+    with pytest.raises(Exception, match="was not made by this stage's releases"):
+        deploy(world, planned)
+
+
+def test_what_a_release_makes_says_by_its_tags_whose_it_is(world: World, planned: dict[str, Any]) -> None:
+    deploy(world, planned)
+    endpoints = world.cloud.endpoints
+    owner = {"sluice:stack": "sluice", "sluice:pipeline": PIPELINE}
+    endpoint = endpoints.by_name[ENDPOINT]["EndpointArn"]
+    assert endpoints.tags(endpoint) == {**owner, "sluice:stage": "production"}
+    for made in (*endpoints.models.values(), *endpoints.configs.values()):
+        arn = made.get("ModelArn") or made["EndpointConfigArn"]
+        assert endpoints.tags(arn) == {**owner, "sluice:release": planned["release_id"]}
+
+
+@pytest.mark.parametrize("kind", ["model", "config"])
+def test_a_model_or_config_of_that_name_that_is_not_ours_is_not_used(
+    world: World, planned: dict[str, Any], kind: str
+) -> None:
+    if kind == "model":
+        world.cloud.endpoints.create_model({"ModelName": planned["stage"]["model_name"]})
+    else:
+        name = planned["stage"]["endpoint_config_name"]
+        world.cloud.endpoints.create_config({"EndpointConfigName": name})
+    with pytest.raises(Exception, match="was not made by this stage's releases"):
+        deploy(world, planned)
+    assert not world.cloud.endpoints.updates
+
+
+def test_a_stage_keeps_the_endpoint_that_it_has_had(world: World) -> None:
+    stage = keys.stage_key(PIPELINE, "production")
+    world.cloud.catalog.create({**stage, "endpoint_name": "reviews-production"})
+    assert plan(world, world.register(1))["stage"]["endpoint_name"] == "reviews-production"
+
+
 def test_a_planned_stage_names_everything_after_its_release(planned: dict[str, Any]) -> None:
     release_id = planned["release_id"]
     assert planned["stage"] == {
         "stage": "production",
-        "endpoint_name": f"{PIPELINE}-production",
-        "model_name": release_id,
-        "endpoint_config_name": f"{release_id}-production",
+        "endpoint_name": f"sluice--{PIPELINE}--production",
+        "model_name": f"sluice--{release_id}",
+        "endpoint_config_name": f"sluice--{release_id}--production",
         "previous_config_name": None,
         "bake_s": 60,
     }

@@ -24,7 +24,7 @@ def test_a_completed_job_answers_with_its_result(world: World) -> None:
     result = world.job("train-0", hyperparameters={})
     assert result["metrics"] == {"accuracy": 0.8}
     assert result["model_uri"] == result["outputs"]["model"]
-    assert result["model_uri"].endswith(f"{RUN}-train-0/output/model.tar.gz")
+    assert result["model_uri"].endswith(f"sluice--{RUN}-train-0/output/model.tar.gz")
     recorded = world.cloud.catalog.get(keys.step_key(RUN, "train-0")) or {}
     assert recorded["metrics"] == {"accuracy": 0.8}
     assert recorded["ended_at"] == result["ended_at"]
@@ -34,7 +34,9 @@ def test_a_completed_job_answers_with_its_result(world: World) -> None:
 def test_a_job_that_ends_otherwise_fails_its_task_with_the_reason(world: World, status: str) -> None:
     token = world.start("prepare")
     world.end("prepare", status=status, FailureReason="AlgorithmError: no such file")
-    with pytest.raises(TaskFailed, match=f"JobFailedError: {RUN}-prepare: AlgorithmError: no such file"):
+    with pytest.raises(
+        TaskFailed, match=f"JobFailedError: sluice--{RUN}-prepare: AlgorithmError: no such file"
+    ):
         world.answer(token)
     recorded = world.cloud.catalog.get(keys.step_key(RUN, "prepare")) or {}
     assert (recorded["status"], recorded["failure_reason"]) == (status, "AlgorithmError: no such file")
@@ -43,14 +45,14 @@ def test_a_job_that_ends_otherwise_fails_its_task_with_the_reason(world: World, 
 def test_the_event_five_times_is_one_answer_and_one_timeline_entry(world: World) -> None:
     world.job("prepare")
     for _ in range(4):
-        assert world.invoke("finish_job", ended(f"{RUN}-prepare")) == {"status": "ignored"}
+        assert world.invoke("finish_job", ended(f"sluice--{RUN}-prepare")) == {"status": "ignored"}
     assert len(world.cloud.workflows.answers) == 1
     assert world.events().count("prepare completed") == 1
 
 
 def test_an_event_is_a_hint_and_the_description_counts(world: World) -> None:
     world.start("prepare")
-    assert world.invoke("finish_job", ended(f"{RUN}-prepare")) == {"status": "waiting"}
+    assert world.invoke("finish_job", ended(f"sluice--{RUN}-prepare")) == {"status": "waiting"}
     assert world.cloud.workflows.answers == []
     world.end("prepare")
     assert len(world.cloud.workflows.answers) == 1
@@ -76,7 +78,7 @@ def test_a_crash_after_the_answer_is_made_good_by_the_retry(
         with pytest.raises(RuntimeError):
             world.end("prepare")
     assert world.answer(token)["status"] == "Completed"
-    world.invoke("finish_job", ended(f"{RUN}-prepare"))
+    world.invoke("finish_job", ended(f"sluice--{RUN}-prepare"))
     assert world.cloud.catalog.listing(keys.TASKS) == []
     assert len(world.cloud.workflows.answers) == 1
 
@@ -99,8 +101,8 @@ def test_a_metric_that_is_no_number_is_reported_as_none(world: World) -> None:
 def test_a_job_that_never_came_to_be_is_given_up_after_an_hour(world: World) -> None:
     token = world.start("prepare")
     world.cloud.jobs.descriptions.clear()
-    assert world.invoke("finish_job", ended(f"{RUN}-prepare")) == {"status": "waiting"}
+    assert world.invoke("finish_job", ended(f"sluice--{RUN}-prepare")) == {"status": "waiting"}
     world.later(hours=2)
-    assert world.invoke("finish_job", ended(f"{RUN}-prepare")) == {"status": "given up"}
-    with pytest.raises(TaskFailed, match=f"there is no processing job {RUN}-prepare"):
+    assert world.invoke("finish_job", ended(f"sluice--{RUN}-prepare")) == {"status": "given up"}
+    with pytest.raises(TaskFailed, match=f"there is no processing job sluice--{RUN}-prepare"):
         world.answer(token)

@@ -44,7 +44,7 @@ def test_an_alarm_that_is_gone_does_nothing(world: World) -> None:
 
 
 def test_two_alarms_of_one_failure_are_one_rollback(world: World) -> None:
-    for alarm in (ERROR_ALARM, "sluice-reviews-production-p99-latency"):
+    for alarm in (ERROR_ALARM, "sluice--reviews--production--p99-latency"):
         world.fire(alarm)
         world.tell_alarm(alarm)
     assert len(world.waiting()) == 1
@@ -62,7 +62,15 @@ def test_an_alarm_during_a_release_is_noted_and_left_to_the_guard(world: World) 
 def test_an_alarm_of_the_stack_that_watches_no_endpoint_is_none_of_ours(world: World) -> None:
     world.cloud.alarms.put({"AlarmName": "sluice-DeadLetterAlarm", "MetricName": "Messages"})
     world.fire("sluice-DeadLetterAlarm")
-    assert world.tell_alarm("sluice-DeadLetterAlarm")["status"] == "no stage"
+    assert world.tell_alarm("sluice-DeadLetterAlarm")["status"] == "not ours"
+
+
+def test_an_alarm_that_a_user_made_is_none_of_ours_whatever_it_watches(world: World) -> None:
+    theirs = {**world.cloud.alarms.by_name[ERROR_ALARM], "AlarmName": "sluice--low-traffic"}
+    world.cloud.alarms.put(theirs)
+    world.fire("sluice--low-traffic")
+    assert world.tell_alarm("sluice--low-traffic")["status"] == "not ours"
+    assert not world.waiting()
 
 
 def test_an_alarm_of_a_stage_on_which_nothing_is_live_does_nothing(world: World) -> None:

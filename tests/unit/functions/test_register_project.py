@@ -44,7 +44,7 @@ def test_a_push_publishes_the_scripts_makes_the_group_and_asks_for_a_build(world
         "inference.py",
     }
     assert projects.unpack(objects.read(item["bundle_uri"])) == FILES
-    assert PIPELINE in world.cloud.registry.groups
+    assert f"sluice--{PIPELINE}" in world.cloud.registry.groups
     assert world.pipeline["project_version"] == version
     assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
 
@@ -102,7 +102,7 @@ def test_a_crash_leaves_the_project_unfinished_and_the_retry_finishes_it(
             world.push()
     version = world.push()
     assert project(world, version)["status"] == "active"
-    assert PIPELINE in world.cloud.registry.groups
+    assert f"sluice--{PIPELINE}" in world.cloud.registry.groups
     assert (PIPELINE, 0) in world.cloud.build_requests.sent
 
 

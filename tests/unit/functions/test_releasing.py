@@ -189,7 +189,7 @@ def test_a_silent_rollback_by_sagemaker_fails_the_release_and_is_named(proven: W
     release = proven.release(release_id)
     assert release["status"] == "failed"
     assert release["reasons"][0].startswith(
-        "DeploymentRolledBackError: reviews-production was rolled back to"
+        "DeploymentRolledBackError: sluice--reviews--production was rolled back to"
     )
     assert proven.stage()["live"] == before
     assert proven.deployment(release_id)["status"] == "failed"
@@ -199,7 +199,7 @@ def test_an_endpoint_deleted_by_hand_during_a_release_fails_it_clearly(world: Wo
     world.settle = lambda endpoints, name: endpoints.delete_endpoint(name)
     release = world.release(world.approve(world.register(1)))
     assert release["status"] == "failed"
-    assert "reviews-production was deleted while it was being deployed to" in release["reasons"][0]
+    assert "sluice--reviews--production was deleted while it was being deployed to" in release["reasons"][0]
     assert world.stage().get("releasing") is None
 
 
@@ -270,7 +270,7 @@ def test_a_second_release_waits_for_the_first_ones_stage(world: World) -> None:
     (execution_arn,) = world.waiting()
     world.cloud.catalog.create({**keys.stage_key(PIPELINE, "production"), "releasing": "reviews-v9-other"})
     request = world.cloud.workflows.executions[execution_arn]["input"]
-    with pytest.raises(Exception, match="reviews-production is taken by reviews-v9-other"):
+    with pytest.raises(Exception, match="reviews/production is taken by reviews-v9-other"):
         world.invoke("plan_release", {"execution_arn": execution_arn, "release": request})
     world.cloud.catalog.update(keys.stage_key(PIPELINE, "production"), {"releasing": None})
     world.run_all()
@@ -310,4 +310,4 @@ def test_a_release_stops_before_the_stage_that_asks_for_a_person(
     world.cloud.workflows.start("release", "reviews-v1-00000001", promote)
     world.run_all()
     assert world.live_version("production") == 1
-    assert world.served_version("reviews-production") == "1"
+    assert world.served_version("sluice--reviews--production") == "1"

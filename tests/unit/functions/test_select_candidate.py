@@ -43,7 +43,8 @@ def select_again(world: World) -> Any:
 
 
 def model_uri(step: str) -> str:
-    return f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/train/{RUN}-{step}/output/model.tar.gz"
+    folder = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/train"
+    return f"{folder}/sluice--{RUN}-{step}/output/model.tar.gz"
 
 
 def release(world: World) -> str:

@@ -82,12 +82,14 @@ def test_an_endpoint_that_serves_another_config_fails_before_it_is_asked(
 ) -> None:
     world.cloud.endpoints.by_name[ENDPOINT]["EndpointConfigName"] = "other"
     world.cloud.endpoints.configs["other"] = next(iter(world.cloud.endpoints.configs.values()))
-    with pytest.raises(Exception, match="the endpoint's config is other, not reviews-v1-0a1b2c3d-production"):
+    with pytest.raises(
+        Exception, match="the endpoint's config is other, not sluice--reviews-v1-0a1b2c3d--production"
+    ):
         world.invoke("smoke_test", task)
 
 
 def test_a_model_with_other_data_fails(world: World, task: dict[str, Any]) -> None:
-    model = world.cloud.endpoints.models["reviews-v1-0a1b2c3d"]
+    model = world.cloud.endpoints.models["sluice--reviews-v1-0a1b2c3d"]
     model["PrimaryContainer"] = {**model["PrimaryContainer"], "ModelDataUrl": "s3://elsewhere/model.tar.gz"}
     with pytest.raises(Exception, match=r"the model's data is s3://elsewhere/model\.tar\.gz"):
         world.invoke("smoke_test", task)

@@ -257,7 +257,7 @@ def test_the_largest_project_makes_a_small_execution(cloud: fakes.Cloud, invoke:
     world.ask()
     assert len(json.dumps(world.started())) < 1000
     assert world.play() == "registered"
-    request = cloud.jobs.requests[f"{RUN}-train-49"]
+    request = cloud.jobs.requests[f"sluice--{RUN}-train-49"]
     assert (request["HyperParameters"]["alpha"], len(request["HyperParameters"]["h3"])) == ("0.05", 2002)
     for _, output in cloud.workflows.answers:
         assert len(json.dumps(output)) < 200

@@ -30,7 +30,7 @@ def step(world: World, name: str) -> dict[str, Any]:
 
 def test_the_prepare_job_reads_the_files_of_the_data_set(world: World) -> None:
     world.start("prepare")
-    request = world.cloud.jobs.requests[f"{RUN}-prepare"]
+    request = world.cloud.jobs.requests[f"sluice--{RUN}-prepare"]
     inputs = {each["InputName"]: each["S3Input"] for each in request["ProcessingInputs"]}
     version = world.catalog_run()["dataset_version"]
     assert inputs["data"]["S3Uri"].endswith(f"datasets/{PIPELINE}/{version}/files.manifest")
@@ -40,7 +40,7 @@ def test_the_prepare_job_reads_the_files_of_the_data_set(world: World) -> None:
 
 def test_a_training_job_gets_its_candidates_hyperparameters(world: World) -> None:
     world.start("train-1", hyperparameters={"alpha": "0.2"})
-    request = world.cloud.jobs.requests[f"{RUN}-train-1"]
+    request = world.cloud.jobs.requests[f"sluice--{RUN}-train-1"]
     assert request["HyperParameters"]["alpha"] == "0.2"
     assert request["RoleArn"].startswith(f"{fakes.ROLES_ARN}{RUN}-")
 
@@ -48,7 +48,7 @@ def test_a_training_job_gets_its_candidates_hyperparameters(world: World) -> Non
 @pytest.mark.parametrize("role", ["candidate", "champion"])
 def test_an_evaluation_scores_the_given_model_under_its_role(world: World, role: str) -> None:
     world.start(f"evaluate-{role}", model_uri="s3://b/model.tar.gz")
-    request = world.cloud.jobs.requests[f"{RUN}-evaluate-{role}"]
+    request = world.cloud.jobs.requests[f"sluice--{RUN}-evaluate-{role}"]
     inputs = {each["InputName"]: each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"]}
     assert inputs["model"] == "s3://b/model.tar.gz"
     (output,) = request["ProcessingOutputConfig"]["Outputs"]
@@ -73,7 +73,7 @@ def test_a_retry_adopts_a_running_job_and_the_new_token_is_answered(world: World
     token = world.start("prepare")
     assert len(world.cloud.jobs.requests) == 1
     world.end("prepare")
-    assert world.answer(token)["job_name"] == f"{RUN}-prepare"
+    assert world.answer(token)["job_name"] == f"sluice--{RUN}-prepare"
     assert [answered for answered, _ in world.cloud.workflows.answers] == [token]
 
 
@@ -85,7 +85,7 @@ def test_a_retry_of_a_job_that_has_ended_is_answered_at_once(world: World) -> No
 
 def test_a_retry_of_a_job_that_has_failed_fails_at_once(world: World) -> None:
     world.start("prepare")
-    world.cloud.jobs.end(f"{RUN}-prepare", "Failed", FailureReason="no luck")
+    world.cloud.jobs.end(f"sluice--{RUN}-prepare", "Failed", FailureReason="no luck")
     with pytest.raises(TaskFailed, match=r"JobFailedError: .*no luck"):
         world.answer(world.start("prepare"))
 
@@ -107,7 +107,7 @@ def test_a_job_that_cannot_be_created_leaves_its_task_to_the_retry(
 
 def test_a_job_of_the_same_name_from_before_the_run_is_not_taken_for_its_own(world: World) -> None:
     world.cloud.jobs.created_at -= timedelta(days=90)
-    world.cloud.jobs.start("processing_job", {"ProcessingJobName": f"{RUN}-prepare"})
+    world.cloud.jobs.start("processing_job", {"ProcessingJobName": f"sluice--{RUN}-prepare"})
     with pytest.raises(Exception, match="was created before this run"):
         world.start("prepare")
 
@@ -115,7 +115,11 @@ def test_a_job_of_the_same_name_from_before_the_run_is_not_taken_for_its_own(wor
 def test_a_task_that_waits_is_listed_and_expires(world: World) -> None:
     world.start("prepare")
     (task,) = world.cloud.catalog.listing(keys.TASKS)
-    assert (task["gsi1sk"], task["kind"], task["step"]) == (f"{RUN}-prepare", "processing_job", "prepare")
+    assert (task["gsi1sk"], task["kind"], task["step"]) == (
+        f"sluice--{RUN}-prepare",
+        "processing_job",
+        "prepare",
+    )
     assert isinstance(task["expires_at"], int)
     world.end("prepare")
     assert world.cloud.catalog.listing(keys.TASKS) == []

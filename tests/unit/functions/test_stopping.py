@@ -54,7 +54,7 @@ def test_the_siblings_of_what_failed_are_stopped_and_their_steps_say_why(world: 
     world.end("train-1", status="Failed", FailureReason="no luck")
     for _ in range(3):
         world.finish("failed", error=FAILURE)
-    assert world.cloud.jobs.stopped == [f"{RUN}-train-0"]
+    assert world.cloud.jobs.stopped == [f"sluice--{RUN}-train-0"]
     assert world.events().count("train-0 is stopped") == 1
     world.end("train-0", status="Stopped")
     assert (step(world, "train-0")["status"], step(world, "train-0")["failure_reason"]) == ("Stopped", WHY)
@@ -71,14 +71,14 @@ def test_an_execution_that_ends_otherwise_stops_its_jobs(world: World, status: s
         world.invoke("finish_run", event)
     else:
         hear_reconcile(world)
-    assert world.cloud.jobs.stopped == [f"{RUN}-prepare"]
+    assert world.cloud.jobs.stopped == [f"sluice--{RUN}-prepare"]
     assert step(world, "prepare")["stopped_because"].endswith(f"({status}: the execution ended so)")
 
 
 def test_a_job_whose_task_timed_out_is_stopped(world: World) -> None:
     world.cloud.workflows.expired_tokens.add(world.start("prepare"))
     world.finish("failed", error={"Error": "States.Timeout", "Cause": ""})
-    assert world.cloud.jobs.stopped == [f"{RUN}-prepare"]
+    assert world.cloud.jobs.stopped == [f"sluice--{RUN}-prepare"]
 
 
 def test_a_job_whose_start_was_never_recorded_is_stopped(
@@ -95,7 +95,7 @@ def test_a_job_whose_start_was_never_recorded_is_stopped(
     with pytest.raises(RuntimeError):
         world.start("prepare")
     world.finish("failed", error=FAILURE)
-    assert world.cloud.jobs.stopped == [f"{RUN}-prepare"]
+    assert world.cloud.jobs.stopped == [f"sluice--{RUN}-prepare"]
 
 
 def test_a_job_that_is_created_while_its_run_ends_is_stopped_by_who_creates_it(
@@ -110,7 +110,7 @@ def test_a_job_that_is_created_while_its_run_ends_is_stopped_by_who_creates_it(
 
     monkeypatch.setattr(world.cloud.jobs, "start", overtaken)
     world.start("prepare")
-    assert world.cloud.jobs.stopped == [f"{RUN}-prepare"]
+    assert world.cloud.jobs.stopped == [f"sluice--{RUN}-prepare"]
 
 
 def test_a_job_that_goes_on_after_its_run_is_found_by_reconcile_until_it_ends(
@@ -129,7 +129,7 @@ def test_a_job_that_goes_on_after_its_run_is_found_by_reconcile_until_it_ends(
         with pytest.raises(RuntimeError):
             world.start("prepare")
     hear_reconcile(world)
-    assert world.cloud.jobs.stopped == [f"{RUN}-prepare"]
+    assert world.cloud.jobs.stopped == [f"sluice--{RUN}-prepare"]
     world.end("prepare", status="Stopped")
     assert hear_reconcile(world).count("Step Functions Execution Status Change") == 0
 
@@ -147,13 +147,13 @@ def test_a_stop_that_fails_is_repeated_and_holds_the_lock_until_then(
             world.invoke("finish_run", end_execution(world, "ABORTED"))
     assert world.pipeline["in_flight"] == RUN
     hear_reconcile(world)
-    assert world.cloud.jobs.stopped == [f"{RUN}-prepare"]
+    assert world.cloud.jobs.stopped == [f"sluice--{RUN}-prepare"]
     assert "in_flight" not in world.pipeline
 
 
 def test_another_stacks_job_of_the_same_name_is_left_alone(world: World) -> None:
     world.cloud.jobs.created_at -= timedelta(days=1)
-    world.cloud.jobs.start("processing_job", {"ProcessingJobName": f"{RUN}-prepare"})
+    world.cloud.jobs.start("processing_job", {"ProcessingJobName": f"sluice--{RUN}-prepare"})
     with pytest.raises(Exception, match="was created before this run"):
         world.start("prepare")
     world.finish("failed", error=FAILURE)

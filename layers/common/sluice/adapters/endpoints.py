@@ -23,7 +23,7 @@ _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect
 
 
 class SageMakerEndpoints:
-    """Creating what exists already is no error: names say what things are."""
+    """Creating what exists already is no error, but said."""
 
     def __init__(
         self, sagemaker: SageMakerClient | None = None, runtime: SageMakerRuntimeClient | None = None
@@ -31,19 +31,22 @@ class SageMakerEndpoints:
         self._sagemaker: SageMakerClient = sagemaker or client("sagemaker")
         self._runtime = runtime
 
-    def create_model(self, request: Mapping[str, Any]) -> None:
+    def create_model(self, request: Mapping[str, Any]) -> bool:
         if self.describe_model(request["ModelName"]) is not None:
-            return
+            return False
         try:
             self._sagemaker.create_model(**request)
         except ClientError as error:
             if error_code(error) == "ValidationException":
                 raise RequestRefusedError(str(error)) from error
             raise
+        return True
 
-    def create_config(self, request: Mapping[str, Any]) -> None:
-        if self.describe_config(request["EndpointConfigName"]) is None:
-            self._sagemaker.create_endpoint_config(**request)
+    def create_config(self, request: Mapping[str, Any]) -> bool:
+        if self.describe_config(request["EndpointConfigName"]) is not None:
+            return False
+        self._sagemaker.create_endpoint_config(**request)
+        return True
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
         self._change(self._sagemaker.create_endpoint, request)
@@ -78,6 +81,10 @@ class SageMakerEndpoints:
 
     def describe_model(self, name: str) -> dict[str, Any] | None:
         return _described(self._sagemaker.describe_model, ModelName=name)
+
+    def tags(self, arn: str) -> dict[str, str]:
+        pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
     def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> Mapping[str, Any]:
         if self._runtime is None:

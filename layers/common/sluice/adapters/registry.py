@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
@@ -11,6 +11,7 @@ from sluice.adapters.clients import client, error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.type_defs import TagTypeDef
 
 # The registry answers ValidationException where there is no such group or package.
 _ABSENT = {"ResourceNotFound", "ValidationException"}
@@ -22,18 +23,20 @@ class SageMakerRegistry:
     def __init__(self, sagemaker: SageMakerClient | None = None) -> None:
         self._sagemaker: SageMakerClient = sagemaker or client("sagemaker")
 
-    def ensure_group(self, name: str, description: str) -> None:
+    def ensure_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
         try:
             self._sagemaker.describe_model_package_group(ModelPackageGroupName=name)
         except ClientError as error:
             if error_code(error) not in _ABSENT:
                 raise
-            self._create_group(name, description)
+            self._create_group(name, description, tags)
 
-    def _create_group(self, name: str, description: str) -> None:
+    def _create_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
         try:
             self._sagemaker.create_model_package_group(
-                ModelPackageGroupName=name, ModelPackageGroupDescription=description
+                ModelPackageGroupName=name,
+                ModelPackageGroupDescription=description,
+                Tags=cast("Sequence[TagTypeDef]", tags),
             )
         except ClientError:
             # Someone may have created it in between: ask for the group, not what the error says.

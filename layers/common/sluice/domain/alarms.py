@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sluice.domain import names, tags
 from sluice.domain.releases import Deployment, bake_until
 from sluice.domain.serving import VARIANT
 from sluice.domain.times import to_iso
@@ -18,24 +20,33 @@ PERIOD_S = 60
 SETTLES_S = 3 * PERIOD_S
 
 
-def error_rate_name(stack: str, endpoint: str) -> str:
-    return f"{stack}-{endpoint}-error-rate"
+ERROR_RATE, P99_LATENCY = "error-rate", "p99-latency"
 
 
-def p99_latency_name(stack: str, endpoint: str) -> str:
-    return f"{stack}-{endpoint}-p99-latency"
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A stage, and the endpoint of it that alarms watch."""
+
+    stack: str
+    pipeline: str
+    stage: str
+    endpoint_name: str
+
+    def alarm_name(self, what: str) -> str:
+        return names.alarm_name(self.stack, self.pipeline, self.stage, what)
+
+    @property
+    def alarm_names(self) -> tuple[str, ...]:
+        """All alarms that the stage may have. Other alarms are somebody else's, whatever they watch."""
+        return tuple(self.alarm_name(what) for what in (ERROR_RATE, P99_LATENCY))
 
 
-def names(stack: str, endpoint: str) -> tuple[str, str]:
-    """All alarms an endpoint may have."""
-    return error_rate_name(stack, endpoint), p99_latency_name(stack, endpoint)
-
-
-def requests(stack: str, endpoint: str, limits: models.Alarms, topic_arn: str) -> list[dict[str, Any]]:
+def requests(guarded: Guarded, limits: models.Alarms, topic_arn: str) -> list[dict[str, Any]]:
     """PutMetricAlarm for each limit. Below `min_requests` a minute there is too little to judge: no alarm."""
+    endpoint = guarded.endpoint_name
     alarms = [
         _alarm(
-            error_rate_name(stack, endpoint),
+            guarded.alarm_name(ERROR_RATE),
             f"More than {limits.error_rate:.2%} of the requests to {endpoint} fail.",
             limits.error_rate,
             topic_arn,
@@ -49,7 +60,7 @@ def requests(stack: str, endpoint: str, limits: models.Alarms, topic_arn: str) -
     if limits.p99_latency_ms is not None:
         alarms.append(
             _alarm(
-                p99_latency_name(stack, endpoint),
+                guarded.alarm_name(P99_LATENCY),
                 f"The slowest 1 % of the requests to {endpoint} take more than {limits.p99_latency_ms} ms.",
                 limits.p99_latency_ms * 1000,  # ModelLatency is in microseconds
                 topic_arn,
@@ -60,7 +71,8 @@ def requests(stack: str, endpoint: str, limits: models.Alarms, topic_arn: str) -
                 ],
             )
         )
-    return alarms
+    owner = tags.listed(tags.of_stage(guarded.stack, guarded.pipeline, guarded.stage))
+    return [{**alarm, "Tags": owner} for alarm in alarms]
 
 
 def _alarm(
@@ -99,15 +111,6 @@ def _metric(query_id: str, metric: str, stat: str, endpoint: str) -> dict[str, A
         },
         "ReturnData": False,
     }
-
-
-def watched_endpoint(alarm: Mapping[str, Any]) -> str | None:
-    """The endpoint that an alarm, as it is described, watches."""
-    for query in alarm.get("Metrics", []):
-        for dimension in query.get("MetricStat", {}).get("Metric", {}).get("Dimensions", []):
-            if dimension["Name"] == "EndpointName":
-                return str(dimension["Value"])
-    return None
 
 
 def concerns(alarm: Mapping[str, Any], live: Deployment, now: str) -> bool:

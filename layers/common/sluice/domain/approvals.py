@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sluice.domain import catalog
+from sluice.domain import catalog, tags
 from sluice.domain.times import from_iso, to_iso
 
 PENDING = "PendingManualApproval"
@@ -32,6 +32,11 @@ class Provenance:
     manifest_uri: str
     manifest_sha256: str
     model_sha256: str
+    # Unknown of versions that are older than this attribute.
+    stack: str | None = None
+
+    def is_of(self, stack: str) -> bool:
+        return self.stack in (None, stack)
 
     @classmethod
     def of(cls, package: Mapping[str, Any]) -> Provenance | None:
@@ -45,6 +50,7 @@ class Provenance:
                 manifest_uri=metadata["sluice:manifest-uri"],
                 manifest_sha256=metadata["sluice:manifest-sha256"],
                 model_sha256=metadata["sluice:model-sha256"],
+                stack=metadata.get(tags.STACK),
             )
         except KeyError:
             return None
@@ -98,6 +104,7 @@ def package_item(arn: str, package: Mapping[str, Any], provenance: Provenance | 
         **catalog.package_key(arn),
         "group": package.get("ModelPackageGroupName"),
         "version": package.get("ModelPackageVersion"),
+        "stack": package.get("CustomerMetadataProperties", {}).get(tags.STACK),
     }
     if provenance is None:
         return item

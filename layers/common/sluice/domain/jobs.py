@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from sluice.domain import names
+from sluice.domain import names, tags
 from sluice.domain.config.models import Compute, PipelineConfig
 from sluice.domain.locations import Locations
 from sluice.domain.times import to_iso
@@ -43,6 +43,7 @@ _FIELDS = {"training_job": "TrainingJob", "processing_job": "ProcessingJob"}
 class Build:
     """What all jobs of a run share."""
 
+    stack: str
     config: PipelineConfig
     run_id: str
     project_version: str
@@ -61,10 +62,7 @@ class Build:
 
     @property
     def tags(self) -> list[dict[str, str]]:
-        return [
-            {"Key": "sluice:pipeline", "Value": self.config.name},
-            {"Key": "sluice:run", "Value": self.run_id},
-        ]
+        return tags.listed({**tags.of_pipeline(self.stack, self.config.name), tags.RUN: self.run_id})
 
 
 def kind_of(step: str) -> JobKind:
@@ -116,7 +114,7 @@ def processing_request(
     """CreateProcessingJob of a script; `outputs` maps a name to its S3 URI and its container folder."""
     code = _input("code", build.locations.code(build.project_version), "input/code")
     return {
-        "ProcessingJobName": names.job_name(build.run_id, step),
+        "ProcessingJobName": names.job_name(build.stack, build.run_id, step),
         "RoleArn": build.role_arn,
         "AppSpecification": {
             "ImageUri": build.image_uri,
@@ -187,7 +185,7 @@ def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]
         "sagemaker_container_log_level": 20,
     }
     return {
-        "TrainingJobName": names.job_name(build.run_id, step),
+        "TrainingJobName": names.job_name(build.stack, build.run_id, step),
         "RoleArn": build.role_arn,
         "AlgorithmSpecification": {
             "TrainingImage": build.image_uri,

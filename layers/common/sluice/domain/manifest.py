@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from sluice.domain import canonical
+from sluice.domain import canonical, tags
 from sluice.domain.config import PipelineConfig
 from sluice.domain.gates import GateResult
 
@@ -127,6 +127,7 @@ def package_request(
     config: PipelineConfig,
     document: Mapping[str, Any],
     *,
+    stack: str,
     manifest_uri: str,
     manifest_sha256: str,
     may_approve: bool = False,
@@ -144,7 +145,7 @@ def package_request(
         "S3Uri": evaluation["uri"],
     }
     return {
-        "ModelPackageGroupName": config.model_package_group,
+        "ModelPackageGroupName": config.model_package_group(stack),
         "ModelPackageDescription": f"Run {run_id} of pipeline {config.name}",
         "ClientToken": hashlib.sha256(run_id.encode()).hexdigest()[:_CLIENT_TOKEN_MAX],
         "ModelApprovalStatus": "Approved"
@@ -160,8 +161,8 @@ def package_request(
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
         "MetadataProperties": {"GeneratedBy": run_id, "ProjectId": inputs["project_version"]},
         "CustomerMetadataProperties": {
-            "sluice:pipeline": config.name,
-            "sluice:run": run_id,
+            **tags.of_pipeline(stack, config.name),
+            tags.RUN: run_id,
             "sluice:manifest-uri": manifest_uri,
             "sluice:manifest-sha256": manifest_sha256,
             "sluice:dataset-version": inputs["dataset_version"],

@@ -1,4 +1,7 @@
-"""Names that SageMaker and Step Functions accept, derived from what they name: a retry repeats them."""
+"""Names that SageMaker and Step Functions accept, derived from what they name: a retry repeats them.
+
+What an account holds for all its stacks carries the stack's name, and no two things have one name.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ PREPARE = "prepare"
 TRAIN = "train-"
 GATES = "gates"
 SAGEMAKER_NAME_MAX = 63
-# An endpoint config is `<pipeline>-v<package version>-<8 hex>-<stage>`: five digits of version fit.
-PIPELINE_AND_STAGE_MAX = SAGEMAKER_NAME_MAX - len("-v99999-") - len("9f2c1a0b-")
+ALARM_NAME_MAX = 255
+_SEPARATOR = "--"
+_DIGEST_HEX = 10
+# The longest stack whose buckets have names.
+_STACK_MAX = 25
 
 
 class InvalidNameError(ValueError):
@@ -50,14 +56,11 @@ def evaluate_step(role: str) -> str:
     return f"evaluate-{role}"
 
 
-def job_name(run_id: str, step: str) -> str:
+def job_name(stack: str, run_id: str, step: str) -> str:
     """The training or processing job of a run's step."""
-    name = f"{run_id}-{step}"
-    if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", name) or len(name) > SAGEMAKER_NAME_MAX:
-        raise InvalidNameError(
-            f"{name!r} is no job name: SageMaker takes at most {SAGEMAKER_NAME_MAX} characters"
-        )
-    return name
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", step):
+        raise InvalidNameError(f"{step!r} is no step that a job could be named for")
+    return _of_stack(stack, f"{run_id}-{step}")
 
 
 def release_id(pipeline: str, package_version: int, cause_key: str) -> str:
@@ -66,9 +69,38 @@ def release_id(pipeline: str, package_version: int, cause_key: str) -> str:
     return f"{pipeline_name(pipeline)}-v{package_version}-{digest}"
 
 
-def endpoint_name(pipeline: str, stage: str) -> str:
-    return f"{pipeline_name(pipeline)}-{stage_name(stage)}"
+def endpoint_name(stack: str, pipeline: str, stage: str) -> str:
+    return _of_stack(stack, pipeline_name(pipeline), stage_name(stage))
 
 
-def endpoint_config_name(release_id: str, stage: str) -> str:
-    return f"{release_id}-{stage_name(stage)}"
+def model_name(stack: str, release_id: str) -> str:
+    return _of_stack(stack, release_id)
+
+
+def endpoint_config_name(stack: str, release_id: str, stage: str) -> str:
+    return _of_stack(stack, release_id, stage_name(stage))
+
+
+def package_group(stack: str, pipeline: str) -> str:
+    """The model package group of a pipeline whose project names none."""
+    return _of_stack(stack, pipeline_name(pipeline))
+
+
+def alarm_name(stack: str, pipeline: str, stage: str, what: str) -> str:
+    """An alarm of a stage's endpoint; `what` it watches."""
+    return _of_stack(stack, pipeline_name(pipeline), stage_name(stage), what, limit=ALARM_NAME_MAX)
+
+
+def _of_stack(stack: str, *parts: str, limit: int = SAGEMAKER_NAME_MAX) -> str:
+    """`<stack>--<part>--<part>`, which can be read in one way only, as no part holds a double hyphen.
+
+    Where one does, or where that is too long, `<stack>---<digest>-<the end of it>`: three hyphens are in no
+    other name.
+    """
+    name = _SEPARATOR.join((stack, *parts))
+    is_plain = not any(_SEPARATOR in part or part.endswith("-") for part in (stack, *parts))
+    if is_plain and len(name) <= limit:
+        return name
+    digest = hashlib.sha256("\0".join((stack, *parts)).encode()).hexdigest()[:_DIGEST_HEX]
+    head = f"{stack[:_STACK_MAX] if limit < ALARM_NAME_MAX else stack}---{digest}-"
+    return head + "-".join(parts)[len(head) - limit :].lstrip("-")

@@ -240,12 +240,3 @@ def replaced_status(*, is_rollback: bool) -> Literal["rolled_back", "superseded"
 
 def bake_until(promoted_at: str, bake_s: int) -> str:
     return to_iso(from_iso(promoted_at) + timedelta(seconds=bake_s))
-
-
-def pipeline_and_stage(endpoint_name: str, pipelines: Sequence[str]) -> list[tuple[str, str]]:
-    """The pipelines and stages that an endpoint of this name may be of (a name's hyphens are ambiguous)."""
-    return [
-        (pipeline, endpoint_name.removeprefix(f"{pipeline}-"))
-        for pipeline in pipelines
-        if endpoint_name.startswith(f"{pipeline}-")
-    ]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sluice.domain import tags
+
 if TYPE_CHECKING:
     from sluice.domain.config import models
 
@@ -23,7 +25,24 @@ def container(package: Mapping[str, Any]) -> dict[str, Any]:
     return dict(containers[0])
 
 
-def model_request(package: Mapping[str, Any], name: str, role_arn: str) -> dict[str, Any]:
+def foreign(
+    what: str, name: str, arn: str, wanted: Mapping[str, str], found: Mapping[str, str]
+) -> str | None:
+    """Why a resource that exists under a name of ours is not ours to use, by its tags; None if it is."""
+    if tags.are_on(wanted, found):
+        return None
+    whose = ", ".join(f"{key}={found[key]}" for key in wanted if key in found)
+    pairs = " ".join(f"Key={key},Value={value}" for key, value in wanted.items())
+    return (
+        f"the {what} {name} was not made by this stage's releases: it carries {whose or 'no tags of ours'}. "
+        "Delete it, or name the stage otherwise; or, if Sluice may change it, give it the tags: "
+        f"aws sagemaker add-tags --resource-arn {arn} --tags {pairs}"
+    )
+
+
+def model_request(
+    package: Mapping[str, Any], name: str, role_arn: str, owner: Mapping[str, str]
+) -> dict[str, Any]:
     """CreateModel. The package's fields are spelt out: a reference to it could change its meaning later."""
     source = container(package)
     return {
@@ -37,10 +56,13 @@ def model_request(package: Mapping[str, Any], name: str, role_arn: str) -> dict[
                 MODEL_VERSION_VARIABLE: str(package["ModelPackageVersion"]),
             },
         },
+        "Tags": tags.listed(owner),
     }
 
 
-def endpoint_config_request(name: str, model_name: str, compute: models.ServeCompute) -> dict[str, Any]:
+def endpoint_config_request(
+    name: str, model_name: str, compute: models.ServeCompute, owner: Mapping[str, str]
+) -> dict[str, Any]:
     """CreateEndpointConfig, with one variant."""
     return {
         "EndpointConfigName": name,
@@ -53,6 +75,7 @@ def endpoint_config_request(name: str, model_name: str, compute: models.ServeCom
                 "InitialVariantWeight": 1.0,
             }
         ],
+        "Tags": tags.listed(owner),
     }
 
 

@@ -324,7 +324,7 @@ class Serve(Model):
 class Register(Model):
     group: str | None = Field(
         None,
-        description="a model package group's name, by default the pipeline's",
+        description="a model package group's name, by default one of the stack's and the pipeline's",
         pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$",
     )
     approval: Literal["manual", "automatic"] = Field("manual", description="manual or automatic")
@@ -403,9 +403,9 @@ class PipelineConfig(Model):
     release: Release = Field(default_factory=Release)
     retrain: Retrain = Field(default_factory=Retrain)
 
-    @property
-    def model_package_group(self) -> str:
-        return self.register_.group or self.name
+    def model_package_group(self, stack: str) -> str:
+        """The group named here, which stacks may share, or the pipeline's own in a stack."""
+        return self.register_.group or names.package_group(stack, self.name)
 
     @property
     def scripts(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from sluice.domain import candidates, images, names
+from sluice.domain import candidates, images
 from sluice.domain.config import patterns
 from sluice.domain.config.base import ScalarValue, is_of
 from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig
@@ -192,9 +192,6 @@ def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:
         loc = ("release", "stages", index)
         if stage.name in stages[:index]:
             yield Breach((*loc, "name"), f"is {stage.name!r} again", "each stage once")
-        if len(config.name) + len(stage.name) > names.PIPELINE_AND_STAGE_MAX:
-            limit = f"at most {names.PIPELINE_AND_STAGE_MAX} characters"
-            yield Breach((*loc, "name"), "is too long with the pipeline's name", f"together {limit}")
         gradual = stage.traffic.type != "all_at_once"
         if gradual != (stage.traffic.percent is not None):
             expected = "a percent" if gradual else "none, as all traffic moves"
