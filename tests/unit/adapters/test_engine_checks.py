@@ -80,11 +80,50 @@ def test_a_statistic_of_no_values_is_said_and_not_passed(inspect: Inspect) -> No
         )
 
 
-def test_a_statistic_too_large_for_a_number_is_out_of_bounds(inspect: Inspect) -> None:
-    schema = {"x": {"type": "number"}, "y": {"type": "integer"}}
-    quality = [{"check": "std", "column": "x", "max": 10}]
-    report = inspect(b"x,y\n1e308,0\n-1e308,1\n", schema=schema, quality=quality)
-    assert report.reasons == ("x: the std is nan, more than 10",)
+NUMBERS = {"x": {"type": "number"}, "y": {"type": "integer"}}
+
+
+def of_numbers(*values: object) -> bytes:
+    return b"x,y\n" + "".join(f"{value},0\n" for value in values).encode()
+
+
+@pytest.mark.parametrize("q", [0.55, 0.07, 0.29, 0.57, 0.01])
+def test_a_quantile_is_the_nearest_rank(inspect: Inspect, q: float) -> None:
+    """0.55 * 100 is 55.00000000000001."""
+    rank = round(q * 100)
+    quality = [{"check": "quantile", "column": "x", "q": q, "min": rank, "max": rank}]
+    assert inspect(of_numbers(*range(1, 101)), quality=quality).is_valid
+
+
+def test_shares_are_those_of_whole_rows(inspect: Inspect) -> None:
+    unique = [{"check": "uniqueness", "column": "x", "min": 0.805}]
+    among = [{"check": "allowed_share", "column": "x", "min": 0.805, "values": list(range(805))}]
+    for quality, values in ((unique, [min(value, 804) for value in range(1000)]), (among, range(1000))):
+        assert inspect(of_numbers(*values), schema=NUMBERS, quality=quality).is_valid
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "std"),
+    [
+        (("1e308", "1e308"), "1e+308", None),
+        (("1e308", "-1e308"), None, "1e+308"),
+        (("1.7976931348623157e308",) * 3, "1.79769e+308", None),
+        (("1e200", "3e200"), "2e+200", "1e+200"),
+        (("123456789012345678901234567890", "0"), "6.17284e+28", "6.17284e+28"),
+    ],
+)
+def test_the_mean_and_deviation_of_huge_numbers_are_theirs(
+    inspect: Inspect, values: tuple[str, ...], mean: str | None, std: str | None
+) -> None:
+    quality = [{"check": kind, "column": "x", "max": 1} for kind in ("mean", "std")]
+    report = inspect(of_numbers(*values), schema=NUMBERS, quality=quality)
+    wanted = [f"x: the mean is {mean}, more than 1"] * bool(mean)
+    assert report.reasons == (*wanted, *[f"x: the std is {std}, more than 1"] * bool(std))
+
+
+def test_the_deviation_of_tiny_numbers_is_not_0(inspect: Inspect) -> None:
+    quality = [{"check": "std", "column": "x", "min": 9e-201}]
+    assert inspect(of_numbers(1e-200, 3e-200), schema=NUMBERS, quality=quality).is_valid
 
 
 @pytest.mark.parametrize(("age_s", "is_fresh"), [(86_400, True), (86_399, False)])

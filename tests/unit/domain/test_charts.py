@@ -46,6 +46,11 @@ def test_the_share_up_to_an_edge_is_exact(values: list[float]) -> None:
         assert cumulative_share(counted, edge) == pytest.approx(sum(v <= edge for v in values) / len(values))
 
 
+def test_a_bin_may_be_wider_than_a_number_can_be() -> None:
+    wide = Distribution(-1.7e308, 1.7e308, 0, 1e308, (1.7e308,), (4, 0), is_discrete=False)
+    assert cumulative_share(wide, 0.0) == 0.5
+
+
 def test_values_are_spread_evenly_within_a_bin() -> None:
     shape = histogram([Distribution(0, 32, 0, 1, (16.0,), (32, 16), is_discrete=False)])
     assert shape.shares[0] == pytest.approx([2 / 48] * 16 + [1 / 48] * 16)

@@ -399,6 +399,22 @@ def test_exactly_the_limit_is_not_over_it() -> None:
     assert not found.has_drifted
 
 
+def test_exactly_the_limit_of_a_share_of_rows_is_not_over_it_and_a_row_more_is() -> None:
+    for missing, has_drifted in ((805_000, False), (805_001, True)):
+        found = only(
+            categories({"a": 10**6}),
+            categories({"a": 10**6 - missing}, missing),
+            (10**6 - missing,),
+            max_missing_change=0.805,
+        )
+        assert found.has_drifted is has_drifted
+    for new, has_drifted in ((805_000, False), (805_001, True)):
+        found = of_categories(
+            {"a": 10**6}, {"a": 10**6 - new, "b": new}, method="js", max=1, max_new_share=0.805
+        )
+        assert found.has_drifted is has_drifted
+
+
 def test_a_column_that_the_baseline_lacks_is_listed_and_not_judged() -> None:
     column = categories({"a": 100})
     after = Profile(100, {"new": column, "x": column}, {"x": (100,)})

@@ -1,6 +1,7 @@
 """The files are those that Model Monitor writes and other tools read."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -73,6 +74,18 @@ def test_a_column_of_one_number_has_buckets_too() -> None:
     profile = Profile(9, {"code": ColumnProfile("integer", 9, 0, 0, 1, True, distribution)})
     buckets = feature(monitor_files.statistics(profile), "code")["numerical_statistics"]["distribution"]
     assert sum(bucket["count"] for bucket in buckets["kll"]["buckets"]) == 9
+
+
+@pytest.mark.parametrize("is_discrete", [True, False])
+def test_numbers_as_great_as_there_are_have_finite_statistics(is_discrete: bool) -> None:
+    most = sys.float_info.max
+    huge = Distribution(-most, most, most, most, (-most, 0.0, most), (1, 1, 1, 0), is_discrete=is_discrete)
+    column = ColumnProfile("number", 3, 0, 0, 3, True, distribution=huge)
+    found = feature(monitor_files.statistics(Profile(3, {"x": column})), "x")["numerical_statistics"]
+    assert found["sum"] == most
+    buckets = found["distribution"]["kll"]["buckets"]
+    assert [bucket["count"] for bucket in buckets] == [1, 0, 0, 0, 1, 0, 0, 0, 0, 1] or not is_discrete
+    assert sum(bucket["count"] for bucket in buckets) == 3
 
 
 def test_categories_are_buckets_of_values() -> None:

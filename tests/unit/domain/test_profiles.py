@@ -42,6 +42,12 @@ def test_edges_are_values_in_order_at_their_shares(values: list[float]) -> None:
     assert edges == tuple(dict.fromkeys(ordered[math.ceil(share * len(values)) - 1] for share in EDGE_SHARES))
 
 
+def test_an_edge_is_at_the_nearest_rank() -> None:
+    """0.55 * 100 is 55.00000000000001."""
+    assert quantile_edges(dict.fromkeys(map(float, range(1, 101)), 1)) == tuple(map(float, range(1, 101)))
+    assert quantile_edges(dict.fromkeys(map(float, range(1, 1001)), 1))[57] == 550
+
+
 def test_no_values_have_no_edges() -> None:
     assert quantile_edges({}) == ()
     assert bin_counts({}, ()) == (0,)

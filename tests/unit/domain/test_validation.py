@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -160,6 +161,35 @@ def test_completeness_is_a_share_of_the_rows() -> None:
         only(100, found("completeness", 2, 0.99)).message == "0.98 of the rows have a value, fewer than 0.99"
     )
     assert report(0, [found("completeness", 0, 0.99)]).is_valid
+
+
+@pytest.mark.parametrize("least", [0.805, 0.29, 0.57, 0.001])
+def test_exactly_the_least_share_is_enough(least: float) -> None:
+    """1 - 195 / 1000 is less than 0.805, as floats are."""
+    missing = 1000 - round(least * 1000)
+    assert report(1000, [found("completeness", missing, least)]).is_valid
+    assert not report(1000, [found("completeness", missing + 1, least)]).is_valid
+    share = Fraction(1000 - missing, 1000)
+    assert report(1000, [replace(found("uniqueness", 0, least), value=share)]).is_valid
+    less = replace(found("uniqueness", 0, least), value=share - Fraction(1, 10**12))
+    assert not report(1000, [less]).is_valid
+
+
+@pytest.mark.parametrize("tolerance", [0.07, 0.29, 0.57])
+def test_exactly_the_tolerated_share_is_tolerated(tolerance: float) -> None:
+    """0.07 * 100 is 7.000000000000001, and 0.29 * 100 less than 29."""
+    tolerated = round(tolerance * 100)
+    check = replace(found("min", 0, 1).check, tolerance=tolerance)
+    assert report(100, [Finding(check, tolerated)]).is_valid
+    broken = Finding(check, tolerated + 1, by_object={"a": tolerated + 1, "b": tolerated})
+    (violation,) = report(100, [broken], object_rows={"a": 100, "b": 100}).violations
+    assert violation.objects == ("a",)
+
+
+def test_exactly_the_greatest_change_of_rows_is_allowed() -> None:
+    for now in (701, 1299):
+        assert report(now, [found("row_count_change", 0, 0.299)], previous_rows=1000).is_valid
+    assert not report(700, [found("row_count_change", 0, 0.299)], previous_rows=1000).is_valid
 
 
 @pytest.mark.parametrize(

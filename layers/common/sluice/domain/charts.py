@@ -86,7 +86,8 @@ def cumulative_share(distribution: Distribution, value: float) -> float:
         return (below + (distribution.counts[index] if reached else 0)) / total
     left = distribution.edges[index - 1] if index else distribution.min
     right = distribution.edges[index] if index < len(distribution.edges) else distribution.max
-    part = (value - left) / (right - left) if right > left else 1.0
+    # Halved, as a difference may be more than a number can be.
+    part = (value / 2 - left / 2) / (right / 2 - left / 2) if right / 2 > left / 2 else 1.0
     return (below + part * distribution.counts[index]) / total
 
 

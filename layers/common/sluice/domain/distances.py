@@ -44,7 +44,7 @@ def is_over(value: float, limit: float) -> bool:
 def spelled(value: float, limit: float) -> str:
     """A value over a limit, with four digits or as many as show that it is."""
     texts = (f"{value:.{digits}g}" for digits in range(4, 17))
-    return next(text for text in texts if abs(float(text)) > limit)
+    return next((text for text in texts if abs(float(text)) > limit), repr(value))
 
 
 def psi(cells: Sequence[Cell]) -> float:

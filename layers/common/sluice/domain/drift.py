@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from sluice.domain import chances, distances
@@ -17,6 +18,7 @@ from sluice.domain.config.base import ColumnType, Severity
 from sluice.domain.config.statistics import Drift, DriftMethod
 from sluice.domain.distances import Distance, is_over, spelled
 from sluice.domain.profiles import Categories, ColumnProfile, Distribution, Profile
+from sluice.domain.shares import exact
 
 __all__ = ["Bin", "ColumnDrift", "Distance", "DriftResult", "compare"]
 
@@ -125,8 +127,9 @@ def _compare(
     before = baseline.columns[name]
     # A column that is gone has no value in any row.
     after = profile.columns.get(name) or ColumnProfile(before.type, 0, profile.rows, 0, 0, True)
-    missing = None
+    missing, change = None, Fraction(0)
     if before.rows and after.rows:
+        change = abs(Fraction(before.missing, before.rows) - Fraction(after.missing, after.rows))
         cell, sizes = (before.missing, after.missing), (before.rows, after.rows)
         missing = distances.proportion(cell, sizes, level)
     counts = profile.in_baseline.get(name)
@@ -145,8 +148,8 @@ def _compare(
         missing=missing,
         new_categories=measured.new,
         vanished_categories=measured.vanished,
-        new_share=measured.new_share,
-        reasons=tuple(_reasons(measured, missing, level, limits)) if limits else (),
+        new_share=float(measured.new_share),
+        reasons=tuple(_reasons(measured, missing, change, level, limits)) if limits else (),
         note=note,
     )
 
@@ -169,7 +172,7 @@ class _Measured:
     bins: tuple[Bin, ...] = ()
     new: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
-    new_share: float = 0.0
+    new_share: Fraction = Fraction(0)
     new_by_chance: float = 1.0
     sizes: Cell = (0, 0)
     farthest: float = 0.0
@@ -210,7 +213,7 @@ def _measure_categories(
         bins=tuple(Bin(name, a, b) for name, (a, b) in shown if a or b),
         new=tuple(new)[:NEW_SHOWN_MAX],
         vanished=tuple(name for name, now in zip(before.counts, counts, strict=True) if not now),
-        new_share=categories.new_values / after.present,
+        new_share=Fraction(categories.new_values, after.present),
         new_by_chance=categories.new_by_chance,
         sizes=(before.total, after.present),
         farthest=_farthest_categories(categories),
@@ -281,13 +284,16 @@ def _instant(seconds: float) -> str:
     return instant.isoformat(sep=" ", timespec="seconds")
 
 
-def _reasons(measured: _Measured, missing: Distance | None, level: float, limits: Drift) -> Iterator[str]:
+def _reasons(
+    measured: _Measured, missing: Distance | None, change: Fraction, level: float, limits: Drift
+) -> Iterator[str]:
     distance = measured.distances.get(limits.method)
     if distance is not None and is_over(distance.value, limits.max) and distance.is_beyond_chance:
         yield f"{limits.method} {spelled(distance.value, limits.max)} from the baseline, over {limits.max:g}"
     most = limits.max_missing_change
-    if most is not None and missing is not None and is_over(missing.value, most) and missing.is_beyond_chance:
+    if most is not None and missing is not None and change > exact(most) and missing.is_beyond_chance:
         yield f"the share of rows without a value changed by {spelled(missing.value, most)}, over {most:g}"
     most = limits.max_new_share
-    if most is not None and is_over(measured.new_share, most) and measured.new_by_chance < level:
-        yield f"{spelled(measured.new_share, most)} of the values are not in the baseline, over {most:g}"
+    if most is not None and measured.new_share > exact(most) and measured.new_by_chance < level:
+        share = spelled(float(measured.new_share), most)
+        yield f"{share} of the values are not in the baseline, over {most:g}"

@@ -6,6 +6,7 @@ means what the contract that made it says: Model Monitor's guide and the files i
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, pairwise
@@ -75,7 +76,8 @@ def _numbers(column: ColumnProfile) -> dict[str, Any]:
     sketch = {"parameters": {"c": 0.0, "k": float(len(found.edges))}, "data": [list(found.edges)]}
     return {
         "mean": found.mean,
-        "sum": found.mean * found.total,
+        # JSON has no infinity.
+        "sum": max(-sys.float_info.max, min(found.mean * found.total, sys.float_info.max)),
         "std_dev": found.std,
         "min": found.min,
         "max": found.max,
@@ -85,8 +87,10 @@ def _numbers(column: ColumnProfile) -> dict[str, Any]:
 
 def _buckets(found: Distribution) -> Iterator[dict[str, float]]:
     """Ten of equal width; those of values that are known by quantiles only are interpolated."""
-    width = (found.max - found.min) / BUCKETS
-    bounds = [found.min + width * index for index in range(BUCKETS)] + [found.max]
+    # Divided first, as a difference may be more than a number can be.
+    low, high = found.min / BUCKETS, found.max / BUCKETS
+    bounds = [low * (BUCKETS - index) + high * index for index in range(1, BUCKETS)]
+    bounds = [found.min, *bounds, found.max]
     below = [0.0, *(_below(found, bound) for bound in bounds[1:-1]), float(found.total)]
     for (low, high), (start, end) in zip(pairwise(bounds), pairwise(below), strict=True):
         yield {"lower_bound": low, "upper_bound": high, "count": float(round(end) - round(start))}
@@ -101,7 +105,7 @@ def _below(found: Distribution, bound: float) -> float:
     low = edges[index - 1] if index else found.min
     high = edges[index] if index < len(edges) else found.max
     start = totals[index - 1] if index else 0
-    part = (bound - low) / (high - low) if high > low else 0.0
+    part = (bound / 2 - low / 2) / (high / 2 - low / 2) if high / 2 > low / 2 else 0.0
     return start + (totals[index] - start) * min(max(part, 0.0), 1.0)
 
 
@@ -117,7 +121,7 @@ def _constraint(name: str, column: ColumnProfile, data: Data) -> dict[str, Any]:
     feature: dict[str, Any] = {
         "name": name,
         "inferred_type": _inferred_type(column),
-        "completeness": 1.0 if needed else _floor(column.present / column.rows if column.rows else 0.0),
+        "completeness": 1.0 if needed else _floor(column.present, column.rows),
     }
     if column.type in ("integer", "number"):
         least = contract.min if isinstance(contract.min, int | float) else None
@@ -127,9 +131,9 @@ def _constraint(name: str, column: ColumnProfile, data: Data) -> dict[str, Any]:
     return feature
 
 
-def _floor(share: float) -> float:
+def _floor(part: int, whole: int) -> float:
     """A share that data with that very share reach, whatever their rounding."""
-    return int(share * 1_000_000) / 1_000_000
+    return part * 1_000_000 // whole / 1_000_000 if whole else 0.0
 
 
 def _monitoring(data: Data) -> dict[str, Any]:

@@ -11,16 +11,17 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from itertools import accumulate
 from typing import Any
 
 from sluice.domain import canonical
 from sluice.domain.config.base import ColumnType
 
-TAIL_SHARES = (0.001, 0.0025, 0.005)
+TAIL_SHARES = (Fraction(1, 1000), Fraction(1, 400), Fraction(1, 200))
 EDGE_SHARES = (
     *TAIL_SHARES,
-    *(percent / 100 for percent in range(1, 100)),
+    *(Fraction(percent, 100) for percent in range(1, 100)),
     *(1 - share for share in reversed(TAIL_SHARES)),
 )
 # A number with at most so many values is kept value by value.
@@ -165,7 +166,11 @@ def rounded(value: float, scale: float) -> float:
     """Leave out the digits that the order of a sum decides, far below the scale of the values."""
     if scale <= 0 or not math.isfinite(scale):
         return value
-    kept: float = round(value, _DIGITS - 1 - math.floor(math.log10(scale)))
+    try:
+        kept: float = round(value, _DIGITS - 1 - math.floor(math.log10(scale)))
+    except OverflowError:
+        # Up from as much as a number can be.
+        return value
     return kept + 0.0
 
 

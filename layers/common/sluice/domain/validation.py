@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any, Literal
 
 from sluice.domain import canonical
@@ -28,6 +29,7 @@ from sluice.domain.config.models import (
     StatisticCheck,
     UniquenessCheck,
 )
+from sluice.domain.shares import exact
 
 CheckKind = Literal[
     "column",
@@ -99,9 +101,9 @@ class Finding:
     """What the engine counted for a check: the rows that break it, and a few of them.
 
     column: 1 row if the column is missing. completeness: the rows without a value. `value` is what was
-    measured where that is no count of rows: a statistic, a share, the newest time, the names of the columns
-    that are extra, or nearly that of the one that is missing; None where there is nothing to measure. `error`
-    is why a query could not be run, or a pattern not be used.
+    measured where that is no count of rows: a statistic, a share (a Fraction), the newest time, the names of
+    the columns that are extra, or nearly that of the one that is missing; None where there is nothing to
+    measure. `error` is why a query could not be run, or a pattern not be used.
     `by_object` are the rows that break it by the key of their object: 1 for an object that lacks a column or
     has an extra one, each object that holds a row of a repeated value; none for a check of the whole.
     """
@@ -383,19 +385,19 @@ def _offending(finding: Finding, object_rows: Mapping[str, int]) -> tuple[str, .
     """The objects that break a check in more than the tolerated share of their own rows."""
     breaking = {key: rows for key, rows in finding.by_object.items() if rows}
     beyond = [key for key, rows in breaking.items() if _offends(finding.check, rows, object_rows.get(key, 0))]
-    # If the whole is beyond it, one of its objects is; the rounding of shares may say otherwise.
+    # If the whole is beyond it, one of its objects is.
     return tuple(sorted(beyond or breaking))
 
 
 def _offends(check: Check, breaking: int, rows: int) -> bool:
     match check.kind:
         case "completeness":
-            return rows > 0 and 1 - breaking / rows < float(check.limit)
+            return rows - breaking < exact(check.limit) * rows
         case "unique":
             # A repeated value is between rows: each object that holds one has its part in it.
             return True
         case _:
-            return breaking > check.tolerance * rows
+            return breaking > exact(check.tolerance) * rows
 
 
 def _show(violation: Violation, hidden: frozenset[str]) -> Violation:
@@ -415,7 +417,7 @@ def _message(finding: Finding, at: _Circumstances) -> str | None:
     if finding.error is not None:
         what = "pattern cannot be used" if check.kind == "pattern" else "query could not be run"
         return f"{check.limit}: the {what}: {finding.error}"
-    tolerated = finding.rows <= check.tolerance * at.rows
+    tolerated = finding.rows <= exact(check.tolerance) * at.rows
     return None if tolerated else _broken_rows(check, finding)
 
 
@@ -426,16 +428,15 @@ def _judge_row_count(finding: Finding, at: _Circumstances) -> str | None:
 def _judge_row_count_change(finding: Finding, at: _Circumstances) -> str | None:
     if not at.previous_rows:
         return None
-    limit, change = finding.check.limit, abs(at.rows - at.previous_rows) / at.previous_rows
-    if change <= limit:
+    limit, change = finding.check.limit, Fraction(abs(at.rows - at.previous_rows), at.previous_rows)
+    if change <= exact(limit):
         return None
-    return (
-        f"{_rows(at.rows)} after {at.previous_rows}, a change of {_unlike(change, limit)}, more than {limit}"
-    )
+    said = f"a change of {_unlike(float(change), limit)}, more than {limit}"
+    return f"{_rows(at.rows)} after {at.previous_rows}, {said}"
 
 
 def _judge_completeness(finding: Finding, at: _Circumstances) -> str | None:
-    share = 1 - finding.rows / at.rows if at.rows else 1.0
+    share = Fraction(at.rows - finding.rows, at.rows) if at.rows else Fraction(1)
     return _too_small_a_share(share, finding.check.limit, "of the rows have a value")
 
 
@@ -522,10 +523,10 @@ def _out_of_bounds(limit: Any, value: float, text: str, below: str, above: str) 
     return None
 
 
-def _too_small_a_share(share: float | None, least: float, of_what: str) -> str | None:
-    if share is None or share >= least:
+def _too_small_a_share(share: Fraction | None, least: float, of_what: str) -> str | None:
+    if share is None or share >= exact(least):
         return None
-    return f"{_unlike(share, least)} {of_what}, fewer than {least}"
+    return f"{_unlike(float(share), least)} {of_what}, fewer than {least}"
 
 
 def _unlike(value: float, limits: Any) -> str:

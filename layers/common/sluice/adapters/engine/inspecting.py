@@ -13,10 +13,12 @@ setting.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -33,12 +35,22 @@ from sluice.adapters.engine.files import (
     open_table,
 )
 from sluice.adapters.engine.reader import Part, Reader, Rejected, rejected, with_line_ends_alike
-from sluice.adapters.engine.sql import ABSENT, ROW_CHECKS, Cell, condition, identifier, listed
+from sluice.adapters.engine.sql import (
+    ABSENT,
+    ROW_CHECKS,
+    Cell,
+    condition,
+    identifier,
+    is_beyond_doubles,
+    listed,
+    scaled,
+)
 from sluice.adapters.engine.store import Store
 from sluice.adapters.engine.tally import Inspection, Tally
 from sluice.adapters.engine.whole import Whole
 from sluice.domain.config import patterns
 from sluice.domain.config.models import Data
+from sluice.domain.shares import exact
 from sluice.domain.validation import (
     EXAMPLES_MAX,
     VALUE_MAX,
@@ -63,12 +75,8 @@ _REPEATED = "repeated"
 _SQL_MAX_S = 60.0
 # Of the free storage: the rest is for what DuckDB spills.
 _INFLATED_SHARE = 0.5
-_STATISTICS = {
-    "mean": "avg({0})",
-    "std": "stddev_pop({0})",
-    "minimum": "min({0})",
-    "maximum": "max({0})",
-}
+_MOMENTS = {"mean": "avg", "std": "stddev_pop"}
+_BOUNDS = frozenset({"minimum", "maximum"})
 
 
 class Engine:
@@ -286,28 +294,45 @@ class Engine:
             case "distinct_count":
                 sql = f"SELECT count(*) FROM (SELECT DISTINCT {column} FROM {there})"
             case "uniqueness":
-                sql = f"SELECT count(*) / sum(n) FROM (SELECT count(*) AS n FROM {there} GROUP BY {column})"
+                groups = f"(SELECT count(*) AS n FROM {there} GROUP BY {column})"
+                return self._share(f"SELECT count(*), sum(n) FROM {groups}")
             case "allowed_share":
                 among = f"count(*) FILTER (WHERE {column} IN ({listed(check.argument, check.type)}))"
-                sql = f"SELECT {among} / nullif(count(*), 0) FROM {there}"
+                return self._share(f"SELECT {among}, count(*) FROM {there}")
             case "freshness":
                 sql = f"SELECT strftime(max({column}), '%Y-%m-%dT%H:%M:%S') FROM {DATA}"
             case _:
                 # The nearest rank; a sort spills where an aggregate would hold all values in memory.
                 ((count,),) = self.query(f"SELECT count(*) FROM {there}")
-                rank = max(0, -int(-check.argument * count // 1) - 1)
+                rank = max(0, math.ceil(exact(check.argument) * count) - 1)
                 sql = f"SELECT {column} FROM {there} ORDER BY {column} LIMIT 1 OFFSET {rank}"
         return next((value for (value,) in self.query(sql)), None)
 
+    def _share(self, sql: str) -> Fraction | None:
+        """The first of two counts as a share of the second."""
+        ((part, whole),) = self.query(sql)
+        return Fraction(int(part), int(whole)) if whole else None
+
     def _statistic(self, check: Check) -> float | None:
-        aggregate = _STATISTICS[check.kind].format(identifier(check.column or ""))
+        column = identifier(check.column or "")
+        ((least, greatest),) = self.query(f"SELECT min({column}), max({column}) FROM {DATA}")
+        if check.kind in _BOUNDS or least is None:
+            found: float | None = {"minimum": least, "maximum": greatest}.get(check.kind)
+            return found
+        aggregate = _MOMENTS[check.kind]
+        value = self._moment(f"{aggregate}({column})")
+        if is_beyond_doubles(value, value if check.kind == "std" else None, least, greatest):
+            (sql,) = scaled([aggregate], column, max(abs(least), abs(greatest)))
+            value = self._moment(sql)
+        return value
+
+    def _moment(self, sql: str) -> float:
         try:
             with self._database.limits():
-                rows = self._database.connection.execute(f"SELECT {aggregate} FROM {DATA}").fetchall()
+                ((value,),) = self._database.connection.execute(f"SELECT {sql} FROM {DATA}").fetchall()
         except duckdb.OutOfRangeException:
-            return float("inf")
-        value: float | None = rows[0][0]
-        return value
+            return math.inf
+        return float(value)
 
     def _count_repeats(self, whole: Whole, check: Check, key: Sequence[str], tally: Tally) -> None:
         """Rows whose values occurred before, in a statement of its own: a grouping that spills."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from sluice.adapters.engine.sql import identifier, listed
+from sluice.adapters.engine.sql import identifier, is_beyond_doubles, listed, scaled
 from sluice.domain.bias import LabelCount, TooManyValuesError
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.statistics import Bias, Facet
@@ -198,8 +198,10 @@ class _Scan:
         self, column: _Column, values: Iterator[Any], sample: Sequence[float | None], is_repetitive: bool
     ) -> _Summary:
         present, distinct, least, greatest, mean, std, histogram = (next(values) for _ in range(7))
-        if not all(math.isfinite(moment) for moment in (mean or 0.0, std or 0.0)):
-            mean, std = self._moments_of_huge(column, max(abs(least), abs(greatest)))
+        if least is not None and is_beyond_doubles(mean, std, least, greatest):
+            mean, std = self._one(
+                scaled(["avg", "stddev_pop"], column.number, max(abs(least), abs(greatest)))
+            )
         edges = column.edges
         return _Summary(
             self._rows,
@@ -214,12 +216,6 @@ class _Scan:
             None if edges is None else _in_order(histogram, edges),
             is_repetitive,
         )
-
-    def _moments_of_huge(self, column: _Column, scale: float) -> tuple[float, float]:
-        """Of numbers whose sum, or whose squares, are beyond what a double holds."""
-        scaled = f"{column.number} / {scale!r}"
-        mean, std = self._one([f"avg({scaled})", f"stddev_pop({scaled})"])
-        return mean * scale, std * scale
 
     def _group(self, columns: Sequence[_Column]) -> dict[str, dict[Any, int]]:
         """Every value, with its count, of columns that have few, in one scan."""
@@ -260,7 +256,8 @@ class _Scan:
 
     def _exact_edges(self, column: _Column) -> tuple[float, ...]:
         """Of a column alone: exact quantiles hold all its values in memory."""
-        shares = ", ".join(map(str, EDGE_SHARES))
+        # Decimals, of which DuckDB takes exact ranks.
+        shares = ", ".join(str(float(share)) for share in EDGE_SHARES)
         (found,) = self._one([f"quantile_disc({column.number}, [{shares}])"])
         return tuple(dict.fromkeys(found))
 
@@ -332,11 +329,12 @@ def _distribution(
 ) -> Distribution:
     mean, std = summary.mean or 0.0, summary.std or 0.0
     return Distribution(
-        min=summary.least or 0.0,
-        max=summary.greatest or 0.0,
+        # Of 0.0 and -0.0, which are equal, the order of the rows would decide.
+        min=(summary.least or 0.0) + 0.0,
+        max=(summary.greatest or 0.0) + 0.0,
         mean=rounded(mean, max(abs(mean), std)),
         std=rounded(std, max(abs(mean), std)),
-        edges=edges,
+        edges=tuple(edge + 0.0 for edge in edges),
         counts=counts,
         is_discrete=values is not None and len(values) <= DISCRETE_MAX,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,3 +175,14 @@ def text(value: str) -> str:
 
 def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def is_beyond_doubles(mean: float | None, std: float | None, least: float, greatest: float) -> bool:
+    """Whether a sum was too great for a double, or squares were too great or too small."""
+    moments = (mean or 0.0, std or 0.0)
+    return not all(map(math.isfinite, moments)) or (std == 0 and least < greatest)
+
+
+def scaled(aggregates: Iterable[str], number: str | None, scale: float) -> list[str]:
+    """Aggregates, such as avg, of numbers of which the greatest is of that scale, without an overflow."""
+    return [f"{aggregate}({number} / {scale!r}) * {scale!r}" for aggregate in aggregates]
