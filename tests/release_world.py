@@ -99,7 +99,13 @@ class World:
         manifest = json.dumps(document).encode()
         manifest_uri = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}/manifest.json"
         self.cloud.objects.write(manifest_uri, manifest)
-        self.cloud.catalog.create({**keys.run_key(PIPELINE, run_id), "status": "registered"})
+        self.cloud.catalog.create(
+            {
+                **keys.run_key(PIPELINE, run_id),
+                "status": "registered",
+                "project_version": PROJECT_VERSION,
+            }
+        )
         metadata = {
             "sluice:stack": "sluice",
             "sluice:pipeline": PIPELINE,

@@ -54,6 +54,8 @@ def print_status(item: dict[str, Any]) -> None:
             out.print("    releasing", stage["releasing"])
         for alarm in stage["alarms"]:
             out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
+        for fault in stage["guard_faults"]:
+            out.print(f"    [red]unguarded[/]: the alarm {escape(fault)}; reconcile puts it back")
     for decision in item["awaited"]:
         where = f" to {decision['stage']}" if decision["stage"] else ""
         out.print(

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from sluice.domain import alarms as wanted_alarms
 from sluice.domain import catalog as keys
 from sluice.domain import config, nearest
 from sluice.domain.alarms import Guarded
@@ -141,6 +142,7 @@ def stages(target: Target, pipeline: str) -> list[dict[str, Any]]:
                 "live_version": (deployment or {}).get("package_version"),
                 "live_package_arn": (deployment or {}).get("package_arn"),
                 "promoted_at": (deployment or {}).get("promoted_at"),
+                "run_id": (deployment or {}).get("run_id"),
             }
         )
     return rows
@@ -183,6 +185,22 @@ def alarms(target: Target, pipeline: str, stage: str, endpoint_name: str) -> lis
     return [{"alarm": each["AlarmName"], "state": each["StateValue"]} for each in found["MetricAlarms"]]
 
 
+def guard_faults(target: Target, pipeline: str, stage: dict[str, Any]) -> list[str]:
+    """What is wrong with the alarms that the stage's live release wants, until `reconcile` puts them back."""
+    run = target.catalog.get(keys.run_key(pipeline, stage["run_id"])) if stage["run_id"] else None
+    version = (run or {}).get("project_version")
+    project = target.catalog.get(keys.project_key(pipeline, version)) if version else None
+    if project is None or stage["releasing"]:
+        return []
+    guarded = Guarded(target.stack, pipeline, stage["stage"], stage["endpoint_name"])
+    limits = config.restore(project["config"]).release.alarms
+    wanted = wanted_alarms.requests(guarded, limits, target.outputs["AlarmsTopicArn"])
+    names = list(guarded.alarm_names)
+    answer = target.call("cloudwatch", "describe_alarms", AlarmNames=names, AlarmTypes=["MetricAlarm"])
+    found = {alarm["AlarmName"]: alarm for alarm in answer["MetricAlarms"]}
+    return [f"{name} {fault}" for name, fault in wanted_alarms.faults(wanted, found).items()]
+
+
 def unclaimed(target: Target) -> list[dict[str, Any]]:
     """Objects that belong to no pipeline."""
     return [without_keys(item) for item in target.catalog.query(keys.UNCLAIMED)]
@@ -196,6 +214,7 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
             **stage,
             "endpoint_status": endpoint_status(target, stage["endpoint_name"]),
             "alarms": alarms(target, pipeline, stage["stage"], stage["endpoint_name"]),
+            "guard_faults": guard_faults(target, pipeline, stage),
         }
         for stage in stages(target, pipeline)
     ]

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import wiring
+from sluice import releasing, wiring
 from sluice.domain import catalog as keys
 from sluice.domain import hints, serving
 from sluice.domain.hints import Hint
@@ -49,6 +49,7 @@ def _findings() -> Iterator[Finding]:
         _ended_builds,
         _ended_releases,
         _firing_alarms,
+        _unguarded_stages,
         _unseen_decisions,
         _unseen_projects,
         _unseen_objects,
@@ -124,6 +125,17 @@ def _ended_execution(arn: str, payload: Item) -> Hint | None:
 def _firing_alarms(pipelines: list[Item]) -> Iterator[Finding]:
     for alarm in wiring.alarms().firing(f"{wiring.stack_name()}--"):
         yield hints.alarm_fires(alarm["AlarmName"])
+
+
+def _unguarded_stages(pipelines: list[Item]) -> Iterator[Finding]:
+    """Alarms that were deleted or edited by hand, or that a failed release left behind."""
+    for item in pipelines:
+        pipeline = item["gsi1sk"]
+        for stage in wiring.catalog().query(keys.partition(pipeline), "STAGE#"):
+            _, faults = releasing.find_guard_faults(pipeline, stage)
+            for name in faults:
+                yield hints.guard_is_off(name)
+            yield None
 
 
 def _unseen_decisions(pipelines: list[Item]) -> Iterator[Finding]:

@@ -177,6 +177,10 @@ class AlarmStateChanged(_Event):
         return self.detail.alarm_name
 
 
+class AlarmConfigurationChanged(AlarmStateChanged):
+    """CloudWatch "Alarm Configuration Change"."""
+
+
 class _ExecutionDetail(_Event):
     execution_arn: str = Field(alias="executionArn")
     name: str

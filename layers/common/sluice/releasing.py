@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice import wiring
-from sluice.domain import approvals, names, releases, serving, tags
+from sluice.domain import alarms, approvals, names, releases, serving, tags
 from sluice.domain import catalog as keys
 from sluice.domain.alarms import Guarded
 from sluice.domain.approvals import Provenance
@@ -127,6 +127,32 @@ def require_own(what: str, name: str, arn: str, owner: Mapping[str, str]) -> Non
 
 def find_guarded(pipeline: str, stage: str, endpoint_name: str) -> Guarded:
     return Guarded(wiring.stack_name(), pipeline, stage, endpoint_name)
+
+
+def find_guard_faults(pipeline: str, stage: Item) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The alarms that the stage's live release wants, and what is wrong with those that there are.
+
+    While a release is under way the alarms are its own.
+    """
+    name = stage["sk"].removeprefix("STAGE#")
+    live = find_deployment(pipeline, name, stage.get("live"))
+    config = _live_config(pipeline, live) if live and not stage.get("releasing") else None
+    if config is None:
+        return [], {}
+    guarded = find_guarded(pipeline, name, stage["endpoint_name"])
+    wanted = alarms.requests(guarded, config.release.alarms, wiring.alarms_topic_arn())
+    return wanted, alarms.faults(wanted, wiring.alarms().describe(guarded.alarm_names))
+
+
+def _live_config(pipeline: str, live: Deployment) -> PipelineConfig | None:
+    """The project whose model is live, by what the catalog knows: a package may be gone."""
+    from sluice.domain import config
+
+    catalog = wiring.catalog()
+    run = catalog.get(keys.run_key(pipeline, live.run_id)) if live.run_id else None
+    version = (run or {}).get("project_version")
+    project = catalog.get(keys.project_key(pipeline, version)) if version else None
+    return config.restore(project["config"]) if project else None
 
 
 def find_alarm(name: str) -> tuple[str, str, Item] | None:

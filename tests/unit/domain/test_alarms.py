@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,6 +64,47 @@ def test_every_metric_is_of_the_endpoints_variant() -> None:
                 dimensions = query["MetricStat"]["Metric"]["Dimensions"]
                 values = {each["Name"]: each["Value"] for each in dimensions}
                 assert values == {"EndpointName": GUARDED.endpoint_name, "VariantName": "AllTraffic"}
+
+
+WANTED = alarms.requests(GUARDED, Alarms(error_rate=0.05, p99_latency_ms=500), "arn:topic")
+ERROR_RATE, LATENCY = GUARDED.alarm_names
+
+
+def described() -> dict[str, dict[str, Any]]:
+    """The wanted alarms as CloudWatch describes them: with more members, and dimensions in any order."""
+    found = copy.deepcopy({request["AlarmName"]: request for request in WANTED})
+    for alarm in found.values():
+        alarm |= {"StateValue": "OK", "ActionsEnabled": True, "AlarmDescription": "mine"}
+        for query in alarm["Metrics"]:
+            query.get("MetricStat", {}).get("Metric", {}).get("Dimensions", []).reverse()
+    return found
+
+
+def test_a_guard_that_is_as_it_was_made_has_no_fault() -> None:
+    assert alarms.faults(WANTED, described()) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"Threshold": 1.0}, "has Threshold 1.0, not 0.05"),
+        ({"TreatMissingData": "missing"}, "has TreatMissingData missing, not notBreaching"),
+        ({"Metrics": []}, "has other Metrics than it was made with"),
+        ({"AlarmActions": []}, "has other AlarmActions than it was made with"),
+    ],
+)
+def test_an_alarm_that_was_edited_is_named_with_what_is_other(change: dict[str, Any], fault: str) -> None:
+    found = described()
+    found[ERROR_RATE] |= change
+    assert alarms.faults(WANTED, found) == {ERROR_RATE: fault}
+
+
+def test_an_alarm_that_is_missing_or_left_over_is_named() -> None:
+    found = described()
+    del found[ERROR_RATE]
+    assert alarms.faults(WANTED, found) == {ERROR_RATE: "is missing"}
+    limits = alarms.requests(GUARDED, Alarms(error_rate=0.05), "arn:topic")
+    assert list(alarms.faults(limits, described())) == [LATENCY]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,46 @@ def _metric(query_id: str, metric: str, stat: str, endpoint: str) -> dict[str, A
         },
         "ReturnData": False,
     }
+
+
+# What makes an alarm a guard. A description, or further actions' being on, is anybody's to change.
+_GUARDING = (
+    "AlarmActions",
+    "Metrics",
+    "EvaluationPeriods",
+    "DatapointsToAlarm",
+    "Threshold",
+    "ComparisonOperator",
+    "TreatMissingData",
+)
+
+
+def faults(wanted: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What is wrong with a stage's guard, by alarm, for people; `found` are its alarms, as described."""
+    names = [request["AlarmName"] for request in wanted]
+    wrong = {name: "watches what the live release does not limit" for name in found if name not in names}
+    for request in wanted:
+        alarm = found.get(request["AlarmName"])
+        if alarm is None:
+            wrong[request["AlarmName"]] = "is missing"
+        elif changed := [key for key in _GUARDING if not _agrees(request[key], alarm.get(key))]:
+            wrong[request["AlarmName"]] = "; ".join(_changed(key, request, alarm) for key in changed)
+    return wrong
+
+
+def _changed(key: str, request: Mapping[str, Any], alarm: Mapping[str, Any]) -> str:
+    if key in ("Metrics", "AlarmActions"):
+        return f"has other {key} than it was made with"
+    return f"has {key} {alarm.get(key)}, not {request[key]}"
+
+
+def _agrees(wanted: Any, found: Any) -> bool:
+    """Whether all that is wanted was found; CloudWatch adds members of its own, and keeps no order."""
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        return all(_agrees(value, found.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(found, list):
+        return all(any(_agrees(each, other) for other in found) for each in wanted)
+    return bool(wanted == found)
 
 
 def concerns(alarm: Mapping[str, Any], live: Deployment, now: str) -> bool:

@@ -51,6 +51,11 @@ def alarm_fires(name: str) -> Hint:
     return Hint("CloudWatch Alarm State Change", detail)
 
 
+def guard_is_off(name: str) -> Hint:
+    """The hint for an alarm that is not as its stage's live release wants it."""
+    return Hint("CloudWatch Alarm Configuration Change", {"alarmName": name, "operation": "update"})
+
+
 def execution_ended(arn: str, described: Mapping[str, Any] | None, payload: Mapping[str, Any]) -> Hint | None:
     """The hint for an execution that does not run; its payload, as Step Functions may have forgotten it."""
     status = described["status"] if described else "ABORTED"

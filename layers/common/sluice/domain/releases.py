@@ -149,6 +149,7 @@ class Deployment:
     bake_until: str | None = None
     ended_at: str | None = None
     replaces: str | None = None
+    run_id: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Deployment:
@@ -163,6 +164,7 @@ class Deployment:
             bake_until=item.get("bake_until"),
             ended_at=item.get("ended_at"),
             replaces=item.get("replaces"),
+            run_id=item.get("run_id"),
         )
 
     def outlived_its_bake(self, now: str) -> bool:

@@ -1,0 +1,41 @@
+"""Put a stage's alarms back as its live release wants them: they are part of the release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import releasing, wiring
+from sluice.domain import serving
+from sluice.events import AlarmConfigurationChanged
+from sluice.observability import logger
+from sluice.timeline import note
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=AlarmConfigurationChanged)
+def lambda_handler(event: AlarmConfigurationChanged, context: LambdaContext) -> dict[str, Any]:
+    logger.append_keys(alarm_name=event.alarm_name)
+    found = releasing.find_alarm(event.alarm_name)
+    if found is None:
+        return {"status": "not ours"}
+    pipeline, stage, item = found
+    wanted, faults = releasing.find_guard_faults(pipeline, item)
+    if not faults or not _serves(item["endpoint_name"]):
+        return {"status": "nothing to do"}
+    for request in wanted:
+        if request["AlarmName"] in faults:
+            wiring.alarms().put(request)
+    names = [request["AlarmName"] for request in wanted]
+    wiring.alarms().delete([name for name in faults if name not in names])
+    detail = "; ".join(f"{name} {fault}" for name, fault in faults.items())
+    note(pipeline, wiring.now(), item["live"], "alarms put back", f"{stage}: {detail}")
+    return {"status": "put back", "alarms": sorted(faults)}
+
+
+def _serves(endpoint_name: str) -> bool:
+    """An endpoint that somebody has deleted is not to be guarded."""
+    endpoint = wiring.endpoints().describe_endpoint(endpoint_name)
+    return endpoint is not None and serving.status(endpoint["EndpointStatus"]) != "deleting"
