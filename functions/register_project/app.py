@@ -65,6 +65,11 @@ def _require_allowed(project: Project) -> None:
             "register.approval is automatic, which this stack does not allow: set it to manual, "
             "or deploy the stack with AutomaticApproval=true"
         )
+    if project.has_requirements and wiring.safeguards().isolates_jobs:
+        raise ProjectError(
+            "requirements.txt cannot be installed where jobs have no network (JobNetworkIsolation): "
+            "take it out and name an image that holds what the scripts need"
+        )
 
 
 def _refuse(pipeline: str, version: str, head: ObjectHead, reasons: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ from moto import mock_aws
 from sluice.adapters.roles import IamRoles
 from sluice.domain import roles
 from sluice.domain.roles import Account
+from sluice.domain.safeguards import Safeguards
 from sluice.domain.times import from_iso
 from sluice.ports import RolesForbiddenError
 
@@ -58,3 +59,14 @@ def test_an_account_that_forbids_it_is_told_what_to_allow(operation: str) -> Non
         stub.add_client_error(operation, "AccessDenied", "an explicit deny in a service control policy")
         with pytest.raises(RolesForbiddenError, match=r"service control policy.*ask for iam:CreateRole"):
             adapter.ensure(ROLE) if operation == "create_role" else adapter.delete(ROLE)
+
+
+def test_a_role_has_what_the_accounts_key_and_network_need(iam: Any) -> None:
+    safeguards = Safeguards(
+        kms_key_arn="arn:aws:kms:eu-central-1:123456789012:key/k", subnets=("subnet-1",), tags={"team": "ml"}
+    )
+    IamRoles(BOUNDARY, iam, safeguards).ensure(ROLE)
+    policy = iam.get_role_policy(RoleName=ROLE.name, PolicyName="sluice")["PolicyDocument"]
+    assert policy["Statement"] == [*ROLE.policy["Statement"], *safeguards.statements()]
+    tags = {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=ROLE.name)["Tags"]}
+    assert tags == {"team": "ml", **ROLE.tags}

@@ -13,6 +13,7 @@ import pytest
 
 import asl
 from sluice.domain import roles
+from sluice.domain.safeguards import Safeguards
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = asl.load_template(ROOT / "template.yaml")
@@ -46,6 +47,13 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def boundary_statements() -> list[dict[str, Any]]:
+    """What user code may do at most; `!If [condition, statement, nothing]` is the statement."""
+    (boundary,) = of_type("AWS::IAM::ManagedPolicy").values()
+    found = boundary["PolicyDocument"]["Statement"]
+    return [each[1] if isinstance(each, list) else each for each in found]
+
+
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every statement of a role, with whose it is."""
     for name, properties in {**FUNCTIONS, **MACHINES}.items():
@@ -54,6 +62,8 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, properties in of_type("AWS::IAM::Role").items():
         for policy in properties["Policies"]:
             yield from ((name, statement) for statement in policy["PolicyDocument"]["Statement"])
+    for name, properties in of_type("AWS::IAM::Policy").items():
+        yield from ((name, statement) for statement in properties["PolicyDocument"]["Statement"])
 
 
 def rules() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -96,7 +106,7 @@ def test_every_function_logs_to_a_group_of_its_own_that_forgets(name: str) -> No
 
 def test_the_functions_get_every_variable_that_they_read_and_no_other() -> None:
     wiring = (ROOT / "layers/common/sluice/wiring.py").read_text()
-    read = set(re.findall(r'os\.environ\["([A-Z_]+)"\]', wiring)) - {"AWS_REGION"}
+    read = set(re.findall(r'(?:os\.environ\[|_optional\()"([A-Z_]+)"', wiring)) - {"AWS_REGION"}
     given = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
     assert given == read | {"POWERTOOLS_LOG_LEVEL"}
 
@@ -222,10 +232,9 @@ def test_a_role_is_made_below_the_stacks_path_and_within_its_boundary_or_not_at_
 
 
 def test_the_boundary_of_user_code_lets_it_write_nothing_but_the_outputs_of_steps() -> None:
-    (boundary,) = of_type("AWS::IAM::ManagedPolicy").values()
     written = [
         resource
-        for statement in boundary["PolicyDocument"]["Statement"]
+        for statement in boundary_statements()
         if "s3:PutObject" in listed(statement["Action"])
         for resource in listed(statement["Resource"])
     ]
@@ -235,11 +244,12 @@ def test_the_boundary_of_user_code_lets_it_write_nothing_but_the_outputs_of_step
 
 def test_a_role_of_user_code_allows_nothing_beyond_its_boundary() -> None:
     """Else IAM would refuse in silence what the role says."""
-    (boundary,) = of_type("AWS::IAM::ManagedPolicy").values()
-    bounded = {a for each in boundary["PolicyDocument"]["Statement"] for a in listed(each["Action"])}
+    bounded = {a for each in boundary_statements() for a in listed(each["Action"])}
     account = roles.Account("arn:aws:iam::123456789012:role/sluice/s/r/", "r", "data", "artifacts")
     for role in (roles.run_role(account, "p", "p-00001"), roles.serving_role(account, "p")):
         assert {a for each in role.policy["Statement"] for a in listed(each["Action"])} <= bounded
+    safeguards = Safeguards(kms_key_arn="a key", subnets=("subnet-1",))
+    assert {a for each in safeguards.statements() for a in each["Action"]} <= bounded
 
 
 def test_no_function_can_approve_a_model() -> None:
@@ -339,8 +349,13 @@ def test_what_is_registered_is_written_by_register_model_alone() -> None:
 
 
 def test_no_old_version_of_an_object_is_ever_deleted_as_data_sets_consist_of_them() -> None:
+    """But of what runs leave behind, where the account says so: no data set and no model is there."""
     for bucket in BUCKETS.values():
         for rule in bucket["LifecycleConfiguration"]["Rules"]:
+            if isinstance(rule, list):
+                condition, rule, _ = rule
+                assert (condition, rule["Prefix"]) == ("ExpiresRunOutput", "runs/")
+                continue
             assert not {key for key in rule if "Expiration" in key or "Transition" in key}
 
 
@@ -355,3 +370,39 @@ def test_the_catalog_can_be_restored_and_is_paid_by_use() -> None:
 def test_the_template_is_of_no_region_account_or_partition() -> None:
     text = (ROOT / "template.yaml").read_text()
     assert not re.search(r"arn:aws[:-]|\b[a-z]{2}-[a-z]+-\d\b|\b\d{12}\b", text)
+
+
+# ------------------------------------------------------------------------------------ what an account demands
+
+
+def test_with_a_key_everything_that_holds_anything_is_encrypted_by_it() -> None:
+    with_key = ["HasKey", "KmsKeyArn", "AWS::NoValue"]
+    for group in of_type("AWS::Logs::LogGroup").values():
+        assert group["KmsKeyId"] == with_key
+    for kind in ("AWS::SQS::Queue", "AWS::SNS::Topic"):
+        assert {name: each.get("KmsMasterKeyId") for name, each in of_type(kind).items()} == dict.fromkeys(
+            of_type(kind), with_key
+        )
+    for bucket in BUCKETS.values():
+        ((condition, keyed, plain),) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert (condition, keyed["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]) == (
+            "HasKey",
+            "KmsKeyArn",
+        )
+        assert plain == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    table = RESOURCES["CatalogTable"]["Properties"]["SSESpecification"]
+    assert table[1] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": "KmsKeyArn"}
+
+
+def test_with_a_key_every_function_may_use_it_and_only_then() -> None:
+    for name in ("KeyPolicy", "GrantKeyPolicy"):
+        assert RESOURCES[name]["Condition"] == "HasKey"
+    assert set(RESOURCES["KeyPolicy"]["Properties"]["Roles"]) == {f"{name}Role" for name in FUNCTIONS}
+
+
+def test_every_parameter_is_in_the_docs() -> None:
+    text = (ROOT / "docs/deploy.md").read_text()
+    listed_there = set(
+        re.findall(r"`([A-Za-z]+)`", text[text.index("## Parameters") : text.index("## Who may")])
+    )
+    assert set(TEMPLATE["Parameters"]) <= listed_there

@@ -13,6 +13,7 @@ from functools import cache
 from sluice import ports
 from sluice.domain import times
 from sluice.domain.roles import Account
+from sluice.domain.safeguards import Safeguards, parse_tags
 
 
 def now() -> str:
@@ -51,6 +52,29 @@ def allows_automatic_approval() -> bool:
 
 
 @cache
+def safeguards() -> Safeguards:
+    """What the account demands of whatever is made at run time."""
+    return Safeguards(
+        kms_key_arn=_optional("KMS_KEY_ARN"),
+        subnets=_listed(_optional("SUBNET_IDS")),
+        security_groups=_listed(_optional("SECURITY_GROUP_IDS")),
+        isolates_jobs=os.environ["JOB_NETWORK_ISOLATION"] == "true",
+        encrypts_job_traffic=os.environ["JOB_TRAFFIC_ENCRYPTION"] == "true",
+        tags=parse_tags(_optional("RESOURCE_TAGS")),
+        log_retention_days=int(os.environ["SAGEMAKER_LOG_RETENTION_DAYS"]),
+    )
+
+
+def _optional(name: str) -> str:
+    """A parameter that may be empty: such a variable may not be there at all."""
+    return os.environ.get(name, "")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each for each in text.split(",") if each)
+
+
+@cache
 def catalog() -> ports.Catalog:
     from sluice.adapters.catalog import DynamoDBCatalog
 
@@ -68,35 +92,35 @@ def objects() -> ports.Objects:
 def jobs() -> ports.Jobs:
     from sluice.adapters.jobs import SageMakerJobs
 
-    return SageMakerJobs()
+    return SageMakerJobs(safeguards=safeguards())
 
 
 @cache
 def roles() -> ports.Roles:
     from sluice.adapters.roles import IamRoles
 
-    return IamRoles(os.environ["JOB_BOUNDARY_ARN"])
+    return IamRoles(os.environ["JOB_BOUNDARY_ARN"], safeguards=safeguards())
 
 
 @cache
 def registry() -> ports.Registry:
     from sluice.adapters.registry import SageMakerRegistry
 
-    return SageMakerRegistry()
+    return SageMakerRegistry(safeguards=safeguards())
 
 
 @cache
 def endpoints() -> ports.Endpoints:
     from sluice.adapters.endpoints import SageMakerEndpoints
 
-    return SageMakerEndpoints()
+    return SageMakerEndpoints(safeguards=safeguards())
 
 
 @cache
 def alarms() -> ports.Alarms:
     from sluice.adapters.alarms import CloudWatchAlarms
 
-    return CloudWatchAlarms()
+    return CloudWatchAlarms(safeguards=safeguards())
 
 
 @cache

@@ -8,8 +8,10 @@ import pytest
 
 import fakes
 from build_world import FILES, PIPELINE, PIPELINE_YAML, Invoke, World, created
+from sluice import wiring
 from sluice.domain import catalog as keys
 from sluice.domain import projects
+from sluice.domain.safeguards import Safeguards
 
 
 @pytest.fixture
@@ -168,6 +170,17 @@ def test_requirements_are_noticed(world: World) -> None:
     version = projects.version(files)
     push_bundle(world, version, projects.pack(files))
     assert project(world, version)["has_requirements"] is True
+
+
+def test_what_must_be_installed_is_refused_where_jobs_have_no_network(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "safeguards", lambda: Safeguards(isolates_jobs=True))
+    files = {**FILES, "src/requirements.txt": b"six==1.17.0\n"}
+    version = projects.version(files)
+    assert push_bundle(world, version, projects.pack(files)) == {"status": "refused"}
+    assert "name an image that holds what the scripts need" in project(world, version)["reasons"][0]
+    assert push_bundle(world, projects.version(FILES), projects.pack(FILES)) == {"status": "active"}
 
 
 def test_a_push_that_approves_itself_is_refused_unless_the_stack_allows_it(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluice.adapters.clients import client
+from sluice.domain.safeguards import Safeguards
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 class CloudWatchAlarms:
     """Alarms by name; putting one again keeps its state."""
 
-    def __init__(self, cloudwatch: CloudWatchClient | None = None) -> None:
+    def __init__(
+        self, cloudwatch: CloudWatchClient | None = None, safeguards: Safeguards | None = None
+    ) -> None:
         self._cloudwatch: CloudWatchClient = cloudwatch or client("cloudwatch")
+        self._safeguards = safeguards or Safeguards()
 
     def put(self, request: Mapping[str, Any]) -> None:
-        self._cloudwatch.put_metric_alarm(**request)
+        self._cloudwatch.put_metric_alarm(**self._safeguards.tagged(dict(request)))
 
     def delete(self, names: Sequence[str]) -> None:
         # DeleteAlarms refuses all of its names when one is unknown.

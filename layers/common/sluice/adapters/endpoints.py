@@ -9,6 +9,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
 from sluice.adapters.clients import client, error_code
+from sluice.adapters.logs import ENDPOINT_GROUP, SageMakerLogs
+from sluice.domain.safeguards import Safeguards
 from sluice.ports import EndpointBusyError, RequestRefusedError
 
 if TYPE_CHECKING:
@@ -26,16 +28,21 @@ class SageMakerEndpoints:
     """Creating what exists already is no error, but said."""
 
     def __init__(
-        self, sagemaker: SageMakerClient | None = None, runtime: SageMakerRuntimeClient | None = None
+        self,
+        sagemaker: SageMakerClient | None = None,
+        runtime: SageMakerRuntimeClient | None = None,
+        safeguards: Safeguards | None = None,
     ) -> None:
         self._sagemaker: SageMakerClient = sagemaker or client("sagemaker")
         self._runtime = runtime
+        self._safeguards = safeguards or Safeguards()
+        self._logs = SageMakerLogs(self._safeguards)
 
     def create_model(self, request: Mapping[str, Any]) -> bool:
         if self.describe_model(request["ModelName"]) is not None:
             return False
         try:
-            self._sagemaker.create_model(**request)
+            self._sagemaker.create_model(**self._safeguards.model(dict(request)))
         except ClientError as error:
             if error_code(error) == "ValidationException":
                 raise RequestRefusedError(str(error)) from error
@@ -45,11 +52,12 @@ class SageMakerEndpoints:
     def create_config(self, request: Mapping[str, Any]) -> bool:
         if self.describe_config(request["EndpointConfigName"]) is not None:
             return False
-        self._sagemaker.create_endpoint_config(**request)
+        self._sagemaker.create_endpoint_config(**self._safeguards.endpoint_config(dict(request)))
         return True
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
-        self._change(self._sagemaker.create_endpoint, request)
+        self._logs.limit(ENDPOINT_GROUP.format(name=request["EndpointName"]))
+        self._change(self._sagemaker.create_endpoint, self._safeguards.tagged(dict(request)))
 
     def update_endpoint(self, request: Mapping[str, Any]) -> None:
         self._change(self._sagemaker.update_endpoint, request)

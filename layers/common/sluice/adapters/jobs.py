@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
+from sluice.adapters.logs import JOB_GROUPS, SageMakerLogs
+from sluice.domain.safeguards import Safeguards
 from sluice.ports import JobKind, RequestRefusedError
 
 if TYPE_CHECKING:
@@ -22,15 +24,21 @@ _NOT_RUNNING = _ABSENT
 class SageMakerJobs:
     """Jobs by their names, which are unique in an account and region."""
 
-    def __init__(self, sagemaker: SageMakerClient | None = None) -> None:
+    def __init__(
+        self, sagemaker: SageMakerClient | None = None, safeguards: Safeguards | None = None
+    ) -> None:
         self._sagemaker: SageMakerClient = sagemaker or client("sagemaker")
+        self._safeguards = safeguards or Safeguards()
+        self._logs = SageMakerLogs(self._safeguards)
 
     def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+        secured = self._safeguards.job(kind, dict(request))
+        self._logs.limit(JOB_GROUPS[kind])
         try:
             if kind == "training_job":
-                self._sagemaker.create_training_job(**request)
+                self._sagemaker.create_training_job(**secured)
             else:
-                self._sagemaker.create_processing_job(**request)
+                self._sagemaker.create_processing_job(**secured)
         except ClientError as error:
             if error_code(error) == "ResourceInUse":
                 return False

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
+from sluice.domain.safeguards import Safeguards
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
-    from mypy_boto3_sagemaker.type_defs import TagTypeDef
 
 # The registry answers ValidationException where there is no such group or package.
 _ABSENT = {"ResourceNotFound", "ValidationException"}
@@ -20,8 +20,11 @@ _ABSENT = {"ResourceNotFound", "ValidationException"}
 class SageMakerRegistry:
     """Groups by name, versions by ARN."""
 
-    def __init__(self, sagemaker: SageMakerClient | None = None) -> None:
+    def __init__(
+        self, sagemaker: SageMakerClient | None = None, safeguards: Safeguards | None = None
+    ) -> None:
         self._sagemaker: SageMakerClient = sagemaker or client("sagemaker")
+        self._safeguards = safeguards or Safeguards()
 
     def ensure_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
         try:
@@ -32,12 +35,13 @@ class SageMakerRegistry:
             self._create_group(name, description, tags)
 
     def _create_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
+        request = {
+            "ModelPackageGroupName": name,
+            "ModelPackageGroupDescription": description,
+            "Tags": [*tags],
+        }
         try:
-            self._sagemaker.create_model_package_group(
-                ModelPackageGroupName=name,
-                ModelPackageGroupDescription=description,
-                Tags=cast("Sequence[TagTypeDef]", tags),
-            )
+            self._sagemaker.create_model_package_group(**self._safeguards.tagged(request))
         except ClientError:
             # Someone may have created it in between: ask for the group, not what the error says.
             self._sagemaker.describe_model_package_group(ModelPackageGroupName=name)

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from sluice.adapters.clients import client, error_code
 from sluice.domain import times
 from sluice.domain.roles import Role
+from sluice.domain.safeguards import Safeguards
 from sluice.ports import RolesForbiddenError
 
 _POLICY = "sluice"
@@ -20,15 +21,19 @@ _DENIED = {"AccessDenied", "AccessDeniedException"}
 class IamRoles:
     """Roles that carry one inline policy, and the boundary that caps it."""
 
-    def __init__(self, boundary_arn: str, iam: Any = None) -> None:
+    def __init__(self, boundary_arn: str, iam: Any = None, safeguards: Safeguards | None = None) -> None:
         self._boundary_arn = boundary_arn
         self._iam: Any = iam or client("iam")
+        self._safeguards = safeguards or Safeguards()
 
     def ensure(self, role: Role) -> str:
         try:
             made_at = self._create(role)
+            statements = [*role.policy["Statement"], *self._safeguards.statements()]
             self._iam.put_role_policy(
-                RoleName=role.name, PolicyName=_POLICY, PolicyDocument=json.dumps(role.policy)
+                RoleName=role.name,
+                PolicyName=_POLICY,
+                PolicyDocument=json.dumps({**role.policy, "Statement": statements}),
             )
         except ClientError as error:
             if error_code(error) in _DENIED:
@@ -43,7 +48,10 @@ class IamRoles:
                 RoleName=role.name,
                 AssumeRolePolicyDocument=json.dumps(role.trust),
                 PermissionsBoundary=self._boundary_arn,
-                Tags=[{"Key": key, "Value": value} for key, value in role.tags.items()],
+                Tags=[
+                    {"Key": key, "Value": value}
+                    for key, value in {**self._safeguards.tags, **role.tags}.items()
+                ],
             )["Role"]
         except ClientError as error:
             if error_code(error) != "EntityAlreadyExists":

@@ -1,0 +1,142 @@
+"""What an account demands of whatever is made at run time: a key, a network, tags."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Request = dict[str, Any]
+CODE_CHANNEL = "code"
+_CODE_FOLDER = f"/opt/ml/input/data/{CODE_CHANNEL}"
+_SUBMIT = "sagemaker_submit_directory"
+# Instances with disks of their own, which a hardware key encrypts: SageMaker refuses another key for them.
+_OWN_DISKS = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g4dn|g5|g6e?|p4de?|p5e?n?|p6\w*|trn\d\w*)\.")
+# SageMaker puts network interfaces into the account's subnets as the role of the job or the model.
+_IN_A_VPC: list[Request] = [
+    {
+        "Effect": "Allow",
+        "Action": [
+            "ec2:CreateNetworkInterface",
+            "ec2:CreateNetworkInterfacePermission",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DeleteNetworkInterfacePermission",
+            "ec2:DescribeDhcpOptions",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+        ],
+        "Resource": "*",
+    }
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Safeguards:
+    """The stack's parameters for jobs, models and endpoints; by default it demands nothing."""
+
+    kms_key_arn: str = ""
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    isolates_jobs: bool = False
+    encrypts_job_traffic: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+    # Of the groups that SageMaker makes; 0 leaves them as they are.
+    log_retention_days: int = 0
+
+    def job(self, kind: Literal["training_job", "processing_job"], request: Request) -> Request:
+        """CreateTrainingJob or CreateProcessingJob as the account demands it."""
+        secured = self._training(request) if kind == "training_job" else self._processing(request)
+        return self.tagged(secured)
+
+    def model(self, request: Request) -> Request:
+        """CreateModel; its container fetches the scripts when it starts, so it is never without a network."""
+        return self.tagged({**request, **self._vpc})
+
+    def endpoint_config(self, request: Request) -> Request:
+        """CreateEndpointConfig."""
+        instance_types = [variant["InstanceType"] for variant in request["ProductionVariants"]]
+        key = {"KmsKeyId": self.kms_key_arn} if self._has_key_for(*instance_types) else {}
+        return self.tagged({**request, **key})
+
+    def statements(self) -> list[Request]:
+        """What a role of jobs or endpoints must be allowed for all this."""
+        return [
+            *([_use_of(self.kms_key_arn)] if self.kms_key_arn else []),
+            *(_IN_A_VPC if self.subnets else []),
+        ]
+
+    def tagged(self, request: Request) -> Request:
+        """A request with the account's tags beside its own, which stay as they are."""
+        own = request.get("Tags", [])
+        keys = {tag["Key"] for tag in own}
+        added = [{"Key": key, "Value": value} for key, value in self.tags.items() if key not in keys]
+        return {**request, "Tags": [*own, *added]} if own or added else request
+
+    @property
+    def _vpc(self) -> Request:
+        if not self.subnets:
+            return {}
+        return {"VpcConfig": {"Subnets": [*self.subnets], "SecurityGroupIds": [*self.security_groups]}}
+
+    def _has_key_for(self, *instance_types: str) -> bool:
+        return bool(self.kms_key_arn) and not any(_OWN_DISKS.match(each) for each in instance_types)
+
+    def _keyed(self, output: Request) -> Request:
+        return {**output, "KmsKeyId": self.kms_key_arn}
+
+    def _disk(self, resources: Request) -> Request:
+        key = {"VolumeKmsKeyId": self.kms_key_arn} if self._has_key_for(resources["InstanceType"]) else {}
+        return {**resources, **key}
+
+    def _training(self, request: Request) -> Request:
+        secured = {
+            **request,
+            **self._vpc,
+            "EnableNetworkIsolation": self.isolates_jobs,
+            "EnableInterContainerTrafficEncryption": self.encrypts_job_traffic,
+        }
+        if self.kms_key_arn:
+            secured["OutputDataConfig"] = self._keyed(request["OutputDataConfig"])
+            secured["ResourceConfig"] = self._disk(request["ResourceConfig"])
+        return _with_code_channel(secured) if self.isolates_jobs else secured
+
+    def _processing(self, request: Request) -> Request:
+        network = {
+            **self._vpc,
+            "EnableNetworkIsolation": self.isolates_jobs,
+            "EnableInterContainerTrafficEncryption": self.encrypts_job_traffic,
+        }
+        secured = {**request, "NetworkConfig": network}
+        if self.kms_key_arn:
+            secured["ProcessingOutputConfig"] = self._keyed(request["ProcessingOutputConfig"])
+            cluster = self._disk(request["ProcessingResources"]["ClusterConfig"])
+            secured["ProcessingResources"] = {**request["ProcessingResources"], "ClusterConfig": cluster}
+        return secured
+
+
+def _use_of(kms_key_arn: str) -> Request:
+    actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+    return {"Effect": "Allow", "Action": actions, "Resource": kms_key_arn}
+
+
+def _with_code_channel(request: Request) -> Request:
+    """Script mode without a network: SageMaker lays the archive down, where its SDK has it too."""
+    uri = json.loads(request["HyperParameters"][_SUBMIT])
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    channel = {"ChannelName": CODE_CHANNEL, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+    archive = f"{_CODE_FOLDER}/{uri.rpartition('/')[2]}"
+    return {
+        **request,
+        "HyperParameters": {**request["HyperParameters"], _SUBMIT: json.dumps(archive)},
+        "InputDataConfig": [*request["InputDataConfig"], channel],
+    }
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """Tags as `key=value` with commas between, which no tag may hold."""
+    pairs = (each.partition("=") for each in text.split(",") if each)
+    return {key: value for key, _, value in pairs}
