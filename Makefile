@@ -37,10 +37,10 @@ setup: .venv/.ready ## Make the environments from the lock files (the first time
 demo: setup ## Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback.
 	@.venv/bin/sluice demo
 
-up: setup ## Start the local cloud and deploy the template to it.
+up: setup ## Start the local cloud, with what was in it, and deploy the template to it.
 	@.venv/bin/sluice up
 
-down: ## Stop the local cloud.
+down: ## Stop the local cloud; what is in it is kept.
 	@test ! -x .venv/bin/sluice || .venv/bin/sluice down
 
 test: lint types unit integration contract e2e ## Everything the CI checks.

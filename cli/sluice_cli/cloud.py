@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from sluice_cli import target as targets
 from sluice_cli.errors import CommandError
@@ -22,13 +25,17 @@ BUILD_DIR = REPOSITORY / ".aws-sam/build"
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 PACKAGE_BUCKET = "sluice-packages"
+_SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "statemachines")
 
 # The clouds that this process started itself: an ended one is its zombie until it is polled.
 _started: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def start(*, port: int = 0, auth: bool = False) -> dict[str, Any]:
-    """Start the local cloud in the background unless it runs; returns its ready file."""
+def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str, Any]:
+    """Start the local cloud in the background unless it runs; returns its ready file.
+
+    It continues what was saved; `fresh` forgets that.
+    """
     if (ready := targets.local_cloud()) is not None:
         return ready
     state_dir = targets.local_state_dir()
@@ -37,7 +44,7 @@ def start(*, port: int = 0, auth: bool = False) -> dict[str, Any]:
     command = [sys.executable, "-m", "sluice_local", "--port", str(port), "--state-dir", str(state_dir)]
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            [*command, "--auth"] if auth else command,
+            [*command, *(["--auth"] if auth else []), *(["--fresh"] if fresh else [])],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -123,11 +130,43 @@ def deploy(
     }
     s3 = targets.local_session(dict(ready)).client("s3", endpoint_url=ready["endpoint_url"])
     s3.create_bucket(Bucket=PACKAGE_BUCKET)
+    sources = source_digest()
     options = ["--template-file", str(template), "--stack-name", stack, "--s3-bucket", PACKAGE_BUCKET]
     overrides = {"PythonRuntime": runtime(), "LogRetentionDays": "1", **(parameters or {})}
     given = ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
     configuration = ["--config-file", str(REPOSITORY / "samconfig.toml"), "--config-env", "local"]
     run_sam(["deploy", *configuration, *options, *given], environment, log="sam-deploy")
+    s3.put_object(Bucket=PACKAGE_BUCKET, Key=f"deployed/{stack}", Body=sources.encode())
+
+
+def is_deployed(ready: Mapping[str, Any], *, stack: str) -> bool:
+    """Whether the stack is there as the checkout's template and code have it now."""
+    session, url = targets.local_session(dict(ready)), ready["endpoint_url"]
+    try:
+        found = session.client("cloudformation", endpoint_url=url).describe_stacks(StackName=stack)
+        answer = session.client("s3", endpoint_url=url).get_object(
+            Bucket=PACKAGE_BUCKET, Key=f"deployed/{stack}"
+        )
+    except ClientError:
+        return False
+    is_whole = found["Stacks"][0]["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    return is_whole and answer["Body"].read().decode() == source_digest()
+
+
+def source_digest() -> str:
+    """Of all that a deployment is made of."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in sorted(path for source in _SOURCES for path in _files(REPOSITORY / source)):
+        digest.update(f"{path.relative_to(REPOSITORY)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _files(source: Path) -> Iterator[Path]:
+    made = {"__pycache__", "node_modules"}
+    for path in source.rglob("*") if source.is_dir() else [source]:
+        if path.is_file() and not made & {*path.parts} and ".egg-info" not in str(path):
+            yield path
 
 
 def run_sam(arguments: list[str], environment: Mapping[str, str], *, log: str) -> None:

@@ -31,7 +31,7 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
     try:
         with steps.step("start the local cloud") as step:
             begin_afresh(keep=keep)
-            ready = cloud.start()
+            ready = cloud.start(fresh=True)
             step.detail = ready["endpoint_url"]
         with steps.step("sam build, sam deploy") as step:
             step.say("sam build")
@@ -74,6 +74,11 @@ def begin_afresh(*, keep: bool) -> None:
     """End what an interrupted demo left behind; what a user keeps running is not ours to end."""
     if targets.local_cloud() is not None and keep:
         raise CommandError("a local cloud is running already", hint="`sluice down` ends it.")
+    if keep and (saved := targets.local_state_dir() / "saved").exists():
+        raise CommandError(
+            "there is a local cloud from before, which a demo would replace",
+            hint=f"`sluice up` continues it. To do without it, remove {saved}.",
+        )
     cloud.stop()
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sluice_cli import cloud, project
+from sluice_cli import cloud, continuing, project
 from sluice_cli import target as targets
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
@@ -19,31 +19,43 @@ local_app = typer.Typer()
 @local_app.command(epilog=example("sluice up --port 4566"))
 def up(
     context: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1 (0: any free one).")] = 0,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="The port on 127.0.0.1 (0: that of last time, or any free one)."),
+    ] = 0,
     auth: Annotated[bool, typer.Option("--auth", help="Enforce IAM as AWS does.")] = False,
     parameter: Annotated[
         list[str] | None, typer.Option(help="A parameter of the template, NAME=VALUE; may be repeated.")
     ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was there, and start anew.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start the local cloud on this machine and deploy the template to it."""
+    """Start the local cloud on this machine, with all that was in it, and deploy the template to it."""
     stack = context.obj.stack or targets.DEFAULT_STACK
     parameters = parsed(parameter or [])
     with err.status("starting the local cloud") as status:
-        ready = cloud.start(port=port, auth=auth)
-        status.update("sam build")
-        cloud.build()
-        status.update(f"sam deploy to {ready['endpoint_url']}")
-        cloud.deploy(ready, stack=stack, parameters=parameters)
-    outputs = targets.resolve(where="local", stack=stack, profile=None, region=None).outputs
-    result = {"endpoint_url": ready["endpoint_url"], "pid": ready["pid"], "stack": stack, "outputs": outputs}
+        if fresh:
+            cloud.stop()
+        ready = cloud.start(port=port, auth=auth, fresh=fresh)
+        if parameters or not cloud.is_deployed(ready, stack=stack):
+            status.update("sam build")
+            cloud.build()
+            status.update(f"sam deploy to {ready['endpoint_url']}")
+            cloud.deploy(ready, stack=stack, parameters=parameters)
+        status.update("starting the endpoints again")
+        target = targets.resolve(where="local", stack=stack, profile=None, region=None)
+        continuing.wait_for_endpoints(target)
+    continued = ready.get("continued")
+    result = {
+        **{"endpoint_url": ready["endpoint_url"], "pid": ready["pid"], "stack": stack},
+        **{"outputs": target.outputs, "continued": continued},
+    }
 
     def text() -> None:
         out.print(f"[green]up[/]: local cloud on {ready['endpoint_url']}, stack {stack}")
-        hint(
-            f"next: `sluice push {here(project.EXAMPLES / 'reviews')}`, or `sluice init my-model`;"
-            " `sluice down` ends it"
-        )
+        for line in continuing.lines(continued):
+            out.print(line)
+        hint(continuing.next_step(continued))
 
     show(result, as_json, text)
 
@@ -57,13 +69,14 @@ def parsed(parameters: list[str]) -> dict[str, str]:
 
 @local_app.command(epilog=example("sluice down"))
 def down(as_json: Json = False) -> None:
-    """Stop the local cloud and all that runs in it."""
+    """Stop the local cloud and all that runs in it; what it holds is kept for the next `sluice up`."""
     stopped = cloud.stop()
-    show(
-        {"stopped": stopped},
-        as_json,
-        lambda: out.print("stopped" if stopped else "the local cloud was not running"),
-    )
+
+    def text() -> None:
+        out.print("stopped" if stopped else "the local cloud was not running")
+        hint("`sluice up` continues with all that was in it, `sluice up --fresh` starts anew")
+
+    show({"stopped": stopped}, as_json, text)
 
 
 @local_app.command(epilog=example("sluice init my-model --example reviews"))

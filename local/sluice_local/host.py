@@ -13,12 +13,15 @@ import signal
 import socket
 import urllib.request
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sluice_local import processes
 from sluice_local.guard import guarded
 from sluice_local.local_api import IDENTITY_PATH, with_local_paths
 from sluice_local.settings import ROOT_KEY, ROOT_SECRET, Settings
+from sluice_local.state import saver
+from sluice_local.state.keeper import Keeper
 
 __all__ = ["PATCHES", "PortError", "Settings", "free_socket", "serve"]
 
@@ -64,9 +67,23 @@ def free_socket(port: int = 0) -> socket.socket:
     return sock
 
 
+def listening_socket(port: int, state_dir: Path, *, fresh: bool = False) -> socket.socket:
+    """Bind the port that is asked for; else that of last time, which the URLs of its queues name.
+
+    Raises PortError.
+    """
+    remembered = 0 if port or fresh else saver.last_port(Settings(0, state_dir).saved)
+    try:
+        return free_socket(port or remembered)
+    except PortError:
+        if port:
+            raise
+        return free_socket()
+
+
 def serve(settings: Settings, sock: socket.socket) -> None:
     """Run until SIGTERM or SIGINT; every child process is gone when this returns."""
-    for leftover in ("tmp", "lambda"):
+    for leftover in ("tmp", "lambda", "endpoints", *(("saved",) if settings.fresh else ())):
         shutil.rmtree(settings.state_dir / leftover, ignore_errors=True)
     _set_environment(settings)
     try:
@@ -98,8 +115,8 @@ def _set_environment(settings: Settings) -> None:
     os.environ.pop("AWS_SESSION_TOKEN", None)
 
 
-def _application(settings: Settings) -> Any:
-    """Ministack's ASGI application with every patch installed."""
+def _application(settings: Settings) -> tuple[Any, Keeper]:
+    """Ministack's ASGI application with every patch installed, and what keeps its state."""
     from ministack.core import hypercorn_compat
 
     hypercorn_compat.install()
@@ -115,7 +132,9 @@ def _application(settings: Settings) -> Any:
     identity = {"pid": processes.guardian_pid(), "port": settings.port}
     paths = {module.PATH: module.answer for module in (delivery, faults, iam_ledger)}
     paths[IDENTITY_PATH] = lambda method, body: (200, identity)
-    return guarded(with_local_paths(ministack.app.app, paths), settings)
+    keeper = Keeper(settings)
+    application = keeper.watching(with_local_paths(ministack.app.app, paths))
+    return guarded(application, settings), keeper
 
 
 async def _serve(settings: Settings, sock: socket.socket) -> None:
@@ -130,22 +149,26 @@ async def _serve(settings: Settings, sock: socket.socket) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    announcing = asyncio.create_task(_announce(settings))
-    await hypercorn_serve(_application(settings), config, shutdown_trigger=stopping.wait)
+    application, keeper = _application(settings)
+    announcing = asyncio.create_task(_announce(settings, keeper))
+    await hypercorn_serve(application, config, shutdown_trigger=stopping.wait)
     announcing.cancel()
+    keeper.stop()
 
 
-async def _announce(settings: Settings) -> None:
+async def _announce(settings: Settings, keeper: Keeper) -> None:
     """Write the ready file as soon as a request is answered."""
     url = f"{settings.endpoint_url}{IDENTITY_PATH}"
     while not await asyncio.to_thread(_answers, url):
         await asyncio.sleep(0.02)
+    continued = await asyncio.to_thread(keeper.go_on)
     ready = {
         "pid": processes.guardian_pid(),
         "port": settings.port,
         "endpoint_url": settings.endpoint_url,
         "account": settings.account,
         "region": settings.region,
+        **({"continued": continued} if continued else {}),
     }
     draft = settings.ready_file.with_suffix(".tmp")
     draft.write_text(json.dumps(ready))

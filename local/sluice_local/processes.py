@@ -21,7 +21,7 @@ from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_SHUTDOWN_TIMEOUT_S = 10.0
+_SHUTDOWN_TIMEOUT_S = 18.0
 _guardian: int | None = None
 
 

@@ -17,6 +17,7 @@ class Settings:
     port: int
     state_dir: Path
     auth: bool = False
+    fresh: bool = False
     account: str = "000000000000"
     region: str = "us-east-1"
     lambda_python: Path = REPOSITORY / ".venv/envs/lambda/bin/python"
@@ -38,6 +39,11 @@ class Settings:
     def ready_file(self) -> Path:
         """Written (pid, port, endpoint_url, account, region) once the cloud answers."""
         return self.state_dir / "ready.json"
+
+    @property
+    def saved(self) -> Path:
+        """What the cloud knows, for the next one that is started with the same state directory."""
+        return self.state_dir / "saved"
 
     def directory(self, name: str) -> Path:
         """A folder of the state directory, made if absent."""

@@ -21,9 +21,13 @@ from ministack.services import lambda_svc as service
 
 from sluice_local.patches.concurrency import queued_event
 from sluice_local.settings import Settings
+from sluice_local.state import stores
 
 _logger = logging.getLogger(__name__)
 _LATEST = "$LATEST"
+# (function's ARN, event) of each invocation that is not done, and of those of the cloud before this one.
+_underway: dict[str, tuple[str, Any]] = {}
+_restored: list[tuple[str, Any]] = []
 
 # (the function's role, target) -> why it may not send there, or None; the IAM patch sets it.
 authorize: Callable[[str, str], str | None] = lambda role, arn: None  # noqa: E731
@@ -35,14 +39,36 @@ def install(settings: Settings) -> None:
     def invoke_async(func: dict[str, Any], event: Any) -> None:
         target = contextvars.copy_context()
         threading.Thread(
-            target=target.run, args=(_run, settings.async_retry_delays_s, func, event), daemon=True
+            target=target.run, args=(_run_kept, settings.async_retry_delays_s, func, event), daemon=True
         ).start()
 
     service.invoke_async_with_retry = invoke_async
+    stores.register("events", lambda: [*list(_underway.values()), *_restored], _restored.extend)
     for name in ("_event_invoke_config", "_get_event_invoke_config", "_delete_event_invoke_config"):
         setattr(service, name, _of_latest(getattr(service, name)))
     put = service._put_event_invoke_config
     service._put_event_invoke_config = lambda name, qualifier, data: put(name, qualifier or _LATEST, data)
+
+
+def resume() -> int:
+    """Invoke again for the events that a cloud before this one had not done with; how many there were."""
+    unfinished, _restored[:] = list(_restored), []
+    for arn, event in unfinished:
+        func, config, _name = service._get_func_record_for_ref(arn)
+        if func and config:
+            with request_scope(*service._account_region_from_function_config(config)):
+                service.invoke_async_with_retry(service._execution_record_for_config(func, config), event)
+    return len(unfinished)
+
+
+def _run_kept(delays_s: tuple[float, ...], func: dict[str, Any], event: Any) -> None:
+    """Keep the event until all is done that it asks for."""
+    key = new_uuid()
+    _underway[key] = ((func.get("config") or func)["FunctionArn"], event)
+    try:
+        _run(delays_s, func, event)
+    finally:
+        del _underway[key]
 
 
 def _of_latest(operation: Callable[..., Any]) -> Callable[..., Any]:

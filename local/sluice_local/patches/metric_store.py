@@ -11,6 +11,7 @@ from typing import Any
 from ministack.services import cloudwatch
 
 from sluice_local.patches.alarm_math import Series
+from sluice_local.state import stores
 
 _RETENTION_S = cloudwatch.TWO_WEEKS_SECONDS
 _lock = threading.Lock()
@@ -50,6 +51,16 @@ def bucket(key: tuple[str, str, str]) -> Points:
     if not isinstance(points, Points):  # restored from a saved state
         points = cloudwatch._metrics[key] = Points(sorted(points, key=_timestamp))
     return points
+
+
+def _saved() -> dict[Any, list[Point]]:
+    with _lock:
+        return {key: list(points) for key, points in list(cloudwatch._metrics._data.items())}
+
+
+def _restore(saved: dict[Any, list[Point]]) -> None:
+    cloudwatch._metrics._data.clear()
+    cloudwatch._metrics._data.update({key: Points(points) for key, points in saved.items()})
 
 
 def evict_expired() -> None:
@@ -92,5 +103,6 @@ def _statistic(window: list[Point], stat: Mapping[str, Any]) -> float | None:
 
 def install() -> None:
     """Replace ministack's bucket and eviction."""
+    stores.register("metrics", _saved, _restore)
     cloudwatch._metric_bucket = bucket
     cloudwatch._evict_old_metrics = evict_expired

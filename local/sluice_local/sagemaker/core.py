@@ -177,6 +177,26 @@ class Table:
                 raise self._fault("ValidationException", self._wording.missing, scope, name)
             return item
 
+    def unfinished(self, is_unfinished: Callable[[Item], bool]) -> list[tuple[Scope, str]]:
+        """The scopes and names of the items, in every account, of which that is so."""
+        with self._lock:
+            return [owner for owner, item in self._items.items() if is_unfinished(item)]
+
+    def saved(self) -> dict[tuple[str, str, str], Item]:
+        """All items, as plain data."""
+        with self._lock:
+            return {
+                (scope.account, scope.region, name): dict(item) for (scope, name), item in self._items.items()
+            }
+
+    def restore(self, items: Mapping[tuple[str, str, str], Item]) -> None:
+        """Have these items instead of any others."""
+        with self._lock:
+            self._items = {
+                (Scope(account, region), name): dict(item) for (account, region, name), item in items.items()
+            }
+            self._last_creation = max((item["CreationTime"] for item in items.values()), default=0.0)
+
     def _fault(self, code: str, words: str, scope: Scope, name: str) -> Fault:
         arn = scope.arn(self.arn_kind, name)
         return Fault(code, words.format(noun=self.noun, name=name, arn=arn))

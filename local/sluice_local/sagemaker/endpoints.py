@@ -115,6 +115,35 @@ def delete_endpoint(scope: Scope, params: dict[str, Any]) -> None:
         threading.Thread(target=fleet.stop, name=f"stop-{live.name}", daemon=True).start()
 
 
+def resume(reason: str) -> list[str]:
+    """Have the endpoints that were saved serve again, in the background; their names.
+
+    One that was being made is Failed for that reason, one that was being changed serves what it did before.
+    """
+    for scope, name in ENDPOINTS.unfinished(lambda item: True):
+        _live[scope, name] = LiveEndpoint(scope, name)
+    for scope, name in ENDPOINTS.unfinished(lambda item: item["EndpointStatus"] == "Creating"):
+        _live[scope, name].enter("Failed", FailureReason=reason)
+    serving = ENDPOINTS.unfinished(lambda item: item["EndpointStatus"] != "Failed")
+    for scope, name in serving:
+        _resume(_live[scope, name], ENDPOINTS.get(scope, name), reason)
+    return [name for _, name in serving]
+
+
+def _resume(live: LiveEndpoint, item: Item, reason: str) -> None:
+    changed = item["EndpointStatus"] not in ("InService", "SystemUpdating")
+    said = {"FailureReason": reason} if changed else {}
+    live.change(None, EndpointStatus="SystemUpdating", PendingDeploymentSummary=None, **said)
+    try:
+        planned = plan(ENDPOINT_CONFIGS.get(live.scope, item["EndpointConfigName"]))
+    except Fault as fault:
+        live.enter("Failed", FailureReason=f"It cannot be started again: {fault.message}")
+        return
+    serving = {variant["VariantName"]: variant for variant in item["ProductionVariants"]}
+    variants = [_reweighed(variant, serving.get(variant.name, {})) for variant in planned.variants]
+    _deployer.create(live, replace(planned, variants=variants))
+
+
 def _existing(scope: Scope, name: str) -> LiveEndpoint:
     ENDPOINTS.get(scope, name)
     return _live[scope, name]

@@ -29,6 +29,11 @@ def install(settings: Settings) -> None:
         operation(f"Delete{kind.noun}Job")(_delete(kind))
 
 
+def fail_unfinished(reason: str) -> list[str]:
+    """End the jobs of all kinds that no process runs any more; their names."""
+    return [name for kind in _KINDS for name in lifecycle.fail_unfinished(kind, reason)]
+
+
 Operation = Callable[[Scope, dict[str, Any]], Item | None]
 
 

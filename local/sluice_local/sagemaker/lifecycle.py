@@ -211,8 +211,26 @@ class Job:
         self._announce(self.kind.table.edit(self.scope, self.name, moved))
 
     def _announce(self, item: Item) -> None:
-        detail_type = f"SageMaker {self.kind.noun} Job State Change"
-        publish(self.scope, detail_type, self.kind.event_detail(item), [item[self.kind.arn_key]])
+        announce(self.kind, self.scope, item)
+
+
+def fail_unfinished(kind: JobKind, reason: str) -> list[str]:
+    """End the jobs that were under way in a process that is no more; their names."""
+    unfinished = kind.table.unfinished(lambda item: item[kind.status_key] in ("InProgress", "Stopping"))
+    for scope, name in unfinished:
+        changes = {kind.end_key: now(), "FailureReason": reason}
+
+        def failed(item: Item, changes: Item = changes) -> Item:
+            return {**kind.status_changes(kind, item, "Failed", "Failed", reason), **changes}
+
+        announce(kind, scope, kind.table.edit(scope, name, failed))
+    return [name for _, name in unfinished]
+
+
+def announce(kind: JobKind, scope: Scope, item: Item) -> None:
+    """Put a job's state on the bus."""
+    detail_type = f"SageMaker {kind.noun} Job State Change"
+    publish(scope, detail_type, kind.event_detail(item), [item[kind.arn_key]])
 
 
 def rejected(kind: JobKind, status: str) -> Fault:

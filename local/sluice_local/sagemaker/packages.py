@@ -104,6 +104,19 @@ def _once(
     return item
 
 
+def saved_tokens() -> dict[tuple[str, ...], tuple[Mapping[str, Any], Item]]:
+    """The requests that a ClientToken repeats, as plain data."""
+    with LOCK:
+        return {(scope.account, scope.region, *rest): done for (scope, *rest), done in _TOKENS.items()}
+
+
+def restore_tokens(saved: Mapping[tuple[str, ...], tuple[Mapping[str, Any], Item]]) -> None:
+    """Have these instead of any others."""
+    with LOCK:
+        _TOKENS.clear()
+        _TOKENS.update({(Scope(key[0], key[1]), key[2], key[3]): done for key, done in saved.items()})
+
+
 def _create(scope: Scope, params: dict[str, Any]) -> tuple[Item, Item]:
     if ("ModelPackageGroupName" in params) == ("ModelPackageName" in params):
         raise Fault(

@@ -1,0 +1,110 @@
+"""Bytes on disk that are whole or known not to be: files named by their digest, and a manifest of them.
+
+A manifest takes its place by a rename once all that it names is on the disk, and the one before it is kept.
+So a crash at any moment leaves the last save or the one before; what it tore is not what its name says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+Manifest = dict[str, Any]
+
+_MANIFESTS = ("manifest.json", "manifest.previous.json")
+_SYNCERS = 32
+
+
+class TornError(Exception):
+    """What is on the disk is not what was written."""
+
+
+class StateFiles:
+    """A folder of such files."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._objects = directory / "objects"
+        self._objects.mkdir(parents=True, exist_ok=True)
+        self._unsynced: list[Path] = []
+        # What a save that came to no end has left is written again if it is needed, and else removed.
+        self._known = {digest for manifest in self.manifests() for digest in named(manifest["parts"])}
+        self._known &= {path.name for path in self._objects.iterdir()}
+
+    def put(self, data: bytes) -> str:
+        """Write the bytes unless they are there; their digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in self._known:
+            path = self._objects / digest
+            path.write_bytes(data)
+            self._unsynced.append(path)
+            self._known.add(digest)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of that digest. Raises TornError."""
+        try:
+            data = (self._objects / digest).read_bytes()
+        except OSError as error:
+            raise TornError(f"{digest[:12]} cannot be read: {error.strerror}") from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            (self._objects / digest).unlink()
+            self._known.discard(digest)
+            raise TornError(f"{digest[:12]} is not what was saved")
+        return data
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make this the newest manifest; what it names was put before."""
+        # Side by side, as the file system then does much of it at once: one by one a burst takes ten seconds.
+        with ThreadPoolExecutor(_SYNCERS) as pool:
+            list(pool.map(_sync, self._unsynced))
+        self._unsynced.clear()
+        _sync(self._objects)
+        newest, previous = (self.directory / name for name in _MANIFESTS)
+        text = json.dumps(manifest, sort_keys=True)
+        draft = newest.with_suffix(".draft")
+        draft.write_text(json.dumps({"digest": _digest(text), "manifest": text}))
+        _sync(draft)
+        with suppress(FileNotFoundError):
+            newest.replace(previous)
+        draft.replace(newest)
+        _sync(self.directory)
+
+    def manifests(self) -> Iterator[Manifest]:
+        """Those that are whole, the newest first."""
+        for name in _MANIFESTS:
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                sealed = json.loads((self.directory / name).read_bytes())
+                if sealed["digest"] == _digest(sealed["manifest"]):
+                    yield json.loads(sealed["manifest"])
+
+    def sweep(self, kept: Iterable[str]) -> None:
+        """Remove the files of no use."""
+        self._known &= set(kept)
+        for path in self._objects.iterdir():
+            if path.name not in self._known:
+                path.unlink()
+
+
+def named(parts: Mapping[str, Any]) -> set[str]:
+    """The digests that the parts of a manifest name."""
+    return {digest for part in parts.values() for digest in (part["digest"], *part["bodies"])}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,63 @@
+"""When a cloud continues: what was under way in the process before has ended, and is said to have.
+
+Everything that waits for it learns so by the events that AWS puts when such things fail.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ministack.core.responses import request_scope
+from ministack.services import cloudformation, sqs, stepfunctions
+from ministack.services import lambda_svc as service
+
+from sluice_local.patches import async_invocation, states_history
+from sluice_local.sagemaker import endpoints, jobs
+
+ERROR = "LocalCloud.Interrupted"
+CAUSE = "The local cloud ended while this was under way."
+
+_STACK_ENDS = {"CREATE": "CREATE_FAILED", "DELETE": "DELETE_FAILED"}
+
+
+def before_requests() -> None:
+    """What must be so before the first request is answered."""
+    _give_back_messages()
+    _end_stack_operations()
+    if service._esms.has_any():
+        service._ensure_poller()
+
+
+def end() -> dict[str, Any]:
+    """End what was under way, as soon as functions can be called; the names of what ended or goes on."""
+    ended = {"executions": _fail_executions(), "jobs": jobs.fail_unfinished(CAUSE)}
+    return {**ended, "endpoints": endpoints.resume(CAUSE), "events": async_invocation.resume()}
+
+
+def _fail_executions() -> list[str]:
+    outcome = {"error": ERROR, "cause": CAUSE}
+    ended = []
+    for (account, region, _), execution in list(stepfunctions._executions._data.items()):
+        with request_scope(account, region):
+            if states_history.close(execution, "FAILED", "ExecutionFailed", outcome, **outcome):
+                ended.append(execution["name"])
+    return ended
+
+
+def _give_back_messages() -> None:
+    """Nobody holds a message any more that someone had received."""
+    now = time.time()
+    for queue in sqs._queues._data.values():
+        for message in queue["messages"]:
+            if message.get("receive_count") and message.get("visible_at", 0) > now:
+                message["visible_at"] = now
+
+
+def _end_stack_operations() -> None:
+    for stack in cloudformation._stacks._data.values():
+        status = stack["StackStatus"]
+        if status.endswith("_IN_PROGRESS"):
+            kind = status.partition("_")[0]
+            stack["StackStatus"] = _STACK_ENDS.get(kind, "UPDATE_ROLLBACK_COMPLETE")
+            stack["StackStatusReason"] = CAUSE

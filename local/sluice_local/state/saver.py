@@ -1,0 +1,196 @@
+"""Save the cloud's state while it runs, and take it up again when it starts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sluice_local.state import pickles
+from sluice_local.state.files import Manifest, StateFiles, TornError, named
+from sluice_local.state.stores import Store
+
+FORMAT = 1
+IDLE_S = 10.0
+PAUSE_S = 1.0
+COST_SHARE = 20
+"""Saving takes at most this part of a processor: after a save of 0.1 s nothing is saved for two seconds."""
+MAX_PAUSE_S = 30.0
+
+_ATTEMPTS = 5
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Continued:
+    """What a cloud took up when it started."""
+
+    saved_at: str
+    port: int
+    left_out: list[str] = field(default_factory=list)
+    """What a crash had torn, a sentence each."""
+
+
+class Saver:
+    """Writes the stores, in a thread of its own from `start` to `stop`."""
+
+    def __init__(self, directory: Path, stores: list[Store], about: Mapping[str, Any]) -> None:
+        """`about` is the cloud's own: its port, account and region."""
+        self._files = StateFiles(directory)
+        self._stores = stores
+        self._about = dict(about)
+        self._changed = threading.Event()
+        self._stopping = threading.Event()
+        self._bodies: dict[int, tuple[bytes, str]] = {}
+        self._saved: dict[str, Any] = next(self._files.manifests(), {}).get("parts", {})
+        self._saving = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="state", daemon=True)
+
+    def start(self) -> None:
+        """Save whenever something changed, and every so often."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Save a last time."""
+        self._stopping.set()
+        self._changed.set()
+        if self._thread.is_alive():
+            self._thread.join(MAX_PAUSE_S)
+        self.save()
+
+    def changed(self) -> None:
+        """Something was asked of the cloud that may have changed it."""
+        self._changed.set()
+
+    def save(self) -> None:
+        """Write what changed since the last save."""
+        with self._saving:
+            bodies: dict[int, tuple[bytes, str]] = {}
+            parts = {store.name: self._part(store, bodies) for store in self._stores}
+            self._bodies = bodies
+            if parts != self._saved:
+                before, self._saved = self._saved, parts
+                about = {**self._about, "format": FORMAT, "ministack": version("ministack")}
+                self._files.commit({**about, "saved_at": _now(), "parts": parts})
+                self._files.sweep(named(before) | named(parts))
+
+    def _run(self) -> None:
+        pause_s = PAUSE_S
+        while not self._stopping.wait(pause_s):
+            self._changed.wait(IDLE_S)
+            self._changed.clear()
+            if self._stopping.is_set():
+                return
+            began = time.thread_time()
+            try:
+                self.save()
+            except Exception:
+                _logger.exception("the state could not be saved")
+            pause_s = min(max(PAUSE_S, COST_SHARE * (time.thread_time() - began)), MAX_PAUSE_S)
+
+    def _part(self, store: Store, bodies: dict[int, tuple[bytes, str]]) -> Manifest:
+        """Write one store; what the manifest says of it."""
+        apart: set[str] = set()
+
+        def put(data: bytes) -> str:
+            known = bodies.get(id(data)) or self._bodies.get(id(data)) or (data, self._files.put(data))
+            bodies[id(data)] = known  # with the bytes, as no others have their id while they are held
+            apart.add(known[1])
+            return known[1]
+
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                data = pickles.dumps(store.capture(put))
+                break
+            except RuntimeError:  # it changed while it was read
+                if attempt == _ATTEMPTS:
+                    raise
+        return {"digest": self._files.put(data), "bodies": sorted(apart)}
+
+
+def resume(directory: Path, stores: list[Store]) -> Continued | None:
+    """Put back what was saved last; None if nothing was."""
+    if not directory.exists():
+        return None
+    files = StateFiles(directory)
+    manifests = [manifest for manifest in files.manifests() if manifest.get("format") == FORMAT]
+    if not manifests:
+        return None
+    chosen = next((each for each in manifests if _is_whole(files, each)), manifests[0])
+    continued = Continued(chosen["saved_at"], chosen["port"])
+    if chosen is not manifests[0]:
+        continued.left_out.append(f"what changed after {chosen['saved_at']}, as the last save was torn")
+    if chosen["ministack"] != version("ministack"):
+        _logger.warning("the state was saved by another version of ministack")
+    for store in stores:
+        if store.name in chosen["parts"]:
+            _restore(files, store, chosen["parts"][store.name], continued)
+    for sentence in continued.left_out:
+        _logger.warning("left out: %s", sentence)
+    return continued
+
+
+def last_port(directory: Path) -> int:
+    """Where the cloud that was saved here listened; 0 if none was."""
+    if not directory.exists():
+        return 0
+    return next((int(manifest["port"]) for manifest in StateFiles(directory).manifests()), 0)
+
+
+def _restore(files: StateFiles, store: Store, part: Manifest, continued: Continued) -> None:
+    try:
+        value = pickles.loads(files.get(part["digest"]))
+    except (TornError, pickles.NotPlainError) as error:
+        continued.left_out.append(f"all of {store.name}: {error}")
+        return
+    torn: list[str] = []
+    store.restore(_with_bodies(value, files.get, torn, (store.name,)))
+    continued.left_out += torn
+
+
+def _with_bodies(value: Any, get: Callable[[str], bytes], torn: list[str], path: tuple[Any, ...]) -> Any:
+    """The value with its bodies; an item whose body is torn is left out of the dict or list that holds it."""
+    if isinstance(value, dict):
+        return {
+            key: item
+            for key, each in value.items()
+            if (item := _whole(each, get, torn, (*path, key))) is not _TORN
+        }
+    if isinstance(value, list):
+        kept = (_whole(each, get, torn, (*path, number)) for number, each in enumerate(value))
+        return [item for item in kept if item is not _TORN]
+    return value
+
+
+_TORN: Any = object()
+
+
+def _whole(item: Any, get: Callable[[str], bytes], torn: list[str], path: tuple[Any, ...]) -> Any:
+    """An item with its bodies; `_TORN` for a record of which one is torn."""
+    record = isinstance(item, dict) and any(isinstance(value, pickles.Body) for value in item.values())
+    if not record:
+        return _with_bodies(item, get, torn, path)
+    try:
+        return pickles.with_bodies(item, get)
+    except TornError as error:
+        torn.append(f"{' '.join(map(str, path))}: {error}")
+        return _TORN
+
+
+def _is_whole(files: StateFiles, manifest: Manifest) -> bool:
+    try:
+        for part in manifest["parts"].values():
+            files.get(part["digest"])
+    except TornError:
+        return False
+    return True
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
