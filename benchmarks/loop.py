@@ -114,7 +114,7 @@ def seconds(iso: str) -> float:
 
 
 def load_config() -> PipelineConfig:
-    return projects.load_project(project.read_folder(EXAMPLE)).config
+    return projects.load_project(project.read_folder(EXAMPLE).files).config
 
 
 def plain_run(files: list[Path], evaluations: int) -> float:

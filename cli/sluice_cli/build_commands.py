@@ -28,7 +28,7 @@ def push(
     """Check a project and make it the pipeline's current version."""
     target = context.obj.target()
     with err.status("pushing"):
-        result = project.push(target, folder, lambda why: err.print(f"[dim]waiting: {escape(why)}[/]"))
+        result = project.push(target, folder, lambda what: err.print(f"[dim]{escape(what)}[/]"))
 
     def text() -> None:
         already = " (unchanged)" if result["unchanged"] else ""

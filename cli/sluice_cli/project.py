@@ -4,33 +4,60 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sluice.domain import catalog as keys
 from sluice.domain import projects
-from sluice.domain.projects import Project
+from sluice.domain.projects import LeftOut, Project
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
 EXAMPLES = REPOSITORY / "examples"
 POLL_S = 0.2
+LEFT_OUT_SHOWN = 6
 NEW_STACK_ATTEMPTS = 7
 NEW_STACK_ATTEMPT_S = 90
 
 
-def read_folder(folder: Path) -> dict[str, bytes]:
-    """The files of a project folder by relative path, without what `push` leaves out."""
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A project folder's files by relative path, and what of it a push leaves out, with how many files."""
+
+    files: dict[str, bytes]
+    left_out: Mapping[LeftOut, int]
+
+
+def read_folder(folder: Path) -> Folder:
+    """Read what is pushed of a project folder; raises CommandError, or ProjectError if it is too large."""
     if not (folder / "pipeline.yaml").is_file():
         raise CommandError(
             f"{folder} has no pipeline.yaml",
             hint="Push the folder that holds it, or start from an example: `sluice init my-model`.",
             exit_code=EXIT_USAGE,
         )
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
-    names = {path: path.relative_to(folder).as_posix() for path in paths}
-    return {name: path.read_bytes() for path, name in names.items() if not projects.ignored(name)}
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    links = [name for name, path in found.items() if path.is_symlink()]
+    plain = [name for name, path in found.items() if name not in set(links) and path.is_file()]
+    left_out = {**projects.left_out(plain), **{name: LeftOut(name, "a link") for name in links}}
+    kept = {name: found[name] for name in plain if name not in left_out}
+    # Before they are read: a forgotten data set may be larger than the memory.
+    projects.check_sizes({name: path.stat().st_size for name, path in kept.items()})
+    return Folder({name: path.read_bytes() for name, path in kept.items()}, Counter(left_out.values()))
+
+
+def said(left_out: Mapping[LeftOut, int]) -> str:
+    """What is left out in a line, those of the most files first."""
+    ranked = sorted(left_out.items(), key=lambda item: (-item[1], item[0].what))
+    shown = [
+        f"{each.what} ({each.why}{f', {files} files' if files > 1 else ''})"
+        for each, files in ranked[:LEFT_OUT_SHOWN]
+    ]
+    more = len(ranked) - len(shown)
+    return ", ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 def push(
@@ -41,14 +68,18 @@ def push(
     EventBridge may take minutes to act on the rules of a stack that was just made, and what is announced
     before is lost: there a push takes longer, says so, and uploads again.
     """
-    project = projects.load_project(read_folder(folder))
+    read = read_folder(folder)
+    if read.left_out:
+        say(f"left out: {said(read.left_out)}")
+    project = projects.load_project(read.files)
     pipeline, version = project.config.name, project.version
-    result = {"pipeline": pipeline, "project_version": version}
+    left_out = [{**asdict(each), "files": files} for each, files in read.left_out.items()]
+    result = {"pipeline": pipeline, "project_version": version, "left_out": left_out}
     if _is_current(target, project):
         return {**result, "unchanged": True}
     attempts = 1
     if target.is_new:
-        say("the stack is new: EventBridge may take five minutes to act on its rules")
+        say("waiting: the stack is new: EventBridge may take five minutes to act on its rules")
         attempts, timeout_s = NEW_STACK_ATTEMPTS, NEW_STACK_ATTEMPT_S
     uploads = list[str]()
     for _ in range(attempts):
@@ -128,7 +159,7 @@ def init(name: str, example: str, parent: Path) -> Path:
         raise CommandError(f"{destination} exists already", exit_code=EXIT_USAGE)
     shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data", ".*"))
     text = (destination / "pipeline.yaml").read_text()
-    original = projects.load_project(read_folder(source)).config.name
+    original = projects.load_project(read_folder(source).files).config.name
     (destination / "pipeline.yaml").write_text(text.replace(original, name))
-    projects.load_project(read_folder(destination))
+    projects.load_project(read_folder(destination).files)
     return destination

@@ -162,7 +162,7 @@ def test_what_aws_lacks_is_named_beside_a_running_local_cloud_too(
 
 def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path) -> None:
     folder = project.init("my-model", "reviews", tmp_path)
-    loaded = projects.load_project(project.read_folder(folder))
+    loaded = projects.load_project(project.read_folder(folder).files)
     assert loaded.config.name == "my-model"
     with pytest.raises(CommandError, match="exists already"):
         project.init("my-model", "reviews", tmp_path)
@@ -171,6 +171,31 @@ def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path) -> 
 def test_an_unknown_example_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"there is: .*reviews"):
         project.init("my-model", "nothing", tmp_path)
+
+
+def test_what_is_left_out_of_a_push_is_listed(tmp_path: Path) -> None:
+    names = ("pipeline.yaml", "env/__init__.py", "data/loader.py", "data/a.csv", "data/b.csv", ".git/config")
+    for name in (*names, "mine/pyvenv.cfg", "mine/bin/python", "src/__pycache__/x.pyc", "old.txt~"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "link.py").symlink_to(tmp_path / "pipeline.yaml")
+    found = project.read_folder(tmp_path)
+    assert sorted(found.files) == ["data/loader.py", "env/__init__.py", "pipeline.yaml"]
+    assert project.said(found.left_out) == (
+        "data/ (data, not code: upload it, 2 files), mine/ (a virtual environment, 2 files), "
+        "*~ (made by tools), .git/ (hidden), __pycache__/ (made by tools), link.py (a link)"
+    )
+
+
+def test_a_file_too_large_to_push_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pipeline.yaml").write_text("x")
+    with (tmp_path / "big.csv").open("wb") as file:
+        file.truncate(projects.MAX_FILE_BYTES + 1)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+    with pytest.raises(projects.ProjectError, match=r"big\.csv has .* upload data instead"):
+        project.read_folder(tmp_path)
 
 
 def test_a_folder_without_pipeline_yaml_is_not_pushed(tmp_path: Path) -> None:

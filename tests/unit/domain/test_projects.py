@@ -235,18 +235,37 @@ def test_too_large_a_file_is_refused_wherever_it_comes_from() -> None:
         ("pipeline.yaml", False),
         ("src/data.py", False),
         ("src/data/words.txt", False),
+        ("src/env/__init__.py", False),
+        ("env/gym.py", False),
+        ("venv/notes.py", False),
+        ("build/make.py", False),
+        ("dist/wheel.whl", False),
+        ("data/loader.py", False),
+        ("data/__init__.py", False),
+        ("data/part-1.csv", True),
+        ("data/2026/part-1.csv", True),
         (".git/config", True),
         ("src/.env", True),
         ("src/__pycache__/a.pyc", True),
         ("a.pyc", True),
-        ("venv/bin/python", True),
+        ("node_modules/a/index.js", True),
         ("x.egg-info/PKG-INFO", True),
         ("notes.txt~", True),
-        ("data/part-1.csv", True),
     ],
 )
 def test_a_push_leaves_out_what_is_no_part_of_the_project(path: str, left_out: bool) -> None:
-    assert projects.ignored(path) is left_out
+    assert (path in projects.left_out([path, "src/train.py"])) is left_out
+
+
+@pytest.mark.parametrize("mark", ["pyvenv.cfg", "conda-meta/history"])
+def test_an_environment_is_known_by_what_it_holds_whatever_its_name(mark: str) -> None:
+    paths = [f"tools/mine/{mark}", "tools/mine/lib/x.py", "tools/mine2/x.py", "env/x.py"]
+    found = projects.left_out(paths)
+    assert found == dict.fromkeys(paths[:2], projects.LeftOut("tools/mine/", "a virtual environment"))
+
+
+def test_the_project_itself_is_no_environment() -> None:
+    assert projects.left_out(["pyvenv.cfg", "train.py"]) == {}
 
 
 def test_a_config_larger_than_the_catalogs_items_is_refused(files: dict[str, bytes]) -> None:

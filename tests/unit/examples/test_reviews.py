@@ -23,8 +23,9 @@ ROWS: list[Row] = [("P" * 10, f"Review number {number}, rather good.", "great") 
 def project() -> projects.Project:
     paths = [path for path in EXAMPLE.rglob("*") if path.is_file()]
     names = {path: path.relative_to(EXAMPLE).as_posix() for path in paths}
+    left_out = projects.left_out(names.values())
     return projects.load_project(
-        {name: path.read_bytes() for path, name in names.items() if not projects.ignored(name)}
+        {name: path.read_bytes() for path, name in names.items() if name not in left_out}
     )
 
 

@@ -8,7 +8,7 @@ import io
 import re
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -25,7 +25,11 @@ MAX_FILE_BYTES = 5 * 1024 * 1024
 MAX_TOTAL_BYTES = 25 * 1024 * 1024
 # Beside the files' bytes a tar holds headers, padding and the paths that are too long for a header.
 _MAX_TAR_BYTES = MAX_TOTAL_BYTES + MAX_FILES * 4096
-_CACHES = {"__pycache__", "node_modules", "venv", "env"}
+_CACHES = {"__pycache__", "node_modules"}
+_MADE = (".pyc", ".pyo", "~")
+# What lies at the root of an environment, whatever its folder is called.
+_VENV_MARK = "pyvenv.cfg"
+_CONDA_MARK = ("conda-meta", "history")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
@@ -118,14 +122,44 @@ def check_sizes(sizes: Mapping[str, int]) -> None:
         raise ProjectError(*reasons)
 
 
-def ignored(path: str) -> bool:
-    """Whether a push leaves the file out: hidden files, caches, environments, and the folder `data`."""
-    parts = PurePosixPath(path).parts
-    return (
-        any(part.startswith(".") or part in _CACHES or part.endswith(".egg-info") for part in parts)
-        or path.endswith((".pyc", ".pyo", "~"))
-        or parts[:1] == ("data",)
-    )
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Files that a push leaves out: the folder, the file or the pattern, and why."""
+
+    what: str
+    why: str
+
+
+def left_out(paths: Collection[str]) -> dict[str, LeftOut]:
+    """By path what of a folder's files is no part of the project.
+
+    Hidden files, caches, environments, and what lies in the folder `data` at the root and is no Python file.
+    """
+    environments = {
+        str(path.parent if path.name == _VENV_MARK else path.parent.parent)
+        for path in map(PurePosixPath, paths)
+        if path.name == _VENV_MARK or path.parts[-2:] == _CONDA_MARK
+    } - {"."}
+    found = {path: _why_left_out(PurePosixPath(path), environments) for path in paths}
+    return {path: why for path, why in found.items() if why is not None}
+
+
+def _why_left_out(path: PurePosixPath, environments: Collection[str]) -> LeftOut | None:
+    folders = [*reversed(path.parents)][1:]
+    for folder in folders:
+        if folder.name.startswith("."):
+            return LeftOut(f"{folder}/", "hidden")
+        if folder.name in _CACHES or folder.name.endswith(".egg-info"):
+            return LeftOut(f"{folder.name}/", "made by tools")
+        if str(folder) in environments:
+            return LeftOut(f"{folder}/", "a virtual environment")
+    if path.name.startswith("."):
+        return LeftOut(str(path), "hidden")
+    if path.name.endswith(_MADE):
+        return LeftOut(f"*{path.name[-1] if path.name.endswith('~') else path.suffix}", "made by tools")
+    if folders and str(folders[0]) == "data" and path.suffix != ".py":
+        return LeftOut("data/", "data, not code: upload it")
+    return None
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
