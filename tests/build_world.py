@@ -169,9 +169,8 @@ class World:
     def _write_outputs(self, step: str, run_id: str) -> None:
         runs = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}"
         if step.startswith("train-"):
-            self.cloud.objects.write(
-                f"{runs}/train/sluice--{run_id}-{step}/output/model.tar.gz", f"{run_id}{step}".encode()
-            )
+            model = projects.pack({"model": f"{run_id}{step}".encode()})
+            self.cloud.objects.write(f"{runs}/train/sluice--{run_id}-{step}/output/model.tar.gz", model)
         if step.startswith("evaluate-"):
             evaluation = {"metrics": {"accuracy": {"value": self.accuracies[step]}}}
             uri = f"{runs}/evaluate/{step.removeprefix('evaluate-')}/evaluation.json"

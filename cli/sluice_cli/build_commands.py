@@ -142,9 +142,7 @@ def print_run(found: dict[str, Any]) -> None:
                 step["step"],
                 styled(step.get("status", "")),
                 duration(step.get("started_at"), step.get("ended_at")),
-                ", ".join(
-                    f"{name} {float(value):.4g}" for name, value in (step.get("metrics") or {}).items()
-                ),
+                ", ".join(_metric(*each) for each in (step.get("metrics") or {}).items()),
             )
             for step in found["steps"]
         ),
@@ -154,13 +152,7 @@ def print_run(found: dict[str, Any]) -> None:
     for reason in reasons:
         out.print(f"  [yellow]•[/] {escape(reason)}")
     for step in found["steps"]:
-        failure = step.get("failure_reason") or ""
-        if failure and not any(failure in reason for reason in reasons):
-            out.print(f"[red]{step['step']}[/]: {escape(failure)}")
-        if "log_tail" in step:
-            out.print(f"the log of {step['step']} {'ends:' if step['log_tail'] else 'is empty'}")
-            for line in step["log_tail"]:
-                out.print(f"    {escape(line)}", style="dim")
+        _print_step(step, reasons)
     for entry in found["timeline"]:
         out.print(f"  {entry['at']}  {escape(entry['event'])}", style="dim")
     if found.get("model_package_arn"):
@@ -170,6 +162,24 @@ def print_run(found: dict[str, Any]) -> None:
         hint(f"next: `sluice logs {found['run_id']} --step {told[0]}` has all that it printed")
     elif found["status"] == "data_rejected":
         hint(f"next: `sluice data list {found['pipeline']} --quarantined` shows what was set aside")
+
+
+def _metric(name: str, value: float | None) -> str:
+    """A metric as measured; None is a number that was not finite."""
+    return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
+
+
+def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
+    """What there is to say of a step beside its line of the table, and the run's reasons."""
+    if step.get("remark"):
+        out.print(f"[yellow]{step['step']}[/]: {escape(step['remark'])}")
+    failure = step.get("failure_reason") or ""
+    if failure and not any(failure in reason for reason in reasons):
+        out.print(f"[red]{step['step']}[/]: {escape(failure)}")
+    if "log_tail" in step:
+        out.print(f"the log of {step['step']} {'ends:' if step['log_tail'] else 'is empty'}")
+        for line in step["log_tail"]:
+            out.print(f"    {escape(line)}", style="dim")
 
 
 @build_app.command(epilog=example("sluice logs reviews-sentiment-00001 --step train-0"))

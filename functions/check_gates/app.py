@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,15 +10,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
 from sluice.domain import catalog as keys
-from sluice.domain import failures, gates, names
+from sluice.domain import evaluations, failures, gates, names
+from sluice.domain.evaluations import Evaluation, EvaluationError
 from sluice.domain.jobs import EVALUATION_FILE
 from sluice.events import CheckGatesTask
 from sluice.observability import logger
 from sluice.timeline import note
-
-
-class EvaluationError(Exception):
-    """The evaluation script left no evaluation.json that can be read."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -29,32 +24,48 @@ def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, An
     logger.append_keys(run_id=task.run_id)
     candidate = _evaluation(task, "candidate")
     champion = _evaluation(task, "champion") if task.champion else None
-    verdict = gates.judge(building.find_config(task).gates, candidate, champion)
+    other = champion.document if champion else None
+    verdict = gates.judge(building.find_config(task).gates, candidate.document, other)
     results = [asdict(result) for result in verdict.results]
-    _record_metrics(task, {"candidate": candidate, "champion": champion})
+    for role, evaluation in (("candidate", candidate), ("champion", champion)):
+        if evaluation is not None:
+            _record_metrics(task, role, evaluation)
     _record(task, verdict, results)
     return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}
 
 
-def _evaluation(task: CheckGatesTask, role: str) -> dict[str, Any]:
+def _evaluation(task: CheckGatesTask, role: str) -> Evaluation:
     uri = f"{building.locations(task.pipeline).evaluation(task.run_id, role)}/{EVALUATION_FILE}"
     try:
-        evaluation = json.loads(wiring.objects().read(uri))
-    except FileNotFoundError:
-        raise EvaluationError(f"the {role}'s evaluation wrote no {EVALUATION_FILE}") from None
-    except ValueError as error:
-        raise EvaluationError(f"the {role}'s {EVALUATION_FILE} is no JSON: {error}") from None
-    if not isinstance(evaluation, dict):
-        raise EvaluationError(f"the {role}'s {EVALUATION_FILE} holds no mapping")
-    return evaluation
+        return evaluations.read(_content(uri))
+    except EvaluationError as error:
+        raise EvaluationError(f"the {role}'s {EVALUATION_FILE} {error} ({uri})") from None
 
 
-def _record_metrics(task: CheckGatesTask, evaluations: Mapping[str, Mapping[str, Any] | None]) -> None:
-    """Show each model's metrics with the step that measured them."""
-    for role, evaluation in evaluations.items():
-        if evaluation is not None:
-            step = keys.step_key(task.run_id, names.evaluate_step(role))
-            wiring.catalog().update(step, {"metrics": gates.metric_values(evaluation)})
+def _content(uri: str) -> bytes:
+    objects = wiring.objects()
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    head = objects.head(bucket, key)
+    if head is None:
+        raise EvaluationError("was not written: the script must write it to /opt/ml/processing/evaluation")
+    if head.size_bytes > evaluations.MAX_BYTES:
+        raise evaluations.too_large(head.size_bytes)
+    return objects.read(uri)
+
+
+def _record_metrics(task: CheckGatesTask, role: str, evaluation: Evaluation) -> None:
+    """Show a model's metrics with the step that measured them."""
+    step = names.evaluate_step(role)
+    found = {"metrics": gates.metric_values(evaluation.document), "remark": evaluation.remark}
+    wiring.catalog().update(keys.step_key(task.run_id, step), found)
+    if evaluation.remark:
+        note(
+            task.pipeline,
+            building.first_time(task, "judged"),
+            task.run_id,
+            f"{step}: remark",
+            evaluation.remark,
+        )
 
 
 def _record(task: CheckGatesTask, verdict: gates.Verdict, results: list[dict[str, Any]]) -> None:

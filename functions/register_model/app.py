@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import approvals, manifest, names
+from sluice.domain import approvals, evaluations, manifest, names
 from sluice.domain import catalog as keys
 from sluice.domain.approvals import Provenance
 from sluice.domain.config import PipelineConfig
@@ -124,7 +124,7 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
             manifest.container(config, wiring.region(), model.uri, code.uri),
             manifest.config_sha256(project["config"]),
         ),
-        evaluation=json.loads(evaluation),
+        evaluation=evaluations.read(evaluation).finite,
         gates=steps[names.GATES]["detail"],
     )
 

@@ -37,6 +37,7 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
     logger.append_keys(pipeline=pipeline, project_version=version)
     pushed_at = to_iso(from_iso(head.last_modified))
     try:
+        projects.check_bundle_size(head.size_bytes)
         project = _load(event, pipeline, version)
     except (ConfigError, ProjectError) as error:
         _refuse(pipeline, version, head, error.reasons)

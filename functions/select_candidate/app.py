@@ -8,11 +8,13 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import candidates, failures, names, serving
+from sluice.domain import archives, candidates, failures, names, serving
 from sluice.domain import catalog as keys
 from sluice.domain.config import PipelineConfig
+from sluice.domain.config.models import Candidates
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
+from sluice.ports import Item
 from sluice.timeline import note
 
 _KEYS_SHOWN = 5
@@ -38,11 +40,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     config = building.find_config(task)
     wanted = config.train.candidates
     regex = next(metric.regex for metric in config.train.metrics if metric.name == wanted.objective)
-    trained = building.find_results(task, candidates.count(config.train))
-    selection = candidates.select(trained, wanted.objective, wanted.direction, regex)
-    if selection.best is None:
-        raise NoCandidateError("; ".join(failures.bounded(selection.reasons)))
-    best = dict(selection.best)
+    best = _best(building.find_results(task, candidates.count(config.train)), wanted, regex)
     detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
     note(task.pipeline, building.first_time(task, "selected"), task.run_id, "candidate selected", detail)
     champion = _champion(task.pipeline, config)
@@ -51,6 +49,28 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
         evaluations.append(_evaluation("champion", champion.pop("model_uri")))
     candidate = {"step": best["step"], "model_uri": best["model_uri"]}
     return {"candidate": candidate, "evaluations": evaluations, "champion": champion}
+
+
+def _best(trained: list[Item], wanted: Candidates, regex: str) -> dict[str, Any]:
+    """The best result that has a model: SageMaker calls a job completed that saved none."""
+    while True:
+        selection = candidates.select(trained, wanted.objective, wanted.direction, regex)
+        if selection.best is None:
+            raise NoCandidateError("; ".join(failures.bounded(selection.reasons)))
+        best = dict(selection.best)
+        problem = _model_problem(str(best["model_uri"]))
+        if problem is None:
+            return best
+        failed = {"step": best["step"], "status": "Failed", "failure_reason": problem}
+        trained = [failed if each["step"] == best["step"] else each for each in trained]
+
+
+def _model_problem(uri: str) -> str | None:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    objects = wiring.objects()
+    if objects.head(bucket, key) is None:
+        return archives.NOTHING_SAVED
+    return archives.problem(objects.chunks(bucket, key))
 
 
 def _evaluation(role: str, model_uri: str) -> dict[str, str]:

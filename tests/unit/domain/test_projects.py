@@ -273,3 +273,42 @@ def test_a_config_larger_than_the_catalogs_items_is_refused(files: dict[str, byt
     wide = files["pipeline.yaml"].replace(b"  schema:\n", f"  schema:\n{more}".encode())
     with pytest.raises(ProjectError, match="bytes when its defaults are spelt out, at most 380000"):
         projects.load_project(files | {"pipeline.yaml": wide})
+
+
+def named(name: bytes) -> bytes:
+    """A bundle with a member of a name in bytes."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:gz", encoding="utf-8", errors="surrogateescape") as tar:
+        tar.addfile(tarfile.TarInfo(name.decode("utf-8", "surrogateescape")), io.BytesIO(b""))
+    return raw.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (b"src/\xff\xfe.py", r"'src/\\udcff\\udcfe.py' is not UTF-8"),
+        (b"/etc/passwd", "no path inside a project"),
+        (b"src/" + b"x" * 900 + b".py", "has 907 bytes, at most 800"),
+    ],
+)
+def test_a_name_that_no_key_can_be_is_refused_by_name(name: bytes, said: str) -> None:
+    with pytest.raises(ProjectError, match=said) as refused:
+        projects.unpack(named(name))
+    str(refused.value).encode()
+
+
+def test_a_file_in_a_file_is_refused_by_name() -> None:
+    with pytest.raises(ProjectError, match=r"src/a/b.py lies in src/a, which is a file"):
+        projects.unpack(projects.pack({"src/a": b"", "src/a/b.py": b""}))
+
+
+@given(st.binary(min_size=1, max_size=30), st.integers(0, 1023))
+def test_a_damaged_bundle_is_read_or_refused_in_a_sentence(damage: bytes, at: int) -> None:
+    raw = bytearray(gzip.decompress(projects.pack({"a.py": b"1" * 600, "é" * 120: b""})))
+    raw[at : at + len(damage)] = damage
+    try:
+        files = projects.unpack(gzip.compress(bytes(raw)))
+    except ProjectError as refused:
+        str(refused).encode()
+    else:
+        projects.version(files)

@@ -59,12 +59,26 @@ def test_a_metric_that_is_missing_or_no_number_fails(world: World, evaluation: s
     assert judge(world, evaluation)["is_better"] is False
 
 
-@pytest.mark.parametrize(("evaluation", "words"), [("not json", "is no JSON"), ("[1]", "holds no mapping")])
+@pytest.mark.parametrize(("evaluation", "words"), [("not json", "is no JSON"), ("[1]", "is no JSON object")])
 def test_an_evaluation_that_cannot_be_read_fails_the_run(world: World, evaluation: str, words: str) -> None:
     with pytest.raises(Exception, match=words):
         judge(world, evaluation)
 
 
 def test_an_evaluation_that_was_not_written_fails_the_run(world: World) -> None:
-    with pytest.raises(Exception, match="wrote no evaluation"):
+    with pytest.raises(Exception, match=r"candidate's evaluation\.json was not written"):
         world.invoke("check_gates", {**world.common(), "champion": None})
+
+
+def test_a_number_that_no_gate_reads_may_be_any(world: World) -> None:
+    evaluation = '{"metrics": {"accuracy": {"value": 0.9}, "auc": {"value": NaN}}}'
+    assert judge(world, evaluation)["is_better"]
+    step = world.cloud.catalog.get(keys.step_key(RUN, "evaluate-candidate")) or {}
+    assert step["metrics"] == {"accuracy": 0.9}
+    assert step["remark"] == "no finite numbers, recorded as null: metrics.auc.value"
+    assert world.events().count("evaluate-candidate: remark") == 1
+
+
+def test_an_evaluation_of_any_size_is_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Exception, match="has 5242881 bytes, at most"):
+        judge(world, " " * (5 * 1024 * 1024 + 1))

@@ -10,7 +10,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
-from sluice.domain import approvals
+from sluice.domain import approvals, projects
 from sluice.domain import catalog as keys
 
 
@@ -134,14 +134,16 @@ def test_a_model_overwritten_while_it_is_registered_is_not_what_serves(
 
     def overwritten(bucket: str, key: str, version_id: str | None = None) -> Any:
         data = b"".join(chunks(bucket, key, version_id))
-        if key.endswith("output/model.tar.gz"):
+        # Who looks into it names no version, who hashes it does.
+        if key.endswith("output/model.tar.gz") and version_id:
             world.cloud.objects.put(bucket, key, b"another model")
         yield data
 
     monkeypatch.setattr(world.cloud.objects, "chunks", overwritten)
     assert world.build("a.csv") == "registered"
     (container,) = package(world)["InferenceSpecification"]["Containers"]
-    assert world.cloud.objects.read(container["ModelDataUrl"]) == f"{RUN}train-1".encode()
+    model = projects.pack({"model": f"{RUN}train-1".encode()})
+    assert world.cloud.objects.read(container["ModelDataUrl"]) == model
 
 
 def test_scripts_overwritten_after_the_push_are_not_registered(world: World) -> None:
@@ -199,3 +201,22 @@ def test_a_stack_that_allows_it_no_more_has_a_person_approve(
     monkeypatch.setenv("AUTOMATIC_APPROVAL", "false")
     assert world.build("a.csv") == "registered"
     assert package(world)["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+def test_a_number_that_is_not_finite_and_no_gate_reads_is_registered_as_null(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = world.cloud.objects.write
+
+    def with_nan(uri: str, data: bytes, *more: str) -> None:
+        is_evaluation = uri.endswith("evaluation.json")
+        write(
+            uri,
+            data.replace(b'{"metrics": {', b'{"metrics": {"auc": NaN, ') if is_evaluation else data,
+            *more,
+        )
+
+    monkeypatch.setattr(world.cloud.objects, "write", with_nan)
+    assert world.build("a.csv") == "registered"
+    manifest = json.loads(world.cloud.objects.read(world.catalog_run()["manifest_uri"]))
+    assert manifest["evaluation"]["metrics"] == {"auc": None, "accuracy": {"value": 0.85}}

@@ -9,6 +9,7 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.domain import catalog as keys
+from sluice.domain import projects
 
 
 @pytest.fixture
@@ -128,3 +129,20 @@ def test_data_overwritten_with_the_same_content_do_not(world: World) -> None:
     train(world)
     world.upload("a.csv", ROWS)
     assert select(world)["candidate"]["step"] == "train-1"
+
+
+@pytest.mark.parametrize("archive", [None, projects.pack({}), b"torn"])
+def test_a_candidate_that_saved_no_model_is_not_chosen(world: World, archive: bytes | None) -> None:
+    train(world)
+    world.cloud.objects.delete(model_uri("train-1"))
+    if archive is not None:
+        world.cloud.objects.write(model_uri("train-1"), archive)
+    assert select(world)["candidate"]["step"] == "train-0"
+
+
+def test_without_any_model_each_candidates_fault_is_told(world: World) -> None:
+    train(world)
+    for index in range(2):
+        world.cloud.objects.write(model_uri(f"train-{index}"), projects.pack({}))
+    with pytest.raises(Exception, match=r"train-0 Failed: it saved no model.*; train-1 Failed: it saved"):
+        select(world)

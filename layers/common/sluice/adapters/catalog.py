@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _INDEX = "gsi1"
+_DIGITS_MAX = 38
 
 
 class DynamoDBCatalog:
@@ -153,7 +154,7 @@ def _encode(value: Any) -> dict[str, Any]:
         case str():
             return {"S": value}
         case int() | float() | Decimal():
-            return {"N": str(value)}
+            return {"N": str(value)} if _fits(value) else {"B": str(value).encode()}
         case Mapping():
             return {"M": _encoded(value)}
         case list() | tuple():
@@ -168,12 +169,21 @@ def _decode(value: Mapping[str, Any]) -> Any:
             return None
         case "N":
             return _number(content)
+        case "B":
+            return _number(content.decode())
         case "M":
             return _decoded(content)
         case "L":
             return [_decode(element) for element in content]
         case _:
             return content
+
+
+def _fits(value: float | Decimal) -> bool:
+    """Whether DynamoDB's numbers hold it: 38 digits, from 1e-130 to 9.9e125. Others are kept as bytes."""
+    number = Decimal(str(value))
+    digits = len(number.as_tuple().digits)
+    return number == 0 or (digits <= _DIGITS_MAX and -130 <= number.adjusted() <= 125)
 
 
 def _number(text: str) -> int | float:

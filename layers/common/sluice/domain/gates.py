@@ -11,10 +11,11 @@ least and, without `by`, for any gain at all. Both models are scored on the same
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -30,6 +31,8 @@ _OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
 }
 _COMPARISONS = ("not_worse_than", "better_than")
 _LOWER = "lower_is_better"
+# A step of the catalog shows them; the manifest has all.
+_METRICS_SHOWN = 100
 _PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -204,19 +207,22 @@ def _metric(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Decim
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None, f"{'.'.join(path)} is no number"
     if not math.isfinite(found):
-        return None, f"{'.'.join(path)} is {found}"
+        what = "NaN" if math.isnan(found) else "infinite, or beyond 1.8e308"
+        return None, f"{'.'.join(path)} is {what}"
     return Decimal(str(found)), ""
 
 
 def metric_values(evaluation: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, float]:
     """Every finite number that evaluation.json gives as a metric's `value`, by the metric's dotted path.
 
-    The leading `metrics`, under which our own evaluations keep them, is left out.
+    The leading `metrics`, under which our own evaluations keep them, is left out. Of very many the first.
     """
-    values: dict[str, float] = {}
+    return dict(itertools.islice(_metric_values(evaluation, path), _METRICS_SHOWN))
+
+
+def _metric_values(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, float]]:
     for name, found in evaluation.items():
         if isinstance(found, Mapping):
-            values |= metric_values(found, path if name == "metrics" and not path else (*path, name))
-        elif name == "value" and _metric(evaluation, ("value",))[0] is not None:
-            values[".".join(path)] = float(found)
-    return values
+            yield from _metric_values(found, path if name == "metrics" and not path else (*path, name))
+        elif name == "value" and any(path) and _metric(evaluation, ("value",))[0] is not None:
+            yield ".".join(path), float(found)

@@ -21,6 +21,8 @@ REQUIREMENTS_FILE = "requirements.txt"
 # The catalog holds it in an item, of 400 kB at most.
 MAX_CONFIG_BYTES = 380_000
 MAX_FILES = 1000
+# A key of S3 has 1,024, before which come the pipeline and the version.
+MAX_PATH_BYTES = 800
 MAX_FILE_BYTES = 5 * 1024 * 1024
 MAX_TOTAL_BYTES = 25 * 1024 * 1024
 # Beside the files' bytes a tar holds headers, padding and the paths that are too long for a header.
@@ -69,6 +71,7 @@ class Project:
 
 def load_project(files: Mapping[str, bytes]) -> Project:
     """Check the project's files; raises ConfigError or ProjectError."""
+    check_names(files)
     check_sizes({path: len(data) for path, data in files.items()})
     if CONFIG_FILE not in files:
         raise ProjectError(f"there is no {CONFIG_FILE} at the project's root")
@@ -105,6 +108,32 @@ def _check_requirements(project: Project) -> None:
 def version(files: Mapping[str, bytes]) -> str:
     """The project version: a digest of the files' paths and content, whatever packed them."""
     return canonical.digest({path: hashlib.sha256(data).hexdigest() for path, data in files.items()})
+
+
+def check_names(paths: Collection[str]) -> None:
+    """Refuse, with a ProjectError, names that S3 and the jobs' file systems cannot both hold."""
+    known, reasons = set(paths), list[str]()
+    for path in paths:
+        try:
+            length = len(path.encode())
+        except UnicodeEncodeError:
+            reasons.append(f"the name of {path!a} is not UTF-8: rename the file")
+            continue
+        if length > MAX_PATH_BYTES:
+            reasons.append(f"the path {path[:80]}… has {length} bytes, at most {MAX_PATH_BYTES}")
+        reasons += [
+            f"{path} lies in {parent}, which is a file"
+            for parent in map(str, PurePosixPath(path).parents)
+            if parent in known
+        ]
+    if reasons:
+        raise ProjectError(*reasons)
+
+
+def check_bundle_size(size_bytes: int) -> None:
+    """Refuse, with a ProjectError, an archive that nothing needs to read: no project is as large."""
+    if size_bytes > _MAX_TAR_BYTES:
+        raise ProjectError(f"the bundle has {size_bytes} bytes, a project's files at most {MAX_TOTAL_BYTES}")
 
 
 def check_sizes(sizes: Mapping[str, int]) -> None:
@@ -187,8 +216,11 @@ def unpack(data: bytes) -> dict[str, bytes]:
             for member in archive:
                 if not member.isdir():
                     _add(files, archive, member)
-    except (tarfile.TarError, zlib.error) as error:
+    except ProjectError:
+        raise
+    except (tarfile.TarError, zlib.error, ValueError, ArithmeticError, OSError) as error:
         raise ProjectError(f"the bundle is no readable tar.gz: {error}") from None
+    check_names(files)
     check_sizes({path: len(content) for path, content in files.items()})
     return files
 
