@@ -250,16 +250,28 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.groups: dict[str, str] = {}
         self.by_arn: dict[str, dict[str, Any]] = {}
+        self.deleted: set[str] = set()
         self._by_token: dict[str, str] = {}
+
+    def delete_group(self, name: str) -> None:
+        """With its versions, as somebody does who cleans up: one that is made anew counts from 1 again."""
+        self.deleted.add(name)
+        self.groups.pop(name, None)
+        held = [arn for arn, each in self.by_arn.items() if each["ModelPackageGroupName"] == name]
+        for arn in held:
+            del self.by_arn[arn]
 
     def ensure_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
         self.groups.setdefault(name, description)
+        self.deleted.discard(name)
 
     def create_package(self, request: Mapping[str, Any]) -> str:
         token = request["ClientToken"]
         if token in self._by_token:
             return self._by_token[token]
         group = request["ModelPackageGroupName"]
+        if group in self.deleted:
+            raise RuntimeError(f"there is no group {group}")
         version = sum(package["ModelPackageGroupName"] == group for package in self.by_arn.values()) + 1
         package_arn = arn("sagemaker", f"model-package/{group}/{version}")
         self.by_arn[package_arn] = {

@@ -16,6 +16,7 @@ from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
 
 release_app = typer.Typer()
+MODEL_HELP = "PIPELINE/VERSION, GROUP/VERSION, PIPELINE/GROUP/VERSION, PIPELINE (its newest), or an ARN."
 
 
 @release_app.command(epilog=example("sluice models reviews-sentiment"))
@@ -63,9 +64,7 @@ def pipeline_of(target: Target, arn: str) -> str:
 @release_app.command(epilog=example("sluice approve reviews-sentiment/1 -m 'accuracy is fine' --wait"))
 def approve(
     context: typer.Context,
-    model: Annotated[
-        str, typer.Argument(help="PIPELINE/VERSION, PIPELINE (its newest version), or a package ARN.")
-    ],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     stage: Annotated[
         str | None, typer.Option(help="Release an approved version to a stage that waits for a person.")
     ] = None,
@@ -106,9 +105,7 @@ def start_release(target: Target, pipeline: str, version: int, command: dict[str
 @release_app.command(epilog=example("sluice reject reviews-sentiment/2 -m 'fails on long reviews'"))
 def reject(
     context: typer.Context,
-    model: Annotated[
-        str, typer.Argument(help="PIPELINE/VERSION, PIPELINE (its newest version), or a package ARN.")
-    ],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:

@@ -47,6 +47,8 @@ def print_status(item: dict[str, Any]) -> None:
     out.print(f"  objects  {arrivals or 'none yet'}")
     for stage in item["stages"]:
         version = f"v{stage['live_version']}" if stage["live_version"] is not None else "nothing"
+        if stage["live_group"] not in (None, item["group"]):
+            version += f" of the group {stage['live_group']}"
         out.print(
             f"  {stage['stage']}: {version} on {stage['endpoint_name']}", styled(stage["endpoint_status"])
         )

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from sluice.adapters.registry import SageMakerRegistry
 from sluice.domain import alarms as wanted_alarms
 from sluice.domain import catalog as keys
-from sluice.domain import config, nearest
+from sluice.domain import config, nearest, packages
 from sluice.domain.alarms import Guarded
 from sluice_cli import awaited, data_views
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -98,32 +99,68 @@ def timeline(target: Target, pipeline: str, limit: int | None = None) -> list[di
 
 
 def models(target: Target, pipeline: str) -> list[dict[str, Any]]:
-    """The versions in the pipeline's model package group, newest first, with where each is live."""
-    group = (target.catalog.get(keys.pipeline_key(pipeline)) or {}).get("group", pipeline)
-    summaries = target.pages(
-        "sagemaker",
-        "list_model_packages",
-        "ModelPackageSummaryList",
-        ModelPackageGroupName=group,
-        SortOrder="Descending",
-    )
+    """The versions in all groups of the pipeline, newest first, with where each is live.
+
+    What is live though it is gone from the registry comes last.
+    """
     serving = stages(target, pipeline)
-    rows = []
-    for summary in summaries:
-        arn = summary["ModelPackageArn"]
-        item = target.catalog.get(keys.package_key(arn)) or {}
-        rows.append(
-            {
-                "model": f"{pipeline}/{summary['ModelPackageVersion']}",
-                "version": summary["ModelPackageVersion"],
-                "arn": arn,
-                "approval_status": summary["ModelApprovalStatus"],
-                "created_at": summary["CreationTime"].isoformat(),
-                "run_id": item.get("run_id"),
-                "live_on": [stage["stage"] for stage in serving if stage["live_package_arn"] == arn],
-            }
-        )
+    listed = [
+        row
+        for group in packages.groups_of(target.catalog.get(keys.pipeline_key(pipeline)) or {})
+        for summary in versions(target, group)
+        if (row := _model(target, pipeline, group, summary))
+    ]
+    listed.sort(key=lambda row: str(row["created_at"]), reverse=True)
+    rows = [*listed, *_gone(listed, serving)]
+    called = packages.called(pipeline, [(row["group"], row["version"]) for row in rows])
+    for row in rows:
+        row["model"] = called[row["group"], row["version"]]
+        row["live_on"] = [stage["stage"] for stage in serving if _is_live(row, stage)]
     return rows
+
+
+def versions(target: Target, group: str) -> list[dict[str, Any]]:
+    """The summaries of a group's versions; none where there is no such group."""
+    return list(SageMakerRegistry(target.client("sagemaker")).packages(group))
+
+
+def _model(target: Target, pipeline: str, group: str, summary: dict[str, Any]) -> dict[str, Any] | None:
+    """A version in a group of the pipeline; None for what another pipeline has in a group that they share."""
+    item = target.catalog.get(keys.package_key(summary["ModelPackageArn"])) or {}
+    if item.get("pipeline", pipeline) != pipeline:
+        return None
+    return {
+        "model": "",
+        "group": group,
+        "version": summary["ModelPackageVersion"],
+        "arn": summary["ModelPackageArn"],
+        "approval_status": summary["ModelApprovalStatus"],
+        "created_at": summary["CreationTime"].isoformat(),
+        "run_id": item.get("run_id"),
+    }
+
+
+def _is_live(row: dict[str, Any], stage: dict[str, Any]) -> bool:
+    """Whether a stage serves a version: by its run too, as a group that was made anew uses ARNs again."""
+    is_same_run = None in (stage["run_id"], row["run_id"]) or stage["run_id"] == row["run_id"]
+    return bool(stage["live_package_arn"] == row["arn"] and is_same_run)
+
+
+def _gone(listed: list[dict[str, Any]], serving: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    live = {stage["live_package_arn"]: stage for stage in serving if stage["live_package_arn"]}
+    return [
+        {
+            "model": "",
+            "group": packages.group_of(arn),
+            "version": stage["live_version"],
+            "arn": arn,
+            "approval_status": "Deleted",
+            "created_at": stage["promoted_at"],
+            "run_id": stage["run_id"],
+        }
+        for arn, stage in live.items()
+        if not any(_is_live(row, stage) for row in listed)
+    ]
 
 
 def stages(target: Target, pipeline: str) -> list[dict[str, Any]]:
@@ -142,6 +179,7 @@ def stages(target: Target, pipeline: str) -> list[dict[str, Any]]:
                 "live_version": (deployment or {}).get("package_version"),
                 "live_package_arn": (deployment or {}).get("package_arn"),
                 "promoted_at": (deployment or {}).get("promoted_at"),
+                "live_group": packages.group_of((deployment or {}).get("package_arn", "")) or None,
                 "run_id": (deployment or {}).get("run_id"),
             }
         )
@@ -227,6 +265,7 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
         **data_views.what_waits(target, pipeline, arrived),
         "quarantined": data_views.quarantined(arrived),
         "last_run": next(iter(runs(target, pipeline, limit=1)), None),
+        "group": item.get("group"),
         "stages": serving,
         "awaited": awaited_decisions(target, pipeline, item.get("project_version")),
         "timeline": timeline(target, pipeline, limit=8),
@@ -234,15 +273,33 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
 
 
 def model_arn(target: Target, model: str) -> str:
-    """The package ARN of `PIPELINE/VERSION`, `PIPELINE` (its newest version) or an ARN itself."""
+    """The package ARN of a version by any of its names, of a pipeline's newest version, or an ARN itself."""
     if model.startswith("arn:"):
         return model
-    name, _, version = model.partition("/")
-    listed = models(target, the_pipeline(target, name))
-    for row in listed:
-        if version in ("", str(row["version"])):
-            return str(row["arn"])
-    raise CommandError(f"there is no model {model!r}", hint="`sluice models` lists them.")
+    found = [row for row in _candidates(target, model) if row["approval_status"] != "Deleted"]
+    if not found:
+        raise CommandError(f"there is no model {model!r}", hint="`sluice models` lists them.")
+    if "/" in model and len({row["arn"] for row in found}) > 1:
+        listed = ", ".join(f"{row['full_name']} ({row['run_id'] or 'of no run'})" for row in found)
+        raise CommandError(
+            f"{model!r} may be one of several models", hint=f"Name one: {listed}.", exit_code=EXIT_USAGE
+        )
+    return str(found[0]["arn"])
+
+
+def _candidates(target: Target, model: str) -> list[dict[str, Any]]:
+    """The versions that a name may mean; of a pipeline's name all of its versions, newest first."""
+    name = model.partition("/")[0]
+    known = {item["gsi1sk"]: packages.groups_of(item) for item in pipelines(target)}
+    meant = [pipeline for pipeline, groups in known.items() if name == pipeline or name in groups]
+    if "/" not in model or not meant:
+        return models(target, the_pipeline(target, name))
+    return [
+        {**row, "full_name": packages.full_name(pipeline, row["group"], row["version"])}
+        for pipeline in meant
+        for row in models(target, pipeline)
+        if packages.is_meant(model, pipeline, row["group"], row["version"])
+    ]
 
 
 def log_lines(target: Target, group: str, stream_prefix: str = "") -> Iterator[str]:

@@ -115,7 +115,7 @@ def _first_sound(pipeline: str, live: Deployment, options: releases.RollbackOpti
     reasons = list(options.reasons)
     for deployment in options.known_good:
         try:
-            package = releasing.find_package(pipeline, deployment.package_arn)
+            package = releasing.find_package(pipeline, deployment.package_arn, deployment.run_id)
         except ReleaseRefusedError as refusal:
             reasons += refusal.reasons
             continue
@@ -136,7 +136,7 @@ def _live(pipeline: str, stage: str) -> Deployment | None:
 def _serves(request: Request, stage: str, package: Package) -> bool:
     """Whether the package is live there, by the catalog and by the endpoint itself."""
     live = _live(request.pipeline, stage)
-    if live is None or live.package_arn != package.arn:
+    if live is None or not live.is_of(package.arn, package.provenance.run_id):
         return False
     endpoint = wiring.endpoints().describe_endpoint(releasing.find_endpoint_name(request.pipeline, stage))
     return endpoint is not None and endpoint.get("EndpointConfigName") == live.endpoint_config_name
@@ -158,7 +158,7 @@ def _overtaken(request: Request, package: Package, stages: list[str]) -> list[st
     reasons = []
     for stage in stages:
         live = _live(request.pipeline, stage)
-        if live is None or live.package_arn == package.arn:
+        if live is None or live.is_of(package.arn, package.provenance.run_id):
             continue
         theirs = _newest_approval(live.package_arn) or {}
         if theirs.get("status") == "Approved" and theirs["decided_at"] > ours.get("decided_at", ""):

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import releasing, wiring
 from sluice.domain import catalog as keys
-from sluice.domain import hints, serving
+from sluice.domain import hints, packages, serving
 from sluice.domain.hints import Hint
 from sluice.domain.locations import parse_bundle_key
 from sluice.observability import logger
@@ -139,7 +139,8 @@ def _unguarded_stages(pipelines: list[Item]) -> Iterator[Finding]:
 
 
 def _unseen_decisions(pipelines: list[Item]) -> Iterator[Finding]:
-    for group in [item["group"] for item in pipelines if item.get("group")]:
+    # Pipelines may share a group.
+    for group in dict.fromkeys(group for item in pipelines for group in packages.groups_of(item)):
         for package in wiring.registry().packages(group):
             arn = package["ModelPackageArn"]
             seen = wiring.catalog().get(keys.package_key(arn))

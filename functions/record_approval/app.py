@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import releasing, wiring
-from sluice.domain import approvals, releases
+from sluice.domain import approvals, packages, releases
 from sluice.domain import catalog as keys
 from sluice.domain.approvals import Decision, LastSeen, Provenance
 from sluice.events import ModelPackageStateChanged
@@ -33,7 +33,7 @@ class _Claim:
 
     @property
     def version_name(self) -> str:
-        return f"{self.package['group']}/{self.package['version']}"
+        return packages.version_name(self.package["group"], self.package["version"])
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -142,7 +142,7 @@ def _rollbacks(arn: str, claim: _Claim) -> list[releases.Request]:
     reason = f"{claim.version_name} was rejected: {approval['reason'] or 'no reason given'}"
     return [
         releases.rejection_request(pipeline, stage, rejected, release_id, approval["approver"], reason)
-        for stage, release_id in _serving(pipeline, arn)
+        for stage, release_id in _serving(pipeline, arn, package.get("run_id"))
     ]
 
 
@@ -150,13 +150,13 @@ def _nothing(arn: str, claim: _Claim) -> list[releases.Request]:
     return []
 
 
-def _serving(pipeline: str, arn: str) -> list[tuple[str, str]]:
+def _serving(pipeline: str, arn: str, run_id: str | None) -> list[tuple[str, str]]:
     found = []
     for item in wiring.catalog().query(keys.partition(pipeline), "STAGE#"):
         stage = item["sk"].removeprefix("STAGE#")
         for release_id in (item.get("releasing"), item.get("live")):
             deployment = releasing.find_deployment(pipeline, stage, release_id)
-            if deployment and deployment.package_arn == arn:
+            if deployment and deployment.is_of(arn, run_id):
                 found.append((stage, deployment.release_id))
                 break
     return found
@@ -175,7 +175,7 @@ def _note_foreign(claim: _Claim) -> None:
     owners = [
         item["gsi1sk"]
         for item in catalog.listing(keys.PIPELINES)
-        if item.get("group") == claim.package["group"]
+        if claim.package["group"] in packages.groups_of(item)
     ]
     entry = keys.timeline_item(
         owners[0] if owners else "",

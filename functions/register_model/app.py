@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import approvals, evaluations, manifest, names
+from sluice.domain import approvals, evaluations, manifest, names, packages
 from sluice.domain import catalog as keys
 from sluice.domain.approvals import Provenance
 from sluice.domain.config import PipelineConfig
@@ -50,6 +50,8 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         manifest_sha256=sha256,
         may_approve=wiring.allows_automatic_approval(),
     )
+    # Whoever cleaned up the registry may have taken the group along.
+    building.ensure_group(config)
     arn = wiring.registry().create_package(request)
     package = wiring.registry().describe_package(arn)
     if package is None:
@@ -181,12 +183,27 @@ def _steps(run_id: str) -> list[dict[str, Any]]:
 def _record(task: RegisterModelTask, package: Mapping[str, Any], registered: dict[str, Any]) -> None:
     catalog, arn = wiring.catalog(), registered["model_package_arn"]
     now = building.first_time(task, "registered")
-    # Its approval may have been quicker, and have made the item.
-    catalog.create(approvals.package_item(arn, package, Provenance.of(package)))
+    _record_package(task, arn, package)
     result = {"model_package_arn": arn, "manifest_uri": registered["manifest_uri"]}
     catalog.update(keys.run_key(task.pipeline, task.run_id), result)
     step = {"kind": "model_package", "status": "Completed", "started_at": now, "ended_at": now}
     catalog.update(keys.step_key(task.run_id, "register"), {**step, "detail": registered})
     status = package["ModelApprovalStatus"]
-    detail = f"{package['ModelPackageGroupName']}/{registered['package_version']}, {status}"
+    name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
+    detail = f"{name}, {status}"
     note(task.pipeline, now, task.run_id, "model registered", detail)
+
+
+def _record_package(task: RegisterModelTask, arn: str, package: Mapping[str, Any]) -> None:
+    """Write the package's item, unless its approval was quicker.
+
+    A group that was deleted and made again numbers its versions from 1 again: what was decided about a
+    former version of that ARN was not decided about this one.
+    """
+    catalog, item = wiring.catalog(), approvals.package_item(arn, package, Provenance.of(package))
+    if catalog.create(item):
+        return
+    former = catalog.get(keys.package_key(arn)) or {}
+    if former.get("run_id") != task.run_id:
+        undecided = {"approval_status": None, "acted_epoch": former.get("approval_epoch")}
+        catalog.update(keys.package_key(arn), {**item, **undecided}, when={"run_id": former.get("run_id")})

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
 from sluice.domain import catalog as keys
-from sluice.domain import config, failures, projects
+from sluice.domain import config, failures, packages, projects
 from sluice.domain.config import ConfigError
 from sluice.domain.locations import Locations, parse_bundle_key
 from sluice.domain.projects import Project, ProjectError
@@ -117,22 +117,23 @@ def _described(project: Project, locations: Locations, pushed_at: str) -> Item:
 def _activate(project: Project, pushed_at: str) -> bool:
     """Make it the pipeline's project unless a later push is; True if it is now."""
     catalog, pipeline = wiring.catalog(), project.config.name
-    key = keys.pipeline_key(pipeline)
-    active = {
+    key, group = keys.pipeline_key(pipeline), project.config.model_package_group(wiring.stack_name())
+    active: Item = {
         "project_version": project.version,
         "project_pushed_at": pushed_at,
-        "group": project.config.model_package_group(wiring.stack_name()),
+        "group": group,
         "ask_delay_s": project.config.data.complete_when.ask_delay_s,
         "control_name": project.config.data.complete_when.control_name,
         # Another config may have other limits: whatever waits is decided anew.
         "asks_at": None,
     }
     listed = {"gsi1pk": keys.PIPELINES, "gsi1sk": pipeline}
-    if catalog.create({**key, **listed, **active, "build_seq": 0, "budget_used": 0}):
+    if catalog.create({**key, **listed, **active, "groups": [group], "build_seq": 0, "budget_used": 0}):
         return True
     current = catalog.get(key) or {}
     if current.get("project_pushed_at", "") > pushed_at:
         return False
+    active["groups"] = packages.with_group(current, group)
     if not catalog.update(key, active, when={"project_pushed_at": current.get("project_pushed_at")}):
         raise PipelineChangedError(pipeline)
     return True

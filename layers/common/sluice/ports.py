@@ -141,7 +141,7 @@ class Registry(Protocol):
         """Return the package's description, or None when there is none."""
 
     def packages(self, group: str) -> Iterator[dict[str, Any]]:
-        """List package summaries of a group, newest first."""
+        """List package summaries of a group, newest first; none where there is no such group."""
 
 
 class Endpoints(Protocol):

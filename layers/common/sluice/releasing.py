@@ -37,14 +37,16 @@ class Package:
         return str(serving.container(self.described)["ModelDataUrl"])
 
 
-def find_package(pipeline: str, arn: str) -> Package:
-    """Look a package up; raises ReleaseRefusedError unless it is the pipeline's own."""
+def find_package(pipeline: str, arn: str, run_id: str | None = None) -> Package:
+    """Look a package up; raises ReleaseRefusedError unless it is the pipeline's own, of the run if given."""
     described = wiring.registry().describe_package(arn)
     if described is None:
         raise ReleaseRefusedError(f"the model package is gone from the registry: {arn}")
     provenance = Provenance.of(described)
     if provenance is None or provenance.pipeline != pipeline or not provenance.is_of(wiring.stack_name()):
         raise ReleaseRefusedError(f"{arn} was not registered by a run of {pipeline}")
+    if run_id not in (None, provenance.run_id):
+        raise ReleaseRefusedError(f"{arn} is what {provenance.run_id} registered: that of {run_id} is gone")
     return Package(arn, described, provenance, _config(provenance))
 
 

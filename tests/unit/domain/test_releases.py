@@ -182,3 +182,11 @@ def test_an_error_becomes_a_status_and_a_reason(error: str, cause: str, status: 
 def test_what_a_rollback_replaces_is_rolled_back_and_what_a_release_replaces_is_superseded() -> None:
     assert releases.replaced_status(is_rollback=True) == "rolled_back"
     assert releases.replaced_status(is_rollback=False) == "superseded"
+
+
+def test_a_version_that_has_the_arn_of_a_deleted_one_is_another() -> None:
+    """A group that was deleted and made anew numbers its versions from 1 again."""
+    former = deployment(1, 1, run_id="reviews-00001")
+    assert former.is_of(former.package_arn, "reviews-00001")
+    assert former.is_of(former.package_arn, None)
+    assert not former.is_of(former.package_arn, "reviews-00009")

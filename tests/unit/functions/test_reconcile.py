@@ -186,3 +186,11 @@ def test_it_stops_in_time_and_says_that_it_did_not_finish(world: World) -> None:
 
     result = load_function("reconcile").lambda_handler({}, Hurried())
     assert result == {"sent": {"Object Created": 2}, "finished": False}
+
+
+def test_a_decision_about_a_version_of_a_former_group_is_not_lost(world: World) -> None:
+    arn = world.register(1)
+    groups = {"group": "new", "groups": [PIPELINE, "new"]}
+    world.cloud.catalog.update(keys.pipeline_key(PIPELINE), groups)
+    world.decide(arn, "Approved")
+    assert types(world) == ["SageMaker Model Package State Change"]

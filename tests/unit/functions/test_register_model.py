@@ -220,3 +220,20 @@ def test_a_number_that_is_not_finite_and_no_gate_reads_is_registered_as_null(
     assert world.build("a.csv") == "registered"
     manifest = json.loads(world.cloud.objects.read(world.catalog_run()["manifest_uri"]))
     assert manifest["evaluation"]["metrics"] == {"auc": None, "accuracy": {"value": 0.85}}
+
+
+def test_a_group_that_was_deleted_is_made_again_and_its_versions_are_others(world: World) -> None:
+    """What was decided about the version that had the ARN before was not decided about this one."""
+    group = f"sluice--{PIPELINE}"
+    assert world.build("a.csv") == "registered"
+    arn = str(package(world)["ModelPackageArn"])
+    decided = {"approval_status": "Approved", "approval_epoch": 1}
+    world.cloud.catalog.update(keys.package_key(arn), decided)
+    world.cloud.registry.delete_group(group)
+    assert world.build("b.csv", b"x,y\n3,0\n4,1\n") == "registered"
+    assert group in world.cloud.registry.groups
+    assert package(world)["ModelPackageArn"] == arn
+    item = world.cloud.catalog.get(keys.package_key(arn)) or {}
+    assert item["run_id"] == f"{PIPELINE}-00002"
+    assert "approval_status" not in item
+    assert (item["approval_epoch"], item["acted_epoch"]) == (1, 1)

@@ -194,3 +194,13 @@ def test_a_push_that_approves_itself_is_refused_unless_the_stack_allows_it(
     monkeypatch.setenv("AUTOMATIC_APPROVAL", "true")
     assert world.push(pipeline=automatic) == version
     assert project(world, version)["status"] == "active"
+
+
+def test_a_push_that_renames_the_group_keeps_the_former_one_in_mind(world: World) -> None:
+    world.push()
+    for group in ("first", "second", "first"):
+        text = PIPELINE_YAML + f"register: {{group: {group}}}\n# {len(world.cloud.catalog.items)}\n"
+        world.later(hours=1)
+        world.push(pipeline=text.encode())
+    assert world.pipeline["group"] == "first"
+    assert world.pipeline["groups"] == [f"sluice--{PIPELINE}", "second", "first"]

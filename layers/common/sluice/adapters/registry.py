@@ -61,5 +61,9 @@ class SageMakerRegistry:
         pages = self._sagemaker.get_paginator("list_model_packages").paginate(
             ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
         )
-        for page in pages:
-            yield from map(dict, page["ModelPackageSummaryList"])
+        try:
+            for page in pages:
+                yield from map(dict, page["ModelPackageSummaryList"])
+        except ClientError as error:
+            if error_code(error) not in _ABSENT:
+                raise

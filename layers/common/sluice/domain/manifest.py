@@ -147,7 +147,7 @@ def package_request(
     return {
         "ModelPackageGroupName": config.model_package_group(stack),
         "ModelPackageDescription": f"Run {run_id} of pipeline {config.name}",
-        "ClientToken": hashlib.sha256(run_id.encode()).hexdigest()[:_CLIENT_TOKEN_MAX],
+        "ClientToken": hashlib.sha256(f"{stack}#{run_id}".encode()).hexdigest()[:_CLIENT_TOKEN_MAX],
         "ModelApprovalStatus": "Approved"
         if may_approve and config.register_.approval == "automatic"
         else "PendingManualApproval",

@@ -167,6 +167,15 @@ class Deployment:
             run_id=item.get("run_id"),
         )
 
+    @property
+    def model(self) -> tuple[str, str | None]:
+        """What it put there, by its run too: a group that is made anew uses its versions' ARNs again."""
+        return self.package_arn, self.run_id
+
+    def is_of(self, package_arn: str, run_id: str | None) -> bool:
+        """Whether it put this package there, as this run registered it."""
+        return self.package_arn == package_arn and (None in (self.run_id, run_id) or self.run_id == run_id)
+
     def outlived_its_bake(self, now: str) -> bool:
         """Whether it served until `bake_until`, unreplaced."""
         return self.bake_until is not None and (self.ended_at or now) >= self.bake_until
@@ -191,7 +200,7 @@ def rollback_options(history: Sequence[Deployment], replaced: Deployment, now: s
     for promotions in _by_package(history):
         newest = promotions[0]
         proven = next((each for each in promotions if each.outlived_its_bake(now)), None)
-        if newest.package_arn == replaced.package_arn:
+        if newest.is_of(replaced.package_arn, replaced.run_id):
             continue
         if newest.status == "rolled_back":
             reasons.append(f"v{newest.package_version} was itself rolled back ({newest.release_id})")
@@ -207,10 +216,10 @@ def rollback_options(history: Sequence[Deployment], replaced: Deployment, now: s
 
 def _by_package(history: Sequence[Deployment]) -> Iterator[list[Deployment]]:
     """The promotions of each package, newest first."""
-    promotions: dict[str, list[Deployment]] = {}
+    promotions: dict[tuple[str, str | None], list[Deployment]] = {}
     for deployment in sorted(history, key=_promotion, reverse=True):
         if deployment.promoted_at is not None:
-            promotions.setdefault(deployment.package_arn, []).append(deployment)
+            promotions.setdefault(deployment.model, []).append(deployment)
     yield from promotions.values()
 
 

@@ -1,0 +1,123 @@
+"""Versions of a pipeline are listed and found over all the groups that it has had."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+import fakes
+from sluice.domain import catalog as keys
+from sluice_cli import views
+from sluice_cli.errors import CommandError
+from sluice_cli.target import Target
+
+START = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+class Stack:
+    """A pipeline `case` whose group was `case`, and is `case-new`."""
+
+    stack = "fakes"
+
+    def __init__(self) -> None:
+        self.catalog = fakes.FakeCatalog()
+        self.registry: dict[str, list[dict[str, Any]]] = {"case": [], "case-new": []}
+        listed = {"gsi1pk": keys.PIPELINES, "gsi1sk": "case"}
+        groups = {"group": "case-new", "groups": ["case", "case-new"]}
+        self.catalog.create({**keys.pipeline_key("case"), **listed, **groups})
+        self.runs = 0
+
+    def register(self, group: str, pipeline: str = "case") -> str:
+        self.runs += 1
+        version = len(self.registry[group]) + 1
+        arn = fakes.arn("sagemaker", f"model-package/{group}/{version}")
+        summary = {
+            "ModelPackageArn": arn,
+            "ModelPackageVersion": version,
+            "ModelApprovalStatus": "PendingManualApproval",
+            "CreationTime": START + timedelta(hours=self.runs),
+        }
+        self.registry[group].insert(0, summary)
+        item = {"pipeline": pipeline, "run_id": f"case-{self.runs:05d}", "group": group, "version": version}
+        self.catalog.create({**keys.package_key(arn), **item})
+        return arn
+
+    def serve(self, arn: str, run_id: str) -> None:
+        version = int(arn.rpartition("/")[2])
+        stage = {"endpoint_name": "fakes--case--production", "live": "r"}
+        deployment = {"package_arn": arn, "package_version": version, "run_id": run_id}
+        self.catalog.create({**keys.stage_key("case", "production"), **stage})
+        self.catalog.create({**keys.deployment_key("case", "production", "r"), **deployment})
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """v1 and v2 in the former group, v1 in the present one."""
+    made = Stack()
+    monkeypatch.setattr(views, "versions", lambda target, group: made.registry.get(group, []))
+    for group in ("case", "case", "case-new"):
+        made.register(group)
+    return made
+
+
+def target(stack: Stack) -> Target:
+    return cast("Target", stack)
+
+
+def found(stack: Stack, name: str) -> str:
+    return views.model_arn(target(stack), name).partition("model-package/")[2]
+
+
+def test_versions_of_all_groups_are_listed_newest_first_under_names_that_tell_them_apart(
+    stack: Stack,
+) -> None:
+    names = [row["model"] for row in views.models(target(stack), "case")]
+    assert names == ["case/case-new/1", "case/2", "case/case/1"]
+
+
+def test_every_name_that_is_listed_or_noted_is_one_that_commands_take(stack: Stack) -> None:
+    for row in views.models(target(stack), "case"):
+        assert views.model_arn(target(stack), row["model"]) == row["arn"]
+    assert found(stack, "case-new/1") == "case-new/1"
+    assert found(stack, "case") == "case-new/1"
+    assert found(stack, "case/2") == "case/2"
+
+
+def test_a_name_that_may_be_one_of_several_is_refused_with_the_candidates(stack: Stack) -> None:
+    with pytest.raises(CommandError, match="may be one of several models") as caught:
+        found(stack, "case/1")
+    assert "case/case-new/1 (case-00003), case/case/1 (case-00001)" in str(caught.value.hint)
+
+
+def test_a_version_that_no_group_has_is_not_found(stack: Stack) -> None:
+    with pytest.raises(CommandError, match="there is no model 'case/9'"):
+        found(stack, "case/9")
+    with pytest.raises(CommandError, match="there is no pipeline 'other'"):
+        found(stack, "other/1")
+
+
+def test_what_is_live_stays_listed_when_its_group_is_a_former_one_or_gone(stack: Stack) -> None:
+    stack.serve(fakes.arn("sagemaker", "model-package/case/1"), "case-00001")
+    live = {row["model"]: row["live_on"] for row in views.models(target(stack), "case")}
+    assert live["case/case/1"] == ["production"]
+    del stack.registry["case"]
+    (last,) = [row for row in views.models(target(stack), "case") if row["live_on"]]
+    assert (last["model"], last["approval_status"]) == ("case/case/1", "Deleted")
+    with pytest.raises(CommandError, match="there is no model"):
+        found(stack, "case/case/1")
+
+
+def test_a_version_that_took_the_arn_of_one_that_was_deleted_is_not_what_is_live(stack: Stack) -> None:
+    arn = fakes.arn("sagemaker", "model-package/case/1")
+    stack.serve(arn, "case-00001")
+    stack.catalog.update(keys.package_key(arn), {"run_id": "case-00009"})
+    live = {row["run_id"]: row["live_on"] for row in views.models(target(stack), "case")}
+    assert live["case-00009"] == []
+    assert live["case-00001"] == ["production"]
+
+
+def test_what_another_pipeline_has_in_a_shared_group_is_not_listed(stack: Stack) -> None:
+    stack.register("case-new", pipeline="others")
+    assert len(views.models(target(stack), "case")) == 3
