@@ -11,13 +11,13 @@ from typing import Any
 
 import fakes
 from sluice.domain import catalog as keys
-from sluice.domain import config, projects, serving
+from sluice.domain import config, manifest, projects, serving
+from sluice.domain.locations import Locations
 from sluice.domain.times import from_iso, to_iso
 
 PIPELINE = "reviews"
 ENDPOINT = "sluice--reviews--production"
 ERROR_ALARM = "sluice--reviews--production--error-rate"
-PROJECT_VERSION = "a" * 64
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1"
 SAMPLE = b'["good"]'
 OK = {"status_code": 200, "body": b'["great"]', "content_type": "application/json", "variant": "AllTraffic"}
@@ -63,9 +63,10 @@ class World:
     tokens: int = 0
 
     def __post_init__(self) -> None:
-        bundle = projects.pack({"pipeline.yaml": self.pipeline_yaml.encode(), "sample.json": SAMPLE})
-        key = f"projects/{PIPELINE}/{PROJECT_VERSION}.tar.gz"
-        self.cloud.objects.put(fakes.ARTIFACT_BUCKET, key, bundle)
+        files = {"pipeline.yaml": self.pipeline_yaml.encode(), "sample.json": SAMPLE}
+        self.project_version = projects.version(files)
+        self.locations = Locations(fakes.ARTIFACT_BUCKET, PIPELINE)
+        self.cloud.objects.write(self.locations.bundle(self.project_version), projects.pack(files))
         self.cloud.catalog.create(
             {
                 **keys.pipeline_key(PIPELINE),
@@ -75,7 +76,7 @@ class World:
             }
         )
         stored = config.dump(config.load(self.pipeline_yaml))
-        self.cloud.catalog.create({**keys.project_key(PIPELINE, PROJECT_VERSION), "config": stored})
+        self.cloud.catalog.create({**keys.project_key(PIPELINE, self.project_version), "config": stored})
 
     # ------------------------------------------------------------------ what happens outside
 
@@ -85,46 +86,76 @@ class World:
     def at(self) -> datetime:
         return from_iso(self.cloud.now.at)
 
-    def register(self, run: int) -> str:
+    def register(self, run: int, image_digest: str | None = None) -> str:
         """What a build leaves behind; returns the package's ARN."""
         run_id = f"{PIPELINE}-{run:05d}"
-        model = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}/train/model.tar.gz"
-        data = f"model of {run_id}".encode()
-        self.cloud.objects.write(model, data)
-        sha256 = hashlib.sha256(data).hexdigest()
+        model, code = (self._archive(name, f"{name} of {run_id}".encode()) for name in ("model", "code"))
+        environment = {"SAGEMAKER_SUBMIT_DIRECTORY": code["uri"]}
+        container = {"Image": IMAGE, "ModelDataUrl": model["uri"], "Environment": environment}
+        stored = self.cloud.catalog.get(keys.project_key(PIPELINE, self.project_version)) or {}
         document = {
-            "artifacts": [{"name": "model", "uri": model, "sha256": sha256}],
-            "images": {IMAGE: None},
+            "format": manifest.FORMAT,
+            "pipeline": PIPELINE,
+            "run_id": run_id,
+            "inputs": {"project_version": self.project_version},
+            "artifacts": [model, code],
+            "serving": {
+                "container": container,
+                "config_sha256": manifest.config_sha256(stored["config"]),
+            },
         }
-        manifest = json.dumps(document).encode()
-        manifest_uri = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}/manifest.json"
-        self.cloud.objects.write(manifest_uri, manifest)
-        self.cloud.catalog.create(
-            {
-                **keys.run_key(PIPELINE, run_id),
-                "status": "registered",
-                "project_version": PROJECT_VERSION,
-            }
-        )
+        data = json.dumps(document).encode()
+        self.cloud.objects.write(self.locations.run_manifest(run_id), data)
+        evidence = {
+            "manifest_uri": self.locations.run_manifest(run_id),
+            "manifest_sha256": hashlib.sha256(data).hexdigest(),
+        }
         metadata = {
             "sluice:stack": "sluice",
             "sluice:pipeline": PIPELINE,
             "sluice:run": run_id,
-            "sluice:project-version": PROJECT_VERSION,
-            "sluice:manifest-uri": manifest_uri,
-            "sluice:manifest-sha256": hashlib.sha256(manifest).hexdigest(),
-            "sluice:model-sha256": sha256,
+            "sluice:project-version": self.project_version,
+            "sluice:manifest-uri": evidence["manifest_uri"],
+            "sluice:manifest-sha256": evidence["manifest_sha256"],
+            "sluice:model-sha256": model["sha256"],
         }
-        return self.create_package(ClientToken=run_id, ModelDataUrl=model, metadata=metadata)
+        packaged = {**container, **({"ImageDigest": image_digest} if image_digest else {})}
+        arn = self.create_package(ClientToken=run_id, metadata=metadata, container=packaged)
+        run_item = {
+            **keys.run_key(PIPELINE, run_id),
+            "status": "registered",
+            "project_version": self.project_version,
+            "model_package_arn": arn,
+            "image_digest": image_digest,
+        }
+        self.cloud.catalog.create({**run_item, **evidence})
+        return arn
 
-    def create_package(self, *, ClientToken: str, ModelDataUrl: str, metadata: dict[str, str]) -> str:
-        container = {"Image": IMAGE, "ModelDataUrl": ModelDataUrl, "Environment": {}}
+    def _archive(self, name: str, data: bytes) -> dict[str, str]:
+        sha256 = hashlib.sha256(data).hexdigest()
+        uri = self.locations.pinned(sha256, f"{name}.tar.gz")
+        self.cloud.objects.write(uri, data)
+        return {"name": name, "uri": uri, "sha256": sha256}
+
+    def uri(self, run: int, name: str) -> str:
+        """Where a run's model, code or manifest lies."""
+        run_id = f"{PIPELINE}-{run:05d}"
+        if name == "manifest":
+            return self.locations.run_manifest(run_id)
+        sha256 = hashlib.sha256(f"{name} of {run_id}".encode()).hexdigest()
+        return self.locations.pinned(sha256, f"{name}.tar.gz")
+
+    def create_package(
+        self, *, ClientToken: str, metadata: dict[str, str], container: dict[str, Any] | None = None
+    ) -> str:
+        """One that nothing of ours registered, unless a run's item says so."""
+        elsewhere = {"Image": IMAGE, "ModelDataUrl": "s3://elsewhere/model.tar.gz", "Environment": {}}
         return self.cloud.registry.create_package(
             {
                 "ModelPackageGroupName": PIPELINE,
                 "ClientToken": ClientToken,
                 "ModelApprovalStatus": "PendingManualApproval",
-                "InferenceSpecification": {"Containers": [container]},
+                "InferenceSpecification": {"Containers": [container or elsewhere]},
                 "CustomerMetadataProperties": metadata,
             }
         )

@@ -99,15 +99,11 @@ def _prepare(task: DeployModelTask) -> Item:
     return serving.deployment_config(traffic, watching)
 
 
-def _owner(task: DeployModelTask) -> tags.Tags:
-    return {**tags.of_pipeline(wiring.stack_name(), task.pipeline), tags.RELEASE: task.release_id}
-
-
 def _create_model(task: DeployModelTask, package: Package) -> None:
-    name, owner = task.stage.model_name, _owner(task)
+    name = task.stage.model_name
+    request = releasing.model_request(task, package, releasing.find_evidence(package))
     role = roles.serving_role(wiring.account(), task.pipeline)
     made_at = wiring.roles().ensure(role)
-    request = serving.model_request(package.described, name, role.arn, owner)
     try:
         is_new = wiring.endpoints().create_model(request)
     except RequestRefusedError as refusal:
@@ -116,11 +112,11 @@ def _create_model(task: DeployModelTask, package: Package) -> None:
         raise
     if not is_new:
         found = wiring.endpoints().describe_model(name) or {}
-        releasing.require_own("model", name, found["ModelArn"], owner)
+        releasing.require_own("model", name, found["ModelArn"], releasing.owner(task))
 
 
 def _create_config(task: DeployModelTask, package: Package) -> None:
-    name, owner = task.stage.endpoint_config_name, _owner(task)
+    name, owner = task.stage.endpoint_config_name, releasing.owner(task)
     compute = package.config.serve.compute
     request = serving.endpoint_config_request(name, task.stage.model_name, compute, owner)
     if not wiring.endpoints().create_config(request):

@@ -77,12 +77,14 @@ def _claim(arn: str) -> _Claim | None:
 
 
 def _provenance(package: dict[str, Any]) -> Provenance | None:
-    """Our metadata, if the run it names is ours too."""
+    """Our metadata, if the run it names is ours too, and registered this package or may be about to."""
     provenance = Provenance.of(package)
     if provenance is None or not provenance.is_of(wiring.stack_name()):
         return None
-    run = wiring.catalog().get(keys.run_key(provenance.pipeline, provenance.run_id))
-    return provenance if run else None
+    run = wiring.catalog().get(keys.run_key(provenance.pipeline, provenance.run_id)) or {}
+    registered = run.get("model_package_arn")
+    is_ours = registered == package["ModelPackageArn"] if registered else run.get("status") == "running"
+    return provenance if is_ours else None
 
 
 def _last_seen(arn: str, package: dict[str, Any], provenance: Provenance | None) -> Item:

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import approvals, evaluations, manifest, names, packages
+from sluice.domain import approvals, evaluations, manifest, names, packages, serving
 from sluice.domain import catalog as keys
 from sluice.domain.approvals import Provenance
 from sluice.domain.config import PipelineConfig
@@ -184,7 +184,12 @@ def _record(task: RegisterModelTask, package: Mapping[str, Any], registered: dic
     catalog, arn = wiring.catalog(), registered["model_package_arn"]
     now = building.first_time(task, "registered")
     _record_package(task, arn, package)
-    result = {"model_package_arn": arn, "manifest_uri": registered["manifest_uri"]}
+    # The one package that is this run's, and the image that its tag meant.
+    result = {
+        "model_package_arn": arn,
+        "manifest_uri": registered["manifest_uri"],
+        "image_digest": serving.container(package).get("ImageDigest"),
+    }
     catalog.update(keys.run_key(task.pipeline, task.run_id), result)
     step = {"kind": "model_package", "status": "Completed", "started_at": now, "ended_at": now}
     catalog.update(keys.step_key(task.run_id, "register"), {**step, "detail": registered})

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import releasing, wiring
-from sluice.domain import approvals, projects, serving
+from sluice.domain import projects, serving
 from sluice.domain.locations import Locations
 from sluice.events import ReleaseStageTask
 from sluice.observability import logger
@@ -60,22 +60,24 @@ def _found(task: ReleaseStageTask) -> serving.Serving:
 
 
 def _expected(task: ReleaseStageTask, package: Package) -> serving.Identity:
-    image = serving.container(package.described)["Image"]
-    manifest = wiring.objects().read(package.provenance.manifest_uri)
+    evidence = releasing.find_evidence(package)
     return serving.Identity(
         endpoint_config_name=task.stage.endpoint_config_name,
-        model_name=task.stage.model_name,
-        image=image,
-        model_data_url=package.model_uri,
-        image_digest=approvals.image_digest(manifest, image),
+        model=releasing.model_request(task, package, evidence),
+        image_digest=evidence.image_digest,
     )
 
 
 def _sample(package: Package) -> bytes:
     """The request that the project keeps for this test."""
     locations = Locations(wiring.artifact_bucket(), package.provenance.pipeline)
-    bundle = wiring.objects().read(locations.bundle(package.provenance.project_version))
-    return projects.unpack(bundle)[package.config.serve.sample]
+    version = package.provenance.project_version
+    files = projects.unpack(wiring.objects().read(locations.bundle(version)))
+    if projects.version(files) != version:
+        raise SmokeTestFailedError(
+            f"{locations.bundle(version)} has changed since it was pushed: restore its earlier version"
+        )
+    return files[package.config.serve.sample]
 
 
 def _invoke(task: ReleaseStageTask, package: Package, body: bytes) -> Mapping[str, Any]:

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice import wiring
-from sluice.domain import alarms, approvals, names, releases, serving, tags
+from sluice.domain import alarms, evidence, manifest, names, releases, roles, serving, tags
 from sluice.domain import catalog as keys
 from sluice.domain.alarms import Guarded
 from sluice.domain.approvals import Provenance
-from sluice.domain.releases import Deployment, ReleaseRefusedError, StageBusyError
+from sluice.domain.evidence import Evidence, EvidenceError
+from sluice.domain.releases import Deployment, NotRegisteredYetError, ReleaseRefusedError, StageBusyError
 from sluice.ports import Item
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
+    from sluice.events import ReleaseStageTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,17 @@ class Package:
     described: dict[str, Any]
     provenance: Provenance
     config: PipelineConfig
+    config_sha256: str
 
     @property
     def version(self) -> int:
         return int(self.described["ModelPackageVersion"])
 
-    @property
-    def model_uri(self) -> str:
-        return str(serving.container(self.described)["ModelDataUrl"])
-
 
 def find_package(pipeline: str, arn: str, run_id: str | None = None) -> Package:
     """Look a package up; raises ReleaseRefusedError unless it is the pipeline's own, of the run if given."""
+    from sluice.domain import config
+
     described = wiring.registry().describe_package(arn)
     if described is None:
         raise ReleaseRefusedError(f"the model package is gone from the registry: {arn}")
@@ -47,29 +48,45 @@ def find_package(pipeline: str, arn: str, run_id: str | None = None) -> Package:
         raise ReleaseRefusedError(f"{arn} was not registered by a run of {pipeline}")
     if run_id not in (None, provenance.run_id):
         raise ReleaseRefusedError(f"{arn} is what {provenance.run_id} registered: that of {run_id} is gone")
-    return Package(arn, described, provenance, _config(provenance))
-
-
-def _config(provenance: Provenance) -> PipelineConfig:
-    """The config of the project that trained the package: a release is part of what was approved."""
-    from sluice.domain import config
-
-    item = wiring.catalog().get(keys.project_key(provenance.pipeline, provenance.project_version))
-    if item is None:
+    # A release is part of what was approved: it follows the project that trained the package.
+    project = wiring.catalog().get(keys.project_key(pipeline, provenance.project_version))
+    if project is None:
         raise ReleaseRefusedError(
             f"the project that trained the package is not in the catalog: {provenance.project_version[:12]}"
         )
-    return config.restore(item["config"])
+    stored = project["config"]
+    return Package(arn, described, provenance, config.restore(stored), manifest.config_sha256(stored))
+
+
+def find_evidence(package: Package) -> Evidence:
+    """What is to serve, verified; raises ReleaseRefusedError, and NotRegisteredYetError for a while."""
+    provenance = package.provenance
+    run = wiring.catalog().get(keys.run_key(provenance.pipeline, provenance.run_id)) or {}
+    if run.get("status") == "running" and "model_package_arn" not in run:
+        raise NotRegisteredYetError(f"{provenance.run_id} has not ended registering its model")
+    try:
+        found = evidence.read(package.arn, provenance, run, _read(run.get("manifest_uri")))
+    except EvidenceError as error:
+        raise ReleaseRefusedError(*error.reasons) from None
+    if faults := evidence.package_faults(found, package.described, package.config_sha256):
+        raise ReleaseRefusedError(*faults)
+    return found
 
 
 def evidence_faults(package: Package) -> list[str]:
-    """Read the package's manifest and its model's bytes, and say what is wrong with them."""
+    """What is wrong with a package's evidence, the bytes of what serves included."""
     try:
-        manifest = wiring.objects().read(package.provenance.manifest_uri)
+        found = find_evidence(package)
+    except ReleaseRefusedError as refusal:
+        return list(refusal.reasons)
+    return evidence.archive_faults(found, {each.uri: _sha256(each.uri) for each in found.archives})
+
+
+def _read(uri: str | None) -> bytes | None:
+    try:
+        return wiring.objects().read(uri) if uri else None
     except FileNotFoundError:
-        manifest = None
-    model_sha256 = _sha256(package.model_uri) if manifest else None
-    return approvals.evidence_faults(package.provenance, package.model_uri, manifest, model_sha256)
+        return None
 
 
 def _sha256(uri: str) -> str | None:
@@ -81,6 +98,18 @@ def _sha256(uri: str) -> str | None:
     except FileNotFoundError:
         return None
     return digest.hexdigest()
+
+
+def owner(task: ReleaseStageTask) -> tags.Tags:
+    """The tags of what a release makes for itself."""
+    return {**tags.of_pipeline(wiring.stack_name(), task.pipeline), tags.RELEASE: task.release_id}
+
+
+def model_request(task: ReleaseStageTask, package: Package, found: Evidence) -> dict[str, Any]:
+    """CreateModel, of what is to serve and nothing else that the package may say."""
+    role = roles.serving_role(wiring.account(), task.pipeline)
+    name = task.stage.model_name
+    return serving.model_request(found.container, package.version, name, role.arn, owner(task))
 
 
 def lock_stages(pipeline: str, release_id: str, positions: Mapping[str, int | None]) -> None:

@@ -25,10 +25,7 @@ ALL = Safeguards(
     encrypts_job_traffic=True,
     tags={"team": "ml"},
 )
-PACKAGE = {
-    "ModelPackageVersion": 1,
-    "InferenceSpecification": {"Containers": [{"Image": "image", "ModelDataUrl": "s3://a/model.tar.gz"}]},
-}
+CONTAINER = {"Image": "image", "ModelDataUrl": "s3://a/model.tar.gz", "Environment": {}}
 Valid = Callable[[str, str, dict[str, Any]], dict[str, Any]]
 
 
@@ -130,7 +127,9 @@ def test_what_serves_is_in_the_network_under_the_key_and_tagged(
     pipeline_config: PipelineConfig, valid: Valid
 ) -> None:
     role = "arn:aws:iam::123456789012:role/serving"
-    model = valid("sagemaker", "CreateModel", ALL.model(serving.model_request(PACKAGE, "m", role, OWNER)))
+    model = valid(
+        "sagemaker", "CreateModel", ALL.model(serving.model_request(CONTAINER, 1, "m", role, OWNER))
+    )
     assert (model["VpcConfig"], "EnableNetworkIsolation" in model, tags(model)["team"]) == (VPC, False, "ml")
     compute = pipeline_config.serve.compute
     config = ALL.endpoint_config(serving.endpoint_config_request("c", "m", compute, OWNER))

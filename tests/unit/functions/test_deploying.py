@@ -51,14 +51,17 @@ def test_the_sample_task_creates_the_endpoint_of_the_sample_release(world: World
     }
 
 
-def test_a_model_is_made_from_the_packages_own_fields(world: World, planned: dict[str, Any]) -> None:
+def test_a_model_is_made_from_the_runs_manifest(world: World, planned: dict[str, Any]) -> None:
     deploy(world, planned)
     (model,) = world.cloud.endpoints.models.values()
     (role,) = world.cloud.roles.by_name.values()
     assert model["ExecutionRoleArn"] == role.arn
     assert role.arn.startswith(f"{fakes.ROLES_ARN}reviews-serving-")
-    assert model["PrimaryContainer"]["ModelDataUrl"].endswith("/reviews-00001/train/model.tar.gz")
-    assert model["PrimaryContainer"]["Environment"] == {"SLUICE_MODEL_VERSION": "1"}
+    assert model["PrimaryContainer"]["ModelDataUrl"] == world.uri(1, "model")
+    assert model["PrimaryContainer"]["Environment"] == {
+        "SAGEMAKER_SUBMIT_DIRECTORY": world.uri(1, "code"),
+        "SLUICE_MODEL_VERSION": "1",
+    }
 
 
 def test_alarms_watch_the_endpoint_and_guard_its_update(world: World) -> None:

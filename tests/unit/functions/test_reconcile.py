@@ -9,8 +9,10 @@ import pytest
 
 import fakes
 from conftest import LambdaContext, load_function
-from release_world import ENDPOINT, PIPELINE, PROJECT_VERSION, World
+from release_world import ENDPOINT, PIPELINE, World
 from sluice.domain import catalog as keys
+
+PUSHED = "a" * 64
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_an_approval_whose_event_was_lost_is_released(world: World) -> None:
 
 
 def test_a_foreign_approval_is_told_of_until_it_was_noted(world: World) -> None:
-    arn = world.create_package(ClientToken="x", ModelDataUrl="s3://elsewhere/model.tar.gz", metadata={})
+    arn = world.create_package(ClientToken="x", metadata={})
     world.decide(arn, "Approved")
     ((_, detail),) = sent(world)
     world.invoke("record_approval", {"detail": detail})
@@ -161,9 +163,9 @@ def test_a_folder_marker_is_no_upload(world: World) -> None:
 
 
 def test_a_pushed_project_that_was_not_seen_is_told_of(world: World) -> None:
-    key = f"projects/fraud/{PROJECT_VERSION}.tar.gz"
+    key = f"projects/fraud/{'a' * 64}.tar.gz"
     world.cloud.objects.put(fakes.ARTIFACT_BUCKET, key, b"x")
-    world.cloud.objects.put(fakes.ARTIFACT_BUCKET, f"projects/fraud/{PROJECT_VERSION}/code/a.py", b"x")
+    world.cloud.objects.put(fakes.ARTIFACT_BUCKET, f"projects/fraud/{'a' * 64}/code/a.py", b"x")
     ((name, detail),) = sent(world)
     assert (name, detail["object"]["key"]) == ("Object Created", key)
 

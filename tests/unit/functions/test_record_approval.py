@@ -146,7 +146,7 @@ def test_an_item_that_registration_wrote_first_is_the_same_to_us(world: World) -
 
 
 def test_a_package_from_elsewhere_is_said_not_to_be_released(world: World) -> None:
-    arn = world.create_package(ClientToken="x", ModelDataUrl="s3://elsewhere/model.tar.gz", metadata={})
+    arn = world.create_package(ClientToken="x", metadata={})
     world.decide(arn, "Approved")
     for _ in range(2):
         world.tell_decision(arn, "Approved")
@@ -165,8 +165,20 @@ def test_metadata_that_names_a_run_we_do_not_have_is_from_elsewhere(world: World
     assert world.events() == ["approval ignored"]
 
 
+def test_a_package_with_a_copy_of_anothers_metadata_is_from_elsewhere(world: World) -> None:
+    """A run registers one package: what else names it was made by somebody."""
+    copied = world.cloud.registry.by_arn[world.register(1)]
+    arn = world.create_package(ClientToken="x", metadata=copied["CustomerMetadataProperties"])
+    world.decide(arn, "Approved")
+    world.tell_decision(arn, "Approved")
+    assert not world.cloud.workflows.executions
+    ((event, detail),) = world.timeline()
+    assert event == "approval ignored"
+    assert "reviews/2 was approved, but no run of this stack registered it" in detail
+
+
 def test_a_package_of_no_pipelines_group_is_noted_with_what_is_unclaimed(world: World) -> None:
-    arn = world.create_package(ClientToken="x", ModelDataUrl="s3://elsewhere/model.tar.gz", metadata={})
+    arn = world.create_package(ClientToken="x", metadata={})
     world.cloud.registry.by_arn[arn]["ModelPackageGroupName"] = "fraud"
     world.decide(arn, "Approved")
     world.tell_decision(arn, "Approved")

@@ -10,7 +10,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
-from sluice.domain import approvals, projects
+from sluice.domain import approvals, evidence, projects
 from sluice.domain import catalog as keys
 
 
@@ -46,10 +46,31 @@ def test_the_package_points_to_a_manifest_that_vouches_for_its_model(world: Worl
     assert provenance is not None
     manifest = world.cloud.objects.read(provenance.manifest_uri)
     assert hashlib.sha256(manifest).hexdigest() == provenance.manifest_sha256
-    model_uri = package(world)["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-    model = hashlib.sha256(world.cloud.objects.read(model_uri)).hexdigest()
-    assert model == provenance.model_sha256
-    assert approvals.evidence_faults(provenance, model_uri, manifest, model) == []
+    arn = package(world)["ModelPackageArn"]
+    found = evidence.read(arn, provenance, world.catalog_run(), manifest)
+    digests = {
+        each.uri: hashlib.sha256(world.cloud.objects.read(each.uri)).hexdigest() for each in found.archives
+    }
+    assert len(digests) == 2
+    assert evidence.archive_faults(found, dict(digests)) == []
+    assert evidence.package_faults(found, package(world), found.config_sha256) == []
+
+
+def test_the_digest_that_the_registry_gives_an_image_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tag may mean another image tomorrow."""
+    digest = f"sha256:{'d' * 64}"
+    describe = world.cloud.registry.describe_package
+
+    def resolved(arn: str) -> Any:
+        found = describe(arn) or {}
+        found["InferenceSpecification"]["Containers"][0]["ImageDigest"] = digest
+        return found
+
+    monkeypatch.setattr(world.cloud.registry, "describe_package", resolved)
+    assert world.build("a.csv") == "registered"
+    assert world.catalog_run()["image_digest"] == digest
 
 
 def test_the_manifest_holds_what_the_run_used_and_found(world: World) -> None:

@@ -142,7 +142,7 @@ def test_a_rollback_never_goes_to_a_rejected_version(proven: World) -> None:
 def test_a_rollback_passes_over_a_version_whose_model_is_gone(proven: World) -> None:
     proven.approve(proven.register(3))
     proven.later(hours=1)
-    proven.cloud.objects.delete("s3://sluice-artifacts/runs/reviews/reviews-00002/train/model.tar.gz")
+    proven.cloud.objects.delete(proven.uri(2, "model"))
     proven.fire()
     proven.tell_alarm()
     proven.run_all()
@@ -216,15 +216,16 @@ def test_a_version_that_fails_its_smoke_test_gives_the_endpoint_back(proven: Wor
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda world, uri: world.cloud.objects.delete(uri), "the model is gone"),
-        (lambda world, uri: world.cloud.objects.write(uri, b"another model"), "has changed since"),
+        (lambda world, uri: world.cloud.objects.delete(uri), "is gone"),
+        (lambda world, uri: world.cloud.objects.write(uri, b"other bytes"), "has changed since"),
     ],
 )
+@pytest.mark.parametrize("what", ["model", "code"])
 def test_an_approval_of_what_is_gone_or_changed_is_refused(
-    world: World, damage: Callable[[World, str], None], said: str
+    world: World, damage: Callable[[World, str], None], said: str, what: str
 ) -> None:
     arn = world.register(1)
-    damage(world, "s3://sluice-artifacts/runs/reviews/reviews-00001/train/model.tar.gz")
+    damage(world, world.uri(1, what))
     release = world.release(world.approve(arn))
     assert release["status"] == "refused"
     assert said in release["reasons"][0]
@@ -236,11 +237,134 @@ def test_a_manifest_that_changed_after_the_approval_is_refused(world: World) -> 
     arn = world.register(1)
     world.decide(arn, "Approved")
     world.tell_decision(arn, "Approved")
-    world.cloud.objects.write("s3://sluice-artifacts/runs/reviews/reviews-00001/manifest.json", b"{}")
+    world.cloud.objects.write(world.uri(1, "manifest"), b"{}")
     world.run_all()
     (release,) = world.releases()
     assert release["status"] == "refused"
     assert "the run manifest s3://sluice-artifacts" in release["reasons"][0]
+
+
+def command(world: World, arn: str) -> dict[str, Any]:
+    """Release a package by a person's own execution; the release at its end."""
+    release_id = f"{PIPELINE}-v9-00000001"
+    request = {"pipeline": PIPELINE, "release_id": release_id, "cause": "command", "actor": "anna"}
+    world.cloud.workflows.start(
+        "release", release_id, {**request, "package_arn": arn, "stages": ["production"]}
+    )
+    world.run_all()
+    return world.release(release_id)
+
+
+def test_a_package_from_outside_with_a_copy_of_a_versions_metadata_is_refused(world: World) -> None:
+    ours = world.register(1)
+    metadata = world.cloud.registry.by_arn[ours]["CustomerMetadataProperties"]
+    copy = world.create_package(ClientToken="x", metadata=metadata)
+    world.decide(copy, "Approved")
+    release = command(world, copy)
+    assert release["status"] == "refused"
+    assert (
+        f"no run registered {copy}: its metadata names reviews-00001, which registered {ours}"
+        in (release["reasons"][0])
+    )
+    assert not world.cloud.endpoints.updates
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"Image": "other:1"}, "its Image is other:1, not 123456789012"),
+        ({"ModelDataUrl": "s3://other"}, "its ModelDataUrl is s3://other, not s3://sluice-artifacts/models/"),
+        (
+            {"Environment": {"SAGEMAKER_SUBMIT_DIRECTORY": "s3://other"}},
+            "its Environment is {'SAGEMAKER_SUBMIT",
+        ),
+    ],
+)
+def test_a_version_whose_container_was_changed_is_refused(
+    world: World, change: dict[str, Any], said: str
+) -> None:
+    arn = world.register(1)
+    world.cloud.registry.by_arn[arn]["InferenceSpecification"]["Containers"][0] |= change
+    release = world.release(world.approve(arn))
+    assert release["status"] == "refused"
+    assert said in release["reasons"][0]
+
+
+def test_a_version_whose_container_is_changed_during_its_release_serves_what_was_planned(
+    world: World,
+) -> None:
+    arn = world.register(1)
+    world.approve(arn)
+    (model,) = world.cloud.endpoints.models.values()
+    _, task = world.plan(world.register(2))
+    container = world.cloud.registry.by_arn[task["package_arn"]]["InferenceSpecification"]["Containers"][0]
+    container["ModelDataUrl"] = "s3://other"
+    with pytest.raises(Exception, match="its ModelDataUrl is s3://other"):
+        world.deploy(task)
+    assert list(world.cloud.endpoints.models.values()) == [model]
+
+
+def test_rules_of_release_that_are_not_those_that_were_approved_are_refused(world: World) -> None:
+    arn = world.register(1)
+    key = keys.project_key(PIPELINE, world.project_version)
+    stored = (world.cloud.catalog.get(key) or {})["config"]
+    world.cloud.catalog.update(key, {"config": stored.replace('"error_rate":0.05', '"error_rate":0.5')})
+    release = world.release(world.approve(arn))
+    assert release["status"] == "refused"
+    assert "project's rules: the config's sha256" in release["reasons"][0]
+
+
+def test_a_version_of_before_evidence_covered_what_serves_has_to_be_trained_again(world: World) -> None:
+    arn = world.register(1)
+    world.cloud.catalog.update(keys.run_key(PIPELINE, "reviews-00001"), {"manifest_sha256": None})
+    release = world.release(world.approve(arn))
+    assert release["status"] == "refused"
+    assert "covers neither the code nor the environment that serve: train again" in release["reasons"][0]
+
+
+def test_an_approval_that_was_quicker_than_the_registration_waits_for_it(world: World) -> None:
+    arn = world.register(1)
+    run = keys.run_key(PIPELINE, "reviews-00001")
+    world.cloud.catalog.update(run, {"status": "running", "model_package_arn": None})
+    world.decide(arn, "Approved")
+    world.tell_decision(arn, "Approved")
+    (execution_arn,) = world.waiting()
+    request = world.cloud.workflows.executions[execution_arn]["input"]
+    with pytest.raises(Exception, match="has not ended registering") as failure:
+        world.invoke("plan_release", {"execution_arn": execution_arn, "release": request})
+    assert type(failure.value).__name__ == "NotRegisteredYetError"
+    world.cloud.catalog.update(run, {"model_package_arn": arn})
+    world.run_all()
+    assert world.live_version() == 1
+
+
+def test_a_known_good_whose_code_was_overwritten_is_not_put_back(proven: World) -> None:
+    proven.cloud.objects.write(proven.uri(1, "code"), b"other code")
+    proven.fire()
+    started = proven.tell_alarm()
+    proven.run_all()
+    release = proven.release(started["release_id"])
+    assert release["status"] == "refused"
+    assert any("v1: the code" in reason for reason in release["reasons"]), release["reasons"]
+    assert proven.live_version() == 2
+
+
+def test_an_image_is_released_by_the_digest_that_its_tag_meant(world: World) -> None:
+    digest = f"sha256:{'d' * 64}"
+    world.approve(world.register(1, image_digest=digest))
+    (model,) = world.cloud.endpoints.models.values()
+    repository = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/own"
+    assert model["PrimaryContainer"]["Image"] == f"{repository}@{digest}"
+    assert world.live_version() == 1
+
+
+def test_an_image_whose_digest_the_registry_tells_otherwise_is_refused(world: World) -> None:
+    arn = world.register(1, image_digest=f"sha256:{'d' * 64}")
+    container = world.cloud.registry.by_arn[arn]["InferenceSpecification"]["Containers"][0]
+    container["ImageDigest"] = f"sha256:{'e' * 64}"
+    release = world.release(world.approve(arn))
+    assert release["status"] == "refused"
+    assert "its ImageDigest is sha256:eeee" in release["reasons"][0]
 
 
 def test_an_approval_taken_back_before_its_release_began_is_refused(world: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import fakes
 from release_world import ENDPOINT, OK, World
+from sluice.domain import projects
 
 
 @pytest.fixture
@@ -98,4 +99,11 @@ def test_a_model_with_other_data_fails(world: World, task: dict[str, Any]) -> No
 def test_an_endpoint_that_is_gone_fails(world: World, task: dict[str, Any]) -> None:
     world.cloud.endpoints.delete_endpoint(ENDPOINT)
     with pytest.raises(Exception, match="the endpoint does not exist"):
+        world.invoke("smoke_test", task)
+
+
+def test_a_sample_that_is_not_the_pushed_one_is_not_sent(world: World, task: dict[str, Any]) -> None:
+    bundle = projects.pack({"pipeline.yaml": b"", "sample.json": b"[]"})
+    world.cloud.objects.write(world.locations.bundle(world.project_version), bundle)
+    with pytest.raises(Exception, match="has changed since it was pushed"):
         world.invoke("smoke_test", task)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -152,37 +150,3 @@ def objections(
             f"{provenance.manifest_sha256[:12]}, not {approval['manifest_sha256'][:12]}"
         ]
     return []
-
-
-def evidence_faults(
-    provenance: Provenance, model_uri: str, manifest: bytes | None, model_sha256: str | None
-) -> list[str]:
-    """What is wrong with a package's evidence: its manifest's bytes and its model's digest, None if gone."""
-    if manifest is None:
-        return [f"the run manifest is gone: {provenance.manifest_uri}; restore the object or train again"]
-    digest = hashlib.sha256(manifest).hexdigest()
-    if digest != provenance.manifest_sha256:
-        return [_changed("run manifest", provenance.manifest_uri, digest, provenance.manifest_sha256)]
-    artifacts = {each["uri"]: each["sha256"] for each in json.loads(manifest)["artifacts"]}
-    if artifacts.get(model_uri) != provenance.model_sha256:
-        return [
-            f"the run manifest does not vouch for the package's model {model_uri}; approve another version"
-        ]
-    if model_sha256 is None:
-        return [f"the model is gone: {model_uri}; restore the object or train again"]
-    if model_sha256 != provenance.model_sha256:
-        return [_changed("model", model_uri, model_sha256, provenance.model_sha256)]
-    return []
-
-
-def _changed(what: str, uri: str, found: str, wanted: str) -> str:
-    return (
-        f"the {what} {uri} has changed since it was registered: "
-        f"its sha256 is {found[:12]}, not {wanted[:12]}; restore the object's earlier version or train again"
-    )
-
-
-def image_digest(manifest: bytes, image: str) -> str | None:
-    """The digest that a manifest pins an image to; None where the run used a tag."""
-    digest = json.loads(manifest)["images"].get(image)
-    return None if digest is None else str(digest)

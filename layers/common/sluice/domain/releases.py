@@ -39,6 +39,10 @@ class StageBusyError(ReleaseError):
     """Another release is under way on the stage; try again later."""
 
 
+class NotRegisteredYetError(ReleaseError):
+    """The run that is to have registered the package has not said so yet; try again soon."""
+
+
 class Request(BaseModel):
     """The input of `release_model`: a package to release, or, without one, a stage to roll back."""
 

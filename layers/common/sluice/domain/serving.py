@@ -41,21 +41,14 @@ def foreign(
 
 
 def model_request(
-    package: Mapping[str, Any], name: str, role_arn: str, owner: Mapping[str, str]
+    container: Mapping[str, Any], version: int, name: str, role_arn: str, owner: Mapping[str, str]
 ) -> dict[str, Any]:
-    """CreateModel. The package's fields are spelt out: a reference to it could change its meaning later."""
-    source = container(package)
+    """CreateModel. What the run's manifest says is spelt out: a package could change its meaning later."""
+    environment = {**container["Environment"], MODEL_VERSION_VARIABLE: str(version)}
     return {
         "ModelName": name,
         "ExecutionRoleArn": role_arn,
-        "PrimaryContainer": {
-            "Image": source["Image"],
-            "ModelDataUrl": source["ModelDataUrl"],
-            "Environment": {
-                **source.get("Environment", {}),
-                MODEL_VERSION_VARIABLE: str(package["ModelPackageVersion"]),
-            },
-        },
+        "PrimaryContainer": {**container, "Environment": environment},
         "Tags": tags.listed(owner),
     }
 
@@ -181,12 +174,10 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What must be found there, by the release's plan and the run's manifest."""
+    """What must be found there, by the release's plan and the run's manifest (`model` is a CreateModel)."""
 
     endpoint_config_name: str
-    model_name: str
-    image: str
-    model_data_url: str
+    model: Mapping[str, Any]
     image_digest: str | None
 
 
@@ -195,15 +186,17 @@ def identity_faults(serving: Serving, expected: Identity) -> list[str]:
     if serving.endpoint is None or serving.config is None or serving.model is None:
         gone = [name for name in ("endpoint", "config", "model") if getattr(serving, name) is None]
         return [f"the {name} does not exist" for name in gone]
-    found = serving.model.get("PrimaryContainer", {})
+    found, wanted_container = serving.model.get("PrimaryContainer", {}), expected.model["PrimaryContainer"]
     variants = serving.config["ProductionVariants"]
     pairs: list[tuple[str, Any, Any]] = [
         ("the endpoint's status", status(serving.endpoint["EndpointStatus"]), "inservice"),
         ("the endpoint's config", serving.endpoint.get("EndpointConfigName"), expected.endpoint_config_name),
         ("the config's variants", [each["VariantName"] for each in variants], [VARIANT]),
-        ("the config's model", variants[0].get("ModelName"), expected.model_name),
-        ("the model's image", found.get("Image"), expected.image),
-        ("the model's data", found.get("ModelDataUrl"), expected.model_data_url),
+        ("the config's model", variants[0].get("ModelName"), expected.model["ModelName"]),
+        ("the model's role", serving.model.get("ExecutionRoleArn"), expected.model["ExecutionRoleArn"]),
+        ("the model's image", found.get("Image"), wanted_container["Image"]),
+        ("the model's data", found.get("ModelDataUrl"), wanted_container["ModelDataUrl"]),
+        ("the model's environment", found.get("Environment"), wanted_container["Environment"]),
     ]
     digests = _resolved_digests(serving.endpoint) if expected.image_digest else []
     pairs += [("the image's digest", digest, expected.image_digest) for digest in digests]
