@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sluice.domain.digests import Part
 from sluice.domain.roles import Role
 from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, RolesForbiddenError
 
@@ -89,6 +90,8 @@ class FakeObjects:
     def __init__(self) -> None:
         self.buckets: dict[str, dict[str, list[_Version]]] = {}
         self.writes: list[str] = []
+        self.uploaded_parts: dict[tuple[str, str], list[Part]] = {}
+        self.read_bytes = 0
         self.at = "2026-11-24T08:00:00.000Z"
 
     def put(self, bucket: str, key: str, data: bytes) -> str:
@@ -108,8 +111,15 @@ class FakeObjects:
         version = self._version(bucket, key, version_id)
         return _head(bucket, key, version) if version else None
 
-    def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
-        yield self._existing(bucket, key, version_id).data
+    def parts(self, bucket: str, key: str, version_id: str) -> list[Part]:
+        return self.uploaded_parts.get((key, version_id), [])
+
+    def chunks(
+        self, bucket: str, key: str, version_id: str | None = None, span: tuple[int, int] | None = None
+    ) -> Iterator[bytes]:
+        data = self._existing(bucket, key, version_id).data
+        self.read_bytes += len(data[span[0] : span[1] + 1] if span else data)
+        yield data[span[0] : span[1] + 1] if span else data
 
     def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
         below = (key.removeprefix(prefix) for key in self.buckets.get(bucket, {}) if key.startswith(prefix))
@@ -143,7 +153,7 @@ class FakeObjects:
 
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
         if version := self._version(bucket, key, version_id):
-            version.tags = dict(tags)
+            version.tags |= tags
 
     def _version(self, bucket: str, key: str, version_id: str | None) -> _Version | None:
         versions = self.buckets.get(bucket, {}).get(key, [])

@@ -35,6 +35,8 @@ def push(
         out.print(
             f"[green]pushed[/] {result['pipeline']} version {short(result['project_version'])}{already}"
         )
+        for warning in result["warnings"]:
+            out.print(f"  [yellow]•[/] {escape(warning)}")
         hint(f"next: `sluice upload {result['pipeline']} FILE`: the model trains on it")
 
     show(result, as_json, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 from sluice.adapters.objects import S3Objects
 from sluice.domain import arrivals as uploads
-from sluice.domain import batches, config, datasets, governor, nearest
+from sluice.domain import batches, config, datasets, digests, governor, nearest
 from sluice.domain import catalog as keys
 from sluice.domain.batches import Arrival
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
@@ -107,25 +106,22 @@ def verify(target: Target, pipeline: str, version: str) -> dict[str, Any]:
 
 def _verified(target: Target, obj: ObjectVersion) -> dict[str, Any]:
     bucket, store = target.outputs["DataBucketName"], objects(target)
-    stored = _sha256(store, bucket, obj.key, obj.version_id)
+    stored = _sha256(store, bucket, obj.key, obj.version_id, obj.size_bytes)
     head = store.head(bucket, obj.key)
     if head is None or head.version_id == obj.version_id:
         current = stored if head else None
     else:
-        current = _sha256(store, bucket, obj.key, head.version_id)
+        current = _sha256(store, bucket, obj.key, head.version_id, head.size_bytes)
     condition = datasets.condition(obj, stored, current)
     return {"key": obj.key, "version_id": obj.version_id, "condition": condition}
 
 
-def _sha256(store: S3Objects, bucket: str, key: str, version_id: str) -> str | None:
+def _sha256(store: S3Objects, bucket: str, key: str, version_id: str, size_bytes: int) -> str | None:
     """The digest of an object version's bytes; None when it is not there."""
-    digest = hashlib.sha256()
     try:
-        for chunk in store.chunks(bucket, key, version_id):
-            digest.update(chunk)
+        return digests.of_content(size_bytes, store.chunks(bucket, key, version_id))
     except FileNotFoundError:
         return None
-    return digest.hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------- arrivals

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.domain.config import ConfigError
@@ -97,6 +98,8 @@ def main() -> None:
         fail(str(error), f"Nothing was pushed. See {here(REPOSITORY / 'docs/pipeline-yaml.md')}.", 2)
     except ClientError as error:
         fail(f"{error.operation_name}: {error.response['Error'].get('Message', error)}", "", 1)
+    except S3UploadFailedError as error:
+        fail(str(error), "", 1)
     except BotoCoreError as error:
         fail(str(error), "Is the local cloud up (`sluice up`), or are AWS credentials set?", 1)
     except KeyboardInterrupt:

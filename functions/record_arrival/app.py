@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from urllib.parse import unquote_plus
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import batching, wiring
+from sluice import batching, hashing, wiring
 from sluice.domain import arrivals
 from sluice.domain import catalog as keys
 from sluice.domain.arrivals import Classification
@@ -33,9 +32,11 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
     logger.info("classified", extra={"status": verdict.status, "reason": verdict.reason})
     match verdict.status:
         case "accepted":
-            _record(head, str(verdict.pipeline), "pending", "data arrived")
+            if not _record(head, str(verdict.pipeline), "pending", "data arrived", context):
+                return {"status": "hashing"}
         case "control":
-            _record(head, str(verdict.pipeline), CONTROL, "batch marked")
+            if not _record(head, str(verdict.pipeline), CONTROL, "batch marked", context):
+                return {"status": "hashing"}
         case "quarantined":
             _quarantine(head, verdict)
         case "unclaimed":
@@ -61,10 +62,14 @@ def _pipelines(key: str) -> tuple[Item, list[str]]:
     return {}, [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]
 
 
-def _record(head: ObjectHead, pipeline: str, status: str, event: str) -> None:
+def _record(head: ObjectHead, pipeline: str, status: str, event: str, context: LambdaContext) -> bool:
+    """Record the arrival; False if its digest takes longer than this function may."""
     catalog, key = wiring.catalog(), keys.arrival_key(pipeline, head.key, head.version_id)
     if (arrival := catalog.get(key)) is None:
-        content = {"sha256": head.sha256 or _sha256(head), "status": status, "recorded_at": wiring.now()}
+        sha256 = hashing.digest(head, context.get_remaining_time_in_millis)
+        if sha256 is None:
+            return False
+        content = {"sha256": sha256, "status": status, "recorded_at": wiring.now()}
         arrival = {**key, **_described(head), **content, "is_control": True if status == CONTROL else None}
         catalog.create(arrival)
     note(pipeline, arrival["arrived_at"], head.key, event, f"{head.size_bytes} bytes")
@@ -72,6 +77,7 @@ def _record(head: ObjectHead, pipeline: str, status: str, event: str) -> None:
         # Read after the arrival was written: whoever is going to ask then sees it.
         item = catalog.get(keys.pipeline_key(pipeline)) or {}
         batching.ask_once(pipeline, item, item.get("ask_delay_s", 0))
+    return True
 
 
 def _quarantine(head: ObjectHead, verdict: Classification) -> None:
@@ -108,10 +114,3 @@ def _described(head: ObjectHead) -> Item:
         # S3's own time, the same however often and late the event comes.
         "arrived_at": to_iso(from_iso(head.last_modified)),
     }
-
-
-def _sha256(head: ObjectHead) -> str:
-    digest = hashlib.sha256()
-    for chunk in wiring.objects().chunks(head.bucket, head.key, head.version_id):
-        digest.update(chunk)
-    return digest.hexdigest()

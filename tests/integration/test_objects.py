@@ -9,9 +9,11 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from sluice.adapters.objects import S3Objects
+from sluice.domain.digests import Part
 
 BUCKET = "data"
 
@@ -147,3 +149,37 @@ def test_the_version_that_was_seen_is_what_is_copied(
     put(s3, "p/model.tar.gz", b"another")
     objects.copy(head, f"s3://{BUCKET}/models/model.tar.gz")
     assert objects.read(f"s3://{BUCKET}/models/model.tar.gz") == body
+
+
+def test_the_tags_of_an_objects_owner_stay_and_leave_room_or_none(s3: Any, objects: S3Objects) -> None:
+    def tagged(count: int) -> dict[str, str]:
+        put = s3.put_object(
+            Bucket=BUCKET, Key="p/a.csv", Body=b"", Tagging="&".join(f"k{n}=v" for n in range(count))
+        )
+        objects.tag(BUCKET, "p/a.csv", put["VersionId"], {"sluice:status": "quarantined"})
+        objects.tag(BUCKET, "p/a.csv", put["VersionId"], {"sluice:status": "released"})
+        found = s3.get_object_tagging(Bucket=BUCKET, Key="p/a.csv", VersionId=put["VersionId"])["TagSet"]
+        return {tag["Key"]: tag["Value"] for tag in found}
+
+    assert tagged(2) == {"k0": "v", "k1": "v", "sluice:status": "released"}
+    assert tagged(9)["sluice:status"] == "released"
+    assert "sluice:status" not in tagged(10)
+
+
+def test_the_parts_of_an_upload_are_listed_with_their_checksums(s3: Any, objects: S3Objects) -> None:
+    first = {"PartNumber": 1, "Size": 5, "ChecksumSHA256": "a="}
+    second = {"PartNumber": 2, "Size": 3, "ChecksumSHA256": "b="}
+    asked = {"Bucket": BUCKET, "Key": "k", "VersionId": "v", "ObjectAttributes": ["ObjectParts"]}
+    with Stubber(s3) as stub:
+        page = {"Parts": [first], "IsTruncated": True, "NextPartNumberMarker": 1}
+        stub.add_response("get_object_attributes", {"ObjectParts": page}, {**asked, "PartNumberMarker": 0})
+        page = {"Parts": [second], "IsTruncated": False}
+        stub.add_response("get_object_attributes", {"ObjectParts": page}, {**asked, "PartNumberMarker": 1})
+        assert objects.parts(BUCKET, "k", "v") == [Part(5, "a="), Part(3, "b=")]
+        stub.add_response("get_object_attributes", {}, {**asked, "PartNumberMarker": 0})
+        assert objects.parts(BUCKET, "k", "v") == []
+
+
+def test_a_span_of_an_object_is_read_alone(s3: Any, objects: S3Objects) -> None:
+    s3.put_object(Bucket=BUCKET, Key="k", Body=b"0123456789")
+    assert b"".join(objects.chunks(BUCKET, "k", None, (2, 5))) == b"2345"

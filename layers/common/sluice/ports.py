@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from sluice.domain.digests import Part
     from sluice.domain.roles import Role
 
 Item = dict[str, Any]
@@ -59,7 +60,12 @@ class Objects(Protocol):
     def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectHead | None:
         """Return the object's head, or None if it is not there."""
 
-    def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+    def parts(self, bucket: str, key: str, version_id: str) -> list[Part]:
+        """Return the parts it was uploaded in, if S3 has a sha256 of each."""
+
+    def chunks(
+        self, bucket: str, key: str, version_id: str | None = None, span: tuple[int, int] | None = None
+    ) -> Iterator[bytes]:
         """Stream the object's bytes."""
 
     def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:

@@ -84,4 +84,4 @@ def test_a_push_to_a_stack_that_was_just_made_says_that_it_takes_longer_and_uplo
         push()
     stack.is_new, said = True, list[str]()
     assert push(said.append)["unchanged"] is False
-    assert said == ["the stack is new: EventBridge may take five minutes to act on its rules"]
+    assert said == ["waiting: the stack is new: EventBridge may take five minutes to act on its rules"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sluice.domain import alarms
-from sluice.domain.config.models import Alarms
+from sluice.domain.config.models import Alarms, Release, Stage, Traffic
 from sluice.domain.releases import Deployment
 
 GUARDED = alarms.Guarded("sluice", "reviews", "production", "sluice--reviews--production")
@@ -121,3 +121,9 @@ def test_an_alarm_from_before_a_promotion_is_believed_once_it_must_have_settled(
     at = datetime.fromisoformat(f"2026-11-24T{since}").replace(tzinfo=UTC)
     alarm = {"StateUpdatedTimestamp": at}
     assert alarms.concerns(alarm, LIVE, f"2026-11-24T{now}.000Z") is concerns
+
+
+def test_a_bake_that_ends_before_an_alarm_can_fire_is_said() -> None:
+    stages = [Stage(name=f"s{s}", traffic=Traffic(bake_s=s)) for s in (0, 179, 180, 300)]
+    said = alarms.unseen_bakes(Release(stages=tuple(stages)))
+    assert [each.partition(",")[0] for each in said] == ["s0 bakes for 0 s", "s179 bakes for 179 s"]

@@ -223,6 +223,18 @@ def test_a_wrong_value_says_what_was_expected(problems: Problems, old: str, new:
         ("percent: 10, ", "", "release.stages[1].traffic.percent", "does not suit canary"),
         ("staging}", "staging, traffic: {percent: 5}}", "release.stages[0].traffic.percent", "all_at_once"),
         ("compute: {instance_count: 2}", "", "release.stages[1].traffic.type", "over one instance"),
+        (
+            "{type: canary, percent: 10,",
+            "{type: linear, percent: 9,",
+            "release.stages[1].traffic.percent",
+            "expected 10 to 50",
+        ),
+        (
+            "staging}",
+            "staging, traffic: {type: linear, percent: 10, bake_s: 2521}}",
+            "release.stages[0].traffic.bake_s",
+            "is 2521 s, 10 times: expected at most 2520",
+        ),
     ],
 )  # fmt: skip
 def test_fields_that_do_not_go_together_are_refused(

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
 from sluice.domain import times
+from sluice.domain.digests import Part
 from sluice.ports import ObjectHead
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
 
 _CHUNK_BYTES = 1 << 20
+_TAGS_MAX = 10
 # The most that S3 copies at once.
 _COPY_BYTES = 5 * 1024**3
 _ABSENT = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket"}
@@ -48,9 +50,30 @@ class S3Objects:
             sha256=_sha256(answer),
         )
 
-    def chunks(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+    def parts(self, bucket: str, key: str, version_id: str) -> list[Part]:
+        found, marker = list[Part](), 0
+        while True:
+            answer = self._s3.get_object_attributes(
+                Bucket=bucket,
+                Key=key,
+                VersionId=version_id,
+                ObjectAttributes=["ObjectParts"],
+                PartNumberMarker=marker,
+            ).get("ObjectParts", {})
+            listed = answer.get("Parts", [])
+            found += [
+                Part(part["Size"], part["ChecksumSHA256"]) for part in listed if "ChecksumSHA256" in part
+            ]
+            if not listed or not answer.get("IsTruncated"):
+                return found
+            marker = answer["NextPartNumberMarker"]
+
+    def chunks(
+        self, bucket: str, key: str, version_id: str | None = None, span: tuple[int, int] | None = None
+    ) -> Iterator[bytes]:
+        part: Any = {"Range": f"bytes={span[0]}-{span[1]}"} if span else {}
         try:
-            answer = self._s3.get_object(Bucket=bucket, Key=key, **_version(version_id))
+            answer = self._s3.get_object(Bucket=bucket, Key=key, **_version(version_id), **part)
         except ClientError as error:
             if error_code(error) in _ABSENT:
                 raise FileNotFoundError(f"s3://{bucket}/{key}") from None
@@ -128,11 +151,16 @@ class S3Objects:
 
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
         try:
+            answer = self._s3.get_object_tagging(Bucket=bucket, Key=key, VersionId=version_id)
+            # PutObjectTagging replaces all tags: those of the object's owner stay, and come first.
+            merged = {**{tag["Key"]: tag["Value"] for tag in answer["TagSet"]}, **tags}
+            if len(merged) > _TAGS_MAX:
+                return
             self._s3.put_object_tagging(
                 Bucket=bucket,
                 Key=key,
                 VersionId=version_id,
-                Tagging={"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]},
+                Tagging={"TagSet": [{"Key": name, "Value": value} for name, value in merged.items()]},
             )
         except ClientError as error:
             if error_code(error) not in _ABSENT:

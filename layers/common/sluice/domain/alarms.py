@@ -158,3 +158,13 @@ def concerns(alarm: Mapping[str, Any], live: Deployment, now: str) -> bool:
     promoted_at = live.promoted_at or now
     since = to_iso(alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"])
     return since >= promoted_at or now >= bake_until(promoted_at, SETTLES_S)
+
+
+def unseen_bakes(release: models.Release) -> list[str]:
+    """What to say of stages whose bake ends before any alarm can fire: nothing guards their releases."""
+    return [
+        f"{stage.name} bakes for {stage.traffic.bake_s} s, but an alarm may take {SETTLES_S} s to fire: "
+        "while they bake, its releases are unguarded"
+        for stage in release.stages
+        if stage.traffic.bake_s < SETTLES_S
+    ]

@@ -34,6 +34,12 @@ def unclaimed_key(key: str, version_id: str) -> Key:
     return {"pk": UNCLAIMED, "sk": _arrival(key, version_id)}
 
 
+def hashing_key(key: str, version_id: str) -> Key:
+    """How far the digest of a large object is."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return {"pk": f"HASHING#{digest}#{version_id}", "sk": "HASHING"}
+
+
 def _arrival(key: str, version_id: str) -> str:
     """S3's keys may be as long as DynamoDB's: one that leaves no room is named by its digest."""
     sk = f"ARRIVAL#{key}#{version_id}"

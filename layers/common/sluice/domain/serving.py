@@ -72,12 +72,21 @@ def endpoint_config_request(
     }
 
 
+def bakes(traffic: models.Traffic) -> int:
+    """How often a deployment waits for `bake_s`: after each step, and before the old fleet ends."""
+    if traffic.type == "linear" and traffic.percent:
+        return -(-100 // traffic.percent)
+    return 1 if traffic.type == "all_at_once" else 2
+
+
+def longest_bake_s(traffic: models.Traffic) -> int:
+    """The longest `bake_s` with which a deployment of its kind ends before SageMaker ends it."""
+    return (_DEPLOYMENT_S[1] - _PROVISIONING_S) // bakes(traffic)
+
+
 def deployment_config(traffic: models.Traffic, alarms: Sequence[str]) -> dict[str, Any]:
     """UpdateEndpoint's DeploymentConfig: how traffic moves, watched by alarms that move it back."""
-    waits = 1 if traffic.type == "all_at_once" else 2
-    if traffic.type == "linear" and traffic.percent:
-        waits = -(-100 // traffic.percent)
-    limit = min(max(waits * traffic.bake_s + _PROVISIONING_S, _DEPLOYMENT_S[0]), _DEPLOYMENT_S[1])
+    limit = min(max(bakes(traffic) * traffic.bake_s + _PROVISIONING_S, _DEPLOYMENT_S[0]), _DEPLOYMENT_S[1])
     config: dict[str, Any] = {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": _routing(traffic),

@@ -7,10 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from sluice.domain import candidates, images
+from sluice.domain import candidates, images, serving
 from sluice.domain.config import patterns
 from sluice.domain.config.base import ScalarValue, is_of
-from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig
+from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig, Traffic
 from sluice.domain.config.problems import Breach
 from sluice.domain.config.quality_rules import (
     distinct_columns,
@@ -25,6 +25,7 @@ from sluice.domain.nearest import nearest
 
 CANDIDATES_MAX = 50
 ARGUMENT_MAX = 256
+LINEAR_PERCENT_MIN = 10
 HYPERPARAMETER_MAX = 2500
 _APPLIES = {
     "min": ("integer", "number", "timestamp"),
@@ -199,6 +200,20 @@ def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:
         if gradual and config.serve.compute.instance_count < 2:
             expected = "serve.compute.instance_count of at least 2, as a share of one instance is the whole"
             yield Breach((*loc, "traffic", "type"), f"is {stage.traffic.type} over one instance", expected)
+        yield from _deployable(stage.traffic, (*loc, "traffic"))
+
+
+def _deployable(traffic: Traffic, loc: tuple[str | int, ...]) -> Iterator[Breach]:
+    """What SageMaker would refuse when a version is released, long after it was approved."""
+    if traffic.type == "linear" and traffic.percent is not None and traffic.percent < LINEAR_PERCENT_MIN:
+        expected = f"{LINEAR_PERCENT_MIN} to 50, SageMaker's limits of a linear step"
+        yield Breach((*loc, "percent"), f"is {traffic.percent} of a linear step", expected)
+    elif traffic.bake_s > (longest := serving.longest_bake_s(traffic)):
+        times = serving.bakes(traffic)
+        expected = (
+            f"at most {longest}: SageMaker ends a deployment after 8 hours, of which instances may take one"
+        )
+        yield Breach((*loc, "bake_s"), f"is {traffic.bake_s} s, {times} times", expected)
 
 
 _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
