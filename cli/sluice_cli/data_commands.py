@@ -145,6 +145,12 @@ def print_waiting(waiting: dict[str, Any]) -> None:
     """When and why the next build starts, and what the batches that are not complete lack."""
     if build := waiting.get("next_build"):
         out.print(f"  [cyan]next build[/] {build['at']}: {build['reason']}")
+    if failed := waiting.get("failed"):
+        count = f"{failed['objects']} object{'' if failed['objects'] == 1 else 's'}"
+        out.print(
+            f"  [yellow]waits[/] {count} of {failed['run_id']}, which failed:"
+            " the next `sluice upload`, or a push of a changed project, builds them"
+        )
     for batch in waiting.get("incomplete", []):
         count = f"{batch['objects']} object{'' if batch['objects'] == 1 else 's'}"
         out.print(f"  [yellow]incomplete[/] {escape(batch['folder'])} ({count})")

@@ -152,7 +152,7 @@ def what_waits(
     version = state.get("project_version")
     project = target.catalog.get(keys.project_key(pipeline, version)) if version else None
     if project is None:
-        return {"incomplete": [], "next_build": None}
+        return {"incomplete": [], "next_build": None, "failed": None}
     project_config = config.restore(project["config"])
 
     def read(arrival: Arrival) -> bytes:
@@ -160,9 +160,10 @@ def what_waits(
         return b"".join(objects(target).chunks(bucket, arrival.key, arrival.version_id))
 
     found = batches.assemble(project_config.data.complete_when, [Arrival.of(item) for item in items], read)
+    pending = governor.pending(batches.ready(found), items)
     decision = governor.decide(
         governor.PipelineState.of(state, has_data=_has_data(target, pipeline)),
-        governor.pending(batches.ready(found), items),
+        pending,
         governor.Policy.of(project_config),
         now := now or datetime.now(UTC),
     )
@@ -172,6 +173,7 @@ def what_waits(
             for batch in batches.incomplete(found)
         ],
         "next_build": _next_build(decision, now),
+        "failed": _failed(decision, pending),
     }
 
 
@@ -197,6 +199,14 @@ def _next_build(decision: governor.Decision, now: datetime) -> dict[str, str] | 
         return None
     at = decision.time if isinstance(decision, governor.WaitUntil) else now
     return {"at": to_iso(at), "reason": decision.reason}
+
+
+def _failed(decision: governor.Decision, pending: Sequence[governor.Arrival]) -> dict[str, Any] | None:
+    """What waits as its run failed, where nothing is going to build it by itself."""
+    runs = [arrival.failed_run for arrival in pending if arrival.failed_run]
+    if not runs or not isinstance(decision, governor.Nothing):
+        return None
+    return {"run_id": max(runs), "objects": len(pending)}
 
 
 def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> dict[str, Any]:

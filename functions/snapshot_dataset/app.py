@@ -39,7 +39,7 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     manifest = _combine(task.pipeline, data, arrivals, complete)
     _store(task, manifest)
     is_new = bool(manifest.objects) and not _was_built(task, manifest.version)
-    _take_up(task.pipeline, manifest.version, found)
+    _take_up(task, manifest.version, found)
     if not is_new:
         _set_aside_again(task.pipeline, manifest)
     locations = building.locations(task.pipeline)
@@ -93,7 +93,7 @@ def _previous(
     return DatasetManifest.of(obj for obj in former.objects if obj.key not in changed)
 
 
-def _take_up(pipeline: str, version: str, found: Iterable[Batch]) -> None:
+def _take_up(task: BuildTask, version: str, found: Iterable[Batch]) -> None:
     """Mark what this version settles: complete batches, and the manifest files that list them."""
     settled = {
         arrival: batch.name
@@ -101,12 +101,13 @@ def _take_up(pipeline: str, version: str, found: Iterable[Batch]) -> None:
         if not batch.missing
         for arrival in (*batch.waiting, *([batch.manifest] if batch.manifest else []))
     }
-    batching.on_each(settled.items(), lambda each: _include(pipeline, version, *each))
+    batching.on_each(settled.items(), lambda each: _include(task, version, *each))
 
 
-def _include(pipeline: str, version: str, arrival: Arrival, batch: str) -> None:
-    included = {"status": "included", "dataset_version": version, "batch": batch}
-    key = keys.arrival_key(pipeline, arrival.key, arrival.version_id)
+def _include(task: BuildTask, version: str, arrival: Arrival, batch: str) -> None:
+    included: Item = {"status": "included", "dataset_version": version, "batch": batch}
+    included |= {"taken_up_by": task.run_id, "failed_run": None}
+    key = keys.arrival_key(task.pipeline, arrival.key, arrival.version_id)
     wiring.catalog().update(key, included)
 
 

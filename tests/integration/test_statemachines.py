@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,49 @@ def test_a_map_collects_names_and_not_what_they_stand_for(path: Path) -> None:
             for inner in state["ItemProcessor"]["States"].values():
                 if inner["Type"] == "Pass":
                     assert "Cause" not in str(inner.get("Parameters"))
+
+
+# ------------------------------------------------------------------------------- which faults may pass
+
+# What Lambda, or a service that a function calls, may answer once and not again.
+TRANSIENT = [
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "ClientError",
+    "InternalServerError",
+    "ProvisionedThroughputExceededException",
+    "ReadTimeoutError",
+    "ConnectTimeoutError",
+    "ConnectionClosedError",
+    "EndpointConnectionError",
+]
+# The function's process ended: by a fault of the host, or by what it was given. So, twice at most.
+SANDBOX = ["Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout", "Lambda.Unknown"]
+RETRIES: list[dict[str, Any]] = [
+    {
+        "ErrorEquals": TRANSIENT,
+        "IntervalSeconds": 2,
+        "MaxAttempts": 4,
+        "BackoffRate": 2,
+        "JitterStrategy": "FULL",
+    },
+    {"ErrorEquals": SANDBOX, "IntervalSeconds": 5, "MaxAttempts": 2, "BackoffRate": 2},
+]
+
+
+def tasks(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, state in definition["States"].items():
+        if state["Type"] == "Task":
+            yield name, state
+        if state["Type"] == "Map":
+            yield from tasks(state["ItemProcessor"])
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name)
+def test_every_task_retries_the_same_faults_alike(path: Path) -> None:
+    known = {error for retry in RETRIES for error in retry["ErrorEquals"]}
+    for name, state in tasks(asl.load(path)):
+        common = [retry for retry in state["Retry"] if known & set(retry["ErrorEquals"])]
+        assert common == RETRIES, name

@@ -88,6 +88,21 @@ def quarantine(pipeline: str, manifest: DatasetManifest, report: Report) -> None
     )
 
 
+def put_back(pipeline: str, run_id: str) -> None:
+    """What a run took up that then failed waits again, for the next build.
+
+    The mark of the run keeps it from being that build's cause: what failed once would fail again and again.
+    """
+    taken = [item for item in arrival_items(pipeline) if item.get("taken_up_by") == run_id]
+    waits = {"dataset_version": None, "taken_up_by": None, "failed_run": run_id}
+    on_each(
+        [item for item in taken if item["status"] == "included"],
+        lambda item: _change(
+            item, {**waits, "status": batches.CONTROL if item.get("is_control") else "pending"}
+        ),
+    )
+
+
 def on_each(items: Iterable[_Each], act: Callable[[_Each], None]) -> None:
     """Act on each of many things in the catalog, several at a time."""
     from concurrent.futures import ThreadPoolExecutor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sluice import building, wiring
+from sluice import batching, building, wiring
 from sluice.domain import catalog as keys
 from sluice.domain import failures
 from sluice.observability import logger
@@ -39,6 +39,8 @@ def clear_up(pipeline: str, run_id: str, run: Item) -> None:
     Each part can be repeated. While the lock is held, what is left undone is found by it.
     """
     building.stop_jobs(pipeline, run_id, run)
+    if run["status"] == "failed":
+        batching.put_back(pipeline, run_id)
     _unlock(pipeline, run_id, run)
     _delete_role(pipeline, run_id)
 

@@ -170,7 +170,24 @@ def test_an_incomplete_batch_is_listed_with_what_it_lacks(world: World, target: 
             {"folder": f"{PIPELINE}/a/", "objects": 1, "missing": [f"{PIPELINE}/a/2.csv is missing"]}
         ],
         "next_build": None,
+        "failed": None,
     }
+
+
+def test_what_waits_as_its_run_failed_is_shown_with_what_builds_it(
+    world: World, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.push()
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    world.finish("failed", error={"Error": "Runtime.ExitError", "Cause": ""})
+    waiting = data_views.what_waits(target, PIPELINE, data_views.arrival_items(target, PIPELINE))
+    assert waiting["next_build"] is None
+    assert waiting["failed"] == {"run_id": "reviews-00001", "objects": 1}
+    data_commands.print_waiting(waiting)
+    assert "waits 1 object of reviews-00001, which failed" in " ".join(capsys.readouterr().out.split())
 
 
 def next_build(world: World, target: Target) -> Any:

@@ -174,3 +174,69 @@ def test_a_role_that_cannot_be_deleted_does_not_hold_up_the_next_run(world: Worl
     world.cloud.roles.forbidden = True
     assert world.finish("rejected", reasons=["no"]) == "rejected"
     assert "in_flight" not in world.pipeline
+
+
+# ------------------------------------------------------------------------------- what a failed run took up
+
+FAILURE = {"Error": "Runtime.ExitError", "Cause": "signal: killed"}
+
+
+@pytest.mark.parametrize("is_judged", [False, True])
+def test_what_a_failed_run_took_up_waits_again_and_the_next_upload_builds_all_of_it(
+    world: World, is_judged: bool
+) -> None:
+    version = {"dataset_version": world.prepare_run()["dataset_version"]}
+    if is_judged:
+        world.invoke("validate_data", {**world.common(), **version})
+    for _ in range(2):
+        world.finish("failed", error=FAILURE)
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending"}
+    for _ in range(3):
+        world.later(days=1)
+        world.ask()
+    assert len(world.cloud.workflows.executions) == 1
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert world.objects_of("reviews-00002") == [f"{PIPELINE}/a.csv#v1", f"{PIPELINE}/b.csv#v1"]
+    assert set(world.arrivals().values()) == {"included"}
+
+
+def test_a_push_of_another_project_builds_what_a_failed_run_took_up(world: World) -> None:
+    world.prepare_run()
+    world.finish("failed", error=FAILURE)
+    world.later(minutes=1)
+    world.push(train=b"print('mended')\n")
+    world.ask()
+    assert world.play("reviews-00002") == "registered"
+    assert world.objects_of("reviews-00002") == [f"{PIPELINE}/a.csv#v1"]
+
+
+def test_builds_that_fail_do_not_follow_each_other_by_themselves(world: World) -> None:
+    world.prepare_run()
+    world.finish("failed", error=FAILURE)
+    world.upload("b.csv", b"x,y\n3,1\n")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run("reviews-00002")
+    world.finish("failed", "reviews-00002", error=FAILURE)
+    for _ in range(5):
+        world.later(days=1)
+        world.ask()
+        world.invoke("reconcile", {})
+    assert len(world.cloud.workflows.executions) == 2
+
+
+def test_what_an_earlier_run_built_does_not_wait_for_a_later_ones_failure(world: World) -> None:
+    assert world.play() == "registered"
+    world.later(minutes=1)
+    world.push(train=b"print('worse')\n")
+    world.ask()
+    world.prepare_run("reviews-00002")
+    world.finish("failed", "reviews-00002", error=FAILURE)
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "included"}
+
+
+@pytest.mark.parametrize("status", ["rejected", "data_rejected", "registered"])
+def test_what_a_run_came_to_a_verdict_on_does_not_wait_again(world: World, status: str) -> None:
+    world.prepare_run()
+    world.finish(status, reasons=["because"])
+    assert "pending" not in world.arrivals().values()

@@ -18,11 +18,15 @@ from sluice.domain.times import from_iso
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An object of a complete batch that is in no data set yet, and when it was heard of."""
+    """An object of a complete batch that is in no data set yet, and when it was heard of.
+
+    `failed_run` is the run that took it up last, if that failed: it is built with what else is, not alone.
+    """
 
     key: str
     version_id: str
     arrived_at: datetime
+    failed_run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +105,17 @@ Decision = StartBuild | WaitUntil | Nothing
 
 def pending(ready: Iterable[Batch], items: Iterable[Mapping[str, Any]]) -> list[Arrival]:
     """What complete batches hold that is in no data set, and when it was heard of, by the catalog's items."""
-    recorded_at = {(item["key"], item["version_id"]): item.get("recorded_at", "") for item in items}
+    known = {(item["key"], item["version_id"]): item for item in items}
     return [
         Arrival(
             obj.key,
             obj.version_id,
-            from_iso(max(obj.arrived_at, recorded_at[obj.key, obj.version_id])),
+            from_iso(max(obj.arrived_at, item.get("recorded_at", ""))),
+            item.get("failed_run"),
         )
         for batch in ready
         for obj in batch.waiting
+        for item in [known[obj.key, obj.version_id]]
     ]
 
 
@@ -119,7 +125,7 @@ def decide(state: PipelineState, pending: Sequence[Arrival], policy: Policy, now
         return Nothing("no project was pushed")
     cause = _cause(state, pending)
     if cause is None:
-        return Nothing("nothing new")
+        return Nothing(_nothing(pending))
     if state.in_flight is not None:
         return Nothing(f"{state.in_flight} is in flight; its end asks again")
     waits = [wait for wait in _waits(state, pending, policy, now) if wait.time > now]
@@ -130,11 +136,23 @@ def decide(state: PipelineState, pending: Sequence[Arrival], policy: Policy, now
 
 
 def _cause(state: PipelineState, pending: Sequence[Arrival]) -> str | None:
-    if pending:
-        return f"{len(pending)} new object{'s' if len(pending) > 1 else ''}"
-    if state.has_data and state.built_project_version != state.project_version:
+    if any(arrival.failed_run is None for arrival in pending):
+        return _objects(len(pending), "new object")
+    if (state.has_data or pending) and state.built_project_version != state.project_version:
         return "a new project version"
     return None
+
+
+def _nothing(pending: Sequence[Arrival]) -> str:
+    if not pending:
+        return "nothing new"
+    run = max(arrival.failed_run or "" for arrival in pending)
+    count = _objects(len(pending), "object")
+    return f"{run} failed with {count}, built with the next upload or push"
+
+
+def _objects(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _waits(
