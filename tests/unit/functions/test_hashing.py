@@ -10,7 +10,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, Invoke, World, created
-from conftest import LambdaContext
+from sluice import hashing
 from sluice.domain import catalog as keys
 from sluice.domain import digests
 from sluice.domain.digests import Part
@@ -50,7 +50,8 @@ def test_any_other_is_read_by_parts_as_far_as_there_is_time_and_announced_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = iter([300_000, 300_000, 0, 300_000, 300_000, 0, 300_000, 300_000])
-    monkeypatch.setattr(LambdaContext, "get_remaining_time_in_millis", lambda _: next(left))
+    digest = hashing.digest
+    monkeypatch.setattr(hashing, "digest", lambda head, _: digest(head, lambda: next(left)))
     event = created(fakes.DATA_BUCKET, KEY, "v1")
     assert world.upload("a.csv", DATA) == {"status": "hashing"}
     assert (arrival(world), hints(world)) == ({}, 1)
