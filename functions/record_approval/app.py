@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import releasing, wiring
 from sluice.domain import approvals, packages, releases
 from sluice.domain import catalog as keys
-from sluice.domain.approvals import Decision, LastSeen, Provenance
+from sluice.domain.approvals import Decision, LastSeen, Provenance, Told
 from sluice.events import ModelPackageStateChanged
 from sluice.observability import logger
 from sluice.ports import Item
@@ -41,9 +41,9 @@ class _Claim:
 def lambda_handler(event: ModelPackageStateChanged, context: LambdaContext) -> dict[str, Any]:
     arn = event.model_package_arn
     logger.append_keys(model_package_arn=arn)
-    if not approvals.concerns_approval(event.updated_fields):
+    if not approvals.concerns_approval(event.told.fields):
         return {"status": "metadata only", "releases": []}
-    claim = _claim(arn)
+    claim = _claim(arn, event.told)
     if claim is None:
         return {"status": "nothing new", "releases": []}
     started = _act(arn, claim)
@@ -53,7 +53,7 @@ def lambda_handler(event: ModelPackageStateChanged, context: LambdaContext) -> d
     return {"status": claim.approval["status"], "releases": started}
 
 
-def _claim(arn: str) -> _Claim | None:
+def _claim(arn: str, told: Told) -> _Claim | None:
     """Take the described decision if it is news, or was news to an invocation that did not get to act on it.
 
     The description is read again whenever another invocation was quicker: the last one to write has then
@@ -64,8 +64,8 @@ def _claim(arn: str) -> _Claim | None:
         if package is None:
             return None
         provenance = _provenance(package)
-        decision = Decision.of(package, wiring.now())
         seen = _last_seen(arn, package, provenance)
+        decision = Decision.of(package, wiring.now(), told, _newest_approval(arn))
         last = LastSeen.of(seen)
         if decision.status == last.status:
             return _recorded(arn, seen, decision, provenance) if last.is_unfinished else None
@@ -95,6 +95,11 @@ def _last_seen(arn: str, package: dict[str, Any], provenance: Provenance | None)
         if not catalog.create(item):
             return _last_seen(arn, package, provenance)
     return item
+
+
+def _newest_approval(arn: str) -> Item | None:
+    newest = wiring.catalog().query(f"PACKAGE#{arn}", "APPROVAL#", newest_first=True, limit=1)
+    return next(iter(newest), None)
 
 
 def _recorded(arn: str, package: Item, decision: Decision, provenance: Provenance | None) -> _Claim:

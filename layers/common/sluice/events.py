@@ -9,7 +9,9 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from sluice.domain.approvals import Told
 from sluice.domain.releases import Request, StagePlan
+from sluice.domain.times import from_event
 
 
 class _Event(BaseModel):
@@ -147,6 +149,8 @@ class _ModelPackageDetail(_Event):
     arn: str = Field(alias="ModelPackageArn")
     # Absent in older events and in our own hints.
     updated_fields: tuple[str, ...] | None = Field(default=None, alias="UpdatedModelPackageFields")
+    status: str | None = Field(default=None, alias="ModelApprovalStatus")
+    modified_at: str | float | None = Field(default=None, alias="LastModifiedTime")
 
 
 class ModelPackageStateChanged(_Event):
@@ -159,8 +163,9 @@ class ModelPackageStateChanged(_Event):
         return self.detail.arn
 
     @property
-    def updated_fields(self) -> tuple[str, ...] | None:
-        return self.detail.updated_fields
+    def told(self) -> Told:
+        detail = self.detail
+        return Told(detail.status, detail.updated_fields, from_event(detail.modified_at))
 
 
 class _AlarmDetail(_Event):

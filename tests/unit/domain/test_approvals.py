@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from sluice.domain import approvals
-from sluice.domain.approvals import Decision, LastSeen, Provenance
+from sluice.domain.approvals import Decision, LastSeen, Provenance, Told
 
 NOW = "2026-11-24T12:00:00.000Z"
 PROVENANCE = Provenance(
@@ -53,7 +54,40 @@ def package(**changes: Any) -> dict[str, Any]:
 
 def test_a_decision_names_its_approver_its_reason_and_its_time() -> None:
     decision = Decision.of(package(), NOW)
-    assert decision == Decision("Approved", "arn:aws:iam::1:user/anna", "fine", "2026-11-24T10:00:00.000Z")
+    anna, at = "arn:aws:iam::1:user/anna", "2026-11-24T10:00:00.000Z"
+    assert decision == Decision("Approved", anna, "fine", at, "fine")
+
+
+AT = "2026-11-24T10:00:00.000Z"
+WITH_REASON = ("ModelApprovalStatus", "ApprovalDescription")
+
+
+@pytest.mark.parametrize(
+    ("told", "last", "reason"),
+    [
+        (
+            Told("Approved", ("ModelApprovalStatus", "ApprovalDescription"), AT),
+            {"description": "fine"},
+            "fine",
+        ),
+        (Told("Approved", ("ModelApprovalStatus",), AT), None, ""),
+        (Told("Rejected", WITH_REASON, AT), None, "fine"),
+        (Told(), {"description": "fine", "reason": ""}, ""),
+        (Told(), {"reason": "fine"}, ""),
+        (Told(), {"description": "other", "reason": "other"}, "fine"),
+        (Told(), None, "fine"),
+    ],
+)
+def test_a_reason_is_the_decisions_own(told: Told, last: dict[str, Any] | None, reason: str) -> None:
+    assert Decision.of(package(), NOW, told, last).reason == reason
+
+
+def test_a_later_change_moves_no_decision_and_leaves_its_approver_in_doubt() -> None:
+    told = Told("Approved", ("ModelApprovalStatus",), "2026-11-24T09:30:00.000Z")
+    decision = Decision.of(package(), NOW, told)
+    assert decision.decided_at == "2026-11-24T09:30:00.000Z"
+    assert decision.approver == "arn:aws:iam::1:user/anna (unverified)"
+    assert Decision.of(package(), NOW, replace(told, at=AT)).approver == "arn:aws:iam::1:user/anna"
 
 
 @pytest.mark.parametrize(

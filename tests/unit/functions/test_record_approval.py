@@ -203,3 +203,19 @@ def test_rejecting_a_version_that_serves_nowhere_starts_nothing(world: World) ->
     world.decide(arn, "Rejected")
     assert world.tell_decision(arn, "Rejected")["releases"] == []
     assert world.events() == ["rejected"]
+
+
+@pytest.mark.parametrize("fields", [["ModelApprovalStatus"], None])
+def test_a_rejection_without_a_message_is_not_given_the_reason_of_the_approval_before(
+    world: World, fields: list[str] | None
+) -> None:
+    arn = world.register(1)
+    world.approve(arn)
+    registered = world.cloud.registry.by_arn[arn]
+    world.later(hours=1)
+    world.decide(arn, "Rejected")
+    registered["ApprovalDescription"] = "Approved by hand"
+    world.tell_decision(arn, "Rejected", fields)
+    record = world.cloud.catalog.get(keys.approval_key(arn, 2)) or {}
+    assert (record["status"], record["reason"]) == ("Rejected", "")
+    assert world.timeline()[-1] == ("rejected", "")

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sluice.domain import catalog, tags
+from sluice.domain import actors, catalog, tags
 from sluice.domain.times import from_iso, to_iso
 
 PENDING = "PendingManualApproval"
 VALID_DAYS = 30
-_APPROVAL_FIELD = "ModelApprovalStatus"
+_APPROVAL_FIELD, _DESCRIPTION_FIELD = "ModelApprovalStatus", "ApprovalDescription"
+_SAME_TIME = timedelta(seconds=2)
 
 
 def concerns_approval(updated_fields: Sequence[str] | None) -> bool:
@@ -55,24 +56,65 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What an event says of an update: the status after it, the fields that it changed, and when."""
+
+    status: str | None = None
+    fields: tuple[str, ...] | None = None
+    at: str | None = None
+
+    def is_decision(self, status: str) -> bool:
+        """Whether the update was the decision for this status; a hint says nothing of the kind."""
+        return self.status == status and self.fields is not None and _APPROVAL_FIELD in self.fields
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decided about a package."""
+    """What a person decided about a package.
+
+    The registry keeps one description, and names one person and one time: of the last update. Each is the
+    decision's own only if that was given with it; `description` is the registry's, whosever it is.
+    """
 
     status: str
     approver: str
     reason: str
     decided_at: str
+    description: str = ""
 
     @classmethod
-    def of(cls, package: Mapping[str, Any], now: str) -> Decision:
-        """Read a described package."""
-        at = package.get("LastModifiedTime") or package.get("CreationTime")
-        return cls(
-            status=package.get("ModelApprovalStatus", PENDING),
-            approver=_who(package.get("LastModifiedBy") or package.get("CreatedBy") or {}),
-            reason=package.get("ApprovalDescription", ""),
-            decided_at=to_iso(at) if at else now,
-        )
+    def of(
+        cls,
+        package: Mapping[str, Any],
+        now: str,
+        told: Told = Told(),
+        last: Mapping[str, Any] | None = None,
+    ) -> Decision:
+        """Read a described package, by what an event told and by the record of the decision before."""
+        status = package.get("ModelApprovalStatus", PENDING)
+        description = package.get("ApprovalDescription", "")
+        modified = package.get("LastModifiedTime") or package.get("CreationTime")
+        modified_at = to_iso(modified) if modified else now
+        approver = _who(package.get("LastModifiedBy") or package.get("CreatedBy") or {})
+        decided_at = modified_at
+        if told.is_decision(status) and told.at is not None:
+            decided_at = min(told.at, modified_at)
+            if _is_later(modified_at, than=decided_at):
+                # Somebody has changed something else since: the decision may be somebody else's.
+                approver = actors.unverified(approver)
+        return cls(status, approver, _reason(status, description, told, last), decided_at, description)
+
+
+def _reason(status: str, description: str, told: Told, last: Mapping[str, Any] | None) -> str:
+    if told.is_decision(status):
+        return description if _DESCRIPTION_FIELD in (told.fields or ()) else ""
+    # No event to go by: what the registry said at the decision before was said for that one.
+    return "" if last and description == last.get("description", last.get("reason")) else description
+
+
+def _is_later(at: str, *, than: str) -> bool:
+    """By more than events and descriptions differ by in their spelling of one time."""
+    return from_iso(at) - from_iso(than) > _SAME_TIME
 
 
 def _who(context: Mapping[str, Any]) -> str:
@@ -123,6 +165,7 @@ def approval_item(arn: str, epoch: int, decision: Decision, provenance: Provenan
         "status": decision.status,
         "approver": decision.approver,
         "reason": decision.reason,
+        "description": decision.description,
         "decided_at": decision.decided_at,
         "manifest_sha256": provenance.manifest_sha256 if provenance else None,
         "valid_until": to_iso(from_iso(decision.decided_at) + timedelta(days=VALID_DAYS)),
