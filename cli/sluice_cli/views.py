@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -10,8 +9,8 @@ from typing import Any
 
 from sluice.adapters.registry import SageMakerRegistry
 from sluice.domain import alarms as wanted_alarms
+from sluice.domain import answers, config, nearest, packages
 from sluice.domain import catalog as keys
-from sluice.domain import config, nearest, packages
 from sluice.domain.alarms import Guarded
 from sluice_cli import awaited, data_views
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -360,9 +359,8 @@ def first_reasons(item: dict[str, Any], count: int = 1) -> str:
 
 
 def parse_body(body: bytes) -> Any:
-    """A response body as JSON where it is JSON, else as text."""
-    text = body.decode(errors="replace")
+    """A response body as JSON where it is JSON, else as text: with NaN in it, it is none."""
     try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        return answers.parse_json(body)
+    except answers.NotJsonError:
+        return body.decode(errors="replace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import releasing, wiring
-from sluice.domain import projects, serving
+from sluice.domain import answers, projects, serving
 from sluice.domain.locations import Locations
 from sluice.events import ReleaseStageTask
 from sluice.observability import logger
@@ -91,14 +90,4 @@ def _answer_faults(answer: Mapping[str, Any], accept: str) -> list[str]:
         return [f"the endpoint answered the sample request with {answer['status_code']}: {excerpt}"]
     if answer["variant"] != serving.VARIANT:
         return [f"the variant {answer['variant']} answered, not {serving.VARIANT}"]
-    if accept == "application/json" and not _is_json(answer["body"]):
-        return [f"the answer to the sample request is no JSON: {excerpt}"]
-    return []
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        json.loads(body)
-    except ValueError:
-        return False
-    return True
+    return answers.faults(answer["body"], answer["content_type"], accept)

@@ -158,3 +158,12 @@ def test_a_process_that_ignores_the_request_to_end_is_made_to(monkeypatch: pytes
         assert cloud.is_alive(process.pid, born)
         cloud.stop_process(process.pid)
         assert not cloud.is_alive(process.pid, born)
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [(b'{"a": 1}', {"a": 1}), (b"great", "great"), (b'{"a": NaN}', '{"a": NaN}'), (b"\xe4", "\ufffd")],
+)
+def test_an_answer_is_shown_as_json_only_if_it_is(body: bytes, shown: object) -> None:
+    """What --json prints must be read by others than Python."""
+    assert views.parse_body(body) == shown

@@ -66,7 +66,11 @@ def test_an_endpoint_that_warms_up_is_asked_again(world: World, task: dict[str, 
     [
         (REFUSED, "answered the sample request with 503: warming up"),
         ({**OK, "variant": "Other"}, "the variant Other answered, not AllTraffic"),
-        ({**OK, "body": b"great"}, "the answer to the sample request is no JSON: great"),
+        ({**OK, "body": b"great"}, "the answer to the sample request is no JSON: .*: great"),
+        ({**OK, "body": b'{"prediction": NaN}'}, "NaN is no number in JSON: answer null, or a text"),
+        ({**OK, "body": b""}, "the answer to the sample request is empty"),
+        ({**OK, "content_type": "text/html"}, "is text/html, not application/json"),
+        ({**OK, "body": b'"\xe4"'}, "byte 1 is no UTF-8"),
     ],
 )
 def test_an_endpoint_that_keeps_answering_wrongly_fails(
