@@ -1,0 +1,59 @@
+"""The local cloud ends without a word while a run is under way, is started again, and the loop goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from e2e.loop import TINY, Loop, rows
+from sluice_cli import cloud, continuing, views, waiting
+from sluice_cli.target import Target, local_pid, local_state_dir
+from sluice_local.state.files import StateFiles
+
+
+def is_saved(text: str) -> bool:
+    """Whether the last save knows it, in the records of executions and of the catalog."""
+    files = StateFiles(local_state_dir() / "saved")
+    manifest = next(files.manifests())
+    return text.encode() in files.get(manifest["parts"]["services"]["digest"])
+
+
+def kill() -> None:
+    """End the cloud and its guardian as a power cut does."""
+    guardian = local_pid()
+    assert guardian is not None
+    children = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
+    for pid in (*map(int, children), guardian):
+        os.kill(pid, signal.SIGKILL)
+    waiting.until(lambda: local_pid() is None or None, timeout_s=10, what="the end of the cloud")
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads the process table of Linux")
+def test_after_a_kill_the_run_has_failed_the_model_serves_and_the_next_upload_builds(
+    loop: Loop, stack: Target
+) -> None:
+    loop.push()
+    assert loop.run_after("part-1.csv", rows(100, seed=1))["status"] == "registered"
+    assert loop.release_after(1)["status"] == "released"
+    script = (TINY / "src/train.py").read_text()
+    loop.push(train=f"import time\ntime.sleep(600)\n{script}")
+    known = waiting.run_ids(stack, loop.pipeline)
+    loop.upload("part-2.csv", rows(100, seed=2))
+    run_id = waiting.new_run(stack, loop.pipeline, known, timeout_s=60)
+    waiting.until(lambda: is_saved(f"{run_id}-train-0") or None, timeout_s=60, what="a save")
+    kill()
+
+    ready = cloud.start(auth=True)
+    assert ready["endpoint_url"] == stack.endpoint_url
+    assert cloud.is_deployed(ready, stack=stack.stack)
+    continuing.wait_for_endpoints(stack)
+    run = waiting.run_end(stack, loop.pipeline, run_id, lambda doing: None, timeout_s=60)
+    assert run["status"] == "failed"
+    assert "LocalCloud.Interrupted" in str(run["reasons"])
+    assert loop.predict()["model_version"] == "1"
+    loop.push(train=script)
+    assert loop.run_after("part-3.csv", rows(100, seed=3))["status"] == "registered"
+    assert len(views.models(stack, loop.pipeline)) == 2
