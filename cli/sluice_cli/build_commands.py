@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice_cli import project, views, waiting
+from sluice_cli import project, uploads, views, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
@@ -46,7 +46,7 @@ def push(
 def upload(
     context: typer.Context,
     pipeline: Annotated[str, typer.Argument(help="The pipeline whose data this is.")],
-    files: Annotated[list[Path], typer.Argument(help="Files to upload.")],
+    files: Annotated[list[Path], typer.Argument(help="Files, and folders with all that is in them.")],
     key: Annotated[
         str | None, typer.Option(help="Another name for the object below the pipeline's prefix.")
     ] = None,
@@ -55,6 +55,8 @@ def upload(
 ) -> None:
     """Upload data; a run starts by itself when the batch is complete.
 
+    A folder's files keep their paths in it, without the folder's own name; hidden ones are left out.
+
     With --wait it exits with 0 when the run registered a model or found nothing new, 1 when the run
     failed, and 3 when the data or the model were rejected.
     """
@@ -62,13 +64,16 @@ def upload(
     pipeline = views.the_pipeline(target, pipeline)
     known = waiting.run_ids(target, pipeline)
     uploaded = project.upload(target, pipeline, files, key=key)
-    result: dict[str, Any] = {"uploaded": uploaded}
+    left_out = uploads.left_out(files)
+    result: dict[str, Any] = {"uploaded": uploaded, "left_out": left_out}
     if wait:
         result["run"] = follow_run(target, pipeline, known)
 
     def text() -> None:
         for item in uploaded:
-            out.print(f"[green]uploaded[/] {item['uri']} ({item['size_bytes']} bytes)")
+            out.print(f"[green]uploaded[/] {escape(item['uri'])} ({item['size_bytes']} bytes)")
+        for path in left_out:
+            out.print(f"[yellow]left out[/] {escape(path)} (hidden)")
         if wait:
             print_run(result["run"])
         else:

@@ -120,14 +120,7 @@ def deploy(
     parameters: Mapping[str, str] | None = None,
 ) -> None:
     """Run `sam deploy` of a built template against the local cloud; other parameters stay as they were."""
-    environment = {
-        "AWS_ENDPOINT_URL": ready["endpoint_url"],
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": ready["region"],
-        "AWS_DEFAULT_REGION": ready["region"],
-        "SAM_CLI_POLL_DELAY": "0.1",
-    }
+    environment = {**targets.local_environment(dict(ready)), "SAM_CLI_POLL_DELAY": "0.1"}
     s3 = targets.local_session(dict(ready)).client("s3", endpoint_url=ready["endpoint_url"])
     s3.create_bucket(Bucket=PACKAGE_BUCKET)
     sources = source_digest()

@@ -1,7 +1,8 @@
-"""`sluice up`, `down`, `init` and `demo`: what runs on this machine."""
+"""`sluice up`, `down`, `env`, `init` and `demo`: what runs on this machine."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from sluice_cli import cloud, continuing, project
 from sluice_cli import target as targets
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import err, here, hint, out, print_json
+from sluice_cli.output import err, here, hint, invocation, out, print_json
 
 local_app = typer.Typer()
 
@@ -36,6 +37,7 @@ def up(
     with err.status("starting the local cloud") as status:
         if fresh:
             cloud.stop()
+        was_running = targets.local_cloud() is not None
         ready = cloud.start(port=port, auth=auth, fresh=fresh)
         if parameters or not cloud.is_deployed(ready, stack=stack):
             status.update("sam build")
@@ -45,7 +47,7 @@ def up(
         status.update("starting the endpoints again")
         target = targets.resolve(where="local", stack=stack, profile=None, region=None)
         continuing.wait_for_endpoints(target)
-    continued = ready.get("continued")
+    continued = None if was_running else ready.get("continued")
     result = {
         **{"endpoint_url": ready["endpoint_url"], "pid": ready["pid"], "stack": stack},
         **{"outputs": target.outputs, "continued": continued},
@@ -55,6 +57,7 @@ def up(
         out.print(f"[green]up[/]: local cloud on {ready['endpoint_url']}, stack {stack}")
         for line in continuing.lines(continued):
             out.print(line)
+        out.print(f'for AWS\'s own tools: eval "$({invocation.command("env")})"')
         hint(continuing.next_step(continued))
 
     show(result, as_json, text)
@@ -77,6 +80,25 @@ def down(as_json: Json = False) -> None:
         hint("`sluice up` continues with all that was in it, `sluice up --fresh` starts anew")
 
     show({"stopped": stopped}, as_json, text)
+
+
+@local_app.command(epilog=example("sluice env"))
+def env(as_json: Json = False) -> None:
+    """Print what makes AWS's own tools use the local cloud, for a shell: `eval "$(sluice env)"`."""
+    ready = targets.local_cloud()
+    if ready is None:
+        raise CommandError(
+            "the local cloud is not running", hint="Start it with `sluice up`.", exit_code=EXIT_USAGE
+        )
+    variables = targets.local_environment(ready)
+
+    def text() -> None:
+        # Of these two each would lead somewhere else.
+        out.out("unset AWS_PROFILE AWS_SESSION_TOKEN", highlight=False)
+        for name, value in variables.items():
+            out.out(f"export {name}={shlex.quote(value)}", highlight=False)
+
+    show(variables, as_json, text)
 
 
 @local_app.command(epilog=example("sluice init my-model --example reviews"))

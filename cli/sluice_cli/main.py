@@ -22,6 +22,7 @@ from sluice_cli.local_commands import local_app
 from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
 from sluice_cli.release_commands import release_app
+from sluice_cli.report import report
 from sluice_cli.serving_commands import serving_app
 from sluice_cli.target import REPOSITORY
 from sluice_cli.validation import schema_app, validate
@@ -42,6 +43,7 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(data_app, name="data")
 app.add_typer(schema_app, name="schema")
 app.command(epilog=example("sluice validate part-1.csv --pipeline examples/reviews"))(validate)
+app.command(epilog=example("sluice report reviews-sentiment-00001"))(report)
 
 
 @app.callback()

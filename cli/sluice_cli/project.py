@@ -15,6 +15,7 @@ from boto3.s3.transfer import TransferConfig
 from sluice.domain import alarms, digests, projects
 from sluice.domain import catalog as keys
 from sluice.domain.projects import LeftOut, Project
+from sluice_cli import uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
@@ -89,12 +90,12 @@ def push(
     if target.is_new:
         say("waiting: the stack is new: EventBridge may take five minutes to act on its rules")
         attempts, timeout_s = NEW_STACK_ATTEMPTS, NEW_STACK_ATTEMPT_S
-    uploads = list[str]()
+    bundles = list[str]()
     for _ in range(attempts):
-        uploads.append(_upload_bundle(target, project))
+        bundles.append(_upload_bundle(target, project))
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if _is_registered(target, project, uploads):
+            if _is_registered(target, project, bundles):
                 return {**result, "unchanged": False}
             time.sleep(POLL_S)
     raise CommandError(
@@ -121,10 +122,10 @@ def _is_current(target: Target, project: Project) -> bool:
     return bool(state.get("project_version") == project.version)
 
 
-def _is_registered(target: Target, project: Project, uploads: Collection[str]) -> bool:
+def _is_registered(target: Target, project: Project, bundles: Collection[str]) -> bool:
     """Whether one of the uploads was taken; raises CommandError if it was refused."""
     item = target.catalog.get(keys.project_key(project.config.name, project.version)) or {}
-    if item.get("bundle_version_id") not in uploads:
+    if item.get("bundle_version_id") not in bundles:
         return False
     if item["status"] == "refused":
         raise CommandError(f"the project was refused: {'; '.join(item['reasons'])}")
@@ -134,23 +135,18 @@ def _is_registered(target: Target, project: Project, uploads: Collection[str]) -
 def upload(
     target: Target, pipeline: str, files: list[Path], *, key: str | None = None
 ) -> list[dict[str, Any]]:
-    """Put files under the pipeline's prefix of the data bucket."""
-    if key is not None and len(files) != 1:
-        raise CommandError("--key names one object: give one file", exit_code=EXIT_USAGE)
+    """Put files, and those of folders, under the pipeline's prefix of the data bucket."""
+    named = uploads.collect(files, key)
+    completing = uploads.completing_name(target, pipeline)
     bucket = target.outputs["DataBucketName"]
-    uploaded = []
-    for path in files:
-        if not path.is_file():
-            raise CommandError(f"{path} is not a file", exit_code=EXIT_USAGE)
-        object_key = f"{pipeline}/{key or path.name}"
-        uploaded.append(
-            {
-                "uri": f"s3://{bucket}/{object_key}",
-                "version_id": _upload(target, path, bucket, object_key),
-                "size_bytes": path.stat().st_size,
-            }
-        )
-    return uploaded
+    return [
+        {
+            "uri": f"s3://{bucket}/{pipeline}/{name}",
+            "version_id": _upload(target, named[name], bucket, f"{pipeline}/{name}"),
+            "size_bytes": named[name].stat().st_size,
+        }
+        for name in uploads.in_order(named, completing)
+    ]
 
 
 def _upload(target: Target, path: Path, bucket: str, key: str) -> str | None:

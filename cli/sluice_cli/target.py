@@ -141,6 +141,19 @@ def local_session(ready: dict[str, Any]) -> boto3.Session:
     )
 
 
+def local_environment(ready: dict[str, Any]) -> dict[str, str]:
+    """The variables by which AWS's own tools use the local cloud, as its root user."""
+    credentials = local_session(ready).get_credentials()
+    assert credentials is not None  # noqa: S101 - the session was made with them
+    return {
+        "AWS_ENDPOINT_URL": ready["endpoint_url"],
+        "AWS_REGION": ready["region"],
+        "AWS_DEFAULT_REGION": ready["region"],
+        "AWS_ACCESS_KEY_ID": str(credentials.access_key),
+        "AWS_SECRET_ACCESS_KEY": str(credentials.secret_key),
+    }
+
+
 def resolve(*, where: str = "auto", stack: str | None, profile: str | None, region: str | None) -> Target:
     """Choose the target: `local`, `aws`, or `auto` (the local cloud when it runs, else AWS)."""
     stack = stack or os.environ.get("SLUICE_STACK") or DEFAULT_STACK

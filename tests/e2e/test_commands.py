@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from typer.testing import CliRunner
@@ -28,6 +33,7 @@ def test_every_command_tells_a_script_what_it_tells_a_person(loop: Loop) -> None
     run = sluice(loop, "upload", loop.pipeline, str(path), "--wait")["run"]
     assert run["status"] == "registered"
     assert [row["run_id"] for row in sluice(loop, "runs", loop.pipeline)] == [run["run_id"]]
+    assert Path(sluice(loop, "report", run["run_id"])["file"]).read_text().startswith("<!doctype html>")
     shown = sluice(loop, "run", run["run_id"])
     assert next(step for step in shown["steps"] if step["step"] == "gates")["detail"][0]["passed"] is True
     assert [row["model"] for row in sluice(loop, "models", loop.pipeline)] == [f"{loop.pipeline}/1"]
@@ -65,3 +71,12 @@ def test_a_stage_that_requires_approval_waits_until_a_person_names_it(loop: Loop
     stages = {stage["stage"]: stage for stage in status["stages"]}
     assert (stages["staging"]["live_version"], stages["production"]["live_version"]) == (None, 1)
     assert (stages["staging"]["endpoint_status"], stages["staging"]["alarms"]) == ("missing", [])
+
+
+def test_aws_own_tools_use_the_local_cloud_after_its_environment_is_evaluated(loop: Loop) -> None:
+    command = shlex.join([str(Path(sys.executable).with_name("sluice")), "env"])
+    script = "import boto3; print(boto3.client('s3').list_buckets()['Buckets'])"
+    line = f'eval "$({command})" && {shlex.join([sys.executable, "-c", script])}'
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, env=clean)
+    assert loop.target.outputs["DataBucketName"] in done.stdout, done.stderr

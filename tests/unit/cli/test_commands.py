@@ -45,8 +45,30 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
     assert "--json" in result.output
 
 
+def test_the_environment_of_aws_tools_can_be_evaluated_by_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = {"endpoint_url": "http://127.0.0.1:4566", "region": "us-east-1", "account": "0", "pid": 1}
+    monkeypatch.setattr(target, "local_cloud", lambda: ready)
+    said = CliRunner().invoke(main.app, ["env"]).stdout
+    variables = json.loads(CliRunner().invoke(main.app, ["env", "--json"]).stdout)
+    script = f"{said}env"
+    found = subprocess.run(
+        ["/bin/sh", "-c", script], capture_output=True, text=True, check=True, env={"AWS_PROFILE": "mine"}
+    )
+    read = dict(line.split("=", 1) for line in found.stdout.splitlines())
+    assert {name: value for name, value in read.items() if name.startswith("AWS_")} == variables
+    assert variables["AWS_ENDPOINT_URL"] == ready["endpoint_url"]
+
+
+def test_without_a_local_cloud_there_is_no_environment() -> None:
+    result = CliRunner().invoke(main.app, ["env"])
+    assert isinstance(result.exception, CommandError)
+    assert (result.stdout, result.exception.exit_code) == ("", 2)
+
+
 def test_the_commands_a_user_was_promised_are_there() -> None:
-    promised = "up down push upload runs run models approve reject status predict rollback logs demo init"
+    promised = (
+        "up down push upload runs run models approve reject status predict rollback logs demo init env report"
+    )
     assert set(COMMANDS) >= set(promised.split())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -323,3 +324,48 @@ def test_a_pipeline_that_is_not_there_is_wrong_usage_and_the_nearest_is_named(
         views.the_pipeline(target, "review")
     assert (caught.value.exit_code, caught.value.hint) == (2, f"Pipelines: {PIPELINE}.")
     assert views.the_pipeline(target, None) == PIPELINE
+
+
+@pytest.fixture
+def run_report(target: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """`sluice report`, off a terminal, with a home of the test's own."""
+    monkeypatch.setattr(Options, "target", lambda _: target)
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path / "home"))
+    return lambda *words: CliRunner().invoke(main.app, ["report", *words])
+
+
+def test_the_report_of_a_run_or_a_version_is_a_file_whose_path_is_said(
+    world: World, run_report: Callable[..., Any], tmp_path: Path
+) -> None:
+    world.build("a.csv")
+    run = world.catalog_run()
+    version, run_id = run["dataset_version"], next(iter(views_of_runs(world)))
+    for words in ([run_id], [PIPELINE], [PIPELINE, version[:12]]):
+        path = Path(run_report(*words).stdout.strip())
+        assert path == tmp_path / f"home/reports/{PIPELINE}-{version[:12]}.html"
+        assert path.read_text().startswith("<!doctype html>")
+    elsewhere = tmp_path / "new/page.html"
+    found = json.loads(run_report(run_id, "--out", str(elsewhere), "--json").stdout)
+    assert found == {
+        "pipeline": PIPELINE,
+        "dataset_version": version,
+        "status": "valid",
+        "uri": f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{version}/report.html",
+        "file": str(elsewhere),
+    }
+    assert elsewhere.is_file()
+
+
+def views_of_runs(world: World) -> list[str]:
+    items = world.cloud.catalog.query(keys.partition(PIPELINE), "RUN#")
+    return [item["sk"].removeprefix("RUN#") for item in items]
+
+
+def test_a_report_that_is_not_there_is_said_with_what_there_is(
+    world: World, run_report: Callable[..., Any]
+) -> None:
+    assert "no data set yet" in str(run_report(PIPELINE).exception)
+    version = "ab" * 32
+    item = {"created_at": "2026-11-24T11:00:00Z", "status": "validating", "manifest_uri": "s3://b/d/m.json"}
+    world.cloud.catalog.create({**keys.dataset_key(PIPELINE, version), **item})
+    assert "has no report: it is validating" in str(run_report(PIPELINE).exception)

@@ -1,0 +1,97 @@
+"""`sluice report`: the data report of a run or of a data set, as a file that a browser shows."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sluice.domain import catalog as keys
+from sluice_cli import data_views, views
+from sluice_cli import target as targets
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.options import Json, show
+from sluice_cli.output import hint, out, short
+from sluice_cli.target import Target
+
+PAGE = "report.html"
+
+
+def report(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A run, or a pipeline.")],
+    version: Annotated[
+        str | None, typer.Argument(help="A data set version of the pipeline, or its first digits.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", help="The file to write the page to.", dir_okay=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Open the data report of a run, or of a pipeline's newest or named data set version.
+
+    The page is written to a file, whose path is printed. On a terminal a browser opens it, but with --out.
+    """
+    target = context.obj.target()
+    pipeline, dataset = _data_set(target, name, version)
+    page, uri = _page(target, pipeline, dataset)
+    file = output or targets.home() / "reports" / f"{pipeline}-{short(dataset['dataset_version'])}.html"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(page)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}", exit_code=EXIT_USAGE) from error
+    result: dict[str, Any] = {
+        "pipeline": pipeline,
+        "dataset_version": dataset["dataset_version"],
+        "status": dataset["status"],
+        "uri": uri,
+        "file": str(file),
+    }
+
+    def text() -> None:
+        out.out(str(file), highlight=False)
+        if output is None and out.is_terminal and _has_browser() and webbrowser.open(file.resolve().as_uri()):
+            hint("opened in the browser")
+
+    show(result, as_json, text)
+
+
+def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict[str, Any]]:
+    """The pipeline and the data set version that the arguments mean."""
+    if version is not None:
+        return name, data_views.dataset_version(target, name, version)
+    pipeline = name.rpartition("-")[0]
+    run = target.catalog.get(keys.run_key(pipeline, name)) if pipeline else None
+    if run is None:
+        pipeline = views.the_pipeline(target, name)
+        if not (found := data_views.dataset_versions(target, pipeline)):
+            raise CommandError(
+                f"{pipeline} has no data set yet", hint=f"`sluice upload {pipeline} FILE` makes one."
+            )
+        return pipeline, found[0]
+    if not run.get("dataset_version"):
+        raise CommandError(f"{name} has no data set yet", hint=f"`sluice run {name}` shows how far it is.")
+    return pipeline, data_views.dataset_version(target, pipeline, run["dataset_version"])
+
+
+def _page(target: Target, pipeline: str, dataset: dict[str, Any]) -> tuple[bytes, str]:
+    uri = f"{dataset['manifest_uri'].rpartition('/')[0]}/{PAGE}"
+    try:
+        return data_views.objects(target).read(uri), uri
+    except FileNotFoundError:
+        version = short(dataset["dataset_version"])
+        raise CommandError(
+            f"the data set {version} has no report: it is {dataset['status']}",
+            hint=f"`sluice dataset show {pipeline} {version}` says more.",
+        ) from None
+
+
+def _has_browser() -> bool:
+    """Whether a page would be seen: not on a server, where a browser of text might take the terminal."""
+    displays = ("DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in displays)

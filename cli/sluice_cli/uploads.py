@@ -1,0 +1,61 @@
+"""What an upload consists of: files, the files of folders, and in which order they go."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from sluice.domain import catalog as keys
+from sluice.domain import config
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.target import Target
+
+
+def collect(paths: list[Path], key: str | None = None) -> dict[str, Path]:
+    """The files that the arguments mean, by their names below the pipeline's prefix.
+
+    Raises CommandError where that is not clear.
+    """
+    if key is not None and (len(paths) != 1 or paths[0].is_dir()):
+        raise CommandError("--key names one object: give one file", exit_code=EXIT_USAGE)
+    named: dict[str, Path] = {}
+    for path in paths:
+        if not path.is_file() and not path.is_dir():
+            raise CommandError(f"{path} is neither a file nor a folder", exit_code=EXIT_USAGE)
+        for name, file in _files(path, hidden=False) if path.is_dir() else [(key or path.name, path)]:
+            if (other := named.setdefault(name, file)) != file:
+                raise CommandError(
+                    f"{other} and {file} would be the same object, {name}",
+                    hint="Upload the folder that holds both: their paths in it tell them apart.",
+                    exit_code=EXIT_USAGE,
+                )
+    if not named:
+        raise CommandError(f"there is no file in {', '.join(map(str, paths))}", exit_code=EXIT_USAGE)
+    return named
+
+
+def left_out(paths: list[Path]) -> list[str]:
+    """The hidden files of the folders among them."""
+    return [str(file) for path in paths if path.is_dir() for _, file in _files(path, hidden=True)]
+
+
+def _files(folder: Path, *, hidden: bool) -> Iterator[tuple[str, Path]]:
+    """(path in the folder, file) of each file that is hidden, or in a hidden folder, or of each other."""
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and hidden == any(part.startswith(".") for part in relative.parts):
+            yield relative.as_posix(), path
+
+
+def in_order(names: Collection[str], completing: str | None) -> list[str]:
+    """As they are to go: what completes a batch after what it is to consist of."""
+    return sorted(names, key=lambda name: (name.rpartition("/")[2] == completing, name))
+
+
+def completing_name(target: Target, pipeline: str) -> str | None:
+    """The name of the object that completes a batch of the pipeline, if one does."""
+    state = target.catalog.get(keys.pipeline_key(pipeline)) or {}
+    project = target.catalog.get(keys.project_key(pipeline, str(state.get("project_version")))) or {}
+    if "config" not in project:
+        return None
+    return config.restore(project["config"]).data.complete_when.control_name
