@@ -16,11 +16,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import batching, building, validating, wiring
 from sluice.adapters.engine import DataFile
 from sluice.domain import catalog as keys
-from sluice.domain import failures, times
+from sluice.domain import datasets, failures, times
 from sluice.domain.config.models import Data
 from sluice.domain.datasets import DatasetManifest
 from sluice.domain.profiles import Profile, ProfileFormatError
-from sluice.domain.validation import Report
+from sluice.domain.validation import Report, Violation
 from sluice.events import ValidateDataTask
 from sluice.observability import logger
 from sluice.timeline import note
@@ -40,25 +40,25 @@ class RunEndedError(Exception):
     """The run was stopped while its data were read: another one may have gone on from there."""
 
 
-class DatasetTooLargeError(Exception):
-    """The data set does not fit into the function's ephemeral storage."""
-
-
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=ValidateDataTask)
 def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run_id=task.run_id, dataset_version=task.dataset_version)
     data = building.find_config(task).data
     manifest = building.find_manifest(task.pipeline, task.dataset_version)
+    title = f"{task.pipeline}, data set {task.dataset_version[:12]}"
     with _workspace() as folder:
-        outcome = validating.validate(
-            _download(manifest, folder),
-            data,
-            limits=_limits(context, folder),
-            now=times.from_iso(wiring.now()),
-            baseline=_baseline(task, data),
-            title=f"{task.pipeline}, data set {task.dataset_version[:12]}",
-        )
+        if too_large := _too_large(task, manifest, folder):
+            outcome = validating.refuse(too_large, data, title)
+        else:
+            outcome = validating.validate(
+                _download(manifest, folder),
+                data,
+                limits=_limits(context, folder),
+                now=times.from_iso(wiring.now()),
+                baseline=_baseline(task, data),
+                title=title,
+            )
     report, report_uri = outcome.report, _write(task, outcome)
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
     _record(task, manifest, report, report_uri, reasons)
@@ -113,14 +113,22 @@ def _workspace() -> Iterator[Path]:
         yield Path(folder)
 
 
+def _too_large(task: ValidateDataTask, manifest: DatasetManifest, folder: Path) -> list[Violation]:
+    """The objects for which the storage has no room, before they are fetched."""
+    room = shutil.disk_usage(folder).free * (1 - _SPILL_SHARE)
+    if manifest.size_bytes <= room:
+        return []
+    new = {item["key"] for item in batching.taken_up(task.pipeline, manifest)}
+    message = (
+        f"the data set has {manifest.size_bytes} bytes, at most {room:.0f} fit here: give the function more "
+        "ephemeral storage (up to 10 GB), upload Parquet or compressed files, or keep a data.window"
+    )
+    outside = datasets.beyond(manifest.objects, room, new)
+    return [validating.beyond_limits(message, [obj.key]) for obj in outside]
+
+
 def _download(manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:
     """Fetch the very versions of the manifest, under names of no meaning: a key may be any text."""
-    free = shutil.disk_usage(folder).free * (1 - _SPILL_SHARE)
-    if manifest.size_bytes > free:
-        raise DatasetTooLargeError(
-            f"the data set has {manifest.size_bytes} bytes, at most {free:.0f} fit here: give the function "
-            "more ephemeral storage (up to 10 GB), upload Parquet or compressed files, or keep a data.window"
-        )
     objects, bucket = wiring.objects(), wiring.data_bucket()
     files = [DataFile(obj.key, folder / str(index)) for index, obj in enumerate(manifest.objects)]
     with ThreadPoolExecutor(_DOWNLOADS) as pool:

@@ -63,6 +63,15 @@ def ask_later(pipeline: str, delay_s: int) -> None:
     wiring.catalog().update(keys.pipeline_key(pipeline), {"asks_at": at})
 
 
+def taken_up(pipeline: str, manifest: DatasetManifest) -> list[Item]:
+    """The arrivals that the version took up, and none that an earlier one did."""
+    return [
+        item
+        for item in arrival_items(pipeline)
+        if item["status"] == "included" and item["dataset_version"] == manifest.version
+    ]
+
+
 def quarantine(pipeline: str, manifest: DatasetManifest, report: Report) -> None:
     """Set aside what a rejected version was rejected for; what else was new in it waits for the next one.
 
@@ -70,11 +79,7 @@ def quarantine(pipeline: str, manifest: DatasetManifest, report: Report) -> None
     again, and so show what their batches wait for. What it took up and does not hold, as it was replaced
     before, is the next version's to take up.
     """
-    held = [
-        item
-        for item in arrival_items(pipeline)
-        if item["status"] == "included" and item["dataset_version"] == manifest.version
-    ]
+    held = taken_up(pipeline, manifest)
     versions = {(obj.key, obj.version_id) for obj in manifest.objects}
     new = [item for item in held if (item["key"], item["version_id"]) in versions]
     offenders = report.offenders([item["key"] for item in new])

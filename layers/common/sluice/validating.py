@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from sluice.adapters.engine import DATA, DataFile, Engine, Inspection, profiling
+from sluice.adapters.engine import DATA, DataFile, Engine, EngineLimitError, Inspection, profiling
 from sluice.domain import bias as biases
 from sluice.domain import canonical, datasets, monitor_files, redaction, report_html, validation
 from sluice.domain import drift as drifts
@@ -17,6 +17,7 @@ from sluice.domain.drift import DriftResult
 from sluice.domain.profiles import Profile
 from sluice.domain.validation import Report, Violation
 
+_KEYS_SHOWN = 5
 REPORT, REPORT_PAGE, PROFILE = "report.json", "report.html", "profile.json"
 
 
@@ -63,10 +64,13 @@ def validate(
     baseline: Baseline,
     title: str,
 ) -> Outcome:
-    """Hold the files against the contract; raises EngineLimitError when the limits do not suffice."""
-    with Engine(limits.memory_mb, limits.folder / "spill", max_s=limits.max_s) as engine:
-        found = engine.inspect(files, data)
-        measured = _measure(engine, found, data, baseline) if found.rows else _Statistics()
+    """Hold the files against the contract. What the limits do not suffice for breaks it: see `refuse`."""
+    try:
+        with Engine(limits.memory_mb, limits.folder / "spill", max_s=limits.max_s) as engine:
+            found = engine.inspect(files, data)
+            measured = _measure(engine, found, data, baseline) if found.rows else _Statistics()
+    except EngineLimitError as error:
+        return refuse([beyond_limits(str(error), error.keys)], data, title)
     report = validation.report(
         found.rows,
         found.findings,
@@ -79,6 +83,19 @@ def validate(
     report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
     documents = dict(_documents(report, measured, data, baseline, title))
     return Outcome(report, {**documents, datasets.ROWS: canonical.to_json(dict(found.object_rows))})
+
+
+def beyond_limits(message: str, keys: Sequence[str]) -> Violation:
+    """Objects that cannot be checked with what there is; none where all of them together cannot."""
+    said = f"{', '.join(keys[:_KEYS_SHOWN])}: {message}" if keys else message
+    return Violation(None, "limits", said, 0, objects=tuple(keys))
+
+
+def refuse(violations: Sequence[Violation], data: Data, title: str) -> Outcome:
+    """The outcome for data beyond limits: rejected as others are, or they would be tried for ever."""
+    report = Report(0, tuple(violations))
+    documents = dict(_documents(report, _Statistics(), data, Baseline(), title))
+    return Outcome(report, {**documents, datasets.ROWS: canonical.to_json({})})
 
 
 def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) -> _Statistics:

@@ -11,6 +11,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
+from sluice.adapters.engine import EngineLimitError
 from sluice.domain import catalog as keys
 
 
@@ -127,14 +128,35 @@ def test_reasons_stay_few_whatever_the_report_holds(world: World) -> None:
     assert len(json.loads(world.cloud.objects.read(verdict["report_uri"]))["violations"]) == 40
 
 
-def test_a_data_set_larger_than_the_storage_is_refused_before_it_is_read(
+def test_what_the_storage_has_no_room_for_is_set_aside_before_it_is_read_and_the_rest_is_built(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(world, a=ROWS, b=ROWS * 2)
+    usage = shutil.disk_usage("/")
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(ROWS) * 2))
+        patched.setattr(world.cloud.objects, "download", None)
+        verdict = validate(world)
+    assert verdict["reasons"][0].startswith(f"{PIPELINE}/b.csv: the data set has {3 * len(ROWS)} bytes, at ")
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending", f"{PIPELINE}/b.csv#v1": "quarantined"}
+    world.finish("data_rejected")
+    world.ask()
+    world.prepare_run("reviews-00002")
+    assert validate(world, "reviews-00002")["is_valid"]
+
+
+def test_data_that_take_more_time_than_there_is_are_set_aside_and_not_tried_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin(world, a=ROWS)
-    usage = shutil.disk_usage("/")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(Exception, match=f"{len(ROWS)} bytes, at most 6 fit here"):
-        validate(world)
+    monkeypatch.setattr("sluice.adapters.engine.database.Database.query", beyond_time)
+    reason = "the data could not be checked"
+    assert validate(world)["reasons"] == [reason]
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "quarantined"}
+
+
+def beyond_time(*_: Any) -> Any:
+    raise EngineLimitError("the data could not be checked")
 
 
 def document(world: World, uri: str, name: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,6 +82,17 @@ def combine(
     }
     base = former if mode != "replace" or not arrived else {}
     return DatasetManifest.of({**base, **kept}.values())
+
+
+def beyond(objects: Iterable[ObjectVersion], room_bytes: float, new: Collection[str]) -> list[ObjectVersion]:
+    """Of the objects those for which there is no room: of the new keys, that come last, the largest."""
+    left, outside = room_bytes, []
+    for obj in sorted(objects, key=lambda obj: (obj.key in new, obj.size_bytes, obj.key)):
+        if obj.size_bytes <= left:
+            left -= obj.size_bytes
+        else:
+            outside.append(obj)
+    return outside
 
 
 def within(manifest: DatasetManifest, window: Window, arrivals: Iterable[Arrival]) -> DatasetManifest:

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from sluice.adapters.engine.files import UnreadableError
+from sluice.adapters.engine.limits import UnreadableError
 from sluice.adapters.engine.sql import text
 
 # A statement that is wrong itself, whatever the data.
@@ -20,7 +20,12 @@ _INTERRUPT_EVERY_S = 0.1
 
 
 class EngineLimitError(Exception):
-    """The data cannot be checked with the time, memory and storage there are; the message names a way out."""
+    """The data cannot be checked with the time, memory and storage there are; the message names a way out.
+
+    `keys` are the objects that took them, where it is known.
+    """
+
+    keys: tuple[str, ...] = ()
 
 
 class Database:
@@ -50,6 +55,10 @@ class Database:
     @property
     def is_time_over(self) -> bool:
         return self._clock.is_over
+
+    @property
+    def max_s(self) -> float:
+        return self._clock.max_s
 
     def restrict(self, paths: Sequence[Path]) -> None:
         """From now on only these files, and what is in the own folder, can be read; the first call counts."""

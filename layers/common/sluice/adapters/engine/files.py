@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import mmap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sluice.adapters.engine import inflate, line_ends
+from sluice.adapters.engine import csv_text, inflate, line_ends, parquet_footer
 from sluice.adapters.engine.inflate import Compression
+from sluice.adapters.engine.limits import COLUMNS_MAX, NESTING_MAX, BeyondLimitError, UnreadableError
 from sluice.adapters.engine.sql import Cell, identifier, text
 from sluice.domain import spelling
 from sluice.domain.config.models import Data
@@ -22,21 +21,17 @@ from sluice.domain.config.models import Data
 # Beyond that many malformed lines a file is simply not what it is said to be.
 REJECTS_MAX = 1000
 LINE_MAX_BYTES = 16 * 1024 * 1024
-SANE_DELIMITERS = (",", ";", "\t", "|")
-_NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 _FORMATS = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-PARQUET_MAGIC = b"PAR1"
+PARQUET_MAGIC = parquet_footer.MAGIC
 _ROW_NUMBER = "file_row_number"
+_TOLERANT = f"store_rejects = true, rejects_limit = {REJECTS_MAX}"
+# What no text holds.
+_NO_VALUE = "'\x1fnothing\x1f'"
+# Of a line, all but its brackets.
+_NO_BRACKETS = r"""'"(?:[^"\\]|\\.)*"|[^\[\]{}"]'"""
+_PEELED, _BRACKETS_MAX, _DEEP_LINES_MAX = 10, 1_000_000, 100
 Query = Callable[[str], list[tuple[Any, ...]]]
-
-
-class UnreadableError(Exception):
-    """A file, or a part of it, is not of its format; the message says how."""
-
-    def __init__(self, message: str, rows: int = 0) -> None:
-        self.rows = rows
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,8 @@ class DataFile:
 class Table:
     """A file as SQL: what reads it, the columns of the contract that it has, and all names it has.
 
-    Tables of equal `shape` can be read as one relation. `row` is a row's number, from 1.
+    Tables of equal `shape` can be read as one relation. `row` is a row's number, from 1. A malformed line is
+    an error; `tolerant`, of text, reads what lies around such lines.
     """
 
     file: DataFile
@@ -60,10 +56,15 @@ class Table:
     names: tuple[str, ...]
     shape: tuple[Any, ...]
     row: str = "row_number() OVER ()"
+    tolerant: Callable[[Sequence[Path]], str] | None = None
 
     @property
     def relation(self) -> str:
         return self.reader([self.file.path])
+
+    def without_names(self) -> Table:
+        """The table as it is kept while others are read: a thousand files may have a thousand names each."""
+        return replace(self, names=())
 
 
 class Storage:
@@ -215,19 +216,45 @@ def _long_line(path: Path) -> int | None:
 def _csv_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
     """Columns go by position, so that no header can be a bad identifier."""
     written, quote = data.csv, text(data.csv.quote)
-    header = _header(head(query, file.path, compression), data)
-    columns = {f"column{index}": "VARCHAR" for index in range(len(header))}
+    header = csv_text.header(head(query, file.path, compression), data)
+    if compression == "none":
+        csv_text.refuse_spaced_quotes(file.path, data)
+    count = len(header)
 
-    def reader(paths: Sequence[Path]) -> str:
+    def read(paths: Sequence[Path], how: str) -> str:
+        columns = {f"column{index}": "VARCHAR" for index in range(count)}
+        # Of what is nothing to it, DuckDB leaves out what is beyond the header: so nothing is told here.
         return (
             f"read_csv({_paths(paths)}, auto_detect = false, header = {written.header}, "
-            f"delim = {text(written.delimiter)}, quote = {quote}, escape = {quote}, "
-            f"columns = {columns}, compression = '{compression}', store_rejects = true, "
-            f"rejects_limit = {REJECTS_MAX}, max_line_size = {LINE_MAX_BYTES})"
+            f"delim = {text(written.delimiter)}, quote = {quote}, escape = {quote}, nullstr = {_NO_VALUE}, "
+            f"columns = {columns}, compression = '{compression}', max_line_size = {LINE_MAX_BYTES}{how})"
         )
 
-    cells = {name: Cell(column) for name, column in zip(header, columns, strict=True) if name in data.columns}
-    return Table(file, reader, cells, tuple(header), (compression, *header))
+    cells = {
+        name: Cell(f"nullif(column{index}, '')") for index, name in enumerate(header) if name in data.columns
+    }
+    # A header is not kept for each file: there may be thousands, of thousands of names.
+    shape = (compression, count, hash(tuple(header)))
+    return Table(
+        file,
+        lambda paths: read(paths, ""),
+        cells,
+        tuple(header),
+        shape,
+        tolerant=lambda paths: read(paths, f", {_TOLERANT}"),
+    )
+
+
+def around_malformed(table: Table, data: Data) -> Table | None:
+    """The table without its malformed lines, which a scan rejects; None if it cannot be read so.
+
+    Raises UnreadableError for what no scan would come to an end with.
+    """
+    if table.tolerant is None:
+        return None
+    if "zstd" not in table.shape:
+        csv_text.refuse_great_excess(table.file.path, len(table.names), data)
+    return replace(table, reader=table.tolerant, tolerant=None, shape=(*table.shape, _TOLERANT))
 
 
 def head(query: Query, path: Path, compression: Compression) -> str:
@@ -240,82 +267,87 @@ def head(query: Query, path: Path, compression: Compression) -> str:
     return start.decode("utf-8-sig", errors="surrogateescape")
 
 
-def _header(start: str, data: Data) -> list[str]:
-    header = _first_line(start, data.csv.delimiter, data.csv.quote)
-    _refuse_other_delimiter(start, header, data)
-    if not data.csv.header:
-        return list(data.columns)
-    if any("\udc80" <= character <= "\udcff" for name in header for character in name):
-        raise UnreadableError("is no CSV: it is not UTF-8 text")
-    if any(not name.isprintable() for name in header):
-        raise UnreadableError("is no CSV: its first line has control characters")
-    if not any(header):
-        raise UnreadableError("has no header: its first line is empty")
-    seen: set[str] = set()
-    for name in header:
-        if name and name in seen:
-            raise UnreadableError(f"has the column {name[:80]!r} twice")
-        seen.add(name)
-    return header
-
-
-def _first_line(head: str, delimiter: str, quote: str) -> list[str]:
-    try:
-        lines = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, quotechar=quote, strict=True)
-        return next(lines, [])
-    except csv.Error:
-        raise UnreadableError("is no CSV: its first line cannot be split into names") from None
-
-
-def _refuse_other_delimiter(head: str, header: Sequence[str], data: Data) -> None:
-    """Say that a file is separated by another character than the contract's, which scripts read by too."""
-
-    def fit(names: Sequence[str]) -> int:
-        return (
-            len(data.columns.keys() & set(names)) if data.csv.header else -abs(len(names) - len(data.columns))
-        )
-
-    for other in SANE_DELIMITERS:
-        if other == data.csv.delimiter or len(header) > 1:
-            continue
-        try:
-            better = fit(_first_line(head, other, data.csv.quote)) > fit(header)
-        except UnreadableError:
-            continue
-        if better:
-            raise UnreadableError(
-                f"is separated by {_named(other)}, not by {_named(data.csv.delimiter)}, "
-                "as data.csv.delimiter says"
-            )
-
-
-def _named(delimiter: str) -> str:
-    return _NAMED.get(delimiter, repr(delimiter))
-
-
 def _jsonl_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
     """Each line is one JSON object; columns are looked up in it."""
     relation = _lines([file.path], compression)
+    _refuse_json_lines(query, relation)
+
+    def reader(paths: Sequence[Path]) -> str:
+        return _lines(paths, compression)
+
+    keys = query(f"SELECT DISTINCT unnest(json_keys(line)) AS name FROM {relation} LIMIT {COLUMNS_MAX + 1}")
+    if len(keys) > COLUMNS_MAX:
+        raise BeyondLimitError(
+            f"has more than {COLUMNS_MAX} different names in its lines, the most that are read"
+        )
+    names = tuple(sorted(name for (name,) in keys))
+    cells = {
+        name: Cell(f"json_extract_string(line, {_pointer(name)})") for name in data.columns if name in names
+    }
+    return Table(file, reader, cells, names, (compression, *cells))
+
+
+def _refuse_json_lines(query: Query, relation: str) -> None:
+    """Raise for lines that are no object, and for those beyond the limits."""
     judged = (
-        "SELECT line, row_number() OVER () AS row, "
-        f"CASE WHEN json_valid(line) THEN json_type(line) <> 'OBJECT' ELSE true END AS bad FROM {relation}"
+        "SELECT row_number() OVER () AS row, "
+        "CASE WHEN json_valid(line) THEN json_type(line) <> 'OBJECT' ELSE true END AS is_bad, "
+        f"{_has_many_names('line')} AS is_wide, {_may_be_deep('line')} AS may_be_deep FROM {relation}"
     )
-    ((malformed, first),) = query(f"SELECT count(*), min(row) FROM ({judged}) WHERE bad")
+    ((malformed, first, wide, may_be_deep),) = query(
+        "SELECT count_if(is_bad), min(row) FILTER (WHERE is_bad), min(row) FILTER (WHERE is_wide), "
+        f"bool_or(may_be_deep) FROM ({judged})"
+    )
+    if wide:
+        raise BeyondLimitError(f"has more than {COLUMNS_MAX} names in line {wide}, the most that are read")
+    if may_be_deep:
+        _refuse_deep_lines(query, relation)
     if malformed:
         lines = f"{spelling.count(malformed, 'line')} that {'is' if malformed == 1 else 'are'}"
         raise UnreadableError(
             f"has {lines} no JSON object, the first is line {first}: write one object a line"
         )
 
-    def reader(paths: Sequence[Path]) -> str:
-        return _lines(paths, compression)
 
-    keys = query(f"SELECT DISTINCT unnest(json_keys(line)) AS name FROM {relation} ORDER BY name")
-    names = tuple(name for (name,) in keys)
-    cells = {
-        name: Cell(f"json_extract_string(line, {_pointer(name)})") for name in data.columns if name in names
-    }
-    return Table(file, reader, cells, names, (compression, *cells))
+def _has_many_names(line: str) -> str:
+    """Whether a line has more names than may be, at any depth; most lines are too short for that."""
+    spaced = f"replace({line}, '\" :', '\":')"
+    names = f"strlen(replace({spaced}, '\":', '\"::')) - strlen({spaced})"
+    return f"CASE WHEN strlen({line}) <= {5 * COLUMNS_MAX} THEN false ELSE {names} > {COLUMNS_MAX} END"
+
+
+def _refuse_deep_lines(query: Query, relation: str) -> None:
+    left = _innermost_peeled("line")
+    found = query(
+        f"SELECT row, strlen(brackets), left(brackets, {_BRACKETS_MAX}) FROM (SELECT row, {left} AS brackets "
+        f"FROM (SELECT line, row_number() OVER () AS row FROM {relation}) WHERE {_may_be_deep('line')}) "
+        f"WHERE strlen(brackets) > {2 * (NESTING_MAX - _PEELED)} ORDER BY row LIMIT {_DEEP_LINES_MAX}"
+    )
+    for row, length, brackets in found:
+        if length > _BRACKETS_MAX or _depth(brackets) + _PEELED > NESTING_MAX:
+            raise BeyondLimitError(
+                f"is nested deeper than {NESTING_MAX} in line {row}, the most that is read"
+            )
+
+
+def _may_be_deep(line: str) -> str:
+    opened = f"strlen({line}) - strlen(replace(replace({line}, '[', ''), '{{', ''))"
+    return (
+        f"CASE WHEN strlen({line}) <= {2 * NESTING_MAX} THEN false ELSE coalesce({opened}, 0) "
+        f"> {NESTING_MAX} END"
+    )
+
+
+def _innermost_peeled(line: str) -> str:
+    """The brackets of a line without the innermost, which are most: few lines have any left."""
+    left = f"regexp_replace({line}, {_NO_BRACKETS}, '', 'g')"
+    for _ in range(_PEELED):
+        left = f"replace(replace({left}, '[]', ''), '{{}}', '')"
+    return left
+
+
+def _depth(brackets: str) -> int:
+    return max(itertools.accumulate(1 if bracket in "[{" else -1 for bracket in brackets), default=0)
 
 
 def json_kind(name: str) -> str:
@@ -327,24 +359,34 @@ def _parquet_table(query: Query, file: DataFile, data: Data, compression: Compre
     if compression != "none":
         raise UnreadableError("is a Parquet file inside zstd: use zstd as the codec within Parquet")
 
-    def reader(paths: Sequence[Path]) -> str:
-        return f"read_parquet({_paths(paths)})"
+    names = parquet_footer.columns(file.path)
 
+    def reader(paths: Sequence[Path]) -> str:
+        # A folder such as dt=2026-01-01 is a part of the key, and no column.
+        return f"read_parquet({_paths(paths)}, hive_partitioning = false)"
+
+    # DuckDB renames what differs in case alone.
     described = [(name, kind) for name, kind, *_ in query(f"DESCRIBE SELECT * FROM {reader([file.path])}")]
-    cells = {name: Cell(identifier(name), kind) for name, kind in described if name in data.columns}
-    names = tuple(name for name, _ in described)
+    if len(described) != len(names):
+        raise UnreadableError(parquet_footer.NO_FILE)
+    cells = {
+        name: Cell(identifier(read), kind)
+        for name, (read, kind) in zip(names, described, strict=True)
+        if name in data.columns
+    }
     # DuckDB numbers rows with all threads; a column of that name would hide the number.
     is_hidden = _ROW_NUMBER in map(str.lower, names)
     row = "row_number() OVER ()" if is_hidden else f"{_ROW_NUMBER} + 1"
-    return Table(file, reader, cells, names, tuple(described), row)
+    return Table(file, reader, cells, names, (*described, hash(names)), row)
 
 
 def _lines(paths: Sequence[Path], compression: Compression, *, is_probe: bool = False) -> str:
     """Text files as a relation of lines, `line`, each with its `filename`: split nowhere but at line ends.
 
-    A probe raises for the first malformed line, and is read by one thread.
+    A probe raises for the first malformed line, and is read by one thread. Else a line is cut at the control
+    character that no JSON has, so that it is none.
     """
-    rejects = "parallel = false" if is_probe else f"store_rejects = true, rejects_limit = {REJECTS_MAX}"
+    rejects = "parallel = false" if is_probe else f"strict_mode = false, {_TOLERANT}"
     return (
         f"(SELECT line, filename FROM read_csv({_paths(paths)}, auto_detect = false, header = false, "
         f"delim = '\x1f', quote = '', escape = '', columns = {{'line': 'VARCHAR'}}, "

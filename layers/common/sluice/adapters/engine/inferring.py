@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sluice.adapters.engine import DataFile, Engine, UnreadableError
-from sluice.adapters.engine.files import PARQUET_MAGIC, SANE_DELIMITERS, Table, json_kind
+from sluice.adapters.engine.csv_text import SANE_DELIMITERS
+from sluice.adapters.engine.files import PARQUET_MAGIC, Table, around_malformed, json_kind
 from sluice.adapters.engine.sql import Cell
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.models import Column, Data
@@ -47,16 +48,23 @@ def infer(engine: Engine, file: DataFile) -> Found:
     """Look at all rows of a file; raises UnreadableError."""
     if file.path.stat().st_size == 0:
         raise UnreadableError("is empty")
-    return engine.with_line_ends_alike(file, lambda: _infer(engine, file))
+    try:
+        return engine.with_line_ends_alike(file, lambda: _infer(engine, file))
+    except UnreadableError:
+        # Which says more of malformed lines.
+        return _infer(engine, file, is_tolerant=True)
 
 
-def _infer(engine: Engine, file: DataFile) -> Found:
+def _infer(engine: Engine, file: DataFile, *, is_tolerant: bool = False) -> Found:
     format_, csv = _format(engine, file)
     # A column of no name that a file has: the names are what is asked for.
     names = engine.open(file, _contract(format_, csv, ["\0"])).names
     if not names:
         raise UnreadableError("has no column")
-    table = engine.open(file, _contract(format_, csv, names))
+    contract = _contract(format_, csv, names)
+    table = engine.open(file, contract)
+    if is_tolerant:
+        table = around_malformed(table, contract) or table
     columns = list(table.cells.items())
     facts = [
         found

@@ -30,10 +30,10 @@ from sluice.adapters.engine.files import (
     DataFile,
     Storage,
     Table,
-    UnreadableError,
     head,
     open_table,
 )
+from sluice.adapters.engine.limits import COLUMNS_MAX, UnreadableError
 from sluice.adapters.engine.reader import Part, Reader, Rejected, rejected, with_line_ends_alike
 from sluice.adapters.engine.sql import (
     ABSENT,
@@ -153,12 +153,16 @@ class Engine:
         self._refuse_patterns(asked, tally)
         tables: dict[int, Table] = {}
         rejects: dict[int, list[Rejected]] = {}
-        for part in reader.parts():
-            try:
-                rejects |= self._count(part, reader, asked, tally)
-                tables |= part.tables
-            except UnreadableError as error:
-                reader.unreadable |= dict.fromkeys(part.tables, error)
+        try:
+            for part in reader.parts():
+                try:
+                    rejects |= self._count(part, reader, asked, tally)
+                    tables |= {number: table.without_names() for number, table in part.tables.items()}
+                except UnreadableError as error:
+                    reader.unreadable |= dict.fromkeys(part.tables, error)
+        except EngineLimitError as error:
+            error.keys = reader.culprits(max_s=self._database.max_s if self._database.is_time_over else None)
+            raise
         for number, file in enumerate(files):
             tally.problems += [
                 unreadable(f"{file.key} {kind.said}", kind.lines, object=file.key)
@@ -396,7 +400,8 @@ def _count_columns(table: Table, missing: Set[str | None], asked: Iterable[Check
             near = {*twins(check.column or "", table.names), *tally.values.get(check, ())}
             tally.values[check] = tuple(sorted(near))
         if check.kind == "extra" and (names := set(table.names) - set(check.limit)):
-            tally.extra |= names
+            # Files may have thousands each, and no two the same.
+            tally.extra |= set(sorted(names)[: COLUMNS_MAX - len(tally.extra)])
             tally.add(check, key, 1, [])
 
 

@@ -9,6 +9,7 @@ stored, are read where they are.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from sluice.adapters.engine.files import (
     Query,
     Storage,
     Table,
-    UnreadableError,
+    around_malformed,
     open_table,
 )
+from sluice.adapters.engine.limits import BeyondLimitError, UnreadableError
 from sluice.adapters.engine.sql import Cell
 from sluice.adapters.engine.store import Store
 from sluice.domain import spelling
@@ -75,6 +77,8 @@ class Reader:
         store: Store | None,
     ) -> None:
         self.unreadable: dict[int, UnreadableError] = {}
+        self._reading: tuple[int, ...] = ()
+        self._since = time.monotonic()
         self._query = database.query
         self._storage = storage
         self._files = files
@@ -92,8 +96,19 @@ class Reader:
         found = {number: by_path.get(str(table.file.path)) for number, table in part.tables.items()}
         return {number: kinds for number, kinds in found.items() if kinds}
 
+    def culprits(self, *, max_s: float | None) -> tuple[str, ...]:
+        """The keys of what is being read; with a time that was over, only if it took more than half of it."""
+        if max_s is not None and time.monotonic() - self._since < max_s / 2:
+            return ()
+        return tuple(self._files[number].key for number in self._reading)
+
+    def _read(self, *numbers: int) -> None:
+        if numbers != self._reading:
+            self._reading, self._since = numbers, time.monotonic()
+
     def _in_place(self) -> Iterator[Part]:
         for number in range(len(self._files)):
+            self._read(number)
             drop_rejects(self._query)
             table = self._opened(number, self._probed)
             if table is not None:
@@ -104,8 +119,12 @@ class Reader:
     def _stored(self, store: Store) -> Iterator[Part]:
         together = _Together()
         for number, file in enumerate(self._files):
+            self._read(number)
             try:
                 table: Table | None = self._open(file)
+            except BeyondLimitError as error:
+                self._give_up(number, error)
+                continue
             except UnreadableError:
                 table = None
             if table is None or not together.has_room(table):
@@ -115,6 +134,7 @@ class Reader:
             if table is not None:
                 together.add(number, table)
         yield from self._add(together.take(), store)
+        self._read()
 
     def _open(self, file: DataFile) -> Table:
         return open_table(self._query, file, self._data, self._storage)
@@ -128,7 +148,14 @@ class Reader:
     def _opened(self, number: int, read: Callable[[DataFile], Table]) -> Table | None:
         file = self._files[number]
         try:
-            return with_line_ends_alike(self._storage, file, lambda: read(file))
+            try:
+                if not self._is_text:
+                    return read(file)
+                return with_line_ends_alike(self._storage, file, lambda: read(file))
+            except BeyondLimitError:
+                raise
+            except UnreadableError as error:
+                return self._around_malformed(file, error)
         except UnreadableError as error:
             self._give_up(number, error)
             return None
@@ -141,7 +168,7 @@ class Reader:
             part = self._store_part(tables, store)
         except UnreadableError as error:
             if len(tables) == 1:
-                yield from self._add_unified(next(iter(tables)), store, error)
+                yield from self._add_otherwise(next(iter(tables)), store, error)
             else:
                 for number, table in tables.items():
                     yield from self._add({number: table}, store)
@@ -150,23 +177,40 @@ class Reader:
                 self._storage.release(self._files[number])
             yield part
 
-    def _add_unified(self, number: int, store: Store, error: UnreadableError) -> Iterator[Part]:
+    def _add_otherwise(self, number: int, store: Store, error: UnreadableError) -> Iterator[Part]:
+        """Store a file with its line ends alike, or what lies around its malformed lines."""
         file = self._files[number]
         try:
-            if not self._storage.unify(file):
-                raise error
-            part = self._store_part({number: self._open(file)}, store)
+            part = self._unified(number, store)
+            if part is None:
+                part = self._store_part({number: self._around_malformed(file, error)}, store)
         except UnreadableError as last:
             self._give_up(number, last)
         else:
             self._storage.release(file)
             yield part
 
+    def _unified(self, number: int, store: Store) -> Part | None:
+        file = self._files[number]
+        if not self._storage.unify(file):
+            return None
+        try:
+            return self._store_part({number: self._open(file)}, store)
+        except UnreadableError:
+            return None
+
+    def _around_malformed(self, file: DataFile, error: UnreadableError) -> Table:
+        table = around_malformed(self._open(file), self._data)
+        if table is None:
+            raise error
+        return table
+
     def _give_up(self, number: int, error: UnreadableError) -> None:
         self.unreadable[number] = error
         self._storage.release(self._files[number])
 
     def _store_part(self, tables: Mapping[int, Table], store: Store) -> Part:
+        self._read(*tables)
         drop_rejects(self._query)
         relation = store.add(tables)
         names = next(iter(tables.values())).cells.keys()
@@ -207,6 +251,8 @@ def with_line_ends_alike(storage: Storage, file: DataFile, read: Callable[[], _R
     """What is read of a text file; of a copy, if its lines end in different ways."""
     try:
         return read()
+    except BeyondLimitError:
+        raise
     except UnreadableError:
         if not storage.unify(file):
             raise
