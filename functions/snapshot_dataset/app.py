@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import batching, building, wiring
-from sluice.domain import batches, datasets
+from sluice.domain import arrivals, batches, datasets
 from sluice.domain import catalog as keys
 from sluice.domain.batches import Arrival, Batch
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
@@ -33,10 +33,14 @@ _CONCLUSIVE = {"registered", "rejected", "data_rejected"}
 def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run_id=task.run_id)
     data = building.find_config(task).data
-    arrivals = _arrivals(task.pipeline)
-    found = batching.find(data.complete_when, arrivals)
-    complete = batches.ready(found)
-    manifest = _combine(task.pipeline, data, arrivals, complete)
+    current = building.current_versions(task.pipeline)
+    while True:
+        arrived = _arrivals(task.pipeline)
+        found = batching.find(data.complete_when, arrived)
+        parts = _parts(task.pipeline, data, arrived, batches.ready(found), current)
+        if not _set_aside_obstructed(task.pipeline, data.mode, parts):
+            break
+    manifest = _combine(data, arrived, parts)
     _store(task, manifest)
     is_new = bool(manifest.objects) and not _was_built(task, manifest.version)
     _take_up(task, manifest.version, found)
@@ -60,34 +64,70 @@ def _arrivals(pipeline: str) -> list[Arrival]:
     return [Arrival.of(item, unsettled) for item in batching.arrival_items(pipeline)]
 
 
-def _combine(pipeline: str, data: Data, arrivals: list[Arrival], complete: list[Batch]) -> DatasetManifest:
-    """The data set of today's objects: what was overwritten or deleted since is no part of it."""
-    current = building.current_versions(pipeline)
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """What a data set is made of: the last valid one, and what complete batches have of today's objects."""
+
+    former: DatasetManifest | None
+    fresh: list[Arrival]
+    complete: list[Batch]
+
+    def keys(self, mode: str) -> Iterator[str]:
+        """Of the objects, in the order in which they came."""
+        if self.former and (mode != "replace" or not self.fresh):
+            yield from (obj.key for obj in self.former.objects)
+        yield from (obj.key for obj in self.fresh)
+
+
+def _parts(
+    pipeline: str,
+    data: Data,
+    arrived: list[Arrival],
+    complete: list[Batch],
+    current: Mapping[str, str],
+) -> _Parts:
+    """What was overwritten or deleted since is no part of it."""
     # Of several complete batches, all but the newest were replaced before they were built.
     taken = complete[-1:] if data.mode == "replace" else complete
-    fresh = [
-        ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256)
-        for batch in taken
-        for obj in batch.objects
-        if current.get(obj.key) == obj.version_id
-    ]
-    manifest = datasets.combine(data.mode, _previous(pipeline, arrivals, current), fresh)
+    fresh = [obj for batch in taken for obj in batch.objects if current.get(obj.key) == obj.version_id]
+    return _Parts(_previous(pipeline, arrived, current), fresh, complete)
+
+
+def _set_aside_obstructed(pipeline: str, mode: str, parts: _Parts) -> bool:
+    """Quarantine what no file system could hold beside the rest; whether there was any."""
+    reasons = arrivals.obstructed(parts.keys(mode))
+    found = [obj for obj in parts.fresh if obj.key in reasons and obj.is_waiting]
+    batching.on_each(found, lambda obj: _set_aside(pipeline, obj, reasons[obj.key]))
+    return bool(found)
+
+
+def _set_aside(pipeline: str, obj: Arrival, reason: str) -> None:
+    key = keys.arrival_key(pipeline, obj.key, obj.version_id)
+    wiring.catalog().update(key, {"status": "quarantined", "reason": reason}, when={"status": obj.status})
+    tags = {"sluice:status": "quarantined"}
+    wiring.objects().tag(wiring.data_bucket(), obj.key, obj.version_id, tags)
+    note(pipeline, obj.arrived_at, obj.key, "data quarantined", reason)
+
+
+def _combine(data: Data, arrived: list[Arrival], parts: _Parts) -> DatasetManifest:
+    fresh = [ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256) for obj in parts.fresh]
+    manifest = datasets.combine(data.mode, parts.former, fresh)
     if data.window is None:
         return manifest
-    named = {obj: batch.name for batch in complete for obj in batch.waiting}
-    dated = [dataclasses.replace(obj, batch=named.get(obj, obj.batch)) for obj in arrivals]
+    named = {obj: batch.name for batch in parts.complete for obj in batch.waiting}
+    dated = [dataclasses.replace(obj, batch=named.get(obj, obj.batch)) for obj in arrived]
     return datasets.within(manifest, data.window, dated)
 
 
 def _previous(
-    pipeline: str, arrivals: Iterable[Arrival], current: Mapping[str, str]
+    pipeline: str, arrived: Iterable[Arrival], current: Mapping[str, str]
 ) -> DatasetManifest | None:
     item = wiring.catalog().get(keys.pipeline_key(pipeline)) or {}
     if "dataset_version" not in item:
         return None
     former = building.find_manifest(pipeline, item["dataset_version"])
     known = [
-        ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256) for obj in arrivals if obj.sha256
+        ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256) for obj in arrived if obj.sha256
     ]
     changed = set(datasets.changed_since(former, current, known))
     return DatasetManifest.of(obj for obj in former.objects if obj.key not in changed)

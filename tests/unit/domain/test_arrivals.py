@@ -66,6 +66,7 @@ def test_what_belongs_to_no_pipeline_is_unclaimed_and_says_why(key: str, reason:
         (Head("flights/a\n.csv"), "a control character"),
         (Head("flights/a\x00.csv"), "a control character"),
         (Head("flights/" + "é" * 450), "more than 900 bytes"),
+        (Head("flights/" + "é" * 128 + "/a.csv"), "a part of more than 255 bytes"),
     ],
 )
 def test_what_no_job_could_read_is_quarantined(head: Head, reason: str) -> None:

@@ -307,3 +307,45 @@ def test_what_a_run_took_up_that_died_before_its_quarantine_is_taken_up_again(wo
     world.finish("failed", error={"Error": "States.Timeout", "Cause": ""})
     assert world.build("b.csv") == "registered"
     assert world.objects_of("reviews-00002") == [f"{PIPELINE}/a.csv#v1", f"{PIPELINE}/b.csv#v1"]
+
+
+# -------------------------------------------------------------------------- keys that no file system can hold
+
+
+@pytest.mark.parametrize("names", [("a", "a/b.csv"), ("a/b.csv", "a"), ("x/y", "x/y/z/w.csv")])
+def test_of_a_file_and_a_folder_of_one_name_the_later_is_set_aside_and_the_rest_is_built(
+    world: World, names: tuple[str, str]
+) -> None:
+    first, second = names
+    world.upload(first)
+    world.later(seconds=1)
+    world.upload(second)
+    world.later(seconds=1)
+    assert world.build("good.csv") == "registered"
+    assert world.objects_of(RUN) == [f"{PIPELINE}/{name}#v1" for name in sorted([first, "good.csv"])]
+    aside = world.cloud.catalog.get(keys.arrival_key(PIPELINE, f"{PIPELINE}/{second}", "v1")) or {}
+    assert aside["status"] == "quarantined"
+    assert f"{PIPELINE}/{first}" in aside["reason"]
+    tags = world.cloud.objects.tags(fakes.DATA_BUCKET, f"{PIPELINE}/{second}")
+    assert tags == {"sluice:status": "quarantined"}
+    assert world.events().count("data quarantined") == 1
+
+
+def test_what_a_data_set_holds_already_keeps_its_name(world: World) -> None:
+    assert world.build("a") == "registered"
+    world.later(minutes=1)
+    assert world.build("a/b.csv") == "skipped"
+    assert world.arrivals() == {f"{PIPELINE}/a#v1": "included", f"{PIPELINE}/a/b.csv#v1": "quarantined"}
+    # Where the other one is gone, it is taken.
+    world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a")
+    release(world, "a/b.csv")
+    assert run_next(world) == "registered"
+    assert world.objects_of("reviews-00003") == [f"{PIPELINE}/a/b.csv#v1"]
+
+
+def test_a_batch_that_replaces_the_data_may_have_what_was_a_file_as_a_folder(world: World) -> None:
+    world.later(minutes=1)
+    world.push(pipeline=PIPELINE_YAML.replace("  label: y", "  label: y\n  mode: replace").encode())
+    assert world.build("a") == "registered"
+    world.later(minutes=1)
+    assert world.build("a/b.csv") == "registered"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,8 @@ from sluice.domain.nearest import hint
 Status = Literal["accepted", "control", "ignored", "unclaimed", "quarantined"]
 # The catalog's sort key (1,024 bytes) holds the object's key, its version id and a prefix.
 MAX_KEY_BYTES = 900
+# A file's name on Linux (NAME_MAX); a path may have 4,096, more than a key.
+MAX_NAME_BYTES = 255
 ZERO_BYTES = "zero bytes"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -46,6 +48,26 @@ def is_path(rest: str) -> bool:
     return all(part not in {"", ".", ".."} for part in rest.split("/"))
 
 
+def obstructed(keys: Iterable[str]) -> dict[str, str]:
+    """Keys that cannot be files beside those given before them, each with the reason.
+
+    S3 has both `a` and `a/b.csv`; of a file system one is a file, or a folder.
+    """
+    files: set[str] = set()
+    folders: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for key in keys:
+        above = [key[:end] for end, character in enumerate(key) if character == "/"]
+        if other := next((folder for folder in above if folder in files), None):
+            reasons[key] = f"{other} is a file, so there can be no file below it: delete one of them"
+        elif key in folders:
+            reasons[key] = f"{folders[key]} lies below it, so it can be no file: delete one of them"
+        else:
+            files.add(key)
+            folders.update(dict.fromkeys(above, key))
+    return reasons
+
+
 def classify(head: Head, known_pipelines: Collection[str], control_name: str | None = None) -> Classification:
     """Classify an uploaded object; nothing is dropped silently but a folder marker.
 
@@ -74,6 +96,8 @@ def _unaddressable(rest: str, head: Head) -> str | None:
         return f"a key of more than {MAX_KEY_BYTES} bytes"
     if not is_path(rest):
         return "a key whose path has an empty, '.' or '..' part"
+    if any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in rest.split("/")):
+        return f"a key with a part of more than {MAX_NAME_BYTES} bytes, which no file's name may have"
     return "a key with a control character" if _CONTROL.search(rest) else None
 
 
