@@ -71,8 +71,14 @@ contract: setup ## The local cloud against statements about AWS.
 e2e: setup ## The deployed stack on the local cloud, through public interfaces only.
 	$(PY) -m pytest tests/e2e -q
 
-build: setup ## sam build.
-	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/envs/sam/bin/sam build --cached --parallel
+# Only these are looked for, and tried: what a shim stands for may not be there.
+RUNTIME ?= $(firstword $(foreach v,3.12 3.13 3.11,$(shell PATH="$(CURDIR)/.venv/bin:$$PATH" python$(v) -c 'print("python$(v)")' 2>/dev/null)))
+ARCHITECTURE ?= arm64
+build: setup ## sam build, for RUNTIME (the Python there is) and ARCHITECTURE (arm64 or x86_64).
+	@test -n "$(RUNTIME)" || { echo "there is no python3.12, python3.13 or python3.11 to build with"; exit 1; }
+	PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHON_RUNTIME=$(RUNTIME) LAMBDA_ARCHITECTURE=$(ARCHITECTURE) \
+	  .venv/envs/sam/bin/sam build --cached --parallel --parameter-overrides PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE)
+	@$(PY) -m sluice_cli.built .aws-sam/build/template.yaml PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 
 bench: setup ## Measure; prints tables (see docs/benchmarks.md).
 	$(PY) benchmarks/loop.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -105,11 +106,18 @@ def runtime() -> str:
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def architecture() -> str:
+    """The Lambda architecture of local functions: this machine's own."""
+    return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
+
+
 def build(template: Path = REPOSITORY / "template.yaml", build_dir: Path = BUILD_DIR) -> None:
     """Run `sam build` for the template."""
     folders = ["--template-file", str(template), "--build-dir", str(build_dir)]
-    options = ["--cached", "--parallel", "--parameter-overrides", f"PythonRuntime={runtime()}"]
-    run_sam(["build", *folders, *options], {"PYTHON_RUNTIME": runtime()}, log="sam-build")
+    parameters = [f"PythonRuntime={runtime()}", f"Architecture={architecture()}"]
+    options = ["--cached", "--parallel", "--parameter-overrides", *parameters]
+    environment = {"PYTHON_RUNTIME": runtime(), "LAMBDA_ARCHITECTURE": architecture()}
+    run_sam(["build", *folders, *options], environment, log="sam-build")
 
 
 def deploy(
@@ -125,7 +133,8 @@ def deploy(
     s3.create_bucket(Bucket=PACKAGE_BUCKET)
     sources = source_digest()
     options = ["--template-file", str(template), "--stack-name", stack, "--s3-bucket", PACKAGE_BUCKET]
-    overrides = {"PythonRuntime": runtime(), "LogRetentionDays": "1", **(parameters or {})}
+    own = {"PythonRuntime": runtime(), "Architecture": architecture(), "LogRetentionDays": "1"}
+    overrides = {**own, **(parameters or {})}
     given = ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
     configuration = ["--config-file", str(REPOSITORY / "samconfig.toml"), "--config-env", "local"]
     run_sam(["deploy", *configuration, *options, *given], environment, log="sam-deploy")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import asl
+
 ROOT = Path(__file__).parents[2]
 AMAZON_LINUX_2 = {"GLIBC": (2, 26), "GLIBCXX": (3, 4, 24), "CXXABI": (1, 3, 11)}
 
@@ -30,6 +32,16 @@ def test_every_package_is_pinned_by_its_hash(layer: str) -> None:
     entries = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
     assert entries
     assert all("--hash=sha256:" in entry for entry in entries)
+
+
+@pytest.mark.parametrize("layer", ["common", "data"])
+def test_a_layer_is_built_for_what_the_template_says_unless_told_otherwise(layer: str) -> None:
+    parameters = asl.load_template(ROOT / "template.yaml")["Parameters"]
+    text = (ROOT / "layers" / layer / "Makefile").read_text()
+    assert f"$(or $(PYTHON_RUNTIME),{parameters['PythonRuntime']['Default']})" in text
+    assert parameters["Architecture"]["Default"] == "arm64"
+    assert "$(if $(filter x86_64,$(LAMBDA_ARCHITECTURE)),x86_64,aarch64)" in text
+    assert f"ARCHITECTURE ?= {parameters['Architecture']['Default']}" in (ROOT / "Makefile").read_text()
 
 
 def test_no_layer_ships_what_lambda_has() -> None:

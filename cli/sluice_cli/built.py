@@ -1,0 +1,31 @@
+"""Have a built template take only what it was built for: with other values it would run other wheels."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+
+def pinned(template: str, parameter: str, value: str) -> str:
+    """The template's text with one value for a parameter; raises ValueError if it has no such parameter."""
+    block = re.compile(rf"^  {parameter}:\n(?:    .*\n)+", re.MULTILINE)
+    only = f"  {parameter}:\n    Type: String\n    Default: {value}\n    AllowedValues:\n    - {value}\n"
+    text, count = block.subn(only, template, count=1)
+    if not count:
+        raise ValueError(f"the template has no parameter {parameter}")
+    return text
+
+
+def main(path: str, *values: str) -> None:
+    """`python -m sluice_cli.built TEMPLATE NAME=VALUE ...`"""
+    template = Path(path)
+    text = template.read_text()
+    for each in values:
+        text = pinned(text, *each.split("=", 1))
+    template.write_text(text)
+    sys.stdout.write(f"built for {', '.join(each.partition('=')[2] for each in values)}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
