@@ -120,6 +120,7 @@ def _activate(project: Project, pushed_at: str) -> bool:
     key, group = keys.pipeline_key(pipeline), project.config.model_package_group(wiring.stack_name())
     active: Item = {
         "project_version": project.version,
+        "project_content": project.content,
         "project_pushed_at": pushed_at,
         "group": group,
         "ask_delay_s": project.config.data.complete_when.ask_delay_s,

@@ -102,6 +102,7 @@ def _start(pipeline: str, item: Item, decision: StartBuild, now: datetime) -> No
         "build_cause": decision.reason,
         "build_seq": seq,
         "built_project_version": item["project_version"],
+        "built_content": item.get("project_content"),
         "last_build_at": to_iso(now),
         "former_build_at": item.get("last_build_at"),
         "budget_day": decision.budget_day,

@@ -57,6 +57,18 @@ def test_nothing_is_built_without_a_project() -> None:
     assert decide(state, [arrival(0)], POLICY, at(999)) == Nothing("no project was pushed")
 
 
+@pytest.mark.parametrize(
+    ("content", "built", "is_built"),
+    [("c1", "c1", False), ("c2", "c1", True), ("c1", None, True), (None, "c1", True)],
+)
+def test_a_push_of_what_no_run_reads_builds_nothing(
+    content: str | None, built: str | None, is_built: bool
+) -> None:
+    """Where either is not known, as of an older stack, the versions decide."""
+    state = replace(FRESH, built_project_version="p0", has_data=True, content=content, built_content=built)
+    assert isinstance(decide(state, [], POLICY, NOON), StartBuild) is is_built
+
+
 @pytest.mark.parametrize("built", [None, "p1"])
 def test_nothing_is_built_without_anything_new(built: str | None) -> None:
     state = replace(FRESH, built_project_version=built, has_data=built is not None)

@@ -78,6 +78,37 @@ def test_a_bundle_carries_no_times_and_no_owners() -> None:
     assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
 
 
+@pytest.mark.parametrize(
+    ("path", "is_read"),
+    [("README.md", False), ("docs/notes.md", False), ("src/README.md", True), ("src/train.py", True)],
+)
+def test_the_content_of_a_project_is_what_its_runs_read(
+    files: dict[str, bytes], path: str, is_read: bool
+) -> None:
+    before = projects.load_project(files).content
+    assert (projects.load_project({**files, path: b"# other"}).content != before) is is_read
+
+
+def test_a_comment_in_pipeline_yaml_is_no_content_and_a_value_and_the_sample_are(
+    files: dict[str, bytes],
+) -> None:
+    text, project = files["pipeline.yaml"], projects.load_project(files)
+    assert projects.load_project({**files, "pipeline.yaml": text + b"\n# why\n"}).content == project.content
+    for path, data in (
+        ("pipeline.yaml", text.replace(b"daily_budget: 10", b"daily_budget: 11")),
+        (project.config.serve.sample, b"[]"),
+    ):
+        assert projects.load_project({**files, path: data}).content != project.content
+
+
+def test_a_readme_beside_scripts_at_the_root_is_no_content(files: dict[str, bytes]) -> None:
+    at_root = {path.removeprefix("src/"): data for path, data in files.items()}
+    at_root["pipeline.yaml"] = files["pipeline.yaml"].replace(b"src/", b"")
+    before = projects.load_project(at_root)
+    assert projects.load_project({**at_root, "README.md": b"x"}).content == before.content
+    assert projects.load_project({**at_root, "words.txt": b"x"}).content != before.content
+
+
 def test_a_project_is_loaded_with_its_version(files: dict[str, bytes]) -> None:
     project = projects.load_project(files)
     assert project.config.name == "reviews-sentiment"

@@ -226,6 +226,21 @@ def test_a_new_project_version_is_built_with_the_data_there_are(world: World) ->
     assert world.objects_of("reviews-00002") == world.objects_of(RUN)
 
 
+def test_a_new_project_version_that_runs_read_alike_is_not_built(world: World) -> None:
+    world.ask()
+    assert world.play() == "registered"
+    world.later(minutes=1)
+    version = world.push(pipeline=PIPELINE_YAML.encode() + b"# a comment\n")
+    assert world.pipeline["project_version"] == version
+    world.ask()
+    assert len(executions(world)) == 1
+    world.upload("more.csv")
+    world.later(minutes=2)
+    world.ask()
+    assert len(executions(world)) == 2
+    assert world.pipeline["built_project_version"] == version
+
+
 def test_the_daily_budget_holds_builds_back_and_loses_none(world: World) -> None:
     for number in range(5):
         world.upload(f"{number}.csv")

@@ -48,7 +48,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class PipelineState:
-    """What the catalog says of the pipeline; `has_data` is whether a build left a data set to build on."""
+    """What the catalog says of the pipeline; `has_data` is whether a build left a data set to build on.
+
+    `content` is what a run of the project reads, by digest, `built_content` what the newest run did.
+    """
 
     project_version: str | None
     built_project_version: str | None
@@ -57,6 +60,8 @@ class PipelineState:
     budget_day: str | None
     budget_used: int
     has_data: bool
+    content: str | None = None
+    built_content: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any], *, has_data: bool) -> PipelineState:
@@ -70,7 +75,16 @@ class PipelineState:
             budget_day=item.get("budget_day"),
             budget_used=int(item.get("budget_used") or 0),
             has_data=has_data,
+            content=item.get("project_content"),
+            built_content=item.get("built_content"),
         )
+
+    @property
+    def is_project_new(self) -> bool:
+        """Whether the newest run read something else; a pipeline of an older stack knows versions only."""
+        if self.content and self.built_content:
+            return self.content != self.built_content
+        return self.project_version != self.built_project_version
 
     def used_on(self, day: str) -> int:
         return self.budget_used if self.budget_day == day else 0
@@ -138,7 +152,9 @@ def decide(state: PipelineState, pending: Sequence[Arrival], policy: Policy, now
 def _cause(state: PipelineState, pending: Sequence[Arrival]) -> str | None:
     if any(arrival.failed_run is None for arrival in pending):
         return _objects(len(pending), "new object")
-    if (state.has_data or pending) and state.built_project_version != state.project_version:
+    # What a failed run took up is tried again with any other version.
+    is_other = state.built_project_version != state.project_version
+    if (pending and is_other) or (state.has_data and state.is_project_new):
         return "a new project version"
     return None
 

@@ -28,6 +28,7 @@ MAX_TOTAL_BYTES = 25 * 1024 * 1024
 # Beside the files' bytes a tar holds headers, padding and the paths that are too long for a header.
 _MAX_TAR_BYTES = MAX_TOTAL_BYTES + MAX_FILES * 4096
 _CACHES = {"__pycache__", "node_modules"}
+_ABOUT = ("README", "LICENSE", "CHANGELOG")
 _MADE = (".pyc", ".pyo", "~")
 # What lies at the root of an environment, whatever its folder is called.
 _VENV_MARK = "pyvenv.cfg"
@@ -64,6 +65,19 @@ class Project:
         }
 
     @property
+    def content(self) -> str:
+        """A digest of what a run reads: the config's meaning, the scripts, and the sample.
+
+        Texts about the project, and what else lies beside the scripts' folder, are not among it.
+        """
+        read = {
+            path: data for path, data in self.source_files.items() if not _is_about(path, self.source_dir)
+        }
+        digests = {path: hashlib.sha256(data).hexdigest() for path, data in read.items()}
+        sample = hashlib.sha256(self.files[self.config.serve.sample]).hexdigest()
+        return canonical.digest({"config": dump(self.config), "sample": sample, "scripts": digests})
+
+    @property
     def has_requirements(self) -> bool:
         """Whether the scripts need packages that the image lacks."""
         return bool(requirements.lines(self.source_files.get(REQUIREMENTS_FILE, b"")))
@@ -94,6 +108,11 @@ def load_project(files: Mapping[str, bytes]) -> Project:
     project = Project(config, files, version(files))
     _check_requirements(project)
     return project
+
+
+def _is_about(path: str, source_dir: str) -> bool:
+    """Whether a file at the project's root is a text about it, where its scripts lie there too."""
+    return not source_dir and "/" not in path and path.upper().startswith(_ABOUT)
 
 
 def _check_requirements(project: Project) -> None:
