@@ -37,7 +37,11 @@ def push(
         )
         for warning in result["warnings"]:
             out.print(f"  [yellow]•[/] {escape(warning)}")
-        hint(f"next: `sluice upload {result['pipeline']} FILE`: the model trains on it")
+        out.print(f"  {result['build']['why']}")
+        if result["build"]["starts"]:
+            hint(f"next: `sluice runs {result['pipeline']}` shows it")
+        else:
+            hint(f"next: `sluice upload {result['pipeline']} FILE`: the model trains on it")
 
     show(result, as_json, text)
 
@@ -90,7 +94,7 @@ def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]
 
         def say(why: str) -> None:
             # Printed, so that it is also seen where no status line is.
-            err.print(f"[dim]waiting: {escape(why)}[/]", soft_wrap=True)
+            err.print(f"[dim]waiting: {escape(why)}[/]")
 
         run_id = waiting.new_run(target, pipeline, known, say, timeout_s=1200)
         ended = waiting.run_end(target, pipeline, run_id, lambda doing: status.update(f"{run_id}: {doing}"))
@@ -186,7 +190,7 @@ def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
     if "log_tail" in step:
         out.print(f"the log of {step['step']} {'ends:' if step['log_tail'] else 'is empty'}")
         for line in step["log_tail"]:
-            out.print(f"    {escape(line)}", style="dim")
+            out.print(f"    {escape(line)}", style="dim", soft_wrap=True)
 
 
 @build_app.command(epilog=example("sluice logs reviews-sentiment-00001 --step train-0"))
@@ -207,16 +211,17 @@ def logs(
     if function:
         found = {function: views.function_log(target, function)}
     elif endpoint:
-        found = {endpoint: list(views.log_lines(target, f"/aws/sagemaker/Endpoints/{endpoint}"))}
+        found = {endpoint: views.endpoint_log(target, endpoint)}
     else:
-        steps = [item for item in views.run(target, str(run_id))["steps"] if step in (None, item["step"])]
-        found = {item["step"]: views.step_log(target, item) for item in steps if item.get("job_name")}
+        steps = views.step_of(views.run(target, str(run_id)), step)
+        found = {item["step"]: views.step_log(target, item) for item in steps}
 
     def text() -> None:
         for name, lines in found.items():
             out.print(f"[bold]{escape(name)}[/]")
             for line in lines:
-                out.print(escape(line))
+                # As it was printed: what wraps it is the terminal.
+                out.print(escape(line), soft_wrap=True)
         if not any(found.values()):
             hint("no log lines")
 

@@ -103,12 +103,14 @@ def env(as_json: Json = False) -> None:
 
 @local_app.command(epilog=example("sluice init my-model --example reviews"))
 def init(
-    name: Annotated[str, typer.Argument(help="The new pipeline's and folder's name.")],
+    path: Annotated[
+        Path, typer.Argument(help="The new folder; its name becomes the pipeline's.", metavar="PATH")
+    ],
     example_name: Annotated[str, typer.Option("--example", help="Which example to copy.")] = "reviews",
     as_json: Json = False,
 ) -> None:
     """Copy a working example to a new folder."""
-    folder = project.init(name, example_name, Path.cwd())
+    folder = project.init(Path.cwd() / path, example_name)
 
     def text() -> None:
         out.print(f"made [bold]{folder}[/]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import signal
@@ -12,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
+from typer import rich_utils
 
 from sluice.domain.config import ConfigError
 from sluice.domain.projects import ProjectError
@@ -37,6 +39,9 @@ app = typer.Typer(
     "Commands talk to the local cloud when it runs (`sluice up`), else to AWS with your usual credentials.",
     epilog="Start here: `sluice demo`, or `sluice up && sluice init my-model && sluice push my-model`.",
 )
+if os.environ.get("NO_COLOR"):
+    # What rich keeps then, bold and dim, is as little wanted in the pages of --help.
+    rich_utils.COLOR_SYSTEM = None
 for commands in (local_app, build_app, release_app, serving_app):
     app.add_typer(commands)
 app.add_typer(dataset_app, name="dataset")
@@ -104,5 +109,7 @@ def main() -> None:
         fail(str(error), "", 1)
     except BotoCoreError as error:
         fail(str(error), "Is the local cloud up (`sluice up`), or are AWS credentials set?", 1)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), "", 1)
     except KeyboardInterrupt:
         fail("interrupted", "", 130)

@@ -12,21 +12,61 @@ from pathlib import Path
 from typing import Any
 
 from rich import markup
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What is not broken: a command in backticks, or a word.
+_WORD = re.compile(r"\s*(?:`[^`]*`\S*|\S+)")
 # Wider than any row.
 _UNFOLDED = 10_000
+_GAP = 2
+_INDENT = 4
+_HANGING = 2
 
 
 def console(**where: Any) -> Console:
-    """A console that folds to a terminal's width; what reads a pipe gets a row a line."""
-    made = Console(highlight=False, soft_wrap=True, **where)
+    """A console that wraps between words at a terminal's width; what reads a pipe gets a row a line.
+
+    NO_COLOR leaves out bold and dim too.
+    """
+    if os.environ.get("NO_COLOR"):
+        where = {"color_system": None, **where}
+    made = _Console(highlight=False, **where)
     if not made.is_terminal:
         made.width = _UNFOLDED
     return made
+
+
+class _Console(Console):
+    """Wraps what people read; a word longer than the width, and a command in backticks, is not broken."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        if how.get("soft_wrap") or not all(isinstance(each, str | Text) for each in objects):
+            super().print(*objects, **how)
+            return
+        parts = [Text.from_markup(each) if isinstance(each, str) else each for each in objects]
+        text = Text(" ", style=how.pop("style", "")).join(parts)
+        for line in text.split("\n", allow_blank=True):
+            for piece in wrapped(line, self.width):
+                super().print(piece, soft_wrap=True, **how)
+
+
+def wrapped(text: Text, width: int) -> list[Text]:
+    """The lines of a text, broken between words; the later ones are indented a little more than the first."""
+    indent = len(text.plain) - len(text.plain.lstrip()) + _HANGING
+    breaks, start = list[int](), 0
+    for word in _WORD.finditer(text.plain):
+        room = width - (indent if breaks else 0)
+        if word.start() > start and cell_len(text.plain[start : word.end()]) > room:
+            start = word.start() + len(word[0]) - len(word[0].lstrip())
+            breaks.append(start)
+    first, *others = text.divide(breaks)
+    lines = [first, *(Text(" " * indent) + line for line in others)]
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 out = console()
@@ -62,9 +102,14 @@ STATUS_STYLES = {
 }
 
 
+def printable(text: str) -> str:
+    """Text from elsewhere in which no control character takes effect."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def escape(text: str) -> str:
     """Text from elsewhere as a terminal shows it: it is no markup, and no control character takes effect."""
-    return markup.escape(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text))
+    return markup.escape(printable(text))
 
 
 def print_json(value: Any) -> None:
@@ -78,20 +123,67 @@ def styled(status: object) -> Text:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print rows under column heads, or a sentence when there are none."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    count = 0
-    for row in rows:
-        table.add_row(
-            *(cell if isinstance(cell, Text) else "" if cell is None else escape(str(cell)) for cell in row)
-        )
-        count += 1
-    if count:
-        out.print(table)
-    else:
+    """Print rows under column heads, or a sentence when there are none.
+
+    No value is broken: where rows are wider than a terminal, what the last column says stands beneath each
+    row, and if that is not enough, all other columns do too.
+    """
+    table = [[_cell(value) for value in row] for row in rows]
+    widths = [
+        max(cell.cell_len for cell in (Text(name), *(row[i] for row in table)))
+        for i, name in enumerate(columns)
+    ]
+    if not table:
         out.print(empty)
+    elif _fits(widths):
+        _print_rows(columns, table, widths)
+    elif _fits(widths[:-1]):
+        _print_rows(columns[:-1], table, widths)
+    else:
+        for row in table:
+            out.print(row[0])
+            pairs = zip(columns[1:], row[1:], strict=True)
+            _print_beneath(Text.assemble((f"{name}: ", "dim"), cell) for name, cell in pairs if cell)
+
+
+def _cell(value: object) -> Text:
+    """A value in a line of its own, whatever its lines are."""
+    text = value if isinstance(value, Text) else Text("" if value is None else printable(str(value)))
+    return Text(" ".join(text.plain.split()), style=text.style)
+
+
+def _fits(widths: Sequence[int]) -> bool:
+    return sum(widths) + _GAP * (len(widths) - 1) <= out.width
+
+
+def _print_rows(columns: Sequence[str], rows: Iterable[Sequence[Text]], widths: Sequence[int]) -> None:
+    """Rows under heads; what has no column stands beneath its row."""
+    for row in ([Text(name, style="bold") for name in columns], *rows):
+        cells = [_padded(cell, width) for cell, width in zip(row[: len(columns)], widths, strict=False)]
+        line = Text(" " * _GAP).join(cells)
+        line.rstrip()
+        out.print(line, soft_wrap=True)
+        _print_beneath(row[len(columns) :])
+
+
+def _padded(cell: Text, width: int) -> Text:
+    return cell + Text(" " * (width - cell.cell_len))
+
+
+def _print_beneath(parts: Iterable[Text]) -> None:
+    """Parts in lines beneath a row, as many in each as fit; a longer one is wrapped between its words."""
+    line = Text()
+    for part in parts:
+        if line and line.cell_len + _GAP + part.cell_len > out.width - _INDENT:
+            _print_indented(line)
+            line = Text()
+        line = Text(" " * _GAP).join([line, part]) if line else part
+    if line:
+        _print_indented(line)
+
+
+def _print_indented(text: Text) -> None:
+    out.print(Text(" " * _INDENT) + text)
 
 
 @dataclass

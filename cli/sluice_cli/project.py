@@ -12,10 +12,10 @@ from typing import Any
 
 from boto3.s3.transfer import TransferConfig
 
-from sluice.domain import alarms, digests, projects
+from sluice.domain import alarms, digests, governor, names, projects
 from sluice.domain import catalog as keys
 from sluice.domain.projects import LeftOut, Project
-from sluice_cli import uploads
+from sluice_cli import data_views, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
@@ -36,6 +36,10 @@ class Folder:
 
 def read_folder(folder: Path) -> Folder:
     """Read what is pushed of a project folder; raises CommandError, or ProjectError if it is too large."""
+    if not folder.is_dir():
+        raise CommandError(
+            f"{folder} is no folder", hint="Push the folder with pipeline.yaml.", exit_code=EXIT_USAGE
+        )
     if not (folder / "pipeline.yaml").is_file():
         raise CommandError(
             f"{folder} has no pipeline.yaml",
@@ -85,7 +89,7 @@ def push(
         "warnings": warnings,
     }
     if _is_current(target, project):
-        return {**result, "unchanged": True}
+        return {**result, "unchanged": True, "build": what_builds(target, pipeline)}
     attempts = 1
     if target.is_new:
         say("waiting: the stack is new: EventBridge may take five minutes to act on its rules")
@@ -96,12 +100,28 @@ def push(
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if _is_registered(target, project, bundles):
-                return {**result, "unchanged": False}
+                return {**result, "unchanged": False, "build": what_builds(target, pipeline)}
             time.sleep(POLL_S)
     raise CommandError(
         f"the bundle was uploaded, but the stack did not register it within {attempts * timeout_s:.0f} s",
         hint="`sluice logs --function register_project` shows why; the upload is kept: push again.",
     )
+
+
+def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
+    """Whether the pipeline's project is being built or will be, without an upload, and why."""
+    item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
+    state = governor.PipelineState.of(item, has_data=True)
+    if state.in_flight and state.built_project_version == state.project_version:
+        return {"starts": True, "why": f"{state.in_flight} builds it"}
+    waits = data_views.what_waits(target, pipeline, data_views.arrival_items(target, pipeline))
+    if build := waits["next_build"]:
+        return {"starts": True, "why": f"a build starts by itself ({build['reason']})"}
+    if state.in_flight and state.is_project_new:
+        return {"starts": True, "why": f"a build starts when {state.in_flight} ends"}
+    if state.is_project_new:
+        return {"starts": False, "why": "no build starts, as there are no data yet"}
+    return {"starts": False, "why": "no build starts, as nothing that a run reads has changed"}
 
 
 def _upload_bundle(target: Target, project: Project) -> str:
@@ -167,9 +187,14 @@ def _upload(target: Target, path: Path, bucket: str, key: str) -> str | None:
     return target.call("s3", "head_object", Bucket=bucket, Key=key).get("VersionId")
 
 
-def init(name: str, example: str, parent: Path) -> Path:
-    """Copy an example project to a new folder and give the pipeline its name."""
-    source, destination = EXAMPLES / example, parent / name
+def init(destination: Path, example: str) -> Path:
+    """Copy an example project to a new folder and give the pipeline that folder's name."""
+    source, name = EXAMPLES / example, destination.resolve().name
+    try:
+        names.pipeline_name(name)
+    except names.InvalidNameError as error:
+        advice = "The folder's name becomes the pipeline's: name another, such as `sluice init my-model`."
+        raise CommandError(str(error), hint=advice, exit_code=EXIT_USAGE) from None
     if not source.is_dir():
         available = ", ".join(sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
         raise CommandError(f"there is no example {example!r}; there is: {available}", exit_code=EXIT_USAGE)

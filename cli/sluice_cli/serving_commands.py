@@ -10,9 +10,10 @@ import typer
 
 from sluice_cli import views
 from sluice_cli.data_commands import print_waiting
-from sluice_cli.errors import CommandError
+from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
-from sluice_cli.output import age, escape, invocation, out, print_json, short, styled
+from sluice_cli.output import age, err, escape, invocation, out, print_json, short, styled
+from sluice_cli.paths import a_file
 from sluice_cli.target import Target
 
 serving_app = typer.Typer()
@@ -104,11 +105,15 @@ def predict(
     target = context.obj.target()
     pipeline = views.the_pipeline(target, pipeline)
     serving = {row["stage"]: row for row in views.stages(target, pipeline)}
+    if serving and stage not in serving:
+        raise CommandError(
+            f"{pipeline} has no stage {stage!r}", hint=f"Stages: {', '.join(serving)}.", exit_code=EXIT_USAGE
+        )
     if stage not in serving or serving[stage]["live"] is None:
         raise CommandError(
             f"nothing serves on {pipeline}/{stage} yet", hint=f"`sluice approve {pipeline}` releases a model."
         )
-    body = file.read_bytes() if file else (data if data is not None else sys.stdin.read()).encode()
+    body = _body(data, file)
     answer = invoke(target, serving[stage]["endpoint_name"], body, content_type, accept)
     result = {
         "prediction": views.parse_body(answer["Body"].read()),
@@ -117,3 +122,11 @@ def predict(
         "endpoint_name": serving[stage]["endpoint_name"],
     }
     show(result, as_json, lambda: print_json(result["prediction"]))
+
+
+def _body(data: str | None, file: Path | None) -> bytes:
+    if file is not None:
+        return a_file(file).read_bytes()
+    if data is None and sys.stdin.isatty():
+        err.print("[dim]reading the request's body from here; end it with Ctrl-D[/]")
+    return (sys.stdin.read() if data is None else data).encode()

@@ -8,6 +8,7 @@ from pathlib import Path
 from sluice.domain import catalog as keys
 from sluice.domain import config
 from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.paths import a_file
 from sluice_cli.target import Target
 
 
@@ -20,9 +21,7 @@ def collect(paths: list[Path], key: str | None = None) -> dict[str, Path]:
         raise CommandError("--key names one object: give one file", exit_code=EXIT_USAGE)
     named: dict[str, Path] = {}
     for path in paths:
-        if not path.is_file() and not path.is_dir():
-            raise CommandError(f"{path} is neither a file nor a folder", exit_code=EXIT_USAGE)
-        for name, file in _files(path, hidden=False) if path.is_dir() else [(key or path.name, path)]:
+        for name, file in _files(path, hidden=False) if path.is_dir() else [(key or path.name, a_file(path))]:
             if (other := named.setdefault(name, file)) != file:
                 raise CommandError(
                     f"{other} and {file} would be the same object, {name}",

@@ -19,6 +19,7 @@ from sluice.domain.validation import Report
 from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import escape, here, hint, out
+from sluice_cli.paths import a_file
 from sluice_cli.target import REPOSITORY
 
 # What the function has of its memory for the engine.
@@ -112,7 +113,7 @@ def _validate(files: list[Path], contract: PipelineConfig, output: Path, baselin
             given = validating.Baseline(profile.rows, str(baseline), profile)
         with tempfile.TemporaryDirectory() as folder:
             outcome = validating.validate(
-                [DataFile(str(path), _a_file(path)) for path in files],
+                [DataFile(str(path), a_file(path).resolve()) for path in files],
                 contract.data,
                 limits=validating.Limits(MEMORY_MB, None, Path(folder)),
                 now=datetime.now(UTC),
@@ -126,7 +127,7 @@ def _validate(files: list[Path], contract: PipelineConfig, output: Path, baselin
 
 def _profile(path: Path) -> Profile:
     try:
-        return Profile.from_json(path.read_bytes())
+        return Profile.from_json(a_file(path).read_bytes())
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}", exit_code=EXIT_USAGE) from None
     except ProfileFormatError as error:
@@ -140,7 +141,7 @@ def _infer(file: Path) -> Any:
 
         with Engine(MEMORY_MB, Path(folder) / "spill") as engine:
             try:
-                return inferring.infer(engine, DataFile(str(file), _a_file(file)))
+                return inferring.infer(engine, DataFile(str(file), a_file(file).resolve()))
             except UnreadableError as error:
                 raise CommandError(f"{file} {error}", exit_code=EXIT_USAGE) from None
 
@@ -159,14 +160,6 @@ def _contract(folder: Path) -> PipelineConfig:
     except ConfigError as error:
         advice = f"See {here(REPOSITORY / 'docs/pipeline-yaml.md')}."
         raise CommandError(f"{path}: {error}", hint=advice, exit_code=EXIT_USAGE) from None
-
-
-def _a_file(path: Path) -> Path:
-    if path.is_dir():
-        raise CommandError(f"{path} is a folder", hint="Name the files in it.", exit_code=EXIT_USAGE)
-    if not path.is_file():
-        raise CommandError(f"{path} is no file", exit_code=EXIT_USAGE)
-    return path.resolve()
 
 
 def _folder(path: Path) -> Path:

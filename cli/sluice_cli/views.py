@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +14,10 @@ from sluice.domain.alarms import Guarded
 from sluice_cli import awaited, data_views
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys
-from sluice_cli.target import Target
+from sluice_cli.target import REPOSITORY, Target
 
 LOG_TAIL_LINES = 20
+LISTED = 5
 LOG_GROUPS = {
     "training_job": "/aws/sagemaker/TrainingJobs",
     "processing_job": "/aws/sagemaker/ProcessingJobs",
@@ -62,7 +62,7 @@ def run(target: Target, run_id: str) -> dict[str, Any]:
     pipeline = run_id.rpartition("-")[0]
     item = target.catalog.get(keys.run_key(pipeline, run_id))
     if item is None:
-        raise CommandError(f"there is no run {run_id!r}", hint="`sluice runs` lists them.")
+        raise _no_run(target, run_id, pipeline)
     steps = [
         {"step": step["sk"].removeprefix("STEP#"), **without_keys(step)}
         for step in target.catalog.query(f"RUN#{run_id}", "STEP#")
@@ -75,6 +75,41 @@ def run(target: Target, run_id: str) -> dict[str, Any]:
         "steps": steps,
         "timeline": [entry for entry in timeline(target, pipeline) if entry["subject"] == run_id],
     }
+
+
+def _no_run(target: Target, run_id: str, pipeline: str) -> CommandError:
+    """Says which runs there are, of the pipeline that was meant, or which pipelines."""
+    names = pipeline_names(target)
+    meant = next((name for name in (run_id, pipeline) if name in names), None)
+    if meant is None:
+        listed = f"Pipelines: {', '.join(names) or 'none yet'}; `sluice runs PIPELINE` lists the runs of one."
+    else:
+        newest = [row["run_id"] for row in runs(target, meant, limit=LISTED)]
+        listed = f"Runs of {meant}, newest first: {', '.join(newest) or 'none yet'}."
+    return CommandError(f"there is no run {run_id!r}", hint=listed, exit_code=EXIT_USAGE)
+
+
+def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:
+    """The steps of a run that have a job, or the one of a name; raises CommandError for any other."""
+    jobs = [step for step in found["steps"] if step.get("job_name")]
+    names = [step["step"] for step in found["steps"]]
+    if wanted is None:
+        return jobs
+    if wanted not in names:
+        raise CommandError(
+            f"{found['run_id']} has no step {wanted!r}{nearest.hint(wanted, names)}",
+            hint=f"Steps: {', '.join(names) or 'none yet'}.",
+            exit_code=EXIT_USAGE,
+        )
+    chosen = [step for step in jobs if step["step"] == wanted]
+    if not chosen:
+        listed = ", ".join(step["step"] for step in jobs) or "none yet"
+        raise CommandError(
+            f"the step {wanted!r} has no job, and so no log",
+            hint=f"Steps with one: {listed}.",
+            exit_code=EXIT_USAGE,
+        )
+    return chosen
 
 
 def with_log_tails(target: Target, found: dict[str, Any]) -> dict[str, Any]:
@@ -277,13 +312,21 @@ def model_arn(target: Target, model: str) -> str:
         return model
     found = [row for row in _candidates(target, model) if row["approval_status"] != "Deleted"]
     if not found:
-        raise CommandError(f"there is no model {model!r}", hint="`sluice models` lists them.")
+        raise _no_model(target, model)
     if "/" in model and len({row["arn"] for row in found}) > 1:
         listed = ", ".join(f"{row['full_name']} ({row['run_id'] or 'of no run'})" for row in found)
         raise CommandError(
             f"{model!r} may be one of several models", hint=f"Name one: {listed}.", exit_code=EXIT_USAGE
         )
     return str(found[0]["arn"])
+
+
+def _no_model(target: Target, model: str) -> CommandError:
+    """Says which versions the pipeline has that was meant, or which pipelines there are."""
+    name = the_pipeline(target, model.partition("/")[0])
+    versions = ", ".join(row["model"] for row in models(target, name)[:LISTED])
+    listed = f"Newest models of {name}: {versions}." if versions else f"{name} has no models yet."
+    return CommandError(f"there is no model {model!r}", hint=listed, exit_code=EXIT_USAGE)
 
 
 def _candidates(target: Target, model: str) -> list[dict[str, Any]]:
@@ -338,8 +381,13 @@ def physical_id(target: Target, logical: str) -> str:
 
 def function_log(target: Target, function: str) -> list[str]:
     """The log of one of the stack's functions, by its folder's name."""
-    if not re.fullmatch(r"[a-z][a-z_]*", function):
-        raise CommandError(f"{function!r} is not a function's name, such as start_build")
+    names = sorted(path.parent.name for path in (REPOSITORY / "functions").glob("*/app.py"))
+    if function not in names:
+        raise CommandError(
+            f"there is no function {function!r}{nearest.hint(function, names)}",
+            hint=f"Functions: {', '.join(names)}.",
+            exit_code=EXIT_USAGE,
+        )
     logical = "".join(part.capitalize() for part in function.split("_")) + "Function"
     configuration = target.call(
         "lambda", "get_function_configuration", FunctionName=physical_id(target, logical)
@@ -349,6 +397,19 @@ def function_log(target: Target, function: str) -> list[str]:
         or f"/aws/lambda/{configuration['FunctionName']}"
     )
     return list(log_lines(target, group))
+
+
+def endpoint_log(target: Target, endpoint_name: str) -> list[str]:
+    """The log of an endpoint's model server; raises CommandError where there is no such endpoint."""
+    lines = list(log_lines(target, f"/aws/sagemaker/Endpoints/{endpoint_name}"))
+    if not lines and endpoint(target, endpoint_name) is None:
+        names = [row["endpoint_name"] for name in pipeline_names(target) for row in stages(target, name)]
+        raise CommandError(
+            f"there is no endpoint {endpoint_name!r}{nearest.hint(endpoint_name, names)}",
+            hint=f"Endpoints of this stack: {', '.join(names) or 'none yet'}.",
+            exit_code=EXIT_USAGE,
+        )
+    return lines
 
 
 def first_reasons(item: dict[str, Any], count: int = 1) -> str:

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from sluice.domain import projects
-from sluice_cli import build_commands, cloud, main, options, output, project, target, views, waiting
+from sluice_cli import build_commands, cloud, main, options, output, paths, project, target, views, waiting
 from sluice_cli.errors import CommandError
 from sluice_local import state_lock
 
@@ -183,16 +183,56 @@ def test_what_aws_lacks_is_named_beside_a_running_local_cloud_too(
 
 
 def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path) -> None:
-    folder = project.init("my-model", "reviews", tmp_path)
+    folder = project.init(tmp_path / "my-model", "reviews")
     loaded = projects.load_project(project.read_folder(folder).files)
     assert loaded.config.name == "my-model"
     with pytest.raises(CommandError, match="exists already"):
-        project.init("my-model", "reviews", tmp_path)
+        project.init(tmp_path / "my-model", "reviews")
+
+
+def test_the_pipeline_has_the_name_of_the_folder_and_the_folder_is_the_path(tmp_path: Path) -> None:
+    folder = project.init(tmp_path / "deep/er" / "my-model", "reviews")
+    assert folder == tmp_path / "deep/er/my-model"
+    assert projects.load_project(project.read_folder(folder).files).config.name == "my-model"
+
+
+@pytest.mark.parametrize("name", ["My_Model", "x", "1st", ".."])
+def test_a_folder_whose_name_can_be_no_pipelines_is_not_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CommandError, match="is no pipeline name: 2 to 32") as caught:
+        project.init(tmp_path / "Parent" / name, "reviews")
+    assert "sluice init my-model" in caught.value.hint
+    assert not (tmp_path / "Parent").exists()
+
+
+def test_a_file_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "part-1.csv").write_text("x")
+    with pytest.raises(
+        CommandError, match=r"there is no file .*part-2.csv; did you mean 'part-1.csv'"
+    ) as caught:
+        paths.a_file(tmp_path / "part-2.csv")
+    assert caught.value.hint == f"In {tmp_path}: part-1.csv."
+    with pytest.raises(CommandError, match="is a folder"):
+        paths.a_file(tmp_path)
+    with pytest.raises(CommandError, match="there is no folder"):
+        paths.a_file(tmp_path / "nowhere" / "part-1.csv")
+
+
+def test_a_fault_of_the_file_system_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device", "report.html")
+
+    monkeypatch.setattr(main, "app", full)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: report.html: No space left on device\n"
 
 
 def test_an_unknown_example_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"there is: .*reviews"):
-        project.init("my-model", "nothing", tmp_path)
+        project.init(tmp_path / "my-model", "nothing")
 
 
 def test_what_is_left_out_of_a_push_is_listed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 import pytest
@@ -105,6 +106,77 @@ def test_a_table_is_folded_for_a_terminal_alone(is_terminal: bool, monkeypatch: 
     monkeypatch.setattr(output, "out", console)
     output.print_table(("key", "why"), [("part-1.csv", "a reason of some length")], empty="nothing")
     assert (len(text.getvalue().splitlines()) == 2) != is_terminal
+
+
+WIDE = (
+    ("run", "status", "dataset", "why"),
+    [
+        (
+            "reviews-sentiment-00001",
+            "failed",
+            "9f2c1a0b77de",
+            "one\ntwo three-four `sluice logs x --step y` five",
+        ),
+        ("reviews-sentiment-00002", "registered", "9f2c1a0b77de", None),
+    ],
+)
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, width: int, columns: Any, rows: Any) -> list[str]:
+    text = io.StringIO()
+    console = output.console(file=text, width=width, force_terminal=True, color_system=None)
+    monkeypatch.setattr(output, "out", console)
+    output.print_table(columns, rows, empty="nothing")
+    return text.getvalue().splitlines()
+
+
+def test_what_does_not_fit_beside_a_row_stands_beneath_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(monkeypatch, 50, *WIDE) == [
+        "run                      status      dataset",
+        "reviews-sentiment-00001  failed      9f2c1a0b77de",
+        "    one two three-four `sluice logs x --step y`",
+        "      five",
+        "reviews-sentiment-00002  registered  9f2c1a0b77de",
+    ]
+
+
+def test_no_value_is_broken_however_narrow_a_terminal_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(monkeypatch, 30, *WIDE) == [
+        "reviews-sentiment-00001",
+        "    status: failed",
+        "    dataset: 9f2c1a0b77de",
+        "    why: one two three-four",
+        "      `sluice logs x --step y`",
+        "      five",
+        "reviews-sentiment-00002",
+        "    status: registered",
+        "    dataset: 9f2c1a0b77de",
+    ]
+
+
+def test_the_lines_of_a_value_are_one_where_a_row_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(monkeypatch, 200, *WIDE)[1].endswith("one two three-four `sluice logs x --step y` five")
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_prose_is_wrapped_between_words_and_a_long_word_left_alone(width: int) -> None:
+    text = io.StringIO()
+    console = output.console(file=text, width=width, force_terminal=True, color_system=None)
+    address = "s3://bucket/" + "x" * 100
+    console.print(f"  [red]-[/] a reason of several words in {address} and more")
+    lines = text.getvalue().splitlines()
+    assert " ".join(line.strip() for line in lines) == f"- a reason of several words in {address} and more"
+    assert all(len(line) <= width for line in lines if address not in line)
+    assert all(line.startswith("    ") for line in lines[1:])
+
+
+def test_no_color_is_no_bold_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, plain in (("1", True), ("", False)):
+        monkeypatch.setenv("NO_COLOR", value)
+        monkeypatch.setenv("TERM", "xterm-256color")
+        text = io.StringIO()
+        output.console(file=text, force_terminal=True).print("[bold]a[/] [dim]b[/] [red]c[/]")
+        assert (text.getvalue() == "a b c\n") is plain
 
 
 def test_what_acts_on_a_terminal_is_spelt_and_not_sent_to_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import FILES, PIPELINE, PIPELINE_YAML, Invoke, World, created
+from build_world import FILES, PIPELINE, PIPELINE_YAML, RUN, Invoke, World, created
 from sluice_cli import project
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
@@ -62,6 +62,31 @@ def test_what_is_current_is_not_pushed_again_and_what_was_current_becomes_it_aga
     world.later(minutes=1)
     assert push()["unchanged"] is False
     assert world.pipeline["project_version"] == first["project_version"]
+
+
+def test_a_push_says_whether_it_starts_a_build_and_why_not(
+    stack: Stack, cloud: fakes.Cloud, push: Callable[..., dict[str, Any]]
+) -> None:
+    world = World(cloud, stack.invoke)
+    assert push()["build"] == {"starts": False, "why": "no build starts, as there are no data yet"}
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    version = push(train=b"print(2)\n")["project_version"]
+    assert push(train=b"print(2)\n")["build"]["why"] == f"a build starts when {RUN} ends"
+    assert world.play() == "registered"
+    assert push(train=b"print(2)\n")["build"]["why"] == "a build starts by itself (a new project version)"
+    world.ask()
+    assert world.pipeline["built_project_version"] == version
+    assert push(train=b"print(2)\n")["build"] == {"starts": True, "why": "reviews-00002 builds it"}
+    assert world.play("reviews-00002") == "registered"
+    world.later(minutes=1)
+    found = push(train=b"print(2)\n", pipeline=PIPELINE_YAML.encode() + b"# a comment\n")
+    assert found["unchanged"] is False
+    assert found["build"] == {
+        "starts": False,
+        "why": "no build starts, as nothing that a run reads has changed",
+    }
 
 
 def test_what_the_stack_refused_is_taken_when_the_stack_has_changed(

@@ -1,0 +1,32 @@
+"""Files that a command is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sluice.domain import nearest
+from sluice_cli.errors import EXIT_USAGE, CommandError
+
+NAMES_SHOWN = 10
+
+
+def a_file(path: Path) -> Path:
+    """The path of a file that is there; raises CommandError with the names that are."""
+    if path.is_dir():
+        raise CommandError(f"{path} is a folder", hint="Name the files in it.", exit_code=EXIT_USAGE)
+    if path.is_file():
+        return path
+    if not path.parent.is_dir():
+        raise CommandError(f"there is no folder {path.parent}", exit_code=EXIT_USAGE)
+    names = sorted(each.name for each in path.parent.iterdir() if not each.name.startswith("."))
+    raise CommandError(
+        f"there is no file {path}{nearest.hint(path.name, names)}",
+        hint=f"In {path.parent}: {some_of(names)}." if names else f"{path.parent} is empty.",
+        exit_code=EXIT_USAGE,
+    )
+
+
+def some_of(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{', '.join(names[:NAMES_SHOWN])}{more}"
