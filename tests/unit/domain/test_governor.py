@@ -69,6 +69,13 @@ def test_a_push_of_what_no_run_reads_builds_nothing(
     assert isinstance(decide(state, [], POLICY, NOON), StartBuild) is is_built
 
 
+def test_what_a_failed_run_took_up_is_tried_again_with_any_other_version() -> None:
+    state = replace(FRESH, built_project_version="p0", has_data=True, content="c1", built_content="c1")
+    taken_up = replace(arrival(-100), failed_run="r-00001")
+    assert isinstance(decide(state, [], POLICY, NOON), Nothing)
+    assert isinstance(decide(state, [taken_up], POLICY, NOON), StartBuild)
+
+
 @pytest.mark.parametrize("built", [None, "p1"])
 def test_nothing_is_built_without_anything_new(built: str | None) -> None:
     state = replace(FRESH, built_project_version=built, has_data=built is not None)
