@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain import names
-from sluice_cli import retiring, views, waiting
+from sluice_cli import decisions, retiring, views, waiting
 from sluice_cli.errors import EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
@@ -45,22 +45,6 @@ def models(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fa
     show(found, as_json, text)
 
 
-def decide(target: Target, arn: str, status: str, reason: str) -> None:
-    """Write a decision to the registry, as Studio or the AWS CLI would."""
-    description = {"ApprovalDescription": reason} if reason else {}
-    target.call(
-        "sagemaker", "update_model_package", ModelPackageArn=arn, ModelApprovalStatus=status, **description
-    )
-
-
-def pipeline_of(target: Target, arn: str) -> str:
-    """The pipeline a package belongs to."""
-    item = target.catalog.get({"pk": f"PACKAGE#{arn}", "sk": "PACKAGE"})
-    if item is None:
-        raise CommandError(f"{arn} was not registered by this stack, so nothing will be released")
-    return str(item["pipeline"])
-
-
 @release_app.command(epilog=example("sluice approve reviews-sentiment/1 -m 'accuracy is fine' --wait"))
 def approve(
     context: typer.Context,
@@ -75,15 +59,17 @@ def approve(
     """Approve a model version in the registry; its release starts by itself."""
     target = context.obj.target()
     arn = views.model_arn(target, model)
-    pipeline = pipeline_of(target, arn)
-    known = waiting.release_ids(target, pipeline)
-    result: dict[str, Any] = {"model_package_arn": arn, "status": "Approved"}
-    if stage is None:
-        decide(target, arn, "Approved", reason)
-    else:
-        command = {"package_arn": arn, "stages": [stage], "reason": reason or "sluice approve --stage"}
-        result["release_id"] = start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
-    follow_release(target, pipeline, known, result, wait=wait)
+    pipeline = decisions.own_package(target, arn)["pipeline"]
+    with err.status("approving") as status:
+        if stage is None:
+            result = decisions.approve(target, arn, reason, status.update)
+        else:
+            command = {"package_arn": arn, "stages": [stage], "reason": reason or "sluice approve --stage"}
+            release_id = start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
+            result = {"model_package_arn": arn, "status": "Approved", "release_id": release_id}
+        if wait:
+            status.update("waiting for the release")
+            result["release"] = decisions.follow(target, result, status.update)
     finish_decision(result, as_json, f"next: `sluice status {pipeline}` shows the release")
 
 
@@ -112,8 +98,7 @@ def reject(
     """Reject a model version in the registry; where it is live, the last known good is put back."""
     target = context.obj.target()
     arn = views.model_arn(target, model)
-    decide(target, arn, "Rejected", reason)
-    result = {"model_package_arn": arn, "status": "Rejected"}
+    result = decisions.reject(target, arn, reason)
     finish_decision(result, as_json, "next: `sluice status` shows what serves now")
 
 
@@ -135,13 +120,14 @@ def rollback(
     if stage not in serving:
         listed = ", ".join(serving) or "none has been released yet"
         raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=2)
-    known = waiting.release_ids(target, name)
     # What serves now is meant: the same command again must not go further back.
     live = serving[stage]
     command = {"stage": stage, "rolls_back": live["live"], "reason": reason or "sluice rollback"}
     release_id = start_release(target, name, live["live_version"] or 0, command)
     result: dict[str, Any] = {"release_id": release_id, "status": "started"}
-    follow_release(target, name, known, result, wait=wait)
+    if wait:
+        with err.status(f"waiting for {release_id}"):
+            result["release"] = waiting.this_release_end(target, name, release_id)
     finish_decision(result, as_json, f"next: `sluice status {name}` shows the release")
 
 
@@ -183,28 +169,21 @@ def _confirm_retiring(target: Target, planned: list[dict[str, Any]]) -> None:
         raise CommandError("nothing was deleted")
 
 
-def follow_release(
-    target: Target, pipeline: str, known: set[str], result: dict[str, Any], *, wait: bool
-) -> None:
-    """Add the release that a decision set going to the result, when it is waited for."""
-    if wait:
-        with err.status("waiting for the release") as status:
-            result["release"] = waiting.release_end(target, pipeline, known, status.update)
-
-
 def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> None:
     """Print what a decision led to; exits 1 when its release failed, 3 when it was refused."""
     release = result.get("release")
 
     def text() -> None:
         out.print(styled(result["status"]), result.get("model_package_arn") or result.get("release_id"))
+        if note := result.get("note"):
+            out.print(escape(note))
         if release:
             out.print("release", release["release_id"], styled(release["status"]))
             for reason in release.get("reasons") or []:
                 out.print(f"  [yellow]•[/] {escape(str(reason))}")
         hint(next_step)
 
-    show(result, as_json, text)
+    show({key: value for key, value in result.items() if key != "after_epoch"}, as_json, text)
     if release and release["status"] == "refused":
         raise typer.Exit(EXIT_REJECTED)
     if release and release["status"] != "released":

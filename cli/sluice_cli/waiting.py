@@ -119,3 +119,17 @@ def release_end(
         return newest if newest.get("status", RUNNING) != RUNNING else None
 
     return until(look, timeout_s=timeout_s, what=what)
+
+
+def this_release_end(
+    target: Target, pipeline: str, release_id: str, *, timeout_s: float = 3600
+) -> dict[str, Any]:
+    """Wait for the end of one release."""
+
+    def look() -> dict[str, Any] | None:
+        item = target.catalog.get(keys.release_key(pipeline, release_id))
+        if item is None or item.get("status", RUNNING) == RUNNING:
+            return None
+        return {"release_id": release_id, **without_keys(item)}
+
+    return until(look, timeout_s=timeout_s, what=f"{release_id} to end")

@@ -42,6 +42,8 @@ def lambda_handler(event: ModelPackageStateChanged, context: LambdaContext) -> d
     arn = event.model_package_arn
     logger.append_keys(model_package_arn=arn)
     if not approvals.concerns_approval(event.told.fields):
+        if approvals.restates(event.told.fields):
+            _note_restated(arn, event.told)
         return {"status": "metadata only", "releases": []}
     claim = _claim(arn, event.told)
     if claim is None:
@@ -65,10 +67,13 @@ def _claim(arn: str, told: Told) -> _Claim | None:
             return None
         provenance = _provenance(package)
         seen = _last_seen(arn, package, provenance)
-        decision = Decision.of(package, wiring.now(), told, _newest_approval(arn))
+        newest = _newest_approval(arn)
+        decision = Decision.of(package, wiring.now(), told, newest)
         last = LastSeen.of(seen)
-        if decision.status == last.status:
-            return _recorded(arn, seen, decision, provenance) if last.is_unfinished else None
+        if decision.status == last.status and last.is_unfinished:
+            return _recorded(arn, seen, decision, provenance)
+        if decision.status == last.status and not approvals.is_renewed(told, decision.status, newest):
+            return None
         news = {"approval_status": decision.status, "approval_epoch": last.epoch + 1}
         when = {name: seen.get(name) for name in news}
         if wiring.catalog().update(keys.package_key(arn), news, when=when):
@@ -167,6 +172,22 @@ def _serving(pipeline: str, arn: str, run_id: str | None) -> list[tuple[str, str
                 found.append((stage, deployment.release_id))
                 break
     return found
+
+
+def _note_restated(arn: str, told: Told) -> None:
+    """Say that nothing follows from approving a version that was approved before, and is not live, again."""
+    package = wiring.catalog().get(keys.package_key(arn)) or {}
+    pipeline = package.get("pipeline")
+    if pipeline is None or not told.status == package.get("approval_status") == "Approved":
+        return
+    if _serving(pipeline, arn, package.get("run_id")):
+        return
+    name = packages.version_name(package["group"], package["version"])
+    detail = (
+        f"{name} was Approved already, so the registry has no new decision. To release it again: "
+        f"sluice approve {name}, or set it to PendingManualApproval and approve it then"
+    )
+    note(pipeline, told.at or wiring.now(), name, "approved already", detail)
 
 
 def _note_foreign(claim: _Claim) -> None:

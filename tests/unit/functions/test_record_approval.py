@@ -219,3 +219,53 @@ def test_a_rejection_without_a_message_is_not_given_the_reason_of_the_approval_b
     record = world.cloud.catalog.get(keys.approval_key(arn, 2)) or {}
     assert (record["status"], record["reason"]) == ("Rejected", "")
     assert world.timeline()[-1] == ("rejected", "")
+
+
+def tell_again(world: World, arn: str, fields: list[str], at: str) -> Any:
+    detail = {
+        "ModelPackageArn": arn,
+        "ModelApprovalStatus": "Approved",
+        "UpdatedModelPackageFields": fields,
+        "LastModifiedTime": at,
+    }
+    return world.invoke("record_approval", {"detail": detail})
+
+
+def test_an_approval_that_is_given_again_is_a_decision_of_its_own(world: World) -> None:
+    arn = world.register(1)
+    world.approve(arn)
+    world.later(hours=1)
+    world.decide(arn, "Approved")
+    (again,) = tell_again(world, arn, ["ModelApprovalStatus"], world.cloud.now.at)["releases"]
+    world.run_all()
+    assert world.release(again)["reasons"] == ["v1 is already live on production"]
+    assert [status for status, _ in approvals(world, arn)] == ["Approved", "Approved"]
+
+
+def test_the_event_of_an_approval_that_comes_again_later_is_no_new_one(world: World) -> None:
+    arn = world.register(1)
+    at = world.cloud.now.at
+    world.approve(arn)
+    world.later(hours=1)
+    assert tell_again(world, arn, ["ModelApprovalStatus"], at)["status"] == "nothing new"
+    assert len(approvals(world, arn)) == 1
+
+
+@pytest.mark.parametrize("fields", [[], ["ApprovalDescription"]])
+def test_approving_what_is_approved_and_not_live_is_answered_in_the_timeline(
+    world: World, fields: list[str]
+) -> None:
+    arn = world.register(1)
+    refuses = {"status_code": 500, "body": b"no luck", "content_type": "text/plain", "variant": None}
+    world.cloud.endpoints.responses = [refuses] * 4
+    world.approve(arn)
+    tell_again(world, arn, fields, world.cloud.now.at)
+    assert "sluice approve reviews/1" in dict(world.timeline())["approved already"]
+
+
+def test_a_change_of_what_is_live_is_no_approval_to_answer(world: World) -> None:
+    arn = world.register(1)
+    world.approve(arn)
+    tell_again(world, arn, [], world.cloud.now.at)
+    tell_again(world, arn, ["CustomerMetadataProperties"], world.cloud.now.at)
+    assert "approved already" not in world.events()

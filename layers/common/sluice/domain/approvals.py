@@ -21,6 +21,18 @@ def concerns_approval(updated_fields: Sequence[str] | None) -> bool:
     return updated_fields is None or _APPROVAL_FIELD in updated_fields
 
 
+def restates(updated_fields: Sequence[str] | None) -> bool:
+    """Whether an update may repeat a decision: of that the registry tells no more than this."""
+    return updated_fields is not None and set(updated_fields) <= {_DESCRIPTION_FIELD}
+
+
+def is_renewed(told: Told, status: str, last: Mapping[str, Any] | None) -> bool:
+    """Whether an event tells of a decision that was taken again, not again of the one on record."""
+    if last is None or told.at is None or not told.is_decision(status):
+        return False
+    return _is_later(told.at, than=last["decided_at"])
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a model package comes from, by the metadata that `register_model` gave it."""

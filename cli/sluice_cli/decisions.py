@@ -1,0 +1,153 @@
+"""What `approve` and `reject` write to the registry, as Studio or the AWS CLI would, and what follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.domain import catalog as keys
+from sluice.domain import config, packages, releases
+from sluice.domain.approvals import PENDING, LastSeen
+from sluice_cli import views, waiting
+from sluice_cli.errors import CommandError
+from sluice_cli.target import Target
+from sluice_cli.waiting import Say
+
+APPROVED, REJECTED = "Approved", "Rejected"
+HEARD_S = 900
+
+
+def own_package(target: Target, arn: str) -> dict[str, Any]:
+    """The catalog's item of a version that a run of this stack registered."""
+    item = target.catalog.get(keys.package_key(arn))
+    if item is None or "pipeline" not in item:
+        raise CommandError(f"{arn} was not registered by this stack, so nothing will be released")
+    return item
+
+
+def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
+    """Approve a version; one that is approved already and not live is approved anew, so that it is released.
+
+    The result names the release that is under way, or the epoch after which a decision leads to one
+    (`after_epoch`), or neither, with the reason in `note`.
+    """
+    item = own_package(target, arn)
+    seen, result = LastSeen.of(item), {"model_package_arn": arn, "status": APPROVED}
+    awaited = {**result, "after_epoch": seen.epoch}
+    if _status(target, arn) != APPROVED:
+        _decide(target, arn, APPROVED, reason)
+        return awaited
+    if seen.status != APPROVED:
+        return {**awaited, "note": "it was approved before, of which the stack has not heard yet"}
+    if release_id := _under_way(target, item, arn, seen):
+        note = f"it was approved before, and {release_id} is under way"
+        return {**result, "release_id": release_id, "note": note}
+    if live_on := _served_by(target, item, arn):
+        name = packages.version_name(item["group"], item["version"])
+        return {**result, "note": f"{name} was approved before and is live on {live_on}: nothing to release"}
+    say("it was approved before and is not live: the approval is withdrawn and given anew")
+    _decide(target, arn, PENDING, "")
+    _until_withdrawn(target, arn, seen.epoch)
+    _decide(target, arn, APPROVED, reason)
+    note = "it was approved before and is not live, so the approval was withdrawn and given anew"
+    return {**awaited, "after_epoch": seen.epoch + 1, "note": note}
+
+
+def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
+    """Reject a version; of one that is rejected already it says where it is live all the same."""
+    result = {"model_package_arn": arn, "status": REJECTED}
+    if _status(target, arn) != REJECTED:
+        _decide(target, arn, REJECTED, reason)
+        return result
+    note = "it was rejected before, so nothing changes"
+    item = target.catalog.get(keys.package_key(arn)) or {}
+    if serving := _serving(target, item, arn):
+        stage = serving[0]["stage"]
+        note += f"; it is live on {stage} all the same: `sluice rollback {item['pipeline']} --stage {stage}`"
+    return {**result, "note": note}
+
+
+def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] | None:
+    """The end of the release that a result of `approve` leads to; None where it leads to none."""
+    pipeline = own_package(target, result["model_package_arn"])["pipeline"]
+    if "after_epoch" in result:
+        release_id = _release_of(target, result["model_package_arn"], result["after_epoch"])
+    elif "release_id" in result:
+        release_id = result["release_id"]
+    else:
+        return None
+    say(release_id)
+    return waiting.this_release_end(target, pipeline, release_id)
+
+
+def _status(target: Target, arn: str) -> str:
+    described = target.call("sagemaker", "describe_model_package", ModelPackageName=arn)
+    return str(described["ModelApprovalStatus"])
+
+
+def _decide(target: Target, arn: str, status: str, reason: str) -> None:
+    description = {"ApprovalDescription": reason} if reason else {}
+    target.call(
+        "sagemaker", "update_model_package", ModelPackageArn=arn, ModelApprovalStatus=status, **description
+    )
+
+
+def _under_way(target: Target, item: dict[str, Any], arn: str, seen: LastSeen) -> str | None:
+    """The release of the version that runs, if one does."""
+    decided = _release_id(item, arn, seen.epoch)
+    for release in waiting.releases(target, item["pipeline"]):
+        is_its = release["release_id"] == decided or release.get("package_arn") == arn
+        if is_its and release.get("status") == waiting.RUNNING:
+            return str(release["release_id"])
+    return decided if seen.is_unfinished else None
+
+
+def _release_id(item: dict[str, Any], arn: str, epoch: int) -> str:
+    return releases.approval_request(item["pipeline"], arn, item["version"], epoch, "", "").release_id
+
+
+def _serving(target: Target, item: dict[str, Any], arn: str) -> list[dict[str, Any]]:
+    """The stages on which the version is live, by the catalog and by there being an endpoint."""
+    rows = views.stages(target, item["pipeline"]) if "pipeline" in item else []
+    return [
+        row
+        for row in rows
+        if row["live_package_arn"] == arn
+        and row["run_id"] in (None, item.get("run_id"))
+        and views.endpoint_status(target, row["endpoint_name"]) != "missing"
+    ]
+
+
+def _served_by(target: Target, item: dict[str, Any], arn: str) -> str | None:
+    """The stages that an approval releases to, if the version is live on all of them."""
+    run = target.catalog.get(keys.run_key(item["pipeline"], item["run_id"])) or {}
+    version = run.get("project_version")
+    project = target.catalog.get(keys.project_key(item["pipeline"], version)) if version else None
+    live = [row["stage"] for row in _serving(target, item, arn)]
+    wanted = live
+    if project is not None:
+        listed = releases.planned_stages(config.restore(project["config"]).release, None)
+        wanted = [stage.name for stage in listed]
+    return ", ".join(wanted) if live and set(wanted) <= set(live) else None
+
+
+def _until_withdrawn(target: Target, arn: str, epoch: int) -> None:
+    def look() -> bool | None:
+        seen = LastSeen.of(own_package(target, arn))
+        return True if seen.epoch > epoch else None
+
+    waiting.until(look, timeout_s=HEARD_S, what="the stack to hear that the approval was withdrawn")
+
+
+def _release_of(target: Target, arn: str, epoch: int) -> str:
+    """The release that follows from a decision after an epoch; raises CommandError if none does."""
+
+    def look() -> dict[str, Any] | None:
+        item = own_package(target, arn)
+        seen = LastSeen.of(item)
+        return item if seen.epoch > epoch and not seen.is_unfinished else None
+
+    what = "the stack to hear of the approval, which `reconcile` tells it of again if the event was lost"
+    item = waiting.until(look, timeout_s=HEARD_S, what=what)
+    if item["approval_status"] != APPROVED:
+        raise CommandError(f"the version is {item['approval_status']} by now: somebody decided otherwise")
+    return _release_id(item, arn, int(item["approval_epoch"]))

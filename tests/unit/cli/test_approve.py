@@ -1,0 +1,164 @@
+"""`approve` and `reject` lead to a release, or say at once why not; `--wait` ends with a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import fakes
+from release_world import PIPELINE, World
+from sluice.domain import catalog as keys
+from sluice.domain.approvals import LastSeen
+from sluice_cli import decisions, main, options, views, waiting
+
+APPROVE = ["approve", "--wait", "--json", "-m", "looks right"]
+
+
+class Stack:
+    """The stack of the fakes: what is written to the registry is heard and acted on at once."""
+
+    stack = "sluice"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.catalog = world.cloud.catalog
+        self.decided: list[str] = []
+
+    def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+        arn = str(request.get("ModelPackageName") or request.get("ModelPackageArn"))
+        package = self.world.cloud.registry.by_arn[arn]
+        if operation == "describe_model_package":
+            return package
+        status = request["ModelApprovalStatus"]
+        self.decided.append(status)
+        fields = ["ModelApprovalStatus"] if package["ModelApprovalStatus"] != status else []
+        self.world.later(minutes=1)
+        self.world.decide(arn, status)
+        self.world.tell_decision(arn, status, fields)
+        self.world.run_all()
+        return {}
+
+
+@pytest.fixture
+def stack(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], monkeypatch: pytest.MonkeyPatch) -> Stack:
+    stack = Stack(World(cloud, invoke))
+    monkeypatch.setattr(options.Options, "target", lambda self: stack)
+    monkeypatch.setattr(views, "model_arn", lambda target, model: model)
+    monkeypatch.setattr(views, "endpoint", lambda target, name: cloud.endpoints.describe_endpoint(name))
+    return stack
+
+
+def run(command: list[str], arn: str) -> tuple[int, dict[str, Any]]:
+    result = CliRunner().invoke(main.app, [*command, arn])
+    assert not isinstance(result.exception, Exception) or isinstance(result.exception, SystemExit), (
+        result.exception
+    )
+    # The functions that ran meanwhile may have logged there.
+    return result.exit_code, json.loads(result.stdout[result.stdout.rindex('{\n  "model') :])
+
+
+def registered(stack: Stack, number: int = 1) -> str:
+    """A version that the catalog knows, as register_model leaves it."""
+    arn = stack.world.register(number)
+    run_id = f"{PIPELINE}-{number:05d}"
+    item = {"pipeline": PIPELINE, "group": PIPELINE, "version": number, "run_id": run_id}
+    stack.catalog.create({**keys.package_key(arn), **item})
+    return arn
+
+
+def test_an_approval_is_followed_to_the_end_of_its_own_release(stack: Stack) -> None:
+    code, result = run(APPROVE, registered(stack))
+    assert (code, result["release"]["status"]) == (0, "released")
+    assert stack.decided == ["Approved"]
+
+
+def test_what_was_approved_before_and_is_not_live_is_released_again(stack: Stack) -> None:
+    arn = registered(stack)
+    refuses = {"status_code": 500, "body": b"no luck", "content_type": "text/plain", "variant": None}
+    stack.world.cloud.endpoints.responses = [refuses] * 4
+    code, result = run(APPROVE, arn)
+    assert (code, result["release"]["status"]) == (1, "failed")
+    code, result = run(APPROVE, arn)
+    assert (code, result["release"]["status"]) == (0, "released")
+    assert "withdrawn and given anew" in result["note"]
+    assert stack.decided == ["Approved", "PendingManualApproval", "Approved"]
+    assert stack.world.live_version() == 1
+
+
+def test_what_is_live_is_not_released_again_and_the_answer_comes_at_once(stack: Stack) -> None:
+    arn = registered(stack)
+    run(APPROVE, arn)
+    code, result = run(APPROVE, arn)
+    assert code == 0
+    assert result["release"] is None
+    assert result["note"] == "reviews/1 was approved before and is live on production: nothing to release"
+    assert stack.decided == ["Approved"]
+
+
+def test_a_release_under_way_is_named_and_followed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = registered(stack)
+    monkeypatch.setattr(stack.world, "run_all", lambda: None)
+    stack.call("sagemaker", "update_model_package", ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    (execution,) = stack.world.waiting()
+    release_id = execution.rpartition(":")[2]
+    stack.catalog.create({**keys.release_key(PIPELINE, release_id), "status": "running"})
+    code, result = run(["approve", "--json"], arn)
+    assert (code, result["release_id"]) == (0, release_id)
+    assert "is under way" in result["note"]
+
+
+def test_a_decision_of_somebody_else_meanwhile_ends_the_wait(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = registered(stack)
+    monkeypatch.setattr(decisions, "_status", lambda target, arn: "PendingManualApproval")
+    monkeypatch.setattr(decisions, "_decide", lambda target, arn, status, reason: None)
+    stack.catalog.update(
+        keys.package_key(arn), {"approval_status": "Rejected", "approval_epoch": 1, "acted_epoch": 1}
+    )
+    monkeypatch.setattr(
+        LastSeen,
+        "of",
+        _of_then(LastSeen("PendingManualApproval", 0, False), LastSeen.of),
+    )
+    result = CliRunner().invoke(main.app, [*APPROVE, arn])
+    assert "the version is Rejected by now" in str(result.exception)
+
+
+def _of_then(first: Any, then: Callable[..., Any]) -> Callable[..., Any]:
+    answers = iter([first])
+    return lambda item: next(answers, None) or then(item)
+
+
+def test_a_version_that_no_run_registered_is_refused(stack: Stack) -> None:
+    arn = fakes.arn("sagemaker", "model-package/theirs/1")
+    stack.catalog.create({**keys.package_key(arn), "group": "theirs", "version": 1})
+    result = CliRunner().invoke(main.app, [*APPROVE, arn])
+    assert "was not registered by this stack" in str(result.exception)
+
+
+def test_a_wait_that_is_in_vain_says_for_what(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = registered(stack)
+    monkeypatch.setattr(decisions, "HEARD_S", 0)
+    monkeypatch.setattr(stack.world, "tell_decision", lambda *args: None)
+    monkeypatch.setattr(waiting, "POLL_S", 0)
+    result = CliRunner().invoke(main.app, [*APPROVE, arn])
+    assert "waited 0 s for the stack to hear of the approval" in str(result.exception)
+
+
+def test_what_was_rejected_before_is_said_with_where_it_is_live_all_the_same(stack: Stack) -> None:
+    arn = registered(stack)
+    run(APPROVE, arn)
+    run(["reject", "--json"], arn)
+    assert stack.world.live_version() == 1  # nothing to go back to
+    code, result = run(["reject", "--json"], arn)
+    assert code == 0
+    assert (
+        "it is live on production all the same: `sluice rollback reviews --stage production`"
+        in (result["note"])
+    )
+    assert stack.decided == ["Approved", "Rejected"]
