@@ -6,11 +6,13 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
-from local.functions import NO_RETRIES, receive
+from local.functions import NO_RETRIES, create_function, receive, wait_for
 from local.test_eventbridge import open_queue
 from sluice_local.cloud import LocalCloud
 
@@ -190,3 +192,46 @@ def test_a_policy_that_denies_insecure_transport_lets_loopback_through(
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     s3.put_object(Bucket=name, Key="k", Body=b"x")
     assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"x"
+
+
+# Notes each event in a file, slowly.
+NOTE = """
+import time
+def handler(event, context):
+    time.sleep(0.02)
+    with open({path!r}, "a") as file:
+        file.write(event["detail"]["object"]["key"] + "\\n")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="counts the threads of a process of Linux")
+def test_a_burst_of_uploads_takes_few_threads_keeps_its_order_and_holds_no_other_folder_up(
+    cloud: LocalCloud, unique: Callable[[str], str], tmp_path: Path
+) -> None:
+    seen, bucket, rule = tmp_path / "seen", unique("burst"), unique("rule")
+    function = create_function(cloud, unique("note"), NOTE.format(path=str(seen)))
+    s3, events = cloud.client("s3", config=Config(max_pool_connections=16)), cloud.client("events")
+    s3.create_bucket(Bucket=bucket)
+    configuration: Any = {"EventBridgeConfiguration": {}}
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+    events.put_rule(
+        Name=rule, EventPattern=json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}})
+    )
+    events.put_targets(Rule=rule, Targets=[{"Id": "only", "Arn": function}])
+    before = threads(cloud)
+    for number in range(400):
+        s3.put_object(Bucket=bucket, Key=f"busy/{number:03d}", Body=b"x")
+    s3.put_object(Bucket=bucket, Key="other/000", Body=b"x")
+    assert threads(cloud) - before < 50
+    wait_for(lambda: len(seen.read_text().split()) == 401, timeout_s=60)
+    keys = seen.read_text().split()
+    assert sorted(keys) == [*(f"busy/{number:03d}" for number in range(400)), "other/000"]
+    busy = [int(key[5:]) for key in keys if key.startswith("busy/")]
+    assert max(abs(number - position) for position, number in enumerate(busy)) < 20
+    assert keys.index("other/000") < 395
+
+
+def threads(cloud: LocalCloud) -> int:
+    """How many threads the process that serves has."""
+    (host,) = Path(f"/proc/{cloud.pid}/task/{cloud.pid}/children").read_text().split()
+    return len(list(Path(f"/proc/{host}/task").iterdir()))

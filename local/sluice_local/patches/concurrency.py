@@ -6,11 +6,13 @@ function's reserved concurrency counts as failed, where Lambda keeps it in the q
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from ministack.core.responses import get_account_id
@@ -23,7 +25,8 @@ from sluice_local.settings import Settings
 _queued: ContextVar[bool] = ContextVar("queued", default=False)
 # A function that waits for the answer of another holds a slot already: to queue its call could deadlock.
 _called_by_function: ContextVar[bool] = ContextVar("called_by_function", default=False)
-_capacity = threading.Condition()
+_lock = threading.Lock()
+_waiting: list[_Turn] = []
 _REREAD_S = 1.0  # how soon a waiting event sees a changed ReservedConcurrentExecutions
 
 
@@ -51,7 +54,7 @@ def install(settings: Settings) -> None:
     service._invoke = invoke_with_caller
     service._execute_function_dispatch = measured_dispatch
     service._acquire_execution_slot = acquire
-    service._release_execution_slot = _release
+    service._release_execution_slot = lambda key: _release(settings.lambda_slots, key)
     # Ministack counts an asynchronous invocation as a success when it accepts it, and others not at all.
     service._emit_lambda_metrics = lambda *details, **options: None
 
@@ -67,37 +70,81 @@ def queued_event() -> Iterator[None]:
         _queued.reset(queued)
 
 
+def reserved(func: dict[str, Any], config: dict[str, Any]) -> int | None:
+    """A function's reserved concurrency as it is now."""
+    current = service._functions.get(config["FunctionName"]) or func
+    found: int | None = service._reserved_concurrency(current, config)
+    return found
+
+
+def in_use(config: dict[str, Any]) -> int:
+    """How many invocations of a function are under way."""
+    return int(service._inflight.get(service._inflight_key(config), 0))
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """An invocation that waits for its turn."""
+
+    key: str
+    is_held_back: Callable[[], bool]
+    granted: threading.Event = field(default_factory=threading.Event)
+
+
 def _acquire(slots: int, func: dict[str, Any], config: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Take one unit of concurrency: the key to give it back with, or None and what refused it."""
+    """Take one unit of concurrency: the key to give it back with, or None and what refused it.
+
+    Who came first is served first, but for events whose function has used up what is reserved for it.
+    """
     key = service._inflight_key(config)
+    scope = contextvars.copy_context()
 
     def reserved_is_used_up() -> bool:
-        current = service._functions.get(config["FunctionName"]) or func
-        reserved = service._reserved_concurrency(current, config)
-        return reserved is not None and service._inflight.get(key, 0) >= reserved
+        limit = scope.copy().run(reserved, func, config)
+        return limit is not None and service._inflight.get(key, 0) >= limit
 
-    with _capacity:
-        if not _queued.get() and reserved_is_used_up():
+    is_queued = _queued.get()
+    with _lock:
+        if not is_queued and reserved_is_used_up():
             _record(config["FunctionName"], Throttles=1)
             return None, "function"
-        while not _called_by_function.get() and (
-            service._inflight_total >= slots or (_queued.get() and reserved_is_used_up())
-        ):
-            _capacity.wait(_REREAD_S)
-        service._inflight[key] = service._inflight.get(key, 0) + 1
-        service._inflight_total += 1
+        if _called_by_function.get():
+            _count(key)
+            return key, None
+        turn = _Turn(key, reserved_is_used_up if is_queued else lambda: False)
+        _waiting.append(turn)
+        _grant(slots)
+    while not turn.granted.wait(_REREAD_S):
+        with _lock:
+            _grant(slots)
     return key, None
 
 
-def _release(key: str | None) -> None:
+def _grant(slots: int) -> None:
+    """Give what is free to those who wait, in the order of their coming."""
+    for turn in list(_waiting):
+        if service._inflight_total >= slots:
+            return
+        if not turn.is_held_back():
+            _waiting.remove(turn)
+            _count(turn.key)
+            turn.granted.set()
+
+
+def _count(key: str) -> None:
+    service._inflight[key] = service._inflight.get(key, 0) + 1
+    service._inflight_total += 1
+
+
+def _release(slots: int, key: str | None) -> None:
     if key is None:
         return
-    with _capacity:
+    with _lock:
         service._inflight_total -= 1
         service._inflight[key] -= 1
         if not service._inflight[key]:
             del service._inflight[key]
-        _capacity.notify_all()
+        _grant(slots)
 
 
 def _is_role(access_key: str) -> bool:

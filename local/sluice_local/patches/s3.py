@@ -1,11 +1,15 @@
-"""Events of S3 that name the version they are about.
+"""Events of S3 that name the version they are about, in the order in which they happened.
 
-Ministack leaves the version out of what it puts on the event bus, and such events out of archives.
+Ministack leaves the version out of what it puts on the event bus, and such events out of archives; and it
+starts a thread for each event.
 """
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
@@ -13,6 +17,8 @@ from ministack.services import eventbridge, s3
 
 from sluice_local.settings import Settings
 
+# What an event leads to is queued or has a thread of its own: one is enough here, and keeps the order.
+_EVENTS = ThreadPoolExecutor(1, "s3-events")
 _version_id: ContextVar[str | None] = ContextVar("version_id", default=None)
 
 
@@ -21,7 +27,7 @@ def install(settings: Settings) -> None:
     fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
 
     def fire_with_version(*args: Any, version_id: str | None = None, **options: Any) -> None:
-        _version_id.set(version_id)  # this thread fires one event
+        _version_id.set(version_id)  # this context fires one event
         fire(*args, version_id=version_id, **options)
 
     def dispatch_with_version(event: dict[str, Any], view: Any = None) -> None:
@@ -33,5 +39,21 @@ def install(settings: Settings) -> None:
             eventbridge._archive_event(event)
         dispatch(event, view)
 
+    def fire_in_order(
+        bucket: str,
+        key: str,
+        name: str,
+        size: int = 0,
+        etag: str = "",
+        deletion_type: str | None = None,
+        **options: Any,
+    ) -> None:
+        if bucket in s3._bucket_notifications:
+            options["sequencer"] = s3._next_event_sequencer(name)
+            event = (bucket, key, name, size, etag, deletion_type)
+            context = contextvars.copy_context()
+            _EVENTS.submit(context.run, functools.partial(fire_with_version, *event, **options))
+
     s3._fire_s3_event = fire_with_version
+    s3._fire_s3_event_async = fire_in_order
     eventbridge._dispatch_event = dispatch_with_version
