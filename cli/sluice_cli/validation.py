@@ -19,7 +19,7 @@ from sluice.domain.validation import Report
 from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import escape, here, hint, out
-from sluice_cli.paths import a_file
+from sluice_cli.paths import a_file, some_of
 from sluice_cli.target import REPOSITORY
 
 # What the function has of its memory for the engine.
@@ -52,6 +52,7 @@ def validate(
         "rows": report.rows,
         "reasons": list(report.reasons),
         "warnings": list(report.warnings),
+        "drift_untold": list(report.untold),
         "report": str(output / "report.json"),
         "report_page": str(output / "report.html"),
     }
@@ -82,6 +83,9 @@ def _say(report: Report) -> None:
         out.print(f"  {sign} {escape(str(violation))}{shown}")
     if len(ordered) > VIOLATIONS_SHOWN:
         out.print(f"  and {len(ordered) - VIOLATIONS_SHOWN} more")
+    if report.untold:
+        names = some_of([escape(name) for name in report.untold])
+        out.print(f"  [yellow]drift[/] cannot be told of {names}: there are too few rows")
 
 
 @schema_app.command("infer", epilog=example("sluice schema infer reviews.csv > draft.yaml"))

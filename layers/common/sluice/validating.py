@@ -81,6 +81,7 @@ def validate(
         redact=data.redact,
     )
     report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
+    report = replace(report, untold=measured.drift.untold if measured.drift else ())
     documents = dict(_documents(report, measured, data, baseline, title))
     return Outcome(report, {**documents, datasets.ROWS: canonical.to_json(dict(found.object_rows))})
 

@@ -192,3 +192,19 @@ def test_a_file_that_is_named_twice_is_one(
     (project / "link.csv").symlink_to(project / "data.csv")
     assert run(monkeypatch, "validate", "data.csv", str(project / "data.csv"), "link.csv", "--json") == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 1
+
+
+def test_that_drift_cannot_be_told_of_few_rows_is_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = PIPELINE_YAML.replace("  schema:", "  drift: {max: 0.1, columns: [x]}\n  schema:", 1)
+    (project / "pipeline.yaml").write_text(text)
+    (project / "old.csv").write_bytes(b"x,y\n1,0\n2,0\n3,0\n")
+    (project / "new.csv").write_bytes(b"x,y\n91,0\n92,0\n93,0\n")
+    assert run(monkeypatch, "validate", "old.csv", "--output", "old") == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "validate", "new.csv", "--baseline", "old/profile.json") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "valid: 3 rows",
+        "  drift cannot be told of x: there are too few rows",
+    ]

@@ -80,6 +80,11 @@ class DriftResult:
         return any(column.has_drifted for column in self.columns)
 
     @property
+    def untold(self) -> tuple[str, ...]:
+        """The columns of which there are too few rows to tell."""
+        return tuple(column.column for column in self.columns if column.has_too_few)
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         return tuple(f"{c.column}: {reason}" for c in self.columns for reason in c.reasons)
 

@@ -153,11 +153,15 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Whether the data set keeps its contract, each violation, and how many checks were made."""
+    """Whether the data set keeps its contract, each violation, and how many checks were made.
+
+    `untold` names columns of which there are too few rows to tell whether they drifted.
+    """
 
     rows: int
     violations: tuple[Violation, ...]
     checks: int = 0
+    untold: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: bytes) -> Report:
