@@ -71,9 +71,11 @@ class World:
             "train-1": 0.9,
             "evaluate-candidate": 0.85,
             "evaluate-champion": 0.8,
+            "evaluate-champion-own": 0.8,
         }
     )
     tokens: int = 0
+    failing: set[str] = field(default_factory=set)
 
     # ------------------------------------------------------------------ what happens outside
 
@@ -98,15 +100,19 @@ class World:
         with mock.patch.object(self.cloud.catalog, "update", crashing):
             yield
 
-    def push(self, **changed: bytes) -> str:
-        """Push the project, with files replaced by their stem; returns its version."""
+    def push(self, *, replaces: str | None = None, **changed: bytes) -> str:
+        """Push the project, with files replaced by their stem; returns its version.
+
+        `replaces` is who pushes it with --replace-champion.
+        """
         files = {
             path: changed.get(path.rpartition("/")[2].partition(".")[0], data) for path, data in FILES.items()
         }
         version = projects.version(files)
         key = f"projects/{PIPELINE}/{version}.tar.gz"
-        self.cloud.objects.put(fakes.ARTIFACT_BUCKET, key, projects.pack(files))
-        self.invoke("register_project", created(fakes.ARTIFACT_BUCKET, key))
+        said = {projects.REPLACE_CHAMPION: replaces} if replaces else {}
+        version_id = self.cloud.objects.put(fakes.ARTIFACT_BUCKET, key, projects.pack(files), said)
+        self.invoke("register_project", created(fakes.ARTIFACT_BUCKET, key, version_id))
         return version
 
     def upload(self, name: str, body: bytes = ROWS) -> dict[str, str]:
@@ -206,7 +212,7 @@ class World:
             self.job(f"train-{index}", run_id)
         selected = self.invoke("select_candidate", {**common, **version})
         for evaluation in selected["evaluations"]:
-            self.job(evaluation["step"], run_id, model_uri=evaluation["model_uri"])
+            self._evaluate(evaluation, run_id)
         champion = selected["champion"]
         verdict = self.invoke("check_gates", {**common, "champion": champion})
         if not verdict["is_better"]:
@@ -214,6 +220,18 @@ class World:
         given = {"candidate": selected["candidate"], "champion": champion}
         self.invoke("register_model", {**common, **version, **given})
         return self.finish("registered", run_id)
+
+    def _evaluate(self, evaluation: Mapping[str, Any], run_id: str) -> None:
+        """Play an evaluation; one of a role in `failing` fails, and what there is instead is tried."""
+        given = {name: evaluation[name] for name in ("model_uri", "script_version", "image")}
+        if evaluation["step"] not in self.failing:
+            self.job(evaluation["step"], run_id, **given)
+            return
+        self.start(evaluation["step"], run_id, **given)
+        self.end(evaluation["step"], run_id, status="Failed", FailureReason="cannot load the model")
+        if evaluation["fallback"]:
+            again = {"step": evaluation["fallback"], "script_version": evaluation["fallback_version"]}
+            self._evaluate({**evaluation, **again, "fallback": None}, run_id)
 
     def finish(self, status: str, run_id: str = RUN, **said: Any) -> str:
         payload = {"pipeline": PIPELINE, "run_id": run_id, "status": status, **said}
@@ -225,6 +243,22 @@ class World:
         self.later(minutes=2)
         self.ask()
         return self.play(self.pipeline["in_flight"])
+
+    def release(self, stage: str = "production", run_id: str = RUN, position: int = 0) -> dict[str, Any]:
+        """What a release of a run's package leaves behind; the deployment."""
+        catalog, release_id = self.cloud.catalog, f"release-of-{run_id}"
+        catalog.create(keys.stage_key(PIPELINE, stage))
+        catalog.update(keys.stage_key(PIPELINE, stage), {"live": release_id, "position": position})
+        arn = str(self.catalog_run(run_id)["model_package_arn"])
+        deployment = {
+            "package_arn": arn,
+            "package_version": int(arn.rpartition("/")[2]),
+            "run_id": run_id,
+            "promoted_at": self.cloud.now.at,
+            "status": "live",
+        }
+        catalog.create({**keys.deployment_key(PIPELINE, stage, release_id), **deployment})
+        return deployment
 
     # ------------------------------------------------------------------ what is seen
 

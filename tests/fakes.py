@@ -82,6 +82,7 @@ class _Version:
     content_type: str
     at: str
     tags: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 class FakeObjects:
@@ -94,10 +95,12 @@ class FakeObjects:
         self.read_bytes = 0
         self.at = "2026-11-24T08:00:00.000Z"
 
-    def put(self, bucket: str, key: str, data: bytes) -> str:
+    def put(self, bucket: str, key: str, data: bytes, metadata: Mapping[str, str] | None = None) -> str:
         """What an upload from outside does; returns the version id."""
         versions = self.buckets.setdefault(bucket, {}).setdefault(key, [])
-        versions.append(_Version(f"v{len(versions) + 1}", data, "application/octet-stream", self.at))
+        version = _Version(f"v{len(versions) + 1}", data, "application/octet-stream", self.at)
+        version.metadata.update(metadata or {})
+        versions.append(version)
         return versions[-1].version_id
 
     def delete(self, uri: str) -> None:
@@ -181,6 +184,7 @@ def _head(bucket: str, key: str, version: _Version) -> ObjectHead:
         size_bytes=len(version.data),
         etag=hashlib.md5(version.data, usedforsecurity=False).hexdigest(),
         last_modified=version.at,
+        metadata=version.metadata,
     )
 
 

@@ -23,18 +23,32 @@ build_app = typer.Typer()
 def push(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="The folder with pipeline.yaml.")] = Path(),
+    replace_champion: Annotated[
+        bool, typer.Option("--replace-champion", help="Register the next model without comparing it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check a project and make it the pipeline's current version."""
+    """Check a project and make it the pipeline's current version.
+
+    With --replace-champion the first model of this version is not compared with the one that serves, for
+    where that one cannot be scored any more; limits still hold. The data are built again.
+    """
     target = context.obj.target()
     with err.status("pushing"):
-        result = project.push(target, folder, lambda what: err.print(f"[dim]{escape(what)}[/]"))
+        result = project.push(
+            target,
+            folder,
+            lambda what: err.print(f"[dim]{escape(what)}[/]"),
+            replace_champion=replace_champion,
+        )
 
     def text() -> None:
         already = " (unchanged)" if result["unchanged"] else ""
         out.print(
             f"[green]pushed[/] {result['pipeline']} version {short(result['project_version'])}{already}"
         )
+        if replace_champion:
+            out.print("  its first model is not compared with the one that serves")
         for warning in result["warnings"]:
             out.print(f"  [yellow]•[/] {escape(warning)}")
         out.print(f"  {result['build']['why']}")

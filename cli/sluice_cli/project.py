@@ -68,7 +68,12 @@ def said(left_out: Mapping[LeftOut, int]) -> str:
 
 
 def push(
-    target: Target, folder: Path, say: Callable[[str], None] = lambda _: None, *, timeout_s: float = 120
+    target: Target,
+    folder: Path,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    replace_champion: bool = False,
+    timeout_s: float = 120,
 ) -> dict[str, Any]:
     """Upload the folder as a bundle and wait until the stack has taken or refused it.
 
@@ -88,7 +93,8 @@ def push(
         "left_out": left_out,
         "warnings": warnings,
     }
-    if _is_current(target, project):
+    metadata = _replacing(target) if replace_champion else {}
+    if _is_current(target, project) and not metadata:
         return {**result, "unchanged": True, "build": what_builds(target, pipeline)}
     attempts = 1
     if target.is_new:
@@ -96,7 +102,7 @@ def push(
         attempts, timeout_s = NEW_STACK_ATTEMPTS, NEW_STACK_ATTEMPT_S
     bundles = list[str]()
     for _ in range(attempts):
-        bundles.append(_upload_bundle(target, project))
+        bundles.append(_upload_bundle(target, project, metadata))
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if _is_registered(target, project, bundles):
@@ -124,7 +130,7 @@ def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
     return {"starts": False, "why": "no build starts, as nothing that a run reads has changed"}
 
 
-def _upload_bundle(target: Target, project: Project) -> str:
+def _upload_bundle(target: Target, project: Project, metadata: Mapping[str, str]) -> str:
     answer = target.call(
         "s3",
         "put_object",
@@ -132,8 +138,14 @@ def _upload_bundle(target: Target, project: Project) -> str:
         Key=f"projects/{project.config.name}/{project.version}.tar.gz",
         Body=projects.pack(project.files),
         ContentType="application/gzip",
+        Metadata=metadata,
     )
     return str(answer.get("VersionId", "null"))
+
+
+def _replacing(target: Target) -> dict[str, str]:
+    """What says that the first model of this push need not beat what serves, and who says so."""
+    return {projects.REPLACE_CHAMPION: target.call("sts", "get_caller_identity")["Arn"]}
 
 
 def _is_current(target: Target, project: Project) -> bool:

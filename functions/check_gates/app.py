@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,8 +11,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
 from sluice.domain import catalog as keys
-from sluice.domain import evaluations, failures, gates, names
+from sluice.domain import champions, evaluations, failures, gates, names
 from sluice.domain.evaluations import Evaluation, EvaluationError
+from sluice.domain.gates import Champion
 from sluice.domain.jobs import EVALUATION_FILE
 from sluice.events import CheckGatesTask
 from sluice.observability import logger
@@ -23,15 +25,33 @@ from sluice.timeline import note
 def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run_id=task.run_id)
     candidate = _evaluation(task, "candidate")
-    champion = _evaluation(task, "champion") if task.champion else None
-    other = champion.document if champion else None
-    verdict = gates.judge(building.find_config(task).gates, candidate.document, other)
+    _record_metrics(task, "candidate", candidate)
+    champion = None if task.champion is None else _champion(task, task.champion)
+    verdict = gates.judge(building.find_config(task).gates, candidate.document, champion)
     results = [asdict(result) for result in verdict.results]
-    for role, evaluation in (("candidate", candidate), ("champion", champion)):
-        if evaluation is not None:
-            _record_metrics(task, role, evaluation)
     _record(task, verdict, results)
     return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}
+
+
+def _champion(task: CheckGatesTask, champion: Mapping[str, Any]) -> Champion:
+    """What the champion scored, by whichever evaluation of it completed."""
+    if why := champion.get("passed_over"):
+        return Champion(None, passed_over=why)
+    if problem := champion.get("problem"):
+        return Champion(None, unscored=f"{problem}; {champions.WAY_ON}")
+    problems = []
+    for role in (champions.ROLE, champions.OWN_ROLE):
+        step = wiring.catalog().get(keys.step_key(task.run_id, names.evaluate_step(role)))
+        try:
+            if step and step["status"] == building.COMPLETED:
+                evaluation = _evaluation(task, role)
+                _record_metrics(task, role, evaluation)
+                return Champion(evaluation.document)
+        except EvaluationError as error:
+            problems.append(str(error))
+        else:
+            problems += [f"{names.evaluate_step(role)}: {step.get('failure_reason')}"] if step else []
+    return Champion(None, unscored=failures.cut("; ".join([*problems, champions.WAY_ON])))
 
 
 def _evaluation(task: CheckGatesTask, role: str) -> Evaluation:

@@ -193,6 +193,10 @@ def _record(task: RegisterModelTask, package: Mapping[str, Any], registered: dic
     catalog.update(keys.run_key(task.pipeline, task.run_id), result)
     step = {"kind": "model_package", "status": "Completed", "started_at": now, "ended_at": now}
     catalog.update(keys.step_key(task.run_id, "register"), {**step, "detail": registered})
+    # A push that gave the champion up did so for one model, and this is it.
+    if building.find_project(task.pipeline, task.project_version).get("replaces_champion_at"):
+        project = keys.project_key(task.pipeline, task.project_version)
+        catalog.update(project, {"champion_replaced_by": task.run_id}, when={"champion_replaced_by": None})
     status = package["ModelApprovalStatus"]
     name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
     detail = f"{name}, {status}"

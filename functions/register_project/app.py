@@ -9,11 +9,11 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
+from sluice.domain import actors, config, failures, packages, projects
 from sluice.domain import catalog as keys
-from sluice.domain import config, failures, packages, projects
 from sluice.domain.config import ConfigError
 from sluice.domain.locations import Locations, parse_bundle_key
-from sluice.domain.projects import Project, ProjectError
+from sluice.domain.projects import REPLACE_CHAMPION, Project, ProjectError
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
@@ -44,6 +44,7 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
         return {"status": "refused"}
     _publish(project, pushed_at)
     activated = _activate(project, pushed_at)
+    _replace_champion(project, head)
     _finish(project, head)
     return {"status": "active" if activated else "superseded"}
 
@@ -138,6 +139,22 @@ def _activate(project: Project, pushed_at: str) -> bool:
     if not catalog.update(key, active, when={"project_pushed_at": current.get("project_pushed_at")}):
         raise PipelineChangedError(pipeline)
     return True
+
+
+def _replace_champion(project: Project, head: ObjectHead) -> None:
+    """A push may say that this version's first model is not compared with what serves; it is built anew."""
+    said_by, pushed_at = head.metadata.get(REPLACE_CHAMPION), to_iso(from_iso(head.last_modified))
+    catalog, pipeline = wiring.catalog(), project.config.name
+    key = keys.project_key(pipeline, project.version)
+    if said_by is None or (catalog.get(key) or {}).get("replaces_champion_at") == pushed_at:
+        return
+    actor = actors.unverified(said_by)
+    unbuilt = {"built_project_version": None, "built_content": None}
+    catalog.update(keys.pipeline_key(pipeline), unbuilt, when={"project_version": project.version})
+    replaces = {"replaces_champion_at": pushed_at, "replaces_champion_by": actor}
+    catalog.update(key, {**replaces, "champion_replaced_by": None})
+    detail = "the first model of this project version is not compared with the one that serves"
+    note(pipeline, pushed_at, project.version, "champion to be replaced", detail, actor)
 
 
 def _finish(project: Project, head: ObjectHead) -> None:

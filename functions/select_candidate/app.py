@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import archives, candidates, failures, names, serving
+from sluice.domain import archives, candidates, champions, failures
 from sluice.domain import catalog as keys
-from sluice.domain.config import PipelineConfig
+from sluice.domain.champions import Live
+from sluice.domain.config import PipelineConfig, restore
 from sluice.domain.config.models import Candidates
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
@@ -28,10 +31,6 @@ class DatasetChangedError(Exception):
     """Objects were changed while jobs read them: the model is of no known data set version."""
 
 
-class ChampionGoneError(Exception):
-    """The model that serves is no longer in the registry, so nothing can be compared with it."""
-
-
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=SelectCandidateTask)
 def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[str, Any]:
@@ -43,12 +42,12 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     best = _best(building.find_results(task, candidates.count(config.train)), wanted, regex)
     detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
     note(task.pipeline, building.first_time(task, "selected"), task.run_id, "candidate selected", detail)
-    champion = _champion(task.pipeline, config)
-    evaluations = [_evaluation("candidate", best["model_uri"])]
-    if champion is not None:
-        evaluations.append(_evaluation("champion", champion.pop("model_uri")))
-    candidate = {"step": best["step"], "model_uri": best["model_uri"]}
-    return {"candidate": candidate, "evaluations": evaluations, "champion": champion}
+    champion = _champion(task, config)
+    return {
+        "candidate": {"step": best["step"], "model_uri": best["model_uri"]},
+        "evaluations": champions.evaluations(str(best["model_uri"]), task.project_version, champion),
+        "champion": None if champion is None else champions.identity(champion),
+    }
 
 
 def _best(trained: list[Item], wanted: Candidates, regex: str) -> dict[str, Any]:
@@ -73,10 +72,6 @@ def _model_problem(uri: str) -> str | None:
     return archives.problem(objects.chunks(bucket, key))
 
 
-def _evaluation(role: str, model_uri: str) -> dict[str, str]:
-    return {"role": role, "step": names.evaluate_step(role), "model_uri": model_uri}
-
-
 def _check_unchanged(task: SelectCandidateTask) -> None:
     manifest = building.find_manifest(task.pipeline, task.dataset_version)
     current = building.current_versions(task.pipeline)
@@ -85,21 +80,55 @@ def _check_unchanged(task: SelectCandidateTask) -> None:
         raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")
 
 
-def _champion(pipeline: str, config: PipelineConfig) -> dict[str, Any] | None:
-    """What serves on the last stage that serves anything, with where its model lies."""
+def _champion(task: SelectCandidateTask, config: PipelineConfig) -> dict[str, Any] | None:
+    """What serves now, with what it takes to score it, or with the `problem` why it cannot be scored."""
+    stages = [stage.name for stage in config.release.stages]
+    live = champions.choose(_live(task.pipeline), stages)
+    if live is None:
+        return None
+    champion: dict[str, Any] = {
+        "package_arn": live.package_arn,
+        "package_version": live.package_version,
+        "release_id": live.release_id,
+        "stage": live.stage,
+    }
+    project = building.find_project(task.pipeline, task.project_version)
+    if why := champions.passed_over(project, task.run_id):
+        return {**champion, "passed_over": why}
+    try:
+        return {**champion, **_scorable(task.pipeline, live)}
+    except (LookupError, FileNotFoundError, ValueError) as error:
+        return {**champion, "problem": failures.cut(str(error))}
+
+
+def _live(pipeline: str) -> Iterator[Live]:
     catalog = wiring.catalog()
-    for stage in reversed(config.release.stages):
-        live = (catalog.get(keys.stage_key(pipeline, stage.name)) or {}).get("live")
-        deployment = catalog.get(keys.deployment_key(pipeline, stage.name, live)) if live else None
-        if deployment is not None:
-            arn = deployment["package_arn"]
-            package = wiring.registry().describe_package(arn)
-            if package is None:
-                raise ChampionGoneError(f"{stage.name} serves {arn}, which is gone from the registry")
-            return {
-                "package_arn": arn,
-                "package_version": deployment["package_version"],
-                "release_id": live,
-                "model_uri": serving.container(package)["ModelDataUrl"],
-            }
-    return None
+    for stage in catalog.query(keys.partition(pipeline), "STAGE#"):
+        if stage.get("live"):
+            name = stage["sk"].removeprefix("STAGE#")
+            deployment = catalog.get(keys.deployment_key(pipeline, name, stage["live"]))
+            if deployment is not None:
+                yield Live.of(stage, deployment)
+
+
+def _scorable(pipeline: str, live: Live) -> dict[str, Any]:
+    """Its model, image and project, by the manifest of the run that made it; raises where one is gone."""
+    run = wiring.catalog().get(keys.run_key(pipeline, live.run_id)) if live.run_id else None
+    if run is None or "manifest_uri" not in run:
+        raise LookupError(f"v{live.package_version} has no run in the catalog")
+    document = json.loads(_manifest(run["manifest_uri"]))
+    (model,) = (each for each in document["artifacts"] if each["name"] == "model")
+    project = building.find_project(pipeline, run["project_version"])
+    image = document.get("serving", {}).get("container", {}).get("Image")
+    return {
+        "project_version": run["project_version"],
+        "model_uri": model["uri"],
+        "image": image or restore(project["config"]).image_uri(wiring.region()),
+    }
+
+
+def _manifest(uri: str) -> bytes:
+    try:
+        return wiring.objects().read(uri)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"its run's manifest is gone: {uri}") from None

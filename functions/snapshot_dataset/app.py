@@ -189,11 +189,16 @@ def _store(task: BuildTask, manifest: DatasetManifest) -> None:
 
 
 def _was_built(task: BuildTask, dataset_version: str) -> bool:
-    """Whether another run has come to a conclusion on the same data with the same project."""
+    """Whether another run has come to a conclusion on the same data with the same project.
+
+    One that compared with a champion which a later push gave up has not.
+    """
     runs = wiring.catalog().query(keys.partition(task.pipeline), "RUN#")
+    since = building.find_project(task.pipeline, task.project_version).get("replaces_champion_at", "")
     return any(
         run["status"] in _CONCLUSIVE
         and run["project_version"] == task.project_version
         and run.get("dataset_version") == dataset_version
+        and run.get("started_at", "") >= since
         for run in runs
     )

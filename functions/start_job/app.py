@@ -31,7 +31,7 @@ _STARTING = "Starting"
 def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]:
     kind, name = jobs.kind_of(task.step), names.job_name(wiring.stack_name(), task.run_id, task.step)
     logger.append_keys(run_id=task.run_id, job_name=name)
-    build = building.find_build(task)
+    build = building.find_build(task, script_version=task.script_version, image=task.image)
     hyperparameters = candidates.of_step(build.config.train, task.step)
     request = _request(task, build, hyperparameters)
     # The token first: a job that ends at once must find whom to answer.

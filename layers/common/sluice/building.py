@@ -48,20 +48,22 @@ def find_config(task: BuildTask) -> PipelineConfig:
     return config.restore(find_project(task.pipeline, task.project_version)["config"])
 
 
-def find_build(task: BuildTask) -> jobs.Build:
-    """What the requests of the run's jobs are made from."""
+def find_build(task: BuildTask, *, script_version: str | None = None, image: str | None = None) -> jobs.Build:
+    """What the requests of the run's jobs are made from: its project, or another one's scripts or image."""
     from sluice.domain import config
 
-    project = find_project(task.pipeline, task.project_version)
+    version = script_version or task.project_version
+    project = find_project(task.pipeline, version)
     return jobs.Build(
         stack=wiring.stack_name(),
         config=config.restore(project["config"]),
         run_id=task.run_id,
-        project_version=task.project_version,
+        project_version=version,
         artifact_bucket=wiring.artifact_bucket(),
         role_arn=run_role(task.pipeline, task.run_id).arn,
         region=wiring.region(),
         has_requirements=project["has_requirements"],
+        image=image,
     )
 
 

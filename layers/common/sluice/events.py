@@ -249,6 +249,9 @@ class StartJobTask(BuildTask):
     step: str
     dataset_version: str
     model_uri: str | None = None
+    # Whose script evaluates, and in which image: the run's own, unless it is about the champion.
+    script_version: str | None = None
+    image: str | None = None
 
 
 class SelectCandidateTask(BuildTask):

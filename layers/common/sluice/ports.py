@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -52,6 +52,7 @@ class ObjectHead:
     etag: str
     last_modified: str
     sha256: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class Objects(Protocol):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.domain import gates
+from sluice.domain.gates import Champion
 
 
 def evaluation(accuracy: Any) -> dict[str, Any]:
@@ -18,7 +19,9 @@ def evaluation(accuracy: Any) -> dict[str, Any]:
 
 def judged(gate: str, value: Any, champion: Any = None) -> gates.Verdict:
     against = None if champion is None else evaluation(champion)
-    return gates.judge([f"metrics.accuracy.value {gate}"], evaluation(value), against)
+    return gates.judge(
+        [f"metrics.accuracy.value {gate}"], evaluation(value), Champion(against) if against else None
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_without_a_champion_a_comparison_passes_and_says_so() -> None:
 
 
 def test_a_champion_without_the_metric_cannot_be_compared_with() -> None:
-    verdict = gates.judge(["metrics.accuracy.value not_worse_than champion"], evaluation(0.9), {})
+    verdict = gates.judge(["metrics.accuracy.value not_worse_than champion"], evaluation(0.9), Champion({}))
     assert "the champion's metric" in verdict.reasons[0]
 
 
@@ -163,3 +166,18 @@ def test_the_metrics_of_an_evaluation_are_its_values_by_their_paths() -> None:
         "rows": 100,
     }
     assert gates.metric_values(evaluation) == {"accuracy": 0.8, "regression_metrics.mse": 2.0}
+
+
+def test_a_champion_that_could_not_be_scored_fails_what_compares_and_nothing_else() -> None:
+    texts = ["metrics.accuracy.value >= 0.5", "metrics.accuracy.value not_worse_than champion"]
+    verdict = gates.judge(texts, evaluation(0.9), Champion(None, unscored="no such image"))
+    assert [result.passed for result in verdict.results] == [True, False]
+    assert verdict.reasons == (f"{texts[1]}: the champion could not be scored: no such image",)
+
+
+def test_a_champion_that_is_passed_over_fails_nothing_and_limits_still_hold() -> None:
+    texts = ["metrics.accuracy.value >= 0.5", "metrics.accuracy.value better_than champion"]
+    passed_over = Champion(None, passed_over="pushed with --replace-champion")
+    assert gates.judge(texts, evaluation(0.6), passed_over).passed
+    assert gates.judge(texts, evaluation(0.6), passed_over).results[1].reason == passed_over.passed_over
+    assert not gates.judge(texts, evaluation(0.4), passed_over).passed

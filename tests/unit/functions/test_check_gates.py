@@ -28,6 +28,8 @@ def judge(world: World, candidate: str, champion: str | None = None) -> Any:
     world.cloud.objects.write(f"{EVALUATE}/candidate/evaluation.json", candidate.encode())
     if champion is not None:
         world.cloud.objects.write(f"{EVALUATE}/champion/evaluation.json", champion.encode())
+        step = keys.step_key(RUN, "evaluate-champion")
+        world.cloud.catalog.update(step, {"status": "Completed"})
     return world.invoke("check_gates", {**world.common(), "champion": CHAMPION if champion else None})
 
 

@@ -8,7 +8,6 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
-from sluice.domain import catalog as keys
 from sluice.domain import projects
 
 
@@ -48,24 +47,18 @@ def model_uri(step: str) -> str:
     return f"{folder}/sluice--{RUN}-{step}/output/model.tar.gz"
 
 
-def release(world: World) -> str:
-    """What a release leaves behind; the package's ARN."""
-    arn = str(world.catalog_run()["model_package_arn"])
-    catalog = world.cloud.catalog
-    catalog.create({**keys.stage_key(PIPELINE, "production"), "live": "release-1"})
-    deployment = {"package_arn": arn, "package_version": 1}
-    catalog.create({**keys.deployment_key(PIPELINE, "production", "release-1"), **deployment})
-    return arn
-
-
 def test_the_candidate_with_the_best_objective_is_chosen(world: World) -> None:
     train(world)
     uri = model_uri("train-1")
-    assert select(world) == {
-        "candidate": {"step": "train-1", "model_uri": uri},
-        "evaluations": [{"role": "candidate", "step": "evaluate-candidate", "model_uri": uri}],
-        "champion": None,
-    }
+    selected = select(world)
+    assert (selected["candidate"], selected["champion"]) == ({"step": "train-1", "model_uri": uri}, None)
+    (evaluation,) = selected["evaluations"]
+    assert (evaluation["role"], evaluation["step"], evaluation["model_uri"]) == (
+        "candidate",
+        "evaluate-candidate",
+        uri,
+    )
+    assert (evaluation["script_version"], evaluation["image"]) == (world.pipeline["project_version"], None)
 
 
 def test_a_failed_candidate_does_not_keep_the_others_from_being_chosen(world: World) -> None:
@@ -96,26 +89,6 @@ def test_candidates_that_all_fail_at_length_are_told_in_what_a_state_can_hold(
     with pytest.raises(Exception, match="and 30 more") as raised:
         select(world)
     assert len(str(raised.value)) < 25_000
-
-
-def test_the_model_that_serves_is_the_champion_and_is_evaluated_too(world: World) -> None:
-    assert world.play() == "registered"
-    arn = release(world)
-    served = world.cloud.registry.by_arn[arn]["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-    selected = select_again(world)
-    assert selected["champion"] == {"package_arn": arn, "package_version": 1, "release_id": "release-1"}
-    assert selected["evaluations"][1] == {
-        "role": "champion",
-        "step": "evaluate-champion",
-        "model_uri": served,
-    }
-
-
-def test_a_champion_that_is_gone_from_the_registry_is_not_passed_over(world: World) -> None:
-    assert world.play() == "registered"
-    del world.cloud.registry.by_arn[release(world)]
-    with pytest.raises(Exception, match="gone from the registry"):
-        select_again(world)
 
 
 def test_data_overwritten_while_jobs_read_them_fail_the_run(world: World) -> None:

@@ -48,6 +48,7 @@ class S3Objects:
             etag=answer["ETag"].strip('"'),
             last_modified=times.to_iso(answer["LastModified"]),
             sha256=_sha256(answer),
+            metadata=answer.get("Metadata", {}),
         )
 
     def parts(self, bucket: str, key: str, version_id: str) -> list[Part]:

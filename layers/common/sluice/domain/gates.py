@@ -159,16 +159,26 @@ def _number(words: _Words, expected: str) -> Decimal:
     return number
 
 
-def judge(gates: Sequence[str], evaluation: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The model to compare with: its evaluation, or why there is none; or why it does not count."""
+
+    evaluation: Mapping[str, Any] | None
+    unscored: str = ""
+    passed_over: str = ""
+
+
+def judge(gates: Sequence[str], evaluation: Mapping[str, Any], champion: Champion | None) -> Verdict:
     """Judge the candidate's evaluation against limits and the champion's, made on the same hold-out.
 
-    A metric that is missing, NaN or no number fails. Without a champion a comparison passes.
+    A metric that is missing, NaN or no number fails. Without a champion, or where one is passed over, a
+    comparison passes; with one that could not be scored it fails.
     """
     results = tuple(_judge(parse(text), evaluation, champion) for text in gates)
     return Verdict(all(result.passed for result in results), results)
 
 
-def _judge(gate: Gate, evaluation: Mapping[str, Any], champion: Mapping[str, Any] | None) -> GateResult:
+def _judge(gate: Gate, evaluation: Mapping[str, Any], champion: Champion | None) -> GateResult:
     value, problem = _metric(evaluation, gate.path)
     if value is None:
         return GateResult(gate.text, False, None, None, None, f"the candidate's metric {problem}")
@@ -176,7 +186,12 @@ def _judge(gate: Gate, evaluation: Mapping[str, Any], champion: Mapping[str, Any
         return _result(gate, value, gate.amount, None, _OPERATORS[gate.relation](value, gate.amount))
     if champion is None:
         return GateResult(gate.text, True, float(value), None, None, "no champion")
-    other, problem = _metric(champion, gate.path)
+    if champion.passed_over:
+        return GateResult(gate.text, True, float(value), None, None, champion.passed_over)
+    if champion.evaluation is None:
+        reason = f"the champion could not be scored: {champion.unscored}"
+        return GateResult(gate.text, False, float(value), None, None, reason)
+    other, problem = _metric(champion.evaluation, gate.path)
     if other is None:
         return GateResult(gate.text, False, float(value), None, None, f"the champion's metric {problem}")
     return _compare(gate, value, other)

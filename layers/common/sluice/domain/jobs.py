@@ -51,6 +51,7 @@ class Build:
     role_arn: str
     region: str
     has_requirements: bool = False
+    image: str | None = None
 
     @property
     def locations(self) -> Locations:
@@ -58,7 +59,7 @@ class Build:
 
     @property
     def image_uri(self) -> str:
-        return self.config.image_uri(self.region)
+        return self.image or self.config.image_uri(self.region)
 
     @property
     def tags(self) -> list[dict[str, str]]:

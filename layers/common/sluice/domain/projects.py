@@ -17,6 +17,8 @@ from sluice.domain.config import PipelineConfig, dump, load
 from sluice.domain.nearest import hint
 
 CONFIG_FILE = "pipeline.yaml"
+# The bundle's metadata with which a push says that what serves need not be beaten; its value is who says so.
+REPLACE_CHAMPION = "replace-champion"
 REQUIREMENTS_FILE = "requirements.txt"
 # The catalog holds it in an item, of 400 kB at most.
 MAX_CONFIG_BYTES = 380_000

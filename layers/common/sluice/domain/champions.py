@@ -1,0 +1,103 @@
+"""The champion: the model that serves, which a candidate has to beat, and how it can be scored.
+
+It is what the catalog says is live. The registry may have been cleaned up, and the project may have dropped
+or renamed the stage: what serves, serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sluice.domain import names
+
+ROLE = "champion"
+# Scored by the evaluation script of the project that made it, where the new one's cannot.
+OWN_ROLE = "champion-own"
+WAY_ON = "mend it, or `sluice push --replace-champion` registers the next model without comparing it"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a stage serves, by the catalog's items of the stage and of its deployment."""
+
+    stage: str
+    position: int
+    release_id: str
+    package_arn: str
+    package_version: int
+    run_id: str | None
+    promoted_at: str
+
+    @classmethod
+    def of(cls, stage: Mapping[str, Any], deployment: Mapping[str, Any]) -> Live:
+        return cls(
+            stage=stage["sk"].removeprefix("STAGE#"),
+            position=int(stage.get("position") or 0),
+            release_id=stage["live"],
+            package_arn=deployment["package_arn"],
+            package_version=deployment["package_version"],
+            run_id=deployment.get("run_id"),
+            promoted_at=deployment.get("promoted_at") or "",
+        )
+
+
+def choose(live: Iterable[Live], stages: Sequence[str]) -> Live | None:
+    """What serves on the last of the project's stages; else on the furthest, also one it has no more."""
+    serving = {each.stage: each for each in live}
+    if stages and stages[-1] in serving:
+        return serving[stages[-1]]
+    return max(
+        serving.values(),
+        key=lambda each: (each.position, each.stage in stages, each.promoted_at),
+        default=None,
+    )
+
+
+def evaluations(
+    candidate_uri: str, project_version: str, champion: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """The evaluations of a run; the champion's, if it can be scored, has another way to be tried if it fails.
+
+    The same script scores both, so that one measure compares them: the champion in its own image, which can
+    load it. Where that fails, its own project's script scores it on the same hold-out.
+    """
+    found = [_evaluation("candidate", candidate_uri, project_version)]
+    if champion is not None and "model_uri" in champion:
+        own = champion["project_version"]
+        fallback = names.evaluate_step(OWN_ROLE) if own != project_version else None
+        found.append(
+            {
+                **_evaluation(ROLE, champion["model_uri"], project_version),
+                "image": champion["image"],
+                "fallback": fallback,
+                "fallback_version": own,
+            }
+        )
+    return found
+
+
+def _evaluation(role: str, model_uri: str, project_version: str) -> dict[str, Any]:
+    return {
+        "role": role,
+        "step": names.evaluate_step(role),
+        "model_uri": model_uri,
+        "script_version": project_version,
+        "image": None,
+        "fallback": None,
+        "fallback_version": None,
+    }
+
+
+def identity(champion: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest and the gates name of a champion."""
+    left_out = {"model_uri", "image"}
+    return {name: value for name, value in champion.items() if name not in left_out}
+
+
+def passed_over(project: Mapping[str, Any], run_id: str) -> str | None:
+    """Why comparisons do not count, if the push of the project said so and no other run has used it up."""
+    if not project.get("replaces_champion_at") or project.get("champion_replaced_by") not in (None, run_id):
+        return None
+    return f"passed over, as {project['replaces_champion_by']} pushed the project with --replace-champion"
