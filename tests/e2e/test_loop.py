@@ -33,6 +33,11 @@ def test_an_upload_trains_registers_and_an_approval_releases(loop: Loop) -> None
     assert loop.predict()["model_version"] == "1"
     (stage,) = loop.status()["stages"]
     assert (stage["live_version"], stage["endpoint_status"]) == (1, "InService")
+    sagemaker = loop.target.client("sagemaker")
+    endpoint = sagemaker.describe_endpoint(EndpointName=loop.endpoint_name)
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+    served = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+    assert "@sha256:" in served["PrimaryContainer"]["Image"], "a tag may mean another image tomorrow"
 
 
 def test_an_alarm_on_the_live_model_puts_the_last_known_good_back_once(loop: Loop) -> None:
