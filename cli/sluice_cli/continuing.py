@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sluice_cli.output import here
+from sluice_cli.output import escape, here
 from sluice_cli.project import EXAMPLES
-from sluice_cli.target import Target
+from sluice_cli.target import REPOSITORY, Target
+from sluice_local.sagemaker import images
 
 _ENDPOINTS_TIMEOUT_S = 120.0
 
@@ -31,7 +33,17 @@ def lines(continued: Mapping[str, Any] | None) -> list[str]:
     said += _interrupted("job", continued["jobs"])
     if endpoints := continued["endpoints"]:
         said.append(f"{_count('endpoint', endpoints)} started again: {', '.join(endpoints)}")
-    return [*said, *(f"[yellow]left out[/]: {sentence}" for sentence in continued["left_out"])]
+    return [*said, *(f"[yellow]left out[/]: {escape(sentence)}" for sentence in continued["left_out"])]
+
+
+def about_images() -> str:
+    """How the Python of jobs and models differs from SageMaker's; empty if it does not."""
+    if not (others := images.other_pythons()):
+        return ""
+    here_python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    listed = ", ".join(f"{python} for {image}" for image, python in others.items())
+    more = here(REPOSITORY / "docs/local-cloud.md")
+    return f"jobs and models run on Python {here_python} here, on SageMaker on {listed}: see {more}"
 
 
 def next_step(continued: Mapping[str, Any] | None) -> str:

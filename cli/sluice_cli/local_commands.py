@@ -57,6 +57,8 @@ def up(
         out.print(f"[green]up[/]: local cloud on {ready['endpoint_url']}, stack {stack}")
         for line in continuing.lines(continued):
             out.print(line)
+        if not was_running and continued is None and (differs := continuing.about_images()):
+            out.print(differs)
         out.print(f'for AWS\'s own tools: eval "$({invocation.command("env")})"')
         hint(continuing.next_step(continued))
 

@@ -373,7 +373,7 @@ def test_the_same_model_gives_the_same_archive(jobs: Jobs) -> None:
 
 def test_the_image_s_packages_are_the_script_s(jobs: Jobs) -> None:
     job = jobs.train("import sklearn, numpy; print(sklearn.__version__, numpy.__version__)")
-    assert jobs.log(LOG_GROUP, job["TrainingJobName"]) == ["1.4.2 1.26.4"]
+    assert jobs.log(LOG_GROUP, job["TrainingJobName"]) == ["1.4.2 2.1.0"]
 
 
 def test_requirements_are_installed_for_the_job_that_brings_them(jobs: Jobs) -> None:

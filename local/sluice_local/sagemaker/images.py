@@ -24,6 +24,8 @@ from pathlib import Path
 LOCKS = Path(__file__).resolve().parents[1] / "images"
 
 _FRAMEWORKS = {"sagemaker-scikit-learn": "scikit-learn"}  # a repository, and what its locks' names begin with
+# The Python of SageMaker's own images: here all run on the one that the checkout has.
+REAL_PYTHONS = {"scikit-learn 1.4-2": "3.10", "scikit-learn 1.2-1": "3.9"}
 _TAG_SUFFIX = "-cpu-py3"
 _COMPLETE = ".complete"
 _PYTHON = os.path.realpath(sys.executable)
@@ -104,6 +106,12 @@ def names() -> list[str]:
         for repository, framework in _FRAMEWORKS.items()
         for lock in _locks(framework)
     ]
+
+
+def other_pythons() -> dict[str, str]:
+    """The images whose Python is another on SageMaker than here, and which."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {image: python for image, python in REAL_PYTHONS.items() if python != here}
 
 
 def lock_file(image_uri: str) -> Path:

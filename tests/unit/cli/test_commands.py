@@ -7,13 +7,26 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from sluice.domain import projects
-from sluice_cli import build_commands, cloud, main, options, output, paths, project, target, views, waiting
+from sluice_cli import (
+    build_commands,
+    cloud,
+    continuing,
+    main,
+    options,
+    output,
+    paths,
+    project,
+    target,
+    views,
+    waiting,
+)
 from sluice_cli.errors import CommandError
 from sluice_local import state_lock
 
@@ -57,6 +70,35 @@ def test_the_environment_of_aws_tools_can_be_evaluated_by_a_shell(monkeypatch: p
     read = dict(line.split("=", 1) for line in found.stdout.splitlines())
     assert {name: value for name, value in read.items() if name.startswith("AWS_")} == variables
     assert variables["AWS_ENDPOINT_URL"] == ready["endpoint_url"]
+
+
+def test_a_new_local_cloud_says_how_its_python_differs_from_sagemaker_s() -> None:
+    said = continuing.about_images()
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert said.startswith(
+        f"jobs and models run on Python {here} here, on SageMaker on 3.10 for scikit-learn 1.4-2"
+    )
+    assert said.endswith("docs/local-cloud.md")
+
+
+@pytest.mark.parametrize(
+    ("continued", "expected"),
+    [
+        (None, []),
+        (
+            {"executions": ["m-00002"], "jobs": [], "endpoints": ["a", "b"], "left_out": ["s3 [x]: torn"]},
+            [
+                "it continues as it was at 2026-11-28T18:11:32Z",
+                "1 run or release under way had ended with the cloud, and failed: m-00002",
+                "2 endpoints started again: a, b",
+                r"[yellow]left out[/]: s3 \[x]: torn",
+            ],
+        ),
+    ],
+)
+def test_what_a_local_cloud_took_up_is_said(continued: dict[str, Any] | None, expected: list[str]) -> None:
+    taken_up = continued and {**continued, "saved_at": "2026-11-28T18:11:32Z"}
+    assert continuing.lines(taken_up) == expected
 
 
 def test_without_a_local_cloud_there_is_no_environment() -> None:

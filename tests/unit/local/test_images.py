@@ -69,6 +69,13 @@ def test_locks_pin_every_package_by_hash_and_name_no_index(lock: Path) -> None:
     assert not any("index" in line or "find-links" in line or "://" in line for line in lines)
 
 
+def test_of_every_image_it_is_known_which_python_it_has_on_sagemaker() -> None:
+    assert set(images.REAL_PYTHONS) == {
+        lock.stem.replace("scikit-learn-", "scikit-learn ") for lock in images.LOCKS.glob("*.txt")
+    }
+    assert images.other_pythons() == images.REAL_PYTHONS  # no checkout runs on either
+
+
 class FakeInstaller:
     """Stands for uv: an installation is a file named after what was asked for."""
 
