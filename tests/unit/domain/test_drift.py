@@ -342,10 +342,10 @@ def test_where_no_test_can_tell_the_column_is_said_to_have_too_few_rows(method: 
 
 
 def test_what_few_rows_can_tell_depends_on_the_columns_that_share_the_level() -> None:
-    one, all_new = categories({"a": 1000}), categories({"b": 2})
-    for columns, note in ((1, None), (4000, "too few rows to tell: 2 with a value, 1000 in the baseline")):
+    one, all_new = categories({"a": 100}), categories({"b": 2})
+    for columns, note in ((1, None), (50, "too few rows to tell: 2 with a value, 100 in the baseline")):
         names = [f"x{index}" for index in range(columns)]
-        before = Profile(1000, dict.fromkeys(names, one))
+        before = Profile(100, dict.fromkeys(names, one))
         after = Profile(2, dict.fromkeys(names, all_new), dict.fromkeys(names, (0,)))
         found = compare(after, before, Drift(max=0.1), "v").columns[0]
         assert (found.has_drifted, found.note) == (note is None, note)

@@ -25,6 +25,8 @@ __all__ = ["Bin", "ColumnDrift", "Distance", "DriftResult", "compare"]
 OTHER = "(other)"
 NEW_SHOWN_MAX = 20
 TOO_FEW = "too few rows to tell"
+# More values than this on both sides can be so different that no chance explains it, whatever the level.
+FEW = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,7 @@ def _measure_distribution(
         distances=found,
         bins=tuple(Bin(label, a, b) for label, (a, b) in zip(labels, cells, strict=True)),
         sizes=(before.total, sum(counts)),
-        farthest=chances.of_ranges(_farthest_cells(fine), of_values=before.is_discrete),
+        farthest=_farthest_ranges(fine, of_values=before.is_discrete),
     )
 
 
@@ -261,16 +263,20 @@ def _of_cells(cells: Sequence[Cell], chance: float, level: float) -> dict[DriftM
 
 def _farthest_categories(categories: chances.Categories) -> float:
     """The chance if every value were of one category that the baseline has not."""
-    _, m = totals(categories.cells)
+    n, m = totals(categories.cells)
+    if min(n, m) > FEW:
+        return 0.0
     known = (*((a, 0) for a, _ in categories.known), (0, m))
     rest = categories.rest[0], 0
     return chances.of_categories(chances.Categories(known, rest, categories.is_complete))
 
 
-def _farthest_cells(fine: Sequence[Cell]) -> list[Cell]:
-    """The cells if every value were one beyond all others."""
-    _, m = totals(fine)
-    return [*((a, 0) for a, _ in fine), (0, m)]
+def _farthest_ranges(fine: Sequence[Cell], *, of_values: bool) -> float:
+    """The chance if every value were one beyond all others."""
+    n, m = totals(fine)
+    if min(n, m) > FEW:
+        return 0.0
+    return chances.of_ranges([*((a, 0) for a, _ in fine), (0, m)], of_values=of_values)
 
 
 def _labels(edges: Sequence[str], groups: Sequence[Sequence[int]]) -> Iterator[str]:

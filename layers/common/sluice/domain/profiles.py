@@ -150,7 +150,9 @@ def quantile_edges(values: Mapping[float, int]) -> tuple[float, ...]:
     """The values, given with their counts, at which the shares of EDGE_SHARES are reached."""
     ordered = sorted(values)
     below = list(accumulate(values[value] for value in ordered))
-    wanted = (math.ceil(share * below[-1]) for share in EDGE_SHARES) if below else ()
+    total = below[-1] if below else 0
+    # The ceilings of shares of the total, in integers.
+    wanted = (-(-share.numerator * total // share.denominator) for share in EDGE_SHARES) if below else ()
     return tuple(dict.fromkeys(ordered[bisect_left(below, count)] for count in wanted))
 
 
