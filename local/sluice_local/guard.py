@@ -12,15 +12,13 @@ import json
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs
 
 from sluice_local.local_api import IDENTITY_PATH, Application, Receive, Send
 from sluice_local.settings import Settings
 
-_NAMES = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # None: a program, or an address that a person typed.
 _OWN_PAGES = (None, "none", "same-origin")
-_SIGNED_QUERIES = ("x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid", "signature")
 
 
 def guarded(application: Application, settings: Settings) -> Application:
@@ -34,7 +32,7 @@ def guarded(application: Application, settings: Settings) -> Application:
         if refusal := foreign(headers, settings.port):
             await _refuse(scope, receive, send, refusal)
             return
-        if settings.auth and not _is_served_unsigned(scope, headers):
+        if settings.auth and scope["path"] != IDENTITY_PATH:
             from sluice_local import signatures  # ministack reads its environment when it is imported
 
             signed = await signatures.authenticated(scope, receive, send)
@@ -67,7 +65,7 @@ def _is_own_host(host: str, port: int) -> bool:
     if not colon or host.endswith("]"):
         name, given = host, "80"
     name = name.lower()
-    return given == str(port) and (name in _NAMES or name.endswith(".localhost"))
+    return given == str(port) and (name in LOOPBACK or name.endswith(".localhost"))
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -77,21 +75,6 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         values[name] = f"{values[name]}, {value}" if name in values else value
     return values
-
-
-def _is_served_unsigned(scope: Any, headers: Mapping[str, str]) -> bool:
-    """URLs of functions and of HTTP APIs ask for a signature themselves, if they want one.
-
-    Only in the form with a path: a host's name alone does not decide what ministack does with a path.
-    """
-    path, host = scope["path"], headers.get("host", "").rpartition(":")[0]
-    if path == IDENTITY_PATH:
-        return True
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    is_signed = headers.get("authorization", "").startswith("AWS") or any(
-        name.lower() in _SIGNED_QUERIES for name in query
-    )
-    return not is_signed and host in _NAMES and path.startswith(("/_aws/execute-api/", "/_aws/lambda-url/"))
 
 
 async def _refuse(scope: Any, receive: Receive, send: Send, message: str) -> None:

@@ -23,6 +23,7 @@ from botocore.credentials import Credentials
 from ministack.core import iam_evaluator, router, sigv4
 from ministack.services import lambda_svc, sts
 
+from sluice_local.guard import LOOPBACK
 from sluice_local.local_api import Receive, Send
 from sluice_local.settings import ROOT_KEY, ROOT_SECRET, Settings
 
@@ -36,6 +37,7 @@ _NOT_HASHED = (
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
 )
+_SIGNING_QUERIES = ("x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid", "signature")
 _NO_SIGNATURE = "Request is missing Authentication Token"
 _CODE_URL_VALID_S = 600
 
@@ -84,7 +86,9 @@ def install(settings: Settings) -> None:
 
 
 async def authenticated(scope: Any, receive: Receive, send: Send) -> Receive | None:
-    """What delivers a request's body once more if its signature is right; else None, and it is answered."""
+    """What delivers a request's body if it may be served; else None, and it is answered."""
+    if _is_served_unsigned(Request.of(scope, b""), is_http=scope["type"] == "http"):
+        return receive
     body = await _body(receive) if scope["type"] == "http" else b""
     request = Request.of(scope, body)
     try:
@@ -96,6 +100,30 @@ async def authenticated(scope: Any, receive: Receive, send: Send) -> Receive | N
         await _refuse(scope, send, request, error)
         return None
     return receive if scope["type"] == "websocket" else _again(body, receive)
+
+
+def _is_served_unsigned(request: Request, *, is_http: bool) -> bool:
+    """An unsigned request for a URL of a function or an API that asks AWS for no signature.
+
+    Only in the form with a path, which ministack serves in one way; a host's name alone does not decide what
+    it does with a path. JWT and Lambda authorizers judge for themselves.
+    """
+    is_signed = request.headers.get("authorization", "").startswith("AWS") or any(
+        name.lower() in _SIGNING_QUERIES for name in request.query
+    )
+    if is_signed or not is_http or request.headers.get("host", "").rpartition(":")[0] not in LOOPBACK:
+        return False
+    app, path = ministack.app, request.path
+    if path.startswith("/_aws/lambda-url/") and (url := app._parse_lambda_url("", path)):
+        _, conditions, _ = app._function_url_auth_target(url[0])
+        return bool(conditions.get("lambda:FunctionUrlAuthType") == "NONE")
+    if path.startswith("/_aws/execute-api/") and (call := app._parse_execute_api_url("", path)):
+        api, stage, rest = call
+        if rest.startswith("/@connections/"):
+            return False
+        stage, rest = app._resolve_stage_and_path(api, stage, rest)
+        return app._execute_api_authorization_type(api, stage, request.method, rest) not in (None, "AWS_IAM")
+    return False
 
 
 def verify(request: Request) -> None:

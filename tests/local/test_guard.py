@@ -326,10 +326,11 @@ REQUESTS = [
 ]
 
 
-def credentials(cloud: LocalCloud) -> dict[str, Credentials]:
+@pytest.fixture(scope="module")
+def worthless(closed: LocalCloud) -> dict[str, Credentials]:
     """Keys that count for nothing here."""
-    key = cloud.client("iam").create_access_key(UserName="nobody")["AccessKey"]
-    cloud.client("iam").update_access_key(
+    key = closed.client("iam").create_access_key(UserName="nobody")["AccessKey"]
+    closed.client("iam").update_access_key(
         UserName="nobody", AccessKeyId=key["AccessKeyId"], Status="Inactive"
     )
     return {
@@ -355,7 +356,7 @@ def signed(
 
 @pytest.mark.parametrize(("method", "path", "body"), REQUESTS, ids=str)
 def test_with_iam_nobody_gets_past_without_a_valid_signature(
-    closed: LocalCloud, method: str, path: str, body: str
+    closed: LocalCloud, worthless: dict[str, Credentials], method: str, path: str, body: str
 ) -> None:
     scope = "Credential=test/20261124/us-east-1/s3/aws4_request"
     joiner = "&" if "?" in path else "?"
@@ -374,7 +375,7 @@ def test_with_iam_nobody_gets_past_without_a_valid_signature(
         "a bad presigned query": (presigned, {}),
         "a version 2 query": (f"{path}{joiner}AWSAccessKeyId=test&Signature=x&Expires=9999999999", {}),
     }
-    for what, keys in credentials(closed).items():
+    for what, keys in worthless.items():
         attempts[what] = (path, signed(closed, method, path, body, keys))
     for what, (where, headers) in attempts.items():
         status, _, content = send(closed, method, where, headers, body)
@@ -388,6 +389,51 @@ def test_with_iam_the_root_user_signs_with_its_secret(closed: LocalCloud) -> Non
             continue
         status, _, content = send(closed, method, path, signed(closed, method, path, body, ROOT), body)
         assert status != 403, (path, content)
+
+
+UNSIGNED = [{}, {"Authorization": "Bearer token"}, {"Authorization": "Basic dGVzdDp0ZXN0"}]
+
+
+@pytest.mark.parametrize(
+    "path", ["execute-api/", "execute-api/x", "execute-api//x", "lambda-url/", "lambda-url//"]
+)
+@pytest.mark.parametrize("headers", UNSIGNED, ids=str)
+def test_with_iam_a_url_of_nothing_leads_to_no_service(
+    closed: LocalCloud, path: str, headers: dict[str, str]
+) -> None:
+    target = {"X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Type": "application/x-amz-json-1.0"}
+    for method, sent in (("POST", target), ("GET", {})):
+        url = f"/_aws/{path}?Action=ListUsers&Version=2010-05-08"
+        status, _, content = send(closed, method, url, {**sent, **headers}, "{}" if method == "POST" else "")
+        assert status in (400, 403), content
+
+
+def test_with_iam_an_http_api_is_served_as_its_routes_say(closed: LocalCloud) -> None:
+    gateway = closed.client("apigatewayv2")
+    api = gateway.create_api(Name="guarded", ProtocolType="HTTP")["ApiId"]
+    function = f"arn:aws:lambda:us-east-1:{closed.account}:function:guarded"
+    integration = gateway.create_integration(
+        ApiId=api, IntegrationType="AWS_PROXY", IntegrationUri=function, PayloadFormatVersion="2.0"
+    )["IntegrationId"]
+    for key, kind in (("GET /open", "NONE"), ("GET /iam", "AWS_IAM")):
+        gateway.create_route(
+            ApiId=api, RouteKey=key, Target=f"integrations/{integration}", AuthorizationType=kind
+        )
+    gateway.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+    closed.client("lambda").add_permission(
+        FunctionName="guarded",
+        StatementId="api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+    )
+    path = f"/_aws/execute-api/{api}/$default"
+    for headers in UNSIGNED:
+        assert send(closed, "GET", f"{path}/open", headers)[2] == b"hello"
+        for refused in ("iam", "none", "@connections/x"):
+            assert send(closed, "GET", f"{path}/{refused}", headers)[0] in (400, 403)
+    keys = signed(closed, "GET", f"{path}/iam", "", ROOT, "execute-api")
+    assert send(closed, "GET", f"{path}/iam", keys)[2] == b"hello"
+    gateway.delete_api(ApiId=api)
 
 
 @pytest.mark.parametrize("change", ["body", "path", "query", "header", "method", "date"])
@@ -516,7 +562,7 @@ def test_with_iam_a_function_url_asks_for_a_signature_itself(closed: LocalCloud)
     assert send(closed, "GET", path, {"Authorization": "Bearer anything"})[2] == b"hello"
     functions.update_function_url_config(FunctionName="guarded", AuthType="AWS_IAM")
     assert send(closed, "GET", path, {})[0] == 403
-    assert send(closed, "GET", path, {"Authorization": "Bearer anything"})[0] == 403
+    assert send(closed, "GET", path, {"Authorization": "Bearer anything"})[0] in (400, 403)
     assert send(closed, "GET", f"{path}?AWSAccessKeyId=test", {})[0] in (400, 403)
     assert (
         send(closed, "GET", path, signed(closed, "GET", path, "", Credentials("test", "x"), "lambda"))[0]
