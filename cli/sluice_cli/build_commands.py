@@ -196,6 +196,8 @@ def _metric(name: str, value: float | None) -> str:
 
 def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
     """What there is to say of a step beside its line of the table, and the run's reasons."""
+    if step.get("waits_for"):
+        out.print(f"[yellow]{step['step']}[/] waits: {escape(step['waits_for'])}")
     if step.get("remark"):
         out.print(f"[yellow]{step['step']}[/]: {escape(step['remark'])}")
     failure = step.get("failure_reason") or ""

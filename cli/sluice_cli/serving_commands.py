@@ -38,12 +38,19 @@ def status(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fa
     show({"pipelines": found, "unclaimed": unclaimed}, as_json, text)
 
 
-def print_status(item: dict[str, Any]) -> None:
-    """One pipeline as a person reads it."""
-    out.print(f"[bold]{item['pipeline']}[/] project {short(item['project_version'])}")
+def _print_last_run(item: dict[str, Any]) -> None:
+    """The newest run, and which of its steps cannot start yet."""
     last = item["last_run"]
     if last:
         out.print("  last run", last["run_id"], styled(last["status"]), age(last.get("started_at")))
+    for step in item["waiting_steps"]:
+        out.print(f"  [yellow]waits[/] {step['step']}: {escape(step['waits_for'])}")
+
+
+def print_status(item: dict[str, Any]) -> None:
+    """One pipeline as a person reads it."""
+    out.print(f"[bold]{item['pipeline']}[/] project {short(item['project_version'])}")
+    _print_last_run(item)
     arrivals = ", ".join(f"{count} {name}" for name, count in sorted(item["arrivals"].items()))
     out.print(f"  objects  {arrivals or 'none yet'}")
     for stage in item["stages"]:

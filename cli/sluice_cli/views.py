@@ -278,6 +278,16 @@ def unclaimed(target: Target) -> list[dict[str, Any]]:
     return [without_keys(item) for item in target.catalog.query(keys.UNCLAIMED)]
 
 
+def waiting_steps(target: Target, run_id: str | None) -> list[dict[str, Any]]:
+    """The steps of the run in flight whose job cannot be started yet, with what SageMaker says of that."""
+    steps = target.catalog.query(f"RUN#{run_id}", "STEP#") if run_id else []
+    return [
+        {"step": step["sk"].removeprefix("STEP#"), "waits_for": step["waits_for"]}
+        for step in steps
+        if step.get("waits_for")
+    ]
+
+
 def status(target: Target, pipeline: str) -> dict[str, Any]:
     """Everything a person asks first about one pipeline."""
     item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
@@ -295,6 +305,7 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
         "pipeline": pipeline,
         "project_version": item.get("project_version"),
         "in_flight": item.get("in_flight"),
+        "waiting_steps": waiting_steps(target, item.get("in_flight")),
         "arrivals": dict(Counter(arrival["status"] for arrival in arrived)),
         **data_views.what_waits(target, pipeline, arrived),
         "quarantined": data_views.quarantined(arrived),

@@ -74,8 +74,7 @@ def run_end(
         nonlocal said
         item = target.catalog.get(keys.run_key(pipeline, run_id)) or {}
         steps = target.catalog.query(f"RUN#{run_id}", "STEP#")
-        active = [step["sk"].removeprefix("STEP#") for step in steps if not step.get("ended_at")]
-        doing = ", ".join(sorted(active))
+        doing = ", ".join(sorted(_doing(step) for step in steps if not step.get("ended_at")))
         if doing and doing != said:
             said = doing
             say(doing)
@@ -83,6 +82,12 @@ def run_end(
 
     until(look, timeout_s=timeout_s, what=f"run {run_id} to end")
     return views.run(target, run_id)
+
+
+def _doing(step: dict[str, Any]) -> str:
+    """A step under way, and what it waits for."""
+    name = step["sk"].removeprefix("STEP#")
+    return f"{name} waits: {step['waits_for']}" if step.get("waits_for") else name
 
 
 def releases(target: Target, pipeline: str) -> list[dict[str, Any]]:

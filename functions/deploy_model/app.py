@@ -8,14 +8,14 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import releasing, wiring
-from sluice.domain import alarms, releases, roles, serving, tags
+from sluice.domain import alarms, quotas, releases, roles, serving, tags
 from sluice.domain import catalog as keys
 from sluice.domain.releases import AlarmFiringError, Deployment, ReleaseRefusedError
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import DeployModelTask
 from sluice.observability import logger
-from sluice.ports import EndpointBusyError, Item, RequestRefusedError
+from sluice.ports import EndpointBusyError, Item, QuotaError, RequestRefusedError
 from sluice.releasing import Package
 from sluice.timeline import note
 
@@ -35,9 +35,20 @@ def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, s
     endpoint = releasing.find_own_endpoint(task.pipeline, stage.stage, stage.endpoint_name)
     if endpoint is None or serving.target_config(endpoint) != config:
         deployment_config = serving.immediate_deployment_config() if task.restore else _prepare(task)
-        _change(task, endpoint, config, deployment_config)
+        try:
+            _change(task, endpoint, config, deployment_config)
+        except QuotaError as refusal:
+            raise _wait(task, quotas.read(str(refusal)), is_update=endpoint is not None) from None
     _confirm(task, config)
     return {"endpoint_name": stage.endpoint_name, "endpoint_config_name": config}
+
+
+def _wait(task: DeployModelTask, refusal: quotas.Refusal, *, is_update: bool) -> Exception:
+    """Show at once why the endpoint is not changed; the error to raise."""
+    error = quotas.of_endpoint(refusal, is_update=is_update)
+    at = releasing.started_at(task.pipeline, task.release_id)
+    note(task.pipeline, at, task.release_id, f"{task.stage.stage} waits for a quota", str(error))
+    return error
 
 
 def _wanted_config(task: DeployModelTask) -> str:

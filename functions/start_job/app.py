@@ -10,20 +10,23 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import candidates, jobs, names, roles
+from sluice.domain import candidates, failures, jobs, names, quotas, roles
 from sluice.domain import catalog as keys
 from sluice.domain.jobs import Build, JobKind, Request
+from sluice.domain.quotas import QuotaTooLowError
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
-from sluice.ports import Item, RequestRefusedError
+from sluice.ports import Item, QuotaError, RequestRefusedError
 from sluice.timeline import note
 
 # Longer than any job; then the item has served its purpose.
 _TASK_KEPT = timedelta(days=30)
 # The status of a step whose job is being created.
 _STARTING = "Starting"
+# The status of one whose job waits for a quota of the account.
+_WAITING = "Waiting"
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -38,7 +41,10 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     waiting = _store_token(task, kind, name)
     # So does the step: the end of its run stops what is written down.
     _record_step(task, kind, name, hyperparameters)
-    created = _start(task, kind, request)
+    try:
+        created = _start(task, kind, request)
+    except QuotaError as refusal:
+        raise _wait(task, quotas.of_job(quotas.read(str(refusal)))) from None
     _record_start(task, name)
     if not created:
         _adopt(waiting, name)
@@ -98,11 +104,23 @@ def _record_step(task: StartJobTask, kind: JobKind, name: str, hyperparameters: 
     wiring.catalog().create(step)
 
 
+def _wait(task: StartJobTask, error: Exception) -> Exception:
+    """Show at once why there is no job; the error to raise, by which the task is tried again or ends."""
+    key, said = keys.step_key(task.run_id, task.step), failures.cut(str(error))
+    if isinstance(error, QuotaTooLowError):
+        ended = {"status": "Failed", "failure_reason": said, "waits_for": None, "ended_at": wiring.now()}
+        wiring.catalog().update(key, ended)
+    elif wiring.catalog().update(key, {"status": _WAITING, "waits_for": said}, when={"status": _STARTING}):
+        note(task.pipeline, wiring.now(), task.run_id, f"{task.step} waits for a quota", said)
+    return error
+
+
 def _record_start(task: StartJobTask, name: str) -> None:
     """Its end may have been recorded already, and stays."""
     now, key = wiring.now(), keys.step_key(task.run_id, task.step)
-    started = {"status": "InProgress", "started_at": now}
-    if wiring.catalog().update(key, started, when={"status": _STARTING}):
+    started = {"status": "InProgress", "started_at": now, "waits_for": None}
+    before = (_STARTING, _WAITING)
+    if any(wiring.catalog().update(key, started, when={"status": status}) for status in before):
         note(task.pipeline, now, task.run_id, f"{task.step} started", name)
 
 

@@ -16,7 +16,7 @@ from sluice.adapters.build_requests import SqsBuildRequests
 from sluice.adapters.bus import EventBridgeBus, EventRefusedError
 from sluice.adapters.jobs import SageMakerJobs
 from sluice.adapters.workflows import StepFunctionsWorkflows
-from sluice.ports import RequestRefusedError, StartRefusedError
+from sluice.ports import QuotaError, RequestRefusedError, StartRefusedError
 
 REGION = "eu-central-1"
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:sluice-build-model"
@@ -77,7 +77,7 @@ def test_a_job_whose_name_is_taken_was_not_created() -> None:
     assert SageMakerJobs(client).start("training_job", TRAINING) is False
 
 
-@pytest.mark.parametrize("code", ["ResourceLimitExceeded", "AccessDeniedException"])
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException"])
 def test_a_job_that_aws_refuses_is_an_error(code: str) -> None:
     client, stub = stubbed("sagemaker")
     stub.add_client_error("create_processing_job", code)
@@ -106,6 +106,16 @@ def test_a_job_that_may_not_be_seen_is_an_error() -> None:
     stub.add_client_error("describe_training_job", "AccessDeniedException")
     with pytest.raises(ClientError):
         SageMakerJobs(client).describe("training_job", "reviews-00001-train-0")
+
+
+@pytest.mark.parametrize("kind", ["training_job", "processing_job"])
+def test_a_quota_is_told_in_sagemakers_words(kind: Any) -> None:
+    said = "The account-level service limit 'ml.m5.large for training job usage' is 0 Instances"
+    client, stub = stubbed("sagemaker")
+    stub.add_client_error(f"create_{kind}", "ResourceLimitExceeded", said)
+    with pytest.raises(QuotaError) as refused:
+        SageMakerJobs(client).start(kind, TRAINING if kind == "training_job" else PROCESSING)
+    assert str(refused.value) == said
 
 
 @pytest.mark.parametrize("code", ["ValidationException", "ResourceNotFound"])

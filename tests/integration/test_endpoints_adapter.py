@@ -15,7 +15,7 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from sluice.adapters.endpoints import SageMakerEndpoints
-from sluice.ports import EndpointBusyError
+from sluice.ports import EndpointBusyError, QuotaError
 
 MODEL = {
     "ModelName": "reviews-v1-0a",
@@ -186,3 +186,12 @@ def test_an_endpoint_that_is_not_there_is_an_answer_too(sagemaker: Any, runtime:
     answer = SageMakerEndpoints(sagemaker, client).invoke("none", b"", "a/b", "a/b")
     assert answer["status_code"] == 400
     assert b"Endpoint not found" in answer["body"]
+
+
+def test_a_quota_is_told_in_sagemakers_words(sagemaker: Any, stub: Stubber) -> None:
+    said = "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances"
+    stub.add_response("describe_endpoint", described("InService"))
+    stub.add_client_error("update_endpoint", "ResourceLimitExceeded", said)
+    with pytest.raises(QuotaError) as refused:
+        SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
+    assert str(refused.value) == said

@@ -141,21 +141,31 @@ def stop_jobs(pipeline: str, run_id: str, run: Item) -> None:
     finds that its run has ended, and stops it. Their ends are events, as those of any jobs.
     """
     for step in wiring.catalog().query(f"RUN#{run_id}", "STEP#"):
-        if "job_name" in step and not jobs.has_ended(step["status"]):
+        # Only an end that a job came to is one: where there was none, one may have been created since.
+        if "job_name" in step and not (jobs.has_ended(step["status"]) and "job_arn" in step):
             stop_job(pipeline, run_id, run, step)
 
 
 def stop_job(pipeline: str, run_id: str, run: Item, step: Item) -> None:
     """Stop the job of an ended run's step, if it runs and is the run's own; the step says why."""
     kind, name = step["kind"], step["sk"].removeprefix("STEP#")
+    reason = jobs.stop_reason(run["status"], run.get("reasons") or ())
     description = wiring.jobs().describe(kind, step["job_name"])
+    if description is None:
+        _give_up_step(run_id, name, run, reason)
     if description is None or not jobs.is_running(kind, description) or not is_own(run, description):
         return
-    reason = jobs.stop_reason(run["status"], run.get("reasons") or ())
     # The reason first: the job's end, which its event records, may be quicker.
     wiring.catalog().update(keys.step_key(run_id, name), {"stopped_because": reason})
     note(pipeline, run["ended_at"], run_id, f"{name} is stopped", reason)
     wiring.jobs().stop(kind, step["job_name"])
+
+
+def _give_up_step(run_id: str, name: str, run: Item, reason: str) -> None:
+    """A step whose job was never created, as it waited for a quota, waits no more."""
+    ended = {"status": "Stopped", "failure_reason": reason, "waits_for": None, "ended_at": run["ended_at"]}
+    for status in ("Starting", "Waiting"):
+        wiring.catalog().update(keys.step_key(run_id, name), ended, when={"status": status})
 
 
 def conclude_job(task: Item, description: Mapping[str, Any]) -> None:

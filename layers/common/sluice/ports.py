@@ -111,6 +111,10 @@ class RequestRefusedError(Exception):
     """SageMaker refuses a request for what it says, or for a role that it cannot assume."""
 
 
+class QuotaError(Exception):
+    """SageMaker refuses a request for a quota of the account; the message is SageMaker's own."""
+
+
 class Roles(Protocol):
     """The IAM roles that the stack makes for user code."""
 

@@ -11,7 +11,7 @@ import fakes
 from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
 from sluice.domain import catalog as keys
 from sluice.domain import tags
-from sluice.ports import EndpointBusyError
+from sluice.ports import EndpointBusyError, QuotaError
 
 LATENCY_ALARM = "sluice--reviews--production--p99-latency"
 
@@ -322,3 +322,28 @@ def test_a_planned_stage_names_everything_after_its_release(planned: dict[str, A
         "previous_config_name": None,
         "bake_s": 60,
     }
+
+
+@pytest.mark.parametrize("is_update", [True, False])
+@pytest.mark.parametrize(("limit", "error"), [(0, "QuotaTooLowError"), (4, "QuotaTakenError")])
+def test_a_quota_is_told_of_at_once_with_what_an_update_needs(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_update: bool, limit: int, error: str
+) -> None:
+    if is_update:
+        world.approve(world.register(1))
+    task = plan(world, world.register(2))
+
+    def refused(_: object) -> None:
+        raise QuotaError(
+            f"The account-level service limit 'ml.m5.large for endpoint usage' is {limit} Instances, with "
+            "current utilization of 4 Instances and a request delta of 1 Instances."
+        )
+
+    monkeypatch.setattr(world.cloud.endpoints, "create_endpoint", refused)
+    monkeypatch.setattr(world.cloud.endpoints, "update_endpoint", refused)
+    with pytest.raises(Exception, match=r"ml\.m5\.large for endpoint usage") as raised:
+        deploy(world, task)
+    assert type(raised.value).__name__ == error
+    assert ("blue/green" in str(raised.value)) is is_update
+    events = world.cloud.catalog.query(keys.partition(PIPELINE), "TIMELINE#")
+    assert [item["detail"] for item in events if "quota" in item["event"]] == [str(raised.value)]

@@ -10,7 +10,7 @@ import pytest
 import fakes
 from build_world import PIPELINE, RUN, Invoke, TaskFailed, World
 from sluice.domain import catalog as keys
-from sluice.ports import RequestRefusedError, RolesForbiddenError
+from sluice.ports import QuotaError, RequestRefusedError, RolesForbiddenError
 
 
 @pytest.fixture
@@ -163,3 +163,63 @@ def test_an_account_that_forbids_roles_is_told_what_to_allow(world: World) -> No
     with pytest.raises(RolesForbiddenError, match=r"ask for iam:CreateRole.* below /sluice/sluice/"):
         world.start("prepare")
     assert world.cloud.jobs.requests == {}
+
+
+# ------------------------------------------------------------------------------------------------- quotas
+
+QUOTA = (
+    "The account-level service limit 'ml.m5.large for processing job usage' is {} Instances, with current "
+)
+QUOTA += "utilization of {} Instances and a request delta of 1 Instances."
+
+
+def use_up(world: World, patched: pytest.MonkeyPatch, limit: int) -> str:
+    """SageMaker has no instance left; its words."""
+    message = QUOTA.format(limit, limit)
+
+    def refused(*_: object) -> bool:
+        raise QuotaError(message)
+
+    patched.setattr(world.cloud.jobs, "start", refused)
+    return message
+
+
+def test_a_quota_that_is_taken_is_shown_at_once_and_the_job_starts_when_it_is_free(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        message = use_up(world, patched, limit=2)
+        for _ in range(2):
+            with pytest.raises(Exception, match="is 2 Instances") as raised:
+                world.start("prepare")
+            assert type(raised.value).__name__ == "QuotaTakenError"
+            assert (step(world, "prepare")["status"], step(world, "prepare")["waits_for"]) == (
+                "Waiting",
+                message,
+            )
+    assert world.events().count("prepare waits for a quota") == 1
+    world.start("prepare")
+    assert step(world, "prepare")["status"] == "InProgress"
+    assert "waits_for" not in step(world, "prepare")
+    assert world.events().count("prepare started") == 1
+
+
+def test_a_quota_of_zero_fails_at_once_and_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_up(world, monkeypatch, limit=0)
+    with pytest.raises(Exception, match=r"quota 'ml\.m5\.large for processing job usage' is 0") as raised:
+        world.start("prepare")
+    assert type(raised.value).__name__ == "QuotaTooLowError"
+    assert step(world, "prepare")["status"] == "Failed"
+    assert "Service Quotas" in step(world, "prepare")["failure_reason"]
+
+
+def test_a_step_that_still_waits_when_its_run_ends_waits_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_up(world, monkeypatch, limit=2)
+    with pytest.raises(Exception, match="is 2 Instances"):
+        world.start("prepare")
+    world.finish("failed", error={"Error": "QuotaTakenError", "Cause": "taken"})
+    assert step(world, "prepare")["status"] == "Stopped"
+    assert step(world, "prepare")["failure_reason"].startswith("stopped by sluice")
+    assert "waits_for" not in step(world, "prepare")

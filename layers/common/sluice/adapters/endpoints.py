@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from sluice.adapters.clients import client, error_code
 from sluice.adapters.logs import ENDPOINT_GROUP, SageMakerLogs
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import EndpointBusyError, RequestRefusedError
+from sluice.ports import EndpointBusyError, QuotaError, RequestRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -69,6 +69,8 @@ class SageMakerEndpoints:
         try:
             change(**request)
         except ClientError as error:
+            if error_code(error) == "ResourceLimitExceeded":
+                raise QuotaError(error.response["Error"]["Message"]) from error
             if error_code(error) == "ResourceInUse" or self._state(name) != was or _is_changing(was):
                 raise EndpointBusyError(f"{name} is being changed: {error}") from error
             raise

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from sluice.adapters.clients import client, error_code
 from sluice.adapters.logs import JOB_GROUPS, SageMakerLogs
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import JobKind, RequestRefusedError
+from sluice.ports import JobKind, QuotaError, RequestRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -42,6 +42,8 @@ class SageMakerJobs:
         except ClientError as error:
             if error_code(error) == "ResourceInUse":
                 return False
+            if error_code(error) == "ResourceLimitExceeded":
+                raise QuotaError(error.response["Error"]["Message"]) from error
             if error_code(error) == "ValidationException":
                 raise RequestRefusedError(str(error)) from error
             raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from sluice.domain import failures, names
+from sluice.domain.quotas import QuotaTooLowError
 from sluice.domain.times import from_iso, to_iso
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
 def failure(error: str, cause: str) -> tuple[Status, str]:
     """What a task's error means for its release, and why, for people."""
     why = failures.message(cause)
-    if error in (ReleaseRefusedError.__name__, AlarmFiringError.__name__):
+    if error in (ReleaseRefusedError.__name__, AlarmFiringError.__name__, QuotaTooLowError.__name__):
         return "refused", why
     return "failed", f"{error}: {why}" if why else error
 

@@ -1,0 +1,64 @@
+"""Quotas of an account: what SageMaker says when one is used up, and whether waiting can help."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_SAID = re.compile(
+    r"service limit '(?P<name>[^']+)' is (?P<limit>\d+)\b.*?"
+    r"current utilization of (?P<used>\d+)\b.*?request delta of (?P<wanted>\d+)\b",
+    re.DOTALL,
+)
+_REQUEST = "ask for an increase in Service Quotas (Amazon SageMaker), then"
+
+
+class QuotaTooLowError(Exception):
+    """A quota is less than what is needed at once: no wait makes it enough."""
+
+
+class QuotaTakenError(Exception):
+    """A quota is used up for now: another job's or endpoint's end frees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What SageMaker said; `name`, `limit` and `wanted` are None where it was said in other words."""
+
+    said: str
+    name: str | None = None
+    limit: int | None = None
+    wanted: int | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.limit is not None and self.wanted is not None and self.limit < self.wanted
+
+
+def read(said: str) -> Refusal:
+    """Read the message of a ResourceLimitExceeded."""
+    found = _SAID.search(said)
+    if found is None:
+        return Refusal(said)
+    return Refusal(said, found["name"], int(found["limit"]), int(found["wanted"]))
+
+
+def of_job(refusal: Refusal) -> Exception:
+    """The error that a job's task ends with, or is tried again for."""
+    if not refusal.is_final:
+        return QuotaTakenError(refusal.said)
+    return QuotaTooLowError(
+        f"{_short(refusal)}: {_REQUEST} upload or push again, or name another instance type in pipeline.yaml"
+    )
+
+
+def of_endpoint(refusal: Refusal, *, is_update: bool) -> Exception:
+    """The same of a deployment, which has changed nothing yet."""
+    both = " while those that serve go on, as an update runs both (blue/green)" if is_update else ""
+    if not refusal.is_final:
+        return QuotaTakenError(f"{refusal.said}{f' (needed{both})' if both else ''}")
+    return QuotaTooLowError(f"{_short(refusal)}{both}: {_REQUEST} approve again")
+
+
+def _short(refusal: Refusal) -> str:
+    return f"the account's quota '{refusal.name}' is {refusal.limit}, and {refusal.wanted} more are needed"
