@@ -62,6 +62,7 @@ def _tell_owner(task: FinishRunTask, run: Item) -> None:
         return
     dataset = wiring.catalog().get(keys.dataset_key(task.pipeline, run["dataset_version"])) or {}
     detail = {
+        "stack": wiring.stack_name(),
         "pipeline": task.pipeline,
         "run_id": task.run_id,
         "dataset_version": run["dataset_version"],
