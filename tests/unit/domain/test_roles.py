@@ -85,7 +85,9 @@ def test_an_endpoint_reads_its_pipelines_models_and_writes_nothing() -> None:
     for other in ("models/other/a/model.tar.gz", "runs/reviews/r/train/m", "projects/reviews/v.tar.gz"):
         assert not may(SERVING, "s3:GetObject", f"arn:aws:s3:::artifacts/{other}")
     granted = {action for each in SERVING.policy["Statement"] for action in listed(each["Action"])}
-    assert {action for action in granted if action.startswith("s3:")} == {"s3:GetObject"}
+    reading = {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"}
+    assert {action for action in granted if action.startswith("s3:")} == reading
+    assert prefixes(SERVING, "artifacts") == ["models/reviews/*"]
 
 
 def test_sagemaker_alone_takes_a_role_on_and_for_this_account() -> None:

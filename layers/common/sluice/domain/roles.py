@@ -82,10 +82,9 @@ def run_role(account: Account, pipeline: str, run_id: str) -> Role:
 
 def serving_role(account: Account, pipeline: str) -> Role:
     """What a pipeline's endpoints may do: read what serves, and see the alarms that guard their updates."""
-    models = _object(account, account.artifact_bucket, f"models/{pipeline}/*")
     alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.number}:alarm:*"
     statements = [
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": models},
+        *_reading(account, account.artifact_bucket, [f"models/{pipeline}/"]),
         {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": alarms},
         *_container(account),
     ]
