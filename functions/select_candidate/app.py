@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import building, wiring
-from sluice.domain import archives, candidates, champions, failures
+from sluice.domain import archives, candidates, champions, evidence, failures
 from sluice.domain import catalog as keys
 from sluice.domain.champions import Live
 from sluice.domain.config import PipelineConfig, restore
@@ -116,19 +117,25 @@ def _scorable(pipeline: str, live: Live) -> dict[str, Any]:
     run = wiring.catalog().get(keys.run_key(pipeline, live.run_id)) if live.run_id else None
     if run is None or "manifest_uri" not in run:
         raise LookupError(f"v{live.package_version} has no run in the catalog")
-    document = json.loads(_manifest(run["manifest_uri"]))
+    document = json.loads(_manifest(run))
     (model,) = (each for each in document["artifacts"] if each["name"] == "model")
     project = building.find_project(pipeline, run["project_version"])
     image = document.get("serving", {}).get("container", {}).get("Image")
+    image = image or restore(project["config"]).image_uri(wiring.region())
     return {
         "project_version": run["project_version"],
         "model_uri": model["uri"],
-        "image": image or restore(project["config"]).image_uri(wiring.region()),
+        "image": evidence.pinned_image(image, run.get("image_digest")),
     }
 
 
-def _manifest(uri: str) -> bytes:
+def _manifest(run: Item) -> bytes:
+    uri = run["manifest_uri"]
     try:
-        return wiring.objects().read(uri)
+        data = wiring.objects().read(uri)
     except FileNotFoundError:
         raise FileNotFoundError(f"its run's manifest is gone: {uri}") from None
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != run.get("manifest_sha256", digest):
+        raise ValueError(f"its run's manifest has changed: {uri}")
+    return data

@@ -55,6 +55,21 @@ def test_both_are_scored_by_the_same_script_each_in_its_own_image(world: World) 
     assert manifest["champion"]["stage"] == "production"
 
 
+def test_it_is_scored_in_the_image_that_it_serves_in_whatever_its_tag_means_now(world: World) -> None:
+    digest = f"sha256:{'d' * 64}"
+    world.cloud.catalog.update(keys.run_key(PIPELINE, RUN), {"image_digest": digest})
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert image(world, "evaluate-champion").endswith(f"/sagemaker-scikit-learn@{digest}")
+    assert image(world, "evaluate-candidate").endswith(":1.4-2-cpu-py3")
+
+
+def test_one_whose_manifest_was_overwritten_is_not_scored_by_it(world: World) -> None:
+    world.cloud.objects.write(world.catalog_run(RUN)["manifest_uri"], b"{}")
+    assert world.build("b.csv", b"x,y\n3,1\n") == "rejected"
+    (reason,) = world.catalog_run(SECOND)["reasons"]
+    assert "its run's manifest has changed: s3://" in reason
+
+
 def test_where_the_new_script_cannot_score_it_its_own_does(world: World) -> None:
     first = world.pipeline["project_version"]
     world.push(pipeline=OTHER_IMAGE)
