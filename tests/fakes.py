@@ -43,6 +43,8 @@ class FakeCatalog:
     def update(
         self, key: Mapping[str, str], changes: Mapping[str, Any], when: Mapping[str, Any] | None = None
     ) -> bool:
+        if {"pk", "sk"} & changes.keys():
+            raise ValueError("an item's key cannot be changed")
         item = self.items.get(_pair(key))
         if when is not None and (item is None or any(item.get(name) != v for name, v in when.items())):
             return False

@@ -214,5 +214,7 @@ def _record_package(task: RegisterModelTask, arn: str, package: Mapping[str, Any
         return
     former = catalog.get(keys.package_key(arn)) or {}
     if former.get("run_id") != task.run_id:
+        key = keys.package_key(arn)
+        changes = {name: value for name, value in item.items() if name not in key}
         undecided = {"approval_status": None, "acted_epoch": former.get("approval_epoch")}
-        catalog.update(keys.package_key(arn), {**item, **undecided}, when={"run_id": former.get("run_id")})
+        catalog.update(key, {**changes, **undecided}, when={"run_id": former.get("run_id")})

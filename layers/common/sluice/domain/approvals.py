@@ -199,9 +199,10 @@ def objections(
             f"its approval of {approval['decided_at']} was valid for {VALID_DAYS} days: "
             "set the package to PendingManualApproval and approve it again"
         ]
-    if approval["manifest_sha256"] != provenance.manifest_sha256:
+    approved = approval.get("manifest_sha256")
+    if approved != provenance.manifest_sha256:
         return [
             "the package names another run manifest than when it was approved: "
-            f"{provenance.manifest_sha256[:12]}, not {approval['manifest_sha256'][:12]}"
+            f"{provenance.manifest_sha256[:12]}, not {(approved or 'none')[:12]}"
         ]
     return []
