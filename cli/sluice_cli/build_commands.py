@@ -180,9 +180,8 @@ def print_run(found: dict[str, Any]) -> None:
         _print_step(step, reasons)
     for entry in found["timeline"]:
         out.print(f"  {entry['at']}  {escape(entry['event'])}", style="dim")
-    if found.get("model_package_arn"):
-        version = found["model_package_arn"].rpartition("/")[2]
-        hint(f"next: `sluice approve {found['pipeline']}/{version}` releases it")
+    if found.get("model"):
+        hint(f"next: `sluice approve {found['model']}` releases it")
     elif told := [step["step"] for step in found["steps"] if "log_tail" in step]:
         hint(f"next: `sluice logs {found['run_id']} --step {told[0]}` has all that it printed")
     elif found["status"] == "data_rejected":

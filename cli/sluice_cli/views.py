@@ -72,6 +72,7 @@ def run(target: Target, run_id: str) -> dict[str, Any]:
         "run_id": run_id,
         "pipeline": pipeline,
         **without_keys(item),
+        "model": model_name(target, pipeline, item.get("model_package_arn")),
         "steps": steps,
         "timeline": [entry for entry in timeline(target, pipeline) if entry["subject"] == run_id],
     }
@@ -124,6 +125,16 @@ def with_log_tails(target: Target, found: dict[str, Any]) -> dict[str, Any]:
     for step in failed:
         step["log_tail"] = step_log(target, step)[-LOG_TAIL_LINES:]
     return found
+
+
+def model_name(target: Target, pipeline: str, arn: str | None) -> str | None:
+    """A name of a version that commands take, whatever other groups of the pipeline hold."""
+    if arn is None:
+        return None
+    group, version = packages.group_of(arn), int(arn.rpartition("/")[2])
+    groups = packages.groups_of(target.catalog.get(keys.pipeline_key(pipeline)) or {})
+    is_only = groups in ([], [group])
+    return f"{pipeline}/{version}" if is_only else packages.full_name(pipeline, group, version)
 
 
 def timeline(target: Target, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:

@@ -121,3 +121,11 @@ def test_a_version_that_took_the_arn_of_one_that_was_deleted_is_not_what_is_live
 def test_what_another_pipeline_has_in_a_shared_group_is_not_listed(stack: Stack) -> None:
     stack.register("case-new", pipeline="others")
     assert len(views.models(target(stack), "case")) == 3
+
+
+def test_the_name_that_a_run_is_followed_by_is_one_that_commands_take(stack: Stack) -> None:
+    arn = fakes.arn("sagemaker", "model-package/case-new/1")
+    assert views.model_name(target(stack), "case", arn) == "case/case-new/1"
+    assert views.model_name(target(stack), "case", None) is None
+    stack.catalog.update(keys.pipeline_key("case"), {"groups": ["case-new"]})
+    assert views.model_name(target(stack), "case", arn) == "case/1"

@@ -37,7 +37,7 @@ def test_an_age_is_told_in_the_largest_fitting_unit(then: str | None, said: str)
     ("ended", "next_step"),
     [
         (
-            {"status": "registered", "model_package_arn": "arn:aws:sagemaker:x:model-package/m/7"},
+            {"status": "registered", "model": "m/7"},
             "approve m/7",
         ),
         ({"status": "data_rejected"}, "data list m --quarantined"),
