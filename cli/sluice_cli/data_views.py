@@ -227,7 +227,8 @@ def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> 
     answered = _answer(target, keys.arrival_key(pipeline, key, version_id), request_id, timeout_s)
     if refused := answered.get("release_refused"):
         raise CommandError(f"{key} {refused}", hint=_LISTED)
-    return {"pipeline": pipeline, "key": key, "version_id": version_id, "status": answered["status"]}
+    # What it is by now may be another thing: a build may have set it aside again.
+    return {"pipeline": pipeline, "key": key, "version_id": version_id, "status": "pending"}
 
 
 def _answer(target: Target, key: keys.Key, request_id: str, timeout_s: float) -> dict[str, Any]:
