@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import hmac
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ import ministack.app
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from ministack.core import iam_evaluator, router, sigv4
+from ministack.core import iam_evaluator, lambda_runtime, router, sigv4
 from ministack.services import lambda_svc, sts
 
 from sluice_local.guard import LOOPBACK
@@ -38,6 +39,7 @@ _NOT_HASHED = (
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
 )
 _SIGNING_QUERIES = ("x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid", "signature")
+_PROCESS_SECRET = secrets.token_bytes(32)
 _NO_SIGNATURE = "Request is missing Authentication Token"
 _CODE_URL_VALID_S = 600
 
@@ -81,6 +83,7 @@ def install(settings: Settings) -> None:
     # Without a key only what AWS serves unsigned gets here.
     is_root = lambda key: key in ("", None, ROOT_KEY)  # noqa: E731
     iam_evaluator.is_root_access_key = iam_evaluator._is_root_key = sts.is_root_access_key = is_root
+    lambda_runtime.execution_credentials = lambda_svc.execution_credentials = _function_credentials
     for name in ("_presigned_code_url", "_layer_content_url"):
         setattr(lambda_svc, name, _signed_url(getattr(lambda_svc, name)))
 
@@ -271,6 +274,26 @@ def _is_administration(path: str) -> bool:
 def _query(request: Request, name: str) -> str:
     found = request.query.get(name) or request.query.get(name.lower()) or [""]
     return found[0]
+
+
+def _function_credentials(config: Mapping[str, Any]) -> dict[str, str]:
+    """A session of a function's role, under one key as long as this cloud lives.
+
+    Ministack derives the secret from the names of the function and its role, so any job could sign as them.
+    """
+    role, function = config.get("Role", ""), config.get("FunctionArn", "")
+    digest = hmac.digest(_PROCESS_SECRET, f"{function}:{role}".encode(), "sha512").hex()
+    key, secret, token = f"ASIA{digest[:16].upper()}", digest[16:56], digest[56:]
+    account, _ = lambda_runtime._account_region_from_function_config(config)
+    role_name, session_name = role.rsplit("/", 1)[-1], str(config.get("FunctionName", "function"))[:64]
+    session = {
+        "Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session_name}",
+        "UserId": f"{role_name}:{session_name}",
+        "SecretAccessKey": secret,
+        "SessionToken": token,
+    }
+    sts.register_session(key, session)
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
 
 def _signed_url(unsigned: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
 import http.server
 import io
@@ -389,6 +390,24 @@ def test_with_iam_the_root_user_signs_with_its_secret(closed: LocalCloud) -> Non
             continue
         status, _, content = send(closed, method, path, signed(closed, method, path, body, ROOT), body)
         assert status != 403, (path, content)
+
+
+def test_with_iam_a_function_s_secret_does_not_follow_from_its_name(closed: LocalCloud) -> None:
+    role = closed.client("iam").get_role(RoleName="guarded")["Role"]["Arn"]
+    source = "import os\ndef handler(event, context): return dict(os.environ)"
+    name = create_function(closed, "names", source, Role=role)
+    environment, _ = invoke(closed, "names")
+    digest = hashlib.sha256(f"{name}:{role}".encode()).hexdigest()
+    for guess in (digest, hashlib.sha256(f"secret:{digest}".encode()).hexdigest(), "test"):
+        keys = Credentials(environment["AWS_ACCESS_KEY_ID"], guess, environment["AWS_SESSION_TOKEN"])
+        assert send(closed, "GET", "/guarded", signed(closed, "GET", "/guarded", "", keys))[0] == 403
+    parts = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+    own = Credentials(*(environment[f"AWS_{part}"] for part in parts))
+    identity = "Action=GetCallerIdentity&Version=2011-06-15"
+    assert (
+        b"assumed-role/guarded/names"
+        in send(closed, "POST", "/", signed(closed, "POST", "/", identity, own, "sts"), identity)[2]
+    )
 
 
 UNSIGNED = [{}, {"Authorization": "Bearer token"}, {"Authorization": "Basic dGVzdDp0ZXN0"}]
