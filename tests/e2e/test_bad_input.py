@@ -99,7 +99,7 @@ def test_a_model_from_elsewhere_approved_is_noted_and_not_released(loop: Loop) -
     sagemaker = loop.target.client("sagemaker")
     container = {"Image": "elsewhere/image:1", "ModelDataUrl": "s3://elsewhere/model.tar.gz"}
     arn = sagemaker.create_model_package(
-        ModelPackageGroupName=loop.pipeline,
+        ModelPackageGroupName=loop.group,
         ModelApprovalStatus="PendingManualApproval",
         InferenceSpecification={
             "Containers": [container],
@@ -114,7 +114,7 @@ def test_a_model_from_elsewhere_approved_is_noted_and_not_released(loop: Loop) -
     noted = next(
         entry for entry in views.timeline(loop.target, loop.pipeline) if entry["event"] == "approval ignored"
     )
-    assert noted["subject"] == f"{loop.pipeline}/1"
+    assert noted["subject"] == f"{loop.group}/1"
     assert "no run of this stack registered it" in noted["detail"]
     assert waiting.release_ids(loop.target, loop.pipeline) == set()
 

@@ -13,6 +13,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from e2e.loop import Loop, rows
+from sluice.domain import names
 from sluice_cli import main
 
 TWO_STAGES = "[{name: staging}, {name: production, requires_approval: true}]"
@@ -66,7 +67,8 @@ def test_a_stage_that_requires_approval_waits_until_a_person_names_it(loop: Loop
     assert (released["status"], released["stages"]) == ("released", ["production"])
     assert loop.predict()["model_version"] == "1"
     (retired,) = sluice(loop, "retire", loop.pipeline, "--stage", "staging", "--yes")["retired"]
-    assert (retired["endpoint_name"], len(retired["alarms"])) == (f"{loop.pipeline}-staging", 1)
+    staging = names.endpoint_name(loop.target.stack, loop.pipeline, "staging")
+    assert (retired["endpoint_name"], len(retired["alarms"])) == (staging, 1)
     (status,) = sluice(loop, "status", loop.pipeline)["pipelines"]
     stages = {stage["stage"]: stage for stage in status["stages"]}
     assert (stages["staging"]["live_version"], stages["production"]["live_version"]) == (None, 1)
