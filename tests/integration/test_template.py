@@ -252,6 +252,34 @@ def test_a_role_of_user_code_allows_nothing_beyond_its_boundary() -> None:
     assert {a for each in safeguards.statements() for a in each["Action"]} <= bounded
 
 
+# A version of a group has no tags; a config that served before configs were tagged can be gone back to.
+UNTAGGED = {
+    ("sagemaker:CreateModelPackage", "model-package"),
+    ("sagemaker:UpdateEndpoint", "endpoint-config"),
+}
+
+
+def test_what_sagemaker_makes_carries_the_stacks_tag_and_nothing_else_is_changed() -> None:
+    changing = re.compile(r"sagemaker:(Create|Update|Delete|Stop|Invoke)")
+    for whose, statement in statements():
+        kinds = {kind(resource) for resource in listed(statement["Resource"])}
+        for action in listed(statement["Action"]):
+            if not changing.match(action) or {(action, each) for each in kinds} & UNTAGGED:
+                continue
+            key = "aws:RequestTag" if ":Create" in action else "aws:ResourceTag"
+            condition = statement["Condition"]["StringEquals"]
+            assert condition[f"{key}/sluice:stack"] == "AWS::StackName", f"{whose}: {action}"
+
+
+def test_nothing_is_tagged_but_while_it_is_made() -> None:
+    for whose, statement in statements():
+        if "sagemaker:AddTags" in listed(statement["Action"]):
+            condition = statement["Condition"]["StringEquals"]
+            assert condition["aws:RequestTag/sluice:stack"] == "AWS::StackName", whose
+            made = listed(condition["sagemaker:TaggingAction"])
+            assert all(action.startswith("Create") for action in made), whose
+
+
 def test_no_function_can_approve_a_model() -> None:
     granted = {action for _, statement in statements() for action in listed(statement["Action"])}
     assert "sagemaker:UpdateModelPackage" not in granted
