@@ -13,6 +13,8 @@ from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
 from sluice_cli.target import Target
 
+# A run's reason holds at least so much of its steps'.
+_TOLD = 200
 # How `upload --wait` exits by the end of its run; other ends are successes.
 RUN_EXITS = {"failed": EXIT_FAILED, "rejected": EXIT_REJECTED, "data_rejected": EXIT_REJECTED}
 
@@ -200,7 +202,7 @@ def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
     if step.get("remark"):
         out.print(f"[yellow]{step['step']}[/]: {escape(step['remark'])}")
     failure = step.get("failure_reason") or ""
-    if failure and not any(failure in reason for reason in reasons):
+    if failure and not any(failure[:_TOLD] in reason for reason in reasons):
         out.print(f"[red]{step['step']}[/]: {escape(failure)}")
     if "log_tail" in step:
         out.print(f"the log of {step['step']} {'ends:' if step['log_tail'] else 'is empty'}")

@@ -40,7 +40,8 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     config = building.find_config(task)
     wanted = config.train.candidates
     regex = next(metric.regex for metric in config.train.metrics if metric.name == wanted.objective)
-    best = _best(building.find_results(task, candidates.count(config.train)), wanted, regex)
+    trained = building.find_results(task, candidates.count(config.train))
+    best = _best(task, trained, wanted, regex)
     detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
     note(task.pipeline, building.first_time(task, "selected"), task.run_id, "candidate selected", detail)
     champion = _champion(task, config)
@@ -51,7 +52,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     }
 
 
-def _best(trained: list[Item], wanted: Candidates, regex: str) -> dict[str, Any]:
+def _best(task: SelectCandidateTask, trained: list[Item], wanted: Candidates, regex: str) -> dict[str, Any]:
     """The best result that has a model: SageMaker calls a job completed that saved none."""
     while True:
         selection = candidates.select(trained, wanted.objective, wanted.direction, regex)
@@ -61,6 +62,8 @@ def _best(trained: list[Item], wanted: Candidates, regex: str) -> dict[str, Any]
         problem = _model_problem(str(best["model_uri"]))
         if problem is None:
             return best
+        # SageMaker has its job as completed, and so has the step.
+        wiring.catalog().update(keys.step_key(task.run_id, best["step"]), {"remark": problem})
         failed = {"step": best["step"], "status": "Failed", "failure_reason": problem}
         trained = [failed if each["step"] == best["step"] else each for each in trained]
 

@@ -8,6 +8,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
+from sluice.domain import catalog as keys
 from sluice.domain import projects
 
 
@@ -111,6 +112,8 @@ def test_a_candidate_that_saved_no_model_is_not_chosen(world: World, archive: by
     if archive is not None:
         world.cloud.objects.write(model_uri("train-1"), archive)
     assert select(world)["candidate"]["step"] == "train-0"
+    step = world.cloud.catalog.get(keys.step_key(RUN, "train-1")) or {}
+    assert "model" in step["remark"]
 
 
 def test_without_any_model_each_candidates_fault_is_told(world: World) -> None:
