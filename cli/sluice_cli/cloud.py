@@ -146,13 +146,20 @@ def is_deployed(ready: Mapping[str, Any], *, stack: str) -> bool:
     session, url = targets.local_session(dict(ready)), ready["endpoint_url"]
     try:
         found = session.client("cloudformation", endpoint_url=url).describe_stacks(StackName=stack)
+        if found["Stacks"][0]["StackStatus"] == "CREATE_FAILED":
+            raise CommandError(
+                f"the local cloud ended while the stack {stack} was made for the first time",
+                hint="`sluice up --fresh` starts anew.",
+            )
         answer = session.client("s3", endpoint_url=url).get_object(
             Bucket=PACKAGE_BUCKET, Key=f"deployed/{stack}"
         )
     except ClientError:
         return False
-    is_whole = found["Stacks"][0]["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-    return is_whole and answer["Body"].read().decode() == source_digest()
+    status = found["Stacks"][0]["StackStatus"]
+    return (
+        status in ("CREATE_COMPLETE", "UPDATE_COMPLETE") and answer["Body"].read().decode() == source_digest()
+    )
 
 
 def source_digest() -> str:

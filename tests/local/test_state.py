@@ -14,6 +14,7 @@ import pytest
 from local.functions import create_function, create_queue, invoke, wait_for
 from local.hosting import Hosting
 from local.jobs import Jobs
+from sluice_local import host
 from sluice_local.cloud import LocalCloud
 from sluice_local.state.files import StateFiles
 from sluice_local.state.interrupted import CAUSE, ERROR
@@ -139,6 +140,12 @@ def test_after_a_clean_stop_everything_is_there_and_an_endpoint_serves(
     assert start("--fresh").client("s3").list_buckets()["Buckets"] == []
 
 
+def unused_port() -> int:
+    with host.free_socket() as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
 def listen(cloud: LocalCloud) -> str:
     """A queue that is told of executions and training jobs that fail; its URL."""
     url, arn = create_queue(cloud, "told")
@@ -176,7 +183,10 @@ def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out
     (torn,) = (path for path in (state_dir / "saved/objects").iterdir() if path.read_bytes() == LARGE)
     torn.write_bytes(LARGE[:-1])
 
-    again = start()
+    # On another port, as if another program had taken the old one.
+    again = start("--port", str(unused_port()))
+    told = told.replace(cloud.endpoint_url, again.endpoint_url)
+    assert cloud.endpoint_url != again.endpoint_url
     taken_up = continued(state_dir)
     assert (taken_up["jobs"], len(taken_up["executions"])) == ([job], 1)
     (left_out,) = taken_up["left_out"]
@@ -185,6 +195,7 @@ def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out
     assert (ended["status"], ended["error"], ended["cause"]) == ("FAILED", ERROR, CAUSE)
     described = again.client("sagemaker").describe_training_job(TrainingJobName=job)
     assert (described["TrainingJobStatus"], described["FailureReason"]) == ("Failed", CAUSE)
+    assert again.client("sqs").get_queue_url(QueueName="told")["QueueUrl"] == told
     assert received(again, told, 2) == {"aws.states", "aws.sagemaker"}
     listed = again.client("s3").list_object_versions(Bucket=BUCKET, Prefix="a/")["Versions"]
     assert [item["Size"] for item in listed] == [5]

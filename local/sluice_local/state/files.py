@@ -32,6 +32,7 @@ class StateFiles:
         self.directory = directory
         self._objects = directory / "objects"
         self._objects.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)  # keys that the cloud issued are in it
         self._unsynced: list[Path] = []
         # What a save that came to no end has left is written again if it is needed, and else removed.
         self._known = {digest for manifest in self.manifests() for digest in named(manifest["parts"])}

@@ -18,7 +18,12 @@ from sluice_local.sagemaker import endpoints, jobs
 ERROR = "LocalCloud.Interrupted"
 CAUSE = "The local cloud ended while this was under way."
 
-_STACK_ENDS = {"CREATE": "CREATE_FAILED", "DELETE": "DELETE_FAILED"}
+_STACK_ENDS = {
+    "CREATE": "CREATE_FAILED",
+    "DELETE": "DELETE_FAILED",
+    "ROLLBACK": "ROLLBACK_FAILED",
+    "UPDATE": "UPDATE_ROLLBACK_COMPLETE",
+}
 
 
 def before_requests() -> None:
@@ -56,8 +61,7 @@ def _give_back_messages() -> None:
 
 def _end_stack_operations() -> None:
     for stack in cloudformation._stacks._data.values():
-        status = stack["StackStatus"]
-        if status.endswith("_IN_PROGRESS"):
-            kind = status.partition("_")[0]
-            stack["StackStatus"] = _STACK_ENDS.get(kind, "UPDATE_ROLLBACK_COMPLETE")
-            stack["StackStatusReason"] = CAUSE
+        status: str = stack["StackStatus"]
+        end = _STACK_ENDS.get(status.partition("_")[0])  # what is in review goes on
+        if end and status.endswith("_IN_PROGRESS"):
+            stack.update(StackStatus=end, StackStatusReason=CAUSE)

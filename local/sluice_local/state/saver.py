@@ -119,9 +119,12 @@ def resume(directory: Path, stores: list[Store]) -> Continued | None:
     if not directory.exists():
         return None
     files = StateFiles(directory)
-    manifests = [manifest for manifest in files.manifests() if manifest.get("format") == FORMAT]
+    manifests = list(files.manifests())
     if not manifests:
         return None
+    if manifests[0]["format"] != FORMAT:
+        other = f"all that was there: it is of format {manifests[0]['format']}, this Sluice has {FORMAT}"
+        return _told(Continued(manifests[0]["saved_at"], manifests[0]["port"], [other]))
     chosen = next((each for each in manifests if _is_whole(files, each)), manifests[0])
     continued = Continued(chosen["saved_at"], chosen["port"])
     if chosen is not manifests[0]:
@@ -131,6 +134,10 @@ def resume(directory: Path, stores: list[Store]) -> Continued | None:
     for store in stores:
         if store.name in chosen["parts"]:
             _restore(files, store, chosen["parts"][store.name], continued)
+    return _told(continued)
+
+
+def _told(continued: Continued) -> Continued:
     for sentence in continued.left_out:
         _logger.warning("left out: %s", sentence)
     return continued
@@ -150,7 +157,11 @@ def _restore(files: StateFiles, store: Store, part: Manifest, continued: Continu
         continued.left_out.append(f"all of {store.name}: {error}")
         return
     torn: list[str] = []
-    store.restore(_with_bodies(value, files.get, torn, (store.name,)))
+    try:
+        store.restore(_with_bodies(value, files.get, torn, (store.name,)))
+    except Exception as error:  # of another version: a cloud that does not start would be worse
+        _logger.exception("what was saved of %s", store.name)
+        torn = [f"all of {store.name}: {type(error).__name__}: {error}"]
     continued.left_out += torn
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sluice_local.state import pickles
+from sluice_local.state import pickles, saver
 from sluice_local.state.files import StateFiles, TornError
 from sluice_local.state.pickles import Body, NotPlainError
 from sluice_local.state.saver import Saver, last_port, resume
@@ -79,21 +79,21 @@ def test_of_nothing_saved_nothing_is_taken_up(tmp_path: Path) -> None:
 
 def test_a_save_writes_what_changed_alone_and_keeps_the_one_before(tmp_path: Path) -> None:
     world = World()
-    saver = world.saver(tmp_path)
-    saver.save()
+    saving = world.saver(tmp_path)
+    saving.save()
     first = objects(tmp_path)
     times = {name: path.stat().st_mtime_ns for name, path in first.items()}
     manifest = (tmp_path / "manifest.json").read_bytes()
-    saver.save()
+    saving.save()
     assert (tmp_path / "manifest.json").read_bytes() == manifest  # nothing had changed
     world.table["b"] = 2
-    saver.save()
+    saving.save()
     second = objects(tmp_path)
     assert len(second) == len(first) + 1
     assert {name: second[name].stat().st_mtime_ns for name in first} == times
     assert (tmp_path / "manifest.previous.json").read_bytes() == manifest
     world.table["b"] = 3
-    saver.save()
+    saving.save()
     assert len(objects(tmp_path)) == len(second)  # what only the first save named is gone
 
 
@@ -112,11 +112,11 @@ def test_a_torn_body_is_left_out_with_its_name(tmp_path: Path, cut: int) -> None
 
 def test_after_a_torn_save_the_one_before_counts(tmp_path: Path) -> None:
     world = World()
-    saver = world.saver(tmp_path)
-    saver.save()
+    saving = world.saver(tmp_path)
+    saving.save()
     before = set(objects(tmp_path))
     world.table = {"later": True}
-    saver.save()
+    saving.save()
     (path,) = (path for name, path in objects(tmp_path).items() if name not in before)
     path.write_bytes(b"")
     again, left_out = resumed(tmp_path)
@@ -135,12 +135,27 @@ def test_where_no_save_is_whole_the_torn_part_is_left_out(tmp_path: Path) -> Non
     assert left_out == [f"all of table: {path.name[:12]} cannot be read: No such file or directory"]
 
 
+def test_a_save_that_this_version_cannot_take_up_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    world.saver(tmp_path).save()
+    monkeypatch.setattr(world, "_restore_table", lambda value: value["no longer there"])
+    continued = resume(tmp_path, world.stores)
+    assert continued is not None
+    assert continued.left_out == ["all of table: KeyError: 'no longer there'"]
+    monkeypatch.setattr(saver, "FORMAT", 2)
+    again, left_out = resumed(tmp_path)
+    assert again.table == {}
+    assert left_out == ["all that was there: it is of format 1, this Sluice has 2"]
+
+
 def test_a_torn_manifest_is_none(tmp_path: Path) -> None:
     world = World()
-    saver = world.saver(tmp_path)
-    saver.save()
+    saving = world.saver(tmp_path)
+    saving.save()
     world.table = {"later": True}
-    saver.save()
+    saving.save()
     manifest = tmp_path / "manifest.json"
     manifest.write_bytes(manifest.read_bytes().replace(b"4566", b"4567"))
     again, _ = resumed(tmp_path)
@@ -159,8 +174,8 @@ def test_a_second_cloud_keeps_the_save_before_its_own(tmp_path: Path) -> None:
 
 def test_bytes_that_were_saved_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    saver = world.saver(tmp_path)
-    saver.save()
+    saving = world.saver(tmp_path)
+    saving.save()
     written: list[bytes] = []
     put = StateFiles.put
 
@@ -170,7 +185,7 @@ def test_bytes_that_were_saved_are_not_read_again(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(StateFiles, "put", recorded)
     world.objects["key"]["tagged"] = True
-    saver.save()
+    saving.save()
     assert BODY not in written
 
 
@@ -197,12 +212,12 @@ def test_while_it_runs_a_change_is_saved_and_at_the_end_the_last(tmp_path: Path)
         saved.set()
         return world.table
 
-    saver = Saver(tmp_path, [Store("table", capture, world._restore_table)], ABOUT)
-    saver.start()
-    saver.changed()
+    saving = Saver(tmp_path, [Store("table", capture, world._restore_table)], ABOUT)
+    saving.start()
+    saving.changed()
     assert saved.wait(10)
     world.table = {"last": True}
-    saver.stop()
+    saving.stop()
     assert resumed(tmp_path)[0].table == {"last": True}
 
 
