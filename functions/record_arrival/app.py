@@ -32,13 +32,13 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
     logger.info("classified", extra={"status": verdict.status, "reason": verdict.reason})
     match verdict.status:
         case "accepted":
-            if not _record(head, str(verdict.pipeline), "pending", "data arrived", context):
+            if not _record(head, event.sequencer, verdict, "pending", context):
                 return {"status": "hashing"}
         case "control":
-            if not _record(head, str(verdict.pipeline), CONTROL, "batch marked", context):
+            if not _record(head, event.sequencer, verdict, CONTROL, context):
                 return {"status": "hashing"}
         case "quarantined":
-            _quarantine(head, verdict)
+            _quarantine(head, event.sequencer, verdict)
         case "unclaimed":
             _list_unclaimed(head, verdict, known)
     return {"status": verdict.status}
@@ -62,16 +62,25 @@ def _pipelines(key: str) -> tuple[Item, list[str]]:
     return {}, [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]
 
 
-def _record(head: ObjectHead, pipeline: str, status: str, event: str, context: LambdaContext) -> bool:
+def _record(
+    head: ObjectHead, sequencer: str | None, verdict: Classification, status: str, context: LambdaContext
+) -> bool:
     """Record the arrival; False if its digest takes longer than this function may."""
+    pipeline, heard_at = str(verdict.pipeline), wiring.now()
     catalog, key = wiring.catalog(), keys.arrival_key(pipeline, head.key, head.version_id)
     if (arrival := catalog.get(key)) is None:
         sha256 = hashing.digest(head, context.get_remaining_time_in_millis)
         if sha256 is None:
             return False
-        content = {"sha256": sha256, "status": status, "recorded_at": wiring.now()}
+        content = {
+            "sha256": sha256,
+            "status": status,
+            "recorded_at": wiring.now(),
+            **_order(heard_at, sequencer),
+        }
         arrival = {**key, **_described(head), **content, "is_control": True if status == CONTROL else None}
         catalog.create(arrival)
+    event = "batch marked" if status == CONTROL else "data arrived"
     note(pipeline, arrival["arrived_at"], head.key, event, f"{head.size_bytes} bytes")
     if arrival["status"] == status:
         # Read after the arrival was written: whoever is going to ask then sees it.
@@ -80,11 +89,17 @@ def _record(head: ObjectHead, pipeline: str, status: str, event: str, context: L
     return True
 
 
-def _quarantine(head: ObjectHead, verdict: Classification) -> None:
+def _order(heard_at: str, sequencer: str | None) -> Item:
+    """What tells arrivals of one second apart, of which S3's time says no more."""
+    return {"heard_at": heard_at, "sequencer": sequencer}
+
+
+def _quarantine(head: ObjectHead, sequencer: str | None, verdict: Classification) -> None:
     pipeline = str(verdict.pipeline)
     arrival = {
         **keys.arrival_key(pipeline, head.key, head.version_id),
         **_described(head),
+        **_order(wiring.now(), sequencer),
         "status": "quarantined",
         "reason": verdict.reason,
     }

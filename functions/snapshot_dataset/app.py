@@ -41,6 +41,7 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
         if not _set_aside_obstructed(task.pipeline, data.mode, parts):
             break
     manifest = _combine(data, arrived, parts)
+    _say_doubt(task, data, parts.complete)
     _store(task, manifest)
     is_new = bool(manifest.objects) and not _was_built(task, manifest.version)
     _take_up(task, manifest.version, found)
@@ -107,6 +108,15 @@ def _set_aside(pipeline: str, obj: Arrival, reason: str) -> None:
     tags = {"sluice:status": "quarantined"}
     wiring.objects().tag(wiring.data_bucket(), obj.key, obj.version_id, tags)
     note(pipeline, obj.arrived_at, obj.key, "data quarantined", reason)
+
+
+def _say_doubt(task: BuildTask, data: Data, complete: list[Batch]) -> None:
+    """Note which batch was taken of several that were completed within one second."""
+    tied = batches.in_doubt(complete) if data.mode == "replace" else complete[:1]
+    if len(tied) > 1:
+        *others, taken = (batch.folder or batch.name for batch in tied)
+        detail = f"{taken} is taken as the newest, as it was heard of after {', '.join(others)}"
+        note(task.pipeline, tied[-1].completed_at, task.run_id, "batches of one second", detail)
 
 
 def _combine(data: Data, arrived: list[Arrival], parts: _Parts) -> DatasetManifest:

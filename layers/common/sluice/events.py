@@ -25,6 +25,7 @@ class _Bucket(_Event):
 class _Object(_Event):
     key: str
     version_id: str | None = Field(default=None, alias="version-id")
+    sequencer: str | None = None
 
 
 class _ObjectDetail(_Event):
@@ -48,6 +49,11 @@ class ObjectCreated(_Event):
     @property
     def version_id(self) -> str | None:
         return self.detail.object.version_id
+
+    @property
+    def sequencer(self) -> str | None:
+        """What tells the order of the uploads of one key; a hint of `reconcile` has none."""
+        return self.detail.object.sequencer
 
 
 class _DataReleaseDetail(_ObjectDetail):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sluice.domain import manifest_files
-from sluice.domain.batches import Arrival, Batch, assemble
+from sluice.domain.batches import Arrival, Batch, assemble, in_doubt
 from sluice.domain.config.models import CompleteWhen
 
 QUIET, MARKER = CompleteWhen(), CompleteWhen(marker="_SUCCESS")
@@ -329,3 +329,49 @@ def test_a_manifest_file_that_cannot_be_understood_says_why_and_completes_nothin
     batch, unlisted = found(MANIFEST, control("p/manifest.json", 1), arrived("p/a", 2), content=content)
     assert batch.missing == (f"p/manifest.json {said}",)
     assert unlisted.missing == ("no p/manifest.json lists this",)
+
+
+# ------------------------------------------------------------------------------------ within one second of S3
+
+
+def heard(arrival: Arrival, millisecond: int, sequencer: str = "") -> Arrival:
+    at = f"2026-03-01T00:00:05.{millisecond:03d}Z"
+    return replace(arrival, heard_at=at, sequencer=sequencer)
+
+
+def test_of_batches_completed_in_one_second_that_heard_of_last_is_the_newest() -> None:
+    objects = [
+        heard(arrived("p/day-9/a.csv", 5), 1),
+        heard(control("p/day-9/_SUCCESS", 5), 2),
+        heard(arrived("p/day-10/a.csv", 5), 3),
+        heard(control("p/day-10/_SUCCESS", 5), 4),
+    ]
+    batches = found(MARKER, *objects)
+    assert [batch.folder for batch in batches] == ["p/day-9/", "p/day-10/"]
+    assert [batch.name for batch in batches] == sorted(batch.name for batch in batches)
+    assert in_doubt(batches) == batches
+    later = [control("p/day-8/_SUCCESS", 6), arrived("p/day-8/a.csv", 5)]
+    assert len(in_doubt(found(MARKER, *objects, *later))) == 1
+
+
+def test_a_manifest_file_of_the_same_second_is_told_from_the_one_it_replaces() -> None:
+    first = heard(replace(control("p/manifest.json", 5), version_id="old"), 2, "0A")
+    second = heard(replace(control("p/manifest.json", 5), version_id="new"), 1, "0B")
+    content = {"old": listing("missing.csv"), "new": listing("a.csv")}
+    batches = assemble(
+        MANIFEST, [second, first, arrived("p/a.csv", 4)], lambda manifest: content[manifest.version_id]
+    )
+    assert [(batch.manifest and batch.manifest.version_id, batch.is_ready) for batch in batches] == [
+        ("new", True)
+    ]
+
+
+def test_of_versions_of_a_key_in_one_second_the_sequencer_tells_the_newer() -> None:
+    good = heard(arrived("p/a.csv", 5, version="good"), 1, "0061")
+    bad = heard(arrived("p/a.csv", 5, "quarantined", version="bad"), 2, "006")
+    newer = replace(bad, sequencer="00611")
+    manifest = control("p/manifest.json", 4)
+    (batch,) = found(MANIFEST, good, bad, manifest, content=listing("a.csv"))
+    assert batch.is_ready
+    (batch,) = found(MANIFEST, good, newer, manifest, content=listing("a.csv"))
+    assert batch.missing == ("p/a.csv is quarantined: 3 rows too few",)

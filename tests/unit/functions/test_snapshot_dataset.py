@@ -349,3 +349,21 @@ def test_a_batch_that_replaces_the_data_may_have_what_was_a_file_as_a_folder(wor
     assert world.build("a") == "registered"
     world.later(minutes=1)
     assert world.build("a/b.csv") == "registered"
+
+
+def test_of_two_batches_of_one_second_the_later_is_the_data_and_the_run_says_so(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = configured(cloud, invoke, MARKED, ("  label: y", "  label: y\n  mode: replace"))
+    world.later(minutes=1)
+    second = cloud.now.at[:-5]
+    names = ("day-9/a.csv", "day-9/_SUCCESS", "day-10/a.csv", "day-10/_SUCCESS")
+    for place, name in enumerate(names):
+        # Our clock tells milliseconds, S3's does not.
+        cloud.now.at = f"{second}.{place:03d}Z"
+        world.upload(name, ROWS if name.endswith("csv") else b"")
+    world.later(minutes=2)
+    world.ask()
+    world.play(world.pipeline["in_flight"])
+    assert world.objects_of(RUN) == [f"{PIPELINE}/day-10/a.csv#v1"]
+    assert "batches of one second" in world.events()

@@ -30,7 +30,9 @@ CONTROL = "control"
 class Arrival:
     """An object version that arrived; `is_waiting` for a data set that is judged to hold it.
 
-    `batch` names the last one it was taken up with, `set_aside_at` is when it was rejected with that.
+    `batch` names the last one it was taken up with, `set_aside_at` is when it was rejected with that. S3's
+    time, `arrived_at`, is in whole seconds: within one, what was heard of later, `heard_at`, came later; and
+    of one key's versions that of the greater `sequencer`, which S3 gives for just that.
     """
 
     key: str
@@ -44,6 +46,8 @@ class Arrival:
     reason: str = ""
     batch: str = ""
     set_aside_at: str = ""
+    heard_at: str = ""
+    sequencer: str = ""
 
     @classmethod
     def of(cls, item: Mapping[str, Any], unsettled: Collection[str] = ()) -> Arrival:
@@ -62,7 +66,20 @@ class Arrival:
             reason=item.get("reason", ""),
             batch=item.get("batch", ""),
             set_aside_at=item.get("set_aside_at", ""),
+            heard_at=item.get("heard_at", ""),
+            sequencer=item.get("sequencer", ""),
         )
+
+    def replaces(self, other: Arrival) -> bool:
+        """Whether it came after the other version of its key; within a second S3's sequencers tell it."""
+        if self.arrived_at != other.arrived_at:
+            return self.arrived_at > other.arrived_at
+        return bool(self.sequencer and other.sequencer) and self._rank > other._rank
+
+    @property
+    def _rank(self) -> str:
+        # Of unequal length, the shorter one is filled up at its end.
+        return self.sequencer.ljust(64, "0")
 
     @property
     def is_included(self) -> bool:
@@ -86,11 +103,12 @@ class Batch:
     completed_at: str = ""
     missing: tuple[str, ...] = ()
     manifest: Arrival | None = None
+    heard_at: str = ""
 
     @property
     def name(self) -> str:
-        """Names of complete batches sort by the time of their completion."""
-        return f"{self.completed_at} {self.folder}"
+        """Names of complete batches sort by the time of their completion, by S3's clock and then by ours."""
+        return f"{self.completed_at}{f'/{self.heard_at}' if self.heard_at else ''} {self.folder}"
 
     @property
     def waiting(self) -> tuple[Arrival, ...]:
@@ -111,7 +129,7 @@ def assemble(
     completion is the governor's to time.
     """
     control = complete_when.control_name
-    ordered = sorted(arrivals, key=lambda arrival: (arrival.arrived_at, arrival.key))
+    ordered = in_order(arrivals)
     data = [arrival for arrival in ordered if not arrival.is_control and arrival.name != control]
     controls = [arrival for arrival in ordered if arrival.name == control]
     if complete_when.marker:
@@ -121,6 +139,28 @@ def assemble(
     else:
         found = _by_quiet_period(data)
     return sorted(found, key=lambda batch: batch.name)
+
+
+def in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
+    """Oldest first; S3's whole seconds are told apart by what else is known."""
+    versions: dict[tuple[str, str], list[Arrival]] = defaultdict(list)
+    for arrival in arrivals:
+        versions[arrival.arrived_at, arrival.key].append(arrival)
+    ranked: list[tuple[str, str, str, int, Arrival]] = []
+    for (at, key), same in versions.items():
+        if all(arrival.sequencer for arrival in same):
+            same.sort(key=lambda arrival: arrival._rank)
+        else:
+            same.sort(key=lambda arrival: arrival.heard_at)
+        # Events may come in another order than S3's: of the versions of one key the last was heard of last.
+        heard = sorted(arrival.heard_at for arrival in same)
+        ranked += ((at, heard[place], key, place, arrival) for place, arrival in enumerate(same))
+    return [arrival for *_, arrival in sorted(ranked, key=lambda rank: rank[:4])]
+
+
+def in_doubt(batches: Sequence[Batch]) -> list[Batch]:
+    """Of complete batches those that were completed in the last one's second: S3 says no more."""
+    return [batch for batch in batches if batch.completed_at == batches[-1].completed_at]
 
 
 def ready(batches: Iterable[Batch]) -> list[Batch]:
@@ -137,14 +177,19 @@ def _by_quiet_period(data: Sequence[Arrival]) -> Iterator[Batch]:
     if waiting:
         former = {arrival.batch for arrival in waiting if arrival.batch}
         objects = tuple(obj for obj in data if obj.is_waiting or (obj.is_included and obj.batch in former))
-        times = [name.partition(" ")[0] for name in former]
-        yield Batch("", objects, completed_at=max([waiting[-1].arrived_at, *times]))
+        times = [name.partition(" ")[0].partition("/") for name in former]
+        newest = max(
+            [(waiting[-1].arrived_at, waiting[-1].heard_at), *((at, heard) for at, _, heard in times)]
+        )
+        yield Batch("", objects, completed_at=newest[0], heard_at=newest[1])
 
 
 def _by_marker(name: str, data: Sequence[Arrival], markers: Iterable[Arrival]) -> Iterator[Batch]:
     times: dict[str, list[str]] = defaultdict(list)
+    heard: dict[tuple[str, str], str] = {}
     for marker in markers:
         times[marker.folder].append(marker.arrived_at)
+        heard.setdefault((marker.folder, marker.arrived_at), marker.heard_at)
     held = _held(data)
     held_until = {batch: max(obj.set_aside_at for obj in objects) for batch, objects in held.items()}
     complete: dict[tuple[str, str], list[Arrival]] = defaultdict(list)
@@ -160,7 +205,7 @@ def _by_marker(name: str, data: Sequence[Arrival], markers: Iterable[Arrival]) -
             unmarked.append(arrival)
     for (folder, at), objects in complete.items():
         if any(obj.is_waiting for obj in objects):
-            yield Batch(folder, tuple(objects), completed_at=at)
+            yield Batch(folder, tuple(objects), completed_at=at, heard_at=heard[folder, at])
     newest = {arrival.key: arrival for arrival in data}
     for batch, objects in left.items():
         yield _left(batch, objects, {obj: newest[obj.key] for obj in held[batch]}, name)
@@ -227,8 +272,8 @@ def _by_manifest(
     held: set[Arrival] = set()
     # One that was taken up is done with, so that only what is open is read.
     for manifest in (manifest for manifest in manifests if manifest.is_waiting):
-        newer = (other.arrived_at for other in manifests if other.folder == manifest.folder)
-        replaced_at = min((at for at in newer if at > manifest.arrived_at), default=None)
+        same = (other for other in manifests if other.folder == manifest.folder)
+        replaced_at = min((other.arrived_at for other in same if other.replaces(manifest)), default=None)
         if batch := _listed(manifest, read, versions, replaced_at):
             held.update(batch.objects)
             yield batch
@@ -285,23 +330,21 @@ def _gathered(
     for entry in entries:
         known = versions.get(entry.key, ())
         if fitting := _fitting(entry, known):
-            # S3 tells whole seconds: which of two uploads within one came first, nobody knows.
-            before = (obj for obj in known if obj.arrived_at <= fitting[-1].arrived_at)
+            before = (obj for obj in known if not obj.replaces(fitting[-1]))
             objects += (obj for obj in before if obj.status != "quarantined")
         else:
             objects += (obj for obj in known if obj.is_waiting)
             missing.append(_lack(entry, known))
-    completed_at = max(obj.arrived_at for obj in (manifest, *objects))
-    return Batch(manifest.folder, tuple(objects), completed_at, tuple(missing), manifest)
+    completed_at, heard_at = max((obj.arrived_at, obj.heard_at) for obj in (manifest, *objects))
+    return Batch(manifest.folder, tuple(objects), completed_at, tuple(missing), manifest, heard_at)
 
 
 def _fitting(entry: Expected, known: Sequence[Arrival]) -> list[Arrival]:
     """The versions that are as listed; none when a later one is quarantined, which the bucket has instead."""
     usable = (arrival for arrival in known if arrival.status != "quarantined")
     fitting = [arrival for arrival in usable if entry.difference(arrival) is None]
-    since = fitting[-1].arrived_at if fitting else ""
-    is_replaced = any(obj.status == "quarantined" and obj.arrived_at > since for obj in known)
-    return [] if is_replaced else fitting
+    bad = (obj for obj in known if obj.status == "quarantined")
+    return [] if fitting and any(obj.replaces(fitting[-1]) for obj in bad) else fitting
 
 
 def _lack(entry: Expected, known: Sequence[Arrival]) -> str:
