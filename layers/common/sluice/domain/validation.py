@@ -148,7 +148,7 @@ class Violation:
             first = self.examples[0]
             # A column is missing in an object, not in a row.
             where = f" (in {first.object})" if self.check == "column" else f" (such as {first})"
-        return f"{self.column}: {self.message}{where}" if self.column else f"{self.message}{where}"
+        return f"{shown(self.column)}: {self.message}{where}" if self.column else f"{self.message}{where}"
 
 
 @dataclass(frozen=True, slots=True)

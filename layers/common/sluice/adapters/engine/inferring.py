@@ -8,12 +8,13 @@ says. In CSV all is text, and what has leading zeros is a name (an article, a po
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sluice.adapters.engine import DataFile, Engine, UnreadableError
-from sluice.adapters.engine.csv_text import SANE_DELIMITERS
+from sluice.adapters.engine.csv_text import SANE_DELIMITERS, first_line
 from sluice.adapters.engine.files import PARQUET_MAGIC, Table, around_malformed, json_kind
 from sluice.adapters.engine.sql import Cell
 from sluice.domain.config.base import ColumnType
@@ -22,6 +23,9 @@ from sluice.domain.inference import ALLOWED_MAX, ColumnFacts
 
 Format = Literal["csv", "jsonl", "parquet"]
 _BATCH = 20
+_QUOTE = '"'
+# How JSON begins: an object, or an array, of which is then said that it is no line; no name in brackets.
+_JSON = re.compile(r"""\s*(\{\s*(["}]|$)|\[\s*(["{}\[\]\d-]|true|false|null|$))""", re.MULTILINE)
 # Estimates of distinct values err by a few percent.
 _ESTIMATE_ERROR = 1.2
 _TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
@@ -81,12 +85,19 @@ def _format(engine: Engine, file: DataFile) -> tuple[Format, Mapping[str, Any]]:
         if opened.read(4) == PARQUET_MAGIC:
             return "parquet", {}
     head = engine.head(file)
-    # An array is none, which is then said.
-    if head.lstrip().startswith(("{", "[")):
+    if _JSON.match(head):
         return "jsonl", {}
-    first = head.partition("\n")[0]
-    delimiter = max(SANE_DELIMITERS, key=first.count)
+    delimiter = max(SANE_DELIMITERS, key=lambda delimiter: _fit(head, delimiter))
     return "csv", {} if delimiter == "," else {"delimiter": delimiter}
+
+
+def _fit(head: str, delimiter: str) -> tuple[bool, int]:
+    """How well a delimiter splits the first line: by the names it gives, unless quotes end up within them."""
+    try:
+        names = first_line(head, delimiter, _QUOTE)
+    except UnreadableError:
+        return False, 0
+    return not any(_QUOTE in name for name in names), len(names)
 
 
 def _contract(format_: Format, csv: Mapping[str, Any], names: Sequence[str]) -> Data:

@@ -20,6 +20,30 @@ _FLOATS = frozenset({"FLOAT", "DOUBLE"})
 _WRITTEN_AS_TIMES = ("DATE", "TIMESTAMP")
 _TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
 _INSTANT = "coalesce(TRY_CAST({0} AS TIMESTAMPTZ), TRY_CAST(trim({0}) AS TIMESTAMPTZ))"
+# Of ISO 8601 what DuckDB reads as it is; it also reads much that is none: 'epoch', (BC), EST.
+_COMMON = r"\s*\d\d\d\d-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?([Zz]|[+-]\d\d(:\d\d)?))?)?\s*"
+# The rest: hours alone, a comma before the fraction, and the basic form, without dashes and colons.
+_EXTENDED = (
+    r"\s*(\d\d\d\d)-(\d\d)-(\d\d)"
+    r"[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?(?: ?(?:[Zz]|([+-]\d\d):?(\d\d)?))?\s*"
+)
+_BASIC = (
+    r"\s*(\d\d\d\d)(\d\d)(\d\d)"
+    r"(?:[Tt](\d\d)(?:(\d\d)(?:(\d\d)(?:[.,](\d+))?)?)?(?:[Zz]|([+-]\d\d)(\d\d)?)?)?\s*"
+)
+_FIELDS = "['y', 'mo', 'd', 'h', 'mi', 's', 'f', 'oh', 'om']"
+_SPELLED = (
+    "concat(t.y, '-', t.mo, '-', t.d, ' ', greatest(t.h, '00'), ':', greatest(t.mi, '00'), ':', "
+    "greatest(t.s, '00'), '.', greatest(t.f, '0'), greatest(t.oh, '+00'), ':', greatest(t.om, '00'))"
+)
+
+
+def _iso(pattern: str) -> str:
+    """Text of a form of ISO 8601 as an instant, by its parts; NULL where it is of another form."""
+    parts = f"[regexp_extract({{0}}, '^(?:{pattern})$', {_FIELDS})]"
+    return f"TRY_CAST(list_transform({parts}, lambda t: {_SPELLED})[1] AS TIMESTAMPTZ)"
+
+
 # A cell that is text. DuckDB reads 1_000 as a number; hardly any other tool does.
 _FROM_TEXT = {
     "string": "{0}",
@@ -31,9 +55,11 @@ _FROM_TEXT = {
     # Numbers may have spaces around them, to DuckDB too. To trim costs more than to cast.
     "boolean": "coalesce(TRY_CAST({0} AS BOOLEAN), TRY_CAST(trim({0}) AS BOOLEAN))",
     # In UTC. A cast to TIMESTAMP drops the offset, one to TIMESTAMPTZ takes five times as long.
-    "timestamp": "CASE WHEN {0} LIKE '____-__-_____:__:__' OR {0} LIKE '____-__-__' "
-    "THEN TRY_CAST({0} AS TIMESTAMP) "
-    f"WHEN isfinite({_INSTANT}) THEN CAST({_INSTANT} AS TIMESTAMP) END",
+    "timestamp": "CASE WHEN ({0} LIKE '____-__-_____:__:__' OR {0} LIKE '____-__-__') "
+    "AND {0} BETWEEN '0' AND ':' THEN TRY_CAST({0} AS TIMESTAMP) "
+    f"WHEN regexp_full_match({{0}}, '{_COMMON}') THEN CAST({_INSTANT} AS TIMESTAMP) "
+    f"WHEN {{0}} LIKE '%____-__-__%' THEN CAST({_iso(_EXTENDED)} AS TIMESTAMP) "
+    f"ELSE CAST({_iso(_BASIC)} AS TIMESTAMP) END",
 }
 # A cell that a Parquet file has a type for, by (wanted, native).
 _FROM_NATIVE = {
