@@ -20,7 +20,7 @@ from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import escape, here, hint, out
 from sluice_cli.paths import a_file, some_of
-from sluice_cli.target import REPOSITORY
+from sluice_cli.target import REPOSITORY, Target, local_cloud
 
 # What the function has of its memory for the engine.
 MEMORY_MB = 1228
@@ -31,21 +31,28 @@ Files = Annotated[list[Path], typer.Argument(help="The files of a batch.")]
 
 
 def validate(
+    context: typer.Context,
     files: Files,
     pipeline: Annotated[Path, typer.Option(help="The folder with pipeline.yaml.")] = Path(),
     output: Annotated[Path, typer.Option(help="The folder to write the reports to.")] = Path("validation"),
     baseline: Annotated[
         Path | None, typer.Option(help="A profile.json, to measure drift and changes from.")
     ] = None,
+    is_alone: Annotated[
+        bool, typer.Option("--alone", help="Judge the files by themselves, even if there is a stack.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Hold files against a pipeline's data contract, as the stack does after an upload.
 
-    Exits with 0 when they keep it, 1 when they break it, and 2 when they or the contract cannot be read.
+    With `sluice --stack NAME validate`, or when the local cloud runs, they are judged with the stack's
+    data set and baseline; else it is said which checks were not made. Exits with 0 when they keep it, 1 when
+    they break it, and 2 when they or the contract cannot be read.
     """
     files = list({path.resolve(): path for path in files}.values())
     contract = _contract(pipeline)
-    report = _validate(files, contract, _folder(output), baseline)
+    target = None if is_alone else _target(context)
+    report, said, unjudged = _validate(files, contract, _folder(output), baseline, target)
     result = {
         "is_valid": report.is_valid,
         "is_readable": report.is_readable,
@@ -55,10 +62,14 @@ def validate(
         "drift_untold": list(report.untold),
         "report": str(output / "report.json"),
         "report_page": str(output / "report.html"),
+        "judged_with": said,
+        "not_judged": unjudged,
     }
 
     def text() -> None:
         _say(report)
+        for sentence in [*([said] if said else []), *(f"not judged: {sentence}" for sentence in unjudged)]:
+            hint(sentence)
         hint(f"report: {result['report_page']}")
         if report.is_valid:
             hint(f"next: `sluice upload {contract.name} {shlex.join(map(here, files))}`")
@@ -105,19 +116,45 @@ def infer(
     show(result, as_json, text)
 
 
-def _validate(files: list[Path], contract: PipelineConfig, output: Path, baseline: Path | None) -> Report:
+def _target(context: typer.Context) -> Target | None:
+    """The stack to judge with: one that is asked for, or the local cloud's; None if there is none."""
+    options = context.obj
+    is_asked_for = options.where != "auto" or options.stack or options.profile
+    return options.target() if is_asked_for or local_cloud() is not None else None
+
+
+def _validate(
+    files: list[Path],
+    contract: PipelineConfig,
+    output: Path,
+    baseline: Path | None,
+    target: Target | None,
+) -> tuple[Report, str | None, list[str]]:
+    """The report, what of a stack the files were judged with, and what was not judged."""
     with _readable():
         # Loaded when needed: the engine is large, and no other command uses it.
         from sluice import validating
         from sluice.adapters.engine import DataFile
+        from sluice_cli import stack_data
 
-        given = validating.Baseline()
+        given, said, is_whole = validating.Baseline(), None, False
+        others: tuple[DataFile, ...] = ()
         if baseline is not None:
             profile = _profile(baseline)
             given = validating.Baseline(profile.rows, str(baseline), profile)
         with tempfile.TemporaryDirectory() as folder:
+            mine = [DataFile(str(path), a_file(path).resolve()) for path in files]
+            if target is not None:
+                fetched = Path(folder) / "fetched"
+                fetched.mkdir()
+                names = [path.name for path in files]
+                if found := stack_data.beside(target, contract, names, fetched):
+                    others, said, is_whole = found.files, found.said, found.is_whole
+                    given = found.baseline if baseline is None else given
+                else:
+                    said = f"stack {target.stack} has no pipeline {contract.name}"
             outcome = validating.validate(
-                [DataFile(str(path), a_file(path).resolve()) for path in files],
+                [*others, *mine],
                 contract.data,
                 limits=validating.Limits(MEMORY_MB, None, Path(folder)),
                 now=datetime.now(UTC),
@@ -126,7 +163,8 @@ def _validate(files: list[Path], contract: PipelineConfig, output: Path, baselin
             )
         for name, body in outcome.documents.items():
             (output / name).write_bytes(body)
-    return outcome.report
+        unjudged = list(stack_data.unjudged(contract.data, given, is_whole=is_whole))
+    return outcome.report, said, unjudged
 
 
 def _profile(path: Path) -> Profile:

@@ -1,0 +1,96 @@
+"""What a stack would hold files against: its data set, by the pipeline's mode, and its baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sluice.domain import catalog as keys
+from sluice.domain.config import PipelineConfig
+from sluice.domain.config.models import Data, RowCountCheck
+from sluice.domain.datasets import DatasetManifest
+from sluice.domain.profiles import Profile, ProfileFormatError
+from sluice_cli.data_views import objects
+from sluice_cli.output import short
+from sluice_cli.target import Target
+
+if TYPE_CHECKING:
+    from sluice.adapters.engine import DataFile
+    from sluice.validating import Baseline
+
+# More than that is not fetched to look at a file.
+FETCHED_MAX_BYTES = 1 << 30
+_DOWNLOADS = 8
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What files are judged with: the data set's other objects, and its baseline; `said` in a sentence."""
+
+    files: tuple[DataFile, ...]
+    baseline: Baseline
+    said: str
+    is_whole: bool = True
+
+
+def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folder: Path) -> Beside | None:
+    """What the stack has beside files of these names, fetched to a folder; None without such a pipeline."""
+    from sluice.adapters.engine import DataFile
+    from sluice.validating import Baseline
+
+    item = target.catalog.get(keys.pipeline_key(contract.name))
+    if item is None:
+        return None
+    version = item.get("dataset_version")
+    if version is None:
+        return Beside((), Baseline(), f"{contract.name} has no data set yet in stack {target.stack}")
+    dataset = target.catalog.get(keys.dataset_key(contract.name, version)) or {}
+    pinned = contract.data.drift.baseline if contract.data.drift else "previous"
+    of = version if pinned == "previous" else pinned
+    baseline = Baseline(dataset.get("rows"), of, _profile(target, contract.name, of))
+    said = f"judged with data set {short(version)} of stack {target.stack}"
+    if contract.data.mode == "replace":
+        return Beside((), baseline, f"{said}, which the files replace")
+    manifest = DatasetManifest.from_json(objects(target).read(dataset["manifest_uri"]))
+    replaced = {f"{contract.name}/{name}" for name in names}
+    others = [obj for obj in manifest.objects if obj.key not in replaced]
+    if sum(obj.size_bytes for obj in others) > FETCHED_MAX_BYTES:
+        return Beside((), baseline, f"{said}, of which only the baseline was fetched", is_whole=False)
+    bucket, store = target.outputs["DataBucketName"], objects(target)
+    files = [DataFile(obj.key, folder / str(index)) for index, obj in enumerate(others)]
+    with ThreadPoolExecutor(_DOWNLOADS) as pool:
+        versions = [obj.version_id for obj in others]
+        list(pool.map(lambda file, v: store.download(bucket, file.key, v, file.path), files, versions))
+    return Beside(tuple(files), baseline, f"{said}, with its {len(files)} other objects")
+
+
+def _profile(target: Target, pipeline: str, version: str) -> Profile | None:
+    from sluice import validating
+
+    dataset = target.catalog.get(keys.dataset_key(pipeline, version))
+    if dataset is None:
+        return None
+    uri = f"{dataset['manifest_uri'].rpartition('/')[0]}/{validating.PROFILE}"
+    try:
+        return Profile.from_json(objects(target).read(uri))
+    except (FileNotFoundError, ProfileFormatError):
+        return None
+
+
+def unjudged(data: Data, baseline: Baseline, *, is_whole: bool) -> Iterator[str]:
+    """The checks that were not made as a stack makes them, each in a sentence."""
+    if not is_whole and data.mode != "replace":
+        yield (
+            f"what is about all rows, as the files were judged by themselves: in mode {data.mode} a stack "
+            "adds its other objects, and unique, keys, drift, bias and quality may turn out otherwise"
+        )
+    counts = [check for check in data.quality if isinstance(check, RowCountCheck)]
+    if baseline.previous_rows is None and any(check.max_change is not None for check in counts):
+        yield "max_change of row_count: there is no earlier data set to compare with"
+    if baseline.profile is None and data.drift is not None:
+        yield "drift: there is no baseline (--baseline takes the profile.json of an earlier validation)"
+    if is_whole and data.mode == "window":
+        yield "data.window: what it leaves out depends on when the files arrive"
