@@ -36,7 +36,7 @@ def inspector(folder: Path) -> Inspect:
             files.append(DataFile(f"p/{index}", folder / f"{index}"))
         given = {"memory_mb": 256, **(limits or {})}
         with Engine(given.pop("memory_mb"), folder / "spill", **given) as engine:
-            found = engine.inspect(files, data)
+            found = engine.inspect(files, data, now=NOW)
         return validation.report(
             found.rows,
             found.findings,

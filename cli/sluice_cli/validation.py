@@ -110,7 +110,13 @@ def infer(
     result = {"format": found.format, "csv": found.csv, "schema": columns}
 
     def text() -> None:
-        print(inference.to_yaml(found.format, found.csv, columns), end="")
+        draft = inference.to_yaml(found.format, found.csv, columns)
+        print(draft, end="")
+        if len(draft) > (most := config.MAX_SOURCE_CHARACTERS):
+            hint(
+                f"the draft has {len(draft)} characters, and pipeline.yaml at most {most}: "
+                "leave out columns that need no check, as `extra` allows what the schema does not name"
+            )
         hint("next: put this into a pipeline.yaml, name the label, and say what must be, not only what is")
 
     show(result, as_json, text)

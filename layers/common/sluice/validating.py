@@ -67,7 +67,7 @@ def validate(
     """Hold the files against the contract. What the limits do not suffice for breaks it: see `refuse`."""
     try:
         with Engine(limits.memory_mb, limits.folder / "spill", max_s=limits.max_s) as engine:
-            found = engine.inspect(files, data)
+            found = engine.inspect(files, data, now=now)
             measured = _measure(engine, found, data, baseline) if found.rows else _Statistics()
     except EngineLimitError as error:
         return refuse([beyond_limits(str(error), error.keys)], data, title)

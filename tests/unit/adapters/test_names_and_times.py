@@ -125,3 +125,31 @@ def test_what_only_an_engine_takes_for_a_time_is_none(inspect: Inspect, text: st
     schema = {"t": {"type": "timestamp"}, "y": {"type": "integer"}}
     report = inspect(f"t,y\n{text},0\n".encode(), schema=schema)
     assert report.reasons == ("t: 1 row not of type timestamp (such as p/0 row 1)",)
+
+
+def test_a_column_may_have_any_name_beside_a_timestamp(inspect: Inspect) -> None:
+    schema = {"t": {"type": "timestamp"}, "y": {"type": "integer"}}
+    assert inspect(b"t,y,parts\n20260101T10,0,1\n", schema=schema).reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        # It is the 2nd of January.
+        (["2026-01-01T23:59:30", "2030-01-01"], None),
+        (["2025-01-01", "2030-01-01"], "at: the newest value is 31622400 s old, more than 60"),
+        (
+            ["2030-01-01", "2031-01-01"],
+            "at: all times lie in the future, so the age of the data is not known",
+        ),
+        ([""], "at: there is no time to tell the age of the data by"),
+    ],
+)
+def test_a_time_in_the_future_makes_no_data_fresh(
+    inspect: Inspect, times: list[str], reason: str | None
+) -> None:
+    schema = {"at": {"type": "timestamp"}, "y": {"type": "integer"}}
+    body = "at,y\n" + "".join(f"{time},0\n" for time in times)
+    quality = [{"check": "freshness", "column": "at", "max_age_s": 60}]
+    report = inspect(body.encode(), schema=schema, quality=quality)
+    assert report.reasons == ((reason,) if reason else ())

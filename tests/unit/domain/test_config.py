@@ -286,7 +286,7 @@ def test_scalars_follow_yaml_1_2(config_text: str) -> None:
         ("a: \x00", "has a YAML error"),
         ("a: &x [1]\nb: *x", "b is the target of an alias"),
         ("[" * 5000, "is nested too deeply"),
-        ("#" * 70_000, "is too large"),
+        ("#" * 270_000, "is too large"),
         ("a: *missing", "line 1: the file has a YAML error"),
     ],
 )
@@ -353,3 +353,25 @@ def test_the_documentation_names_every_field() -> None:
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     named = {word for code in re.findall(r"`([^`]+)`", prose) for word in code.split(".")}
     assert fields - named == set()
+
+
+def test_what_is_wrong_in_a_list_is_said_once(config_text: str) -> None:
+    document = yaml.safe_load(config_text)
+    document["gates"] = ["report.weighted avg.f1 >= 0.5"]
+    (problem,) = problems_of(yaml.safe_dump(document))
+    assert problem.path == "gates[0]"
+    document["gates"] = []
+    (problem,) = problems_of(yaml.safe_dump(document))
+    assert problem.path == "gates"
+
+
+def test_a_wide_contract_is_stored_and_one_beyond_the_limit_is_refused(config_text: str) -> None:
+    def wide(columns: int) -> str:
+        names = "".join(f"    c{index}: {{type: number, required: true}}\n" for index in range(columns))
+        return config_text.replace("  schema:\n", f"  schema:\n{names}", 1)
+
+    loaded = config.load(wide(3000))
+    assert len(config.dump(loaded)) < 300_000
+    assert config.restore(config.dump(loaded)) == loaded
+    (problem,) = problems_of(wide(20_000))
+    assert "is too large" in str(problem)

@@ -181,3 +181,38 @@ def test_a_champion_that_is_passed_over_fails_nothing_and_limits_still_hold() ->
     assert gates.judge(texts, evaluation(0.6), passed_over).passed
     assert gates.judge(texts, evaluation(0.6), passed_over).results[1].reason == passed_over.passed_over
     assert not gates.judge(texts, evaluation(0.4), passed_over).passed
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [
+        ('report."weighted avg".f1-score', ("report", "weighted avg", "f1-score")),
+        ("report.'weighted avg'.value", ("report", "weighted avg", "value")),
+        ('"precision@0.5"', ("precision@0.5",)),
+        ("\"a 'b'\".c", ("a 'b'", "c")),
+        ("metrics.accuracy.value", ("metrics", "accuracy", "value")),
+    ],
+)
+def test_a_key_of_any_name_is_quoted(path: str, keys: tuple[str, ...]) -> None:
+    evaluation: Any = 0.5
+    for key in reversed(keys):
+        evaluation = {key: evaluation}
+    for relation, passes in ((">= 0.5", True), ("> 0.5", False), ("not_worse_than champion by 0.1", True)):
+        verdict = gates.judge([f"{path} {relation}"], evaluation, None)
+        assert verdict.passed is passes
+    assert gates.parse(f"{path} better_than champion").path == keys
+
+
+def test_a_missing_key_is_spelt_as_a_gate_names_it() -> None:
+    gate = 'report."weighted avg".f1 >= 0.5'
+    assert gates.judge([gate], {"report": {}}, None).reasons == (
+        f'{gate}: the candidate\'s metric report."weighted avg".f1 is missing',
+    )
+
+
+@pytest.mark.parametrize("text", ["report.weighted avg.f1 >= 0.5", 'a."b >= 0.5', 'a."" >= 0.5', 'a"b" >= 1'])
+def test_a_key_that_is_not_quoted_as_it_must_be_is_refused(text: str) -> None:
+    with pytest.raises(gates.GateSyntaxError):
+        gates.parse(text)
+    with pytest.raises(gates.GateSyntaxError, match="a key with spaces or dots is quoted"):
+        gates.parse("report.weighted avg.f1 >= 0.5")

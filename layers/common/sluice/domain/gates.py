@@ -4,7 +4,8 @@
     metrics.accuracy.value not_worse_than champion by 0.01
     metrics.log_loss.value better_than champion by 0.005 lower_is_better
 
-The left side is a path into evaluation.json. Greater is better unless the gate ends in `lower_is_better`.
+The left side is a path into evaluation.json; a key that has spaces, dots or other signs is quoted, as in
+`report."weighted avg".f1-score >= 0.8`. Greater is better unless the gate ends in `lower_is_better`.
 `not_worse_than champion by X` allows a loss of X at most; `better_than champion by X` asks for a gain of X at
 least and, without `by`, for any gain at all. Both models are scored on the same hold-out, so they compare.
 """
@@ -33,7 +34,11 @@ _COMPARISONS = ("not_worse_than", "better_than")
 _LOWER = "lower_is_better"
 # A step of the catalog shows them; the manifest has all.
 _METRICS_SHOWN = 100
-_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_KEY = re.compile(r"""[A-Za-z0-9_-]+|"[^"]+"|'[^']+'""")
+_PATH = re.compile(rf"({_KEY.pattern})(\.({_KEY.pattern}))*")
+_WORD = re.compile(r"""("[^"]*"|'[^']*'|\S)+""")
+_QUOTE_IT = '; a key with spaces or dots is quoted, as in report."weighted avg".value'
 
 
 class GateSyntaxError(ValueError):
@@ -90,7 +95,7 @@ class _Words:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._words = [(match.group(), match.start() + 1) for match in re.finditer(r"\S+", text)]
+        self._words = [(match.group(), match.start() + 1) for match in _WORD.finditer(text)]
         self._next = 0
 
     def __bool__(self) -> bool:
@@ -123,8 +128,8 @@ def parse(text: str) -> Gate:
     expected = f"one of {', '.join(relations)}"
     relation = words.take(expected)
     if relation not in relations:
-        raise words.refuse(expected, _COMPARISONS)
-    parts = tuple(path.split("."))
+        raise words.refuse(expected + (_QUOTE_IT if "." in relation else ""), _COMPARISONS)
+    parts = tuple(key[1:-1] if key[0] in "\"'" else key for key in _KEY.findall(path))
     if relation in _OPERATORS:
         gate = Gate(text, parts, relation, _number(words, "a number"))
     else:
@@ -217,14 +222,19 @@ def _metric(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Decim
     found: Any = evaluation
     for part in path:
         if not isinstance(found, Mapping) or part not in found:
-            return None, f"{'.'.join(path)} is missing"
+            return None, f"{_spelled(path)} is missing"
         found = found[part]
     if isinstance(found, bool) or not isinstance(found, int | float):
-        return None, f"{'.'.join(path)} is no number"
+        return None, f"{_spelled(path)} is no number"
     if not math.isfinite(found):
         what = "NaN" if math.isnan(found) else "infinite, or beyond 1.8e308"
-        return None, f"{'.'.join(path)} is {what}"
+        return None, f"{_spelled(path)} is {what}"
     return Decimal(str(found)), ""
+
+
+def _spelled(path: Sequence[str]) -> str:
+    """A path as a gate names it."""
+    return ".".join(key if _BARE.fullmatch(key) else f'"{key}"' for key in path)
 
 
 def metric_values(evaluation: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, float]:

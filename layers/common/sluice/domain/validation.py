@@ -460,6 +460,9 @@ def _judge_freshness(finding: Finding, at: _Circumstances) -> str | None:
         return None
     newest = datetime.fromisoformat(finding.value)
     age_s = (at.now - (newest if newest.tzinfo else newest.replace(tzinfo=UTC))).total_seconds()
+    if age_s < -1:
+        # Fractions of seconds are left out of the newest time.
+        return "all times lie in the future, so the age of the data is not known"
     if age_s <= finding.check.limit:
         return None
     if finding.check.column in at.hidden:

@@ -18,6 +18,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -125,8 +126,9 @@ class Engine:
         """What of the files read so far could not be split into values, a sentence for each kind."""
         return [kind.said for kinds in rejected(self.query).values() for kind in kinds]
 
-    def inspect(self, files: Sequence[DataFile], data: Data) -> Inspection:
-        """Hold every row of every file against the contract; once for an engine."""
+    def inspect(self, files: Sequence[DataFile], data: Data, *, now: datetime | None = None) -> Inspection:
+        """Hold every row of every file against the contract; once for an engine. `now` is for freshness."""
+        self._now = now
         self._database.restrict([file.path for file in files])
         asked = checks(data)
         memory_mb = self._database.memory_limit_mb
@@ -304,7 +306,10 @@ class Engine:
                 among = f"count(*) FILTER (WHERE {column} IN ({listed(check.argument, check.type)}))"
                 return self._share(f"SELECT {among}, count(*) FROM {there}")
             case "freshness":
-                sql = f"SELECT strftime(max({column}), '%Y-%m-%dT%H:%M:%S') FROM {DATA}"
+                # Times to come say nothing of the age of the data, unless there is no other.
+                until = self._now.astimezone(UTC).replace(tzinfo=None) if self._now else datetime.max
+                newest = f"coalesce(max({column}) FILTER ({column} <= TIMESTAMP '{until}'), min({column}))"
+                sql = f"SELECT strftime({newest}, '%Y-%m-%dT%H:%M:%S') FROM {DATA}"
             case _:
                 # The nearest rank; a sort spills where an aggregate would hold all values in memory.
                 ((count,),) = self.query(f"SELECT count(*) FROM {there}")

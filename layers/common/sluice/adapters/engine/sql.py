@@ -32,16 +32,18 @@ _BASIC = (
     r"(?:[Tt](\d\d)(?:(\d\d)(?:(\d\d)(?:[.,](\d+))?)?)?(?:[Zz]|([+-]\d\d)(\d\d)?)?)?\s*"
 )
 _FIELDS = "['y', 'mo', 'd', 'h', 'mi', 's', 'f', 'oh', 'om']"
+# A name that no column has: one of a file's would be taken for it.
+_PARTS = '"\x1fparts"'
 _SPELLED = (
     "concat(t.y, '-', t.mo, '-', t.d, ' ', greatest(t.h, '00'), ':', greatest(t.mi, '00'), ':', "
     "greatest(t.s, '00'), '.', greatest(t.f, '0'), greatest(t.oh, '+00'), ':', greatest(t.om, '00'))"
-)
+).replace("t.", f"{_PARTS}.")
 
 
 def _iso(pattern: str) -> str:
     """Text of a form of ISO 8601 as an instant, by its parts; NULL where it is of another form."""
     parts = f"[regexp_extract({{0}}, '^(?:{pattern})$', {_FIELDS})]"
-    return f"TRY_CAST(list_transform({parts}, lambda t: {_SPELLED})[1] AS TIMESTAMPTZ)"
+    return f"TRY_CAST(list_transform({parts}, lambda {_PARTS}: {_SPELLED})[1] AS TIMESTAMPTZ)"
 
 
 # A cell that is text. DuckDB reads 1_000 as a number; hardly any other tool does.

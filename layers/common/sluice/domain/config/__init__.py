@@ -13,12 +13,24 @@ from pydantic_core import ErrorDetails
 from sluice.domain.config.models import PipelineConfig, QualityCheck, Stage
 from sluice.domain.config.problems import ConfigError, Problem, dotted
 from sluice.domain.config.rules import breaches
-from sluice.domain.config.source import Source, read
+from sluice.domain.config.source import MAX_SOURCE_CHARACTERS, Source, read
 from sluice.domain.nearest import nearest
 
-__all__ = ["ConfigError", "PipelineConfig", "Problem", "Stage", "dump", "json_schema", "load", "restore"]
+__all__ = [
+    "MAX_SOURCE_CHARACTERS",
+    "ConfigError",
+    "PipelineConfig",
+    "Problem",
+    "Stage",
+    "dump",
+    "json_schema",
+    "load",
+    "restore",
+]
 
 _MISSING = "is missing"
+# An item of the catalog holds 400 kB.
+_DUMP_MAX = 300_000
 _NOUNS = {
     "a valid tuple": "a list",
     "a valid array": "a list",
@@ -43,14 +55,20 @@ def load(text: str) -> PipelineConfig:
         )
         for breach in breaches(config)
     ]
+    if not broken and len(dump(config).encode()) > _DUMP_MAX:
+        expected = (
+            f"at most {_DUMP_MAX} bytes as JSON: name fewer columns, or leave out what need not be checked"
+        )
+        broken = [Problem("", 1, "is too large to be stored", expected)]
     if broken:
         raise ConfigError(broken)
     return config
 
 
 def dump(config: PipelineConfig) -> str:
-    """Spell a config as JSON, to be stored."""
-    return config.model_dump_json()
+    """Spell a config as JSON, to be stored; a very large one without what is as by default."""
+    text = config.model_dump_json()
+    return text if len(text) <= _DUMP_MAX else config.model_dump_json(exclude_defaults=True)
 
 
 def restore(text: str) -> PipelineConfig:
@@ -67,11 +85,20 @@ def json_schema() -> dict[str, Any]:
 def _problems(error: ValidationError, source: Source) -> list[Problem]:
     """One problem a place: a union reports each of its members at the same one."""
     found: dict[str, Problem] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details:
+        if detail["type"] == "too_short" and _is_within(detail["loc"], details):
+            # Pydantic counts only what is sound.
+            continue
         problem = _translate(detail, source)
         found.setdefault(problem.path, problem)
     misspelt = {_sibling(path, problem.nearest) for path, problem in found.items() if problem.nearest}
     return [p for path, p in found.items() if p.message != _MISSING or path not in misspelt]
+
+
+def _is_within(loc: Sequence[str | int], details: Sequence[ErrorDetails]) -> bool:
+    """Whether something is wrong within the part at the location."""
+    return any(len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in details)
 
 
 def _sibling(path: str, name: str) -> str:

@@ -15,7 +15,7 @@ import yaml
 
 from sluice.domain.config.problems import ConfigError, Problem, dotted
 
-MAX_SOURCE_CHARACTERS = 64 * 1024
+MAX_SOURCE_CHARACTERS = 256 * 1024
 _TAG = "tag:yaml.org,2002:"
 _COLLECTIONS = (f"{_TAG}map", f"{_TAG}seq")
 _CORE_SCHEMA: dict[str, tuple[str, str, Callable[[str], Any]]] = {
