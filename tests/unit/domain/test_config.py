@@ -365,7 +365,9 @@ def test_what_is_wrong_in_a_list_is_said_once(config_text: str) -> None:
     assert problem.path == "gates"
 
 
-def test_a_wide_contract_is_stored_and_one_beyond_the_limit_is_refused(config_text: str) -> None:
+def test_a_wide_contract_is_stored_without_its_defaults_and_one_beyond_the_limit_is_refused(
+    config_text: str,
+) -> None:
     def wide(columns: int) -> str:
         names = "".join(f"    c{index}: {{type: number, required: true}}\n" for index in range(columns))
         return config_text.replace("  schema:\n", f"  schema:\n{names}", 1)

@@ -300,9 +300,10 @@ def test_the_project_itself_is_no_environment() -> None:
 
 
 def test_a_config_larger_than_the_catalogs_items_is_refused(files: dict[str, bytes]) -> None:
-    more = "".join(f"    c{index}: {{type: number}}\n" for index in range(2500))
+    # Its characters are within the limit of the text; each of a name has three bytes.
+    more = "".join(f"    {'柱' * 150}{index}: {{type: number}}\n" for index in range(1000))
     wide = files["pipeline.yaml"].replace(b"  schema:\n", f"  schema:\n{more}".encode())
-    with pytest.raises(ProjectError, match="bytes when its defaults are spelt out, at most 380000"):
+    with pytest.raises(ProjectError, match="bytes as it is stored, at most 380000"):
         projects.load_project(files | {"pipeline.yaml": wide})
 
 

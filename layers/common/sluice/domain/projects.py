@@ -105,7 +105,7 @@ def load_project(files: Mapping[str, bytes]) -> Project:
     if absent:
         raise ProjectError(*absent)
     if (size := len(dump(config).encode())) > MAX_CONFIG_BYTES:
-        spelt = f"{CONFIG_FILE} has {size} bytes when its defaults are spelt out, at most {MAX_CONFIG_BYTES}"
+        spelt = f"{CONFIG_FILE} has {size} bytes as it is stored, at most {MAX_CONFIG_BYTES}"
         raise ProjectError(f"{spelt}: name fewer columns in data.schema")
     project = Project(config, files, version(files))
     _check_requirements(project)
