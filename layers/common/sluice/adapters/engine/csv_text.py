@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import mmap
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -80,8 +81,7 @@ def refuse_spaced_quotes(path: Path, data: Data) -> None:
     if b" " in (delimiter, quote):
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        ends = (delimiter, b"\n", b"\r")
-        found = min(_spaces_before(text, quote, ends), _spaces_after(text, quote, ends))
+        found = min(_spaces_before(text, quote, delimiter), _spaces_after(text, quote, delimiter))
         if found < len(text):
             line = _count(text, 0, found, b"\n") + 1
             raise UnreadableError(
@@ -90,36 +90,31 @@ def refuse_spaced_quotes(path: Path, data: Data) -> None:
             )
 
 
-def _spaces_before(text: mmap.mmap, quote: bytes, ends: Sequence[bytes]) -> int:
+def _spaces_before(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
     """Where a value begins with spaces and a quote, outside of others: after an even number of quotes."""
-    quotes = counted = 0
-    at = text.find(b" " + quote)
-    while at >= 0:
-        start = at
-        while start and text[start - 1 : start] == b" ":
-            start -= 1
-        if not start or text[start - 1 : start] in ends or text[: min(start, 4)] == BOM:
-            quotes, counted = quotes + _count(text, counted, at, quote), at
-            if quotes % 2 == 0:
-                return at
-        at = text.find(b" " + quote, at + 1)
-    return len(text)
+    if text.find(b" " + quote) < 0:
+        return len(text)
+    before = rb"(?:\A(?:%b)?|[\r\n]|%b)( +)%b" % (BOM, re.escape(delimiter), re.escape(quote))
+    return _outside(text, quote, (match.start(1) for match in re.finditer(before, text)))
 
 
-def _spaces_after(text: mmap.mmap, quote: bytes, ends: Sequence[bytes]) -> int:
+def _spaces_after(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
     """Where a value ends with a quote and spaces: after an even number of quotes, that one among them."""
+    if text.find(quote + b" ") < 0:
+        return len(text)
+    after = rb"%b +(?=[\r\n]|\Z|%b)" % (re.escape(quote), re.escape(delimiter))
+    return _outside(text, quote, (match.start() + len(quote) for match in re.finditer(after, text)))
+
+
+def _outside(text: mmap.mmap, quote: bytes, places: Iterable[int]) -> int:
+    """The first of the places with an even number of quotes before it."""
     quotes = counted = 0
-    at = text.find(quote + b" ")
-    while at >= 0:
-        end = at + len(quote)
-        while text[end : end + 1] == b" ":
-            end += 1
-        if end == len(text) or text[end : end + 1] in ends:
-            after = at + len(quote)
-            quotes, counted = quotes + _count(text, counted, after, quote), after
-            if quotes % 2 == 0:
-                return at
-        at = text.find(quote + b" ", at + 1)
+    for place in places:
+        is_near = place - counted <= _CHUNK
+        quotes += text[counted:place].count(quote) if is_near else _count(text, counted, place, quote)
+        counted = place
+        if quotes % 2 == 0:
+            return place
     return len(text)
 
 
