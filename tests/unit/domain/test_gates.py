@@ -71,11 +71,27 @@ def test_a_metric_that_is_no_finite_number_fails(gate: str, value: Any) -> None:
     assert "the candidate's metric metrics.accuracy.value" in verdict.reasons[0]
 
 
-@pytest.mark.parametrize("document", [{}, {"metrics": {}}, {"metrics": 1}, {"metrics": {"accuracy": 0.9}}])
-def test_a_missing_metric_fails(document: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("document", "there"),
+    [
+        ({}, "evaluation.json has nothing"),
+        ({"metrics": {}}, "metrics has nothing"),
+        ({"metrics": 1}, "metrics is no object"),
+        ({"metrics": {"accuracy": 0.9}}, "metrics.accuracy is no object"),
+        (
+            {"metrics": {"acuracy": {}, "weighted avg": {}}},
+            "metrics has acuracy, \"weighted avg\"; did you mean 'acuracy'?",
+        ),
+        (
+            {"metrics": {f"m{n}": {} for n in range(10)}},
+            "metrics has m0, m1, m2, m3, m4, m5, m6, m7 and 2 more",
+        ),
+    ],
+)
+def test_a_missing_metric_fails_and_says_what_there_is(document: dict[str, Any], there: str) -> None:
     verdict = gates.judge(["metrics.accuracy.value >= 0"], document, None)
     assert verdict.reasons == (
-        "metrics.accuracy.value >= 0: the candidate's metric metrics.accuracy.value is missing",
+        f"metrics.accuracy.value >= 0: the candidate's metric metrics.accuracy.value is missing: {there}",
     )
 
 
@@ -206,7 +222,7 @@ def test_a_key_of_any_name_is_quoted(path: str, keys: tuple[str, ...]) -> None:
 def test_a_missing_key_is_spelt_as_a_gate_names_it() -> None:
     gate = 'report."weighted avg".f1 >= 0.5'
     assert gates.judge([gate], {"report": {}}, None).reasons == (
-        f'{gate}: the candidate\'s metric report."weighted avg".f1 is missing',
+        f'{gate}: the candidate\'s metric report."weighted avg".f1 is missing: report has nothing',
     )
 
 

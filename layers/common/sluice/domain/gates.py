@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sluice.domain.nearest import nearest
+from sluice.domain.nearest import hint, nearest
 
 _OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
     ">=": operator.ge,
@@ -34,6 +34,7 @@ _COMPARISONS = ("not_worse_than", "better_than")
 _LOWER = "lower_is_better"
 # A step of the catalog shows them; the manifest has all.
 _METRICS_SHOWN = 100
+_KEYS_SHOWN = 8
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _KEY = re.compile(r"""[A-Za-z0-9_-]+|"[^"]+"|'[^']+'""")
 _PATH = re.compile(rf"({_KEY.pattern})(\.({_KEY.pattern}))*")
@@ -220,9 +221,9 @@ def _result(gate: Gate, value: Decimal, limit: Decimal, champion: Decimal | None
 def _metric(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Decimal | None, str]:
     """The number at the path, as the decimal written (so that 0.8 - 0.1 is 0.7), or what is wrong."""
     found: Any = evaluation
-    for part in path:
+    for depth, part in enumerate(path):
         if not isinstance(found, Mapping) or part not in found:
-            return None, f"{_spelled(path)} is missing"
+            return None, f"{_spelled(path)} is missing: {_there(path[:depth], part, found)}"
         found = found[part]
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None, f"{_spelled(path)} is no number"
@@ -230,6 +231,17 @@ def _metric(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Decim
         what = "NaN" if math.isnan(found) else "infinite, or beyond 1.8e308"
         return None, f"{_spelled(path)} is {what}"
     return Decimal(str(found)), ""
+
+
+def _there(path: tuple[str, ...], missing: str, found: Any) -> str:
+    """What there is where a key is missing."""
+    where = _spelled(path) or "evaluation.json"
+    if not isinstance(found, Mapping):
+        return f"{where} is no object"
+    names = [_spelled((str(name),)) for name in found]
+    shown = ", ".join(names[:_KEYS_SHOWN]) or "nothing"
+    more = f" and {len(names) - _KEYS_SHOWN} more" if len(names) > _KEYS_SHOWN else ""
+    return f"{where} has {shown}{more}{hint(missing, names)}"
 
 
 def _spelled(path: Sequence[str]) -> str:
