@@ -14,10 +14,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import fakes
 
 ROOT = Path(__file__).parent.parent
+# How long an example takes is the machine's matter.
+settings.register_profile("sluice", deadline=None)
+settings.load_profile("sluice")
 
 os.environ |= {
     "AWS_DEFAULT_REGION": "eu-central-1",

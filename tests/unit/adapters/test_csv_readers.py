@@ -72,7 +72,7 @@ def files(draw: st.DrawFn) -> bytes:
 @pytest.mark.parametrize("data_format", ["csv"])
 @given(body=files())
 @example(body=b"x,y\n1,a,\n")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_valid_file_reads_as_python_reads_it(tmp_path: Path, data_format: str, body: bytes) -> None:
     path = tmp_path / "file.csv"
     path.write_bytes(body)

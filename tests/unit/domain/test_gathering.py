@@ -314,7 +314,7 @@ def play(world: World, happenings: list[tuple[str, int]]) -> None:
 
 
 @pytest.mark.parametrize("by", COMPLETE_WHEN)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(happenings=HAPPENINGS)
 def test_whatever_happens_every_object_is_gathered_once_and_no_data_are_built_twice(
     by: str, happenings: list[tuple[str, int]]
@@ -334,7 +334,7 @@ def test_whatever_happens_every_object_is_gathered_once_and_no_data_are_built_tw
 
 @pytest.mark.parametrize("by", COMPLETE_WHEN)
 @pytest.mark.parametrize("mode", ["replace", "window"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(happenings=HAPPENINGS)
 def test_in_every_mode_what_is_built_is_current_and_within_the_limits(
     mode: Mode, by: str, happenings: list[tuple[str, int]]

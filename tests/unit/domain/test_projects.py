@@ -3,6 +3,8 @@
 import gzip
 import io
 import tarfile
+from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Literal
 
 import pytest
@@ -15,9 +17,17 @@ from sluice.domain.projects import ProjectError
 
 SCRIPTS = ("prepare", "train", "evaluate", "inference")
 PART = st.from_regex(r"[A-Za-z0-9_ é-][A-Za-z0-9_. é-]{0,20}", fullmatch=True)
+
+
+def fit_a_folder(paths: Iterable[str]) -> bool:
+    """Whether a file system can hold the files: none is a folder that others lie in."""
+    known = set(paths)
+    return not any(str(parent) in known for path in known for parent in PurePosixPath(path).parents)
+
+
 FILES = st.dictionaries(
     st.lists(PART, min_size=1, max_size=4).map("/".join), st.binary(max_size=200), max_size=8
-)
+).filter(fit_a_folder)
 
 
 @pytest.fixture
