@@ -94,7 +94,7 @@ def _decide(target: Target, arn: str, status: str, reason: str) -> None:
 def _under_way(target: Target, item: dict[str, Any], arn: str, seen: LastSeen) -> str | None:
     """The release of the version that runs, if one does."""
     decided = _release_id(item, arn, seen.epoch)
-    for release in waiting.releases(target, item["pipeline"]):
+    for release in views.releases(target, item["pipeline"]):
         is_its = release["release_id"] == decided or release.get("package_arn") == arn
         if is_its and release.get("status") == waiting.RUNNING:
             return str(release["release_id"])

@@ -70,7 +70,18 @@ def approve(
         if wait:
             status.update("waiting for the release")
             result["release"] = decisions.follow(target, result, status.update)
-    finish_decision(result, as_json, f"next: `sluice status {pipeline}` shows the release")
+    finish_decision(result, as_json, _next_step(target, pipeline, arn))
+
+
+def _next_step(target: Target, pipeline: str, arn: str) -> str:
+    """The release of the version that waits for a person by now, or where to look."""
+    awaited = [each for each in views.awaited_decisions(target, pipeline) if each["arn"] == arn]
+    for each in awaited:
+        if each["stage"]:
+            return (
+                f"next: `sluice {each['command']}` releases it to {each['stage']}, which waits for a person"
+            )
+    return f"next: `sluice status {pipeline}` shows the release"
 
 
 def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
@@ -169,6 +180,13 @@ def _confirm_retiring(target: Target, planned: list[dict[str, Any]]) -> None:
         raise CommandError("nothing was deleted")
 
 
+def _where(release: dict[str, Any]) -> str:
+    """What serves by a release that went through, and where."""
+    if release["status"] != "released" or not release.get("stages"):
+        return ""
+    return f"v{release['package_version']} on {', '.join(release['stages'])}"
+
+
 def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> None:
     """Print what a decision led to; exits 1 when its release failed, 3 when it was refused."""
     release = result.get("release")
@@ -178,7 +196,7 @@ def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> No
         if note := result.get("note"):
             out.print(escape(note))
         if release:
-            out.print("release", release["release_id"], styled(release["status"]))
+            out.print("release", release["release_id"], styled(release["status"]), _where(release))
             for reason in release.get("reasons") or []:
                 out.print(f"  [yellow]•[/] {escape(str(reason))}")
         hint(next_step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from sluice_cli.paths import a_file
 from sluice_cli.target import Target
 
 serving_app = typer.Typer()
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @serving_app.command(epilog=example("sluice status reviews-sentiment"))
@@ -47,10 +49,20 @@ def _print_last_run(item: dict[str, Any]) -> None:
         out.print(f"  [yellow]waits[/] {step['step']}: {escape(step['waits_for'])}")
 
 
+def _print_last_release(last: dict[str, Any] | None) -> None:
+    """The newest release while it runs, and why it went wrong if it did: no other command tells."""
+    if last is None or last.get("status") == "released":
+        return
+    out.print("  last release", last["release_id"], styled(last["status"]), age(last.get("started_at")))
+    for reason in last.get("reasons") or []:
+        out.print(f"    [yellow]•[/] {escape(str(reason))}")
+
+
 def print_status(item: dict[str, Any]) -> None:
     """One pipeline as a person reads it."""
     out.print(f"[bold]{item['pipeline']}[/] project {short(item['project_version'])}")
     _print_last_run(item)
+    _print_last_release(item["last_release"])
     arrivals = ", ".join(f"{count} {name}" for name, count in sorted(item["arrivals"].items()))
     out.print(f"  objects  {arrivals or 'none yet'}")
     for stage in item["stages"]:
@@ -62,6 +74,12 @@ def print_status(item: dict[str, Any]) -> None:
         )
         if stage["releasing"]:
             out.print("    releasing", stage["releasing"])
+        elif stage["is_rejected"]:
+            ends = invocation.command(f"retire {item['pipeline']} --stage {stage['stage']}")
+            out.print(
+                f"    [red]rejected[/]: {version} serves all the same, as nothing could be put back: approve"
+                f" a version that works, or `{ends}`"
+            )
         for alarm in stage["alarms"]:
             out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
         for fault in stage["guard_faults"]:
@@ -76,7 +94,8 @@ def print_status(item: dict[str, Any]) -> None:
     for arrival in item["quarantined"]:
         out.print(f"  [yellow]quarantined[/] {escape(arrival['key'])}: {escape(arrival['reason'])}")
     for entry in item["timeline"]:
-        out.print(f"  {entry['at']}  {escape(entry['subject'])}  {escape(entry['event'])}", style="dim")
+        subject = short(entry["subject"]) if _DIGEST.fullmatch(entry["subject"]) else entry["subject"]
+        out.print(f"  {entry['at']}  {escape(subject)}  {escape(entry['event'])}", style="dim")
 
 
 def invoke(target: Target, endpoint: str, body: bytes, content_type: str, accept: str) -> dict[str, Any]:

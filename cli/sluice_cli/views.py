@@ -57,6 +57,16 @@ def runs(target: Target, pipeline: str, limit: int | None = None) -> list[dict[s
     ]
 
 
+def releases(target: Target, pipeline: str) -> list[dict[str, Any]]:
+    """A pipeline's releases with their ids."""
+    items = target.catalog.query(keys.partition(pipeline), "RELEASE#")
+    return [{"release_id": item["sk"].removeprefix("RELEASE#"), **without_keys(item)} for item in items]
+
+
+def _started(item: dict[str, Any]) -> str:
+    return str(item.get("started_at") or "")
+
+
 def run(target: Target, run_id: str) -> dict[str, Any]:
     """One run with its steps, its gates and its part of the timeline."""
     pipeline = run_id.rpartition("-")[0]
@@ -67,7 +77,7 @@ def run(target: Target, run_id: str) -> dict[str, Any]:
         {"step": step["sk"].removeprefix("STEP#"), **without_keys(step)}
         for step in target.catalog.query(f"RUN#{run_id}", "STEP#")
     ]
-    steps.sort(key=lambda step: str(step.get("started_at") or ""))
+    steps.sort(key=_started)
     return {
         "run_id": run_id,
         "pipeline": pipeline,
@@ -231,8 +241,9 @@ def stages(target: Target, pipeline: str) -> list[dict[str, Any]]:
     return rows
 
 
-def awaited_decisions(target: Target, pipeline: str, project_version: str | None) -> list[dict[str, Any]]:
+def awaited_decisions(target: Target, pipeline: str) -> list[dict[str, Any]]:
     """What waits for a person, by the project that is the pipeline's now."""
+    project_version = (target.catalog.get(keys.pipeline_key(pipeline)) or {}).get("project_version")
     project = target.catalog.get(keys.project_key(pipeline, project_version)) if project_version else None
     if project is None:
         return []
@@ -311,6 +322,15 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
         }
         for stage in stages(target, pipeline)
     ]
+    rejected = {
+        row["stage"]
+        for model in models(target, pipeline)
+        if model["approval_status"] == "Rejected"
+        for row in serving
+        if _is_live(model, row)
+    }
+    for stage in serving:
+        stage["is_rejected"] = stage["stage"] in rejected
     arrived = data_views.arrival_items(target, pipeline)
     return {
         "pipeline": pipeline,
@@ -321,9 +341,10 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
         **data_views.what_waits(target, pipeline, arrived),
         "quarantined": data_views.quarantined(arrived),
         "last_run": next(iter(runs(target, pipeline, limit=1)), None),
+        "last_release": max(releases(target, pipeline), key=_started, default=None),
         "group": item.get("group"),
         "stages": serving,
-        "awaited": awaited_decisions(target, pipeline, item.get("project_version")),
+        "awaited": awaited_decisions(target, pipeline),
         "timeline": timeline(target, pipeline, limit=8),
     }
 

@@ -90,14 +90,8 @@ def _doing(step: dict[str, Any]) -> str:
     return f"{name} waits: {step['waits_for']}" if step.get("waits_for") else name
 
 
-def releases(target: Target, pipeline: str) -> list[dict[str, Any]]:
-    """A pipeline's releases with their ids."""
-    items = target.catalog.query(keys.partition(pipeline), "RELEASE#")
-    return [{"release_id": item["sk"].removeprefix("RELEASE#"), **without_keys(item)} for item in items]
-
-
 def release_ids(target: Target, pipeline: str) -> set[str]:
-    return {release["release_id"] for release in releases(target, pipeline)}
+    return {release["release_id"] for release in views.releases(target, pipeline)}
 
 
 def release_end(
@@ -114,7 +108,9 @@ def release_end(
 
     def look() -> dict[str, Any] | None:
         nonlocal said
-        fresh = [release for release in releases(target, pipeline) if release["release_id"] not in known]
+        fresh = [
+            release for release in views.releases(target, pipeline) if release["release_id"] not in known
+        ]
         if not fresh:
             return None
         newest = max(fresh, key=lambda release: str(release.get("started_at")))

@@ -155,7 +155,7 @@ class Loop:
             "models": count("list_models", "Models", **mine),
             "endpoint_configs": count("list_endpoint_configs", "EndpointConfigs", **mine),
             "runs": len(views.runs(self.target, self.pipeline)),
-            "releases": len(waiting.releases(self.target, self.pipeline)),
+            "releases": len(views.releases(self.target, self.pipeline)),
         }
 
     # ------------------------------------------------------------------ what goes wrong

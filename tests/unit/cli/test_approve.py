@@ -49,6 +49,7 @@ def stack(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], monkeypatch: py
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     monkeypatch.setattr(views, "model_arn", lambda target, model: model)
     monkeypatch.setattr(views, "endpoint", lambda target, name: cloud.endpoints.describe_endpoint(name))
+    monkeypatch.setattr(views, "awaited_decisions", lambda target, pipeline: [])
     return stack
 
 
@@ -97,6 +98,17 @@ def test_what_is_live_is_not_released_again_and_the_answer_comes_at_once(stack: 
     assert result["release"] is None
     assert result["note"] == "reviews/1 was approved before and is live on production: nothing to release"
     assert stack.decided == ["Approved"]
+
+
+def test_what_a_release_reached_is_said_and_the_stage_that_waits_for_a_person_is_the_next_step(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = registered(stack)
+    waits = {"arn": arn, "stage": "production", "command": "approve reviews/1 --stage production"}
+    monkeypatch.setattr(views, "awaited_decisions", lambda target, pipeline: [waits])
+    said = CliRunner().invoke(main.app, ["approve", "--wait", arn]).output
+    assert "released v1 on production" in said
+    assert "`sluice approve reviews/1 --stage production` releases it to production" in said
 
 
 def test_a_release_under_way_is_named_and_followed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,7 +237,7 @@ def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
     why = "; ".join(reasons) or "no other version has served there"
     return (
         f"nothing to roll v{replaced.package_version} back to: {why}. "
-        "Approve a version that works, or delete the endpoint to stop serving"
+        "Approve a version that works, or `sluice retire` the stage to stop serving"
     )
 
 

@@ -1,0 +1,68 @@
+"""What `sluice status` says of one pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sluice_cli import serving_commands
+
+STAGE = {
+    "stage": "production",
+    "endpoint_name": "sluice--m--production",
+    "live_version": 2,
+    "live_group": "sluice--m",
+    "endpoint_status": "InService",
+    "releasing": None,
+    "alarms": [],
+    "guard_faults": [],
+    "is_rejected": False,
+}
+
+
+def said(capsys: pytest.CaptureFixture[str], **item: Any) -> str:
+    empty: dict[str, Any] = {
+        "pipeline": "m",
+        "project_version": "0" * 64,
+        "group": "sluice--m",
+        "last_run": None,
+        "last_release": None,
+        "arrivals": {},
+        "next_build": None,
+        **dict.fromkeys(("waiting_steps", "stages", "awaited", "waiting", "quarantined", "timeline"), ()),
+    }
+    serving_commands.print_status({**empty, **item})
+    return capsys.readouterr().out
+
+
+def test_a_rejected_model_that_serves_all_the_same_is_named_with_what_ends_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "rejected" not in said(capsys, stages=[STAGE])
+    text = said(capsys, stages=[{**STAGE, "is_rejected": True}])
+    assert "rejected: v2 serves all the same" in text
+    assert "`sluice retire m --stage production`" in text
+    assert "rejected" not in said(capsys, stages=[{**STAGE, "is_rejected": True, "releasing": "m-v1-0"}])
+
+
+@pytest.mark.parametrize("status", ["failed", "refused"])
+def test_why_the_last_release_went_wrong_is_told(status: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The hint of `approve` without `--wait` leads here."""
+    last = {"release_id": "m-v1-0", "status": status, "reasons": ["the answer [x] is no JSON"]}
+    text = said(capsys, last_release=last)
+    assert f"  last release m-v1-0 {status}" in text
+    assert "    • the answer [x] is no JSON" in text
+    assert "m-v1-0" not in said(capsys, last_release={**last, "status": "released", "reasons": []})
+
+
+def test_a_digest_in_the_timeline_is_as_short_as_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    entries = [
+        {"at": "2026-11-28T19:12:36.000Z", "subject": subject, "event": "project registered"}
+        for subject in ("ab" * 32, "m-00001")
+    ]
+    lines = said(capsys, timeline=entries).splitlines()[-2:]
+    assert lines == [
+        "  2026-11-28T19:12:36.000Z  abababababab  project registered",
+        "  2026-11-28T19:12:36.000Z  m-00001  project registered",
+    ]
