@@ -177,17 +177,19 @@ def print_run(found: dict[str, Any]) -> None:
     )
     reasons = [str(reason) for reason in found.get("reasons") or []]
     for reason in reasons:
-        out.print(f"  [yellow]•[/] {escape(reason)}")
-    for step in found["steps"]:
-        _print_step(step, reasons)
+        first, *others = escape(reason).splitlines() or [""]
+        out.print("\n".join([f"  [yellow]•[/] {first}", *(f"    {line}" for line in others)]))
+    _print_steps(found["steps"], reasons)
     for entry in found["timeline"]:
         out.print(f"  {entry['at']}  {escape(entry['event'])}", style="dim")
     if found.get("model"):
         hint(f"next: `sluice approve {found['model']}` releases it")
-    elif told := [step["step"] for step in found["steps"] if "log_tail" in step]:
+    elif told := [step["step"] for step in found["steps"] if step.get("log_tail")]:
         hint(f"next: `sluice logs {found['run_id']} --step {told[0]}` has all that it printed")
     elif found["status"] == "data_rejected":
         hint(f"next: `sluice data list {found['pipeline']} --quarantined` shows what was set aside")
+    elif found["status"] == "rejected":
+        hint(f"next: `sluice logs {found['run_id']}` has what its jobs printed")
 
 
 def _metric(name: str, value: float | None) -> str:
@@ -195,8 +197,25 @@ def _metric(name: str, value: float | None) -> str:
     return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
 
 
+def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
+    """What there is to say of steps beside their lines of the table, and of logs that end alike once."""
+    tails: dict[tuple[str, ...], str] = {}
+    for step in steps:
+        _print_step(step, reasons)
+        if "log_tail" not in step:
+            continue
+        tail = tuple(step["log_tail"])
+        if not tail:
+            out.print(f"the log of {step['step']} is empty")
+        elif (same := tails.setdefault(tail, step["step"])) != step["step"]:
+            out.print(f"the log of {step['step']} ends as that of {same}")
+        else:
+            out.print(f"the log of {step['step']} ends:")
+            for line in tail:
+                out.print(f"    {escape(line)}", style="dim", soft_wrap=True)
+
+
 def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
-    """What there is to say of a step beside its line of the table, and the run's reasons."""
     if step.get("waits_for"):
         out.print(f"[yellow]{step['step']}[/] waits: {escape(step['waits_for'])}")
     if step.get("remark"):
@@ -204,10 +223,6 @@ def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
     failure = step.get("failure_reason") or ""
     if failure and not any(failure[:_TOLD] in reason for reason in reasons):
         out.print(f"[red]{step['step']}[/]: {escape(failure)}")
-    if "log_tail" in step:
-        out.print(f"the log of {step['step']} {'ends:' if step['log_tail'] else 'is empty'}")
-        for line in step["log_tail"]:
-            out.print(f"    {escape(line)}", style="dim", soft_wrap=True)
 
 
 @build_app.command(epilog=example("sluice logs reviews-sentiment-00001 --step train-0"))

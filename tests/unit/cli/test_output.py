@@ -41,6 +41,7 @@ def test_an_age_is_told_in_the_largest_fitting_unit(then: str | None, said: str)
             "approve m/7",
         ),
         ({"status": "data_rejected"}, "data list m --quarantined"),
+        ({"status": "rejected"}, "logs m-00001"),
     ],
 )
 def test_a_run_ends_with_the_next_step(
@@ -72,6 +73,40 @@ def test_a_failed_run_shows_the_end_of_the_log_that_may_say_why(
     shown = capsys.readouterr()
     assert "the log of train-0 ends:\n    m-train 10\n" in shown.out
     assert "next: `sluice logs m-00001 --step train-0`" in shown.err
+
+
+def test_logs_that_end_alike_are_shown_once_and_an_empty_one_is_no_next_step(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": []}
+    build_commands.print_run(
+        run | {"steps": [{"step": f"train-{n}", "log_tail": ["ValueError: x"]} for n in range(2)]}
+    )
+    text = capsys.readouterr().out
+    assert text.count("ValueError") == 1
+    assert "the log of train-1 ends as that of train-0" in text
+    build_commands.print_run(run | {"steps": [{"step": "evaluate-candidate", "log_tail": []}]})
+    shown = capsys.readouterr()
+    assert ("is empty" in shown.out, shown.err) == (True, "")
+
+
+TRACEBACK = (
+    "NoCandidateError: train-0 Failed: AlgorithmError: ExecuteUserScriptError:\nExitCode 1\n"
+    'ErrorMessage "  File x.py, line 1\nValueError: C is None"\nCommand "python train.py -C 1", exit code: 1'
+)
+
+
+def test_a_reason_of_several_lines_is_one_line_in_a_list_and_indented_in_full(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert views.first_reasons({"reasons": [TRACEBACK, "another"]}) == (
+        "NoCandidateError: train-0 Failed: AlgorithmError: ExecuteUserScriptError: […] "
+        "ValueError: C is None (+1)"
+    )
+    assert views.brief("two\nlines") == "two lines"
+    run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": []}
+    build_commands.print_run(run | {"reasons": [TRACEBACK]})
+    assert '\n    Command "python train.py -C 1", exit code: 1\n' in capsys.readouterr().out
 
 
 def test_a_failure_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -305,6 +305,15 @@ def test_an_environment_is_known_by_what_it_holds_whatever_its_name(mark: str) -
     assert found == dict.fromkeys(paths[:2], projects.LeftOut("tools/mine/", "a virtual environment"))
 
 
+@pytest.mark.parametrize("folder", ["validation/", "checks/today/", ""])
+def test_reports_of_data_are_known_by_lying_together_and_are_not_pushed(folder: str) -> None:
+    written = [f"{folder}{name}" for name in ("report.json", "report.html", "rows.json", "profile.json")]
+    found = projects.left_out([*written, f"{folder}notes.md", "src/train.py", "src/profile.json"])
+    assert list(found) == written
+    assert {each.why for each in found.values()} == {"reports of data"}
+    assert projects.left_out([f"{folder}report.json", f"{folder}profile.json"]) == {}
+
+
 def test_the_project_itself_is_no_environment() -> None:
     assert projects.left_out(["pyvenv.cfg", "train.py"]) == {}
 

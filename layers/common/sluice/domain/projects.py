@@ -35,6 +35,16 @@ _MADE = (".pyc", ".pyo", "~")
 # What lies at the root of an environment, whatever its folder is called.
 _VENV_MARK = "pyvenv.cfg"
 _CONDA_MARK = ("conda-meta", "history")
+# What `sluice validate` writes: some of it holds rows of the data. The first two are always there.
+_REPORTS = (
+    "report.json",
+    "report.html",
+    "profile.json",
+    "rows.json",
+    "statistics.json",
+    "constraints.json",
+    "constraint_violations.json",
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
@@ -183,18 +193,28 @@ class LeftOut:
 def left_out(paths: Collection[str]) -> dict[str, LeftOut]:
     """By path what of a folder's files is no part of the project.
 
-    Hidden files, caches, environments, and what lies in the folder `data` at the root and is no Python file.
+    Hidden files, caches, environments, the reports of `sluice validate`, and what lies in the folder `data`
+    at the root and is no Python file.
     """
+    known = set(paths)
+    reports = {
+        str(folder / name)
+        for folder in {PurePosixPath(path).parent for path in paths}
+        if {str(folder / mark) for mark in _REPORTS[:2]} <= known
+        for name in _REPORTS
+    }
     environments = {
         str(path.parent if path.name == _VENV_MARK else path.parent.parent)
         for path in map(PurePosixPath, paths)
         if path.name == _VENV_MARK or path.parts[-2:] == _CONDA_MARK
     } - {"."}
-    found = {path: _why_left_out(PurePosixPath(path), environments) for path in paths}
+    found = {path: _why_left_out(PurePosixPath(path), environments, reports) for path in paths}
     return {path: why for path, why in found.items() if why is not None}
 
 
-def _why_left_out(path: PurePosixPath, environments: Collection[str]) -> LeftOut | None:
+def _why_left_out(
+    path: PurePosixPath, environments: Collection[str], reports: Collection[str]
+) -> LeftOut | None:
     folders = [*reversed(path.parents)][1:]
     for folder in folders:
         if folder.name.startswith("."):
@@ -205,6 +225,8 @@ def _why_left_out(path: PurePosixPath, environments: Collection[str]) -> LeftOut
             return LeftOut(f"{folder}/", "a virtual environment")
     if path.name.startswith("."):
         return LeftOut(str(path), "hidden")
+    if str(path) in reports:
+        return LeftOut(f"{path.parent}/", "reports of data")
     if path.name.endswith(_MADE):
         return LeftOut(f"*{path.name[-1] if path.name.endswith('~') else path.suffix}", "made by tools")
     if folders and str(folders[0]) == "data" and path.suffix != ".py":
