@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,6 +14,7 @@ import fakes
 from sluice.domain import catalog as keys
 from sluice.domain import names, projects
 from sluice.domain.times import from_iso, to_iso
+from sluice.ports import RequestRefusedError
 
 PIPELINE = "reviews"
 RUN = "reviews-00001"
@@ -227,8 +228,9 @@ class World:
         if evaluation["step"] not in self.failing:
             self.job(evaluation["step"], run_id, **given)
             return
-        self.start(evaluation["step"], run_id, **given)
-        self.end(evaluation["step"], run_id, status="Failed", FailureReason="cannot load the model")
+        with suppress(RequestRefusedError):
+            self.start(evaluation["step"], run_id, **given)
+            self.end(evaluation["step"], run_id, status="Failed", FailureReason="cannot load the model")
         if evaluation["fallback"]:
             again = {"step": evaluation["fallback"], "script_version": evaluation["fallback_version"]}
             self._evaluate({**evaluation, **again, "fallback": None}, run_id)

@@ -45,6 +45,9 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
         created = _start(task, kind, request)
     except QuotaError as refusal:
         raise _wait(task, quotas.of_job(quotas.read(str(refusal)))) from None
+    except RequestRefusedError as refusal:
+        _give_up(task, str(refusal))
+        raise
     _record_start(task, name)
     if not created:
         _adopt(waiting, name)
@@ -108,11 +111,21 @@ def _wait(task: StartJobTask, error: Exception) -> Exception:
     """Show at once why there is no job; the error to raise, by which the task is tried again or ends."""
     key, said = keys.step_key(task.run_id, task.step), failures.cut(str(error))
     if isinstance(error, QuotaTooLowError):
-        ended = {"status": "Failed", "failure_reason": said, "waits_for": None, "ended_at": wiring.now()}
-        wiring.catalog().update(key, ended)
+        _give_up(task, said)
     elif wiring.catalog().update(key, {"status": _WAITING, "waits_for": said}, when={"status": _STARTING}):
         note(task.pipeline, wiring.now(), task.run_id, f"{task.step} waits for a quota", said)
     return error
+
+
+def _give_up(task: StartJobTask, why: str) -> None:
+    """Show why there will be no job."""
+    ended = {
+        "status": "Failed",
+        "failure_reason": failures.cut(why),
+        "waits_for": None,
+        "ended_at": wiring.now(),
+    }
+    wiring.catalog().update(keys.step_key(task.run_id, task.step), ended)
 
 
 def _record_start(task: StartJobTask, name: str) -> None:

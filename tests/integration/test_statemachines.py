@@ -173,6 +173,17 @@ def test_a_deployment_that_failed_in_an_unknown_way_is_put_back() -> None:
     assert "DeploymentRolledBackError" in known["ErrorEquals"]
 
 
+def test_a_champion_that_no_job_scores_is_for_the_gates_to_judge() -> None:
+    """A job of its may fail, be refused, or want an instance type whose quota is 0: so would every run."""
+    machine = asl.load(ROOT / "statemachines" / "build_model.asl.yaml")
+    states = machine["States"]["EvaluateModels"]["ItemProcessor"]["States"]
+    for name, then in (("EvaluateModel", "IsThereAnotherWay"), ("EvaluateByItsOwnScript", "KeepUnscored")):
+        (catch,) = states[name]["Catch"]
+        assert set(catch["ErrorEquals"]) == {"JobFailedError", "RequestRefusedError", "QuotaTooLowError"}
+        assert catch["Next"] == then
+    assert states["IsThereAnotherWay"]["Choices"][0]["Next"] == "EvaluationFailed"
+
+
 # ------------------------------------------------------------------------------- no history is too long
 
 HISTORY_MAX = 25_000

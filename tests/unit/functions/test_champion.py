@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from sluice.domain import catalog as keys
+from sluice.ports import JobKind, RequestRefusedError
 
 SECOND, THIRD = "reviews-00002", "reviews-00003"
 OTHER_IMAGE = PIPELINE_YAML.replace("1.4-2", "1.2-1").encode()
@@ -88,6 +90,24 @@ def test_one_that_cannot_be_scored_rejects_the_model_and_says_why_and_the_way_on
     assert "not_worse_than champion by 0.01: the champion could not be scored: evaluate-champion: " in reason
     assert "cannot load the model" in reason
     assert "`sluice push --replace-champion`" in reason
+
+
+def test_one_whose_jobs_sagemaker_refuses_is_no_failed_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = world.cloud.jobs.start
+
+    def refuse(kind: JobKind, request: Mapping[str, Any]) -> bool:
+        if "champion" in request.get("ProcessingJobName", ""):
+            raise RequestRefusedError("ml.m4.large is not available")
+        return start(kind, request)
+
+    monkeypatch.setattr(world.cloud.jobs, "start", refuse)
+    world.push(pipeline=OTHER_IMAGE)
+    world.failing = {"evaluate-champion", "evaluate-champion-own"}
+    assert world.build("b.csv") == "rejected"
+    (reason,) = world.catalog_run(SECOND)["reasons"]
+    assert "evaluate-champion: ml.m4.large is not available" in reason
 
 
 def test_one_of_the_same_project_is_tried_once(world: World) -> None:

@@ -213,6 +213,23 @@ def test_a_quota_of_zero_fails_at_once_and_is_named(world: World, monkeypatch: p
     assert "Service Quotas" in step(world, "prepare")["failure_reason"]
 
 
+def test_a_request_that_sagemaker_refuses_is_shown_by_its_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.job("prepare")
+
+    def refused(*_: object) -> bool:
+        raise RequestRefusedError("ml.m4.large is not available")
+
+    monkeypatch.setattr(world.cloud.jobs, "start", refused)
+    with pytest.raises(RequestRefusedError):
+        world.start("train-0")
+    assert (step(world, "train-0")["status"], step(world, "train-0")["failure_reason"]) == (
+        "Failed",
+        "ml.m4.large is not available",
+    )
+
+
 def test_a_step_that_still_waits_when_its_run_ends_waits_no_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
