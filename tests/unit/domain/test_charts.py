@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 
 import pytest
@@ -49,6 +50,12 @@ def test_the_share_up_to_an_edge_is_exact(values: list[float]) -> None:
 def test_a_bin_may_be_wider_than_a_number_can_be() -> None:
     wide = Distribution(-1.7e308, 1.7e308, 0, 1e308, (1.7e308,), (4, 0), is_discrete=False)
     assert cumulative_share(wide, 0.0) == 0.5
+
+
+def test_an_axis_ends_at_the_greatest_number_there_is() -> None:
+    for most in (sys.float_info.max, 1.7976931348623145e308):
+        shape = histogram([Distribution(most, most, most, 0, (most,), (5, 0), is_discrete=False)])
+        assert {end for one in shape.bins for end in one} == {most}
 
 
 def test_values_are_spread_evenly_within_a_bin() -> None:

@@ -88,6 +88,15 @@ def test_numbers_as_great_as_there_are_have_finite_statistics(is_discrete: bool)
     assert sum(bucket["count"] for bucket in buckets) == 3
 
 
+def test_many_of_the_greatest_number_have_finite_buckets() -> None:
+    most = sys.float_info.max
+    same = Distribution(most, most, most, 0, (most,), (3, 0), is_discrete=True)
+    column = ColumnProfile("number", 3, 0, 0, 1, True, distribution=same)
+    found = feature(monitor_files.statistics(Profile(3, {"x": column})), "x")["numerical_statistics"]
+    bounds = {bucket["upper_bound"] for bucket in found["distribution"]["kll"]["buckets"]}
+    assert bounds == {most}
+
+
 def test_categories_are_buckets_of_values() -> None:
     label = feature(monitor_files.statistics(PROFILE), "sentiment")
     assert label["inferred_type"] == "String"

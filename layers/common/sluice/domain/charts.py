@@ -48,8 +48,9 @@ def histogram(distributions: Sequence[Distribution]) -> Histogram:
         nothing = (0.0,) * len(distributions)
         return Histogram(tuple((value, value) for value in values), shares, nothing, nothing)
     lower, upper = _axis(distributions)
-    # Weighted, as the width of the axis may be more than a number can be.
-    cuts = [lower * (1 - index / BINS) + upper * (index / BINS) for index in range(BINS + 1)]
+    # Weighted, as the width of the axis may be more than a number can be; rounding may lead past its ends.
+    weighted = (lower * (1 - index / BINS) + upper * (index / BINS) for index in range(BINS + 1))
+    cuts = [max(lower, min(cut, upper)) for cut in weighted]
     cumulated = [[cumulative_share(d, cut) for cut in cuts] for d in distributions]
     # The axis includes its lowest value.
     starts = [cumulative_share(d, math.nextafter(lower, -math.inf)) for d in distributions]

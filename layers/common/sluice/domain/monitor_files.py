@@ -90,7 +90,8 @@ def _buckets(found: Distribution) -> Iterator[dict[str, float]]:
     # Divided first, as a difference may be more than a number can be.
     low, high = found.min / BUCKETS, found.max / BUCKETS
     bounds = [low * (BUCKETS - index) + high * index for index in range(1, BUCKETS)]
-    bounds = [found.min, *bounds, found.max]
+    # Rounding may lead past the ends, beyond which there may be no number.
+    bounds = [found.min, *(max(found.min, min(bound, found.max)) for bound in bounds), found.max]
     below = [0.0, *(_below(found, bound) for bound in bounds[1:-1]), float(found.total)]
     for (low, high), (start, end) in zip(pairwise(bounds), pairwise(below), strict=True):
         yield {"lower_bound": low, "upper_bound": high, "count": float(round(end) - round(start))}

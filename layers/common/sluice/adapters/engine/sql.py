@@ -21,15 +21,16 @@ _WRITTEN_AS_TIMES = ("DATE", "TIMESTAMP")
 _TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
 _INSTANT = "coalesce(TRY_CAST({0} AS TIMESTAMPTZ), TRY_CAST(trim({0}) AS TIMESTAMPTZ))"
 # Of ISO 8601 what DuckDB reads as it is; it also reads much that is none: 'epoch', (BC), EST.
-_COMMON = r"\s*\d\d\d\d-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?([Zz]|[+-]\d\d(:\d\d)?))?)?\s*"
+_OFFSET = r"[+-](?:[01]\d|2[0-3])"
+_COMMON = r"\s*\d\d\d\d-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?([Zz]|" + _OFFSET + r"(:[0-5]\d)?))?)?\s*"
 # The rest: hours alone, a comma before the fraction, and the basic form, without dashes and colons.
 _EXTENDED = (
     r"\s*(\d\d\d\d)-(\d\d)-(\d\d)"
-    r"[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?(?: ?(?:[Zz]|([+-]\d\d):?(\d\d)?))?\s*"
+    r"[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?(?: ?(?:[Zz]|(" + _OFFSET + r"):?([0-5]\d)?))?\s*"
 )
 _BASIC = (
     r"\s*(\d\d\d\d)(\d\d)(\d\d)"
-    r"(?:[Tt](\d\d)(?:(\d\d)(?:(\d\d)(?:[.,](\d+))?)?)?(?:[Zz]|([+-]\d\d)(\d\d)?)?)?\s*"
+    r"(?:[Tt](\d\d)(?:(\d\d)(?:(\d\d)(?:[.,](\d+))?)?)?(?:[Zz]|(" + _OFFSET + r")([0-5]\d)?)?)?\s*"
 )
 _FIELDS = "['y', 'mo', 'd', 'h', 'mi', 's', 'f', 'oh', 'om']"
 # A name that no column has: one of a file's would be taken for it.
