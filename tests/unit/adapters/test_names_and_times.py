@@ -53,6 +53,14 @@ def test_names_of_parquet_may_differ_in_case_alone(inspect: Inspect, tmp_path: P
         assert all("above 100" in reason for reason in report.reasons)
 
 
+def test_two_columns_of_parquet_of_one_name_are_refused(inspect: Inspect, tmp_path: Path) -> None:
+    path = parquet(tmp_path, "SELECT 1 AS aa, 200 AS bb, 0 AS y")
+    body = path.read_bytes().replace(b"aa", b"xx").replace(b"bb", b"xx")
+    schema = {"xx": {"type": "integer"}, "y": {"type": "integer"}}
+    report = inspect(body, data_format="parquet", schema=schema)
+    assert report.reasons[0] == "p/0 has the column 'xx' twice"
+
+
 def test_a_folder_of_a_partition_is_no_column(inspect: Inspect, tmp_path: Path) -> None:
     path = parquet(tmp_path, "SELECT 1 AS x, 7 AS month", "dt=2026-01-01/month=01/x.parquet")
     found = inferred(tmp_path, path)

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from sluice.adapters.engine.limits import UnreadableError, refuse_many_columns
+from sluice.adapters.engine.limits import UnreadableError, refuse_many_columns, refuse_same
 from sluice.domain.config.models import Data
 
 SANE_DELIMITERS = (",", ";", "\t", "|")
@@ -36,11 +36,7 @@ def header(start: str, data: Data) -> list[str]:
         raise UnreadableError("is no CSV: its first line has control characters")
     if not any(names):
         raise UnreadableError("has no header: its first line is empty")
-    seen: set[str] = set()
-    for name in names:
-        if name and name in seen:
-            raise UnreadableError(f"has the column {name[:80]!r} twice")
-        seen.add(name)
+    refuse_same(names)
     return names
 
 

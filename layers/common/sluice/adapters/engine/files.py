@@ -13,7 +13,13 @@ from typing import Any
 
 from sluice.adapters.engine import csv_text, inflate, line_ends, parquet_footer
 from sluice.adapters.engine.inflate import Compression
-from sluice.adapters.engine.limits import COLUMNS_MAX, NESTING_MAX, BeyondLimitError, UnreadableError
+from sluice.adapters.engine.limits import (
+    COLUMNS_MAX,
+    NESTING_MAX,
+    BeyondLimitError,
+    UnreadableError,
+    refuse_same,
+)
 from sluice.adapters.engine.sql import Cell, identifier, text
 from sluice.domain import spelling
 from sluice.domain.config.models import Data
@@ -360,6 +366,7 @@ def _parquet_table(query: Query, file: DataFile, data: Data, compression: Compre
         raise UnreadableError("is a Parquet file inside zstd: use zstd as the codec within Parquet")
 
     names = parquet_footer.columns(file.path)
+    refuse_same(names)
 
     def reader(paths: Sequence[Path]) -> str:
         # A folder such as dt=2026-01-01 is a part of the key, and no column.

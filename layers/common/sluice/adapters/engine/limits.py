@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 # DuckDB takes some 10 kB for a column of a text file, and up to 100 kB for a key of JSON lines.
 COLUMNS_MAX = 10_000
 # Readers of users fail beyond it: Python's own at some 1000.
@@ -18,6 +20,15 @@ class UnreadableError(Exception):
 
 class BeyondLimitError(UnreadableError):
     """A file is beyond a limit, however it is read."""
+
+
+def refuse_same(names: Iterable[str]) -> None:
+    """Raise if two columns have a name in common: readers do not agree on which one it is."""
+    seen: set[str] = set()
+    for name in names:
+        if name and name in seen:
+            raise UnreadableError(f"has the column {name[:80]!r} twice")
+        seen.add(name)
 
 
 def refuse_many_columns(count: int) -> None:
