@@ -163,6 +163,7 @@ def test_only_a_requirement_that_names_a_package_counts(
     [
         ("six  # für alle\n".encode("latin-1"), "byte 8 is no UTF-8 text"),
         ("six\n".encode("utf-16")[:-1], "is no UTF-16-LE text"),
+        ("six\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
         (b"# coding: klingon\nsix\n", "'klingon', which is none"),
     ],
 )

@@ -30,7 +30,7 @@ _BARE_EXIT = re.compile(r"(?P<error>\w+): , exit code: (?P<code>-?\d+)")
 _INSTALL_AND_RUN = (
     'e=/opt/ml/output/message;mkdir -p ${e%/*};(cd "${0%/*}"&&python3 -m pip install -q '
     "-r requirements.txt)2>$e.log||{ cat $e.log>&2;"
-    "(echo requirements.txt:;grep -i error $e.log|tail -c 900)>$e;"
+    "(echo requirements.txt:;grep -ai error $e.log|tail -c 900)>$e;"
     'exit 1;};exec python3 "$0" "$@"'
 )
 _TERMINAL = {"Completed", "Failed", "Stopped"}

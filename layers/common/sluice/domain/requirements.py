@@ -12,12 +12,16 @@ _BYTE_ORDER_MARKS = (  # the longest first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_SAVE_IT = "save it as UTF-8 (or as UTF-16 with a byte order mark, as PowerShell does)"
 _CODING = re.compile(rb"#.*coding[:=]\s*([-\w.]+)")
 
 
 def lines(data: bytes) -> list[str]:
     """The lines that mean something. Raises ValueError with the reason where pip could not read them."""
-    found = (line.strip() for line in _text(data).splitlines())
+    text = _text(data)
+    if "\0" in text:
+        raise ValueError(f"it has NULs, as UTF-16 without a byte order mark does: {_SAVE_IT}")
+    found = (line.strip() for line in text.splitlines())
     return [line for line in found if line and not line.startswith("#")]
 
 
@@ -36,7 +40,4 @@ def _text(data: bytes) -> str:
     except LookupError:
         raise ValueError(f"it says that its encoding is {encoding!r}, which is none") from None
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"byte {error.start} is no {encoding.upper()} text: save it as UTF-8 "
-            "(or as UTF-16 with a byte order mark, as PowerShell does)"
-        ) from None
+        raise ValueError(f"byte {error.start} is no {encoding.upper()} text: {_SAVE_IT}") from None
