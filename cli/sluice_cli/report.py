@@ -68,6 +68,9 @@ def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict
     pipeline = name.rpartition("-")[0]
     run = target.catalog.get(keys.run_key(pipeline, name)) if pipeline else None
     if run is None:
+        names = views.pipeline_names(target)
+        if pipeline in names and name not in names:
+            raise views.no_run(target, name, pipeline)
         pipeline = views.the_pipeline(target, name)
         if not (found := data_views.dataset_versions(target, pipeline)):
             raise CommandError(

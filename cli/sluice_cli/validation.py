@@ -52,7 +52,7 @@ def validate(
     files = list({path.resolve(): path for path in files}.values())
     contract = _contract(pipeline)
     target = None if is_alone else _target(context)
-    report, said, unjudged = _validate(files, contract, _folder(output), baseline, target)
+    report, said, unjudged, is_known = _validate(files, contract, _folder(output), baseline, target)
     result = {
         "is_valid": report.is_valid,
         "is_readable": report.is_readable,
@@ -71,8 +71,10 @@ def validate(
         for sentence in [*([said] if said else []), *(f"not judged: {sentence}" for sentence in unjudged)]:
             hint(sentence)
         hint(f"report: {result['report_page']}")
-        if report.is_valid:
+        if report.is_valid and is_known:
             hint(f"next: `sluice upload {contract.name} {shlex.join(map(here, files))}`")
+        elif report.is_valid:
+            hint(f"next: `sluice push {shlex.quote(here(pipeline))}`, then upload the files")
 
     show(result, as_json, text)
     if not report.is_readable:
@@ -135,15 +137,17 @@ def _validate(
     output: Path,
     baseline: Path | None,
     target: Target | None,
-) -> tuple[Report, str | None, list[str]]:
-    """The report, what of a stack the files were judged with, and what was not judged."""
+) -> tuple[Report, str | None, list[str], bool]:
+    """The report, what of a stack the files were judged with, what was not judged, and whether a stack that
+    was asked has the pipeline.
+    """
     with _readable():
         # Loaded when needed: the engine is large, and no other command uses it.
         from sluice import validating
         from sluice.adapters.engine import DataFile
         from sluice_cli import stack_data
 
-        given, said, is_whole = validating.Baseline(), None, False
+        given, said, is_whole, is_known = validating.Baseline(), None, False, True
         others: tuple[DataFile, ...] = ()
         if baseline is not None:
             profile = _profile(baseline)
@@ -158,7 +162,7 @@ def _validate(
                     others, said, is_whole = found.files, found.said, found.is_whole
                     given = found.baseline if baseline is None else given
                 else:
-                    said = f"stack {target.stack} has no pipeline {contract.name}"
+                    said, is_known = f"stack {target.stack} has no pipeline {contract.name}", False
             outcome = validating.validate(
                 [*others, *mine],
                 contract.data,
@@ -170,7 +174,7 @@ def _validate(
         for name, body in outcome.documents.items():
             (output / name).write_bytes(body)
         unjudged = list(stack_data.unjudged(contract.data, given, is_whole=is_whole))
-    return outcome.report, said, unjudged
+    return outcome.report, said, unjudged, is_known
 
 
 def _profile(path: Path) -> Profile:

@@ -72,7 +72,7 @@ def run(target: Target, run_id: str) -> dict[str, Any]:
     pipeline = run_id.rpartition("-")[0]
     item = target.catalog.get(keys.run_key(pipeline, run_id))
     if item is None:
-        raise _no_run(target, run_id, pipeline)
+        raise no_run(target, run_id, pipeline)
     steps = [
         {"step": step["sk"].removeprefix("STEP#"), **without_keys(step)}
         for step in target.catalog.query(f"RUN#{run_id}", "STEP#")
@@ -88,7 +88,7 @@ def run(target: Target, run_id: str) -> dict[str, Any]:
     }
 
 
-def _no_run(target: Target, run_id: str, pipeline: str) -> CommandError:
+def no_run(target: Target, run_id: str, pipeline: str) -> CommandError:
     """Says which runs there are, of the pipeline that was meant, or which pipelines."""
     names = pipeline_names(target)
     meant = next((name for name in (run_id, pipeline) if name in names), None)

@@ -365,6 +365,7 @@ def test_a_report_that_is_not_there_is_said_with_what_there_is(
     world: World, run_report: Callable[..., Any]
 ) -> None:
     assert "no data set yet" in str(run_report(PIPELINE).exception)
+    assert str(run_report(f"{PIPELINE}-00099").exception) == f"there is no run '{PIPELINE}-00099'"
     version = "ab" * 32
     item = {"created_at": "2026-11-24T11:00:00Z", "status": "validating", "manifest_uri": "s3://b/d/m.json"}
     world.cloud.catalog.create({**keys.dataset_key(PIPELINE, version), **item})

@@ -97,6 +97,11 @@ def test_a_pipeline_that_the_stack_has_not_is_said(world: World, monkeypatch: py
     answer = validate(monkeypatch, world.cloud, "b.csv", ROWS)
     assert answer["judged_with"] == "stack sluice has no pipeline others"
     assert len(answer["not_judged"]) == 3
+    said = CliRunner().invoke(main.app, ["validate", "b.csv"])
+    assert "next: `sluice push .`, then upload" in said.stderr
+    Path("pipeline.yaml").write_text(CONTRACT)
+    said = CliRunner().invoke(main.app, ["validate", "b.csv"])
+    assert "next: `sluice upload reviews b.csv`" in said.stderr
 
 
 def test_a_large_data_set_is_not_fetched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
