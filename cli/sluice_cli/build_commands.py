@@ -113,7 +113,9 @@ def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]
             err.print(f"[dim]waiting: {escape(why)}[/]")
 
         run_id = waiting.new_run(target, pipeline, known, say, timeout_s=1200)
-        ended = waiting.run_end(target, pipeline, run_id, lambda doing: status.update(f"{run_id}: {doing}"))
+        ended = waiting.run_end(
+            target, pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
+        )
     return views.with_log_tails(target, ended)
 
 

@@ -33,20 +33,24 @@ def console(**where: Any) -> Console:
     """
     if os.environ.get("NO_COLOR"):
         where = {"color_system": None, **where}
-    made = _Console(highlight=False, **where)
+    made = _Console(highlight=False, emoji=False, **where)
     if not made.is_terminal:
         made.width = _UNFOLDED
     return made
 
 
 class _Console(Console):
-    """Wraps what people read; a word longer than the width, and a command in backticks, is not broken."""
+    """Wraps what people read; a word longer than the width, and a command in backticks, is not broken.
+
+    What is for programs (`out`) is written as it is.
+    """
 
     def print(self, *objects: Any, **how: Any) -> None:
-        if how.get("soft_wrap") or not all(isinstance(each, str | Text) for each in objects):
+        is_as_it_is = how.get("soft_wrap") or how.get("no_wrap")  # `Console.out` asks for the latter
+        if is_as_it_is or not all(isinstance(each, str | Text) for each in objects):
             super().print(*objects, **how)
             return
-        parts = [Text.from_markup(each) if isinstance(each, str) else each for each in objects]
+        parts = [Text.from_markup(each, emoji=False) if isinstance(each, str) else each for each in objects]
         text = Text(" ", style=how.pop("style", "")).join(parts)
         for line in text.split("\n", allow_blank=True):
             for piece in wrapped(line, self.width):

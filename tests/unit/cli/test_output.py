@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -141,6 +142,26 @@ def test_a_table_is_folded_for_a_terminal_alone(is_terminal: bool, monkeypatch: 
     monkeypatch.setattr(output, "out", console)
     output.print_table(("key", "why"), [("part-1.csv", "a reason of some length")], empty="nothing")
     assert (len(text.getvalue().splitlines()) == 2) != is_terminal
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_json_is_written_as_it_is_whatever_is_in_it_and_however_wide(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read by programs: nothing in it is markup, a picture's name, or to be wrapped."""
+    text = io.StringIO()
+    monkeypatch.setattr(output, "out", output.console(file=text, width=20, force_terminal=is_terminal))
+    value = {"pattern": "[a-z]+ [/b] [red]x", "key": "a:key:b", "long": "w " * 6000}
+    output.print_json(value)
+    assert json.loads(text.getvalue()) == value
+
+
+def test_what_a_person_reads_has_no_pictures_for_words_between_colons() -> None:
+    text = io.StringIO()
+    console = output.console(file=text)
+    for soft_wrap in (False, True):
+        console.print("metric a:key:b", soft_wrap=soft_wrap)
+    assert text.getvalue() == "metric a:key:b\n" * 2
 
 
 WIDE = (
