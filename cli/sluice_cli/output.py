@@ -54,7 +54,7 @@ class _Console(Console):
         text = Text(" ", style=how.pop("style", "")).join(parts)
         for line in text.split("\n", allow_blank=True):
             for piece in wrapped(line, self.width):
-                super().print(piece, soft_wrap=True, **how)
+                super().print(piece, **{**how, "soft_wrap": True})
 
 
 def wrapped(text: Text, width: int) -> list[Text]:
