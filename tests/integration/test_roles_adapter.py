@@ -51,6 +51,14 @@ def test_making_and_deleting_again_changes_nothing(iam: Any) -> None:
     assert iam.list_roles(PathPrefix=ROLE.path)["Roles"] == []
 
 
+def test_a_role_of_a_stack_that_came_back_gets_the_boundary_of_now(iam: Any) -> None:
+    """Only a role with that boundary can be given its policy."""
+    IamRoles("arn:aws:iam::123456789012:policy/former", iam).ensure(ROLE)
+    IamRoles(BOUNDARY, iam).ensure(ROLE)
+    role = iam.get_role(RoleName=ROLE.name)["Role"]
+    assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
+
+
 @pytest.mark.parametrize("operation", ["create_role", "delete_role_policy"])
 def test_an_account_that_forbids_it_is_told_what_to_allow(operation: str) -> None:
     client = boto3.client("iam", region_name="us-east-1")

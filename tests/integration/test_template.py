@@ -224,7 +224,7 @@ def test_a_role_is_made_below_the_stacks_path_and_within_its_boundary_or_not_at_
         actions = [action for action in listed(statement["Action"]) if action.startswith("iam:")]
         if actions:
             assert statement["Resource"].endswith(STACK_ROLES), whose
-        if {"iam:CreateRole", "iam:PutRolePolicy"} & set(actions):
+        if {"iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"} & set(actions):
             boundary = ["HasPermissionsBoundary", "PermissionsBoundaryArn", "JobBoundary"]
             assert statement["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}, whose
             makers.add(whose)

@@ -504,7 +504,7 @@ def maker(account: Account, boundary: str) -> tuple[str, Callable[..., Any]]:
     name, _ = account.function(
         CALLER,
         allow(
-            *("iam:CreateRole", "iam:PutRolePolicy"),
+            *("iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"),
             on=f"arn:aws:iam::{account.cloud.account}:role{BELOW}*",
             condition={"StringEquals": {"iam:PermissionsBoundary": boundary}},
         ),
@@ -544,6 +544,17 @@ def test_a_role_is_made_below_the_path_and_within_the_boundary_that_a_policy_nam
     iam.create_role(RoleName=plain, Path=BELOW, AssumeRolePolicyDocument=json.dumps(trust))
     unbounded = call(account.cloud, name, "iam", "put_role_policy", RoleName=plain, **policy)
     assert unbounded["Code"] == "AccessDenied"
+    for given, answer in ((other, "AccessDenied"), (boundary, None)):
+        bounded = call(
+            account.cloud,
+            name,
+            "iam",
+            "put_role_permissions_boundary",
+            RoleName=plain,
+            PermissionsBoundary=given,
+        )
+        assert bounded["Code"] == answer
+    assert call(account.cloud, name, "iam", "put_role_policy", RoleName=plain, **policy)["Code"] is None
 
 
 def test_a_bucket_knows_a_caller_by_its_role_whatever_the_session(account: Account) -> None:

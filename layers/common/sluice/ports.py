@@ -135,7 +135,8 @@ class RolesForbiddenError(Exception):
         super().__init__(
             f"the account does not let the stack manage the role {role.arn}: {why}. Jobs and endpoints get "
             "roles of their own, so that they reach nothing of others: ask for iam:CreateRole, "
-            f"PutRolePolicy, TagRole, GetRole, DeleteRolePolicy and DeleteRole on roles below {role.path}"
+            "PutRolePolicy, PutRolePermissionsBoundary, TagRole, GetRole, DeleteRolePolicy and DeleteRole "
+            f"on roles below {role.path}"
         )
 
 

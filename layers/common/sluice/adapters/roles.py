@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -57,7 +57,16 @@ class IamRoles:
             if error_code(error) != "EntityAlreadyExists":
                 raise
             answer = self._iam.get_role(RoleName=role.name)["Role"]
+            self._bound(role, answer)
         return times.to_iso(answer["CreateDate"])
+
+    def _bound(self, role: Role, found: Mapping[str, Any]) -> None:
+        """Give a role the boundary of now: it may be of a stack of before, or of other parameters."""
+        boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        if boundary != self._boundary_arn:
+            self._iam.put_role_permissions_boundary(
+                RoleName=role.name, PermissionsBoundary=self._boundary_arn
+            )
 
     def delete(self, role: Role) -> None:
         try:
