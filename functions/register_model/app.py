@@ -35,6 +35,10 @@ class CodeChangedError(Exception):
     """The project's script archive is no longer the one that was pushed."""
 
 
+class ModelChangedError(Exception):
+    """The candidate's archive is no longer the one that was chosen, and evaluated."""
+
+
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=RegisterModelTask)
 def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str, Any]:
@@ -99,7 +103,7 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
     evaluation = wiring.objects().read(evaluation_uri)
     step = task.candidate.step
     steps = {each["step"]: each for each in _steps(task.run_id)}
-    model = _pinned(task, "model", step, task.candidate.model_uri)
+    model = _pinned(task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
     code = _code(task, project)
     return RunManifest(
         pipeline=task.pipeline,
@@ -143,13 +147,17 @@ def _code(task: RegisterModelTask, project: Item) -> Artifact:
     return code
 
 
-def _pinned(task: RegisterModelTask, name: str, step: str, uri: str) -> Artifact:
+def _pinned(
+    task: RegisterModelTask, name: str, step: str, uri: str, wanted_version_id: str | None = None
+) -> Artifact:
     """Copy an archive under its digest, where no job can write: the version that was hashed, and no other."""
     objects = wiring.objects()
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     head = objects.head(bucket, key)
     if head is None:
         raise FileNotFoundError(uri)
+    if wanted_version_id not in (None, head.version_id):
+        raise ModelChangedError(f"{uri} was written again after it was chosen: what was evaluated is unknown")
     digest = hashlib.sha256()
     for chunk in objects.chunks(bucket, key, head.version_id):
         digest.update(chunk)

@@ -18,7 +18,7 @@ from sluice.domain.config import PipelineConfig, restore
 from sluice.domain.config.models import Candidates
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Item, ObjectHead
 from sluice.timeline import note
 
 _KEYS_SHOWN = 5
@@ -46,7 +46,8 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     note(task.pipeline, building.first_time(task, "selected"), task.run_id, "candidate selected", detail)
     champion = _champion(task, config)
     return {
-        "candidate": {"step": best["step"], "model_uri": best["model_uri"]},
+        # The version: any job of the run may write over it before it is registered.
+        "candidate": {name: best[name] for name in ("step", "model_uri", "model_version_id")},
         "evaluations": champions.evaluations(str(best["model_uri"]), task.project_version, champion),
         "champion": None if champion is None else champions.identity(champion),
     }
@@ -59,21 +60,25 @@ def _best(task: SelectCandidateTask, trained: list[Item], wanted: Candidates, re
         if selection.best is None:
             raise NoCandidateError("; ".join(failures.bounded(selection.reasons)))
         best = dict(selection.best)
-        problem = _model_problem(str(best["model_uri"]))
-        if problem is None:
-            return best
+        head = _find_model(str(best["model_uri"]))
+        problem = _model_problem(head)
+        if head is not None and problem is None:
+            return {**best, "model_version_id": head.version_id}
         # SageMaker has its job as completed, and so has the step.
         wiring.catalog().update(keys.step_key(task.run_id, best["step"]), {"remark": problem})
         failed = {"step": best["step"], "status": "Failed", "failure_reason": problem}
         trained = [failed if each["step"] == best["step"] else each for each in trained]
 
 
-def _model_problem(uri: str) -> str | None:
+def _find_model(uri: str) -> ObjectHead | None:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    objects = wiring.objects()
-    if objects.head(bucket, key) is None:
+    return wiring.objects().head(bucket, key)
+
+
+def _model_problem(head: ObjectHead | None) -> str | None:
+    if head is None:
         return archives.NOTHING_SAVED
-    return archives.problem(objects.chunks(bucket, key))
+    return archives.problem(wiring.objects().chunks(head.bucket, head.key))
 
 
 def _check_unchanged(task: SelectCandidateTask) -> None:

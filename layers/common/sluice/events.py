@@ -273,6 +273,8 @@ class _Candidate(_Event):
 
     step: str
     model_uri: str
+    # None in a run that was under way while the stack was updated.
+    model_version_id: str | None = None
 
 
 class RegisterModelTask(BuildTask):

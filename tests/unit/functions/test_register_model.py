@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from sluice.domain import approvals, evidence, projects
 from sluice.domain import catalog as keys
+from sluice.ports import JobKind
 
 
 @pytest.fixture
@@ -165,6 +167,25 @@ def test_a_model_overwritten_while_it_is_registered_is_not_what_serves(
     (container,) = package(world)["InferenceSpecification"]["Containers"]
     model = projects.pack({"model": f"{RUN}train-1".encode()})
     assert world.cloud.objects.read(container["ModelDataUrl"]) == model
+
+
+def test_a_model_overwritten_after_it_was_chosen_is_not_registered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By any job of the run, say when it has been evaluated."""
+    start = world.cloud.jobs.start
+
+    def overwriting(kind: JobKind, request: Mapping[str, Any]) -> bool:
+        if "evaluate" in request.get("ProcessingJobName", ""):
+            uri = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/train/sluice--{RUN}-train-1/output"
+            world.cloud.objects.write(f"{uri}/model.tar.gz", projects.pack({"model": b"another"}))
+        return start(kind, request)
+
+    monkeypatch.setattr(world.cloud.jobs, "start", overwriting)
+    with pytest.raises(Exception, match="was written again after it was chosen") as failure:
+        world.build("a.csv")
+    assert type(failure.value).__name__ == "ModelChangedError"
+    assert world.cloud.registry.by_arn == {}
 
 
 def test_scripts_overwritten_after_the_push_are_not_registered(world: World) -> None:

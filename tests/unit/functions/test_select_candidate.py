@@ -52,7 +52,10 @@ def test_the_candidate_with_the_best_objective_is_chosen(world: World) -> None:
     train(world)
     uri = model_uri("train-1")
     selected = select(world)
-    assert (selected["candidate"], selected["champion"]) == ({"step": "train-1", "model_uri": uri}, None)
+    assert (selected["candidate"], selected["champion"]) == (
+        {"step": "train-1", "model_uri": uri, "model_version_id": "v1"},
+        None,
+    )
     (evaluation,) = selected["evaluations"]
     assert (evaluation["role"], evaluation["step"], evaluation["model_uri"]) == (
         "candidate",
