@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from sluice.domain import catalog as keys
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.models import Data, RowCountCheck
-from sluice.domain.datasets import DatasetManifest
+from sluice.domain.datasets import DataFile, DatasetManifest
 from sluice.domain.profiles import Profile, ProfileFormatError
 from sluice_cli.data_views import objects
 from sluice_cli.output import short
 from sluice_cli.target import Target
 
 if TYPE_CHECKING:
-    from sluice.adapters.engine import DataFile
     from sluice.validating import Baseline
 
 # More than that is not fetched to look at a file.
@@ -38,7 +37,6 @@ class Beside:
 
 def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folder: Path) -> Beside | None:
     """What the stack has beside files of these names, fetched to a folder; None without such a pipeline."""
-    from sluice.adapters.engine import DataFile
     from sluice.validating import Baseline
 
     item = target.catalog.get(keys.pipeline_key(contract.name))

@@ -14,6 +14,7 @@ import typer
 
 from sluice.domain import config, inference, spelling
 from sluice.domain.config import ConfigError, PipelineConfig
+from sluice.domain.datasets import DataFile
 from sluice.domain.profiles import Profile, ProfileFormatError
 from sluice.domain.validation import Report
 from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
@@ -22,8 +23,8 @@ from sluice_cli.output import escape, here, hint, out
 from sluice_cli.paths import a_file, some_of
 from sluice_cli.target import REPOSITORY, Target, local_cloud
 
-# What the function has of its memory for the engine.
-MEMORY_MB = 1228
+# What the stack's function has.
+FUNCTION_MEMORY_MB = 2048
 VIOLATIONS_SHOWN = 20
 
 schema_app = typer.Typer(no_args_is_help=True, help="The schema of a data contract.")
@@ -144,7 +145,6 @@ def _validate(
     with _readable():
         # Loaded when needed: the engine is large, and no other command uses it.
         from sluice import validating
-        from sluice.adapters.engine import DataFile
         from sluice_cli import stack_data
 
         given, said, is_whole, is_known = validating.Baseline(), None, False, True
@@ -166,7 +166,7 @@ def _validate(
             outcome = validating.validate(
                 [*others, *mine],
                 contract.data,
-                limits=validating.Limits(MEMORY_MB, None, Path(folder)),
+                limits=validating.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(folder)),
                 now=datetime.now(UTC),
                 baseline=given,
                 title=f"{contract.name}, {', '.join(path.name for path in files)}",
@@ -189,9 +189,11 @@ def _profile(path: Path) -> Profile:
 
 def _infer(file: Path) -> Any:
     with _readable(), tempfile.TemporaryDirectory() as folder:
-        from sluice.adapters.engine import DataFile, Engine, UnreadableError, inferring
+        from sluice import validating
+        from sluice.adapters.engine import Engine, UnreadableError, inferring
 
-        with Engine(MEMORY_MB, Path(folder) / "spill") as engine:
+        limits = validating.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(folder))
+        with Engine(limits.memory_mb, limits.folder / "spill") as engine:
             try:
                 return inferring.infer(engine, DataFile(str(file), a_file(file).resolve()))
             except UnreadableError as error:

@@ -14,11 +14,10 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import batching, building, validating, wiring
-from sluice.adapters.engine import DataFile
 from sluice.domain import catalog as keys
 from sluice.domain import datasets, failures, times
 from sluice.domain.config.models import Data
-from sluice.domain.datasets import DatasetManifest
+from sluice.domain.datasets import DataFile, DatasetManifest
 from sluice.domain.profiles import Profile, ProfileFormatError
 from sluice.domain.validation import Report, Violation
 from sluice.events import ValidateDataTask
@@ -27,8 +26,6 @@ from sluice.timeline import note
 from sluice.validating import Baseline, Limits, Outcome
 
 _DOWNLOADS = 8
-# Of the function's memory; the rest is for Python and what DuckDB does not count.
-_MEMORY_SHARE = 0.6
 # What must stay free beside the files, for what DuckDB stores and spills.
 _SPILL_SHARE = 0.4
 # For what is left to do when the engine's time is over.
@@ -48,8 +45,8 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
     manifest = building.find_manifest(task.pipeline, task.dataset_version)
     title = f"{task.pipeline}, data set {task.dataset_version[:12]}"
     with _workspace() as folder:
-        if too_large := _too_large(task, manifest, folder):
-            outcome = validating.refuse(too_large, data, title)
+        if too_much := _too_many(task, manifest) or _too_large(task, manifest, folder):
+            outcome = validating.refuse(too_much, data, title)
         else:
             outcome = validating.validate(
                 _download(manifest, folder),
@@ -66,9 +63,8 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
 
 
 def _limits(context: LambdaContext, folder: Path) -> Limits:
-    memory_mb = int(int(context.memory_limit_in_mb) * _MEMORY_SHARE)
     max_s = context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
-    return Limits(memory_mb, max_s, folder)
+    return Limits.of_function(int(context.memory_limit_in_mb), max_s, folder)
 
 
 def _baseline(task: ValidateDataTask, data: Data) -> Baseline:
@@ -113,18 +109,33 @@ def _workspace() -> Iterator[Path]:
         yield Path(folder)
 
 
+def _too_many(task: ValidateDataTask, manifest: DatasetManifest) -> list[Violation]:
+    """The objects that are more than can be fetched and opened in a function's time; the new ones last."""
+    if len(manifest.objects) <= validating.OBJECTS_MAX:
+        return []
+    message = (
+        f"the data set has {len(manifest.objects)} objects, at most {validating.OBJECTS_MAX} are checked: "
+        "put more rows into each, or keep a data.window"
+    )
+    outside = datasets.more_than(validating.OBJECTS_MAX, manifest.objects, _new_keys(task, manifest))
+    return [validating.beyond_limits(message, [obj.key for obj in outside])]
+
+
 def _too_large(task: ValidateDataTask, manifest: DatasetManifest, folder: Path) -> list[Violation]:
     """The objects for which the storage has no room, before they are fetched."""
     room = shutil.disk_usage(folder).free * (1 - _SPILL_SHARE)
     if manifest.size_bytes <= room:
         return []
-    new = {item["key"] for item in batching.taken_up(task.pipeline, manifest)}
     message = (
         f"the data set has {manifest.size_bytes} bytes, at most {room:.0f} fit here: give the function more "
         "ephemeral storage (up to 10 GB), upload Parquet or compressed files, or keep a data.window"
     )
-    outside = datasets.beyond(manifest.objects, room, new)
+    outside = datasets.beyond(manifest.objects, room, _new_keys(task, manifest))
     return [validating.beyond_limits(message, [obj.key]) for obj in outside]
+
+
+def _new_keys(task: ValidateDataTask, manifest: DatasetManifest) -> set[str]:
+    return {item["key"] for item in batching.taken_up(task.pipeline, manifest)}
 
 
 def _download(manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:

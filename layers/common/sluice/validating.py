@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sluice.adapters.engine import DATA, DataFile, Engine, EngineLimitError, Inspection, profiling
+from sluice.adapters import processes
+from sluice.adapters.processes import ProcessEndedError, Tell
 from sluice.domain import bias as biases
-from sluice.domain import canonical, datasets, monitor_files, redaction, report_html, validation
+from sluice.domain import canonical, datasets, monitor_files, redaction, report_html, shortages, validation
 from sluice.domain import drift as drifts
 from sluice.domain.bias import BiasResult
 from sluice.domain.config.models import Data
+from sluice.domain.datasets import DataFile
 from sluice.domain.drift import DriftResult
 from sluice.domain.profiles import Profile
 from sluice.domain.validation import Report, Violation
 
+if TYPE_CHECKING:
+    from sluice.adapters.engine import Engine, Inspection
+
+# Each takes a function up to 4 ms to open, and some 25 ms to fetch, several at a time.
+OBJECTS_MAX = 50_000
 _KEYS_SHOWN = 5
+# Of a function's memory: for the engine's own account, which leaves out much, and for its whole process.
+_ENGINE_SHARE, _PROCESS_SHARE = 0.6, 0.8
+# The engine ends its work a little before its process is ended.
+_EARLIER_S, _EARLIER_SHARE = 5.0, 0.1
 REPORT, REPORT_PAGE, PROFILE = "report.json", "report.html", "profile.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a validation may use: memory, seconds, and a folder for what does not fit into memory."""
+    """What a validation may use: memory, seconds, and a folder for what does not fit into memory.
+
+    `memory_mb` is what the engine may count, `process_mb` all that its process may come to hold.
+    """
 
     memory_mb: int
     max_s: float | None
     folder: Path
+    process_mb: float | None = None
+
+    @classmethod
+    def of_function(cls, memory_mb: int, max_s: float | None, folder: Path) -> Limits:
+        """The limits in a function of so much memory: what is left is for the process that waits."""
+        return cls(int(memory_mb * _ENGINE_SHARE), max_s, folder, memory_mb * _PROCESS_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +87,46 @@ def validate(
     baseline: Baseline,
     title: str,
 ) -> Outcome:
-    """Hold the files against the contract. What the limits do not suffice for breaks it: see `refuse`."""
+    """Hold the files against the contract. What the limits do not suffice for breaks it: see `refuse`.
+
+    The engine works in a process of its own: neither does it count all its memory, nor end whenever asked.
+    """
+    judge = partial(_judge, files, data, limits, now, baseline, title)
     try:
-        with Engine(limits.memory_mb, limits.folder / "spill", max_s=limits.max_s) as engine:
-            found = engine.inspect(files, data, now=now)
+        return processes.run(judge, memory_mb=limits.process_mb, max_s=limits.max_s)
+    except ProcessEndedError as ended:
+        return refuse([beyond_limits(*_blame(ended, limits))], data, title)
+
+
+def _blame(ended: ProcessEndedError, limits: Limits) -> tuple[str, Sequence[str]]:
+    """Why the process was ended, and the objects that it was reading then, if they are to blame."""
+    keys: tuple[str, ...] = ended.told or ()
+    match ended.why:
+        case "memory":
+            return shortages.OUT_OF_MEMORY, keys
+        case "signal":
+            return shortages.crashed(signal.Signals(ended.signal).name), keys
+        case "time":
+            max_s = limits.max_s or 0.0
+            return shortages.out_of_time(max_s), keys if ended.told_s >= max_s / 2 else ()
+
+
+def _judge(
+    files: Sequence[DataFile],
+    data: Data,
+    limits: Limits,
+    now: datetime,
+    baseline: Baseline,
+    title: str,
+    tell: Tell,
+) -> Outcome:
+    # Loaded here, in the process that needs it: the engine is large.
+    from sluice.adapters.engine import Engine, EngineLimitError
+
+    max_s = limits.max_s and limits.max_s - min(_EARLIER_S, limits.max_s * _EARLIER_SHARE)
+    try:
+        with Engine(limits.memory_mb, limits.folder / "spill", max_s=max_s) as engine:
+            found = engine.inspect(files, data, now=now, tell=tell)
             measured = _measure(engine, found, data, baseline) if found.rows else _Statistics()
     except EngineLimitError as error:
         return refuse([beyond_limits(str(error), error.keys)], data, title)
@@ -101,6 +160,8 @@ def refuse(violations: Sequence[Violation], data: Data, title: str) -> Outcome:
 
 def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) -> _Statistics:
     """Profile the data, and measure drift and bias if the contract asks for them."""
+    from sluice.adapters.engine import DATA, profiling
+
     types = {name: data.columns[name].type for name in found.columns}
     try:
         with engine.guarded() as connection:

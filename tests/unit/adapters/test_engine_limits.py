@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import struct
 import time
 from pathlib import Path
@@ -137,3 +139,36 @@ def test_the_object_that_takes_most_of_the_time_is_to_blame_or_all_are(
     monkeypatch.setattr("sluice.adapters.engine.database.Database.is_time_over", True)
     (violation,) = judge(tmp_path, SOUND["csv"], max_s=1.0).violations
     assert violation.objects == blamed
+
+
+def test_lines_of_megabytes_that_the_engine_does_not_count_end_at_the_process_limit(tmp_path: Path) -> None:
+    line = b"1,0," + b"abcdefghij" * 100_000 + b"\n"
+    report = judge(tmp_path, SOUND["csv"], b"x,y,z\n" + line * 100, process_mb=20)
+    (violation,) = report.violations
+    assert (violation.check, violation.objects, report.is_valid) == ("limits", ("p/1",), False)
+    assert violation.message.startswith("p/1: checking the data needs more than the memory")
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        (lambda: time.sleep(60), "p/1: the data could not be checked within 1 s"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "p/1: checking the data needs more than the memory"),
+        (lambda: os.kill(os.getpid(), signal.SIGABRT), "p/1: the process that checked the data crashed (SIG"),
+    ],
+)
+def test_the_object_that_is_being_read_when_the_process_is_ended_is_to_blame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Any, message: str
+) -> None:
+    add = Store.add
+
+    def unending(store: Store, tables: Any) -> str:
+        if 1 in tables:
+            end()
+        return add(store, tables)
+
+    monkeypatch.setattr(Store, "add", unending)
+    # Another shape, so that it is stored by itself.
+    (violation,) = judge(tmp_path, SOUND["csv"], b"y,x\n0,1\n", max_s=1.0).violations
+    assert violation.objects == ("p/1",)
+    assert violation.message.startswith(message)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
+from conftest import ROOT
 from sluice.adapters.engine import EngineLimitError
+from sluice.adapters.engine.store import Store
 from sluice.domain import catalog as keys
+from sluice.validating import Limits
 
 
 @pytest.fixture
@@ -153,6 +159,51 @@ def test_data_that_take_more_time_than_there_is_are_set_aside_and_not_tried_for_
     reason = "the data could not be checked"
     assert validate(world)["reasons"] == [reason]
     assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "quarantined"}
+
+
+def test_an_object_that_takes_all_the_time_whatever_interrupts_it_is_set_aside_and_the_good_is_built(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(world, a=ROWS, b=b"y,x\n0,1\n")
+    add = Store.add
+
+    def stuck(store: Store, tables: Any) -> str:
+        if 1 in tables:
+            time.sleep(60)
+        return add(store, tables)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "add", stuck)
+        patched.setattr(Limits, "of_function", lambda memory_mb, _, folder: Limits(memory_mb, 1.0, folder))
+        verdict = validate(world)
+    assert verdict["reasons"][0].startswith(f"{PIPELINE}/b.csv: the data could not be checked within 1 s")
+    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending", f"{PIPELINE}/b.csv#v1": "quarantined"}
+    world.finish("data_rejected")
+    world.ask()
+    world.prepare_run("reviews-00002")
+    assert validate(world, "reviews-00002")["is_valid"]
+
+
+def test_more_objects_than_can_be_opened_are_set_aside_before_they_are_fetched_and_the_rest_is_built(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.validating.OBJECTS_MAX", 2)
+    begin(world, a=ROWS, b=ROWS, c=ROWS)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.objects, "download", None)
+        verdict = validate(world)
+    assert verdict["reasons"][0].startswith(f"{PIPELINE}/c.csv: the data set has 3 objects, at most 2 are ")
+    assert world.arrivals()[f"{PIPELINE}/c.csv#v1"] == "quarantined"
+    world.finish("data_rejected")
+    world.ask()
+    world.prepare_run("reviews-00002")
+    assert validate(world, "reviews-00002")["is_valid"]
+
+
+def test_the_process_that_waits_does_not_load_the_engine() -> None:
+    loads = "import app, sys; sys.exit('duckdb' in sys.modules)"
+    folder = ROOT / "functions" / "validate_data"
+    assert subprocess.run([sys.executable, "-c", loads], cwd=folder, check=False).returncode == 0
 
 
 def beyond_time(*_: Any) -> Any:

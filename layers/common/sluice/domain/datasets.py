@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sluice.domain import canonical
@@ -31,6 +32,14 @@ class ObjectVersion:
 
     def same_content(self, other: ObjectVersion) -> bool:
         return (self.key, self.sha256) == (other.key, other.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """An object's content as a file."""
+
+    key: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,11 @@ def beyond(objects: Iterable[ObjectVersion], room_bytes: float, new: Collection[
         else:
             outside.append(obj)
     return outside
+
+
+def more_than(most: int, objects: Iterable[ObjectVersion], new: Collection[str]) -> list[ObjectVersion]:
+    """Of the objects those beyond a number: of the new keys, that come last, the last in their order."""
+    return sorted(objects, key=lambda obj: (obj.key in new, obj.key))[most:]
 
 
 def within(manifest: DatasetManifest, window: Window, arrivals: Iterable[Arrival]) -> DatasetManifest:

@@ -13,6 +13,7 @@ import duckdb
 
 from sluice.adapters.engine.limits import UnreadableError
 from sluice.adapters.engine.sql import text
+from sluice.domain import shortages
 
 # A statement that is wrong itself, whatever the data.
 STATEMENT_ERRORS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
@@ -92,17 +93,11 @@ class Database:
         try:
             yield
         except duckdb.InterruptException:
-            raise EngineLimitError(
-                f"the data could not be checked within {self._clock.max_s:.0f} s: give the function more "
-                "memory, and so more processors, or the pipeline smaller data sets"
-            ) from None
+            raise EngineLimitError(shortages.out_of_time(self._clock.max_s)) from None
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
             if isinstance(error, duckdb.IOException) and "No space left" not in str(error):
                 raise
-            raise EngineLimitError(
-                "checking the data needs more than the memory and ephemeral storage there are: give the "
-                "function more of them (MemorySize, EphemeralStorage), or the pipeline smaller data sets"
-            ) from None
+            raise EngineLimitError(shortages.OUT_OF_MEMORY) from None
 
 
 class _Watchdog:

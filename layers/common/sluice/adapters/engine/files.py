@@ -23,6 +23,7 @@ from sluice.adapters.engine.limits import (
 from sluice.adapters.engine.sql import Cell, identifier, text
 from sluice.domain import spelling
 from sluice.domain.config.models import Data
+from sluice.domain.datasets import DataFile
 
 # Beyond that many malformed lines a file is simply not what it is said to be.
 REJECTS_MAX = 1000
@@ -38,14 +39,6 @@ _NO_VALUE = "'\x1fnothing\x1f'"
 _NO_BRACKETS = r"""'"(?:[^"\\]|\\.)*"|[^\[\]{}"]'"""
 _PEELED, _BRACKETS_MAX, _DEEP_LINES_MAX = 10, 1_000_000, 100
 Query = Callable[[str], list[tuple[Any, ...]]]
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A downloaded object."""
-
-    key: str
-    path: Path
 
 
 @dataclass(frozen=True, slots=True)

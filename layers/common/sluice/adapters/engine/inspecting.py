@@ -27,15 +27,17 @@ from typing import Any, TypeVar
 import duckdb
 
 from sluice.adapters.engine.database import STATEMENT_ERRORS, Database, EngineLimitError
-from sluice.adapters.engine.files import (
-    DataFile,
-    Storage,
-    Table,
-    head,
-    open_table,
-)
+from sluice.adapters.engine.files import Storage, Table, head, open_table
 from sluice.adapters.engine.limits import COLUMNS_MAX, UnreadableError
-from sluice.adapters.engine.reader import Part, Reader, Rejected, rejected, with_line_ends_alike
+from sluice.adapters.engine.reader import (
+    Part,
+    Reader,
+    Rejected,
+    Tell,
+    rejected,
+    tell_nobody,
+    with_line_ends_alike,
+)
 from sluice.adapters.engine.sql import (
     ABSENT,
     ROW_CHECKS,
@@ -51,6 +53,7 @@ from sluice.adapters.engine.tally import Inspection, Tally
 from sluice.adapters.engine.whole import Whole
 from sluice.domain.config import patterns
 from sluice.domain.config.models import Data
+from sluice.domain.datasets import DataFile
 from sluice.domain.shares import exact
 from sluice.domain.validation import (
     EXAMPLES_MAX,
@@ -126,9 +129,19 @@ class Engine:
         """What of the files read so far could not be split into values, a sentence for each kind."""
         return [kind.said for kinds in rejected(self.query).values() for kind in kinds]
 
-    def inspect(self, files: Sequence[DataFile], data: Data, *, now: datetime | None = None) -> Inspection:
-        """Hold every row of every file against the contract; once for an engine. `now` is for freshness."""
-        self._now = now
+    def inspect(
+        self,
+        files: Sequence[DataFile],
+        data: Data,
+        *,
+        now: datetime | None = None,
+        tell: Tell = tell_nobody,
+    ) -> Inspection:
+        """Hold every row of every file against the contract; once for an engine. `now` is for freshness.
+
+        `tell` is given the keys of what is being read, or none, whenever that changes.
+        """
+        self._now, self._tell = now, tell
         self._database.restrict([file.path for file in files])
         asked = checks(data)
         memory_mb = self._database.memory_limit_mb
@@ -150,7 +163,7 @@ class Engine:
     def _inspect(
         self, files: Sequence[DataFile], data: Data, asked: Sequence[Check], store: Store | None
     ) -> Inspection:
-        reader = Reader(self._database, self._storage, files, data, store)
+        reader = Reader(self._database, self._storage, files, data, store, self._tell)
         tally = Tally(asked)
         self._refuse_patterns(asked, tally)
         tables: dict[int, Table] = {}

@@ -18,7 +18,6 @@ from typing import TypeVar
 from sluice.adapters.engine.database import Database
 from sluice.adapters.engine.files import (
     REJECTS_MAX,
-    DataFile,
     Query,
     Storage,
     Table,
@@ -30,6 +29,7 @@ from sluice.adapters.engine.sql import Cell
 from sluice.adapters.engine.store import Store
 from sluice.domain import spelling
 from sluice.domain.config.models import Data
+from sluice.domain.datasets import DataFile
 
 _FILES_MAX = 100
 _SIZE_MAX_BYTES = 8 * 1024 * 1024
@@ -40,6 +40,7 @@ _REJECTS = {
     "INVALID ENCODING": "bytes that are no UTF-8",
 }
 _Read = TypeVar("_Read")
+Tell = Callable[[tuple[str, ...]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ class Rejected:
     lines: int
 
 
+def tell_nobody(keys: tuple[str, ...]) -> None:
+    """For those who do not watch what is being read."""
+
+
 class Reader:
     """Reads the files of a data set once, into a store if there is one."""
 
@@ -75,10 +80,14 @@ class Reader:
         files: Sequence[DataFile],
         data: Data,
         store: Store | None,
+        tell: Tell = tell_nobody,
     ) -> None:
+        """`tell` is given the keys of what is being read whenever they change."""
+        self._tell = tell
         self.unreadable: dict[int, UnreadableError] = {}
         self._reading: tuple[int, ...] = ()
         self._since = time.monotonic()
+        self._spent_s: dict[tuple[int, ...], float] = defaultdict(float)
         self._query = database.query
         self._storage = storage
         self._files = files
@@ -98,13 +107,20 @@ class Reader:
 
     def culprits(self, *, max_s: float | None) -> tuple[str, ...]:
         """The keys of what is being read; with a time that was over, only if it took more than half of it."""
-        if max_s is not None and time.monotonic() - self._since < max_s / 2:
+        spent_s = self._spent_s[self._reading] + time.monotonic() - self._since
+        if max_s is not None and spent_s < max_s / 2:
             return ()
-        return tuple(self._files[number].key for number in self._reading)
+        return self._keys()
 
     def _read(self, *numbers: int) -> None:
         if numbers != self._reading:
-            self._reading, self._since = numbers, time.monotonic()
+            now = time.monotonic()
+            self._spent_s[self._reading] += now - self._since
+            self._reading, self._since = numbers, now
+            self._tell(self._keys())
+
+    def _keys(self) -> tuple[str, ...]:
+        return tuple(self._files[number].key for number in self._reading)
 
     def _in_place(self) -> Iterator[Part]:
         for number in range(len(self._files)):

@@ -1,0 +1,136 @@
+"""Work in a process of its own, which is ended when it holds too much memory or takes too long.
+
+Some work bounds itself only most of the time, or too late. Lambda has no semaphores, so a pipe is all that
+the two processes share.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+_LOOK_EVERY_S = 0.02
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
+_Result = TypeVar("_Result")
+Tell = Callable[[Any], None]
+Kind = Literal["told", "done", "failed"]
+
+
+class ProcessEndedError(Exception):
+    """The work did not come to its end. `told` is what it told last, and was about for `told_s` in all."""
+
+    def __init__(self, why: Literal["memory", "time", "signal"], told: Any, told_s: float, signum: int = 0):
+        self.why = why
+        self.told = told
+        self.told_s = told_s
+        self.signal = signum
+        super().__init__(f"the process was ended ({why})")
+
+
+def run(work: Callable[[Tell], _Result], *, memory_mb: float | None, max_s: float | None) -> _Result:
+    """What the work returns or raises, while it holds no more than `memory_mb` more than it began with.
+
+    The work is given a function by which it tells, in something hashable, what it is about. Raises
+    ProcessEndedError.
+    """
+    context = _context()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(work, theirs), daemon=True)  # type: ignore[attr-defined]
+    process.start()
+    theirs.close()
+    try:
+        result: _Result = _Watch(process, ours).result(memory_mb, max_s)
+        return result
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _context() -> BaseContext:
+    """A fork has what this process has loaded, in a millisecond; elsewhere than on Linux forks are unsafe."""
+    return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+
+
+def _work(work: Callable[[Tell], Any], connection: Connection) -> None:
+    # Ctrl-C is for the process that waits, which ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    kind: Kind = "done"
+    try:
+        answer = work(lambda told: connection.send(("told", told)))
+    except Exception as error:
+        # Without the source's lines no one would know where it came from: a traceback is not sent.
+        error.add_note("".join(traceback.format_tb(error.__traceback__)))
+        kind, answer = "failed", error
+    connection.send((kind, answer))
+
+
+class _Watch:
+    """Waits for a process's result, with an eye on its memory and time."""
+
+    def __init__(self, process: BaseProcess, connection: Connection) -> None:
+        self._process = process
+        self._connection = connection
+        self._told: Any = None
+        self._began = self._told_at = time.monotonic()
+        self._spent_s: dict[Any, float] = defaultdict(float)
+        self._began_mb = self._held_mb()
+
+    def result(self, memory_mb: float | None, max_s: float | None) -> Any:
+        while True:
+            if self._connection.poll(_LOOK_EVERY_S):
+                kind, value = self._received()
+                if kind == "done":
+                    return value
+                if kind == "failed":
+                    raise self._memory_error() if isinstance(value, MemoryError) else value
+                self._hear(value)
+            if memory_mb is not None and self._held_mb() - self._began_mb > memory_mb:
+                raise self._memory_error()
+            if max_s is not None and time.monotonic() - self._began > max_s:
+                raise self._ended("time")
+
+    def _received(self) -> tuple[Kind, Any]:
+        try:
+            received: tuple[Kind, Any] = self._connection.recv()
+        except EOFError:
+            self._process.join()
+            code = self._process.exitcode or 0
+            if code == -signal.SIGKILL:
+                # Nobody but the kernel does that, for want of memory.
+                raise self._memory_error() from None
+            if code < 0:
+                raise self._ended("signal", -code) from None
+            raise RuntimeError(f"the process ended without a result, with exit code {code}") from None
+        return received
+
+    def _hear(self, told: Any) -> None:
+        now = time.monotonic()
+        self._spent_s[self._told] += now - self._told_at
+        self._told, self._told_at = told, now
+
+    def _memory_error(self) -> ProcessEndedError:
+        return self._ended("memory")
+
+    def _ended(self, why: Literal["memory", "time", "signal"], signum: int = 0) -> ProcessEndedError:
+        told_s = self._spent_s[self._told] + time.monotonic() - self._told_at
+        return ProcessEndedError(why, self._told, told_s, signum)
+
+    def _held_mb(self) -> float:
+        """What nothing but the process can free: its resident pages without those of files (Linux)."""
+        try:
+            _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
+        except OSError:
+            return 0.0
+        return (int(resident) - int(shared)) * _PAGE_MB
