@@ -161,8 +161,11 @@ def test_an_account_that_demands_nothing_changes_nothing_but_what_is_said_anyway
 
 def test_a_role_may_do_what_the_safeguards_need_and_no_more() -> None:
     assert Safeguards().statements() == []
-    key, network = ALL.statements()
-    assert (key["Resource"], network["Resource"]) == (KEY, "*")
+    key, grant, network = ALL.statements()
+    assert (key["Resource"], grant["Resource"], network["Resource"]) == (KEY, KEY, "*")
+    # A script that could grant the use of the key as it likes could give it to anybody.
+    assert "kms:CreateGrant" not in key["Action"]
+    assert grant["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
     assert replace(ALL, kms_key_arn="").statements() == [network]
 
 

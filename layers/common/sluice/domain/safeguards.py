@@ -65,7 +65,7 @@ class Safeguards:
     def statements(self) -> list[Request]:
         """What a role of jobs or endpoints must be allowed for all this."""
         return [
-            *([_use_of(self.kms_key_arn)] if self.kms_key_arn else []),
+            *(_uses_of(self.kms_key_arn) if self.kms_key_arn else []),
             *(_IN_A_VPC if self.subnets else []),
         ]
 
@@ -118,9 +118,18 @@ class Safeguards:
         return secured
 
 
-def _use_of(kms_key_arn: str) -> Request:
-    actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
-    return {"Effect": "Allow", "Action": actions, "Resource": kms_key_arn}
+def _uses_of(kms_key_arn: str) -> list[Request]:
+    """The key's use. A grant is for SageMaker to ask for: by one, a script could give the key away."""
+    actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
+    return [
+        {"Effect": "Allow", "Action": actions, "Resource": kms_key_arn},
+        {
+            "Effect": "Allow",
+            "Action": ["kms:CreateGrant"],
+            "Resource": kms_key_arn,
+            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        },
+    ]
 
 
 def _with_code_channel(request: Request) -> Request:
