@@ -42,13 +42,15 @@ app = typer.Typer(
 if os.environ.get("NO_COLOR"):
     # What rich keeps then, bold and dim, is as little wanted in the pages of --help.
     rich_utils.COLOR_SYSTEM = None
-for commands in (local_app, build_app, release_app, serving_app):
+look_app = typer.Typer()
+look_app.command(epilog=example("sluice validate part-1.csv --pipeline examples/reviews"))(validate)
+look_app.command(epilog=example("sluice report reviews-sentiment-00001"))(report)
+# In this order `sluice --help` lists them.
+for commands in (local_app, build_app, release_app, serving_app, look_app):
     app.add_typer(commands)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(data_app, name="data")
 app.add_typer(schema_app, name="schema")
-app.command(epilog=example("sluice validate part-1.csv --pipeline examples/reviews"))(validate)
-app.command(epilog=example("sluice report reviews-sentiment-00001"))(report)
 
 
 @app.callback()

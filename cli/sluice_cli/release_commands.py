@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.domain import names
+from sluice.domain import names, spelling
 from sluice_cli import decisions, retiring, views, waiting
 from sluice_cli.errors import EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
@@ -163,7 +163,8 @@ def retire(
     def text() -> None:
         for each in planned:
             endpoint = each["endpoint_name"] if each["is_there"] else f"{each['endpoint_name']} (was gone)"
-            out.print("[green]retired[/]", escape(each["stage"]), f"{endpoint}, {len(each['alarms'])} alarms")
+            guards = spelling.count(len(each["alarms"]), "alarm")
+            out.print("[green]retired[/]", escape(each["stage"]), f"{endpoint}, {guards}")
         if not planned:
             out.print(f"nothing was ever released of {name}")
         hint(f"next: `sluice approve {name}/VERSION` deploys a version again")
@@ -175,7 +176,8 @@ def _confirm_retiring(target: Target, planned: list[dict[str, Any]]) -> None:
     err.print(f"On {escape(target.description)} this deletes:")
     for each in planned:
         serves = f"serves v{each['live_version']}" if each["live_version"] else "serves nothing"
-        err.print(f"  {escape(each['endpoint_name'])} ({serves}), {len(each['alarms'])} alarms")
+        guards = spelling.count(len(each["alarms"]), "alarm")
+        err.print(f"  {escape(each['endpoint_name'])} ({serves}), {guards}")
     if not typer.confirm("Delete them?", default=False, err=True):
         raise CommandError("nothing was deleted")
 

@@ -58,6 +58,29 @@ def _print_last_release(last: dict[str, Any] | None) -> None:
         out.print(f"    [yellow]•[/] {escape(str(reason))}")
 
 
+def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
+    """What serves on a stage, and what guards it."""
+    if stage["live_version"] is None and stage["endpoint_status"] == "missing":
+        out.print(f"  {stage['stage']}: nothing, there is no endpoint")
+        return
+    version = f"v{stage['live_version']}" if stage["live_version"] is not None else "nothing"
+    if stage["live_group"] not in (None, item["group"]):
+        version += f" of the group {stage['live_group']}"
+    out.print(f"  {stage['stage']}: {version} on {stage['endpoint_name']}", styled(stage["endpoint_status"]))
+    if stage["releasing"]:
+        out.print("    releasing", stage["releasing"])
+    elif stage["is_rejected"]:
+        ends = invocation.command(f"retire {item['pipeline']} --stage {stage['stage']}")
+        out.print(
+            f"    [red]rejected[/]: {version} serves all the same, as nothing could be put back: approve"
+            f" a version that works, or `{ends}`"
+        )
+    for alarm in stage["alarms"]:
+        out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
+    for fault in stage["guard_faults"]:
+        out.print(f"    [red]unguarded[/]: the alarm {escape(fault)}; reconcile puts it back")
+
+
 def print_status(item: dict[str, Any]) -> None:
     """One pipeline as a person reads it."""
     out.print(f"[bold]{item['pipeline']}[/] project {short(item['project_version'])}")
@@ -66,24 +89,7 @@ def print_status(item: dict[str, Any]) -> None:
     arrivals = ", ".join(f"{count} {name}" for name, count in sorted(item["arrivals"].items()))
     out.print(f"  objects  {arrivals or 'none yet'}")
     for stage in item["stages"]:
-        version = f"v{stage['live_version']}" if stage["live_version"] is not None else "nothing"
-        if stage["live_group"] not in (None, item["group"]):
-            version += f" of the group {stage['live_group']}"
-        out.print(
-            f"  {stage['stage']}: {version} on {stage['endpoint_name']}", styled(stage["endpoint_status"])
-        )
-        if stage["releasing"]:
-            out.print("    releasing", stage["releasing"])
-        elif stage["is_rejected"]:
-            ends = invocation.command(f"retire {item['pipeline']} --stage {stage['stage']}")
-            out.print(
-                f"    [red]rejected[/]: {version} serves all the same, as nothing could be put back: approve"
-                f" a version that works, or `{ends}`"
-            )
-        for alarm in stage["alarms"]:
-            out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
-        for fault in stage["guard_faults"]:
-            out.print(f"    [red]unguarded[/]: the alarm {escape(fault)}; reconcile puts it back")
+        _print_stage(item, stage)
     for decision in item["awaited"]:
         where = f" to {decision['stage']}" if decision["stage"] else ""
         out.print(

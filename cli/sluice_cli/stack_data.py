@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sluice.domain import catalog as keys
+from sluice.domain import spelling
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.models import Data, RowCountCheck
 from sluice.domain.datasets import DataFile, DatasetManifest
@@ -62,7 +63,7 @@ def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folde
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         versions = [obj.version_id for obj in others]
         list(pool.map(lambda file, v: store.download(bucket, file.key, v, file.path), files, versions))
-    return Beside(tuple(files), baseline, f"{said}, with its {len(files)} other objects")
+    return Beside(tuple(files), baseline, f"{said}, with its {spelling.count(len(files), 'other object')}")
 
 
 def _profile(target: Target, pipeline: str, version: str) -> Profile | None:

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import batching, building, wiring
-from sluice.domain import arrivals, batches, datasets
+from sluice.domain import arrivals, batches, datasets, spelling
 from sluice.domain import catalog as keys
 from sluice.domain.batches import Arrival, Batch
 from sluice.domain.datasets import DatasetManifest, ObjectVersion
@@ -193,7 +193,8 @@ def _store(task: BuildTask, manifest: DatasetManifest) -> None:
         "status": "new",
     }
     if catalog.create(dataset):
-        detail = f"{manifest.version[:12]}: {len(manifest.objects)} objects, {manifest.size_bytes} bytes"
+        objects_said = spelling.count(len(manifest.objects), "object")
+        detail = f"{manifest.version[:12]}: {objects_said}, {manifest.size_bytes} bytes"
         note(task.pipeline, now, task.run_id, "dataset versioned", detail)
     catalog.update(keys.run_key(task.pipeline, task.run_id), {"dataset_version": manifest.version})
 

@@ -61,7 +61,7 @@ def test_endpoints_and_our_alarms_go_and_the_catalog_says_so(stack: Stack) -> No
     assert result.exit_code == 0, result.output
     assert stack.deleted == [{"AlarmNames": [ERROR_ALARM]}, {"EndpointName": ENDPOINT}]
     assert "live" not in stack.world.stage()
-    assert f"retired production {ENDPOINT}, 1 alarms" in result.stdout
+    assert f"retired production {ENDPOINT}, 1 alarm" in result.stdout
     assert retire("--yes").stdout.startswith(f"retired production {ENDPOINT} (was gone)")
 
 
@@ -69,7 +69,7 @@ def test_endpoints_and_our_alarms_go_and_the_catalog_says_so(stack: Stack) -> No
 def test_it_says_what_goes_and_asks(stack: Stack, answer: str) -> None:
     result = retire(answer=answer)
     assert "On a stack of fakes this deletes:" in result.output
-    assert f"{ENDPOINT} (serves v1), 1 alarms" in result.output
+    assert f"{ENDPOINT} (serves v1), 1 alarm" in result.output
     assert str(result.exception) == "nothing was deleted"
     assert stack.deleted == []
 

@@ -46,6 +46,11 @@ def test_a_rejected_model_that_serves_all_the_same_is_named_with_what_ends_it(
     assert "rejected" not in said(capsys, stages=[{**STAGE, "is_rejected": True, "releasing": "m-v1-0"}])
 
 
+def test_a_retired_stage_has_no_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    gone = {**STAGE, "live_version": None, "live_group": None, "endpoint_status": "missing"}
+    assert "  production: nothing, there is no endpoint\n" in said(capsys, stages=[gone])
+
+
 @pytest.mark.parametrize("status", ["failed", "refused"])
 def test_why_the_last_release_went_wrong_is_told(status: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The hint of `approve` without `--wait` leads here."""

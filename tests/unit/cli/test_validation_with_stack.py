@@ -71,7 +71,7 @@ def test_with_a_stack_the_files_join_its_data_set_and_have_its_baseline(
     answer = validate(monkeypatch, world.cloud, "b.csv", b"x,y\n1,0\n4,1\n")
     assert (answer["is_valid"], answer["rows"], answer["not_judged"]) == (False, 5, [])
     assert answer["reasons"][0].startswith("x, y: 1 row with values that occur together before")
-    assert "with its 1 other objects" in answer["judged_with"]
+    assert "with its 1 other object" in answer["judged_with"]
     # What takes an object's place is judged without it.
     answer = validate(monkeypatch, world.cloud, "a.csv", ROWS)
     assert (answer["is_valid"], answer["rows"]) == (True, 2)
