@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sluice.domain import spelling
 from sluice_cli import project, uploads, views, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Wait, example, show
@@ -53,7 +54,7 @@ def push(
             out.print("  its first model is not compared with the one that serves")
         for warning in result["warnings"]:
             out.print(f"  [yellow]•[/] {escape(warning)}")
-        out.print(f"  {result['build']['why']}")
+        out.print(f"  {escape(result['build']['why'])}")
         if result["build"]["starts"]:
             hint(f"next: `sluice runs {result['pipeline']}` shows it")
         else:
@@ -86,14 +87,12 @@ def upload(
     uploaded = project.upload(target, pipeline, files, key=key)
     left_out = uploads.left_out(files)
     result: dict[str, Any] = {"uploaded": uploaded, "left_out": left_out}
+    if not as_json:
+        _print_uploaded(uploaded, left_out)
     if wait:
         result["run"] = follow_run(target, pipeline, known)
 
     def text() -> None:
-        for item in uploaded:
-            out.print(f"[green]uploaded[/] {escape(item['uri'])} ({item['size_bytes']} bytes)")
-        for path in left_out:
-            out.print(f"[yellow]left out[/] {escape(path)} (hidden)")
         if wait:
             print_run(result["run"])
         else:
@@ -102,6 +101,14 @@ def upload(
     show(result, as_json, text)
     if wait and (code := RUN_EXITS.get(result["run"]["status"])):
         raise typer.Exit(code)
+
+
+def _print_uploaded(uploaded: list[dict[str, Any]], left_out: list[str]) -> None:
+    for item in uploaded:
+        size = spelling.count(item["size_bytes"], "byte")
+        out.print(f"[green]uploaded[/] {escape(item['uri'])} ({size})")
+    for path in left_out:
+        out.print(f"[yellow]left out[/] {escape(path)} (hidden)")
 
 
 def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]:

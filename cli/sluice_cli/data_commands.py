@@ -145,7 +145,7 @@ def list_data(
 def print_waiting(waiting: dict[str, Any]) -> None:
     """When and why the next build starts, and what the batches that are not complete lack."""
     if build := waiting.get("next_build"):
-        out.print(f"  [cyan]next build[/] {build['at']}: {build['reason']}")
+        out.print(f"  [cyan]next build[/] {build['at']}: {escape(build['reason'])}")
     if failed := waiting.get("failed"):
         count = f"{failed['objects']} object{'' if failed['objects'] == 1 else 's'}"
         out.print(

@@ -14,7 +14,7 @@ from sluice_cli import cloud
 from sluice_cli import target as targets
 from sluice_cli.acts import Demo, play
 from sluice_cli.errors import CommandError
-from sluice_cli.output import err, out
+from sluice_cli.output import err, escape, out
 from sluice_cli.progress import Steps
 from sluice_cli.target import REPOSITORY, Target
 
@@ -102,7 +102,7 @@ def summarize(
     """What happened, where it lies, and what to type next."""
     total = sum(step["seconds"] for step in report["steps"])
     if failure:
-        err.print(f"\n[red]the demo fell short[/] after {total:.0f}s: {failure}")
+        err.print(f"\n[red]the demo fell short[/] after {total:.0f}s: {escape(failure)}")
         err.print(f"logs: {home}/local.log, {home}/sam-build.log, {home}/sam-deploy.log", style="dim")
         return
     versions = report["versions"]

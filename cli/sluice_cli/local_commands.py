@@ -12,7 +12,7 @@ from sluice_cli import cloud, continuing, project
 from sluice_cli import target as targets
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import err, here, hint, invocation, out, print_json
+from sluice_cli.output import err, escape, here, hint, invocation, out, print_json
 
 local_app = typer.Typer()
 
@@ -115,7 +115,7 @@ def init(
     folder = project.init(Path.cwd() / path, example_name)
 
     def text() -> None:
-        out.print(f"made [bold]{folder}[/]")
+        out.print(f"made [bold]{escape(str(folder))}[/]")
         hint(f"next: edit {here(folder)}/pipeline.yaml, then `sluice push {here(folder)}`")
 
     show({"folder": str(folder)}, as_json, text)

@@ -160,6 +160,21 @@ def test_an_awaited_upload_exits_by_the_end_of_its_run(
     assert CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--wait"]).exit_code == code
 
 
+def test_what_was_uploaded_is_said_before_the_wait_for_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(options.Options, "target", lambda self: None)
+    monkeypatch.setattr(views, "the_pipeline", lambda target, name: name)
+    monkeypatch.setattr(waiting, "run_ids", lambda target, name: set())
+    monkeypatch.setattr(project, "upload", lambda *_, **__: [{"uri": "s3://b/m/a.csv", "size_bytes": 1}])
+    monkeypatch.setattr(build_commands, "follow_run", interrupted)
+    said = CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--wait"]).stdout
+    assert said == "uploaded s3://b/m/a.csv (1 byte)\n"
+
+
 def test_a_stale_ready_file_is_no_running_cloud(empty_home: Path) -> None:
     state = empty_home / "local"
     state.mkdir()
