@@ -7,7 +7,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 || command -v python3.12 || 
 PY := .venv/bin/python
 UV := .venv/bin/uv
 CORES ?= $(shell nproc)
-# The contract tests mostly wait; each worker has a local cloud of its own.
+# The contract tests mostly wait. Each worker has a local cloud of its own, there and end to end.
 CLOUDS ?= $(shell expr $(CORES) + 1)
 export SAM_CLI_TELEMETRY := 0
 
@@ -69,7 +69,7 @@ contract: setup ## The local cloud against statements about AWS.
 	$(PY) -m pytest tests/local -q -n $(CLOUDS) --dist loadfile
 
 e2e: setup ## The deployed stack on the local cloud, through public interfaces only.
-	$(PY) -m pytest tests/e2e -q
+	$(PY) -m pytest tests/e2e -q -n $(CORES) --dist loadfile
 
 # Only these are looked for, and tried: what a shim stands for may not be there.
 RUNTIME ?= $(firstword $(foreach v,3.12 3.13 3.11,$(shell PATH="$(CURDIR)/.venv/bin:$$PATH" python$(v) -c 'print("python$(v)")' 2>/dev/null)))

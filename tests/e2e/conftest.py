@@ -1,7 +1,8 @@
-"""One deployed stack for the session, on a local cloud that enforces IAM as AWS does."""
+"""One deployed stack for each worker, on a local cloud that enforces IAM as AWS does."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import signal
@@ -17,6 +18,16 @@ from sluice_cli import cloud, target
 STACK = "e2e"
 
 
+def build_once(folder: Path) -> None:
+    """Run `sam build`, unless another worker has: all deploy from the one folder that it writes."""
+    done = folder / "built"
+    with (folder / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            cloud.build()
+            done.touch()
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[target.Target]:
     """The real template, built and deployed by the SAM CLI, with execution roles enforced."""
@@ -25,7 +36,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[target.Target]:
     os.environ["SLUICE_HOME"] = str(tmp_path_factory.mktemp("home"))
     try:
         ready = cloud.start(auth=True)
-        cloud.build()
+        base = tmp_path_factory.getbasetemp()
+        build_once(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
         cloud.deploy(ready, stack=STACK)
         yield target.resolve(where="local", stack=STACK, profile=None, region=None)
     finally:
