@@ -17,7 +17,7 @@ from sluice.domain.config import ConfigError, PipelineConfig
 from sluice.domain.datasets import DataFile
 from sluice.domain.profiles import Profile, ProfileFormatError
 from sluice.domain.validation import Report
-from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import escape, here, hint, out
 from sluice_cli.paths import a_file, some_of
@@ -47,7 +47,7 @@ def validate(
     """Hold files against a pipeline's data contract, as the stack does after an upload.
 
     With `sluice --stack NAME validate`, or when the local cloud runs, they are judged with the stack's
-    data set and baseline; else it is said which checks were not made. Exits with 0 when they keep it, 1 when
+    data set and baseline; else it is said which checks were not made. Exits with 0 when they keep it, 3 when
     they break it, and 2 when they or the contract cannot be read.
     """
     files = list({path.resolve(): path for path in files}.values())
@@ -81,7 +81,7 @@ def validate(
     if not report.is_readable:
         raise typer.Exit(EXIT_USAGE)
     if not report.is_valid:
-        raise typer.Exit(EXIT_FAILED)
+        raise typer.Exit(EXIT_REJECTED)
 
 
 def _say(report: Report) -> None:

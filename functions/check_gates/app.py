@@ -29,7 +29,7 @@ def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, An
     champion = None if task.champion is None else _champion(task, task.champion)
     verdict = gates.judge(building.find_config(task).gates, candidate.document, champion)
     results = [asdict(result) for result in verdict.results]
-    _record(task, verdict, results)
+    _record(task, verdict, results, candidate)
     return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}
 
 
@@ -88,7 +88,9 @@ def _record_metrics(task: CheckGatesTask, role: str, evaluation: Evaluation) -> 
         )
 
 
-def _record(task: CheckGatesTask, verdict: gates.Verdict, results: list[dict[str, Any]]) -> None:
+def _record(
+    task: CheckGatesTask, verdict: gates.Verdict, results: list[dict[str, Any]], candidate: Evaluation
+) -> None:
     now = building.first_time(task, "judged")
     step = {
         "kind": "gates",
@@ -96,6 +98,8 @@ def _record(task: CheckGatesTask, verdict: gates.Verdict, results: list[dict[str
         "started_at": now,
         "ended_at": now,
         "detail": results,
+        # What was judged: any job of the run may write over it before it is registered.
+        "evaluation_sha256": candidate.sha256,
     }
     wiring.catalog().update(keys.step_key(task.run_id, names.GATES), step)
     event = "gates passed" if verdict.passed else "gates failed"

@@ -35,6 +35,10 @@ class CodeChangedError(Exception):
     """The project's script archive is no longer the one that was pushed."""
 
 
+class EvaluationChangedError(Exception):
+    """The candidate's evaluation is no longer the one that the gates judged."""
+
+
 class ModelChangedError(Exception):
     """The candidate's archive is no longer the one that was chosen, and evaluated."""
 
@@ -100,9 +104,13 @@ def _written(uri: str) -> bytes | None:
 def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig) -> RunManifest:
     locations = building.locations(task.pipeline)
     evaluation_uri = f"{locations.evaluation(task.run_id, 'candidate')}/{EVALUATION_FILE}"
-    evaluation = wiring.objects().read(evaluation_uri)
+    content = wiring.objects().read(evaluation_uri)
+    evaluation = evaluations.read(content)
     step = task.candidate.step
     steps = {each["step"]: each for each in _steps(task.run_id)}
+    # Runs that were under way while the stack was updated have no digest.
+    if steps[names.GATES].get("evaluation_sha256") not in (None, evaluation.sha256):
+        raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")
     model = _pinned(task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
     code = _code(task, project)
     return RunManifest(
@@ -122,15 +130,15 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
                 "evaluation",
                 "evaluate-candidate",
                 evaluation_uri,
-                hashlib.sha256(evaluation).hexdigest(),
-                len(evaluation),
+                evaluation.sha256,
+                len(content),
             ),
         ],
         serving=Serving(
             manifest.container(config, wiring.region(), model.uri, code.uri),
             manifest.config_sha256(project["config"]),
         ),
-        evaluation=evaluations.read(evaluation).finite,
+        evaluation=evaluation.finite,
         gates=steps[names.GATES]["detail"],
     )
 

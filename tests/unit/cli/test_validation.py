@@ -33,8 +33,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     ("body", "code", "is_valid"),
     [
         (b"x,y\n1,0\n", 0, True),
-        (b"x,y\n200,0\n", 1, False),
-        (b"x,y\n200,0\n1\n", 1, False),
+        (b"x,y\n200,0\n", 3, False),
+        (b"x,y\n200,0\n1\n", 3, False),
         (b"", 2, False),
         (os.urandom(2000), 2, False),
         (b"x;y\n1;0\n", 2, False),
@@ -98,7 +98,7 @@ def test_a_rejection_shows_a_value_and_where_the_report_is(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "data.csv").write_bytes(b"x,y\n1,0\n[bold]seven,1\n")
-    assert run(monkeypatch, "validate", "data.csv", "--output", "out") == 1
+    assert run(monkeypatch, "validate", "data.csv", "--output", "out") == 3
     shown = capsys.readouterr()
     assert "- x: 1 row not of type number (such as data.csv row 2): [bold]seven\n" in shown.out
     unjudged, *rest = shown.err.splitlines()
@@ -113,7 +113,7 @@ def test_of_very_many_violations_only_the_first_are_listed(
     (project / "pipeline.yaml").write_text(PIPELINE_YAML.replace("schema: {", f"schema: {{{columns}"))
     header = ",".join(["x", "y", *(f"c{index}" for index in range(30))])
     (project / "data.csv").write_text(f"{header}\n200,0{',a' * 30}\n")
-    assert run(monkeypatch, "validate", "data.csv") == 1
+    assert run(monkeypatch, "validate", "data.csv") == 3
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "rejected: 1 row"
     assert lines[1].startswith("  - x: 1 row above 100")
@@ -142,7 +142,7 @@ def test_drift_is_measured_from_a_profile_of_former_data(
     assert run(monkeypatch, "validate", "old.csv", "--output", "old") == 0
     assert run(monkeypatch, "validate", "old.csv", "--baseline", "old/profile.json") == 0
     capsys.readouterr()
-    assert run(monkeypatch, "validate", "new.csv", "--baseline", "old/profile.json", "--json") == 1
+    assert run(monkeypatch, "validate", "new.csv", "--baseline", "old/profile.json", "--json") == 3
     assert "x: psi" in json.loads(capsys.readouterr().out)["reasons"][0]
 
 

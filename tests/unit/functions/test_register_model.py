@@ -188,6 +188,28 @@ def test_a_model_overwritten_after_it_was_chosen_is_not_registered(
     assert world.cloud.registry.by_arn == {}
 
 
+def test_an_evaluation_overwritten_after_the_gates_judged_it_is_not_registered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child of the evaluation's job may outlive it, and say better things then."""
+    objects, judged = world.cloud.objects, []
+    read = objects.read
+
+    def overwritten(uri: str) -> bytes:
+        data = read(uri)
+        if uri.endswith("evaluate/candidate/evaluation.json"):
+            judged.append(uri)
+            objects.write(uri, data.replace(b"{", b'{"better": 1, ', 1))
+        return data
+
+    monkeypatch.setattr(objects, "read", overwritten)
+    with pytest.raises(Exception, match="was written again after the gates judged it") as failure:
+        world.build("a.csv")
+    assert type(failure.value).__name__ == "EvaluationChangedError"
+    assert judged
+    assert world.cloud.registry.by_arn == {}
+
+
 def test_scripts_overwritten_after_the_push_are_not_registered(world: World) -> None:
     project = world.cloud.catalog.get(keys.project_key(PIPELINE, world.pipeline["project_version"])) or {}
     world.cloud.objects.write(project["sourcedir_uri"], b"other scripts")

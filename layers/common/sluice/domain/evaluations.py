@@ -6,6 +6,7 @@ recorded as null. What is no JSON object of sensible size and depth is an Evalua
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ class Evaluation:
     """What a script found: `document` may hold NaN and infinity, which gates name; `finite` has null."""
 
     document: dict[str, Any]
+    sha256: str
 
     @property
     def finite(self) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def read(data: bytes) -> Evaluation:
     if not isinstance(document, dict):
         raise EvaluationError('is no JSON object, such as {"metrics": {"accuracy": {"value": 0.9}}}')
     _check_depth(document)
-    return Evaluation(document)
+    return Evaluation(document, hashlib.sha256(data).hexdigest())
 
 
 def too_large(size_bytes: int) -> EvaluationError:
