@@ -180,12 +180,18 @@ class Hosting:
         )["Datapoints"]
         return dict(points[0]) if points else {}
 
-    def servers(self, name: str) -> list[int]:
-        """The processes that serve an endpoint, known by the folder in their environment."""
+    def processes(self, name: str) -> list[int]:
+        """The processes of an endpoint, known by the folder in their environment."""
         return [
             int(entry.name)
             for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and f"/endpoints/{name}-" in _environment(entry)
+            if entry.name.isdigit() and f"/endpoints/{name}-" in _read(entry / "environ")
+        ]
+
+    def servers(self, name: str) -> list[int]:
+        """Those that serve: beside each is the init of its container."""
+        return [
+            pid for pid in self.processes(name) if "namespace.py" not in _read(Path(f"/proc/{pid}/cmdline"))
         ]
 
     def keys(self, prefix: str) -> list[str]:
@@ -201,8 +207,8 @@ class Hosting:
                 self.sagemaker.delete_endpoint(EndpointName=name)
 
 
-def _environment(process: Path) -> str:
+def _read(file: Path) -> str:
     try:
-        return (process / "environ").read_text(errors="replace")
+        return file.read_text(errors="replace")
     except OSError:
         return ""

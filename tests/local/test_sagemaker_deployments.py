@@ -272,7 +272,7 @@ def test_deleting_an_endpoint_while_it_is_updated_leaves_no_process(hosting: Hos
     hosting.sagemaker.delete_endpoint(EndpointName=name)
     with pytest.raises(ClientError, match="Could not find endpoint "):
         hosting.describe(name)
-    wait_for(lambda: hosting.servers(name) == [])
+    wait_for(lambda: hosting.processes(name) == [])
 
 
 def test_retained_properties_come_from_the_endpoint_not_from_the_new_config(hosting: Hosting) -> None:
@@ -293,4 +293,4 @@ def test_no_server_outlives_the_cloud(tmp_path: Any, unique: Callable[[str], str
         hosting = Hosting(cloud, unique)
         name = hosting.endpoint(hosting.config(hosting.model("first")))
         assert len(hosting.servers(name)) == 1
-    assert hosting.servers(name) == []
+    assert hosting.processes(name) == []

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from sluice.adapters.engine import DataFile, Engine, UnreadableError
 from sluice.adapters.engine.csv_text import SANE_DELIMITERS, first_line
-from sluice.adapters.engine.files import PARQUET_MAGIC, Table, around_malformed, json_kind
+from sluice.adapters.engine.files import PARQUET_MAGIC, around_malformed, json_kind
 from sluice.adapters.engine.sql import Cell
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.models import Column, Data
@@ -23,6 +23,7 @@ from sluice.domain.inference import ALLOWED_MAX, ColumnFacts
 
 Format = Literal["csv", "jsonl", "parquet"]
 _BATCH = 20
+_WIDE = 200
 _QUOTE = '"'
 # How JSON begins: an object, or an array, of which is then said that it is no line; no name in brackets.
 _JSON = re.compile(r"""\s*(\{\s*(["}]|$)|\[\s*(["{}\[\]\d-]|true|false|null|$))""", re.MULTILINE)
@@ -70,10 +71,15 @@ def _infer(engine: Engine, file: DataFile, *, is_tolerant: bool = False) -> Foun
     if is_tolerant:
         table = around_malformed(table, contract) or table
     columns = list(table.cells.items())
+    relation = table.relation
+    if format_ == "csv" and len(columns) > _WIDE:
+        # A statement about text names all columns of it, and there is one for each column.
+        relation = "memory.wide"
+        engine.query(f"CREATE OR REPLACE TABLE {relation} AS SELECT * FROM {table.relation}")
     facts = [
         found
         for start in range(0, len(columns), _BATCH)
-        for found in _facts(engine, format_, table, columns[start : start + _BATCH])
+        for found in _facts(engine, format_, relation, columns[start : start + _BATCH])
     ]
     if malformed := engine.rejected():
         raise UnreadableError(malformed[0])
@@ -108,7 +114,7 @@ def _contract(format_: Format, csv: Mapping[str, Any], names: Sequence[str]) -> 
 
 
 def _facts(
-    engine: Engine, format_: Format, table: Table, columns: Sequence[tuple[str, Cell]]
+    engine: Engine, format_: Format, relation: str, columns: Sequence[tuple[str, Cell]]
 ) -> Iterator[ColumnFacts]:
     """Figures of a few columns, in one scan; the values of those that have few, in another each."""
     parts = ["count(*)"]
@@ -118,7 +124,7 @@ def _facts(
             f"count({cell.typed(type_)}) FILTER (WHERE {_may_be(type_, format_, name, cell)})"
             for type_ in _TYPES
         ]
-    (counts,) = engine.query(f"SELECT {', '.join(parts)} FROM {table.relation}")
+    (counts,) = engine.query(f"SELECT {', '.join(parts)} FROM {relation}")
     rows, figures = counts[0], iter(counts[1:])
     for name, cell in columns:
         present, distinct = next(figures), next(figures)
@@ -126,7 +132,7 @@ def _facts(
         values: tuple[str, ...] = ()
         if 0 < distinct <= ALLOWED_MAX * _ESTIMATE_ERROR:
             found = engine.query(
-                f"SELECT DISTINCT {cell.text} AS value FROM {table.relation} "
+                f"SELECT DISTINCT {cell.text} AS value FROM {relation} "
                 f"WHERE value IS NOT NULL ORDER BY value LIMIT {ALLOWED_MAX + 1}"
             )
             values = tuple(value for (value,) in found) if len(found) <= ALLOWED_MAX else ()
