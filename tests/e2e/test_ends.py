@@ -11,6 +11,7 @@ from sluice_cli import views, waiting
 SLOW = """\
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+print("handles it", flush=True)
 time.sleep(120)
 """
 
@@ -37,11 +38,19 @@ def wait_for(loop: Loop, run_id: str, status: str) -> None:
     waiting.until(look, timeout_s=60, what=f"the candidates to be {status}")
 
 
+def both_handle(loop: Loop, run_id: str) -> bool:
+    """Whether both candidates' scripts have come so far that they end when they are told to."""
+    found = steps(loop, run_id)
+    logs = [views.step_log(loop.target, found[name]) for name in ("train-0", "train-1")]
+    return all("handles it" in log for log in logs)
+
+
 def test_an_aborted_run_stops_its_jobs_and_says_why(loop: Loop) -> None:
     loop.push(train=SLOW)
     loop.upload("a.csv", rows(100, seed=1))
     run_id = waiting.new_run(loop.target, loop.pipeline, set(), timeout_s=60)
     wait_for(loop, run_id, "InProgress")
+    waiting.until(lambda: both_handle(loop, run_id) or None, timeout_s=60, what="the scripts to run")
     arn = views.run(loop.target, run_id)["execution_arn"]
     loop.target.client("stepfunctions").stop_execution(executionArn=arn)
     wait_for(loop, run_id, "Stopped")
