@@ -290,6 +290,21 @@ class World:
         """The timeline's events, oldest first."""
         return [item["event"] for item in self.timeline()]
 
+    @classmethod
+    def of_prepared_run(cls, cloud: fakes.Cloud, invoke: Invoke) -> World:
+        """A world with a run whose data are prepared."""
+        world = cls(cloud, invoke)
+        world.push()
+        world.upload("a.csv")
+        world.later(minutes=2)
+        world.ask()
+        world.prepare_run()
+        return world
+
+    def step(self, name: str) -> dict[str, Any]:
+        """What the catalog has of a step of the run; empty when there is nothing."""
+        return self.cloud.catalog.get(keys.step_key(RUN, name)) or {}
+
     def timeline(self) -> list[dict[str, Any]]:
         return self.cloud.catalog.query(keys.partition(PIPELINE), "TIMELINE#")
 

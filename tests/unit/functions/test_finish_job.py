@@ -11,13 +11,7 @@ from sluice.domain import catalog as keys
 
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
-    world = World(cloud, invoke)
-    world.push()
-    world.upload("a.csv")
-    world.later(minutes=2)
-    world.ask()
-    world.prepare_run()
-    return world
+    return World.of_prepared_run(cloud, invoke)
 
 
 def test_a_completed_job_answers_with_its_result(world: World) -> None:

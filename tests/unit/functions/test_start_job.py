@@ -15,17 +15,7 @@ from sluice.ports import QuotaError, RequestRefusedError, RolesForbiddenError
 
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
-    world = World(cloud, invoke)
-    world.push()
-    world.upload("a.csv")
-    world.later(minutes=2)
-    world.ask()
-    world.prepare_run()
-    return world
-
-
-def step(world: World, name: str) -> dict[str, Any]:
-    return world.cloud.catalog.get(keys.step_key(RUN, name)) or {}
+    return World.of_prepared_run(cloud, invoke)
 
 
 def test_the_prepare_job_reads_the_files_of_the_data_set(world: World) -> None:
@@ -35,7 +25,7 @@ def test_the_prepare_job_reads_the_files_of_the_data_set(world: World) -> None:
     version = world.catalog_run()["dataset_version"]
     assert inputs["data"]["S3Uri"].endswith(f"datasets/{PIPELINE}/{version}/files.manifest")
     assert inputs["data"]["S3DataType"] == "ManifestFile"
-    assert step(world, "prepare")["status"] == "InProgress"
+    assert world.step("prepare")["status"] == "InProgress"
 
 
 def test_a_training_job_gets_its_candidates_hyperparameters(world: World) -> None:
@@ -65,7 +55,7 @@ def test_the_token_is_stored_before_the_job_can_end(world: World, monkeypatch: p
 
     monkeypatch.setattr(world.cloud.jobs, "start", ends_at_once)
     assert world.answer(world.start("prepare"))["status"] == "Completed"
-    assert step(world, "prepare")["status"] == "Completed"
+    assert world.step("prepare")["status"] == "Completed"
 
 
 def test_a_retry_adopts_a_running_job_and_the_new_token_is_answered(world: World) -> None:
@@ -193,14 +183,14 @@ def test_a_quota_that_is_taken_is_shown_at_once_and_the_job_starts_when_it_is_fr
             with pytest.raises(Exception, match="is 2 Instances") as raised:
                 world.start("prepare")
             assert type(raised.value).__name__ == "QuotaTakenError"
-            assert (step(world, "prepare")["status"], step(world, "prepare")["waits_for"]) == (
+            assert (world.step("prepare")["status"], world.step("prepare")["waits_for"]) == (
                 "Waiting",
                 message,
             )
     assert world.events().count("prepare waits for a quota") == 1
     world.start("prepare")
-    assert step(world, "prepare")["status"] == "InProgress"
-    assert "waits_for" not in step(world, "prepare")
+    assert world.step("prepare")["status"] == "InProgress"
+    assert "waits_for" not in world.step("prepare")
     assert world.events().count("prepare started") == 1
 
 
@@ -209,8 +199,8 @@ def test_a_quota_of_zero_fails_at_once_and_is_named(world: World, monkeypatch: p
     with pytest.raises(Exception, match=r"quota 'ml\.m5\.large for processing job usage' is 0") as raised:
         world.start("prepare")
     assert type(raised.value).__name__ == "QuotaTooLowError"
-    assert step(world, "prepare")["status"] == "Failed"
-    assert "Service Quotas" in step(world, "prepare")["failure_reason"]
+    assert world.step("prepare")["status"] == "Failed"
+    assert "Service Quotas" in world.step("prepare")["failure_reason"]
 
 
 def test_a_request_that_sagemaker_refuses_is_shown_by_its_step(
@@ -224,7 +214,7 @@ def test_a_request_that_sagemaker_refuses_is_shown_by_its_step(
     monkeypatch.setattr(world.cloud.jobs, "start", refused)
     with pytest.raises(RequestRefusedError):
         world.start("train-0")
-    assert (step(world, "train-0")["status"], step(world, "train-0")["failure_reason"]) == (
+    assert (world.step("train-0")["status"], world.step("train-0")["failure_reason"]) == (
         "Failed",
         "ml.m4.large is not available",
     )
@@ -237,6 +227,6 @@ def test_a_step_that_still_waits_when_its_run_ends_waits_no_more(
     with pytest.raises(Exception, match="is 2 Instances"):
         world.start("prepare")
     world.finish("failed", error={"Error": "QuotaTakenError", "Cause": "taken"})
-    assert step(world, "prepare")["status"] == "Stopped"
-    assert step(world, "prepare")["failure_reason"].startswith("stopped by sluice")
-    assert "waits_for" not in step(world, "prepare")
+    assert world.step("prepare")["status"] == "Stopped"
+    assert world.step("prepare")["failure_reason"].startswith("stopped by sluice")
+    assert "waits_for" not in world.step("prepare")

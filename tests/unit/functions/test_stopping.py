@@ -17,17 +17,7 @@ FAILURE = {"Error": "JobFailedError", "Cause": "no luck"}
 
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
-    world = World(cloud, invoke)
-    world.push()
-    world.upload("a.csv")
-    world.later(minutes=2)
-    world.ask()
-    world.prepare_run()
-    return world
-
-
-def step(world: World, name: str) -> dict[str, Any]:
-    return world.cloud.catalog.get(keys.step_key(RUN, name)) or {}
+    return World.of_prepared_run(cloud, invoke)
 
 
 def end_execution(world: World, status: str) -> dict[str, Any]:
@@ -57,8 +47,8 @@ def test_the_siblings_of_what_failed_are_stopped_and_their_steps_say_why(world: 
     assert world.cloud.jobs.stopped == [f"sluice--{RUN}-train-0"]
     assert world.events().count("train-0 is stopped") == 1
     world.end("train-0", status="Stopped")
-    assert (step(world, "train-0")["status"], step(world, "train-0")["failure_reason"]) == ("Stopped", WHY)
-    assert step(world, "train-1")["failure_reason"] == "no luck"
+    assert (world.step("train-0")["status"], world.step("train-0")["failure_reason"]) == ("Stopped", WHY)
+    assert world.step("train-1")["failure_reason"] == "no luck"
     assert world.cloud.catalog.listing(keys.TASKS) == []
 
 
@@ -72,7 +62,7 @@ def test_an_execution_that_ends_otherwise_stops_its_jobs(world: World, status: s
     else:
         hear_reconcile(world)
     assert world.cloud.jobs.stopped == [f"sluice--{RUN}-prepare"]
-    assert step(world, "prepare")["stopped_because"].endswith(f"({status}: the execution ended so)")
+    assert world.step("prepare")["stopped_because"].endswith(f"({status}: the execution ended so)")
 
 
 def test_a_job_whose_task_timed_out_is_stopped(world: World) -> None:
