@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from random import Random
 
 from sluice.domain.config.statistics import Drift, DriftMethod
-from sluice.domain.drift import ColumnDrift, compare
-from sluice.domain.profiles import (
+from sluice.quality.statistics.drift import ColumnDrift, compare
+from sluice.quality.statistics.profiles import (
     DISCRETE_MAX,
     ColumnProfile,
     Distribution,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import Figure, arguments, report
-from sluice.domain import candidates, jobs, projects
+from sluice.domain.build import candidates, jobs, projects
 from sluice.domain.config import PipelineConfig
 from sluice_cli import cloud, project, views, waiting
 from sluice_cli import target as targets

@@ -11,8 +11,9 @@ from typing import Any
 from unittest import mock
 
 import fakes
-from sluice.domain import catalog as keys
-from sluice.domain import names, projects
+from sluice.catalog import keys
+from sluice.domain import names
+from sluice.domain.build import projects
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import RequestRefusedError
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sluice.adapters.engine import DataFile, Engine
-from sluice.domain import validation
 from sluice.domain.config.models import Data
-from sluice.domain.validation import Report
+from sluice.quality import validation
+from sluice.quality.engine import DataFile, Engine
+from sluice.quality.validation import Report
 
 SCHEMA = {"x": {"type": "number", "min": 0, "max": 100}, "y": {"type": "integer", "allowed": [0, 1]}}
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import fakes
-from sluice.domain import catalog as keys
-from sluice.domain import config, manifest, projects, serving
+from sluice.catalog import keys
+from sluice.domain import config
+from sluice.domain.build import projects, run_manifest
 from sluice.domain.locations import Locations
+from sluice.domain.release import serving
 from sluice.domain.times import from_iso, to_iso
 
 PIPELINE = "reviews"
@@ -94,14 +96,14 @@ class World:
         container = {"Image": IMAGE, "ModelDataUrl": model["uri"], "Environment": environment}
         stored = self.cloud.catalog.get(keys.project_key(PIPELINE, self.project_version)) or {}
         document = {
-            "format": manifest.FORMAT,
+            "format": run_manifest.FORMAT,
             "pipeline": PIPELINE,
             "run_id": run_id,
             "inputs": {"project_version": self.project_version},
             "artifacts": [model, code],
             "serving": {
                 "container": container,
-                "config_sha256": manifest.config_sha256(stored["config"]),
+                "config_sha256": run_manifest.config_sha256(stored["config"]),
             },
         }
         data = json.dumps(document).encode()

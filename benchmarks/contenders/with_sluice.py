@@ -9,10 +9,10 @@ from typing import Any
 
 from task import COLUMNS, Answer, Rules, main, rules_count
 
-from sluice import validating
-from sluice.adapters.engine import DataFile
 from sluice.domain.config.models import Data
-from sluice.domain.validation import Report
+from sluice.quality import run
+from sluice.quality.engine import DataFile
+from sluice.quality.validation import Report
 
 # What a function of 1 GB gives the engine.
 MEMORY_MB = 600
@@ -46,12 +46,12 @@ def broken(report: Report) -> dict[str, int]:
 
 def solve(path: Path, data_format: str) -> Answer:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        outcome = validating.validate(
+        outcome = run.validate(
             [DataFile(path.name, path)],
             contract(data_format),
-            limits=validating.Limits(MEMORY_MB, None, Path(folder)),
+            limits=run.Limits(MEMORY_MB, None, Path(folder)),
             now=datetime.now(UTC),
-            baseline=validating.Baseline(),
+            baseline=run.Baseline(),
             title=path.name,
         )
     is_profiled = "profile.json" in outcome.documents

@@ -8,8 +8,8 @@ from pathlib import Path
 from task import Answer, main, rules_count
 from with_sluice import MEMORY_MB, broken, contract
 
-from sluice.adapters.engine import DataFile, Engine
-from sluice.domain import validation
+from sluice.quality import validation
+from sluice.quality.engine import DataFile, Engine
 
 
 def solve(path: Path, data_format: str) -> Answer:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.domain import spelling
+from sluice.domain import wording
 from sluice_cli import project, uploads, views, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Wait, example, show
@@ -105,7 +105,7 @@ def upload(
 
 def _print_uploaded(uploaded: list[dict[str, Any]], left_out: list[str]) -> None:
     for item in uploaded:
-        size = spelling.count(item["size_bytes"], "byte")
+        size = wording.count(item["size_bytes"], "byte")
         out.print(f"[green]uploaded[/] {escape(item['uri'])} ({size})")
     for path in left_out:
         out.print(f"[yellow]left out[/] {escape(path)} (hidden)")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.domain import spelling
+from sluice.domain import wording
 from sluice_cli import data_views, views
 from sluice_cli.options import Json, Pipeline, Reason, example, show
 from sluice_cli.output import age, escape, hint, out, print_table, short, styled
@@ -92,7 +92,7 @@ def verify_version(
         for obj in changed:
             out.print(styled(obj["condition"]), f"{escape(obj['key'])} (version {obj['version_id']})")
         if found["is_intact"]:
-            out.print(f"[green]intact[/]: {spelling.count(len(found['objects']), 'object')}")
+            out.print(f"[green]intact[/]: {wording.count(len(found['objects']), 'object')}")
         if kept := [obj for obj in changed if obj["condition"] in {"overwritten", "deleted"}]:
             bucket, key = target.outputs["DataBucketName"], shlex.quote(kept[0]["key"])
             fetch = f"aws s3api get-object --bucket {bucket} --key {key} --version-id {kept[0]['version_id']}"

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sluice.adapters.objects import S3Objects
-from sluice.domain import arrivals as uploads
-from sluice.domain import batches, config, datasets, digests, governor, nearest
-from sluice.domain import catalog as keys
-from sluice.domain.batches import Arrival
-from sluice.domain.datasets import DatasetManifest, ObjectVersion
+from sluice.catalog import keys
+from sluice.domain import config, digests, nearest
+from sluice.domain.build import governor
+from sluice.domain.data import batches, datasets, uploads
+from sluice.domain.data.batches import Arrival
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.times import to_iso
+from sluice.quality import validation
 from sluice_cli import bus
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys
@@ -81,7 +83,7 @@ def dataset(target: Target, pipeline: str, version: str) -> dict[str, Any]:
 def _object_rows(target: Target, item: dict[str, Any]) -> dict[str, int]:
     """The rows of each object that validation could read; none are known before it."""
     try:
-        uri = f"{item['manifest_uri'].rpartition('/')[0]}/{datasets.ROWS}"
+        uri = f"{item['manifest_uri'].rpartition('/')[0]}/{validation.ROWS}"
         found: dict[str, int] = json.loads(objects(target).read(uri))
     except FileNotFoundError:
         return {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.domain import catalog as keys
-from sluice.domain import config, packages, releases
-from sluice.domain.approvals import PENDING, LastSeen
+from sluice.catalog import keys
+from sluice.domain import config
+from sluice.domain.release import packages, releases
+from sluice.domain.release.approvals import PENDING, LastSeen
 from sluice_cli import views, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target

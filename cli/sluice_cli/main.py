@@ -15,8 +15,8 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 from typer import rich_utils
 
+from sluice.domain.build.projects import ProjectError
 from sluice.domain.config import ConfigError
-from sluice.domain.projects import ProjectError
 from sluice_cli.build_commands import build_app
 from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import CommandError

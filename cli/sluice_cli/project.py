@@ -12,9 +12,11 @@ from typing import Any
 
 from boto3.s3.transfer import TransferConfig
 
-from sluice.domain import alarms, digests, governor, names, projects
-from sluice.domain import catalog as keys
-from sluice.domain.projects import LeftOut, Project
+from sluice.catalog import keys
+from sluice.domain import digests, names
+from sluice.domain.build import governor, projects
+from sluice.domain.build.projects import LeftOut, Project
+from sluice.domain.release import alarms
 from sluice_cli import data_views, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.domain import names, spelling
+from sluice.domain import names, wording
 from sluice_cli import decisions, retiring, views, waiting
 from sluice_cli.errors import EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
@@ -163,7 +163,7 @@ def retire(
     def text() -> None:
         for each in planned:
             endpoint = each["endpoint_name"] if each["is_there"] else f"{each['endpoint_name']} (was gone)"
-            guards = spelling.count(len(each["alarms"]), "alarm")
+            guards = wording.count(len(each["alarms"]), "alarm")
             out.print("[green]retired[/]", escape(each["stage"]), f"{endpoint}, {guards}")
         if not planned:
             out.print(f"nothing was ever released of {name}")
@@ -176,7 +176,7 @@ def _confirm_retiring(target: Target, planned: list[dict[str, Any]]) -> None:
     err.print(f"On {escape(target.description)} this deletes:")
     for each in planned:
         serves = f"serves v{each['live_version']}" if each["live_version"] else "serves nothing"
-        guards = spelling.count(len(each["alarms"]), "alarm")
+        guards = wording.count(len(each["alarms"]), "alarm")
         err.print(f"  {escape(each['endpoint_name'])} ({serves}), {guards}")
     if not typer.confirm("Delete them?", default=False, err=True):
         raise CommandError("nothing was deleted")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice_cli import data_views, views
 from sluice_cli import target as targets
 from sluice_cli.errors import EXIT_USAGE, CommandError

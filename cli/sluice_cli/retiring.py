@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.domain import catalog as keys
-from sluice.domain import serving
-from sluice.domain.alarms import Guarded
+from sluice.catalog import keys
+from sluice.domain.release import serving
+from sluice.domain.release.alarms import Guarded
 from sluice_cli import bus, views, waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import Target

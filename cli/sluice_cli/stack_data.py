@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sluice.domain import catalog as keys
-from sluice.domain import spelling
+from sluice.catalog import keys
+from sluice.domain import wording
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.models import Data, RowCountCheck
-from sluice.domain.datasets import DataFile, DatasetManifest
-from sluice.domain.profiles import Profile, ProfileFormatError
+from sluice.domain.data.datasets import DatasetManifest
+from sluice.quality.statistics.profiles import Profile, ProfileFormatError
+from sluice.quality.validation import DataFile
 from sluice_cli.data_views import objects
 from sluice_cli.output import short
 from sluice_cli.target import Target
 
 if TYPE_CHECKING:
-    from sluice.validating import Baseline
+    from sluice.quality.run import Baseline
 
 # More than that is not fetched to look at a file.
 FETCHED_MAX_BYTES = 1 << 30
@@ -38,7 +39,7 @@ class Beside:
 
 def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folder: Path) -> Beside | None:
     """What the stack has beside files of these names, fetched to a folder; None without such a pipeline."""
-    from sluice.validating import Baseline
+    from sluice.quality.run import Baseline
 
     item = target.catalog.get(keys.pipeline_key(contract.name))
     if item is None:
@@ -63,16 +64,16 @@ def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folde
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         versions = [obj.version_id for obj in others]
         list(pool.map(lambda file, v: store.download(bucket, file.key, v, file.path), files, versions))
-    return Beside(tuple(files), baseline, f"{said}, with its {spelling.count(len(files), 'other object')}")
+    return Beside(tuple(files), baseline, f"{said}, with its {wording.count(len(files), 'other object')}")
 
 
 def _profile(target: Target, pipeline: str, version: str) -> Profile | None:
-    from sluice import validating
+    from sluice.quality import run
 
     dataset = target.catalog.get(keys.dataset_key(pipeline, version))
     if dataset is None:
         return None
-    uri = f"{dataset['manifest_uri'].rpartition('/')[0]}/{validating.PROFILE}"
+    uri = f"{dataset['manifest_uri'].rpartition('/')[0]}/{run.PROFILE}"
     try:
         return Profile.from_json(objects(target).read(uri))
     except (FileNotFoundError, ProfileFormatError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice.domain import config
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.paths import a_file

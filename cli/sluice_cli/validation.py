@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.domain import config, inference, spelling
+from sluice.domain import config, wording
 from sluice.domain.config import ConfigError, PipelineConfig
-from sluice.domain.datasets import DataFile
-from sluice.domain.profiles import Profile, ProfileFormatError
-from sluice.domain.validation import Report
+from sluice.quality import inference
+from sluice.quality.statistics.profiles import Profile, ProfileFormatError
+from sluice.quality.validation import DataFile, Report
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import escape, here, hint, out
@@ -87,7 +87,7 @@ def validate(
 def _say(report: Report) -> None:
     """The verdict and its reasons, each with a value that it is about."""
     verdict = "[green]valid[/]" if report.is_valid else "[red]rejected[/]"
-    out.print(f"{verdict}: {spelling.count(report.rows, 'row')}")
+    out.print(f"{verdict}: {wording.count(report.rows, 'row')}")
     # What rejects comes before what does not.
     ordered = sorted(report.violations, key=lambda violation: violation.severity)
     for violation in ordered[:VIOLATIONS_SHOWN]:
@@ -144,14 +144,14 @@ def _validate(
     """
     with _readable():
         # Loaded when needed: the engine is large, and no other command uses it.
-        from sluice import validating
+        from sluice.quality import run
         from sluice_cli import stack_data
 
-        given, said, is_whole, is_known = validating.Baseline(), None, False, True
+        given, said, is_whole, is_known = run.Baseline(), None, False, True
         others: tuple[DataFile, ...] = ()
         if baseline is not None:
             profile = _profile(baseline)
-            given = validating.Baseline(profile.rows, str(baseline), profile)
+            given = run.Baseline(profile.rows, str(baseline), profile)
         with tempfile.TemporaryDirectory() as folder:
             mine = [DataFile(str(path), a_file(path).resolve()) for path in files]
             if target is not None:
@@ -163,10 +163,10 @@ def _validate(
                     given = found.baseline if baseline is None else given
                 else:
                     said, is_known = f"stack {target.stack} has no pipeline {contract.name}", False
-            outcome = validating.validate(
+            outcome = run.validate(
                 [*others, *mine],
                 contract.data,
-                limits=validating.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(folder)),
+                limits=run.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(folder)),
                 now=datetime.now(UTC),
                 baseline=given,
                 title=f"{contract.name}, {', '.join(path.name for path in files)}",
@@ -189,10 +189,10 @@ def _profile(path: Path) -> Profile:
 
 def _infer(file: Path) -> Any:
     with _readable(), tempfile.TemporaryDirectory() as folder:
-        from sluice import validating
-        from sluice.adapters.engine import Engine, UnreadableError, inferring
+        from sluice.quality import run
+        from sluice.quality.engine import Engine, UnreadableError, inferring
 
-        limits = validating.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(folder))
+        limits = run.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(folder))
         with Engine(limits.memory_mb, limits.folder / "spill") as engine:
             try:
                 return inferring.infer(engine, DataFile(str(file), a_file(file).resolve()))

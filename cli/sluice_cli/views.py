@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from sluice.adapters.registry import SageMakerRegistry
-from sluice.domain import alarms as wanted_alarms
-from sluice.domain import answers, config, nearest, packages
-from sluice.domain import catalog as keys
-from sluice.domain.alarms import Guarded
+from sluice.catalog import keys
+from sluice.domain import config, nearest
+from sluice.domain.release import alarms as wanted_alarms
+from sluice.domain.release import answers, packages
+from sluice.domain.release.alarms import Guarded
 from sluice_cli import awaited, data_views
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys

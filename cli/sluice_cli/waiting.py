@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice_cli import data_views, views
 from sluice_cli.errors import CommandError
 from sluice_cli.items import without_keys

@@ -9,15 +9,17 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
-from sluice.domain import catalog as keys
-from sluice.domain import champions, evaluations, failures, gates, names
-from sluice.domain.evaluations import Evaluation, EvaluationError
-from sluice.domain.gates import Champion
-from sluice.domain.jobs import EVALUATION_FILE
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import failures, names
+from sluice.domain.build import champions, evaluations, gates
+from sluice.domain.build.evaluations import Evaluation, EvaluationError
+from sluice.domain.build.gates import Champion
+from sluice.domain.build.jobs import EVALUATION_FILE
 from sluice.events import CheckGatesTask
 from sluice.observability import logger
-from sluice.timeline import note
+from sluice.services import building
+from sluice.services.timeline import note
 
 
 @logger.inject_lambda_context(clear_state=True)

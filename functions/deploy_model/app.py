@@ -7,17 +7,19 @@ from datetime import timedelta
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, wiring
-from sluice.domain import alarms, quotas, releases, roles, serving, tags
-from sluice.domain import catalog as keys
-from sluice.domain.releases import AlarmFiringError, Deployment, ReleaseRefusedError
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import quotas, roles, tags
+from sluice.domain.release import alarms, releases, serving
+from sluice.domain.release.releases import AlarmFiringError, Deployment, ReleaseRefusedError
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import DeployModelTask
 from sluice.observability import logger
 from sluice.ports import EndpointBusyError, Item, QuotaError, RequestRefusedError
-from sluice.releasing import Package
-from sluice.timeline import note
+from sluice.services import releasing
+from sluice.services.releasing import Package
+from sluice.services.timeline import note
 
 _TOKEN_VALID_FOR = timedelta(days=7)
 # An endpoint in another state is changing, and cannot be changed now.

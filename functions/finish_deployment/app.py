@@ -6,8 +6,8 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.domain import catalog as keys
-from sluice.domain import serving
+from sluice.catalog import keys
+from sluice.domain.release import serving
 from sluice.events import EndpointStateChanged
 from sluice.observability import logger
 from sluice.ports import Item

@@ -7,13 +7,14 @@ from datetime import timedelta
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
-from sluice.domain import catalog as keys
-from sluice.domain import jobs
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain.build import jobs
 from sluice.domain.times import from_iso
 from sluice.events import JobStateChanged
 from sluice.observability import logger
 from sluice.ports import Item
+from sluice.services import building
 
 # Longer than the state machine waits before it tries again to start a job.
 _PATIENCE = timedelta(hours=1)

@@ -6,14 +6,15 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, vouching, wiring
-from sluice.domain import catalog as keys
-from sluice.domain import releases
-from sluice.domain.releases import Request
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain.release import releases
+from sluice.domain.release.releases import Request
 from sluice.events import ExecutionStatusChanged, FinishReleaseTask, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Item
-from sluice.timeline import note
+from sluice.services import releasing, vouching
+from sluice.services.timeline import note
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -6,12 +6,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import ending, wiring
-from sluice.domain import catalog as keys
+from sluice import wiring
+from sluice.catalog import keys
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Item
+from sluice.services import ending
 
 # The rest is in the report.
 _REASONS_TOLD = 5

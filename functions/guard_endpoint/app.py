@@ -7,11 +7,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, wiring
-from sluice.domain import serving
+from sluice import wiring
+from sluice.domain.release import serving
 from sluice.events import AlarmConfigurationChanged
 from sluice.observability import logger
-from sluice.timeline import note
+from sluice.services import releasing
+from sluice.services.timeline import note
 
 
 @logger.inject_lambda_context(clear_state=True)

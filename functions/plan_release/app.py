@@ -7,15 +7,17 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, vouching, wiring
-from sluice.domain import approvals, names, releases
-from sluice.domain import catalog as keys
-from sluice.domain.releases import Deployment, ReleaseRefusedError, Request, StagePlan
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import names
+from sluice.domain.release import approvals, releases
+from sluice.domain.release.releases import Deployment, ReleaseRefusedError, Request, StagePlan
 from sluice.events import PlanReleaseTask
 from sluice.observability import logger
 from sluice.ports import Item
-from sluice.releasing import Package
-from sluice.timeline import note
+from sluice.services import releasing, vouching
+from sluice.services.releasing import Package
+from sluice.services.timeline import note
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -7,13 +7,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, wiring
-from sluice.domain import catalog as keys
-from sluice.domain import releases
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain.release import releases
 from sluice.events import ReleaseStageTask
 from sluice.observability import logger
 from sluice.ports import Item
-from sluice.timeline import note
+from sluice.services import releasing
+from sluice.services.timeline import note
 
 
 class StageLostError(releases.ReleaseError):

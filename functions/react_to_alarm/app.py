@@ -7,14 +7,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, wiring
-from sluice.domain import alarms, releases
-from sluice.domain.releases import Deployment
+from sluice import wiring
+from sluice.domain.release import alarms, releases
+from sluice.domain.release.releases import Deployment
 from sluice.domain.times import to_iso
 from sluice.events import AlarmStateChanged
 from sluice.observability import logger
 from sluice.ports import Item
-from sluice.timeline import note
+from sluice.services import releasing
+from sluice.services.timeline import note
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -9,13 +9,15 @@ from zlib import crc32
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, wiring
-from sluice.domain import catalog as keys
-from sluice.domain import hints, packages, serving
-from sluice.domain.hints import Hint
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import lost_events
 from sluice.domain.locations import parse_bundle_key
+from sluice.domain.lost_events import Hint
+from sluice.domain.release import packages, serving
 from sluice.observability import logger
 from sluice.ports import Item
+from sluice.services import releasing
 
 _LAST_MS = 10_000
 
@@ -75,10 +77,10 @@ def _ended_tasks(pipelines: list[Item]) -> Iterator[Finding]:
             # Before its change is requested, an endpoint says nothing about it but that it is there already.
             is_over = isinstance(outcome, serving.NotDeployed) and task["requested"]
             is_over = is_over or isinstance(outcome, serving.Deployed)
-            yield hints.endpoint_changed(resource) if is_over else None
+            yield lost_events.endpoint_changed(resource) if is_over else None
         else:
             described = wiring.jobs().describe(task["kind"], resource)
-            ended = hints.job_ended(task["kind"], resource, described)
+            ended = lost_events.job_ended(task["kind"], resource, described)
             yield ended or _outlived_run(task)
 
 
@@ -119,12 +121,12 @@ def _ended_releases(pipelines: list[Item]) -> Iterator[Finding]:
 
 
 def _ended_execution(arn: str, payload: Item) -> Hint | None:
-    return hints.execution_ended(arn, wiring.workflows().describe(arn), payload)
+    return lost_events.execution_ended(arn, wiring.workflows().describe(arn), payload)
 
 
 def _firing_alarms(pipelines: list[Item]) -> Iterator[Finding]:
     for alarm in wiring.alarms().firing(f"{wiring.stack_name()}--"):
-        yield hints.alarm_fires(alarm["AlarmName"])
+        yield lost_events.alarm_fires(alarm["AlarmName"])
 
 
 def _unguarded_stages(pipelines: list[Item]) -> Iterator[Finding]:
@@ -134,7 +136,7 @@ def _unguarded_stages(pipelines: list[Item]) -> Iterator[Finding]:
         for stage in wiring.catalog().query(keys.partition(pipeline), "STAGE#"):
             _, faults = releasing.find_guard_faults(pipeline, stage)
             for name in faults:
-                yield hints.guard_is_off(name)
+                yield lost_events.guard_is_off(name)
             yield None
 
 
@@ -144,7 +146,7 @@ def _unseen_decisions(pipelines: list[Item]) -> Iterator[Finding]:
         for package in wiring.registry().packages(group):
             arn = package["ModelPackageArn"]
             seen = wiring.catalog().get(keys.package_key(arn))
-            yield hints.package_decided(arn, package["ModelApprovalStatus"], seen)
+            yield lost_events.package_decided(arn, package["ModelApprovalStatus"], seen)
 
 
 def _unseen_projects(pipelines: list[Item]) -> Iterator[Finding]:
@@ -155,7 +157,7 @@ def _unseen_projects(pipelines: list[Item]) -> Iterator[Finding]:
             project = wiring.catalog().get(keys.project_key(*bundle)) if bundle else {}
             # One whose registration is under way, or died on its way, is told of again as well.
             is_unfinished = project is None or project.get("status") == "registering"
-            yield hints.object_created(bucket, head.key, head.version_id) if is_unfinished else None
+            yield lost_events.object_created(bucket, head.key, head.version_id) if is_unfinished else None
 
 
 def _unseen_objects(pipelines: list[Item]) -> Iterator[Finding]:
@@ -182,4 +184,4 @@ def _missing(bucket: str, prefix: str, recorded: set[str], *, shallow: bool = Fa
         if is_marker or is_recorded:
             yield None
         else:
-            yield hints.object_created(bucket, head.key, head.version_id)
+            yield lost_events.object_created(bucket, head.key, head.version_id)

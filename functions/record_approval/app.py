@@ -8,14 +8,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, wiring
-from sluice.domain import approvals, packages, releases
-from sluice.domain import catalog as keys
-from sluice.domain.approvals import Decision, LastSeen, Provenance, Told
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain.release import approvals, packages, releases
+from sluice.domain.release.approvals import Decision, LastSeen, Provenance, Told
 from sluice.events import ModelPackageStateChanged
 from sluice.observability import logger
 from sluice.ports import Item
-from sluice.timeline import note
+from sluice.services import releasing
+from sluice.services.timeline import note
 
 _CLAIMS = 5
 

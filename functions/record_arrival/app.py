@@ -7,17 +7,18 @@ from urllib.parse import unquote_plus
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import batching, hashing, wiring
-from sluice.domain import arrivals
-from sluice.domain import catalog as keys
-from sluice.domain.arrivals import Classification
-from sluice.domain.batches import CONTROL
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain.data import uploads
+from sluice.domain.data.batches import CONTROL
+from sluice.domain.data.uploads import Classification
 from sluice.domain.nearest import nearest
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Item, ObjectHead
-from sluice.timeline import note
+from sluice.services import batching, hashing
+from sluice.services.timeline import note
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -28,7 +29,7 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
         return {"status": "gone"}
     logger.append_keys(key=head.key, version_id=head.version_id)
     item, known = _pipelines(head.key)
-    verdict = arrivals.classify(head, known, item.get("control_name"))
+    verdict = uploads.classify(head, known, item.get("control_name"))
     logger.info("classified", extra={"status": verdict.status, "reason": verdict.reason})
     match verdict.status:
         case "accepted":
@@ -56,7 +57,7 @@ def _find(event: ObjectCreated) -> ObjectHead | None:
 def _pipelines(key: str) -> tuple[Item, list[str]]:
     """The key's own pipeline, read consistently; all others, to suggest one, only if that does not exist."""
     catalog = wiring.catalog()
-    pipeline, _ = arrivals.parse_key(key)
+    pipeline, _ = uploads.parse_key(key)
     if pipeline is not None and (item := catalog.get(keys.pipeline_key(pipeline))):
         return item, [pipeline]
     return {}, [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]
@@ -116,7 +117,7 @@ def _list_unclaimed(head: ObjectHead, verdict: Classification, known: list[str])
         "reason": verdict.reason,
     }
     wiring.catalog().create(arrival)
-    prefix, _ = arrivals.parse_key(head.key)
+    prefix, _ = uploads.parse_key(head.key)
     if pipeline := nearest(prefix or head.key, known):
         note(pipeline, arrival["arrived_at"], head.key, "data unclaimed", verdict.reason)
 

@@ -10,17 +10,20 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
-from sluice.domain import approvals, evaluations, manifest, names, packages, serving
-from sluice.domain import catalog as keys
-from sluice.domain.approvals import Provenance
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import names
+from sluice.domain.build import evaluations, run_manifest
+from sluice.domain.build.jobs import EVALUATION_FILE
+from sluice.domain.build.run_manifest import Artifact, Inputs, RunManifest, Serving
 from sluice.domain.config import PipelineConfig
-from sluice.domain.jobs import EVALUATION_FILE
-from sluice.domain.manifest import Artifact, Inputs, RunManifest, Serving
+from sluice.domain.release import approvals, packages, serving
+from sluice.domain.release.approvals import Provenance
 from sluice.events import RegisterModelTask
 from sluice.observability import logger
 from sluice.ports import Item
-from sluice.timeline import note
+from sluice.services import building
+from sluice.services.timeline import note
 
 
 class PackageGoneError(Exception):
@@ -50,7 +53,7 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
     config = building.find_config(task)
     document, sha256 = _manifest(task, building.find_project(task.pipeline, task.project_version), config)
     manifest_uri = building.locations(task.pipeline).run_manifest(task.run_id)
-    request = manifest.package_request(
+    request = run_manifest.package_request(
         config,
         document,
         stack=wiring.stack_name(),
@@ -119,7 +122,7 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
         # Two attempts at once write the same bytes, which a package may name already.
         created_at=building.first_time(task, "registered"),
         inputs=_inputs(task, project),
-        parameters=manifest.parameters(config, steps[step]["detail"]),
+        parameters=run_manifest.parameters(config, steps[step]["detail"]),
         steps=list(steps.values()),
         candidate=step,
         champion=task.champion,
@@ -135,8 +138,8 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
             ),
         ],
         serving=Serving(
-            manifest.container(config, wiring.region(), model.uri, code.uri),
-            manifest.config_sha256(project["config"]),
+            run_manifest.container(config, wiring.region(), model.uri, code.uri),
+            run_manifest.config_sha256(project["config"]),
         ),
         evaluation=evaluation.finite,
         gates=steps[names.GATES]["detail"],

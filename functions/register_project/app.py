@@ -8,17 +8,20 @@ import mimetypes
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
-from sluice.domain import actors, config, failures, packages, projects
-from sluice.domain import catalog as keys
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import actors, config, failures
+from sluice.domain.build import projects
+from sluice.domain.build.projects import REPLACE_CHAMPION, Project, ProjectError
 from sluice.domain.config import ConfigError
 from sluice.domain.locations import Locations, parse_bundle_key
-from sluice.domain.projects import REPLACE_CHAMPION, Project, ProjectError
+from sluice.domain.release import packages
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Item, ObjectHead
-from sluice.timeline import note
+from sluice.services import building
+from sluice.services.timeline import note
 
 
 class PipelineChangedError(Exception):

@@ -6,14 +6,14 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.domain import arrivals
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice.domain.actors import unverified
+from sluice.domain.data import uploads
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import DataReleaseRequested
 from sluice.observability import logger
 from sluice.ports import Item
-from sluice.timeline import note
+from sluice.services.timeline import note
 
 
 class ArrivalChangedError(Exception):
@@ -24,7 +24,7 @@ class ArrivalChangedError(Exception):
 @event_parser(model=DataReleaseRequested)
 def lambda_handler(event: DataReleaseRequested, context: LambdaContext) -> dict[str, str]:
     logger.append_keys(key=event.key, version_id=event.version_id)
-    pipeline = arrivals.parse_key(event.key)[0] or ""
+    pipeline = uploads.parse_key(event.key)[0] or ""
     key = keys.arrival_key(pipeline, event.key, event.version_id)
     arrival = wiring.catalog().get(key)
     if arrival is None:
@@ -38,7 +38,7 @@ def lambda_handler(event: DataReleaseRequested, context: LambdaContext) -> dict[
 def _decide(event: DataReleaseRequested, key: dict[str, str], arrival: Item) -> Item:
     """Write the answer on the arrival, where whoever asked looks for it; the arrival as it is then."""
     head = wiring.objects().head(event.bucket, event.key)
-    objection = arrivals.release_objection(arrival, head.version_id if head else None)
+    objection = uploads.release_objection(arrival, head.version_id if head else None)
     answer: Item = {"release_request": event.request_id, "release_refused": objection}
     if objection is None:
         answer |= {"status": "pending", "reason": None}

@@ -6,13 +6,13 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.domain import catalog as keys
-from sluice.domain import serving
+from sluice.catalog import keys
 from sluice.domain.actors import unverified
+from sluice.domain.release import serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import StageRetired
 from sluice.observability import logger
-from sluice.timeline import note
+from sluice.services.timeline import note
 
 
 @logger.inject_lambda_context(clear_state=True)

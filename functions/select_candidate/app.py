@@ -10,16 +10,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
-from sluice.domain import archives, candidates, champions, evidence, failures
-from sluice.domain import catalog as keys
-from sluice.domain.champions import Live
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import failures
+from sluice.domain.build import archives, candidates, champions
+from sluice.domain.build.champions import Live
 from sluice.domain.config import PipelineConfig, restore
 from sluice.domain.config.models import Candidates
+from sluice.domain.release import evidence
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
 from sluice.ports import Item, ObjectHead
-from sluice.timeline import note
+from sluice.services import building
+from sluice.services.timeline import note
 
 _KEYS_SHOWN = 5
 
@@ -40,7 +43,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     config = building.find_config(task)
     wanted = config.train.candidates
     regex = next(metric.regex for metric in config.train.metrics if metric.name == wanted.objective)
-    trained = building.find_results(task, candidates.count(config.train))
+    trained = building.find_results(task, config.train.candidates.count)
     best = _best(task, trained, wanted, regex)
     detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
     note(task.pipeline, building.first_time(task, "selected"), task.run_id, "candidate selected", detail)

@@ -9,12 +9,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import releasing, wiring
-from sluice.domain import answers, projects, serving
+from sluice import wiring
+from sluice.domain.build import projects
 from sluice.domain.locations import Locations
+from sluice.domain.release import answers, serving
 from sluice.events import ReleaseStageTask
 from sluice.observability import logger
-from sluice.releasing import Package
+from sluice.services import releasing
+from sluice.services.releasing import Package
 
 # A model server that has just passed its health check may still refuse its first requests.
 _ATTEMPTS = 4

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import batching, building, wiring
-from sluice.domain import arrivals, batches, datasets, spelling
-from sluice.domain import catalog as keys
-from sluice.domain.batches import Arrival, Batch
-from sluice.domain.datasets import DatasetManifest, ObjectVersion
-from sluice.domain.validation import Report, Violation
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import wording
+from sluice.domain.data import batches, datasets, uploads
+from sluice.domain.data.batches import Arrival, Batch
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.events import BuildTask
 from sluice.observability import logger
 from sluice.ports import Item
-from sluice.timeline import note
+from sluice.quality.validation import Report, Violation
+from sluice.services import batching, building
+from sluice.services.timeline import note
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Data
@@ -96,7 +98,7 @@ def _parts(
 
 def _set_aside_obstructed(pipeline: str, mode: str, parts: _Parts) -> bool:
     """Quarantine what no file system could hold beside the rest; whether there was any."""
-    reasons = arrivals.obstructed(parts.keys(mode))
+    reasons = uploads.obstructed(parts.keys(mode))
     found = [obj for obj in parts.fresh if obj.key in reasons and obj.is_waiting]
     batching.on_each(found, lambda obj: _set_aside(pipeline, obj, reasons[obj.key]))
     return bool(found)
@@ -193,7 +195,7 @@ def _store(task: BuildTask, manifest: DatasetManifest) -> None:
         "status": "new",
     }
     if catalog.create(dataset):
-        objects_said = spelling.count(len(manifest.objects), "object")
+        objects_said = wording.count(len(manifest.objects), "object")
         detail = f"{manifest.version[:12]}: {objects_said}, {manifest.size_bytes} bytes"
         note(task.pipeline, now, task.run_id, "dataset versioned", detail)
     catalog.update(keys.run_key(task.pipeline, task.run_id), {"dataset_version": manifest.version})

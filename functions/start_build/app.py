@@ -13,16 +13,19 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
-from sluice import batching, building, ending, wiring
-from sluice.domain import batches, candidates, config, failures, governor, names
-from sluice.domain import catalog as keys
-from sluice.domain.batches import Arrival
-from sluice.domain.governor import StartBuild, WaitUntil
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import config, failures, names
+from sluice.domain.build import governor
+from sluice.domain.build.governor import StartBuild, WaitUntil
+from sluice.domain.data import batches
+from sluice.domain.data.batches import Arrival
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
 from sluice.observability import logger
 from sluice.ports import Item, StartRefusedError
-from sluice.timeline import note
+from sluice.services import batching, building, ending
+from sluice.services.timeline import note
 
 # Of the incomplete batches, how many a log line names.
 _SHOWN = 5
@@ -148,6 +151,6 @@ def _payload(pipeline: str, run_id: str, version: str) -> dict[str, Any]:
         "pipeline": pipeline,
         "run_id": run_id,
         "project_version": version,
-        "candidates": list(range(candidates.count(train))),
+        "candidates": list(range(train.candidates.count)),
         "max_parallel": train.candidates.max_parallel,
     }

@@ -9,17 +9,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import building, wiring
-from sluice.domain import candidates, failures, jobs, names, quotas, roles
-from sluice.domain import catalog as keys
-from sluice.domain.jobs import Build, JobKind, Request
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import failures, names, quotas, roles
+from sluice.domain.build import candidates, jobs
+from sluice.domain.build.jobs import Build, JobKind, Request
 from sluice.domain.quotas import QuotaTooLowError
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
 from sluice.ports import Item, QuotaError, RequestRefusedError
-from sluice.timeline import note
+from sluice.services import building
+from sluice.services.timeline import note
 
 # Longer than any job; then the item has served its purpose.
 _TASK_KEPT = timedelta(days=30)

@@ -13,17 +13,20 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import batching, building, validating, wiring
-from sluice.domain import catalog as keys
-from sluice.domain import datasets, failures, times
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import failures, times
 from sluice.domain.config.models import Data
-from sluice.domain.datasets import DataFile, DatasetManifest
-from sluice.domain.profiles import Profile, ProfileFormatError
-from sluice.domain.validation import Report, Violation
+from sluice.domain.data import datasets
+from sluice.domain.data.datasets import DatasetManifest
 from sluice.events import ValidateDataTask
 from sluice.observability import logger
-from sluice.timeline import note
-from sluice.validating import Baseline, Limits, Outcome
+from sluice.quality import run
+from sluice.quality.run import Baseline, Limits, Outcome
+from sluice.quality.statistics.profiles import Profile, ProfileFormatError
+from sluice.quality.validation import DataFile, Report, Violation
+from sluice.services import batching, building
+from sluice.services.timeline import note
 
 _DOWNLOADS = 8
 # What must stay free beside the files, for what DuckDB stores and spills.
@@ -46,9 +49,9 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
     title = f"{task.pipeline}, data set {task.dataset_version[:12]}"
     with _workspace() as folder:
         if too_much := _too_many(task, manifest) or _too_large(task, manifest, folder):
-            outcome = validating.refuse(too_much, data, title)
+            outcome = run.refuse(too_much, data, title)
         else:
-            outcome = validating.validate(
+            outcome = run.validate(
                 _download(manifest, folder),
                 data,
                 limits=_limits(context, folder),
@@ -85,7 +88,7 @@ def _baseline(task: ValidateDataTask, data: Data) -> Baseline:
 
 
 def _profile(task: ValidateDataTask, version: str) -> Profile | None:
-    uri = building.locations(task.pipeline).dataset_document(version, validating.PROFILE)
+    uri = building.locations(task.pipeline).dataset_document(version, run.PROFILE)
     try:
         return Profile.from_json(wiring.objects().read(uri))
     except (FileNotFoundError, ProfileFormatError):
@@ -111,14 +114,14 @@ def _workspace() -> Iterator[Path]:
 
 def _too_many(task: ValidateDataTask, manifest: DatasetManifest) -> list[Violation]:
     """The objects that are more than can be fetched and opened in a function's time; the new ones last."""
-    if len(manifest.objects) <= validating.OBJECTS_MAX:
+    if len(manifest.objects) <= run.OBJECTS_MAX:
         return []
     message = (
-        f"the data set has {len(manifest.objects)} objects, at most {validating.OBJECTS_MAX} are checked: "
+        f"the data set has {len(manifest.objects)} objects, at most {run.OBJECTS_MAX} are checked: "
         "put more rows into each, or keep a data.window"
     )
-    outside = datasets.more_than(validating.OBJECTS_MAX, manifest.objects, _new_keys(task, manifest))
-    return [validating.beyond_limits(message, [obj.key for obj in outside])]
+    outside = datasets.more_than(run.OBJECTS_MAX, manifest.objects, _new_keys(task, manifest))
+    return [run.beyond_limits(message, [obj.key for obj in outside])]
 
 
 def _too_large(task: ValidateDataTask, manifest: DatasetManifest, folder: Path) -> list[Violation]:
@@ -131,7 +134,7 @@ def _too_large(task: ValidateDataTask, manifest: DatasetManifest, folder: Path) 
         "ephemeral storage (up to 10 GB), upload Parquet or compressed files, or keep a data.window"
     )
     outside = datasets.beyond(manifest.objects, room, _new_keys(task, manifest))
-    return [validating.beyond_limits(message, [obj.key]) for obj in outside]
+    return [run.beyond_limits(message, [obj.key]) for obj in outside]
 
 
 def _new_keys(task: ValidateDataTask, manifest: DatasetManifest) -> set[str]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from e2e.loop import RUN_TIMEOUT_S, Loop, rows
+from sluice.domain.build.projects import ProjectError
 from sluice.domain.config import ConfigError
-from sluice.domain.projects import ProjectError
 from sluice_cli import views, waiting
 
 

@@ -11,9 +11,9 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from sluice.adapters.alarms import CloudWatchAlarms
-from sluice.domain import alarms as wanted
-from sluice.domain.alarms import Guarded
 from sluice.domain.config.models import Alarms
+from sluice.domain.release import alarms as wanted
+from sluice.domain.release.alarms import Guarded
 
 GUARDED = Guarded("sluice", "reviews", "production", "sluice--reviews--production")
 ERROR_RATE, LATENCY = GUARDED.alarm_names

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from sluice.domain.approvals import Told
-from sluice.domain.releases import Request, StagePlan
+from sluice.domain.release.approvals import Told
+from sluice.domain.release.releases import Request, StagePlan
 from sluice.domain.times import from_event
 
 

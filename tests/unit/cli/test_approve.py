@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 import fakes
 from release_world import PIPELINE, World
-from sluice.domain import catalog as keys
-from sluice.domain.approvals import LastSeen
+from sluice.catalog import keys
+from sluice.domain.release.approvals import LastSeen
 from sluice_cli import decisions, main, options, views, waiting
 
 APPROVE = ["approve", "--wait", "--json", "-m", "looks right"]

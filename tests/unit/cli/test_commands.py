@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from sluice.domain import projects
+from sluice.domain.build import projects
 from sluice_cli import (
     build_commands,
     cloud,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice.domain.times import from_iso, to_iso
 from sluice_cli import data_commands, data_views, main, views, waiting
 from sluice_cli.errors import CommandError

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 import fakes
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice_cli import views
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import fakes
 from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice_cli import main, options, views
 
 

@@ -10,8 +10,10 @@ import botocore.session
 import botocore.validate
 import pytest
 
-from sluice.domain import jobs, safeguards, serving
+from sluice.domain import safeguards
+from sluice.domain.build import jobs
 from sluice.domain.config import PipelineConfig
+from sluice.domain.release import serving
 from sluice.domain.safeguards import Safeguards
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-1111-2222-3333-444455556666"

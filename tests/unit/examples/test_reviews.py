@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from sluice.domain import projects
+from sluice.domain.build import projects
 from sluice_local.serving.handlers import InferenceService
 
 Row = tuple[str, ...]

@@ -10,7 +10,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, RUN, World, ended
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 
 @pytest.fixture

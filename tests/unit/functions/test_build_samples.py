@@ -8,7 +8,7 @@ from typing import Any
 
 import fakes
 from build_world import FILES, PIPELINE, ROWS, RUN, Invoke, World
-from sluice.domain import projects
+from sluice.domain.build import projects
 
 
 def test_the_samples_alone_play_a_run(

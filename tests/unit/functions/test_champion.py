@@ -10,7 +10,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice.ports import JobKind, RequestRefusedError
 
 SECOND, THIRD = "reviews-00002", "reviews-00003"

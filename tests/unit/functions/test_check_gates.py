@@ -8,7 +8,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, RUN, Invoke, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 CHAMPION = {"package_arn": "arn", "package_version": 1, "release_id": "release-1"}
 EVALUATE = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/evaluate"

@@ -9,7 +9,7 @@ import pytest
 
 import fakes
 from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice.domain import tags
 from sluice.ports import EndpointBusyError, QuotaError
 

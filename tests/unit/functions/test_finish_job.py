@@ -6,7 +6,7 @@ import pytest
 
 import fakes
 from build_world import RUN, Invoke, TaskFailed, World, ended
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 
 @pytest.fixture

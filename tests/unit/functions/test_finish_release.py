@@ -9,7 +9,7 @@ import pytest
 
 import fakes
 from release_world import PIPELINE, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 
 @pytest.fixture

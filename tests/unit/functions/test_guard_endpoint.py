@@ -9,7 +9,7 @@ import pytest
 
 import fakes
 from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 HINT = "CloudWatch Alarm Configuration Change"
 LATENCY_ALARM = "sluice--reviews--production--p99-latency"

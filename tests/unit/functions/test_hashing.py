@@ -10,10 +10,10 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, Invoke, World, created
-from sluice import hashing
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice.domain import digests
 from sluice.domain.digests import Part
+from sluice.services import hashing
 
 KEY = f"{PIPELINE}/a.csv"
 DATA = b"x,y\n" + b"1,0\n" * 9

@@ -8,7 +8,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 BAD = b"x,y\n1,0\n200,1\n"
 QUIET = "complete_when: {quiet_period_s: 60}"

@@ -10,7 +10,7 @@ import pytest
 import fakes
 from conftest import LambdaContext, load_function
 from release_world import ENDPOINT, PIPELINE, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 PUSHED = "a" * 64
 

@@ -10,7 +10,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World, created
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 
 @pytest.fixture

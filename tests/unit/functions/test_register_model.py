@@ -11,8 +11,9 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
-from sluice.domain import approvals, evidence, projects
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
+from sluice.domain.build import projects
+from sluice.domain.release import approvals, evidence
 from sluice.ports import JobKind
 
 

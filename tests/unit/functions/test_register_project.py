@@ -9,8 +9,8 @@ import pytest
 import fakes
 from build_world import FILES, PIPELINE, PIPELINE_YAML, Invoke, World, created
 from sluice import wiring
-from sluice.domain import catalog as keys
-from sluice.domain import projects
+from sluice.catalog import keys
+from sluice.domain.build import projects
 from sluice.domain.safeguards import Safeguards
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import fakes
 from release_world import ENDPOINT, PIPELINE, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 STAGE = keys.stage_key(PIPELINE, "production")
 

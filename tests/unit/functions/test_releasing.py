@@ -9,7 +9,7 @@ import pytest
 
 import fakes
 from release_world import ENDPOINT, PIPELINE, PIPELINE_YAML, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 TWO_STAGES = PIPELINE_YAML.replace("stages: [{", "stages: [{name: staging}, {requires_approval: true, ")
 

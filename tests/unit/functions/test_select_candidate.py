@@ -8,8 +8,8 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
-from sluice.domain import catalog as keys
-from sluice.domain import projects
+from sluice.catalog import keys
+from sluice.domain.build import projects
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 import fakes
 from release_world import ENDPOINT, OK, World
-from sluice.domain import projects
+from sluice.domain.build import projects
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World, created
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 MORE = ROWS + b"3,1\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, RUN, Invoke, TaskFailed, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 from sluice.ports import QuotaError, RequestRefusedError, RolesForbiddenError
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import fakes
 from build_world import RUN, Invoke, World
-from sluice.domain import catalog as keys
+from sluice.catalog import keys
 
 WHY = "stopped by sluice, as its run had ended as failed (JobFailedError: no luck)"
 FAILURE = {"Error": "JobFailedError", "Cause": "no luck"}

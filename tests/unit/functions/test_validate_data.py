@@ -15,10 +15,10 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from conftest import ROOT
-from sluice.adapters.engine import EngineLimitError
-from sluice.adapters.engine.store import Store
-from sluice.domain import catalog as keys
-from sluice.validating import Limits
+from sluice.catalog import keys
+from sluice.quality.engine import EngineLimitError
+from sluice.quality.engine.store import Store
+from sluice.quality.run import Limits
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_data_that_take_more_time_than_there_is_are_set_aside_and_not_tried_for_
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin(world, a=ROWS)
-    monkeypatch.setattr("sluice.adapters.engine.database.Database.query", beyond_time)
+    monkeypatch.setattr("sluice.quality.engine.database.Database.query", beyond_time)
     reason = "the data could not be checked"
     assert validate(world)["reasons"] == [reason]
     assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "quarantined"}
@@ -187,7 +187,7 @@ def test_an_object_that_takes_all_the_time_whatever_interrupts_it_is_set_aside_a
 def test_more_objects_than_can_be_opened_are_set_aside_before_they_are_fetched_and_the_rest_is_built(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.validating.OBJECTS_MAX", 2)
+    monkeypatch.setattr("sluice.quality.run.OBJECTS_MAX", 2)
     begin(world, a=ROWS, b=ROWS, c=ROWS)
     with monkeypatch.context() as patched:
         patched.setattr(world.cloud.objects, "download", None)

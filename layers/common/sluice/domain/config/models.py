@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from sluice.domain import gates, images, names
+from sluice.domain import names
+from sluice.domain.config import gate_syntax, images
 from sluice.domain.config.base import ColumnType, Model, ScalarValue, Severity
 from sluice.domain.config.statistics import Bias, Drift
 
 HYPERPARAMETERS_MAX = 90
 _GATHERING_S = 2
+# Of a deployment's timeout, what SageMaker allows.
+_DEPLOYMENT_S = (600, 28800)
+# Beside the waits, a deployment starts instances, loads models and stops instances.
+_PROVISIONING_S = 3600
 _WINDOW_UNITS = {"d": "days", "h": "hours"}
 
 
 def _only_gate(text: str) -> str:
     try:
-        gates.parse(text)
-    except gates.GateSyntaxError as error:
+        gate_syntax.parse(text)
+    except gate_syntax.GateSyntaxError as error:
         context = {"expected": error.expected, "nearest": error.nearest}
         raise PydanticCustomError(
             "expected", f"has {error.found} at column {error.column}", context
@@ -287,6 +293,11 @@ class Candidates(Model):
     direction: Literal["maximize", "minimize"] = Field("maximize", description="maximize or minimize")
     max_parallel: int = Field(2, description="the number of training jobs at a time", ge=1, le=20)
 
+    @property
+    def count(self) -> int:
+        """How many candidates there are."""
+        return math.prod(len(values) for values in self.space.values())
+
 
 class Train(Model):
     """The training jobs (script mode)."""
@@ -340,6 +351,23 @@ class Traffic(Model):
         None, description="the share of a canary or a linear step, 1 to 50", ge=1, le=50
     )
     bake_s: int = Field(300, description="seconds for which alarms are watched after a shift", ge=0, le=3600)
+
+    @property
+    def bakes(self) -> int:
+        """How often a deployment waits for `bake_s`: after each step, and before the old fleet ends."""
+        if self.type == "linear" and self.percent:
+            return -(-100 // self.percent)
+        return 1 if self.type == "all_at_once" else 2
+
+    @property
+    def longest_bake_s(self) -> int:
+        """The longest `bake_s` with which a deployment of its kind ends before SageMaker ends it."""
+        return (_DEPLOYMENT_S[1] - _PROVISIONING_S) // self.bakes
+
+    @property
+    def deployment_timeout_s(self) -> int:
+        shortest, longest = _DEPLOYMENT_S
+        return min(max(self.bakes * self.bake_s + _PROVISIONING_S, shortest), longest)
 
 
 class Stage(Model):

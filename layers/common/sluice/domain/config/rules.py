@@ -7,8 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from sluice.domain import candidates, images, serving
-from sluice.domain.config import patterns
+from sluice.domain.config import images, patterns
 from sluice.domain.config.base import ScalarValue, is_of
 from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig, Traffic
 from sluice.domain.config.problems import Breach
@@ -142,7 +141,7 @@ def _no_single_group(regex: str) -> str | None:
 def _bounded_candidates(config: PipelineConfig) -> Iterator[Breach]:
     train = config.train
     space = train.candidates.space
-    count = candidates.count(train)
+    count = train.candidates.count
     if count > CANDIDATES_MAX:
         yield Breach(
             ("train", "candidates", "space"), f"makes {count} candidates", f"at most {CANDIDATES_MAX}"
@@ -208,8 +207,8 @@ def _deployable(traffic: Traffic, loc: tuple[str | int, ...]) -> Iterator[Breach
     if traffic.type == "linear" and traffic.percent is not None and traffic.percent < LINEAR_PERCENT_MIN:
         expected = f"{LINEAR_PERCENT_MIN} to 50, SageMaker's limits of a linear step"
         yield Breach((*loc, "percent"), f"is {traffic.percent} of a linear step", expected)
-    elif traffic.bake_s > (longest := serving.longest_bake_s(traffic)):
-        times = serving.bakes(traffic)
+    elif traffic.bake_s > (longest := traffic.longest_bake_s):
+        times = traffic.bakes
         expected = (
             f"at most {longest}: SageMaker ends a deployment after 8 hours, of which instances may take one"
         )

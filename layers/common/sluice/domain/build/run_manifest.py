@@ -1,0 +1,172 @@
+"""The run manifest, evidence of how a model came to be, and the model package that points to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from sluice.domain import canonical, tags
+from sluice.domain.build.gates import GateResult
+from sluice.domain.config import PipelineConfig
+
+FORMAT = "sluice-run-manifest/2"
+_CLIENT_TOKEN_MAX = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An output of a step, by content."""
+
+    name: str
+    step: str
+    uri: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the run was given."""
+
+    project_version: str
+    bundle_uri: str
+    dataset_version: str
+    dataset_manifest_uri: str
+    dataset_objects: int
+    dataset_rows: int
+    dataset_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What is to serve: a container as CreateModel takes it, and the digest of the project's config."""
+
+    container: Mapping[str, Any]
+    config_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunManifest:
+    """Everything a run used, did and found; `steps` are job results, `candidate` the chosen one's step."""
+
+    pipeline: str
+    run_id: str
+    created_at: str
+    inputs: Inputs
+    parameters: Mapping[str, Any]
+    steps: Sequence[Mapping[str, Any]]
+    candidate: str
+    champion: Mapping[str, Any] | None
+    artifacts: Sequence[Artifact]
+    serving: Serving
+    evaluation: Mapping[str, Any]
+    gates: Sequence[GateResult | Mapping[str, Any]]
+
+    def document(self) -> dict[str, Any]:
+        """The manifest as plain data."""
+        gates = [asdict(gate) if isinstance(gate, GateResult) else dict(gate) for gate in self.gates]
+        return {
+            "format": FORMAT,
+            "pipeline": self.pipeline,
+            "run_id": self.run_id,
+            "created_at": self.created_at,
+            "inputs": asdict(self.inputs),
+            "parameters": dict(self.parameters),
+            "images": _images(self.steps),
+            "steps": [dict(step) for step in self.steps],
+            "candidate": self.candidate,
+            "champion": None if self.champion is None else dict(self.champion),
+            "artifacts": [asdict(artifact) for artifact in self.artifacts],
+            "serving": asdict(self.serving),
+            "evaluation": dict(self.evaluation),
+            "gates": gates,
+        }
+
+    def to_json(self) -> bytes:
+        return canonical.to_json(self.document())
+
+    @property
+    def sha256(self) -> str:
+        """The digest that an approval is bound to: of the bytes of `to_json`."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+def _images(steps: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
+    """The images used, each with the digest its URI pins, None where it names a tag."""
+    uris = sorted({step["image"] for step in steps if step.get("image")})
+    return {uri: uri.partition("@")[2] or None for uri in uris}
+
+
+def parameters(config: PipelineConfig, hyperparameters: Mapping[str, str]) -> dict[str, Any]:
+    """The run's parameters by step; hyperparameters are the chosen candidate's, JSON-encoded."""
+    return {"prepare": dict(config.prepare.parameters), "train": dict(hyperparameters)}
+
+
+def config_sha256(stored: str) -> str:
+    """The digest of a project's config, as the catalog stores it."""
+    return hashlib.sha256(stored.encode()).hexdigest()
+
+
+def container(config: PipelineConfig, region: str, model_uri: str, code_uri: str) -> dict[str, Any]:
+    """The container that serves a model with the pipeline's script."""
+    return {
+        "Image": config.image_uri(region),
+        "ModelDataUrl": model_uri,
+        "Environment": {
+            "SAGEMAKER_PROGRAM": PurePosixPath(config.serve.script).name,
+            "SAGEMAKER_SUBMIT_DIRECTORY": code_uri,
+            "SAGEMAKER_REGION": region,
+        },
+    }
+
+
+def package_request(
+    config: PipelineConfig,
+    document: Mapping[str, Any],
+    *,
+    stack: str,
+    manifest_uri: str,
+    manifest_sha256: str,
+    may_approve: bool = False,
+) -> dict[str, Any]:
+    """CreateModelPackage: the model, how to serve it, its evaluation and where its manifest lies.
+
+    It waits for a person, unless the project and (`may_approve`) the stack say that none is needed.
+    """
+    run_id, inputs = document["run_id"], document["inputs"]
+    artifacts = {artifact["name"]: artifact for artifact in document["artifacts"]}
+    evaluation = artifacts["evaluation"]
+    statistics = {
+        "ContentType": "application/json",
+        "ContentDigest": f"sha256:{evaluation['sha256']}",
+        "S3Uri": evaluation["uri"],
+    }
+    return {
+        "ModelPackageGroupName": config.model_package_group(stack),
+        "ModelPackageDescription": f"Run {run_id} of pipeline {config.name}",
+        "ClientToken": hashlib.sha256(f"{stack}#{run_id}".encode()).hexdigest()[:_CLIENT_TOKEN_MAX],
+        "ModelApprovalStatus": "Approved"
+        if may_approve and config.register_.approval == "automatic"
+        else "PendingManualApproval",
+        "InferenceSpecification": {
+            "Containers": [document["serving"]["container"]],
+            # Not those of batch transform: it knows fewer, and an unknown one is refused.
+            "SupportedRealtimeInferenceInstanceTypes": [config.serve.compute.instance_type],
+            "SupportedContentTypes": [config.serve.content_type],
+            "SupportedResponseMIMETypes": [config.serve.accept],
+        },
+        "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
+        "MetadataProperties": {"GeneratedBy": run_id, "ProjectId": inputs["project_version"]},
+        "CustomerMetadataProperties": {
+            **tags.of_pipeline(stack, config.name),
+            tags.RUN: run_id,
+            "sluice:manifest-uri": manifest_uri,
+            "sluice:manifest-sha256": manifest_sha256,
+            "sluice:dataset-version": inputs["dataset_version"],
+            "sluice:project-version": inputs["project_version"],
+            "sluice:model-sha256": artifacts["model"]["sha256"],
+        },
+    }

@@ -1,0 +1,166 @@
+"""Data set versions: a version is the content of a manifest of object versions; nothing is copied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from sluice.domain import canonical
+from sluice.domain.times import from_iso, to_iso
+
+if TYPE_CHECKING:
+    from sluice.domain.config.models import Window
+    from sluice.domain.data.batches import Arrival
+
+Mode = Literal["append", "replace", "window"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectVersion:
+    """One version of an object in the data bucket."""
+
+    key: str
+    version_id: str
+    size_bytes: int
+    sha256: str
+
+    def same_content(self, other: ObjectVersion) -> bool:
+        return (self.key, self.sha256) == (other.key, other.sha256)
+
+
+@dataclass(frozen=True)
+class DatasetManifest:
+    """The object versions of a data set, one per key, in the order of their keys."""
+
+    objects: tuple[ObjectVersion, ...]
+
+    @classmethod
+    def of(cls, objects: Iterable[ObjectVersion]) -> DatasetManifest:
+        """The manifest of the objects in any order; of several versions of a key the last given counts."""
+        newest = {obj.key: obj for obj in objects}
+        return cls(tuple(newest[key] for key in sorted(newest)))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> DatasetManifest:
+        """Read what `to_json` wrote."""
+        return cls.of(ObjectVersion(**obj) for obj in json.loads(data)["objects"])
+
+    def to_json(self) -> bytes:
+        return canonical.to_json({"objects": [asdict(obj) for obj in self.objects]})
+
+    @cached_property
+    def version(self) -> str:
+        """The data set version: 64 hex digits of the sha256 of `to_json`."""
+        return canonical.digest({"objects": [asdict(obj) for obj in self.objects]})
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(obj.size_bytes for obj in self.objects)
+
+
+def combine(
+    mode: Mode,
+    previous: DatasetManifest | None,
+    arrivals: Sequence[ObjectVersion],
+) -> DatasetManifest:
+    """The data set after the arrivals, given in their order.
+
+    append, window: everything so far, the newest version of each key; `within` then takes what a window
+    leaves out. replace: the arrivals alone. An object that arrives with the content it had before keeps its
+    former entry, so that the same data are the same version.
+    """
+    former = {obj.key: obj for obj in previous.objects} if previous else {}
+    arrived = {obj.key: obj for obj in arrivals}
+    kept = {
+        key: former[key] if key in former and former[key].same_content(obj) else obj
+        for key, obj in arrived.items()
+    }
+    base = former if mode != "replace" or not arrived else {}
+    return DatasetManifest.of({**base, **kept}.values())
+
+
+def beyond(objects: Iterable[ObjectVersion], room_bytes: float, new: Collection[str]) -> list[ObjectVersion]:
+    """Of the objects those for which there is no room: of the new keys, that come last, the largest."""
+    left, outside = room_bytes, []
+    for obj in sorted(objects, key=lambda obj: (obj.key in new, obj.size_bytes, obj.key)):
+        if obj.size_bytes <= left:
+            left -= obj.size_bytes
+        else:
+            outside.append(obj)
+    return outside
+
+
+def more_than(most: int, objects: Iterable[ObjectVersion], new: Collection[str]) -> list[ObjectVersion]:
+    """Of the objects those beyond a number: of the new keys, that come last, the last in their order."""
+    return sorted(objects, key=lambda obj: (obj.key in new, obj.key))[most:]
+
+
+def within(manifest: DatasetManifest, window: Window, arrivals: Iterable[Arrival]) -> DatasetManifest:
+    """What of a data set the window holds, counted back from the newest object or batch in it.
+
+    Not from today: the same arrivals are the same version whenever they are looked at. What arrived again
+    with the same content is as recent as its last arrival.
+    """
+    recency = _recency(window, arrivals)
+    ages = {obj: recency.get((obj.key, obj.sha256), "") for obj in manifest.objects}
+    oldest = _oldest(window, ages.values())
+    return DatasetManifest.of(obj for obj, age in ages.items() if age >= oldest)
+
+
+def _recency(window: Window, arrivals: Iterable[Arrival]) -> dict[tuple[str, str], str]:
+    """When each content of a key last came: its batch's name or its time, whichever the window counts."""
+    newest: dict[tuple[str, str], str] = {}
+    for arrival in arrivals:
+        content = (arrival.key, arrival.sha256)
+        came = arrival.batch if window.age is None else arrival.arrived_at
+        newest[content] = max(came, newest.get(content, ""))
+    return newest
+
+
+def _oldest(window: Window, ages: Iterable[str]) -> str:
+    known = sorted(set(ages))
+    if not known:
+        return ""
+    if window.age is None:
+        return known[-window.count :][0]
+    return to_iso(from_iso(known[-1]) - window.age)
+
+
+Condition = Literal["intact", "differs", "gone", "overwritten", "deleted"]
+
+
+def condition(obj: ObjectVersion, stored_sha256: str | None, current_sha256: str | None) -> Condition:
+    """What has become of an object of a data set, by the sha256 of its version and of its key's newest one.
+
+    None is a version, or a key, that is not there. An object that was overwritten or deleted is still there
+    under its version, but jobs, which read by key, would find something else or nothing.
+    """
+    if stored_sha256 is None:
+        return "gone"
+    if stored_sha256 != obj.sha256:
+        return "differs"
+    if current_sha256 is None:
+        return "deleted"
+    return "intact" if current_sha256 == obj.sha256 else "overwritten"
+
+
+def files_manifest(bucket: str, objects: Iterable[ObjectVersion]) -> list[Any]:
+    """The objects as SageMaker's ManifestFile: a prefix, then keys."""
+    return [{"prefix": f"s3://{bucket}/"}, *(obj.key for obj in objects)]
+
+
+def changed_since(
+    manifest: DatasetManifest, current: Mapping[str, str], known: Iterable[ObjectVersion] = ()
+) -> list[str]:
+    """The keys whose object is gone or has other content than the manifest says.
+
+    `current` is the current version id by key. `known` are versions whose content is known (arrivals): one
+    of another id but the same content is no change.
+    """
+    contents = {(obj.key, obj.version_id): obj.sha256 for obj in (*known, *manifest.objects)}
+    return [
+        obj.key for obj in manifest.objects if contents.get((obj.key, current.get(obj.key, ""))) != obj.sha256
+    ]

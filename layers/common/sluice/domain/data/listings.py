@@ -1,0 +1,82 @@
+"""Read manifest files: JSON lists of what a batch is to have, by keys relative to the file's own folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sluice.domain.data import uploads
+from sluice.domain.nearest import hint
+
+if TYPE_CHECKING:
+    from sluice.domain.data.batches import Arrival
+
+# Some hundred thousand keys: with more, the functions that read it would run out of memory.
+MAX_BYTES = 8 * 2**20
+_FIELDS = ("key", "size_bytes", "sha256")
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+
+
+class ManifestError(ValueError):
+    """A manifest file that cannot be understood, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a manifest file says of one object; None where it says nothing."""
+
+    key: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+    def difference(self, arrival: Arrival) -> str | None:
+        """How an arrival differs from it, in words; None if it does not."""
+        if self.size_bytes not in (None, arrival.size_bytes):
+            return f"{self.key} has {arrival.size_bytes} bytes, {self.size_bytes} were expected"
+        if self.sha256 not in (None, arrival.sha256):
+            return f"{self.key} has sha256 {arrival.sha256[:12]}..., {str(self.sha256)[:12]}... was expected"
+        return None
+
+
+def parse(data: bytes, manifest: Arrival) -> list[Expected]:
+    """Read the content of a manifest file; raises ManifestError."""
+    try:
+        entries = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ManifestError("is no JSON") from None
+    if not isinstance(entries, list) or not entries:
+        raise ManifestError("is no list of objects")
+    expected = (_expected(entry, manifest) for entry in entries)
+    return list({entry.key: entry for entry in expected}.values())
+
+
+def _expected(entry: Any, manifest: Arrival) -> Expected:
+    described = {"key": entry} if isinstance(entry, str) else entry
+    if not isinstance(described, dict) or not isinstance(described.get("key"), str):
+        raise ManifestError("has an entry that is neither a key nor an object with one")
+    _check_fields(described)
+    key, size_bytes, sha256 = described["key"], described.get("size_bytes"), described.get("sha256")
+    _check_key(key, manifest)
+    if size_bytes is not None and (type(size_bytes) is not int or size_bytes < 0):
+        raise ManifestError(f"has a size_bytes of {key} that is no number of bytes")
+    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.match(sha256.lower())):
+        raise ManifestError(f"has a sha256 of {key} that is not 64 hex digits")
+    return Expected(f"{manifest.folder}{key}", size_bytes, sha256.lower() if sha256 else None)
+
+
+def _check_fields(described: Mapping[str, Any]) -> None:
+    """A misspelt `size_bytes` would be a check that nobody makes."""
+    for field in described:
+        if field not in _FIELDS:
+            known = f"unlike {', '.join(_FIELDS)}"
+            raise ManifestError(f"has a field {field!r} of {described['key']}, {known}{hint(field, _FIELDS)}")
+
+
+def _check_key(key: str, manifest: Arrival) -> None:
+    if not uploads.is_path(key):
+        raise ManifestError(f"lists {key!r}, which is no path below its folder")
+    if key.rpartition("/")[2] == manifest.name:
+        raise ManifestError(f"lists {key!r}, which is a manifest file and no data")

@@ -1,0 +1,67 @@
+"""Events that got lost, spelt again: AWS's detail-types, with what our rules match and our models read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sluice.domain.release import approvals
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """An event to put on the bus; whoever gets it describes the resource and believes that."""
+
+    detail_type: str
+    detail: Mapping[str, Any]
+
+
+def object_created(bucket: str, key: str, version_id: str) -> Hint:
+    detail = {"bucket": {"name": bucket}, "object": {"key": key, "version-id": version_id}}
+    return Hint("Object Created", detail)
+
+
+def job_ended(kind: str, name: str, described: Mapping[str, Any] | None) -> Hint | None:
+    """The hint for a job (training_job or processing_job) that has ended, or is not there any more."""
+    noun = {"training_job": "Training", "processing_job": "Processing"}[kind]
+    status = described[f"{noun}JobStatus"] if described else "Failed"
+    if status not in ("Completed", "Failed", "Stopped"):
+        return None
+    detail = {f"{noun}JobName": name, f"{noun}JobStatus": status}
+    return Hint(f"SageMaker {noun} Job State Change", detail)
+
+
+def endpoint_changed(name: str) -> Hint:
+    return Hint("SageMaker Endpoint State Change", {"EndpointName": name})
+
+
+def package_decided(arn: str, approval_status: str, seen: Mapping[str, Any] | None) -> Hint | None:
+    """The hint for a package whose decision was not seen, or not acted on."""
+    last = approvals.LastSeen.of(seen or {})
+    if approval_status == last.status and not last.is_unfinished:
+        return None
+    detail = {"ModelPackageArn": arn, "ModelApprovalStatus": approval_status}
+    return Hint("SageMaker Model Package State Change", detail)
+
+
+def alarm_fires(name: str) -> Hint:
+    detail = {"alarmName": name, "state": {"value": "ALARM"}}
+    return Hint("CloudWatch Alarm State Change", detail)
+
+
+def guard_is_off(name: str) -> Hint:
+    """The hint for an alarm that is not as its stage's live release wants it."""
+    return Hint("CloudWatch Alarm Configuration Change", {"alarmName": name, "operation": "update"})
+
+
+def execution_ended(arn: str, described: Mapping[str, Any] | None, payload: Mapping[str, Any]) -> Hint | None:
+    """The hint for an execution that does not run; its payload, as Step Functions may have forgotten it."""
+    status = described["status"] if described else "ABORTED"
+    if status == "RUNNING":
+        return None
+    machine, _, name = arn.replace(":execution:", ":stateMachine:").rpartition(":")
+    detail = {"executionArn": arn, "name": name, "stateMachineArn": machine, "status": status}
+    detail["input"] = json.dumps(payload)
+    return Hint("Step Functions Execution Status Change", detail)

@@ -1,0 +1,170 @@
+"""The alarms of an endpoint: when they fire, and which deployment they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sluice.domain import names, tags
+from sluice.domain.release.releases import Deployment, bake_until
+from sluice.domain.release.serving import VARIANT
+from sluice.domain.times import to_iso
+
+if TYPE_CHECKING:
+    from sluice.domain.config import models
+
+PERIOD_S = 60
+# An alarm counts the requests of a period, published up to a minute late: for so long after traffic moved,
+# what it says may be about the version that served before.
+SETTLES_S = 3 * PERIOD_S
+
+
+ERROR_RATE, P99_LATENCY = "error-rate", "p99-latency"
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A stage, and the endpoint of it that alarms watch."""
+
+    stack: str
+    pipeline: str
+    stage: str
+    endpoint_name: str
+
+    def alarm_name(self, what: str) -> str:
+        return names.alarm_name(self.stack, self.pipeline, self.stage, what)
+
+    @property
+    def alarm_names(self) -> tuple[str, ...]:
+        """All alarms that the stage may have. Other alarms are somebody else's, whatever they watch."""
+        return tuple(self.alarm_name(what) for what in (ERROR_RATE, P99_LATENCY))
+
+
+def requests(guarded: Guarded, limits: models.Alarms, topic_arn: str) -> list[dict[str, Any]]:
+    """PutMetricAlarm for each limit. Below `min_requests` a minute there is too little to judge: no alarm."""
+    endpoint = guarded.endpoint_name
+    alarms = [
+        _alarm(
+            guarded.alarm_name(ERROR_RATE),
+            f"More than {limits.error_rate:.2%} of the requests to {endpoint} fail.",
+            limits.error_rate,
+            topic_arn,
+            [
+                _judged("errors / invocations", limits.min_requests),
+                _metric("invocations", "Invocations", "Sum", endpoint),
+                _metric("errors", "Invocation5XXErrors", "Sum", endpoint),
+            ],
+        )
+    ]
+    if limits.p99_latency_ms is not None:
+        alarms.append(
+            _alarm(
+                guarded.alarm_name(P99_LATENCY),
+                f"The slowest 1 % of the requests to {endpoint} take more than {limits.p99_latency_ms} ms.",
+                limits.p99_latency_ms * 1000,  # ModelLatency is in microseconds
+                topic_arn,
+                [
+                    _judged("latency", limits.min_requests),
+                    _metric("invocations", "Invocations", "Sum", endpoint),
+                    _metric("latency", "ModelLatency", "p99", endpoint),
+                ],
+            )
+        )
+    owner = tags.listed(tags.of_stage(guarded.stack, guarded.pipeline, guarded.stage))
+    return [{**alarm, "Tags": owner} for alarm in alarms]
+
+
+def _alarm(
+    name: str, description: str, threshold: float, topic_arn: str, queries: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "AlarmName": name,
+        "AlarmDescription": description,
+        "AlarmActions": [topic_arn],
+        "Metrics": queries,
+        "EvaluationPeriods": 1,
+        "DatapointsToAlarm": 1,
+        "Threshold": threshold,
+        "ComparisonOperator": "GreaterThanThreshold",
+        # No traffic is no failure.
+        "TreatMissingData": "notBreaching",
+    }
+
+
+def _judged(expression: str, min_requests: int) -> dict[str, Any]:
+    guarded = f"IF(invocations >= {min_requests}, {expression}, 0)"
+    return {"Id": "judged", "Expression": guarded, "Label": expression, "ReturnData": True}
+
+
+def _metric(query_id: str, metric: str, stat: str, endpoint: str) -> dict[str, Any]:
+    dimensions = [
+        {"Name": "EndpointName", "Value": endpoint},
+        {"Name": "VariantName", "Value": VARIANT},
+    ]
+    return {
+        "Id": query_id,
+        "MetricStat": {
+            "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
+            "Period": PERIOD_S,
+            "Stat": stat,
+        },
+        "ReturnData": False,
+    }
+
+
+# What makes an alarm a guard. A description, or further actions' being on, is anybody's to change.
+_GUARDING = (
+    "AlarmActions",
+    "Metrics",
+    "EvaluationPeriods",
+    "DatapointsToAlarm",
+    "Threshold",
+    "ComparisonOperator",
+    "TreatMissingData",
+)
+
+
+def faults(wanted: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What is wrong with a stage's guard, by alarm, for people; `found` are its alarms, as described."""
+    names = [request["AlarmName"] for request in wanted]
+    wrong = {name: "watches what the live release does not limit" for name in found if name not in names}
+    for request in wanted:
+        alarm = found.get(request["AlarmName"])
+        if alarm is None:
+            wrong[request["AlarmName"]] = "is missing"
+        elif changed := [key for key in _GUARDING if not _agrees(request[key], alarm.get(key))]:
+            wrong[request["AlarmName"]] = "; ".join(_changed(key, request, alarm) for key in changed)
+    return wrong
+
+
+def _changed(key: str, request: Mapping[str, Any], alarm: Mapping[str, Any]) -> str:
+    if key in ("Metrics", "AlarmActions"):
+        return f"has other {key} than it was made with"
+    return f"has {key} {alarm.get(key)}, not {request[key]}"
+
+
+def _agrees(wanted: Any, found: Any) -> bool:
+    """Whether all that is wanted was found; CloudWatch adds members of its own, and keeps no order."""
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        return all(_agrees(value, found.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(found, list):
+        return all(any(_agrees(each, other) for other in found) for each in wanted)
+    return bool(wanted == found)
+
+
+def concerns(alarm: Mapping[str, Any], live: Deployment, now: str) -> bool:
+    """Whether an alarm in ALARM is about the live deployment, not about the one that served before it."""
+    promoted_at = live.promoted_at or now
+    since = to_iso(alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"])
+    return since >= promoted_at or now >= bake_until(promoted_at, SETTLES_S)
+
+
+def unseen_bakes(release: models.Release) -> list[str]:
+    """What to say of stages whose bake ends before any alarm can fire: nothing guards their releases."""
+    return [
+        f"{stage.name} bakes for {stage.traffic.bake_s} s, but an alarm may take {SETTLES_S} s to fire: "
+        "while they bake, its releases are unguarded"
+        for stage in release.stages
+        if stage.traffic.bake_s < SETTLES_S
+    ]

@@ -1,0 +1,155 @@
+"""The evidence of a model package: what its run wrote down, and what of the package does not agree with it.
+
+A package's fields can be changed, and copied to another package, by whoever may write to the registry. So
+what serves is made from the run's manifest, whose digest the run's item in the catalog holds, as it holds the
+one package that the run registered and the digest that its image had then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sluice.domain.build.run_manifest import FORMAT
+from sluice.domain.release.approvals import Provenance
+
+_RESTORE = "restore the object's earlier version or train again"
+
+
+class EvidenceError(ValueError):
+    """A package cannot be released by its evidence; `reasons` says why, a line each."""
+
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = reasons
+        super().__init__("\n".join(reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The model, or the code that serves it, by content."""
+
+    name: str
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is to serve, by a run's manifest; `image_digest` is None where nothing has told it."""
+
+    packaged: Mapping[str, Any]
+    image_digest: str | None
+    archives: Sequence[Archive]
+    config_sha256: str
+
+    @property
+    def container(self) -> dict[str, Any]:
+        """The container as CreateModel is to get it: its image by digest where that is known."""
+        return {**self.packaged, "Image": pinned_image(self.packaged["Image"], self.image_digest)}
+
+
+def pinned_image(image: str, digest: str | None) -> str:
+    """The image as `repository@sha256:...`: what a tag means can change."""
+    if digest is None or "@" in image:
+        return image
+    registry, slash, name = image.rpartition("/")
+    return f"{registry}{slash}{name.partition(':')[0]}@{digest}"
+
+
+def read(arn: str, provenance: Provenance, run: Mapping[str, Any], manifest: bytes | None) -> Evidence:
+    """Verify a package's manifest by its run's item; raises EvidenceError."""
+    if run.get("model_package_arn") != arn:
+        raise EvidenceError(
+            f"no run registered {arn}: its metadata names {provenance.run_id}, which registered "
+            f"{run.get('model_package_arn', 'nothing')}; approve that one, or train again"
+        )
+    if "manifest_sha256" not in run:
+        raise EvidenceError(
+            f"{provenance.run_id} ran under a version of Sluice whose evidence covers neither the code nor "
+            "the environment that serve: train again"
+        )
+    if manifest is None:
+        raise EvidenceError(
+            f"the run manifest is gone: {run['manifest_uri']}; restore the object or train again"
+        )
+    digest = hashlib.sha256(manifest).hexdigest()
+    if digest != run["manifest_sha256"]:
+        raise EvidenceError(_changed("run manifest", run["manifest_uri"], digest, run["manifest_sha256"]))
+    document = json.loads(manifest)
+    if document["format"] != FORMAT:
+        raise EvidenceError(
+            f"the run manifest has the format {document['format']}, not {FORMAT}: train again"
+        )
+    if faults := _metadata_faults(provenance, run, document):
+        raise EvidenceError(*faults)
+    return Evidence(
+        packaged=document["serving"]["container"],
+        image_digest=run.get("image_digest"),
+        archives=[
+            Archive(each["name"], each["uri"], each["sha256"])
+            for each in document["artifacts"]
+            if each["name"] in ("model", "code")
+        ],
+        config_sha256=document["serving"]["config_sha256"],
+    )
+
+
+def _metadata_faults(
+    provenance: Provenance, run: Mapping[str, Any], document: Mapping[str, Any]
+) -> list[str]:
+    models = [each["sha256"] for each in document["artifacts"] if each["name"] == "model"]
+    pairs = [
+        ("pipeline", provenance.pipeline, document["pipeline"]),
+        ("run", provenance.run_id, document["run_id"]),
+        ("project version", provenance.project_version, document["inputs"]["project_version"]),
+        ("manifest", provenance.manifest_uri, run["manifest_uri"]),
+        ("manifest's sha256", provenance.manifest_sha256, run["manifest_sha256"]),
+        ("model's sha256", provenance.model_sha256, *models),
+    ]
+    return [
+        _differs(f"metadata: the {what}", found, wanted) for what, found, wanted in pairs if found != wanted
+    ]
+
+
+def package_faults(evidence: Evidence, package: Mapping[str, Any], config_sha256: str) -> list[str]:
+    """What a described package, or its project's config, says otherwise than the manifest."""
+    containers = package.get("InferenceSpecification", {}).get("Containers", [])
+    if len(containers) != 1:
+        return [_differs("number of containers", len(containers), 1)]
+    found = {"Environment": {}, **containers[0]}
+    faults = [
+        _differs(name, found.get(name), wanted)
+        for name, wanted in evidence.packaged.items()
+        if found.get(name) != wanted
+    ]
+    if evidence.image_digest and found.get("ImageDigest") != evidence.image_digest:
+        faults.append(_differs("ImageDigest", found.get("ImageDigest"), evidence.image_digest))
+    if config_sha256 != evidence.config_sha256:
+        faults.append(_differs("project's rules: the config's sha256", config_sha256, evidence.config_sha256))
+    return faults
+
+
+def archive_faults(evidence: Evidence, found: Mapping[str, str | None]) -> list[str]:
+    """What has happened to the archives that serve, by the sha256 found at each URI, None for nothing."""
+    faults = []
+    for archive in evidence.archives:
+        sha256 = found[archive.uri]
+        if sha256 is None:
+            faults.append(f"the {archive.name} is gone: {archive.uri}; restore the object or train again")
+        elif sha256 != archive.sha256:
+            faults.append(_changed(archive.name, archive.uri, sha256, archive.sha256))
+    return faults
+
+
+def _differs(what: str, found: Any, wanted: Any) -> str:
+    return f"the package is not as its run registered it: its {what} is {found}, not {wanted}"
+
+
+def _changed(what: str, uri: str, found: str, wanted: str) -> str:
+    return (
+        f"the {what} {uri} has changed since it was registered: "
+        f"its sha256 is {found[:12]}, not {wanted[:12]}; {_RESTORE}"
+    )

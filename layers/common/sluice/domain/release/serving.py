@@ -1,0 +1,206 @@
+"""What an endpoint is made of, when a change of it has succeeded, and whether it serves what it should."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sluice.domain import tags
+
+if TYPE_CHECKING:
+    from sluice.domain.config import models
+
+VARIANT = "AllTraffic"
+MODEL_VERSION_VARIABLE = "SLUICE_MODEL_VERSION"
+
+
+def container(package: Mapping[str, Any]) -> dict[str, Any]:
+    """The one container of a model package."""
+    containers = package["InferenceSpecification"]["Containers"]
+    return dict(containers[0])
+
+
+def foreign(
+    what: str, name: str, arn: str, wanted: Mapping[str, str], found: Mapping[str, str]
+) -> str | None:
+    """Why a resource that exists under a name of ours is not ours to use, by its tags; None if it is."""
+    if tags.are_on(wanted, found):
+        return None
+    whose = ", ".join(f"{key}={found[key]}" for key in wanted if key in found)
+    pairs = " ".join(f"Key={key},Value={value}" for key, value in wanted.items())
+    return (
+        f"the {what} {name} was not made by this stage's releases: it carries {whose or 'no tags of ours'}. "
+        "Delete it, or name the stage otherwise; or, if Sluice may change it, give it the tags: "
+        f"aws sagemaker add-tags --resource-arn {arn} --tags {pairs}"
+    )
+
+
+def model_request(
+    container: Mapping[str, Any], version: int, name: str, role_arn: str, owner: Mapping[str, str]
+) -> dict[str, Any]:
+    """CreateModel. What the run's manifest says is spelt out: a package could change its meaning later."""
+    environment = {**container["Environment"], MODEL_VERSION_VARIABLE: str(version)}
+    return {
+        "ModelName": name,
+        "ExecutionRoleArn": role_arn,
+        "PrimaryContainer": {**container, "Environment": environment},
+        "Tags": tags.listed(owner),
+    }
+
+
+def endpoint_config_request(
+    name: str, model_name: str, compute: models.ServeCompute, owner: Mapping[str, str]
+) -> dict[str, Any]:
+    """CreateEndpointConfig, with one variant."""
+    return {
+        "EndpointConfigName": name,
+        "ProductionVariants": [
+            {
+                "VariantName": VARIANT,
+                "ModelName": model_name,
+                "InstanceType": compute.instance_type,
+                "InitialInstanceCount": compute.instance_count,
+                "InitialVariantWeight": 1.0,
+            }
+        ],
+        "Tags": tags.listed(owner),
+    }
+
+
+def deployment_config(traffic: models.Traffic, alarms: Sequence[str]) -> dict[str, Any]:
+    """UpdateEndpoint's DeploymentConfig: how traffic moves, watched by alarms that move it back."""
+    config: dict[str, Any] = {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": _routing(traffic),
+            "TerminationWaitInSeconds": traffic.bake_s,
+            "MaximumExecutionTimeoutInSeconds": traffic.deployment_timeout_s,
+        }
+    }
+    if alarms:
+        config["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": name} for name in alarms]}
+    return config
+
+
+def _routing(traffic: models.Traffic) -> dict[str, Any]:
+    if traffic.type == "all_at_once":
+        # The bake is the wait before the old fleet ends: there is no step to wait between.
+        return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+    size = {"Type": "CAPACITY_PERCENT", "Value": traffic.percent}
+    kind, member = {"canary": ("CANARY", "CanarySize"), "linear": ("LINEAR", "LinearStepSize")}[traffic.type]
+    return {"Type": kind, "WaitIntervalInSeconds": traffic.bake_s, member: size}
+
+
+def immediate_deployment_config() -> dict[str, Any]:
+    """A rollback's DeploymentConfig: all traffic at once, and no alarm that could undo it."""
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+            "TerminationWaitInSeconds": 0,
+        }
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The endpoint is still being changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The endpoint serves the config it was asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotDeployed:
+    """The change has ended otherwise; `error` is a name to branch on, `cause` is for people."""
+
+    error: str
+    cause: str
+
+
+Outcome = Pending | Deployed | NotDeployed
+
+
+def status(described: str) -> str:
+    """A status in one spelling: DescribeEndpoint says `InService`, events say `IN_SERVICE`."""
+    return re.sub("[^a-z]", "", described.lower())
+
+
+def target_config(endpoint: Mapping[str, Any]) -> str | None:
+    """The config that an endpoint serves, or will serve when its change under way succeeds."""
+    pending = endpoint.get("PendingDeploymentSummary") or endpoint
+    return pending.get("EndpointConfigName")
+
+
+def outcome(endpoint: Mapping[str, Any] | None, name: str, wanted_config: str) -> Outcome:
+    """Judge a change that was asked for. InService alone is no success: SageMaker rolls back silently."""
+    if endpoint is None:
+        return NotDeployed("EndpointDeletedError", f"{name} was deleted while it was being deployed to")
+    why = endpoint.get("FailureReason") or "SageMaker gives no reason"
+    match status(endpoint["EndpointStatus"]):
+        case "inservice" if endpoint.get("PendingDeploymentSummary"):
+            return Pending()
+        case "inservice" if endpoint["EndpointConfigName"] == wanted_config:
+            return Deployed()
+        case "inservice":
+            return NotDeployed(
+                "DeploymentRolledBackError",
+                f"{name} was rolled back to {endpoint['EndpointConfigName']} from {wanted_config}: {why}",
+            )
+        case "deleting":
+            return NotDeployed("EndpointDeletedError", f"{name} is being deleted while it was deployed to")
+        case "failed" | "outofservice" | "updaterollbackfailed":
+            return NotDeployed("EndpointFailedError", f"{name} is {endpoint['EndpointStatus']}: {why}")
+    return Pending()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What is found behind an endpoint, each as SageMaker describes it, or None where there is none."""
+
+    endpoint: Mapping[str, Any] | None
+    config: Mapping[str, Any] | None
+    model: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What must be found there, by the release's plan and the run's manifest (`model` is a CreateModel)."""
+
+    endpoint_config_name: str
+    model: Mapping[str, Any]
+    image_digest: str | None
+
+
+def identity_faults(serving: Serving, expected: Identity) -> list[str]:
+    """Follow endpoint, config, model, container to the manifest; each difference is a reason."""
+    if serving.endpoint is None or serving.config is None or serving.model is None:
+        gone = [name for name in ("endpoint", "config", "model") if getattr(serving, name) is None]
+        return [f"the {name} does not exist" for name in gone]
+    found, wanted_container = serving.model.get("PrimaryContainer", {}), expected.model["PrimaryContainer"]
+    variants = serving.config["ProductionVariants"]
+    pairs: list[tuple[str, Any, Any]] = [
+        ("the endpoint's status", status(serving.endpoint["EndpointStatus"]), "inservice"),
+        ("the endpoint's config", serving.endpoint.get("EndpointConfigName"), expected.endpoint_config_name),
+        ("the config's variants", [each["VariantName"] for each in variants], [VARIANT]),
+        ("the config's model", variants[0].get("ModelName"), expected.model["ModelName"]),
+        ("the model's role", serving.model.get("ExecutionRoleArn"), expected.model["ExecutionRoleArn"]),
+        ("the model's image", found.get("Image"), wanted_container["Image"]),
+        ("the model's data", found.get("ModelDataUrl"), wanted_container["ModelDataUrl"]),
+        ("the model's environment", found.get("Environment"), wanted_container["Environment"]),
+    ]
+    digests = _resolved_digests(serving.endpoint) if expected.image_digest else []
+    pairs += [("the image's digest", digest, expected.image_digest) for digest in digests]
+    return [f"{what} is {actual}, not {wanted}" for what, actual, wanted in pairs if actual != wanted]
+
+
+def _resolved_digests(endpoint: Mapping[str, Any]) -> list[str]:
+    """The digests of the images that run; an image that SageMaker did not resolve has none to compare."""
+    resolved = [
+        image.get("ResolvedImage", "")
+        for variant in endpoint.get("ProductionVariants", [])
+        for image in variant.get("DeployedImages", [])
+    ]
+    return [image.rpartition("@")[2] for image in resolved if "@" in image]

@@ -1,0 +1,153 @@
+"""CSV as Python's own reader has it, with which users read: its first line, and lines of too many values."""
+
+from __future__ import annotations
+
+import csv
+import io
+import mmap
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from sluice.domain.config.models import Data
+from sluice.quality.engine.limits import UnreadableError, refuse_many_columns, refuse_same
+
+SANE_DELIMITERS = (",", ";", "\t", "|")
+# DuckDB takes a time that grows with the square of the values that a line has too many.
+_EXCESS_MAX = 2000
+_NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
+_CHUNK = 1 << 20
+BOM = b"\xef\xbb\xbf"
+_IN_NAMES = "\t\n\r"
+
+
+def header(start: str, data: Data) -> list[str]:
+    """The names of the columns of a file that begins so; raises UnreadableError."""
+    names = first_line(start, data.csv.delimiter, data.csv.quote)
+    refuse_many_columns(len(names))
+    _refuse_other_delimiter(start, names, data)
+    if not data.csv.header:
+        return list(data.columns)
+    characters = {character for name in names for character in name}
+    if any("\udc80" <= character <= "\udcff" for character in characters):
+        raise UnreadableError("is no CSV: it is not UTF-8 text")
+    if any(unicodedata.category(c) == "Cc" and c not in _IN_NAMES for c in characters):
+        raise UnreadableError("is no CSV: its first line has control characters")
+    if not any(names):
+        raise UnreadableError("has no header: its first line is empty")
+    refuse_same(names)
+    return names
+
+
+def first_line(start: str, delimiter: str, quote: str) -> list[str]:
+    try:
+        lines = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter, quotechar=quote, strict=True)
+        return next(lines, [])
+    except csv.Error:
+        raise UnreadableError("is no CSV: its first line cannot be split into names") from None
+
+
+def refuse_great_excess(path: Path, columns: int, data: Data) -> None:
+    """Raise if lines have so many values too many that DuckDB would not come to an end with them."""
+    excess = lines = first = 0
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        read = csv.reader(
+            _of_sane_lines(file, columns, data), delimiter=data.csv.delimiter, quotechar=data.csv.quote
+        )
+        try:
+            for values in read:
+                if len(values) > columns:
+                    excess += len(values) - columns
+                    lines += 1
+                    first = first or read.line_num
+                if excess > _EXCESS_MAX:
+                    raise UnreadableError(
+                        f"has lines with more values than the header, at least {lines}, "
+                        f"the first in line {first}"
+                    )
+        except csv.Error:
+            # DuckDB says more of it.
+            return
+
+
+def refuse_spaced_quotes(path: Path, data: Data) -> None:
+    """Raise if there is a space around a quoted value: to DuckDB it is none, to others part of the value."""
+    delimiter, quote = data.csv.delimiter.encode(), data.csv.quote.encode()
+    if b" " in (delimiter, quote):
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        found = min(_spaces_before(text, quote, delimiter), _spaces_after(text, quote, delimiter))
+        if found < len(text):
+            line = _count(text, 0, found, b"\n") + 1
+            raise UnreadableError(
+                f"has a space between a quote and a delimiter or line end, in line {line}: "
+                "readers do not agree on what that is"
+            )
+
+
+def _spaces_before(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
+    """Where a value begins with spaces and a quote, outside of others: after an even number of quotes."""
+    if text.find(b" " + quote) < 0:
+        return len(text)
+    before = rb"(?:\A(?:%b)?|[\r\n]|%b)( +)%b" % (BOM, re.escape(delimiter), re.escape(quote))
+    return _outside(text, quote, (match.start(1) for match in re.finditer(before, text)))
+
+
+def _spaces_after(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
+    """Where a value ends with a quote and spaces: after an even number of quotes, that one among them."""
+    if text.find(quote + b" ") < 0:
+        return len(text)
+    after = rb"%b +(?=[\r\n]|\Z|%b)" % (re.escape(quote), re.escape(delimiter))
+    return _outside(text, quote, (match.start() + len(quote) for match in re.finditer(after, text)))
+
+
+def _outside(text: mmap.mmap, quote: bytes, places: Iterable[int]) -> int:
+    """The first of the places with an even number of quotes before it."""
+    quotes = counted = 0
+    for place in places:
+        is_near = place - counted <= _CHUNK
+        quotes += text[counted:place].count(quote) if is_near else _count(text, counted, place, quote)
+        counted = place
+        if quotes % 2 == 0:
+            return place
+    return len(text)
+
+
+def _count(text: mmap.mmap, start: int, end: int, of: bytes) -> int:
+    return sum(text[at : min(at + _CHUNK, end)].count(of) for at in range(start, end, _CHUNK))
+
+
+def _of_sane_lines(file: Iterable[str], columns: int, data: Data) -> Iterator[str]:
+    """Lines, none of which has millions of values."""
+    for number, line in enumerate(file, 1):
+        excess = line.count(data.csv.delimiter) - columns
+        if excess > _EXCESS_MAX and data.csv.quote not in line:
+            raise UnreadableError(f"has a line of {excess} more values than the header: line {number}")
+        yield line
+
+
+def _refuse_other_delimiter(start: str, names: Sequence[str], data: Data) -> None:
+    """Say that a file is separated by another character than the contract's, which scripts read by too."""
+
+    def fit(names: Sequence[str]) -> int:
+        return (
+            len(data.columns.keys() & set(names)) if data.csv.header else -abs(len(names) - len(data.columns))
+        )
+
+    for other in SANE_DELIMITERS:
+        if other == data.csv.delimiter or len(names) > 1:
+            continue
+        try:
+            better = fit(first_line(start, other, data.csv.quote)) > fit(names)
+        except UnreadableError:
+            continue
+        if better:
+            raise UnreadableError(
+                f"is separated by {_named(other)}, not by {_named(data.csv.delimiter)}, "
+                "as data.csv.delimiter says"
+            )
+
+
+def _named(delimiter: str) -> str:
+    return _NAMED.get(delimiter, repr(delimiter))

@@ -1,0 +1,133 @@
+"""The DuckDB of the engine: what it may read, and how much time, memory and storage it may use."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from sluice.quality import shortages
+from sluice.quality.engine.limits import UnreadableError
+from sluice.quality.engine.sql import text
+
+# A statement that is wrong itself, whatever the data.
+STATEMENT_ERRORS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+_INTERRUPT_EVERY_S = 0.1
+
+
+class EngineLimitError(Exception):
+    """The data cannot be checked with the time, memory and storage there are; the message names a way out.
+
+    `keys` are the objects that took them, where it is known.
+    """
+
+    keys: tuple[str, ...] = ()
+
+
+class Database:
+    """One DuckDB in memory; it spills to `temp_dir` and ends its work after `max_s`."""
+
+    def __init__(self, memory_limit_mb: int, temp_dir: Path, *, max_s: float | None = None) -> None:
+        self.memory_limit_mb = memory_limit_mb
+        self.temp_dir = temp_dir
+        self.connection = duckdb.connect(
+            config={
+                "memory_limit": f"{memory_limit_mb}MB",
+                "temp_directory": str(temp_dir),
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "python_enable_replacements": "false",
+            }
+        )
+        # Else the times of a zone were those of the machine's.
+        self.connection.execute("SET TimeZone = 'UTC'")
+        self._is_restricted = False
+        self._clock = _Watchdog(self.connection, max_s)
+
+    def close(self) -> None:
+        self._clock.stop()
+        self.connection.close()
+
+    @property
+    def is_time_over(self) -> bool:
+        return self._clock.is_over
+
+    @property
+    def max_s(self) -> float:
+        return self._clock.max_s
+
+    def restrict(self, paths: Sequence[Path]) -> None:
+        """From now on only these files, and what is in the own folder, can be read; the first call counts."""
+        if self._is_restricted:
+            return
+        self._is_restricted = True
+        listed = ", ".join(text(str(path)) for path in paths)
+        self.connection.execute(f"SET allowed_paths = [{listed}]")
+        self.connection.execute(f"SET allowed_directories = [{text(f'{self.temp_dir}/')}]")
+        self.connection.execute("SET enable_external_access = false")
+        self.connection.execute("SET lock_configuration = true")
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement; raises UnreadableError, or EngineLimitError."""
+        try:
+            with self.limits():
+                rows: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
+        except STATEMENT_ERRORS:
+            raise
+        except duckdb.Error as error:
+            raise UnreadableError("cannot be read: it is not of the format the contract names") from error
+        return rows
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """A shorter time for what is done meanwhile."""
+        return self._clock.within(seconds)
+
+    @contextmanager
+    def limits(self) -> Iterator[None]:
+        """Around work on the connection: what it lacks is an EngineLimitError."""
+        try:
+            yield
+        except duckdb.InterruptException:
+            raise EngineLimitError(shortages.out_of_time(self._clock.max_s)) from None
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            if isinstance(error, duckdb.IOException) and "No space left" not in str(error):
+                raise
+            raise EngineLimitError(shortages.OUT_OF_MEMORY) from None
+
+
+class _Watchdog:
+    """Interrupts a connection when its time is over, and again should it go on."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, max_s: float | None) -> None:
+        self.max_s = max_s if max_s is not None else float("inf")
+        self._connection = connection
+        self._end = self._now_end = time.monotonic() + self.max_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._end
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        self._now_end = min(self._end, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self._now_end = self._end
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(_INTERRUPT_EVERY_S):
+            if time.monotonic() >= self._now_end:
+                self._connection.interrupt()

@@ -1,0 +1,438 @@
+"""The validation engine, DuckDB: counts what breaks the checks of a data contract.
+
+Text files are read once, into a table of their columns' types; Parquet files are read where they are. One set
+of expressions serves both. Messages name objects, columns and row numbers, never a value: the engine's own
+messages quote rows and are not passed on. Values of violating cells are given as such.
+
+After `inspect`, the relation DATA serves whoever asks more of the data: all rows, as their columns' types,
+where what is not of its type is NULL. A query of the contract's own sees no other file, no network and no
+setting.
+"""
+
+# ruff: noqa: S608 - table functions take no bound values: `text` and `identifier` quote what goes into SQL
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import duckdb
+
+from sluice.domain.config import patterns
+from sluice.domain.config.models import Data
+from sluice.quality.engine.database import STATEMENT_ERRORS, Database, EngineLimitError
+from sluice.quality.engine.files import Storage, Table, head, open_table
+from sluice.quality.engine.limits import COLUMNS_MAX, UnreadableError
+from sluice.quality.engine.reader import (
+    Part,
+    Reader,
+    Rejected,
+    Tell,
+    rejected,
+    tell_nobody,
+    with_line_ends_alike,
+)
+from sluice.quality.engine.sql import (
+    ABSENT,
+    ROW_CHECKS,
+    Cell,
+    condition,
+    identifier,
+    is_beyond_doubles,
+    listed,
+    scaled,
+)
+from sluice.quality.engine.store import Store
+from sluice.quality.engine.tally import Inspection, Tally
+from sluice.quality.engine.whole import Whole
+from sluice.quality.shares import exact
+from sluice.quality.validation import (
+    EXAMPLES_MAX,
+    VALUE_MAX,
+    Check,
+    DataFile,
+    RowRef,
+    checks,
+    twins,
+    unreadable,
+)
+
+_Read = TypeVar("_Read")
+DATA = "data"
+# In one statement: planning takes the square of their number; but text is split by each statement anew.
+_CONDITIONS_MAX = 100
+_CONDITIONS_MAX_OF_TEXT = 400
+# Text of more than this share of the memory is stored in a file; as DuckDB's own it may take a multiple.
+_IN_MEMORY_SHARE = 0.33
+# A column takes this much memory while it is stored, however few its rows: several vectors of 2048 strings.
+_COLUMN_BYTES = 10 * 2048 * 16
+_STORE_FILE = "cells.duckdb"
+_REPEATED = "repeated"
+_SQL_MAX_S = 60.0
+# Of the free storage: the rest is for what DuckDB spills.
+_INFLATED_SHARE = 0.5
+_MOMENTS = {"mean": "avg", "std": "stddev_pop"}
+_BOUNDS = frozenset({"minimum", "maximum"})
+
+
+class Engine:
+    """For one data set; what does not fit into memory is in `temp_dir`, and after `max_s` work ends."""
+
+    def __init__(
+        self,
+        memory_limit_mb: int,
+        temp_dir: Path,
+        *,
+        max_s: float | None = None,
+        inflated_max_bytes: int | None = None,
+    ) -> None:
+        if inflated_max_bytes is None:
+            inflated_max_bytes = int(shutil.disk_usage(temp_dir.parent).free * _INFLATED_SHARE)
+        self._storage = Storage(temp_dir, inflated_max_bytes)
+        self._database = Database(memory_limit_mb, temp_dir, max_s=max_s)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement; raises UnreadableError, or EngineLimitError."""
+        return self._database.query(sql)
+
+    def open(self, file: DataFile, data: Data) -> Table:
+        """One file as SQL, for questions without a contract; raises UnreadableError."""
+        self._database.restrict([file.path])
+        return open_table(self.query, file, data, self._storage)
+
+    def head(self, file: DataFile) -> str:
+        """How a text file begins; raises UnreadableError."""
+        self._database.restrict([file.path])
+        return head(self.query, *self._storage.inflated(file))
+
+    def with_line_ends_alike(self, file: DataFile, read: Callable[[], _Read]) -> _Read:
+        """What is read of a text file; of a copy, if its lines end in different ways."""
+        return with_line_ends_alike(self._storage, file, read)
+
+    def rejected(self) -> list[str]:
+        """What of the files read so far could not be split into values, a sentence for each kind."""
+        return [kind.said for kinds in rejected(self.query).values() for kind in kinds]
+
+    def inspect(
+        self,
+        files: Sequence[DataFile],
+        data: Data,
+        *,
+        now: datetime | None = None,
+        tell: Tell = tell_nobody,
+    ) -> Inspection:
+        """Hold every row of every file against the contract; once for an engine. `now` is for freshness.
+
+        `tell` is given the keys of what is being read, or none, whenever that changes.
+        """
+        self._now, self._tell = now, tell
+        self._database.restrict([file.path for file in files])
+        asked = checks(data)
+        memory_mb = self._database.memory_limit_mb
+        if data.format == "parquet" or len(data.columns) * _COLUMN_BYTES > memory_mb * 1e6:
+            return self._inspect(files, data, asked, None)
+        size_mb = sum(file.path.stat().st_size for file in files) / 1e6
+        if size_mb <= memory_mb * _IN_MEMORY_SHARE:
+            store = Store(self._database, data.columns, asked)
+            try:
+                return self._inspect(files, data, asked, store)
+            except EngineLimitError:
+                # Inflated or cast, text may be many times its size.
+                if self._database.is_time_over:
+                    raise
+                store.drop()
+        file = self._database.temp_dir / _STORE_FILE
+        return self._inspect(files, data, asked, Store(self._database, data.columns, asked, file))
+
+    def _inspect(
+        self, files: Sequence[DataFile], data: Data, asked: Sequence[Check], store: Store | None
+    ) -> Inspection:
+        reader = Reader(self._database, self._storage, files, data, store, self._tell)
+        tally = Tally(asked)
+        self._refuse_patterns(asked, tally)
+        tables: dict[int, Table] = {}
+        rejects: dict[int, list[Rejected]] = {}
+        try:
+            for part in reader.parts():
+                try:
+                    rejects |= self._count(part, reader, asked, tally)
+                    tables |= {number: table.without_names() for number, table in part.tables.items()}
+                except UnreadableError as error:
+                    reader.unreadable |= dict.fromkeys(part.tables, error)
+        except EngineLimitError as error:
+            error.keys = reader.culprits(max_s=self._database.max_s if self._database.is_time_over else None)
+            raise
+        for number, file in enumerate(files):
+            tally.problems += [
+                unreadable(f"{file.key} {kind.said}", kind.lines, object=file.key)
+                for kind in rejects.get(number, ())
+            ]
+            if (wrong := reader.unreadable.get(number)) is not None:
+                tally.problems.append(unreadable(f"{file.key} {wrong}", wrong.rows, object=file.key))
+        whole = Whole(tables, data, store)
+        columns = [name for name in data.columns if whole.has([name])]
+        self.query(f"CREATE OR REPLACE VIEW {DATA} AS {whole.select(columns)}")
+        for check in asked:
+            try:
+                self._measure(check, whole, tally)
+            except UnreadableError as error:
+                # A part of a file that no earlier check had to read.
+                tally.problems.append(unreadable(f"a file {error}"))
+        return tally.inspection(tuple(columns))
+
+    @contextmanager
+    def guarded(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The connection, for more questions about the data; raises EngineLimitError as `inspect` does."""
+        try:
+            with self._database.limits():
+                yield self._database.connection
+        except duckdb.Error as error:
+            # It may quote the data.
+            raise EngineLimitError(f"the data could not be profiled ({type(error).__name__})") from None
+
+    # ---------------------------------------------------------------- row by row, in one scan of each part
+
+    def _refuse_patterns(self, asked: Sequence[Check], tally: Tally) -> None:
+        """Name patterns that DuckDB does not take: a contract may be older than the rule about them."""
+        for check in asked:
+            if check.kind == "pattern":
+                try:
+                    self._database.connection.execute("SELECT regexp_full_match('', ?)", [check.limit])
+                except duckdb.Error:
+                    problem = patterns.problem(check.limit) or "is none of the validation engine (RE2)"
+                    tally.errors[check] = f"it {problem}"
+
+    def _count(
+        self, part: Part, reader: Reader, asked: Sequence[Check], tally: Tally
+    ) -> dict[int, list[Rejected]]:
+        """Count what breaks each check of rows; returns what could not be split into values."""
+        missing = {check.column for check in asked if check.kind == "column"} - part.cells.keys()
+        conditions = {
+            check: condition(check, _cell(part, check.column))
+            for check in asked
+            if check.kind in ROW_CHECKS and check.column not in missing and check not in tally.errors
+        }
+        nothing = {name: cell.missing for name, cell in part.cells.items()}
+        counted = self._count_rows(part, {*conditions.values(), *nothing.values()})
+        rejected = reader.rejected(part)
+        for number, table in part.tables.items():
+            rows, counts = counted.get(number, (0, defaultdict(int)))
+            tally.rows += rows
+            tally.object_rows[table.file.key] = rows
+            for name, sql in nothing.items():
+                tally.written[name] += rows - counts[sql]
+            _count_columns(table, missing, asked, tally)
+            for check, sql in conditions.items():
+                tally.add(check, table.file.key, counts[sql], [])
+        broken = {
+            check: sql
+            for check, sql in conditions.items()
+            if tally.room(check) and any(counts[sql] for _, counts in counted.values())
+        }
+        # The numbers of rows after a malformed line would be wrong.
+        known = part.tables.keys() - rejected.keys()
+        for check, sql in broken.items():
+            tally.blame(check, {}, self._examples(part, check, sql, known, tally.room(check)))
+        return rejected
+
+    def _count_rows(self, part: Part, conditions: Iterable[str]) -> dict[int, tuple[int, dict[str, int]]]:
+        """All rows of each file, and those that meet each condition; a file without rows may not be there."""
+        rows: dict[int, int] = {}
+        counts: dict[int, dict[str, int]] = defaultdict(dict)
+        wanted = sorted(conditions)
+        only = next(iter(part.tables)) if len(part.tables) == 1 else None
+        number, grouped = (part.number, "GROUP BY ALL") if only is None else (str(only), "")
+        at_once = _CONDITIONS_MAX_OF_TEXT if part.is_text else _CONDITIONS_MAX
+        for start in range(0, max(len(wanted), 1), at_once):
+            of_these = wanted[start : start + at_once]
+            sums = "".join(f", count_if({condition})" for condition in of_these)
+            found = self.query(f"SELECT {number}, count(*){sums} FROM {part.relation} {grouped}")
+            for file, all_rows, *met in found:
+                rows[file] = all_rows
+                # Of no rows it is NULL.
+                counts[file] |= zip(of_these, (count or 0 for count in met), strict=True)
+        return {file: (rows[file], counts[file]) for file in rows}
+
+    def _examples(
+        self, part: Part, check: Check, broken: str, known: Collection[int], wanted: int
+    ) -> list[RowRef]:
+        if not known:
+            return []
+        value = f"left({_cell(part, check.column).text}, {VALUE_MAX + 1})"
+        rows = (
+            f"SELECT {part.number} AS file, {part.row} AS number, {value} AS value, {broken} AS broken "
+            f"FROM {part.relation}"
+        )
+        found = self.query(
+            f"SELECT file, number, value FROM ({rows}) WHERE broken AND file IN ({_numbers(known)}) "
+            f"ORDER BY file, number LIMIT {wanted}"
+        )
+        return [RowRef(part.tables[file].file.key, row, said) for file, row, said in found]
+
+    # ---------------------------------------------------------------- over all files at once
+
+    def _measure(self, check: Check, whole: Whole, tally: Tally) -> None:
+        known = whole.has([check.column or ""])
+        match check.kind:
+            case "sql":
+                self._count_query(check, tally)
+            case "unique":
+                self._count_repeats(whole, check, [check.column or ""], tally)
+            case "key":
+                self._count_repeats(whole, check, check.limit, tally)
+            case "extra":
+                tally.values[check] = tuple(sorted(tally.extra))
+            case "uniqueness" | "distinct_count" | "allowed_share" | "freshness" | "quantile" if known:
+                tally.values[check] = self._whole_column(check)
+            case "mean" | "std" | "minimum" | "maximum" if known:
+                tally.values[check] = self._statistic(check)
+            case "distinct_count":
+                tally.values[check] = 0
+
+    def _whole_column(self, check: Check) -> Any:
+        """A figure that must see each value, in a statement of its own that spills."""
+        column = identifier(check.column or "")
+        there = f"{DATA} WHERE {column} IS NOT NULL"
+        match check.kind:
+            case "distinct_count":
+                sql = f"SELECT count(*) FROM (SELECT DISTINCT {column} FROM {there})"
+            case "uniqueness":
+                groups = f"(SELECT count(*) AS n FROM {there} GROUP BY {column})"
+                return self._share(f"SELECT count(*), sum(n) FROM {groups}")
+            case "allowed_share":
+                among = f"count(*) FILTER (WHERE {column} IN ({listed(check.argument, check.type)}))"
+                return self._share(f"SELECT {among}, count(*) FROM {there}")
+            case "freshness":
+                # Times to come say nothing of the age of the data, unless there is no other.
+                until = self._now.astimezone(UTC).replace(tzinfo=None) if self._now else datetime.max
+                newest = f"coalesce(max({column}) FILTER ({column} <= TIMESTAMP '{until}'), min({column}))"
+                sql = f"SELECT strftime({newest}, '%Y-%m-%dT%H:%M:%S') FROM {DATA}"
+            case _:
+                # The nearest rank; a sort spills where an aggregate would hold all values in memory.
+                ((count,),) = self.query(f"SELECT count(*) FROM {there}")
+                rank = max(0, math.ceil(exact(check.argument) * count) - 1)
+                sql = f"SELECT {column} FROM {there} ORDER BY {column} LIMIT 1 OFFSET {rank}"
+        return next((value for (value,) in self.query(sql)), None)
+
+    def _share(self, sql: str) -> Fraction | None:
+        """The first of two counts as a share of the second."""
+        ((part, whole),) = self.query(sql)
+        return Fraction(int(part), int(whole)) if whole else None
+
+    def _statistic(self, check: Check) -> float | None:
+        column = identifier(check.column or "")
+        ((least, greatest),) = self.query(f"SELECT min({column}), max({column}) FROM {DATA}")
+        if check.kind in _BOUNDS or least is None:
+            found: float | None = {"minimum": least, "maximum": greatest}.get(check.kind)
+            return found
+        aggregate = _MOMENTS[check.kind]
+        value = self._moment(f"{aggregate}({column})")
+        if is_beyond_doubles(value, value if check.kind == "std" else None, least, greatest):
+            (sql,) = scaled([aggregate], column, max(abs(least), abs(greatest)))
+            value = self._moment(sql)
+        return value
+
+    def _moment(self, sql: str) -> float:
+        try:
+            with self._database.limits():
+                ((value,),) = self._database.connection.execute(f"SELECT {sql} FROM {DATA}").fetchall()
+        except duckdb.OutOfRangeException:
+            return math.inf
+        return float(value)
+
+    def _count_repeats(self, whole: Whole, check: Check, key: Sequence[str], tally: Tally) -> None:
+        """Rows whose values occurred before, in a statement of its own: a grouping that spills."""
+        if not whole.has(key):
+            return
+        names = [f"k{index}" for index, _ in enumerate(key)]
+        columns = dict(zip(names, map(identifier, key), strict=True))
+        there = " AND ".join(f"{column} IS NOT NULL" for column in columns.values())
+        selected = ", ".join(f"{column} AS {name}" for name, column in columns.items())
+        self.query(
+            f"CREATE OR REPLACE TEMP TABLE {_REPEATED} AS SELECT {selected}, count(*) AS rows "
+            f"FROM {DATA} WHERE {there} GROUP BY ALL HAVING count(*) > 1"
+        )
+        ((repeats,),) = self.query(f"SELECT coalesce(sum(rows) - count(*), 0)::BIGINT FROM {_REPEATED}")
+        if not repeats:
+            return
+        keys, rows = ", ".join(names), whole.numbered(key)
+        involved = self.query(
+            f"SELECT object, count(*) FROM ({rows}) SEMI JOIN {_REPEATED} USING ({keys}) GROUP BY object"
+        )
+        few = f"SELECT * FROM {_REPEATED} ORDER BY {keys} LIMIT {EXAMPLES_MAX}"
+        value = f"left(CAST(k0 AS VARCHAR), {VALUE_MAX + 1})" if len(key) == 1 else "NULL"
+        found = self.query(
+            f"SELECT object, row, value FROM (SELECT object, row, {value} AS value, "
+            f"row_number() OVER (PARTITION BY {keys} ORDER BY object, row) AS occurrence "
+            f"FROM ({rows}) SEMI JOIN ({few}) USING ({keys})) "
+            f"WHERE occurrence > 1 ORDER BY object, row LIMIT {EXAMPLES_MAX}"
+        )
+        tally.count(check, repeats)
+        by_object = {whole.key(number): count for number, count in involved}
+        tally.blame(check, by_object, [RowRef(whole.key(number), row, said) for number, row, said in found])
+
+    def _count_query(self, check: Check, tally: Tally) -> None:
+        """Count the rows that a query of the contract's own returns."""
+        wrapped = f"SELECT count(*) FROM (\n{check.argument}\n)"
+        try:
+            _refuse_statements(check.argument)
+            _refuse_statements(wrapped)
+            with self._database.within(_SQL_MAX_S), self._database.limits():
+                ((rows,),) = self._database.connection.execute(wrapped).fetchall()
+            tally.count(check, rows)
+        except EngineLimitError:
+            if self._database.is_time_over:
+                raise
+            tally.errors[check] = f"it needs more than {_SQL_MAX_S:.0f} s, or more memory than there is"
+        except STATEMENT_ERRORS as error:
+            # These quote the query; all others may quote the data.
+            tally.errors[check] = str(error).splitlines()[0]
+        except duckdb.PermissionException:
+            tally.errors[check] = "it may read nothing but data"
+        except duckdb.Error as error:
+            tally.errors[check] = f"it failed on these data ({type(error).__name__})"
+
+
+def _count_columns(table: Table, missing: Set[str | None], asked: Iterable[Check], tally: Tally) -> None:
+    """Count the columns that a file lacks, or has beside those of the contract."""
+    key = table.file.key
+    for check in asked:
+        if check.kind == "column" and check.column in missing:
+            tally.add(check, key, 1, [RowRef(key, 1)])
+            near = {*twins(check.column or "", table.names), *tally.values.get(check, ())}
+            tally.values[check] = tuple(sorted(near))
+        if check.kind == "extra" and (names := set(table.names) - set(check.limit)):
+            # Files may have thousands each, and no two the same.
+            tally.extra |= set(sorted(names)[: COLUMNS_MAX - len(tally.extra)])
+            tally.add(check, key, 1, [])
+
+
+def _cell(part: Part, column: str | None) -> Cell:
+    return part.cells.get(column or "", ABSENT)
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
+
+
+def _refuse_statements(sql: str) -> None:
+    """Raise ParserException unless it is one SELECT."""
+    kinds = [statement.type for statement in duckdb.extract_statements(sql)]
+    if kinds != [duckdb.StatementType.SELECT]:
+        raise duckdb.ParserException("it is not one SELECT")

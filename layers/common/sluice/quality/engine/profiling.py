@@ -1,0 +1,440 @@
+"""Profiles and label counts by DuckDB: whole-data aggregates in few scans, within its memory limit.
+
+What threads could reorder is not used: edges come from the values of the rows with the least hashes, which
+are the same rows however a scan is split, and sums are rounded. Counts are exact whatever the edges.
+"""
+
+# ruff: noqa: S608 - names and values are quoted by `identifier` and `listed`
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from sluice.domain.config.base import ColumnType
+from sluice.domain.config.statistics import Bias, Facet
+from sluice.quality.engine.sql import identifier, is_beyond_doubles, listed, scaled
+from sluice.quality.statistics.bias import LabelCount, TooManyValuesError
+from sluice.quality.statistics.profiles import (
+    CATEGORICAL_MAX,
+    DISCRETE_MAX,
+    EDGE_SHARES,
+    Categories,
+    ColumnProfile,
+    Distribution,
+    Profile,
+    bin_counts,
+    categories_of,
+    is_categorical,
+    quantile_edges,
+    rounded,
+)
+
+# Columns per statement: GROUPING() tells at most 64 apart.
+_BATCH = 50
+_SAMPLE_MAX = 10_000
+_SAMPLE_MIN = 500
+_SAMPLED_VALUES_MAX = 1_000_000
+# More rows than the sample needs, by chance hardly ever too few.
+_SPARE = 1.5
+_HASHES = 2**64
+# Of a column that hardly any row has a value of, too few values may be among the rows of the sample.
+_FAIR_SAMPLE = 200
+# Estimates of distinct values err by a few percent.
+_ESTIMATE_ERROR = 1.2
+# A sample of rows says little of values when each row is there that often.
+_REPEATED = 10
+_LABEL_COUNTS_MAX = 200_000
+_FEW = {"string": CATEGORICAL_MAX, "boolean": CATEGORICAL_MAX}
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column, in how many rows it has something written, and as SQL: its value, its number."""
+
+    name: str
+    type: ColumnType
+    written: int | None
+    baseline: ColumnProfile | None
+
+    @property
+    def value(self) -> str:
+        return identifier(self.name)
+
+    @property
+    def number(self) -> str | None:
+        """What its distribution is of."""
+        match self.type:
+            case "string":
+                return f"CAST(length({self.value}) AS DOUBLE)"
+            case "timestamp":
+                return f"epoch({self.value})"
+            case "boolean":
+                return None
+            case _:
+                return f"CAST({self.value} AS DOUBLE)"
+
+    @property
+    def edges(self) -> tuple[float, ...] | None:
+        """The edges to count in for the baseline's sake."""
+        before = self.baseline
+        if before is None or before.type != self.type or before.categories or not before.distribution:
+            return None
+        return before.distribution.edges
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """A column after the first scan."""
+
+    rows: int
+    written: int
+    present: int
+    distinct: int
+    least: float | None
+    greatest: float | None
+    mean: float | None
+    std: float | None
+    sample: Mapping[float, int]
+    in_baseline: tuple[int, ...] | None
+    is_repetitive: bool
+
+    @property
+    def is_sample_fair(self) -> bool:
+        """Whether the quantiles of the sample are near those of the column."""
+        return not self.is_repetitive and sum(self.sample.values()) >= _FAIR_SAMPLE
+
+    @property
+    def is_sample_complete(self) -> bool:
+        return sum(self.sample.values()) == self.present
+
+
+def profile(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    columns: Mapping[str, ColumnType],
+    *,
+    rows: int,
+    written: Mapping[str, int] | None = None,
+    baseline: Profile | None = None,
+) -> Profile:
+    """Profile columns of a relation of so many rows, which are of their types.
+
+    `written` are the cells with something in them, by column: those that are NULL all the same are invalid.
+    With a baseline, values are counted between its edges too, for `drift.compare`.
+    """
+    given, before = written or {}, baseline.columns if baseline is not None else {}
+    sources = [_Column(name, type_, given.get(name), before.get(name)) for name, type_ in columns.items()]
+    profiles: dict[str, ColumnProfile] = {}
+    in_baseline: dict[str, tuple[int, ...]] = {}
+    for start in range(0, len(sources), _BATCH):
+        scan = _Scan(connection, relation, sources[start : start + _BATCH], rows, len(sources))
+        scan.run(profiles, in_baseline)
+    return Profile(rows, profiles, in_baseline)
+
+
+class _Scan:
+    """A batch of columns over a relation."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        relation: str,
+        columns: Sequence[_Column],
+        rows: int,
+        of_columns: int,
+    ) -> None:
+        self._connection = connection
+        self._relation = relation
+        self._columns = columns
+        self._rows = rows
+        self._sample_size = max(_SAMPLE_MIN, min(_SAMPLE_MAX, _SAMPLED_VALUES_MAX // of_columns))
+
+    def run(self, profiles: dict[str, ColumnProfile], in_baseline: dict[str, tuple[int, ...]]) -> None:
+        """Add the columns' profiles, and their counts in the baseline's edges."""
+        summaries = self._summarize()
+        groups = self._group([c for c in self._columns if _has_few(c, summaries[c.name])])
+        known = {c.name: _known(summaries[c.name], groups.get(c.name)) for c in self._columns}
+        edges = self._edges(summaries, known)
+        counts = self._count(edges, known)
+        for column in self._columns:
+            name, summary = column.name, summaries[column.name]
+            distribution = None
+            if name in edges:
+                distribution = _distribution(summary, edges[name], counts[name], known[name])
+            profiles[name] = _profile(column, summary, groups.get(name), distribution)
+            before = self._baseline_counts(column, summary, groups.get(name))
+            if before is not None:
+                in_baseline[name] = before
+
+    def _summarize(self) -> dict[str, _Summary]:
+        """The first scan: counts, moments, a sample of rows, and counts between the baseline's edges."""
+        digest = f"hash({', '.join(column.value for column in self._columns)})"
+        numbers = f"[{', '.join(column.number or 'NULL::DOUBLE' for column in self._columns)}]"
+        if self._rows > _SPARE * self._sample_size:
+            # So that a row that hardly can be of the sample costs nothing but its hash.
+            likely = int(_HASHES * _SPARE * self._sample_size / self._rows)
+            numbers = f"CASE WHEN {digest} < {likely} THEN {numbers} END"
+        parts = [f"approx_count_distinct({digest})", f"arg_min({numbers}, {digest}, {self._sample_size})"]
+        for column in self._columns:
+            parts += [f"count({column.value})", f"approx_count_distinct({column.value})"]
+            parts += [*_moments(column.number), _histogram(column.number, column.edges)]
+        values = iter(self._one(parts))
+        distinct_rows = next(values)
+        samples = list(zip(*(next(values) or ()), strict=True)) or [()] * len(self._columns)
+        is_repetitive = self._rows > max(self._sample_size, _REPEATED * distinct_rows)
+        return {
+            column.name: self._summary(column, values, sample, is_repetitive)
+            for column, sample in zip(self._columns, samples, strict=True)
+        }
+
+    def _summary(
+        self, column: _Column, values: Iterator[Any], sample: Sequence[float | None], is_repetitive: bool
+    ) -> _Summary:
+        present, distinct, least, greatest, mean, std, histogram = (next(values) for _ in range(7))
+        if least is not None and is_beyond_doubles(mean, std, least, greatest):
+            mean, std = self._one(
+                scaled(["avg", "stddev_pop"], column.number, max(abs(least), abs(greatest)))
+            )
+        edges = column.edges
+        return _Summary(
+            self._rows,
+            present if column.written is None else column.written,
+            present,
+            min(distinct, present),
+            least,
+            greatest,
+            mean,
+            std,
+            Counter(number for number in sample if number is not None),
+            None if edges is None else _in_order(histogram, edges),
+            is_repetitive,
+        )
+
+    def _group(self, columns: Sequence[_Column]) -> dict[str, dict[Any, int]]:
+        """Every value, with its count, of columns that have few, in one scan."""
+        if not columns:
+            return {}
+        names = [f"v{index}" for index in range(len(columns))]
+        inner = ", ".join(f"{c.value} AS {name}" for c, name in zip(columns, names, strict=True))
+        sets = ", ".join(f"({name})" for name in names)
+        found = self._connection.execute(
+            f"SELECT grouping({', '.join(names)}), {', '.join(names)}, count(*) "
+            f"FROM (SELECT {inner} FROM {self._relation}) GROUP BY GROUPING SETS ({sets})"
+        )
+        groups: dict[str, dict[Any, int]] = {column.name: {} for column in columns}
+        everything = (1 << len(columns)) - 1
+        while rows := found.fetchmany(10_000):
+            for mask, *values, count in rows:
+                # The bit of the column that is grouped by is clear; the first column's is the highest.
+                index = len(columns) - (everything ^ mask).bit_length()
+                if values[index] is not None:
+                    groups[columns[index].name][values[index]] = count
+        return groups
+
+    def _edges(
+        self, summaries: Mapping[str, _Summary], known: Mapping[str, Mapping[float, int] | None]
+    ) -> dict[str, tuple[float, ...]]:
+        edges = {}
+        for column in self._columns:
+            summary, values = summaries[column.name], known[column.name]
+            if summary.least is None:
+                continue
+            if values is not None and len(values) <= DISCRETE_MAX:
+                edges[column.name] = tuple(sorted(values))
+            elif values is None and not summary.is_sample_fair:
+                edges[column.name] = self._exact_edges(column)
+            else:
+                edges[column.name] = quantile_edges(values or summary.sample)
+        return edges
+
+    def _exact_edges(self, column: _Column) -> tuple[float, ...]:
+        """Of a column alone: exact quantiles hold all its values in memory."""
+        # Decimals, of which DuckDB takes exact ranks.
+        shares = ", ".join(str(float(share)) for share in EDGE_SHARES)
+        (found,) = self._one([f"quantile_disc({column.number}, [{shares}])"])
+        return tuple(dict.fromkeys(found))
+
+    def _count(
+        self, edges: Mapping[str, Sequence[float]], known: Mapping[str, Mapping[float, int] | None]
+    ) -> dict[str, tuple[int, ...]]:
+        """Values between the edges: those that are not known one by one by another scan."""
+        counts = {}
+        unknown = [c for c in self._columns if c.name in edges and known[c.name] is None]
+        for name, values in known.items():
+            if name in edges and values is not None:
+                counts[name] = bin_counts(values, edges[name])
+        if unknown:
+            found = self._one([_histogram(c.number, edges[c.name]) for c in unknown])
+            for column, histogram in zip(unknown, found, strict=True):
+                counts[column.name] = _in_order(histogram, edges[column.name])
+        return counts
+
+    def _baseline_counts(
+        self, column: _Column, summary: _Summary, values: Mapping[Any, int] | None
+    ) -> tuple[int, ...] | None:
+        before = column.baseline
+        if before is None or before.type != column.type or before.categories is None:
+            return summary.in_baseline
+        names = before.categories.counts
+        if values is None:
+            known = listed(list(names), "string")
+            values = dict(
+                self._connection.execute(
+                    f"SELECT {column.value}, count(*) FROM {self._relation} "
+                    f"WHERE CAST({column.value} AS VARCHAR) IN ({known}) GROUP BY ALL"
+                ).fetchall()
+            )
+        counts = {_spelled(value): count for value, count in values.items()}
+        return tuple(counts.get(name, 0) for name in names)
+
+    def _one(self, parts: Sequence[str]) -> tuple[Any, ...]:
+        row = self._connection.execute(f"SELECT {', '.join(parts)} FROM {self._relation}").fetchone()
+        return tuple(row or ())
+
+
+def _has_few(column: _Column, summary: _Summary) -> bool:
+    return 0 < summary.distinct <= _FEW.get(column.type, DISCRETE_MAX) * _ESTIMATE_ERROR
+
+
+def _known(summary: _Summary, values: Mapping[Any, int] | None) -> Mapping[float, int] | None:
+    """The numbers that a distribution is of, each with its count, where all are at hand."""
+    if summary.is_sample_complete:
+        return summary.sample
+    if values is None:
+        return None
+    numbers: Counter[float] = Counter()
+    for value, count in values.items():
+        numbers[_number(value)] += count
+    return numbers
+
+
+def _number(value: Any) -> float:
+    """As `_Column.number` has it."""
+    if isinstance(value, str):
+        return float(len(value))
+    if isinstance(value, datetime):
+        return (value - datetime(1970, 1, 1)) / timedelta(seconds=1)
+    return float(value)
+
+
+def _distribution(
+    summary: _Summary, edges: tuple[float, ...], counts: tuple[int, ...], values: Mapping[float, int] | None
+) -> Distribution:
+    mean, std = summary.mean or 0.0, summary.std or 0.0
+    return Distribution(
+        # Of 0.0 and -0.0, which are equal, the order of the rows would decide.
+        min=(summary.least or 0.0) + 0.0,
+        max=(summary.greatest or 0.0) + 0.0,
+        mean=rounded(mean, max(abs(mean), std)),
+        std=rounded(std, max(abs(mean), std)),
+        edges=tuple(edge + 0.0 for edge in edges),
+        counts=counts,
+        is_discrete=values is not None and len(values) <= DISCRETE_MAX,
+    )
+
+
+def _profile(
+    column: _Column,
+    summary: _Summary,
+    values: Mapping[Any, int] | None,
+    distribution: Distribution | None,
+) -> ColumnProfile:
+    if values is None and summary.is_sample_complete and column.type != "string":
+        values = summary.sample
+    return ColumnProfile(
+        type=column.type,
+        present=summary.present,
+        missing=summary.rows - summary.written,
+        invalid=summary.written - summary.present,
+        distinct=summary.distinct if values is None else len(values),
+        distinct_is_exact=values is not None,
+        distribution=distribution,
+        categories=_categories(column, summary, values),
+    )
+
+
+def _categories(column: _Column, summary: _Summary, values: Mapping[Any, int] | None) -> Categories | None:
+    if values is None or column.type not in _FEW:
+        return None
+    if column.type == "string" and not is_categorical(summary.present, len(values)):
+        return None
+    return categories_of({_spelled(value): count for value, count in values.items()})
+
+
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _moments(number: str | None) -> list[str]:
+    return [f"{name}({number})" if number else "NULL" for name in ("min", "max", "avg", "stddev_pop")]
+
+
+def _histogram(number: str | None, edges: Sequence[float] | None) -> str:
+    if number is None or not edges:
+        return "NULL"
+    return f"histogram({number}, [{', '.join(map(repr, edges))}]::DOUBLE[])"
+
+
+def _in_order(histogram: Mapping[float, int] | None, edges: Sequence[float]) -> tuple[int, ...]:
+    """DuckDB's map of counts by upper edge, the last of them infinite."""
+    found = histogram or {}
+    return tuple(found.get(edge, 0) for edge in (*edges, math.inf))
+
+
+def label_counts(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    columns: Mapping[str, ColumnType],
+    label: str,
+    bias: Bias,
+) -> tuple[tuple[LabelCount, ...], ...]:
+    """For each facet of the config, rows by facet value, label and group, all in one scan.
+
+    `columns` are those of the relation; of another one no row has a value. A facet of values or a threshold
+    has the values true and false; a label with a favorable threshold too.
+    Rows without a label or the facet's value are left out. Raises TooManyValuesError.
+    """
+
+    def value(name: str) -> str:
+        return identifier(name) if name in columns else "NULL"
+
+    facets = bias.facet_models
+    names = [f"f{index}" for index in range(len(facets))]
+    outcome = value(label)
+    if bias.favorable_threshold is not None:
+        outcome = f"{outcome} > {bias.favorable_threshold!r}"
+    stratum = f"CAST({value(bias.group)} AS VARCHAR)" if bias.group is not None else "NULL::VARCHAR"
+    inner = ", ".join(
+        f"{_facet(facet, value(facet.column), columns.get(facet.column))} AS {name}"
+        for facet, name in zip(facets, names, strict=True)
+    )
+    sets = ", ".join(f"({name}, label, stratum)" for name in names)
+    found = connection.execute(
+        f"SELECT grouping({', '.join(names)}), {', '.join(names)}, label, stratum, count(*) "
+        f"FROM (SELECT {inner}, {outcome} AS label, {stratum} AS stratum FROM {relation}) "
+        f"WHERE label IS NOT NULL GROUP BY GROUPING SETS ({sets}) ORDER BY ALL LIMIT {_LABEL_COUNTS_MAX + 1}"
+    ).fetchall()
+    if len(found) > _LABEL_COUNTS_MAX:
+        raise TooManyValuesError(f"more than {_LABEL_COUNTS_MAX} combinations of facet, label and group")
+    counts: dict[int, list[LabelCount]] = defaultdict(list)
+    everything = (1 << len(names)) - 1
+    for mask, *values, label_value, stratum_value, count in found:
+        index = len(names) - (everything ^ mask).bit_length()
+        if values[index] is not None:
+            counts[index].append(LabelCount(values[index], label_value, stratum_value, count))
+    return tuple(tuple(counts[index]) for index in range(len(names)))
+
+
+def _facet(facet: Facet, value: str, type_: ColumnType | None) -> str:
+    if facet.values is not None:
+        return f"{value} IN ({listed(facet.values, type_)})"
+    if facet.threshold is not None:
+        return f"{value} > {facet.threshold!r}"
+    return value

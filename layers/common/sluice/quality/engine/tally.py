@@ -1,0 +1,76 @@
+"""What is found in a data set, as it adds up over its files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sluice.quality.validation import EXAMPLES_MAX, Check, Finding, RowRef, Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a scan of all files found: readable rows, a finding per check, and what could not be read.
+
+    `object_rows` has the rows of each object that could be opened, `written` the cells of each column that
+    have something in them, whether or not of its type.
+    """
+
+    rows: int
+    findings: tuple[Finding, ...]
+    problems: tuple[Violation, ...]
+    columns: tuple[str, ...] = ()
+    object_rows: Mapping[str, int] = field(default_factory=dict)
+    written: Mapping[str, int] = field(default_factory=dict)
+
+
+class Tally:
+    """Findings as they add up over the files."""
+
+    def __init__(self, asked: Iterable[Check]) -> None:
+        self.rows = 0
+        self.object_rows: dict[str, int] = {}
+        self.written: dict[str, int] = defaultdict(int)
+        self.problems: list[Violation] = []
+        self.extra: set[str] = set()
+        self.values: dict[Check, Any] = {}
+        self.errors: dict[Check, str] = {}
+        self._checks = tuple(asked)
+        self._counts: dict[Check, int] = defaultdict(int)
+        self._by_object: dict[Check, dict[str, int]] = defaultdict(dict)
+        self._examples: dict[Check, list[RowRef]] = defaultdict(list)
+
+    def count(self, check: Check, rows: int) -> None:
+        """Rows that break a check, of no object in particular."""
+        self._counts[check] += rows
+
+    def add(self, check: Check, key: str, rows: int, examples: Iterable[RowRef]) -> None:
+        """Rows of an object that break a check."""
+        self.count(check, rows)
+        self.blame(check, {key: rows}, examples)
+
+    def blame(self, check: Check, by_object: Mapping[str, int], examples: Iterable[RowRef]) -> None:
+        """Which objects have rows that break a check, and which rows."""
+        self._by_object[check] |= {key: rows for key, rows in by_object.items() if rows}
+        self._examples[check] += list(examples)[: self.room(check)]
+
+    def room(self, check: Check) -> int:
+        """How many more examples of the check are wanted."""
+        return EXAMPLES_MAX - len(self._examples[check])
+
+    def inspection(self, columns: tuple[str, ...]) -> Inspection:
+        findings = tuple(
+            Finding(
+                check,
+                self._counts[check],
+                tuple(self._examples[check]),
+                self.values.get(check),
+                self.errors.get(check),
+                self._by_object[check],
+            )
+            for check in self._checks
+        )
+        problems = tuple(self.problems)
+        return Inspection(self.rows, findings, problems, columns, self.object_rows, self.written)

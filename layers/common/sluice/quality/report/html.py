@@ -1,0 +1,95 @@
+"""A validation report as one page of HTML for people: nothing is loaded from elsewhere, nothing runs.
+
+It shows statistics, and of single values those that break a check, shortened. All text is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from sluice.domain import wording
+from sluice.quality.report import charts, views
+from sluice.quality.statistics.bias import BiasResult
+from sluice.quality.statistics.drift import DriftResult
+from sluice.quality.statistics.profiles import Profile
+from sluice.quality.validation import Report
+
+COLUMNS_SHOWN = 200
+
+
+def render(
+    report: Report,
+    profile: Profile | None = None,
+    baseline: Profile | None = None,
+    drift: DriftResult | None = None,
+    bias: BiasResult | None = None,
+    *,
+    redact: Collection[str] = (),
+    title: str = "Data set",
+) -> str:
+    """The page; of the columns in `redact` no value is shown, and `title` says what was validated.
+
+    Columns that break something or drifted come first; of very many the rest is cut off.
+    """
+    columns = profile.columns if profile else {}
+    tags = _tags(report, drift)
+    shown = sorted(columns, key=lambda name: name not in tags)[:COLUMNS_SHOWN]
+    anchors = {name: f"column-{index}" for index, name in enumerate(shown, 1)}
+    sections = {"drift" if drift else "", "bias" if bias else ""}
+    before = baseline.columns if baseline else {}
+    return _template().render(
+        title=title,
+        report=report,
+        failures=views.violation_views(report, "fail", anchors, sections),
+        warnings=views.violation_views(report, "warn", anchors, sections),
+        columns=[
+            views.column_view(
+                name,
+                columns[name],
+                before.get(name),
+                tags.get(name, ()),
+                anchor=anchor,
+                hide=name in redact,
+            )
+            for name, anchor in anchors.items()
+        ],
+        columns_total=len(columns),
+        drift=drift,
+        table=views.drift_table(drift, profile, baseline, redact) if drift else None,
+        columns_shown=COLUMNS_SHOWN,
+        bias=bias,
+        facets=[views.facet_view(facet, bias, redact) for facet in bias.facets] if bias else (),
+        redact=frozenset(redact),
+    )
+
+
+def _tags(report: Report, drift: DriftResult | None) -> Mapping[str, list[tuple[str, str]]]:
+    """What is wrong with each column, as (tone, words)."""
+    tags: dict[str, list[tuple[str, str]]] = {}
+    words = {"fail": ("bad", "breaks the contract"), "warn": ("warn", "warning")}
+    for severity, tag in words.items():
+        for violation in report.violations:
+            if violation.column is not None and violation.severity == severity:
+                tags.setdefault(violation.column, [tag])
+    for column in drift.columns if drift else ():
+        if drift and column.has_drifted:
+            tags.setdefault(column.column, []).append((words[drift.severity][0], "drifted"))
+    return tags
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("sluice.quality.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = {"number": wording.number, "share": wording.share, "shorten": wording.shorten}
+    environment.filters.update(filters, plural=wording.count)
+    environment.globals.update(outline=charts.outline, hidden=views.HIDDEN)
+    return environment.get_template("report.html.j2")

@@ -1,0 +1,175 @@
+"""SageMaker Model Monitor's own files: statistics.json, constraints.json and constraint_violations.json.
+
+Written from a profile and what was found, so that registry fields and other tools can read them. A threshold
+means what the contract that made it says: Model Monitor's guide and the files it generates disagree.
+"""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate, pairwise
+from typing import Any, Literal
+
+from sluice.domain import canonical
+from sluice.domain.config.base import ColumnType
+from sluice.domain.config.models import Data
+from sluice.quality.statistics.drift import DriftResult
+from sluice.quality.statistics.profiles import ColumnProfile, Distribution, Profile
+from sluice.quality.validation import Violation
+
+ConstraintCheck = Literal[
+    "data_type_check",
+    "completeness_check",
+    "baseline_drift_check",
+    "missing_column_check",
+    "extra_column_check",
+    "categorical_values_check",
+]
+BUCKETS = 10
+_TYPES: dict[ColumnType, str] = {
+    "integer": "Integral",
+    "number": "Fractional",
+    "string": "String",
+    "boolean": "String",
+    # Model Monitor knows no time: it reads one as text.
+    "timestamp": "String",
+}
+_CHECKS: dict[str, ConstraintCheck] = {
+    "column": "missing_column_check",
+    "extra": "extra_column_check",
+    "required": "completeness_check",
+    "completeness": "completeness_check",
+    "type": "data_type_check",
+    "allowed": "categorical_values_check",
+    "allowed_share": "categorical_values_check",
+}
+
+
+def statistics(profile: Profile) -> bytes:
+    """statistics.json; a column's sketch is its quantiles, as a custom analysis may write its own."""
+    features = [_feature(name, column) for name, column in profile.columns.items()]
+    return canonical.to_json({"version": 0, "dataset": {"item_count": profile.rows}, "features": features})
+
+
+def _feature(name: str, column: ColumnProfile) -> dict[str, Any]:
+    common = {"num_present": column.present, "num_missing": column.missing + column.invalid}
+    feature: dict[str, Any] = {"name": name, "inferred_type": _inferred_type(column)}
+    if column.type in ("integer", "number"):
+        return {**feature, "numerical_statistics": {"common": common, **_numbers(column)}}
+    text: dict[str, Any] = {"common": common, "distinct_count": column.distinct}
+    if column.categories is not None:
+        buckets = [{"value": value, "count": count} for value, count in column.categories.counts.items()]
+        text["distribution"] = {"categorical": {"buckets": buckets}}
+    return {**feature, "string_statistics": text}
+
+
+def _inferred_type(column: ColumnProfile) -> str:
+    return _TYPES[column.type] if column.present else "Unknown"
+
+
+def _numbers(column: ColumnProfile) -> dict[str, Any]:
+    found = column.distribution
+    if found is None:
+        return {}
+    sketch = {"parameters": {"c": 0.0, "k": float(len(found.edges))}, "data": [list(found.edges)]}
+    return {
+        "mean": found.mean,
+        # JSON has no infinity.
+        "sum": max(-sys.float_info.max, min(found.mean * found.total, sys.float_info.max)),
+        "std_dev": found.std,
+        "min": found.min,
+        "max": found.max,
+        "distribution": {"kll": {"buckets": list(_buckets(found)), "sketch": sketch}},
+    }
+
+
+def _buckets(found: Distribution) -> Iterator[dict[str, float]]:
+    """Ten of equal width; those of values that are known by quantiles only are interpolated."""
+    # Divided first, as a difference may be more than a number can be.
+    low, high = found.min / BUCKETS, found.max / BUCKETS
+    bounds = [low * (BUCKETS - index) + high * index for index in range(1, BUCKETS)]
+    # Rounding may lead past the ends, beyond which there may be no number.
+    bounds = [found.min, *(max(found.min, min(bound, found.max)) for bound in bounds), found.max]
+    below = [0.0, *(_below(found, bound) for bound in bounds[1:-1]), float(found.total)]
+    for (low, high), (start, end) in zip(pairwise(bounds), pairwise(below), strict=True):
+        yield {"lower_bound": low, "upper_bound": high, "count": float(round(end) - round(start))}
+
+
+def _below(found: Distribution, bound: float) -> float:
+    """How many values are at most the bound."""
+    edges, totals = found.edges, list(accumulate(found.counts))
+    index = bisect_right(edges, bound)
+    if found.is_discrete or (index == 0 and bound <= found.min):
+        return float(totals[index - 1]) if index else 0.0
+    low = edges[index - 1] if index else found.min
+    high = edges[index] if index < len(edges) else found.max
+    start = totals[index - 1] if index else 0
+    part = (bound / 2 - low / 2) / (high / 2 - low / 2) if high / 2 > low / 2 else 0.0
+    return start + (totals[index] - start) * min(max(part, 0.0), 1.0)
+
+
+def constraints(profile: Profile, data: Data) -> bytes:
+    """constraints.json: what the contract asks for, and where it is silent what the profile shows."""
+    features = [_constraint(name, column, data) for name, column in profile.columns.items()]
+    return canonical.to_json({"version": 0, "features": features, "monitoring_config": _monitoring(data)})
+
+
+def _constraint(name: str, column: ColumnProfile, data: Data) -> dict[str, Any]:
+    contract = data.columns[name]
+    needed = contract.rows_need_value or name == data.label
+    feature: dict[str, Any] = {
+        "name": name,
+        "inferred_type": _inferred_type(column),
+        "completeness": 1.0 if needed else _floor(column.present, column.rows),
+    }
+    if column.type in ("integer", "number"):
+        least = contract.min if isinstance(contract.min, int | float) else None
+        feature["num_constraints"] = {"is_non_negative": least is not None and least >= 0}
+    elif contract.allowed is not None:
+        feature["string_constraints"] = {"domains": [str(value) for value in contract.allowed]}
+    return feature
+
+
+def _floor(part: int, whole: int) -> float:
+    """A share that data with that very share reach, whatever their rounding."""
+    return part * 1_000_000 // whole / 1_000_000 if whole else 0.0
+
+
+def _monitoring(data: Data) -> dict[str, Any]:
+    """Thresholds that are shares of values to conform are 1.0, all; those of distances are the contract's."""
+    drift = data.drift
+    methods = {"l_infinity": "LInfinity", "chi_square": "ChiSquared"}
+    comparison: dict[str, Any] = {"perform_comparison": "Disabled"}
+    if drift is not None and drift.method in ("ks", *methods):
+        comparison = {
+            "perform_comparison": "Enabled",
+            "comparison_threshold": drift.max,
+            "comparison_method": "Robust",
+            "categorical_comparison_threshold": drift.max,
+            "categorical_drift_method": methods.get(drift.method, "LInfinity"),
+        }
+    return {
+        "evaluate_constraints": "Enabled",
+        "emit_metrics": "Enabled",
+        "datatype_check_threshold": 1.0,
+        "domain_content_threshold": 1.0,
+        "distribution_constraints": comparison,
+    }
+
+
+def violations(found: Iterable[Violation], drift: DriftResult | None = None) -> bytes:
+    """constraint_violations.json: the violations that Model Monitor has a kind for, and drift."""
+    listed = [
+        _violation(violation.column or "", _CHECKS[violation.check], violation.message)
+        for violation in found
+        if violation.check in _CHECKS
+    ]
+    for column in drift.columns if drift is not None else ():
+        listed += [_violation(column.column, "baseline_drift_check", reason) for reason in column.reasons]
+    return canonical.to_json({"violations": listed})
+
+
+def _violation(feature: str, check: ConstraintCheck, description: str) -> Mapping[str, str]:
+    return {"feature_name": feature, "constraint_check_type": check, "description": description}

@@ -1,0 +1,220 @@
+"""Validate files against a data contract: what the function and `sluice validate` do alike."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sluice.domain import canonical
+from sluice.domain.config.models import Data
+from sluice.quality import processes, shortages, validation
+from sluice.quality.processes import ProcessEndedError, Tell
+from sluice.quality.report import html, monitor_files, redaction
+from sluice.quality.statistics import bias as biases
+from sluice.quality.statistics import drift as drifts
+from sluice.quality.statistics.bias import BiasResult
+from sluice.quality.statistics.drift import DriftResult
+from sluice.quality.statistics.profiles import Profile
+from sluice.quality.validation import DataFile, Report, Violation
+
+if TYPE_CHECKING:
+    from sluice.quality.engine import Engine, Inspection
+
+# Each takes a function up to 4 ms to open, and some 25 ms to fetch, several at a time.
+OBJECTS_MAX = 50_000
+_KEYS_SHOWN = 5
+# Of a function's memory: for the engine's own account, which leaves out much, and for its whole process.
+_ENGINE_SHARE, _PROCESS_SHARE = 0.6, 0.8
+# The engine ends its work a little before its process is ended.
+_EARLIER_S, _EARLIER_SHARE = 5.0, 0.1
+REPORT, REPORT_PAGE, PROFILE = "report.json", "report.html", "profile.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a validation may use: memory, seconds, and a folder for what does not fit into memory.
+
+    `memory_mb` is what the engine may count, `process_mb` all that its process may come to hold.
+    """
+
+    memory_mb: int
+    max_s: float | None
+    folder: Path
+    process_mb: float | None = None
+
+    @classmethod
+    def of_function(cls, memory_mb: int, max_s: float | None, folder: Path) -> Limits:
+        """The limits in a function of so much memory: what is left is for the process that waits."""
+        return cls(int(memory_mb * _ENGINE_SHARE), max_s, folder, memory_mb * _PROCESS_SHARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What data are held against: the rows of the last valid version, and a profile with its version."""
+
+    previous_rows: int | None = None
+    version: str = ""
+    profile: Profile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict, and the documents about it by file name."""
+
+    report: Report
+    documents: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Statistics:
+    profile: Profile | None = None
+    drift: DriftResult | None = None
+    bias: BiasResult | None = None
+    problems: tuple[Violation, ...] = ()
+
+
+def validate(
+    files: Sequence[DataFile],
+    data: Data,
+    *,
+    limits: Limits,
+    now: datetime,
+    baseline: Baseline,
+    title: str,
+) -> Outcome:
+    """Hold the files against the contract. What the limits do not suffice for breaks it: see `refuse`.
+
+    The engine works in a process of its own: neither does it count all its memory, nor end whenever asked.
+    """
+    judge = partial(_judge, files, data, limits, now, baseline, title)
+    try:
+        return processes.run(judge, memory_mb=limits.process_mb, max_s=limits.max_s)
+    except ProcessEndedError as ended:
+        return refuse([beyond_limits(*_blame(ended, limits))], data, title)
+
+
+def _blame(ended: ProcessEndedError, limits: Limits) -> tuple[str, Sequence[str]]:
+    """Why the process was ended, and the objects that it was reading then, if they are to blame."""
+    keys: tuple[str, ...] = ended.told or ()
+    match ended.why:
+        case "memory":
+            return shortages.OUT_OF_MEMORY, keys
+        case "signal":
+            return shortages.crashed(signal.Signals(ended.signal).name), keys
+        case "time":
+            max_s = limits.max_s or 0.0
+            return shortages.out_of_time(max_s), keys if ended.told_s >= max_s / 2 else ()
+
+
+def _judge(
+    files: Sequence[DataFile],
+    data: Data,
+    limits: Limits,
+    now: datetime,
+    baseline: Baseline,
+    title: str,
+    tell: Tell,
+) -> Outcome:
+    # Loaded here, in the process that needs it: the engine is large.
+    from sluice.quality.engine import Engine, EngineLimitError
+
+    max_s = limits.max_s and limits.max_s - min(_EARLIER_S, limits.max_s * _EARLIER_SHARE)
+    try:
+        with Engine(limits.memory_mb, limits.folder / "spill", max_s=max_s) as engine:
+            found = engine.inspect(files, data, now=now, tell=tell)
+            measured = _measure(engine, found, data, baseline) if found.rows else _Statistics()
+    except EngineLimitError as error:
+        return refuse([beyond_limits(str(error), error.keys)], data, title)
+    report = validation.report(
+        found.rows,
+        found.findings,
+        (*found.problems, *measured.problems),
+        object_rows=found.object_rows,
+        previous_rows=baseline.previous_rows,
+        now=now,
+        redact=data.redact,
+    )
+    report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
+    report = replace(report, untold=measured.drift.untold if measured.drift else ())
+    documents = dict(_documents(report, measured, data, baseline, title))
+    return Outcome(report, {**documents, validation.ROWS: canonical.to_json(dict(found.object_rows))})
+
+
+def beyond_limits(message: str, keys: Sequence[str]) -> Violation:
+    """Objects that cannot be checked with what there is; none where all of them together cannot."""
+    said = f"{', '.join(keys[:_KEYS_SHOWN])}: {message}" if keys else message
+    return Violation(None, "limits", said, 0, objects=tuple(keys))
+
+
+def refuse(violations: Sequence[Violation], data: Data, title: str) -> Outcome:
+    """The outcome for data beyond limits: rejected as others are, or they would be tried for ever."""
+    report = Report(0, tuple(violations))
+    documents = dict(_documents(report, _Statistics(), data, Baseline(), title))
+    return Outcome(report, {**documents, validation.ROWS: canonical.to_json({})})
+
+
+def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) -> _Statistics:
+    """Profile the data, and measure drift and bias if the contract asks for them."""
+    from sluice.quality.engine import DATA, profiling
+
+    types = {name: data.columns[name].type for name in found.columns}
+    try:
+        with engine.guarded() as connection:
+            profile = profiling.profile(
+                connection, DATA, types, rows=found.rows, written=found.written, baseline=baseline.profile
+            )
+            counts = None
+            if data.bias is not None:
+                counts = profiling.label_counts(connection, DATA, types, data.label, data.bias)
+    except biases.TooManyValuesError as error:
+        return _Statistics(profile, problems=(Violation(None, "bias", str(error), 0),))
+    drift = bias = None
+    if data.drift is not None and baseline.profile is not None:
+        # A column that the contract has no longer is none that the data lack.
+        before = {name: column for name, column in baseline.profile.columns.items() if name in data.columns}
+        of_contract = replace(baseline.profile, columns=before)
+        drift = drifts.compare(profile, of_contract, data.drift, baseline.version)
+        drift = redaction.redact_drift(drift, data.redact)
+    if data.bias is not None and counts is not None:
+        bias = redaction.redact_bias(biases.measure(counts, data.label, data.bias), data.redact)
+    return _Statistics(profile, drift, bias)
+
+
+def _drifted(drift: DriftResult | None) -> list[Violation]:
+    if drift is None:
+        return []
+    return [
+        Violation(column.column, "drift", reason, 0, severity=drift.severity)
+        for column in drift.columns
+        for reason in column.reasons
+    ]
+
+
+def _biased(bias: BiasResult | None) -> list[Violation]:
+    if bias is None:
+        return []
+    return [
+        *(Violation(None, "bias", reason, 0, severity=bias.severity) for reason in bias.reasons),
+        *(Violation(None, "bias", warning, 0, severity="warn") for warning in bias.warnings),
+    ]
+
+
+def _documents(
+    report: Report, measured: _Statistics, data: Data, baseline: Baseline, title: str
+) -> Iterator[tuple[str, bytes]]:
+    """The report for programs and for people, what later data are held against, and Model Monitor's files."""
+    profile, drift, bias = measured.profile, measured.drift, measured.bias
+    yield REPORT, report.to_json(drift=drift and drift.to_dict(), bias=bias and bias.to_dict())
+    page = html.render(report, profile, baseline.profile, drift, bias, redact=data.redact, title=title)
+    yield REPORT_PAGE, page.encode()
+    yield "constraint_violations.json", monitor_files.violations(report.violations, drift)
+    if profile is not None:
+        yield PROFILE, profile.to_json()
+        shown = redaction.redact_profile(profile, data.redact)
+        yield "statistics.json", monitor_files.statistics(shown)
+        yield "constraints.json", monitor_files.constraints(shown, data)

@@ -1,0 +1,243 @@
+"""What the functions of a release share: packages with their evidence, and stages with their locks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import names, roles, tags
+from sluice.domain.build import run_manifest
+from sluice.domain.release import alarms, evidence, releases, serving
+from sluice.domain.release.alarms import Guarded
+from sluice.domain.release.approvals import Provenance
+from sluice.domain.release.evidence import Evidence, EvidenceError
+from sluice.domain.release.releases import (
+    Deployment,
+    NotRegisteredYetError,
+    ReleaseRefusedError,
+    StageBusyError,
+)
+from sluice.ports import Item
+
+if TYPE_CHECKING:
+    from sluice.domain.config import PipelineConfig
+    from sluice.events import ReleaseStageTask
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A model package that a run of the pipeline registered."""
+
+    arn: str
+    described: dict[str, Any]
+    provenance: Provenance
+    config: PipelineConfig
+    config_sha256: str
+
+    @property
+    def version(self) -> int:
+        return int(self.described["ModelPackageVersion"])
+
+
+def find_package(pipeline: str, arn: str, run_id: str | None = None) -> Package:
+    """Look a package up; raises ReleaseRefusedError unless it is the pipeline's own, of the run if given."""
+    from sluice.domain import config
+
+    described = wiring.registry().describe_package(arn)
+    if described is None:
+        raise ReleaseRefusedError(f"the model package is gone from the registry: {arn}")
+    provenance = Provenance.of(described)
+    if provenance is None or provenance.pipeline != pipeline or not provenance.is_of(wiring.stack_name()):
+        raise ReleaseRefusedError(f"{arn} was not registered by a run of {pipeline}")
+    if run_id not in (None, provenance.run_id):
+        raise ReleaseRefusedError(f"{arn} is what {provenance.run_id} registered: that of {run_id} is gone")
+    # A release is part of what was approved: it follows the project that trained the package.
+    project = wiring.catalog().get(keys.project_key(pipeline, provenance.project_version))
+    if project is None:
+        raise ReleaseRefusedError(
+            f"the project that trained the package is not in the catalog: {provenance.project_version[:12]}"
+        )
+    stored = project["config"]
+    return Package(arn, described, provenance, config.restore(stored), run_manifest.config_sha256(stored))
+
+
+def find_evidence(package: Package) -> Evidence:
+    """What is to serve, verified; raises ReleaseRefusedError, and NotRegisteredYetError for a while."""
+    provenance = package.provenance
+    run = wiring.catalog().get(keys.run_key(provenance.pipeline, provenance.run_id)) or {}
+    if run.get("status") == "running" and "model_package_arn" not in run:
+        raise NotRegisteredYetError(f"{provenance.run_id} has not ended registering its model")
+    try:
+        found = evidence.read(package.arn, provenance, run, _read(run.get("manifest_uri")))
+    except EvidenceError as error:
+        raise ReleaseRefusedError(*error.reasons) from None
+    if faults := evidence.package_faults(found, package.described, package.config_sha256):
+        raise ReleaseRefusedError(*faults)
+    return found
+
+
+def evidence_faults(package: Package) -> list[str]:
+    """What is wrong with a package's evidence, the bytes of what serves included."""
+    try:
+        found = find_evidence(package)
+    except ReleaseRefusedError as refusal:
+        return list(refusal.reasons)
+    return evidence.archive_faults(found, {each.uri: _sha256(each.uri) for each in found.archives})
+
+
+def _read(uri: str | None) -> bytes | None:
+    try:
+        return wiring.objects().read(uri) if uri else None
+    except FileNotFoundError:
+        return None
+
+
+def _sha256(uri: str) -> str | None:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    digest = hashlib.sha256()
+    try:
+        for chunk in wiring.objects().chunks(bucket, key):
+            digest.update(chunk)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
+
+
+def owner(task: ReleaseStageTask) -> tags.Tags:
+    """The tags of what a release makes for itself."""
+    return {**tags.of_pipeline(wiring.stack_name(), task.pipeline), tags.RELEASE: task.release_id}
+
+
+def model_request(task: ReleaseStageTask, package: Package, found: Evidence) -> dict[str, Any]:
+    """CreateModel, of what is to serve and nothing else that the package may say."""
+    role = roles.serving_role(wiring.account(), task.pipeline)
+    name = task.stage.model_name
+    return serving.model_request(found.container, package.version, name, role.arn, owner(task))
+
+
+def lock_stages(pipeline: str, release_id: str, positions: Mapping[str, int | None]) -> None:
+    """Make the stages this release's alone, all or none; raises StageBusyError.
+
+    Stages are made where missing; a position is a stage's place in the project.
+    """
+    for stage, position in positions.items():
+        holder = _lock(pipeline, stage, position, release_id)
+        if holder != release_id:
+            unlock_stages(pipeline, release_id)
+            raise StageBusyError(f"{pipeline}/{stage} is taken by {holder or 'another release'}")
+
+
+def _lock(pipeline: str, stage: str, position: int | None, release_id: str) -> str | None:
+    """Who holds the stage now."""
+    catalog, key = wiring.catalog(), keys.stage_key(pipeline, stage)
+    name = names.endpoint_name(wiring.stack_name(), pipeline, stage)
+    catalog.create({**key, "endpoint_name": name, "position": position})
+    if catalog.update(key, {"releasing": release_id}, when={"releasing": None}):
+        return release_id
+    item = catalog.get(key) or {}
+    return item.get("releasing")
+
+
+def find_endpoint_name(pipeline: str, stage: str) -> str:
+    """The endpoint that the stage has had since it was made, by whatever rule then."""
+    item = wiring.catalog().get(keys.stage_key(pipeline, stage)) or {}
+    return str(item.get("endpoint_name") or names.endpoint_name(wiring.stack_name(), pipeline, stage))
+
+
+def find_own_endpoint(pipeline: str, stage: str, name: str) -> Item | None:
+    """A stage's endpoint as it is described, if it exists; raises ReleaseRefusedError if it is not ours."""
+    described = wiring.endpoints().describe_endpoint(name)
+    if described is not None:
+        owner = tags.of_stage(wiring.stack_name(), pipeline, stage)
+        require_own("endpoint", name, described["EndpointArn"], owner)
+    return described
+
+
+def require_own(what: str, name: str, arn: str, owner: Mapping[str, str]) -> None:
+    """Raise ReleaseRefusedError for what exists under a name of ours without our tags."""
+    if reason := serving.foreign(what, name, arn, owner, wiring.endpoints().tags(arn)):
+        raise ReleaseRefusedError(reason)
+
+
+def find_guarded(pipeline: str, stage: str, endpoint_name: str) -> Guarded:
+    return Guarded(wiring.stack_name(), pipeline, stage, endpoint_name)
+
+
+def find_guard_faults(pipeline: str, stage: Item) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The alarms that the stage's live release wants, and what is wrong with those that there are.
+
+    While a release is under way the alarms are its own.
+    """
+    name = stage["sk"].removeprefix("STAGE#")
+    live = find_deployment(pipeline, name, stage.get("live"))
+    config = _live_config(pipeline, live) if live and not stage.get("releasing") else None
+    if config is None:
+        return [], {}
+    guarded = find_guarded(pipeline, name, stage["endpoint_name"])
+    wanted = alarms.requests(guarded, config.release.alarms, wiring.alarms_topic_arn())
+    return wanted, alarms.faults(wanted, wiring.alarms().describe(guarded.alarm_names))
+
+
+def _live_config(pipeline: str, live: Deployment) -> PipelineConfig | None:
+    """The project whose model is live, by what the catalog knows: a package may be gone."""
+    from sluice.domain import config
+
+    catalog = wiring.catalog()
+    run = catalog.get(keys.run_key(pipeline, live.run_id)) if live.run_id else None
+    version = (run or {}).get("project_version")
+    project = catalog.get(keys.project_key(pipeline, version)) if version else None
+    return config.restore(project["config"]) if project else None
+
+
+def find_alarm(name: str) -> tuple[str, str, Item] | None:
+    """The pipeline and the stage that an alarm guards, with the stage's item; None for an alarm not ours."""
+    catalog = wiring.catalog()
+    for pipeline in [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]:
+        for item in catalog.query(keys.partition(pipeline), "STAGE#"):
+            stage = item["sk"].removeprefix("STAGE#")
+            if name in find_guarded(pipeline, stage, item["endpoint_name"]).alarm_names:
+                return pipeline, stage, item
+    return None
+
+
+def unlock_stages(pipeline: str, release_id: str) -> None:
+    """Give back every stage that this release holds."""
+    catalog = wiring.catalog()
+    for item in catalog.query(keys.partition(pipeline), "STAGE#"):
+        if item.get("releasing") == release_id:
+            key = {"pk": item["pk"], "sk": item["sk"]}
+            catalog.update(key, {"releasing": None}, when={"releasing": release_id})
+
+
+def started_at(pipeline: str, release_id: str) -> str:
+    """When the release began: the time of what a repeated attempt is not to tell of twice."""
+    release = wiring.catalog().get(keys.release_key(pipeline, release_id)) or {}
+    return str(release.get("started_at") or wiring.now())
+
+
+def mark_replaced(pipeline: str, stage: str, deployment: Item, *, is_rollback: bool) -> None:
+    """Mark what a promotion replaced, if anything; an end that was recorded before stays as it is."""
+    if replaced := deployment.get("replaces"):
+        status = releases.replaced_status(is_rollback=is_rollback)
+        changes = {"status": status, "ended_at": deployment["promoted_at"]}
+        wiring.catalog().update(
+            keys.deployment_key(pipeline, stage, replaced), changes, when={"status": "live"}
+        )
+
+
+def find_deployment(pipeline: str, stage: str, release_id: str | None) -> Deployment | None:
+    """What a release did to a stage, if it did anything."""
+    if release_id is None:
+        return None
+    item = wiring.catalog().get(keys.deployment_key(pipeline, stage, release_id))
+    return Deployment.of(item) if item else None
+
+
+def find_history(pipeline: str, stage: str) -> list[Deployment]:
+    """Everything ever released to a stage."""
+    items = wiring.catalog().query(keys.partition(pipeline), f"DEPLOYMENT#{stage}#")
+    return [Deployment.of(item) for item in items]

@@ -1,0 +1,58 @@
+"""Who asked for a release, by what the stack itself recorded: the input of an execution may say anything."""
+
+from __future__ import annotations
+
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain import actors
+from sluice.domain.release import releases
+from sluice.domain.release.releases import Request
+from sluice.services import releasing
+
+# Of the newest entries of a timeline: an alarm is noted just before its rollback starts.
+_NEWEST = 200
+
+
+def actor(request: Request) -> str:
+    """The approver on record, or the alarm on record; whoever else the request names is marked unverified."""
+    recorded = {"approval": _approver, "rejection": _rejecter, "alarm": _alarm}.get(request.cause)
+    return (recorded(request) if recorded else None) or actors.unverified(request.actor)
+
+
+def _approver(request: Request) -> str | None:
+    return _decider(request, str(request.package_arn), None)
+
+
+def _rejecter(request: Request) -> str | None:
+    live = releasing.find_deployment(request.pipeline, str(request.stage), request.rolls_back)
+    return _decider(request, live.package_arn, request.stage) if live else None
+
+
+def _decider(request: Request, arn: str, stage: str | None) -> str | None:
+    """Who took the decision about a package from which just this request follows."""
+    package = wiring.catalog().get(keys.package_key(arn)) or {}
+    for item in wiring.catalog().query(keys.package_key(arn)["pk"], "APPROVAL#"):
+        version, epoch = package.get("version", 0), int(item["sk"].rpartition("#")[2])
+        if stage is None:
+            follows = releases.approval_request(request.pipeline, arn, version, epoch, "", "")
+        else:
+            decided = {"package_arn": arn, "approval_epoch": epoch, "version": version}
+            follows = releases.rejection_request(request.pipeline, stage, decided, "", "", "")
+        if follows.release_id == request.release_id:
+            return str(item["approver"])
+    return None
+
+
+def _alarm(request: Request) -> str | None:
+    live = releasing.find_deployment(request.pipeline, str(request.stage), request.rolls_back)
+    if live is None:
+        return None
+    follows = releases.alarm_request(request.pipeline, str(request.stage), live, request.actor, "")
+    noted = wiring.catalog().query(
+        keys.partition(request.pipeline), "TIMELINE#", newest_first=True, limit=_NEWEST
+    )
+    was_told = any(
+        (entry["subject"], entry["event"], entry["actor"]) == (live.release_id, "alarm", request.actor)
+        for entry in noted
+    )
+    return request.actor if was_told and follows.release_id == request.release_id else None

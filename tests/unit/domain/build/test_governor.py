@@ -1,0 +1,246 @@
+"""A build starts when a batch is complete and the limits allow it; nothing is lost or built twice."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.domain.build.governor import (
+    Arrival,
+    Decision,
+    Nothing,
+    PipelineState,
+    Policy,
+    StartBuild,
+    WaitUntil,
+    decide,
+)
+from sluice.domain.config import PipelineConfig
+from sluice.domain.times import to_iso
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POLICY = Policy(quiet_period_s=60, cooldown_s=600, daily_budget=3)
+FRESH = PipelineState(
+    project_version="p1",
+    built_project_version=None,
+    in_flight=None,
+    last_build_at=None,
+    budget_day=None,
+    budget_used=0,
+    has_data=False,
+)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def arrival(seconds: float, key: str = "a") -> Arrival:
+    return Arrival(key, "1", at(seconds))
+
+
+def test_a_batch_is_complete_after_its_quiet_period() -> None:
+    assert decide(FRESH, [arrival(0)], POLICY, at(59)) == WaitUntil(at(60), "quiet period of 60 s")
+    assert decide(FRESH, [arrival(0)], POLICY, at(60)) == StartBuild("1 new object", "2026-03-01", 1)
+
+
+def test_each_arrival_prolongs_the_quiet_period() -> None:
+    pending = [arrival(30, "b"), arrival(0)]
+    assert decide(FRESH, pending, POLICY, at(60)) == WaitUntil(at(90), "quiet period of 60 s")
+    assert decide(FRESH, pending, POLICY, at(90)) == StartBuild("2 new objects", "2026-03-01", 1)
+
+
+def test_nothing_is_built_without_a_project() -> None:
+    state = replace(FRESH, project_version=None, has_data=True)
+    assert decide(state, [arrival(0)], POLICY, at(999)) == Nothing("no project was pushed")
+
+
+@pytest.mark.parametrize(
+    ("content", "built", "is_built"),
+    [("c1", "c1", False), ("c2", "c1", True), ("c1", None, True), (None, "c1", True)],
+)
+def test_a_push_of_what_no_run_reads_builds_nothing(
+    content: str | None, built: str | None, is_built: bool
+) -> None:
+    """Where either is not known, as of an older stack, the versions decide."""
+    state = replace(FRESH, built_project_version="p0", has_data=True, content=content, built_content=built)
+    assert isinstance(decide(state, [], POLICY, NOON), StartBuild) is is_built
+
+
+def test_what_a_failed_run_took_up_is_tried_again_with_any_other_version() -> None:
+    state = replace(FRESH, built_project_version="p0", has_data=True, content="c1", built_content="c1")
+    taken_up = replace(arrival(-100), failed_run="r-00001")
+    assert isinstance(decide(state, [], POLICY, NOON), Nothing)
+    assert isinstance(decide(state, [taken_up], POLICY, NOON), StartBuild)
+
+
+@pytest.mark.parametrize("built", [None, "p1"])
+def test_nothing_is_built_without_anything_new(built: str | None) -> None:
+    state = replace(FRESH, built_project_version=built, has_data=built is not None)
+    assert decide(state, [], POLICY, NOON) == Nothing("nothing new")
+
+
+def test_one_build_at_a_time() -> None:
+    state = replace(FRESH, in_flight="ab-00001")
+    assert decide(state, [arrival(0)], POLICY, at(999)) == Nothing(
+        "ab-00001 is in flight; its end asks again"
+    )
+
+
+def test_a_new_project_version_is_built_with_the_data_there_are() -> None:
+    state = replace(FRESH, project_version="p2", built_project_version="p1", has_data=True)
+    assert decide(state, [], POLICY, NOON) == StartBuild("a new project version", "2026-03-01", 1)
+
+
+def test_builds_keep_their_distance() -> None:
+    state = replace(FRESH, last_build_at=at(-300))
+    assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(at(300), "cooldown of 600 s")
+    assert isinstance(decide(state, [arrival(-100)], POLICY, at(300)), StartBuild)
+
+
+def test_the_longest_wait_counts() -> None:
+    state = replace(FRESH, last_build_at=at(-590))
+    assert decide(state, [arrival(0)], POLICY, NOON) == WaitUntil(at(60), "quiet period of 60 s")
+
+
+def test_a_used_budget_waits_for_the_next_utc_day() -> None:
+    state = replace(FRESH, budget_day="2026-03-01", budget_used=3)
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(midnight, "daily budget of 3 used")
+    assert decide(state, [arrival(-100)], POLICY, midnight) == StartBuild("1 new object", "2026-03-02", 1)
+
+
+def test_the_budget_counts_up_within_its_day() -> None:
+    state = replace(FRESH, budget_day="2026-03-01", budget_used=2)
+    assert decide(state, [arrival(-100)], POLICY, NOON) == StartBuild("1 new object", "2026-03-01", 3)
+
+
+def test_the_catalogs_item_is_read() -> None:
+    item = {
+        "project_version": "p",
+        "last_build_at": to_iso(NOON),
+        "budget_day": "2026-03-01",
+        "budget_used": 2,
+    }
+    state = PipelineState.of(item, has_data=True)
+    assert (state.project_version, state.last_build_at, state.used_on("2026-03-01")) == ("p", NOON, 2)
+    assert state.used_on("2026-03-02") == 0
+    assert PipelineState.of({}, has_data=False) == replace(FRESH, project_version=None)
+
+
+def test_the_policy_is_the_configs(pipeline_config: PipelineConfig) -> None:
+    assert Policy.of(pipeline_config) == Policy(quiet_period_s=2, cooldown_s=60, daily_budget=10)
+
+
+class World:
+    """A pipeline in which things happen, and its decisions are carried out as the functions do."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.state = FRESH
+        self.now = NOON
+        self.pending: list[Arrival] = []
+        self.included: list[Arrival] = []
+        self.builds: list[datetime] = []
+
+    def arrive(self) -> None:
+        number = len(self.pending) + len(self.included)
+        self.pending.append(Arrival(f"key-{number}", "1", self.now))
+
+    def push(self) -> None:
+        self.state = replace(self.state, project_version=f"p{len(self.builds)}-{self.now:%H%M%S}")
+
+    def pass_time(self) -> None:
+        self.now += timedelta(seconds=37)
+
+    def pass_hours(self) -> None:
+        self.now += timedelta(hours=7)
+
+    def finish(self) -> None:
+        self.state = replace(self.state, in_flight=None, has_data=self.state.has_data or bool(self.included))
+
+    @property
+    def is_due(self) -> bool:
+        is_pushed = self.state.built_project_version != self.state.project_version
+        return bool(self.pending) or (self.state.has_data and is_pushed)
+
+    def may_start(self, time: datetime) -> bool:
+        """Whether all limits allow a build at a time, by what happened and not by what the governor keeps."""
+        is_quiet = all(
+            time - arrival.arrived_at >= timedelta(seconds=self.policy.quiet_period_s)
+            for arrival in self.pending
+        )
+        is_cool = not self.builds or time - self.builds[-1] >= timedelta(seconds=self.policy.cooldown_s)
+        today = [build for build in self.builds if build.date() == time.date()]
+        return is_quiet and is_cool and len(today) < self.policy.daily_budget
+
+    def ask(self) -> Decision:
+        """The decision: to start exactly when it is due and allowed, and to wait no longer than needed."""
+        decision = decide(self.state, self.pending, self.policy, self.now)
+        match decision:
+            case StartBuild():
+                assert self.state.in_flight is None
+                assert self.is_due
+                assert self.may_start(self.now)
+                self._build(decision)
+            case WaitUntil():
+                assert self.is_due
+                assert self.may_start(decision.time)
+                assert not self.may_start(decision.time - timedelta(microseconds=1))
+                assert not self.may_start(self.now)
+            case Nothing():
+                assert self.state.in_flight is not None or not self.is_due
+        return decision
+
+    def _build(self, decision: StartBuild) -> None:
+        self.builds.append(self.now)
+        self.included += self.pending
+        self.pending = []
+        self.state = replace(
+            self.state,
+            in_flight=f"ab-{len(self.builds):05d}",
+            built_project_version=self.state.project_version,
+            last_build_at=self.now,
+            budget_day=decision.budget_day,
+            budget_used=decision.budget_used,
+        )
+
+    def settle(self) -> Decision:
+        """Ask when each decision says to, until nothing is left to do."""
+        for _ in range(1000):
+            decision = self.ask()
+            if isinstance(decision, WaitUntil):
+                assert decision.time > self.now
+                self.now = decision.time
+            elif self.state.in_flight is not None:
+                self.finish()
+            elif isinstance(decision, Nothing):
+                return decision
+        raise AssertionError("never settles")
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["arrive", "arrive", "push", "pass_time", "pass_time", "pass_hours", "finish", "ask", "ask"]
+        ),
+        min_size=20,
+        max_size=60,
+    ),
+    st.builds(Policy, st.integers(0, 100), st.integers(0, 300), st.integers(1, 3)),
+)
+def test_whatever_happens_every_arrival_is_built_once_and_no_limit_is_broken(
+    happenings: list[str], policy: Policy
+) -> None:
+    world = World(policy)
+    for happening in happenings:
+        getattr(world, happening)()
+    assert world.settle() == Nothing("nothing new")
+
+    assert world.pending == []
+    keys = [arrival.key for arrival in world.included]
+    assert len(keys) == len(set(keys)) == happenings.count("arrive")
+    if "arrive" in happenings:
+        assert world.state.built_project_version == world.state.project_version

@@ -1,0 +1,177 @@
+"""The run manifest holds the evidence, and the model package points to it within the registry's rules."""
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import botocore.session
+import botocore.validate
+import pytest
+
+from sluice.domain.build import run_manifest as manifest
+from sluice.domain.build.gates import judge
+from sluice.domain.config import PipelineConfig, load
+
+RUN = "reviews-sentiment-00001"
+INPUTS = manifest.Inputs(
+    project_version="a" * 64,
+    bundle_uri="s3://artifacts/projects/reviews-sentiment/a.tar.gz",
+    dataset_version="b" * 64,
+    dataset_manifest_uri="s3://artifacts/datasets/reviews-sentiment/b/manifest.json",
+    dataset_objects=2,
+    dataset_rows=4000,
+    dataset_size_bytes=123,
+)
+MODEL = manifest.Artifact("model", "train-1", "s3://artifacts/model.tar.gz", "c" * 64, 10)
+EVALUATION = manifest.Artifact(
+    "evaluation", "evaluate-candidate", "s3://artifacts/evaluation.json", "d" * 64, 5
+)
+CODE = manifest.Artifact("code", "register_project", "s3://artifacts/sourcedir.tar.gz", "9" * 64, 3)
+SCORES = {"metrics": {"accuracy": {"value": 0.8}}}
+
+
+def made(config: PipelineConfig, **changes: Any) -> manifest.RunManifest:
+    serves = manifest.container(config, "eu-central-1", MODEL.uri, CODE.uri)
+    run_manifest = manifest.RunManifest(
+        pipeline="reviews-sentiment",
+        run_id=RUN,
+        created_at="2026-03-01T10:00:00.000Z",
+        inputs=INPUTS,
+        parameters={"train": {"alpha": "1e-05"}},
+        steps=[{"step": "prepare", "image": "x/y:1"}, {"step": "train-1", "image": f"x/z@sha256:{'e' * 64}"}],
+        candidate="train-1",
+        champion=None,
+        artifacts=[MODEL, CODE, EVALUATION],
+        serving=manifest.Serving(serves, "8" * 64),
+        evaluation=SCORES,
+        gates=judge(["metrics.accuracy.value >= 0.7"], SCORES, None).results,
+    )
+    return replace(run_manifest, **changes)
+
+
+@pytest.fixture
+def run_manifest(pipeline_config: PipelineConfig) -> manifest.RunManifest:
+    return made(pipeline_config)
+
+
+def package(config: PipelineConfig, *, may_approve: bool = False, **changes: Any) -> dict[str, Any]:
+    return manifest.package_request(
+        config,
+        made(config, **changes).document(),
+        stack="sluice",
+        manifest_uri="s3://artifacts/evidence/reviews-sentiment/r/manifest.json",
+        manifest_sha256="f" * 64,
+        may_approve=may_approve,
+    )
+
+
+def test_the_digest_is_that_of_the_bytes_written(run_manifest: manifest.RunManifest) -> None:
+    assert run_manifest.sha256 == hashlib.sha256(run_manifest.to_json()).hexdigest()
+
+
+def test_the_manifest_names_inputs_images_artifacts_and_gates(run_manifest: manifest.RunManifest) -> None:
+    document = json.loads(run_manifest.to_json())
+    assert document["inputs"]["dataset_version"] == "b" * 64
+    assert document["images"] == {"x/y:1": None, f"x/z@sha256:{'e' * 64}": f"sha256:{'e' * 64}"}
+    assert document["artifacts"][0] == {
+        "name": "model",
+        "step": "train-1",
+        "uri": "s3://artifacts/model.tar.gz",
+        "sha256": "c" * 64,
+        "size_bytes": 10,
+    }
+    assert document["gates"][0]["passed"] is True
+    assert document["champion"] is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"artifacts": [replace(MODEL, sha256="0" * 64)]},
+        {"evaluation": {"metrics": {}}},
+        {"champion": {"package_arn": "arn"}},
+        {"candidate": "train-0"},
+        {"inputs": replace(INPUTS, dataset_rows=1)},
+        {"serving": manifest.Serving({"Image": "other"}, "8" * 64)},
+        {"serving": manifest.Serving({}, "7" * 64)},
+    ],
+)
+def test_any_other_evidence_is_another_digest(
+    run_manifest: manifest.RunManifest, change: dict[str, Any]
+) -> None:
+    assert replace(run_manifest, **change).sha256 != run_manifest.sha256
+
+
+def test_gates_may_come_as_the_state_machine_passes_them(run_manifest: manifest.RunManifest) -> None:
+    plain = json.loads(run_manifest.to_json())["gates"]
+    assert replace(run_manifest, gates=plain).sha256 == run_manifest.sha256
+
+
+def test_the_parameters_are_those_of_prepare_and_of_the_candidate(pipeline_config: PipelineConfig) -> None:
+    found = manifest.parameters(pipeline_config, {"alpha": "1e-05"})
+    assert found["train"] == {"alpha": "1e-05"}
+    assert found["prepare"]["seed"] == 42
+
+
+def test_the_package_is_one_that_the_registry_takes(pipeline_config: PipelineConfig) -> None:
+    service = botocore.session.get_session().get_service_model("sagemaker")
+    shape = service.operation_model("CreateModelPackage").input_shape
+    assert shape is not None
+    request = package(pipeline_config)
+    assert botocore.validate.ParamValidator().validate(request, shape).generate_report() == ""
+    for key, value in request["CustomerMetadataProperties"].items():
+        assert re.fullmatch(r"[\w .:/=+\-@]{1,128}", key)
+        assert re.fullmatch(r"[\w .:/=+\-@]{1,256}", value)
+    assert re.fullmatch(r"[a-zA-Z0-9-]{1,36}", request["ClientToken"])
+
+
+def test_the_package_serves_the_model_with_the_pipelines_script(pipeline_config: PipelineConfig) -> None:
+    specification = package(pipeline_config)["InferenceSpecification"]
+    (container,) = specification["Containers"]
+    assert container["Image"].endswith("sagemaker-scikit-learn:1.4-2-cpu-py3")
+    assert container["ModelDataUrl"] == MODEL.uri
+    assert container["Environment"] == {
+        "SAGEMAKER_PROGRAM": "inference.py",
+        "SAGEMAKER_SUBMIT_DIRECTORY": CODE.uri,
+        "SAGEMAKER_REGION": "eu-central-1",
+    }
+    assert specification["SupportedContentTypes"] == ["application/json"]
+
+
+def test_the_package_names_no_instance_types_of_batch_transform(pipeline_config: PipelineConfig) -> None:
+    """Half of what endpoints may run on, such as ml.t2.medium, is none of them, and would be refused."""
+    specification = package(pipeline_config)["InferenceSpecification"]
+    assert specification["SupportedRealtimeInferenceInstanceTypes"] == ["ml.m5.large"]
+    assert "SupportedTransformInstanceTypes" not in specification
+
+
+def test_the_package_points_to_its_evidence(pipeline_config: PipelineConfig) -> None:
+    request = package(pipeline_config)
+    assert request["ModelPackageGroupName"] == "reviews"
+    statistics = request["ModelMetrics"]["ModelQuality"]["Statistics"]
+    assert statistics == {
+        "ContentType": "application/json",
+        "ContentDigest": f"sha256:{'d' * 64}",
+        "S3Uri": EVALUATION.uri,
+    }
+    assert request["CustomerMetadataProperties"]["sluice:manifest-sha256"] == "f" * 64
+    assert request["CustomerMetadataProperties"]["sluice:model-sha256"] == "c" * 64
+
+
+def test_a_run_registers_one_package_however_often_it_asks(pipeline_config: PipelineConfig) -> None:
+    token = package(pipeline_config)["ClientToken"]
+    assert package(pipeline_config)["ClientToken"] == token
+    assert package(pipeline_config, run_id="reviews-sentiment-00002")["ClientToken"] != token
+
+
+@pytest.mark.parametrize(
+    ("approval", "status"), [("manual", "PendingManualApproval"), ("automatic", "Approved")]
+)
+def test_a_version_waits_for_a_person_unless_the_pipeline_says_otherwise(
+    config_text: str, approval: str, status: str
+) -> None:
+    config = load(config_text.replace("{group: reviews}", f"{{group: reviews, approval: {approval}}}"))
+    assert package(config, may_approve=True)["ModelApprovalStatus"] == status
+    assert package(config)["ModelApprovalStatus"] == "PendingManualApproval"

@@ -1,0 +1,62 @@
+"""Numbers, shares and times are spelled for people, and never as more or less than they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.domain import wording
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (1234567, "1,234,567"),
+        (1234.5678, "1,235"),
+        (0.123456, "0.1235"),
+        (-2.5, "\u22122.5"),
+        (100.0, "100"),
+        (0.00001234, "1.23e-05"),
+        (1e300, "1e+300"),
+        (float("inf"), "\u221e"),
+        (float("-inf"), "\u2212\u221e"),
+        (float("nan"), "not a number"),
+        (None, "none"),
+    ],
+)
+def test_a_number_has_four_digits_or_is_whole(value: float | None, text: str) -> None:
+    assert wording.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0%"), (1, "100%"), (1e-9, "< 0.1%"), (0.99999, "> 99.9%"), (0.1234, "12.3%")],
+)
+def test_a_share_is_nothing_or_all_only_if_it_is(value: float, text: str) -> None:
+    assert wording.share(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "span", "text"),
+    [
+        (0, 1e9, "1970-01-01"),
+        (86399, 3600, "1970-01-01 23:59:59"),
+        (-86400, 1e9, "1969-12-31"),
+        (1e30, 1e9, "1e+30"),
+    ],
+)
+def test_a_time_is_a_day_or_a_moment_of_a_short_span(value: float, span: float, text: str) -> None:
+    assert wording.value_of("timestamp", value, span) == text
+
+
+def test_a_long_text_ends_in_an_ellipsis_and_a_short_one_is_left() -> None:
+    assert wording.shorten("abcdef", 4) == "abc\u2026"
+    assert wording.shorten("abcd", 4) == "abcd"
+
+
+def test_a_tiny_distance_is_told_from_none() -> None:
+    assert [wording.distance(value) for value in (0, 3e-9, 0.25)] == ["0", "< 0.0001", "0.25"]
+
+
+def test_one_is_singular() -> None:
+    assert (wording.count(1, "row"), wording.count(2000, "row")) == ("1 row", "2,000 rows")

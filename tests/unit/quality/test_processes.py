@@ -1,0 +1,119 @@
+"""Work in a process of its own comes to its end, or is ended, and what it was about is known."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import active_children, get_context
+from typing import Any
+
+import pytest
+
+from sluice.quality import processes
+from sluice.quality.processes import ProcessEndedError, Tell
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def run(work: Callable[[Tell], Any], memory_mb: float | None = None, max_s: float | None = None) -> Any:
+    return processes.run(work, memory_mb=memory_mb, max_s=max_s)
+
+
+def tells(given: int, tell: Tell) -> int:
+    tell(("a", "b"))
+    return given
+
+
+def large(tell: Tell) -> bytes:
+    tell("this")
+    return bytes(5_000_000)
+
+
+def test_what_the_work_returns_is_returned_whatever_its_size() -> None:
+    assert len(run(large, 500, 30)) == 5_000_000
+
+
+def test_where_a_fork_is_unsafe_the_work_is_done_by_a_new_interpreter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "_context", lambda: get_context("spawn"))
+    assert run(partial(tells, 3), max_s=30) == 3
+
+
+def test_what_the_work_raises_is_raised_with_the_lines_it_came_from() -> None:
+    def fail(tell: Tell) -> None:
+        raise LookupError("no such thing")
+
+    with pytest.raises(LookupError, match="no such thing") as raised:
+        run(fail)
+    assert "test_processes.py" in raised.value.__notes__[0]
+
+
+def test_work_that_takes_too_long_is_ended_and_what_it_was_about_most_of_the_time_is_known() -> None:
+    def sleep(tell: Tell) -> None:
+        for told in ("this", "that"):
+            tell(told)
+            time.sleep(0.1)
+        tell("this")
+        time.sleep(60)
+
+    began = time.monotonic()
+    with pytest.raises(ProcessEndedError) as raised:
+        run(sleep, max_s=0.5)
+    assert (raised.value.why, raised.value.told) == ("time", "this")
+    # Both times, without that of the other in between.
+    assert 0.2 < raised.value.told_s < time.monotonic() - began - 0.05
+    assert time.monotonic() - began < 10
+    assert not active_children()
+
+
+def test_work_that_holds_too_much_is_ended_and_what_this_process_holds_is_none_of_it() -> None:
+    ours = bytearray(os.urandom(1000)) * 100_000
+
+    def allocate(tell: Tell) -> int:
+        tell("this")
+        held = [bytearray(b"x" * 10_000_000) for _ in range(3)]
+        tell("that")
+        while True:
+            held.append(bytearray(b"x" * 10_000_000))
+            time.sleep(0.01)
+
+    with pytest.raises(ProcessEndedError) as raised:
+        run(allocate, memory_mb=80)
+    assert (raised.value.why, raised.value.told) == ("memory", "that")
+    assert len(ours) == 100_000_000
+
+
+@pytest.mark.parametrize(
+    ("signum", "why"), [(signal.SIGKILL, "memory"), (signal.SIGABRT, "signal"), (signal.SIGTERM, "signal")]
+)
+def test_work_whose_process_dies_is_told_from_work_that_ends(signum: int, why: str) -> None:
+    def die(tell: Tell) -> None:
+        tell("this")
+        os.kill(os.getpid(), signum)
+
+    with pytest.raises(ProcessEndedError) as raised:
+        run(die)
+    assert (raised.value.why, raised.value.told) == (why, "this")
+
+
+def test_memory_that_python_lacks_is_memory_that_is_not_there() -> None:
+    def want(tell: Tell) -> None:
+        raise MemoryError
+
+    with pytest.raises(ProcessEndedError) as raised:
+        run(want)
+    assert (raised.value.why, raised.value.told) == ("memory", None)
+
+
+def test_a_process_that_leaves_without_a_result_is_an_error_and_no_verdict() -> None:
+    with pytest.raises(RuntimeError, match="exit code 3"):
+        run(lambda tell: os._exit(3))
+
+
+def test_what_cannot_be_sent_is_an_error_and_no_verdict() -> None:
+    with pytest.raises(RuntimeError, match="exit code 1"):
+        run(lambda tell: lambda: None)
