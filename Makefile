@@ -31,7 +31,7 @@ setup: .venv/.ready ## Make the environments from the lock files (the first time
 	@.venv/uv pip sync --quiet --compile-bytecode --python .venv requirements/dev.txt
 	@.venv/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@.venv/envs/data/bin/python examples/reviews/get_data.py --out .sluice/data/reviews
-	@$(PY) -m sluice_local.sagemaker.prebuild sagemaker-scikit-learn:1.4-2-cpu-py3 examples/reviews/src/requirements.txt
+	@$(PY) -m sluice_local.sagemaker.containers.prebuild sagemaker-scikit-learn:1.4-2-cpu-py3 examples/reviews/src/requirements.txt
 	@touch $@
 
 demo: setup ## Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback.

@@ -27,8 +27,8 @@ from sluice.domain.config import PipelineConfig
 from sluice_cli import cloud, project, views, waiting
 from sluice_cli import target as targets
 from sluice_cli.target import REPOSITORY, Target
-from sluice_local.sagemaker import container
-from sluice_local.sagemaker.images import ImageCache
+from sluice_local.sagemaker.containers import container
+from sluice_local.sagemaker.containers.images import ImageCache
 from sluice_local.settings import Settings
 
 EXAMPLE = REPOSITORY / "examples/reviews"

@@ -10,7 +10,7 @@ from typing import Any
 from sluice_cli.output import escape, here
 from sluice_cli.project import EXAMPLES
 from sluice_cli.target import REPOSITORY, Target
-from sluice_local.sagemaker import images
+from sluice_local.sagemaker.containers import images
 
 _ENDPOINTS_TIMEOUT_S = 120.0
 

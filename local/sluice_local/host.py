@@ -27,19 +27,19 @@ __all__ = ["PATCHES", "PortError", "Settings", "free_socket", "serve"]
 
 # In the order of installation: a later one may wrap what an earlier one replaced.
 PATCHES = (
-    "sluice_local.patches.lambda_runtime",
-    "sluice_local.patches.concurrency",
-    "sluice_local.patches.async_invocation",
-    "sluice_local.patches.eventbridge",
+    "sluice_local.patches.functions.runtime",
+    "sluice_local.patches.functions.concurrency",
+    "sluice_local.patches.functions.async_invocation",
+    "sluice_local.patches.events.eventbridge",
     "sluice_local.patches.sqs",
     "sluice_local.patches.s3",
-    "sluice_local.patches.cloudformation",
-    "sluice_local.patches.sam_transform",
-    "sluice_local.patches.alarms",
-    "sluice_local.patches.stepfunctions",
+    "sluice_local.patches.cloudformation.provisioning",
+    "sluice_local.patches.cloudformation.sam_transform",
+    "sluice_local.patches.alarms.cloudwatch",
+    "sluice_local.patches.states.stepfunctions",
     "sluice_local.sagemaker",
-    "sluice_local.patches.iam",
-    "sluice_local.patches.delivery",
+    "sluice_local.patches.iam.enforcement",
+    "sluice_local.patches.events.delivery",
 )
 
 
@@ -125,12 +125,13 @@ def _application(settings: Settings) -> tuple[Any, Keeper]:
     for name in PATCHES:
         importlib.import_module(name).install(settings)
     from sluice_local import signatures
-    from sluice_local.patches import delivery, iam_ledger
-    from sluice_local.sagemaker import faults
+    from sluice_local.patches.events import delivery
+    from sluice_local.patches.iam import ledger
+    from sluice_local.sagemaker.hosting import faults
 
     signatures.install(settings)
     identity = {"pid": processes.guardian_pid(), "port": settings.port}
-    paths = {module.PATH: module.answer for module in (delivery, faults, iam_ledger)}
+    paths = {module.PATH: module.answer for module in (delivery, faults, ledger)}
     paths[IDENTITY_PATH] = lambda method, body: (200, identity)
     keeper = Keeper(settings)
     application = keeper.watching(with_local_paths(ministack.app.app, paths))

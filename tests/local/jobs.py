@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from sluice_local.cloud import LocalCloud
-from sluice_local.sagemaker.container import NOT_MAPPED, Isolation, isolation
+from sluice_local.sagemaker.containers.container import NOT_MAPPED, Isolation, isolation
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 ROLE = "arn:aws:iam::000000000000:role/sagemaker-execution"

@@ -15,7 +15,7 @@ import pytest
 from local.hosting import ROLE, SCRIPT, Hosting, archive
 from local.registry import IMAGE, Registry, refused
 from sluice_local.cloud import LocalCloud
-from sluice_local.sagemaker import images
+from sluice_local.sagemaker.containers import images
 
 STATE_CHANGE = "SageMaker Model Package State Change"
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from local.jobs import IMAGE, Jobs, archive, channel, members, needs_namespaces
 from sluice_local.cloud import LocalCloud
-from sluice_local.sagemaker.container import Isolation, isolation
+from sluice_local.sagemaker.containers.container import Isolation, isolation
 
 LOG_GROUP = "TrainingJobs"
 

@@ -15,7 +15,7 @@ from typing import Any
 from ministack.services import eventbridge, sns, sqs
 from ministack.services import lambda_svc as service
 
-from sluice_local.patches.concurrency import queued_event
+from sluice_local.patches.functions.concurrency import queued_event
 from sluice_local.settings import Settings
 
 _IN_PLACE = (

@@ -8,10 +8,14 @@ from sluice_local.settings import Settings
 def install(settings: Settings) -> None:
     """Add SageMaker to ministack."""
     # Imported only now, as ministack reads its environment on import.
-    from sluice_local.sagemaker import core, endpoints, jobs, packages, service
+    from sluice_local.sagemaker import service
+    from sluice_local.sagemaker.api import core
+    from sluice_local.sagemaker.hosting import endpoints
+    from sluice_local.sagemaker.jobs import operations
+    from sluice_local.sagemaker.registry import packages
     from sluice_local.state import stores
 
-    jobs.install(settings)
+    operations.install(settings)
     endpoints.install(settings)
     service.install()
     for kind, table in core.TABLES.items():

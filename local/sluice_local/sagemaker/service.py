@@ -14,10 +14,14 @@ import ministack.app
 from ministack.core import router
 from ministack.core.responses import get_account_id, get_region
 
+from sluice_local.sagemaker import tags  # noqa: F401
+from sluice_local.sagemaker.api import iam
+from sluice_local.sagemaker.api.core import OPERATIONS, Fault, Scope
+from sluice_local.sagemaker.api.validation import operation_model, projected, validated
+
 # Models, packages, search and tags are imported for the operations that they register.
-from sluice_local.sagemaker import endpoints, iam, models, packages, search, tags  # noqa: F401
-from sluice_local.sagemaker.core import OPERATIONS, Fault, Scope
-from sluice_local.sagemaker.validation import operation_model, projected, validated
+from sluice_local.sagemaker.hosting import endpoints, models  # noqa: F401
+from sluice_local.sagemaker.registry import packages, search  # noqa: F401
 
 Response = tuple[int, dict[str, str], bytes]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sluice_local.sagemaker.core import TABLES, Fault, Item, Scope, Table, operation
-from sluice_local.sagemaker.registry import PACKAGES
+from sluice_local.sagemaker.api.core import TABLES, Fault, Item, Scope, Table, operation
+from sluice_local.sagemaker.registry.groups import PACKAGES
 
 _MAX_TAGS = 50
 

@@ -12,8 +12,10 @@ from ministack.core.responses import request_scope
 from ministack.services import cloudformation, sqs, stepfunctions
 from ministack.services import lambda_svc as service
 
-from sluice_local.patches import async_invocation, states_history
-from sluice_local.sagemaker import endpoints, jobs
+from sluice_local.patches.functions import async_invocation
+from sluice_local.patches.states import history
+from sluice_local.sagemaker.hosting import endpoints
+from sluice_local.sagemaker.jobs import operations
 
 ERROR = "LocalCloud.Interrupted"
 CAUSE = "The local cloud ended while this was under way."
@@ -36,7 +38,7 @@ def before_requests() -> None:
 
 def end() -> dict[str, Any]:
     """End what was under way, as soon as functions can be called; the names of what ended or goes on."""
-    ended = {"executions": _fail_executions(), "jobs": jobs.fail_unfinished(CAUSE)}
+    ended = {"executions": _fail_executions(), "jobs": operations.fail_unfinished(CAUSE)}
     return {**ended, "endpoints": endpoints.resume(CAUSE), "events": async_invocation.resume()}
 
 
@@ -45,7 +47,7 @@ def _fail_executions() -> list[str]:
     ended = []
     for (account, region, _), execution in list(stepfunctions._executions._data.items()):
         with request_scope(account, region):
-            if states_history.close(execution, "FAILED", "ExecutionFailed", outcome, **outcome):
+            if history.close(execution, "FAILED", "ExecutionFailed", outcome, **outcome):
                 ended.append(execution["name"])
     return ended
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice_local.sagemaker.container import Isolation, Sandbox, available_cpus, isolation
-from sluice_local.sagemaker.images import Environment
+from sluice_local.sagemaker.containers.container import Isolation, Sandbox, available_cpus, isolation
+from sluice_local.sagemaker.containers.images import Environment
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
 ISOLATIONS = (
@@ -203,8 +203,8 @@ def test_a_container_ends_with_the_process_that_started_it(sandbox: Sandbox, ima
     program = f"""
 import time
 from pathlib import Path
-from sluice_local.sagemaker.container import Isolation, Sandbox
-from sluice_local.sagemaker.images import Environment
+from sluice_local.sagemaker.containers.container import Isolation, Sandbox
+from sluice_local.sagemaker.containers.images import Environment
 sandbox = Sandbox(Path({str(sandbox.directory)!r}), Environment(Path({str(image.directory)!r})),
                   Isolation({sandbox.isolation.value!r}))
 print(sandbox.start(["sleep", "300"], sandbox.variables(1)).pid, flush=True)

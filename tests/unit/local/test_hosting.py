@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sluice_local.sagemaker import faults
-from sluice_local.sagemaker.capture import CaptureConfig, Message
-from sluice_local.sagemaker.endpoint_events import event_status
-from sluice_local.sagemaker.faults import InjectedFault
-from sluice_local.sagemaker.serving_metrics import values
+from sluice_local.sagemaker.hosting import faults
+from sluice_local.sagemaker.hosting.capture import CaptureConfig, Message
+from sluice_local.sagemaker.hosting.endpoint_events import event_status
+from sluice_local.sagemaker.hosting.faults import InjectedFault
+from sluice_local.sagemaker.hosting.serving_metrics import values
 
 MOMENT = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 

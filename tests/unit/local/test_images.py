@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice_local.sagemaker import images
-from sluice_local.sagemaker.images import Environment, ImageCache, ImageError, RequirementsError
+from sluice_local.sagemaker.containers import images
+from sluice_local.sagemaker.containers.images import Environment, ImageCache, ImageError, RequirementsError
 
 REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 IMAGE = f"{REGISTRY}/sagemaker-scikit-learn:1.4-2-cpu-py3"

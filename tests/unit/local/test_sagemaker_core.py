@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sluice_local.sagemaker.core import TABLES, Fault, Item, Scope, Table, list_page
+from sluice_local.sagemaker.api.core import TABLES, Fault, Item, Scope, Table, list_page
 
 HERE = Scope("000000000000", "us-east-1")
 ELSEWHERE = Scope("000000000000", "eu-west-1")
@@ -18,7 +18,7 @@ ELSEWHERE = Scope("000000000000", "eu-west-1")
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Table]:
     """Makes tables that no other test, and no part of SageMaker, uses."""
-    monkeypatch.setattr("sluice_local.sagemaker.core.TABLES", dict(TABLES))
+    monkeypatch.setattr("sluice_local.sagemaker.api.core.TABLES", dict(TABLES))
     return Table
 
 
@@ -96,7 +96,7 @@ def test_a_change_modifies_the_time_unless_it_says_otherwise(
     models: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     created = models.create(HERE, "m", {})["LastModifiedTime"]
-    monkeypatch.setattr("sluice_local.sagemaker.core.now", lambda: created + 5)
+    monkeypatch.setattr("sluice_local.sagemaker.api.core.now", lambda: created + 5)
     assert models.change(HERE, "m", Tags=[], LastModifiedTime=created)["LastModifiedTime"] == created
     assert models.change(HERE, "m", Tags=[])["LastModifiedTime"] == created + 5
 
@@ -145,7 +145,7 @@ def page(models: Table, **params: Any) -> tuple[list[str], str | None]:
 
 
 def test_no_two_resources_are_equally_new(models: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice_local.sagemaker.core.now", lambda: 1000.0)
+    monkeypatch.setattr("sluice_local.sagemaker.api.core.now", lambda: 1000.0)
     names = [f"m{number}" for number in (3, 1, 2)]
     times = [models.create(HERE, name, {})["CreationTime"] for name in names]
     assert times == [1000.0, 1000.001, 1000.002]

@@ -10,8 +10,8 @@ from botocore.model import StructureShape
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_local.sagemaker.core import Fault
-from sluice_local.sagemaker.validation import (
+from sluice_local.sagemaker.api.core import Fault
+from sluice_local.sagemaker.api.validation import (
     java_pattern,
     operation_model,
     projected,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_local.sagemaker.traffic import capacity, choose, shifts
+from sluice_local.sagemaker.hosting.traffic import capacity, choose, shifts
 
 WEIGHTS = st.dictionaries(st.text(min_size=1), st.floats(0, 1000), min_size=1)
 

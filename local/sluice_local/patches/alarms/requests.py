@@ -1,0 +1,192 @@
+"""Read PutMetricAlarm, from any protocol or a template, into the record DescribeAlarms answers with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from botocore.loaders import create_loader
+from botocore.model import ServiceModel, Shape
+
+from sluice_local.patches.alarms import math
+from sluice_local.patches.alarms.evaluation import COMPARISON_OPERATORS, period_s, queries
+
+_STATE = (
+    "StateValue",
+    "StateReason",
+    "StateReasonData",
+    "StateUpdatedTimestamp",
+    "StateTransitionedTimestamp",
+)
+_EXTENDED_STATISTIC = re.compile(r"p(\d{1,2}(\.\d+)?|100)")
+_BASIC_STATISTICS = frozenset({"SampleCount", "Average", "Sum", "Minimum", "Maximum"})
+_TREATMENTS = frozenset({"missing", "ignore", "breaching", "notBreaching"})
+_MAX_RANGE_S = 86_400
+
+
+class InvalidAlarmError(ValueError):
+    """The alarm CloudWatch would refuse with a ValidationError."""
+
+
+def metric_alarm(
+    name: str, members: Mapping[str, Any], arn: str, existing: Mapping[str, Any] | None, now: float
+) -> dict[str, Any]:
+    """The alarm to store; one that exists keeps its state. Raises `InvalidAlarmError`."""
+    stated = coerce({**members, "AlarmName": name}, _input_shape("PutMetricAlarm"))
+    stated.pop("Tags", None)
+    alarm: dict[str, Any] = {
+        "ActionsEnabled": True,
+        "OKActions": [],
+        "AlarmActions": [],
+        "InsufficientDataActions": [],
+        **({} if stated.get("Metrics") else {"Dimensions": []}),
+        **stated,
+        "AlarmArn": arn,
+        "AlarmConfigurationUpdatedTimestamp": now,
+        "StateValue": "INSUFFICIENT_DATA",
+        "StateReason": "Unchecked: Initial alarm creation",
+        "StateUpdatedTimestamp": now,
+        "StateTransitionedTimestamp": now,
+    }
+    _validate(alarm)
+    return alarm | {key: existing[key] for key in _STATE if existing and key in existing}
+
+
+def from_query(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested members of a form-encoded request: `Dimensions.member.1.Name` and so on."""
+    nested: dict[str, Any] = {}
+    for path, value in params.items():
+        target, (*parents, last) = nested, path.split(".")
+        for part in parents:
+            target = target.setdefault(part, {})
+        target[last] = value[0] if isinstance(value, list) else value
+    return nested
+
+
+def coerce(value: Any, shape: Shape) -> Any:
+    """`value` with the types and only the members of `shape`; templates and forms hold numbers as strings."""
+    if shape.type_name == "structure":
+        members = shape.members.items()  # type: ignore[attr-defined]
+        return {key: coerce(value[key], member) for key, member in members if value.get(key) is not None}
+    if shape.type_name == "list":
+        listed = (
+            value
+            if isinstance(value, list)
+            else [v for _, v in sorted(value.get("member", {}).items(), key=_index)]
+        )
+        return [coerce(each, shape.member) for each in listed]  # type: ignore[attr-defined]
+    return _SCALARS.get(shape.type_name, str)(value)
+
+
+def _index(item: tuple[str, Any]) -> int:
+    return int(item[0])
+
+
+def _boolean(value: Any) -> bool:
+    return str(value).lower() == "true"
+
+
+_SCALARS: dict[str, Callable[[Any], Any]] = {
+    "integer": int,
+    "long": int,
+    "float": float,
+    "double": float,
+    "boolean": _boolean,
+}
+
+
+@cache
+def _input_shape(operation: str) -> Shape:
+    model = ServiceModel(create_loader().load_service_model("cloudwatch", "service-2"))
+    shape = model.operation_model(operation).input_shape
+    assert shape is not None  # noqa: S101
+    return shape
+
+
+def _validate(alarm: Mapping[str, Any]) -> None:
+    _require(bool(alarm["AlarmName"]), "AlarmName is required")
+    _require(
+        alarm.get("ComparisonOperator") in COMPARISON_OPERATORS,
+        f"ComparisonOperator must be one of {', '.join(sorted(COMPARISON_OPERATORS))}",
+    )
+    _require("Threshold" in alarm, "Threshold is required")
+    _require(alarm.get("EvaluationPeriods", 0) >= 1, "EvaluationPeriods must be at least 1")
+    _require(
+        1 <= alarm.get("DatapointsToAlarm", 1) <= alarm["EvaluationPeriods"],
+        "DatapointsToAlarm must be between 1 and EvaluationPeriods",
+    )
+    _require(
+        alarm.get("TreatMissingData", "missing") in _TREATMENTS,
+        f"TreatMissingData must be one of {', '.join(sorted(_TREATMENTS))}",
+    )
+    _require(
+        bool(alarm.get("MetricName")) != bool(alarm.get("Metrics")),
+        "Specify either MetricName, with Namespace, or Metrics",
+    )
+    if alarm.get("Metrics"):
+        _validate_queries(alarm["Metrics"])
+    else:
+        _validate_metric(alarm)
+    _validate_periods(alarm)
+
+
+def _validate_metric(alarm: Mapping[str, Any]) -> None:
+    _require(bool(alarm.get("Namespace")), "Namespace is required")
+    _require("Period" in alarm, "Period is required")
+    _require(
+        ("Statistic" in alarm) != ("ExtendedStatistic" in alarm),
+        "Specify either Statistic or ExtendedStatistic",
+    )
+    _validate_statistic(alarm.get("Statistic") or alarm["ExtendedStatistic"])
+
+
+def _validate_queries(metric_queries: list[dict[str, Any]]) -> None:
+    ids = [query.get("Id", "") for query in metric_queries]
+    _require(all(re.fullmatch(r"[a-z]\w*", each) for each in ids), "An Id starts with a lower-case letter")
+    _require(len(set(ids)) == len(ids), "The Ids of Metrics must be unique")
+    returned = [query for query in metric_queries if query.get("ReturnData", True)]
+    _require(len(returned) == 1, "Exactly one element of Metrics must have ReturnData true")
+    for query in metric_queries:
+        _require(
+            ("MetricStat" in query) != ("Expression" in query), "Specify either MetricStat or Expression"
+        )
+        if "Expression" in query:
+            _validate_expression(query["Expression"], set(ids))
+        else:
+            _validate_statistic(query["MetricStat"]["Stat"])
+
+
+def _validate_expression(text: str, ids: set[str]) -> None:
+    try:
+        unknown = math.parse(text).references - ids
+    except math.MetricMathError as error:
+        raise InvalidAlarmError(f"Invalid metrics list: error in expression '{text}': {error}") from None
+    _require(not unknown, f"Invalid metrics list: unmatched references {sorted(unknown)} in '{text}'")
+
+
+def _validate_statistic(statistic: str) -> None:
+    _require(
+        statistic in _BASIC_STATISTICS or bool(_EXTENDED_STATISTIC.fullmatch(statistic)),
+        f"The statistic {statistic} is not supported",
+    )
+
+
+def _validate_periods(alarm: Mapping[str, Any]) -> None:
+    for query in queries(alarm):
+        period = query.get("MetricStat", query).get("Period", 60)
+        _require(
+            period in (10, 20, 30) or (period > 0 and period % 60 == 0),
+            f"Period {period} must be 10, 20, 30 or a multiple of 60",
+        )
+    limit = _MAX_RANGE_S if period_s(alarm) < 3600 else 7 * _MAX_RANGE_S
+    _require(
+        period_s(alarm) * alarm["EvaluationPeriods"] <= limit,
+        f"EvaluationPeriods * Period must be at most {limit} seconds",
+    )
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InvalidAlarmError(message)

@@ -1,0 +1,82 @@
+"""Deliver events to targets as EventBridge does.
+
+Ministack calls a Lambda target once, without retries, and forgets an event it cannot deliver, where
+EventBridge invokes asynchronously and sends what is undeliverable to the target's dead-letter queue.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import eventbridge, scheduler, sqs, stepfunctions
+from ministack.services import lambda_svc as service
+
+from sluice_local.patches.functions.async_invocation import deliver
+from sluice_local.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+# (target, rule) -> why the rule may not use the target, or None; the IAM patch sets it.
+Authorizer = Callable[[dict[str, Any], dict[str, Any]], str | None]
+authorize: Authorizer = lambda target, rule: None  # noqa: E731
+# (queue, body, attributes, rule) -> sends to a target's dead-letter queue; the IAM patch asks first.
+bury: Callable[[str, str, Any, str], Any] = lambda arn, body, attributes, rule: (  # noqa: E731
+    deliver(arn, body, attributes)
+)
+
+
+def install(settings: Settings) -> None:
+    """Check each target before its delivery, and make Lambda targets asynchronous."""
+    invoke_target = eventbridge._invoke_target
+
+    def deliver_or_bury(
+        target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None
+    ) -> None:
+        view = view or eventbridge._pattern_event_view(event)
+        problem = _undeliverable(target, rule)
+        if problem is None:
+            invoke_target(target, event, rule, view)
+        else:
+            _bury(target, rule, view.event_with_detail(), *problem)
+
+    eventbridge._invoke_target = deliver_or_bury
+    eventbridge._dispatch_to_lambda = _invoke_asynchronously
+    # Ministack looks at schedules every ten seconds, and fires up to that late.
+    eventbridge._SCHEDULER_TICK_INTERVAL = scheduler._SCHEDULE_TICK_INTERVAL = 1
+
+
+def _invoke_asynchronously(arn: str, payload: str) -> None:
+    func, config, _name = service._get_func_record_for_ref(arn)
+    service.invoke_async_with_retry(service._execution_record_for_config(func, config), json.loads(payload))
+
+
+def _undeliverable(target: dict[str, Any], rule: dict[str, Any]) -> tuple[str, str] | None:
+    """The error code and message for a target that cannot receive, or None."""
+    arn = target["Arn"]
+    exists = {
+        "lambda": lambda: service._get_func_record_for_ref(arn)[0],
+        "sqs": lambda: sqs._queue_by_arn(arn),
+        "states": lambda: stepfunctions._resolve_state_machine_arn(arn),
+    }.get(arn.split(":")[2])
+    if exists and not exists():
+        return "RESOURCE_NOT_FOUND", f"{arn} does not exist"
+    denied = authorize(target, rule)
+    return ("NO_PERMISSIONS", denied) if denied else None
+
+
+def _bury(
+    target: dict[str, Any], rule: dict[str, Any], event: dict[str, Any], code: str, message: str
+) -> None:
+    _logger.warning("%s could not be delivered to %s: %s", rule.get("Arn"), target["Arn"], message)
+    dead_letter = (target.get("DeadLetterConfig") or {}).get("Arn")
+    if dead_letter:
+        attributes = {
+            "RULE_ARN": ("String", rule.get("Arn", "")),
+            "TARGET_ARN": ("String", target["Arn"]),
+            "ERROR_CODE": ("String", code),
+            "ERROR_MESSAGE": ("String", message),
+        }
+        bury(dead_letter, json.dumps(event), attributes, rule.get("Arn", ""))

@@ -1,0 +1,251 @@
+"""Run Python functions as Lambda does: under AWS's runtime client, in an interpreter that has only boto3.
+
+Ministack runs them in its own interpreter, with all its packages, reports every exception as
+`Runtime.HandlerError`, and drops the execution environment after an error.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socketserver
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime as runtime
+from ministack.services import lambda_svc as service
+
+from sluice_local.guard import foreign
+from sluice_local.patches.functions import memory as lambda_memory
+from sluice_local.patches.functions.logs import EnvironmentLog
+from sluice_local.patches.functions.memory import MemoryWatch
+from sluice_local.sagemaker.containers import namespace
+from sluice_local.settings import Settings
+
+# Of namespace.py: nobody's child, no directories of its own; what a function leaves behind ends with it.
+_UNGUARDED = ("0", "none", "-", "-", ".")
+_INVOKE_ERRORS = {"Runtime.ExitError", "Sandbox.Timedout"}
+
+
+def install(settings: Settings) -> None:
+    """Route every Python function to the Runtime API's worker."""
+    _Environment.bootstrap = (
+        f"#!/bin/sh\nexec {shlex.join([sys.executable, '-I', '-S', namespace.__file__, *_UNGUARDED])} "
+        f'{shlex.quote(str(settings.lambda_python))} -m awslambdaric "$_HANDLER"\n'
+    )
+    _Environment.endpoint_url = settings.endpoint_url
+    _Environment.folder = settings.directory("lambda")
+    other_worker_class, other_emit = runtime._worker_class_for, service._emit_lambda_logs
+    runtime._worker_class_for = lambda config: (
+        PythonWorker if _is_python(config) else other_worker_class(config)
+    )
+    service._execute_function_warm = service._execute_function_provided_warm
+    service._provided_runtime_code_dir = _with_bootstrap(service._provided_runtime_code_dir)
+    service._provided_worker_env = _worker_environment
+    service._emit_lambda_logs = lambda func, *details, **options: (
+        None if _is_python(func.get("config") or func) else other_emit(func, *details, **options)
+    )
+    # The Runtime API's answers are written in two pieces: Nagle's algorithm would hold the second 40 ms.
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+
+
+class _Environment:
+    """What every execution environment is made of."""
+
+    bootstrap: str
+    endpoint_url: str
+    folder: Path
+    memory = MemoryWatch()
+
+
+class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
+    """An execution environment: one process, one log stream, one /tmp."""
+
+    def __init__(self, name: str, config: dict[str, Any], code_zip: bytes) -> None:
+        super().__init__(name, dict(config), code_zip)
+        self._log = EnvironmentLog(config)
+        self._scratch: Path | None = None
+        self._spawn_s = 0.0
+        self._exit_code: int | None = None
+        self._peak_mb = 0
+        self.memory_limit_mb = int(config.get("MemorySize", 128))
+        self.is_out_of_memory = False
+
+    def invoke(
+        self,
+        event: Any,
+        request_id: str,
+        *,
+        trace_id: str | None = None,
+        invoked_function_arn: str | None = None,
+    ) -> dict[str, Any]:
+        """One invocation, with the platform's log lines around it and errors worded as Lambda's."""
+        if self._proc is None or self._proc.poll() is not None:
+            self._log.close_stream()
+        self._log.start(request_id)
+        self._spawn_s = 0.0
+        self.is_out_of_memory = False
+        started = time.monotonic()
+        result: dict[str, Any]
+        try:
+            with _Environment.memory.over(self):
+                result = super().invoke(
+                    event, request_id, trace_id=trace_id, invoked_function_arn=invoked_function_arn
+                )
+        except runtime.ProvidedRuntimeError:
+            raise
+        except RuntimeError as error:  # the function's module could not be loaded
+            result = {"status": "error", "error_payload": self._init_failure(request_id, error)}
+        payload = result.get("error_payload")
+        if isinstance(payload, dict) and payload.get("errorType") in _INVOKE_ERRORS:
+            result["error_payload"] = self._platform_error(payload["errorType"], request_id)
+        duration_s = time.monotonic() - started - self._spawn_s
+        error_type = "Runtime.OutOfMemory" if self.is_out_of_memory else ""
+        result["log"] = self._log.end(duration_s, self._spawn_s, self._memory_peak_mb(), error_type)
+        return result
+
+    @property
+    def supervisor_pid(self) -> int | None:
+        """The process beside the function's, which ends what that leaves behind."""
+        process = self._proc
+        return process.pid if process is not None and process.poll() is None else None
+
+    def _build_handler_class(self, *generation: Any) -> Any:
+        """The Runtime API, for the function's process and no page of a browser."""
+
+        class Guarded(super()._build_handler_class(*generation)):  # type: ignore[misc]
+            def parse_request(self) -> bool:
+                if not super().parse_request():
+                    return False
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                if refusal := foreign(headers, self.server.server_address[1]):
+                    self.send_error(403, refusal)
+                return not refusal
+
+        return Guarded
+
+    def _spawn(self, init_timeout: float | None = None) -> None:
+        started = time.monotonic()
+        self._log.open_stream()
+        self._scratch = Path(tempfile.mkdtemp(prefix=f"{self.func_name}-", dir=_Environment.folder))
+        self.config |= {"_LogStream": self._log.stream, "_Scratch": str(self._scratch)}
+        super()._spawn(init_timeout)
+        self._spawn_s = time.monotonic() - started
+
+    def _teardown(self) -> None:
+        if self._proc is not None:
+            self._exit_code = self._proc.poll()
+            self._memory_peak_mb()
+        super()._teardown()
+        self._discard_scratch()
+
+    def _discard_tmpdir(self) -> None:
+        super()._discard_tmpdir()
+        self._discard_scratch()
+
+    def _discard_scratch(self) -> None:
+        scratch, self._scratch = self._scratch, None
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _pump_output(self, stream: Any, log_queue: Any) -> None:
+        self._log.pump(stream)
+
+    def _drain_stderr_bounded(self, *args: float, **options: float) -> str:
+        if self._proc is not None and self._log_thread is not None:
+            self._log.wait_until_read(self._proc.stdout, self._log_thread)
+        return ""
+
+    def _drain_stderr(self) -> str:
+        return ""
+
+    def _init_failure(self, request_id: str, error: RuntimeError) -> dict[str, Any]:
+        """What the runtime client reported before it left, or that it left without a word."""
+        if isinstance(self._init_error, dict):
+            return dict(self._init_error)
+        if isinstance(error, runtime.ProvidedInitTimeout):
+            return self._platform_error("Sandbox.Timedout", request_id)
+        return self._platform_error("Runtime.ExitError", request_id)
+
+    def _platform_error(self, kind: str, request_id: str) -> dict[str, str]:
+        if kind == "Sandbox.Timedout":
+            reason = f"Task timed out after {self.config.get('Timeout', 3):.2f} seconds"
+        elif self._exit_code is not None and self._exit_code < 0:
+            reason = "Runtime exited with error: signal: killed"
+        elif self._exit_code:
+            reason = f"Runtime exited with error: exit status {self._exit_code}"
+        else:
+            reason = "Runtime exited without providing a reason"
+        self._log.platform_line(f"{request_id} {reason}")
+        return {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {reason}"}
+
+    def _memory_peak_mb(self) -> int:
+        """The function's largest size so far, in megabytes."""
+        if (pid := self.supervisor_pid) is not None:
+            self._peak_mb = max(self._peak_mb, lambda_memory.peak_mb(pid))
+        return self.memory_limit_mb if self.is_out_of_memory else min(self._peak_mb, self.memory_limit_mb)
+
+
+def _is_python(config: dict[str, Any]) -> bool:
+    return str(config.get("Runtime", "")).startswith("python")
+
+
+def _with_bootstrap(code_dir: Any) -> Any:
+    """The unpacked code, with the entry point that a custom runtime has and a Python function has not."""
+
+    def unpacked(code_zip: bytes) -> str:
+        folder = str(code_dir(code_zip))
+        path = Path(folder, "bootstrap")
+        with service._provided_code_lock:  # no fork may inherit the descriptor while it is open for writing
+            if not path.exists():
+                path.write_text(_Environment.bootstrap)
+                path.chmod(0o755)
+        return folder
+
+    return unpacked
+
+
+def _layer_dir(attachment: Any) -> Path | None:
+    """Unpack a layer once."""
+    blob = service._resolve_layer_zip(attachment)
+    return Path(service._docker_extracted_dir(blob, "layer")) if blob else None
+
+
+def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
+    """Only what Lambda defines, the function's own variables, and the way to this cloud."""
+    _account, region = runtime._account_region_from_function_config(config)
+    name, lambda_runtime = config["FunctionName"], config.get("Runtime", "")
+    logging = config.get("LoggingConfig") or {}
+    layers = [path for path in map(_layer_dir, config.get("Layers") or []) if path]
+    search = [code_dir]
+    for layer in reversed(layers):  # a later layer covers an earlier one
+        search += [f"{layer}/python/lib/{lambda_runtime}/site-packages", f"{layer}/python"]
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin/:/bin",
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "HOME": config["_Scratch"],
+        "TMPDIR": config["_Scratch"],
+        "PYTHONPATH": os.pathsep.join(path for path in search if os.path.isdir(path)),
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{lambda_runtime}",
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
+        "AWS_LAMBDA_FUNCTION_VERSION": config.get("Version", "$LATEST"),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": logging.get("LogGroup") or f"/aws/lambda/{name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": config["_LogStream"],
+        "AWS_LAMBDA_LOG_FORMAT": logging.get("LogFormat") or "Text",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ENDPOINT_URL": _Environment.endpoint_url,
+        **service._runtime_env_vars(config),
+        **runtime.execution_credentials(config),
+        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
+        "LAMBDA_TASK_ROOT": code_dir,
+        "_HANDLER": config.get("Handler", ""),
+    }
+    return {name: value for name, value in environment.items() if value}

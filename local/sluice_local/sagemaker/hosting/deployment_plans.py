@@ -1,0 +1,130 @@
+"""What a deployment is to do: an endpoint config and a DeploymentConfig, checked and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sluice_local.sagemaker.api.core import Fault, Item, now
+from sluice_local.sagemaker.hosting.capture import CaptureConfig
+from sluice_local.sagemaker.hosting.fleets import Fleet, Variant
+
+_SIZES = {"CANARY": ("CanarySize", 1), "LINEAR": ("LinearStepSize", 10)}
+_MAX_STEP_PERCENT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a deployment brings into service, and how."""
+
+    config_name: str
+    variants: Sequence[Variant]
+    capture: CaptureConfig | None = None
+    policy: Mapping[str, Any] | None = None
+    alarms: Sequence[str] = ()
+    started_at: float = field(default_factory=now)
+
+    @property
+    def instances(self) -> int:
+        """Of the largest variant, in whose capacity the traffic policy counts."""
+        return max(variant.instances for variant in self.variants)
+
+    def pending(self, status: str, message: str = "", active: float = 0.0) -> Item:
+        """The `PendingDeploymentSummary` with so much of the new fleet in service."""
+        phase = {"Status": status, "StatusMessage": message, "StartTime": now()}
+        phase = {member: value for member, value in phase.items() if value != ""}
+        return {
+            "EndpointConfigName": self.config_name,
+            "StartTime": self.started_at,
+            "ProductionVariants": [
+                {**variant.describe(active), "VariantStatus": [phase]} for variant in self.variants
+            ],
+        }
+
+
+def plan(
+    config: Item,
+    deployment: Mapping[str, Any] | None = None,
+    current: Fleet | None = None,
+    retained: frozenset[str] = frozenset(),
+) -> Plan:
+    """Deploy a config; of the current fleet's variants the properties in `retained` stay as they are."""
+    deployment = deployment or {}
+    kept = {variant.name: variant for variant in current.variants} if current else {}
+    capture = CaptureConfig.parse(config.get("DataCaptureConfig"))
+    if current and "DataCaptureConfig" in retained:
+        capture = current.capture.config if current.capture else None
+    return Plan(
+        config_name=config["EndpointConfigName"],
+        variants=[
+            _retaining(variant, kept.get(variant.name, variant), retained) for variant in variants_of(config)
+        ],
+        capture=capture,
+        policy=deployment.get("BlueGreenUpdatePolicy"),
+        alarms=alarm_names(deployment),
+    )
+
+
+def variants_of(config: Item) -> list[Variant]:
+    """The production variants that an endpoint config defines."""
+    return [
+        Variant(
+            name=variant["VariantName"],
+            model_name=variant["ModelName"],
+            weight=variant["InitialVariantWeight"],
+            instances=variant["InitialInstanceCount"],
+            startup_timeout_s=variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 240),
+        )
+        for variant in config["ProductionVariants"]
+    ]
+
+
+def alarm_names(deployment: Mapping[str, Any]) -> list[str]:
+    """The alarms that roll the deployment back."""
+    return [alarm["AlarmName"] for alarm in deployment.get("AutoRollbackConfiguration", {}).get("Alarms", [])]
+
+
+def retained_properties(params: Mapping[str, Any]) -> frozenset[str]:
+    """The variant properties that an UpdateEndpoint request does not take from the new config."""
+    if not params.get("RetainAllVariantProperties"):
+        return frozenset()
+    excluded = {each["VariantPropertyType"] for each in params.get("ExcludeRetainedVariantProperties", [])}
+    return frozenset({"DesiredInstanceCount", "DesiredWeight", "DataCaptureConfig"} - excluded)
+
+
+def check_deployment(deployment: Mapping[str, Any]) -> None:
+    """Raises Fault for a DeploymentConfig that cannot be carried out."""
+    if "RollingUpdatePolicy" in deployment:
+        raise Fault("ValidationException", "The local SageMaker does not do rolling deployments.")
+    routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
+    member, smallest = _SIZES.get(routing.get("Type"), (None, 0))
+    if member is None:
+        return
+    size = routing.get(member)
+    if size is None:
+        raise Fault(
+            "ValidationException", f"{member} is required for traffic routing type {routing['Type']}."
+        )
+    if size["Type"] == "CAPACITY_PERCENT" and not smallest <= size["Value"] <= _MAX_STEP_PERCENT:
+        raise Fault(
+            "ValidationException",
+            f"{member} must be from {smallest} to {_MAX_STEP_PERCENT} percent of capacity.",
+        )
+
+
+def check_same_variants(wanted: Plan, current: Fleet) -> None:
+    """Raises Fault if traffic cannot move from variant to variant, as their names differ."""
+    if wanted.policy and {v.name for v in wanted.variants} != {v.name for v in current.variants}:
+        raise Fault(
+            "ValidationException",
+            "A blue/green deployment needs an endpoint configuration with the endpoint's variant names.",
+        )
+
+
+def _retaining(variant: Variant, current: Variant, retained: frozenset[str]) -> Variant:
+    return replace(
+        variant,
+        weight=current.weight if "DesiredWeight" in retained else variant.weight,
+        instances=current.instances if "DesiredInstanceCount" in retained else variant.instances,
+    )

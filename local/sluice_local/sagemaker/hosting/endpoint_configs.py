@@ -1,0 +1,70 @@
+"""Endpoint configs: which models an endpoint serves, on what, and with which part of the traffic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, list_page, operation
+from sluice_local.sagemaker.hosting.models import MODELS
+
+ENDPOINT_CONFIGS = Table("endpoint configuration", "endpoint-config", "EndpointConfigName")
+
+_NOT_SERVED = {
+    "AsyncInferenceConfig": "asynchronous inference",
+    "ExplainerConfig": "explanations",
+    "ShadowProductionVariants": "shadow variants",
+}
+
+
+@operation("CreateEndpointConfig")
+def create_endpoint_config(scope: Scope, params: dict[str, Any]) -> Item:
+    for member, feature in _NOT_SERVED.items():
+        if member in params:
+            raise _not_served(feature)
+    names = [variant["VariantName"] for variant in params["ProductionVariants"]]
+    if len(set(names)) < len(names):
+        raise Fault("ValidationException", "The variant names of an endpoint configuration must be unique.")
+    variants = [_checked(scope, variant) for variant in params["ProductionVariants"]]
+    return ENDPOINT_CONFIGS.create(
+        scope, params["EndpointConfigName"], {**params, "ProductionVariants": variants}
+    )
+
+
+@operation("DescribeEndpointConfig")
+def describe_endpoint_config(scope: Scope, params: dict[str, Any]) -> Item:
+    return ENDPOINT_CONFIGS.get(scope, params["EndpointConfigName"])
+
+
+@operation("ListEndpointConfigs")
+def list_endpoint_configs(scope: Scope, params: dict[str, Any]) -> Item:
+    return list_page(
+        ENDPOINT_CONFIGS.values(scope),
+        params,
+        result_key="EndpointConfigs",
+        name_key="EndpointConfigName",
+        descending=True,
+    )
+
+
+@operation("DeleteEndpointConfig")
+def delete_endpoint_config(scope: Scope, params: dict[str, Any]) -> None:
+    """Also of a config that an endpoint serves, as on AWS, where that endpoint cannot be updated any more."""
+    ENDPOINT_CONFIGS.delete(scope, params["EndpointConfigName"])
+
+
+def _checked(scope: Scope, variant: Item) -> Item:
+    """The variant with its defaults; its model exists and it has instances."""
+    if "ServerlessConfig" in variant:
+        raise _not_served("serverless variants")
+    for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
+        if member not in variant:
+            raise Fault(
+                "ValidationException",
+                f"{member} is required for production variant {variant['VariantName']}.",
+            )
+    MODELS.get(scope, variant["ModelName"])
+    return {"InitialVariantWeight": 1.0, **variant}
+
+
+def _not_served(feature: str) -> Fault:
+    return Fault("ValidationException", f"The local SageMaker does not serve {feature}.")

@@ -1,0 +1,165 @@
+"""Endpoints: the operations on them, and the requests to them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sluice_local.sagemaker.api.core import Fault, Item, Scope, list_page, operation
+from sluice_local.sagemaker.containers.images import ImageCache
+from sluice_local.sagemaker.hosting import runtime
+from sluice_local.sagemaker.hosting.deployment_plans import (
+    alarm_names,
+    check_deployment,
+    check_same_variants,
+    plan,
+    retained_properties,
+)
+from sluice_local.sagemaker.hosting.deployments import Deployer, alarm_state
+from sluice_local.sagemaker.hosting.endpoint_configs import ENDPOINT_CONFIGS
+from sluice_local.sagemaker.hosting.fleets import Variant
+from sluice_local.sagemaker.hosting.launcher import Launcher
+from sluice_local.sagemaker.hosting.live_endpoints import ENDPOINTS, LiveEndpoint
+from sluice_local.sagemaker.hosting.serving_metrics import ServingMetrics
+from sluice_local.settings import Settings
+
+_deployer: Deployer
+_metrics = ServingMetrics()
+_live: dict[tuple[Scope, str], LiveEndpoint] = {}
+
+
+def install(settings: Settings) -> None:
+    """Have endpoints start servers in this cloud."""
+    global _deployer
+    images = ImageCache(settings.image_cache)
+    _deployer = Deployer(Launcher(settings.directory("endpoints"), images, settings.endpoint_url))
+    _metrics.start()
+
+
+async def invoke(scope: Scope, name: str, headers: Mapping[str, str], body: bytes) -> runtime.Response:
+    """InvokeEndpoint: status, headers and body. Raises Fault for an endpoint that does not serve."""
+    if (live := _live.get((scope, name))) is None:
+        raise Fault("ValidationError", runtime.missing(scope, name))
+    return await runtime.invoke(live, _metrics, headers, body)
+
+
+@operation("CreateEndpoint")
+def create_endpoint(scope: Scope, params: dict[str, Any]) -> Item:
+    name = params["EndpointName"]
+    config = ENDPOINT_CONFIGS.get(scope, params["EndpointConfigName"])
+    deployment = params.get("DeploymentConfig")
+    _check(scope, deployment)
+    described = {"EndpointConfigName": config["EndpointConfigName"], "Tags": params.get("Tags", [])}
+    created = ENDPOINTS.create(scope, name, {**described, "EndpointStatus": "Creating"})
+    _live[scope, name] = live = LiveEndpoint(scope, name)
+    live.enter("Creating", LastDeploymentConfig=deployment)
+    _deployer.create(live, plan(config))
+    return created
+
+
+@operation("DescribeEndpoint")
+def describe_endpoint(scope: Scope, params: dict[str, Any]) -> Item:
+    return ENDPOINTS.get(scope, params["EndpointName"])
+
+
+@operation("ListEndpoints")
+def list_endpoints(scope: Scope, params: dict[str, Any]) -> Item:
+    return list_page(
+        ENDPOINTS.values(scope),
+        params,
+        result_key="Endpoints",
+        name_key="EndpointName",
+        status_key="EndpointStatus",
+        descending=True,
+    )
+
+
+@operation("UpdateEndpoint")
+def update_endpoint(scope: Scope, params: dict[str, Any]) -> Item:
+    live = _existing(scope, params["EndpointName"])
+    config = ENDPOINT_CONFIGS.get(scope, params["EndpointConfigName"])
+    deployment = params.get("DeploymentConfig")
+    if params.get("RetainDeploymentConfig") and deployment is None:
+        deployment = ENDPOINTS.get(scope, live.name).get("LastDeploymentConfig")
+    _check(scope, deployment)
+    with live.updating(LastDeploymentConfig=deployment, FailureReason=None) as fleet:
+        planned = plan(config, deployment, fleet, retained_properties(params))
+        check_same_variants(planned, fleet)
+    _deployer.update(live, fleet, planned)
+    return {"EndpointArn": scope.arn("endpoint", live.name)}
+
+
+@operation("UpdateEndpointWeightsAndCapacities")
+def update_endpoint_weights_and_capacities(scope: Scope, params: dict[str, Any]) -> Item:
+    live = _existing(scope, params["EndpointName"])
+    desired = {wanted["VariantName"]: wanted for wanted in params["DesiredWeightsAndCapacities"]}
+    with live.updating() as fleet:
+        if unknown := sorted(desired.keys() - {variant.name for variant in fleet.variants}):
+            raise Fault(
+                "ValidationException", f"Endpoint {live.name} has no production variant {', '.join(unknown)}."
+            )
+        variants = [_reweighed(variant, desired.get(variant.name, {})) for variant in fleet.variants]
+    _deployer.reweigh(live, fleet, variants)
+    return {"EndpointArn": scope.arn("endpoint", live.name)}
+
+
+@operation("DeleteEndpoint")
+def delete_endpoint(scope: Scope, params: dict[str, Any]) -> None:
+    """Also while it is created or updated: its processes end in the background."""
+    live = _existing(scope, params["EndpointName"])
+    fleets = live.delete()
+    _live.pop((scope, live.name), None)
+    for fleet in fleets:
+        threading.Thread(target=fleet.stop, name=f"stop-{live.name}", daemon=True).start()
+
+
+def resume(reason: str) -> list[str]:
+    """Have the endpoints that were saved serve again, in the background; their names.
+
+    One that was being made is Failed for that reason, one that was being changed serves what it did before.
+    """
+    for scope, name in ENDPOINTS.unfinished(lambda item: True):
+        _live[scope, name] = LiveEndpoint(scope, name)
+    for scope, name in ENDPOINTS.unfinished(lambda item: item["EndpointStatus"] == "Creating"):
+        _live[scope, name].enter("Failed", FailureReason=reason)
+    serving = ENDPOINTS.unfinished(lambda item: item["EndpointStatus"] != "Failed")
+    for scope, name in serving:
+        _resume(_live[scope, name], ENDPOINTS.get(scope, name), reason)
+    return [name for _, name in serving]
+
+
+def _resume(live: LiveEndpoint, item: Item, reason: str) -> None:
+    changed = item["EndpointStatus"] not in ("InService", "SystemUpdating")
+    said = {"FailureReason": reason} if changed else {}
+    live.change(None, EndpointStatus="SystemUpdating", PendingDeploymentSummary=None, **said)
+    try:
+        planned = plan(ENDPOINT_CONFIGS.get(live.scope, item["EndpointConfigName"]))
+    except Fault as fault:
+        live.enter("Failed", FailureReason=f"It cannot be started again: {fault.message}")
+        return
+    serving = {variant["VariantName"]: variant for variant in item["ProductionVariants"]}
+    variants = [_reweighed(variant, serving.get(variant.name, {})) for variant in planned.variants]
+    _deployer.create(live, replace(planned, variants=variants))
+
+
+def _existing(scope: Scope, name: str) -> LiveEndpoint:
+    ENDPOINTS.get(scope, name)
+    return _live[scope, name]
+
+
+def _check(scope: Scope, deployment: Mapping[str, Any] | None) -> None:
+    """Raises Fault for a DeploymentConfig that cannot be carried out, or whose alarms do not exist."""
+    check_deployment(deployment or {})
+    for name in alarm_names(deployment or {}):
+        if alarm_state(scope, name) is None:
+            raise Fault("ValidationException", f"Could not find alarm {name} of AutoRollbackConfiguration.")
+
+
+def _reweighed(variant: Variant, desired: Mapping[str, Any]) -> Variant:
+    return replace(
+        variant,
+        weight=desired.get("DesiredWeight", variant.weight),
+        instances=desired.get("DesiredInstanceCount", variant.instances),
+    )

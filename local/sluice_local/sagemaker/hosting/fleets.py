@@ -1,0 +1,142 @@
+"""An endpoint's running side: its fleets, one server process per production variant, and who gets what."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from sluice_local.sagemaker.api.core import Fault, Item, Scope
+from sluice_local.sagemaker.hosting import models, traffic
+from sluice_local.sagemaker.hosting.capture_files import Capture
+from sluice_local.sagemaker.hosting.launcher import HostingError, Launcher, ModelServer, ServerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A production variant of an endpoint config, with the weight and the instances it is to have now."""
+
+    name: str
+    model_name: str
+    weight: float
+    instances: int
+    startup_timeout_s: float = 240.0
+
+    def describe(self, active: float = 1.0) -> dict[str, Any]:
+        """As a description of the endpoint has it, with that part of the instances in service."""
+        return {
+            "VariantName": self.name,
+            "CurrentWeight": self.weight,
+            "DesiredWeight": self.weight,
+            "CurrentInstanceCount": round(self.instances * active),
+            "DesiredInstanceCount": self.instances,
+        }
+
+
+class Fleet:
+    """The servers of one endpoint config. A variant's instances share one process."""
+
+    def __init__(
+        self,
+        config_name: str,
+        variants: Sequence[Variant],
+        servers: Mapping[str, ModelServer],
+        capture: Capture | None,
+    ) -> None:
+        self.config_name = config_name
+        self.variants = variants
+        self.capture = capture
+        self._servers = servers
+
+    def choose(self, target_variant: str | None) -> tuple[Variant, ModelServer]:
+        """The variant asked for, else one by weight, and its server. Raises LookupError if there is none."""
+        variants = {variant.name: variant for variant in self.variants}
+        name = target_variant or traffic.choose({v.name: v.weight for v in self.variants}, _point())
+        return variants[name], self._servers[name]
+
+    def describe(self) -> list[Item]:
+        """The endpoint's `ProductionVariants` while this fleet serves it."""
+        return [
+            {**variant.describe(), "DeployedImages": [self._servers[variant.name].deployed_image]}
+            for variant in self.variants
+        ]
+
+    def stop(self) -> None:
+        """End the processes once they have answered, and write what was captured."""
+        with ThreadPoolExecutor(len(self._servers)) as pool:
+            list(pool.map(ModelServer.stop, self._servers.values()))
+        if self.capture:
+            self.capture.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A fleet and its share of the requests."""
+
+    fleet: Fleet
+    share: float = 1.0
+
+
+class Router:
+    """Where an endpoint's requests go: usually one fleet, during a deployment two."""
+
+    def __init__(self) -> None:
+        self.routes: tuple[Route, ...] = ()
+
+    def fleet(self) -> Fleet:
+        """Of the next request. Raises LookupError if there is none."""
+        routes = self.routes
+        shares = {str(number): route.share for number, route in enumerate(routes)}
+        return routes[int(traffic.choose(shares, _point()))].fleet
+
+
+def launch(
+    launcher: Launcher,
+    scope: Scope,
+    endpoint: str,
+    variants: Sequence[Variant],
+    cancelled: threading.Event,
+) -> dict[str, ModelServer]:
+    """Start a server for each variant and wait until all are healthy. Raises HostingError."""
+    servers: dict[str, ModelServer] = {}
+    try:
+        for variant in variants:
+            servers[variant.name] = launcher.launch(server_spec(scope, endpoint, variant))
+        for server in servers.values():
+            server.wait_until_healthy(cancelled)
+    except HostingError:
+        for server in servers.values():
+            server.stop()
+        raise
+    return servers
+
+
+def server_spec(scope: Scope, endpoint: str, variant: Variant) -> ServerSpec:
+    """What serves a variant. Raises HostingError for a model that cannot be served here."""
+    try:
+        model = models.MODELS.get(scope, variant.model_name)
+        containers = models.containers(scope, variant.model_name)
+    except Fault as fault:
+        raise HostingError(fault.message) from fault
+    if len(containers) > 1 or "ModelDataSource" in containers[0]:
+        raise HostingError(
+            f"Model {variant.model_name} cannot be served locally: it must have one container, and its "
+            "model data, if any, as ModelDataUrl."
+        )
+    return ServerSpec(
+        scope=scope,
+        endpoint=endpoint,
+        variant=variant.name,
+        role_arn=model["ExecutionRoleArn"],
+        image=containers[0]["Image"],
+        model_data_url=containers[0].get("ModelDataUrl"),
+        environment=containers[0].get("Environment", {}),
+        startup_timeout_s=variant.startup_timeout_s,
+    )
+
+
+def _point() -> float:
+    return random.random()  # noqa: S311 - a share of requests, not a secret

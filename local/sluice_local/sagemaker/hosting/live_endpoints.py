@@ -1,0 +1,82 @@
+"""The endpoints that exist: how each is described, and where its requests go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table
+from sluice_local.sagemaker.hosting import endpoint_events
+from sluice_local.sagemaker.hosting.fleets import Fleet, Route, Router
+
+ENDPOINTS = Table("endpoint", "endpoint", "EndpointName")
+
+
+class EndpointDeletedError(Fault):
+    """The endpoint was deleted by another request."""
+
+
+class LiveEndpoint:
+    """An endpoint that exists, with where its requests go. Nothing changes it once it is deleted."""
+
+    def __init__(self, scope: Scope, name: str) -> None:
+        self.scope = scope
+        self.name = name
+        self.router = Router()
+        self.deleted = threading.Event()
+        self._lock = threading.RLock()
+
+    def require_existing(self) -> None:
+        """Raises EndpointDeletedError."""
+        if self.deleted.is_set():
+            arn = self.scope.arn("endpoint", self.name)
+            raise EndpointDeletedError("ValidationException", f'Could not find endpoint "{arn}".')
+
+    def change(self, routes: Sequence[Route] | None = None, **changes: Any) -> Item:
+        """Send requests to other fleets, and describe it otherwise. Raises EndpointDeletedError."""
+        with self._lock:
+            self.require_existing()
+            if routes is not None:
+                self.router.routes = tuple(routes)
+            return ENDPOINTS.change(self.scope, self.name, **changes)
+
+    def enter(self, status: str, routes: Sequence[Route] | None = None, **changes: Any) -> None:
+        """Change its status, and announce it. Raises EndpointDeletedError."""
+        item = self.change(routes, EndpointStatus=status, **changes)
+        endpoint_events.publish_state(self.scope, item)
+
+    @contextmanager
+    def updating(self, **changes: Any) -> Iterator[Fleet]:
+        """Make it Updating after the block, which gets the fleet that serves and may refuse by a Fault.
+
+        Raises Fault if it is not InService, and EndpointDeletedError.
+        """
+        with self._lock:
+            self.require_existing()
+            item = ENDPOINTS.get(self.scope, self.name)
+            if item["EndpointStatus"] != "InService":
+                raise Fault("ValidationException", _not_updatable(item))
+            yield self.router.routes[0].fleet
+            self.enter("Updating", **changes)
+
+    def announce(self, pending: Item, routes: Sequence[Route] | None = None) -> None:
+        """Tell how far its deployment is. Raises EndpointDeletedError."""
+        item = self.change(routes, PendingDeploymentSummary=pending)
+        endpoint_events.publish_deployment(self.scope, item)
+
+    def delete(self) -> list[Fleet]:
+        """It is gone when this returns; its fleets are the caller's to stop."""
+        with self._lock:
+            self.enter("Deleting")
+            self.deleted.set()
+            ENDPOINTS.delete(self.scope, self.name)
+            routes, self.router.routes = self.router.routes, ()
+        return [route.fleet for route in routes]
+
+
+def _not_updatable(item: Item) -> str:
+    if item["EndpointStatus"] == "Failed":
+        return f'Cannot update endpoint "{item["EndpointArn"]}", as it has failed: it can only be deleted.'
+    return f'Cannot update in-progress endpoint "{item["EndpointArn"]}".'

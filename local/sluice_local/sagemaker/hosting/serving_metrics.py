@@ -1,0 +1,98 @@
+"""What AWS/SageMaker says of an endpoint's traffic, in CloudWatch.
+
+Every request gives each error metric a 0 or a 1, so their average is a rate. Equal values of a moment are one
+stored point with a count, which keeps a busy endpoint from filling the memory.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from ministack.core.responses import request_scope
+from ministack.services import cloudwatch
+
+from sluice_local.sagemaker.api.core import Scope
+
+NAMESPACE = "AWS/SageMaker"
+_FLUSH_EVERY_S = 0.25
+_UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who answered a request."""
+
+    scope: Scope
+    endpoint: str
+    variant: str
+    endpoint_config: str
+    instances: int
+
+    def dimensions(self) -> tuple[dict[str, str], ...]:
+        """A variant's traffic, and that part of it which one endpoint config's fleet got."""
+        variant = {"EndpointName": self.endpoint, "VariantName": self.variant}
+        return variant, {**variant, "EndpointConfigName": self.endpoint_config}
+
+
+def values(
+    status: int, model_latency_us: float, overhead_latency_us: float, instances: int
+) -> dict[str, float]:
+    """The values one request adds, by metric; status 0 is a container that did not answer."""
+    return {
+        "Invocations": 1,
+        "InvocationsPerInstance": 1 / instances,
+        "Invocation4XXErrors": int(400 <= status < 500),
+        "Invocation5XXErrors": int(status >= 500 or status == 0),
+        "InvocationModelErrors": int(not 200 <= status < 300),
+        "ModelLatency": model_latency_us,
+        "OverheadLatency": overhead_latency_us,
+    }
+
+
+class ServingMetrics:
+    """Collects values from any thread and stores them a few times a second."""
+
+    def __init__(self) -> None:
+        self._pending: dict[tuple[Target, str], Counter[float]] = {}
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Store in the background, for as long as the process lives."""
+        threading.Thread(target=self._flush_for_ever, name="serving-metrics", daemon=True).start()
+
+    def record(self, target: Target, status: int, model_latency_s: float, overhead_latency_s: float) -> None:
+        """Count one request."""
+        added = values(
+            status, round(model_latency_s * 1e6), round(overhead_latency_s * 1e6), target.instances
+        )
+        with self._lock:
+            for metric, value in added.items():
+                self._pending.setdefault((target, metric), Counter())[value] += 1
+
+    def flush(self) -> None:
+        """Store what was collected."""
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        moment = time.time()
+        for (target, metric), counted in pending.items():
+            with request_scope(target.scope.account, target.scope.region):
+                for dimensions in target.dimensions():
+                    cloudwatch._store_datum(
+                        NAMESPACE,
+                        metric,
+                        dimensions,
+                        moment,
+                        _UNITS.get(metric, "None"),
+                        None,
+                        list(counted),
+                        list(counted.values()),
+                        None,
+                    )
+
+    def _flush_for_ever(self) -> None:
+        while True:
+            time.sleep(_FLUSH_EVERY_S)
+            self.flush()

@@ -1,0 +1,75 @@
+"""What can be asked of jobs of every kind; the kinds bring what Create does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sluice_local.sagemaker.api.core import Fault, Item, Scope, list_page, operation
+from sluice_local.sagemaker.containers.container import isolation
+from sluice_local.sagemaker.jobs import lifecycle
+from sluice_local.sagemaker.jobs.lifecycle import JobKind
+from sluice_local.sagemaker.jobs.processing import PROCESSING
+from sluice_local.sagemaker.jobs.training import TRAINING
+from sluice_local.sagemaker.jobs.transform import TRANSFORM
+from sluice_local.settings import Settings
+
+_KINDS = (TRAINING, PROCESSING, TRANSFORM)
+
+
+def install(settings: Settings) -> None:
+    """Get ready to run jobs, and offer what can be asked of them."""
+    lifecycle.start(settings)
+    isolation()  # tried now, so that no job has to wait for it
+    for kind in _KINDS:
+        operation(f"Describe{kind.noun}Job")(_describe(kind))
+        operation(f"List{kind.noun}Jobs")(_list(kind))
+        operation(f"Stop{kind.noun}Job")(_stop(kind))
+    for kind in (TRAINING, PROCESSING):  # AWS keeps transform jobs
+        operation(f"Delete{kind.noun}Job")(_delete(kind))
+
+
+def fail_unfinished(reason: str) -> list[str]:
+    """End the jobs of all kinds that no process runs any more; their names."""
+    return [name for kind in _KINDS for name in lifecycle.fail_unfinished(kind, reason)]
+
+
+Operation = Callable[[Scope, dict[str, Any]], Item | None]
+
+
+def _describe(kind: JobKind) -> Operation:
+    return lambda scope, params: kind.table.get(scope, params[kind.name_key])
+
+
+def _list(kind: JobKind) -> Operation:
+    return lambda scope, params: list_page(
+        kind.table.values(scope),
+        params,
+        result_key=f"{kind.noun}JobSummaries",
+        name_key=kind.name_key,
+        status_key=kind.status_key,
+        descending=True,
+    )
+
+
+def _stop(kind: JobKind) -> Operation:
+    def stop(scope: Scope, params: dict[str, Any]) -> None:
+        name = params[kind.name_key]
+        status = kind.table.get(scope, name)[kind.status_key]
+        if (job := kind.running.get((scope, name))) is None:
+            raise lifecycle.rejected(kind, status)
+        job.stop()
+
+    return stop
+
+
+def _delete(kind: JobKind) -> Operation:
+    def delete(scope: Scope, params: dict[str, Any]) -> None:
+        name = params[kind.name_key]
+        if kind.table.find(scope, name) is None:
+            raise Fault("ResourceNotFound", "Requested resource not found.")
+        if (scope, name) in kind.running:
+            raise Fault("ResourceInUse", f"The {kind.noun.lower()} job {name} has not ended yet.")
+        kind.table.delete(scope, name)
+
+    return delete

@@ -1,0 +1,250 @@
+"""Training jobs: channels in, the user's script in a container of each instance, the model out."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, now, operation
+from sluice_local.sagemaker.containers.archives import write_archive
+from sluice_local.sagemaker.containers.channels import (
+    S3Location,
+    Synchronizer,
+    download,
+    files_below,
+    objects_below,
+    upload,
+)
+from sluice_local.sagemaker.containers.container import OPT_ML, Sandbox
+from sluice_local.sagemaker.containers.logs import Metrics
+from sluice_local.sagemaker.jobs import cluster, training_setup
+from sluice_local.sagemaker.jobs.cluster import End, Instance, Outcome
+from sluice_local.sagemaker.jobs.lifecycle import (
+    Ending,
+    Job,
+    JobFailure,
+    JobKind,
+    epoch_ms,
+    submit,
+    tag_map,
+)
+from sluice_local.sagemaker.jobs.script_mode import Script
+
+_DEFAULT_MAX_RUNTIME_S = 86400
+_DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints"
+_FAILURE_LENGTH = 1024
+_ERROR_MESSAGE_LENGTH = 800  # leaves room for the command in a FailureReason
+
+
+@operation("CreateTrainingJob")
+def create_training_job(scope: Scope, params: dict[str, Any]) -> Item:
+    _check(params)
+    job = submit(TRAINING, scope, _completed(params))
+    return {"TrainingJobArn": job.arn}
+
+
+def _check(params: Item) -> None:
+    """Raises Fault for what the API's model allows and SageMaker, or the local one, does not."""
+    algorithm = params["AlgorithmSpecification"]
+    if "TrainingImage" not in algorithm:
+        raise _invalid("The local SageMaker trains with AlgorithmSpecification.TrainingImage only.")
+    if "InstanceCount" not in params.get("ResourceConfig", {}):
+        raise _invalid("The local SageMaker needs ResourceConfig.InstanceCount; it has no instance groups.")
+    modes = {algorithm["TrainingInputMode"]}
+    names = [channel["ChannelName"] for channel in params.get("InputDataConfig", [])]
+    if len(names) != len(set(names)) or {".", ".."} & set(names):
+        raise _invalid("The channel names of a training job must be unique, and name folders.")
+    for channel in params.get("InputDataConfig", []):
+        modes.add(channel.get("InputMode", "File"))
+        source = channel["DataSource"].get("S3DataSource", {})
+        if source.get("S3DataType") not in ("S3Prefix", "ManifestFile"):
+            raise _invalid(
+                f"Channel {channel['ChannelName']}: the local SageMaker reads an S3DataSource of the type "
+                "S3Prefix or ManifestFile."
+            )
+    if modes - {"File", "FastFile"}:
+        raise _invalid("The local SageMaker has the input modes File and FastFile, not Pipe.")
+    for definition in algorithm.get("MetricDefinitions", []):
+        try:
+            re.compile(definition["Regex"])
+        except re.error as error:
+            raise _invalid(f"The Regex of metric {definition['Name']} is not valid: {error}.") from error
+    checkpoints = Path(params.get("CheckpointConfig", {}).get("LocalPath", _DEFAULT_CHECKPOINTS))
+    if not checkpoints.is_relative_to(OPT_ML) or ".." in checkpoints.parts:
+        raise _invalid("CheckpointConfig.LocalPath must be below /opt/ml in the local SageMaker.")
+
+
+def _invalid(message: str) -> Fault:
+    return Fault("ValidationException", message)
+
+
+def _completed(params: Item) -> Item:
+    """The request with what SageMaker describes where it says nothing."""
+    algorithm = {"EnableSageMakerMetricsTimeSeries": False, **params["AlgorithmSpecification"]}
+    return {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        **params,
+        "AlgorithmSpecification": algorithm,
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": _DEFAULT_MAX_RUNTIME_S,
+            **params.get("StoppingCondition", {}),
+        },
+        "InputDataConfig": [_completed_channel(channel) for channel in params.get("InputDataConfig", [])],
+        "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **params["OutputDataConfig"]},
+    }
+
+
+def _completed_channel(channel: Item) -> Item:
+    source = {"S3DataDistributionType": "FullyReplicated", **channel["DataSource"]["S3DataSource"]}
+    defaults = {"CompressionType": "None", "RecordWrapperType": "None"}
+    return {**defaults, **channel, "DataSource": {"S3DataSource": source}}
+
+
+def run(job: Job) -> Ending:
+    """From the download of the data to the upload of the model."""
+    started = now()
+    job.advance("Downloading", "Downloading input data", TrainingStartTime=started)
+    sandboxes, script = training_setup.prepare(job)
+    config = job.request["AlgorithmSpecification"]
+    metrics = Metrics(job.scope, job.name, config.get("MetricDefinitions", []))
+    with _checkpoints(job, sandboxes):
+        job.advance("Training", "Training image download completed. Training in progress.")
+        instances = training_setup.instances(job, sandboxes, script)
+        outcome = cluster.run(
+            job, instances, job.request["StoppingCondition"]["MaxRuntimeInSeconds"], metrics
+        )
+    changes: Item = {"FinalMetricDataList": metrics.final()}
+    output = S3Location.of(job.request["OutputDataConfig"]["S3OutputPath"]).within(f"{job.name}/output")
+    if outcome.end is not End.FAILED:
+        if outcome.end is End.COMPLETED:
+            job.advance_unless_stopping("Uploading", "Uploading generated training model")
+        changes["ModelArtifacts"] = {"S3ModelArtifacts": str(_upload_model(job, sandboxes, output))}
+    _upload_output(job, sandboxes, output)
+    seconds = max(1, math.ceil(now() - started))
+    changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+    if outcome.end is End.FAILED:
+        raise JobFailure(
+            _reason(sandboxes[outcome.index], instances[outcome.index], script, outcome), changes
+        )
+    return Ending(*_ENDINGS[outcome.end], changes)
+
+
+_ENDINGS = {
+    End.COMPLETED: ("Completed", "Completed"),
+    End.STOPPED: ("Stopped", "Stopped"),
+    End.MAX_RUNTIME: ("Stopped", "MaxRuntimeExceeded"),
+}
+
+
+@contextmanager
+def _checkpoints(job: Job, sandboxes: Sequence[Sandbox]) -> Iterator[None]:
+    """Restore the checkpoints that there are, and keep S3 up to date with those that are written."""
+    config = job.request.get("CheckpointConfig")
+    if config is None:
+        yield
+        return
+    target = S3Location.of(config["S3Uri"])
+    synchronizers = []
+    for sandbox in sandboxes:
+        folder = sandbox.outside(config.get("LocalPath", _DEFAULT_CHECKPOINTS))
+        folder.mkdir(parents=True, exist_ok=True)
+        download(job.storage, objects_below(job.storage, target), folder)
+        synchronizers.append(Synchronizer(job.storage, folder, target))
+    try:
+        yield
+    finally:
+        for synchronizer in synchronizers:
+            synchronizer.finish()
+
+
+def _upload_model(job: Job, sandboxes: Sequence[Sandbox], output: S3Location) -> S3Location:
+    folders = [sandbox.ml / "model" for sandbox in sandboxes]
+    if job.request["OutputDataConfig"]["CompressionType"] == "NONE":
+        for folder in folders:
+            upload(job.storage, folder, output.within("model"))
+        return output.within("model/")
+    return _upload_archive(job, folders, output.within("model.tar.gz"))
+
+
+def _upload_output(job: Job, sandboxes: Sequence[Sandbox], output: S3Location) -> None:
+    folders = [sandbox.ml / "output" / "data" for sandbox in sandboxes]
+    if any(any(files_below(folder)) for folder in folders if folder.is_dir()):
+        _upload_archive(job, folders, output.within("output.tar.gz"))
+
+
+def _upload_archive(job: Job, folders: Sequence[Path], target: S3Location) -> S3Location:
+    archive = job.directory / target.key.rpartition("/")[2]
+    write_archive(archive, folders)
+    job.storage.write(target, archive)
+    return target
+
+
+def _reason(sandbox: Sandbox, instance: Instance, script: Script | None, outcome: Outcome) -> str:
+    """The FailureReason: what the container left in /opt/ml/output/failure, else what the toolkit would."""
+    failure = sandbox.ml / "output" / "failure"
+    message = ""
+    if failure.is_file():
+        message = failure.read_bytes().decode("utf-8", errors="replace")[:_FAILURE_LENGTH]
+    elif script:
+        message = (
+            f"ExecuteUserScriptError:\nExitCode {outcome.exit_code}\n"
+            f'ErrorMessage "{outcome.traceback[-_ERROR_MESSAGE_LENGTH:]}"\n'
+            f'Command "{" ".join(instance.command)}"'
+        )
+    return f"AlgorithmError: {message}, exit code: {outcome.exit_code}"
+
+
+def _status_changes(kind: JobKind, item: Item, status: str, secondary_status: str, message: str) -> Item:
+    """A training job's status, its secondary status, and the history of the latter."""
+    moment = now()
+    transitions: list[Item] = item.get("SecondaryStatusTransitions", [])
+    if transitions and "EndTime" not in transitions[-1]:
+        transitions[-1]["EndTime"] = moment
+    transition = {"Status": secondary_status, "StartTime": moment, "StatusMessage": message}
+    if secondary_status in _FINAL:
+        transition["EndTime"] = moment
+    return {
+        kind.status_key: status,
+        "SecondaryStatus": secondary_status,
+        "SecondaryStatusTransitions": [*transitions, transition],
+    }
+
+
+_FINAL = ("Completed", "Failed", "Stopped", "MaxRuntimeExceeded")
+_EVENT_MEMBERS = (
+    *("TrainingJobName", "TrainingJobArn", "TrainingJobStatus", "SecondaryStatus", "FailureReason"),
+    *("HyperParameters", "AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig"),
+    *("ResourceConfig", "VpcConfig", "StoppingCondition", "CheckpointConfig", "ModelArtifacts"),
+    "FinalMetricDataList",
+)
+_EVENT_TIMES = ("CreationTime", "TrainingStartTime", "TrainingEndTime", "LastModifiedTime")
+
+
+def _event_detail(item: Item) -> Item:
+    detail: Item = {"HyperParameters": {}, "VpcConfig": {}}
+    detail |= {name: item[name] for name in _EVENT_MEMBERS if name in item}
+    detail |= {name: epoch_ms(item[name]) for name in _EVENT_TIMES if name in item}
+    detail["SecondaryStatusTransitions"] = [
+        {name: epoch_ms(value) if name.endswith("Time") else value for name, value in transition.items()}
+        for transition in item["SecondaryStatusTransitions"]
+    ]
+    if "FinalMetricDataList" in item:
+        detail["FinalMetricDataList"] = [
+            {**metric, "Timestamp": epoch_ms(metric["Timestamp"])} for metric in item["FinalMetricDataList"]
+        ]
+    return {**detail, "Tags": tag_map(item)}
+
+
+TRAINING = JobKind(
+    noun="Training",
+    table=Table("training job", "training-job", "TrainingJobName"),
+    run=run,
+    event_detail=_event_detail,
+    status_changes=_status_changes,
+)

@@ -1,0 +1,147 @@
+"""What a training container finds under /opt/ml when it starts, and what it runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from sluice_local.sagemaker.api.core import Item
+from sluice_local.sagemaker.containers.channels import S3Location, data_objects, download, shard
+from sluice_local.sagemaker.containers.container import (
+    OPT_ML,
+    Sandbox,
+    available_cpus,
+    environment,
+    image_command,
+)
+from sluice_local.sagemaker.containers.images import RequirementsError
+from sluice_local.sagemaker.jobs import cluster, script_mode
+from sluice_local.sagemaker.jobs.cluster import Instance
+from sluice_local.sagemaker.jobs.lifecycle import Job, JobFailure
+from sluice_local.sagemaker.jobs.script_mode import Host, Script, ScriptError
+
+
+def prepare(job: Job) -> tuple[list[Sandbox], Script | None]:
+    """A sandbox for each instance with all that its container finds under /opt/ml."""
+    request = job.request
+    script = None
+    if "ContainerEntrypoint" not in request["AlgorithmSpecification"]:
+        script = script_mode.script_of(request.get("HyperParameters", {}), request.get("Environment", {}))
+        if script is None:
+            raise JobFailure(
+                "AlgorithmError: there is nothing to run: give the hyperparameters sagemaker_program and "
+                "sagemaker_submit_directory, or AlgorithmSpecification.ContainerEntrypoint."
+            )
+    hosts = _hosts(request)
+    folders = [job.directory / host.name for host in hosts]
+    for index, host in enumerate(hosts):
+        _write_configuration(folders[index] / "ml", request, host)
+    _download_channels(job, [folder / "ml" for folder in folders])
+    if script:
+        for folder in folders:
+            _fetch_code(job, script, folder / "ml")
+    return _sandboxes(job, folders), script
+
+
+def _sandboxes(job: Job, folders: Sequence[Path]) -> list[Sandbox]:
+    image_uri = job.request["AlgorithmSpecification"]["TrainingImage"]
+    try:
+        image, is_to_install = environment(job.runtime.images, image_uri, folders[0] / "ml" / "code")
+        sandboxes = [Sandbox.create(folder, image) for folder in folders]
+        for sandbox in sandboxes if is_to_install else ():
+            sandbox.install(script_mode.CODE_DIR, job.request.get("Environment", {}))
+    except RequirementsError as error:
+        raise JobFailure(
+            f'AlgorithmError: InstallRequirementsError:\nExitCode 1\nErrorMessage "{error}"'
+        ) from error
+    return sandboxes
+
+
+def _hosts(request: Item) -> list[Host]:
+    cluster_names = cluster.host_names(request["ResourceConfig"]["InstanceCount"])
+    instance_type = request["ResourceConfig"].get("InstanceType", "local")
+    cpus = available_cpus(len(cluster_names))
+    return [Host(name, cluster_names, instance_type, cpus) for name in cluster_names]
+
+
+def _write_configuration(ml: Path, request: Item, host: Host) -> None:
+    config = ml / "input" / "config"
+    for folder in (config, ml / "input/data", ml / "model", ml / "output/data", ml / "code"):
+        folder.mkdir(parents=True)
+    (config / "hyperparameters.json").write_text(json.dumps(request.get("HyperParameters", {})))
+    (config / "inputdataconfig.json").write_text(json.dumps(input_data_config(request)))
+    (config / "resourceconfig.json").write_text(json.dumps(host.resource_config()))
+
+
+def input_data_config(request: Item) -> Item:
+    """The content of inputdataconfig.json."""
+    mode = request["AlgorithmSpecification"]["TrainingInputMode"]
+    return {
+        channel["ChannelName"]: {
+            **({"ContentType": channel["ContentType"]} if "ContentType" in channel else {}),
+            "TrainingInputMode": channel.get("InputMode", mode),
+            "S3DistributionType": channel["DataSource"]["S3DataSource"]["S3DataDistributionType"],
+            "RecordWrapperType": channel["RecordWrapperType"],
+        }
+        for channel in request["InputDataConfig"]
+    }
+
+
+def _download_channels(job: Job, roots: Sequence[Path]) -> None:
+    for channel in job.request["InputDataConfig"]:
+        source = channel["DataSource"]["S3DataSource"]
+        objects = data_objects(job.storage, source)
+        for index, ml in enumerate(roots):
+            folder = ml / "input" / "data" / channel["ChannelName"]
+            folder.mkdir()
+            part = shard(objects, source, index, len(roots))
+            download(job.storage, part, folder, gunzip=channel["CompressionType"] == "Gzip")
+
+
+def _fetch_code(job: Job, script: Script, ml: Path) -> None:
+    """Bring the user's code to /opt/ml/code: from S3, or from a channel that it came with."""
+    try:
+        if script.submit_directory.startswith("s3://"):
+            archive = job.storage.read(S3Location.of(script.submit_directory))
+            script_mode.unpack_code(archive, ml / "code")
+        elif script.submit_directory != script_mode.CODE_DIR:
+            source = ml / Path(script.submit_directory).relative_to(OPT_ML)
+            if source.is_dir():
+                shutil.copytree(source, ml / "code", dirs_exist_ok=True)
+            else:
+                script_mode.unpack_code(source.read_bytes(), ml / "code")
+    except (ScriptError, ValueError, OSError) as error:
+        raise JobFailure(
+            f"AlgorithmError: the code at {script.submit_directory} cannot be used: {error}"
+        ) from error
+
+
+def instances(job: Job, sandboxes: Sequence[Sandbox], script: Script | None) -> list[Instance]:
+    """What each instance runs: the script, or else the entry point that the request names."""
+    request = job.request
+    common = {
+        **job.aws_variables(),
+        "TRAINING_JOB_NAME": job.name,
+        "TRAINING_JOB_ARN": job.arn,
+        "SM_MODEL_DIR": script_mode.MODEL_DIR,
+        **request.get("Environment", {}),
+    }
+    prepared = []
+    for host, sandbox in zip(_hosts(request), sandboxes, strict=True):
+        variables = {**sandbox.variables(host.cpus), **common}
+        if script is None:
+            algorithm = request["AlgorithmSpecification"]
+            command = image_command(
+                [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
+            )
+            prepared.append(Instance(host.name, sandbox, command, variables))
+            continue
+        is_package = (sandbox.ml / "code" / "setup.py").is_file()
+        variables |= script_mode.variables(script, job.name, host, input_data_config(request))
+        variables["PYTHONPATH"] = script_mode.CODE_DIR
+        prepared.append(
+            Instance(host.name, sandbox, script.command(is_package), variables, script_mode.CODE_DIR)
+        )
+    return prepared
