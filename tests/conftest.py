@@ -18,6 +18,7 @@ from hypothesis import settings
 
 import fakes
 
+pytest.register_assert_rewrite("catalog_contract")
 ROOT = Path(__file__).parent.parent
 # How long an example takes is the machine's matter.
 settings.register_profile("sluice", deadline=None)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
 from sluice.domain.digests import Part
 from sluice.domain.roles import Role
 from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, RolesForbiddenError
@@ -35,29 +36,65 @@ class FakeCatalog:
         return _copy(item) if item is not None else None
 
     def create(self, item: Item) -> bool:
-        if _pair(item) in self.items:
-            return False
-        self.items[_pair(item)] = _copy(_present(item))
-        return True
+        return self.apply(Put(item))
 
     def update(
         self, key: Mapping[str, str], changes: Mapping[str, Any], when: Mapping[str, Any] | None = None
     ) -> bool:
-        if {"pk", "sk"} & changes.keys():
-            raise ValueError("an item's key cannot be changed")
-        item = self.items.get(_pair(key))
-        if when is not None and (item is None or any(item.get(name) != v for name, v in when.items())):
+        return self.apply(Update(key, changes, when))
+
+    def apply(self, *changes: Change) -> bool:
+        refuse_impossible(changes)
+        written = [(_pair(change.key), self._written(change)) for change in changes]
+        if not all(self._holds(change) for change in changes):
             return False
-        self.items[_pair(key)] = _copy(_present({**(item or key), **changes}))
+        for pair, item in written:
+            if item is None:
+                self.items.pop(pair, None)
+            else:
+                self.items[pair] = item
         return True
 
+    def _holds(self, change: Change) -> bool:
+        item = self.items.get(_pair(change.key))
+        if isinstance(change, Put):
+            return item is None
+        if change.when is None:
+            return True
+        return item is not None and all(item.get(name) == value for name, value in change.when.items())
+
+    def _written(self, change: Change) -> Item | None:
+        """What becomes of the item; raises for what DynamoDB could not hold."""
+        if isinstance(change, Delete):
+            return None
+        if isinstance(change, Put):
+            return _copy(_present(change.item))
+        if {"pk", "sk"} & change.set.keys():
+            raise ValueError("an item's key cannot be changed")
+        item = self.items.get(_pair(change.key), change.key)
+        return _copy(_present({**item, **change.set}))
+
     def query(
-        self, pk: str, prefix: str = "", *, newest_first: bool = False, limit: int | None = None
+        self,
+        pk: str,
+        prefix: str = "",
+        *,
+        between: tuple[str, str] | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
     ) -> list[Item]:
-        found = [self.items[key] for key in sorted(self.items) if key[0] == pk and key[1].startswith(prefix)]
+        def is_asked_for(sk: str) -> bool:
+            return between[0] <= sk <= between[1] if between else sk.startswith(prefix)
+
+        if after is not None and not is_asked_for(after):
+            raise ValueError(f"{after} lies outside of what is asked for")
+        found = sorted(sk for held, sk in self.items if held == pk and is_asked_for(sk))
+        if after is not None:
+            found = [sk for sk in found if (sk < after if newest_first else sk > after)]
         if newest_first:
             found.reverse()
-        return [_copy(item) for item in found[:limit]]
+        return [_copy(self.items[pk, sk]) for sk in found[:limit]]
 
     def listing(self, gsi1pk: str) -> list[Item]:
         found = [item for item in self.items.values() if item.get("gsi1pk") == gsi1pk and "gsi1sk" in item]

@@ -282,6 +282,18 @@ def test_nothing_is_tagged_but_while_it_is_made() -> None:
             assert all(action.startswith("Create") for action in made), whose
 
 
+def test_only_what_moves_arrivals_can_delete_from_the_catalog() -> None:
+    """A transaction asks for the permissions of its writes; nothing else of the catalog is ever deleted."""
+    may = {name for name, each in statements() if "dynamodb:DeleteItem" in listed(each["Action"])}
+    assert may == {
+        "RecordArrivalFunction",
+        "ReleaseDataFunction",
+        "StartBuildFunction",
+        "SnapshotDatasetFunction",
+        "FinishRunFunction",
+    }
+
+
 def test_no_function_can_approve_a_model() -> None:
     granted = {action for _, statement in statements() for action in listed(statement["Action"])}
     assert "sagemaker:UpdateModelPackage" not in granted

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from sluice.catalog.changes import Change
     from sluice.domain.digests import Part
     from sluice.domain.roles import Role
 
@@ -32,10 +33,27 @@ class Catalog(Protocol):
         Without `when` the item is created where missing. False when a condition did not hold.
         """
 
+    def apply(self, *changes: Change) -> bool:
+        """Write all changes (of up to 100 items) or none; False when the condition of one did not hold.
+
+        Raises ValueError for two changes of one item.
+        """
+
     def query(
-        self, pk: str, prefix: str = "", *, newest_first: bool = False, limit: int | None = None
+        self,
+        pk: str,
+        prefix: str = "",
+        *,
+        between: tuple[str, str] | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
     ) -> list[Item]:
-        """Return the items of a partition whose `sk` starts with `prefix`, in `sk` order."""
+        """Return the items of a partition whose `sk` starts with `prefix`, in `sk` order.
+
+        `between` asks for a first and a last `sk` instead, both included. `after` goes on behind an `sk` of
+        that range, in the order asked for, whether or not an item has it.
+        """
 
     def listing(self, gsi1pk: str) -> list[Item]:
         """Return the items listed under `gsi1pk`, in `gsi1sk` order (eventually consistent)."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
+from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
 from sluice.ports import Item
 
 if TYPE_CHECKING:
@@ -16,55 +19,100 @@ if TYPE_CHECKING:
 
 _INDEX = "gsi1"
 _DIGITS_MAX = 38
+_CONDITION_FAILED = {"ConditionalCheckFailedException", "ConditionalCheckFailed"}
+# Another write of the item was under way. botocore retries throttling, but not within a transaction.
+_PASSING = {
+    "TransactionConflictException",
+    "TransactionConflict",
+    "ProvisionedThroughputExceeded",
+    "ThrottlingError",
+}
+_ATTEMPTS = 8
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 1.0
 
 
 class DynamoDBCatalog:
     """One table; a condition that fails is an answer, every other error is raised."""
 
-    def __init__(self, table: str, dynamodb: DynamoDBClient | None = None) -> None:
+    def __init__(
+        self,
+        table: str,
+        dynamodb: DynamoDBClient | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._table = table
         self._dynamodb: DynamoDBClient = dynamodb or client("dynamodb")
+        self._pause = pause
 
     def get(self, key: Mapping[str, str]) -> Item | None:
         answer = self._dynamodb.get_item(TableName=self._table, Key=_encoded(key), ConsistentRead=True)
         return _decoded(answer["Item"]) if "Item" in answer else None
 
     def create(self, item: Item) -> bool:
-        present = {name: value for name, value in item.items() if value is not None}
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item=_encoded(present),
-                ConditionExpression="attribute_not_exists(pk)",
-            )
-        except ClientError as error:
-            return _refused(error)
-        return True
+        return self.apply(Put(item))
 
     def update(
         self, key: Mapping[str, str], changes: Mapping[str, Any], when: Mapping[str, Any] | None = None
     ) -> bool:
-        expression = _Expression()
-        request: dict[str, Any] = {"TableName": self._table, "Key": _encoded(key)}
-        if changes:
-            request["UpdateExpression"] = expression.change(changes)
-        if when is not None:
-            request["ConditionExpression"] = expression.condition(when)
-        try:
-            self._dynamodb.update_item(**request, **expression.placeholders())
-        except ClientError as error:
-            return _refused(error)
-        return True
+        return self.apply(Update(key, changes, when))
+
+    def apply(self, *changes: Change) -> bool:
+        refuse_impossible(changes)
+        return not changes or self._retried(lambda: self._write(changes))
+
+    def _write(self, changes: tuple[Change, ...]) -> None:
+        """One change needs no transaction, which would cost twice as much."""
+        requests = [_request(self._table, change) for change in changes]
+        match changes:
+            case [Put()]:
+                self._dynamodb.put_item(**requests[0])
+            case [Update()]:
+                self._dynamodb.update_item(**requests[0])
+            case [Delete()]:
+                self._dynamodb.delete_item(**requests[0])
+            case _:
+                named = zip(changes, requests, strict=True)
+                items: list[Any] = [{type(change).__name__: request} for change, request in named]
+                self._dynamodb.transact_write_items(TransactItems=items)
+
+    def _retried(self, write: Callable[[], None]) -> bool:
+        """Whether it was written, or a condition failed; tried again while other writes are in the way."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                write()
+                return True
+            except ClientError as error:
+                codes = _codes(error)
+                if codes & _CONDITION_FAILED:
+                    return False
+                if attempt == _ATTEMPTS or not codes & _PASSING:
+                    raise
+            longest = min(_FIRST_PAUSE_S * 2 ** (attempt - 1), _LONGEST_PAUSE_S)
+            self._pause(random.uniform(0, longest))  # noqa: S311 (no secret)
+        raise AssertionError("the last attempt returns or raises")
 
     def query(
-        self, pk: str, prefix: str = "", *, newest_first: bool = False, limit: int | None = None
+        self,
+        pk: str,
+        prefix: str = "",
+        *,
+        between: tuple[str, str] | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
     ) -> list[Item]:
+        if between is not None and between[0] > between[1]:
+            return []  # DynamoDB refuses a range that ends before it starts
+        condition, values = _range(prefix, between)
         request: dict[str, Any] = {
-            "KeyConditionExpression": "pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else ""),
-            "ExpressionAttributeValues": _encoded({":pk": pk} | ({":prefix": prefix} if prefix else {})),
+            "KeyConditionExpression": f"pk = :pk{condition}",
+            "ExpressionAttributeValues": _encoded({":pk": pk, **values}),
             "ConsistentRead": True,
             "ScanIndexForward": not newest_first,
         }
+        if after is not None:
+            request["ExclusiveStartKey"] = _encoded({"pk": pk, "sk": after})
         if limit is not None:
             request["Limit"] = limit
         items: list[Item] = []
@@ -85,11 +133,41 @@ class DynamoDBCatalog:
     def _pages(self, request: Mapping[str, Any]) -> Iterator[list[Item]]:
         start: dict[str, Any] = {}
         while True:
-            page = self._dynamodb.query(TableName=self._table, **request, **start)
+            page = self._dynamodb.query(TableName=self._table, **{**request, **start})
             yield [_decoded(item) for item in page["Items"]]
             if "LastEvaluatedKey" not in page:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+def _range(prefix: str, between: tuple[str, str] | None) -> tuple[str, dict[str, str]]:
+    if between is not None:
+        return " AND sk BETWEEN :first AND :last", {":first": between[0], ":last": between[1]}
+    return (" AND begins_with(sk, :prefix)", {":prefix": prefix}) if prefix else ("", {})
+
+
+def _request(table: str, change: Change) -> dict[str, Any]:
+    """The request of a single write, which is also its part of a transaction."""
+    if isinstance(change, Put):
+        present = {name: value for name, value in change.item.items() if value is not None}
+        return {
+            "TableName": table,
+            "Item": _encoded(present),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+    expression = _Expression()
+    request: dict[str, Any] = {"TableName": table, "Key": _encoded(change.key)}
+    if isinstance(change, Update) and change.set:
+        request["UpdateExpression"] = expression.change(change.set)
+    if change.when is not None:
+        request["ConditionExpression"] = expression.condition(change.when)
+    return {**request, **expression.placeholders()}
+
+
+def _codes(error: ClientError) -> set[str]:
+    """What the error says; of a transaction what it says of each change."""
+    reasons: Any = error.response.get("CancellationReasons", [])
+    return {error_code(error), *(str(reason.get("Code")) for reason in reasons)}
 
 
 class _Expression:
@@ -129,12 +207,6 @@ class _Expression:
         placeholder = f":v{len(self._values)}"
         self._values[placeholder] = value
         return placeholder
-
-
-def _refused(error: ClientError) -> bool:
-    if error_code(error) == "ConditionalCheckFailedException":
-        return False
-    raise error
 
 
 def _encoded(item: Mapping[str, Any]) -> dict[str, Any]:
