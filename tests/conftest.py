@@ -53,12 +53,11 @@ os.environ |= {
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> fakes.Cloud:
-    """An account in memory; every `wiring` function answers with its part of it."""
+    """An account in memory, which every function is wired to."""
     from sluice import wiring
 
     account = fakes.Cloud()
-    for name, port in vars(account).items():
-        monkeypatch.setattr(wiring, name, port if name == "now" else lambda port=port: port)
+    monkeypatch.setattr(wiring, "cloud", lambda: account)
     return account
 
 

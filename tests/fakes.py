@@ -12,7 +12,8 @@ from typing import Any
 
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
 from sluice.domain.digests import Part
-from sluice.domain.roles import Role
+from sluice.domain.roles import Account, Role
+from sluice.domain.safeguards import Safeguards
 from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, RolesForbiddenError
 
 DATA_BUCKET = "sluice-data"
@@ -526,3 +527,13 @@ class Cloud:
     bus: FakeBus = field(default_factory=FakeBus)
     build_requests: FakeBuildRequests = field(default_factory=FakeBuildRequests)
     now: Clock = field(default_factory=Clock)
+    stack_name: str = "sluice"
+    region: str = "eu-central-1"
+    data_bucket: str = DATA_BUCKET
+    artifact_bucket: str = ARTIFACT_BUCKET
+    account: Account = field(
+        default_factory=lambda: Account(ROLES_ARN, "eu-central-1", DATA_BUCKET, ARTIFACT_BUCKET)
+    )
+    alarms_topic_arn: str = "arn:aws:sns:eu-central-1:123456789012:sluice-alarms"
+    allows_automatic_approval: bool = False
+    safeguards: Safeguards = field(default_factory=Safeguards)

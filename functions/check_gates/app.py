@@ -18,6 +18,7 @@ from sluice.domain.build.gates import Champion
 from sluice.domain.build.jobs import EVALUATION_FILE
 from sluice.events import CheckGatesTask
 from sluice.observability import logger
+from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.timeline import note
 
@@ -25,17 +26,18 @@ from sluice.services.timeline import note
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=CheckGatesTask)
 def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    candidate = _evaluation(task, "candidate")
-    _record_metrics(task, "candidate", candidate)
-    champion = None if task.champion is None else _champion(task, task.champion)
-    verdict = gates.judge(building.find_config(task).gates, candidate.document, champion)
+    candidate = _evaluation(cloud, task, "candidate")
+    _record_metrics(cloud, task, "candidate", candidate)
+    champion = None if task.champion is None else _champion(cloud, task, task.champion)
+    verdict = gates.judge(building.find_config(cloud, task).gates, candidate.document, champion)
     results = [asdict(result) for result in verdict.results]
-    _record(task, verdict, results, candidate)
+    _record(cloud, task, verdict, results, candidate)
     return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}
 
 
-def _champion(task: CheckGatesTask, champion: Mapping[str, Any]) -> Champion:
+def _champion(cloud: Cloud, task: CheckGatesTask, champion: Mapping[str, Any]) -> Champion:
     """What the champion scored, by whichever evaluation of it completed."""
     if why := champion.get("passed_over"):
         return Champion(None, passed_over=why)
@@ -43,11 +45,11 @@ def _champion(task: CheckGatesTask, champion: Mapping[str, Any]) -> Champion:
         return Champion(None, unscored=f"{problem}; {champions.WAY_ON}")
     problems = []
     for role in (champions.ROLE, champions.OWN_ROLE):
-        step = wiring.catalog().get(keys.step_key(task.run_id, names.evaluate_step(role)))
+        step = cloud.catalog.get(keys.step_key(task.run_id, names.evaluate_step(role)))
         try:
             if step and step["status"] == building.COMPLETED:
-                evaluation = _evaluation(task, role)
-                _record_metrics(task, role, evaluation)
+                evaluation = _evaluation(cloud, task, role)
+                _record_metrics(cloud, task, role, evaluation)
                 return Champion(evaluation.document)
         except EvaluationError as error:
             problems.append(str(error))
@@ -56,16 +58,16 @@ def _champion(task: CheckGatesTask, champion: Mapping[str, Any]) -> Champion:
     return Champion(None, unscored=failures.cut("; ".join([*problems, champions.WAY_ON])))
 
 
-def _evaluation(task: CheckGatesTask, role: str) -> Evaluation:
-    uri = f"{building.locations(task.pipeline).evaluation(task.run_id, role)}/{EVALUATION_FILE}"
+def _evaluation(cloud: Cloud, task: CheckGatesTask, role: str) -> Evaluation:
+    uri = f"{building.locations(cloud, task.pipeline).evaluation(task.run_id, role)}/{EVALUATION_FILE}"
     try:
-        return evaluations.read(_content(uri))
+        return evaluations.read(_content(cloud, uri))
     except EvaluationError as error:
         raise EvaluationError(f"the {role}'s {EVALUATION_FILE} {error} ({uri})") from None
 
 
-def _content(uri: str) -> bytes:
-    objects = wiring.objects()
+def _content(cloud: Cloud, uri: str) -> bytes:
+    objects = cloud.objects
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     head = objects.head(bucket, key)
     if head is None:
@@ -75,15 +77,16 @@ def _content(uri: str) -> bytes:
     return objects.read(uri)
 
 
-def _record_metrics(task: CheckGatesTask, role: str, evaluation: Evaluation) -> None:
+def _record_metrics(cloud: Cloud, task: CheckGatesTask, role: str, evaluation: Evaluation) -> None:
     """Show a model's metrics with the step that measured them."""
     step = names.evaluate_step(role)
     found = {"metrics": gates.metric_values(evaluation.document), "remark": evaluation.remark}
-    wiring.catalog().update(keys.step_key(task.run_id, step), found)
+    cloud.catalog.update(keys.step_key(task.run_id, step), found)
     if evaluation.remark:
         note(
+            cloud,
             task.pipeline,
-            building.first_time(task, "judged"),
+            building.first_time(cloud, task, "judged"),
             task.run_id,
             f"{step}: remark",
             evaluation.remark,
@@ -91,9 +94,13 @@ def _record_metrics(task: CheckGatesTask, role: str, evaluation: Evaluation) -> 
 
 
 def _record(
-    task: CheckGatesTask, verdict: gates.Verdict, results: list[dict[str, Any]], candidate: Evaluation
+    cloud: Cloud,
+    task: CheckGatesTask,
+    verdict: gates.Verdict,
+    results: list[dict[str, Any]],
+    candidate: Evaluation,
 ) -> None:
-    now = building.first_time(task, "judged")
+    now = building.first_time(cloud, task, "judged")
     step = {
         "kind": "gates",
         "status": "Completed",
@@ -103,7 +110,7 @@ def _record(
         # What was judged: any job of the run may write over it before it is registered.
         "evaluation_sha256": candidate.sha256,
     }
-    wiring.catalog().update(keys.step_key(task.run_id, names.GATES), step)
+    cloud.catalog.update(keys.step_key(task.run_id, names.GATES), step)
     event = "gates passed" if verdict.passed else "gates failed"
     reasons = verdict.reasons or tuple(f"{result.gate}: {result.reason}" for result in verdict.results)
-    note(task.pipeline, now, task.run_id, event, "; ".join(reasons))
+    note(cloud, task.pipeline, now, task.run_id, event, "; ".join(reasons))

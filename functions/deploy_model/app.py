@@ -16,7 +16,7 @@ from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import DeployModelTask
 from sluice.observability import logger
-from sluice.ports import EndpointBusyError, Item, QuotaError, RequestRefusedError
+from sluice.ports import Cloud, EndpointBusyError, Item, QuotaError, RequestRefusedError
 from sluice.services import releasing
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
@@ -29,43 +29,44 @@ _CHANGEABLE = {"inservice", "outofservice", "updaterollbackfailed"}
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=DeployModelTask)
 def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, str]:
+    cloud = wiring.cloud()
     stage = task.stage
     logger.append_keys(release_id=task.release_id, endpoint_name=stage.endpoint_name)
-    config = _wanted_config(task)
+    config = _wanted_config(cloud, task)
     # The token first: the event may be quicker than the answer to the request.
-    _await(task, config)
-    endpoint = releasing.find_own_endpoint(task.pipeline, stage.stage, stage.endpoint_name)
+    _await(cloud, task, config)
+    endpoint = releasing.find_own_endpoint(cloud, task.pipeline, stage.stage, stage.endpoint_name)
     if endpoint is None or serving.target_config(endpoint) != config:
-        deployment_config = serving.immediate_deployment_config() if task.restore else _prepare(task)
+        deployment_config = serving.immediate_deployment_config() if task.restore else _prepare(cloud, task)
         try:
-            _change(task, endpoint, config, deployment_config)
+            _change(cloud, task, endpoint, config, deployment_config)
         except QuotaError as refusal:
-            raise _wait(task, quotas.read(str(refusal)), is_update=endpoint is not None) from None
-    _confirm(task, config)
+            raise _wait(cloud, task, quotas.read(str(refusal)), is_update=endpoint is not None) from None
+    _confirm(cloud, task, config)
     return {"endpoint_name": stage.endpoint_name, "endpoint_config_name": config}
 
 
-def _wait(task: DeployModelTask, refusal: quotas.Refusal, *, is_update: bool) -> Exception:
+def _wait(cloud: Cloud, task: DeployModelTask, refusal: quotas.Refusal, *, is_update: bool) -> Exception:
     """Show at once why the endpoint is not changed; the error to raise."""
     error = quotas.of_endpoint(refusal, is_update=is_update)
-    at = releasing.started_at(task.pipeline, task.release_id)
-    note(task.pipeline, at, task.release_id, f"{task.stage.stage} waits for a quota", str(error))
+    at = releasing.started_at(cloud, task.pipeline, task.release_id)
+    note(cloud, task.pipeline, at, task.release_id, f"{task.stage.stage} waits for a quota", str(error))
     return error
 
 
-def _wanted_config(task: DeployModelTask) -> str:
+def _wanted_config(cloud: Cloud, task: DeployModelTask) -> str:
     if not task.restore:
         return task.stage.endpoint_config_name
     if task.stage.previous_config_name is None:
         raise ReleaseRefusedError(f"{task.stage.endpoint_name} served nothing before that could be restored")
-    stage = wiring.catalog().get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
+    stage = cloud.catalog.get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
     if stage.get("live") == task.release_id:
         # Its promotion failed at no more than saying so.
         raise ReleaseRefusedError(f"{task.release_id} is live on {task.stage.stage}")
     return task.stage.previous_config_name
 
 
-def _await(task: DeployModelTask, config: str) -> None:
+def _await(cloud: Cloud, task: DeployModelTask, config: str) -> None:
     """Store the token. Until the change is `requested`, what the endpoint serves says nothing about it."""
     name = task.stage.endpoint_name
     changes = {
@@ -77,112 +78,114 @@ def _await(task: DeployModelTask, config: str) -> None:
         "endpoint_config_name": config,
         "requested": False,
         "status": "open",
-        "expires_at": int((from_iso(wiring.now()) + _TOKEN_VALID_FOR).timestamp()),
+        "expires_at": int((from_iso(cloud.now()) + _TOKEN_VALID_FOR).timestamp()),
         "gsi1pk": keys.TASKS,
         "gsi1sk": name,
     }
-    wiring.catalog().update(keys.task_key(name), changes)
+    cloud.catalog.update(keys.task_key(name), changes)
 
 
-def _confirm(task: DeployModelTask, config: str) -> None:
+def _confirm(cloud: Cloud, task: DeployModelTask, config: str) -> None:
     """The change is under way. If it has ended already, its event may have come too early: send it again."""
     name = task.stage.endpoint_name
     token = {"task_token": task.task_token}
-    wiring.catalog().update(keys.task_key(name), {"requested": True}, when=token)
-    endpoint = wiring.endpoints().describe_endpoint(name)
+    cloud.catalog.update(keys.task_key(name), {"requested": True}, when=token)
+    endpoint = cloud.endpoints.describe_endpoint(name)
     if not isinstance(serving.outcome(endpoint, name, config), serving.Pending):
-        wiring.bus().put("SageMaker Endpoint State Change", {"EndpointName": name})
+        cloud.bus.put("SageMaker Endpoint State Change", {"EndpointName": name})
 
 
-def _prepare(task: DeployModelTask) -> Item:
+def _prepare(cloud: Cloud, task: DeployModelTask) -> Item:
     """Make the model, the config and the alarms; the deployment config that they are to be released with."""
-    package = releasing.find_package(task.pipeline, task.package_arn)
+    package = releasing.find_package(cloud, task.pipeline, task.package_arn)
     approval = package.described.get("ModelApprovalStatus")
     if not task.is_rollback and approval != "Approved":
         raise ReleaseRefusedError(f"the package is {approval} now: its approval was taken back meanwhile")
-    _create_model(task, package)
-    _create_config(task, package)
-    watching = _put_alarms(task, package)
+    _create_model(cloud, task, package)
+    _create_config(cloud, task, package)
+    watching = _put_alarms(cloud, task, package)
     if task.is_rollback:
         return serving.immediate_deployment_config()
-    if firing := _firing(watching):
-        _require_hopeless(task, firing)
+    if firing := _firing(cloud, watching):
+        _require_hopeless(cloud, task, firing)
         watching = []
     traffic = next(each.traffic for each in package.config.release.stages if each.name == task.stage.stage)
     return serving.deployment_config(traffic, watching)
 
 
-def _create_model(task: DeployModelTask, package: Package) -> None:
+def _create_model(cloud: Cloud, task: DeployModelTask, package: Package) -> None:
     name = task.stage.model_name
-    request = releasing.model_request(task, package, releasing.find_evidence(package))
-    role = roles.serving_role(wiring.account(), task.pipeline)
-    made_at = wiring.roles().ensure(role)
+    request = releasing.model_request(cloud, task, package, releasing.find_evidence(cloud, package))
+    role = roles.serving_role(cloud.account, task.pipeline)
+    made_at = cloud.roles.ensure(role)
     try:
-        is_new = wiring.endpoints().create_model(request)
+        is_new = cloud.endpoints.create_model(request)
     except RequestRefusedError as refusal:
-        if roles.is_settling(made_at, wiring.now()):
+        if roles.is_settling(made_at, cloud.now()):
             raise RoleNotReadyError(str(refusal)) from refusal
         raise
     if not is_new:
-        found = wiring.endpoints().describe_model(name) or {}
-        releasing.require_own("model", name, found["ModelArn"], releasing.owner(task))
+        found = cloud.endpoints.describe_model(name) or {}
+        releasing.require_own(cloud, "model", name, found["ModelArn"], releasing.owner(cloud, task))
 
 
-def _create_config(task: DeployModelTask, package: Package) -> None:
-    name, owner = task.stage.endpoint_config_name, releasing.owner(task)
+def _create_config(cloud: Cloud, task: DeployModelTask, package: Package) -> None:
+    name, owner = task.stage.endpoint_config_name, releasing.owner(cloud, task)
     compute = package.config.serve.compute
     request = serving.endpoint_config_request(name, task.stage.model_name, compute, owner)
-    if not wiring.endpoints().create_config(request):
-        found = wiring.endpoints().describe_config(name) or {}
-        releasing.require_own("endpoint config", name, found["EndpointConfigArn"], owner)
+    if not cloud.endpoints.create_config(request):
+        found = cloud.endpoints.describe_config(name) or {}
+        releasing.require_own(cloud, "endpoint config", name, found["EndpointConfigArn"], owner)
 
 
-def _put_alarms(task: DeployModelTask, package: Package) -> list[str]:
+def _put_alarms(cloud: Cloud, task: DeployModelTask, package: Package) -> list[str]:
     """The names of the alarms that the package's project wants; those that it does not want are deleted."""
-    guarded = releasing.find_guarded(task.pipeline, task.stage.stage, task.stage.endpoint_name)
-    wanted = alarms.requests(guarded, package.config.release.alarms, wiring.alarms_topic_arn())
+    guarded = releasing.find_guarded(cloud, task.pipeline, task.stage.stage, task.stage.endpoint_name)
+    wanted = alarms.requests(guarded, package.config.release.alarms, cloud.alarms_topic_arn)
     for request in wanted:
-        wiring.alarms().put(request)
+        cloud.alarms.put(request)
     watching = [request["AlarmName"] for request in wanted]
     if unwanted := [name for name in guarded.alarm_names if name not in watching]:
-        wiring.alarms().delete(unwanted)
+        cloud.alarms.delete(unwanted)
     return watching
 
 
-def _firing(names: list[str]) -> list[str]:
-    described = wiring.alarms().describe(names)
+def _firing(cloud: Cloud, names: list[str]) -> list[str]:
+    described = cloud.alarms.describe(names)
     return [name for name, alarm in described.items() if alarm["StateValue"] == "ALARM"]
 
 
-def _require_hopeless(task: DeployModelTask, firing: list[str]) -> None:
+def _require_hopeless(cloud: Cloud, task: DeployModelTask, firing: list[str]) -> None:
     """Alarms that fire from the start cannot watch a release: a stage that can be rolled back, must be.
 
     Where there is nothing to go back to, only a release can end the alarm: it goes ahead unwatched.
     """
-    stage = wiring.catalog().get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
-    live = releasing.find_deployment(task.pipeline, task.stage.stage, stage.get("live"))
-    history = releasing.find_history(task.pipeline, task.stage.stage)
-    if live is None or _can_go_back(history, live):
+    stage = cloud.catalog.get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
+    live = releasing.find_deployment(cloud, task.pipeline, task.stage.stage, stage.get("live"))
+    history = releasing.find_history(cloud, task.pipeline, task.stage.stage)
+    if live is None or _can_go_back(cloud, history, live):
         raise AlarmFiringError(
             f"{', '.join(firing)} is in ALARM and could not watch the release: "
             "roll the stage back, or wait until the alarm is OK, then approve again"
         )
     detail = f"{', '.join(firing)} is in ALARM and nothing can be put back: released without their guard"
-    at = releasing.started_at(task.pipeline, task.release_id)
-    note(task.pipeline, at, task.release_id, "unguarded", detail)
+    at = releasing.started_at(cloud, task.pipeline, task.release_id)
+    note(cloud, task.pipeline, at, task.release_id, "unguarded", detail)
 
 
-def _can_go_back(history: list[Deployment], live: Deployment) -> bool:
+def _can_go_back(cloud: Cloud, history: list[Deployment], live: Deployment) -> bool:
     """Whether a known good is left that nobody has rejected since."""
-    known_good = releases.rollback_options(history, live, wiring.now()).known_good
-    packages = (wiring.registry().describe_package(each.package_arn) for each in known_good)
+    known_good = releases.rollback_options(history, live, cloud.now()).known_good
+    packages = (cloud.registry.describe_package(each.package_arn) for each in known_good)
     return any(package and package.get("ModelApprovalStatus") != "Rejected" for package in packages)
 
 
-def _change(task: DeployModelTask, endpoint: Item | None, config: str, deployment_config: Item) -> None:
-    endpoints, name = wiring.endpoints(), task.stage.endpoint_name
+def _change(
+    cloud: Cloud, task: DeployModelTask, endpoint: Item | None, config: str, deployment_config: Item
+) -> None:
+    endpoints, name = cloud.endpoints, task.stage.endpoint_name
     if endpoint is None:
-        owner = tags.of_stage(wiring.stack_name(), task.pipeline, task.stage.stage)
+        owner = tags.of_stage(cloud.stack_name, task.pipeline, task.stage.stage)
         request = {"EndpointName": name, "EndpointConfigName": config, "Tags": tags.listed(owner)}
         endpoints.create_endpoint(request)
         return

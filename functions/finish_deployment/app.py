@@ -10,31 +10,32 @@ from sluice.catalog import keys
 from sluice.domain.release import serving
 from sluice.events import EndpointStateChanged
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 
 
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=EndpointStateChanged)
 def lambda_handler(event: EndpointStateChanged, context: LambdaContext) -> dict[str, str]:
+    cloud = wiring.cloud()
     name = event.endpoint_name
     logger.append_keys(endpoint_name=name)
-    task = wiring.catalog().get(keys.task_key(name))
+    task = cloud.catalog.get(keys.task_key(name))
     if task is None or task["status"] != "open":
         return {"status": "nobody waits"}
-    endpoint = wiring.endpoints().describe_endpoint(name)
+    endpoint = cloud.endpoints.describe_endpoint(name)
     outcome = serving.outcome(endpoint, name, task["endpoint_config_name"])
     if not task["requested"] and not isinstance(outcome, serving.Deployed):
         return {"status": "not requested yet"}
     if isinstance(outcome, serving.Pending):
         return {"status": "still changing"}
-    _answer(name, task, outcome)
+    _answer(cloud, name, task, outcome)
     closed = {"status": "done", "gsi1pk": None, "gsi1sk": None}
-    wiring.catalog().update(keys.task_key(name), closed, when={"task_token": task["task_token"]})
+    cloud.catalog.update(keys.task_key(name), closed, when={"task_token": task["task_token"]})
     return {"status": type(outcome).__name__}
 
 
-def _answer(name: str, task: Item, outcome: serving.Deployed | serving.NotDeployed) -> None:
-    workflows, token = wiring.workflows(), task["task_token"]
+def _answer(cloud: Cloud, name: str, task: Item, outcome: serving.Deployed | serving.NotDeployed) -> None:
+    workflows, token = cloud.workflows, task["task_token"]
     if isinstance(outcome, serving.NotDeployed):
         logger.warning("not deployed", extra={"error": outcome.error, "cause": outcome.cause})
         heard = workflows.fail(token, outcome.error, outcome.cause)

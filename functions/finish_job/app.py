@@ -13,7 +13,7 @@ from sluice.domain.build import jobs
 from sluice.domain.times import from_iso
 from sluice.events import JobStateChanged
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 from sluice.services import building
 
 # Longer than the state machine waits before it tries again to start a job.
@@ -23,27 +23,28 @@ _PATIENCE = timedelta(hours=1)
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=JobStateChanged)
 def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, str]:
+    cloud = wiring.cloud()
     logger.append_keys(job_name=event.job_name)
-    task = wiring.catalog().get(keys.task_key(event.job_name))
+    task = cloud.catalog.get(keys.task_key(event.job_name))
     if task is None or task["status"] != "open":
         # Someone else's job, or a hint that comes twice.
         return {"status": "ignored"}
-    description = wiring.jobs().describe(task["kind"], event.job_name)
+    description = cloud.jobs.describe(task["kind"], event.job_name)
     if description is not None and jobs.is_terminal(task["kind"], description):
         try:
-            building.check_own(task, description)
+            building.check_own(cloud, task, description)
         except building.JobNameTakenError as error:
-            building.give_up_job(task, error)
+            building.give_up_job(cloud, task, error)
             return {"status": "given up"}
-        building.conclude_job(task, description)
+        building.conclude_job(cloud, task, description)
         return {"status": "answered"}
-    if description is None and _is_overdue(task):
+    if description is None and _is_overdue(cloud, task):
         absent = f"there is no {task['kind'].replace('_', ' ')} {event.job_name}"
-        building.give_up_job(task, building.JobFailedError(absent))
+        building.give_up_job(cloud, task, building.JobFailedError(absent))
         return {"status": "given up"}
     return {"status": "waiting"}
 
 
-def _is_overdue(task: Item) -> bool:
+def _is_overdue(cloud: Cloud, task: Item) -> bool:
     """Whether the job would exist by now: its task is opened first, and attempts to start it follow."""
-    return from_iso(wiring.now()) - from_iso(task["opened_at"]) > _PATIENCE
+    return from_iso(cloud.now()) - from_iso(task["opened_at"]) > _PATIENCE

@@ -11,7 +11,7 @@ from sluice.catalog import keys
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 from sluice.services import ending
 
 # The rest is in the report.
@@ -21,26 +21,27 @@ _ENDED_BADLY = {"FAILED", "TIMED_OUT", "ABORTED"}
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
-    task = _ended(event) if "detail" in event else FinishRunTask.model_validate(event)
+    cloud = wiring.cloud()
+    task = _ended(cloud, event) if "detail" in event else FinishRunTask.model_validate(event)
     if task is None:
         return {"status": "running"}
     logger.append_keys(run_id=task.run_id)
     reasons = [failures.reason(task.error.error, task.error.cause)] if task.error else task.reasons
-    run = ending.record(task.pipeline, task.run_id, task.status, reasons)
+    run = ending.record(cloud, task.pipeline, task.run_id, task.status, reasons)
     if run is None:
         logger.warning("there is no such run")
         return {"status": "ignored"}
     if run["status"] == "data_rejected":
-        _tell_owner(task, run)
-    ending.clear_up(task.pipeline, task.run_id, run)
+        _tell_owner(cloud, task, run)
+    ending.clear_up(cloud, task.pipeline, task.run_id, run)
     logger.info("run finished", extra={"status": run["status"]})
     return {"status": run["status"]}
 
 
-def _ended(event: dict[str, Any]) -> FinishRunTask | None:
+def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishRunTask | None:
     """The task that an execution would have run at its end, by its description; None while it runs."""
     hint = ExecutionStatusChanged.model_validate(event)
-    execution = wiring.workflows().describe(hint.execution_arn)
+    execution = cloud.workflows.describe(hint.execution_arn)
     status = execution["status"] if execution else "ABORTED"
     if status not in _ENDED_BADLY:
         return None
@@ -54,21 +55,21 @@ def _ended(event: dict[str, Any]) -> FinishRunTask | None:
     )
 
 
-def _tell_owner(task: FinishRunTask, run: Item) -> None:
+def _tell_owner(cloud: Cloud, task: FinishRunTask, run: Item) -> None:
     """Announce a rejected data set once: the rule for it in the template tells whoever subscribed.
 
     The event comes before the note of it. A crash in between is the one way to hear of a run twice.
     """
     if "owner_told_at" in run:
         return
-    dataset = wiring.catalog().get(keys.dataset_key(task.pipeline, run["dataset_version"])) or {}
+    dataset = cloud.catalog.get(keys.dataset_key(task.pipeline, run["dataset_version"])) or {}
     detail = {
-        "stack": wiring.stack_name(),
+        "stack": cloud.stack_name,
         "pipeline": task.pipeline,
         "run_id": task.run_id,
         "dataset_version": run["dataset_version"],
         "reasons": run["reasons"][:_REASONS_TOLD],
         "report_uri": dataset.get("report_uri"),
     }
-    wiring.bus().announce("DatasetRejected", detail)
-    wiring.catalog().update(keys.run_key(task.pipeline, task.run_id), {"owner_told_at": wiring.now()})
+    cloud.bus.announce("DatasetRejected", detail)
+    cloud.catalog.update(keys.run_key(task.pipeline, task.run_id), {"owner_told_at": cloud.now()})

@@ -11,6 +11,7 @@ from sluice import wiring
 from sluice.domain.release import serving
 from sluice.events import AlarmConfigurationChanged
 from sluice.observability import logger
+from sluice.ports import Cloud
 from sluice.services import releasing
 from sluice.services.timeline import note
 
@@ -18,25 +19,26 @@ from sluice.services.timeline import note
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=AlarmConfigurationChanged)
 def lambda_handler(event: AlarmConfigurationChanged, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     logger.append_keys(alarm_name=event.alarm_name)
-    found = releasing.find_alarm(event.alarm_name)
+    found = releasing.find_alarm(cloud, event.alarm_name)
     if found is None:
         return {"status": "not ours"}
     pipeline, stage, item = found
-    wanted, faults = releasing.find_guard_faults(pipeline, item)
-    if not faults or not _serves(item["endpoint_name"]):
+    wanted, faults = releasing.find_guard_faults(cloud, pipeline, item)
+    if not faults or not _serves(cloud, item["endpoint_name"]):
         return {"status": "nothing to do"}
     for request in wanted:
         if request["AlarmName"] in faults:
-            wiring.alarms().put(request)
+            cloud.alarms.put(request)
     names = [request["AlarmName"] for request in wanted]
-    wiring.alarms().delete([name for name in faults if name not in names])
+    cloud.alarms.delete([name for name in faults if name not in names])
     detail = "; ".join(f"{name} {fault}" for name, fault in faults.items())
-    note(pipeline, wiring.now(), item["live"], "alarms put back", f"{stage}: {detail}")
+    note(cloud, pipeline, cloud.now(), item["live"], "alarms put back", f"{stage}: {detail}")
     return {"status": "put back", "alarms": sorted(faults)}
 
 
-def _serves(endpoint_name: str) -> bool:
+def _serves(cloud: Cloud, endpoint_name: str) -> bool:
     """An endpoint that somebody has deleted is not to be guarded."""
-    endpoint = wiring.endpoints().describe_endpoint(endpoint_name)
+    endpoint = cloud.endpoints.describe_endpoint(endpoint_name)
     return endpoint is not None and serving.status(endpoint["EndpointStatus"]) != "deleting"

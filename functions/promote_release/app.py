@@ -12,7 +12,7 @@ from sluice.catalog import keys
 from sluice.domain.release import releases
 from sluice.events import ReleaseStageTask
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 from sluice.services import releasing
 from sluice.services.timeline import note
 
@@ -24,26 +24,27 @@ class StageLostError(releases.ReleaseError):
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=ReleaseStageTask)
 def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     logger.append_keys(release_id=task.release_id, stage=task.stage.stage)
-    deployment = _declare(task)
-    _point(task)
+    deployment = _declare(cloud, task)
+    _point(cloud, task)
     replaces = deployment.get("replaces")
-    releasing.mark_replaced(task.pipeline, task.stage.stage, deployment, is_rollback=task.is_rollback)
+    releasing.mark_replaced(cloud, task.pipeline, task.stage.stage, deployment, is_rollback=task.is_rollback)
     detail = f"{task.stage.endpoint_name} serves v{deployment['package_version']}" + (
         f" in place of {replaces}" if replaces else ""
     )
-    note(task.pipeline, deployment["promoted_at"], task.release_id, "promoted", detail)
+    note(cloud, task.pipeline, deployment["promoted_at"], task.release_id, "promoted", detail)
     return {"stage": task.stage.stage, "replaces": replaces}
 
 
-def _declare(task: ReleaseStageTask) -> Item:
+def _declare(cloud: Cloud, task: ReleaseStageTask) -> Item:
     """Write down, once, when the promotion was and what it replaces: a retry must not find other answers."""
-    catalog = wiring.catalog()
+    catalog = cloud.catalog
     key = keys.deployment_key(task.pipeline, task.stage.stage, task.release_id)
     stage = catalog.get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
     if stage.get("releasing") != task.release_id:
         raise _lost(task, stage)
-    promoted_at = wiring.now()
+    promoted_at = cloud.now()
     changes = {
         "status": "live",
         "promoted_at": promoted_at,
@@ -57,8 +58,8 @@ def _declare(task: ReleaseStageTask) -> Item:
     return deployment
 
 
-def _point(task: ReleaseStageTask) -> None:
-    catalog, key = wiring.catalog(), keys.stage_key(task.pipeline, task.stage.stage)
+def _point(cloud: Cloud, task: ReleaseStageTask) -> None:
+    catalog, key = cloud.catalog, keys.stage_key(task.pipeline, task.stage.stage)
     if catalog.update(key, {"live": task.release_id}, when={"releasing": task.release_id}):
         return
     raise _lost(task, catalog.get(key) or {})

@@ -13,7 +13,7 @@ from sluice.domain.release.releases import Deployment
 from sluice.domain.times import to_iso
 from sluice.events import AlarmStateChanged
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 from sluice.services import releasing
 from sluice.services.timeline import note
 
@@ -21,43 +21,44 @@ from sluice.services.timeline import note
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=AlarmStateChanged)
 def lambda_handler(event: AlarmStateChanged, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     name = event.alarm_name
     logger.append_keys(alarm_name=name)
-    alarm = wiring.alarms().describe([name]).get(name)
+    alarm = cloud.alarms.describe([name]).get(name)
     if alarm is None or alarm["StateValue"] != "ALARM":
         return {"status": "not firing"}
-    found = releasing.find_alarm(name)
+    found = releasing.find_alarm(cloud, name)
     if found is None:
         return {"status": "not ours"}
     pipeline, stage, item = found
-    live = releasing.find_deployment(pipeline, stage, item.get("live"))
+    live = releasing.find_deployment(cloud, pipeline, stage, item.get("live"))
     if item.get("releasing"):
         # What SageMaker watches itself; if it fires on, reconcile asks again after the release.
         detail = f"{item['releasing']} is under way on {stage}: its own guard decides"
-        _note(pipeline, item["endpoint_name"], alarm, "alarm", detail)
+        _note(cloud, pipeline, item["endpoint_name"], alarm, "alarm", detail)
         return {"status": "release under way"}
     if live is None:
         return {"status": "nothing live"}
-    if not alarms.concerns(alarm, live, wiring.now()):
+    if not alarms.concerns(alarm, live, cloud.now()):
         return {"status": "about the version before"}
-    return _roll_back(pipeline, stage, live, alarm)
+    return _roll_back(cloud, pipeline, stage, live, alarm)
 
 
-def _roll_back(pipeline: str, stage: str, live: Deployment, alarm: Item) -> dict[str, Any]:
-    options = releases.rollback_options(releasing.find_history(pipeline, stage), live, wiring.now())
+def _roll_back(cloud: Cloud, pipeline: str, stage: str, live: Deployment, alarm: Item) -> dict[str, Any]:
+    options = releases.rollback_options(releasing.find_history(cloud, pipeline, stage), live, cloud.now())
     if not options.known_good:
         detail = releases.no_known_good(live, options.reasons)
-        _note(pipeline, live.release_id, alarm, "rollback impossible", detail)
+        _note(cloud, pipeline, live.release_id, alarm, "rollback impossible", detail)
         return {"status": "no known good"}
     reason = f"{alarm['AlarmName']}: {alarm.get('StateReason', 'it fires')}"
     request = releases.alarm_request(pipeline, stage, live, alarm["AlarmName"], reason)
-    _note(pipeline, live.release_id, alarm, "alarm", reason)
-    wiring.workflows().start("release", request.release_id, request.model_dump())
+    _note(cloud, pipeline, live.release_id, alarm, "alarm", reason)
+    cloud.workflows.start("release", request.release_id, request.model_dump())
     logger.info("rollback started", extra={"release_id": request.release_id})
     return {"status": "rollback started", "release_id": request.release_id}
 
 
-def _note(pipeline: str, subject: str, alarm: Item, event: str, detail: str) -> None:
+def _note(cloud: Cloud, pipeline: str, subject: str, alarm: Item, event: str, detail: str) -> None:
     """One entry a transition of the alarm, however often it is told of."""
     at = to_iso(alarm["StateUpdatedTimestamp"])
-    note(pipeline, at, subject, event, detail, alarm["AlarmName"])
+    note(cloud, pipeline, at, subject, event, detail, alarm["AlarmName"])

@@ -16,7 +16,7 @@ from sluice.domain.locations import parse_bundle_key
 from sluice.domain.lost_events import Hint
 from sluice.domain.release import packages, serving
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 from sluice.services import releasing
 
 _LAST_MS = 10_000
@@ -27,14 +27,15 @@ Finding = Hint | str | None
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     sent: Counter[str] = Counter()
     finished = True
-    for finding in _findings():
+    for finding in _findings(cloud):
         if isinstance(finding, Hint):
-            wiring.bus().put(finding.detail_type, finding.detail)
+            cloud.bus.put(finding.detail_type, finding.detail)
             sent[finding.detail_type] += 1
         elif finding is not None:
-            wiring.build_requests().send(finding)
+            cloud.build_requests.send(finding)
             sent["build request"] += 1
         if context.get_remaining_time_in_millis() < _LAST_MS:
             finished = False
@@ -43,10 +44,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     return {"sent": dict(sent), "finished": finished}
 
 
-def _findings() -> Iterator[Finding]:
+def _findings(cloud: Cloud) -> Iterator[Finding]:
     """What holds something up comes first; what may take long begins elsewhere each time."""
-    pipelines = wiring.catalog().listing(keys.PIPELINES)
-    checks: list[Callable[[list[Item]], Iterator[Finding]]] = [
+    pipelines = cloud.catalog.listing(keys.PIPELINES)
+    checks: list[Callable[[Cloud, list[Item]], Iterator[Finding]]] = [
         _ended_tasks,
         _ended_builds,
         _ended_releases,
@@ -57,58 +58,58 @@ def _findings() -> Iterator[Finding]:
         _unseen_objects,
     ]
     for check in checks:
-        yield from check(_rotated(pipelines))
+        yield from check(cloud, _rotated(cloud, pipelines))
 
 
-def _rotated(pipelines: list[Item]) -> list[Item]:
+def _rotated(cloud: Cloud, pipelines: list[Item]) -> list[Item]:
     if not pipelines:
         return []
     # Not the time itself: a period that is a multiple of their number would begin with the same one always.
-    start = crc32(wiring.now().encode()) % len(pipelines)
+    start = crc32(cloud.now().encode()) % len(pipelines)
     return pipelines[start:] + pipelines[:start]
 
 
-def _ended_tasks(pipelines: list[Item]) -> Iterator[Finding]:
-    for task in wiring.catalog().listing(keys.TASKS):
+def _ended_tasks(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    for task in cloud.catalog.listing(keys.TASKS):
         resource = task["gsi1sk"]
         if task["kind"] == "endpoint":
-            endpoint = wiring.endpoints().describe_endpoint(resource)
+            endpoint = cloud.endpoints.describe_endpoint(resource)
             outcome = serving.outcome(endpoint, resource, task["endpoint_config_name"])
             # Before its change is requested, an endpoint says nothing about it but that it is there already.
             is_over = isinstance(outcome, serving.NotDeployed) and task["requested"]
             is_over = is_over or isinstance(outcome, serving.Deployed)
             yield lost_events.endpoint_changed(resource) if is_over else None
         else:
-            described = wiring.jobs().describe(task["kind"], resource)
+            described = cloud.jobs.describe(task["kind"], resource)
             ended = lost_events.job_ended(task["kind"], resource, described)
-            yield ended or _outlived_run(task)
+            yield ended or _outlived_run(cloud, task)
 
 
-def _outlived_run(task: Item) -> Hint | None:
+def _outlived_run(cloud: Cloud, task: Item) -> Hint | None:
     """The end of a run whose job goes on: who hears of it stops the job."""
-    run = wiring.catalog().get(keys.run_key(task["pipeline"], task["run_id"])) or {}
+    run = cloud.catalog.get(keys.run_key(task["pipeline"], task["run_id"])) or {}
     if run.get("status") in (None, "running") or "execution_arn" not in run:
         return None
-    return _ended_build(task["pipeline"], task["run_id"], run)
+    return _ended_build(cloud, task["pipeline"], task["run_id"], run)
 
 
-def _ended_builds(pipelines: list[Item]) -> Iterator[Finding]:
+def _ended_builds(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     for item in pipelines:
         pipeline, run_id = item["gsi1sk"], item.get("in_flight")
         if run_id is None:
             continue
-        run = wiring.catalog().get(keys.run_key(pipeline, run_id)) or {}
-        yield _ended_build(pipeline, run_id, run) if "execution_arn" in run else pipeline
+        run = cloud.catalog.get(keys.run_key(pipeline, run_id)) or {}
+        yield _ended_build(cloud, pipeline, run_id, run) if "execution_arn" in run else pipeline
 
 
-def _ended_build(pipeline: str, run_id: str, run: Item) -> Hint | None:
+def _ended_build(cloud: Cloud, pipeline: str, run_id: str, run: Item) -> Hint | None:
     payload = {"pipeline": pipeline, "run_id": run_id, "project_version": run.get("project_version")}
-    return _ended_execution(run["execution_arn"], payload)
+    return _ended_execution(cloud, run["execution_arn"], payload)
 
 
-def _ended_releases(pipelines: list[Item]) -> Iterator[Finding]:
+def _ended_releases(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Releases that are recorded as running, or hold a stage."""
-    catalog = wiring.catalog()
+    catalog = cloud.catalog
     for item in pipelines:
         pipeline = item["gsi1sk"]
         stages = catalog.query(keys.partition(pipeline), "STAGE#")
@@ -117,68 +118,70 @@ def _ended_releases(pipelines: list[Item]) -> Iterator[Finding]:
             release_id = release["sk"].removeprefix("RELEASE#")
             if release["status"] == "running" or release_id in holders:
                 payload = {"pipeline": pipeline, "release_id": release_id, "cause": release["cause"]}
-                yield _ended_execution(release["execution_arn"], payload)
+                yield _ended_execution(cloud, release["execution_arn"], payload)
 
 
-def _ended_execution(arn: str, payload: Item) -> Hint | None:
-    return lost_events.execution_ended(arn, wiring.workflows().describe(arn), payload)
+def _ended_execution(cloud: Cloud, arn: str, payload: Item) -> Hint | None:
+    return lost_events.execution_ended(arn, cloud.workflows.describe(arn), payload)
 
 
-def _firing_alarms(pipelines: list[Item]) -> Iterator[Finding]:
-    for alarm in wiring.alarms().firing(f"{wiring.stack_name()}--"):
+def _firing_alarms(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    for alarm in cloud.alarms.firing(f"{cloud.stack_name}--"):
         yield lost_events.alarm_fires(alarm["AlarmName"])
 
 
-def _unguarded_stages(pipelines: list[Item]) -> Iterator[Finding]:
+def _unguarded_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Alarms that were deleted or edited by hand, or that a failed release left behind."""
     for item in pipelines:
         pipeline = item["gsi1sk"]
-        for stage in wiring.catalog().query(keys.partition(pipeline), "STAGE#"):
-            _, faults = releasing.find_guard_faults(pipeline, stage)
+        for stage in cloud.catalog.query(keys.partition(pipeline), "STAGE#"):
+            _, faults = releasing.find_guard_faults(cloud, pipeline, stage)
             for name in faults:
                 yield lost_events.guard_is_off(name)
             yield None
 
 
-def _unseen_decisions(pipelines: list[Item]) -> Iterator[Finding]:
+def _unseen_decisions(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     # Pipelines may share a group.
     for group in dict.fromkeys(group for item in pipelines for group in packages.groups_of(item)):
-        for package in wiring.registry().packages(group):
+        for package in cloud.registry.packages(group):
             arn = package["ModelPackageArn"]
-            seen = wiring.catalog().get(keys.package_key(arn))
+            seen = cloud.catalog.get(keys.package_key(arn))
             yield lost_events.package_decided(arn, package["ModelApprovalStatus"], seen)
 
 
-def _unseen_projects(pipelines: list[Item]) -> Iterator[Finding]:
-    bucket = wiring.artifact_bucket()
-    for folder in wiring.objects().folders(bucket, "projects/"):
-        for head in wiring.objects().listing(bucket, folder, shallow=True):
+def _unseen_projects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    bucket = cloud.artifact_bucket
+    for folder in cloud.objects.folders(bucket, "projects/"):
+        for head in cloud.objects.listing(bucket, folder, shallow=True):
             bundle = parse_bundle_key(head.key)
-            project = wiring.catalog().get(keys.project_key(*bundle)) if bundle else {}
+            project = cloud.catalog.get(keys.project_key(*bundle)) if bundle else {}
             # One whose registration is under way, or died on its way, is told of again as well.
             is_unfinished = project is None or project.get("status") == "registering"
             yield lost_events.object_created(bucket, head.key, head.version_id) if is_unfinished else None
 
 
-def _unseen_objects(pipelines: list[Item]) -> Iterator[Finding]:
+def _unseen_objects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Uploads that are no arrivals; and pipelines whose arrivals wait for a build."""
-    bucket = wiring.data_bucket()
+    bucket = cloud.data_bucket
     known = [item["gsi1sk"] for item in pipelines]
     for item in pipelines:
-        arrivals = wiring.catalog().query(keys.partition(item["gsi1sk"]), "ARRIVAL#")
-        yield from _missing(bucket, f"{item['gsi1sk']}/", {arrival["sk"] for arrival in arrivals})
+        arrivals = cloud.catalog.query(keys.partition(item["gsi1sk"]), "ARRIVAL#")
+        yield from _missing(cloud, bucket, f"{item['gsi1sk']}/", {arrival["sk"] for arrival in arrivals})
         is_waiting = any(arrival["status"] == "pending" for arrival in arrivals)
         yield item["gsi1sk"] if is_waiting and not item.get("in_flight") else None
-    unclaimed = {arrival["sk"] for arrival in wiring.catalog().query(keys.UNCLAIMED, "ARRIVAL#")}
-    for folder in wiring.objects().folders(bucket):
+    unclaimed = {arrival["sk"] for arrival in cloud.catalog.query(keys.UNCLAIMED, "ARRIVAL#")}
+    for folder in cloud.objects.folders(bucket):
         if folder.removesuffix("/") not in known:
-            yield from _missing(bucket, folder, unclaimed)
-    yield from _missing(bucket, "", unclaimed, shallow=True)
+            yield from _missing(cloud, bucket, folder, unclaimed)
+    yield from _missing(cloud, bucket, "", unclaimed, shallow=True)
 
 
-def _missing(bucket: str, prefix: str, recorded: set[str], *, shallow: bool = False) -> Iterator[Finding]:
+def _missing(
+    cloud: Cloud, bucket: str, prefix: str, recorded: set[str], *, shallow: bool = False
+) -> Iterator[Finding]:
     """An event may still be on its way: hearing of an upload twice is no harm."""
-    for head in wiring.objects().listing(bucket, prefix, shallow=shallow):
+    for head in cloud.objects.listing(bucket, prefix, shallow=shallow):
         is_marker = head.key.endswith("/") and head.size_bytes == 0
         is_recorded = keys.unclaimed_key(head.key, head.version_id)["sk"] in recorded
         if is_marker or is_recorded:

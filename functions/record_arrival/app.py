@@ -16,7 +16,7 @@ from sluice.domain.nearest import nearest
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
-from sluice.ports import Item, ObjectHead
+from sluice.ports import Cloud, Item, ObjectHead
 from sluice.services import batching, hashing
 from sluice.services.timeline import note
 
@@ -24,39 +24,40 @@ from sluice.services.timeline import note
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=ObjectCreated)
 def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, str]:
-    head = _find(event)
+    cloud = wiring.cloud()
+    head = _find(cloud, event)
     if head is None:
         return {"status": "gone"}
     logger.append_keys(key=head.key, version_id=head.version_id)
-    item, known = _pipelines(head.key)
+    item, known = _pipelines(cloud, head.key)
     verdict = uploads.classify(head, known, item.get("control_name"))
     logger.info("classified", extra={"status": verdict.status, "reason": verdict.reason})
     match verdict.status:
         case "accepted":
-            if not _record(head, event.sequencer, verdict, "pending", context):
+            if not _record(cloud, head, event.sequencer, verdict, "pending", context):
                 return {"status": "hashing"}
         case "control":
-            if not _record(head, event.sequencer, verdict, CONTROL, context):
+            if not _record(cloud, head, event.sequencer, verdict, CONTROL, context):
                 return {"status": "hashing"}
         case "quarantined":
-            _quarantine(head, event.sequencer, verdict)
+            _quarantine(cloud, head, event.sequencer, verdict)
         case "unclaimed":
-            _list_unclaimed(head, verdict, known)
+            _list_unclaimed(cloud, head, verdict, known)
     return {"status": verdict.status}
 
 
-def _find(event: ObjectCreated) -> ObjectHead | None:
+def _find(cloud: Cloud, event: ObjectCreated) -> ObjectHead | None:
     """EventBridge is said to give keys as they are, S3's older notifications encode them: try both."""
-    objects = wiring.objects()
+    objects = cloud.objects
     for key in dict.fromkeys((event.key, unquote_plus(event.key))):
         if head := objects.head(event.bucket, key, event.version_id):
             return head
     return None
 
 
-def _pipelines(key: str) -> tuple[Item, list[str]]:
+def _pipelines(cloud: Cloud, key: str) -> tuple[Item, list[str]]:
     """The key's own pipeline, read consistently; all others, to suggest one, only if that does not exist."""
-    catalog = wiring.catalog()
+    catalog = cloud.catalog
     pipeline, _ = uploads.parse_key(key)
     if pipeline is not None and (item := catalog.get(keys.pipeline_key(pipeline))):
         return item, [pipeline]
@@ -64,29 +65,34 @@ def _pipelines(key: str) -> tuple[Item, list[str]]:
 
 
 def _record(
-    head: ObjectHead, sequencer: str | None, verdict: Classification, status: str, context: LambdaContext
+    cloud: Cloud,
+    head: ObjectHead,
+    sequencer: str | None,
+    verdict: Classification,
+    status: str,
+    context: LambdaContext,
 ) -> bool:
     """Record the arrival; False if its digest takes longer than this function may."""
-    pipeline, heard_at = str(verdict.pipeline), wiring.now()
-    catalog, key = wiring.catalog(), keys.arrival_key(pipeline, head.key, head.version_id)
+    pipeline, heard_at = str(verdict.pipeline), cloud.now()
+    catalog, key = cloud.catalog, keys.arrival_key(pipeline, head.key, head.version_id)
     if (arrival := catalog.get(key)) is None:
-        sha256 = hashing.digest(head, context.get_remaining_time_in_millis)
+        sha256 = hashing.digest(cloud, head, context.get_remaining_time_in_millis)
         if sha256 is None:
             return False
         content = {
             "sha256": sha256,
             "status": status,
-            "recorded_at": wiring.now(),
+            "recorded_at": cloud.now(),
             **_order(heard_at, sequencer),
         }
         arrival = {**key, **_described(head), **content, "is_control": True if status == CONTROL else None}
         catalog.create(arrival)
     event = "batch marked" if status == CONTROL else "data arrived"
-    note(pipeline, arrival["arrived_at"], head.key, event, f"{head.size_bytes} bytes")
+    note(cloud, pipeline, arrival["arrived_at"], head.key, event, f"{head.size_bytes} bytes")
     if arrival["status"] == status:
         # Read after the arrival was written: whoever is going to ask then sees it.
         item = catalog.get(keys.pipeline_key(pipeline)) or {}
-        batching.ask_once(pipeline, item, item.get("ask_delay_s", 0))
+        batching.ask_once(cloud, pipeline, item, item.get("ask_delay_s", 0))
     return True
 
 
@@ -95,31 +101,31 @@ def _order(heard_at: str, sequencer: str | None) -> Item:
     return {"heard_at": heard_at, "sequencer": sequencer}
 
 
-def _quarantine(head: ObjectHead, sequencer: str | None, verdict: Classification) -> None:
+def _quarantine(cloud: Cloud, head: ObjectHead, sequencer: str | None, verdict: Classification) -> None:
     pipeline = str(verdict.pipeline)
     arrival = {
         **keys.arrival_key(pipeline, head.key, head.version_id),
         **_described(head),
-        **_order(wiring.now(), sequencer),
+        **_order(cloud.now(), sequencer),
         "status": "quarantined",
         "reason": verdict.reason,
     }
-    wiring.catalog().create(arrival)
-    wiring.objects().tag(head.bucket, head.key, head.version_id, {"sluice:status": "quarantined"})
-    note(pipeline, arrival["arrived_at"], head.key, "data quarantined", verdict.reason)
+    cloud.catalog.create(arrival)
+    cloud.objects.tag(head.bucket, head.key, head.version_id, {"sluice:status": "quarantined"})
+    note(cloud, pipeline, arrival["arrived_at"], head.key, "data quarantined", verdict.reason)
 
 
-def _list_unclaimed(head: ObjectHead, verdict: Classification, known: list[str]) -> None:
+def _list_unclaimed(cloud: Cloud, head: ObjectHead, verdict: Classification, known: list[str]) -> None:
     arrival = {
         **keys.unclaimed_key(head.key, head.version_id),
         **_described(head),
         "status": "unclaimed",
         "reason": verdict.reason,
     }
-    wiring.catalog().create(arrival)
+    cloud.catalog.create(arrival)
     prefix, _ = uploads.parse_key(head.key)
     if pipeline := nearest(prefix or head.key, known):
-        note(pipeline, arrival["arrived_at"], head.key, "data unclaimed", verdict.reason)
+        note(cloud, pipeline, arrival["arrived_at"], head.key, "data unclaimed", verdict.reason)
 
 
 def _described(head: ObjectHead) -> Item:

@@ -21,7 +21,7 @@ from sluice.domain.release import approvals, packages, serving
 from sluice.domain.release.approvals import Provenance
 from sluice.events import RegisterModelTask
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 from sluice.services import building
 from sluice.services.timeline import note
 
@@ -49,22 +49,25 @@ class ModelChangedError(Exception):
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=RegisterModelTask)
 def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    config = building.find_config(task)
-    document, sha256 = _manifest(task, building.find_project(task.pipeline, task.project_version), config)
-    manifest_uri = building.locations(task.pipeline).run_manifest(task.run_id)
+    config = building.find_config(cloud, task)
+    document, sha256 = _manifest(
+        cloud, task, building.find_project(cloud, task.pipeline, task.project_version), config
+    )
+    manifest_uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
     request = run_manifest.package_request(
         config,
         document,
-        stack=wiring.stack_name(),
+        stack=cloud.stack_name,
         manifest_uri=manifest_uri,
         manifest_sha256=sha256,
-        may_approve=wiring.allows_automatic_approval(),
+        may_approve=cloud.allows_automatic_approval,
     )
     # Whoever cleaned up the registry may have taken the group along.
-    building.ensure_group(config)
-    arn = wiring.registry().create_package(request)
-    package = wiring.registry().describe_package(arn)
+    building.ensure_group(cloud, config)
+    arn = cloud.registry.create_package(request)
+    package = cloud.registry.describe_package(arn)
     if package is None:
         raise PackageGoneError(arn)
     registered = {
@@ -73,55 +76,59 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         "manifest_uri": manifest_uri,
         "manifest_sha256": sha256,
     }
-    _record(task, package, registered)
+    _record(cloud, task, package, registered)
     return registered
 
 
-def _manifest(task: RegisterModelTask, project: Item, config: PipelineConfig) -> tuple[dict[str, Any], str]:
+def _manifest(
+    cloud: Cloud, task: RegisterModelTask, project: Item, config: PipelineConfig
+) -> tuple[dict[str, Any], str]:
     """The run's manifest and its sha256; the one an earlier attempt wrote stays, as a package may name it.
 
     The run's item tells it from any other: it holds the digest before the object is there.
     """
     run_key = keys.run_key(task.pipeline, task.run_id)
-    uri = building.locations(task.pipeline).run_manifest(task.run_id)
-    claimed = (wiring.catalog().get(run_key) or {}).get("manifest_sha256")
-    data = _written(uri)
+    uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
+    claimed = (cloud.catalog.get(run_key) or {}).get("manifest_sha256")
+    data = _written(cloud, uri)
     if data is None:
-        data = _new_manifest(task, project, config).to_json()
+        data = _new_manifest(cloud, task, project, config).to_json()
         claimed = hashlib.sha256(data).hexdigest()
-        wiring.catalog().update(run_key, {"manifest_sha256": claimed})
-        if not wiring.objects().create(uri, data, "application/json"):
-            data = wiring.objects().read(uri)
+        cloud.catalog.update(run_key, {"manifest_sha256": claimed})
+        if not cloud.objects.create(uri, data, "application/json"):
+            data = cloud.objects.read(uri)
     if hashlib.sha256(data).hexdigest() != claimed:
         raise ForeignManifestError(f"{uri} was not written by this run: nothing is registered by it")
     return json.loads(data), claimed
 
 
-def _written(uri: str) -> bytes | None:
+def _written(cloud: Cloud, uri: str) -> bytes | None:
     try:
-        return wiring.objects().read(uri)
+        return cloud.objects.read(uri)
     except FileNotFoundError:
         return None
 
 
-def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig) -> RunManifest:
-    locations = building.locations(task.pipeline)
+def _new_manifest(
+    cloud: Cloud, task: RegisterModelTask, project: Item, config: PipelineConfig
+) -> RunManifest:
+    locations = building.locations(cloud, task.pipeline)
     evaluation_uri = f"{locations.evaluation(task.run_id, 'candidate')}/{EVALUATION_FILE}"
-    content = wiring.objects().read(evaluation_uri)
+    content = cloud.objects.read(evaluation_uri)
     evaluation = evaluations.read(content)
     step = task.candidate.step
-    steps = {each["step"]: each for each in _steps(task.run_id)}
+    steps = {each["step"]: each for each in _steps(cloud, task.run_id)}
     # Runs that were under way while the stack was updated have no digest.
     if steps[names.GATES].get("evaluation_sha256") not in (None, evaluation.sha256):
         raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")
-    model = _pinned(task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
-    code = _code(task, project)
+    model = _pinned(cloud, task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
+    code = _code(cloud, task, project)
     return RunManifest(
         pipeline=task.pipeline,
         run_id=task.run_id,
         # Two attempts at once write the same bytes, which a package may name already.
-        created_at=building.first_time(task, "registered"),
-        inputs=_inputs(task, project),
+        created_at=building.first_time(cloud, task, "registered"),
+        inputs=_inputs(cloud, task, project),
         parameters=run_manifest.parameters(config, steps[step]["detail"]),
         steps=list(steps.values()),
         candidate=step,
@@ -138,7 +145,7 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
             ),
         ],
         serving=Serving(
-            run_manifest.container(config, wiring.region(), model.uri, code.uri),
+            run_manifest.container(config, cloud.region, model.uri, code.uri),
             run_manifest.config_sha256(project["config"]),
         ),
         evaluation=evaluation.finite,
@@ -146,9 +153,9 @@ def _new_manifest(task: RegisterModelTask, project: Item, config: PipelineConfig
     )
 
 
-def _code(task: RegisterModelTask, project: Item) -> Artifact:
+def _code(cloud: Cloud, task: RegisterModelTask, project: Item) -> Artifact:
     """The archive of the scripts, which is half of what serves."""
-    code = _pinned(task, "code", "register_project", project["sourcedir_uri"])
+    code = _pinned(cloud, task, "code", "register_project", project["sourcedir_uri"])
     pushed = project.get("sourcedir_sha256", code.sha256)
     if code.sha256 != pushed:
         raise CodeChangedError(
@@ -159,10 +166,15 @@ def _code(task: RegisterModelTask, project: Item) -> Artifact:
 
 
 def _pinned(
-    task: RegisterModelTask, name: str, step: str, uri: str, wanted_version_id: str | None = None
+    cloud: Cloud,
+    task: RegisterModelTask,
+    name: str,
+    step: str,
+    uri: str,
+    wanted_version_id: str | None = None,
 ) -> Artifact:
     """Copy an archive under its digest, where no job can write: the version that was hashed, and no other."""
-    objects = wiring.objects()
+    objects = cloud.objects
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     head = objects.head(bucket, key)
     if head is None:
@@ -172,13 +184,13 @@ def _pinned(
     digest = hashlib.sha256()
     for chunk in objects.chunks(bucket, key, head.version_id):
         digest.update(chunk)
-    pinned = building.locations(task.pipeline).pinned(digest.hexdigest(), key.rpartition("/")[2])
+    pinned = building.locations(cloud, task.pipeline).pinned(digest.hexdigest(), key.rpartition("/")[2])
     objects.copy(head, pinned)
     return Artifact(name, step, pinned, digest.hexdigest(), head.size_bytes)
 
 
-def _inputs(task: RegisterModelTask, project: Item) -> Inputs:
-    dataset = wiring.catalog().get(keys.dataset_key(task.pipeline, task.dataset_version)) or {}
+def _inputs(cloud: Cloud, task: RegisterModelTask, project: Item) -> Inputs:
+    dataset = cloud.catalog.get(keys.dataset_key(task.pipeline, task.dataset_version)) or {}
     return Inputs(
         project_version=task.project_version,
         bundle_uri=project["bundle_uri"],
@@ -190,19 +202,21 @@ def _inputs(task: RegisterModelTask, project: Item) -> Inputs:
     )
 
 
-def _steps(run_id: str) -> list[dict[str, Any]]:
+def _steps(cloud: Cloud, run_id: str) -> list[dict[str, Any]]:
     """What the run's steps recorded of themselves, without the table's own attributes."""
-    items = wiring.catalog().query(f"RUN#{run_id}", "STEP#")
+    items = cloud.catalog.query(f"RUN#{run_id}", "STEP#")
     return [
         {"step": item["sk"].removeprefix("STEP#"), **{n: v for n, v in item.items() if n not in ("pk", "sk")}}
         for item in items
     ]
 
 
-def _record(task: RegisterModelTask, package: Mapping[str, Any], registered: dict[str, Any]) -> None:
-    catalog, arn = wiring.catalog(), registered["model_package_arn"]
-    now = building.first_time(task, "registered")
-    _record_package(task, arn, package)
+def _record(
+    cloud: Cloud, task: RegisterModelTask, package: Mapping[str, Any], registered: dict[str, Any]
+) -> None:
+    catalog, arn = cloud.catalog, registered["model_package_arn"]
+    now = building.first_time(cloud, task, "registered")
+    _record_package(cloud, task, arn, package)
     # The one package that is this run's, and the image that its tag meant.
     result = {
         "model_package_arn": arn,
@@ -213,22 +227,22 @@ def _record(task: RegisterModelTask, package: Mapping[str, Any], registered: dic
     step = {"kind": "model_package", "status": "Completed", "started_at": now, "ended_at": now}
     catalog.update(keys.step_key(task.run_id, "register"), {**step, "detail": registered})
     # A push that gave the champion up did so for one model, and this is it.
-    if building.find_project(task.pipeline, task.project_version).get("replaces_champion_at"):
+    if building.find_project(cloud, task.pipeline, task.project_version).get("replaces_champion_at"):
         project = keys.project_key(task.pipeline, task.project_version)
         catalog.update(project, {"champion_replaced_by": task.run_id}, when={"champion_replaced_by": None})
     status = package["ModelApprovalStatus"]
     name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
     detail = f"{name}, {status}"
-    note(task.pipeline, now, task.run_id, "model registered", detail)
+    note(cloud, task.pipeline, now, task.run_id, "model registered", detail)
 
 
-def _record_package(task: RegisterModelTask, arn: str, package: Mapping[str, Any]) -> None:
+def _record_package(cloud: Cloud, task: RegisterModelTask, arn: str, package: Mapping[str, Any]) -> None:
     """Write the package's item, unless its approval was quicker.
 
     A group that was deleted and made again numbers its versions from 1 again: what was decided about a
     former version of that ARN was not decided about this one.
     """
-    catalog, item = wiring.catalog(), approvals.package_item(arn, package, Provenance.of(package))
+    catalog, item = cloud.catalog, approvals.package_item(arn, package, Provenance.of(package))
     if catalog.create(item):
         return
     former = catalog.get(keys.package_key(arn)) or {}

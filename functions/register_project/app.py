@@ -19,7 +19,7 @@ from sluice.domain.release import packages
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
-from sluice.ports import Item, ObjectHead
+from sluice.ports import Cloud, Item, ObjectHead
 from sluice.services import building
 from sluice.services.timeline import note
 
@@ -31,8 +31,9 @@ class PipelineChangedError(Exception):
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=ObjectCreated)
 def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, str]:
+    cloud = wiring.cloud()
     named = parse_bundle_key(event.key)
-    head = wiring.objects().head(event.bucket, event.key, event.version_id)
+    head = cloud.objects.head(event.bucket, event.key, event.version_id)
     if named is None or head is None:
         # What this function publishes beside a bundle matches the rule's wildcard too.
         return {"status": "ignored"}
@@ -41,58 +42,58 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
     pushed_at = to_iso(from_iso(head.last_modified))
     try:
         projects.check_bundle_size(head.size_bytes)
-        project = _load(event, pipeline, version)
+        project = _load(cloud, event, pipeline, version)
     except (ConfigError, ProjectError) as error:
-        _refuse(pipeline, version, head, error.reasons)
+        _refuse(cloud, pipeline, version, head, error.reasons)
         return {"status": "refused"}
-    _publish(project, pushed_at)
-    activated = _activate(project, pushed_at)
-    _replace_champion(project, head)
-    _finish(project, head)
+    _publish(cloud, project, pushed_at)
+    activated = _activate(cloud, project, pushed_at)
+    _replace_champion(cloud, project, head)
+    _finish(cloud, project, head)
     return {"status": "active" if activated else "superseded"}
 
 
-def _load(event: ObjectCreated, pipeline: str, version: str) -> Project:
-    bundle = b"".join(wiring.objects().chunks(event.bucket, event.key, event.version_id))
+def _load(cloud: Cloud, event: ObjectCreated, pipeline: str, version: str) -> Project:
+    bundle = b"".join(cloud.objects.chunks(event.bucket, event.key, event.version_id))
     project = projects.load_project(projects.unpack(bundle))
     if project.config.name != pipeline:
         raise ProjectError(f"pipeline.yaml names {project.config.name!r}, but was pushed to {pipeline!r}")
     if project.version != version:
         raise ProjectError(f"the bundle's content is version {project.version}, but its key says {version}")
-    _require_allowed(project)
+    _require_allowed(cloud, project)
     return project
 
 
-def _require_allowed(project: Project) -> None:
+def _require_allowed(cloud: Cloud, project: Project) -> None:
     """Whoever pushes must not approve, unless whoever deployed the stack said that they may."""
-    if project.config.register_.approval == "automatic" and not wiring.allows_automatic_approval():
+    if project.config.register_.approval == "automatic" and not cloud.allows_automatic_approval:
         raise ProjectError(
             "register.approval is automatic, which this stack does not allow: set it to manual, "
             "or deploy the stack with AutomaticApproval=true"
         )
-    if project.has_requirements and wiring.safeguards().isolates_jobs:
+    if project.has_requirements and cloud.safeguards.isolates_jobs:
         raise ProjectError(
             "requirements.txt cannot be installed where jobs have no network (JobNetworkIsolation): "
             "take it out and name an image that holds what the scripts need"
         )
 
 
-def _refuse(pipeline: str, version: str, head: ObjectHead, reasons: tuple[str, ...]) -> None:
+def _refuse(cloud: Cloud, pipeline: str, version: str, head: ObjectHead, reasons: tuple[str, ...]) -> None:
     """A push of the same again may be refused for another reason, or be taken: stacks change too."""
-    catalog, key = wiring.catalog(), keys.project_key(pipeline, version)
+    catalog, key = cloud.catalog, keys.project_key(pipeline, version)
     pushed_at = to_iso(from_iso(head.last_modified))
     refusal = {"status": "refused", "reasons": failures.bounded(reasons), "pushed_at": pushed_at}
     # Which push it answers: S3's times are whole seconds.
     refusal["bundle_version_id"] = head.version_id
     if not catalog.create({**key, **refusal}):
         catalog.update(key, refusal, when={"status": "refused"})
-    note(pipeline, pushed_at, version, "project refused", "; ".join(reasons))
+    note(cloud, pipeline, pushed_at, version, "project refused", "; ".join(reasons))
 
 
-def _publish(project: Project, pushed_at: str) -> None:
+def _publish(cloud: Cloud, project: Project, pushed_at: str) -> None:
     """Lay the scripts out for jobs; the item becomes active last, when everything it names is there."""
-    objects, locations = wiring.objects(), building.locations(project.config.name)
-    catalog, key = wiring.catalog(), keys.project_key(project.config.name, project.version)
+    objects, locations = cloud.objects, building.locations(cloud, project.config.name)
+    catalog, key = cloud.catalog, keys.project_key(project.config.name, project.version)
     if (catalog.get(key) or {}).get("status") == "active":
         return
     catalog.update(key, _described(project, locations, pushed_at))
@@ -101,7 +102,7 @@ def _publish(project: Project, pushed_at: str) -> None:
         content_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
         objects.write(f"{code_prefix}{path}", data, content_type)
     objects.write(locations.sourcedir(project.version), projects.sourcedir(project), "application/gzip")
-    building.ensure_group(project.config)
+    building.ensure_group(cloud, project.config)
 
 
 def _described(project: Project, locations: Locations, pushed_at: str) -> Item:
@@ -118,10 +119,10 @@ def _described(project: Project, locations: Locations, pushed_at: str) -> Item:
     }
 
 
-def _activate(project: Project, pushed_at: str) -> bool:
+def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
     """Make it the pipeline's project unless a later push is; True if it is now."""
-    catalog, pipeline = wiring.catalog(), project.config.name
-    key, group = keys.pipeline_key(pipeline), project.config.model_package_group(wiring.stack_name())
+    catalog, pipeline = cloud.catalog, project.config.name
+    key, group = keys.pipeline_key(pipeline), project.config.model_package_group(cloud.stack_name)
     active: Item = {
         "project_version": project.version,
         "project_content": project.content,
@@ -144,10 +145,10 @@ def _activate(project: Project, pushed_at: str) -> bool:
     return True
 
 
-def _replace_champion(project: Project, head: ObjectHead) -> None:
+def _replace_champion(cloud: Cloud, project: Project, head: ObjectHead) -> None:
     """A push may say that this version's first model is not compared with what serves; it is built anew."""
     said_by, pushed_at = head.metadata.get(REPLACE_CHAMPION), to_iso(from_iso(head.last_modified))
-    catalog, pipeline = wiring.catalog(), project.config.name
+    catalog, pipeline = cloud.catalog, project.config.name
     key = keys.project_key(pipeline, project.version)
     if said_by is None or (catalog.get(key) or {}).get("replaces_champion_at") == pushed_at:
         return
@@ -157,24 +158,24 @@ def _replace_champion(project: Project, head: ObjectHead) -> None:
     replaces = {"replaces_champion_at": pushed_at, "replaces_champion_by": actor}
     catalog.update(key, {**replaces, "champion_replaced_by": None})
     detail = "the first model of this project version is not compared with the one that serves"
-    note(pipeline, pushed_at, project.version, "champion to be replaced", detail, actor)
+    note(cloud, pipeline, pushed_at, project.version, "champion to be replaced", detail, actor)
 
 
-def _finish(project: Project, head: ObjectHead) -> None:
+def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
     pipeline, key = project.config.name, keys.project_key(project.config.name, project.version)
     pushed_at = to_iso(from_iso(head.last_modified))
     active = {"status": "active", "pushed_at": pushed_at, "bundle_version_id": head.version_id}
-    wiring.catalog().update(key, active)
-    note(pipeline, pushed_at, project.version, "project registered", project.version[:12])
-    _claim(pipeline)
-    wiring.build_requests().send(pipeline)
+    cloud.catalog.update(key, active)
+    note(cloud, pipeline, pushed_at, project.version, "project registered", project.version[:12])
+    _claim(cloud, pipeline)
+    cloud.build_requests.send(pipeline)
 
 
-def _claim(pipeline: str) -> None:
+def _claim(cloud: Cloud, pipeline: str) -> None:
     """What was uploaded before the pipeline existed is announced again, now as its data."""
-    catalog, bucket = wiring.catalog(), wiring.data_bucket()
+    catalog, bucket = cloud.catalog, cloud.data_bucket
     for arrival in catalog.query(keys.UNCLAIMED, f"ARRIVAL#{pipeline}/"):
         if arrival["status"] == "unclaimed":
             created = {"key": arrival["key"], "version-id": arrival["version_id"]}
-            wiring.bus().put("Object Created", {"bucket": {"name": bucket}, "object": created})
+            cloud.bus.put("Object Created", {"bucket": {"name": bucket}, "object": created})
             catalog.update({"pk": arrival["pk"], "sk": arrival["sk"]}, {"status": "claimed"})

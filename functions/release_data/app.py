@@ -12,7 +12,7 @@ from sluice.domain.data import uploads
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import DataReleaseRequested
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 from sluice.services.timeline import note
 
 
@@ -23,36 +23,37 @@ class ArrivalChangedError(Exception):
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=DataReleaseRequested)
 def lambda_handler(event: DataReleaseRequested, context: LambdaContext) -> dict[str, str]:
+    cloud = wiring.cloud()
     logger.append_keys(key=event.key, version_id=event.version_id)
     pipeline = uploads.parse_key(event.key)[0] or ""
     key = keys.arrival_key(pipeline, event.key, event.version_id)
-    arrival = wiring.catalog().get(key)
+    arrival = cloud.catalog.get(key)
     if arrival is None:
         return {"status": "unknown"}
     if arrival.get("release_request") != event.request_id:
-        arrival = _decide(event, key, arrival)
-    _tell(event, pipeline, arrival.get("release_refused"))
+        arrival = _decide(cloud, event, key, arrival)
+    _tell(cloud, event, pipeline, arrival.get("release_refused"))
     return {"status": "refused" if arrival.get("release_refused") else "released"}
 
 
-def _decide(event: DataReleaseRequested, key: dict[str, str], arrival: Item) -> Item:
+def _decide(cloud: Cloud, event: DataReleaseRequested, key: dict[str, str], arrival: Item) -> Item:
     """Write the answer on the arrival, where whoever asked looks for it; the arrival as it is then."""
-    head = wiring.objects().head(event.bucket, event.key)
+    head = cloud.objects.head(event.bucket, event.key)
     objection = uploads.release_objection(arrival, head.version_id if head else None)
     answer: Item = {"release_request": event.request_id, "release_refused": objection}
     if objection is None:
         answer |= {"status": "pending", "reason": None}
-    if not wiring.catalog().update(key, answer, when={"status": arrival["status"]}):
+    if not cloud.catalog.update(key, answer, when={"status": arrival["status"]}):
         raise ArrivalChangedError(event.key)
     return {**arrival, **answer}
 
 
-def _tell(event: DataReleaseRequested, pipeline: str, refused: str | None) -> None:
+def _tell(cloud: Cloud, event: DataReleaseRequested, pipeline: str, refused: str | None) -> None:
     at, actor = to_iso(from_iso(event.time)), unverified(event.actor)
     if refused:
-        note(pipeline, at, event.key, "data not released", f"{event.key} {refused}", actor)
+        note(cloud, pipeline, at, event.key, "data not released", f"{event.key} {refused}", actor)
         return
     tags = {"sluice:status": "released"}
-    wiring.objects().tag(event.bucket, event.key, event.version_id, tags)
-    note(pipeline, at, event.key, "data released", event.reason, actor)
-    wiring.build_requests().send(pipeline)
+    cloud.objects.tag(event.bucket, event.key, event.version_id, tags)
+    note(cloud, pipeline, at, event.key, "data released", event.reason, actor)
+    cloud.build_requests.send(pipeline)

@@ -18,12 +18,13 @@ from sluice.services.timeline import note
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=StageRetired)
 def lambda_handler(event: StageRetired, context: LambdaContext) -> dict[str, str]:
+    cloud = wiring.cloud()
     logger.append_keys(pipeline=event.pipeline, stage=event.stage)
-    catalog, key = wiring.catalog(), keys.stage_key(event.pipeline, event.stage)
+    catalog, key = cloud.catalog, keys.stage_key(event.pipeline, event.stage)
     stage = catalog.get(key)
     if stage is None or stage.get("releasing"):
         return {"status": "release under way" if stage else "no stage"}
-    endpoint = wiring.endpoints().describe_endpoint(stage["endpoint_name"])
+    endpoint = cloud.endpoints.describe_endpoint(stage["endpoint_name"])
     if endpoint is not None and serving.status(endpoint["EndpointStatus"]) != "deleting":
         return {"status": "still serves"}
     at = to_iso(from_iso(event.time))
@@ -33,5 +34,13 @@ def lambda_handler(event: StageRetired, context: LambdaContext) -> dict[str, str
         catalog.update(deployment, {"status": "retired", "ended_at": at}, when={"status": "live"})
         catalog.update(key, {"live": None}, when={"live": live, "releasing": None})
     detail = event.reason or f"{stage['endpoint_name']} and its alarms were deleted"
-    note(event.pipeline, at, f"{event.pipeline}-{event.stage}", "retired", detail, unverified(event.actor))
+    note(
+        cloud,
+        event.pipeline,
+        at,
+        f"{event.pipeline}-{event.stage}",
+        "retired",
+        detail,
+        unverified(event.actor),
+    )
     return {"status": "retired"}

@@ -20,7 +20,7 @@ from sluice.domain.config.models import Candidates
 from sluice.domain.release import evidence
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
-from sluice.ports import Item, ObjectHead
+from sluice.ports import Cloud, Item, ObjectHead
 from sluice.services import building
 from sluice.services.timeline import note
 
@@ -38,16 +38,24 @@ class DatasetChangedError(Exception):
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=SelectCandidateTask)
 def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    _check_unchanged(task)
-    config = building.find_config(task)
+    _check_unchanged(cloud, task)
+    config = building.find_config(cloud, task)
     wanted = config.train.candidates
     regex = next(metric.regex for metric in config.train.metrics if metric.name == wanted.objective)
-    trained = building.find_results(task, config.train.candidates.count)
-    best = _best(task, trained, wanted, regex)
+    trained = building.find_results(cloud, task, config.train.candidates.count)
+    best = _best(cloud, task, trained, wanted, regex)
     detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
-    note(task.pipeline, building.first_time(task, "selected"), task.run_id, "candidate selected", detail)
-    champion = _champion(task, config)
+    note(
+        cloud,
+        task.pipeline,
+        building.first_time(cloud, task, "selected"),
+        task.run_id,
+        "candidate selected",
+        detail,
+    )
+    champion = _champion(cloud, task, config)
     return {
         # The version: any job of the run may write over it before it is registered.
         "candidate": {name: best[name] for name in ("step", "model_uri", "model_version_id")},
@@ -56,46 +64,48 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     }
 
 
-def _best(task: SelectCandidateTask, trained: list[Item], wanted: Candidates, regex: str) -> dict[str, Any]:
+def _best(
+    cloud: Cloud, task: SelectCandidateTask, trained: list[Item], wanted: Candidates, regex: str
+) -> dict[str, Any]:
     """The best result that has a model: SageMaker calls a job completed that saved none."""
     while True:
         selection = candidates.select(trained, wanted.objective, wanted.direction, regex)
         if selection.best is None:
             raise NoCandidateError("; ".join(failures.bounded(selection.reasons)))
         best = dict(selection.best)
-        head = _find_model(str(best["model_uri"]))
-        problem = _model_problem(head)
+        head = _find_model(cloud, str(best["model_uri"]))
+        problem = _model_problem(cloud, head)
         if head is not None and problem is None:
             return {**best, "model_version_id": head.version_id}
         # SageMaker has its job as completed, and so has the step.
-        wiring.catalog().update(keys.step_key(task.run_id, best["step"]), {"remark": problem})
+        cloud.catalog.update(keys.step_key(task.run_id, best["step"]), {"remark": problem})
         failed = {"step": best["step"], "status": "Failed", "failure_reason": problem}
         trained = [failed if each["step"] == best["step"] else each for each in trained]
 
 
-def _find_model(uri: str) -> ObjectHead | None:
+def _find_model(cloud: Cloud, uri: str) -> ObjectHead | None:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return wiring.objects().head(bucket, key)
+    return cloud.objects.head(bucket, key)
 
 
-def _model_problem(head: ObjectHead | None) -> str | None:
+def _model_problem(cloud: Cloud, head: ObjectHead | None) -> str | None:
     if head is None:
         return archives.NOTHING_SAVED
-    return archives.problem(wiring.objects().chunks(head.bucket, head.key))
+    return archives.problem(cloud.objects.chunks(head.bucket, head.key))
 
 
-def _check_unchanged(task: SelectCandidateTask) -> None:
-    manifest = building.find_manifest(task.pipeline, task.dataset_version)
-    current = building.current_versions(task.pipeline)
-    if changed := building.changed_objects(task.pipeline, manifest, current):
+def _check_unchanged(cloud: Cloud, task: SelectCandidateTask) -> None:
+    manifest = building.find_manifest(cloud, task.pipeline, task.dataset_version)
+    current = building.current_versions(cloud, task.pipeline)
+    if changed := building.changed_objects(cloud, task.pipeline, manifest, current):
         shown = ", ".join(changed[:_KEYS_SHOWN])
         raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")
 
 
-def _champion(task: SelectCandidateTask, config: PipelineConfig) -> dict[str, Any] | None:
+def _champion(cloud: Cloud, task: SelectCandidateTask, config: PipelineConfig) -> dict[str, Any] | None:
     """What serves now, with what it takes to score it, or with the `problem` why it cannot be scored."""
     stages = [stage.name for stage in config.release.stages]
-    live = champions.choose(_live(task.pipeline), stages)
+    live = champions.choose(_live(cloud, task.pipeline), stages)
     if live is None:
         return None
     champion: dict[str, Any] = {
@@ -104,17 +114,17 @@ def _champion(task: SelectCandidateTask, config: PipelineConfig) -> dict[str, An
         "release_id": live.release_id,
         "stage": live.stage,
     }
-    project = building.find_project(task.pipeline, task.project_version)
+    project = building.find_project(cloud, task.pipeline, task.project_version)
     if why := champions.passed_over(project, task.run_id):
         return {**champion, "passed_over": why}
     try:
-        return {**champion, **_scorable(task.pipeline, live)}
+        return {**champion, **_scorable(cloud, task.pipeline, live)}
     except (LookupError, FileNotFoundError, ValueError) as error:
         return {**champion, "problem": failures.cut(str(error))}
 
 
-def _live(pipeline: str) -> Iterator[Live]:
-    catalog = wiring.catalog()
+def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
+    catalog = cloud.catalog
     for stage in catalog.query(keys.partition(pipeline), "STAGE#"):
         if stage.get("live"):
             name = stage["sk"].removeprefix("STAGE#")
@@ -123,16 +133,16 @@ def _live(pipeline: str) -> Iterator[Live]:
                 yield Live.of(stage, deployment)
 
 
-def _scorable(pipeline: str, live: Live) -> dict[str, Any]:
+def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
     """Its model, image and project, by the manifest of the run that made it; raises where one is gone."""
-    run = wiring.catalog().get(keys.run_key(pipeline, live.run_id)) if live.run_id else None
+    run = cloud.catalog.get(keys.run_key(pipeline, live.run_id)) if live.run_id else None
     if run is None or "manifest_uri" not in run:
         raise LookupError(f"v{live.package_version} has no run in the catalog")
-    document = json.loads(_manifest(run))
+    document = json.loads(_manifest(cloud, run))
     (model,) = (each for each in document["artifacts"] if each["name"] == "model")
-    project = building.find_project(pipeline, run["project_version"])
+    project = building.find_project(cloud, pipeline, run["project_version"])
     image = document.get("serving", {}).get("container", {}).get("Image")
-    image = image or restore(project["config"]).image_uri(wiring.region())
+    image = image or restore(project["config"]).image_uri(cloud.region)
     return {
         "project_version": run["project_version"],
         "model_uri": model["uri"],
@@ -140,10 +150,10 @@ def _scorable(pipeline: str, live: Live) -> dict[str, Any]:
     }
 
 
-def _manifest(run: Item) -> bytes:
+def _manifest(cloud: Cloud, run: Item) -> bytes:
     uri = run["manifest_uri"]
     try:
-        data = wiring.objects().read(uri)
+        data = cloud.objects.read(uri)
     except FileNotFoundError:
         raise FileNotFoundError(f"its run's manifest is gone: {uri}") from None
     digest = hashlib.sha256(data).hexdigest()

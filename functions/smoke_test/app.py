@@ -15,6 +15,7 @@ from sluice.domain.locations import Locations
 from sluice.domain.release import answers, serving
 from sluice.events import ReleaseStageTask
 from sluice.observability import logger
+from sluice.ports import Cloud
 from sluice.services import releasing
 from sluice.services.releasing import Package
 
@@ -31,16 +32,17 @@ class SmokeTestFailedError(Exception):
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=ReleaseStageTask)
 def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     logger.append_keys(release_id=task.release_id, endpoint_name=task.stage.endpoint_name)
-    package = releasing.find_package(task.pipeline, task.package_arn)
-    if faults := serving.identity_faults(_found(task), _expected(task, package)):
+    package = releasing.find_package(cloud, task.pipeline, task.package_arn)
+    if faults := serving.identity_faults(_found(cloud, task), _expected(cloud, task, package)):
         raise SmokeTestFailedError("; ".join(faults))
-    body = _sample(package)
+    body = _sample(cloud, package)
     faults = []
     for attempt in range(_ATTEMPTS):
         time.sleep(_PAUSE_S if attempt else 0)
         started = time.perf_counter()
-        answer = _invoke(task, package, body)
+        answer = _invoke(cloud, task, package, body)
         latency_ms = round((time.perf_counter() - started) * 1000)
         faults = _answer_faults(answer, package.config.serve.accept)
         if not faults:
@@ -52,28 +54,28 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
     raise SmokeTestFailedError("; ".join(faults))
 
 
-def _found(task: ReleaseStageTask) -> serving.Serving:
-    endpoints = wiring.endpoints()
+def _found(cloud: Cloud, task: ReleaseStageTask) -> serving.Serving:
+    endpoints = cloud.endpoints
     endpoint = endpoints.describe_endpoint(task.stage.endpoint_name)
     config = endpoints.describe_config(endpoint["EndpointConfigName"]) if endpoint else None
     model = endpoints.describe_model(config["ProductionVariants"][0]["ModelName"]) if config else None
     return serving.Serving(endpoint, config, model)
 
 
-def _expected(task: ReleaseStageTask, package: Package) -> serving.Identity:
-    evidence = releasing.find_evidence(package)
+def _expected(cloud: Cloud, task: ReleaseStageTask, package: Package) -> serving.Identity:
+    evidence = releasing.find_evidence(cloud, package)
     return serving.Identity(
         endpoint_config_name=task.stage.endpoint_config_name,
-        model=releasing.model_request(task, package, evidence),
+        model=releasing.model_request(cloud, task, package, evidence),
         image_digest=evidence.image_digest,
     )
 
 
-def _sample(package: Package) -> bytes:
+def _sample(cloud: Cloud, package: Package) -> bytes:
     """The request that the project keeps for this test."""
-    locations = Locations(wiring.artifact_bucket(), package.provenance.pipeline)
+    locations = Locations(cloud.artifact_bucket, package.provenance.pipeline)
     version = package.provenance.project_version
-    files = projects.unpack(wiring.objects().read(locations.bundle(version)))
+    files = projects.unpack(cloud.objects.read(locations.bundle(version)))
     if projects.version(files) != version:
         raise SmokeTestFailedError(
             f"{locations.bundle(version)} has changed since it was pushed: restore its earlier version"
@@ -81,9 +83,9 @@ def _sample(package: Package) -> bytes:
     return files[package.config.serve.sample]
 
 
-def _invoke(task: ReleaseStageTask, package: Package, body: bytes) -> Mapping[str, Any]:
+def _invoke(cloud: Cloud, task: ReleaseStageTask, package: Package, body: bytes) -> Mapping[str, Any]:
     serve = package.config.serve
-    return wiring.endpoints().invoke(task.stage.endpoint_name, body, serve.content_type, serve.accept)
+    return cloud.endpoints.invoke(task.stage.endpoint_name, body, serve.content_type, serve.accept)
 
 
 def _answer_faults(answer: Mapping[str, Any], accept: str) -> list[str]:

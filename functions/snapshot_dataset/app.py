@@ -18,7 +18,7 @@ from sluice.domain.data.batches import Arrival, Batch
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.events import BuildTask
 from sluice.observability import logger
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
 from sluice.services import batching, building
 from sluice.services.timeline import note
@@ -33,23 +33,24 @@ _CONCLUSIVE = {"registered", "rejected", "data_rejected"}
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=BuildTask)
 def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    data = building.find_config(task).data
-    current = building.current_versions(task.pipeline)
+    data = building.find_config(cloud, task).data
+    current = building.current_versions(cloud, task.pipeline)
     while True:
-        arrived = _arrivals(task.pipeline)
-        found = batching.find(data.complete_when, arrived)
-        parts = _parts(task.pipeline, data, arrived, batches.ready(found), current)
-        if not _set_aside_obstructed(task.pipeline, data.mode, parts):
+        arrived = _arrivals(cloud, task.pipeline)
+        found = batching.find(cloud, data.complete_when, arrived)
+        parts = _parts(cloud, task.pipeline, data, arrived, batches.ready(found), current)
+        if not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
             break
     manifest = _combine(data, arrived, parts)
-    _say_doubt(task, data, parts.complete)
-    _store(task, manifest)
-    is_new = bool(manifest.objects) and not _was_built(task, manifest.version)
-    _take_up(task, manifest.version, found)
+    _say_doubt(cloud, task, data, parts.complete)
+    _store(cloud, task, manifest)
+    is_new = bool(manifest.objects) and not _was_built(cloud, task, manifest.version)
+    _take_up(cloud, task, manifest.version, found)
     if not is_new:
-        _set_aside_again(task.pipeline, manifest)
-    locations = building.locations(task.pipeline)
+        _set_aside_again(cloud, task.pipeline, manifest)
+    locations = building.locations(cloud, task.pipeline)
     return {
         "dataset_version": manifest.version,
         "manifest_uri": locations.dataset_manifest(manifest.version),
@@ -60,11 +61,11 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     }
 
 
-def _arrivals(pipeline: str) -> list[Arrival]:
+def _arrivals(cloud: Cloud, pipeline: str) -> list[Arrival]:
     """What arrived. What a run took up that died before its verdict was carried out waits again."""
-    sets = wiring.catalog().query(keys.partition(pipeline), "DATASET#")
+    sets = cloud.catalog.query(keys.partition(pipeline), "DATASET#")
     unsettled = {item["sk"].removeprefix("DATASET#") for item in sets if item["status"] != "valid"}
-    return [Arrival.of(item, unsettled) for item in batching.arrival_items(pipeline)]
+    return [Arrival.of(item, unsettled) for item in batching.arrival_items(cloud, pipeline)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +84,7 @@ class _Parts:
 
 
 def _parts(
+    cloud: Cloud,
     pipeline: str,
     data: Data,
     arrived: list[Arrival],
@@ -93,32 +95,32 @@ def _parts(
     # Of several complete batches, all but the newest were replaced before they were built.
     taken = complete[-1:] if data.mode == "replace" else complete
     fresh = [obj for batch in taken for obj in batch.objects if current.get(obj.key) == obj.version_id]
-    return _Parts(_previous(pipeline, arrived, current), fresh, complete)
+    return _Parts(_previous(cloud, pipeline, arrived, current), fresh, complete)
 
 
-def _set_aside_obstructed(pipeline: str, mode: str, parts: _Parts) -> bool:
+def _set_aside_obstructed(cloud: Cloud, pipeline: str, mode: str, parts: _Parts) -> bool:
     """Quarantine what no file system could hold beside the rest; whether there was any."""
     reasons = uploads.obstructed(parts.keys(mode))
     found = [obj for obj in parts.fresh if obj.key in reasons and obj.is_waiting]
-    batching.on_each(found, lambda obj: _set_aside(pipeline, obj, reasons[obj.key]))
+    batching.on_each(found, lambda obj: _set_aside(cloud, pipeline, obj, reasons[obj.key]))
     return bool(found)
 
 
-def _set_aside(pipeline: str, obj: Arrival, reason: str) -> None:
+def _set_aside(cloud: Cloud, pipeline: str, obj: Arrival, reason: str) -> None:
     key = keys.arrival_key(pipeline, obj.key, obj.version_id)
-    wiring.catalog().update(key, {"status": "quarantined", "reason": reason}, when={"status": obj.status})
+    cloud.catalog.update(key, {"status": "quarantined", "reason": reason}, when={"status": obj.status})
     tags = {"sluice:status": "quarantined"}
-    wiring.objects().tag(wiring.data_bucket(), obj.key, obj.version_id, tags)
-    note(pipeline, obj.arrived_at, obj.key, "data quarantined", reason)
+    cloud.objects.tag(cloud.data_bucket, obj.key, obj.version_id, tags)
+    note(cloud, pipeline, obj.arrived_at, obj.key, "data quarantined", reason)
 
 
-def _say_doubt(task: BuildTask, data: Data, complete: list[Batch]) -> None:
+def _say_doubt(cloud: Cloud, task: BuildTask, data: Data, complete: list[Batch]) -> None:
     """Note which batch was taken of several that were completed within one second."""
     tied = batches.in_doubt(complete) if data.mode == "replace" else complete[:1]
     if len(tied) > 1:
         *others, taken = (batch.folder or batch.name for batch in tied)
         detail = f"{taken} is taken as the newest, as it was heard of after {', '.join(others)}"
-        note(task.pipeline, tied[-1].completed_at, task.run_id, "batches of one second", detail)
+        note(cloud, task.pipeline, tied[-1].completed_at, task.run_id, "batches of one second", detail)
 
 
 def _combine(data: Data, arrived: list[Arrival], parts: _Parts) -> DatasetManifest:
@@ -132,12 +134,12 @@ def _combine(data: Data, arrived: list[Arrival], parts: _Parts) -> DatasetManife
 
 
 def _previous(
-    pipeline: str, arrived: Iterable[Arrival], current: Mapping[str, str]
+    cloud: Cloud, pipeline: str, arrived: Iterable[Arrival], current: Mapping[str, str]
 ) -> DatasetManifest | None:
-    item = wiring.catalog().get(keys.pipeline_key(pipeline)) or {}
+    item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
     if "dataset_version" not in item:
         return None
-    former = building.find_manifest(pipeline, item["dataset_version"])
+    former = building.find_manifest(cloud, pipeline, item["dataset_version"])
     known = [
         ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256) for obj in arrived if obj.sha256
     ]
@@ -145,7 +147,7 @@ def _previous(
     return DatasetManifest.of(obj for obj in former.objects if obj.key not in changed)
 
 
-def _take_up(task: BuildTask, version: str, found: Iterable[Batch]) -> None:
+def _take_up(cloud: Cloud, task: BuildTask, version: str, found: Iterable[Batch]) -> None:
     """Mark what this version settles: complete batches, and the manifest files that list them."""
     settled = {
         arrival: batch.name
@@ -153,39 +155,39 @@ def _take_up(task: BuildTask, version: str, found: Iterable[Batch]) -> None:
         if not batch.missing
         for arrival in (*batch.waiting, *([batch.manifest] if batch.manifest else []))
     }
-    batching.on_each(settled.items(), lambda each: _include(task, version, *each))
+    batching.on_each(settled.items(), lambda each: _include(cloud, task, version, *each))
 
 
-def _include(task: BuildTask, version: str, arrival: Arrival, batch: str) -> None:
+def _include(cloud: Cloud, task: BuildTask, version: str, arrival: Arrival, batch: str) -> None:
     included: Item = {"status": "included", "dataset_version": version, "batch": batch}
     included |= {"taken_up_by": task.run_id, "failed_run": None}
     key = keys.arrival_key(task.pipeline, arrival.key, arrival.version_id)
-    wiring.catalog().update(key, included)
+    cloud.catalog.update(key, included)
 
 
-def _set_aside_again(pipeline: str, manifest: DatasetManifest) -> None:
+def _set_aside_again(cloud: Cloud, pipeline: str, manifest: DatasetManifest) -> None:
     """Released data that are what this project rejected before are rejected still, without another run."""
-    dataset = wiring.catalog().get(keys.dataset_key(pipeline, manifest.version)) or {}
+    dataset = cloud.catalog.get(keys.dataset_key(pipeline, manifest.version)) or {}
     if dataset.get("status") == "rejected":
-        batching.quarantine(pipeline, manifest, _verdict(dataset))
+        batching.quarantine(cloud, pipeline, manifest, _verdict(cloud, dataset))
 
 
-def _verdict(dataset: Item) -> Report:
+def _verdict(cloud: Cloud, dataset: Item) -> Report:
     """A rejected version's report; where it is gone, the catalog's reasons, which name no object."""
     try:
-        return Report.from_json(wiring.objects().read(dataset["report_uri"]))
+        return Report.from_json(cloud.objects.read(dataset["report_uri"]))
     except FileNotFoundError:
         return Report(dataset["rows"], tuple(Violation(None, "", why, 0) for why in dataset["reasons"]))
 
 
-def _store(task: BuildTask, manifest: DatasetManifest) -> None:
-    catalog, objects = wiring.catalog(), wiring.objects()
-    locations = building.locations(task.pipeline)
+def _store(cloud: Cloud, task: BuildTask, manifest: DatasetManifest) -> None:
+    catalog, objects = cloud.catalog, cloud.objects
+    locations = building.locations(cloud, task.pipeline)
     manifest_uri = locations.dataset_manifest(manifest.version)
     objects.write(manifest_uri, manifest.to_json(), "application/json")
-    files = datasets.files_manifest(wiring.data_bucket(), manifest.objects)
+    files = datasets.files_manifest(cloud.data_bucket, manifest.objects)
     objects.write(locations.dataset_files(manifest.version), json.dumps(files).encode(), "application/json")
-    now = wiring.now()
+    now = cloud.now()
     dataset = {
         **keys.dataset_key(task.pipeline, manifest.version),
         "manifest_uri": manifest_uri,
@@ -197,17 +199,17 @@ def _store(task: BuildTask, manifest: DatasetManifest) -> None:
     if catalog.create(dataset):
         objects_said = wording.count(len(manifest.objects), "object")
         detail = f"{manifest.version[:12]}: {objects_said}, {manifest.size_bytes} bytes"
-        note(task.pipeline, now, task.run_id, "dataset versioned", detail)
+        note(cloud, task.pipeline, now, task.run_id, "dataset versioned", detail)
     catalog.update(keys.run_key(task.pipeline, task.run_id), {"dataset_version": manifest.version})
 
 
-def _was_built(task: BuildTask, dataset_version: str) -> bool:
+def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:
     """Whether another run has come to a conclusion on the same data with the same project.
 
     One that compared with a champion which a later push gave up has not.
     """
-    runs = wiring.catalog().query(keys.partition(task.pipeline), "RUN#")
-    since = building.find_project(task.pipeline, task.project_version).get("replaces_champion_at", "")
+    runs = cloud.catalog.query(keys.partition(task.pipeline), "RUN#")
+    since = building.find_project(cloud, task.pipeline, task.project_version).get("replaces_champion_at", "")
     return any(
         run["status"] in _CONCLUSIVE
         and run["project_version"] == task.project_version

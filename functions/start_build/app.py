@@ -23,7 +23,7 @@ from sluice.domain.data.batches import Arrival
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
 from sluice.observability import logger
-from sluice.ports import Item, StartRefusedError
+from sluice.ports import Cloud, Item, StartRefusedError
 from sluice.services import batching, building, ending
 from sluice.services.timeline import note
 
@@ -34,6 +34,7 @@ _SHOWN = 5
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=BuildRequestBatch)
 def lambda_handler(batch: BuildRequestBatch, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     failed: list[dict[str, str]] = []
     asked: dict[str, list[tuple[str, BuildRequest]]] = defaultdict(list)
     for message in batch.records:
@@ -42,7 +43,7 @@ def lambda_handler(batch: BuildRequestBatch, context: LambdaContext) -> dict[str
             asked[request.pipeline].append((message.message_id, request))
     for pipeline, messages in asked.items():
         with _retried(failed, *(message_id for message_id, _ in messages)):
-            _consider(pipeline, {request.at for _, request in messages})
+            _consider(cloud, pipeline, {request.at for _, request in messages})
     return {"batchItemFailures": failed}
 
 
@@ -56,49 +57,49 @@ def _retried(failed: list[dict[str, str]], *message_ids: str) -> Iterator[None]:
         failed += ({"itemIdentifier": message_id} for message_id in message_ids)
 
 
-def _consider(pipeline: str, awaited: Collection[str | None]) -> None:
-    item = wiring.catalog().get(keys.pipeline_key(pipeline))
+def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> None:
+    item = cloud.catalog.get(keys.pipeline_key(pipeline))
     if item is None:
         logger.info("no such pipeline", extra={"pipeline": pipeline})
         return
     if item.get("in_flight"):
-        _relaunch(pipeline, item)
+        _relaunch(cloud, pipeline, item)
         return
-    if item.get("asks_at", "") > wiring.now() and item["asks_at"] not in awaited:
+    if item.get("asks_at", "") > cloud.now() and item["asks_at"] not in awaited:
         logger.debug("asked again later", extra={"pipeline": pipeline})
         return
-    now = from_iso(wiring.now())
-    decision = _decide(pipeline, item, now)
+    now = from_iso(cloud.now())
+    decision = _decide(cloud, pipeline, item, now)
     logger.info("decided", extra={"pipeline": pipeline, "decision": str(decision)})
     if isinstance(decision, StartBuild):
-        _start(pipeline, item, decision, now)
+        _start(cloud, pipeline, item, decision, now)
     elif isinstance(decision, WaitUntil):
-        batching.ask_later(pipeline, math.ceil((decision.time - now).total_seconds()))
+        batching.ask_later(cloud, pipeline, math.ceil((decision.time - now).total_seconds()))
 
 
-def _decide(pipeline: str, item: Item, now: datetime) -> governor.Decision:
-    project = config.restore(building.find_project(pipeline, item["project_version"])["config"])
-    items = batching.arrival_items(pipeline)
-    found = batching.find(project.data.complete_when, [Arrival.of(arrival) for arrival in items])
+def _decide(cloud: Cloud, pipeline: str, item: Item, now: datetime) -> governor.Decision:
+    project = config.restore(building.find_project(cloud, pipeline, item["project_version"])["config"])
+    items = batching.arrival_items(cloud, pipeline)
+    found = batching.find(cloud, project.data.complete_when, [Arrival.of(arrival) for arrival in items])
     if waiting := batches.incomplete(found):
         missing = [batch.missing[0] for batch in waiting[:_SHOWN]]
         logger.info("incomplete", extra={"batches": len(waiting), "missing": missing})
-    state = governor.PipelineState.of(item, has_data=_has_data(pipeline, item))
+    state = governor.PipelineState.of(item, has_data=_has_data(cloud, pipeline, item))
     pending = governor.pending(batches.ready(found), items)
     return governor.decide(state, pending, governor.Policy.of(project), now)
 
 
-def _has_data(pipeline: str, item: Item) -> bool:
+def _has_data(cloud: Cloud, pipeline: str, item: Item) -> bool:
     """Whether there is a valid data set, or one that a run left which died before it was judged."""
     if item.get("dataset_version") is not None:
         return True
-    sets = wiring.catalog().query(keys.partition(pipeline), "DATASET#")
+    sets = cloud.catalog.query(keys.partition(pipeline), "DATASET#")
     return any(dataset["status"] == "new" for dataset in sets)
 
 
-def _start(pipeline: str, item: Item, decision: StartBuild, now: datetime) -> None:
+def _start(cloud: Cloud, pipeline: str, item: Item, decision: StartBuild, now: datetime) -> None:
     """Take the build lock and the next number in one write, which only one request can win."""
-    catalog, seq = wiring.catalog(), item["build_seq"] + 1
+    catalog, seq = cloud.catalog, item["build_seq"] + 1
     run_id = names.run_id(pipeline, seq)
     claim = {
         "in_flight": run_id,
@@ -113,19 +114,19 @@ def _start(pipeline: str, item: Item, decision: StartBuild, now: datetime) -> No
         "asks_at": None,
     }
     if catalog.update(keys.pipeline_key(pipeline), claim, when={"in_flight": None, "build_seq": seq - 1}):
-        _launch(pipeline, {**item, **claim})
+        _launch(cloud, pipeline, {**item, **claim})
 
 
-def _relaunch(pipeline: str, item: Item) -> None:
+def _relaunch(cloud: Cloud, pipeline: str, item: Item) -> None:
     """Whoever took the lock may have crashed before its execution began."""
-    run = wiring.catalog().get(keys.run_key(pipeline, item["in_flight"]))
+    run = cloud.catalog.get(keys.run_key(pipeline, item["in_flight"]))
     if run is None or "execution_arn" not in run:
-        _launch(pipeline, item)
+        _launch(cloud, pipeline, item)
 
 
-def _launch(pipeline: str, item: Item) -> None:
+def _launch(cloud: Cloud, pipeline: str, item: Item) -> None:
     """Record and start the run that holds the lock; every part of it can be repeated."""
-    catalog, run_id, version = wiring.catalog(), item["in_flight"], item["built_project_version"]
+    catalog, run_id, version = cloud.catalog, item["in_flight"], item["built_project_version"]
     run = {
         **keys.run_key(pipeline, run_id),
         "status": "running",
@@ -134,19 +135,19 @@ def _launch(pipeline: str, item: Item) -> None:
     }
     catalog.create(run)
     try:
-        payload = _payload(pipeline, run_id, version)
-        execution_arn = wiring.workflows().start("build", run_id, payload)
+        payload = _payload(cloud, pipeline, run_id, version)
+        execution_arn = cloud.workflows.start("build", run_id, payload)
     except (StartRefusedError, ValidationError, LookupError) as error:
         # As often as it is tried again: the lock would be held for ever.
-        ending.end_run(pipeline, run_id, "failed", [failures.reason(type(error).__name__, str(error))])
+        ending.end_run(cloud, pipeline, run_id, "failed", [failures.reason(type(error).__name__, str(error))])
         return
     catalog.update(keys.run_key(pipeline, run_id), {"execution_arn": execution_arn})
-    note(pipeline, item["last_build_at"], run_id, "build started", item["build_cause"])
+    note(cloud, pipeline, item["last_build_at"], run_id, "build started", item["build_cause"])
 
 
-def _payload(pipeline: str, run_id: str, version: str) -> dict[str, Any]:
+def _payload(cloud: Cloud, pipeline: str, run_id: str, version: str) -> dict[str, Any]:
     """The input of an execution: names only, as what they stand for may be more than a state may hold."""
-    train = config.restore(building.find_project(pipeline, version)["config"]).train
+    train = config.restore(building.find_project(cloud, pipeline, version)["config"]).train
     return {
         "pipeline": pipeline,
         "run_id": run_id,

@@ -21,6 +21,7 @@ from sluice.domain.data import datasets
 from sluice.domain.data.datasets import DatasetManifest
 from sluice.events import ValidateDataTask
 from sluice.observability import logger
+from sluice.ports import Cloud
 from sluice.quality import run
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.statistics.profiles import Profile, ProfileFormatError
@@ -43,25 +44,26 @@ class RunEndedError(Exception):
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=ValidateDataTask)
 def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, Any]:
+    cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id, dataset_version=task.dataset_version)
-    data = building.find_config(task).data
-    manifest = building.find_manifest(task.pipeline, task.dataset_version)
+    data = building.find_config(cloud, task).data
+    manifest = building.find_manifest(cloud, task.pipeline, task.dataset_version)
     title = f"{task.pipeline}, data set {task.dataset_version[:12]}"
     with _workspace() as folder:
-        if too_much := _too_many(task, manifest) or _too_large(task, manifest, folder):
+        if too_much := _too_many(cloud, task, manifest) or _too_large(cloud, task, manifest, folder):
             outcome = run.refuse(too_much, data, title)
         else:
             outcome = run.validate(
-                _download(manifest, folder),
+                _download(cloud, manifest, folder),
                 data,
                 limits=_limits(context, folder),
-                now=times.from_iso(wiring.now()),
-                baseline=_baseline(task, data),
+                now=times.from_iso(cloud.now()),
+                baseline=_baseline(cloud, task, data),
                 title=title,
             )
-    report, report_uri = outcome.report, _write(task, outcome)
+    report, report_uri = outcome.report, _write(cloud, task, outcome)
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
-    _record(task, manifest, report, report_uri, reasons)
+    _record(cloud, task, manifest, report, report_uri, reasons)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
 
 
@@ -70,38 +72,38 @@ def _limits(context: LambdaContext, folder: Path) -> Limits:
     return Limits.of_function(int(context.memory_limit_in_mb), max_s, folder)
 
 
-def _baseline(task: ValidateDataTask, data: Data) -> Baseline:
+def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data) -> Baseline:
     """The last valid version, which this one is made from; its profile, or that of the pinned version."""
-    catalog = wiring.catalog()
+    catalog = cloud.catalog
     previous = (catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
     if previous in {None, task.dataset_version}:
         previous, rows = None, None
     else:
         rows = (catalog.get(keys.dataset_key(task.pipeline, previous)) or {}).get("rows")
     if data.drift is None or data.drift.baseline == "previous":
-        return Baseline(rows, previous or "", _profile(task, previous) if previous else None)
+        return Baseline(rows, previous or "", _profile(cloud, task, previous) if previous else None)
     pinned = data.drift.baseline
-    if (profile := _profile(task, pinned)) is None:
+    if (profile := _profile(cloud, task, pinned)) is None:
         of_it = f"a version of {task.pipeline} without a profile of this format"
         raise LookupError(f"data.drift.baseline is {pinned}, {of_it}")
     return Baseline(rows, pinned, profile)
 
 
-def _profile(task: ValidateDataTask, version: str) -> Profile | None:
-    uri = building.locations(task.pipeline).dataset_document(version, run.PROFILE)
+def _profile(cloud: Cloud, task: ValidateDataTask, version: str) -> Profile | None:
+    uri = building.locations(cloud, task.pipeline).dataset_document(version, run.PROFILE)
     try:
-        return Profile.from_json(wiring.objects().read(uri))
+        return Profile.from_json(cloud.objects.read(uri))
     except (FileNotFoundError, ProfileFormatError):
         # The next valid version has one of this format.
         return None
 
 
-def _write(task: ValidateDataTask, outcome: Outcome) -> str:
+def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
     """Put the documents beside the version's manifest; returns the report's URI."""
-    places = building.locations(task.pipeline)
+    places = building.locations(cloud, task.pipeline)
     for name, body in outcome.documents.items():
         uri = places.dataset_document(task.dataset_version, name)
-        wiring.objects().write(uri, body, _CONTENT_TYPES[Path(name).suffix])
+        cloud.objects.write(uri, body, _CONTENT_TYPES[Path(name).suffix])
     return places.dataset_report(task.dataset_version)
 
 
@@ -112,7 +114,7 @@ def _workspace() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _too_many(task: ValidateDataTask, manifest: DatasetManifest) -> list[Violation]:
+def _too_many(cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest) -> list[Violation]:
     """The objects that are more than can be fetched and opened in a function's time; the new ones last."""
     if len(manifest.objects) <= run.OBJECTS_MAX:
         return []
@@ -120,11 +122,13 @@ def _too_many(task: ValidateDataTask, manifest: DatasetManifest) -> list[Violati
         f"the data set has {len(manifest.objects)} objects, at most {run.OBJECTS_MAX} are checked: "
         "put more rows into each, or keep a data.window"
     )
-    outside = datasets.more_than(run.OBJECTS_MAX, manifest.objects, _new_keys(task, manifest))
+    outside = datasets.more_than(run.OBJECTS_MAX, manifest.objects, _new_keys(cloud, task, manifest))
     return [run.beyond_limits(message, [obj.key for obj in outside])]
 
 
-def _too_large(task: ValidateDataTask, manifest: DatasetManifest, folder: Path) -> list[Violation]:
+def _too_large(
+    cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest, folder: Path
+) -> list[Violation]:
     """The objects for which the storage has no room, before they are fetched."""
     room = shutil.disk_usage(folder).free * (1 - _SPILL_SHARE)
     if manifest.size_bytes <= room:
@@ -133,17 +137,17 @@ def _too_large(task: ValidateDataTask, manifest: DatasetManifest, folder: Path) 
         f"the data set has {manifest.size_bytes} bytes, at most {room:.0f} fit here: give the function more "
         "ephemeral storage (up to 10 GB), upload Parquet or compressed files, or keep a data.window"
     )
-    outside = datasets.beyond(manifest.objects, room, _new_keys(task, manifest))
+    outside = datasets.beyond(manifest.objects, room, _new_keys(cloud, task, manifest))
     return [run.beyond_limits(message, [obj.key]) for obj in outside]
 
 
-def _new_keys(task: ValidateDataTask, manifest: DatasetManifest) -> set[str]:
-    return {item["key"] for item in batching.taken_up(task.pipeline, manifest)}
+def _new_keys(cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest) -> set[str]:
+    return {item["key"] for item in batching.taken_up(cloud, task.pipeline, manifest)}
 
 
-def _download(manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:
+def _download(cloud: Cloud, manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:
     """Fetch the very versions of the manifest, under names of no meaning: a key may be any text."""
-    objects, bucket = wiring.objects(), wiring.data_bucket()
+    objects, bucket = cloud.objects, cloud.data_bucket
     files = [DataFile(obj.key, folder / str(index)) for index, obj in enumerate(manifest.objects)]
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         versions = [obj.version_id for obj in manifest.objects]
@@ -152,10 +156,15 @@ def _download(manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:
 
 
 def _record(
-    task: ValidateDataTask, manifest: DatasetManifest, report: Report, report_uri: str, reasons: list[str]
+    cloud: Cloud,
+    task: ValidateDataTask,
+    manifest: DatasetManifest,
+    report: Report,
+    report_uri: str,
+    reasons: list[str],
 ) -> None:
     """Judge the version. One that was valid stays so under another contract: later ones build on it."""
-    catalog, key = wiring.catalog(), keys.dataset_key(task.pipeline, task.dataset_version)
+    catalog, key = cloud.catalog, keys.dataset_key(task.pipeline, task.dataset_version)
     judged = {"rows": report.rows, "report_uri": report_uri, "reasons": reasons}
     if report.is_valid:
         # The base of later versions first: what is judged and no part of it would be left out for ever.
@@ -166,7 +175,7 @@ def _record(
     else:
         catalog.update(key, {**judged, "status": "rejected"}, when={"status": "new"})
         if (catalog.get(key) or {}).get("status") == "rejected":
-            batching.quarantine(task.pipeline, manifest, report)
+            batching.quarantine(cloud, task.pipeline, manifest, report)
     event = "data valid" if report.is_valid else "data rejected"
     detail = "; ".join(reasons) or f"{report.rows} rows"
-    note(task.pipeline, building.first_time(task, "validated"), task.run_id, event, detail)
+    note(cloud, task.pipeline, building.first_time(cloud, task, "validated"), task.run_id, event, detail)

@@ -105,8 +105,8 @@ def test_every_function_logs_to_a_group_of_its_own_that_forgets(name: str) -> No
 
 
 def test_the_functions_get_every_variable_that_they_read_and_no_other() -> None:
-    wiring = (ROOT / "layers/common/sluice/wiring.py").read_text()
-    read = set(re.findall(r'(?:os\.environ\[|_optional\()"([A-Z_]+)"', wiring)) - {"AWS_REGION"}
+    cloud = (ROOT / "layers/common/sluice/adapters/cloud.py").read_text()
+    read = set(re.findall(r'(?:_settings\[|_optional\()"([A-Z_]+)"', cloud)) - {"AWS_REGION"}
     given = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
     assert given == read | {"POWERTOOLS_LOG_LEVEL"}
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from sluice.catalog.changes import Change
     from sluice.domain.digests import Part
-    from sluice.domain.roles import Role
+    from sluice.domain.roles import Account, Role
+    from sluice.domain.safeguards import Safeguards
 
 Item = dict[str, Any]
 JobKind = Literal["training_job", "processing_job"]
@@ -270,3 +271,53 @@ class BuildRequests(Protocol):
 
     def send(self, pipeline: str, delay_s: int = 0, at: str | None = None) -> None:
         """Ask about the pipeline after a delay of at most 900 seconds; `at` is that time, where it counts."""
+
+
+class Cloud(Protocol):
+    """One stack in its account: what a use case receives, and reaches for nothing else."""
+
+    def now(self) -> str:
+        """The time, as the catalog spells it."""
+
+    @property
+    def stack_name(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def data_bucket(self) -> str: ...
+    @property
+    def artifact_bucket(self) -> str: ...
+    @property
+    def account(self) -> Account:
+        """Where the buckets of user code are, and the roles that the stack makes for it."""
+
+    @property
+    def alarms_topic_arn(self) -> str: ...
+    @property
+    def allows_automatic_approval(self) -> bool:
+        """Whether a project may have its models registered as approved."""
+
+    @property
+    def safeguards(self) -> Safeguards:
+        """What the account demands of whatever is made at run time."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def objects(self) -> Objects: ...
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def roles(self) -> Roles: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def endpoints(self) -> Endpoints: ...
+    @property
+    def alarms(self) -> Alarms: ...
+    @property
+    def workflows(self) -> Workflows: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def build_requests(self) -> BuildRequests: ...

@@ -90,13 +90,13 @@ def test_a_push_says_whether_it_starts_a_build_and_why_not(
 
 
 def test_what_the_stack_refused_is_taken_when_the_stack_has_changed(
-    push: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    stack: Stack, push: Callable[..., dict[str, Any]]
 ) -> None:
     automatic = f"{PIPELINE_YAML}register: {{approval: automatic}}\n".encode()
     for _ in range(2):
         with pytest.raises(CommandError, match="deploy the stack with AutomaticApproval=true"):
             push(pipeline=automatic)
-    monkeypatch.setenv("AUTOMATIC_APPROVAL", "true")
+    stack.cloud.allows_automatic_approval = True
     assert push(pipeline=automatic)["pipeline"] == PIPELINE
 
 

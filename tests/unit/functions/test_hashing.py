@@ -51,7 +51,7 @@ def test_any_other_is_read_by_parts_as_far_as_there_is_time_and_announced_again(
 ) -> None:
     left = iter([300_000, 300_000, 0, 300_000, 300_000, 0, 300_000, 300_000])
     digest = hashing.digest
-    monkeypatch.setattr(hashing, "digest", lambda head, _: digest(head, lambda: next(left)))
+    monkeypatch.setattr(hashing, "digest", lambda cloud, head, _: digest(cloud, head, lambda: next(left)))
     event = created(fakes.DATA_BUCKET, KEY, "v1")
     assert world.upload("a.csv", DATA) == {"status": "hashing"}
     assert (arrival(world), hints(world)) == ({}, 1)

@@ -248,22 +248,20 @@ def test_an_approval_that_was_quicker_keeps_its_record(world: World) -> None:
     ("approval", "status"), [("manual", "PendingManualApproval"), ("automatic", "Approved")]
 )
 def test_whether_a_person_has_to_approve_is_up_to_the_project_where_the_stack_allows_it(
-    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, approval: str, status: str
+    cloud: fakes.Cloud, invoke: Invoke, approval: str, status: str
 ) -> None:
-    monkeypatch.setenv("AUTOMATIC_APPROVAL", "true")
+    cloud.allows_automatic_approval = True
     world = World(cloud, invoke)
     world.push(pipeline=f"{PIPELINE_YAML}register: {{approval: {approval}}}\n".encode())
     assert world.build("a.csv") == "registered"
     assert package(world)["ModelApprovalStatus"] == status
 
 
-def test_a_stack_that_allows_it_no_more_has_a_person_approve(
-    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_that_allows_it_no_more_has_a_person_approve(cloud: fakes.Cloud, invoke: Invoke) -> None:
     world = World(cloud, invoke)
-    monkeypatch.setenv("AUTOMATIC_APPROVAL", "true")
+    cloud.allows_automatic_approval = True
     world.push(pipeline=f"{PIPELINE_YAML}register: {{approval: automatic}}\n".encode())
-    monkeypatch.setenv("AUTOMATIC_APPROVAL", "false")
+    cloud.allows_automatic_approval = False
     assert world.build("a.csv") == "registered"
     assert package(world)["ModelApprovalStatus"] == "PendingManualApproval"
 

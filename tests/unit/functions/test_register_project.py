@@ -8,7 +8,6 @@ import pytest
 
 import fakes
 from build_world import FILES, PIPELINE, PIPELINE_YAML, Invoke, World, created
-from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain.build import projects
 from sluice.domain.safeguards import Safeguards
@@ -172,10 +171,8 @@ def test_requirements_are_noticed(world: World) -> None:
     assert project(world, version)["has_requirements"] is True
 
 
-def test_what_must_be_installed_is_refused_where_jobs_have_no_network(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wiring, "safeguards", lambda: Safeguards(isolates_jobs=True))
+def test_what_must_be_installed_is_refused_where_jobs_have_no_network(world: World) -> None:
+    world.cloud.safeguards = Safeguards(isolates_jobs=True)
     files = {**FILES, "src/requirements.txt": b"six==1.17.0\n"}
     version = projects.version(files)
     assert push_bundle(world, version, projects.pack(files)) == {"status": "refused"}
@@ -183,15 +180,13 @@ def test_what_must_be_installed_is_refused_where_jobs_have_no_network(
     assert push_bundle(world, projects.version(FILES), projects.pack(FILES)) == {"status": "active"}
 
 
-def test_a_push_that_approves_itself_is_refused_unless_the_stack_allows_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_push_that_approves_itself_is_refused_unless_the_stack_allows_it(world: World) -> None:
     automatic = f"{PIPELINE_YAML}register: {{approval: automatic}}\n".encode()
     version = world.push(pipeline=automatic)
     assert project(world, version)["status"] == "refused"
     (reason,) = project(world, version)["reasons"]
     assert "set it to manual, or deploy the stack with AutomaticApproval=true" in reason
-    monkeypatch.setenv("AUTOMATIC_APPROVAL", "true")
+    world.cloud.allows_automatic_approval = True
     assert world.push(pipeline=automatic) == version
     assert project(world, version)["status"] == "active"
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import failures
 from sluice.domain.data import batches
 from sluice.domain.data.batches import Arrival, Batch
 from sluice.domain.times import from_iso, to_iso
-from sluice.ports import BUILD_REQUEST_DELAY_MAX_S, Item
+from sluice.ports import BUILD_REQUEST_DELAY_MAX_S, Cloud, Item
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
@@ -28,83 +28,85 @@ _Each = TypeVar("_Each")
 _REASONS_MAX = 5
 
 
-def arrival_items(pipeline: str) -> list[Item]:
-    return wiring.catalog().query(keys.partition(pipeline), "ARRIVAL#")
+def arrival_items(cloud: Cloud, pipeline: str) -> list[Item]:
+    return cloud.catalog.query(keys.partition(pipeline), "ARRIVAL#")
 
 
-def find(complete_when: CompleteWhen, arrivals: Iterable[Arrival]) -> list[Batch]:
+def find(cloud: Cloud, complete_when: CompleteWhen, arrivals: Iterable[Arrival]) -> list[Batch]:
     """The batches of what arrived; reads the manifest files that are open."""
-    return batches.assemble(complete_when, arrivals, _read)
+    return batches.assemble(complete_when, arrivals, partial(_read, cloud))
 
 
-def _read(arrival: Arrival) -> bytes:
-    chunks = wiring.objects().chunks(wiring.data_bucket(), arrival.key, arrival.version_id)
+def _read(cloud: Cloud, arrival: Arrival) -> bytes:
+    chunks = cloud.objects.chunks(cloud.data_bucket, arrival.key, arrival.version_id)
     return b"".join(chunks)
 
 
-def ask_once(pipeline: str, item: Item, delay_s: int) -> None:
+def ask_once(cloud: Cloud, pipeline: str, item: Item, delay_s: int) -> None:
     """Ask for a build after a delay, unless the pipeline's item says that somebody is going to ask.
 
     That request comes after what the caller has written, so it sees it: a thousand uploads ask a few times.
     """
-    soon = to_iso(from_iso(wiring.now()) + timedelta(seconds=_SKEW_S))
+    soon = to_iso(from_iso(cloud.now()) + timedelta(seconds=_SKEW_S))
     if item.get("asks_at", "") <= soon:
-        ask_later(pipeline, delay_s)
+        ask_later(cloud, pipeline, delay_s)
 
 
-def ask_later(pipeline: str, delay_s: int) -> None:
+def ask_later(cloud: Cloud, pipeline: str, delay_s: int) -> None:
     """Ask for a build after a delay; requests that come before are not needed, and not considered.
 
     A delay beyond what SQS allows is cut: whoever asks too early is told to ask again.
     The message comes before the note of it, so that a crash in between repeats it rather than loses it.
     """
     delay_s = min(delay_s, BUILD_REQUEST_DELAY_MAX_S)
-    at = to_iso(from_iso(wiring.now()) + timedelta(seconds=delay_s))
-    wiring.build_requests().send(pipeline, delay_s, at)
-    wiring.catalog().update(keys.pipeline_key(pipeline), {"asks_at": at})
+    at = to_iso(from_iso(cloud.now()) + timedelta(seconds=delay_s))
+    cloud.build_requests.send(pipeline, delay_s, at)
+    cloud.catalog.update(keys.pipeline_key(pipeline), {"asks_at": at})
 
 
-def taken_up(pipeline: str, manifest: DatasetManifest) -> list[Item]:
+def taken_up(cloud: Cloud, pipeline: str, manifest: DatasetManifest) -> list[Item]:
     """The arrivals that the version took up, and none that an earlier one did."""
     return [
         item
-        for item in arrival_items(pipeline)
+        for item in arrival_items(cloud, pipeline)
         if item["status"] == "included" and item["dataset_version"] == manifest.version
     ]
 
 
-def quarantine(pipeline: str, manifest: DatasetManifest, report: Report) -> None:
+def quarantine(cloud: Cloud, pipeline: str, manifest: DatasetManifest, report: Report) -> None:
     """Set aside what a rejected version was rejected for; what else was new in it waits for the next one.
 
     A quarantined object stays where it is, under a tag. The manifest files that the version took up are open
     again, and so show what their batches wait for. What it took up and does not hold, as it was replaced
     before, is the next version's to take up.
     """
-    held = taken_up(pipeline, manifest)
+    held = taken_up(cloud, pipeline, manifest)
     versions = {(obj.key, obj.version_id) for obj in manifest.objects}
     new = [item for item in held if (item["key"], item["version_id"]) in versions]
     offenders = report.offenders([item["key"] for item in new])
     # Who repeats this after a crash tells the offenders by what is left: they come last.
-    on_each([item for item in held if item.get("is_control")], _reopen)
-    on_each([item for item in new if item["key"] not in offenders], _put_back)
-    at = to_iso(from_iso(wiring.now()).replace(microsecond=0))
+    on_each([item for item in held if item.get("is_control")], partial(_reopen, cloud))
+    on_each([item for item in new if item["key"] not in offenders], partial(_put_back, cloud))
+    at = to_iso(from_iso(cloud.now()).replace(microsecond=0))
     on_each(
         [item for item in new if item["key"] in offenders],
-        lambda item: _set_aside(item, failures.cut("; ".join(offenders[item["key"]][:_REASONS_MAX])), at),
+        lambda item: _set_aside(
+            cloud, item, failures.cut("; ".join(offenders[item["key"]][:_REASONS_MAX])), at
+        ),
     )
 
 
-def put_back(pipeline: str, run_id: str) -> None:
+def put_back(cloud: Cloud, pipeline: str, run_id: str) -> None:
     """What a run took up that then failed waits again, for the next build.
 
     The mark of the run keeps it from being that build's cause: what failed once would fail again and again.
     """
-    taken = [item for item in arrival_items(pipeline) if item.get("taken_up_by") == run_id]
+    taken = [item for item in arrival_items(cloud, pipeline) if item.get("taken_up_by") == run_id]
     waits = {"dataset_version": None, "taken_up_by": None, "failed_run": run_id}
     on_each(
         [item for item in taken if item["status"] == "included"],
         lambda item: _change(
-            item, {**waits, "status": batches.CONTROL if item.get("is_control") else "pending"}
+            cloud, item, {**waits, "status": batches.CONTROL if item.get("is_control") else "pending"}
         ),
     )
 
@@ -117,22 +119,22 @@ def on_each(items: Iterable[_Each], act: Callable[[_Each], None]) -> None:
         list(pool.map(act, items))
 
 
-def _reopen(item: Item) -> None:
-    _change(item, {"status": batches.CONTROL})
+def _reopen(cloud: Cloud, item: Item) -> None:
+    _change(cloud, item, {"status": batches.CONTROL})
 
 
-def _put_back(item: Item) -> None:
-    _change(item, {"status": "pending", "dataset_version": None})
+def _put_back(cloud: Cloud, item: Item) -> None:
+    _change(cloud, item, {"status": "pending", "dataset_version": None})
 
 
-def _set_aside(item: Item, reason: str, at: str) -> None:
-    _change(item, {"status": "quarantined", "reason": reason, "set_aside_at": at})
-    if (wiring.catalog().get({"pk": item["pk"], "sk": item["sk"]}) or {}).get("status") == "quarantined":
+def _set_aside(cloud: Cloud, item: Item, reason: str, at: str) -> None:
+    _change(cloud, item, {"status": "quarantined", "reason": reason, "set_aside_at": at})
+    if (cloud.catalog.get({"pk": item["pk"], "sk": item["sk"]}) or {}).get("status") == "quarantined":
         tags = {"sluice:status": "quarantined"}
-        wiring.objects().tag(wiring.data_bucket(), item["key"], item["version_id"], tags)
+        cloud.objects.tag(cloud.data_bucket, item["key"], item["version_id"], tags)
 
 
-def _change(item: Item, changes: Item) -> None:
+def _change(cloud: Cloud, item: Item, changes: Item) -> None:
     """Change an arrival if the version still holds it that was rejected."""
     when = {"status": "included", "dataset_version": item["dataset_version"]}
-    wiring.catalog().update({"pk": item["pk"], "sk": item["sk"]}, changes, when=when)
+    cloud.catalog.update({"pk": item["pk"], "sk": item["sk"]}, changes, when=when)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import digests, lost_events
 from sluice.domain.times import from_iso, to_iso
-from sluice.ports import Item, ObjectHead
+from sluice.ports import Cloud, Item, ObjectHead
 
 # A part takes a quarter of a minute; what is left of a function's time must do for one, slow.
 _PART_TAKES_MS = 90_000
@@ -18,38 +17,38 @@ _TAKEN_FOR = timedelta(minutes=6)
 _PROGRESS_KEPT = timedelta(days=30)
 
 
-def digest(head: ObjectHead, remaining_ms: Callable[[], int]) -> str | None:
+def digest(cloud: Cloud, head: ObjectHead, remaining_ms: Callable[[], int]) -> str | None:
     """The digest, or None if it is not known yet: the object is announced again when there is more to do."""
-    objects = wiring.objects()
+    objects = cloud.objects
     if head.sha256:
         return head.sha256
     if not digests.is_by_parts(head.size_bytes):
         return digests.of_bytes(objects.chunks(head.bucket, head.key, head.version_id)).hex()
     uploaded = objects.parts(head.bucket, head.key, head.version_id)
-    return digests.of_upload(head.size_bytes, uploaded) or _by_parts(head, remaining_ms)
+    return digests.of_upload(head.size_bytes, uploaded) or _by_parts(cloud, head, remaining_ms)
 
 
-def _by_parts(head: ObjectHead, remaining_ms: Callable[[], int]) -> str | None:
+def _by_parts(cloud: Cloud, head: ObjectHead, remaining_ms: Callable[[], int]) -> str | None:
     key = keys.hashing_key(head.key, head.version_id)
-    taken = _take(key)
+    taken = _take(cloud, key)
     if taken is None:
         return None
     done: list[str] = taken.get("parts", [])
     for span in digests.spans(head.size_bytes)[len(done) :]:
         if remaining_ms() < _PART_TAKES_MS:
-            wiring.catalog().update(key, {"taken_until": None})
+            cloud.catalog.update(key, {"taken_until": None})
             hint = lost_events.object_created(head.bucket, head.key, head.version_id)
-            wiring.bus().put(hint.detail_type, hint.detail)
+            cloud.bus.put(hint.detail_type, hint.detail)
             return None
-        chunks = wiring.objects().chunks(head.bucket, head.key, head.version_id, span)
+        chunks = cloud.objects.chunks(head.bucket, head.key, head.version_id, span)
         done = [*done, digests.of_bytes(chunks).hex()]
-        wiring.catalog().update(key, {"parts": done})
+        cloud.catalog.update(key, {"parts": done})
     return digests.combined(map(bytes.fromhex, done))
 
 
-def _take(key: keys.Key) -> Item | None:
+def _take(cloud: Cloud, key: keys.Key) -> Item | None:
     """How far it is, for one at a time: the same object is announced again while it has no arrival."""
-    catalog, now = wiring.catalog(), from_iso(wiring.now())
+    catalog, now = cloud.catalog, from_iso(cloud.now())
     item = catalog.get(key) or {}
     if item.get("taken_until", "") > to_iso(now):
         return None

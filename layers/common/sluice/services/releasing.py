@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import names, roles, tags
 from sluice.domain.build import run_manifest
@@ -21,7 +20,7 @@ from sluice.domain.release.releases import (
     ReleaseRefusedError,
     StageBusyError,
 )
-from sluice.ports import Item
+from sluice.ports import Cloud, Item
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
@@ -43,20 +42,20 @@ class Package:
         return int(self.described["ModelPackageVersion"])
 
 
-def find_package(pipeline: str, arn: str, run_id: str | None = None) -> Package:
+def find_package(cloud: Cloud, pipeline: str, arn: str, run_id: str | None = None) -> Package:
     """Look a package up; raises ReleaseRefusedError unless it is the pipeline's own, of the run if given."""
     from sluice.domain import config
 
-    described = wiring.registry().describe_package(arn)
+    described = cloud.registry.describe_package(arn)
     if described is None:
         raise ReleaseRefusedError(f"the model package is gone from the registry: {arn}")
     provenance = Provenance.of(described)
-    if provenance is None or provenance.pipeline != pipeline or not provenance.is_of(wiring.stack_name()):
+    if provenance is None or provenance.pipeline != pipeline or not provenance.is_of(cloud.stack_name):
         raise ReleaseRefusedError(f"{arn} was not registered by a run of {pipeline}")
     if run_id not in (None, provenance.run_id):
         raise ReleaseRefusedError(f"{arn} is what {provenance.run_id} registered: that of {run_id} is gone")
     # A release is part of what was approved: it follows the project that trained the package.
-    project = wiring.catalog().get(keys.project_key(pipeline, provenance.project_version))
+    project = cloud.catalog.get(keys.project_key(pipeline, provenance.project_version))
     if project is None:
         raise ReleaseRefusedError(
             f"the project that trained the package is not in the catalog: {provenance.project_version[:12]}"
@@ -65,14 +64,14 @@ def find_package(pipeline: str, arn: str, run_id: str | None = None) -> Package:
     return Package(arn, described, provenance, config.restore(stored), run_manifest.config_sha256(stored))
 
 
-def find_evidence(package: Package) -> Evidence:
+def find_evidence(cloud: Cloud, package: Package) -> Evidence:
     """What is to serve, verified; raises ReleaseRefusedError, and NotRegisteredYetError for a while."""
     provenance = package.provenance
-    run = wiring.catalog().get(keys.run_key(provenance.pipeline, provenance.run_id)) or {}
+    run = cloud.catalog.get(keys.run_key(provenance.pipeline, provenance.run_id)) or {}
     if run.get("status") == "running" and "model_package_arn" not in run:
         raise NotRegisteredYetError(f"{provenance.run_id} has not ended registering its model")
     try:
-        found = evidence.read(package.arn, provenance, run, _read(run.get("manifest_uri")))
+        found = evidence.read(package.arn, provenance, run, _read(cloud, run.get("manifest_uri")))
     except EvidenceError as error:
         raise ReleaseRefusedError(*error.reasons) from None
     if faults := evidence.package_faults(found, package.described, package.config_sha256):
@@ -80,61 +79,61 @@ def find_evidence(package: Package) -> Evidence:
     return found
 
 
-def evidence_faults(package: Package) -> list[str]:
+def evidence_faults(cloud: Cloud, package: Package) -> list[str]:
     """What is wrong with a package's evidence, the bytes of what serves included."""
     try:
-        found = find_evidence(package)
+        found = find_evidence(cloud, package)
     except ReleaseRefusedError as refusal:
         return list(refusal.reasons)
-    return evidence.archive_faults(found, {each.uri: _sha256(each.uri) for each in found.archives})
+    return evidence.archive_faults(found, {each.uri: _sha256(cloud, each.uri) for each in found.archives})
 
 
-def _read(uri: str | None) -> bytes | None:
+def _read(cloud: Cloud, uri: str | None) -> bytes | None:
     try:
-        return wiring.objects().read(uri) if uri else None
+        return cloud.objects.read(uri) if uri else None
     except FileNotFoundError:
         return None
 
 
-def _sha256(uri: str) -> str | None:
+def _sha256(cloud: Cloud, uri: str) -> str | None:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     digest = hashlib.sha256()
     try:
-        for chunk in wiring.objects().chunks(bucket, key):
+        for chunk in cloud.objects.chunks(bucket, key):
             digest.update(chunk)
     except FileNotFoundError:
         return None
     return digest.hexdigest()
 
 
-def owner(task: ReleaseStageTask) -> tags.Tags:
+def owner(cloud: Cloud, task: ReleaseStageTask) -> tags.Tags:
     """The tags of what a release makes for itself."""
-    return {**tags.of_pipeline(wiring.stack_name(), task.pipeline), tags.RELEASE: task.release_id}
+    return {**tags.of_pipeline(cloud.stack_name, task.pipeline), tags.RELEASE: task.release_id}
 
 
-def model_request(task: ReleaseStageTask, package: Package, found: Evidence) -> dict[str, Any]:
+def model_request(cloud: Cloud, task: ReleaseStageTask, package: Package, found: Evidence) -> dict[str, Any]:
     """CreateModel, of what is to serve and nothing else that the package may say."""
-    role = roles.serving_role(wiring.account(), task.pipeline)
+    role = roles.serving_role(cloud.account, task.pipeline)
     name = task.stage.model_name
-    return serving.model_request(found.container, package.version, name, role.arn, owner(task))
+    return serving.model_request(found.container, package.version, name, role.arn, owner(cloud, task))
 
 
-def lock_stages(pipeline: str, release_id: str, positions: Mapping[str, int | None]) -> None:
+def lock_stages(cloud: Cloud, pipeline: str, release_id: str, positions: Mapping[str, int | None]) -> None:
     """Make the stages this release's alone, all or none; raises StageBusyError.
 
     Stages are made where missing; a position is a stage's place in the project.
     """
     for stage, position in positions.items():
-        holder = _lock(pipeline, stage, position, release_id)
+        holder = _lock(cloud, pipeline, stage, position, release_id)
         if holder != release_id:
-            unlock_stages(pipeline, release_id)
+            unlock_stages(cloud, pipeline, release_id)
             raise StageBusyError(f"{pipeline}/{stage} is taken by {holder or 'another release'}")
 
 
-def _lock(pipeline: str, stage: str, position: int | None, release_id: str) -> str | None:
+def _lock(cloud: Cloud, pipeline: str, stage: str, position: int | None, release_id: str) -> str | None:
     """Who holds the stage now."""
-    catalog, key = wiring.catalog(), keys.stage_key(pipeline, stage)
-    name = names.endpoint_name(wiring.stack_name(), pipeline, stage)
+    catalog, key = cloud.catalog, keys.stage_key(pipeline, stage)
+    name = names.endpoint_name(cloud.stack_name, pipeline, stage)
     catalog.create({**key, "endpoint_name": name, "position": position})
     if catalog.update(key, {"releasing": release_id}, when={"releasing": None}):
         return release_id
@@ -142,102 +141,102 @@ def _lock(pipeline: str, stage: str, position: int | None, release_id: str) -> s
     return item.get("releasing")
 
 
-def find_endpoint_name(pipeline: str, stage: str) -> str:
+def find_endpoint_name(cloud: Cloud, pipeline: str, stage: str) -> str:
     """The endpoint that the stage has had since it was made, by whatever rule then."""
-    item = wiring.catalog().get(keys.stage_key(pipeline, stage)) or {}
-    return str(item.get("endpoint_name") or names.endpoint_name(wiring.stack_name(), pipeline, stage))
+    item = cloud.catalog.get(keys.stage_key(pipeline, stage)) or {}
+    return str(item.get("endpoint_name") or names.endpoint_name(cloud.stack_name, pipeline, stage))
 
 
-def find_own_endpoint(pipeline: str, stage: str, name: str) -> Item | None:
+def find_own_endpoint(cloud: Cloud, pipeline: str, stage: str, name: str) -> Item | None:
     """A stage's endpoint as it is described, if it exists; raises ReleaseRefusedError if it is not ours."""
-    described = wiring.endpoints().describe_endpoint(name)
+    described = cloud.endpoints.describe_endpoint(name)
     if described is not None:
-        owner = tags.of_stage(wiring.stack_name(), pipeline, stage)
-        require_own("endpoint", name, described["EndpointArn"], owner)
+        owner = tags.of_stage(cloud.stack_name, pipeline, stage)
+        require_own(cloud, "endpoint", name, described["EndpointArn"], owner)
     return described
 
 
-def require_own(what: str, name: str, arn: str, owner: Mapping[str, str]) -> None:
+def require_own(cloud: Cloud, what: str, name: str, arn: str, owner: Mapping[str, str]) -> None:
     """Raise ReleaseRefusedError for what exists under a name of ours without our tags."""
-    if reason := serving.foreign(what, name, arn, owner, wiring.endpoints().tags(arn)):
+    if reason := serving.foreign(what, name, arn, owner, cloud.endpoints.tags(arn)):
         raise ReleaseRefusedError(reason)
 
 
-def find_guarded(pipeline: str, stage: str, endpoint_name: str) -> Guarded:
-    return Guarded(wiring.stack_name(), pipeline, stage, endpoint_name)
+def find_guarded(cloud: Cloud, pipeline: str, stage: str, endpoint_name: str) -> Guarded:
+    return Guarded(cloud.stack_name, pipeline, stage, endpoint_name)
 
 
-def find_guard_faults(pipeline: str, stage: Item) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def find_guard_faults(
+    cloud: Cloud, pipeline: str, stage: Item
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The alarms that the stage's live release wants, and what is wrong with those that there are.
 
     While a release is under way the alarms are its own.
     """
     name = stage["sk"].removeprefix("STAGE#")
-    live = find_deployment(pipeline, name, stage.get("live"))
-    config = _live_config(pipeline, live) if live and not stage.get("releasing") else None
+    live = find_deployment(cloud, pipeline, name, stage.get("live"))
+    config = _live_config(cloud, pipeline, live) if live and not stage.get("releasing") else None
     if config is None:
         return [], {}
-    guarded = find_guarded(pipeline, name, stage["endpoint_name"])
-    wanted = alarms.requests(guarded, config.release.alarms, wiring.alarms_topic_arn())
-    return wanted, alarms.faults(wanted, wiring.alarms().describe(guarded.alarm_names))
+    guarded = find_guarded(cloud, pipeline, name, stage["endpoint_name"])
+    wanted = alarms.requests(guarded, config.release.alarms, cloud.alarms_topic_arn)
+    return wanted, alarms.faults(wanted, cloud.alarms.describe(guarded.alarm_names))
 
 
-def _live_config(pipeline: str, live: Deployment) -> PipelineConfig | None:
+def _live_config(cloud: Cloud, pipeline: str, live: Deployment) -> PipelineConfig | None:
     """The project whose model is live, by what the catalog knows: a package may be gone."""
     from sluice.domain import config
 
-    catalog = wiring.catalog()
+    catalog = cloud.catalog
     run = catalog.get(keys.run_key(pipeline, live.run_id)) if live.run_id else None
     version = (run or {}).get("project_version")
     project = catalog.get(keys.project_key(pipeline, version)) if version else None
     return config.restore(project["config"]) if project else None
 
 
-def find_alarm(name: str) -> tuple[str, str, Item] | None:
+def find_alarm(cloud: Cloud, name: str) -> tuple[str, str, Item] | None:
     """The pipeline and the stage that an alarm guards, with the stage's item; None for an alarm not ours."""
-    catalog = wiring.catalog()
+    catalog = cloud.catalog
     for pipeline in [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]:
         for item in catalog.query(keys.partition(pipeline), "STAGE#"):
             stage = item["sk"].removeprefix("STAGE#")
-            if name in find_guarded(pipeline, stage, item["endpoint_name"]).alarm_names:
+            if name in find_guarded(cloud, pipeline, stage, item["endpoint_name"]).alarm_names:
                 return pipeline, stage, item
     return None
 
 
-def unlock_stages(pipeline: str, release_id: str) -> None:
+def unlock_stages(cloud: Cloud, pipeline: str, release_id: str) -> None:
     """Give back every stage that this release holds."""
-    catalog = wiring.catalog()
+    catalog = cloud.catalog
     for item in catalog.query(keys.partition(pipeline), "STAGE#"):
         if item.get("releasing") == release_id:
             key = {"pk": item["pk"], "sk": item["sk"]}
             catalog.update(key, {"releasing": None}, when={"releasing": release_id})
 
 
-def started_at(pipeline: str, release_id: str) -> str:
+def started_at(cloud: Cloud, pipeline: str, release_id: str) -> str:
     """When the release began: the time of what a repeated attempt is not to tell of twice."""
-    release = wiring.catalog().get(keys.release_key(pipeline, release_id)) or {}
-    return str(release.get("started_at") or wiring.now())
+    release = cloud.catalog.get(keys.release_key(pipeline, release_id)) or {}
+    return str(release.get("started_at") or cloud.now())
 
 
-def mark_replaced(pipeline: str, stage: str, deployment: Item, *, is_rollback: bool) -> None:
+def mark_replaced(cloud: Cloud, pipeline: str, stage: str, deployment: Item, *, is_rollback: bool) -> None:
     """Mark what a promotion replaced, if anything; an end that was recorded before stays as it is."""
     if replaced := deployment.get("replaces"):
         status = releases.replaced_status(is_rollback=is_rollback)
         changes = {"status": status, "ended_at": deployment["promoted_at"]}
-        wiring.catalog().update(
-            keys.deployment_key(pipeline, stage, replaced), changes, when={"status": "live"}
-        )
+        cloud.catalog.update(keys.deployment_key(pipeline, stage, replaced), changes, when={"status": "live"})
 
 
-def find_deployment(pipeline: str, stage: str, release_id: str | None) -> Deployment | None:
+def find_deployment(cloud: Cloud, pipeline: str, stage: str, release_id: str | None) -> Deployment | None:
     """What a release did to a stage, if it did anything."""
     if release_id is None:
         return None
-    item = wiring.catalog().get(keys.deployment_key(pipeline, stage, release_id))
+    item = cloud.catalog.get(keys.deployment_key(pipeline, stage, release_id))
     return Deployment.of(item) if item else None
 
 
-def find_history(pipeline: str, stage: str) -> list[Deployment]:
+def find_history(cloud: Cloud, pipeline: str, stage: str) -> list[Deployment]:
     """Everything ever released to a stage."""
-    items = wiring.catalog().query(keys.partition(pipeline), f"DEPLOYMENT#{stage}#")
+    items = cloud.catalog.query(keys.partition(pipeline), f"DEPLOYMENT#{stage}#")
     return [Deployment.of(item) for item in items]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import failures
+from sluice.ports import Cloud
 
 _ACTOR = "sluice"
 _DETAIL_MAX = 4000
 
 
-def note(pipeline: str, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR) -> None:
+def note(
+    cloud: Cloud, pipeline: str, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR
+) -> None:
     """Add to the pipeline's timeline; the same entry again changes nothing."""
     said = failures.cut(detail, _DETAIL_MAX)
     entry = keys.timeline_item(pipeline, at, subject, event, actor=actor, detail=said)
-    wiring.catalog().create(entry)
+    cloud.catalog.create(entry)

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import actors
 from sluice.domain.release import releases
 from sluice.domain.release.releases import Request
+from sluice.ports import Cloud
 from sluice.services import releasing
 
 # Of the newest entries of a timeline: an alarm is noted just before its rollback starts.
 _NEWEST = 200
 
 
-def actor(request: Request) -> str:
+def actor(cloud: Cloud, request: Request) -> str:
     """The approver on record, or the alarm on record; whoever else the request names is marked unverified."""
     recorded = {"approval": _approver, "rejection": _rejecter, "alarm": _alarm}.get(request.cause)
-    return (recorded(request) if recorded else None) or actors.unverified(request.actor)
+    return (recorded(cloud, request) if recorded else None) or actors.unverified(request.actor)
 
 
-def _approver(request: Request) -> str | None:
-    return _decider(request, str(request.package_arn), None)
+def _approver(cloud: Cloud, request: Request) -> str | None:
+    return _decider(cloud, request, str(request.package_arn), None)
 
 
-def _rejecter(request: Request) -> str | None:
-    live = releasing.find_deployment(request.pipeline, str(request.stage), request.rolls_back)
-    return _decider(request, live.package_arn, request.stage) if live else None
+def _rejecter(cloud: Cloud, request: Request) -> str | None:
+    live = releasing.find_deployment(cloud, request.pipeline, str(request.stage), request.rolls_back)
+    return _decider(cloud, request, live.package_arn, request.stage) if live else None
 
 
-def _decider(request: Request, arn: str, stage: str | None) -> str | None:
+def _decider(cloud: Cloud, request: Request, arn: str, stage: str | None) -> str | None:
     """Who took the decision about a package from which just this request follows."""
-    package = wiring.catalog().get(keys.package_key(arn)) or {}
-    for item in wiring.catalog().query(keys.package_key(arn)["pk"], "APPROVAL#"):
+    package = cloud.catalog.get(keys.package_key(arn)) or {}
+    for item in cloud.catalog.query(keys.package_key(arn)["pk"], "APPROVAL#"):
         version, epoch = package.get("version", 0), int(item["sk"].rpartition("#")[2])
         if stage is None:
             follows = releases.approval_request(request.pipeline, arn, version, epoch, "", "")
@@ -43,12 +43,12 @@ def _decider(request: Request, arn: str, stage: str | None) -> str | None:
     return None
 
 
-def _alarm(request: Request) -> str | None:
-    live = releasing.find_deployment(request.pipeline, str(request.stage), request.rolls_back)
+def _alarm(cloud: Cloud, request: Request) -> str | None:
+    live = releasing.find_deployment(cloud, request.pipeline, str(request.stage), request.rolls_back)
     if live is None:
         return None
     follows = releases.alarm_request(request.pipeline, str(request.stage), live, request.actor, "")
-    noted = wiring.catalog().query(
+    noted = cloud.catalog.query(
         keys.partition(request.pipeline), "TIMELINE#", newest_first=True, limit=_NEWEST
     )
     was_told = any(

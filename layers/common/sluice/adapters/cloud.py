@@ -1,0 +1,151 @@
+"""An AWS account's parts, as use cases receive them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from sluice import ports
+from sluice.domain import times
+from sluice.domain.roles import Account
+from sluice.domain.safeguards import Safeguards, parse_tags
+
+
+class AwsCloud:
+    """One stack in its account, by settings of the names that the template gives to every function.
+
+    Each part is made, and each setting read, at its first use: a cold start pays only for what is used.
+    `client` makes the client of a service.
+    """
+
+    def __init__(self, settings: Mapping[str, str], client: Callable[[str], Any] | None = None) -> None:
+        self._settings = settings
+        self._given = client
+
+    def now(self) -> str:
+        return times.to_iso(datetime.now(UTC))
+
+    # ----------------------------------------------------------------------------------------- settings
+
+    @property
+    def stack_name(self) -> str:
+        return self._settings["STACK_NAME"]
+
+    @property
+    def region(self) -> str:
+        return self._settings["AWS_REGION"]
+
+    @property
+    def data_bucket(self) -> str:
+        return self._settings["DATA_BUCKET"]
+
+    @property
+    def artifact_bucket(self) -> str:
+        return self._settings["ARTIFACT_BUCKET"]
+
+    @property
+    def account(self) -> Account:
+        return Account(self._settings["ROLES_ARN"], self.region, self.data_bucket, self.artifact_bucket)
+
+    @property
+    def alarms_topic_arn(self) -> str:
+        return self._settings["ALARMS_TOPIC_ARN"]
+
+    @property
+    def allows_automatic_approval(self) -> bool:
+        return self._settings["AUTOMATIC_APPROVAL"] == "true"
+
+    @cached_property
+    def safeguards(self) -> Safeguards:
+        return Safeguards(
+            kms_key_arn=self._optional("KMS_KEY_ARN"),
+            subnets=_listed(self._optional("SUBNET_IDS")),
+            security_groups=_listed(self._optional("SECURITY_GROUP_IDS")),
+            isolates_jobs=self._settings["JOB_NETWORK_ISOLATION"] == "true",
+            encrypts_job_traffic=self._settings["JOB_TRAFFIC_ENCRYPTION"] == "true",
+            tags=parse_tags(self._optional("RESOURCE_TAGS")),
+            log_retention_days=int(self._settings["SAGEMAKER_LOG_RETENTION_DAYS"]),
+        )
+
+    def _optional(self, name: str) -> str:
+        """A parameter that may be empty: such a variable may not be there at all."""
+        return self._settings.get(name, "")
+
+    # -------------------------------------------------------------------------------------------- ports
+
+    def _client(self, service: str) -> Any:
+        if self._given is not None:
+            return self._given(service)
+        from sluice.adapters.clients import client
+
+        return client(service)
+
+    @cached_property
+    def catalog(self) -> ports.Catalog:
+        from sluice.adapters.catalog import DynamoDBCatalog
+
+        return DynamoDBCatalog(self._settings["CATALOG_TABLE"], self._client("dynamodb"))
+
+    @cached_property
+    def objects(self) -> ports.Objects:
+        from sluice.adapters.objects import S3Objects
+
+        return S3Objects(self._client("s3"))
+
+    @cached_property
+    def jobs(self) -> ports.Jobs:
+        from sluice.adapters.jobs import SageMakerJobs
+
+        return SageMakerJobs(self._client("sagemaker"), safeguards=self.safeguards)
+
+    @cached_property
+    def roles(self) -> ports.Roles:
+        from sluice.adapters.roles import IamRoles
+
+        return IamRoles(self._settings["JOB_BOUNDARY_ARN"], self._client("iam"), safeguards=self.safeguards)
+
+    @cached_property
+    def registry(self) -> ports.Registry:
+        from sluice.adapters.registry import SageMakerRegistry
+
+        return SageMakerRegistry(self._client("sagemaker"), safeguards=self.safeguards)
+
+    @cached_property
+    def endpoints(self) -> ports.Endpoints:
+        from sluice.adapters.endpoints import SageMakerEndpoints
+
+        return SageMakerEndpoints(self._client("sagemaker"), safeguards=self.safeguards)
+
+    @cached_property
+    def alarms(self) -> ports.Alarms:
+        from sluice.adapters.alarms import CloudWatchAlarms
+
+        return CloudWatchAlarms(self._client("cloudwatch"), safeguards=self.safeguards)
+
+    @cached_property
+    def workflows(self) -> ports.Workflows:
+        from sluice.adapters.workflows import StepFunctionsWorkflows
+
+        machines = {
+            "build": self._settings["BUILD_MACHINE_ARN"],
+            "release": self._settings["RELEASE_MACHINE_ARN"],
+        }
+        return StepFunctionsWorkflows(machines, self._client("stepfunctions"))
+
+    @cached_property
+    def bus(self) -> ports.Bus:
+        from sluice.adapters.bus import EventBridgeBus
+
+        return EventBridgeBus(self._client("events"))
+
+    @cached_property
+    def build_requests(self) -> ports.BuildRequests:
+        from sluice.adapters.build_requests import SqsBuildRequests
+
+        return SqsBuildRequests(self._settings["BUILD_REQUESTS_URL"], self._client("sqs"))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each for each in text.split(",") if each)

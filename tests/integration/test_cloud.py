@@ -1,0 +1,52 @@
+"""The cloud of the functions: what their environment says, and each part made at its first use."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fakes
+from sluice import ports
+from sluice.adapters.cloud import AwsCloud
+
+ROOT = Path(__file__).parents[2]
+PARTS = [name for name, member in inspect.getmembers(ports.Cloud) if isinstance(member, property)]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_functions_and_the_tests_have_every_part_of_a_cloud(part: str) -> None:
+    assert getattr(AwsCloud(os.environ), part) is not None
+    assert getattr(fakes.Cloud(), part) is not None
+
+
+def test_the_environment_of_the_tests_and_the_fakes_are_of_one_stack() -> None:
+    of_environment, of_tests = AwsCloud(os.environ), fakes.Cloud()
+    for part in ("stack_name", "region", "data_bucket", "artifact_bucket", "account", "safeguards"):
+        assert getattr(of_environment, part) == getattr(of_tests, part)
+
+
+def test_a_part_is_made_once_by_the_client_that_is_given() -> None:
+    asked: list[str] = []
+
+    def client(service: str) -> object:
+        asked.append(service)
+        return object()
+
+    cloud = AwsCloud(os.environ, client)
+    assert cloud.catalog is cloud.catalog
+    assert cloud.registry is not None
+    assert asked == ["dynamodb", "sagemaker"]
+
+
+def test_wiring_imports_no_client_before_it_is_used() -> None:
+    script = "import sys; from sluice import wiring; wiring.cloud(); print('botocore' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "layers" / "common")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
