@@ -117,7 +117,7 @@ def list_data(
     name = views.the_pipeline(target, pipeline)
     items = data_views.arrival_items(target, name)
     found = data_views.quarantined(items) if quarantined else data_views.arrivals(items)
-    waiting = {} if quarantined else data_views.what_waits(target, name, items)
+    waiting = {} if quarantined else data_views.what_waits(target, name)
 
     def text() -> None:
         print_table(

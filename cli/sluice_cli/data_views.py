@@ -6,21 +6,22 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sluice.adapters.objects import S3Objects
 from sluice.catalog import keys
-from sluice.domain import config, digests, nearest
+from sluice.domain import digests, nearest
 from sluice.domain.build import governor
-from sluice.domain.data import batches, datasets, uploads
-from sluice.domain.data.batches import Arrival
+from sluice.domain.data import datasets, uploads
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.times import to_iso
+from sluice.ports import Objects
 from sluice.quality import validation
+from sluice.services import deciding
+from sluice.services.deciding import Outlook
 from sluice_cli import bus
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.items import without_keys
@@ -31,10 +32,6 @@ READERS = 8
 _PREFIX = "DATASET#"
 _POLL_S = 0.2
 _LISTED = "`sluice data list --quarantined` lists what can be released; anything else is uploaded again."
-
-
-def objects(target: Target) -> S3Objects:
-    return S3Objects(target.client("s3"))
 
 
 # ---------------------------------------------------------------------------------------- data set versions
@@ -74,7 +71,7 @@ def dataset_version(target: Target, pipeline: str, version: str) -> dict[str, An
 def dataset(target: Target, pipeline: str, version: str) -> dict[str, Any]:
     """A version with its objects."""
     item = dataset_version(target, pipeline, version)
-    manifest = DatasetManifest.from_json(objects(target).read(item["manifest_uri"]))
+    manifest = DatasetManifest.from_json(target.cloud.objects.read(item["manifest_uri"]))
     rows = _object_rows(target, item)
     listed = [{**asdict(obj), "rows": rows.get(obj.key)} for obj in manifest.objects]
     return {"pipeline": pipeline, **item, "objects": listed}
@@ -84,7 +81,7 @@ def _object_rows(target: Target, item: dict[str, Any]) -> dict[str, int]:
     """The rows of each object that validation could read; none are known before it."""
     try:
         uri = f"{item['manifest_uri'].rpartition('/')[0]}/{validation.ROWS}"
-        found: dict[str, int] = json.loads(objects(target).read(uri))
+        found: dict[str, int] = json.loads(target.cloud.objects.read(uri))
     except FileNotFoundError:
         return {}
     return found
@@ -93,7 +90,7 @@ def _object_rows(target: Target, item: dict[str, Any]) -> dict[str, int]:
 def verify(target: Target, pipeline: str, version: str) -> dict[str, Any]:
     """Read a version's manifest and every object of it again, and say what has become of each."""
     item = dataset_version(target, pipeline, version)
-    manifest = DatasetManifest.from_json(objects(target).read(item["manifest_uri"]))
+    manifest = DatasetManifest.from_json(target.cloud.objects.read(item["manifest_uri"]))
     with ThreadPoolExecutor(READERS) as pool:
         found = list(pool.map(lambda obj: _verified(target, obj), manifest.objects))
     is_manifest_intact = manifest.version == item["dataset_version"]
@@ -107,7 +104,7 @@ def verify(target: Target, pipeline: str, version: str) -> dict[str, Any]:
 
 
 def _verified(target: Target, obj: ObjectVersion) -> dict[str, Any]:
-    bucket, store = target.outputs["DataBucketName"], objects(target)
+    bucket, store = target.cloud.data_bucket, target.cloud.objects
     stored = _sha256(store, bucket, obj.key, obj.version_id, obj.size_bytes)
     head = store.head(bucket, obj.key)
     if head is None or head.version_id == obj.version_id:
@@ -118,7 +115,7 @@ def _verified(target: Target, obj: ObjectVersion) -> dict[str, Any]:
     return {"key": obj.key, "version_id": obj.version_id, "condition": condition}
 
 
-def _sha256(store: S3Objects, bucket: str, key: str, version_id: str, size_bytes: int) -> str | None:
+def _sha256(store: Objects, bucket: str, key: str, version_id: str, size_bytes: int) -> str | None:
     """The digest of an object version's bytes; None when it is not there."""
     try:
         return digests.of_content(size_bytes, store.chunks(bucket, key, version_id))
@@ -146,43 +143,27 @@ def quarantined(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return arrivals(item for item in newest.values() if item["status"] == "quarantined")
 
 
-def what_waits(
-    target: Target, pipeline: str, items: Sequence[dict[str, Any]], now: datetime | None = None
-) -> dict[str, Any]:
+def what_waits(target: Target, pipeline: str, now: datetime | None = None) -> dict[str, Any]:
     """The batches that build nothing yet, with what they lack; the next build, and what it waits for."""
-    state = target.catalog.get(keys.pipeline_key(pipeline)) or {}
-    version = state.get("project_version")
-    project = target.catalog.get(keys.project_key(pipeline, version)) if version else None
-    if project is None:
+    item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
+    if not item.get("project_version"):
         return {"incomplete": [], "next_build": None, "failed": None}
-    project_config = config.restore(project["config"])
-
-    def read(arrival: Arrival) -> bytes:
-        bucket = target.outputs["DataBucketName"]
-        return b"".join(objects(target).chunks(bucket, arrival.key, arrival.version_id))
-
-    found = batches.assemble(project_config.data.complete_when, [Arrival.of(item) for item in items], read)
-    pending = governor.pending(batches.ready(found), items)
-    decision = governor.decide(
-        governor.PipelineState.of(state, has_data=_has_data(target, pipeline)),
-        pending,
-        governor.Policy.of(project_config),
-        now := now or datetime.now(UTC),
-    )
+    now = now or datetime.now(UTC)
+    outlook = deciding.decide(target.cloud, pipeline, item, now)
     return {
         "incomplete": [
             {"folder": batch.folder, "objects": len(batch.objects), "missing": list(batch.missing)}
-            for batch in batches.incomplete(found)
+            for batch in outlook.incomplete
         ],
-        "next_build": _next_build(decision, now),
-        "failed": _failed(decision, pending),
+        "next_build": _next_build(outlook.decision, now),
+        "failed": _failed(outlook),
     }
 
 
 def why_waiting(target: Target, pipeline: str) -> str:
     """What the next build waits for, in a few words; empty if it waits for nothing."""
     now = datetime.now(UTC)
-    waits = what_waits(target, pipeline, arrival_items(target, pipeline), now)
+    waits = what_waits(target, pipeline, now)
     if build := waits["next_build"]:
         return str(build["reason"]) + (f", until {build['at']}" if build["at"] > to_iso(now) else "")
     missing = [missing for batch in waits["incomplete"] for missing in batch["missing"]]
@@ -192,28 +173,24 @@ def why_waiting(target: Target, pipeline: str) -> str:
     return f"the batch is not complete: {missing[0]}{more}"
 
 
-def _has_data(target: Target, pipeline: str) -> bool:
-    return any(item["status"] != "rejected" for item in dataset_versions(target, pipeline))
-
-
 def _next_build(decision: governor.Decision, now: datetime) -> dict[str, str] | None:
-    if isinstance(decision, governor.Nothing):
+    if isinstance(decision, governor.NothingDue):
         return None
     at = decision.time if isinstance(decision, governor.WaitUntil) else now
     return {"at": to_iso(at), "reason": decision.reason}
 
 
-def _failed(decision: governor.Decision, pending: Sequence[governor.Arrival]) -> dict[str, Any] | None:
+def _failed(outlook: Outlook) -> dict[str, Any] | None:
     """What waits as its run failed, where nothing is going to build it by itself."""
-    runs = [arrival.failed_run for arrival in pending if arrival.failed_run]
-    if not runs or not isinstance(decision, governor.Nothing):
+    runs = [arrival.failed_run for arrival in outlook.pending if arrival.failed_run]
+    if not runs or not isinstance(outlook.decision, governor.NothingDue):
         return None
-    return {"run_id": max(runs), "objects": len(pending)}
+    return {"run_id": max(runs), "objects": len(outlook.pending)}
 
 
 def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> dict[str, Any]:
     """Ask the stack to let a quarantined object into the next data set version, and wait for its answer."""
-    bucket = target.outputs["DataBucketName"]
+    bucket = target.cloud.data_bucket
     key = key.removeprefix(f"s3://{bucket}/")
     pipeline = str(uploads.parse_key(key)[0])
     version_id = _releasable(target, pipeline, key)["version_id"]
@@ -250,7 +227,7 @@ def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
     """The quarantined arrival of a key; raises CommandError when there is none that is of any use."""
     versions = [item for item in arrival_items(target, pipeline) if item["key"] == key]
     newest = versions[-1] if versions else None
-    current = objects(target).head(target.outputs["DataBucketName"], key) if newest else None
+    current = target.cloud.objects.head(target.cloud.data_bucket, key) if newest else None
     objection = uploads.release_objection(newest, current.version_id if current else None)
     if newest is None or objection:
         others = [each for each in _quarantined_keys(target) if each != key]

@@ -122,7 +122,7 @@ def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
     state = governor.PipelineState.of(item, has_data=True)
     if state.in_flight and state.built_project_version == state.project_version:
         return {"starts": True, "why": f"{state.in_flight} builds it"}
-    waits = data_views.what_waits(target, pipeline, data_views.arrival_items(target, pipeline))
+    waits = data_views.what_waits(target, pipeline)
     if build := waits["next_build"]:
         return {"starts": True, "why": f"a build starts by itself ({build['reason']})"}
     if state.in_flight and state.is_project_new:

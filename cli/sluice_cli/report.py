@@ -85,7 +85,7 @@ def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict
 def _page(target: Target, pipeline: str, dataset: dict[str, Any]) -> tuple[bytes, str]:
     uri = f"{dataset['manifest_uri'].rpartition('/')[0]}/{PAGE}"
     try:
-        return data_views.objects(target).read(uri), uri
+        return target.cloud.objects.read(uri), uri
     except FileNotFoundError:
         version = short(dataset["dataset_version"])
         raise CommandError(

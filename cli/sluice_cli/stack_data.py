@@ -13,9 +13,8 @@ from sluice.domain import wording
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.models import Data, RowCountCheck
 from sluice.domain.data.datasets import DatasetManifest
-from sluice.quality.statistics.profiles import Profile, ProfileFormatError
 from sluice.quality.validation import DataFile
-from sluice_cli.data_views import objects
+from sluice.services import building
 from sluice_cli.output import short
 from sluice_cli.target import Target
 
@@ -50,34 +49,21 @@ def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folde
     dataset = target.catalog.get(keys.dataset_key(contract.name, version)) or {}
     pinned = contract.data.drift.baseline if contract.data.drift else "previous"
     of = version if pinned == "previous" else pinned
-    baseline = Baseline(dataset.get("rows"), of, _profile(target, contract.name, of))
+    baseline = Baseline(dataset.get("rows"), of, building.find_profile(target.cloud, contract.name, of))
     said = f"judged with data set {short(version)} of stack {target.stack}"
     if contract.data.mode == "replace":
         return Beside((), baseline, f"{said}, which the files replace")
-    manifest = DatasetManifest.from_json(objects(target).read(dataset["manifest_uri"]))
+    manifest = DatasetManifest.from_json(target.cloud.objects.read(dataset["manifest_uri"]))
     replaced = {f"{contract.name}/{name}" for name in names}
     others = [obj for obj in manifest.objects if obj.key not in replaced]
     if sum(obj.size_bytes for obj in others) > FETCHED_MAX_BYTES:
         return Beside((), baseline, f"{said}, of which only the baseline was fetched", is_whole=False)
-    bucket, store = target.outputs["DataBucketName"], objects(target)
+    bucket, store = target.cloud.data_bucket, target.cloud.objects
     files = [DataFile(obj.key, folder / str(index)) for index, obj in enumerate(others)]
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         versions = [obj.version_id for obj in others]
         list(pool.map(lambda file, v: store.download(bucket, file.key, v, file.path), files, versions))
     return Beside(tuple(files), baseline, f"{said}, with its {wording.count(len(files), 'other object')}")
-
-
-def _profile(target: Target, pipeline: str, version: str) -> Profile | None:
-    from sluice.quality import run
-
-    dataset = target.catalog.get(keys.dataset_key(pipeline, version))
-    if dataset is None:
-        return None
-    uri = f"{dataset['manifest_uri'].rpartition('/')[0]}/{run.PROFILE}"
-    try:
-        return Profile.from_json(objects(target).read(uri))
-    except (FileNotFoundError, ProfileFormatError):
-        return None
 
 
 def unjudged(data: Data, baseline: Baseline, *, is_whole: bool) -> Iterator[str]:

@@ -14,11 +14,21 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sluice.adapters.catalog import DynamoDBCatalog
+from sluice.adapters.cloud import AwsCloud
+from sluice.ports import Catalog, Cloud
 from sluice_cli.errors import EXIT_USAGE, CommandError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_STACK = "sluice"
+_SETTINGS = {
+    "CATALOG_TABLE": "CatalogTableName",
+    "DATA_BUCKET": "DataBucketName",
+    "ARTIFACT_BUCKET": "ArtifactBucketName",
+    "BUILD_REQUESTS_URL": "BuildRequestsQueueUrl",
+    "ALARMS_TOPIC_ARN": "AlarmsTopicArn",
+    "BUILD_MACHINE_ARN": "BuildModelStateMachineArn",
+    "RELEASE_MACHINE_ARN": "ReleaseModelStateMachineArn",
+}
 # New rules "may take some time", says AWS; minutes, say those who waited.
 _RULES_TAKE = timedelta(minutes=10)
 
@@ -127,9 +137,14 @@ class Target:
         return not self.is_local and datetime.now(UTC) - self._described["CreationTime"] < _RULES_TAKE
 
     @cached_property
-    def catalog(self) -> DynamoDBCatalog:
-        """The stack's catalog table."""
-        return DynamoDBCatalog(self.outputs["CatalogTableName"], self.client("dynamodb"))
+    def cloud(self) -> Cloud:
+        """The stack as use cases receive it; of its settings, those that the stack's outputs name."""
+        settings = {name: self.outputs[output] for name, output in _SETTINGS.items()}
+        return AwsCloud({"STACK_NAME": self.stack, **settings}, self.client)
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.cloud.catalog
 
 
 def local_session(ready: dict[str, Any]) -> boto3.Session:

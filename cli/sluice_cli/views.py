@@ -339,7 +339,7 @@ def status(target: Target, pipeline: str) -> dict[str, Any]:
         "in_flight": item.get("in_flight"),
         "waiting_steps": waiting_steps(target, item.get("in_flight")),
         "arrivals": dict(Counter(arrival["status"] for arrival in arrived)),
-        **data_views.what_waits(target, pipeline, arrived),
+        **data_views.what_waits(target, pipeline),
         "quarantined": data_views.quarantined(arrived),
         "last_run": next(iter(runs(target, pipeline, limit=1)), None),
         "last_release": max(releases(target, pipeline), key=_started, default=None),

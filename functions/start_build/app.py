@@ -16,15 +16,13 @@ from pydantic import ValidationError
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import config, failures, names
-from sluice.domain.build import governor
 from sluice.domain.build.governor import StartBuild, WaitUntil
-from sluice.domain.data import batches
-from sluice.domain.data.batches import Arrival
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
 from sluice.observability import logger
 from sluice.ports import Cloud, Item, StartRefusedError
-from sluice.services import batching, building, ending
+from sluice.services import batching, building, deciding, ending
+from sluice.services.deciding import Outlook
 from sluice.services.timeline import note
 
 # Of the incomplete batches, how many a log line names.
@@ -69,32 +67,20 @@ def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> N
         logger.debug("asked again later", extra={"pipeline": pipeline})
         return
     now = from_iso(cloud.now())
-    decision = _decide(cloud, pipeline, item, now)
-    logger.info("decided", extra={"pipeline": pipeline, "decision": str(decision)})
+    outlook = deciding.decide(cloud, pipeline, item, now)
+    _log(pipeline, outlook)
+    decision = outlook.decision
     if isinstance(decision, StartBuild):
         _start(cloud, pipeline, item, decision, now)
     elif isinstance(decision, WaitUntil):
         batching.ask_later(cloud, pipeline, math.ceil((decision.time - now).total_seconds()))
 
 
-def _decide(cloud: Cloud, pipeline: str, item: Item, now: datetime) -> governor.Decision:
-    project = config.restore(building.find_project(cloud, pipeline, item["project_version"])["config"])
-    items = batching.arrival_items(cloud, pipeline)
-    found = batching.find(cloud, project.data.complete_when, [Arrival.of(arrival) for arrival in items])
-    if waiting := batches.incomplete(found):
-        missing = [batch.missing[0] for batch in waiting[:_SHOWN]]
-        logger.info("incomplete", extra={"batches": len(waiting), "missing": missing})
-    state = governor.PipelineState.of(item, has_data=_has_data(cloud, pipeline, item))
-    pending = governor.pending(batches.ready(found), items)
-    return governor.decide(state, pending, governor.Policy.of(project), now)
-
-
-def _has_data(cloud: Cloud, pipeline: str, item: Item) -> bool:
-    """Whether there is a valid data set, or one that a run left which died before it was judged."""
-    if item.get("dataset_version") is not None:
-        return True
-    sets = cloud.catalog.query(keys.partition(pipeline), "DATASET#")
-    return any(dataset["status"] == "new" for dataset in sets)
+def _log(pipeline: str, outlook: Outlook) -> None:
+    if outlook.incomplete:
+        missing = [batch.missing[0] for batch in outlook.incomplete[:_SHOWN]]
+        logger.info("incomplete", extra={"batches": len(outlook.incomplete), "missing": missing})
+    logger.info("decided", extra={"pipeline": pipeline, "decision": str(outlook.decision)})
 
 
 def _start(cloud: Cloud, pipeline: str, item: Item, decision: StartBuild, now: datetime) -> None:

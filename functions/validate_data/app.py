@@ -24,7 +24,6 @@ from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.quality import run
 from sluice.quality.run import Baseline, Limits, Outcome
-from sluice.quality.statistics.profiles import Profile, ProfileFormatError
 from sluice.quality.validation import DataFile, Report, Violation
 from sluice.services import batching, building
 from sluice.services.timeline import note
@@ -81,21 +80,14 @@ def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data) -> Baseline:
     else:
         rows = (catalog.get(keys.dataset_key(task.pipeline, previous)) or {}).get("rows")
     if data.drift is None or data.drift.baseline == "previous":
-        return Baseline(rows, previous or "", _profile(cloud, task, previous) if previous else None)
+        return Baseline(
+            rows, previous or "", building.find_profile(cloud, task.pipeline, previous) if previous else None
+        )
     pinned = data.drift.baseline
-    if (profile := _profile(cloud, task, pinned)) is None:
+    if (profile := building.find_profile(cloud, task.pipeline, pinned)) is None:
         of_it = f"a version of {task.pipeline} without a profile of this format"
         raise LookupError(f"data.drift.baseline is {pinned}, {of_it}")
     return Baseline(rows, pinned, profile)
-
-
-def _profile(cloud: Cloud, task: ValidateDataTask, version: str) -> Profile | None:
-    uri = building.locations(cloud, task.pipeline).dataset_document(version, run.PROFILE)
-    try:
-        return Profile.from_json(cloud.objects.read(uri))
-    except (FileNotFoundError, ProfileFormatError):
-        # The next valid version has one of this format.
-        return None
 
 
 def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:

@@ -38,7 +38,7 @@ class Stack:
     """The parts of a `Target` that the commands use, over the fakes."""
 
     def __init__(self, cloud: fakes.Cloud, events: Any = None) -> None:
-        self.catalog = cloud.catalog
+        self.cloud, self.catalog = cloud, cloud.catalog
         self.events = events
         self.outputs = {"DataBucketName": fakes.DATA_BUCKET, "BuildRequestsQueueUrl": "queue"}
 
@@ -68,7 +68,6 @@ class Events:
 
 @pytest.fixture
 def target(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Target:
-    monkeypatch.setattr(data_views, "objects", lambda _: cloud.objects)
     return Stack(cloud, Events(invoke))  # type: ignore[return-value]
 
 
@@ -165,8 +164,7 @@ def test_an_incomplete_batch_is_listed_with_what_it_lacks(world: World, target: 
     world.push(pipeline=PIPELINE_YAML.replace("quiet_period_s: 60", "manifest: manifest.json").encode())
     world.upload("a/1.csv")
     world.upload("a/manifest.json", b'["1.csv", "2.csv"]')
-    items = data_views.arrival_items(target, PIPELINE)
-    assert data_views.what_waits(target, PIPELINE, items) == {
+    assert data_views.what_waits(target, PIPELINE) == {
         "incomplete": [
             {"folder": f"{PIPELINE}/a/", "objects": 1, "missing": [f"{PIPELINE}/a/2.csv is missing"]}
         ],
@@ -184,7 +182,7 @@ def test_what_waits_as_its_run_failed_is_shown_with_what_builds_it(
     world.ask()
     world.prepare_run()
     world.finish("failed", error={"Error": "Runtime.ExitError", "Cause": ""})
-    waiting = data_views.what_waits(target, PIPELINE, data_views.arrival_items(target, PIPELINE))
+    waiting = data_views.what_waits(target, PIPELINE)
     assert waiting["next_build"] is None
     assert waiting["failed"] == {"run_id": "reviews-00001", "objects": 1}
     data_commands.print_waiting(waiting)
@@ -192,9 +190,8 @@ def test_what_waits_as_its_run_failed_is_shown_with_what_builds_it(
 
 
 def next_build(world: World, target: Target) -> Any:
-    items = data_views.arrival_items(target, PIPELINE)
     now = from_iso(world.cloud.now.at)
-    return data_views.what_waits(target, PIPELINE, items, now)["next_build"]
+    return data_views.what_waits(target, PIPELINE, now)["next_build"]
 
 
 def test_a_build_that_may_not_start_yet_is_shown_with_when_and_why(world: World, target: Target) -> None:

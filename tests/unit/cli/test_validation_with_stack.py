@@ -25,7 +25,7 @@ class Stack:
     """The parts of a `Target` that are used, over the fakes."""
 
     def __init__(self, cloud: fakes.Cloud) -> None:
-        self.stack, self.catalog = "sluice", cloud.catalog
+        self.stack, self.cloud, self.catalog = "sluice", cloud, cloud.catalog
         self.outputs = {"DataBucketName": fakes.DATA_BUCKET}
 
 
@@ -33,7 +33,6 @@ class Stack:
 def world(cloud: fakes.Cloud, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     (tmp_path / "pipeline.yaml").write_text(CONTRACT)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stack_data, "objects", lambda target: cloud.objects)
     world = World(cloud, invoke)
     world.push(pipeline=CONTRACT.encode())
     return world

@@ -19,7 +19,7 @@ from sluice.quality.statistics import bias as biases
 from sluice.quality.statistics import drift as drifts
 from sluice.quality.statistics.bias import BiasResult
 from sluice.quality.statistics.drift import DriftResult
-from sluice.quality.statistics.profiles import Profile
+from sluice.quality.statistics.profiles import PROFILE, Profile
 from sluice.quality.validation import DataFile, Report, Violation
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _KEYS_SHOWN = 5
 _ENGINE_SHARE, _PROCESS_SHARE = 0.6, 0.8
 # The engine ends its work a little before its process is ended.
 _EARLIER_S, _EARLIER_SHARE = 5.0, 0.1
-REPORT, REPORT_PAGE, PROFILE = "report.json", "report.html", "profile.json"
+REPORT, REPORT_PAGE = "report.json", "report.html"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sluice.services.timeline import note
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
     from sluice.events import BuildTask
+    from sluice.quality.statistics.profiles import Profile
 
 COMPLETED = "Completed"
 
@@ -88,6 +89,17 @@ def ensure_group(cloud: Cloud, config: PipelineConfig) -> None:
 def find_manifest(cloud: Cloud, pipeline: str, dataset_version: str) -> DatasetManifest:
     uri = locations(cloud, pipeline).dataset_manifest(dataset_version)
     return DatasetManifest.from_json(cloud.objects.read(uri))
+
+
+def find_profile(cloud: Cloud, pipeline: str, dataset_version: str) -> Profile | None:
+    """A version's profile; None where it has none, or one of a format that is not read any more."""
+    from sluice.quality.statistics.profiles import PROFILE, Profile, ProfileFormatError
+
+    uri = locations(cloud, pipeline).dataset_document(dataset_version, PROFILE)
+    try:
+        return Profile.from_json(cloud.objects.read(uri))
+    except (FileNotFoundError, ProfileFormatError):
+        return None
 
 
 def first_time(cloud: Cloud, task: BuildTask, what: str) -> str:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.domain.build.governor import (
-    Arrival,
     Decision,
-    Nothing,
+    NothingDue,
+    PendingArrival,
     PipelineState,
     Policy,
     StartBuild,
@@ -37,8 +37,8 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def arrival(seconds: float, key: str = "a") -> Arrival:
-    return Arrival(key, "1", at(seconds))
+def arrival(seconds: float, key: str = "a") -> PendingArrival:
+    return PendingArrival(key, "1", at(seconds))
 
 
 def test_a_batch_is_complete_after_its_quiet_period() -> None:
@@ -54,7 +54,7 @@ def test_each_arrival_prolongs_the_quiet_period() -> None:
 
 def test_nothing_is_built_without_a_project() -> None:
     state = replace(FRESH, project_version=None, has_data=True)
-    assert decide(state, [arrival(0)], POLICY, at(999)) == Nothing("no project was pushed")
+    assert decide(state, [arrival(0)], POLICY, at(999)) == NothingDue("no project was pushed")
 
 
 @pytest.mark.parametrize(
@@ -72,19 +72,19 @@ def test_a_push_of_what_no_run_reads_builds_nothing(
 def test_what_a_failed_run_took_up_is_tried_again_with_any_other_version() -> None:
     state = replace(FRESH, built_project_version="p0", has_data=True, content="c1", built_content="c1")
     taken_up = replace(arrival(-100), failed_run="r-00001")
-    assert isinstance(decide(state, [], POLICY, NOON), Nothing)
+    assert isinstance(decide(state, [], POLICY, NOON), NothingDue)
     assert isinstance(decide(state, [taken_up], POLICY, NOON), StartBuild)
 
 
 @pytest.mark.parametrize("built", [None, "p1"])
 def test_nothing_is_built_without_anything_new(built: str | None) -> None:
     state = replace(FRESH, built_project_version=built, has_data=built is not None)
-    assert decide(state, [], POLICY, NOON) == Nothing("nothing new")
+    assert decide(state, [], POLICY, NOON) == NothingDue("nothing new")
 
 
 def test_one_build_at_a_time() -> None:
     state = replace(FRESH, in_flight="ab-00001")
-    assert decide(state, [arrival(0)], POLICY, at(999)) == Nothing(
+    assert decide(state, [arrival(0)], POLICY, at(999)) == NothingDue(
         "ab-00001 is in flight; its end asks again"
     )
 
@@ -141,13 +141,13 @@ class World:
         self.policy = policy
         self.state = FRESH
         self.now = NOON
-        self.pending: list[Arrival] = []
-        self.included: list[Arrival] = []
+        self.pending: list[PendingArrival] = []
+        self.included: list[PendingArrival] = []
         self.builds: list[datetime] = []
 
     def arrive(self) -> None:
         number = len(self.pending) + len(self.included)
-        self.pending.append(Arrival(f"key-{number}", "1", self.now))
+        self.pending.append(PendingArrival(f"key-{number}", "1", self.now))
 
     def push(self) -> None:
         self.state = replace(self.state, project_version=f"p{len(self.builds)}-{self.now:%H%M%S}")
@@ -190,7 +190,7 @@ class World:
                 assert self.may_start(decision.time)
                 assert not self.may_start(decision.time - timedelta(microseconds=1))
                 assert not self.may_start(self.now)
-            case Nothing():
+            case NothingDue():
                 assert self.state.in_flight is not None or not self.is_due
         return decision
 
@@ -216,7 +216,7 @@ class World:
                 self.now = decision.time
             elif self.state.in_flight is not None:
                 self.finish()
-            elif isinstance(decision, Nothing):
+            elif isinstance(decision, NothingDue):
                 return decision
         raise AssertionError("never settles")
 
@@ -237,7 +237,7 @@ def test_whatever_happens_every_arrival_is_built_once_and_no_limit_is_broken(
     world = World(policy)
     for happening in happenings:
         getattr(world, happening)()
-    assert world.settle() == Nothing("nothing new")
+    assert world.settle() == NothingDue("nothing new")
 
     assert world.pending == []
     keys = [arrival.key for arrival in world.included]

@@ -17,7 +17,7 @@ from sluice.domain.times import from_iso
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class PendingArrival:
     """An object of a complete batch that is in no data set yet, and when it was heard of.
 
     `failed_run` is the run that took it up last, if that failed: it is built with what else is, not alone.
@@ -108,20 +108,20 @@ class WaitUntil:
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class NothingDue:
     """No build is due until something else happens."""
 
     reason: str
 
 
-Decision = StartBuild | WaitUntil | Nothing
+Decision = StartBuild | WaitUntil | NothingDue
 
 
-def pending(ready: Iterable[Batch], items: Iterable[Mapping[str, Any]]) -> list[Arrival]:
+def pending(ready: Iterable[Batch], items: Iterable[Mapping[str, Any]]) -> list[PendingArrival]:
     """What complete batches hold that is in no data set, and when it was heard of, by the catalog's items."""
     known = {(item["key"], item["version_id"]): item for item in items}
     return [
-        Arrival(
+        PendingArrival(
             obj.key,
             obj.version_id,
             from_iso(max(obj.arrived_at, item.get("recorded_at", ""))),
@@ -133,15 +133,17 @@ def pending(ready: Iterable[Batch], items: Iterable[Mapping[str, Any]]) -> list[
     ]
 
 
-def decide(state: PipelineState, pending: Sequence[Arrival], policy: Policy, now: datetime) -> Decision:
+def decide(
+    state: PipelineState, pending: Sequence[PendingArrival], policy: Policy, now: datetime
+) -> Decision:
     """Decide for one pipeline; `now` is aware."""
     if state.project_version is None:
-        return Nothing("no project was pushed")
+        return NothingDue("no project was pushed")
     cause = _cause(state, pending)
     if cause is None:
-        return Nothing(_nothing(pending))
+        return NothingDue(_nothing(pending))
     if state.in_flight is not None:
-        return Nothing(f"{state.in_flight} is in flight; its end asks again")
+        return NothingDue(f"{state.in_flight} is in flight; its end asks again")
     waits = [wait for wait in _waits(state, pending, policy, now) if wait.time > now]
     if waits:
         return max(waits, key=lambda wait: wait.time)
@@ -149,7 +151,7 @@ def decide(state: PipelineState, pending: Sequence[Arrival], policy: Policy, now
     return StartBuild(cause, day, state.used_on(day) + 1)
 
 
-def _cause(state: PipelineState, pending: Sequence[Arrival]) -> str | None:
+def _cause(state: PipelineState, pending: Sequence[PendingArrival]) -> str | None:
     if any(arrival.failed_run is None for arrival in pending):
         return _objects(len(pending), "new object")
     # What a failed run took up is tried again with any other version.
@@ -159,7 +161,7 @@ def _cause(state: PipelineState, pending: Sequence[Arrival]) -> str | None:
     return None
 
 
-def _nothing(pending: Sequence[Arrival]) -> str:
+def _nothing(pending: Sequence[PendingArrival]) -> str:
     if not pending:
         return "nothing new"
     run = max(arrival.failed_run or "" for arrival in pending)
@@ -172,7 +174,7 @@ def _objects(count: int, noun: str) -> str:
 
 
 def _waits(
-    state: PipelineState, pending: Sequence[Arrival], policy: Policy, now: datetime
+    state: PipelineState, pending: Sequence[PendingArrival], policy: Policy, now: datetime
 ) -> list[WaitUntil]:
     waits = []
     if pending:

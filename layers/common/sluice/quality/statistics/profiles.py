@@ -18,6 +18,8 @@ from typing import Any
 from sluice.domain import canonical
 from sluice.domain.config.base import ColumnType
 
+# The document that holds it, beside the data set's manifest.
+PROFILE = "profile.json"
 TAIL_SHARES = (Fraction(1, 1000), Fraction(1, 400), Fraction(1, 200))
 EDGE_SHARES = (
     *TAIL_SHARES,
