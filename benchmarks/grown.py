@@ -1,0 +1,239 @@
+"""A catalog and a bucket with a long past, which is computed where it is read: a million items cost nothing.
+
+What is read is counted as AWS would: a query is a request a megabyte, a listing one a thousand keys.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any, overload
+
+import fakes
+from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
+from sluice.ports import Item, ObjectHead
+
+_LAST = "\U0010ffff"
+_PAGE_BYTES = 2**20
+_LISTED_PER_REQUEST = 1000
+
+
+@dataclass
+class Count:
+    """What a handler reads and writes."""
+
+    requests: int = 0
+    items: int = 0
+    bytes: int = 0
+    writes: int = 0
+
+
+class Numbered(Sequence[str]):
+    """Sorted keys by their number."""
+
+    def __init__(self, count: int, key: Callable[[int], str]) -> None:
+        self._count, self._key = count, key
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [self._key(number) for number in range(*at.indices(self._count))]
+        if not -self._count <= at < self._count:
+            raise IndexError(at)
+        return self._key(at % self._count)
+
+    def find(self, key: str) -> int | None:
+        """The number of a key, if it is one of them."""
+        at = bisect_left(self, key)
+        return at if at < self._count and self._key(at) == key else None
+
+    def between(self, first: str, last: str) -> range:
+        return range(bisect_left(self, first), bisect_right(self, last))
+
+
+@dataclass(frozen=True)
+class Past:
+    """Items of a partition, sorted by number; `item` gives what is beside the key."""
+
+    pk: str
+    sks: Numbered
+    item: Callable[[int], Item]
+
+    def at(self, number: int) -> Item:
+        return {"pk": self.pk, "sk": self.sks[number], **self.item(number)}
+
+
+class GrownCatalog(fakes.FakeCatalog):
+    """A catalog with a past; what is written lies over it."""
+
+    def __init__(self) -> None:
+        self.count = Count()
+        self._past: list[Past] = []
+        self._sizes: dict[int, int] = {}
+        # What was written since; None for what was deleted.
+        self._written_items: dict[tuple[str, str], Item | None] = {}
+        self._sks: dict[str, list[str]] = {}
+
+    def add_past(self, pk: str, count: int, sk: Callable[[int], str], item: Callable[[int], Item]) -> None:
+        past = Past(pk, Numbered(count, sk), item)
+        if count:
+            self._sizes[id(past)] = len(json.dumps(past.at(0)))
+            self._past.append(past)
+
+    def get(self, key: Mapping[str, str]) -> Item | None:
+        item = self._find(key["pk"], key["sk"])
+        self.count.requests += 1
+        self.count.items += item is not None
+        self.count.bytes += len(json.dumps(item)) if item else 0
+        return item
+
+    def _find(self, pk: str, sk: str) -> Item | None:
+        if (pk, sk) in self._written_items:
+            item = self._written_items[pk, sk]
+            return dict(item) if item else None
+        for past in self._past:
+            if past.pk == pk and (number := past.sks.find(sk)) is not None:
+                return past.at(number)
+        return None
+
+    def apply(self, *changes: Change) -> bool:
+        refuse_impossible(changes)
+        self.count.writes += len(changes)
+        found = [self._find(change.key["pk"], change.key["sk"]) for change in changes]
+        if not all(map(_is_allowed, changes, found)):
+            return False
+        for change, item in zip(changes, found, strict=True):
+            self._write(change.key["pk"], change.key["sk"], _changed(change, item))
+        return True
+
+    def _write(self, pk: str, sk: str, item: Item | None) -> None:
+        if (pk, sk) not in self._written_items:
+            insort(self._sks.setdefault(pk, []), sk)
+        self._written_items[pk, sk] = item
+
+    def query(
+        self,
+        pk: str,
+        prefix: str = "",
+        *,
+        between: tuple[str, str] | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Item]:
+        first, last = between or (prefix, prefix + _LAST)
+        found: list[Item] = []
+        size = 0
+        for sk, past, number in self._ordered(pk, first, last, newest_first):
+            if after is not None and (sk >= after if newest_first else sk <= after):
+                continue
+            if limit is not None and len(found) >= limit:
+                break
+            item = past.at(number) if past else dict(self._written_items[pk, sk] or {})
+            found.append(item)
+            size += self._sizes[id(past)] if past else len(json.dumps(item))
+        self.count.requests += max(1, ceil(size / _PAGE_BYTES))
+        self.count.items += len(found)
+        self.count.bytes += size
+        return found
+
+    def _ordered(
+        self, pk: str, first: str, last: str, reverse: bool
+    ) -> Iterator[tuple[str, Past | None, int]]:
+        """Where the items of a range are, in their order."""
+        sources = [self._of_past(past, first, last, reverse) for past in self._past if past.pk == pk]
+        sks = self._sks.get(pk, [])
+        written = range(bisect_left(sks, first), bisect_right(sks, last))
+        own = (sks[at] for at in (reversed(written) if reverse else written))
+        sources.append((sk, None, 0) for sk in own if self._written_items[pk, sk] is not None)
+        return heapq.merge(*sources, key=lambda found: found[0], reverse=reverse)
+
+    def _of_past(
+        self, past: Past, first: str, last: str, reverse: bool
+    ) -> Iterator[tuple[str, Past | None, int]]:
+        numbers = past.sks.between(first, last)
+        for number in reversed(numbers) if reverse else numbers:
+            sk = past.sks[number]
+            if (past.pk, sk) not in self._written_items:
+                yield sk, past, number
+
+    def listing(self, gsi1pk: str) -> list[Item]:
+        found = [item for item in self._written_items.values() if item and item.get("gsi1pk") == gsi1pk]
+        self.count.requests += 1
+        self.count.items += len(found)
+        return sorted((dict(item) for item in found), key=lambda item: str(item["gsi1sk"]))
+
+
+def _is_allowed(change: Change, item: Item | None) -> bool:
+    if isinstance(change, Put):
+        return item is None
+    if change.when is None:
+        return True
+    return item is not None and all(item.get(name) == value for name, value in change.when.items())
+
+
+def _changed(change: Change, item: Item | None) -> Item | None:
+    match change:
+        case Delete():
+            return None
+        case Put():
+            changed = {**change.item}
+        case Update():
+            changed = {**(item or change.key), **change.set}
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+@dataclass
+class GrownObjects(fakes.FakeObjects):
+    """Buckets with a past of small objects, each with one version."""
+
+    past: dict[str, Numbered] = field(default_factory=dict)
+    count: Count = field(default_factory=Count)
+
+    def __post_init__(self) -> None:
+        fakes.FakeObjects.__init__(self)
+
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectHead | None:
+        self.count.requests += 1
+        return super().head(bucket, key, version_id)
+
+    def listing(self, bucket: str, prefix: str, **how: Any) -> Iterator[ObjectHead]:
+        after = how.get("after", "")
+        listed = iter(super().listing(bucket, prefix, **how))
+        past = self.past.get(bucket, Numbered(0, str))
+        numbers = past.between(max(prefix, after), prefix + _LAST) if not how.get("shallow") else range(0)
+        old = (self._old(bucket, past[number]) for number in numbers)
+        merged = heapq.merge(listed, old, key=lambda head: head.key)
+        self.count.requests += 1
+        for number, head in enumerate(head for head in merged if head.key > after):
+            self.count.requests += bool(number and number % _LISTED_PER_REQUEST == 0)
+            self.count.items += 1
+            yield head
+
+    def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        self.count.requests += 1
+        return super().folders(bucket, prefix)
+
+    def read(self, uri: str) -> bytes:
+        data = super().read(uri)
+        self.count.requests += 1
+        self.count.bytes += len(data)
+        return data
+
+    def _old(self, bucket: str, key: str) -> ObjectHead:
+        return ObjectHead(bucket, key, "v1", 1000, "", "2026-01-01T00:00:00.000Z")
+
+    def _version(self, bucket: str, key: str, version_id: str | None) -> Any:
+        if (held := self.past.get(bucket)) and held.find(key) is not None:
+            return fakes._Version("v1", b"x,y\n1,0\n", "text/csv", "2026-01-01T00:00:00.000Z")
+        return super()._version(bucket, key, version_id)

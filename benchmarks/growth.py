@@ -1,0 +1,299 @@
+"""What an upload, a decision and a look cost a pipeline that has seen much: reads and time, by its past.
+
+.venv/bin/python benchmarks/growth.py [--quick] [--json FILE]
+
+The functions and the commands are the real ones, over a catalog and a bucket in memory that count what AWS
+would be asked (grown.py). The past is of so many arrivals, with a hundredth as many runs and releases.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from rich.console import Console
+from rich.table import Table
+
+os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+import fakes
+from build_world import PIPELINE, World, created, requests
+from conftest import LambdaContext, load_function
+from figures import arguments
+from grown import Count, GrownCatalog, GrownObjects, Numbered
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice_cli import data_views, views
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+QUICK_SIZES = (1_000, 10_000)
+ARRIVALS_PER_RUN = 100
+AT = "2026-01-01T00:00:00.000Z"
+PK = keys.partition(PIPELINE)
+NEW = 5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one call cost."""
+
+    requests: int
+    items: int
+    seconds: float
+
+
+def name(number: int) -> str:
+    """The key of an object of the past."""
+    return f"{PIPELINE}/day-{number // 1000:05}/part-{number:07}.csv"
+
+
+def sha256(number: int) -> str:
+    return f"{number:064x}"
+
+
+def grown(size: int) -> World:
+    """A pipeline with a past, a valid data set of all that arrived, and a stage."""
+    catalog, objects = GrownCatalog(), GrownObjects()
+    cloud = fakes.Cloud(catalog=catalog, objects=objects)
+    wiring.cloud = lambda: cloud  # type: ignore[assignment]
+    world = World(cloud, invoke)
+    project = world.push()
+    objects.past[fakes.DATA_BUCKET] = Numbered(size, name)
+    add_arrivals(catalog, size)
+    add_runs(catalog, size // ARRIVALS_PER_RUN, project)
+    add_dataset(world, size)
+    return world
+
+
+def invoke(function: str, event: Any) -> Any:
+    return load_function(function).lambda_handler(json.loads(json.dumps(event)), LambdaContext())
+
+
+def add_arrivals(catalog: GrownCatalog, size: int) -> None:
+    def item(number: int) -> dict[str, Any]:
+        run = number // ARRIVALS_PER_RUN
+        return {
+            "key": name(number),
+            "version_id": "v1",
+            "size_bytes": 1000,
+            "sha256": sha256(number),
+            "arrived_at": AT,
+            "heard_at": AT,
+            "recorded_at": AT,
+            "status": "included",
+            "batch": f"{AT}/{AT} {run}",
+            "taken_up_by": f"{PIPELINE}-{run:05}",
+            "dataset_version": sha256(run),
+        }
+
+    catalog.add_past(PK, size, lambda number: keys.arrival_key(PIPELINE, name(number), "v1")["sk"], item)
+    event = {"at": AT, "subject": "x", "event": "data arrived", "detail": "1000 bytes"}
+    catalog.add_past(PK, size, lambda number: f"TIMELINE#2025-{number:09}", lambda _: event)
+
+
+def add_runs(catalog: GrownCatalog, runs: int, project: str) -> None:
+    """The runs that ended, with their data sets, and the releases of their models."""
+    ended = {"started_at": AT, "ended_at": AT, "reasons": [], "project_version": project}
+    done = {"package_arn": "arn", "package_version": 1, "started_at": AT, "cause": "approval", "stages": []}
+
+    def run(number: int) -> dict[str, Any]:
+        return {**ended, "status": "registered", "dataset_version": sha256(number)}
+
+    def release(number: int) -> dict[str, Any]:
+        return {**done, "status": "released", "execution_arn": f"arn:{number}"}
+
+    def deployment(number: int) -> dict[str, Any]:
+        return {**done, "status": "superseded", "run_id": f"{PIPELINE}-{number:05}", "promoted_at": AT}
+
+    def dataset(number: int) -> dict[str, Any]:
+        return {
+            "status": "valid",
+            "created_at": AT,
+            "objects": 1,
+            "size_bytes": 1,
+            "manifest_uri": "s3://b/k",
+        }
+
+    catalog.add_past(PK, runs, lambda number: f"RUN#{PIPELINE}-{number:05}", run)
+    catalog.add_past(PK, runs, lambda number: f"RELEASE#{PIPELINE}-v{number:05}-0", release)
+    catalog.add_past(PK, runs, lambda number: f"DEPLOYMENT#production#{number:05}", deployment)
+    catalog.add_past(PK, runs, lambda number: f"DATASET#{sha256(number)}", dataset)
+    catalog.update(keys.pipeline_key(PIPELINE), {"build_seq": runs})
+
+
+def add_dataset(world: World, size: int) -> None:
+    """The last valid version, which has all that arrived."""
+    manifest = DatasetManifest(
+        tuple(ObjectVersion(name(number), "v1", 1000, sha256(number)) for number in range(size))
+    )
+    uri = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{manifest.version}/manifest.json"
+    world.cloud.objects.write(uri, manifest.to_json())
+    item = {"status": "valid", "created_at": AT, "rows": size, "objects": size, "manifest_uri": uri}
+    world.cloud.catalog.create({**keys.dataset_key(PIPELINE, manifest.version), **item})
+    world.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": manifest.version})
+
+
+class Measure:
+    """Times calls, and counts what they ask of the catalog and the buckets."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.found: dict[str, Measured] = {}
+
+    def __call__(self, what: str, call: Callable[[], Any]) -> Any:
+        catalog, objects = self.world.cloud.catalog, self.world.cloud.objects
+        assert isinstance(catalog, GrownCatalog)
+        assert isinstance(objects, GrownObjects)
+        catalog.count, objects.count = Count(), Count()
+        start = time.perf_counter()
+        answer = call()
+        seconds = time.perf_counter() - start
+        counts = (catalog.count, objects.count)
+        asked = sum(count.requests for count in counts) + catalog.count.writes
+        self.found[what] = Measured(asked, sum(count.items for count in counts), seconds)
+        return answer
+
+
+class Stack:
+    """What the commands use of a `Target`."""
+
+    stack = "sluice"
+
+    def __init__(self, cloud: fakes.Cloud) -> None:
+        self.cloud, self.catalog = cloud, cloud.catalog
+        self.outputs = {"DataBucketName": fakes.DATA_BUCKET, "AlarmsTopicArn": "arn"}
+
+    def client(self, service: str) -> Any:
+        return None
+
+    def call(self, service: str, operation: str, **given: Any) -> dict[str, Any]:
+        return {"MetricAlarms": []}
+
+
+def measure(size: int) -> dict[str, Measured]:
+    """The life of a few new objects in a pipeline with such a past."""
+    world = grown(size)
+    measured = Measure(world)
+    for number in range(NEW):
+        upload(world, f"new-{number}.csv")
+    measured("record_arrival", lambda: upload(world, "new.csv"))
+    awaited = requests({"pipeline": PIPELINE, "at": world.pipeline["asks_at"]})
+    measured("start_build, a decision", lambda: invoke("start_build", awaited))
+    look(world, measured)
+    world.later(minutes=2)
+    measured("start_build, a start", lambda: invoke("start_build", requests(PIPELINE)))
+    build(world, measured)
+    set_aside(world, "bad.csv")
+    measured("release_data", lambda: release(world, "bad.csv"))
+    measured("reconcile", lambda: invoke("reconcile", {}))
+    return measured.found
+
+
+def upload(world: World, named: str) -> None:
+    key = f"{PIPELINE}/new/{named}"
+    version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, f"x,y\n1,0\n{named}".encode())
+    invoke("record_arrival", created(fakes.DATA_BUCKET, key, version_id))
+
+
+def look(world: World, measured: Measure) -> None:
+    """What the commands read."""
+    target: Any = Stack(world.cloud)
+    last = f"{PIPELINE}-{world.pipeline['build_seq'] - 1:05}"
+    with ExitStack() as patches:
+        patches.enter_context(mock.patch.object(views, "versions", return_value=[]))
+        patches.enter_context(mock.patch.object(views, "endpoint", return_value=None))
+        measured("sluice status", lambda: views.status(target, PIPELINE))
+        measured("sluice runs", lambda: views.runs(target, PIPELINE, limit=20))
+        measured("sluice run", lambda: views.run(target, last))
+        measured("sluice data list", lambda: data_list(target))
+
+
+def data_list(target: Any) -> None:
+    data_views.arrivals(data_views.arrival_items(target, PIPELINE))
+    data_views.what_waits(target, PIPELINE)
+
+
+def build(world: World, measured: Measure) -> None:
+    """A build's own steps, but for those that the size of its data decides."""
+    run_id = world.pipeline["in_flight"]
+    snapshot = measured("snapshot_dataset", lambda: invoke("snapshot_dataset", world.common(run_id)))
+    version = snapshot["dataset_version"]
+    world.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": version})
+    world.cloud.catalog.update(keys.dataset_key(PIPELINE, version), {"status": "valid"})
+    for step in ("prepare", "train-0", "train-1"):
+        world.job(step, run_id)
+    task = {**world.common(run_id), "dataset_version": version}
+    measured("select_candidate", lambda: invoke("select_candidate", task))
+    ended = {"pipeline": PIPELINE, "run_id": run_id, "status": "rejected", "reasons": ["x"]}
+    measured("finish_run", lambda: invoke("finish_run", ended))
+
+
+def set_aside(world: World, named: str) -> None:
+    upload(world, named)
+    key = keys.arrival_key(PIPELINE, f"{PIPELINE}/new/{named}", "v1")
+    world.cloud.catalog.update(key, {"status": "quarantined", "reason": "x"})
+
+
+def release(world: World, named: str) -> None:
+    detail = {
+        "bucket": {"name": fakes.DATA_BUCKET},
+        "object": {"key": f"{PIPELINE}/new/{named}", "version-id": "v1"},
+        "request_id": "1",
+        "actor": "arn:aws:iam::123456789012:user/ada",
+        "reason": "checked",
+    }
+    answer = invoke("release_data", {"time": "2026-11-24T11:00:00Z", "detail": detail})
+    assert answer == {"status": "released"}, answer
+
+
+def rows(found: dict[int, dict[str, Measured]]) -> Iterator[tuple[str, list[Measured], float, float]]:
+    """A handler, its costs by size, and what its requests and its time grew by."""
+    sizes = sorted(found)
+    for what in found[sizes[0]]:
+        costs = [found[size][what] for size in sizes]
+        first, last = costs[0], costs[-1]
+        yield what, costs, last.requests / max(1, first.requests), last.seconds / first.seconds
+
+
+def report(found: dict[int, dict[str, Measured]], json_path: Path | None) -> None:
+    sizes = sorted(found)
+    table = Table(title="Cost by the number of arrivals that ever were", title_justify="left", box=None)
+    table.add_column("function or command")
+    for size in sizes:
+        table.add_column(f"{size:,}\nrequests, items, ms", justify="right")
+    table.add_column("requests\ngrow by", justify="right")
+    table.add_column("time\ngrows by", justify="right")
+    for what, costs, more, longer in rows(found):
+        cells = (f"{cost.requests}, {cost.items:,}, {cost.seconds * 1e3:,.0f}" for cost in costs)
+        table.add_row(what, *cells, f"{more:.2f}", f"{longer:.2f}")
+    Console(width=60 + 30 * len(sizes)).print(table)
+    if json_path:
+        listed = [
+            {"name": what, "requests": [cost.requests for cost in costs], "grows_by": more}
+            for what, costs, more, _ in rows(found)
+        ]
+        json_path.write_text(json.dumps({"sizes": sizes, "figures": listed}, indent=2) + "\n")
+
+
+def main(sizes: Sequence[int] | None = None) -> None:
+    options = arguments(str(__doc__).partition("\n")[0])
+    measure(100)  # Imports cost once.
+    found = {}
+    for size in sizes or (QUICK_SIZES if options.quick else SIZES):
+        found[size] = measure(size)
+        print(f"measured {size:,}", file=sys.stderr)
+    report(found, options.json)
+
+
+if __name__ == "__main__":
+    main()
