@@ -100,6 +100,16 @@ def test_work_whose_process_dies_is_told_from_work_that_ends(signum: int, why: s
     assert (raised.value.why, raised.value.told) == (why, "this")
 
 
+def test_what_the_process_that_waits_does_when_it_is_ended_is_not_done_by_the_work() -> None:
+    former = signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    try:
+        with pytest.raises(ProcessEndedError) as raised:
+            run(lambda tell: os.kill(os.getpid(), signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert raised.value.why == "signal"
+
+
 def test_memory_that_python_lacks_is_memory_that_is_not_there() -> None:
     def want(tell: Tell) -> None:
         raise MemoryError

@@ -66,6 +66,8 @@ def _context() -> BaseContext:
 def _work(work: Callable[[Tell], Any], connection: Connection) -> None:
     # Ctrl-C is for the process that waits, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A fork has the handlers of the process that waits, whose cleaning up is not for this one to do.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     kind: Kind = "done"
     try:
         answer = work(lambda told: connection.send(("told", told)))
