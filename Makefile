@@ -48,6 +48,7 @@ test: lint types unit integration contract e2e ## Everything the CI checks.
 lint: setup ## Style, the template, and the docs that are generated.
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	.venv/bin/lint-imports --no-logo
 	.venv/bin/cfn-lint template.yaml
 	.venv/envs/sam/bin/sam validate --lint --region us-east-1
 

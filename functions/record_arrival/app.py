@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain.data import uploads
-from sluice.domain.data.batches import CONTROL
+from sluice.domain.data.arrivals import CONTROL
 from sluice.domain.data.uploads import Classification
 from sluice.domain.nearest import nearest
 from sluice.domain.times import from_iso, to_iso

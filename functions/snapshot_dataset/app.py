@@ -14,7 +14,8 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import wording
 from sluice.domain.data import batches, datasets, uploads
-from sluice.domain.data.batches import Arrival, Batch
+from sluice.domain.data.arrivals import Arrival
+from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.events import BuildTask
 from sluice.observability import logger

@@ -14,9 +14,8 @@ from http import HTTPStatus
 from typing import Any
 
 from sluice_local.local_api import IDENTITY_PATH, Application, Receive, Send
-from sluice_local.settings import Settings
+from sluice_local.settings import LOOPBACK, Settings
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # None: a program, or an address that a person typed.
 _OWN_PAGES = (None, "none", "same-origin")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # The account's root user.
 ROOT_KEY = ROOT_SECRET = "test"  # noqa: S105 - what every local AWS is asked with
 

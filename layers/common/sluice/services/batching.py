@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 from sluice.catalog import keys
 from sluice.domain import failures
 from sluice.domain.data import batches
-from sluice.domain.data.batches import Arrival, Batch
+from sluice.domain.data.arrivals import CONTROL, Arrival
+from sluice.domain.data.batches import Batch
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import BUILD_REQUEST_DELAY_MAX_S, Cloud, Item
 
@@ -106,7 +107,7 @@ def put_back(cloud: Cloud, pipeline: str, run_id: str) -> None:
     on_each(
         [item for item in taken if item["status"] == "included"],
         lambda item: _change(
-            cloud, item, {**waits, "status": batches.CONTROL if item.get("is_control") else "pending"}
+            cloud, item, {**waits, "status": CONTROL if item.get("is_control") else "pending"}
         ),
     )
 
@@ -120,7 +121,7 @@ def on_each(items: Iterable[_Each], act: Callable[[_Each], None]) -> None:
 
 
 def _reopen(cloud: Cloud, item: Item) -> None:
-    _change(cloud, item, {"status": batches.CONTROL})
+    _change(cloud, item, {"status": CONTROL})
 
 
 def _put_back(cloud: Cloud, item: Item) -> None:

@@ -10,7 +10,7 @@ from sluice.catalog import keys
 from sluice.domain import config
 from sluice.domain.build import governor
 from sluice.domain.data import batches
-from sluice.domain.data.batches import Arrival
+from sluice.domain.data.arrivals import Arrival
 from sluice.services import batching, building
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 
 from sluice.domain.config.models import CompleteWhen
 from sluice.domain.data import listings
-from sluice.domain.data.batches import Arrival, Batch, assemble, in_doubt
+from sluice.domain.data.arrivals import Arrival
+from sluice.domain.data.batches import Batch, assemble, in_doubt
 
 QUIET, MARKER = CompleteWhen(), CompleteWhen(marker="_SUCCESS")
 MANIFEST = CompleteWhen(manifest="manifest.json")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.domain.config.models import Window
-from sluice.domain.data.batches import Arrival
+from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.datasets import (
     DatasetManifest,
     Mode,

@@ -21,7 +21,8 @@ from sluice.domain.build import governor
 from sluice.domain.build.governor import Decision, PipelineState, Policy, StartBuild, WaitUntil
 from sluice.domain.config.models import CompleteWhen, Window
 from sluice.domain.data import batches, datasets
-from sluice.domain.data.batches import Arrival, Batch
+from sluice.domain.data.arrivals import Arrival
+from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, Mode, ObjectVersion
 from sluice.domain.times import from_iso, to_iso
 from sluice.quality.validation import Report, Violation

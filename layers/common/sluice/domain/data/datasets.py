@@ -13,7 +13,7 @@ from sluice.domain.times import from_iso, to_iso
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Window
-    from sluice.domain.data.batches import Arrival
+    from sluice.domain.data.arrivals import Arrival
 
 Mode = Literal["append", "replace", "window"]
 

@@ -12,7 +12,7 @@ from sluice.domain.data import uploads
 from sluice.domain.nearest import hint
 
 if TYPE_CHECKING:
-    from sluice.domain.data.batches import Arrival
+    from sluice.domain.data.arrivals import Arrival
 
 # Some hundred thousand keys: with more, the functions that read it would run out of memory.
 MAX_BYTES = 8 * 2**20

@@ -1,0 +1,73 @@
+"""What a function loads before its handler runs. Which package imports which is for `make lint` to check."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+APPS = sorted((ROOT / "functions").glob("*/app.py"))
+# It alone has the layer with the engine and the page of the report.
+WITH_DATA_LAYER = "validate_data"
+# What a client needs is loaded when the first one is made, and what judges data never.
+NEVER = ("duckdb", "jinja2", "boto3", "botocore.session", "sluice.quality.engine", "sluice.quality.report")
+# The most modules of ours; today the widest control-plane function loads 49.
+MODULES_MAX = 60
+
+# Each function in a process of its own, forked after what all of them load.
+LOADED = """
+import json, os, sys
+import aws_lambda_powertools.utilities.parser
+for folder in sys.argv[1:]:
+    if os.fork() == 0:
+        sys.path.insert(0, folder)
+        import app
+        print(json.dumps([folder, sorted(sys.modules)]), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, folder
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, list[str]]:
+    """The modules that each function has loaded when it can take its first event, by the function's name."""
+    folders = [str(app.parent) for app in APPS]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "layers" / "common")}
+    command = [sys.executable, "-c", LOADED, *folders]
+    lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return {Path(folder).name: modules for folder, modules in map(json.loads, lines.splitlines())}
+
+
+@pytest.mark.parametrize("name", [app.parent.name for app in APPS if app.parent.name != WITH_DATA_LAYER])
+def test_a_function_of_the_control_plane_loads_what_it_decides_with_and_no_more(
+    loaded: dict[str, list[str]], name: str
+) -> None:
+    assert [module for module in loaded[name] if module.startswith(NEVER)] == []
+    ours = [module for module in loaded[name] if module.startswith("sluice.")]
+    assert 0 < len(ours) <= MODULES_MAX
+
+
+def test_a_function_reads_no_environment_while_it_is_loaded(loaded: dict[str, list[str]]) -> None:
+    """All of them were loaded without one. What is read at import, no test can vary."""
+    assert set(loaded) == {app.parent.name for app in APPS}
+
+
+@pytest.mark.parametrize("path", APPS, ids=lambda path: path.parent.name)
+def test_a_function_imports_neither_the_local_cloud_nor_the_command(path: Path) -> None:
+    """The import linter checks packages, and a function's folder is none."""
+    assert not {module.partition(".")[0] for module in imported(path)} & {"sluice_local", "sluice_cli"}
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
