@@ -4,18 +4,127 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 Key = dict[str, str]
+# What is listed, by `gsi1pk`.
 PIPELINES = "PIPELINES"
 TASKS = "TASKS"
+# The partition of what belongs to no pipeline.
 UNCLAIMED = "UNCLAIMED"
+# The sort keys of a pipeline's items, by what they begin with.
+PROJECTS = "PROJECT#"
+ARRIVALS = "ARRIVAL#"
+DATASETS = "DATASET#"
+RUNS = "RUN#"
+STAGES = "STAGE#"
+DEPLOYMENTS = "DEPLOYMENT#"
+RELEASES = "RELEASE#"
+TIMELINE = "TIMELINE#"
+# Of a run's and a package's partition.
+STEPS = "STEP#"
+APPROVALS = "APPROVAL#"
+_PIPELINE, _TASK, _PACKAGE = "PIPELINE#", "TASK#", "PACKAGE#"
+_ATTRIBUTES = {"pk", "sk", "gsi1pk", "gsi1sk"}
 SORT_KEY_MAX_BYTES = 1024
 
 
 def partition(pipeline: str) -> str:
     """The partition that holds all of a pipeline's items but its steps."""
-    return f"PIPELINE#{pipeline}"
+    return f"{_PIPELINE}{pipeline}"
+
+
+def steps_partition(run_id: str) -> str:
+    """The partition that holds a run's steps."""
+    return f"{RUNS}{run_id}"
+
+
+def package_partition(arn: str) -> str:
+    """The partition that holds a package and its approvals."""
+    return f"{_PACKAGE}{arn}"
+
+
+def deployments_of(stage: str) -> str:
+    """What the sort keys of a stage's deployments begin with."""
+    return f"{DEPLOYMENTS}{stage}#"
+
+
+def unclaimed_of(pipeline: str) -> str:
+    """What the sort keys of unclaimed objects begin with that a pipeline of this name would claim."""
+    return f"{ARRIVALS}{pipeline}/"
+
+
+def listed(listing: str, name: str) -> Key:
+    """The attributes by which an item is listed."""
+    return {"gsi1pk": listing, "gsi1sk": name}
+
+
+def key_of(item: Mapping[str, Any]) -> Key:
+    return {"pk": item["pk"], "sk": item["sk"]}
+
+
+def without_key(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item's own attributes, without those that DynamoDB finds it by."""
+    return {name: value for name, value in item.items() if name not in _ATTRIBUTES}
+
+
+def pipeline_of(item: Mapping[str, Any]) -> str:
+    return _after(_PIPELINE, item["pk"])
+
+
+def project_version_of(item: Mapping[str, Any]) -> str:
+    return _after(PROJECTS, item["sk"])
+
+
+def dataset_version_of(item: Mapping[str, Any]) -> str:
+    return _after(DATASETS, item["sk"])
+
+
+def run_id_of(item: Mapping[str, Any]) -> str:
+    return _after(RUNS, item["sk"])
+
+
+def steps_run_id_of(item: Mapping[str, Any]) -> str:
+    return _after(RUNS, item["pk"])
+
+
+def step_of(item: Mapping[str, Any]) -> str:
+    return _after(STEPS, item["sk"])
+
+
+def resource_of(item: Mapping[str, Any]) -> str:
+    """The job or the endpoint that a task waits for."""
+    return _after(_TASK, item["pk"])
+
+
+def package_arn_of(item: Mapping[str, Any]) -> str:
+    return _after(_PACKAGE, item["pk"])
+
+
+def epoch_of(item: Mapping[str, Any]) -> int:
+    """The number of an approval."""
+    return int(_after(APPROVALS, item["sk"]))
+
+
+def stage_of(item: Mapping[str, Any]) -> str:
+    return _after(STAGES, item["sk"])
+
+
+def deployment_of(item: Mapping[str, Any]) -> tuple[str, str]:
+    """The stage and the release of a deployment."""
+    stage, _, release_id = _after(DEPLOYMENTS, item["sk"]).partition("#")
+    return stage, release_id
+
+
+def release_id_of(item: Mapping[str, Any]) -> str:
+    return _after(RELEASES, item["sk"])
+
+
+def _after(prefix: str, key: str) -> str:
+    if not key.startswith(prefix):
+        raise ValueError(f"{key} is no key that begins with {prefix}")
+    return key.removeprefix(prefix)
 
 
 def pipeline_key(pipeline: str) -> Key:
@@ -23,7 +132,7 @@ def pipeline_key(pipeline: str) -> Key:
 
 
 def project_key(pipeline: str, version: str) -> Key:
-    return {"pk": partition(pipeline), "sk": f"PROJECT#{version}"}
+    return {"pk": partition(pipeline), "sk": f"{PROJECTS}{version}"}
 
 
 def arrival_key(pipeline: str, key: str, version_id: str) -> Key:
@@ -42,51 +151,51 @@ def hashing_key(key: str, version_id: str) -> Key:
 
 def _arrival(key: str, version_id: str) -> str:
     """S3's keys may be as long as DynamoDB's: one that leaves no room is named by its digest."""
-    sk = f"ARRIVAL#{key}#{version_id}"
+    sk = f"{ARRIVALS}{key}#{version_id}"
     if len(sk.encode()) <= SORT_KEY_MAX_BYTES:
         return sk
-    return f"ARRIVAL#sha256:{hashlib.sha256(key.encode()).hexdigest()}#{version_id}"
+    return f"{ARRIVALS}sha256:{hashlib.sha256(key.encode()).hexdigest()}#{version_id}"
 
 
 def dataset_key(pipeline: str, version: str) -> Key:
-    return {"pk": partition(pipeline), "sk": f"DATASET#{version}"}
+    return {"pk": partition(pipeline), "sk": f"{DATASETS}{version}"}
 
 
 def run_key(pipeline: str, run_id: str) -> Key:
-    return {"pk": partition(pipeline), "sk": f"RUN#{run_id}"}
+    return {"pk": partition(pipeline), "sk": f"{RUNS}{run_id}"}
 
 
 def step_key(run_id: str, step: str) -> Key:
-    return {"pk": f"RUN#{run_id}", "sk": f"STEP#{step}"}
+    return {"pk": steps_partition(run_id), "sk": f"{STEPS}{step}"}
 
 
 def task_key(resource: str) -> Key:
     """The waiting task of a job or an endpoint, by that resource's name."""
-    return {"pk": f"TASK#{resource}", "sk": "TASK"}
+    return {"pk": f"{_TASK}{resource}", "sk": "TASK"}
 
 
 def package_key(arn: str) -> Key:
-    return {"pk": f"PACKAGE#{arn}", "sk": "PACKAGE"}
+    return {"pk": package_partition(arn), "sk": "PACKAGE"}
 
 
 def approval_key(arn: str, epoch: int) -> Key:
-    return {"pk": f"PACKAGE#{arn}", "sk": f"APPROVAL#{epoch:04d}"}
+    return {"pk": package_partition(arn), "sk": f"{APPROVALS}{epoch:04d}"}
 
 
 def stage_key(pipeline: str, stage: str) -> Key:
-    return {"pk": partition(pipeline), "sk": f"STAGE#{stage}"}
+    return {"pk": partition(pipeline), "sk": f"{STAGES}{stage}"}
 
 
 def deployment_key(pipeline: str, stage: str, release_id: str) -> Key:
-    return {"pk": partition(pipeline), "sk": f"DEPLOYMENT#{stage}#{release_id}"}
+    return {"pk": partition(pipeline), "sk": f"{deployments_of(stage)}{release_id}"}
 
 
 def release_key(pipeline: str, release_id: str) -> Key:
-    return {"pk": partition(pipeline), "sk": f"RELEASE#{release_id}"}
+    return {"pk": partition(pipeline), "sk": f"{RELEASES}{release_id}"}
 
 
 def timeline_item(pipeline: str, at: str, subject: str, event: str, **detail: Any) -> dict[str, Any]:
     """One entry of the pipeline's timeline; the same entry twice has the same key."""
     body = {"subject": subject, "event": event, **detail}
     digest = hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:10]
-    return {"pk": partition(pipeline), "sk": f"TIMELINE#{at}#{digest}", "at": at, **body}
+    return {"pk": partition(pipeline), "sk": f"{TIMELINE}{at}#{digest}", "at": at, **body}

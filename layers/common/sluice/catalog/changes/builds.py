@@ -1,0 +1,248 @@
+"""Changes of builds: who may start one, what its steps record, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sluice.catalog import keys
+from sluice.catalog.changes.base import Put, Update
+from sluice.catalog.records.builds import JobTask, Pipeline, Project, Run, RunEnd, Step, StepStatus
+
+# Statuses of a step whose job is not there yet.
+_BEFORE_ITS_JOB: tuple[StepStatus, ...] = ("Starting", "Waiting")
+Milestone = Literal["validated", "selected", "judged", "registered"]
+
+
+# ------------------------------------------------------------------------------------------------ pipelines
+
+
+def make_pipeline(pipeline: Pipeline) -> Put:
+    """Make the pipeline of a first push: it has built nothing."""
+    return Put({**pipeline.item(), "build_seq": 0, "budget_used": 0})
+
+
+def activate_project(pipeline: str, since: str | None, active: Mapping[str, Any]) -> Update:
+    """Make a project the pipeline's, if none was pushed meanwhile: `since` is when the one before was.
+
+    Another config may have other limits, so the request for a build is forgotten: what waits is decided anew.
+    """
+    return Update(keys.pipeline_key(pipeline), {**active, "asks_at": None}, {"project_pushed_at": since})
+
+
+def build_anew(pipeline: str, project_version: str) -> Update:
+    """Take a project that was built as one that was not, while it is the pipeline's."""
+    unbuilt = {"built_project_version": None, "built_content": None}
+    return Update(keys.pipeline_key(pipeline), unbuilt, {"project_version": project_version})
+
+
+def claim_build(
+    pipeline: Pipeline, run_id: str, cause: str, at: str, *, budget_day: str, budget_used: int
+) -> Update:
+    """Take the build lock and the next number in one write, which only one request can win."""
+    claim = {
+        "in_flight": run_id,
+        "build_cause": cause,
+        "build_seq": pipeline.build_seq + 1,
+        "built_project_version": pipeline.project_version,
+        "built_content": pipeline.project_content,
+        "last_build_at": at,
+        "former_build_at": pipeline.last_build_at,
+        "budget_day": budget_day,
+        "budget_used": budget_used,
+        "asks_at": None,
+    }
+    return Update(
+        keys.pipeline_key(pipeline.name), claim, {"in_flight": None, "build_seq": pipeline.build_seq}
+    )
+
+
+def release_build_lock(pipeline: str, run_id: str, skipped: Pipeline | None = None) -> Update:
+    """Let the next build start, once: the lock is this run's or another's by then.
+
+    A run that was skipped, of the pipeline as it is now, was none: it costs no budget and no cooldown.
+    """
+    changes: dict[str, Any] = {"in_flight": None}
+    if skipped is not None:
+        changes |= {"budget_used": skipped.budget_used - 1, "last_build_at": skipped.former_build_at}
+    return Update(keys.pipeline_key(pipeline), changes, {"in_flight": run_id})
+
+
+def request_build(pipeline: str, at: str) -> Update:
+    """Note when the build request comes that was sent: until then no other is needed."""
+    return Update(keys.pipeline_key(pipeline), {"asks_at": at})
+
+
+def base_on(pipeline: str, dataset_version: str, run_id: str) -> Update:
+    """Make a valid data set version the base of later ones, unless its run has ended and another goes on."""
+    return Update(keys.pipeline_key(pipeline), {"dataset_version": dataset_version}, {"in_flight": run_id})
+
+
+# ------------------------------------------------------------------------------------------------- projects
+
+
+def refuse_project(refused: Project) -> tuple[Put, Update]:
+    """Record a refusal, or a refusal instead of a former one: try the second where the first fails.
+
+    A project that was taken once is never refused.
+    """
+    put = Put(refused.item())
+    return put, Update(keys.key_of(put.item), keys.without_key(put.item), {"status": "refused"})
+
+
+def describe_project(project: Project) -> Update:
+    """Say what a project consists of, before all of it is there. A former refusal is over."""
+    item = project.item()
+    described = {**keys.without_key(item), "has_requirements": project.has_requirements, "reasons": None}
+    return Update(keys.key_of(item), described)
+
+
+def finish_project(pipeline: str, version: str, pushed_at: str, bundle_version_id: str) -> Update:
+    """Mark a project as active: all that it consists of is there."""
+    active = {"status": "active", "pushed_at": pushed_at, "bundle_version_id": bundle_version_id}
+    return Update(keys.project_key(pipeline, version), active)
+
+
+def replace_champion(pipeline: str, version: str, pushed_at: str, actor: str) -> Update:
+    """Let the next model of this project version pass without a comparison, whatever passed before."""
+    said = {"replaces_champion_at": pushed_at, "replaces_champion_by": actor, "champion_replaced_by": None}
+    return Update(keys.project_key(pipeline, version), said)
+
+
+def use_up_replacement(pipeline: str, version: str, run_id: str) -> Update:
+    """Note the one run whose model passed without a comparison."""
+    key = keys.project_key(pipeline, version)
+    return Update(key, {"champion_replaced_by": run_id}, {"champion_replaced_by": None})
+
+
+# ----------------------------------------------------------------------------------------------------- runs
+
+
+def start_run(run: Run) -> Put:
+    return Put(run.item())
+
+
+def record_execution(pipeline: str, run_id: str, execution_arn: str) -> Update:
+    return Update(keys.run_key(pipeline, run_id), {"execution_arn": execution_arn})
+
+
+def reach(pipeline: str, run_id: str, milestone: Milestone, at: str) -> Update:
+    """Note when a run first did something: an attempt that is repeated is not to tell of it twice."""
+    name = f"{milestone}_at"
+    return Update(keys.run_key(pipeline, run_id), {name: at}, {name: None})
+
+
+def read_data(pipeline: str, run_id: str, dataset_version: str) -> Update:
+    """Note the data set version that a run reads."""
+    return Update(keys.run_key(pipeline, run_id), {"dataset_version": dataset_version})
+
+
+def claim_manifest(pipeline: str, run_id: str, sha256: str) -> Update:
+    """Write down the digest of a run's manifest before it is there: any other in its place is refused."""
+    return Update(keys.run_key(pipeline, run_id), {"manifest_sha256": sha256})
+
+
+def register_model(
+    pipeline: str, run_id: str, package_arn: str, manifest_uri: str, image_digest: str | None
+) -> Update:
+    """Note the one package that is this run's, and the image that its tag meant."""
+    result = {"model_package_arn": package_arn, "manifest_uri": manifest_uri, "image_digest": image_digest}
+    return Update(keys.run_key(pipeline, run_id), result)
+
+
+def end_run(pipeline: str, run_id: str, status: RunEnd, reasons: Sequence[str], at: str) -> Update:
+    """End a run. The first end counts: later ones change nothing."""
+    ended = {"status": status, "reasons": list(reasons), "ended_at": at}
+    return Update(keys.run_key(pipeline, run_id), ended, {"status": "running"})
+
+
+def tell_owner(pipeline: str, run_id: str, at: str) -> Update:
+    """Note that the owner of rejected data was told."""
+    return Update(keys.run_key(pipeline, run_id), {"owner_told_at": at})
+
+
+# ---------------------------------------------------------------------------------------------------- steps
+
+
+def add_step(step: Step) -> Put:
+    """Write a step down before its job is created; an attempt that is repeated finds it."""
+    return Put(step.item())
+
+
+def await_quota(run_id: str, step: str, said: str) -> Update:
+    """Show what a job waits for; only the first refusal finds it `Starting`."""
+    waiting = {"status": "Waiting", "waits_for": said}
+    return Update(keys.step_key(run_id, step), waiting, {"status": "Starting"})
+
+
+def start_step(run_id: str, step: str, at: str) -> tuple[Update, ...]:
+    """Note that the job is there: try each. The end of the job may have been recorded already, and stays."""
+    started = {"status": "InProgress", "started_at": at, "waits_for": None}
+    return _before_its_job(run_id, step, started)
+
+
+def give_up_step(run_id: str, step: str, reason: str, at: str) -> tuple[Update, ...]:
+    """End a step whose job was never created: try each. It waits no more, as its run has ended."""
+    ended = {"status": "Stopped", "failure_reason": reason, "waits_for": None, "ended_at": at}
+    return _before_its_job(run_id, step, ended)
+
+
+def _before_its_job(run_id: str, step: str, changes: Mapping[str, Any]) -> tuple[Update, ...]:
+    return tuple(
+        Update(keys.step_key(run_id, step), changes, {"status": status}) for status in _BEFORE_ITS_JOB
+    )
+
+
+def refuse_step(run_id: str, step: str, reason: str, at: str) -> Update:
+    """End a step whose job SageMaker refuses."""
+    ended = {"status": "Failed", "failure_reason": reason, "waits_for": None, "ended_at": at}
+    return Update(keys.step_key(run_id, step), ended)
+
+
+def fail_step(run_id: str, step: str, reason: str, at: str) -> Update:
+    """End a step, if it was written down, whose job will never end for it."""
+    return Update(
+        keys.step_key(run_id, step), {"status": "Failed", "ended_at": at, "failure_reason": reason}, {}
+    )
+
+
+def end_step(run_id: str, step: str, result: Mapping[str, Any], reason: str | None, at: str) -> Update:
+    """Record how a job has ended; whoever describes it again writes the same."""
+    return Update(keys.step_key(run_id, step), {**result, "ended_at": at, "failure_reason": reason})
+
+
+def stop_step(run_id: str, step: str, reason: str) -> Update:
+    """Say why a job is about to be stopped: its end may be quicker than whoever stops it."""
+    return Update(keys.step_key(run_id, step), {"stopped_because": reason})
+
+
+def measure_step(run_id: str, step: str, metrics: Mapping[str, Any], remark: str | None) -> Update:
+    """Show a model's metrics with the step that measured them."""
+    return Update(keys.step_key(run_id, step), {"metrics": metrics, "remark": remark})
+
+
+def remark_on_step(run_id: str, step: str, remark: str | None) -> Update:
+    return Update(keys.step_key(run_id, step), {"remark": remark})
+
+
+def record_step(step: Step) -> Update:
+    """Record a step that had no job: an attempt that is repeated writes the same."""
+    item = step.item()
+    return Update(keys.key_of(item), keys.without_key(item))
+
+
+# ------------------------------------------------------------------------------------------- tasks of jobs
+
+
+def await_job(task: JobTask) -> Update:
+    """Store the token of the newest attempt instead of any other: only that one is still waited for."""
+    item = task.item()
+    return Update(
+        keys.key_of(item), {name: value for name, value in item.items() if name not in ("pk", "sk")}
+    )
+
+
+def close_task(resource: str, task_token: str) -> Update:
+    """Close the task that was answered; another attempt's token stays open."""
+    closed = {"status": "done", "gsi1pk": None, "gsi1sk": None}
+    return Update(keys.task_key(resource), closed, {"task_token": task_token})

@@ -1,0 +1,163 @@
+"""Changes of releases: decisions about packages, locks of stages, and what becomes of deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sluice.catalog import keys
+from sluice.catalog.changes.base import Put, Update
+from sluice.catalog.records.base import with_absent
+from sluice.catalog.records.releases import (
+    Approval,
+    ApprovalStatus,
+    Deployment,
+    EndpointTask,
+    Package,
+    Release,
+    ReleaseEnd,
+    Stage,
+)
+
+# ------------------------------------------------------------------------------------ packages, approvals
+
+
+def see_package(package: Package) -> Put:
+    """Write a package down that nobody decided about so far."""
+    return Put(package.item())
+
+
+def decide(seen: Package, status: ApprovalStatus) -> Update:
+    """Take a decision about a package as the next one, if it is still as it was seen."""
+    when = {"approval_status": seen.approval_status, "approval_epoch": seen.approval_epoch}
+    return Update(
+        keys.package_key(seen.arn), {"approval_status": status, "approval_epoch": seen.epoch + 1}, when
+    )
+
+
+def record_approval(approval: Approval) -> Put:
+    """Record a decision as whoever was first found it."""
+    return Put(approval.item())
+
+
+def finish_decision(arn: str, epoch: int) -> Update:
+    """Note that what follows from the last decision was started; a later decision has its own to start."""
+    return Update(keys.package_key(arn), {"acted_epoch": epoch}, {"approval_epoch": epoch})
+
+
+def register_again(former: Package, package: Package) -> Update:
+    """Put another package in the place of a former one of its ARN, once: nothing was decided about it.
+
+    A group that was deleted and made again numbers its versions from 1 again.
+    """
+    undecided = {"approval_status": None, "acted_epoch": former.approval_epoch}
+    changes = {**with_absent(package, "arn", "approval_epoch"), **undecided}
+    return Update(keys.package_key(former.arn), changes, {"run_id": former.run_id})
+
+
+# -------------------------------------------------------------------------------------------------- stages
+
+
+def make_stage(stage: Stage) -> Put:
+    return Put(stage.item())
+
+
+def lock_stage(pipeline: str, stage: str, release_id: str) -> Update:
+    """Take a stage that no release holds."""
+    return Update(keys.stage_key(pipeline, stage), {"releasing": release_id}, {"releasing": None})
+
+
+def unlock_stage(pipeline: str, stage: str, release_id: str) -> Update:
+    """Give back a stage, if this release holds it."""
+    return Update(keys.stage_key(pipeline, stage), {"releasing": None}, {"releasing": release_id})
+
+
+def point_stage(pipeline: str, stage: str, release_id: str) -> Update:
+    """Let a stage name what serves now, if this release holds it."""
+    return Update(keys.stage_key(pipeline, stage), {"live": release_id}, {"releasing": release_id})
+
+
+def retire_stage(pipeline: str, stage: str, live: str) -> Update:
+    """Let a stage name nothing, if this was live still and no release is under way."""
+    return Update(keys.stage_key(pipeline, stage), {"live": None}, {"live": live, "releasing": None})
+
+
+# --------------------------------------------------------------------------------------------- deployments
+
+
+def plan_deployment(deployment: Deployment) -> Put:
+    return Put(deployment.item())
+
+
+def promote(
+    pipeline: str, stage: str, release_id: str, at: str, bake_until: str, replaces: str | None
+) -> Update:
+    """Write down, once, when the promotion was and what it replaces: a retry must not find other answers."""
+    live = {"status": "live", "promoted_at": at, "bake_until": bake_until, "replaces": replaces}
+    return Update(keys.deployment_key(pipeline, stage, release_id), live, {"promoted_at": None})
+
+
+def replace_deployment(
+    pipeline: str, stage: str, release_id: str, status: Literal["superseded", "rolled_back"], at: str
+) -> Update:
+    """End the deployment that a promotion replaced; an end that was recorded before stays as it is."""
+    return _end(pipeline, stage, release_id, {"status": status, "ended_at": at}, "live")
+
+
+def retire_deployment(pipeline: str, stage: str, release_id: str, at: str) -> Update:
+    """End the deployment of a stage that serves no more; an end that was recorded before stays as it is."""
+    return _end(pipeline, stage, release_id, {"status": "retired", "ended_at": at}, "live")
+
+
+def fail_deployment(pipeline: str, stage: str, release_id: str, at: str) -> Update:
+    """End a deployment that was never promoted."""
+    return _end(pipeline, stage, release_id, {"status": "failed", "ended_at": at}, "deploying")
+
+
+def undo_promotion(pipeline: str, stage: str, release_id: str, at: str) -> Update:
+    """End a deployment whose promotion was written down, though the stage never came to name it."""
+    undone = {"status": "failed", "ended_at": at, "promoted_at": None}
+    return _end(pipeline, stage, release_id, undone, "live")
+
+
+def _end(pipeline: str, stage: str, release_id: str, end: Mapping[str, Any], status: str) -> Update:
+    return Update(keys.deployment_key(pipeline, stage, release_id), end, {"status": status})
+
+
+# ------------------------------------------------------------------------------------------------ releases
+
+
+def start_release(release: Release) -> Put:
+    return Put(release.item())
+
+
+def plan_release(
+    pipeline: str, release_id: str, package_arn: str, package_version: int, stages: Sequence[str]
+) -> Update:
+    """Note what a release puts where; an attempt that is repeated may find fewer stages to release to."""
+    plan = {"package_arn": package_arn, "package_version": package_version, "stages": list(stages)}
+    return Update(keys.release_key(pipeline, release_id), plan)
+
+
+def end_release(
+    pipeline: str, release_id: str, status: ReleaseEnd, reasons: Sequence[str], at: str
+) -> Update:
+    """End a release. The first end counts: later ones change nothing."""
+    ended = {"status": status, "reasons": list(reasons), "ended_at": at}
+    return Update(keys.release_key(pipeline, release_id), ended, {"status": "running"})
+
+
+# ------------------------------------------------------------------------------------- tasks of endpoints
+
+
+def await_endpoint(task: EndpointTask) -> Update:
+    """Store the token of the newest attempt instead of any other: only that one is still waited for."""
+    item = task.item()
+    return Update(
+        keys.key_of(item), {name: value for name, value in item.items() if name not in ("pk", "sk")}
+    )
+
+
+def confirm_request(endpoint_name: str, task_token: str) -> Update:
+    """Note that the change was requested: from then on, what the endpoint serves tells how it went."""
+    return Update(keys.task_key(endpoint_name), {"requested": True}, {"task_token": task_token})

@@ -1,0 +1,185 @@
+"""What the catalog holds of builds: pipelines, their projects, runs with their steps, and tasks of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sluice.catalog import keys
+from sluice.catalog.records.base import attributes, known
+
+Item = dict[str, Any]
+ProjectStatus = Literal["registering", "active", "refused"]
+RunEnd = Literal["registered", "rejected", "data_rejected", "skipped", "failed"]
+RunStatus = Literal["running"] | RunEnd
+# A job's, before and while there is one, and as it ended.
+StepStatus = Literal["Starting", "Waiting", "InProgress", "Stopping", "Completed", "Failed", "Stopped"]
+JobKind = Literal["training_job", "processing_job"]
+StepKind = JobKind | Literal["gates", "model_package"]
+TaskStatus = Literal["open", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What is active, what runs and what was counted."""
+
+    name: str
+    project_version: str
+    build_seq: int = 0
+    budget_used: int = 0
+    budget_day: str | None = None
+    project_content: str | None = None
+    project_pushed_at: str | None = None
+    # Of the newest run.
+    built_project_version: str | None = None
+    built_content: str | None = None
+    build_cause: str | None = None
+    last_build_at: str | None = None
+    # What a skipped run puts back.
+    former_build_at: str | None = None
+    # The run that holds the build lock.
+    in_flight: str | None = None
+    # The last valid one.
+    dataset_version: str | None = None
+    group: str | None = None
+    # All that pushes named, the newest last.
+    groups: Sequence[str] = ()
+    ask_delay_s: int | None = None
+    control_name: str | None = None
+    # When the awaited build request comes.
+    asks_at: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Pipeline:
+        return cls(**known(cls, item, name=keys.pipeline_of(item)))
+
+    def item(self) -> Item:
+        listed = keys.listed(keys.PIPELINES, self.name)
+        return {**keys.pipeline_key(self.name), **listed, **attributes(self, "name")}
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A pushed version; one that was refused has no more than its reasons."""
+
+    pipeline: str
+    version: str
+    status: ProjectStatus
+    config: str = ""
+    has_requirements: bool = False
+    bundle_uri: str = ""
+    code_prefix: str = ""
+    sourcedir_uri: str = ""
+    # Unknown of a project that is older than this attribute.
+    sourcedir_sha256: str | None = None
+    pushed_at: str | None = None
+    bundle_version_id: str | None = None
+    reasons: Sequence[str] = ()
+    # Of a push with `--replace-champion`.
+    replaces_champion_at: str | None = None
+    replaces_champion_by: str | None = None
+    champion_replaced_by: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Project:
+        key = {"pipeline": keys.pipeline_of(item), "version": keys.project_version_of(item)}
+        return cls(**known(cls, item, **key))
+
+    def item(self) -> Item:
+        key = keys.project_key(self.pipeline, self.version)
+        return {**key, **attributes(self, "pipeline", "version")}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One build, from the claim of its number to its end."""
+
+    pipeline: str
+    run_id: str
+    status: RunStatus
+    project_version: str = ""
+    started_at: str = ""
+    execution_arn: str | None = None
+    dataset_version: str | None = None
+    ended_at: str | None = None
+    reasons: Sequence[str] = ()
+    model_package_arn: str | None = None
+    manifest_uri: str | None = None
+    manifest_sha256: str | None = None
+    image_digest: str | None = None
+    owner_told_at: str | None = None
+    # When it first did what a retry repeats.
+    validated_at: str | None = None
+    selected_at: str | None = None
+    judged_at: str | None = None
+    registered_at: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Run:
+        return cls(**known(cls, item, pipeline=keys.pipeline_of(item), run_id=keys.run_id_of(item)))
+
+    def item(self) -> Item:
+        return {**keys.run_key(self.pipeline, self.run_id), **attributes(self, "pipeline", "run_id")}
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status != "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a run did: a job, from before its creation; its gates; its registration."""
+
+    run_id: str
+    step: str
+    status: StepStatus
+    kind: StepKind
+    job_name: str | None = None
+    job_arn: str | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+    outputs: Mapping[str, str] | None = None
+    model_uri: str | None = None
+    metrics: Mapping[str, float | None] | None = None
+    image: str | None = None
+    failure_reason: str | None = None
+    # Of a job that was stopped, as its run had ended.
+    stopped_because: str | None = None
+    # SageMaker's words, while a quota is used up.
+    waits_for: str | None = None
+    remark: str | None = None
+    # Hyperparameters of a candidate, results of gates, what was registered.
+    detail: Any = None
+    evaluation_sha256: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Step:
+        return cls(**known(cls, item, run_id=keys.steps_run_id_of(item), step=keys.step_of(item)))
+
+    def item(self) -> Item:
+        return {**keys.step_key(self.run_id, self.step), **attributes(self, "run_id", "step")}
+
+
+@dataclass(frozen=True, slots=True)
+class JobTask:
+    """A task of a build that waits for a job."""
+
+    job_name: str
+    task_token: str
+    kind: JobKind
+    pipeline: str
+    run_id: str
+    step: str
+    status: TaskStatus
+    expires_at: int
+    opened_at: str = ""
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> JobTask:
+        return cls(**known(cls, item, job_name=keys.resource_of(item)))
+
+    def item(self) -> Item:
+        """An open task is listed: `reconcile` looks at what all of them wait for."""
+        listed = keys.listed(keys.TASKS, self.job_name) if self.status == "open" else {}
+        return {**keys.task_key(self.job_name), **listed, **attributes(self, "job_name")}

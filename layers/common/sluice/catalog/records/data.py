@@ -1,0 +1,39 @@
+"""What the catalog holds of data: the objects that arrived, and the data set versions made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sluice.catalog import keys
+from sluice.catalog.records.base import attributes, known
+
+Item = dict[str, Any]
+# `new` until it is judged.
+DatasetStatus = Literal["new", "valid", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data set version."""
+
+    pipeline: str
+    version: str
+    status: DatasetStatus
+    manifest_uri: str
+    objects: int
+    size_bytes: int
+    created_at: str
+    rows: int | None = None
+    report_uri: str | None = None
+    reasons: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Dataset:
+        key = {"pipeline": keys.pipeline_of(item), "version": keys.dataset_version_of(item)}
+        return cls(**known(cls, item, **key))
+
+    def item(self) -> Item:
+        key = keys.dataset_key(self.pipeline, self.version)
+        return {**key, **attributes(self, "pipeline", "version")}

@@ -1,0 +1,204 @@
+"""What the catalog holds of releases: packages, approvals, stages, deployments, and tasks of endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sluice.catalog import keys
+from sluice.catalog.records.base import attributes, known
+
+Item = dict[str, Any]
+ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
+DeploymentStatus = Literal["deploying", "live", "superseded", "rolled_back", "retired", "failed"]
+Cause = Literal["approval", "rollback", "alarm", "rejection", "command"]
+ReleaseEnd = Literal["released", "failed", "refused"]
+ReleaseStatus = Literal["running"] | ReleaseEnd
+TaskStatus = Literal["open", "done"]
+PENDING: Literal["PendingManualApproval"] = "PendingManualApproval"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A version in the registry, and the last decision about it that was seen.
+
+    One from elsewhere has no pipeline. Before the first decision there is no status.
+    """
+
+    arn: str
+    group: str = ""
+    version: int = 0
+    stack: str | None = None
+    pipeline: str | None = None
+    run_id: str | None = None
+    manifest_uri: str | None = None
+    manifest_sha256: str | None = None
+    model_sha256: str | None = None
+    approval_status: ApprovalStatus | None = None
+    approval_epoch: int | None = None
+    # What follows from that decision was started.
+    acted_epoch: int | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Package:
+        return cls(**known(cls, item, arn=keys.package_arn_of(item)))
+
+    def item(self) -> Item:
+        return {**keys.package_key(self.arn), **attributes(self, "arn")}
+
+    @property
+    def status(self) -> ApprovalStatus:
+        return self.approval_status or PENDING
+
+    @property
+    def epoch(self) -> int:
+        """The number of the last decision, 0 before the first."""
+        return self.approval_epoch or 0
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether what follows from the last decision is still to be started."""
+        return self.epoch > (self.acted_epoch or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A decision about a package, bound to the evidence there was."""
+
+    arn: str
+    epoch: int
+    status: ApprovalStatus
+    approver: str
+    reason: str
+    decided_at: str
+    # Not `expires_at`: the table's TTL must never take it.
+    valid_until: str
+    # The registry's then, whosever it is; unknown of a decision that is older than this attribute.
+    description: str | None = None
+    manifest_sha256: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Approval:
+        return cls(**known(cls, item, arn=keys.package_arn_of(item), epoch=keys.epoch_of(item)))
+
+    def item(self) -> Item:
+        return {**keys.approval_key(self.arn, self.epoch), **attributes(self, "arn", "epoch")}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What serves on a stage, and the release that holds it."""
+
+    pipeline: str
+    name: str
+    endpoint_name: str
+    position: int | None = None
+    live: str | None = None
+    releasing: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Stage:
+        return cls(**known(cls, item, pipeline=keys.pipeline_of(item), name=keys.stage_of(item)))
+
+    def item(self) -> Item:
+        return {**keys.stage_key(self.pipeline, self.name), **attributes(self, "pipeline", "name")}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a release did to a stage."""
+
+    pipeline: str
+    stage: str
+    release_id: str
+    package_arn: str
+    package_version: int
+    status: DeploymentStatus
+    endpoint_config_name: str
+    model_name: str = ""
+    promoted_at: str | None = None
+    bake_until: str | None = None
+    ended_at: str | None = None
+    # The release that was live before.
+    replaces: str | None = None
+    run_id: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Deployment:
+        stage, release_id = keys.deployment_of(item)
+        key = {"pipeline": keys.pipeline_of(item), "stage": stage, "release_id": release_id}
+        return cls(**known(cls, item, **key))
+
+    def item(self) -> Item:
+        key = keys.deployment_key(self.pipeline, self.stage, self.release_id)
+        return {**key, **attributes(self, "pipeline", "stage", "release_id")}
+
+    @property
+    def model(self) -> tuple[str, str | None]:
+        """What it put there, by its run too: a group that is made anew uses its versions' ARNs again."""
+        return self.package_arn, self.run_id
+
+    def is_of(self, package_arn: str, run_id: str | None) -> bool:
+        """Whether it put this package there, as this run registered it."""
+        return self.package_arn == package_arn and (None in (self.run_id, run_id) or self.run_id == run_id)
+
+    def outlived_its_bake(self, now: str) -> bool:
+        """Whether it served until `bake_until`, unreplaced."""
+        return self.bake_until is not None and (self.ended_at or now) >= self.bake_until
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release or a rollback, from its plan to its end."""
+
+    pipeline: str
+    release_id: str
+    cause: Cause
+    status: ReleaseStatus
+    # As recorded, or marked unverified.
+    actor: str
+    execution_arn: str
+    started_at: str
+    ended_at: str | None = None
+    package_arn: str | None = None
+    package_version: int | None = None
+    stages: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Release:
+        key = {"pipeline": keys.pipeline_of(item), "release_id": keys.release_id_of(item)}
+        return cls(**known(cls, item, **key))
+
+    def item(self) -> Item:
+        key = keys.release_key(self.pipeline, self.release_id)
+        return {**key, **attributes(self, "pipeline", "release_id")}
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointTask:
+    """A task of a release that waits for an endpoint."""
+
+    endpoint_name: str
+    task_token: str
+    pipeline: str
+    release_id: str
+    # The stage.
+    step: str
+    status: TaskStatus
+    expires_at: int
+    endpoint_config_name: str
+    # Until then, what the endpoint serves says nothing about the change.
+    requested: bool
+    kind: Literal["endpoint"] = "endpoint"
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> EndpointTask:
+        return cls(**known(cls, item, endpoint_name=keys.resource_of(item)))
+
+    def item(self) -> Item:
+        """An open task is listed: `reconcile` looks at what all of them wait for."""
+        listed = keys.listed(keys.TASKS, self.endpoint_name) if self.status == "open" else {}
+        kept = {"kind": self.kind, **attributes(self, "endpoint_name")}
+        return {**keys.task_key(self.endpoint_name), **listed, **kept}
