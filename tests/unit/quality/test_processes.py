@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import active_children, get_context
 from typing import Any
@@ -108,6 +110,43 @@ def test_what_the_process_that_waits_does_when_it_is_ended_is_not_done_by_the_wo
     finally:
         signal.signal(signal.SIGTERM, former)
     assert raised.value.why == "signal"
+
+
+@pytest.fixture
+def with_handlers() -> Iterator[None]:
+    """This process takes signals in its own way, as a server does."""
+    former = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+    signal.signal(signal.SIGHUP, ignored)
+    signal.signal(signal.SIGTERM, former)
+
+
+@pytest.mark.usefixtures("with_handlers")
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_ends_the_work_however_this_process_takes_it(signum: int) -> None:
+    def die(tell: Tell) -> None:
+        os.kill(os.getpid(), signum)
+        time.sleep(5)
+
+    with pytest.raises(ProcessEndedError) as raised:
+        run(die, max_s=30)
+    assert (raised.value.why, raised.value.signal) == ("signal", signum)
+
+
+def test_the_work_is_spared_what_a_signal_means_to_this_process() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    former = signal.set_wakeup_fd(theirs.fileno())
+    try:
+        assert run(lambda tell: signal.set_wakeup_fd(-1), max_s=30) == -1
+    finally:
+        signal.set_wakeup_fd(former)
+        ours.close()
+        theirs.close()
 
 
 def test_memory_that_python_lacks_is_memory_that_is_not_there() -> None:

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 _LOOK_EVERY_S = 0.02
+# Python ignores them in every process: a write that fails is an error.
+_UNTOUCHED = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(signal, name)}
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 _Result = TypeVar("_Result")
 Tell = Callable[[Any], None]
@@ -64,10 +66,7 @@ def _context() -> BaseContext:
 
 
 def _work(work: Callable[[Tell], Any], connection: Connection) -> None:
-    # Ctrl-C is for the process that waits, which ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A fork has the handlers of the process that waits, whose cleaning up is not for this one to do.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _forget_signals()
     kind: Kind = "done"
     try:
         answer = work(lambda told: connection.send(("told", told)))
@@ -76,6 +75,18 @@ def _work(work: Callable[[Tell], Any], connection: Connection) -> None:
         error.add_note("".join(traceback.format_tb(error.__traceback__)))
         kind, answer = "failed", error
     connection.send((kind, answer))
+
+
+def _forget_signals() -> None:
+    """Take signals as a new interpreter does: a fork has the handlers of its parent."""
+    signal.set_wakeup_fd(-1)
+    for signum in signal.valid_signals() - _UNTOUCHED:
+        # None is a handler that is not Python's, such as that of faulthandler.
+        if signal.getsignal(signum) not in (signal.SIG_DFL, None):
+            signal.signal(signum, signal.SIG_DFL)
+    # Ctrl-C is for the process that waits, which ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 class _Watch:

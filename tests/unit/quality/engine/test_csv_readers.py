@@ -56,6 +56,18 @@ def test_a_space_beside_a_quote_within_a_value_is_text(inspect: Inspect, cell: s
     assert (report.rows, report.reasons) == (2, ())
 
 
+@pytest.mark.parametrize("body", [b"x,y\r\n1,2\r 3,4\r\n", b"x,y\r\n1,2\r\n\r 3,4", b"x,y\n1,2\r\n\r 3,4"])
+def test_a_space_after_a_line_that_ends_in_another_way_is_text(inspect: Inspect, body: bytes) -> None:
+    schema = {"x": {"type": "string", "allowed": ["1", " 3"]}, "y": {"type": "string"}}
+    report = inspect(body, schema=schema)
+    assert (report.rows, report.reasons) == (2, ())
+
+
+def test_a_return_within_a_quoted_value_is_text(inspect: Inspect) -> None:
+    schema = {"x": {"type": "string", "allowed": ["\r 1"]}, "y": {"type": "string"}}
+    assert inspect(b'x,y\n"\r 1",2\n', schema=schema).is_valid
+
+
 CELL = st.text(alphabet="ab1, \"\n\r\t;\\'|#é", max_size=4)
 QUOTED = CELL.map(lambda text: '"' + text.replace('"', '""') + '"')
 ENDS = st.sampled_from(["\n", "\r\n", "\r"])
@@ -72,6 +84,10 @@ def files(draw: st.DrawFn) -> bytes:
 @pytest.mark.parametrize("data_format", ["csv"])
 @given(body=files())
 @example(body=b"x,y\n1,a,\n")
+@example(body=b"x,y\r\n\r ,")
+@example(body=b"x,y\r\n1,2\r 5,6\r\n7,8\r\n")
+@example(body=b'x,y\r\n"1",2\r 5,6')
+@example(body=b'x,y\n1,"\r "\r\n 2,"\r\r\n "\n')
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_valid_file_reads_as_python_reads_it(tmp_path: Path, data_format: str, body: bytes) -> None:
     path = tmp_path / "file.csv"

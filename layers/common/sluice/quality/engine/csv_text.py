@@ -71,19 +71,34 @@ def refuse_great_excess(path: Path, columns: int, data: Data) -> None:
             return
 
 
-def refuse_spaced_quotes(path: Path, data: Data) -> None:
-    """Raise if there is a space around a quoted value: to DuckDB it is none, to others part of the value."""
+def refuse_misread(path: Path, data: Data) -> None:
+    """Raise for spaces that DuckDB takes for nothing, and other readers for a part of a value."""
     delimiter, quote = data.csv.delimiter.encode(), data.csv.quote.encode()
-    if b" " in (delimiter, quote):
-        return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        found = min(_spaces_before(text, quote, delimiter), _spaces_after(text, quote, delimiter))
-        if found < len(text):
-            line = _count(text, 0, found, b"\n") + 1
-            raise UnreadableError(
-                f"has a space between a quote and a delimiter or line end, in line {line}: "
-                "readers do not agree on what that is"
-            )
+        if _has_space_after_return(text, quote):
+            # It is read with its line ends alike instead.
+            raise UnreadableError("has lines that end in different ways")
+        if b" " not in (delimiter, quote):
+            _refuse_spaced_quotes(text, quote, delimiter)
+
+
+def _has_space_after_return(text: mmap.mmap, quote: bytes) -> bool:
+    """Whether a space follows a line that ends in CR, among lines of other ends."""
+    if text.find(b"\r ") < 0 or text.find(b"\n") < 0:
+        return False
+    places = (match.start() for match in re.finditer(rb"\r ", text))
+    return _outside(text, quote, places) < len(text)
+
+
+def _refuse_spaced_quotes(text: mmap.mmap, quote: bytes, delimiter: bytes) -> None:
+    """Raise if there is a space around a quoted value."""
+    found = min(_spaces_before(text, quote, delimiter), _spaces_after(text, quote, delimiter))
+    if found < len(text):
+        line = _count(text, 0, found, b"\n") + 1
+        raise UnreadableError(
+            f"has a space between a quote and a delimiter or line end, in line {line}: "
+            "readers do not agree on what that is"
+        )
 
 
 def _spaces_before(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:

@@ -217,7 +217,7 @@ def _csv_table(query: Query, file: DataFile, data: Data, compression: Compressio
     written, quote = data.csv, text(data.csv.quote)
     header = csv_text.header(head(query, file.path, compression), data)
     if compression == "none":
-        csv_text.refuse_spaced_quotes(file.path, data)
+        csv_text.refuse_misread(file.path, data)
     count = len(header)
 
     def read(paths: Sequence[Path], how: str) -> str:
