@@ -1,4 +1,4 @@
-"""A complete pipeline.yaml that the tests vary."""
+"""What unit tests share: a complete pipeline.yaml that they vary, and an engine at hand."""
 
 import pytest
 
@@ -54,3 +54,17 @@ def config_text() -> str:
 @pytest.fixture(scope="session")
 def pipeline_config() -> PipelineConfig:
     return config.load(TEXT)
+
+
+@pytest.fixture(scope="session")
+def engine_at_hand() -> None:
+    """What a validation's process loads and compiles, done once: a fork has what this process has.
+
+    Else each of some 250 validations would spend most of its time on that.
+    """
+    import sluice.quality.engine  # noqa: F401
+    from sluice.quality.report import html
+
+    templates = html._template().environment
+    for name in templates.list_templates():
+        templates.get_template(name)

@@ -1,7 +1,12 @@
-"""What the command line is asked here is not answered by a local cloud that this checkout happens to run."""
+"""What the command line is asked here is not answered by a local cloud that this checkout happens to run.
+
+Nor does it leave anything behind in the process of the tests, or wait for a clock.
+"""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +18,17 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SLUICE_HOME", str(home))
     return home
+
+
+@pytest.fixture(autouse=True)
+def former_handlers() -> Iterator[None]:
+    """The handler of SIGTERM that a command sets ends with its test."""
+    former = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, former)
+
+
+@pytest.fixture(autouse=True)
+def without_waiting(monkeypatch: pytest.MonkeyPatch, engine_at_hand: None) -> None:
+    """What is polled is looked at again at once, and handlers that pause between attempts go on."""
+    monkeypatch.setattr("time.sleep", lambda _: None)

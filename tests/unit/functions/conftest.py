@@ -1,0 +1,11 @@
+"""What no test of a function waits for."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def without_waiting(monkeypatch: pytest.MonkeyPatch, engine_at_hand: None) -> None:
+    """Handlers that pause between attempts go on at once."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
