@@ -33,7 +33,8 @@ from grown import Count, GrownCatalog, GrownObjects, Numbered
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
-from sluice_cli import data_views, views
+from sluice.services.views import data, models, pipelines, runs
+from sluice_cli import lookup
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (1_000, 10_000)
@@ -210,17 +211,16 @@ def look(world: World, measured: Measure) -> None:
     target: Any = Stack(world.cloud)
     last = f"{PIPELINE}-{world.pipeline['build_seq'] - 1:05}"
     with ExitStack() as patches:
-        patches.enter_context(mock.patch.object(views, "versions", return_value=[]))
-        patches.enter_context(mock.patch.object(views, "endpoint", return_value=None))
-        measured("sluice status", lambda: views.status(target, PIPELINE))
-        measured("sluice runs", lambda: views.runs(target, PIPELINE, limit=20))
-        measured("sluice run", lambda: views.run(target, last))
+        patches.enter_context(mock.patch.object(models, "versions", return_value=[]))
+        measured("sluice status", lambda: pipelines.status(target.cloud, PIPELINE))
+        measured("sluice runs", lambda: runs.runs(target.cloud, PIPELINE, limit=20))
+        measured("sluice run", lambda: lookup.the_run(target, last))
         measured("sluice data list", lambda: data_list(target))
 
 
 def data_list(target: Any) -> None:
-    data_views.arrivals(data_views.arrival_items(target, PIPELINE))
-    data_views.what_waits(target, PIPELINE)
+    data.arrivals(data.arrival_items(target.cloud, PIPELINE))
+    data.what_waits(target.cloud, PIPELINE)
 
 
 def build(world: World, measured: Measure) -> None:

@@ -24,7 +24,8 @@ from typing import Any
 from figures import Figure, arguments, report
 from sluice.domain.build import candidates, jobs, projects
 from sluice.domain.config import PipelineConfig
-from sluice_cli import cloud, project, views, waiting
+from sluice.services.views import stages
+from sluice_cli import cloud, log_streams, lookup, project, waiting
 from sluice_cli import target as targets
 from sluice_cli.target import REPOSITORY, Target
 from sluice_local.sagemaker.containers import container
@@ -180,12 +181,12 @@ def release_once(target: Target, pipeline: str) -> None:
     target.call(
         "sagemaker",
         "update_model_package",
-        ModelPackageArn=views.model_arn(target, pipeline),
+        ModelPackageArn=lookup.model_arn(target, pipeline),
         ModelApprovalStatus="Approved",
     )
     waiting.release_end(target, pipeline, known, lambda _doing: None)
-    (stage,) = views.stages(target, pipeline)
-    for alarm in views.alarms(target, pipeline, stage["stage"], stage["endpoint_name"]):
+    (stage,) = stages.stages(target.cloud, pipeline)
+    for alarm in stages.alarms(target.cloud, pipeline, stage["stage"], stage["endpoint_name"]):
         target.call(
             "cloudwatch",
             "set_alarm_state",
@@ -194,10 +195,10 @@ def release_once(target: Target, pipeline: str) -> None:
             StateReason="a drill",
         )
     target.call(
-        "lambda", "invoke", FunctionName=views.physical_id(target, "ReconcileFunction"), Payload=b"{}"
+        "lambda", "invoke", FunctionName=log_streams.physical_id(target, "ReconcileFunction"), Payload=b"{}"
     )
     waiting.until(
-        lambda: any(REPORT.match(line) for line in views.function_log(target, "react_to_alarm")) or None,
+        lambda: any(map(REPORT.match, log_streams.function_log(target, "react_to_alarm"))) or None,
         timeout_s=30,
         what="react_to_alarm to run",
     )
@@ -207,7 +208,7 @@ def function_figures(target: Target) -> list[Figure]:
     """Size of each function with its layers, and its times as the platform reports them."""
     figures = [Figure("python alone", interpreter_ms(), "ms")]
     for name in sorted(path.parent.name for path in REPOSITORY.glob("functions/*/app.py")):
-        reports = [match for line in views.function_log(target, name) if (match := REPORT.match(line))]
+        reports = [match for line in log_streams.function_log(target, name) if (match := REPORT.match(line))]
         times = {
             "cold init": [float(match[2]) for match in reports if match[2]],
             "first call": [float(match[1]) for match in reports if match[2]],
@@ -237,7 +238,7 @@ def unzipped_bytes(target: Target, function: str) -> int:
     """The built function's and its layers' files."""
     resource = "".join(part.capitalize() for part in function.split("_")) + "Function"
     configuration = target.call(
-        "lambda", "get_function_configuration", FunctionName=views.physical_id(target, resource)
+        "lambda", "get_function_configuration", FunctionName=log_streams.physical_id(target, resource)
     )
     layers = [layer["Arn"].split(":")[6] for layer in configuration.get("Layers", [])]
     logical = {"DataLayer" if "data" in name.lower() else "CommonLayer" for name in layers}

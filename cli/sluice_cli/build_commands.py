@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain import wording
-from sluice_cli import project, uploads, views, waiting
+from sluice.services import views
+from sluice_cli import log_streams, lookup, project, reasons, uploads, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
@@ -82,7 +83,7 @@ def upload(
     failed, and 3 when the data or the model were rejected.
     """
     target = context.obj.target()
-    pipeline = views.the_pipeline(target, pipeline)
+    pipeline = lookup.the_pipeline(target, pipeline)
     known = waiting.run_ids(target, pipeline)
     uploaded = project.upload(target, pipeline, files, key=key)
     left_out = uploads.left_out(files)
@@ -123,15 +124,15 @@ def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]
         ended = waiting.run_end(
             target, pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
         )
-    return views.with_log_tails(target, ended)
+    return log_streams.with_log_tails(target, ended)
 
 
 @build_app.command(epilog=example("sluice runs reviews-sentiment"))
 def runs(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
     """List the runs of a pipeline, newest first."""
     target = context.obj.target()
-    name = views.the_pipeline(target, pipeline)
-    found = views.runs(target, name)
+    name = lookup.the_pipeline(target, pipeline)
+    found = views.runs.runs(target.cloud, name)
 
     def text() -> None:
         print_table(
@@ -144,7 +145,7 @@ def runs(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fals
                     short(item.get("project_version")),
                     duration(item.get("started_at"), item.get("ended_at")),
                     age(item.get("started_at")),
-                    views.first_reasons(item),
+                    reasons.first_reasons(item),
                 )
                 for item in found
             ),
@@ -164,7 +165,7 @@ def run(
 ) -> None:
     """Show a run: its steps, metrics, gates and timeline."""
     target = context.obj.target()
-    found = views.with_log_tails(target, views.run(target, run_id))
+    found = log_streams.with_log_tails(target, lookup.the_run(target, run_id))
     show(found, as_json, lambda: print_run(found))
 
 
@@ -250,12 +251,12 @@ def logs(
         raise CommandError("give a run, --function or --endpoint", exit_code=2)
     target = context.obj.target()
     if function:
-        found = {function: views.function_log(target, function)}
+        found = {function: log_streams.function_log(target, function)}
     elif endpoint:
-        found = {endpoint: views.endpoint_log(target, endpoint)}
+        found = {endpoint: log_streams.endpoint_log(target, endpoint)}
     else:
-        steps = views.step_of(views.run(target, str(run_id)), step)
-        found = {item["step"]: views.step_log(target, item) for item in steps}
+        steps = lookup.step_of(lookup.the_run(target, str(run_id)), step)
+        found = {item["step"]: log_streams.step_log(target, item) for item in steps}
 
     def text() -> None:
         for name, lines in found.items():

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain import wording
-from sluice_cli import data_views, views
+from sluice.services.views import data
+from sluice_cli import data_release, lookup, reasons
 from sluice_cli.options import Json, Pipeline, Reason, example, show
 from sluice_cli.output import age, escape, hint, out, print_table, short, styled
 
@@ -25,8 +26,8 @@ PipelineName = Annotated[str, typer.Argument(help="The pipeline's name.")]
 def list_versions(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
     """List a pipeline's data set versions, newest first."""
     target = context.obj.target()
-    name = views.the_pipeline(target, pipeline)
-    found = data_views.dataset_versions(target, name)
+    name = lookup.the_pipeline(target, pipeline)
+    found = data.dataset_versions(target.cloud, name)
 
     def text() -> None:
         print_table(
@@ -39,7 +40,7 @@ def list_versions(context: typer.Context, pipeline: Pipeline = None, as_json: Js
                     item["size_bytes"],
                     item.get("rows"),
                     age(item["created_at"]),
-                    views.first_reasons(item),
+                    reasons.first_reasons(item),
                 )
                 for item in found
             ),
@@ -57,7 +58,8 @@ def show_version(
 ) -> None:
     """Show a data set version: its objects, its verdict and where its report is."""
     target = context.obj.target()
-    found = data_views.dataset(target, views.the_pipeline(target, pipeline), version)
+    name = lookup.the_pipeline(target, pipeline)
+    found = data.dataset(target.cloud, name, lookup.the_dataset_version(target, name, version))
 
     def text() -> None:
         out.print(f"[bold]{found['dataset_version']}[/]", styled(found["status"]), age(found["created_at"]))
@@ -83,7 +85,8 @@ def verify_version(
 ) -> None:
     """Read every object of a version again; exits 1 if one differs, is gone, overwritten or deleted."""
     target = context.obj.target()
-    found = data_views.verify(target, views.the_pipeline(target, pipeline), version)
+    name = lookup.the_pipeline(target, pipeline)
+    found = data.verify(target.cloud, name, lookup.the_dataset_version(target, name, version))
     changed = [obj for obj in found["objects"] if obj["condition"] != "intact"]
 
     def text() -> None:
@@ -114,10 +117,10 @@ def list_data(
 ) -> None:
     """List what arrived, and the batches that are not complete with what they lack."""
     target = context.obj.target()
-    name = views.the_pipeline(target, pipeline)
-    items = data_views.arrival_items(target, name)
-    found = data_views.quarantined(items) if quarantined else data_views.arrivals(items)
-    waiting = {} if quarantined else data_views.what_waits(target, name)
+    name = lookup.the_pipeline(target, pipeline)
+    items = data.arrival_items(target.cloud, name)
+    found = data.quarantined(items) if quarantined else data.arrivals(items)
+    waiting = {} if quarantined else data.what_waits(target.cloud, name)
 
     def text() -> None:
         print_table(
@@ -170,7 +173,7 @@ def release_data(
 ) -> None:
     """Let a quarantined object into the next data set version, where it is checked again."""
     target = context.obj.target()
-    result = data_views.release(target, key, reason)
+    result = data_release.release(target, key, reason)
 
     def text() -> None:
         out.print(f"[green]released[/] {escape(key)}: the next data set version has it")

@@ -8,7 +8,8 @@ from sluice.catalog import keys
 from sluice.domain import config
 from sluice.domain.release import packages, releases
 from sluice.domain.release.approvals import PENDING, LastSeen
-from sluice_cli import views, waiting
+from sluice.services.views import stages
+from sluice_cli import waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 from sluice_cli.waiting import Say
@@ -95,7 +96,7 @@ def _decide(target: Target, arn: str, status: str, reason: str) -> None:
 def _under_way(target: Target, item: dict[str, Any], arn: str, seen: LastSeen) -> str | None:
     """The release of the version that runs, if one does."""
     decided = _release_id(item, arn, seen.epoch)
-    for release in views.releases(target, item["pipeline"]):
+    for release in stages.releases(target.cloud, item["pipeline"]):
         is_its = release["release_id"] == decided or release.get("package_arn") == arn
         if is_its and release.get("status") == waiting.RUNNING:
             return str(release["release_id"])
@@ -108,13 +109,13 @@ def _release_id(item: dict[str, Any], arn: str, epoch: int) -> str:
 
 def _serving(target: Target, item: dict[str, Any], arn: str) -> list[dict[str, Any]]:
     """The stages on which the version is live, by the catalog and by there being an endpoint."""
-    rows = views.stages(target, item["pipeline"]) if "pipeline" in item else []
+    rows = stages.stages(target.cloud, item["pipeline"]) if "pipeline" in item else []
     return [
         row
         for row in rows
         if row["live_package_arn"] == arn
         and row["run_id"] in (None, item.get("run_id"))
-        and views.endpoint_status(target, row["endpoint_name"]) != "missing"
+        and stages.endpoint_status(target.cloud, row["endpoint_name"]) != "missing"
     ]
 
 

@@ -17,7 +17,8 @@ from sluice.domain import digests, names
 from sluice.domain.build import governor, projects
 from sluice.domain.build.projects import LeftOut, Project
 from sluice.domain.release import alarms
-from sluice_cli import data_views, uploads
+from sluice.services.views import data
+from sluice_cli import uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
@@ -122,7 +123,7 @@ def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
     state = governor.PipelineState.of(item, has_data=True)
     if state.in_flight and state.built_project_version == state.project_version:
         return {"starts": True, "why": f"{state.in_flight} builds it"}
-    waits = data_views.what_waits(target, pipeline)
+    waits = data.what_waits(target.cloud, pipeline)
     if build := waits["next_build"]:
         return {"starts": True, "why": f"a build starts by itself ({build['reason']})"}
     if state.in_flight and state.is_project_new:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain import names, wording
-from sluice_cli import decisions, retiring, views, waiting
+from sluice.services import views
+from sluice_cli import decisions, lookup, retiring, waiting
 from sluice_cli.errors import EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
@@ -23,8 +24,8 @@ MODEL_HELP = "PIPELINE/VERSION, GROUP/VERSION, PIPELINE/GROUP/VERSION, PIPELINE 
 def models(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
     """List the model versions in the registry and where each is live."""
     target = context.obj.target()
-    name = views.the_pipeline(target, pipeline)
-    found = views.models(target, name)
+    name = lookup.the_pipeline(target, pipeline)
+    found = views.models.models(target.cloud, name)
 
     def text() -> None:
         print_table(
@@ -58,7 +59,7 @@ def approve(
 ) -> None:
     """Approve a model version in the registry; its release starts by itself."""
     target = context.obj.target()
-    arn = views.model_arn(target, model)
+    arn = lookup.model_arn(target, model)
     pipeline = decisions.own_package(target, arn)["pipeline"]
     with err.status("approving") as status:
         if stage is None:
@@ -75,7 +76,9 @@ def approve(
 
 def _next_step(target: Target, pipeline: str, arn: str) -> str:
     """The release of the version that waits for a person by now, or where to look."""
-    awaited = [each for each in views.awaited_decisions(target, pipeline) if each["arn"] == arn]
+    awaited = [
+        each for each in views.pipelines.awaited_decisions(target.cloud, pipeline) if each["arn"] == arn
+    ]
     for each in awaited:
         if each["stage"]:
             return (
@@ -108,7 +111,7 @@ def reject(
 ) -> None:
     """Reject a model version in the registry; where it is live, the last known good is put back."""
     target = context.obj.target()
-    arn = views.model_arn(target, model)
+    arn = lookup.model_arn(target, model)
     result = decisions.reject(target, arn, reason)
     finish_decision(result, as_json, "next: `sluice status` shows what serves now")
 
@@ -126,8 +129,8 @@ def rollback(
 ) -> None:
     """Put a stage back to its last known good release."""
     target = context.obj.target()
-    name = views.the_pipeline(target, pipeline)
-    serving = {row["stage"]: row for row in views.stages(target, name)}
+    name = lookup.the_pipeline(target, pipeline)
+    serving = {row["stage"]: row for row in views.stages.stages(target.cloud, name)}
     if stage not in serving:
         listed = ", ".join(serving) or "none has been released yet"
         raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=2)
@@ -153,7 +156,7 @@ def retire(
 ) -> None:
     """Delete a pipeline's endpoints and their alarms; data, models and evidence stay."""
     target = context.obj.target()
-    name = views.the_pipeline(target, pipeline)
+    name = lookup.the_pipeline(target, pipeline)
     planned = retiring.plan(target, name, stage)
     if planned and not yes:
         _confirm_retiring(target, planned)

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from sluice.catalog import keys
-from sluice_cli import data_views, views
+from sluice.services.views import data, pipelines
+from sluice_cli import lookup
 from sluice_cli import target as targets
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, show
@@ -64,22 +65,22 @@ def report(
 def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict[str, Any]]:
     """The pipeline and the data set version that the arguments mean."""
     if version is not None:
-        return name, data_views.dataset_version(target, name, version)
+        return name, lookup.the_dataset_version(target, name, version)
     pipeline = name.rpartition("-")[0]
     run = target.catalog.get(keys.run_key(pipeline, name)) if pipeline else None
     if run is None:
-        names = views.pipeline_names(target)
+        names = pipelines.pipeline_names(target.cloud)
         if pipeline in names and name not in names:
-            raise views.no_run(target, name, pipeline)
-        pipeline = views.the_pipeline(target, name)
-        if not (found := data_views.dataset_versions(target, pipeline)):
+            raise lookup.no_run(target, name, pipeline)
+        pipeline = lookup.the_pipeline(target, name)
+        if not (found := data.dataset_versions(target.cloud, pipeline)):
             raise CommandError(
                 f"{pipeline} has no data set yet", hint=f"`sluice upload {pipeline} FILE` makes one."
             )
         return pipeline, found[0]
     if not run.get("dataset_version"):
         raise CommandError(f"{name} has no data set yet", hint=f"`sluice run {name}` shows how far it is.")
-    return pipeline, data_views.dataset_version(target, pipeline, run["dataset_version"])
+    return pipeline, lookup.the_dataset_version(target, pipeline, run["dataset_version"])
 
 
 def _page(target: Target, pipeline: str, dataset: dict[str, Any]) -> tuple[bytes, str]:

@@ -7,7 +7,8 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.domain.release import serving
 from sluice.domain.release.alarms import Guarded
-from sluice_cli import bus, views, waiting
+from sluice.services.views import stages
+from sluice_cli import bus, waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import Target
 
@@ -16,13 +17,13 @@ RECORDED_S = 60
 
 def plan(target: Target, pipeline: str, wanted: str | None) -> list[dict[str, Any]]:
     """What is to go, by stage; raises CommandError for what must not."""
-    stages = views.stages(target, pipeline)
-    if wanted is not None and wanted not in (names := [stage["stage"] for stage in stages]):
+    found = stages.stages(target.cloud, pipeline)
+    if wanted is not None and wanted not in (names := [stage["stage"] for stage in found]):
         listed = ", ".join(names) or "none has been released yet"
         raise CommandError(
             f"{pipeline} has no stage {wanted!r}", hint=f"Stages: {listed}.", exit_code=EXIT_USAGE
         )
-    return [_planned(target, pipeline, stage) for stage in stages if wanted in (None, stage["stage"])]
+    return [_planned(target, pipeline, stage) for stage in found if wanted in (None, stage["stage"])]
 
 
 def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
             f"{stage['releasing']} is under way on {name}",
             hint=f"Wait for its end (`sluice status {pipeline}`), then retire the stage.",
         )
-    endpoint = views.endpoint(target, endpoint_name)
+    endpoint = target.cloud.endpoints.describe_endpoint(endpoint_name)
     deployed = {
         item["endpoint_config_name"]
         for item in target.catalog.query(keys.partition(pipeline), f"DEPLOYMENT#{name}#")
@@ -42,7 +43,7 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
             f"{endpoint_name} serves {serving.target_config(endpoint)}, which this stack did not deploy",
             hint="It is not the stack's to delete: delete it yourself if nobody needs it.",
         )
-    found = views.alarms(target, pipeline, name, endpoint_name)
+    found = stages.alarms(target.cloud, pipeline, name, endpoint_name)
     ours = Guarded(target.stack, pipeline, name, endpoint_name).alarm_names
     watching = [alarm["alarm"] for alarm in found if alarm["alarm"] in ours]
     return {

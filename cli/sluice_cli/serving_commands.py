@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice_cli import views
+from sluice.domain.release import answers
+from sluice.services import views
+from sluice_cli import lookup
 from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
@@ -25,9 +27,11 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 def status(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
     """Show what runs, what serves, what waits and what happened last."""
     target = context.obj.target()
-    names = [views.the_pipeline(target, pipeline)] if pipeline else views.pipeline_names(target)
-    found = [views.status(target, name) for name in names]
-    unclaimed = views.unclaimed(target)
+    names = (
+        [lookup.the_pipeline(target, pipeline)] if pipeline else views.pipelines.pipeline_names(target.cloud)
+    )
+    found = [views.pipelines.status(target.cloud, name) for name in names]
+    unclaimed = views.pipelines.unclaimed(target.cloud)
 
     def text() -> None:
         for item in found:
@@ -135,8 +139,8 @@ def predict(
 ) -> None:
     """Ask the live model for a prediction."""
     target = context.obj.target()
-    pipeline = views.the_pipeline(target, pipeline)
-    serving = {row["stage"]: row for row in views.stages(target, pipeline)}
+    pipeline = lookup.the_pipeline(target, pipeline)
+    serving = {row["stage"]: row for row in views.stages.stages(target.cloud, pipeline)}
     if serving and stage not in serving:
         raise CommandError(
             f"{pipeline} has no stage {stage!r}", hint=f"Stages: {', '.join(serving)}.", exit_code=EXIT_USAGE
@@ -148,7 +152,7 @@ def predict(
     body = _body(data, file)
     answer = invoke(target, serving[stage]["endpoint_name"], body, content_type, accept)
     result = {
-        "prediction": views.parse_body(answer["Body"].read()),
+        "prediction": _parse_body(answer["Body"].read()),
         "variant": answer["InvokedProductionVariant"],
         "model_version": serving[stage]["live_version"],
         "endpoint_name": serving[stage]["endpoint_name"],
@@ -162,3 +166,11 @@ def _body(data: str | None, file: Path | None) -> bytes:
     if data is None and sys.stdin.isatty():
         err.print("[dim]reading the request's body from here; end it with Ctrl-D[/]")
     return (sys.stdin.read() if data is None else data).encode()
+
+
+def _parse_body(body: bytes) -> Any:
+    """A response body as JSON where it is JSON, else as text: with NaN in it, it is none."""
+    try:
+        return answers.parse_json(body)
+    except answers.NotJsonError:
+        return body.decode(errors="replace")

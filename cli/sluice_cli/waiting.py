@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from sluice.catalog import keys
-from sluice_cli import data_views, views
+from sluice.services.views import data, runs, stages
+from sluice_cli import lookup
 from sluice_cli.errors import CommandError
-from sluice_cli.items import without_keys
 from sluice_cli.target import Target
 
 POLL_S = 0.2
@@ -36,7 +36,7 @@ def until(look: Callable[[], Found | None], *, timeout_s: float, what: str, poll
 
 def run_ids(target: Target, pipeline: str) -> set[str]:
     """The runs that exist now, to tell a new one later."""
-    return {run["run_id"] for run in views.runs(target, pipeline)}
+    return {run["run_id"] for run in runs.runs(target.cloud, pipeline)}
 
 
 def new_run(
@@ -52,10 +52,10 @@ def new_run(
 
     def look() -> str | None:
         nonlocal said
-        runs: list[str] = [run["run_id"] for run in views.runs(target, pipeline, limit=5)]
-        if fresh := [run_id for run_id in runs if run_id not in known]:
+        newest = [str(run["run_id"]) for run in runs.runs(target.cloud, pipeline, limit=5)]
+        if fresh := [run_id for run_id in newest if run_id not in known]:
             return fresh[-1]
-        if next(looks) % _LOOKS_BETWEEN_REASONS == 0 and (why := data_views.why_waiting(target, pipeline)):
+        if next(looks) % _LOOKS_BETWEEN_REASONS == 0 and (why := data.why_waiting(target.cloud, pipeline)):
             if why != said:
                 say(why)
             said = why
@@ -81,7 +81,7 @@ def run_end(
         return item if item.get("status", RUNNING) != RUNNING else None
 
     until(look, timeout_s=timeout_s, what=f"run {run_id} to end")
-    return views.run(target, run_id)
+    return lookup.the_run(target, run_id)
 
 
 def _doing(step: dict[str, Any]) -> str:
@@ -91,7 +91,7 @@ def _doing(step: dict[str, Any]) -> str:
 
 
 def release_ids(target: Target, pipeline: str) -> set[str]:
-    return {release["release_id"] for release in views.releases(target, pipeline)}
+    return {release["release_id"] for release in stages.releases(target.cloud, pipeline)}
 
 
 def release_end(
@@ -109,7 +109,9 @@ def release_end(
     def look() -> dict[str, Any] | None:
         nonlocal said
         fresh = [
-            release for release in views.releases(target, pipeline) if release["release_id"] not in known
+            release
+            for release in stages.releases(target.cloud, pipeline)
+            if release["release_id"] not in known
         ]
         if not fresh:
             return None
@@ -131,6 +133,6 @@ def this_release_end(
         item = target.catalog.get(keys.release_key(pipeline, release_id))
         if item is None or item.get("status", RUNNING) == RUNNING:
             return None
-        return {"release_id": release_id, **without_keys(item)}
+        return {"release_id": release_id, **keys.shown(item)}
 
     return until(look, timeout_s=timeout_s, what=f"{release_id} to end")

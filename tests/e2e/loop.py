@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sluice.domain import names
-from sluice_cli import project, views, waiting
+from sluice.services import timeline
+from sluice.services.views import pipelines, runs, stages
+from sluice_cli import lookup, project, waiting
 from sluice_cli.target import Target
 from sluice_local import control
 
@@ -93,7 +95,7 @@ class Loop:
 
     def decide(self, version: int, status: str, reason: str = "") -> None:
         """Approve or reject a version in the registry."""
-        arn = views.model_arn(self.target, f"{self.pipeline}/{version}")
+        arn = lookup.model_arn(self.target, f"{self.pipeline}/{version}")
         self.target.client("sagemaker").update_model_package(
             ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason
         )
@@ -131,11 +133,11 @@ class Loop:
 
     def status(self) -> dict[str, Any]:
         """What `sluice status` shows."""
-        return views.status(self.target, self.pipeline)
+        return pipelines.status(self.target.cloud, self.pipeline)
 
     def events(self) -> list[str]:
         """The timeline's events, oldest first."""
-        return [entry["event"] for entry in views.timeline(self.target, self.pipeline)]
+        return [entry["event"] for entry in timeline.entries(self.target.cloud, self.pipeline)]
 
     def counts(self) -> dict[str, int]:
         """How many jobs, packages, configs and releases the pipeline has made."""
@@ -154,8 +156,8 @@ class Loop:
             ),
             "models": count("list_models", "Models", **mine),
             "endpoint_configs": count("list_endpoint_configs", "EndpointConfigs", **mine),
-            "runs": len(views.runs(self.target, self.pipeline)),
-            "releases": len(views.releases(self.target, self.pipeline)),
+            "runs": len(runs.runs(self.target.cloud, self.pipeline)),
+            "releases": len(stages.releases(self.target.cloud, self.pipeline)),
         }
 
     # ------------------------------------------------------------------ what goes wrong

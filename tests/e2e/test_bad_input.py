@@ -9,7 +9,9 @@ import pytest
 from e2e.loop import RUN_TIMEOUT_S, Loop, rows
 from sluice.domain.build.projects import ProjectError
 from sluice.domain.config import ConfigError
-from sluice_cli import views, waiting
+from sluice.services import timeline
+from sluice.services.views import pipelines, stages
+from sluice_cli import log_streams, waiting
 
 
 def test_an_unknown_prefix_is_listed_with_the_nearest_pipeline(loop: Loop) -> None:
@@ -18,7 +20,7 @@ def test_an_unknown_prefix_is_listed_with_the_nearest_pipeline(loop: Loop) -> No
     bucket = loop.target.outputs["DataBucketName"]
     loop.target.client("s3").put_object(Bucket=bucket, Key=key, Body=rows(10, seed=1))
     found = waiting.until(
-        lambda: next((item for item in views.unclaimed(loop.target) if item["key"] == key), None),
+        lambda: next((item for item in pipelines.unclaimed(loop.target.cloud) if item["key"] == key), None),
         timeout_s=20,
         what="the object to be listed",
     )
@@ -89,7 +91,7 @@ def test_a_failing_script_shows_its_traceback(loop: Loop) -> None:
     failed = [step for step in run["steps"] if step.get("failure_reason")]
     assert {step["step"] for step in failed} == {"train-0", "train-1"}
     assert all("no more memory for this" in step["failure_reason"] for step in failed)
-    log = views.step_log(loop.target, failed[0])
+    log = log_streams.step_log(loop.target, failed[0])
     assert any("Traceback" in line for line in log)
     assert any("line 2, in explode" in line for line in log)
 
@@ -112,7 +114,9 @@ def test_a_model_from_elsewhere_approved_is_noted_and_not_released(loop: Loop) -
         lambda: "approval ignored" in loop.events() or None, timeout_s=20, what="the approval to be noted"
     )
     noted = next(
-        entry for entry in views.timeline(loop.target, loop.pipeline) if entry["event"] == "approval ignored"
+        entry
+        for entry in timeline.entries(loop.target.cloud, loop.pipeline)
+        if entry["event"] == "approval ignored"
     )
     assert noted["subject"] == f"{loop.group}/1"
     assert "no run of this stack registered it" in noted["detail"]
@@ -137,7 +141,7 @@ def test_a_version_whose_artifact_is_gone_is_refused_and_says_so(loop: Loop) -> 
     release = loop.release_after(1)
     assert release["status"] == "refused"
     assert f"s3://{bucket}/{key}" in " ".join(release["reasons"])
-    assert views.endpoint_status(loop.target, loop.endpoint_name) == "missing"
+    assert stages.endpoint_status(loop.target.cloud, loop.endpoint_name) == "missing"
 
 
 def test_a_changed_byte_after_registration_refuses_the_release(loop: Loop) -> None:

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from e2e.loop import Loop, rows
-from sluice_cli import data_views, views, waiting
+from sluice.services.views import data, runs
+from sluice_cli import waiting
 
 OBJECTS = 1000
 UPLOADERS = 8
@@ -38,12 +39,12 @@ def test_a_thousand_uploads_lose_nothing_and_build_at_most_twice(loop: Loop) -> 
         list(pool.map(lambda item: loop.upload(*item), bodies.items()))
     waiting.until(lambda: is_settled(loop), timeout_s=150, what="the burst to be built", poll_s=1)
 
-    newest, *earlier = views.runs(loop.target, loop.pipeline)
+    newest, *earlier = runs.runs(loop.target.cloud, loop.pipeline)
     assert len(earlier) <= 1
     assert newest["status"] in {"registered", "rejected"}
     assert sorted(obj["key"] for obj in manifest_of(loop, newest)) == sorted(
         f"{loop.pipeline}/{key}" for key in bodies
     )
     versions = {run["dataset_version"] for run in (newest, *earlier)}
-    arrived = data_views.arrival_items(loop.target, loop.pipeline)
+    arrived = data.arrival_items(loop.target.cloud, loop.pipeline)
     assert {arrival["dataset_version"] for arrival in arrived} == versions

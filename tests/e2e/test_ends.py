@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from e2e.loop import TINY, Loop, rows
-from sluice_cli import views, waiting
+from sluice_cli import log_streams, lookup, waiting
 
 # A container's first process gets no SIGTERM that it does not handle.
 SLOW = """\
@@ -25,7 +25,7 @@ def text(name: str, **replacements: str) -> str:
 
 
 def steps(loop: Loop, run_id: str) -> dict[str, dict[str, Any]]:
-    return {step["step"]: step for step in views.run(loop.target, run_id)["steps"]}
+    return {step["step"]: step for step in lookup.the_run(loop.target, run_id)["steps"]}
 
 
 def wait_for(loop: Loop, run_id: str, status: str) -> None:
@@ -41,7 +41,7 @@ def wait_for(loop: Loop, run_id: str, status: str) -> None:
 def both_handle(loop: Loop, run_id: str) -> bool:
     """Whether both candidates' scripts have come so far that they end when they are told to."""
     found = steps(loop, run_id)
-    logs = [views.step_log(loop.target, found[name]) for name in ("train-0", "train-1")]
+    logs = [log_streams.step_log(loop.target, found[name]) for name in ("train-0", "train-1")]
     return all("handles it" in log for log in logs)
 
 
@@ -51,13 +51,13 @@ def test_an_aborted_run_stops_its_jobs_and_says_why(loop: Loop) -> None:
     run_id = waiting.new_run(loop.target, loop.pipeline, set(), timeout_s=60)
     wait_for(loop, run_id, "InProgress")
     waiting.until(lambda: both_handle(loop, run_id) or None, timeout_s=60, what="the scripts to run")
-    arn = views.run(loop.target, run_id)["execution_arn"]
+    arn = lookup.the_run(loop.target, run_id)["execution_arn"]
     loop.target.client("stepfunctions").stop_execution(executionArn=arn)
     wait_for(loop, run_id, "Stopped")
     assert steps(loop, run_id)["train-0"]["failure_reason"].startswith(
         "stopped by sluice, as its run had ended"
     )
-    assert views.run(loop.target, run_id)["status"] == "failed"
+    assert lookup.the_run(loop.target, run_id)["status"] == "failed"
     assert loop.status()["failed"] == {"run_id": run_id, "objects": 1}
 
 
@@ -65,7 +65,7 @@ def test_a_model_of_another_format_is_held_against_what_serves_whatever_became_o
     loop.push()
     assert loop.run_after("a.csv", rows(200, seed=1))["status"] == "registered"
     assert loop.release_after(1)["status"] == "released"
-    arn = views.model_arn(loop.target, f"{loop.pipeline}/1")
+    arn = lookup.model_arn(loop.target, f"{loop.pipeline}/1")
     loop.target.client("sagemaker").delete_model_package(ModelPackageName=arn)
     other = {"model.json": "model-2.json"}
     written = {'value": accuracy': 'value": accuracy}, "auc": {"value": float("nan")'}

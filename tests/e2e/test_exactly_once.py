@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from e2e.loop import RELEASE_TIMEOUT_S, RUN_TIMEOUT_S, Loop, rows, silent
-from sluice_cli import views, waiting
+from sluice.services.views import stages
+from sluice_cli import waiting
 
 EXPECTED = {
     "processing_jobs": 5,  # prepare and evaluate, twice, and the champion's evaluation
@@ -58,7 +59,9 @@ def play(loop: Loop) -> None:
 
         def released(known: set[str] = known) -> bool | None:
             fresh = [
-                item for item in views.releases(loop.target, loop.pipeline) if item["release_id"] not in known
+                item
+                for item in stages.releases(loop.target.cloud, loop.pipeline)
+                if item["release_id"] not in known
             ]
             return any(item["status"] == "released" for item in fresh) or None
 

@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from e2e.loop import Loop, rows
-from sluice_cli import views, waiting
+from sluice.services.views import models, stages
+from sluice_cli import lookup, waiting
 
 
 def release_two(loop: Loop) -> None:
@@ -26,7 +27,7 @@ def test_an_upload_trains_registers_and_an_approval_releases(loop: Loop) -> None
     run = loop.run_after("part-1.csv", rows(100, seed=1))
     assert run["status"] == "registered"
     assert {step["step"] for step in run["steps"]} >= {"prepare", "train-0", "train-1", "evaluate-candidate"}
-    (model,) = views.models(loop.target, loop.pipeline)
+    (model,) = models.models(loop.target.cloud, loop.pipeline)
     assert model["approval_status"] == "PendingManualApproval"
     assert loop.status()["stages"] == []
     assert loop.release_after(1)["status"] == "released"
@@ -79,13 +80,13 @@ def test_a_worse_model_is_not_registered_and_says_why(loop: Loop) -> None:
     run = loop.run_after("part-3.csv", rows(1000, seed=3, noise=0.48))
     assert run["status"] == "rejected"
     assert any("accuracy" in reason for reason in run["reasons"])
-    assert len(views.models(loop.target, loop.pipeline)) == 2
+    assert len(models.models(loop.target.cloud, loop.pipeline)) == 2
 
 
 def test_describing_metadata_on_a_live_version_releases_nothing(loop: Loop) -> None:
     release_two(loop)
     known = waiting.release_ids(loop.target, loop.pipeline)
-    arn = views.model_arn(loop.target, f"{loop.pipeline}/2")
+    arn = lookup.model_arn(loop.target, f"{loop.pipeline}/2")
     loop.target.client("sagemaker").update_model_package(
         ModelPackageArn=arn, CustomerMetadataProperties={"reviewed-by": "someone"}
     )
@@ -100,7 +101,7 @@ def test_an_endpoint_deleted_by_hand_fails_its_release_and_the_next_one_makes_it
     known = waiting.release_ids(loop.target, loop.pipeline)
     loop.decide(3, "Approved")
     waiting.until(
-        lambda: views.endpoint_status(loop.target, loop.endpoint_name) == "Updating" or None,
+        lambda: stages.endpoint_status(loop.target.cloud, loop.endpoint_name) == "Updating" or None,
         timeout_s=30,
         what="the update to begin",
         poll_s=0.02,

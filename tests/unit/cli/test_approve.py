@@ -13,7 +13,8 @@ import fakes
 from release_world import PIPELINE, World
 from sluice.catalog import keys
 from sluice.domain.release.approvals import LastSeen
-from sluice_cli import decisions, main, options, views, waiting
+from sluice.services.views import pipelines
+from sluice_cli import decisions, lookup, main, options, waiting
 
 APPROVE = ["approve", "--wait", "--json", "-m", "looks right"]
 
@@ -25,7 +26,7 @@ class Stack:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.catalog = world.cloud.catalog
+        self.cloud, self.catalog = world.cloud, world.cloud.catalog
         self.decided: list[str] = []
 
     def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
@@ -47,9 +48,8 @@ class Stack:
 def stack(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], monkeypatch: pytest.MonkeyPatch) -> Stack:
     stack = Stack(World(cloud, invoke))
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
-    monkeypatch.setattr(views, "model_arn", lambda target, model: model)
-    monkeypatch.setattr(views, "endpoint", lambda target, name: cloud.endpoints.describe_endpoint(name))
-    monkeypatch.setattr(views, "awaited_decisions", lambda target, pipeline: [])
+    monkeypatch.setattr(lookup, "model_arn", lambda target, model: model)
+    monkeypatch.setattr(pipelines, "awaited_decisions", lambda cloud, pipeline: [])
     return stack
 
 
@@ -105,7 +105,7 @@ def test_what_a_release_reached_is_said_and_the_stage_that_waits_for_a_person_is
 ) -> None:
     arn = registered(stack)
     waits = {"arn": arn, "stage": "production", "command": "approve reviews/1 --stage production"}
-    monkeypatch.setattr(views, "awaited_decisions", lambda target, pipeline: [waits])
+    monkeypatch.setattr(pipelines, "awaited_decisions", lambda cloud, pipeline: [waits])
     said = CliRunner().invoke(main.app, ["approve", "--wait", arn]).output
     assert "released v1 on production" in said
     assert "`sluice approve reviews/1 --stage production` releases it to production" in said

@@ -18,13 +18,13 @@ from sluice_cli import (
     build_commands,
     cloud,
     continuing,
+    lookup,
     main,
     options,
     output,
     paths,
     project,
     target,
-    views,
     waiting,
 )
 from sluice_cli.errors import CommandError
@@ -153,7 +153,7 @@ def test_an_awaited_upload_exits_by_the_end_of_its_run(
 ) -> None:
     run = {"run_id": "m-00001", "pipeline": "m", "status": status, "steps": [], "timeline": []}
     monkeypatch.setattr(options.Options, "target", lambda self: None)
-    monkeypatch.setattr(views, "the_pipeline", lambda target, name: name)
+    monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
     monkeypatch.setattr(waiting, "run_ids", lambda target, name: set())
     monkeypatch.setattr(project, "upload", lambda *_, **__: [])
     monkeypatch.setattr(build_commands, "follow_run", lambda *_: run)
@@ -167,7 +167,7 @@ def test_what_was_uploaded_is_said_before_the_wait_for_its_run(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(options.Options, "target", lambda self: None)
-    monkeypatch.setattr(views, "the_pipeline", lambda target, name: name)
+    monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
     monkeypatch.setattr(waiting, "run_ids", lambda target, name: set())
     monkeypatch.setattr(project, "upload", lambda *_, **__: [{"uri": "s3://b/m/a.csv", "size_bytes": 1}])
     monkeypatch.setattr(build_commands, "follow_run", interrupted)

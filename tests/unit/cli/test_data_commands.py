@@ -15,7 +15,8 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.times import from_iso, to_iso
-from sluice_cli import data_commands, data_views, main, views, waiting
+from sluice.services.views import data
+from sluice_cli import data_commands, data_release, lookup, main, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
 from sluice_cli.target import Target
@@ -82,17 +83,17 @@ def test_every_command_explains_itself_with_an_example(group: str, command: str)
 def test_a_version_is_found_by_its_first_digits_with_its_objects(world: World, target: Target) -> None:
     world.build("a.csv")
     version = world.catalog_run()["dataset_version"]
-    found = data_views.dataset(target, PIPELINE, version[:12])
+    found = data.dataset(target.cloud, PIPELINE, lookup.the_dataset_version(target, PIPELINE, version[:12]))
     assert (found["dataset_version"], found["status"]) == (version, "valid")
     (obj,) = found["objects"]
     assert (obj["key"], obj["version_id"], obj["rows"]) == (f"{PIPELINE}/a.csv", "v1", 2)
-    assert [item["dataset_version"] for item in data_views.dataset_versions(target, PIPELINE)] == [version]
+    assert [item["dataset_version"] for item in data.dataset_versions(target.cloud, PIPELINE)] == [version]
 
 
 @pytest.mark.parametrize("version", ["latest", "abc", "0" * 64, "ABCDEF"])
 def test_what_is_no_version_is_refused(world: World, target: Target, version: str) -> None:
     with pytest.raises(CommandError) as caught:
-        data_views.dataset_version(target, PIPELINE, version)
+        lookup.the_dataset_version(target, PIPELINE, version)
     assert caught.value.exit_code == 2
     assert "sluice dataset list" in caught.value.hint
 
@@ -102,12 +103,12 @@ def test_a_beginning_that_several_versions_share_names_them(world: World, target
         version = f"abcdef{last * 58}"
         world.cloud.catalog.create({**keys.dataset_key(PIPELINE, version), "created_at": world.cloud.now.at})
     with pytest.raises(CommandError, match="abcdef000000, abcdef111111") as caught:
-        data_views.dataset_version(target, PIPELINE, "abcdef")
+        lookup.the_dataset_version(target, PIPELINE, "abcdef")
     assert caught.value.exit_code == 2
 
 
 def conditions(target: Target, version: str) -> dict[str, str]:
-    found = data_views.verify(target, PIPELINE, version)
+    found = data.verify(target.cloud, PIPELINE, lookup.the_dataset_version(target, PIPELINE, version))
     assert found["is_intact"] == all(obj["condition"] == "intact" for obj in found["objects"])
     return {obj["key"].rpartition("/")[2]: obj["condition"] for obj in found["objects"]}
 
@@ -144,19 +145,23 @@ def test_a_manifest_that_was_changed_is_noticed(world: World, target: Target) ->
     world.build("a.csv")
     item = world.dataset(world.catalog_run()["dataset_version"])
     world.cloud.objects.write(item["manifest_uri"], b'{"objects": []}')
-    found = data_views.verify(target, PIPELINE, world.catalog_run()["dataset_version"])
+    found = data.verify(
+        target.cloud,
+        PIPELINE,
+        lookup.the_dataset_version(target, PIPELINE, world.catalog_run()["dataset_version"]),
+    )
     assert (found["is_manifest_intact"], found["is_intact"]) == (False, False)
 
 
 def test_what_was_set_aside_is_listed_until_it_is_replaced(world: World, target: Target) -> None:
     world.build("a.csv", b"x\n1\n")
-    items = data_views.arrival_items(target, PIPELINE)
-    ((item,), reason) = data_views.quarantined(items), world.catalog_run()["reasons"][0]
+    items = data.arrival_items(target.cloud, PIPELINE)
+    ((item,), reason) = data.quarantined(items), world.catalog_run()["reasons"][0]
     assert item["key"] == f"{PIPELINE}/a.csv"
     assert reason in item["reason"]
     world.later(minutes=1)
     world.upload("a.csv")
-    assert data_views.quarantined(data_views.arrival_items(target, PIPELINE)) == []
+    assert data.quarantined(data.arrival_items(target.cloud, PIPELINE)) == []
 
 
 def test_an_incomplete_batch_is_listed_with_what_it_lacks(world: World, target: Target) -> None:
@@ -164,7 +169,7 @@ def test_an_incomplete_batch_is_listed_with_what_it_lacks(world: World, target: 
     world.push(pipeline=PIPELINE_YAML.replace("quiet_period_s: 60", "manifest: manifest.json").encode())
     world.upload("a/1.csv")
     world.upload("a/manifest.json", b'["1.csv", "2.csv"]')
-    assert data_views.what_waits(target, PIPELINE) == {
+    assert data.what_waits(target.cloud, PIPELINE) == {
         "incomplete": [
             {"folder": f"{PIPELINE}/a/", "objects": 1, "missing": [f"{PIPELINE}/a/2.csv is missing"]}
         ],
@@ -182,7 +187,7 @@ def test_what_waits_as_its_run_failed_is_shown_with_what_builds_it(
     world.ask()
     world.prepare_run()
     world.finish("failed", error={"Error": "Runtime.ExitError", "Cause": ""})
-    waiting = data_views.what_waits(target, PIPELINE)
+    waiting = data.what_waits(target.cloud, PIPELINE)
     assert waiting["next_build"] is None
     assert waiting["failed"] == {"run_id": "reviews-00001", "objects": 1}
     data_commands.print_waiting(waiting)
@@ -191,7 +196,7 @@ def test_what_waits_as_its_run_failed_is_shown_with_what_builds_it(
 
 def next_build(world: World, target: Target) -> Any:
     now = from_iso(world.cloud.now.at)
-    return data_views.what_waits(target, PIPELINE, now)["next_build"]
+    return data.what_waits(target.cloud, PIPELINE, now)["next_build"]
 
 
 def test_a_build_that_may_not_start_yet_is_shown_with_when_and_why(world: World, target: Target) -> None:
@@ -242,7 +247,7 @@ def test_a_released_object_waits_for_the_next_version_and_a_build_is_asked_for(
 ) -> None:
     world.build("a.csv", b"x\n1\n")
     world.cloud.build_requests.sent.clear()
-    result = data_views.release(target, f"{PIPELINE}/a.csv", "checked")
+    result = data_release.release(target, f"{PIPELINE}/a.csv", "checked")
     assert result["status"] == "pending"
     assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending"}
     assert set(world.cloud.build_requests.sent) == {(PIPELINE, 0)}
@@ -250,7 +255,7 @@ def test_a_released_object_waits_for_the_next_version_and_a_build_is_asked_for(
     (told,) = [each for each in world.timeline() if each["event"] == "data released"]
     assert (told["detail"], told["actor"]) == ("checked", "arn:aws:iam::123456789012:user/ada (unverified)")
     with pytest.raises(CommandError, match="is pending, not quarantined"):
-        data_views.release(target, f"{PIPELINE}/a.csv", "")
+        data_release.release(target, f"{PIPELINE}/a.csv", "")
 
 
 @pytest.mark.parametrize(
@@ -263,20 +268,20 @@ def test_what_cannot_be_released_says_why(
     if body is not None:
         world.upload(name, body)
     with pytest.raises(CommandError, match=said):
-        data_views.release(target, f"{PIPELINE}/{name}", "")
+        data_release.release(target, f"{PIPELINE}/{name}", "")
 
 
 def test_what_cannot_be_released_suggests_what_can(world: World, target: Target) -> None:
     world.build("part-1.csv", b"x\n1\n")
     for key in ("part-1.csv", f"{PIPELINE}/part_1.csv"):
         with pytest.raises(CommandError, match=f"did you mean '{PIPELINE}/part-1.csv'") as caught:
-            data_views.release(target, key, "")
+            data_release.release(target, key, "")
         assert caught.value.exit_code == 2
 
 
 def test_an_object_is_released_by_the_uri_that_its_upload_named(world: World, target: Target) -> None:
     world.build("a.csv", b"x\n1\n")
-    released = data_views.release(target, f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv", "")
+    released = data_release.release(target, f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv", "")
     assert released["key"] == f"{PIPELINE}/a.csv"
 
 
@@ -288,7 +293,7 @@ def test_what_changed_before_the_stack_heard_of_the_wish_is_refused_by_the_stack
         fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", ROWS
     )
     with pytest.raises(CommandError, match=f"{PIPELINE}/a.csv was overwritten since"):
-        data_views.release(target, f"{PIPELINE}/a.csv", "checked")
+        data_release.release(target, f"{PIPELINE}/a.csv", "checked")
     assert list(world.arrivals().values()) == ["quarantined"]
     assert world.events().count("data not released") == 1
 
@@ -299,7 +304,7 @@ def test_a_stack_that_does_not_answer_is_said(
     world.build("a.csv", b"x\n1\n")
     monkeypatch.setattr(target.client("events"), "put_events", lambda **_: {"FailedEntryCount": 0})
     with pytest.raises(CommandError, match="did not answer within 0 s") as caught:
-        data_views.release(target, f"{PIPELINE}/a.csv", "", timeout_s=0)
+        data_release.release(target, f"{PIPELINE}/a.csv", "", timeout_s=0)
     assert "sluice logs --function release_data" in caught.value.hint
 
 
@@ -307,10 +312,10 @@ def test_an_object_that_is_not_in_the_bucket_any_more_is_not_released(world: Wor
     world.build("a.csv", b"x\n1\n")
     world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", ROWS)
     with pytest.raises(CommandError, match="was overwritten since"):
-        data_views.release(target, f"{PIPELINE}/a.csv", "")
+        data_release.release(target, f"{PIPELINE}/a.csv", "")
     world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv")
     with pytest.raises(CommandError, match="was deleted since"):
-        data_views.release(target, f"{PIPELINE}/a.csv", "")
+        data_release.release(target, f"{PIPELINE}/a.csv", "")
     assert list(world.arrivals().values()) == ["quarantined"]
 
 
@@ -318,9 +323,9 @@ def test_a_pipeline_that_is_not_there_is_wrong_usage_and_the_nearest_is_named(
     world: World, target: Target
 ) -> None:
     with pytest.raises(CommandError, match=f"no pipeline 'review'; did you mean '{PIPELINE}'") as caught:
-        views.the_pipeline(target, "review")
+        lookup.the_pipeline(target, "review")
     assert (caught.value.exit_code, caught.value.hint) == (2, f"Pipelines: {PIPELINE}.")
-    assert views.the_pipeline(target, None) == PIPELINE
+    assert lookup.the_pipeline(target, None) == PIPELINE
 
 
 @pytest.fixture

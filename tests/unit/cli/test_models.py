@@ -9,7 +9,8 @@ import pytest
 
 import fakes
 from sluice.catalog import keys
-from sluice_cli import views
+from sluice.services.views import models
+from sluice_cli import lookup
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 
@@ -22,7 +23,8 @@ class Stack:
     stack = "fakes"
 
     def __init__(self) -> None:
-        self.catalog = fakes.FakeCatalog()
+        self.cloud = fakes.Cloud()
+        self.catalog = self.cloud.catalog
         self.registry: dict[str, list[dict[str, Any]]] = {"case": [], "case-new": []}
         listed = {"gsi1pk": keys.PIPELINES, "gsi1sk": "case"}
         groups = {"group": "case-new", "groups": ["case", "case-new"]}
@@ -56,7 +58,7 @@ class Stack:
 def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
     """v1 and v2 in the former group, v1 in the present one."""
     made = Stack()
-    monkeypatch.setattr(views, "versions", lambda target, group: made.registry.get(group, []))
+    monkeypatch.setattr(models, "versions", lambda cloud, group: made.registry.get(group, []))
     for group in ("case", "case", "case-new"):
         made.register(group)
     return made
@@ -67,19 +69,19 @@ def target(stack: Stack) -> Target:
 
 
 def found(stack: Stack, name: str) -> str:
-    return views.model_arn(target(stack), name).partition("model-package/")[2]
+    return lookup.model_arn(target(stack), name).partition("model-package/")[2]
 
 
 def test_versions_of_all_groups_are_listed_newest_first_under_names_that_tell_them_apart(
     stack: Stack,
 ) -> None:
-    names = [row["model"] for row in views.models(target(stack), "case")]
+    names = [row["model"] for row in models.models(stack.cloud, "case")]
     assert names == ["case/case-new/1", "case/2", "case/case/1"]
 
 
 def test_every_name_that_is_listed_or_noted_is_one_that_commands_take(stack: Stack) -> None:
-    for row in views.models(target(stack), "case"):
-        assert views.model_arn(target(stack), row["model"]) == row["arn"]
+    for row in models.models(stack.cloud, "case"):
+        assert lookup.model_arn(target(stack), row["model"]) == row["arn"]
     assert found(stack, "case-new/1") == "case-new/1"
     assert found(stack, "case") == "case-new/1"
     assert found(stack, "case/2") == "case/2"
@@ -100,10 +102,10 @@ def test_a_version_that_no_group_has_is_not_found(stack: Stack) -> None:
 
 def test_what_is_live_stays_listed_when_its_group_is_a_former_one_or_gone(stack: Stack) -> None:
     stack.serve(fakes.arn("sagemaker", "model-package/case/1"), "case-00001")
-    live = {row["model"]: row["live_on"] for row in views.models(target(stack), "case")}
+    live = {row["model"]: row["live_on"] for row in models.models(stack.cloud, "case")}
     assert live["case/case/1"] == ["production"]
     del stack.registry["case"]
-    (last,) = [row for row in views.models(target(stack), "case") if row["live_on"]]
+    (last,) = [row for row in models.models(stack.cloud, "case") if row["live_on"]]
     assert (last["model"], last["approval_status"]) == ("case/case/1", "Deleted")
     with pytest.raises(CommandError, match="there is no model"):
         found(stack, "case/case/1")
@@ -113,19 +115,19 @@ def test_a_version_that_took_the_arn_of_one_that_was_deleted_is_not_what_is_live
     arn = fakes.arn("sagemaker", "model-package/case/1")
     stack.serve(arn, "case-00001")
     stack.catalog.update(keys.package_key(arn), {"run_id": "case-00009"})
-    live = {row["run_id"]: row["live_on"] for row in views.models(target(stack), "case")}
+    live = {row["run_id"]: row["live_on"] for row in models.models(stack.cloud, "case")}
     assert live["case-00009"] == []
     assert live["case-00001"] == ["production"]
 
 
 def test_what_another_pipeline_has_in_a_shared_group_is_not_listed(stack: Stack) -> None:
     stack.register("case-new", pipeline="others")
-    assert len(views.models(target(stack), "case")) == 3
+    assert len(models.models(stack.cloud, "case")) == 3
 
 
 def test_the_name_that_a_run_is_followed_by_is_one_that_commands_take(stack: Stack) -> None:
     arn = fakes.arn("sagemaker", "model-package/case-new/1")
-    assert views.model_name(target(stack), "case", arn) == "case/case-new/1"
-    assert views.model_name(target(stack), "case", None) is None
+    assert models.model_name(stack.cloud, "case", arn) == "case/case-new/1"
+    assert models.model_name(stack.cloud, "case", None) is None
     stack.catalog.update(keys.pipeline_key("case"), {"groups": ["case-new"]})
-    assert views.model_name(target(stack), "case", arn) == "case/1"
+    assert models.model_name(stack.cloud, "case", arn) == "case/1"

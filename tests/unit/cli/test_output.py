@@ -13,7 +13,7 @@ import boto3
 import pytest
 from rich.console import Console
 
-from sluice_cli import build_commands, cloud, output, views, waiting
+from sluice_cli import build_commands, cloud, log_streams, output, reasons, serving_commands, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
 from sluice_cli.target import Target
@@ -57,7 +57,7 @@ def test_a_failed_run_shows_the_end_of_the_log_that_may_say_why(
 ) -> None:
     """A step that failed; else the last job, which did not do what was expected of it."""
     monkeypatch.setattr(
-        views, "step_log", lambda target, step: [f"{step['job_name']} {n}" for n in range(30)]
+        log_streams, "step_log", lambda target, step: [f"{step['job_name']} {n}" for n in range(30)]
     )
     steps = [
         {"step": "prepare", "job_name": "m-prepare"},
@@ -65,7 +65,7 @@ def test_a_failed_run_shows_the_end_of_the_log_that_may_say_why(
         {"step": "gates"},
     ]
     run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": steps}
-    told = views.with_log_tails(
+    told = log_streams.with_log_tails(
         Target("sluice", boto3.Session()), run | {"reasons": ["train-0 did not report acc"]}
     )
     assert [("log_tail" in step) for step in told["steps"]] == [False, True, False]
@@ -100,11 +100,11 @@ TRACEBACK = (
 def test_a_reason_of_several_lines_is_one_line_in_a_list_and_indented_in_full(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert views.first_reasons({"reasons": [TRACEBACK, "another"]}) == (
+    assert reasons.first_reasons({"reasons": [TRACEBACK, "another"]}) == (
         "NoCandidateError: train-0 Failed: AlgorithmError: ExecuteUserScriptError: […] "
         "ValueError: C is None (+1)"
     )
-    assert views.brief("two\nlines") == "two lines"
+    assert reasons.brief("two\nlines") == "two lines"
     run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": []}
     build_commands.print_run(run | {"reasons": [TRACEBACK]})
     assert '\n    Command "python train.py -C 1", exit code: 1\n' in capsys.readouterr().out
@@ -294,4 +294,4 @@ def test_a_process_that_ignores_the_request_to_end_is_made_to(monkeypatch: pytes
 )
 def test_an_answer_is_shown_as_json_only_if_it_is(body: bytes, shown: object) -> None:
     """What --json prints must be read by others than Python."""
-    assert views.parse_body(body) == shown
+    assert serving_commands._parse_body(body) == shown

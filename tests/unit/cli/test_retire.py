@@ -12,14 +12,16 @@ from typer.testing import CliRunner
 import fakes
 from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
 from sluice.catalog import keys
-from sluice_cli import main, options, views
+from sluice.services.views import stages
+from sluice_cli import main, options
 
 
 class Stack:
     """A stack whose clients are the fakes, and whose rule hears of what commands announce."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.catalog, self.stack = world, world.cloud.catalog, "sluice"
+        self.world, self.cloud, self.catalog = world, world.cloud, world.cloud.catalog
+        self.stack = "sluice"
         self.description = "a stack of fakes"
         self.deleted: list[Any] = []
 
@@ -46,9 +48,8 @@ def stack(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], monkeypatch: py
     world.approve(world.register(1))
     stack = Stack(world)
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
-    monkeypatch.setattr(views, "endpoint", lambda target, name: cloud.endpoints.describe_endpoint(name))
     watching = [{"alarm": name, "state": "OK"} for name in (ERROR_ALARM, f"sluice-{ENDPOINT}-of-a-user")]
-    monkeypatch.setattr(views, "alarms", lambda target, pipeline, stage, name: watching)
+    monkeypatch.setattr(stages, "alarms", lambda cloud, pipeline, stage, name: watching)
     return stack
 
 

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sluice_cli import main, options, views, waiting
+from sluice.services.views import stages
+from sluice_cli import lookup, main, options, waiting
 
 
 class Target:
     """As much of a stack as starting a rollback asks for."""
 
     def __init__(self) -> None:
+        self.cloud = None
         self.outputs = {"ReleaseModelStateMachineArn": "arn:machine"}
         self.started: list[dict[str, Any]] = []
 
@@ -29,8 +31,8 @@ def test_a_rollback_names_the_release_that_it_takes_back(monkeypatch: pytest.Mon
     target = Target()
     live = {"stage": "production", "live": "reviews-v3-0a1b2c3d", "live_version": 3}
     monkeypatch.setattr(options.Options, "target", lambda self: target)
-    monkeypatch.setattr(views, "the_pipeline", lambda target, name: name)
-    monkeypatch.setattr(views, "stages", lambda target, name: [live])
+    monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
+    monkeypatch.setattr(stages, "stages", lambda cloud, name: [live])
     monkeypatch.setattr(waiting, "release_ids", lambda target, name: set())
     result = CliRunner().invoke(main.app, ["rollback", "reviews", "--json"])
     assert result.exit_code == 0, result.output

@@ -28,6 +28,8 @@ APPROVALS = "APPROVAL#"
 _PIPELINE, _TASK, _PACKAGE = "PIPELINE#", "TASK#", "PACKAGE#"
 _ATTRIBUTES = {"pk", "sk", "gsi1pk", "gsi1sk"}
 SORT_KEY_MAX_BYTES = 1024
+# Attributes that are the table's own.
+_INTERNAL = {"pk", "sk", "gsi1pk", "gsi1sk", "expires_at", "is_control"}
 
 
 def partition(pipeline: str) -> str:
@@ -199,3 +201,8 @@ def timeline_item(pipeline: str, at: str, subject: str, event: str, **detail: An
     body = {"subject": subject, "event": event, **detail}
     digest = hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:10]
     return {"pk": partition(pipeline), "sk": f"{TIMELINE}{at}#{digest}", "at": at, **body}
+
+
+def shown(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item as people see it, without what is the table's own."""
+    return {name: value for name, value in item.items() if name not in _INTERNAL}

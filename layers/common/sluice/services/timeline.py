@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sluice.catalog import keys
 from sluice.domain import failures
-from sluice.ports import Cloud
+from sluice.ports import Cloud, Item
 
 _ACTOR = "sluice"
 _DETAIL_MAX = 4000
@@ -17,3 +17,9 @@ def note(
     said = failures.cut(detail, _DETAIL_MAX)
     entry = keys.timeline_item(pipeline, at, subject, event, actor=actor, detail=said)
     cloud.catalog.create(entry)
+
+
+def entries(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[Item]:
+    """The pipeline's timeline, oldest first; `limit` keeps the newest."""
+    found = cloud.catalog.query(keys.partition(pipeline), "TIMELINE#", newest_first=True, limit=limit)
+    return [keys.shown(entry) for entry in reversed(found)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.domain.config import Stage
-from sluice_cli import awaited
+from sluice.domain.release import awaited
 
 STAGES = (Stage(name="staging"), Stage(name="production", requires_approval=True))
 

@@ -1,0 +1,74 @@
+"""`sluice data release`: ask the stack to let a quarantined object in."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.domain import nearest
+from sluice.domain.data import uploads
+from sluice.services.views import data, pipelines
+from sluice_cli import bus
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.target import Target
+
+_POLL_S = 0.2
+_LISTED = "`sluice data list --quarantined` lists what can be released; anything else is uploaded again."
+
+
+def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> dict[str, Any]:
+    """Ask the stack to let a quarantined object into the next data set version, and wait for its answer."""
+    bucket = target.cloud.data_bucket
+    key = key.removeprefix(f"s3://{bucket}/")
+    pipeline = str(uploads.parse_key(key)[0])
+    version_id = _releasable(target, pipeline, key)["version_id"]
+    request_id = uuid.uuid4().hex
+    detail = {
+        "bucket": {"name": bucket},
+        "object": {"key": key, "version-id": version_id},
+        "request_id": request_id,
+        "actor": target.call("sts", "get_caller_identity")["Arn"],
+        "reason": reason,
+    }
+    bus.announce(target.client("events"), "DataReleaseRequested", detail)
+    answered = _answer(target, keys.arrival_key(pipeline, key, version_id), request_id, timeout_s)
+    if refused := answered.get("release_refused"):
+        raise CommandError(f"{key} {refused}", hint=_LISTED)
+    # What it is by now may be another thing: a build may have set it aside again.
+    return {"pipeline": pipeline, "key": key, "version_id": version_id, "status": "pending"}
+
+
+def _answer(target: Target, key: keys.Key, request_id: str, timeout_s: float) -> dict[str, Any]:
+    """The arrival when it carries the stack's answer to a request."""
+    deadline = time.monotonic() + timeout_s
+    while (arrival := target.catalog.get(key) or {}).get("release_request") != request_id:
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"the release was asked for, but the stack did not answer within {timeout_s:.0f} s",
+                hint="`sluice logs --function release_data` shows why; to ask twice does no harm.",
+            )
+        time.sleep(_POLL_S)
+    return arrival
+
+
+def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
+    """The quarantined arrival of a key; raises CommandError when there is none that is of any use."""
+    versions = [item for item in data.arrival_items(target.cloud, pipeline) if item["key"] == key]
+    newest = versions[-1] if versions else None
+    current = target.cloud.objects.head(target.cloud.data_bucket, key) if newest else None
+    objection = uploads.release_objection(newest, current.version_id if current else None)
+    if newest is None or objection:
+        others = [each for each in _quarantined_keys(target) if each != key]
+        raise CommandError(
+            f"{key} {objection}{nearest.hint(key, others)}", hint=_LISTED, exit_code=EXIT_USAGE
+        )
+    return newest
+
+
+def _quarantined_keys(target: Target) -> list[str]:
+    """The keys of all pipelines that are set aside."""
+    names = pipelines.pipeline_names(target.cloud)
+    arrived = (data.arrival_items(target.cloud, name) for name in names)
+    return [item["key"] for items in arrived for item in data.quarantined(items)]

@@ -1,0 +1,103 @@
+"""The logs of jobs, functions and endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sluice.domain import nearest
+from sluice.services.views import pipelines, stages
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.target import REPOSITORY, Target
+
+LOG_TAIL_LINES = 20
+LOG_GROUPS = {
+    "training_job": "/aws/sagemaker/TrainingJobs",
+    "processing_job": "/aws/sagemaker/ProcessingJobs",
+}
+
+
+def with_log_tails(target: Target, found: dict[str, Any]) -> dict[str, Any]:
+    """A run with the last lines of the logs that may say why it failed, as `log_tail` of their steps.
+
+    They are those of the steps that failed; where none did, the last job did not do what was expected of it.
+    """
+    jobs = [step for step in found["steps"] if step.get("job_name")]
+    failed = [step for step in jobs if step.get("failure_reason")]
+    if not failed and found["status"] == "failed":
+        failed = jobs[-1:]
+    for step in failed:
+        step["log_tail"] = step_log(target, step)[-LOG_TAIL_LINES:]
+    return found
+
+
+def log_lines(target: Target, group: str, stream_prefix: str = "") -> Iterator[str]:
+    """The lines of all streams of a log group that begin with a prefix."""
+    logs = target.client("logs")
+    chosen = {"logStreamNamePrefix": stream_prefix} if stream_prefix else {}
+    try:
+        pages = logs.get_paginator("describe_log_streams").paginate(logGroupName=group, **chosen)
+        streams = [stream for page in pages for stream in page["logStreams"]]
+    except logs.exceptions.ResourceNotFoundException:
+        return
+    for stream in streams:
+        token: dict[str, str] = {}
+        while True:
+            page = logs.get_log_events(
+                logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True, **token
+            )
+            yield from (event["message"].rstrip("\n") for event in page["events"])
+            if not page["events"] or page["nextForwardToken"] == token.get("nextToken"):
+                break
+            token = {"nextToken": page["nextForwardToken"]}
+
+
+def step_log(target: Target, step: dict[str, Any]) -> list[str]:
+    """The log of the job that a step ran."""
+    group = LOG_GROUPS.get(step.get("kind", ""))
+    return list(log_lines(target, group, f"{step['job_name']}/")) if group and step.get("job_name") else []
+
+
+def physical_id(target: Target, logical: str) -> str:
+    """The name of a resource of the stack."""
+    answer = target.call(
+        "cloudformation", "describe_stack_resource", StackName=target.stack, LogicalResourceId=logical
+    )
+    return str(answer["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def function_log(target: Target, function: str) -> list[str]:
+    """The log of one of the stack's functions, by its folder's name."""
+    names = sorted(path.parent.name for path in (REPOSITORY / "functions").glob("*/app.py"))
+    if function not in names:
+        raise CommandError(
+            f"there is no function {function!r}{nearest.hint(function, names)}",
+            hint=f"Functions: {', '.join(names)}.",
+            exit_code=EXIT_USAGE,
+        )
+    logical = "".join(part.capitalize() for part in function.split("_")) + "Function"
+    configuration = target.call(
+        "lambda", "get_function_configuration", FunctionName=physical_id(target, logical)
+    )
+    group = (
+        configuration.get("LoggingConfig", {}).get("LogGroup")
+        or f"/aws/lambda/{configuration['FunctionName']}"
+    )
+    return list(log_lines(target, group))
+
+
+def endpoint_log(target: Target, endpoint_name: str) -> list[str]:
+    """The log of an endpoint's model server; raises CommandError where there is no such endpoint."""
+    lines = list(log_lines(target, f"/aws/sagemaker/Endpoints/{endpoint_name}"))
+    if not lines and target.cloud.endpoints.describe_endpoint(endpoint_name) is None:
+        names = [
+            row["endpoint_name"]
+            for name in pipelines.pipeline_names(target.cloud)
+            for row in stages.stages(target.cloud, name)
+        ]
+        raise CommandError(
+            f"there is no endpoint {endpoint_name!r}{nearest.hint(endpoint_name, names)}",
+            hint=f"Endpoints of this stack: {', '.join(names) or 'none yet'}.",
+            exit_code=EXIT_USAGE,
+        )
+    return lines

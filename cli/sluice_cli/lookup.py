@@ -1,0 +1,120 @@
+"""What a name on the command line means; what it may have meant where there is no such thing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sluice.domain import nearest
+from sluice.services.views import data, models, pipelines, runs
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.output import short
+from sluice_cli.target import Target
+
+LISTED = 5
+
+
+def the_pipeline(target: Target, name: str | None) -> str:
+    """The named pipeline, or the only one; anything else is an error that lists them."""
+    names = pipelines.pipeline_names(target.cloud)
+    if name is None and len(names) == 1:
+        return names[0]
+    if name in names:
+        return str(name)
+    listed = ", ".join(names) or "none yet: `sluice push DIR` makes one"
+    raise CommandError(
+        f"there is no pipeline {name!r}{nearest.hint(name, names)}" if name else "name a pipeline",
+        hint=f"Pipelines: {listed}.",
+        exit_code=EXIT_USAGE,
+    )
+
+
+def the_run(target: Target, run_id: str) -> dict[str, Any]:
+    """A run with its steps; raises CommandError where there is none."""
+    found = runs.run(target.cloud, run_id)
+    if found is None:
+        raise no_run(target, run_id, run_id.rpartition("-")[0])
+    return found
+
+
+def no_run(target: Target, run_id: str, pipeline: str) -> CommandError:
+    """Says which runs there are, of the pipeline that was meant, or which pipelines."""
+    names = pipelines.pipeline_names(target.cloud)
+    meant = next((name for name in (run_id, pipeline) if name in names), None)
+    if meant is None:
+        listed = f"Pipelines: {', '.join(names) or 'none yet'}; `sluice runs PIPELINE` lists the runs of one."
+    else:
+        newest = [row["run_id"] for row in runs.runs(target.cloud, meant, limit=LISTED)]
+        listed = f"Runs of {meant}, newest first: {', '.join(newest) or 'none yet'}."
+    return CommandError(f"there is no run {run_id!r}", hint=listed, exit_code=EXIT_USAGE)
+
+
+def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:
+    """The steps of a run that have a job, or the one of a name; raises CommandError for any other."""
+    jobs = [step for step in found["steps"] if step.get("job_name")]
+    names = [step["step"] for step in found["steps"]]
+    if wanted is None:
+        return jobs
+    if wanted not in names:
+        raise CommandError(
+            f"{found['run_id']} has no step {wanted!r}{nearest.hint(wanted, names)}",
+            hint=f"Steps: {', '.join(names) or 'none yet'}.",
+            exit_code=EXIT_USAGE,
+        )
+    chosen = [step for step in jobs if step["step"] == wanted]
+    if not chosen:
+        listed = ", ".join(step["step"] for step in jobs) or "none yet"
+        raise CommandError(
+            f"the step {wanted!r} has no job, and so no log",
+            hint=f"Steps with one: {listed}.",
+            exit_code=EXIT_USAGE,
+        )
+    return chosen
+
+
+def the_dataset_version(target: Target, pipeline: str, version: str) -> dict[str, Any]:
+    """The version of these digits, or the only one that begins with them."""
+    hint = f"`sluice dataset list {pipeline}` lists them."
+    if not re.fullmatch(r"[0-9a-f]{4,64}", version):
+        problem = f"{version!r} is no data set version: 4 to 64 hex digits"
+        raise CommandError(problem, hint=hint, exit_code=EXIT_USAGE)
+    found = data.versions_beginning(target.cloud, pipeline, version)
+    if len(found) != 1:
+        problem = f"no data set version begins with {version}"
+        if found:
+            several = ", ".join(short(item["dataset_version"]) for item in found)
+            problem = f"{len(found)} data set versions begin with {version}: {several}"
+        raise CommandError(problem, hint=hint, exit_code=EXIT_USAGE)
+    return found[0]
+
+
+def model_arn(target: Target, model: str) -> str:
+    """The package ARN of a version by any of its names, of a pipeline's newest version, or an ARN itself."""
+    if model.startswith("arn:"):
+        return model
+    found = [row for row in _candidates(target, model) if row["approval_status"] != "Deleted"]
+    if not found:
+        raise _no_model(target, model)
+    if "/" in model and len({row["arn"] for row in found}) > 1:
+        listed = ", ".join(f"{row['full_name']} ({row['run_id'] or 'of no run'})" for row in found)
+        raise CommandError(
+            f"{model!r} may be one of several models", hint=f"Name one: {listed}.", exit_code=EXIT_USAGE
+        )
+    return str(found[0]["arn"])
+
+
+def _no_model(target: Target, model: str) -> CommandError:
+    """Says which versions the pipeline has that was meant, or which pipelines there are."""
+    name = the_pipeline(target, model.partition("/")[0])
+    versions = ", ".join(row["model"] for row in models.models(target.cloud, name)[:LISTED])
+    listed = f"Newest models of {name}: {versions}." if versions else f"{name} has no models yet."
+    return CommandError(f"there is no model {model!r}", hint=listed, exit_code=EXIT_USAGE)
+
+
+def _candidates(target: Target, model: str) -> list[dict[str, Any]]:
+    """The versions that a name may mean; of a pipeline's name all of its versions, newest first."""
+    found = models.named(target.cloud, model) if "/" in model else None
+    if found is not None:
+        return found
+    name = model.partition("/")[0]
+    return models.models(target.cloud, the_pipeline(target, name))

@@ -1,0 +1,155 @@
+"""What is seen of data: data set versions, arrivals, and the batches that are not complete yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.domain import digests
+from sluice.domain.build import governor
+from sluice.domain.data import datasets
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.times import to_iso
+from sluice.ports import Cloud, Item, Objects
+from sluice.quality import validation
+from sluice.services import deciding
+from sluice.services.deciding import Outlook
+
+_READERS = 8
+_PREFIX = "DATASET#"
+
+
+def dataset_versions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
+    """A pipeline's data set versions, newest first."""
+    items = cloud.catalog.query(keys.partition(pipeline), _PREFIX)
+    found = [_described(item) for item in items]
+    return sorted(found, key=lambda item: str(item["created_at"]), reverse=True)
+
+
+def _described(item: dict[str, Any]) -> dict[str, Any]:
+    return {"dataset_version": item["sk"].removeprefix(_PREFIX), **keys.shown(item)}
+
+
+def versions_beginning(cloud: Cloud, pipeline: str, digits: str) -> list[dict[str, Any]]:
+    """The data set versions that begin with some hex digits."""
+    return [_described(item) for item in cloud.catalog.query(keys.partition(pipeline), f"{_PREFIX}{digits}")]
+
+
+def dataset(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
+    """A version, one of `dataset_versions`, with its objects."""
+    manifest = DatasetManifest.from_json(cloud.objects.read(item["manifest_uri"]))
+    rows = _object_rows(cloud, item)
+    listed = [{**asdict(obj), "rows": rows.get(obj.key)} for obj in manifest.objects]
+    return {"pipeline": pipeline, **item, "objects": listed}
+
+
+def _object_rows(cloud: Cloud, item: dict[str, Any]) -> dict[str, int]:
+    """The rows of each object that validation could read; none are known before it."""
+    try:
+        uri = f"{item['manifest_uri'].rpartition('/')[0]}/{validation.ROWS}"
+        found: dict[str, int] = json.loads(cloud.objects.read(uri))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def verify(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
+    """Read a version's manifest and every object of it again, and say what has become of each."""
+    manifest = DatasetManifest.from_json(cloud.objects.read(item["manifest_uri"]))
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = list(pool.map(lambda obj: _verified(cloud, obj), manifest.objects))
+    is_manifest_intact = manifest.version == item["dataset_version"]
+    return {
+        "pipeline": pipeline,
+        "dataset_version": item["dataset_version"],
+        "is_intact": is_manifest_intact and all(obj["condition"] == "intact" for obj in found),
+        "is_manifest_intact": is_manifest_intact,
+        "objects": found,
+    }
+
+
+def _verified(cloud: Cloud, obj: ObjectVersion) -> dict[str, Any]:
+    bucket, store = cloud.data_bucket, cloud.objects
+    stored = _sha256(store, bucket, obj.key, obj.version_id, obj.size_bytes)
+    head = store.head(bucket, obj.key)
+    if head is None or head.version_id == obj.version_id:
+        current = stored if head else None
+    else:
+        current = _sha256(store, bucket, obj.key, head.version_id, head.size_bytes)
+    condition = datasets.condition(obj, stored, current)
+    return {"key": obj.key, "version_id": obj.version_id, "condition": condition}
+
+
+def _sha256(store: Objects, bucket: str, key: str, version_id: str, size_bytes: int) -> str | None:
+    """The digest of an object version's bytes; None when it is not there."""
+    try:
+        return digests.of_content(size_bytes, store.chunks(bucket, key, version_id))
+    except FileNotFoundError:
+        return None
+
+
+def arrival_items(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
+    """The catalog's items of what arrived, oldest first."""
+    items = cloud.catalog.query(keys.partition(pipeline), "ARRIVAL#")
+    return sorted(items, key=lambda item: str(item["arrived_at"]))
+
+
+def arrivals(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What arrived, without what is the table's own."""
+    return [keys.shown(item) for item in items]
+
+
+def quarantined(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is set aside, and no later upload of the same key has replaced."""
+    newest = {item["key"]: item for item in items}
+    return arrivals(item for item in newest.values() if item["status"] == "quarantined")
+
+
+def what_waits(cloud: Cloud, pipeline: str, now: datetime | None = None) -> dict[str, Any]:
+    """The batches that build nothing yet, with what they lack; the next build, and what it waits for."""
+    item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
+    if not item.get("project_version"):
+        return {"incomplete": [], "next_build": None, "failed": None}
+    now = now or datetime.now(UTC)
+    outlook = deciding.decide(cloud, pipeline, item, now)
+    return {
+        "incomplete": [
+            {"folder": batch.folder, "objects": len(batch.objects), "missing": list(batch.missing)}
+            for batch in outlook.incomplete
+        ],
+        "next_build": _next_build(outlook.decision, now),
+        "failed": _failed(outlook),
+    }
+
+
+def why_waiting(cloud: Cloud, pipeline: str) -> str:
+    """What the next build waits for, in a few words; empty if it waits for nothing."""
+    now = datetime.now(UTC)
+    waits = what_waits(cloud, pipeline, now)
+    if build := waits["next_build"]:
+        return str(build["reason"]) + (f", until {build['at']}" if build["at"] > to_iso(now) else "")
+    missing = [missing for batch in waits["incomplete"] for missing in batch["missing"]]
+    if not missing:
+        return ""
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return f"the batch is not complete: {missing[0]}{more}"
+
+
+def _next_build(decision: governor.Decision, now: datetime) -> dict[str, str] | None:
+    if isinstance(decision, governor.NothingDue):
+        return None
+    at = decision.time if isinstance(decision, governor.WaitUntil) else now
+    return {"at": to_iso(at), "reason": decision.reason}
+
+
+def _failed(outlook: Outlook) -> dict[str, Any] | None:
+    """What waits as its run failed, where nothing is going to build it by itself."""
+    runs = [arrival.failed_run for arrival in outlook.pending if arrival.failed_run]
+    if not runs or not isinstance(outlook.decision, governor.NothingDue):
+        return None
+    return {"run_id": max(runs), "objects": len(outlook.pending)}

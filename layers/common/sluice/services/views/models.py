@@ -1,0 +1,103 @@
+"""What is seen of models: the versions in a pipeline's groups, with where each is live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.domain.release import packages
+from sluice.ports import Cloud
+from sluice.services.views import stages
+
+
+def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
+    """The versions in all groups of the pipeline, newest first, with where each is live.
+
+    What is live though it is gone from the registry comes last.
+    """
+    serving = stages.stages(cloud, pipeline)
+    listed = [
+        row
+        for group in packages.groups_of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+        for summary in versions(cloud, group)
+        if (row := _model(cloud, pipeline, group, summary))
+    ]
+    listed.sort(key=lambda row: str(row["created_at"]), reverse=True)
+    rows = [*listed, *_gone(listed, serving)]
+    called = packages.called(pipeline, [(row["group"], row["version"]) for row in rows])
+    for row in rows:
+        row["model"] = called[row["group"], row["version"]]
+        row["live_on"] = [stage["stage"] for stage in serving if is_live(row, stage)]
+    return rows
+
+
+def versions(cloud: Cloud, group: str) -> list[dict[str, Any]]:
+    """The summaries of a group's versions; none where there is no such group."""
+    return list(cloud.registry.packages(group))
+
+
+def _model(cloud: Cloud, pipeline: str, group: str, summary: dict[str, Any]) -> dict[str, Any] | None:
+    """A version in a group of the pipeline; None for what another pipeline has in a group that they share."""
+    item = cloud.catalog.get(keys.package_key(summary["ModelPackageArn"])) or {}
+    if item.get("pipeline", pipeline) != pipeline:
+        return None
+    return {
+        "model": "",
+        "group": group,
+        "version": summary["ModelPackageVersion"],
+        "arn": summary["ModelPackageArn"],
+        "approval_status": summary["ModelApprovalStatus"],
+        "created_at": summary["CreationTime"].isoformat(),
+        "run_id": item.get("run_id"),
+    }
+
+
+def is_live(row: dict[str, Any], stage: dict[str, Any]) -> bool:
+    """Whether a stage serves a version: by its run too, as a group that was made anew uses ARNs again."""
+    is_same_run = None in (stage["run_id"], row["run_id"]) or stage["run_id"] == row["run_id"]
+    return bool(stage["live_package_arn"] == row["arn"] and is_same_run)
+
+
+def _gone(listed: list[dict[str, Any]], serving: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    live = {stage["live_package_arn"]: stage for stage in serving if stage["live_package_arn"]}
+    return [
+        {
+            "model": "",
+            "group": packages.group_of(arn),
+            "version": stage["live_version"],
+            "arn": arn,
+            "approval_status": "Deleted",
+            "created_at": stage["promoted_at"],
+            "run_id": stage["run_id"],
+        }
+        for arn, stage in live.items()
+        if not any(is_live(row, stage) for row in listed)
+    ]
+
+
+def model_name(cloud: Cloud, pipeline: str, arn: str | None) -> str | None:
+    """A name of a version that commands take, whatever other groups of the pipeline hold."""
+    if arn is None:
+        return None
+    group, version = packages.group_of(arn), int(arn.rpartition("/")[2])
+    groups = packages.groups_of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+    is_only = groups in ([], [group])
+    return f"{pipeline}/{version}" if is_only else packages.full_name(pipeline, group, version)
+
+
+def named(cloud: Cloud, name: str) -> list[dict[str, Any]] | None:
+    """The versions that `PIPELINE/...` or `GROUP/...` may mean, each with its `full_name`.
+
+    None if there is neither such a pipeline nor such a group.
+    """
+    first = name.partition("/")[0]
+    known = {item["gsi1sk"]: packages.groups_of(item) for item in cloud.catalog.listing(keys.PIPELINES)}
+    meant = [pipeline for pipeline, groups in known.items() if first == pipeline or first in groups]
+    if not meant:
+        return None
+    return [
+        {**row, "full_name": packages.full_name(pipeline, row["group"], row["version"])}
+        for pipeline in meant
+        for row in models(cloud, pipeline)
+        if packages.is_meant(name, pipeline, row["group"], row["version"])
+    ]

@@ -1,0 +1,85 @@
+"""What is seen of pipelines: their state in one look, what waits for a person, what happened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.domain import config
+from sluice.domain.release import awaited
+from sluice.ports import Cloud
+from sluice.services import timeline
+from sluice.services.views import data, models, runs, stages
+
+
+def pipelines(cloud: Cloud) -> list[dict[str, Any]]:
+    """All pipelines of the stack."""
+    return cloud.catalog.listing(keys.PIPELINES)
+
+
+def pipeline_names(cloud: Cloud) -> list[str]:
+    return [item["gsi1sk"] for item in pipelines(cloud)]
+
+
+def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
+    """Everything a person asks first about one pipeline."""
+    item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
+    serving = [
+        {
+            **stage,
+            "endpoint_status": stages.endpoint_status(cloud, stage["endpoint_name"]),
+            "alarms": stages.alarms(cloud, pipeline, stage["stage"], stage["endpoint_name"]),
+            "guard_faults": stages.guard_faults(cloud, pipeline, stage["stage"]),
+        }
+        for stage in stages.stages(cloud, pipeline)
+    ]
+    rejected = {
+        row["stage"]
+        for model in models.models(cloud, pipeline)
+        if model["approval_status"] == "Rejected"
+        for row in serving
+        if models.is_live(model, row)
+    }
+    for stage in serving:
+        stage["is_rejected"] = stage["stage"] in rejected
+    arrived = data.arrival_items(cloud, pipeline)
+    return {
+        "pipeline": pipeline,
+        "project_version": item.get("project_version"),
+        "in_flight": item.get("in_flight"),
+        "waiting_steps": runs.waiting_steps(cloud, item.get("in_flight")),
+        "arrivals": dict(Counter(arrival["status"] for arrival in arrived)),
+        **data.what_waits(cloud, pipeline),
+        "quarantined": data.quarantined(arrived),
+        "last_run": next(iter(runs.runs(cloud, pipeline, limit=1)), None),
+        "last_release": max(stages.releases(cloud, pipeline), key=runs.started, default=None),
+        "group": item.get("group"),
+        "stages": serving,
+        "awaited": awaited_decisions(cloud, pipeline),
+        "timeline": timeline.entries(cloud, pipeline, limit=8),
+    }
+
+
+def awaited_decisions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
+    """What waits for a person, by the project that is the pipeline's now."""
+    project_version = (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("project_version")
+    project = cloud.catalog.get(keys.project_key(pipeline, project_version)) if project_version else None
+    if project is None:
+        return []
+    listed = config.restore(project["config"]).release.stages
+    taken_back = {
+        (stage.name, item["package_arn"])
+        for stage in listed
+        if stage.requires_approval
+        for item in cloud.catalog.query(keys.partition(pipeline), f"DEPLOYMENT#{stage.name}#")
+        if item["status"] == "rolled_back"
+    }
+    return awaited.decisions(
+        listed, stages.stages(cloud, pipeline), models.models(cloud, pipeline), taken_back
+    )
+
+
+def unclaimed(cloud: Cloud) -> list[dict[str, Any]]:
+    """Objects that belong to no pipeline."""
+    return [keys.shown(item) for item in cloud.catalog.query(keys.UNCLAIMED)]

@@ -1,0 +1,54 @@
+"""What is seen of runs and their steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.ports import Cloud
+from sluice.services import timeline
+from sluice.services.views import models
+
+
+def runs(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """A pipeline's runs, newest first."""
+    items = cloud.catalog.query(keys.partition(pipeline), "RUN#", newest_first=True, limit=limit)
+    return [
+        {"run_id": item["sk"].removeprefix("RUN#"), "pipeline": pipeline, **keys.shown(item)}
+        for item in items
+    ]
+
+
+def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
+    """One run with its steps, its gates and its part of the timeline; None if there is none."""
+    pipeline = run_id.rpartition("-")[0]
+    item = cloud.catalog.get(keys.run_key(pipeline, run_id))
+    if item is None:
+        return None
+    steps = [
+        {"step": step["sk"].removeprefix("STEP#"), **keys.shown(step)}
+        for step in cloud.catalog.query(f"RUN#{run_id}", "STEP#")
+    ]
+    steps.sort(key=started)
+    return {
+        "run_id": run_id,
+        "pipeline": pipeline,
+        **keys.shown(item),
+        "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
+        "steps": steps,
+        "timeline": [entry for entry in timeline.entries(cloud, pipeline) if entry["subject"] == run_id],
+    }
+
+
+def waiting_steps(cloud: Cloud, run_id: str | None) -> list[dict[str, Any]]:
+    """The steps of the run in flight whose job cannot be started yet, with what SageMaker says of that."""
+    steps = cloud.catalog.query(f"RUN#{run_id}", "STEP#") if run_id else []
+    return [
+        {"step": step["sk"].removeprefix("STEP#"), "waits_for": step["waits_for"]}
+        for step in steps
+        if step.get("waits_for")
+    ]
+
+
+def started(item: dict[str, Any]) -> str:
+    return str(item.get("started_at") or "")
