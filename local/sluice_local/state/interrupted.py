@@ -13,9 +13,10 @@ from ministack.services import cloudformation, sqs, stepfunctions
 from ministack.services import lambda_svc as service
 
 from sluice_local.patches.functions import async_invocation
-from sluice_local.patches.states import history
+from sluice_local.patches.states import executions
 from sluice_local.sagemaker.hosting import endpoints
 from sluice_local.sagemaker.jobs import operations
+from sluice_local.states.history import End
 
 ERROR = "LocalCloud.Interrupted"
 CAUSE = "The local cloud ended while this was under way."
@@ -43,11 +44,10 @@ def end() -> dict[str, Any]:
 
 
 def _fail_executions() -> list[str]:
-    outcome = {"error": ERROR, "cause": CAUSE}
     ended = []
     for (account, region, _), execution in list(stepfunctions._executions._data.items()):
         with request_scope(account, region):
-            if history.close(execution, "FAILED", "ExecutionFailed", outcome, **outcome):
+            if executions.close(execution, End("FAILED", ERROR, CAUSE)):
                 ended.append(execution["name"])
     return ended
 

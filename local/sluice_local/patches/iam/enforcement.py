@@ -17,8 +17,8 @@ from ministack.services import iam, stepfunctions
 
 from sluice_local.patches.iam import requests, services
 from sluice_local.patches.iam.ledger import LEDGER
-from sluice_local.patches.states.tokens import machine_of
 from sluice_local.settings import Settings
+from sluice_local.states.tokens import machine_of
 
 _enforced = False
 _machine_role: ContextVar[str | None] = ContextVar("machine_role", default=None)

@@ -1,53 +1,42 @@
 """Step Functions, as AWS does it: starts that may be repeated, stops that stop, and redrives.
 
 Stock ministack sleeps before it runs, ignores HeartbeatSeconds and the machine's TimeoutSeconds, waits for a
-token whose function failed, and lets what runs go on after StopExecution. Its interpreter is replaced; its
-store, its data flow functions and its service integrations are used.
+token whose function failed, and lets what runs go on after StopExecution. Its interpreter is replaced by
+`sluice_local.states`; its store, its service integrations and its JSONata are used.
 """
 
 from __future__ import annotations
 
 import contextvars
 import json
-import logging
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.services import stepfunctions
 
-from sluice_local.patches.states import data, tokens
-from sluice_local.patches.states.data import PAYLOAD_LIMIT_BYTES, dumps
-from sluice_local.patches.states.history import (
-    Execution,
-    Trail,
-    announce,
-    close,
-    publish_forever,
-    redrive_status,
-    reopen,
-)
-from sluice_local.patches.states.machine import Machine, run_child_workflow
+from sluice_local.patches.states import executions, tokens
+from sluice_local.patches.states.announcements import announce, publish_forever
+from sluice_local.patches.states.ministack import call_lambda, run_child_workflow
 from sluice_local.patches.states.responses import Response, answer, refuse
-from sluice_local.patches.states.scope import StoppedError, StopScope
-from sluice_local.patches.states.tasks import call_lambda
 from sluice_local.settings import Settings
+from sluice_local.states import choices, intrinsics, paths, templates
+from sluice_local.states.data import PAYLOAD_LIMIT_BYTES
+from sluice_local.states.errors import ExecutionError
+from sluice_local.states.history import Execution, redrive_status
 
 Operation = Callable[[dict[str, Any]], Response]
 
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
-_logger = logging.getLogger(__name__)
 _starting = threading.Lock()
-_running: dict[str, StopScope] = {}
 
 
 def install(settings: Settings) -> None:
     """Replace the interpreter and the operations on executions and tokens."""
-    data.install()
+    _replace_evaluation()
     stepfunctions._call_lambda = call_lambda
-    stepfunctions._run_execution = run_execution
+    stepfunctions._run_execution = executions.run
     stepfunctions._run_sub_machine = run_child_workflow
     stepfunctions._emit_execution_status_event = announce
     stepfunctions._start_execution = _idempotent(stepfunctions._start_execution)
@@ -60,74 +49,15 @@ def install(settings: Settings) -> None:
     threading.Thread(target=publish_forever, name="execution-status", daemon=True).start()
 
 
-def run_execution(execution_arn: str) -> None:
-    """Run an execution from its start, or from where it failed, to its end."""
-    execution = stepfunctions._executions[execution_arn]
-    scope = _running[execution_arn] = StopScope()
-    try:
-        if execution["status"] == "RUNNING":  # not stopped before this thread began
-            _run(execution, scope)
-    except StoppedError:
-        return
-    except stepfunctions._ExecutionError as error:
-        _fail(execution, error.error, error.cause)
-    except Exception as error:
-        _logger.exception("the execution %s", execution_arn)
-        _fail(execution, "States.Runtime", str(error))
-    finally:
-        if _running.get(execution_arn) is scope:
-            del _running[execution_arn]
-
-
-def _run(execution: Execution, scope: StopScope) -> None:
-    machine = stepfunctions._state_machines[execution["stateMachineArn"]]
-    # An execution keeps its definition, whatever becomes of the machine.
-    definition = json.loads(execution.setdefault("definition", machine["definition"]))
-    progress = execution.setdefault("progress", {"input": json.loads(execution["input"])})
-    context = {
-        "QueryLanguage": definition.get("QueryLanguage", "JSONPath"),
-        "Execution": {
-            "Id": execution["executionArn"],
-            "Input": json.loads(execution["input"]),
-            "Name": execution["name"],
-            "RoleArn": machine["roleArn"],
-            "StartTime": execution["startDate"],
-            "RedriveCount": execution.get("redriveCount", 0),
-        },
-        "StateMachine": {"Id": execution["stateMachineArn"], "Name": machine["name"]},
-        "variables": {},
-    }
-    with _deadline(execution, scope, definition.get("TimeoutSeconds")):
-        output = Machine(definition, progress, context, execution, scope, Trail(execution)).run()
-    text = dumps(output)
-    details = {"output": text, "outputDetails": {"truncated": False}}
-    close(execution, "SUCCEEDED", "ExecutionSucceeded", details, output=text)
-
-
-@contextmanager
-def _deadline(execution: Execution, scope: StopScope, limit_s: float | None) -> Iterator[None]:
-    """End the execution as TIMED_OUT after `limit_s`; a redrive has all of it again."""
-    if limit_s is None:
-        yield
-        return
-
-    def time_out() -> None:
-        outcome = {"error": "States.Timeout"}
-        if close(execution, "TIMED_OUT", "ExecutionTimedOut", outcome, **outcome):
-            scope.stop()
-
-    timer = threading.Timer(min(limit_s, threading.TIMEOUT_MAX), contextvars.copy_context().run, (time_out,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _fail(execution: Execution, error: str, cause: str) -> None:
-    outcome = {"error": error, "cause": cause}
-    close(execution, "FAILED", "ExecutionFailed", outcome, **outcome)
+def _replace_evaluation() -> None:
+    """What is left of ministack's interpreter (TestState, Distributed Maps) finds values as ours does."""
+    stepfunctions._ExecutionError = ExecutionError
+    stepfunctions._resolve_path = lambda path, data: paths.resolve(path or "$", data)
+    stepfunctions._resolve_params_obj = lambda template, data, context=None: templates.fill(
+        template, data, context or {}
+    )
+    stepfunctions._evaluate_intrinsic = intrinsics.evaluate
+    stepfunctions._evaluate_rule = lambda rule, data, context=None: choices.holds(rule, data, context or {})
 
 
 def _idempotent(start_execution: Operation) -> Operation:
@@ -175,12 +105,8 @@ def _stop_execution(request: Mapping[str, Any]) -> Response:
     execution = stepfunctions._executions.get(arn)
     if execution is None:
         return _does_not_exist(arn)
-    outcome = {"error": request.get("error"), "cause": request.get("cause")}
-    if close(execution, "ABORTED", "ExecutionAborted", outcome, **outcome):
-        scope = _running.get(arn)
-        if scope is not None:
-            scope.stop()
-    elif execution["status"] != "ABORTED":
+    stopped = executions.stop(execution, request.get("error"), request.get("cause"))
+    if not stopped and execution["status"] != "ABORTED":
         return refuse("ValidationException", "Execution is not running")
     return answer({"stopDate": execution["stopDate"]})
 
@@ -194,7 +120,7 @@ def _redrive_execution(request: Mapping[str, Any]) -> Response:
         status = redrive_status(execution)
         if status["redriveStatus"] != "REDRIVABLE":
             return refuse("ExecutionNotRedrivable", status["redriveStatusReason"])
-        reopen(execution)
+        executions.reopen(execution)
     # By its name in the module, since other patches wrap it.
     run = stepfunctions._run_execution
     threading.Thread(target=contextvars.copy_context().run, args=(run, arn), daemon=True).start()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sluice_local.patches.states.retry import Retries, matches
+from sluice_local.states.retry import Retries, matches
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from sluice_local.patches.states.scope import StoppedError, StopScope, run_concurrently
+from sluice_local.states.scope import StoppedError, StopScope
+from sluice_local.states.threads import Threads
 
 
 def stop_soon(scope: StopScope) -> None:
@@ -15,34 +16,34 @@ def stop_soon(scope: StopScope) -> None:
 
 
 def test_a_stop_wakes_who_waits_below_it() -> None:
-    scope = StopScope()
+    scope = StopScope(Threads())
     stop_soon(scope)
     started = time.monotonic()
     with pytest.raises(StoppedError):
-        StopScope(scope).sleep(30)
+        scope.below().sleep(30)
     assert time.monotonic() - started < 5
 
 
 def test_what_is_stopped_stays_stopped() -> None:
-    scope = StopScope()
+    scope = StopScope(Threads())
     scope.stop()
     with pytest.raises(StoppedError):
         scope.sleep(0)
     with pytest.raises(StoppedError):
-        StopScope(scope)
+        scope.below()
 
 
 def test_stopping_a_part_leaves_the_whole_alone() -> None:
-    scope = StopScope()
-    StopScope(scope).stop()
+    scope = StopScope(Threads())
+    scope.below().stop()
     scope.sleep(0)
 
 
 def test_a_wait_says_whether_it_happened() -> None:
     event = threading.Event()
-    assert not StopScope().wait(event, 0.01)
+    assert not StopScope(Threads()).wait(event, 0.01)
     event.set()
-    assert StopScope().wait(event, 30)
+    assert StopScope(Threads()).wait(event, 30)
 
 
 def test_no_more_jobs_run_at_once_than_workers() -> None:
@@ -59,7 +60,7 @@ def test_no_more_jobs_run_at_once_than_workers() -> None:
             running -= 1
             done += 1
 
-    run_concurrently([job] * 7, 3, StopScope())
+    Threads().run_all([job] * 7, 3, StopScope(Threads()))
     assert (peak, done) == (3, 7)
 
 
@@ -76,16 +77,16 @@ def test_the_first_error_stops_the_others_and_starts_no_more() -> None:
         scope.sleep(30)
 
     with pytest.raises(ValueError, match="first"):
-        run_concurrently([fail, wait, wait], 2, StopScope())
+        Threads().run_all([fail, wait, wait], 2, StopScope(Threads()))
     assert sorted(begun) == ["fail", "wait"]
 
 
 def test_a_stop_from_above_stops_every_job() -> None:
-    scope = StopScope()
+    scope = StopScope(Threads())
     stop_soon(scope)
     with pytest.raises(StoppedError):
-        run_concurrently([lambda own: own.sleep(30)] * 3, 3, scope)
+        Threads().run_all([lambda own: own.sleep(30)] * 3, 3, scope)
 
 
 def test_nothing_to_run_is_done() -> None:
-    run_concurrently([], 3, StopScope())
+    Threads().run_all([], 3, StopScope(Threads()))

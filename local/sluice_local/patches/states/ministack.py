@@ -1,0 +1,77 @@
+"""What the interpreter needs from outside, given by ministack: functions, services, activities, JSONata."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
+
+from ministack.services import lambda_svc, stepfunctions
+
+from sluice_local.states.data import dumps
+from sluice_local.states.errors import ExecutionError
+from sluice_local.states.execution import run_child
+from sluice_local.states.history import Execution
+from sluice_local.states.outside import Context, State
+from sluice_local.states.scope import StopScope
+from sluice_local.states.threads import Threads
+
+# What stops the children of the Distributed Map that ministack is running in this thread.
+_distributing: ContextVar[StopScope] = ContextVar("distributing")
+
+
+class Ministack(Threads):
+    """Outside of one execution."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def call(self, resource: str, task_input: Any, token: str) -> Any:
+        """What a service or a function answers; an activity's worker gets the token."""
+        if ":activity:" in resource:
+            stepfunctions._activity_tasks[resource].append({"taskToken": token, "input": dumps(task_input)})
+            return None
+        return stepfunctions._invoke_resource(resource, task_input)
+
+    def evaluate(self, expression: str, value: Any, context: Context, result: Any, error_output: Any) -> Any:
+        """What a JSONata expression gives."""
+        return stepfunctions._evaluate_jsonata(expression, value, context, result, error_output)
+
+    def distribute(self, state: State, value: Any, effective: Any, context: Context, scope: StopScope) -> Any:
+        """The output of a Distributed Map; `run_child_workflow` runs its children."""
+        _distributing.set(scope)
+        processor = state.get("ItemProcessor") or state["Iterator"]
+        output, _ = stepfunctions._run_distributed_map(
+            state, value, effective, processor, self._execution, context
+        )
+        return output
+
+
+def run_child_workflow(
+    states: dict[str, Any], start_at: str, value: Any, execution: Execution, context: Context
+) -> Any:
+    """One child of a Distributed Map, for ministack's own implementation of it."""
+    definition = {"StartAt": start_at, "States": states}
+    scope = _distributing.get().below()
+    return run_child(definition, value, execution, context, scope, Ministack(execution))
+
+
+def call_lambda(function_ref: str, event: Any) -> Any:
+    """The function's answer. Raises its exception under the class's name, or Lambda's own refusal."""
+    function, config, name = lambda_svc._get_func_record_for_ref(function_ref)
+    if not function or not config:
+        raise ExecutionError("Lambda.ResourceNotFoundException", f"Function not found: {name}")
+    record = lambda_svc._execution_record_for_config(function, config)
+    result = lambda_svc._execute_function_with_config_scope(record, event)
+    body = result.get("body")
+    if result.get("throttle"):
+        raise ExecutionError("Lambda.TooManyRequestsException", body["message"])
+    if result.get("error"):
+        error_type = body.get("errorType") if isinstance(body, dict) else None
+        cause = dumps(body) if isinstance(body, dict) else str(body)
+        raise ExecutionError(error_type or "Lambda.Unknown", cause)
+    if isinstance(body, (str, bytes)):
+        with suppress(json.JSONDecodeError):
+            return json.loads(body)
+    return body

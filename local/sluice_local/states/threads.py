@@ -1,0 +1,62 @@
+"""Real time, and a thread for each thing that is under way."""
+
+from __future__ import annotations
+
+import contextvars
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from sluice_local.states.scope import StoppedError, StopScope
+
+
+class Threads:
+    """Every thread is a daemon, so that a task nobody answers does not keep the process, and has the
+    context variables of the one that began it."""
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return datetime.now(UTC)
+
+    def seconds(self) -> float:
+        """Seconds that only grow."""
+        return time.monotonic()
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        """Block this thread until `event` happens; whether it did in time."""
+        return event.wait(max(min(timeout_s, threading.TIMEOUT_MAX), 0))
+
+    def draw(self, low: float, high: float) -> float:
+        """A random number between the two."""
+        return random.uniform(low, high)  # noqa: S311 - jitter
+
+    def begin(self, work: Callable[[], None]) -> threading.Thread:
+        """Do work in a thread of its own."""
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
+        thread.start()
+        return thread
+
+    def run_all(self, jobs: Sequence[Callable[[StopScope], None]], at_once: int, parent: StopScope) -> None:
+        """Run the jobs, some `at_once`; the first error stops the others, and is raised."""
+        scope = parent.below()
+        waiting = list(reversed(jobs))
+        errors: list[Exception] = []
+
+        def work() -> None:
+            with suppress(StoppedError, IndexError):
+                while not errors:
+                    job = waiting.pop()
+                    try:
+                        job(scope)
+                    except Exception as error:
+                        errors.append(error)
+                        scope.stop()
+
+        for thread in [self.begin(work) for _ in range(min(at_once, len(jobs)))]:
+            thread.join()
+        parent.check()
+        if errors:
+            raise errors[0]
