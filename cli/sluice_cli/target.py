@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.adapters.cloud import AwsCloud
+from sluice.domain.safeguards import Safeguards
 from sluice.ports import Catalog, Cloud
 from sluice_cli.errors import EXIT_USAGE, CommandError
 
@@ -56,6 +57,14 @@ def local_pid() -> int | None:
     from sluice_local import state_lock
 
     return state_lock.holder(local_state_dir())
+
+
+class StackCloud(AwsCloud):
+    """A stack as commands reach it: they make nothing that the account's safeguards are about."""
+
+    @cached_property
+    def safeguards(self) -> Safeguards:
+        return Safeguards()
 
 
 @dataclass
@@ -140,7 +149,7 @@ class Target:
     def cloud(self) -> Cloud:
         """The stack as use cases receive it; of its settings, those that the stack's outputs name."""
         settings = {name: self.outputs[output] for name, output in _SETTINGS.items()}
-        return AwsCloud({"STACK_NAME": self.stack, **settings}, self.client)
+        return StackCloud({"STACK_NAME": self.stack, **settings}, self.client)
 
     @property
     def catalog(self) -> Catalog:

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 
+import asl
 import fakes
 from sluice import ports
 from sluice.adapters.cloud import AwsCloud
+from sluice_cli.target import Target
 
 ROOT = Path(__file__).parents[2]
 PARTS = [name for name, member in inspect.getmembers(ports.Cloud) if isinstance(member, property)]
@@ -41,6 +44,16 @@ def test_a_part_is_made_once_by_the_client_that_is_given() -> None:
     assert cloud.catalog is cloud.catalog
     assert cloud.registry is not None
     assert asked == ["dynamodb", "sagemaker"]
+
+
+def test_commands_reach_what_they_show_by_what_the_stack_puts_out() -> None:
+    outputs = {name: name for name in asl.load_template(ROOT / "template.yaml")["Outputs"]}
+    target = Target("sluice", boto3.Session(region_name="eu-central-1"), "http://127.0.0.1:1")
+    target.__dict__["_described"] = {
+        "Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in outputs.items()]
+    }
+    for part in ("catalog", "objects", "registry", "endpoints", "alarms", "alarms_topic_arn"):
+        assert getattr(target.cloud, part) is not None
 
 
 def test_wiring_imports_no_client_before_it_is_used() -> None:
