@@ -12,6 +12,7 @@ from unittest import mock
 
 import fakes
 from sluice.catalog import keys
+from sluice.catalog.changes import Change, Update
 from sluice.domain import names
 from sluice.domain.build import projects
 from sluice.domain.times import from_iso, to_iso
@@ -90,16 +91,17 @@ class World:
     @contextmanager
     def crash_after(self, writes: int) -> Iterator[None]:
         """Within it the catalog takes so many changes and fails at the next: a function dies there."""
-        update, left = self.cloud.catalog.update, writes
+        apply, left = self.cloud.catalog.apply, writes
 
-        def crashing(*given: Any, **when: Any) -> bool:
+        def crashing(*changes: Change) -> bool:
             nonlocal left
-            if left == 0:
+            is_update = any(isinstance(change, Update) for change in changes)
+            if is_update and left == 0:
                 raise RuntimeError
-            left -= 1
-            return update(*given, **when)
+            left -= is_update
+            return apply(*changes)
 
-        with mock.patch.object(self.cloud.catalog, "update", crashing):
+        with mock.patch.object(self.cloud.catalog, "apply", crashing):
             yield
 
     def push(self, *, replaces: str | None = None, **changed: bytes) -> str:

@@ -11,6 +11,7 @@ import pytest
 import fakes
 from build_world import PIPELINE, RUN, World, ended
 from sluice.catalog import keys
+from sluice.catalog.changes import Change
 
 
 @pytest.fixture
@@ -44,16 +45,16 @@ def test_of_two_requests_that_find_a_build_due_one_starts_it(
 ) -> None:
     world.upload("a.csv")
     world.later(minutes=2)
-    update = world.cloud.catalog.update
+    apply = world.cloud.catalog.apply
 
-    def overtaken(key: Any, changes: Any, when: Any = None) -> bool:
-        monkeypatch.setattr(world.cloud.catalog, "update", update)
+    def overtaken(*changes: Change) -> bool:
+        monkeypatch.setattr(world.cloud.catalog, "apply", apply)
         world.ask()
         if has_ended:
             world.play()
-        return update(key, changes, when)
+        return apply(*changes)
 
-    monkeypatch.setattr(world.cloud.catalog, "update", overtaken)
+    monkeypatch.setattr(world.cloud.catalog, "apply", overtaken)
     world.ask()
     assert len(world.cloud.workflows.executions) == 1
     assert (world.pipeline["build_seq"], world.pipeline["budget_used"]) == (1, 1)

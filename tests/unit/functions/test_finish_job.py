@@ -7,6 +7,7 @@ import pytest
 import fakes
 from build_world import RUN, Invoke, TaskFailed, World, ended
 from sluice.catalog import keys
+from sluice.catalog.changes import Change, Update
 
 
 @pytest.fixture
@@ -60,15 +61,15 @@ def test_a_crash_after_the_answer_is_made_good_by_the_retry(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = world.start("prepare")
-    update = world.cloud.catalog.update
+    apply = world.cloud.catalog.apply
 
-    def crash_on_close(key: dict[str, str], changes: dict[str, object], **when: object) -> bool:
-        if changes.get("status") == "done":
+    def crash_on_close(*changes: Change) -> bool:
+        if any(isinstance(change, Update) and change.set.get("status") == "done" for change in changes):
             raise RuntimeError
-        return update(key, changes, **when)  # type: ignore[arg-type]
+        return apply(*changes)
 
     with monkeypatch.context() as patched:
-        patched.setattr(world.cloud.catalog, "update", crash_on_close)
+        patched.setattr(world.cloud.catalog, "apply", crash_on_close)
         with pytest.raises(RuntimeError):
             world.end("prepare")
     assert world.answer(token)["status"] == "Completed"

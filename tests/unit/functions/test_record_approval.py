@@ -11,6 +11,7 @@ import pytest
 import fakes
 from release_world import PIPELINE, World
 from sluice.catalog import keys
+from sluice.catalog.changes import Change, Update
 
 
 @pytest.fixture
@@ -115,18 +116,19 @@ def test_a_decision_that_changes_while_it_is_recorded_is_not_lost(
     """Another invocation records a rejection between our look and our write: the newest one stays."""
     arn = world.register(1)
     world.decide(arn, "Approved")
-    update = world.cloud.catalog.update
+    apply = world.cloud.catalog.apply
     interfered: list[bool] = []
 
-    def interfere(key: Any, changes: Any, when: Any = None) -> bool:
-        if "approval_status" in changes and not interfered:
+    def interfere(*changes: Change) -> bool:
+        decides = any(isinstance(change, Update) and "approval_status" in change.set for change in changes)
+        if decides and not interfered:
             interfered.append(True)
             world.decide(arn, "Rejected")
             world.tell_decision(arn, "Rejected")
             world.decide(arn, "Approved")
-        return update(key, changes, when)
+        return apply(*changes)
 
-    monkeypatch.setattr(world.cloud.catalog, "update", interfere)
+    monkeypatch.setattr(world.cloud.catalog, "apply", interfere)
     world.tell_decision(arn, "Approved")
     assert [status for status, _ in approvals(world, arn)] == ["Rejected", "Approved"]
     assert len(world.cloud.workflows.executions) == 1

@@ -9,6 +9,7 @@ import pytest
 import fakes
 from build_world import FILES, PIPELINE, PIPELINE_YAML, Invoke, World, created
 from sluice.catalog import keys
+from sluice.catalog.changes import Change, Update
 from sluice.domain.build import projects
 from sluice.domain.safeguards import Safeguards
 
@@ -110,7 +111,12 @@ def test_a_crash_leaves_the_project_unfinished_and_the_retry_finishes_it(
 def test_two_pushes_at_once_are_settled_by_a_retry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.push()
     world.later(minutes=1)
-    monkeypatch.setattr(world.cloud.catalog, "update", lambda *_, **__: False)
+    apply = world.cloud.catalog.apply
+
+    def overtaken(*changes: Change) -> bool:
+        return not any(isinstance(change, Update) for change in changes) and apply(*changes)
+
+    monkeypatch.setattr(world.cloud.catalog, "apply", overtaken)
     with pytest.raises(Exception, match=PIPELINE):
         world.push(train=b"print('better')\n")
 

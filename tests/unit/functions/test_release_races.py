@@ -12,6 +12,7 @@ import pytest
 import fakes
 from release_world import ENDPOINT, PIPELINE, World
 from sluice.catalog import keys
+from sluice.catalog.changes import Change, Update
 
 STAGE = keys.stage_key(PIPELINE, "production")
 
@@ -27,14 +28,14 @@ def world(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]) -> World:
 @contextmanager
 def table_lost(world: World, for_changes: Callable[[dict[str, Any]], bool]) -> Iterator[None]:
     """Within it the catalog cannot be reached for such changes."""
-    update = world.cloud.catalog.update
+    apply = world.cloud.catalog.apply
 
-    def lost(key: Any, changes: Any, when: Any = None) -> bool:
-        if for_changes(changes):
+    def lost(*changes: Change) -> bool:
+        if any(isinstance(change, Update) and for_changes(dict(change.set)) for change in changes):
             raise ConnectionError
-        return update(key, changes, when)
+        return apply(*changes)
 
-    with mock.patch.object(world.cloud.catalog, "update", lost):
+    with mock.patch.object(world.cloud.catalog, "apply", lost):
         yield
 
 

@@ -11,6 +11,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World, requests
 from sluice import ports
 from sluice.catalog import keys
+from sluice.catalog.changes import Change
 from sluice.ports import Item
 
 
@@ -54,14 +55,14 @@ def test_any_number_of_requests_is_one_build(world: World) -> None:
 
 def test_two_requests_at_once_are_one_build(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other request takes the lock between this one's decision and its claim."""
-    update = world.cloud.catalog.update
+    apply = world.cloud.catalog.apply
 
-    def slow(*given: Any, **when: Any) -> bool:
-        monkeypatch.setattr(world.cloud.catalog, "update", update)
+    def slow(*changes: Change) -> bool:
+        monkeypatch.setattr(world.cloud.catalog, "apply", apply)
         world.ask()
-        return update(*given, **when)
+        return apply(*changes)
 
-    monkeypatch.setattr(world.cloud.catalog, "update", slow)
+    monkeypatch.setattr(world.cloud.catalog, "apply", slow)
     world.ask()
     assert [execution["name"] for execution in executions(world)] == [RUN]
     assert world.pipeline["build_seq"] == 1
