@@ -10,7 +10,8 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Step
 from sluice.domain import failures, names
 from sluice.domain.build import champions, evaluations, gates
 from sluice.domain.build.evaluations import Evaluation, EvaluationError
@@ -45,16 +46,16 @@ def _champion(cloud: Cloud, task: CheckGatesTask, champion: Mapping[str, Any]) -
         return Champion(None, unscored=f"{problem}; {champions.WAY_ON}")
     problems = []
     for role in (champions.ROLE, champions.OWN_ROLE):
-        step = cloud.catalog.get(keys.step_key(task.run_id, names.evaluate_step(role)))
+        step = building.find_step(cloud, task.run_id, names.evaluate_step(role))
         try:
-            if step and step["status"] == building.COMPLETED:
+            if step and step.status == building.COMPLETED:
                 evaluation = _evaluation(cloud, task, role)
                 _record_metrics(cloud, task, role, evaluation)
                 return Champion(evaluation.document)
         except EvaluationError as error:
             problems.append(str(error))
         else:
-            problems += [f"{names.evaluate_step(role)}: {step.get('failure_reason')}"] if step else []
+            problems += [f"{names.evaluate_step(role)}: {step.failure_reason}"] if step else []
     return Champion(None, unscored=failures.cut("; ".join([*problems, champions.WAY_ON])))
 
 
@@ -80,8 +81,8 @@ def _content(cloud: Cloud, uri: str) -> bytes:
 def _record_metrics(cloud: Cloud, task: CheckGatesTask, role: str, evaluation: Evaluation) -> None:
     """Show a model's metrics with the step that measured them."""
     step = names.evaluate_step(role)
-    found = {"metrics": gates.metric_values(evaluation.document), "remark": evaluation.remark}
-    cloud.catalog.update(keys.step_key(task.run_id, step), found)
+    metrics = gates.metric_values(evaluation.document)
+    cloud.catalog.apply(builds.measure_step(task.run_id, step, metrics, evaluation.remark))
     if evaluation.remark:
         note(
             cloud,
@@ -101,16 +102,18 @@ def _record(
     candidate: Evaluation,
 ) -> None:
     now = building.first_time(cloud, task, "judged")
-    step = {
-        "kind": "gates",
-        "status": "Completed",
-        "started_at": now,
-        "ended_at": now,
-        "detail": results,
+    step = Step(
+        run_id=task.run_id,
+        step=names.GATES,
+        status="Completed",
+        kind="gates",
+        started_at=now,
+        ended_at=now,
+        detail=results,
         # What was judged: any job of the run may write over it before it is registered.
-        "evaluation_sha256": candidate.sha256,
-    }
-    cloud.catalog.update(keys.step_key(task.run_id, names.GATES), step)
+        evaluation_sha256=candidate.sha256,
+    )
+    cloud.catalog.apply(builds.record_step(step))
     event = "gates passed" if verdict.passed else "gates failed"
     reasons = verdict.reasons or tuple(f"{result.gate}: {result.reason}" for result in verdict.results)
     note(cloud, task.pipeline, now, task.run_id, event, "; ".join(reasons))

@@ -9,11 +9,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.records.builds import JobTask
 from sluice.domain.build import jobs
 from sluice.domain.times import from_iso
 from sluice.events import JobStateChanged
 from sluice.observability import logger
-from sluice.ports import Cloud, Item
+from sluice.ports import Cloud
 from sluice.services import building
 
 # Longer than the state machine waits before it tries again to start a job.
@@ -25,12 +26,13 @@ _PATIENCE = timedelta(hours=1)
 def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
     logger.append_keys(job_name=event.job_name)
-    task = cloud.catalog.get(keys.task_key(event.job_name))
-    if task is None or task["status"] != "open":
+    item = cloud.catalog.get(keys.task_key(event.job_name))
+    task = JobTask.of(item) if item else None
+    if task is None or task.status != "open":
         # Someone else's job, or a hint that comes twice.
         return {"status": "ignored"}
-    description = cloud.jobs.describe(task["kind"], event.job_name)
-    if description is not None and jobs.is_terminal(task["kind"], description):
+    description = cloud.jobs.describe(task.kind, event.job_name)
+    if description is not None and jobs.is_terminal(task.kind, description):
         try:
             building.check_own(cloud, task, description)
         except building.JobNameTakenError as error:
@@ -39,12 +41,12 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
         building.conclude_job(cloud, task, description)
         return {"status": "answered"}
     if description is None and _is_overdue(cloud, task):
-        absent = f"there is no {task['kind'].replace('_', ' ')} {event.job_name}"
+        absent = f"there is no {task.kind.replace('_', ' ')} {event.job_name}"
         building.give_up_job(cloud, task, building.JobFailedError(absent))
         return {"status": "given up"}
     return {"status": "waiting"}
 
 
-def _is_overdue(cloud: Cloud, task: Item) -> bool:
+def _is_overdue(cloud: Cloud, task: JobTask) -> bool:
     """Whether the job would exist by now: its task is opened first, and attempts to start it follow."""
-    return from_iso(cloud.now()) - from_iso(task["opened_at"]) > _PATIENCE
+    return from_iso(cloud.now()) - from_iso(task.opened_at) > _PATIENCE

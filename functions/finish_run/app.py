@@ -8,10 +8,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Run
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
-from sluice.ports import Cloud, Item
+from sluice.ports import Cloud
 from sluice.services import ending
 
 # The rest is in the report.
@@ -31,11 +33,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     if run is None:
         logger.warning("there is no such run")
         return {"status": "ignored"}
-    if run["status"] == "data_rejected":
-        _tell_owner(cloud, task, run)
-    ending.clear_up(cloud, task.pipeline, task.run_id, run)
-    logger.info("run finished", extra={"status": run["status"]})
-    return {"status": run["status"]}
+    if run.status == "data_rejected":
+        _tell_owner(cloud, run)
+    ending.clear_up(cloud, run)
+    logger.info("run finished", extra={"status": run.status})
+    return {"status": run.status}
 
 
 def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishRunTask | None:
@@ -55,21 +57,21 @@ def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishRunTask | None:
     )
 
 
-def _tell_owner(cloud: Cloud, task: FinishRunTask, run: Item) -> None:
+def _tell_owner(cloud: Cloud, run: Run) -> None:
     """Announce a rejected data set once: the rule for it in the template tells whoever subscribed.
 
     The event comes before the note of it. A crash in between is the one way to hear of a run twice.
     """
-    if "owner_told_at" in run:
+    if run.owner_told_at is not None:
         return
-    dataset = cloud.catalog.get(keys.dataset_key(task.pipeline, run["dataset_version"])) or {}
+    dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, str(run.dataset_version))) or {}
     detail = {
         "stack": cloud.stack_name,
-        "pipeline": task.pipeline,
-        "run_id": task.run_id,
-        "dataset_version": run["dataset_version"],
-        "reasons": run["reasons"][:_REASONS_TOLD],
+        "pipeline": run.pipeline,
+        "run_id": run.run_id,
+        "dataset_version": run.dataset_version,
+        "reasons": list(run.reasons[:_REASONS_TOLD]),
         "report_uri": dataset.get("report_uri"),
     }
     cloud.bus.announce("DatasetRejected", detail)
-    cloud.catalog.update(keys.run_key(task.pipeline, task.run_id), {"owner_told_at": cloud.now()})
+    cloud.catalog.apply(builds.tell_owner(run.pipeline, run.run_id, cloud.now()))

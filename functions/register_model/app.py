@@ -12,6 +12,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Project, Step
 from sluice.domain import names
 from sluice.domain.build import evaluations, run_manifest
 from sluice.domain.build.jobs import EVALUATION_FILE
@@ -21,7 +23,7 @@ from sluice.domain.release import approvals, packages, serving
 from sluice.domain.release.approvals import Provenance
 from sluice.events import RegisterModelTask
 from sluice.observability import logger
-from sluice.ports import Cloud, Item
+from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.timeline import note
 
@@ -81,20 +83,20 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
 
 
 def _manifest(
-    cloud: Cloud, task: RegisterModelTask, project: Item, config: PipelineConfig
+    cloud: Cloud, task: RegisterModelTask, project: Project, config: PipelineConfig
 ) -> tuple[dict[str, Any], str]:
     """The run's manifest and its sha256; the one an earlier attempt wrote stays, as a package may name it.
 
     The run's item tells it from any other: it holds the digest before the object is there.
     """
-    run_key = keys.run_key(task.pipeline, task.run_id)
     uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
-    claimed = (cloud.catalog.get(run_key) or {}).get("manifest_sha256")
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    claimed = run.manifest_sha256 if run else None
     data = _written(cloud, uri)
     if data is None:
         data = _new_manifest(cloud, task, project, config).to_json()
         claimed = hashlib.sha256(data).hexdigest()
-        cloud.catalog.update(run_key, {"manifest_sha256": claimed})
+        cloud.catalog.apply(builds.claim_manifest(task.pipeline, task.run_id, claimed))
         if not cloud.objects.create(uri, data, "application/json"):
             data = cloud.objects.read(uri)
     if hashlib.sha256(data).hexdigest() != claimed:
@@ -110,7 +112,7 @@ def _written(cloud: Cloud, uri: str) -> bytes | None:
 
 
 def _new_manifest(
-    cloud: Cloud, task: RegisterModelTask, project: Item, config: PipelineConfig
+    cloud: Cloud, task: RegisterModelTask, project: Project, config: PipelineConfig
 ) -> RunManifest:
     locations = building.locations(cloud, task.pipeline)
     evaluation_uri = f"{locations.evaluation(task.run_id, 'candidate')}/{EVALUATION_FILE}"
@@ -146,20 +148,20 @@ def _new_manifest(
         ],
         serving=Serving(
             run_manifest.container(config, cloud.region, model.uri, code.uri),
-            run_manifest.config_sha256(project["config"]),
+            run_manifest.config_sha256(project.config),
         ),
         evaluation=evaluation.finite,
         gates=steps[names.GATES]["detail"],
     )
 
 
-def _code(cloud: Cloud, task: RegisterModelTask, project: Item) -> Artifact:
+def _code(cloud: Cloud, task: RegisterModelTask, project: Project) -> Artifact:
     """The archive of the scripts, which is half of what serves."""
-    code = _pinned(cloud, task, "code", "register_project", project["sourcedir_uri"])
-    pushed = project.get("sourcedir_sha256", code.sha256)
+    code = _pinned(cloud, task, "code", "register_project", project.sourcedir_uri)
+    pushed = project.sourcedir_sha256 or code.sha256
     if code.sha256 != pushed:
         raise CodeChangedError(
-            f"{project['sourcedir_uri']} has changed since the project was pushed: its sha256 is "
+            f"{project.sourcedir_uri} has changed since the project was pushed: its sha256 is "
             f"{code.sha256[:12]}, not {pushed[:12]}; restore the object's earlier version"
         )
     return code
@@ -189,11 +191,11 @@ def _pinned(
     return Artifact(name, step, pinned, digest.hexdigest(), head.size_bytes)
 
 
-def _inputs(cloud: Cloud, task: RegisterModelTask, project: Item) -> Inputs:
+def _inputs(cloud: Cloud, task: RegisterModelTask, project: Project) -> Inputs:
     dataset = cloud.catalog.get(keys.dataset_key(task.pipeline, task.dataset_version)) or {}
     return Inputs(
         project_version=task.project_version,
-        bundle_uri=project["bundle_uri"],
+        bundle_uri=project.bundle_uri,
         dataset_version=task.dataset_version,
         dataset_manifest_uri=dataset["manifest_uri"],
         dataset_objects=dataset["objects"],
@@ -204,11 +206,8 @@ def _inputs(cloud: Cloud, task: RegisterModelTask, project: Item) -> Inputs:
 
 def _steps(cloud: Cloud, run_id: str) -> list[dict[str, Any]]:
     """What the run's steps recorded of themselves, without the table's own attributes."""
-    items = cloud.catalog.query(f"RUN#{run_id}", "STEP#")
-    return [
-        {"step": item["sk"].removeprefix("STEP#"), **{n: v for n, v in item.items() if n not in ("pk", "sk")}}
-        for item in items
-    ]
+    items = cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS)
+    return [{"step": keys.step_of(item), **keys.without_key(item)} for item in items]
 
 
 def _record(
@@ -217,19 +216,21 @@ def _record(
     catalog, arn = cloud.catalog, registered["model_package_arn"]
     now = building.first_time(cloud, task, "registered")
     _record_package(cloud, task, arn, package)
-    # The one package that is this run's, and the image that its tag meant.
-    result = {
-        "model_package_arn": arn,
-        "manifest_uri": registered["manifest_uri"],
-        "image_digest": serving.container(package).get("ImageDigest"),
-    }
-    catalog.update(keys.run_key(task.pipeline, task.run_id), result)
-    step = {"kind": "model_package", "status": "Completed", "started_at": now, "ended_at": now}
-    catalog.update(keys.step_key(task.run_id, "register"), {**step, "detail": registered})
+    digest = serving.container(package).get("ImageDigest")
+    catalog.apply(builds.register_model(task.pipeline, task.run_id, arn, registered["manifest_uri"], digest))
+    step = Step(
+        run_id=task.run_id,
+        step="register",
+        status="Completed",
+        kind="model_package",
+        started_at=now,
+        ended_at=now,
+        detail=registered,
+    )
+    catalog.apply(builds.record_step(step))
     # A push that gave the champion up did so for one model, and this is it.
-    if building.find_project(cloud, task.pipeline, task.project_version).get("replaces_champion_at"):
-        project = keys.project_key(task.pipeline, task.project_version)
-        catalog.update(project, {"champion_replaced_by": task.run_id}, when={"champion_replaced_by": None})
+    if building.find_project(cloud, task.pipeline, task.project_version).replaces_champion_at:
+        catalog.apply(builds.use_up_replacement(task.pipeline, task.project_version, task.run_id))
     status = package["ModelApprovalStatus"]
     name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
     detail = f"{name}, {status}"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from dataclasses import replace
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records import builds as records
 from sluice.domain import actors, config, failures
 from sluice.domain.build import projects
 from sluice.domain.build.projects import REPLACE_CHAMPION, Project, ProjectError
@@ -19,7 +22,7 @@ from sluice.domain.release import packages
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
-from sluice.ports import Cloud, Item, ObjectHead
+from sluice.ports import Cloud, ObjectHead
 from sluice.services import building
 from sluice.services.timeline import note
 
@@ -80,23 +83,27 @@ def _require_allowed(cloud: Cloud, project: Project) -> None:
 
 def _refuse(cloud: Cloud, pipeline: str, version: str, head: ObjectHead, reasons: tuple[str, ...]) -> None:
     """A push of the same again may be refused for another reason, or be taken: stacks change too."""
-    catalog, key = cloud.catalog, keys.project_key(pipeline, version)
     pushed_at = to_iso(from_iso(head.last_modified))
-    refusal = {"status": "refused", "reasons": failures.bounded(reasons), "pushed_at": pushed_at}
-    # Which push it answers: S3's times are whole seconds.
-    refusal["bundle_version_id"] = head.version_id
-    if not catalog.create({**key, **refusal}):
-        catalog.update(key, refusal, when={"status": "refused"})
+    refused = records.Project(
+        pipeline=pipeline,
+        version=version,
+        status="refused",
+        pushed_at=pushed_at,
+        # Which push it answers: S3's times are whole seconds.
+        bundle_version_id=head.version_id,
+        reasons=failures.bounded(reasons),
+    )
+    any(cloud.catalog.apply(change) for change in builds.refuse_project(refused))
     note(cloud, pipeline, pushed_at, version, "project refused", "; ".join(reasons))
 
 
 def _publish(cloud: Cloud, project: Project, pushed_at: str) -> None:
     """Lay the scripts out for jobs; the item becomes active last, when everything it names is there."""
     objects, locations = cloud.objects, building.locations(cloud, project.config.name)
-    catalog, key = cloud.catalog, keys.project_key(project.config.name, project.version)
-    if (catalog.get(key) or {}).get("status") == "active":
+    known = _find(cloud, project)
+    if known and known.status == "active":
         return
-    catalog.update(key, _described(project, locations, pushed_at))
+    cloud.catalog.apply(builds.describe_project(_described(project, locations, pushed_at)))
     code_prefix = locations.code(project.version)
     for path, data in project.source_files.items():
         content_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
@@ -105,42 +112,47 @@ def _publish(cloud: Cloud, project: Project, pushed_at: str) -> None:
     building.ensure_group(cloud, project.config)
 
 
-def _described(project: Project, locations: Locations, pushed_at: str) -> Item:
-    return {
-        "config": config.dump(project.config),
-        "has_requirements": project.has_requirements,
-        "bundle_uri": locations.bundle(project.version),
-        "code_prefix": locations.code(project.version),
-        "sourcedir_uri": locations.sourcedir(project.version),
-        "sourcedir_sha256": hashlib.sha256(projects.sourcedir(project)).hexdigest(),
-        "pushed_at": pushed_at,
-        "status": "registering",
-        "reasons": None,
-    }
+def _find(cloud: Cloud, project: Project) -> records.Project | None:
+    item = cloud.catalog.get(keys.project_key(project.config.name, project.version))
+    return records.Project.of(item) if item else None
+
+
+def _described(project: Project, locations: Locations, pushed_at: str) -> records.Project:
+    return records.Project(
+        pipeline=project.config.name,
+        version=project.version,
+        status="registering",
+        config=config.dump(project.config),
+        has_requirements=project.has_requirements,
+        bundle_uri=locations.bundle(project.version),
+        code_prefix=locations.code(project.version),
+        sourcedir_uri=locations.sourcedir(project.version),
+        sourcedir_sha256=hashlib.sha256(projects.sourcedir(project)).hexdigest(),
+        pushed_at=pushed_at,
+    )
 
 
 def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
     """Make it the pipeline's project unless a later push is; True if it is now."""
-    catalog, pipeline = cloud.catalog, project.config.name
-    key, group = keys.pipeline_key(pipeline), project.config.model_package_group(cloud.stack_name)
-    active: Item = {
-        "project_version": project.version,
-        "project_content": project.content,
-        "project_pushed_at": pushed_at,
-        "group": group,
-        "ask_delay_s": project.config.data.complete_when.ask_delay_s,
-        "control_name": project.config.data.complete_when.control_name,
-        # Another config may have other limits: whatever waits is decided anew.
-        "asks_at": None,
-    }
-    listed = {"gsi1pk": keys.PIPELINES, "gsi1sk": pipeline}
-    if catalog.create({**key, **listed, **active, "groups": [group], "build_seq": 0, "budget_used": 0}):
+    pipeline, group = project.config.name, project.config.model_package_group(cloud.stack_name)
+    active = records.Pipeline(
+        name=pipeline,
+        project_version=project.version,
+        project_content=project.content,
+        project_pushed_at=pushed_at,
+        group=group,
+        groups=[group],
+        ask_delay_s=project.config.data.complete_when.ask_delay_s,
+        control_name=project.config.data.complete_when.control_name,
+    )
+    if cloud.catalog.apply(builds.make_pipeline(active)):
         return True
-    current = catalog.get(key) or {}
-    if current.get("project_pushed_at", "") > pushed_at:
+    current = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
+    since = records.Pipeline.of(current).project_pushed_at
+    if (since or "") > pushed_at:
         return False
-    active["groups"] = packages.with_group(current, group)
-    if not catalog.update(key, active, when={"project_pushed_at": current.get("project_pushed_at")}):
+    active = replace(active, groups=packages.with_group(current, group))
+    if not cloud.catalog.apply(builds.activate_project(active, since)):
         raise PipelineChangedError(pipeline)
     return True
 
@@ -148,24 +160,19 @@ def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
 def _replace_champion(cloud: Cloud, project: Project, head: ObjectHead) -> None:
     """A push may say that this version's first model is not compared with what serves; it is built anew."""
     said_by, pushed_at = head.metadata.get(REPLACE_CHAMPION), to_iso(from_iso(head.last_modified))
-    catalog, pipeline = cloud.catalog, project.config.name
-    key = keys.project_key(pipeline, project.version)
-    if said_by is None or (catalog.get(key) or {}).get("replaces_champion_at") == pushed_at:
+    pipeline, known = project.config.name, _find(cloud, project)
+    if said_by is None or (known and known.replaces_champion_at == pushed_at):
         return
     actor = actors.unverified(said_by)
-    unbuilt = {"built_project_version": None, "built_content": None}
-    catalog.update(keys.pipeline_key(pipeline), unbuilt, when={"project_version": project.version})
-    replaces = {"replaces_champion_at": pushed_at, "replaces_champion_by": actor}
-    catalog.update(key, {**replaces, "champion_replaced_by": None})
+    cloud.catalog.apply(builds.build_anew(pipeline, project.version))
+    cloud.catalog.apply(builds.replace_champion(pipeline, project.version, pushed_at, actor))
     detail = "the first model of this project version is not compared with the one that serves"
     note(cloud, pipeline, pushed_at, project.version, "champion to be replaced", detail, actor)
 
 
 def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
-    pipeline, key = project.config.name, keys.project_key(project.config.name, project.version)
-    pushed_at = to_iso(from_iso(head.last_modified))
-    active = {"status": "active", "pushed_at": pushed_at, "bundle_version_id": head.version_id}
-    cloud.catalog.update(key, active)
+    pipeline, pushed_at = project.config.name, to_iso(from_iso(head.last_modified))
+    cloud.catalog.apply(builds.finish_project(pipeline, project.version, pushed_at, head.version_id))
     note(cloud, pipeline, pushed_at, project.version, "project registered", project.version[:12])
     _claim(cloud, pipeline)
     cloud.build_requests.send(pipeline)

@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import builds
 from sluice.domain import failures
 from sluice.domain.build import archives, candidates, champions
 from sluice.domain.build.champions import Live
@@ -78,7 +79,7 @@ def _best(
         if head is not None and problem is None:
             return {**best, "model_version_id": head.version_id}
         # SageMaker has its job as completed, and so has the step.
-        cloud.catalog.update(keys.step_key(task.run_id, best["step"]), {"remark": problem})
+        cloud.catalog.apply(builds.remark_on_step(task.run_id, best["step"], problem))
         failed = {"step": best["step"], "status": "Failed", "failure_reason": problem}
         trained = [failed if each["step"] == best["step"] else each for each in trained]
 
@@ -135,28 +136,26 @@ def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
 
 def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
     """Its model, image and project, by the manifest of the run that made it; raises where one is gone."""
-    run = cloud.catalog.get(keys.run_key(pipeline, live.run_id)) if live.run_id else None
-    if run is None or "manifest_uri" not in run:
+    run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
+    if run is None or run.manifest_uri is None:
         raise LookupError(f"v{live.package_version} has no run in the catalog")
-    document = json.loads(_manifest(cloud, run))
+    document = json.loads(_manifest(cloud, run.manifest_uri, run.manifest_sha256))
     (model,) = (each for each in document["artifacts"] if each["name"] == "model")
-    project = building.find_project(cloud, pipeline, run["project_version"])
+    project = building.find_project(cloud, pipeline, run.project_version)
     image = document.get("serving", {}).get("container", {}).get("Image")
-    image = image or restore(project["config"]).image_uri(cloud.region)
+    image = image or restore(project.config).image_uri(cloud.region)
     return {
-        "project_version": run["project_version"],
+        "project_version": run.project_version,
         "model_uri": model["uri"],
-        "image": evidence.pinned_image(image, run.get("image_digest")),
+        "image": evidence.pinned_image(image, run.image_digest),
     }
 
 
-def _manifest(cloud: Cloud, run: Item) -> bytes:
-    uri = run["manifest_uri"]
+def _manifest(cloud: Cloud, uri: str, sha256: str | None) -> bytes:
     try:
         data = cloud.objects.read(uri)
     except FileNotFoundError:
         raise FileNotFoundError(f"its run's manifest is gone: {uri}") from None
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != run.get("manifest_sha256", digest):
+    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
         raise ValueError(f"its run's manifest has changed: {uri}")
     return data

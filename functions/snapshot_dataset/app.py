@@ -210,7 +210,7 @@ def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:
     One that compared with a champion which a later push gave up has not.
     """
     runs = cloud.catalog.query(keys.partition(task.pipeline), "RUN#")
-    since = building.find_project(cloud, task.pipeline, task.project_version).get("replaces_champion_at", "")
+    since = building.find_project(cloud, task.pipeline, task.project_version).replaces_champion_at or ""
     return any(
         run["status"] in _CONCLUSIVE
         and run["project_version"] == task.project_version

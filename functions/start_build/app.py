@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -15,12 +14,14 @@ from pydantic import ValidationError
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Pipeline, Run
 from sluice.domain import config, failures, names
 from sluice.domain.build.governor import StartBuild, WaitUntil
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
 from sluice.observability import logger
-from sluice.ports import Cloud, Item, StartRefusedError
+from sluice.ports import Cloud, StartRefusedError
 from sluice.services import batching, building, deciding, ending
 from sluice.services.deciding import Outlook
 from sluice.services.timeline import note
@@ -60,10 +61,11 @@ def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> N
     if item is None:
         logger.info("no such pipeline", extra={"pipeline": pipeline})
         return
-    if item.get("in_flight"):
-        _relaunch(cloud, pipeline, item)
+    state = Pipeline.of(item)
+    if state.in_flight:
+        _relaunch(cloud, state, state.in_flight)
         return
-    if item.get("asks_at", "") > cloud.now() and item["asks_at"] not in awaited:
+    if (state.asks_at or "") > cloud.now() and state.asks_at not in awaited:
         logger.debug("asked again later", extra={"pipeline": pipeline})
         return
     now = from_iso(cloud.now())
@@ -71,7 +73,7 @@ def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> N
     _log(pipeline, outlook)
     decision = outlook.decision
     if isinstance(decision, StartBuild):
-        _start(cloud, pipeline, item, decision, now)
+        _start(cloud, state, decision, to_iso(now))
     elif isinstance(decision, WaitUntil):
         batching.ask_later(cloud, pipeline, math.ceil((decision.time - now).total_seconds()))
 
@@ -83,57 +85,48 @@ def _log(pipeline: str, outlook: Outlook) -> None:
     logger.info("decided", extra={"pipeline": pipeline, "decision": str(outlook.decision)})
 
 
-def _start(cloud: Cloud, pipeline: str, item: Item, decision: StartBuild, now: datetime) -> None:
-    """Take the build lock and the next number in one write, which only one request can win."""
-    catalog, seq = cloud.catalog, item["build_seq"] + 1
-    run_id = names.run_id(pipeline, seq)
-    claim = {
-        "in_flight": run_id,
-        "build_cause": decision.reason,
-        "build_seq": seq,
-        "built_project_version": item["project_version"],
-        "built_content": item.get("project_content"),
-        "last_build_at": to_iso(now),
-        "former_build_at": item.get("last_build_at"),
-        "budget_day": decision.budget_day,
-        "budget_used": decision.budget_used,
-        "asks_at": None,
-    }
-    if catalog.update(keys.pipeline_key(pipeline), claim, when={"in_flight": None, "build_seq": seq - 1}):
-        _launch(cloud, pipeline, {**item, **claim})
+def _start(cloud: Cloud, pipeline: Pipeline, decision: StartBuild, at: str) -> None:
+    """Take the build lock and the next number, which only one request can."""
+    run_id = names.run_id(pipeline.name, pipeline.build_seq + 1)
+    claim = builds.claim_build(
+        pipeline,
+        run_id,
+        decision.reason,
+        at,
+        budget_day=decision.budget_day,
+        budget_used=decision.budget_used,
+    )
+    if cloud.catalog.apply(claim):
+        run = Run(pipeline.name, run_id, "running", pipeline.project_version, at)
+        _launch(cloud, run, decision.reason)
 
 
-def _relaunch(cloud: Cloud, pipeline: str, item: Item) -> None:
+def _relaunch(cloud: Cloud, pipeline: Pipeline, run_id: str) -> None:
     """Whoever took the lock may have crashed before its execution began."""
-    run = cloud.catalog.get(keys.run_key(pipeline, item["in_flight"]))
-    if run is None or "execution_arn" not in run:
-        _launch(cloud, pipeline, item)
+    run = building.find_run(cloud, pipeline.name, run_id)
+    if run is None or run.execution_arn is None:
+        version, at = str(pipeline.built_project_version), str(pipeline.last_build_at)
+        _launch(cloud, Run(pipeline.name, run_id, "running", version, at), str(pipeline.build_cause))
 
 
-def _launch(cloud: Cloud, pipeline: str, item: Item) -> None:
+def _launch(cloud: Cloud, run: Run, cause: str) -> None:
     """Record and start the run that holds the lock; every part of it can be repeated."""
-    catalog, run_id, version = cloud.catalog, item["in_flight"], item["built_project_version"]
-    run = {
-        **keys.run_key(pipeline, run_id),
-        "status": "running",
-        "project_version": version,
-        "started_at": item["last_build_at"],
-    }
-    catalog.create(run)
+    cloud.catalog.apply(builds.start_run(run))
     try:
-        payload = _payload(cloud, pipeline, run_id, version)
-        execution_arn = cloud.workflows.start("build", run_id, payload)
+        payload = _payload(cloud, run.pipeline, run.run_id, run.project_version)
+        execution_arn = cloud.workflows.start("build", run.run_id, payload)
     except (StartRefusedError, ValidationError, LookupError) as error:
         # As often as it is tried again: the lock would be held for ever.
-        ending.end_run(cloud, pipeline, run_id, "failed", [failures.reason(type(error).__name__, str(error))])
+        why = failures.reason(type(error).__name__, str(error))
+        ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])
         return
-    catalog.update(keys.run_key(pipeline, run_id), {"execution_arn": execution_arn})
-    note(cloud, pipeline, item["last_build_at"], run_id, "build started", item["build_cause"])
+    cloud.catalog.apply(builds.record_execution(run.pipeline, run.run_id, execution_arn))
+    note(cloud, run.pipeline, run.started_at, run.run_id, "build started", cause)
 
 
 def _payload(cloud: Cloud, pipeline: str, run_id: str, version: str) -> dict[str, Any]:
     """The input of an execution: names only, as what they stand for may be more than a state may hold."""
-    train = config.restore(building.find_project(cloud, pipeline, version)["config"]).train
+    train = config.restore(building.find_project(cloud, pipeline, version).config).train
     return {
         "pipeline": pipeline,
         "run_id": run_id,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import JobTask, Step
 from sluice.domain import failures, names, quotas, roles
 from sluice.domain.build import candidates, jobs
 from sluice.domain.build.jobs import Build, JobKind, Request
@@ -19,16 +19,12 @@ from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
-from sluice.ports import Cloud, Item, QuotaError, RequestRefusedError
+from sluice.ports import Cloud, QuotaError, RequestRefusedError
 from sluice.services import building
 from sluice.services.timeline import note
 
 # Longer than any job; then the item has served its purpose.
 _TASK_KEPT = timedelta(days=30)
-# The status of a step whose job is being created.
-_STARTING = "Starting"
-# The status of one whose job waits for a quota of the account.
-_WAITING = "Waiting"
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -53,7 +49,7 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
         raise
     _record_start(cloud, task, name)
     if not created:
-        _adopt(cloud, waiting, name)
+        _adopt(cloud, waiting)
     _stop_if_over(cloud, task)
     return {"job_name": name}
 
@@ -80,81 +76,70 @@ def _start(cloud: Cloud, task: StartJobTask, kind: JobKind, request: Request) ->
         raise
 
 
-def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str) -> Item:
-    """The newest attempt's token replaces any other: only that one is still waited for."""
-    waiting = {
-        "task_token": task.task_token,
-        "kind": kind,
-        "pipeline": task.pipeline,
-        "run_id": task.run_id,
-        "step": task.step,
-        "status": "open",
-        "opened_at": cloud.now(),
-        "expires_at": int((from_iso(cloud.now()) + _TASK_KEPT).timestamp()),
-        "gsi1pk": keys.TASKS,
-        "gsi1sk": name,
-    }
-    cloud.catalog.update(keys.task_key(name), waiting)
+def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str) -> JobTask:
+    waiting = JobTask(
+        job_name=name,
+        task_token=task.task_token,
+        kind=kind,
+        pipeline=task.pipeline,
+        run_id=task.run_id,
+        step=task.step,
+        status="open",
+        expires_at=int((from_iso(cloud.now()) + _TASK_KEPT).timestamp()),
+        opened_at=cloud.now(),
+    )
+    cloud.catalog.apply(builds.await_job(waiting))
     return waiting
 
 
 def _record_step(
     cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, hyperparameters: Mapping[str, str]
 ) -> None:
-    step: dict[str, Any] = {
-        **keys.step_key(task.run_id, task.step),
-        "kind": kind,
-        "job_name": name,
-        "status": _STARTING,
-        "started_at": cloud.now(),
-        "detail": dict(hyperparameters),
-    }
-    cloud.catalog.create(step)
+    step = Step(
+        run_id=task.run_id,
+        step=task.step,
+        status="Starting",
+        kind=kind,
+        job_name=name,
+        started_at=cloud.now(),
+        detail=dict(hyperparameters),
+    )
+    cloud.catalog.apply(builds.add_step(step))
 
 
 def _wait(cloud: Cloud, task: StartJobTask, error: Exception) -> Exception:
     """Show at once why there is no job; the error to raise, by which the task is tried again or ends."""
-    key, said = keys.step_key(task.run_id, task.step), failures.cut(str(error))
+    said = failures.cut(str(error))
     if isinstance(error, QuotaTooLowError):
         _give_up(cloud, task, said)
-    elif cloud.catalog.update(key, {"status": _WAITING, "waits_for": said}, when={"status": _STARTING}):
+    elif cloud.catalog.apply(builds.await_quota(task.run_id, task.step, said)):
         note(cloud, task.pipeline, cloud.now(), task.run_id, f"{task.step} waits for a quota", said)
     return error
 
 
 def _give_up(cloud: Cloud, task: StartJobTask, why: str) -> None:
     """Show why there will be no job."""
-    ended = {
-        "status": "Failed",
-        "failure_reason": failures.cut(why),
-        "waits_for": None,
-        "ended_at": cloud.now(),
-    }
-    cloud.catalog.update(keys.step_key(task.run_id, task.step), ended)
+    cloud.catalog.apply(builds.refuse_step(task.run_id, task.step, failures.cut(why), cloud.now()))
 
 
 def _record_start(cloud: Cloud, task: StartJobTask, name: str) -> None:
-    """Its end may have been recorded already, and stays."""
-    now, key = cloud.now(), keys.step_key(task.run_id, task.step)
-    started = {"status": "InProgress", "started_at": now, "waits_for": None}
-    before = (_STARTING, _WAITING)
-    if any(cloud.catalog.update(key, started, when={"status": status}) for status in before):
+    now = cloud.now()
+    if any(cloud.catalog.apply(change) for change in builds.start_step(task.run_id, task.step, now)):
         note(cloud, task.pipeline, now, task.run_id, f"{task.step} started", name)
 
 
 def _stop_if_over(cloud: Cloud, task: StartJobTask) -> None:
     """A run that ended while its job was being created did not find it to stop."""
-    catalog = cloud.catalog
-    run = catalog.get(keys.run_key(task.pipeline, task.run_id)) or {}
-    step = catalog.get(keys.step_key(task.run_id, task.step))
-    if "ended_at" in run and step is not None:
-        building.stop_job(cloud, task.pipeline, task.run_id, run, step)
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    step = building.find_step(cloud, task.run_id, task.step)
+    if run is not None and run.has_ended and step is not None:
+        building.stop_job(cloud, run, step)
 
 
-def _adopt(cloud: Cloud, waiting: Item, name: str) -> None:
-    description = cloud.jobs.describe(waiting["kind"], name)
+def _adopt(cloud: Cloud, waiting: JobTask) -> None:
+    description = cloud.jobs.describe(waiting.kind, waiting.job_name)
     if description is None:
         return
     building.check_own(cloud, waiting, description)
-    if jobs.is_terminal(waiting["kind"], description):
+    if jobs.is_terminal(waiting.kind, description):
         building.conclude_job(cloud, waiting, description)

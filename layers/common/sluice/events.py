@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from sluice.catalog.records.builds import RunEnd
 from sluice.domain.release.approvals import Told
 from sluice.domain.release.releases import Request, StagePlan
 from sluice.domain.times import from_event
@@ -317,7 +318,7 @@ class FinishRunTask(_Event):
 
     pipeline: str
     run_id: str
-    status: str
+    status: RunEnd
     reasons: list[str] = []
     error: TaskFailure | None = None
 

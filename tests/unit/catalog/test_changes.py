@@ -145,8 +145,12 @@ def test_data_become_the_base_of_later_ones_only_while_their_run_holds_the_lock(
 
 def test_of_two_pushes_that_saw_the_same_project_one_is_activated() -> None:
     catalog = catalog_of(Pipeline(PIPELINE, "v1", project_pushed_at="1", asks_at=AT))
-    pushes = [builds.activate_project(PIPELINE, "1", {"project_pushed_at": at}) for at in ("2", "3")]
+    pushes = [
+        builds.activate_project(Pipeline(PIPELINE, version, project_pushed_at=at), "1")
+        for version, at in (("v2", "2"), ("v3", "3"))
+    ]
     assert applied(catalog, pushes) == [True, False]
+    assert pipeline_of(catalog).project_version == "v2"
     assert pipeline_of(catalog).asks_at is None
 
 

@@ -9,6 +9,7 @@ import pytest
 import fakes
 from build_world import PIPELINE, RUN, Invoke, World
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Step
 
 CHAMPION = {"package_arn": "arn", "package_version": 1, "release_id": "release-1"}
 EVALUATE = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/evaluate"
@@ -28,8 +29,8 @@ def judge(world: World, candidate: str, champion: str | None = None) -> Any:
     world.cloud.objects.write(f"{EVALUATE}/candidate/evaluation.json", candidate.encode())
     if champion is not None:
         world.cloud.objects.write(f"{EVALUATE}/champion/evaluation.json", champion.encode())
-        step = keys.step_key(RUN, "evaluate-champion")
-        world.cloud.catalog.update(step, {"status": "Completed"})
+        step = Step(RUN, "evaluate-champion", "Completed", "processing_job", job_name="job")
+        world.cloud.catalog.create(step.item())
     return world.invoke("check_gates", {**world.common(), "champion": CHAMPION if champion else None})
 
 

@@ -11,7 +11,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World, requests
 from sluice import ports
 from sluice.catalog import keys
-from sluice.catalog.changes import Change
+from sluice.catalog.changes import Change, Put
 from sluice.ports import Item
 
 
@@ -176,12 +176,21 @@ def test_what_arrives_during_a_build_waits_for_its_end(world: World) -> None:
 def test_a_crash_after_the_lock_was_taken_is_made_good_by_the_retry(
     world: World, monkeypatch: pytest.MonkeyPatch, crash_at: str
 ) -> None:
+    apply = world.cloud.catalog.apply
+
     def crash(*_: object) -> None:
         raise RuntimeError
 
-    owner = world.cloud.catalog if crash_at == "create" else world.cloud.workflows
+    def crash_at_a_put(*changes: Change) -> bool:
+        if isinstance(changes[0], Put):
+            crash()
+        return apply(*changes)
+
     with monkeypatch.context() as patched:
-        patched.setattr(owner, crash_at, crash)
+        if crash_at == "create":
+            patched.setattr(world.cloud.catalog, "apply", crash_at_a_put)
+        else:
+            patched.setattr(world.cloud.workflows, "start", crash)
         assert world.ask() == {"batchItemFailures": [{"itemIdentifier": "0"}]}
     assert executions(world) == []
     assert world.pipeline["in_flight"] == RUN

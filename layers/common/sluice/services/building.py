@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import JobTask, Milestone, Project, Run, Step
 from sluice.domain import failures, names, roles, tags
 from sluice.domain.build import jobs
 from sluice.domain.data import datasets
@@ -36,18 +38,18 @@ def locations(cloud: Cloud, pipeline: str) -> Locations:
     return Locations(cloud.artifact_bucket, pipeline)
 
 
-def find_project(cloud: Cloud, pipeline: str, version: str) -> Item:
-    """The project's item; a run, which names it, exists only after it."""
+def find_project(cloud: Cloud, pipeline: str, version: str) -> Project:
+    """The project of that version; a run, which names it, exists only after it."""
     item = cloud.catalog.get(keys.project_key(pipeline, version))
     if item is None:
         raise LookupError(f"there is no project {version} of {pipeline} in the catalog")
-    return item
+    return Project.of(item)
 
 
 def find_config(cloud: Cloud, task: BuildTask) -> PipelineConfig:
     from sluice.domain import config
 
-    return config.restore(find_project(cloud, task.pipeline, task.project_version)["config"])
+    return config.restore(find_project(cloud, task.pipeline, task.project_version).config)
 
 
 def find_build(
@@ -60,13 +62,13 @@ def find_build(
     project = find_project(cloud, task.pipeline, version)
     return jobs.Build(
         stack=cloud.stack_name,
-        config=config.restore(project["config"]),
+        config=config.restore(project.config),
         run_id=task.run_id,
         project_version=version,
         artifact_bucket=cloud.artifact_bucket,
         role_arn=run_role(cloud, task.pipeline, task.run_id).arn,
         region=cloud.region,
-        has_requirements=project["has_requirements"],
+        has_requirements=project.has_requirements,
         image=image,
     )
 
@@ -102,12 +104,26 @@ def find_profile(cloud: Cloud, pipeline: str, dataset_version: str) -> Profile |
         return None
 
 
-def first_time(cloud: Cloud, task: BuildTask, what: str) -> str:
+def find_run(cloud: Cloud, pipeline: str, run_id: str) -> Run | None:
+    item = cloud.catalog.get(keys.run_key(pipeline, run_id))
+    return Run.of(item) if item else None
+
+
+def find_steps(cloud: Cloud, run_id: str) -> list[Step]:
+    return [Step.of(item) for item in cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS)]
+
+
+def find_step(cloud: Cloud, run_id: str, step: str) -> Step | None:
+    item = cloud.catalog.get(keys.step_key(run_id, step))
+    return Step.of(item) if item else None
+
+
+def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
     """When the run first did something: an attempt that is repeated is not to tell of it twice."""
-    catalog, key, name = cloud.catalog, keys.run_key(task.pipeline, task.run_id), f"{what}_at"
     now = cloud.now()
-    catalog.update(key, {name: now}, when={name: None})
-    return str((catalog.get(key) or {}).get(name, now))
+    cloud.catalog.apply(builds.reach(task.pipeline, task.run_id, milestone, now))
+    run = find_run(cloud, task.pipeline, task.run_id)
+    return (run.when(milestone) if run else None) or now
 
 
 def current_versions(cloud: Cloud, pipeline: str) -> dict[str, str]:
@@ -129,12 +145,12 @@ def changed_objects(
     return datasets.changed_since(manifest, current, known)
 
 
-def check_own(cloud: Cloud, task: Item, description: Mapping[str, Any]) -> None:
+def check_own(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
     """Raise JobNameTakenError for a job that the task's run cannot have started."""
-    run = cloud.catalog.get(keys.run_key(task["pipeline"], task["run_id"])) or {}
-    if not is_own(run, description):
+    run = find_run(cloud, task.pipeline, task.run_id)
+    if run is not None and not is_own(run, description):
         raise JobNameTakenError(
-            f"{task['gsi1sk']} was created before this run: give the pipeline another name"
+            f"{task.job_name} was created before this run: give the pipeline another name"
         )
 
 
@@ -146,89 +162,74 @@ def find_results(cloud: Cloud, task: BuildTask, count: int) -> list[Item]:
     return [{"step": step, **item} for step, item in found.items()]
 
 
-def is_own(run: Item, description: Mapping[str, Any]) -> bool:
+def is_own(run: Run, description: Mapping[str, Any]) -> bool:
     """Whether the run can have started the job: one that is older is of a stack that was here before."""
-    return to_iso(description["CreationTime"]) >= str(run.get("started_at", ""))
+    return to_iso(description["CreationTime"]) >= run.started_at
 
 
-def stop_jobs(cloud: Cloud, pipeline: str, run_id: str, run: Item) -> None:
+def stop_jobs(cloud: Cloud, run: Run) -> None:
     """Stop what still runs for a run that has ended: nobody waits for it, and it would be billed for days.
 
     Each job's step is written down before the job is created, so none is missed; whoever creates one later
     finds that its run has ended, and stops it. Their ends are events, as those of any jobs.
     """
-    for step in cloud.catalog.query(f"RUN#{run_id}", "STEP#"):
+    for step in find_steps(cloud, run.run_id):
         # Only an end that a job came to is one: where there was none, one may have been created since.
-        if "job_name" in step and not (jobs.has_ended(step["status"]) and "job_arn" in step):
-            stop_job(cloud, pipeline, run_id, run, step)
+        if step.job and not (jobs.has_ended(step.status) and step.job_arn):
+            stop_job(cloud, run, step)
 
 
-def stop_job(cloud: Cloud, pipeline: str, run_id: str, run: Item, step: Item) -> None:
+def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
     """Stop the job of an ended run's step, if it runs and is the run's own; the step says why."""
-    kind, name = step["kind"], step["sk"].removeprefix("STEP#")
-    reason = jobs.stop_reason(run["status"], run.get("reasons") or ())
-    description = cloud.jobs.describe(kind, step["job_name"])
+    if step.job is None:
+        return
+    kind, name = step.job
+    ended_at, reason = str(run.ended_at), jobs.stop_reason(run.status, run.reasons)
+    description = cloud.jobs.describe(kind, name)
     if description is None:
-        _give_up_step(cloud, run_id, name, run, reason)
+        for change in builds.give_up_step(run.run_id, step.step, reason, ended_at):
+            cloud.catalog.apply(change)
     if description is None or not jobs.is_running(kind, description) or not is_own(run, description):
         return
-    # The reason first: the job's end, which its event records, may be quicker.
-    cloud.catalog.update(keys.step_key(run_id, name), {"stopped_because": reason})
-    note(cloud, pipeline, run["ended_at"], run_id, f"{name} is stopped", reason)
-    cloud.jobs.stop(kind, step["job_name"])
+    cloud.catalog.apply(builds.stop_step(run.run_id, step.step, reason))
+    note(cloud, run.pipeline, ended_at, run.run_id, f"{step.step} is stopped", reason)
+    cloud.jobs.stop(kind, name)
 
 
-def _give_up_step(cloud: Cloud, run_id: str, name: str, run: Item, reason: str) -> None:
-    """A step whose job was never created, as it waited for a quota, waits no more."""
-    ended = {"status": "Stopped", "failure_reason": reason, "waits_for": None, "ended_at": run["ended_at"]}
-    for status in ("Starting", "Waiting"):
-        cloud.catalog.update(keys.step_key(run_id, name), ended, when={"status": status})
-
-
-def conclude_job(cloud: Cloud, task: Item, description: Mapping[str, Any]) -> None:
+def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
     """Record how a job has ended and answer the task that waits for it; a second time changes nothing.
 
     The answer comes before the task is closed, so that a crash in between leaves it open for the next hint.
     """
-    result = jobs.job_result(task["kind"], description, task["step"])
+    result = jobs.job_result(task.kind, description, task.step)
     completed = result["status"] == COMPLETED
     reason = None if completed else _failure_reason(cloud, task, description)
     _record_end(cloud, task, result, reason)
     if reason is None:
         # The rest is recorded: of many jobs it would be more than a state may pass on.
-        done = {"step": task["step"], "job_name": result["job_name"], "status": result["status"]}
-        cloud.workflows.succeed(task["task_token"], done)
+        done = {"step": task.step, "job_name": result["job_name"], "status": result["status"]}
+        cloud.workflows.succeed(task.task_token, done)
     else:
         cause = failures.cut(f"{result['job_name']}: {reason}")
-        cloud.workflows.fail(task["task_token"], JobFailedError.__name__, cause)
-    _close(cloud, task)
+        cloud.workflows.fail(task.task_token, JobFailedError.__name__, cause)
+    cloud.catalog.apply(builds.close_task(task.job_name, task.task_token))
 
 
-def _failure_reason(cloud: Cloud, task: Item, description: Mapping[str, Any]) -> str:
-    step = cloud.catalog.get(keys.step_key(task["run_id"], task["step"])) or {}
-    return step.get("stopped_because") or jobs.failure_reason(task["kind"], description)
+def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> str:
+    step = find_step(cloud, task.run_id, task.step)
+    return (step.stopped_because if step else None) or jobs.failure_reason(task.kind, description)
 
 
-def give_up_job(cloud: Cloud, task: Item, error: Exception) -> None:
+def give_up_job(cloud: Cloud, task: JobTask, error: Exception) -> None:
     """Answer the task of a job that will never end for it."""
-    step, reason = keys.step_key(task["run_id"], task["step"]), str(error)
-    cloud.catalog.update(
-        step, {"status": "Failed", "ended_at": cloud.now(), "failure_reason": reason}, when={}
-    )
-    cloud.workflows.fail(task["task_token"], type(error).__name__, reason)
-    _close(cloud, task)
+    reason = str(error)
+    cloud.catalog.apply(builds.fail_step(task.run_id, task.step, reason, cloud.now()))
+    cloud.workflows.fail(task.task_token, type(error).__name__, reason)
+    cloud.catalog.apply(builds.close_task(task.job_name, task.task_token))
 
 
-def _close(cloud: Cloud, task: Item) -> None:
-    closed = {"status": "done", "gsi1pk": None, "gsi1sk": None}
-    key = keys.task_key(task["gsi1sk"])
-    cloud.catalog.update(key, closed, when={"task_token": task["task_token"]})
-
-
-def _record_end(cloud: Cloud, task: Item, result: Mapping[str, Any], reason: str | None) -> None:
+def _record_end(cloud: Cloud, task: JobTask, result: Mapping[str, Any], reason: str | None) -> None:
     ended_at = result["ended_at"] or cloud.now()
-    step = {**result, "ended_at": ended_at, "failure_reason": reason}
-    del step["step"]
-    cloud.catalog.update(keys.step_key(task["run_id"], task["step"]), step)
-    event = f"{task['step']} {result['status'].lower()}"
-    note(cloud, task["pipeline"], ended_at, task["run_id"], event, reason or result["job_name"])
+    cloud.catalog.apply(builds.end_step(task.run_id, task.step, result, reason, ended_at))
+    event = f"{task.step} {result['status'].lower()}"
+    note(cloud, task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])

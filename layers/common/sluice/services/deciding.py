@@ -32,7 +32,7 @@ class Outlook:
 
 def decide(cloud: Cloud, pipeline: str, item: Item, now: datetime) -> Outlook:
     """Decide for a pipeline that has a project; `item` is the pipeline's in the catalog."""
-    project = config.restore(building.find_project(cloud, pipeline, item["project_version"])["config"])
+    project = config.restore(building.find_project(cloud, pipeline, item["project_version"]).config)
     items = batching.arrival_items(cloud, pipeline)
     found = batching.find(cloud, project.data.complete_when, [Arrival.of(arrival) for arrival in items])
     pending = governor.pending(batches.ready(found), items)

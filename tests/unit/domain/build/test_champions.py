@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from sluice.catalog.records.builds import Project
 from sluice.domain.build import champions
 from sluice.domain.build.champions import Live
 
@@ -39,9 +42,10 @@ def test_the_last_stage_that_serves_has_the_champion(
 
 
 def test_a_push_that_gives_the_champion_up_does_so_for_one_run() -> None:
-    project = {"replaces_champion_at": "2026-11-24", "replaces_champion_by": "ann (unverified)"}
-    assert champions.passed_over({}, "run-2") is None
+    pushed = Project("reviews", "v1", "active")
+    project = replace(pushed, replaces_champion_at="2026-11-24", replaces_champion_by="ann (unverified)")
+    assert champions.passed_over(pushed, "run-2") is None
     assert "ann (unverified)" in str(champions.passed_over(project, "run-2"))
-    used = {**project, "champion_replaced_by": "run-2"}
+    used = replace(project, champion_replaced_by="run-2")
     assert champions.passed_over(used, "run-2")
     assert champions.passed_over(used, "run-3") is None

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.changes.base import Put, Update
-from sluice.catalog.records.builds import JobTask, Pipeline, Project, Run, RunEnd, Step, StepStatus
+from sluice.catalog.records.builds import JobTask, Milestone, Pipeline, Project, Run, RunEnd, Step, StepStatus
 
+# What a pipeline's item has of its project.
+_OF_THE_PROJECT = (
+    "project_version",
+    "project_content",
+    "project_pushed_at",
+    "group",
+    "groups",
+    "ask_delay_s",
+    "control_name",
+)
 # Statuses of a step whose job is not there yet.
 _BEFORE_ITS_JOB: tuple[StepStatus, ...] = ("Starting", "Waiting")
-Milestone = Literal["validated", "selected", "judged", "registered"]
 
 
 # ------------------------------------------------------------------------------------------------ pipelines
@@ -22,12 +31,13 @@ def make_pipeline(pipeline: Pipeline) -> Put:
     return Put({**pipeline.item(), "build_seq": 0, "budget_used": 0})
 
 
-def activate_project(pipeline: str, since: str | None, active: Mapping[str, Any]) -> Update:
+def activate_project(active: Pipeline, since: str | None) -> Update:
     """Make a project the pipeline's, if none was pushed meanwhile: `since` is when the one before was.
 
     Another config may have other limits, so the request for a build is forgotten: what waits is decided anew.
     """
-    return Update(keys.pipeline_key(pipeline), {**active, "asks_at": None}, {"project_pushed_at": since})
+    changes = {name: getattr(active, name) for name in _OF_THE_PROJECT}
+    return Update(keys.pipeline_key(active.name), {**changes, "asks_at": None}, {"project_pushed_at": since})
 
 
 def build_anew(pipeline: str, project_version: str) -> Update:
@@ -208,7 +218,8 @@ def fail_step(run_id: str, step: str, reason: str, at: str) -> Update:
 
 def end_step(run_id: str, step: str, result: Mapping[str, Any], reason: str | None, at: str) -> Update:
     """Record how a job has ended; whoever describes it again writes the same."""
-    return Update(keys.step_key(run_id, step), {**result, "ended_at": at, "failure_reason": reason})
+    said = {name: value for name, value in result.items() if name != "step"}
+    return Update(keys.step_key(run_id, step), {**said, "ended_at": at, "failure_reason": reason})
 
 
 def stop_step(run_id: str, step: str, reason: str) -> Update:

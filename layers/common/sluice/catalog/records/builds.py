@@ -18,6 +18,7 @@ StepStatus = Literal["Starting", "Waiting", "InProgress", "Stopping", "Completed
 JobKind = Literal["training_job", "processing_job"]
 StepKind = JobKind | Literal["gates", "model_package"]
 TaskStatus = Literal["open", "done"]
+Milestone = Literal["validated", "selected", "judged", "registered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,6 @@ class Run:
     manifest_sha256: str | None = None
     image_digest: str | None = None
     owner_told_at: str | None = None
-    # When it first did what a retry repeats.
     validated_at: str | None = None
     selected_at: str | None = None
     judged_at: str | None = None
@@ -124,7 +124,16 @@ class Run:
 
     @property
     def has_ended(self) -> bool:
-        return self.status != "running"
+        return self.ended_at is not None
+
+    def when(self, milestone: Milestone) -> str | None:
+        """When it first did what a retry repeats."""
+        return {
+            "validated": self.validated_at,
+            "selected": self.selected_at,
+            "judged": self.judged_at,
+            "registered": self.registered_at,
+        }[milestone]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +168,13 @@ class Step:
 
     def item(self) -> Item:
         return {**keys.step_key(self.run_id, self.step), **attributes(self, "run_id", "step")}
+
+    @property
+    def job(self) -> tuple[JobKind, str] | None:
+        """The job that it has, or will have, by kind and name."""
+        if self.job_name is None or self.kind == "gates" or self.kind == "model_package":
+            return None
+        return self.kind, self.job_name
 
 
 @dataclass(frozen=True, slots=True)

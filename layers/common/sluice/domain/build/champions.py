@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sluice.catalog.records.builds import Project
 from sluice.domain import names
 
 ROLE = "champion"
@@ -96,8 +97,8 @@ def identity(champion: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in champion.items() if name not in left_out}
 
 
-def passed_over(project: Mapping[str, Any], run_id: str) -> str | None:
+def passed_over(project: Project, run_id: str) -> str | None:
     """Why comparisons do not count, if the push of the project said so and no other run has used it up."""
-    if not project.get("replaces_champion_at") or project.get("champion_replaced_by") not in (None, run_id):
+    if not project.replaces_champion_at or project.champion_replaced_by not in (None, run_id):
         return None
-    return f"passed over, as {project['replaces_champion_by']} pushed the project with --replace-champion"
+    return f"passed over, as {project.replaces_champion_by} pushed the project with --replace-champion"
