@@ -22,9 +22,11 @@ from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=CheckGatesTask)
 def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()

@@ -20,6 +20,7 @@ from sluice.ports import Cloud, EndpointBusyError, Item, QuotaError, RequestRefu
 from sluice.services import releasing
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 _TOKEN_VALID_FOR = timedelta(days=7)
 # An endpoint in another state is changing, and cannot be changed now.
@@ -27,6 +28,7 @@ _CHANGEABLE = {"inservice", "outofservice", "updaterollbackfailed"}
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=DeployModelTask)
 def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()

@@ -15,9 +15,11 @@ from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.services import releasing, vouching
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
     task = _ended(cloud, event) if "detail" in event else FinishReleaseTask.model_validate(event)

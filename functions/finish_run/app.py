@@ -15,6 +15,7 @@ from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import ending
+from sluice.tasks import machine_task
 
 # The rest is in the report.
 _REASONS_TOLD = 5
@@ -22,6 +23,7 @@ _ENDED_BADLY = {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
     task = _ended(cloud, event) if "detail" in event else FinishRunTask.model_validate(event)

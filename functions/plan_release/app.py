@@ -18,9 +18,11 @@ from sluice.ports import Cloud, Item
 from sluice.services import releasing, vouching
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=PlanReleaseTask)
 def lambda_handler(event: PlanReleaseTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()

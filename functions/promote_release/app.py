@@ -15,6 +15,7 @@ from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.services import releasing
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 
 class StageLostError(releases.ReleaseError):
@@ -22,6 +23,7 @@ class StageLostError(releases.ReleaseError):
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=ReleaseStageTask)
 def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()

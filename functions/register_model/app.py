@@ -26,6 +26,7 @@ from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 
 class PackageGoneError(Exception):
@@ -49,6 +50,7 @@ class ModelChangedError(Exception):
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=RegisterModelTask)
 def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()

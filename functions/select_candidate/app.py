@@ -24,6 +24,7 @@ from sluice.observability import logger
 from sluice.ports import Cloud, Item, ObjectHead
 from sluice.services import building
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 _KEYS_SHOWN = 5
 
@@ -37,6 +38,7 @@ class DatasetChangedError(Exception):
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=SelectCandidateTask)
 def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()

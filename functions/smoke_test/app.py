@@ -18,6 +18,7 @@ from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import releasing
 from sluice.services.releasing import Package
+from sluice.tasks import machine_task
 
 # A model server that has just passed its health check may still refuse its first requests.
 _ATTEMPTS = 4
@@ -30,6 +31,7 @@ class SmokeTestFailedError(Exception):
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=ReleaseStageTask)
 def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()

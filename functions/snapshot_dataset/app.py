@@ -23,6 +23,7 @@ from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
 from sluice.services import batching, building
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Data
@@ -32,6 +33,7 @@ _CONCLUSIVE = {"registered", "rejected", "data_rejected"}
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=BuildTask)
 def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()

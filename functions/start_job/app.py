@@ -22,12 +22,14 @@ from sluice.observability import logger
 from sluice.ports import Cloud, QuotaError, RequestRefusedError
 from sluice.services import building
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 # Longer than any job; then the item has served its purpose.
 _TASK_KEPT = timedelta(days=30)
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=StartJobTask)
 def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()

@@ -27,6 +27,7 @@ from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.validation import DataFile, Report, Violation
 from sluice.services import batching, building
 from sluice.services.timeline import note
+from sluice.tasks import machine_task
 
 _DOWNLOADS = 8
 # What must stay free beside the files, for what DuckDB stores and spills.
@@ -41,6 +42,7 @@ class RunEndedError(Exception):
 
 
 @logger.inject_lambda_context(clear_state=True)
+@machine_task
 @event_parser(model=ValidateDataTask)
 def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from e2e.loop import TINY, Loop, rows
-from sluice_cli import cloud, target
+from sluice_cli import cloud, lookup, target
 
 STACK = "e2e-minus"
 BUILT = cloud.BUILD_DIR / "template.yaml"
@@ -68,6 +68,17 @@ def test_with_one_permission_less_the_run_fails_with_access_denied(
     said = " ".join(run["reasons"])
     assert "AccessDenied" in said
     assert action in said
+    assert failures_of(minus, run["run_id"]) == 1, "no wait gives a permission, so none is tried again"
+
+
+def failures_of(stack: target.Target, run_id: str) -> int:
+    """How many attempts of its states failed."""
+    execution_arn = lookup.the_run(stack, run_id)["execution_arn"]
+    pages = stack.client("stepfunctions").get_paginator("get_execution_history")
+    events = [
+        event["type"] for page in pages.paginate(executionArn=execution_arn) for event in page["events"]
+    ]
+    return sum(events.count(kind) for kind in ("TaskFailed", "LambdaFunctionFailed"))
 
 
 # Makes each call with the container's credentials, and keeps the code of its error, or None.

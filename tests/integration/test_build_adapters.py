@@ -13,10 +13,11 @@ from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
 from sluice.adapters.build_requests import SqsBuildRequests
-from sluice.adapters.bus import EventBridgeBus, EventRefusedError
+from sluice.adapters.bus import EventBridgeBus
 from sluice.adapters.jobs import SageMakerJobs
 from sluice.adapters.workflows import StepFunctionsWorkflows
-from sluice.ports import QuotaError, RequestRefusedError, StartRefusedError
+from sluice.domain.failures import TransientError
+from sluice.ports import EventRefusedError, QuotaError, RequestRefusedError, StartRefusedError
 
 REGION = "eu-central-1"
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:sluice-build-model"
@@ -230,12 +231,18 @@ def test_an_event_of_our_own_carries_our_own_source() -> None:
     stub.assert_no_pending_responses()
 
 
-def test_an_event_that_the_bus_did_not_take_is_an_error() -> None:
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("InternalFailure", TransientError), ("NotAuthorizedForSourceException", EventRefusedError)],
+)
+def test_an_event_that_the_bus_did_not_take_is_an_error(code: str, error: type[Exception]) -> None:
+    """The request succeeds all the same; only the entry says whether to try again."""
     client, stub = stubbed("events")
-    refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "later"}]}
+    refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": code, "ErrorMessage": "later"}]}
     stub.add_response("put_events", refused, {"Entries": ANY})
-    with pytest.raises(EventRefusedError, match="later"):
+    with pytest.raises(error, match=f"Object Created: {code}: later") as raised:
         EventBridgeBus(client).put("Object Created", {})
+    assert type(raised.value) is error
 
 
 @pytest.mark.parametrize(("delay_s", "given"), [(0, 0), (60, 60), (86400, 900)])

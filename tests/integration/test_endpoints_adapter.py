@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from sluice.adapters.endpoints import SageMakerEndpoints
+from sluice.domain.failures import TransientError
 from sluice.ports import EndpointBusyError, QuotaError
 
 MODEL = {
@@ -119,11 +121,60 @@ def test_an_endpoint_that_someone_created_meanwhile_is_busy(sagemaker: Any, stub
         SageMakerEndpoints(sagemaker).create_endpoint(ENDPOINT)
 
 
-def test_a_wrong_request_is_no_busy_endpoint(sagemaker: Any, stub: Stubber) -> None:
+def refuse_update(stub: Stubber, config: dict[str, Any] | None) -> None:
+    """Have SageMaker find no config, which DescribeEndpointConfig does or does not."""
     stub.add_response("describe_endpoint", described("InService"))
     stub.add_client_error("update_endpoint", "ValidationException", "Could not find endpoint configuration")
     stub.add_response("describe_endpoint", described("InService"))
+    if config is None:
+        stub.add_client_error("describe_endpoint_config", "ValidationException", "Could not find it")
+    else:
+        stub.add_response("describe_endpoint_config", config)
+
+
+def described_config(made_at: datetime) -> dict[str, Any]:
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:endpoint-config/reviews-v1-0a-production"
+    return {**CONFIG, "EndpointConfigArn": arn, "CreationTime": made_at}
+
+
+@pytest.mark.parametrize("config", [None, described_config(datetime.now(UTC) - timedelta(minutes=5))])
+def test_a_wrong_request_is_no_busy_endpoint(
+    sagemaker: Any, stub: Stubber, config: dict[str, Any] | None
+) -> None:
+    refuse_update(stub, config)
     with pytest.raises(ClientError, match="Could not find endpoint configuration"):
+        SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
+
+
+def test_a_config_that_was_made_a_moment_ago_may_be_found_later(sagemaker: Any, stub: Stubber) -> None:
+    refuse_update(stub, described_config(datetime.now(UTC)))
+    with pytest.raises(TransientError, match=r"^ClientError: .*Could not find endpoint configuration"):
+        SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
+
+
+@pytest.mark.parametrize(
+    ("age", "error"), [(timedelta(), TransientError), (timedelta(minutes=5), ClientError)]
+)
+def test_a_model_that_was_made_a_moment_ago_may_be_found_later(
+    sagemaker: Any, stub: Stubber, age: timedelta, error: type[Exception]
+) -> None:
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:model/reviews-v1-0a"
+    model = {"ModelName": "reviews-v1-0a", "ModelArn": arn, "CreationTime": datetime.now(UTC) - age}
+    stub.add_client_error("describe_endpoint_config", "ValidationException", "Could not find it")
+    stub.add_client_error("create_endpoint_config", "ValidationException", "Could not find model")
+    stub.add_response("describe_model", model)
+    with pytest.raises(error, match="Could not find model"):
+        SageMakerEndpoints(sagemaker).create_config(CONFIG)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException"])
+def test_what_is_not_about_the_endpoint_does_not_make_it_busy(
+    sagemaker: Any, stub: Stubber, code: str
+) -> None:
+    """A busy endpoint is waited for for hours, and a missing permission stays missing."""
+    stub.add_response("describe_endpoint", described("Updating"))
+    stub.add_client_error("update_endpoint", code)
+    with pytest.raises(ClientError, match=code):
         SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
 
 

@@ -65,6 +65,16 @@ def test_a_group_that_another_made_meanwhile_is_the_one_that_was_wanted(sagemake
         stub.assert_no_pending_responses()
 
 
+def test_a_group_that_cannot_be_made_says_why_and_not_that_it_is_absent(sagemaker: Any) -> None:
+    with Stubber(sagemaker) as stub:
+        stub.add_client_error("describe_model_package_group", "ValidationException", "does not exist")
+        stub.add_client_error("create_model_package_group", "AccessDeniedException", "not authorized")
+        stub.add_client_error("describe_model_package_group", "ValidationException", "does not exist")
+        with pytest.raises(ClientError, match="not authorized"):
+            SageMakerRegistry(sagemaker).ensure_group("reviews", "", TAGS)
+        stub.assert_no_pending_responses()
+
+
 def test_what_hinders_a_group_is_raised(sagemaker: Any) -> None:
     with Stubber(sagemaker) as stub:
         stub.add_client_error("describe_model_package_group", "AccessDeniedException")

@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from sluice.adapters.roles import IamRoles
 from sluice.domain import roles
-from sluice.domain.roles import Account
+from sluice.domain.roles import Account, RoleNotReadyError
 from sluice.domain.safeguards import Safeguards
 from sluice.domain.times import from_iso
 from sluice.ports import RolesForbiddenError
@@ -67,6 +67,15 @@ def test_an_account_that_forbids_it_is_told_what_to_allow(operation: str) -> Non
         stub.add_client_error(operation, "AccessDenied", "an explicit deny in a service control policy")
         with pytest.raises(RolesForbiddenError, match=r"service control policy.*ask for iam:CreateRole"):
             adapter.ensure(ROLE) if operation == "create_role" else adapter.delete(ROLE)
+
+
+def test_a_role_that_iam_does_not_know_everywhere_yet_is_not_ready() -> None:
+    client = boto3.client("iam", region_name="us-east-1")
+    with Stubber(client) as stub:
+        stub.add_client_error("create_role", "EntityAlreadyExists")
+        stub.add_client_error("get_role", "NoSuchEntity", "cannot be found", http_status_code=404)
+        with pytest.raises(RoleNotReadyError, match="cannot be found"):
+            IamRoles(BOUNDARY, client).ensure(ROLE)
 
 
 def test_a_role_has_what_the_accounts_key_and_network_need(iam: Any) -> None:

@@ -223,22 +223,23 @@ def test_a_map_collects_names_and_not_what_they_stand_for(path: Path) -> None:
 
 # ------------------------------------------------------------------------------- which faults may pass
 
-# What Lambda, or a service that a function calls, may answer once and not again.
+# What the function says that waiting may cure, and what Lambda may answer once and not again.
 TRANSIENT = [
+    "TransientError",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
-    "ClientError",
-    "InternalServerError",
-    "ProvisionedThroughputExceededException",
-    "ReadTimeoutError",
-    "ConnectTimeoutError",
-    "ConnectionClosedError",
-    "EndpointConnectionError",
 ]
-# The function's process ended: by a fault of the host, or by what it was given. So, twice at most.
-SANDBOX = ["Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout", "Lambda.Unknown"]
+# The function's process ended, or nobody heard of its end: by a fault of the host, or by what it was given.
+# So, twice at most.
+SANDBOX = [
+    "Runtime.ExitError",
+    "Runtime.OutOfMemory",
+    "Sandbox.Timedout",
+    "Lambda.Unknown",
+    "Lambda.ClientExecutionTimeoutException",
+]
 RETRIES: list[dict[str, Any]] = [
     {
         "ErrorEquals": TRANSIENT,

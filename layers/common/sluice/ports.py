@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from sluice.domain.failures import TransientError
+
 if TYPE_CHECKING:
     from sluice.catalog.changes import Change
     from sluice.domain.digests import Part
@@ -209,7 +211,7 @@ class Endpoints(Protocol):
         """Invoke; returns `{"status_code", "body", "content_type", "variant"}` also for 4XX and 5XX."""
 
 
-class EndpointBusyError(Exception):
+class EndpointBusyError(TransientError):
     """The endpoint is being created, updated or deleted; try again later."""
 
 
@@ -252,14 +254,18 @@ class Workflows(Protocol):
         """Fail a waiting task; False when nobody waits for this token any more."""
 
 
+class EventRefusedError(Exception):
+    """EventBridge does not take an event, for what it says or for who sends it."""
+
+
 class Bus(Protocol):
     """The default event bus."""
 
     def put(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
-        """Put a hint that got lost on the bus again; raises when EventBridge refuses it."""
+        """Put a hint that got lost on the bus again; raises EventRefusedError."""
 
     def announce(self, detail_type: str, detail: Mapping[str, Any]) -> None:
-        """Put an event of our own; raises when EventBridge refuses it."""
+        """Put an event of our own; raises EventRefusedError."""
 
 
 # The longest that SQS delays a message.

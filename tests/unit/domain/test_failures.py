@@ -7,6 +7,7 @@ import json
 import pytest
 
 from sluice.domain import failures
+from sluice.domain.failures import TransientError
 
 LAMBDA = json.dumps({"errorMessage": "no candidate", "errorType": "NoCandidateError", "stackTrace": ["x"]})
 
@@ -29,6 +30,14 @@ def test_a_lambdas_json_is_reduced_to_its_message_and_other_text_stays(cause: st
 def test_an_error_without_a_cause_is_its_name() -> None:
     assert failures.reason("States.Timeout", "") == "States.Timeout"
     assert failures.reason("NoCandidateError", LAMBDA) == "NoCandidateError: no candidate"
+
+
+def test_a_transient_error_is_called_what_it_stands_for() -> None:
+    """Tried again in vain, it says which service kept it waiting, and not that it was transient."""
+    raised = TransientError.of(TimeoutError("no answer of the table"))
+    cause = json.dumps({"errorMessage": str(raised), "errorType": type(raised).__name__})
+    assert failures.reason("TransientError", cause) == "TimeoutError: no answer of the table"
+    assert failures.reason("TransientError", "") == "TransientError"
 
 
 def test_a_cause_of_any_length_is_cut_to_what_is_read_of_it() -> None:

@@ -6,17 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sluice.adapters import transient
 from sluice.adapters.clients import client
+from sluice.domain.failures import TransientError
+from sluice.ports import EventRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 HINT_SOURCE = "sluice.reconcile"
 SOURCE = "sluice"
-
-
-class EventRefusedError(Exception):
-    """EventBridge did not take the event."""
 
 
 class EventBridgeBus:
@@ -46,4 +45,9 @@ class EventBridgeBus:
         )
         # PutEvents succeeds although an entry failed.
         if answer["FailedEntryCount"]:
-            raise EventRefusedError(answer["Entries"][0].get("ErrorMessage", detail_type))
+            entry = answer["Entries"][0]
+            code = entry.get("ErrorCode", "no reason")
+            refusal = EventRefusedError(f"{detail_type}: {code}: {entry.get('ErrorMessage', '')}")
+            if code in transient.CODES:
+                raise TransientError.of(refusal) from refusal
+            raise refusal

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from sluice.adapters.clients import client, error_code
+from sluice.adapters.clients import client, error_codes
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
 from sluice.ports import Item
 
@@ -83,7 +83,7 @@ class DynamoDBCatalog:
                 write()
                 return True
             except ClientError as error:
-                codes = _codes(error)
+                codes = error_codes(error)
                 if codes & _CONDITION_FAILED:
                     return False
                 if attempt == _ATTEMPTS or not codes & _PASSING:
@@ -162,12 +162,6 @@ def _request(table: str, change: Change) -> dict[str, Any]:
     if change.when is not None:
         request["ConditionExpression"] = expression.condition(change.when)
     return {**request, **expression.placeholders()}
-
-
-def _codes(error: ClientError) -> set[str]:
-    """What the error says; of a transaction what it says of each change."""
-    reasons: Any = error.response.get("CancellationReasons", [])
-    return {error_code(error), *(str(reason.get("Code")) for reason in reasons)}
 
 
 class _Expression:

@@ -27,3 +27,9 @@ def client(service: str, config: Config = _CONFIG) -> Any:
 
 def error_code(error: ClientError) -> str:
     return str(error.response["Error"]["Code"])
+
+
+def error_codes(error: ClientError) -> set[str]:
+    """What the error says; of a transaction what it says of each change."""
+    reasons: Any = error.response.get("CancellationReasons", [])
+    return {error_code(error), *(str(reason.get("Code")) for reason in reasons)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from sluice.adapters.clients import client, error_code
 from sluice.adapters.logs import ENDPOINT_GROUP, SageMakerLogs
+from sluice.domain.failures import TransientError
 from sluice.domain.safeguards import Safeguards
 from sluice.ports import EndpointBusyError, QuotaError, RequestRefusedError
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 # Describe takes a name and nothing else, and answers ValidationException where nothing has it.
 _ABSENT = {"ResourceNotFound", "ValidationException"}
+# Of a bad request, and of a good one at the wrong time.
+_WRONG = "ValidationException"
+_AT_THE_WRONG_TIME = {_WRONG, "ResourceInUse", "ConflictException"}
+# SageMaker looks up what a request names in a store that may not have it yet.
+_SETTLES = timedelta(seconds=90)
 _OK, _UNANSWERED = 200, 504
 # A model may take a minute to answer. Whoever invokes it decides about asking again.
 _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=3, read_timeout=65)
@@ -44,7 +51,7 @@ class SageMakerEndpoints:
         try:
             self._sagemaker.create_model(**self._safeguards.model(dict(request)))
         except ClientError as error:
-            if error_code(error) == "ValidationException":
+            if error_code(error) == _WRONG:
                 raise RequestRefusedError(str(error)) from error
             raise
         return True
@@ -52,7 +59,13 @@ class SageMakerEndpoints:
     def create_config(self, request: Mapping[str, Any]) -> bool:
         if self.describe_config(request["EndpointConfigName"]) is not None:
             return False
-        self._sagemaker.create_endpoint_config(**self._safeguards.endpoint_config(dict(request)))
+        try:
+            self._sagemaker.create_endpoint_config(**self._safeguards.endpoint_config(dict(request)))
+        except ClientError as error:
+            models = (variant["ModelName"] for variant in request["ProductionVariants"])
+            if error_code(error) == _WRONG and any(_is_young(self.describe_model(name)) for name in models):
+                raise TransientError.of(error) from error
+            raise
         return True
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
@@ -71,8 +84,12 @@ class SageMakerEndpoints:
         except ClientError as error:
             if error_code(error) == "ResourceLimitExceeded":
                 raise QuotaError(error.response["Error"]["Message"]) from error
+            if error_code(error) not in _AT_THE_WRONG_TIME:
+                raise
             if error_code(error) == "ResourceInUse" or self._state(name) != was or _is_changing(was):
                 raise EndpointBusyError(f"{name} is being changed: {error}") from error
+            if _is_young(self.describe_config(request["EndpointConfigName"])):
+                raise TransientError.of(error) from error
             raise
 
     def _state(self, name: str) -> str | None:
@@ -113,6 +130,11 @@ class SageMakerEndpoints:
             "content_type": answer["ContentType"],
             "variant": answer["InvokedProductionVariant"],
         }
+
+
+def _is_young(described: Mapping[str, Any] | None) -> bool:
+    """Whether what is there was made so short a time ago that a request may not find it."""
+    return described is not None and datetime.now(UTC) - described["CreationTime"] < _SETTLES
 
 
 def _is_changing(state: str | None) -> bool:

@@ -27,11 +27,7 @@ class SageMakerRegistry:
         self._safeguards = safeguards or Safeguards()
 
     def ensure_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
-        try:
-            self._sagemaker.describe_model_package_group(ModelPackageGroupName=name)
-        except ClientError as error:
-            if error_code(error) not in _ABSENT:
-                raise
+        if not self._has_group(name):
             self._create_group(name, description, tags)
 
     def _create_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
@@ -44,7 +40,17 @@ class SageMakerRegistry:
             self._sagemaker.create_model_package_group(**self._safeguards.tagged(request))
         except ClientError:
             # Someone may have created it in between: ask for the group, not what the error says.
+            if not self._has_group(name):
+                raise
+
+    def _has_group(self, name: str) -> bool:
+        try:
             self._sagemaker.describe_model_package_group(ModelPackageGroupName=name)
+        except ClientError as error:
+            if error_code(error) in _ABSENT:
+                return False
+            raise
+        return True
 
     def create_package(self, request: Mapping[str, Any]) -> str:
         return self._sagemaker.create_model_package(**request)["ModelPackageArn"]

@@ -10,12 +10,13 @@ from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
 from sluice.domain import times
-from sluice.domain.roles import Role
+from sluice.domain.roles import Role, RoleNotReadyError
 from sluice.domain.safeguards import Safeguards
 from sluice.ports import RolesForbiddenError
 
 _POLICY = "sluice"
 _DENIED = {"AccessDenied", "AccessDeniedException"}
+_ABSENT = "NoSuchEntity"
 
 
 class IamRoles:
@@ -38,6 +39,8 @@ class IamRoles:
         except ClientError as error:
             if error_code(error) in _DENIED:
                 raise RolesForbiddenError(role, error) from error
+            if error_code(error) == _ABSENT:
+                raise RoleNotReadyError(f"IAM does not know {role.name} everywhere yet: {error}") from error
             raise
         return made_at
 
@@ -82,5 +85,5 @@ class IamRoles:
         try:
             delete()
         except ClientError as error:
-            if error_code(error) != "NoSuchEntity":
+            if error_code(error) != _ABSENT:
                 raise

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Self
 
 # Twenty reasons of a thousand characters, of four bytes each, are a third of what a state may pass on.
 REASON_MAX = 1000
 REASONS_MAX = 20
+
+
+class TransientError(Exception):
+    """What waiting may cure: the state machine tries the task again.
+
+    Its subclasses are waits of a length of their own, which the machine knows by their names.
+    """
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Stand for an error of AWS, by its name and in its words."""
+        return cls(f"{type(error).__name__}: {error}")
 
 
 def message(cause: str) -> str:
@@ -19,10 +32,17 @@ def message(cause: str) -> str:
         return cause
 
 
-def reason(error: str, cause: str) -> str:
-    """Name the error and say its message, if it has one."""
+def named(error: str, cause: str) -> str:
+    """Name the error and say its message, if it has one; a transient error's names what it stands for."""
     said = message(cause)
-    return cut(f"{error}: {said}" if said else error)
+    if said and error == TransientError.__name__:
+        return said
+    return f"{error}: {said}" if said else error
+
+
+def reason(error: str, cause: str) -> str:
+    """The same, no longer than a reason may be."""
+    return cut(named(error, cause))
 
 
 def cut(text: str, most: int = REASON_MAX) -> str:

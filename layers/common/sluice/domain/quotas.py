@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sluice.domain.failures import TransientError
+
 _SAID = re.compile(
     r"service limit '(?P<name>[^']+)' is (?P<limit>\d+)\b.*?"
     r"current utilization of (?P<used>\d+)\b.*?request delta of (?P<wanted>\d+)\b",
@@ -17,7 +19,7 @@ class QuotaTooLowError(Exception):
     """A quota is less than what is needed at once: no wait makes it enough."""
 
 
-class QuotaTakenError(Exception):
+class QuotaTakenError(TransientError):
     """A quota is used up for now: another job's or endpoint's end frees it."""
 
 

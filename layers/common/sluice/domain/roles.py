@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from sluice.domain.failures import TransientError
 from sluice.domain.times import from_iso
 
 Policy = dict[str, Any]
@@ -20,7 +21,7 @@ _VERSION = "2012-10-17"
 _SETTLES = timedelta(seconds=90)
 
 
-class RoleNotReadyError(Exception):
+class RoleNotReadyError(TransientError):
     """SageMaker cannot assume the role yet, as it was made a moment ago."""
 
 

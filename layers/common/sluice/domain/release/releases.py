@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from sluice.domain import failures, names
+from sluice.domain.failures import TransientError
 from sluice.domain.quotas import QuotaTooLowError
 from sluice.domain.times import from_iso, to_iso
 
@@ -32,15 +33,15 @@ class ReleaseRefusedError(ReleaseError):
         super().__init__("; ".join(reasons))
 
 
-class AlarmFiringError(ReleaseRefusedError):
+class AlarmFiringError(ReleaseRefusedError, TransientError):
     """An alarm that is to watch the release is in ALARM already."""
 
 
-class StageBusyError(ReleaseError):
+class StageBusyError(ReleaseError, TransientError):
     """Another release is under way on the stage; try again later."""
 
 
-class NotRegisteredYetError(ReleaseError):
+class NotRegisteredYetError(ReleaseError, TransientError):
     """The run that is to have registered the package has not said so yet; try again soon."""
 
 
@@ -243,10 +244,9 @@ def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
 
 def failure(error: str, cause: str) -> tuple[Status, str]:
     """What a task's error means for its release, and why, for people."""
-    why = failures.message(cause)
     if error in (ReleaseRefusedError.__name__, AlarmFiringError.__name__, QuotaTooLowError.__name__):
-        return "refused", why
-    return "failed", f"{error}: {why}" if why else error
+        return "refused", failures.message(cause)
+    return "failed", failures.named(error, cause)
 
 
 def replaced_status(*, is_rollback: bool) -> Literal["rolled_back", "superseded"]:

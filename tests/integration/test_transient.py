@@ -1,0 +1,202 @@
+"""Which errors waiting may cure, and that the state machines try again for those and for no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore import exceptions as aws
+from botocore.exceptions import ClientError
+from botocore.retries import standard
+from pydantic import ValidationError
+
+import asl
+from sluice.adapters import transient
+from sluice.domain import quotas
+from sluice.domain.failures import TransientError
+from sluice.domain.release import releases
+from sluice.domain.roles import RoleNotReadyError
+from sluice.events import BuildTask
+from sluice.ports import EndpointBusyError
+from sluice.services.building import JobFailedError
+from sluice.tasks import machine_task
+
+ROOT = Path(__file__).parents[2]
+MACHINES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))
+
+
+def refusal(code: str, status: int = 400, reasons: tuple[str, ...] = ()) -> ClientError:
+    answer = {
+        "Error": {"Code": code, "Message": "said so"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+        "CancellationReasons": [{"Code": reason} for reason in reasons],
+    }
+    return ClientError(cast(Any, answer), "GetItem")
+
+
+CURABLE = [
+    *(
+        refusal(code)
+        for code in ("ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown")
+    ),
+    refusal("ProvisionedThroughputExceededException"),
+    refusal("RequestLimitExceeded"),
+    refusal("Unheard", 429),
+    *(refusal("InternalFailure", status) for status in (500, 502, 503, 504)),
+    refusal("RequestTimeout"),
+    # Of two who change one thing at once, the slower one is asked to try again.
+    refusal("ConditionalRequestConflict", 409),
+    refusal("OperationAborted", 409),
+    refusal("OperationAbortedException"),
+    refusal("ConflictException"),
+    refusal("ConcurrentModification", 409),
+    refusal("EntityTemporarilyUnmodifiable", 409),
+    refusal("TransactionConflictException"),
+    refusal("TransactionInProgressException"),
+    refusal("TransactionCanceledException", reasons=("None", "TransactionConflict")),
+    refusal("TransactionCanceledException", reasons=("ThrottlingError", "None")),
+    aws.EndpointConnectionError(endpoint_url="https://aws"),
+    aws.ConnectTimeoutError(endpoint_url="https://aws"),
+    aws.ReadTimeoutError(endpoint_url="https://aws"),
+    aws.ConnectionClosedError(endpoint_url="https://aws"),
+    aws.SSLError(endpoint_url="https://aws", error=OSError("reset")),
+    aws.ResponseStreamingError(error="broken"),
+    aws.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+]
+FINAL = [
+    *(refusal(code, 403) for code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")),
+    refusal("ValidationException"),
+    refusal("ResourceNotFoundException"),
+    refusal("NoSuchBucket", 404),
+    refusal("ResourceInUse"),
+    refusal("ResourceLimitExceeded"),
+    refusal("LimitExceeded", 409),
+    refusal("NotImplemented", 501),
+    refusal("KMS.DisabledException"),
+    refusal("ItemCollectionSizeLimitExceededException"),
+    refusal("TransactionCanceledException", reasons=("None", "ValidationError")),
+    aws.NoCredentialsError(),
+    aws.ParamValidationError(report="no such parameter"),
+    LookupError("there is no project"),
+    FileNotFoundError("s3://bucket/key"),
+    ValueError("a fault of ours"),
+    JobFailedError("no luck"),
+]
+
+
+def raised_for(error: Exception) -> Exception:
+    """What leaves a function that a state machine calls, when this happens in it."""
+
+    @machine_task
+    def lambda_handler(event: Mapping[str, Any], context: object) -> None:
+        raise error
+
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - any at all
+        lambda_handler({}, None)
+    return raised.value
+
+
+def tasks(definition: asl.Definition) -> Iterator[tuple[str, asl.Definition]]:
+    for name, state in definition["States"].items():
+        if state["Type"] == "Task":
+            yield name, state
+        if state["Type"] == "Map":
+            yield from tasks(state["ItemProcessor"])
+
+
+TASKS = [pytest.param(state, id=name) for path in MACHINES for name, state in tasks(asl.load(path))]
+
+
+def attempts(task: asl.Definition, error: Exception) -> int:
+    """How often a state calls its function, when that fails so each time."""
+    return 1 + asl.retries(task, type(raised_for(error)).__name__)
+
+
+def described(error: Exception) -> str:
+    return f"{type(error).__name__} {error}"
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("error", CURABLE, ids=described)
+def test_what_waiting_may_cure_is_tried_again_in_every_state(task: asl.Definition, error: Exception) -> None:
+    assert attempts(task, error) == 5
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("error", FINAL, ids=described)
+def test_what_no_wait_cures_ends_a_state_at_once(task: asl.Definition, error: Exception) -> None:
+    assert attempts(task, error) == 1
+
+
+@pytest.mark.parametrize("error", CURABLE, ids=described)
+def test_a_transient_error_names_what_it_stands_for_and_keeps_its_words(error: Exception) -> None:
+    raised = raised_for(error)
+    assert type(raised) is TransientError
+    assert str(raised) == f"{type(error).__name__}: {error}"
+    assert raised.__cause__ is error
+
+
+@pytest.mark.parametrize("error", FINAL, ids=described)
+def test_any_other_error_is_raised_as_it_is(error: Exception) -> None:
+    assert raised_for(error) is error
+
+
+def test_what_answers_is_answered() -> None:
+    @machine_task
+    def lambda_handler(event: Mapping[str, Any], context: object) -> Any:
+        """Say what comes."""
+        return event["n"]
+
+    assert lambda_handler({"n": 1}, None) == 1
+    assert lambda_handler.__doc__ == "Say what comes."
+
+
+def test_an_event_that_cannot_be_read_is_no_transient_error() -> None:
+    @machine_task
+    @event_parser(model=BuildTask)
+    def lambda_handler(task: BuildTask, context: LambdaContext) -> None:
+        raise AssertionError(task)
+
+    with pytest.raises(ValidationError):
+        lambda_handler({"pipeline": 1}, LambdaContext())
+
+
+def test_botocores_own_retries_know_no_error_that_is_not_known_here() -> None:
+    """But LimitExceededException: IAM and CloudWatch Logs say so of quotas, which no wait changes."""
+    codes = [*standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES]  # type: ignore[attr-defined]
+    codes += standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES  # type: ignore[attr-defined]
+    unknown = {code for code in codes if not transient.is_curable(refusal(code))}
+    assert unknown == {"LimitExceededException"}
+
+
+# --------------------------------------------------------------------------- waits of their own length
+
+WAITS: dict[type[Exception], set[str]] = {
+    EndpointBusyError: {"DeployModel", "RestoreEndpoint"},
+    RoleNotReadyError: {"PrepareData", "DeployModel"},
+    quotas.QuotaTakenError: {
+        "PrepareData",
+        "TrainCandidate",
+        "EvaluateModel",
+        "EvaluateByItsOwnScript",
+        "DeployModel",
+        "RestoreEndpoint",
+    },
+    releases.StageBusyError: {"PlanRelease"},
+    releases.NotRegisteredYetError: {"PlanRelease"},
+    releases.AlarmFiringError: {"DeployModel"},
+}
+
+
+@pytest.mark.parametrize("error", WAITS)
+def test_a_wait_with_a_length_of_its_own_keeps_its_name(error: type[Exception]) -> None:
+    assert issubclass(error, TransientError)
+    assert type(raised_for(error("wait"))) is error
+    waiting = {
+        name for path in MACHINES for name, task in tasks(asl.load(path)) if attempts(task, error("wait")) > 1
+    }
+    assert waiting == WAITS[error]
