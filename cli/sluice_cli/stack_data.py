@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from sluice.catalog import keys
 from sluice.domain import wording
 from sluice.domain.config import PipelineConfig
-from sluice.domain.config.models import Data, RowCountCheck
+from sluice.domain.config.checks.row_count import RowCountCheck
+from sluice.domain.config.models import Data
 from sluice.domain.data.datasets import DatasetManifest
 from sluice.quality.validation import DataFile
 from sluice.services import building

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice.domain.config import ConfigError, load
-from sluice.domain.config.models import SqlCheck
+from sluice.domain.config.checks.query import SqlCheck
 
 QUALITY = "    - {check: row_count, min: 100}\n"
 

@@ -10,7 +10,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sluice.domain.config.models import PipelineConfig, QualityCheck, Stage
+from sluice.domain.config.checks import CHECKS
+from sluice.domain.config.models import PipelineConfig, Stage
 from sluice.domain.config.problems import ConfigError, Problem, dotted
 from sluice.domain.config.rules import breaches
 from sluice.domain.config.source import MAX_SOURCE_CHARACTERS, Source, read
@@ -174,7 +175,7 @@ def _fields(loc: Sequence[str | int]) -> dict[str, str | None]:
 
 
 def _checks() -> list[str]:
-    return [name for check in get_args(QualityCheck) for name in _tags(check)]
+    return [name for check in CHECKS for name in _tags(check)]
 
 
 def _tags(model: type[BaseModel]) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from sluice.domain import names
 from sluice.domain.config import gate_syntax, images
-from sluice.domain.config.base import ColumnType, Model, ScalarValue, Severity
+from sluice.domain.config.base import Model, ScalarValue, Severity
+from sluice.domain.config.checks import AnyCheck, Constraints
 from sluice.domain.config.statistics import Bias, Drift
 
 HYPERPARAMETERS_MAX = 90
@@ -34,11 +35,6 @@ def _only_gate(text: str) -> str:
     return text
 
 
-def _without_its_end(query: str) -> str:
-    """The query as part of another one: without the semicolon that often ends one."""
-    return query.rstrip().removesuffix(";")
-
-
 GateExpression = Annotated[str, AfterValidator(_only_gate)]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 ScriptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.py$")]
@@ -52,110 +48,13 @@ class Framework(Model):
     version: str = Field(description="the image's version, such as '1.4-2'", min_length=1)
 
 
-class Column(Model):
+class Column(Constraints, Model):
     """The contract of one column; every check that applies is made on every row."""
 
-    type: ColumnType = Field(description="string, integer, number, boolean or timestamp")
-    required: bool = Field(False, description="whether the column must be there, with a value in each row")
-    nullable: bool | None = Field(
-        None, description="whether rows may be without a value; by default, unless the column is required"
-    )
-    allowed: tuple[ScalarValue, ...] | None = Field(
-        None, description="the values that there may be", min_length=1
-    )
-    min: ScalarValue | None = Field(None, description="the least value (a timestamp in ISO 8601)")
-    max: ScalarValue | None = Field(None, description="the greatest value")
-    min_length: int | None = Field(None, description="the least number of characters", ge=0)
-    max_length: int | None = Field(None, description="the greatest number of characters", ge=0)
-    pattern: str | None = Field(None, description="a regular expression that the whole value matches")
-    format: str | None = Field(
-        None, description="how a timestamp is written, such as '%d/%m/%Y'; by default ISO 8601"
-    )
-    unique: bool = Field(False, description="whether a value may occur once only")
     severity: Severity = Field("fail", description="fail (the data set is rejected) or warn (it is said)")
     tolerance: float = Field(
         0.0, description="the share of rows, 0 to 1, that may break a check of the column", ge=0, lt=1
     )
-
-    @property
-    def rows_need_value(self) -> bool:
-        return self.required if self.nullable is None else not self.nullable
-
-
-class _QualityCheck(Model):
-    severity: Severity = Field("fail", description="fail (the data set is rejected) or warn (it is said)")
-
-
-class CompletenessCheck(_QualityCheck):
-    check: Literal["completeness"] = Field(description="completeness")
-    column: str = Field(description="a column of the schema")
-    min: float = Field(description="the least share of rows with a value, 0 to 1", ge=0, le=1)
-
-
-class UniquenessCheck(_QualityCheck):
-    check: Literal["uniqueness"] = Field(description="uniqueness")
-    column: str = Field(description="a column of the schema")
-    min: float = Field(description="the least share of distinct ones among its values, 0 to 1", ge=0, le=1)
-
-
-class RowCountCheck(_QualityCheck):
-    check: Literal["row_count"] = Field(description="row_count")
-    min: int | None = Field(None, description="the least number of rows", ge=0)
-    max: int | None = Field(None, description="the greatest number of rows", ge=0)
-    max_change: float | None = Field(
-        None, description="the greatest change against the last valid version, as a share of its rows", ge=0
-    )
-
-
-class FreshnessCheck(_QualityCheck):
-    check: Literal["freshness"] = Field(description="freshness")
-    column: str = Field(description="a timestamp column of the schema")
-    max_age_s: int = Field(description="the greatest age in seconds of its newest value", ge=1)
-
-
-class StatisticCheck(_QualityCheck):
-    check: Literal["mean", "std", "minimum", "maximum", "quantile"] = Field(
-        description="mean, std, minimum, maximum or quantile"
-    )
-    column: str = Field(description="an integer or number column of the schema")
-    q: float | None = Field(None, description="which quantile, 0 to 1 (0.5 is the median)", ge=0, le=1)
-    min: int | float | None = Field(None, description="the least that it may be")
-    max: int | float | None = Field(None, description="the greatest that it may be")
-
-
-class DistinctCountCheck(_QualityCheck):
-    check: Literal["distinct_count"] = Field(description="distinct_count")
-    column: str = Field(description="a column of the schema")
-    min: int | None = Field(None, description="the least number of different values", ge=0)
-    max: int | None = Field(None, description="the greatest number of different values", ge=0)
-
-
-class AllowedShareCheck(_QualityCheck):
-    check: Literal["allowed_share"] = Field(description="allowed_share")
-    column: str = Field(description="a column of the schema")
-    values: tuple[ScalarValue, ...] = Field(description="a list of values", min_length=1)
-    min: float = Field(description="the least share of its values that are among them, 0 to 1", ge=0, le=1)
-
-
-class SqlCheck(_QualityCheck):
-    check: Literal["sql"] = Field(description="sql")
-    name: str = Field(description="what the check is called in a report", min_length=1, max_length=100)
-    query: Annotated[str, AfterValidator(_without_its_end)] = Field(
-        description="a SELECT over the relation `data` that returns the violating rows", min_length=1
-    )
-    tolerance: float = Field(0.0, description="the share of rows, 0 to 1, that it may return", ge=0, lt=1)
-
-
-QualityCheck = (
-    CompletenessCheck
-    | UniquenessCheck
-    | RowCountCheck
-    | FreshnessCheck
-    | StatisticCheck
-    | DistinctCountCheck
-    | AllowedShareCheck
-    | SqlCheck
-)
 
 
 class Csv(Model):
@@ -239,9 +138,7 @@ class Data(Model):
         (), description="lists of columns whose values together may occur once only"
     )
     redact: tuple[str, ...] = Field((), description="columns whose values no report shows")
-    quality: tuple[Annotated[QualityCheck, Field(discriminator="check")], ...] = Field(
-        (), description="checks of the data set as a whole"
-    )
+    quality: tuple[AnyCheck, ...] = Field((), description="checks of the data set as a whole")
     bias: Bias | None = Field(None, description="limits on statistical bias before training")
     drift: Drift | None = Field(None, description="a limit on the distance from a baseline")
 

@@ -7,16 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from sluice.domain.config import images, patterns
-from sluice.domain.config.base import ScalarValue, is_of
-from sluice.domain.config.models import HYPERPARAMETERS_MAX, Column, PipelineConfig, Traffic
+from sluice.domain.config import images
+from sluice.domain.config.base import ScalarValue
+from sluice.domain.config.models import HYPERPARAMETERS_MAX, PipelineConfig, Traffic
 from sluice.domain.config.problems import Breach
 from sluice.domain.config.quality_rules import (
     distinct_columns,
-    distinct_queries,
     known_columns,
+    sound_columns,
     sound_csv,
-    sound_formats,
     sound_quality,
 )
 from sluice.domain.config.statistics_rules import sound_bias, sound_drift
@@ -26,14 +25,6 @@ CANDIDATES_MAX = 50
 ARGUMENT_MAX = 256
 LINEAR_PERCENT_MIN = 10
 HYPERPARAMETER_MAX = 2500
-_APPLIES = {
-    "min": ("integer", "number", "timestamp"),
-    "max": ("integer", "number", "timestamp"),
-    "min_length": ("string",),
-    "max_length": ("string",),
-    "pattern": ("string",),
-    "format": ("timestamp",),
-}
 
 
 def breaches(config: PipelineConfig) -> Iterator[Breach]:
@@ -65,38 +56,6 @@ def _one_source_dir(config: PipelineConfig) -> Iterator[Breach]:
             yield Breach(
                 (field, "script"), f"is {script!r}", f"a file in {folder}, as all scripts share a folder"
             )
-
-
-def _sound_columns(config: PipelineConfig) -> Iterator[Breach]:
-    for name, column in config.data.columns.items():
-        for field, message, expected in (*_misapplied(column), *_mistyped(column), *_crossed(column)):
-            yield Breach(("data", "schema", name, field), message, expected)
-        if column.pattern is not None and (problem := patterns.problem(column.pattern)):
-            yield Breach(("data", "schema", name, "pattern"), problem, "a regular expression")
-
-
-def _misapplied(column: Column) -> Iterator[tuple[str, str, str]]:
-    for field, types in _APPLIES.items():
-        if getattr(column, field) is not None and column.type not in types:
-            yield field, f"does not apply to type {column.type}", f"it on {' or '.join(types)}"
-
-
-def _mistyped(column: Column) -> Iterator[tuple[str, str, str]]:
-    expected = f"a value of type {column.type}"
-    for field in ("min", "max"):
-        value = getattr(column, field)
-        if value is not None and column.type in _APPLIES[field] and not is_of(column.type, value):
-            yield field, f"is {value!r}", expected
-    for value in column.allowed or ():
-        if not is_of(column.type, value):
-            yield "allowed", f"has {value!r}", f"values of type {column.type}"
-
-
-def _crossed(column: Column) -> Iterator[tuple[str, str, str]]:
-    for low, high in (("min", "max"), ("min_length", "max_length")):
-        least, greatest = getattr(column, low), getattr(column, high)
-        if least is not None and type(least) is type(greatest) and least > greatest:
-            yield low, f"is {least}", f"at most {high}, {greatest}"
 
 
 def _one_completion(config: PipelineConfig) -> Iterator[Breach]:
@@ -220,11 +179,9 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _one_source_dir,
     known_columns,
     distinct_columns,
-    _sound_columns,
+    sound_columns,
     sound_csv,
-    sound_formats,
     sound_quality,
-    distinct_queries,
     sound_bias,
     sound_drift,
     _one_completion,

@@ -18,7 +18,8 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from typing import Any, TypeVar
 import duckdb
 
 from sluice.domain.config import patterns
+from sluice.domain.config.checks import KINDS
 from sluice.domain.config.models import Data
 from sluice.quality.engine.database import STATEMENT_ERRORS, Database, EngineLimitError
 from sluice.quality.engine.files import Storage, Table, head, open_table
@@ -42,18 +44,17 @@ from sluice.quality.engine.reader import (
 )
 from sluice.quality.engine.sql import (
     ABSENT,
-    ROW_CHECKS,
     Cell,
     condition,
     identifier,
     is_beyond_doubles,
+    is_of_rows,
     listed,
     scaled,
 )
 from sluice.quality.engine.store import Store
 from sluice.quality.engine.tally import Inspection, Tally
 from sluice.quality.engine.whole import Whole
-from sluice.quality.shares import exact
 from sluice.quality.validation import (
     EXAMPLES_MAX,
     VALUE_MAX,
@@ -79,8 +80,7 @@ _REPEATED = "repeated"
 _SQL_MAX_S = 60.0
 # Of the free storage: the rest is for what DuckDB spills.
 _INFLATED_SHARE = 0.5
-_MOMENTS = {"mean": "avg", "std": "stddev_pop"}
-_BOUNDS = frozenset({"minimum", "maximum"})
+_BOUNDS, _STD = frozenset({"min", "max"}), "stddev_pop"
 
 
 class Engine:
@@ -141,7 +141,7 @@ class Engine:
 
         `tell` is given the keys of what is being read, or none, whenever that changes.
         """
-        self._now, self._tell = now, tell
+        self.now, self._tell = now, tell
         self._database.restrict([file.path for file in files])
         asked = checks(data)
         memory_mb = self._database.memory_limit_mb
@@ -226,7 +226,7 @@ class Engine:
         conditions = {
             check: condition(check, _cell(part, check.column))
             for check in asked
-            if check.kind in ROW_CHECKS and check.column not in missing and check not in tally.errors
+            if is_of_rows(check) and check.column not in missing and check not in tally.errors
         }
         nothing = {name: cell.missing for name, cell in part.cells.items()}
         counted = self._count_rows(part, {*conditions.values(), *nothing.values()})
@@ -288,67 +288,22 @@ class Engine:
     # ---------------------------------------------------------------- over all files at once
 
     def _measure(self, check: Check, whole: Whole, tally: Tally) -> None:
-        known = whole.has([check.column or ""])
-        match check.kind:
-            case "sql":
-                self._count_query(check, tally)
-            case "unique":
-                self._count_repeats(whole, check, [check.column or ""], tally)
-            case "key":
-                self._count_repeats(whole, check, check.limit, tally)
-            case "extra":
-                tally.values[check] = tuple(sorted(tally.extra))
-            case "uniqueness" | "distinct_count" | "allowed_share" | "freshness" | "quantile" if known:
-                tally.values[check] = self._whole_column(check)
-            case "mean" | "std" | "minimum" | "maximum" if known:
-                tally.values[check] = self._statistic(check)
-            case "distinct_count":
-                tally.values[check] = 0
+        if (measure := KINDS[check.kind].measure) is not None:
+            tally.values[check] = measure(check, _Ask(self, check, whole, tally))
 
-    def _whole_column(self, check: Check) -> Any:
-        """A figure that must see each value, in a statement of its own that spills."""
-        column = identifier(check.column or "")
-        there = f"{DATA} WHERE {column} IS NOT NULL"
-        match check.kind:
-            case "distinct_count":
-                sql = f"SELECT count(*) FROM (SELECT DISTINCT {column} FROM {there})"
-            case "uniqueness":
-                groups = f"(SELECT count(*) AS n FROM {there} GROUP BY {column})"
-                return self._share(f"SELECT count(*), sum(n) FROM {groups}")
-            case "allowed_share":
-                among = f"count(*) FILTER (WHERE {column} IN ({listed(check.argument, check.type)}))"
-                return self._share(f"SELECT {among}, count(*) FROM {there}")
-            case "freshness":
-                # Times to come say nothing of the age of the data, unless there is no other.
-                until = self._now.astimezone(UTC).replace(tzinfo=None) if self._now else datetime.max
-                newest = f"coalesce(max({column}) FILTER ({column} <= TIMESTAMP '{until}'), min({column}))"
-                sql = f"SELECT strftime({newest}, '%Y-%m-%dT%H:%M:%S') FROM {DATA}"
-            case _:
-                # The nearest rank; a sort spills where an aggregate would hold all values in memory.
-                ((count,),) = self.query(f"SELECT count(*) FROM {there}")
-                rank = max(0, math.ceil(exact(check.argument) * count) - 1)
-                sql = f"SELECT {column} FROM {there} ORDER BY {column} LIMIT 1 OFFSET {rank}"
-        return next((value for (value,) in self.query(sql)), None)
-
-    def _share(self, sql: str) -> Fraction | None:
-        """The first of two counts as a share of the second."""
-        ((part, whole),) = self.query(sql)
-        return Fraction(int(part), int(whole)) if whole else None
-
-    def _statistic(self, check: Check) -> float | None:
-        column = identifier(check.column or "")
+    def moment(self, column: str, aggregate: str) -> float | None:
+        """An aggregate of a column's numbers, which may be so great that their sum is none."""
         ((least, greatest),) = self.query(f"SELECT min({column}), max({column}) FROM {DATA}")
-        if check.kind in _BOUNDS or least is None:
-            found: float | None = {"minimum": least, "maximum": greatest}.get(check.kind)
+        if aggregate in _BOUNDS or least is None:
+            found: float | None = {"min": least, "max": greatest}.get(aggregate)
             return found
-        aggregate = _MOMENTS[check.kind]
-        value = self._moment(f"{aggregate}({column})")
-        if is_beyond_doubles(value, value if check.kind == "std" else None, least, greatest):
+        value = self._aggregate(f"{aggregate}({column})")
+        if is_beyond_doubles(value, value if aggregate == _STD else None, least, greatest):
             (sql,) = scaled([aggregate], column, max(abs(least), abs(greatest)))
-            value = self._moment(sql)
+            value = self._aggregate(sql)
         return value
 
-    def _moment(self, sql: str) -> float:
+    def _aggregate(self, sql: str) -> float:
         try:
             with self._database.limits():
                 ((value,),) = self._database.connection.execute(f"SELECT {sql} FROM {DATA}").fetchall()
@@ -356,7 +311,7 @@ class Engine:
             return math.inf
         return float(value)
 
-    def _count_repeats(self, whole: Whole, check: Check, key: Sequence[str], tally: Tally) -> None:
+    def count_repeats(self, whole: Whole, check: Check, key: Sequence[str], tally: Tally) -> None:
         """Rows whose values occurred before, in a statement of its own: a grouping that spills."""
         if not whole.has(key):
             return
@@ -387,11 +342,11 @@ class Engine:
         by_object = {whole.key(number): count for number, count in involved}
         tally.blame(check, by_object, [RowRef(whole.key(number), row, said) for number, row, said in found])
 
-    def _count_query(self, check: Check, tally: Tally) -> None:
+    def count_query(self, check: Check, query: str, tally: Tally) -> None:
         """Count the rows that a query of the contract's own returns."""
-        wrapped = f"SELECT count(*) FROM (\n{check.argument}\n)"
+        wrapped = f"SELECT count(*) FROM (\n{query}\n)"
         try:
-            _refuse_statements(check.argument)
+            _refuse_statements(query)
             _refuse_statements(wrapped)
             with self._database.within(_SQL_MAX_S), self._database.limits():
                 ((rows,),) = self._database.connection.execute(wrapped).fetchall()
@@ -407,6 +362,50 @@ class Engine:
             tally.errors[check] = "it may read nothing but data"
         except duckdb.Error as error:
             tally.errors[check] = f"it failed on these data ({type(error).__name__})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """The data, as a check asks them."""
+
+    engine: Engine
+    check: Check
+    whole: Whole
+    tally: Tally
+
+    @property
+    def now(self) -> datetime | None:
+        return self.engine.now
+
+    @property
+    def has_column(self) -> bool:
+        return self.whole.has([self.check.column or ""])
+
+    @property
+    def column(self) -> str:
+        return identifier(self.check.column or "")
+
+    def listed(self, values: Iterable[Any]) -> str:
+        return listed(values, self.check.type)
+
+    def one(self, sql: str) -> Any:
+        return next((value for (value,) in self.engine.query(sql)), None)
+
+    def share(self, sql: str) -> Fraction | None:
+        ((part, whole),) = self.engine.query(sql)
+        return Fraction(int(part), int(whole)) if whole else None
+
+    def moment(self, aggregate: str) -> float | None:
+        return self.engine.moment(self.column, aggregate)
+
+    def extra_names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.tally.extra))
+
+    def count_repeats(self, key: Sequence[str]) -> None:
+        self.engine.count_repeats(self.whole, self.check, key, self.tally)
+
+    def count_returned(self, query: str) -> None:
+        self.engine.count_query(self.check, query, self.tally)
 
 
 def _count_columns(table: Table, missing: Set[str | None], asked: Iterable[Check], tally: Tally) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sluice.domain.config.checks import KINDS
 from sluice.domain.config.models import Column
 from sluice.quality.validation import Check
 
@@ -87,18 +88,6 @@ _SQL_TYPES = {
     "boolean": "BOOLEAN",
     "timestamp": "TIMESTAMP",
 }
-_CONDITIONS = {
-    "required": "{missing}",
-    "completeness": "{missing}",
-    "type": "{invalid}",
-    "allowed": "{typed} NOT IN ({limit})",
-    "min": "{typed} < {limit}",
-    "max": "{typed} > {limit}",
-    "min_length": "length({text}) < {limit}",
-    "max_length": "length({text}) > {limit}",
-    "pattern": "NOT regexp_full_match({text}, {limit})",
-}
-ROW_CHECKS = frozenset(_CONDITIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,22 +157,28 @@ def _typed(cells: Mapping[str, Cell], columns: Mapping[str, Column], names: Sequ
     return {name: f"CAST({value} AS {sql_type(columns[name].type)})" for name, value in values.items()}
 
 
+def is_of_rows(check: Check) -> bool:
+    """Whether a row by itself breaks the check, or keeps it."""
+    return KINDS[check.kind].condition is not None
+
+
+def is_of_values(check: Check) -> bool:
+    """Whether a row breaks the check by its cell as the column's type."""
+    return "{typed}" in (KINDS[check.kind].condition or "")
+
+
 def condition(check: Check, cell: Cell) -> str:
     """When a row breaks the check; NULL, which counts as no, where there is nothing to compare."""
     wanted = check.type or "string"
-    return _CONDITIONS[check.kind].format(
+    several = check.limit if isinstance(check.limit, tuple) else ()
+    return (KINDS[check.kind].condition or "false").format(
         missing=cell.missing,
         invalid=cell.invalid(wanted, check.format),
         text=cell.text,
         typed=cell.typed(wanted, check.format),
-        limit=_limit(check),
+        limit=_literal(check.limit, check.type),
+        limits=listed(several, check.type),
     )
-
-
-def _limit(check: Check) -> str:
-    if check.kind == "allowed":
-        return listed(check.limit, check.type)
-    return _literal(check.limit, check.type)
 
 
 def listed(values: Any, column_type: str | None) -> str:

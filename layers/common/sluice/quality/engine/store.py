@@ -14,13 +14,12 @@ from pathlib import Path
 from sluice.domain.config.models import Column
 from sluice.quality.engine.database import Database
 from sluice.quality.engine.files import Table
-from sluice.quality.engine.sql import ABSENT, Cell, condition, keyed, named, sql_type, text
+from sluice.quality.engine.sql import ABSENT, Cell, condition, is_of_values, keyed, named, sql_type, text
 from sluice.quality.validation import Check
 
 # Planning takes the square of the number of casts in a statement, so the cells of more columns stay text.
 _TYPED_MAX = 200
 _FILE = "stored"
-_OF_VALUES = frozenset({"allowed", "min", "max"})
 
 
 class Store:
@@ -36,7 +35,7 @@ class Store:
         """`asked` are the checks that will be made; `file` is in the database's own folder."""
         self._database = database
         self._columns = columns
-        self._asked = [check for check in asked if check.kind in _OF_VALUES]
+        self._asked = [check for check in asked if is_of_values(check)]
         self._is_typed = len(columns) <= _TYPED_MAX
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)

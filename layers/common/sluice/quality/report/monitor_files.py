@@ -10,23 +10,17 @@ import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, pairwise
-from typing import Any, Literal
+from typing import Any
 
 from sluice.domain import canonical
 from sluice.domain.config.base import ColumnType
+from sluice.domain.config.checks import KINDS
+from sluice.domain.config.checks.base import MonitorCheck
 from sluice.domain.config.models import Data
 from sluice.quality.statistics.drift import DriftResult
 from sluice.quality.statistics.profiles import ColumnProfile, Distribution, Profile
 from sluice.quality.validation import Violation
 
-ConstraintCheck = Literal[
-    "data_type_check",
-    "completeness_check",
-    "baseline_drift_check",
-    "missing_column_check",
-    "extra_column_check",
-    "categorical_values_check",
-]
 BUCKETS = 10
 _TYPES: dict[ColumnType, str] = {
     "integer": "Integral",
@@ -35,15 +29,6 @@ _TYPES: dict[ColumnType, str] = {
     "boolean": "String",
     # Model Monitor knows no time: it reads one as text.
     "timestamp": "String",
-}
-_CHECKS: dict[str, ConstraintCheck] = {
-    "column": "missing_column_check",
-    "extra": "extra_column_check",
-    "required": "completeness_check",
-    "completeness": "completeness_check",
-    "type": "data_type_check",
-    "allowed": "categorical_values_check",
-    "allowed_share": "categorical_values_check",
 }
 
 
@@ -162,14 +147,14 @@ def _monitoring(data: Data) -> dict[str, Any]:
 def violations(found: Iterable[Violation], drift: DriftResult | None = None) -> bytes:
     """constraint_violations.json: the violations that Model Monitor has a kind for, and drift."""
     listed = [
-        _violation(violation.column or "", _CHECKS[violation.check], violation.message)
+        _violation(violation.column or "", name, violation.message)
         for violation in found
-        if violation.check in _CHECKS
+        if violation.check in KINDS and (name := KINDS[violation.check].monitor) is not None
     ]
     for column in drift.columns if drift is not None else ():
         listed += [_violation(column.column, "baseline_drift_check", reason) for reason in column.reasons]
     return canonical.to_json({"violations": listed})
 
 
-def _violation(feature: str, check: ConstraintCheck, description: str) -> Mapping[str, str]:
+def _violation(feature: str, check: MonitorCheck, description: str) -> Mapping[str, str]:
     return {"feature_name": feature, "constraint_check_type": check, "description": description}

@@ -14,7 +14,7 @@ from typing import Any
 
 from sluice.domain.config.base import ColumnType, Severity
 from sluice.domain.config.statistics import Drift, DriftMethod
-from sluice.quality.shares import exact
+from sluice.domain.shares import exact
 from sluice.quality.statistics import chances, distances
 from sluice.quality.statistics.cells import Cell, common_cells, merged, tenths, totals
 from sluice.quality.statistics.distances import Distance, is_over, spelled

@@ -1,0 +1,56 @@
+"""How many different values a column has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from sluice.domain.config.checks.base import (
+    Ask,
+    Check,
+    Circumstances,
+    ColumnCheck,
+    Finding,
+    Kind,
+    Loc,
+    Typed,
+    crossed,
+)
+from sluice.domain.config.checks.messages import out_of_bounds
+from sluice.domain.config.problems import Breach
+
+
+class DistinctCountCheck(ColumnCheck):
+    place: ClassVar[int] = 60
+
+    check: Literal["distinct_count"] = Field(description="distinct_count")
+    column: str = Field(description="a column of the schema")
+    min: int | None = Field(None, description="the least number of different values", ge=0)
+    max: int | None = Field(None, description="the greatest number of different values", ge=0)
+
+    def asked(self, columns: Mapping[str, Typed]) -> Iterator[Check]:
+        yield self.of_column("distinct_count", self.column, columns, (self.min, self.max))
+
+    def breaches(self, loc: Loc, columns: Mapping[str, Typed]) -> Iterator[Breach]:
+        yield from crossed(loc, self.min, self.max)
+
+
+def _measure(check: Check, ask: Ask) -> Any:
+    if not ask.has_column:
+        return 0
+    values = f"SELECT DISTINCT {ask.column} FROM data WHERE {ask.column} IS NOT NULL"
+    return ask.one(f"SELECT count(*) FROM ({values})")
+
+
+def _judge(finding: Finding, at: Circumstances) -> str | None:
+    if finding.value is None:
+        # Of a file that cannot be read, which is said.
+        return None
+    text = f"{finding.value} different values"
+    return out_of_bounds(finding.check.limit, finding.value, text, "fewer", "more")
+
+
+CHECKS = (DistinctCountCheck,)
+KINDS = (Kind("distinct_count", _judge, measure=_measure),)

@@ -1,0 +1,90 @@
+"""How a broken check is said: a number never looks like a limit that it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any
+
+from sluice.domain.config.checks.base import Check, Circumstances, Finding, Judge, within_tolerance
+from sluice.domain.shares import exact
+
+VALUE_MAX = 80
+# Parts of words and emoji in some scripts, though nothing to see by themselves.
+_JOINERS = "\u200c\u200d"
+
+
+def shown(value: str) -> str:
+    """A value as a report may show it: capped, and without characters that a terminal or page would obey."""
+    capped = value if len(value) <= VALUE_MAX else value[: VALUE_MAX - 1] + "…"
+    return "".join(c if c.isprintable() or c in _JOINERS else _escaped(c) for c in capped)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def twins(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Names that are the same but for case and the spaces around."""
+    return tuple(other for other in names if other.strip().casefold() == name.strip().casefold())
+
+
+def broken_rows(phrase: str | Callable[[Check], str], *, unusable: str | None = None) -> Judge:
+    """The judgement of a check of rows: more than the tolerated break it, which the phrase says how.
+
+    `unusable` is what could not be used if the finding has an error.
+    """
+
+    def judge(finding: Finding, at: Circumstances) -> str | None:
+        check = finding.check
+        if finding.error is not None and unusable is not None:
+            return f"{check.limit}: the {unusable}: {finding.error}"
+        if within_tolerance(check, finding.rows, at.rows):
+            return None
+        tolerance = f", more than {check.tolerance} of all" if check.tolerance else ""
+        said = phrase if isinstance(phrase, str) else phrase(check)
+        return f"{rows(finding.rows)} {said}{tolerance}"
+
+    return judge
+
+
+def out_of_bounds(limit: Any, value: float, text: str, below: str, above: str) -> str | None:
+    least, greatest = limit
+    # NaN, which is neither, is not within bounds.
+    if least is not None and not value >= least:
+        return f"{text}, {below} than {least}"
+    if greatest is not None and not value <= greatest:
+        return f"{text}, {above} than {greatest}"
+    return None
+
+
+def too_small_a_share(share: Fraction | None, least: float, of_what: str) -> str | None:
+    if share is None or share >= exact(least):
+        return None
+    return f"{unlike(float(share), least)} {of_what}, fewer than {least}"
+
+
+def measured(finding: Finding, at: Circumstances) -> str:
+    """What was measured, with as many digits as tell it from the check's limits, unless it is hidden."""
+    is_hidden = finding.check.column in at.hidden
+    return "redacted" if is_hidden else unlike(finding.value, finding.check.limit)
+
+
+def unlike(value: float, limits: Any) -> str:
+    """A number in few digits, but never so few that it looks like a limit it is not."""
+    if isinstance(value, int):
+        return str(value)
+    beside = [
+        float(limit) for limit in (limits if isinstance(limits, tuple) else (limits,)) if limit is not None
+    ]
+    texts = (f"{value:.{digits}g}" for digits in (6, 9, 12))
+    return next((text for text in texts if float(text) == value or float(text) not in beside), repr(value))
+
+
+def rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def listed(values: Any) -> str:
+    texts = ", ".join(map(str, values[:10]))
+    return texts if len(values) <= 10 else f"{texts}, ..."

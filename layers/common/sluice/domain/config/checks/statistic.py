@@ -1,0 +1,80 @@
+"""Whether a figure of a column's numbers is within bounds: mean, std, minimum, maximum or a quantile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from sluice.domain.config.checks.base import (
+    Ask,
+    Check,
+    Circumstances,
+    ColumnCheck,
+    Finding,
+    Kind,
+    Loc,
+    Typed,
+    crossed,
+)
+from sluice.domain.config.checks.messages import measured, out_of_bounds
+from sluice.domain.config.problems import Breach
+from sluice.domain.shares import exact
+
+_AGGREGATES = {"mean": "avg", "std": "stddev_pop", "minimum": "min", "maximum": "max"}
+
+
+class StatisticCheck(ColumnCheck):
+    place: ClassVar[int] = 50
+
+    check: Literal["mean", "std", "minimum", "maximum", "quantile"] = Field(
+        description="mean, std, minimum, maximum or quantile"
+    )
+    column: str = Field(description="an integer or number column of the schema")
+    q: float | None = Field(None, description="which quantile, 0 to 1 (0.5 is the median)", ge=0, le=1)
+    min: int | float | None = Field(None, description="the least that it may be")
+    max: int | float | None = Field(None, description="the greatest that it may be")
+
+    def asked(self, columns: Mapping[str, Typed]) -> Iterator[Check]:
+        yield self.of_column(self.check, self.column, columns, (self.min, self.max), self.q)
+
+    def breaches(self, loc: Loc, columns: Mapping[str, Typed]) -> Iterator[Breach]:
+        yield from crossed(loc, self.min, self.max)
+        if self.column not in columns:
+            return
+        if (type_ := columns[self.column].type) not in {"integer", "number"}:
+            yield Breach((*loc, "column"), f"is of type {type_}", "an integer or number column")
+        if (self.check == "quantile") != (self.q is not None):
+            expected = "q, which quantile" if self.q is None else "q with check quantile alone"
+            yield Breach((*loc, "q"), f"does not suit {self.check}", expected)
+
+
+def _measure(check: Check, ask: Ask) -> float | None:
+    return ask.moment(_AGGREGATES[check.kind]) if ask.has_column else None
+
+
+def _measure_quantile(check: Check, ask: Ask) -> Any:
+    """The nearest rank; a sort spills where an aggregate would hold all values in memory."""
+    if not ask.has_column:
+        return None
+    there = f"data WHERE {ask.column} IS NOT NULL"
+    rank = max(0, math.ceil(exact(check.argument) * ask.one(f"SELECT count(*) FROM {there}")) - 1)
+    return ask.one(f"SELECT {ask.column} FROM {there} ORDER BY {ask.column} LIMIT 1 OFFSET {rank}")
+
+
+def _judge(finding: Finding, at: Circumstances) -> str | None:
+    check = finding.check
+    name = f"quantile {check.argument}" if check.kind == "quantile" else check.kind
+    if finding.value is None:
+        return f"there is no value to take the {name} of"
+    text = f"the {name} is {measured(finding, at)}"
+    return out_of_bounds(check.limit, finding.value, text, "less", "more")
+
+
+CHECKS = (StatisticCheck,)
+KINDS = (
+    *(Kind(name, _judge, measure=_measure) for name in _AGGREGATES),
+    Kind("quantile", _judge, measure=_measure_quantile),
+)

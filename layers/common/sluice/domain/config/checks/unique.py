@@ -1,0 +1,41 @@
+"""Whether a value, or values together, occur once only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from sluice.domain.config.checks.base import Ask, Check, Constraint, Kind
+from sluice.domain.config.checks.messages import broken_rows
+
+
+class Unique(Constraint):
+    place: ClassVar[int] = 80
+
+    unique: bool = Field(False, description="whether a value may occur once only")
+
+    def asked(self, *, is_label: bool) -> Iterator[tuple[str, Any]]:
+        if self.unique:
+            yield "unique", None
+
+
+def _never(check: Check, breaking: int, rows: int) -> bool:
+    """A repeated value is between rows: each object that holds one has its part in it."""
+    return False
+
+
+def _count_values(check: Check, ask: Ask) -> None:
+    ask.count_repeats([check.column or ""])
+
+
+def _count_keys(check: Check, ask: Ask) -> None:
+    ask.count_repeats(check.limit)
+
+
+CONSTRAINTS = (Unique,)
+KINDS = (
+    Kind("unique", broken_rows("with a value that occurs before"), measure=_count_values, is_kept=_never),
+    Kind("key", broken_rows("with values that occur together before"), measure=_count_keys),
+)

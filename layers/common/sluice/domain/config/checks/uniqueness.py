@@ -1,0 +1,38 @@
+"""Whether enough of a column's values are distinct ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from sluice.domain.config.checks.base import Ask, Check, Circumstances, ColumnCheck, Finding, Kind, Typed
+from sluice.domain.config.checks.messages import too_small_a_share
+
+
+class UniquenessCheck(ColumnCheck):
+    place: ClassVar[int] = 20
+
+    check: Literal["uniqueness"] = Field(description="uniqueness")
+    column: str = Field(description="a column of the schema")
+    min: float = Field(description="the least share of distinct ones among its values, 0 to 1", ge=0, le=1)
+
+    def asked(self, columns: Mapping[str, Typed]) -> Iterator[Check]:
+        yield self.of_column("uniqueness", self.column, columns, self.min)
+
+
+def _measure(check: Check, ask: Ask) -> Fraction | None:
+    if not ask.has_column:
+        return None
+    values = f"SELECT count(*) AS n FROM data WHERE {ask.column} IS NOT NULL GROUP BY {ask.column}"
+    return ask.share(f"SELECT count(*), sum(n) FROM ({values})")
+
+
+def _judge(finding: Finding, at: Circumstances) -> str | None:
+    return too_small_a_share(finding.value, finding.check.limit, "of the values are distinct")
+
+
+CHECKS = (UniquenessCheck,)
+KINDS = (Kind("uniqueness", _judge, measure=_measure),)
