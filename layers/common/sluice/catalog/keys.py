@@ -30,6 +30,13 @@ _ATTRIBUTES = {"pk", "sk", "gsi1pk", "gsi1sk"}
 SORT_KEY_MAX_BYTES = 1024
 # Attributes that are the table's own.
 _INTERNAL = {"pk", "sk", "gsi1pk", "gsi1sk", "expires_at", "is_control"}
+# Where an arrival lies, by what has become of it: what is settled grows for ever, and is read by nobody whole.
+WAITING = "WAITING#"
+SETTLED = "SETTLED#"
+QUARANTINED = "QUARANTINED#"
+STATES = (WAITING, SETTLED, QUARANTINED)
+# A key beside which the longest of these prefixes and a version id have room.
+_ROOMY_KEY_BYTES = 900
 
 
 def partition(pipeline: str) -> str:
@@ -137,12 +144,20 @@ def project_key(pipeline: str, version: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{PROJECTS}{version}"}
 
 
-def arrival_key(pipeline: str, key: str, version_id: str) -> Key:
-    return {"pk": partition(pipeline), "sk": _arrival(key, version_id)}
+def arrival_key(state: str, pipeline: str, key: str, version_id: str) -> Key:
+    """Of an object version that arrived: one of `STATES` says where it lies."""
+    return {"pk": partition(pipeline), "sk": f"{versions_prefix(state, key)}{version_id}"}
+
+
+def versions_prefix(state: str, key: str) -> str:
+    """What the sort keys of all versions of an object begin with. A longer key is named by its digest."""
+    if len(key.encode()) <= _ROOMY_KEY_BYTES:
+        return f"{state}{key}#"
+    return f"{state}sha256:{hashlib.sha256(key.encode()).hexdigest()}#"
 
 
 def unclaimed_key(key: str, version_id: str) -> Key:
-    return {"pk": UNCLAIMED, "sk": _arrival(key, version_id)}
+    return {"pk": UNCLAIMED, "sk": _unclaimed(key, version_id)}
 
 
 def hashing_key(key: str, version_id: str) -> Key:
@@ -151,7 +166,7 @@ def hashing_key(key: str, version_id: str) -> Key:
     return {"pk": f"HASHING#{digest}#{version_id}", "sk": "HASHING"}
 
 
-def _arrival(key: str, version_id: str) -> str:
+def _unclaimed(key: str, version_id: str) -> str:
     """S3's keys may be as long as DynamoDB's: one that leaves no room is named by its digest."""
     sk = f"{ARRIVALS}{key}#{version_id}"
     if len(sk.encode()) <= SORT_KEY_MAX_BYTES:
@@ -161,6 +176,16 @@ def _arrival(key: str, version_id: str) -> str:
 
 def dataset_key(pipeline: str, version: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{DATASETS}{version}"}
+
+
+def built_key(pipeline: str, dataset_version: str, project_version: str) -> Key:
+    """That a run of the project came to a conclusion on the data set version."""
+    return {"pk": partition(pipeline), "sk": f"BUILT#{dataset_version}#{project_version}"}
+
+
+def counts_key(pipeline: str) -> Key:
+    """What would have to be read whole to be counted."""
+    return {"pk": partition(pipeline), "sk": "COUNTS"}
 
 
 def run_key(pipeline: str, run_id: str) -> Key:

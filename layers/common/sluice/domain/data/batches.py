@@ -220,7 +220,7 @@ def _listed(
 ) -> Batch | None:
     """The batch of a manifest file; None when a newer one replaced it before everything listed was there."""
     try:
-        entries = _entries(manifest, read)
+        entries = listings.entries(manifest, read)
     except ManifestError as error:
         batch = Batch(manifest.folder, (), missing=(f"{manifest.key} {error}",), manifest=manifest)
         return None if replaced_at else batch
@@ -228,16 +228,6 @@ def _listed(
     if replaced_at is None:
         return batch
     return None if batch.missing or not _were_there(entries, versions, replaced_at) else batch
-
-
-def _entries(manifest: Arrival, read: Callable[[Arrival], bytes]) -> list[Expected]:
-    if manifest.size_bytes > listings.MAX_BYTES:
-        raise ManifestError(f"has more than {listings.MAX_BYTES} bytes")
-    try:
-        content = read(manifest)
-    except FileNotFoundError:
-        raise ManifestError("is not in the bucket any more: upload it again") from None
-    return listings.parse(content, manifest)
 
 
 def _were_there(

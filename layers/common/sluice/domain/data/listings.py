@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,17 @@ class Expected:
         if self.sha256 not in (None, arrival.sha256):
             return f"{self.key} has sha256 {arrival.sha256[:12]}..., {str(self.sha256)[:12]}... was expected"
         return None
+
+
+def entries(manifest: Arrival, read: Callable[[Arrival], bytes]) -> list[Expected]:
+    """What a manifest file lists; raises ManifestError. `read` gives the content of an arrival."""
+    if manifest.size_bytes > MAX_BYTES:
+        raise ManifestError(f"has more than {MAX_BYTES} bytes")
+    try:
+        content = read(manifest)
+    except FileNotFoundError:
+        raise ManifestError("is not in the bucket any more: upload it again") from None
+    return parse(content, manifest)
 
 
 def parse(data: bytes, manifest: Arrival) -> list[Expected]:

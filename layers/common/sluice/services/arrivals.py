@@ -1,0 +1,158 @@
+"""Where arrivals lie in the catalog, by their state, and how one moves: it is in one place at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sluice.catalog import keys
+from sluice.catalog.changes import CHANGES_MAX, Change, Delete, Put, Update
+from sluice.domain.data import siblings
+from sluice.domain.data.batches import Arrival
+
+if TYPE_CHECKING:
+    from sluice.domain.config.models import CompleteWhen
+    from sluice.domain.data.siblings import Read
+    from sluice.ports import Cloud, Item
+
+# Items of a page: what is read whole, page by page, takes no more memory than this.
+PAGE = 1000
+# Of more keys than this a range is read, and what is asked for is taken from it.
+_KEYS_MAX = 1000
+# Reads and writes at a time: a version may be thousands of objects.
+_AT_A_TIME = 8
+_MOVES = (CHANGES_MAX - 1) // 2
+_Each = TypeVar("_Each")
+_Found = TypeVar("_Found")
+
+
+class ArrivalsChangedError(Exception):
+    """Arrivals changed while they were moved; whoever moves them is tried again."""
+
+
+def on_each(items: Iterable[_Each], act: Callable[[_Each], _Found]) -> list[_Found]:
+    """Act on each of many things in the catalog, several at a time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return list(pool.map(act, items))
+
+
+def find(cloud: Cloud, pipeline: str, key: str, version_id: str) -> Item | None:
+    """The arrival of an object version, wherever it lies."""
+    for state in keys.STATES:
+        if item := cloud.catalog.get(keys.arrival_key(state, pipeline, key, version_id)):
+            return item
+    return None
+
+
+def waiting(cloud: Cloud, pipeline: str) -> list[Item]:
+    """What no ended run has settled: what is new, markers, and what a running build took up."""
+    return cloud.catalog.query(keys.partition(pipeline), keys.WAITING)
+
+
+def stream(cloud: Cloud, pipeline: str, prefix: str) -> Iterator[Item]:
+    """Arrivals of any number, page by page, by what their sort keys begin with."""
+    yield from _paged(partial(cloud.catalog.query, keys.partition(pipeline), prefix, limit=PAGE))
+
+
+def _paged(query: Callable[..., list[Item]]) -> Iterator[Item]:
+    page = query()
+    while page:
+        yield from page
+        page = query(after=page[-1]["sk"]) if len(page) == PAGE else []
+
+
+def beside(
+    cloud: Cloud,
+    pipeline: str,
+    complete_when: CompleteWhen,
+    waiting: Sequence[Arrival],
+    read: Read,
+    *,
+    whole: bool = False,
+) -> list[Arrival]:
+    """What the rule of batches needs to know beside what waits; with `whole`, what is settled of each."""
+    return siblings.find(complete_when, waiting, _Known(cloud, pipeline), read, whole=whole)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Reads what `siblings` asks for."""
+
+    cloud: Cloud
+    pipeline: str
+
+    def versions(self, keys: Collection[str]) -> Iterator[Arrival]:
+        return map(Arrival.of, versions(self.cloud, self.pipeline, keys))
+
+    def set_aside(self, folder: str) -> Iterator[Arrival]:
+        return map(Arrival.of, stream(self.cloud, self.pipeline, f"{keys.QUARANTINED}{folder}"))
+
+    def settled(self, folder: str) -> Iterator[Arrival]:
+        return map(Arrival.of, stream(self.cloud, self.pipeline, f"{keys.SETTLED}{folder}"))
+
+
+def versions(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[Item]:
+    """All versions of objects that wait no longer."""
+    if len(wanted) <= _KEYS_MAX:
+        prefixes = [
+            keys.versions_prefix(state, key) for key in sorted(wanted) for state in (keys.SETTLED, keys.QUARANTINED)
+        ]
+        pages = on_each(prefixes, lambda prefix: [*stream(cloud, pipeline, prefix)])
+        found: Iterator[Item] = (item for page in pages for item in page)
+    else:
+        found = _between(cloud, pipeline, wanted)
+    # The key of another object may begin so, and go on with the sign that ends keys.
+    return (item for item in found if item["key"] in wanted)
+
+
+def _between(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[Item]:
+    for state in (keys.SETTLED, keys.QUARANTINED):
+        prefixes = sorted(keys.versions_prefix(state, key) for key in wanted)
+        span = prefixes[0], f"{prefixes[-1]}\U0010ffff"
+        yield from _paged(
+            partial(cloud.catalog.query, keys.partition(pipeline), between=span, limit=PAGE)
+        )
+
+
+def moved(item: Item, state: str, changes: Mapping[str, Any]) -> tuple[Change, Change]:
+    """An arrival's move to another state: it is nowhere else, and it is as it was read."""
+    pipeline = item["pk"].removeprefix(keys.partition(""))
+    key = keys.arrival_key(state, pipeline, item["key"], item["version_id"])
+    read = {name: item.get(name) for name in ("status", "dataset_version", "release_request")}
+    return Delete({"pk": item["pk"], "sk": item["sk"]}, when=read), Put({**item, **changes, **key})
+
+
+def move(cloud: Cloud, item: Item, state: str, changes: Mapping[str, Any]) -> bool:
+    """Move an arrival; False if it is not any more what was read."""
+    return cloud.catalog.apply(*moved(item, state, changes))
+
+
+def settle(cloud: Cloud, pipeline: str, find: Callable[[], list[Item]]) -> None:
+    """Move arrivals to where nobody looks for what waits, and count them; `find` gives those that are left.
+
+    Each transaction counts what it moves, so that who repeats this counts nothing twice.
+    """
+    items = find()
+    while items:
+        for at in range(0, len(items), _MOVES):
+            _settle(cloud, pipeline, items[at : at + _MOVES])
+        left = find()
+        if len(left) >= len(items):
+            raise ArrivalsChangedError(f"{len(left)} arrivals of {pipeline} could not be settled")
+        items = left
+
+
+def _settle(cloud: Cloud, pipeline: str, items: Sequence[Item]) -> None:
+    key = keys.counts_key(pipeline)
+    counts = cloud.catalog.get(key)
+    included = sum(item["status"] == "included" for item in items)
+    count: Change = Put({**key, "included": included})
+    if counts is not None:
+        before = counts.get("included", 0)
+        count = Update(key, {"included": before + included}, when={"included": before})
+    moves = [change for item in items for change in moved(item, keys.SETTLED, {})]
+    cloud.catalog.apply(count, *moves)
