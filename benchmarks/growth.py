@@ -33,7 +33,8 @@ from grown import Count, GrownCatalog, GrownObjects, Numbered
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
-from sluice.services.views import data, models, pipelines, runs
+from sluice.services import batching
+from sluice.services.views import data, models, pipelines, runs, uploads
 from sluice_cli import lookup
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -97,7 +98,7 @@ def add_arrivals(catalog: GrownCatalog, size: int) -> None:
             "dataset_version": sha256(run),
         }
 
-    catalog.add_past(PK, size, lambda number: keys.arrival_key(PIPELINE, name(number), "v1")["sk"], item)
+    catalog.add_past(PK, size, lambda number: f"{keys.SETTLED}{name(number)}#v1", item)
     event = {"at": AT, "subject": "x", "event": "data arrived", "detail": "1000 bytes"}
     catalog.add_past(PK, size, lambda number: f"TIMELINE#2025-{number:09}", lambda _: event)
 
@@ -219,7 +220,7 @@ def look(world: World, measured: Measure) -> None:
 
 
 def data_list(target: Any) -> None:
-    data.arrivals(data.arrival_items(target.cloud, PIPELINE))
+    uploads.page(target.cloud, PIPELINE)
     data.what_waits(target.cloud, PIPELINE)
 
 
@@ -240,8 +241,8 @@ def build(world: World, measured: Measure) -> None:
 
 def set_aside(world: World, named: str) -> None:
     upload(world, named)
-    key = keys.arrival_key(PIPELINE, f"{PIPELINE}/new/{named}", "v1")
-    world.cloud.catalog.update(key, {"status": "quarantined", "reason": "x"})
+    key = keys.arrival_key(keys.WAITING, PIPELINE, f"{PIPELINE}/new/{named}", "v1")
+    assert batching.set_aside(world.cloud, world.cloud.catalog.get(key) or {}, "x")
 
 
 def release(world: World, named: str) -> None:

@@ -168,9 +168,11 @@ class FakeObjects:
         below = (key.removeprefix(prefix) for key in self.buckets.get(bucket, {}) if key.startswith(prefix))
         yield from sorted({f"{prefix}{key.partition('/')[0]}/" for key in below if "/" in key})
 
-    def listing(self, bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[ObjectHead]:
+    def listing(
+        self, bucket: str, prefix: str, *, shallow: bool = False, after: str = ""
+    ) -> Iterator[ObjectHead]:
         for key, versions in sorted(self.buckets.get(bucket, {}).items()):
-            if key.startswith(prefix) and not (shallow and "/" in key.removeprefix(prefix)):
+            if key > after and key.startswith(prefix) and not (shallow and "/" in key.removeprefix(prefix)):
                 yield _head(bucket, key, versions[-1])
 
     def read(self, uri: str) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluice.domain import names
-from sluice.services.views import data
+from sluice.services.views import uploads
 from sluice_cli import project, reasons, waiting
 from sluice_cli.drill import faults, traffic
 from sluice_cli.errors import CommandError
@@ -191,7 +191,7 @@ def reject_bad_data(demo: Demo, step: Step) -> None:
     demo.expect(
         str(answered) == str(demo.live_version), f"v{answered} answers instead of v{demo.live_version}"
     )
-    quarantined = data.quarantined(data.arrival_items(demo.target.cloud, demo.pipeline))
+    quarantined = uploads.quarantined(demo.target.cloud, demo.pipeline).items
     demo.rejected = [{"key": item["key"], "reason": item["reason"]} for item in quarantined]
     demo.data_report = f"datasets/{demo.pipeline}/{run['dataset_version']}/report.html"
     step.detail = reasons.first_reasons(run)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from sluice.catalog import keys
 from sluice.domain import wording
-from sluice.services.views import data
+from sluice.services.views import data, uploads
 from sluice_cli import data_release, lookup, reasons
 from sluice_cli.options import Json, Pipeline, Reason, example, show
 from sluice_cli.output import age, escape, hint, out, print_table, short, styled
@@ -113,14 +114,22 @@ def list_data(
     quarantined: Annotated[
         bool, typer.Option("--quarantined", help="Only what was set aside and not replaced since.")
     ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = uploads.PAGE,
+    after: Annotated[
+        str | None, typer.Option(help="Go on where the last page ended: its `next_after`.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List what arrived, and the batches that are not complete with what they lack."""
+    """List what arrived, and the batches that are not complete with what they lack.
+
+    What waits comes first, then what is set aside, then what is in a data set; a page is sorted by time.
+    """
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
-    items = data.arrival_items(target.cloud, name)
-    found = data.quarantined(items) if quarantined else data.arrivals(items)
-    waiting = {} if quarantined else data.what_waits(target.cloud, name)
+    page_of = uploads.quarantined if quarantined else uploads.page
+    page = page_of(target.cloud, name, after, limit)
+    found = [keys.shown(item) for item in page.items]
+    waiting = {} if quarantined or after else data.what_waits(target.cloud, name)
 
     def text() -> None:
         print_table(
@@ -141,8 +150,11 @@ def list_data(
         print_waiting(waiting)
         if quarantined and found:
             hint(f"next: upload a better one, or `sluice data release {found[0]['key']}`")
+        if page.after:
+            option = " --quarantined" if quarantined else ""
+            hint(f"more: `sluice data list {name}{option} --after {shlex.quote(page.after)}`")
 
-    show({"pipeline": name, "arrivals": found, **waiting}, as_json, text)
+    show({"pipeline": name, "arrivals": found, "next_after": page.after, **waiting}, as_json, text)
 
 
 def print_waiting(waiting: dict[str, Any]) -> None:

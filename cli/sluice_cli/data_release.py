@@ -6,10 +6,11 @@ import time
 import uuid
 from typing import Any
 
-from sluice.catalog import keys
 from sluice.domain import nearest
 from sluice.domain.data import uploads
-from sluice.services.views import data, pipelines
+from sluice.services import arrivals
+from sluice.services.views import pipelines
+from sluice.services.views import uploads as seen
 from sluice_cli import bus
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import Target
@@ -33,30 +34,31 @@ def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> 
         "reason": reason,
     }
     bus.announce(target.client("events"), "DataReleaseRequested", detail)
-    answered = _answer(target, keys.arrival_key(pipeline, key, version_id), request_id, timeout_s)
+    answered = _answer(target, (pipeline, key, version_id), request_id, timeout_s)
     if refused := answered.get("release_refused"):
         raise CommandError(f"{key} {refused}", hint=_LISTED)
     # What it is by now may be another thing: a build may have set it aside again.
     return {"pipeline": pipeline, "key": key, "version_id": version_id, "status": "pending"}
 
 
-def _answer(target: Target, key: keys.Key, request_id: str, timeout_s: float) -> dict[str, Any]:
-    """The arrival when it carries the stack's answer to a request."""
+def _answer(
+    target: Target, arrival: tuple[str, str, str], request_id: str, timeout_s: float
+) -> dict[str, Any]:
+    """The arrival when it carries the stack's answer to a request, which moves it."""
     deadline = time.monotonic() + timeout_s
-    while (arrival := target.catalog.get(key) or {}).get("release_request") != request_id:
+    while (found := arrivals.find(target.cloud, *arrival) or {}).get("release_request") != request_id:
         if time.monotonic() > deadline:
             raise CommandError(
                 f"the release was asked for, but the stack did not answer within {timeout_s:.0f} s",
                 hint="`sluice logs --function release_data` shows why; to ask twice does no harm.",
             )
         time.sleep(_POLL_S)
-    return arrival
+    return found
 
 
 def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
     """The quarantined arrival of a key; raises CommandError when there is none that is of any use."""
-    versions = [item for item in data.arrival_items(target.cloud, pipeline) if item["key"] == key]
-    newest = versions[-1] if versions else None
+    newest = seen.newest(target.cloud, pipeline, {key}).get(key)
     current = target.cloud.objects.head(target.cloud.data_bucket, key) if newest else None
     objection = uploads.release_objection(newest, current.version_id if current else None)
     if newest is None or objection:
@@ -68,7 +70,6 @@ def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
 
 
 def _quarantined_keys(target: Target) -> list[str]:
-    """The keys of all pipelines that are set aside."""
+    """The keys of all pipelines that are set aside, as far as a hint needs them."""
     names = pipelines.pipeline_names(target.cloud)
-    arrived = (data.arrival_items(target.cloud, name) for name in names)
-    return [item["key"] for items in arrived for item in data.quarantined(items)]
+    return [item["key"] for name in names for item in seen.quarantined(target.cloud, name).items]

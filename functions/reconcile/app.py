@@ -1,4 +1,7 @@
-"""Compare live state with the catalog, and send the events again that got lost. Changes nothing itself."""
+"""Compare live state with the catalog, and send the events again that got lost.
+
+It changes nothing itself, but how far it is, and the place of what an older stack wrote down.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from sluice.domain.lost_events import Hint
 from sluice.domain.release import packages, serving
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import releasing
+from sluice.services import arrivals, releasing, sweeping, upgrading
 
 _LAST_MS = 10_000
 
@@ -55,6 +58,8 @@ def _findings(cloud: Cloud) -> Iterator[Finding]:
         _unguarded_stages,
         _unseen_decisions,
         _unseen_projects,
+        _older_arrivals,
+        _waiting_arrivals,
         _unseen_objects,
     ]
     for check in checks:
@@ -161,30 +166,19 @@ def _unseen_projects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
             yield lost_events.object_created(bucket, head.key, head.version_id) if is_unfinished else None
 
 
-def _unseen_objects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    """Uploads that are no arrivals; and pipelines whose arrivals wait for a build."""
-    bucket = cloud.data_bucket
-    known = [item["gsi1sk"] for item in pipelines]
+def _waiting_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    """Pipelines whose arrivals wait for a build."""
     for item in pipelines:
-        arrivals = cloud.catalog.query(keys.partition(item["gsi1sk"]), "ARRIVAL#")
-        yield from _missing(cloud, bucket, f"{item['gsi1sk']}/", {arrival["sk"] for arrival in arrivals})
-        is_waiting = any(arrival["status"] == "pending" for arrival in arrivals)
-        yield item["gsi1sk"] if is_waiting and not item.get("in_flight") else None
-    unclaimed = {arrival["sk"] for arrival in cloud.catalog.query(keys.UNCLAIMED, "ARRIVAL#")}
-    for folder in cloud.objects.folders(bucket):
-        if folder.removesuffix("/") not in known:
-            yield from _missing(cloud, bucket, folder, unclaimed)
-    yield from _missing(cloud, bucket, "", unclaimed, shallow=True)
+        is_pending = any(
+            arrival["status"] == "pending" for arrival in arrivals.waiting(cloud, item["gsi1sk"])
+        )
+        yield item["gsi1sk"] if is_pending and not item.get("in_flight") else None
 
 
-def _missing(
-    cloud: Cloud, bucket: str, prefix: str, recorded: set[str], *, shallow: bool = False
-) -> Iterator[Finding]:
-    """An event may still be on its way: hearing of an upload twice is no harm."""
-    for head in cloud.objects.listing(bucket, prefix, shallow=shallow):
-        is_marker = head.key.endswith("/") and head.size_bytes == 0
-        is_recorded = keys.unclaimed_key(head.key, head.version_id)["sk"] in recorded
-        if is_marker or is_recorded:
-            yield None
-        else:
-            yield lost_events.object_created(bucket, head.key, head.version_id)
+def _older_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    for item in pipelines:
+        yield from upgrading.move_arrivals(cloud, item["gsi1sk"])
+
+
+def _unseen_objects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    yield from sweeping.unseen(cloud, {item["gsi1sk"] for item in pipelines})

@@ -17,7 +17,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Cloud, Item, ObjectHead
-from sluice.services import batching, hashing
+from sluice.services import arrivals, batching, hashing
 from sluice.services.timeline import note
 
 
@@ -74,8 +74,7 @@ def _record(
 ) -> bool:
     """Record the arrival; False if its digest takes longer than this function may."""
     pipeline, heard_at = str(verdict.pipeline), cloud.now()
-    catalog, key = cloud.catalog, keys.arrival_key(pipeline, head.key, head.version_id)
-    if (arrival := catalog.get(key)) is None:
+    if (arrival := arrivals.find(cloud, pipeline, head.key, head.version_id)) is None:
         sha256 = hashing.digest(cloud, head, context.get_remaining_time_in_millis)
         if sha256 is None:
             return False
@@ -85,13 +84,16 @@ def _record(
             "recorded_at": cloud.now(),
             **_order(heard_at, sequencer),
         }
+        key = keys.arrival_key(keys.WAITING, pipeline, head.key, head.version_id)
         arrival = {**key, **_described(head), **content, "is_control": True if status == CONTROL else None}
-        catalog.create(arrival)
+        # While it was read to be hashed, another event of it may have been heard, and it may have moved on.
+        if head.sha256 or arrivals.find(cloud, pipeline, head.key, head.version_id) is None:
+            cloud.catalog.create(arrival)
     event = "batch marked" if status == CONTROL else "data arrived"
     note(cloud, pipeline, arrival["arrived_at"], head.key, event, f"{head.size_bytes} bytes")
     if arrival["status"] == status:
         # Read after the arrival was written: whoever is going to ask then sees it.
-        item = catalog.get(keys.pipeline_key(pipeline)) or {}
+        item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
         batching.ask_once(cloud, pipeline, item, item.get("ask_delay_s", 0))
     return True
 
@@ -104,13 +106,14 @@ def _order(heard_at: str, sequencer: str | None) -> Item:
 def _quarantine(cloud: Cloud, head: ObjectHead, sequencer: str | None, verdict: Classification) -> None:
     pipeline = str(verdict.pipeline)
     arrival = {
-        **keys.arrival_key(pipeline, head.key, head.version_id),
+        **keys.arrival_key(keys.QUARANTINED, pipeline, head.key, head.version_id),
         **_described(head),
         **_order(cloud.now(), sequencer),
         "status": "quarantined",
         "reason": verdict.reason,
     }
-    cloud.catalog.create(arrival)
+    if arrivals.find(cloud, pipeline, head.key, head.version_id) is None:
+        cloud.catalog.create(arrival)
     cloud.objects.tag(head.bucket, head.key, head.version_id, {"sluice:status": "quarantined"})
     note(cloud, pipeline, arrival["arrived_at"], head.key, "data quarantined", verdict.reason)
 

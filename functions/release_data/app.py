@@ -13,6 +13,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import DataReleaseRequested
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
+from sluice.services import arrivals
 from sluice.services.timeline import note
 
 
@@ -26,24 +27,26 @@ def lambda_handler(event: DataReleaseRequested, context: LambdaContext) -> dict[
     cloud = wiring.cloud()
     logger.append_keys(key=event.key, version_id=event.version_id)
     pipeline = uploads.parse_key(event.key)[0] or ""
-    key = keys.arrival_key(pipeline, event.key, event.version_id)
-    arrival = cloud.catalog.get(key)
+    arrival = arrivals.find(cloud, pipeline, event.key, event.version_id)
     if arrival is None:
         return {"status": "unknown"}
     if arrival.get("release_request") != event.request_id:
-        arrival = _decide(cloud, event, key, arrival)
+        arrival = _decide(cloud, event, arrival)
     _tell(cloud, event, pipeline, arrival.get("release_refused"))
     return {"status": "refused" if arrival.get("release_refused") else "released"}
 
 
-def _decide(cloud: Cloud, event: DataReleaseRequested, key: dict[str, str], arrival: Item) -> Item:
+def _decide(cloud: Cloud, event: DataReleaseRequested, arrival: Item) -> Item:
     """Write the answer on the arrival, where whoever asked looks for it; the arrival as it is then."""
     head = cloud.objects.head(event.bucket, event.key)
     objection = uploads.release_objection(arrival, head.version_id if head else None)
     answer: Item = {"release_request": event.request_id, "release_refused": objection}
     if objection is None:
         answer |= {"status": "pending", "reason": None}
-    if not cloud.catalog.update(key, answer, when={"status": arrival["status"]}):
+        is_written = arrivals.move(cloud, arrival, keys.WAITING, answer)
+    else:
+        is_written = cloud.catalog.update(keys.key_of(arrival), answer, when={"status": arrival["status"]})
+    if not is_written:
         raise ArrivalChangedError(event.key)
     return {**arrival, **answer}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -21,15 +22,12 @@ from sluice.events import BuildTask
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
-from sluice.services import batching, building
+from sluice.services import arrivals, batching, building
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Data
-
-# Runs that used the data they were given; of a failed one nobody knows.
-_CONCLUSIVE = {"registered", "rejected", "data_rejected"}
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -41,12 +39,13 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     data = building.find_config(cloud, task).data
     current = building.current_versions(cloud, task.pipeline)
     while True:
-        arrived = _arrivals(cloud, task.pipeline)
-        found = batching.find(cloud, data.complete_when, arrived)
-        parts = _parts(cloud, task.pipeline, data, arrived, batches.ready(found), current)
+        waiting = _waiting(cloud, task.pipeline)
+        whole = data.mode == "replace"
+        found = batching.find(cloud, task.pipeline, data.complete_when, waiting, whole=whole)
+        parts = _parts(cloud, task.pipeline, data, batches.ready(found), current)
         if not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
             break
-    manifest = _combine(data, arrived, parts)
+    manifest = _combine(cloud, task.pipeline, data, waiting, parts)
     _say_doubt(cloud, task, data, parts.complete)
     _store(cloud, task, manifest)
     is_new = bool(manifest.objects) and not _was_built(cloud, task, manifest.version)
@@ -64,11 +63,11 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     }
 
 
-def _arrivals(cloud: Cloud, pipeline: str) -> list[Arrival]:
-    """What arrived. What a run took up that died before its verdict was carried out waits again."""
-    sets = cloud.catalog.query(keys.partition(pipeline), "DATASET#")
-    unsettled = {item["sk"].removeprefix("DATASET#") for item in sets if item["status"] != "valid"}
-    return [Arrival.of(item, unsettled) for item in batching.arrival_items(cloud, pipeline)]
+def _waiting(cloud: Cloud, pipeline: str) -> list[Arrival]:
+    """What waits. What an attempt took up that died, or a version that was not valid, waits still."""
+    items = arrivals.waiting(cloud, pipeline)
+    unsettled = {item["dataset_version"] for item in items if item["status"] == "included"}
+    return [Arrival.of(item, unsettled) for item in items]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +89,6 @@ def _parts(
     cloud: Cloud,
     pipeline: str,
     data: Data,
-    arrived: list[Arrival],
     complete: list[Batch],
     current: Mapping[str, str],
 ) -> _Parts:
@@ -98,22 +96,21 @@ def _parts(
     # Of several complete batches, all but the newest were replaced before they were built.
     taken = complete[-1:] if data.mode == "replace" else complete
     fresh = [obj for batch in taken for obj in batch.objects if current.get(obj.key) == obj.version_id]
-    return _Parts(_previous(cloud, pipeline, arrived, current), fresh, complete)
+    return _Parts(_previous(cloud, pipeline, current), fresh, complete)
 
 
 def _set_aside_obstructed(cloud: Cloud, pipeline: str, mode: str, parts: _Parts) -> bool:
     """Quarantine what no file system could hold beside the rest; whether there was any."""
     reasons = uploads.obstructed(parts.keys(mode))
     found = [obj for obj in parts.fresh if obj.key in reasons and obj.is_waiting]
-    batching.on_each(found, lambda obj: _set_aside(cloud, pipeline, obj, reasons[obj.key]))
+    arrivals.on_each(found, lambda obj: _set_aside(cloud, pipeline, obj, reasons[obj.key]))
     return bool(found)
 
 
 def _set_aside(cloud: Cloud, pipeline: str, obj: Arrival, reason: str) -> None:
-    key = keys.arrival_key(pipeline, obj.key, obj.version_id)
-    cloud.catalog.update(key, {"status": "quarantined", "reason": reason}, when={"status": obj.status})
-    tags = {"sluice:status": "quarantined"}
-    cloud.objects.tag(cloud.data_bucket, obj.key, obj.version_id, tags)
+    item = cloud.catalog.get(keys.arrival_key(keys.WAITING, pipeline, obj.key, obj.version_id))
+    if item is not None and item["status"] == obj.status:
+        batching.set_aside(cloud, item, reason)
     note(cloud, pipeline, obj.arrived_at, obj.key, "data quarantined", reason)
 
 
@@ -126,27 +123,26 @@ def _say_doubt(cloud: Cloud, task: BuildTask, data: Data, complete: list[Batch])
         note(cloud, task.pipeline, tied[-1].completed_at, task.run_id, "batches of one second", detail)
 
 
-def _combine(data: Data, arrived: list[Arrival], parts: _Parts) -> DatasetManifest:
+def _combine(
+    cloud: Cloud, pipeline: str, data: Data, waiting: list[Arrival], parts: _Parts
+) -> DatasetManifest:
     fresh = [ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256) for obj in parts.fresh]
     manifest = datasets.combine(data.mode, parts.former, fresh)
     if data.window is None:
         return manifest
+    # A window counts back from when each object came.
+    settled = (Arrival.of(item) for item in arrivals.stream(cloud, pipeline, keys.SETTLED))
     named = {obj: batch.name for batch in parts.complete for obj in batch.waiting}
-    dated = [dataclasses.replace(obj, batch=named.get(obj, obj.batch)) for obj in arrived]
-    return datasets.within(manifest, data.window, dated)
+    dated = (dataclasses.replace(obj, batch=named.get(obj, obj.batch)) for obj in waiting)
+    return datasets.within(manifest, data.window, chain(settled, dated))
 
 
-def _previous(
-    cloud: Cloud, pipeline: str, arrived: Iterable[Arrival], current: Mapping[str, str]
-) -> DatasetManifest | None:
+def _previous(cloud: Cloud, pipeline: str, current: Mapping[str, str]) -> DatasetManifest | None:
     item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
     if "dataset_version" not in item:
         return None
     former = building.find_manifest(cloud, pipeline, item["dataset_version"])
-    known = [
-        ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256) for obj in arrived if obj.sha256
-    ]
-    changed = set(datasets.changed_since(former, current, known))
+    changed = set(building.changed_objects(cloud, pipeline, former, current))
     return DatasetManifest.of(obj for obj in former.objects if obj.key not in changed)
 
 
@@ -158,13 +154,13 @@ def _take_up(cloud: Cloud, task: BuildTask, version: str, found: Iterable[Batch]
         if not batch.missing
         for arrival in (*batch.waiting, *([batch.manifest] if batch.manifest else []))
     }
-    batching.on_each(settled.items(), lambda each: _include(cloud, task, version, *each))
+    arrivals.on_each(settled.items(), lambda each: _include(cloud, task, version, *each))
 
 
 def _include(cloud: Cloud, task: BuildTask, version: str, arrival: Arrival, batch: str) -> None:
     included: Item = {"status": "included", "dataset_version": version, "batch": batch}
     included |= {"taken_up_by": task.run_id, "failed_run": None}
-    key = keys.arrival_key(task.pipeline, arrival.key, arrival.version_id)
+    key = keys.arrival_key(keys.WAITING, task.pipeline, arrival.key, arrival.version_id)
     cloud.catalog.update(key, included)
 
 
@@ -211,12 +207,8 @@ def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:
 
     One that compared with a champion which a later push gave up has not.
     """
-    runs = cloud.catalog.query(keys.partition(task.pipeline), "RUN#")
-    since = building.find_project(cloud, task.pipeline, task.project_version).replaces_champion_at or ""
-    return any(
-        run["status"] in _CONCLUSIVE
-        and run["project_version"] == task.project_version
-        and run.get("dataset_version") == dataset_version
-        and run.get("started_at", "") >= since
-        for run in runs
-    )
+    built = cloud.catalog.get(keys.built_key(task.pipeline, dataset_version, task.project_version))
+    if built is None:
+        return False
+    project = building.find_project(cloud, task.pipeline, task.project_version)
+    return bool(built["started_at"] >= (project.replaces_champion_at or ""))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from e2e.loop import Loop, rows
-from sluice.services.views import data, runs
+from sluice.services.views import runs, uploads
 from sluice_cli import waiting
 
 OBJECTS = 1000
@@ -46,5 +46,5 @@ def test_a_thousand_uploads_lose_nothing_and_build_at_most_twice(loop: Loop) -> 
         f"{loop.pipeline}/{key}" for key in bodies
     )
     versions = {run["dataset_version"] for run in (newest, *earlier)}
-    arrived = data.arrival_items(loop.target.cloud, loop.pipeline)
+    arrived = uploads.page(loop.target.cloud, loop.pipeline).items
     assert {arrival["dataset_version"] for arrival in arrived} == versions

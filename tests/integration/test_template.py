@@ -286,11 +286,11 @@ def test_only_what_moves_arrivals_can_delete_from_the_catalog() -> None:
     """A transaction asks for the permissions of its writes; nothing else of the catalog is ever deleted."""
     may = {name for name, each in statements() if "dynamodb:DeleteItem" in listed(each["Action"])}
     assert may == {
-        "RecordArrivalFunction",
         "ReleaseDataFunction",
-        "StartBuildFunction",
         "SnapshotDatasetFunction",
+        "ValidateDataFunction",
         "FinishRunFunction",
+        "ReconcileFunction",
     }
 
 

@@ -93,8 +93,13 @@ class Objects(Protocol):
     def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
         """List the folders directly under a prefix, each with the slash at its end."""
 
-    def listing(self, bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[ObjectHead]:
-        """List the current version of every object under a prefix; `shallow` leaves out its folders."""
+    def listing(
+        self, bucket: str, prefix: str, *, shallow: bool = False, after: str = ""
+    ) -> Iterator[ObjectHead]:
+        """List the current version of every object under a prefix, in the order of their keys.
+
+        `shallow` leaves out its folders; `after` goes on behind a key.
+        """
 
     def read(self, uri: str) -> bytes:
         """Return the object's bytes; raises FileNotFoundError when absent."""

@@ -15,7 +15,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.times import from_iso, to_iso
-from sluice.services.views import data
+from sluice.services.views import data, uploads
 from sluice_cli import data_commands, data_release, lookup, main, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -155,13 +155,12 @@ def test_a_manifest_that_was_changed_is_noticed(world: World, target: Target) ->
 
 def test_what_was_set_aside_is_listed_until_it_is_replaced(world: World, target: Target) -> None:
     world.build("a.csv", b"x\n1\n")
-    items = data.arrival_items(target.cloud, PIPELINE)
-    ((item,), reason) = data.quarantined(items), world.catalog_run()["reasons"][0]
+    ((item,), reason) = uploads.quarantined(target.cloud, PIPELINE).items, world.catalog_run()["reasons"][0]
     assert item["key"] == f"{PIPELINE}/a.csv"
     assert reason in item["reason"]
     world.later(minutes=1)
     world.upload("a.csv")
-    assert data.quarantined(data.arrival_items(target.cloud, PIPELINE)) == []
+    assert uploads.quarantined(target.cloud, PIPELINE).items == []
 
 
 def test_an_incomplete_batch_is_listed_with_what_it_lacks(world: World, target: Target) -> None:

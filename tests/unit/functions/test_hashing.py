@@ -30,7 +30,7 @@ def world(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -
 
 
 def arrival(world: World) -> dict[str, Any]:
-    return world.cloud.catalog.get(keys.arrival_key(PIPELINE, KEY, "v1")) or {}
+    return world.arrival(KEY)
 
 
 def hints(world: World) -> int:

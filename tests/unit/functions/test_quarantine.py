@@ -8,7 +8,6 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
-from sluice.catalog import keys
 
 BAD = b"x,y\n1,0\n200,1\n"
 QUIET = "complete_when: {quiet_period_s: 60}"
@@ -48,14 +47,11 @@ def statuses(world: World) -> dict[str, str]:
 
 
 def arrival(world: World, name: str, version_id: str = "v1") -> dict[str, Any]:
-    return world.cloud.catalog.get(keys.arrival_key(PIPELINE, f"{PIPELINE}/{name}", version_id)) or {}
+    return world.arrival(f"{PIPELINE}/{name}", version_id)
 
 
 def release(world: World, name: str) -> None:
-    """What `sluice data release` writes."""
-    key = keys.arrival_key(PIPELINE, f"{PIPELINE}/{name}", "v1")
-    changes = {"status": "pending", "reason": None}
-    assert world.cloud.catalog.update(key, changes, when={"status": "quarantined"})
+    world.let_in(f"{PIPELINE}/{name}")
 
 
 def test_the_bad_one_of_three_files_is_set_aside_and_the_others_are_built_by_themselves(world: World) -> None:

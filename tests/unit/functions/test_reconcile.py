@@ -143,15 +143,16 @@ def test_an_upload_that_was_not_seen_is_told_of(world: World, key: str) -> None:
 def test_an_upload_that_was_recorded_is_not(world: World, key: str) -> None:
     version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
     is_ours = key.startswith(PIPELINE)
-    item = keys.arrival_key(PIPELINE, key, version_id) if is_ours else keys.unclaimed_key(key, version_id)
-    world.cloud.catalog.create({**item, "status": "included"})
+    ours = keys.arrival_key(keys.SETTLED, PIPELINE, key, version_id)
+    item = ours if is_ours else keys.unclaimed_key(key, version_id)
+    world.cloud.catalog.create({**item, "key": key, "version_id": version_id, "status": "included"})
     assert sent(world) == []
 
 
 def test_a_new_version_of_an_upload_is_another_upload(world: World) -> None:
     key = f"{PIPELINE}/a.csv"
     first = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
-    world.cloud.catalog.create({**keys.arrival_key(PIPELINE, key, first), "status": "included"})
+    world.cloud.catalog.create({**keys.arrival_key(keys.SETTLED, PIPELINE, key, first), "status": "included"})
     second = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"y")
     ((_, detail),) = sent(world)
     assert detail["object"]["version-id"] == second
@@ -173,7 +174,9 @@ def test_a_pushed_project_that_was_not_seen_is_told_of(world: World) -> None:
 def test_a_pipeline_with_waiting_arrivals_is_asked_about(world: World) -> None:
     key = f"{PIPELINE}/a.csv"
     version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
-    world.cloud.catalog.create({**keys.arrival_key(PIPELINE, key, version_id), "status": "pending"})
+    world.cloud.catalog.create(
+        {**keys.arrival_key(keys.WAITING, PIPELINE, key, version_id), "status": "pending"}
+    )
     world.invoke("reconcile", {})
     assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
 

@@ -22,7 +22,7 @@ def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
 
 
 def arrival(world: World, name: str = "a.csv", version_id: str = "v1") -> dict[str, Any]:
-    return world.cloud.catalog.get(keys.arrival_key(PIPELINE, f"{PIPELINE}/{name}", version_id)) or {}
+    return world.arrival(f"{PIPELINE}/{name}", version_id)
 
 
 def test_an_upload_is_recorded_by_content_and_asks_for_a_build_after_the_quiet_period(world: World) -> None:

@@ -68,7 +68,7 @@ def test_bad_data_are_rejected_with_a_report_and_their_arrivals_set_aside(world:
     report = json.loads(world.cloud.objects.read(verdict["report_uri"]))
     assert report["violations"][0]["examples"] == [{"object": f"{PIPELINE}/a.csv", "row": 2, "value": "200"}]
     assert world.dataset(world.catalog_run()["dataset_version"])["status"] == "rejected"
-    arrival = world.cloud.catalog.get(keys.arrival_key(PIPELINE, f"{PIPELINE}/a.csv", "v1")) or {}
+    arrival = world.arrival(f"{PIPELINE}/a.csv")
     assert (arrival["status"], arrival["reason"]) == ("quarantined", reason)
     assert "dataset_version" not in world.pipeline
 
@@ -86,7 +86,7 @@ def test_a_crash_between_verdict_and_quarantine_is_made_good_by_the_retry(
     query = world.cloud.catalog.query
 
     def crash_on_arrivals(pk: str, prefix: str = "", **given: Any) -> Any:
-        if prefix == "ARRIVAL#":
+        if prefix == keys.WAITING:
             raise RuntimeError
         return query(pk, prefix, **given)
 

@@ -86,11 +86,14 @@ class S3Objects:
         for page in pages.paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
             yield from (folder["Prefix"] for folder in page.get("CommonPrefixes", []))
 
-    def listing(self, bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[ObjectHead]:
-        delimiter: Any = {"Delimiter": "/"} if shallow else {}
+    def listing(
+        self, bucket: str, prefix: str, *, shallow: bool = False, after: str = ""
+    ) -> Iterator[ObjectHead]:
+        chosen: Any = {"Delimiter": "/"} if shallow else {}
+        chosen |= {"KeyMarker": after} if after else {}
         # Only this listing names the versions, and it names the old ones too.
         pages = self._s3.get_paginator("list_object_versions")
-        for page in pages.paginate(Bucket=bucket, Prefix=prefix, **delimiter):
+        for page in pages.paginate(Bucket=bucket, Prefix=prefix, **chosen):
             for version in page.get("Versions", []):
                 if version["IsLatest"]:
                     yield ObjectHead(

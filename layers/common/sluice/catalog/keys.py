@@ -30,7 +30,7 @@ _ATTRIBUTES = {"pk", "sk", "gsi1pk", "gsi1sk"}
 SORT_KEY_MAX_BYTES = 1024
 # Attributes that are the table's own.
 _INTERNAL = {"pk", "sk", "gsi1pk", "gsi1sk", "expires_at", "is_control"}
-# Where an arrival lies, by what has become of it: what is settled grows for ever, and is read by nobody whole.
+# Where an arrival lies, by what has become of it. What is settled grows for ever: nobody reads it whole.
 WAITING = "WAITING#"
 SETTLED = "SETTLED#"
 QUARANTINED = "QUARANTINED#"
@@ -186,6 +186,11 @@ def built_key(pipeline: str, dataset_version: str, project_version: str) -> Key:
 def counts_key(pipeline: str) -> Key:
     """What would have to be read whole to be counted."""
     return {"pk": partition(pipeline), "sk": "COUNTS"}
+
+
+def sweep_key(what: str) -> Key:
+    """How far `reconcile` is with going through something."""
+    return {"pk": "SWEEP", "sk": f"SWEEP#{what}"}
 
 
 def run_key(pipeline: str, run_id: str) -> Key:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sluice.catalog import keys
 from sluice.catalog.changes import CHANGES_MAX, Change, Delete, Put, Update
-from sluice.domain.data import siblings
-from sluice.domain.data.batches import Arrival
+from sluice.domain.data.arrivals import Arrival
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
     from sluice.domain.data.siblings import Read
     from sluice.ports import Cloud, Item
 
-# Items of a page: what is read whole, page by page, takes no more memory than this.
+# Items of a page as it is read: what is read whole, page by page, takes no more memory than this.
 PAGE = 1000
 # Of more keys than this a range is read, and what is asked for is taken from it.
 _KEYS_MAX = 1000
@@ -65,6 +64,27 @@ def _paged(query: Callable[..., list[Item]]) -> Iterator[Item]:
         page = query(after=page[-1]["sk"]) if len(page) == PAGE else []
 
 
+@dataclass(frozen=True)
+class Page:
+    """Some arrivals, and the sort key after which the next page begins; None after the last one."""
+
+    items: Sequence[Item]
+    after: str | None
+
+
+def page(cloud: Cloud, pipeline: str, states: Sequence[str], after: str | None, limit: int) -> Page:
+    """Arrivals in the order of their states and, within one, of their keys."""
+    items: list[Item] = []
+    at = next((number for number, state in enumerate(states) if (after or "").startswith(state)), 0)
+    for state in states[at:]:
+        begins = after if after is not None and after.startswith(state) else None
+        room = limit + 1 - len(items)
+        items += cloud.catalog.query(keys.partition(pipeline), state, after=begins, limit=room)
+        if len(items) > limit:
+            return Page(items[:limit], items[limit - 1]["sk"])
+    return Page(items, None)
+
+
 def beside(
     cloud: Cloud,
     pipeline: str,
@@ -75,6 +95,8 @@ def beside(
     whole: bool = False,
 ) -> list[Arrival]:
     """What the rule of batches needs to know beside what waits; with `whole`, what is settled of each."""
+    from sluice.domain.data import siblings
+
     return siblings.find(complete_when, waiting, _Known(cloud, pipeline), read, whole=whole)
 
 
@@ -99,7 +121,9 @@ def versions(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[I
     """All versions of objects that wait no longer."""
     if len(wanted) <= _KEYS_MAX:
         prefixes = [
-            keys.versions_prefix(state, key) for key in sorted(wanted) for state in (keys.SETTLED, keys.QUARANTINED)
+            keys.versions_prefix(state, key)
+            for key in sorted(wanted)
+            for state in (keys.SETTLED, keys.QUARANTINED)
         ]
         pages = on_each(prefixes, lambda prefix: [*stream(cloud, pipeline, prefix)])
         found: Iterator[Item] = (item for page in pages for item in page)
@@ -113,17 +137,14 @@ def _between(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[I
     for state in (keys.SETTLED, keys.QUARANTINED):
         prefixes = sorted(keys.versions_prefix(state, key) for key in wanted)
         span = prefixes[0], f"{prefixes[-1]}\U0010ffff"
-        yield from _paged(
-            partial(cloud.catalog.query, keys.partition(pipeline), between=span, limit=PAGE)
-        )
+        yield from _paged(partial(cloud.catalog.query, keys.partition(pipeline), between=span, limit=PAGE))
 
 
 def moved(item: Item, state: str, changes: Mapping[str, Any]) -> tuple[Change, Change]:
     """An arrival's move to another state: it is nowhere else, and it is as it was read."""
-    pipeline = item["pk"].removeprefix(keys.partition(""))
-    key = keys.arrival_key(state, pipeline, item["key"], item["version_id"])
+    key = keys.arrival_key(state, keys.pipeline_of(item), item["key"], item["version_id"])
     read = {name: item.get(name) for name in ("status", "dataset_version", "release_request")}
-    return Delete({"pk": item["pk"], "sk": item["sk"]}, when=read), Put({**item, **changes, **key})
+    return Delete(keys.key_of(item), when=read), Put({**item, **changes, **key})
 
 
 def move(cloud: Cloud, item: Item, state: str, changes: Mapping[str, Any]) -> bool:
@@ -131,28 +152,30 @@ def move(cloud: Cloud, item: Item, state: str, changes: Mapping[str, Any]) -> bo
     return cloud.catalog.apply(*moved(item, state, changes))
 
 
-def settle(cloud: Cloud, pipeline: str, find: Callable[[], list[Item]]) -> None:
-    """Move arrivals to where nobody looks for what waits, and count them; `find` gives those that are left.
+def settle(cloud: Cloud, pipeline: str, is_done: Callable[[Item], bool]) -> None:
+    """Move what is done with to where nobody looks for what waits, and count it.
 
     Each transaction counts what it moves, so that who repeats this counts nothing twice.
     """
-    items = find()
+    items = [*filter(is_done, waiting(cloud, pipeline))]
     while items:
         for at in range(0, len(items), _MOVES):
-            _settle(cloud, pipeline, items[at : at + _MOVES])
-        left = find()
+            settle_these(cloud, pipeline, items[at : at + _MOVES])
+        left = [*filter(is_done, waiting(cloud, pipeline))]
         if len(left) >= len(items):
             raise ArrivalsChangedError(f"{len(left)} arrivals of {pipeline} could not be settled")
         items = left
 
 
-def _settle(cloud: Cloud, pipeline: str, items: Sequence[Item]) -> None:
-    key = keys.counts_key(pipeline)
+def settle_these(cloud: Cloud, pipeline: str, items: Sequence[Item]) -> bool:
+    """Move and count some arrivals, if they are still what was read."""
+    if not items:
+        return True
+    key, included = keys.counts_key(pipeline), sum(item["status"] == "included" for item in items)
     counts = cloud.catalog.get(key)
-    included = sum(item["status"] == "included" for item in items)
     count: Change = Put({**key, "included": included})
     if counts is not None:
-        before = counts.get("included", 0)
+        before = counts["included"]
         count = Update(key, {"included": before + included}, when={"included": before})
-    moves = [change for item in items for change in moved(item, keys.SETTLED, {})]
-    cloud.catalog.apply(count, *moves)
+    moves = (change for item in items for change in moved(item, keys.SETTLED, {}))
+    return cloud.catalog.apply(count, *moves)

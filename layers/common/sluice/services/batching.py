@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.domain import failures
@@ -14,6 +14,8 @@ from sluice.domain.data.arrivals import CONTROL, Arrival
 from sluice.domain.data.batches import Batch
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import BUILD_REQUEST_DELAY_MAX_S, Cloud, Item
+from sluice.services import arrivals
+from sluice.services.arrivals import on_each
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
@@ -22,20 +24,25 @@ if TYPE_CHECKING:
 
 # Clocks of two machines differ by less.
 _SKEW_S = 1
-# Writes at a time: a version may be thousands of objects.
-_WRITERS = 8
-_Each = TypeVar("_Each")
 # Of an object's reasons; the rest are in the report.
 _REASONS_MAX = 5
 
 
-def arrival_items(cloud: Cloud, pipeline: str) -> list[Item]:
-    return cloud.catalog.query(keys.partition(pipeline), "ARRIVAL#")
+def find(
+    cloud: Cloud,
+    pipeline: str,
+    complete_when: CompleteWhen,
+    waiting: Sequence[Arrival],
+    *,
+    whole: bool = False,
+) -> list[Batch]:
+    """The batches of what waits; reads the manifest files that are open, and what else the rule looks at.
 
-
-def find(cloud: Cloud, complete_when: CompleteWhen, arrivals: Iterable[Arrival]) -> list[Batch]:
-    """The batches of what arrived; reads the manifest files that are open."""
-    return batches.assemble(complete_when, arrivals, partial(_read, cloud))
+    With `whole` a batch has what is settled of it, too: as it is when a batch is the data set.
+    """
+    read = cache(partial(_read, cloud))
+    beside = arrivals.beside(cloud, pipeline, complete_when, waiting, read, whole=whole)
+    return batches.assemble(complete_when, [*waiting, *beside], read)
 
 
 def _read(cloud: Cloud, arrival: Arrival) -> bytes:
@@ -69,7 +76,7 @@ def taken_up(cloud: Cloud, pipeline: str, manifest: DatasetManifest) -> list[Ite
     """The arrivals that the version took up, and none that an earlier one did."""
     return [
         item
-        for item in arrival_items(cloud, pipeline)
+        for item in arrivals.waiting(cloud, pipeline)
         if item["status"] == "included" and item["dataset_version"] == manifest.version
     ]
 
@@ -91,10 +98,19 @@ def quarantine(cloud: Cloud, pipeline: str, manifest: DatasetManifest, report: R
     at = to_iso(from_iso(cloud.now()).replace(microsecond=0))
     on_each(
         [item for item in new if item["key"] in offenders],
-        lambda item: _set_aside(
-            cloud, item, failures.cut("; ".join(offenders[item["key"]][:_REASONS_MAX])), at
+        lambda item: set_aside(
+            cloud, item, failures.cut("; ".join(offenders[item["key"]][:_REASONS_MAX])), set_aside_at=at
         ),
     )
+
+
+def set_aside(cloud: Cloud, item: Item, reason: str, **noted: str) -> bool:
+    """Quarantine an arrival, unless it is not any more what was read; the object gets a tag that says so."""
+    changes = {"status": "quarantined", "reason": reason, **noted}
+    if not arrivals.move(cloud, item, keys.QUARANTINED, changes):
+        return False
+    cloud.objects.tag(cloud.data_bucket, item["key"], item["version_id"], {"sluice:status": "quarantined"})
+    return True
 
 
 def put_back(cloud: Cloud, pipeline: str, run_id: str) -> None:
@@ -102,22 +118,31 @@ def put_back(cloud: Cloud, pipeline: str, run_id: str) -> None:
 
     The mark of the run keeps it from being that build's cause: what failed once would fail again and again.
     """
-    taken = [item for item in arrival_items(cloud, pipeline) if item.get("taken_up_by") == run_id]
     waits = {"dataset_version": None, "taken_up_by": None, "failed_run": run_id}
     on_each(
-        [item for item in taken if item["status"] == "included"],
+        [item for item in arrivals.waiting(cloud, pipeline) if _is_taken_by(item, run_id)],
         lambda item: _change(
             cloud, item, {**waits, "status": CONTROL if item.get("is_control") else "pending"}
         ),
     )
 
 
-def on_each(items: Iterable[_Each], act: Callable[[_Each], None]) -> None:
-    """Act on each of many things in the catalog, several at a time."""
-    from concurrent.futures import ThreadPoolExecutor
+def settle(cloud: Cloud, pipeline: str, run_id: str, *, markers_before: str = "") -> None:
+    """What a run took up for a valid data set version is done with, and so is a marker that it saw.
 
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(act, items))
+    A marker is found where it is settled, too, by what arrives late and belongs to it.
+    """
+
+    def is_done(item: Item) -> bool:
+        return _is_taken_by(item, run_id) or (
+            item["status"] == CONTROL and item.get("recorded_at", "") < markers_before
+        )
+
+    arrivals.settle(cloud, pipeline, is_done)
+
+
+def _is_taken_by(item: Item, run_id: str) -> bool:
+    return item["status"] == "included" and item.get("taken_up_by") == run_id
 
 
 def _reopen(cloud: Cloud, item: Item) -> None:
@@ -128,14 +153,7 @@ def _put_back(cloud: Cloud, item: Item) -> None:
     _change(cloud, item, {"status": "pending", "dataset_version": None})
 
 
-def _set_aside(cloud: Cloud, item: Item, reason: str, at: str) -> None:
-    _change(cloud, item, {"status": "quarantined", "reason": reason, "set_aside_at": at})
-    if (cloud.catalog.get({"pk": item["pk"], "sk": item["sk"]}) or {}).get("status") == "quarantined":
-        tags = {"sluice:status": "quarantined"}
-        cloud.objects.tag(cloud.data_bucket, item["key"], item["version_id"], tags)
-
-
 def _change(cloud: Cloud, item: Item, changes: Item) -> None:
     """Change an arrival if the version still holds it that was rejected."""
     when = {"status": "included", "dataset_version": item["dataset_version"]}
-    cloud.catalog.update({"pk": item["pk"], "sk": item["sk"]}, changes, when=when)
+    cloud.catalog.update(keys.key_of(item), changes, when=when)

@@ -16,6 +16,7 @@ from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
 from sluice.domain.times import to_iso
 from sluice.ports import Cloud, Item
+from sluice.services import arrivals
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ def find_config(cloud: Cloud, task: BuildTask) -> PipelineConfig:
     from sluice.domain import config
 
     return config.restore(find_project(cloud, task.pipeline, task.project_version).config)
+
+
+def uses_markers(cloud: Cloud, pipeline: str, project_version: str) -> bool:
+    """Whether marker objects complete the batches of a project."""
+    from sluice.domain import config
+
+    restored = config.restore(find_project(cloud, pipeline, project_version).config)
+    return restored.data.complete_when.marker is not None
 
 
 def find_build(
@@ -139,9 +148,17 @@ def object_version(arrival: Item) -> ObjectVersion:
 def changed_objects(
     cloud: Cloud, pipeline: str, manifest: DatasetManifest, current: Mapping[str, str]
 ) -> list[str]:
-    """The data set's keys under which jobs, which read by key, would now find something else."""
-    arrivals = cloud.catalog.query(keys.partition(pipeline), "ARRIVAL#")
-    known = [object_version(arrival) for arrival in arrivals if "sha256" in arrival]
+    """The data set's keys under which jobs, which read by key, would now find something else.
+
+    Of an object that is there in another version, the arrival knows whether its content is another.
+    """
+    others = [
+        (obj.key, current[obj.key])
+        for obj in manifest.objects
+        if current.get(obj.key, obj.version_id) != obj.version_id
+    ]
+    found = arrivals.on_each(others, lambda other: arrivals.find(cloud, pipeline, *other))
+    known = [object_version(arrival) for arrival in found if arrival and "sha256" in arrival]
     return datasets.changed_since(manifest, current, known)
 
 

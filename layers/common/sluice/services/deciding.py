@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluice.catalog import keys
 from sluice.domain import config
 from sluice.domain.build import governor
 from sluice.domain.data import batches
 from sluice.domain.data.arrivals import Arrival
-from sluice.services import batching, building
+from sluice.services import arrivals, batching, building
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,17 +32,11 @@ class Outlook:
 def decide(cloud: Cloud, pipeline: str, item: Item, now: datetime) -> Outlook:
     """Decide for a pipeline that has a project; `item` is the pipeline's in the catalog."""
     project = config.restore(building.find_project(cloud, pipeline, item["project_version"]).config)
-    items = batching.arrival_items(cloud, pipeline)
-    found = batching.find(cloud, project.data.complete_when, [Arrival.of(arrival) for arrival in items])
+    items = arrivals.waiting(cloud, pipeline)
+    waiting = [Arrival.of(arrival) for arrival in items]
+    found = batching.find(cloud, pipeline, project.data.complete_when, waiting)
     pending = governor.pending(batches.ready(found), items)
-    state = governor.PipelineState.of(item, has_data=has_data(cloud, pipeline, item))
+    # What a run left that died before its data were judged waits again, under its mark.
+    state = governor.PipelineState.of(item, has_data=item.get("dataset_version") is not None)
     decision = governor.decide(state, pending, governor.Policy.of(project), now)
     return Outlook(decision, pending, batches.incomplete(found))
-
-
-def has_data(cloud: Cloud, pipeline: str, item: Item) -> bool:
-    """Whether there is a valid data set, or one that a run left which died before it was judged."""
-    if item.get("dataset_version") is not None:
-        return True
-    sets = cloud.catalog.query(keys.partition(pipeline), "DATASET#")
-    return any(dataset["status"] == "new" for dataset in sets)

@@ -13,6 +13,9 @@ from sluice.ports import Cloud, RolesForbiddenError
 from sluice.services import batching, building
 from sluice.services.timeline import note
 
+# Runs that used the data they were given; of a failed one nobody knows.
+_CONCLUSIVE = {"registered", "rejected", "data_rejected"}
+
 
 def end_run(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: Sequence[str]) -> Run | None:
     """Record a run's end and clear up after it; the run as it is then, None if there is none."""
@@ -41,8 +44,23 @@ def clear_up(cloud: Cloud, run: Run) -> None:
     building.stop_jobs(cloud, run)
     if run.status == "failed":
         batching.put_back(cloud, run.pipeline, run.run_id)
+    elif run.dataset_version is not None:
+        _settle(cloud, run, run.dataset_version)
     _unlock(cloud, run)
     _delete_role(cloud, run.pipeline, run.run_id)
+
+
+def _settle(cloud: Cloud, run: Run, version: str) -> None:
+    """Of a version that was not valid, what it took up was set aside or put back before, or waits still."""
+    if run.status in _CONCLUSIVE:
+        built = {"run_id": run.run_id, "started_at": run.started_at}
+        cloud.catalog.update(keys.built_key(run.pipeline, version, run.project_version), built)
+    dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, version)) or {}
+    if dataset.get("status") == "valid":
+        uses_markers = building.uses_markers(cloud, run.pipeline, run.project_version)
+        batching.settle(
+            cloud, run.pipeline, run.run_id, markers_before=run.started_at if uses_markers else ""
+        )
 
 
 def _unlock(cloud: Cloud, run: Run) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from sluice.domain.config.models import CompleteWhen
 from sluice.domain.data import batches, siblings
-from sluice.domain.data.batches import Arrival, Batch
+from sluice.domain.data.arrivals import Arrival
+from sluice.domain.data.batches import Batch
 
 RULES = {
     "quiet period": CompleteWhen(quiet_period_s=60),

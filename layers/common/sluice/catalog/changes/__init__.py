@@ -4,6 +4,7 @@ A function here decides nothing itself: it says under which condition its change
 succeeds of all who try.
 """
 
+from sluice.catalog.changes.base import CHANGES_MAX as CHANGES_MAX
 from sluice.catalog.changes.base import Change as Change
 from sluice.catalog.changes.base import Delete as Delete
 from sluice.catalog.changes.base import Put as Put

@@ -1,5 +1,5 @@
 """What commands and pages show, gathered from the whole cloud as plain dictionaries."""
 
-from sluice.services.views import data, models, pipelines, runs, stages
+from sluice.services.views import data, models, pipelines, runs, stages, uploads
 
-__all__ = ["data", "models", "pipelines", "runs", "stages"]
+__all__ = ["data", "models", "pipelines", "runs", "stages", "uploads"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -91,23 +90,6 @@ def _sha256(store: Objects, bucket: str, key: str, version_id: str, size_bytes: 
         return digests.of_content(size_bytes, store.chunks(bucket, key, version_id))
     except FileNotFoundError:
         return None
-
-
-def arrival_items(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
-    """The catalog's items of what arrived, oldest first."""
-    items = cloud.catalog.query(keys.partition(pipeline), "ARRIVAL#")
-    return sorted(items, key=lambda item: str(item["arrived_at"]))
-
-
-def arrivals(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What arrived, without what is the table's own."""
-    return [keys.shown(item) for item in items]
-
-
-def quarantined(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is set aside, and no later upload of the same key has replaced."""
-    newest = {item["key"]: item for item in items}
-    return arrivals(item for item in newest.values() if item["status"] == "quarantined")
 
 
 def what_waits(cloud: Cloud, pipeline: str, now: datetime | None = None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from sluice.catalog import keys
@@ -10,7 +9,7 @@ from sluice.domain import config
 from sluice.domain.release import awaited
 from sluice.ports import Cloud
 from sluice.services import timeline
-from sluice.services.views import data, models, runs, stages
+from sluice.services.views import data, models, runs, stages, uploads
 
 
 def pipelines(cloud: Cloud) -> list[dict[str, Any]]:
@@ -43,15 +42,15 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     }
     for stage in serving:
         stage["is_rejected"] = stage["stage"] in rejected
-    arrived = data.arrival_items(cloud, pipeline)
+    count, aside = uploads.set_aside(cloud, pipeline)
     return {
         "pipeline": pipeline,
         "project_version": item.get("project_version"),
         "in_flight": item.get("in_flight"),
         "waiting_steps": runs.waiting_steps(cloud, item.get("in_flight")),
-        "arrivals": dict(Counter(arrival["status"] for arrival in arrived)),
+        "arrivals": uploads.counts(cloud, pipeline, count),
         **data.what_waits(cloud, pipeline),
-        "quarantined": data.quarantined(arrived),
+        "quarantined": aside,
         "last_run": next(iter(runs.runs(cloud, pipeline, limit=1)), None),
         "last_release": max(stages.releases(cloud, pipeline), key=runs.started, default=None),
         "group": item.get("group"),

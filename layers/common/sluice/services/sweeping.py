@@ -1,0 +1,83 @@
+"""Going through the data bucket for what events lost: a page at each call, and to its end once a day.
+
+The catalog keeps how far it is. A page of the bucket is held against the same range of the catalog.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sluice.catalog import keys
+from sluice.domain import lost_events
+from sluice.domain.data import uploads
+from sluice.services import arrivals
+
+if TYPE_CHECKING:
+    from sluice.domain.lost_events import Hint
+    from sluice.ports import Cloud, Item, ObjectHead
+
+PAGE = 1000
+# A key may have versions that are older than the one that the bucket has now.
+_ITEMS = 2 * PAGE
+_LAST = "\U0010ffff"
+
+
+def unseen(cloud: Cloud, pipelines: Collection[str]) -> Iterator[Hint | None]:
+    """Uploads that are no arrivals, told of again; None for each that is one, as each takes time.
+
+    Who stops to ask goes on with the same page the next time. An event may still be on its way: hearing of
+    an upload twice is no harm.
+    """
+    key, today = keys.sweep_key("uploads"), cloud.now()[:10]
+    sweep = cloud.catalog.get(key) or {}
+    if sweep.get("full_on", "") < today:
+        sweep = {"after": "", "full_on": today, "is_full": True}
+    while True:
+        listed = cloud.objects.listing(cloud.data_bucket, "", after=sweep["after"])
+        heads = list(islice(listed, PAGE))
+        yield from _unseen(cloud, pipelines, heads)
+        after = heads[-1].key if len(heads) == PAGE else ""
+        sweep = {"after": after, "full_on": sweep["full_on"], "is_full": sweep["is_full"] and bool(after)}
+        cloud.catalog.update(key, sweep)
+        if not sweep["is_full"]:
+            return
+
+
+def _unseen(cloud: Cloud, pipelines: Collection[str], heads: Sequence[ObjectHead]) -> Iterator[Hint | None]:
+    by_owner: dict[str, list[ObjectHead]] = defaultdict(list)
+    for head in heads:
+        pipeline, _ = uploads.parse_key(head.key)
+        by_owner[pipeline if pipeline and pipeline in pipelines else ""].append(head)
+    for owner, owned in by_owner.items():
+        recorded = _recorded(cloud, owner, owned[0].key, owned[-1].key)
+        for head in owned:
+            is_folder = head.key.endswith("/") and head.size_bytes == 0
+            if is_folder or _is_recorded(cloud, owner, head, recorded):
+                yield None
+            else:
+                yield lost_events.object_created(head.bucket, head.key, head.version_id)
+
+
+def _recorded(cloud: Cloud, pipeline: str, first: str, last: str) -> set[str]:
+    """The sort keys that the catalog has of a range of keys, as far as a few pages hold them."""
+    partition = keys.partition(pipeline) if pipeline else keys.UNCLAIMED
+    states = keys.STATES if pipeline else (keys.ARRIVALS,)
+    found: list[Item] = []
+    for state in states:
+        span = f"{state}{first}", f"{state}{last}#{_LAST}"
+        found += cloud.catalog.query(partition, between=span, limit=_ITEMS)
+    return {item["sk"] for item in found}
+
+
+def _is_recorded(cloud: Cloud, pipeline: str, head: ObjectHead, recorded: Collection[str]) -> bool:
+    """By the range that was read, or else by its own key: a range is cut, and long keys are not in it."""
+    if not pipeline:
+        key = keys.unclaimed_key(head.key, head.version_id)
+        return key["sk"] in recorded or cloud.catalog.get(key) is not None
+    found = (keys.arrival_key(state, pipeline, head.key, head.version_id) for state in keys.STATES)
+    if any(key["sk"] in recorded for key in found):
+        return True
+    return arrivals.find(cloud, pipeline, head.key, head.version_id) is not None
