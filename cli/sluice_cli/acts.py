@@ -1,4 +1,4 @@
-"""The acts of the demo, each played through the interfaces that a user has."""
+"""The acts of the demo. Each uses only the interfaces that a user has."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ RELEASE_TIMEOUT_S = 90
 
 
 class FellShortError(CommandError):
-    """The loop went another way than it should have."""
+    """The loop did not do what the demo expects."""
 
 
 @dataclass
 class Demo:
-    """What the demo has learnt on its way."""
+    """What the demo has learnt so far."""
 
     target: Target
     steps: Steps
@@ -46,7 +46,7 @@ class Demo:
         return names.endpoint_name(self.target.stack, self.pipeline, STAGE)
 
     def expect(self, holds: bool, what: str) -> None:
-        """Fail the demo when something fell short."""
+        """Fail the demo unless the expectation holds."""
         if not holds:
             raise FellShortError(what)
 
@@ -63,7 +63,7 @@ class Demo:
 
 
 def play(demo: Demo) -> None:
-    """The five acts."""
+    """Play the five acts."""
     with demo.steps.step("push examples/reviews") as step:
         pushed = project.push(demo.target, EXAMPLE)
         demo.pipeline = pushed["pipeline"]
@@ -102,12 +102,12 @@ def train(demo: Demo, step: Step, name: str) -> dict[str, Any]:
 
 
 def version_of(run: dict[str, Any]) -> int:
-    """The registry's version of the package a run registered."""
+    """Return the version number of the package that a run registered."""
     return int(run["model_package_arn"].rpartition("/")[2])
 
 
 def accuracy(run: dict[str, Any]) -> float:
-    """The candidate's accuracy on the hold-out, as the run's evaluation step recorded it."""
+    """Return the candidate's hold-out accuracy, as the run's evaluation step recorded it."""
     steps = {item["step"]: item for item in run["steps"]}
     return float(steps["evaluate-candidate"]["metrics"]["accuracy"])
 
@@ -146,7 +146,7 @@ def show_predictions(demo: Demo, step: Step, count: int) -> None:
 
 
 def roll_back(demo: Demo, step: Step) -> None:
-    """Let the live fleet fail under traffic, and wait until the version before it answers again."""
+    """Make the live fleet fail under traffic, and wait until the previous version answers again."""
     failing, restored = demo.live_version, demo.previous_version
     known = waiting.release_ids(demo.target, demo.pipeline)
     config = demo.target.call("sagemaker", "describe_endpoint", EndpointName=demo.endpoint_name)[
@@ -178,7 +178,7 @@ def roll_back(demo: Demo, step: Step) -> None:
 
 
 def reject_bad_data(demo: Demo, step: Step) -> None:
-    """Upload a malformed file: its run is rejected with reasons, and the live model answers on."""
+    """Upload a malformed file: its run is rejected with reasons, and the live model keeps answering."""
     known = waiting.run_ids(demo.target, demo.pipeline)
     project.upload(demo.target, demo.pipeline, [DATA / "bad.csv"])
     run_id = waiting.new_run(demo.target, demo.pipeline, known, timeout_s=RUN_TIMEOUT_S)

@@ -15,7 +15,7 @@ from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
 from sluice_cli.target import Target
 
-# A run's reason holds at least so much of its steps'.
+# A run's reason quotes at least this many characters of its step's.
 _TOLD = 200
 # How `upload --wait` exits by the end of its run; other ends are successes.
 RUN_EXITS = {"failed": EXIT_FAILED, "rejected": EXIT_REJECTED, "data_rejected": EXIT_REJECTED}
@@ -28,14 +28,14 @@ def push(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="The folder with pipeline.yaml.")] = Path(),
     replace_champion: Annotated[
-        bool, typer.Option("--replace-champion", help="Register the next model without comparing it.")
+        bool, typer.Option("--replace-champion", help="Do not compare the next model with the live one.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Check a project and make it the pipeline's current version.
 
-    With --replace-champion the first model of this version is not compared with the one that serves, for
-    where that one cannot be scored any more; limits still hold. The data are built again.
+    With --replace-champion the first model of this version is not compared with the live one. Use it when
+    the live one can no longer be scored. Limits still hold. The pipeline rebuilds from the same data.
     """
     target = context.obj.target()
     with err.status("pushing"):
@@ -68,19 +68,19 @@ def push(
 def upload(
     context: typer.Context,
     pipeline: Annotated[str, typer.Argument(help="The pipeline whose data this is.")],
-    files: Annotated[list[Path], typer.Argument(help="Files, and folders with all that is in them.")],
+    files: Annotated[list[Path], typer.Argument(help="Files, or folders with everything in them.")],
     key: Annotated[
-        str | None, typer.Option(help="Another name for the object below the pipeline's prefix.")
+        str | None, typer.Option(help="Name the object this, below the pipeline's prefix.")
     ] = None,
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Upload data; a run starts by itself when the batch is complete.
+    """Upload data; a run starts automatically when the batch is complete.
 
-    A folder's files keep their paths in it, without the folder's own name; hidden ones are left out.
+    Files of a folder keep their paths relative to it. Hidden files are left out.
 
-    With --wait it exits with 0 when the run registered a model or found nothing new, 1 when the run
-    failed, and 3 when the data or the model were rejected.
+    With --wait it exits with 0 if the run registered a model or found nothing new, 1 if the run failed,
+    and 3 if the data or the model were rejected.
     """
     target = context.obj.target()
     pipeline = lookup.the_pipeline(target, pipeline)
@@ -117,7 +117,7 @@ def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]
     with err.status("waiting for the run to start") as status:
 
         def say(why: str) -> None:
-            # Printed, so that it is also seen where no status line is.
+            # Print it too: not every output has a status line.
             err.print(f"[dim]waiting: {escape(why)}[/]")
 
         run_id = waiting.new_run(target, pipeline, known, say, timeout_s=1200)
@@ -170,7 +170,7 @@ def run(
 
 
 def print_run(found: dict[str, Any]) -> None:
-    """A run as a person reads it."""
+    """Print a run for people."""
     out.print(f"[bold]{found['run_id']}[/]", styled(found["status"]), age(found.get("started_at")))
     print_table(
         ("step", "status", "took", "metrics"),
@@ -203,12 +203,12 @@ def print_run(found: dict[str, Any]) -> None:
 
 
 def _metric(name: str, value: float | None) -> str:
-    """A metric as measured; None is a number that was not finite."""
+    """Format a measured metric; None stands for a value that was not finite."""
     return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
 
 
 def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
-    """What there is to say of steps beside their lines of the table, and of logs that end alike once."""
+    """Print reasons and log tails of steps; print a tail that several steps share only once."""
     tails: dict[tuple[str, ...], str] = {}
     for step in steps:
         _print_step(step, reasons)
@@ -238,12 +238,12 @@ def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
 @build_app.command(epilog=example("sluice logs reviews-sentiment-00001 --step train-0"))
 def logs(
     context: typer.Context,
-    run_id: Annotated[str | None, typer.Argument(help="A run: the logs of its jobs.")] = None,
+    run_id: Annotated[str | None, typer.Argument(help="A run, for the logs of its jobs.")] = None,
     step: Annotated[str | None, typer.Option(help="One step of the run.")] = None,
     function: Annotated[
         str | None, typer.Option(help="One of the stack's functions, such as start_build.")
     ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="An endpoint: the log of its model server.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="An endpoint, for its model server's log.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print the logs of a run's jobs, of a function, or of an endpoint."""
@@ -262,7 +262,7 @@ def logs(
         for name, lines in found.items():
             out.print(f"[bold]{escape(name)}[/]")
             for line in lines:
-                # As it was printed: what wraps it is the terminal.
+                # The terminal wraps the line, not we.
                 out.print(escape(line), soft_wrap=True)
         if not any(found.values()):
             hint("no log lines")

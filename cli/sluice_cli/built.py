@@ -1,4 +1,4 @@
-"""Have a built template take only what it was built for: with other values it would run other wheels."""
+"""Pin parameters of a built template: with other values, functions would get wheels that do not fit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def pinned(template: str, parameter: str, value: str) -> str:
-    """The template's text with one value for a parameter; raises ValueError if it has no such parameter."""
+    """Allow a parameter of the template only one value; raises ValueError if there is no such parameter."""
     block = re.compile(rf"^  {parameter}:\n(?:    .*\n)+", re.MULTILINE)
     only = f"  {parameter}:\n    Type: String\n    Default: {value}\n    AllowedValues:\n    - {value}\n"
     text, count = block.subn(only, template, count=1)
@@ -18,7 +18,7 @@ def pinned(template: str, parameter: str, value: str) -> str:
 
 
 def main(path: str, *values: str) -> None:
-    """`python -m sluice_cli.built TEMPLATE NAME=VALUE ...`"""
+    """Run `python -m sluice_cli.built TEMPLATE NAME=VALUE ...`."""
     template = Path(path)
     text = template.read_text()
     for each in values:

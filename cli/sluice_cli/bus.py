@@ -1,4 +1,4 @@
-"""Events that a person's command puts on the bus: the stack's functions act on them, with their own roles."""
+"""Put events of commands on the bus: the stack's functions act on them, with their own roles."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SOURCE = "sluice.cli"
 
 
 def announce(events: Any, detail_type: str, detail: Mapping[str, Any]) -> None:
-    """Put one event on the default bus; raises CommandError when it was not taken."""
+    """Put one event on the default bus; raises CommandError if the bus refused it."""
     entry = {"Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(detail)}
     try:
         answer = events.put_events(Entries=[entry])
     except ClientError as error:
         raise CommandError(f"put_events: {error.response['Error'].get('Message', error)}") from error
-    # PutEvents succeeds although an entry failed.
+    # PutEvents succeeds even if an entry failed.
     if answer["FailedEntryCount"]:
         raise CommandError(f"put_events: {answer['Entries'][0].get('ErrorMessage', 'it was refused')}")

@@ -28,14 +28,14 @@ STOP_TIMEOUT_S = 30
 PACKAGE_BUCKET = "sluice-packages"
 _SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "statemachines")
 
-# The clouds that this process started itself: an ended one is its zombie until it is polled.
+# The clouds that this process started: one that ended stays a zombie until it is polled.
 _started: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str, Any]:
-    """Start the local cloud in the background unless it runs; returns its ready file.
+    """Start the local cloud in the background unless it is running; returns its ready file.
 
-    It continues what was saved; `fresh` forgets that.
+    It continues from the saved state; `fresh` discards that.
     """
     if (ready := targets.local_cloud()) is not None:
         return ready
@@ -67,7 +67,7 @@ def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str
 
 
 def stop() -> bool:
-    """Stop the local cloud; False when none ran."""
+    """Stop the local cloud; returns False if none was running."""
     pid = targets.local_pid()
     if pid is not None:
         stop_process(pid)
@@ -77,7 +77,7 @@ def stop() -> bool:
 
 
 def stop_process(pid: int) -> None:
-    """Ask a process to end, wait for it, and insist when it does not."""
+    """Ask a process to end, wait for it, and kill it if it does not."""
     born = state_lock.birth(pid)
     for sig, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, 5)):
         if not is_alive(pid, born):
@@ -90,24 +90,24 @@ def stop_process(pid: int) -> None:
 
 
 def is_alive(pid: int, born: str | None) -> bool:
-    """Whether the process of that id that was started then runs; a later one of the same id is another."""
+    """Tell whether the process with this id and start time is running; ids are reused."""
     if pid in _started:
-        _started[pid].poll()  # an ended child waits to be asked
+        _started[pid].poll()  # reap the child if it has ended
     return born is not None and state_lock.birth(pid) == born
 
 
 def tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
 def runtime() -> str:
-    """The Lambda runtime that local functions run on: this checkout's own interpreter."""
+    """Return the Lambda runtime of local functions: this checkout's interpreter."""
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def architecture() -> str:
-    """The Lambda architecture of local functions: this machine's own."""
+    """Return the Lambda architecture of local functions: this machine's."""
     return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 
@@ -127,7 +127,7 @@ def deploy(
     template: Path = BUILD_DIR / "template.yaml",
     parameters: Mapping[str, str] | None = None,
 ) -> None:
-    """Run `sam deploy` of a built template against the local cloud; other parameters stay as they were."""
+    """Run `sam deploy` of a built template on the local cloud; parameters not given keep their values."""
     environment = {**targets.local_environment(dict(ready)), "SAM_CLI_POLL_DELAY": "0.1"}
     s3 = targets.local_session(dict(ready)).client("s3", endpoint_url=ready["endpoint_url"])
     s3.create_bucket(Bucket=PACKAGE_BUCKET)
@@ -142,13 +142,13 @@ def deploy(
 
 
 def is_deployed(ready: Mapping[str, Any], *, stack: str) -> bool:
-    """Whether the stack is there as the checkout's template and code have it now."""
+    """Tell whether the stack is deployed from the checkout's current template and code."""
     session, url = targets.local_session(dict(ready)), ready["endpoint_url"]
     try:
         found = session.client("cloudformation", endpoint_url=url).describe_stacks(StackName=stack)
         if found["Stacks"][0]["StackStatus"] == "CREATE_FAILED":
             raise CommandError(
-                f"the local cloud ended while the stack {stack} was made for the first time",
+                f"the local cloud ended while the stack {stack} was being created",
                 hint="`sluice up --fresh` starts anew.",
             )
         answer = session.client("s3", endpoint_url=url).get_object(
@@ -163,7 +163,7 @@ def is_deployed(ready: Mapping[str, Any], *, stack: str) -> bool:
 
 
 def source_digest() -> str:
-    """Of all that a deployment is made of."""
+    """Digest everything that a deployment is made of."""
     digest = hashlib.sha256(sys.version.encode())
     for path in sorted(path for source in _SOURCES for path in _files(REPOSITORY / source)):
         digest.update(f"{path.relative_to(REPOSITORY)}\0".encode())
@@ -179,7 +179,7 @@ def _files(source: Path) -> Iterator[Path]:
 
 
 def run_sam(arguments: list[str], environment: Mapping[str, str], *, log: str) -> None:
-    """Run the SAM CLI with its output in a log; the log's end becomes the error when it fails."""
+    """Run the SAM CLI, writing its output to a log; if it fails, the log's tail becomes the error."""
     log_path = targets.home() / f"{log}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     path = f"{REPOSITORY / '.venv/bin'}{os.pathsep}{os.environ.get('PATH', '')}"

@@ -1,4 +1,4 @@
-"""What is said of a local cloud that goes on with what was in it."""
+"""Tell what a restarted local cloud continues with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENDPOINTS_TIMEOUT_S = 120.0
 
 
 def wait_for_endpoints(target: Target) -> None:
-    """Until those that served before serve again, or have failed to."""
+    """Wait until each endpoint of the last session serves again or has failed to."""
     deadline = time.monotonic() + _ENDPOINTS_TIMEOUT_S
     while time.monotonic() < deadline and target.pages(
         "sagemaker", "list_endpoints", "Endpoints", StatusEquals="SystemUpdating"
@@ -25,7 +25,7 @@ def wait_for_endpoints(target: Target) -> None:
 
 
 def lines(continued: Mapping[str, Any] | None) -> list[str]:
-    """What was taken up, what was interrupted, and what a crash has torn; nothing of a new cloud."""
+    """Tell what continues, what was interrupted and what a crash damaged; empty for a new cloud."""
     if continued is None:
         return []
     said = [f"it continues as it was at {continued['saved_at']}"]
@@ -37,7 +37,7 @@ def lines(continued: Mapping[str, Any] | None) -> list[str]:
 
 
 def about_images() -> str:
-    """How the Python of jobs and models differs from SageMaker's; empty if it does not."""
+    """Tell how the Python of jobs and models differs from SageMaker's; empty if it does not."""
     if not (others := images.other_pythons()):
         return ""
     here_python = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -47,7 +47,7 @@ def about_images() -> str:
 
 
 def next_step(continued: Mapping[str, Any] | None) -> str:
-    """What to type next."""
+    """Tell what to type next."""
     if continued is None:
         example = here(EXAMPLES / "reviews")
         return f"next: `sluice push {example}`, or `sluice init my-model`; `sluice down` ends it"

@@ -14,12 +14,12 @@ from sluice_cli import data_release, lookup, reasons
 from sluice_cli.options import Json, Pipeline, Reason, example, show
 from sluice_cli.output import age, escape, hint, out, print_table, short, styled
 
-# Of what a batch lacks, how much a person is shown.
+# So many of a batch's missing parts are printed.
 SHOWN = 10
 
-dataset_app = typer.Typer(no_args_is_help=True, help="Data set versions: what models are built on.")
-data_app = typer.Typer(no_args_is_help=True, help="Uploads: what arrived, what waits, what was set aside.")
-Version = Annotated[str, typer.Argument(help="The version, or its first digits.")]
+dataset_app = typer.Typer(no_args_is_help=True, help="Data set versions, which models are built on.")
+data_app = typer.Typer(no_args_is_help=True, help="Uploads: what arrived, what waits, what is quarantined.")
+Version = Annotated[str, typer.Argument(help="The version or its first digits.")]
 PipelineName = Annotated[str, typer.Argument(help="The pipeline's name.")]
 
 
@@ -57,7 +57,7 @@ def list_versions(context: typer.Context, pipeline: Pipeline = None, as_json: Js
 def show_version(
     context: typer.Context, pipeline: PipelineName, version: Version, as_json: Json = False
 ) -> None:
-    """Show a data set version: its objects, its verdict and where its report is."""
+    """Show a data set version: its objects, its verdict and the location of its report."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
     found = data.dataset(target.cloud, name, lookup.the_dataset_version(target, name, version))
@@ -84,7 +84,7 @@ def show_version(
 def verify_version(
     context: typer.Context, pipeline: PipelineName, version: Version, as_json: Json = False
 ) -> None:
-    """Read every object of a version again; exits 1 if one differs, is gone, overwritten or deleted."""
+    """Read every object of a version again; exits 1 if any was changed, overwritten or deleted."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
     found = data.verify(target.cloud, name, lookup.the_dataset_version(target, name, version))
@@ -112,7 +112,7 @@ def list_data(
     context: typer.Context,
     pipeline: Pipeline = None,
     quarantined: Annotated[
-        bool, typer.Option("--quarantined", help="Only what was set aside and not replaced since.")
+        bool, typer.Option("--quarantined", help="Only what is quarantined and not yet replaced.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = uploads.PAGE,
     after: Annotated[
@@ -158,7 +158,7 @@ def list_data(
 
 
 def print_waiting(waiting: dict[str, Any]) -> None:
-    """When and why the next build starts, and what the batches that are not complete lack."""
+    """Print when and why the next build starts, and what incomplete batches still lack."""
     if build := waiting.get("next_build"):
         out.print(f"  [cyan]next build[/] {build['at']}: {escape(build['reason'])}")
     if failed := waiting.get("failed"):
@@ -183,7 +183,7 @@ def release_data(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Let a quarantined object into the next data set version, where it is checked again."""
+    """Release a quarantined object into the next data set version, where it is checked again."""
     target = context.obj.target()
     result = data_release.release(target, key, reason)
 

@@ -1,4 +1,4 @@
-"""`sluice data release`: ask the stack to let a quarantined object in."""
+"""`sluice data release`: ask the stack to release a quarantined object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LISTED = "`sluice data list --quarantined` lists what can be released; anything
 
 
 def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> dict[str, Any]:
-    """Ask the stack to let a quarantined object into the next data set version, and wait for its answer."""
+    """Ask the stack to release a quarantined object into the next data set version; wait for its answer."""
     bucket = target.cloud.data_bucket
     key = key.removeprefix(f"s3://{bucket}/")
     pipeline = str(uploads.parse_key(key)[0])
@@ -37,7 +37,7 @@ def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> 
     answered = _answer(target, (pipeline, key, version_id), request_id, timeout_s)
     if refused := answered.get("release_refused"):
         raise CommandError(f"{key} {refused}", hint=_LISTED)
-    # What it is by now may be another thing: a build may have set it aside again.
+    # Its status may differ by now: a build may have quarantined it again.
     return {"pipeline": pipeline, "key": key, "version_id": version_id, "status": "pending"}
 
 

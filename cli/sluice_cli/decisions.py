@@ -1,4 +1,4 @@
-"""What `approve` and `reject` write to the registry, as Studio or the AWS CLI would, and what follows."""
+"""Approve and reject in the registry, as Studio or the AWS CLI would, and follow what comes of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEARD_S = 900
 
 
 def own_package(target: Target, arn: str) -> dict[str, Any]:
-    """The catalog's item of a version that a run of this stack registered."""
+    """Return the catalog's item of a version that a run of this stack registered."""
     item = target.catalog.get(keys.package_key(arn))
     if item is None or "pipeline" not in item:
         raise CommandError(f"{arn} was not registered by this stack, so nothing will be released")
@@ -27,10 +27,10 @@ def own_package(target: Target, arn: str) -> dict[str, Any]:
 
 
 def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
-    """Approve a version; one that is approved already and not live is approved anew, so that it is released.
+    """Approve a version; if it is approved already but not live, approve it anew to have it released.
 
-    The result names the release that is under way, or the epoch after which a decision leads to one
-    (`after_epoch`), or neither, with the reason in `note`.
+    The result holds `release_id` of a release under way, or `after_epoch`, the epoch after which a decision
+    leads to a release, or neither, and then the reason in `note`.
     """
     item = own_package(target, arn)
     seen, result = LastSeen.of(item), {"model_package_arn": arn, "status": APPROVED}
@@ -39,7 +39,7 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
         _decide(target, arn, APPROVED, reason)
         return awaited
     if seen.status != APPROVED:
-        return {**awaited, "note": "it was approved before, of which the stack has not heard yet"}
+        return {**awaited, "note": "it was approved before, but the stack has not heard of it yet"}
     if release_id := _under_way(target, item, arn, seen):
         note = f"it was approved before, and {release_id} is under way"
         return {**result, "release_id": release_id, "note": note}
@@ -55,7 +55,7 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
 
 
 def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
-    """Reject a version; of one that is rejected already it says where it is live all the same."""
+    """Reject a version; if it is rejected already but still live, tell where."""
     result = {"model_package_arn": arn, "status": REJECTED}
     if _status(target, arn) != REJECTED:
         _decide(target, arn, REJECTED, reason)
@@ -64,12 +64,12 @@ def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
     item = target.catalog.get(keys.package_key(arn)) or {}
     if serving := _serving(target, item, arn):
         stage = serving[0]["stage"]
-        note += f"; it is live on {stage} all the same: `sluice rollback {item['pipeline']} --stage {stage}`"
+        note += f"; it is still live on {stage}: `sluice rollback {item['pipeline']} --stage {stage}`"
     return {**result, "note": note}
 
 
 def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] | None:
-    """The end of the release that a result of `approve` leads to; None where it leads to none."""
+    """Wait for the end of the release that a result of `approve` leads to; None if it leads to none."""
     pipeline = own_package(target, result["model_package_arn"])["pipeline"]
     if "after_epoch" in result:
         release_id = _release_of(target, result["model_package_arn"], result["after_epoch"])
@@ -94,7 +94,7 @@ def _decide(target: Target, arn: str, status: str, reason: str) -> None:
 
 
 def _under_way(target: Target, item: dict[str, Any], arn: str, seen: LastSeen) -> str | None:
-    """The release of the version that runs, if one does."""
+    """Return the version's release under way, if any."""
     decided = _release_id(item, arn, seen.epoch)
     for release in stages.releases(target.cloud, item["pipeline"]):
         is_its = release["release_id"] == decided or release.get("package_arn") == arn
@@ -108,7 +108,7 @@ def _release_id(item: dict[str, Any], arn: str, epoch: int) -> str:
 
 
 def _serving(target: Target, item: dict[str, Any], arn: str) -> list[dict[str, Any]]:
-    """The stages on which the version is live, by the catalog and by there being an endpoint."""
+    """Return the stages where the catalog calls the version live and an endpoint exists."""
     rows = stages.stages(target.cloud, item["pipeline"]) if "pipeline" in item else []
     return [
         row
@@ -120,7 +120,7 @@ def _serving(target: Target, item: dict[str, Any], arn: str) -> list[dict[str, A
 
 
 def _served_by(target: Target, item: dict[str, Any], arn: str) -> str | None:
-    """The stages that an approval releases to, if the version is live on all of them."""
+    """Name the stages that an approval releases to, if the version is live on all of them."""
     run = target.catalog.get(keys.run_key(item["pipeline"], item["run_id"])) or {}
     version = run.get("project_version")
     project = target.catalog.get(keys.project_key(item["pipeline"], version)) if version else None
@@ -141,14 +141,14 @@ def _until_withdrawn(target: Target, arn: str, epoch: int) -> None:
 
 
 def _release_of(target: Target, arn: str, epoch: int) -> str:
-    """The release that follows from a decision after an epoch; raises CommandError if none does."""
+    """Wait for the release that follows a decision after an epoch; raises CommandError if none does."""
 
     def look() -> dict[str, Any] | None:
         item = own_package(target, arn)
         seen = LastSeen.of(item)
         return item if seen.epoch > epoch and not seen.is_unfinished else None
 
-    what = "the stack to hear of the approval, which `reconcile` tells it of again if the event was lost"
+    what = "the stack to hear of the approval; if the event was lost, `reconcile` sends it again"
     item = waiting.until(look, timeout_s=HEARD_S, what=what)
     if item["approval_status"] != APPROVED:
         raise CommandError(f"the version is {item['approval_status']} by now: somebody decided otherwise")

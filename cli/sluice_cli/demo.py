@@ -1,4 +1,4 @@
-"""The whole loop on this machine: what it needs, what came of it, and what to type next."""
+"""Play the whole loop on this machine, and report what came of it and what to type next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sluice_cli.target import REPOSITORY, Target
 
 
 def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
-    """Play the loop; returns the report that is also written to `.sluice/demo.json`."""
+    """Play the loop; returns the report and writes it to `.sluice/demo.json`."""
     home = REPOSITORY / ".sluice" if keep else REPOSITORY / ".sluice/demo"
     os.environ["SLUICE_HOME"] = str(home)
     artifacts = home / "artifacts"
@@ -46,7 +46,7 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
             step.detail = f"{download_artifacts(target, artifacts)} files in {artifacts}"
             report_html = artifacts / str(played.data_report)
             played.expect(report_html.is_file(), f"there is no {report_html}")
-    except Exception as error:  # whatever it is, the report must say so
+    except Exception as error:  # whatever it is, the report must tell it
         steps.failed()
         failure = f"{error} {getattr(error, 'hint', '')}".strip()
     finally:
@@ -71,7 +71,7 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
 
 
 def begin_afresh(*, keep: bool) -> None:
-    """End what an interrupted demo left behind; what a user keeps running is not ours to end."""
+    """End what an interrupted demo left running, but not what a user keeps running."""
     if targets.local_cloud() is not None and keep:
         raise CommandError("a local cloud is running already", hint="`sluice down` ends it.")
     if keep and (saved := targets.local_state_dir() / "saved").exists():
@@ -83,7 +83,7 @@ def begin_afresh(*, keep: bool) -> None:
 
 
 def download_artifacts(target: Target, folder: Path) -> int:
-    """Write the artifact bucket's objects to a folder of this machine; returns how many there are."""
+    """Download the artifact bucket's objects to a folder; returns how many there are."""
     bucket = target.outputs["ArtifactBucketName"]
     shutil.rmtree(folder, ignore_errors=True)
     listed = target.pages("s3", "list_objects_v2", "Contents", Bucket=bucket)
@@ -99,7 +99,7 @@ def download_artifacts(target: Target, folder: Path) -> int:
 def summarize(
     console: Console, report: dict[str, Any], failure: str | None, *, home: Path, keep: bool
 ) -> None:
-    """What happened, where it lies, and what to type next."""
+    """Print what happened, where the results are and what to type next."""
     total = sum(step["seconds"] for step in report["steps"])
     if failure:
         err.print(f"\n[red]the demo fell short[/] after {total:.0f}s: {escape(failure)}")

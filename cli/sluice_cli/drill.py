@@ -1,4 +1,4 @@
-"""What makes a live model fail while somebody uses it."""
+"""Make a live model fail while someone uses it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FAULT_TRAFFIC_PER_S = 25
 
 
 class faults:
-    """While entered, requests that reach one endpoint config's fleet fail as if its container had."""
+    """While entered, requests to one endpoint config's fleet fail as if its container had failed."""
 
     def __init__(self, target: Target, endpoint_name: str, endpoint_config: str) -> None:
         self.endpoint_url = str(target.endpoint_url)

@@ -1,7 +1,7 @@
 """Errors a person can act on: each says what happened and what to do next.
 
-A command exits with 0 when what it set going went through, 1 when something failed, 2 when it was used
-wrongly, and 3 when all worked and the answer is no: data, a model or a release were turned down.
+A command exits with 0 if what it started succeeded, 1 if something failed, 2 if it was used wrongly, and 3
+if everything worked and the answer is no: data, a model or a release were rejected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ EXIT_REJECTED = 3
 
 
 class CommandError(Exception):
-    """A command cannot go on; carries a hint and the process's exit code."""
+    """A command cannot continue; carries a hint and the exit code."""
 
     def __init__(self, message: str, *, hint: str = "", exit_code: int = EXIT_FAILED) -> None:
         super().__init__(message)

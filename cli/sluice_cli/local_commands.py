@@ -22,16 +22,16 @@ def up(
     context: typer.Context,
     port: Annotated[
         int,
-        typer.Option(min=0, max=65535, help="The port on 127.0.0.1 (0: that of last time, or any free one)."),
+        typer.Option(min=0, max=65535, help="The port on 127.0.0.1 (0: the last one, else any free one)."),
     ] = 0,
     auth: Annotated[bool, typer.Option("--auth", help="Enforce IAM as AWS does.")] = False,
     parameter: Annotated[
-        list[str] | None, typer.Option(help="A parameter of the template, NAME=VALUE; may be repeated.")
+        list[str] | None, typer.Option(help="A template parameter, NAME=VALUE; repeatable.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was there, and start anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Discard the saved state and start anew.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start the local cloud on this machine, with all that was in it, and deploy the template to it."""
+    """Start the local cloud with its saved state, and deploy the template to it."""
     stack = context.obj.stack or targets.DEFAULT_STACK
     parameters = parsed(parameter or [])
     with err.status("starting the local cloud") as status:
@@ -66,7 +66,7 @@ def up(
 
 
 def parsed(parameters: list[str]) -> dict[str, str]:
-    """Parameters given as NAME=VALUE."""
+    """Parse parameters given as NAME=VALUE."""
     if wrong := [each for each in parameters if not each.partition("=")[0] or "=" not in each]:
         raise CommandError(f"{wrong[0]!r} is no NAME=VALUE", exit_code=EXIT_USAGE)
     return dict(each.split("=", 1) for each in parameters)
@@ -74,7 +74,7 @@ def parsed(parameters: list[str]) -> dict[str, str]:
 
 @local_app.command(epilog=example("sluice down"))
 def down(as_json: Json = False) -> None:
-    """Stop the local cloud and all that runs in it; what it holds is kept for the next `sluice up`."""
+    """Stop the local cloud and all that runs in it; its state is kept for the next `sluice up`."""
     stopped = cloud.stop()
 
     def text() -> None:
@@ -86,7 +86,7 @@ def down(as_json: Json = False) -> None:
 
 @local_app.command(epilog=example("sluice env"))
 def env(as_json: Json = False) -> None:
-    """Print what makes AWS's own tools use the local cloud, for a shell: `eval "$(sluice env)"`."""
+    """Print shell variables that point AWS's own tools at the local cloud: `eval "$(sluice env)"`."""
     ready = targets.local_cloud()
     if ready is None:
         raise CommandError(
@@ -95,7 +95,7 @@ def env(as_json: Json = False) -> None:
     variables = targets.local_environment(ready)
 
     def text() -> None:
-        # Of these two each would lead somewhere else.
+        # Either of these two would lead elsewhere.
         out.out("unset AWS_PROFILE AWS_SESSION_TOKEN", highlight=False)
         for name, value in variables.items():
             out.out(f"export {name}={shlex.quote(value)}", highlight=False)

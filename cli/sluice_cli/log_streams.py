@@ -1,4 +1,4 @@
-"""The logs of jobs, functions and endpoints."""
+"""Read the logs of jobs, functions and endpoints."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LOG_GROUPS = {
 
 
 def with_log_tails(target: Target, found: dict[str, Any]) -> dict[str, Any]:
-    """A run with the last lines of the logs that may say why it failed, as `log_tail` of their steps.
+    """Add to a run's steps, as `log_tail`, the last lines of the logs that may say why the run failed.
 
-    They are those of the steps that failed; where none did, the last job did not do what was expected of it.
+    These are the logs of the failed steps; if no step failed, of the last job.
     """
     jobs = [step for step in found["steps"] if step.get("job_name")]
     failed = [step for step in jobs if step.get("failure_reason")]
@@ -32,7 +32,7 @@ def with_log_tails(target: Target, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def log_lines(target: Target, group: str, stream_prefix: str = "") -> Iterator[str]:
-    """The lines of all streams of a log group that begin with a prefix."""
+    """Yield the lines of all streams of a log group that begin with a prefix."""
     logs = target.client("logs")
     chosen = {"logStreamNamePrefix": stream_prefix} if stream_prefix else {}
     try:
@@ -53,13 +53,13 @@ def log_lines(target: Target, group: str, stream_prefix: str = "") -> Iterator[s
 
 
 def step_log(target: Target, step: dict[str, Any]) -> list[str]:
-    """The log of the job that a step ran."""
+    """Return the log of the job that a step ran."""
     group = LOG_GROUPS.get(step.get("kind", ""))
     return list(log_lines(target, group, f"{step['job_name']}/")) if group and step.get("job_name") else []
 
 
 def physical_id(target: Target, logical: str) -> str:
-    """The name of a resource of the stack."""
+    """Return the name of a resource of the stack."""
     answer = target.call(
         "cloudformation", "describe_stack_resource", StackName=target.stack, LogicalResourceId=logical
     )
@@ -67,7 +67,7 @@ def physical_id(target: Target, logical: str) -> str:
 
 
 def function_log(target: Target, function: str) -> list[str]:
-    """The log of one of the stack's functions, by its folder's name."""
+    """Return the log of a function of the stack, named by its folder."""
     names = sorted(path.parent.name for path in (REPOSITORY / "functions").glob("*/app.py"))
     if function not in names:
         raise CommandError(
@@ -87,7 +87,7 @@ def function_log(target: Target, function: str) -> list[str]:
 
 
 def endpoint_log(target: Target, endpoint_name: str) -> list[str]:
-    """The log of an endpoint's model server; raises CommandError where there is no such endpoint."""
+    """Return the log of an endpoint's model server; raises CommandError if there is no such endpoint."""
     lines = list(log_lines(target, f"/aws/sagemaker/Endpoints/{endpoint_name}"))
     if not lines and target.cloud.endpoints.describe_endpoint(endpoint_name) is None:
         names = [

@@ -1,4 +1,4 @@
-"""What a name on the command line means; what it may have meant where there is no such thing."""
+"""Resolve names given on the command line; if nothing has the name, suggest what may have been meant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LISTED = 5
 
 
 def the_pipeline(target: Target, name: str | None) -> str:
-    """The named pipeline, or the only one; anything else is an error that lists them."""
+    """Return the named pipeline, or the only one; else raises CommandError, which lists them."""
     names = pipelines.pipeline_names(target.cloud)
     if name is None and len(names) == 1:
         return names[0]
@@ -30,7 +30,7 @@ def the_pipeline(target: Target, name: str | None) -> str:
 
 
 def the_run(target: Target, run_id: str) -> dict[str, Any]:
-    """A run with its steps; raises CommandError where there is none."""
+    """Return a run with its steps; raises CommandError if there is none."""
     found = runs.run(target.cloud, run_id)
     if found is None:
         raise no_run(target, run_id, run_id.rpartition("-")[0])
@@ -38,7 +38,7 @@ def the_run(target: Target, run_id: str) -> dict[str, Any]:
 
 
 def no_run(target: Target, run_id: str, pipeline: str) -> CommandError:
-    """Says which runs there are, of the pipeline that was meant, or which pipelines."""
+    """Make the error that lists the runs of the pipeline that was meant, or else the pipelines."""
     names = pipelines.pipeline_names(target.cloud)
     meant = next((name for name in (run_id, pipeline) if name in names), None)
     if meant is None:
@@ -50,7 +50,7 @@ def no_run(target: Target, run_id: str, pipeline: str) -> CommandError:
 
 
 def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:
-    """The steps of a run that have a job, or the one of a name; raises CommandError for any other."""
+    """Return a run's steps that have jobs, or the named one of them; raises CommandError if there is none."""
     jobs = [step for step in found["steps"] if step.get("job_name")]
     names = [step["step"] for step in found["steps"]]
     if wanted is None:
@@ -73,7 +73,7 @@ def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:
 
 
 def the_dataset_version(target: Target, pipeline: str, version: str) -> dict[str, Any]:
-    """The version of these digits, or the only one that begins with them."""
+    """Return the version with these digits, or the only one that begins with them."""
     hint = f"`sluice dataset list {pipeline}` lists them."
     if not re.fullmatch(r"[0-9a-f]{4,64}", version):
         problem = f"{version!r} is no data set version: 4 to 64 hex digits"
@@ -89,7 +89,7 @@ def the_dataset_version(target: Target, pipeline: str, version: str) -> dict[str
 
 
 def model_arn(target: Target, model: str) -> str:
-    """The package ARN of a version by any of its names, of a pipeline's newest version, or an ARN itself."""
+    """Return the ARN of a model package, given by a name, its pipeline (the newest) or its ARN."""
     if model.startswith("arn:"):
         return model
     found = [row for row in _candidates(target, model) if row["approval_status"] != "Deleted"]
@@ -104,7 +104,7 @@ def model_arn(target: Target, model: str) -> str:
 
 
 def _no_model(target: Target, model: str) -> CommandError:
-    """Says which versions the pipeline has that was meant, or which pipelines there are."""
+    """Make the error that lists the models of the pipeline that was meant, or else the pipelines."""
     name = the_pipeline(target, model.partition("/")[0])
     versions = ", ".join(row["model"] for row in models.models(target.cloud, name)[:LISTED])
     listed = f"Newest models of {name}: {versions}." if versions else f"{name} has no models yet."
@@ -112,7 +112,7 @@ def _no_model(target: Target, model: str) -> CommandError:
 
 
 def _candidates(target: Target, model: str) -> list[dict[str, Any]]:
-    """The versions that a name may mean; of a pipeline's name all of its versions, newest first."""
+    """Return the versions that a name may mean; for a pipeline all its versions, newest first."""
     found = models.named(target.cloud, model) if "/" in model else None
     if found is not None:
         return found

@@ -40,12 +40,12 @@ app = typer.Typer(
     epilog="Start here: `sluice demo`, or `sluice up && sluice init my-model && sluice push my-model`.",
 )
 if os.environ.get("NO_COLOR"):
-    # What rich keeps then, bold and dim, is as little wanted in the pages of --help.
+    # Rich still prints bold and dim then; the pages of --help shall have neither.
     rich_utils.COLOR_SYSTEM = None
 look_app = typer.Typer()
 look_app.command(epilog=example("sluice validate part-1.csv --pipeline examples/reviews"))(validate)
 look_app.command(epilog=example("sluice report reviews-sentiment-00001"))(report)
-# In this order `sluice --help` lists them.
+# `sluice --help` lists them in this order.
 for commands in (local_app, build_app, release_app, serving_app, look_app):
     app.add_typer(commands)
 app.add_typer(dataset_app, name="dataset")
@@ -56,18 +56,18 @@ app.add_typer(schema_app, name="schema")
 @app.callback()
 def options(
     context: typer.Context,
-    local: Annotated[bool, typer.Option("--local", help="Use the local cloud, and nothing else.")] = False,
-    aws: Annotated[bool, typer.Option("--aws", help="Use AWS even while the local cloud runs.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Use only the local cloud.")] = False,
+    aws: Annotated[bool, typer.Option("--aws", help="Use AWS even if the local cloud is running.")] = False,
     stack: Annotated[str | None, typer.Option(help="The stack's name.", envvar="SLUICE_STACK")] = None,
     profile: Annotated[str | None, typer.Option(help="An AWS profile; implies AWS.")] = None,
     region: Annotated[str | None, typer.Option(help="An AWS region.")] = None,
 ) -> None:
-    """Options before the command's name choose the target."""
+    """Choose the target by the options before the command's name."""
     if local and aws:
         raise typer.BadParameter("--local and --aws exclude each other")
     where = "local" if local else "aws" if aws else "auto"
     invocation.program = program(sys.argv[0])
-    # What the environment says, it says to the next command too.
+    # A hint need not repeat what the environment already says.
     source = context.get_parameter_source("stack")
     typed = stack if source is not None and source.name == "COMMANDLINE" else None
     values = {"--stack": typed, "--profile": profile, "--region": region}
@@ -79,7 +79,7 @@ def options(
 
 
 def program(called: str) -> str:
-    """`sluice`, or the path to type where that is not found, or is another checkout's."""
+    """Return `sluice`, or the path to type if that is not found or belongs to another checkout."""
     found = shutil.which("sluice")
     path = Path(called)
     if path.name != "sluice" or (found and path.exists() and path.samefile(found)):
@@ -88,7 +88,7 @@ def program(called: str) -> str:
 
 
 def fail(message: str, details: str, exit_code: int) -> NoReturn:
-    """Say on stderr what went wrong and what to do, and end."""
+    """Print on stderr what went wrong and what to do, and exit."""
     err.print(f"[red]error[/]: {escape(message)}")
     if details:
         hint(details)
@@ -96,8 +96,8 @@ def fail(message: str, details: str, exit_code: int) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command; errors a person can act on end in a sentence, not in a traceback."""
-    # What a command started is ended by its `finally`, which SIGTERM alone would skip.
+    """Run the command; errors that a person can act on print a sentence, not a traceback."""
+    # Exit by an exception, so that the `finally` blocks of commands run: SIGTERM alone would skip them.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()

@@ -1,4 +1,4 @@
-"""What the modules of commands share: common options, examples, and how a result is shown."""
+"""Share options, examples and the printing of results between the modules of commands."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from sluice_cli.output import hint, print_json
 from sluice_cli.target import Target
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Pipeline = Annotated[
-    str | None, typer.Argument(help="The pipeline's name; not needed when there is only one.")
-]
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for what this sets going to end.")]
-Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; kept with the decision.")]
+Pipeline = Annotated[str | None, typer.Argument(help="The pipeline's name; optional if there is only one.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until what this starts has ended.")]
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; recorded with the decision.")]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where commands act, as given before the command's name."""
+    """The options before the command's name: where commands act."""
 
     where: str
     stack: str | None
@@ -30,14 +28,14 @@ class Options:
     region: str | None
 
     def target(self) -> Target:
-        """The target, announced on stderr before anything is done to it."""
+        """Return the target and announce it on stderr before anything is done to it."""
         found = targets.resolve(where=self.where, stack=self.stack, profile=self.profile, region=self.region)
         hint(f"target: {found.description}")
         return found
 
 
 def example(text: str) -> str:
-    """The epilog of a command's help: what one types."""
+    """Return the epilog of a command's help: what to type."""
     return f"Example: `{text}`"
 
 

@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for scripts, hints on stderr."""
+"""Print what commands say: tables for people, JSON for scripts, hints on stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# What is not broken: a command in backticks, or a word.
+# What is never broken: a command in backticks, or a word.
 _WORD = re.compile(r"\s*(?:`[^`]*`\S*|\S+)")
 # Wider than any row.
 _UNFOLDED = 10_000
@@ -27,7 +27,7 @@ _HANGING = 2
 
 
 def console(**where: Any) -> Console:
-    """A console that wraps between words at a terminal's width; what reads a pipe gets a row a line.
+    """Make a console that wraps between words at a terminal's width; in a pipe a row stays a line.
 
     NO_COLOR leaves out bold and dim too.
     """
@@ -40,13 +40,13 @@ def console(**where: Any) -> Console:
 
 
 class _Console(Console):
-    """Wraps what people read; a word longer than the width, and a command in backticks, is not broken.
+    """Wraps text for people; never breaks a command in backticks or a word, however long.
 
-    What is for programs (`out`) is written as it is.
+    `out` writes text for programs unchanged.
     """
 
     def print(self, *objects: Any, **how: Any) -> None:
-        is_as_it_is = how.get("soft_wrap") or how.get("no_wrap")  # `Console.out` asks for the latter
+        is_as_it_is = how.get("soft_wrap") or how.get("no_wrap")  # `Console.out` sets the latter
         if is_as_it_is or not all(isinstance(each, str | Text) for each in objects):
             super().print(*objects, **how)
             return
@@ -58,7 +58,7 @@ class _Console(Console):
 
 
 def wrapped(text: Text, width: int) -> list[Text]:
-    """The lines of a text, broken between words; the later ones are indented a little more than the first."""
+    """Break a text between words into lines; those after the first are indented a little more."""
     indent = len(text.plain) - len(text.plain.lstrip()) + _HANGING
     breaks, start = list[int](), 0
     for word in _WORD.finditer(text.plain):
@@ -107,12 +107,12 @@ STATUS_STYLES = {
 
 
 def printable(text: str) -> str:
-    """Text from elsewhere in which no control character takes effect."""
+    """Make the control characters of foreign text visible and harmless."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def escape(text: str) -> str:
-    """Text from elsewhere as a terminal shows it: it is no markup, and no control character takes effect."""
+    """Escape foreign text for a terminal: neither its markup nor its control characters take effect."""
     return markup.escape(printable(text))
 
 
@@ -122,15 +122,15 @@ def print_json(value: Any) -> None:
 
 
 def styled(status: object) -> Text:
-    """A status in its colour (colour shows on a terminal only)."""
+    """Colour a status (only a terminal shows it)."""
     return Text(str(status), style=STATUS_STYLES.get(str(status), ""))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print rows under column heads, or a sentence when there are none.
+    """Print rows under column heads, or a sentence if there are none.
 
-    No value is broken: where rows are wider than a terminal, what the last column says stands beneath each
-    row, and if that is not enough, all other columns do too.
+    Values are not broken: if rows are wider than the terminal, the last column moves beneath its row; if
+    that is not enough, all columns but the first do.
     """
     table = [[_cell(value) for value in row] for row in rows]
     widths = [
@@ -151,7 +151,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 
 
 def _cell(value: object) -> Text:
-    """A value in a line of its own, whatever its lines are."""
+    """Put a value on one line, even if it has several."""
     text = value if isinstance(value, Text) else Text("" if value is None else printable(str(value)))
     return Text(" ".join(text.plain.split()), style=text.style)
 
@@ -161,7 +161,7 @@ def _fits(widths: Sequence[int]) -> bool:
 
 
 def _print_rows(columns: Sequence[str], rows: Iterable[Sequence[Text]], widths: Sequence[int]) -> None:
-    """Rows under heads; what has no column stands beneath its row."""
+    """Print rows under heads, and values without a column beneath their row."""
     for row in ([Text(name, style="bold") for name in columns], *rows):
         cells = [_padded(cell, width) for cell, width in zip(row[: len(columns)], widths, strict=False)]
         line = Text(" " * _GAP).join(cells)
@@ -175,7 +175,7 @@ def _padded(cell: Text, width: int) -> Text:
 
 
 def _print_beneath(parts: Iterable[Text]) -> None:
-    """Parts in lines beneath a row, as many in each as fit; a longer one is wrapped between its words."""
+    """Print parts beneath a row, as many on a line as fit; wrap those that are longer than a line."""
     line = Text()
     for part in parts:
         if line and line.cell_len + _GAP + part.cell_len > out.width - _INDENT:
@@ -192,13 +192,13 @@ def _print_indented(text: Text) -> None:
 
 @dataclass
 class Invocation:
-    """How this command was called, so that the next one can be called alike."""
+    """How this command was called, so that hints can repeat it."""
 
     program: str = "sluice"
     options: str = ""
 
     def command(self, arguments: str) -> str:
-        """What to type from here for `sluice ARGUMENTS` to reach the same stack."""
+        """Return what to type here so that `sluice ARGUMENTS` reaches the same stack."""
         return " ".join(filter(None, (self.program, self.options, arguments)))
 
 
@@ -206,21 +206,21 @@ invocation = Invocation()
 
 
 def hint(text: str) -> None:
-    """Say what to type next, on stderr so that pipes stay clean.
+    """Print what to type next, on stderr so that pipes stay clean.
 
-    `sluice` is spelt so that it is found from here, and a next step goes to the stack of this one.
+    `sluice` is written so that the shell finds it from here, with the options that reach the same stack.
     """
     called = invocation.command("") if text.startswith("next:") else invocation.program
     err.print(Text(text.replace("`sluice ", f"`{called} "), style="dim"))
 
 
 def here(path: Path) -> str:
-    """A path as it is typed from the current folder."""
+    """Return a path as it is typed from the current folder."""
     return min(os.path.relpath(path), str(path), key=len)
 
 
 def age(iso: str | None, now: datetime | None = None) -> str:
-    """How long ago an ISO 8601 time was, in the largest fitting unit."""
+    """Tell how long ago an ISO 8601 time was, in the largest fitting unit."""
     if not iso:
         return ""
     seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(iso)).total_seconds()
@@ -231,12 +231,12 @@ def age(iso: str | None, now: datetime | None = None) -> str:
 
 
 def duration(start: str | None, end: str | None) -> str:
-    """Seconds between two ISO 8601 times."""
+    """Format the seconds between two ISO 8601 times."""
     if not start or not end:
         return ""
     return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.1f}s"
 
 
 def short(digest: str | None) -> str:
-    """The first 12 hex digits of a digest."""
+    """Return the first 12 hex digits of a digest."""
     return (digest or "")[:12]

@@ -1,4 +1,4 @@
-"""Files that a command is given."""
+"""Check the files that a command is given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAMES_SHOWN = 10
 
 
 def a_file(path: Path) -> Path:
-    """The path of a file that is there; raises CommandError with the names that are."""
+    """Return the path if it is a file; else raises CommandError, which lists the files there."""
     if path.is_dir():
         raise CommandError(f"{path} is a folder", hint="Name the files in it.", exit_code=EXIT_USAGE)
     if path.is_file():
@@ -27,6 +27,6 @@ def a_file(path: Path) -> Path:
 
 
 def some_of(names: list[str]) -> str:
-    """The first names, and how many more there are."""
+    """List the first names, and count the rest."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return f"{', '.join(names[:NAMES_SHOWN])}{more}"

@@ -1,4 +1,4 @@
-"""A list of steps with their durations, live on a terminal and a line each elsewhere."""
+"""Print steps with their durations: live on a terminal, elsewhere one line each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Step:
     _status: Status | None = None
 
     def say(self, doing: str) -> None:
-        """Show what the step is doing just now (on a terminal)."""
+        """Show what the step is doing now (on a terminal)."""
         if self._status is not None:
             self._status.update(f"{escape(self.name)}  [dim]{escape(doing)}[/]")
 
@@ -38,7 +38,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Time a step and print its line when it ends, well or not."""
+        """Time a step and print its line when it succeeds or fails."""
         step = Step(name)
         self.steps.append(step)
         start = time.monotonic()

@@ -31,14 +31,14 @@ NEW_STACK_ATTEMPT_S = 90
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A project folder's files by relative path, and what of it a push leaves out, with how many files."""
+    """A project folder's files by relative path, and what a push leaves out, with the number of files."""
 
     files: dict[str, bytes]
     left_out: Mapping[LeftOut, int]
 
 
 def read_folder(folder: Path) -> Folder:
-    """Read what is pushed of a project folder; raises CommandError, or ProjectError if it is too large."""
+    """Read the files of a folder that a push uploads; raises CommandError, or ProjectError if too large."""
     if not folder.is_dir():
         raise CommandError(
             f"{folder} is no folder", hint="Push the folder with pipeline.yaml.", exit_code=EXIT_USAGE
@@ -54,13 +54,13 @@ def read_folder(folder: Path) -> Folder:
     plain = [name for name, path in found.items() if name not in set(links) and path.is_file()]
     left_out = {**projects.left_out(plain), **{name: LeftOut(name, "a link") for name in links}}
     kept = {name: found[name] for name in plain if name not in left_out}
-    # Before they are read: a forgotten data set may be larger than the memory.
+    # Check before reading: a forgotten data set may be larger than memory.
     projects.check_sizes({name: path.stat().st_size for name, path in kept.items()})
     return Folder({name: path.read_bytes() for name, path in kept.items()}, Counter(left_out.values()))
 
 
 def said(left_out: Mapping[LeftOut, int]) -> str:
-    """What is left out in a line, those of the most files first."""
+    """Name what is left out in one line, largest number of files first."""
     ranked = sorted(left_out.items(), key=lambda item: (-item[1], item[0].what))
     shown = [
         f"{each.what} ({each.why}{f', {files} files' if files > 1 else ''})"
@@ -78,10 +78,10 @@ def push(
     replace_champion: bool = False,
     timeout_s: float = 120,
 ) -> dict[str, Any]:
-    """Upload the folder as a bundle and wait until the stack has taken or refused it.
+    """Upload the folder as a bundle and wait until the stack accepts or refuses it.
 
-    EventBridge may take minutes to act on the rules of a stack that was just made, and what is announced
-    before is lost: there a push takes longer, says so, and uploads again.
+    EventBridge may take minutes to act on the rules of a new stack and loses events until then. There a push
+    waits longer, says so, and uploads again.
     """
     read = read_folder(folder)
     if read.left_out:
@@ -118,7 +118,7 @@ def push(
 
 
 def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
-    """Whether the pipeline's project is being built or will be, without an upload, and why."""
+    """Tell whether the project is being built or will be without an upload, and why."""
     item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
     state = governor.PipelineState.of(item, has_data=True)
     if state.in_flight and state.built_project_version == state.project_version:
@@ -147,18 +147,18 @@ def _upload_bundle(target: Target, project: Project, metadata: Mapping[str, str]
 
 
 def _replacing(target: Target) -> dict[str, str]:
-    """What says that the first model of this push need not beat what serves, and who says so."""
+    """Return the object metadata by which a caller waives the comparison with the champion."""
     return {projects.REPLACE_CHAMPION: target.call("sts", "get_caller_identity")["Arn"]}
 
 
 def _is_current(target: Target, project: Project) -> bool:
-    """Whether the pipeline's project is this one already."""
+    """Tell whether this is the pipeline's current project."""
     state = target.catalog.get(keys.pipeline_key(project.config.name)) or {}
     return bool(state.get("project_version") == project.version)
 
 
 def _is_registered(target: Target, project: Project, bundles: Collection[str]) -> bool:
-    """Whether one of the uploads was taken; raises CommandError if it was refused."""
+    """Tell whether one of the uploads was accepted; raises CommandError if one was refused."""
     item = target.catalog.get(keys.project_key(project.config.name, project.version)) or {}
     if item.get("bundle_version_id") not in bundles:
         return False
@@ -170,7 +170,7 @@ def _is_registered(target: Target, project: Project, bundles: Collection[str]) -
 def upload(
     target: Target, pipeline: str, files: list[Path], *, key: str | None = None
 ) -> list[dict[str, Any]]:
-    """Put files, and those of folders, under the pipeline's prefix of the data bucket."""
+    """Upload files, and files of folders, below the pipeline's prefix of the data bucket."""
     named = uploads.collect(files, key)
     completing = uploads.completing_name(target, pipeline)
     bucket = target.outputs["DataBucketName"]
@@ -185,14 +185,14 @@ def upload(
 
 
 def _upload(target: Target, path: Path, bucket: str, key: str) -> str | None:
-    """Upload a file with its sha256, in parts where S3 wants it so; returns the object's version id."""
+    """Upload a file with its sha256, in parts if S3 requires them; returns the object's version id."""
     if not digests.is_by_parts(path.stat().st_size):
         with path.open("rb") as body:
             answer = target.call(
                 "s3", "put_object", Bucket=bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256"
             )
         return answer.get("VersionId")
-    # In just these parts, whose digests S3 computes: then nobody has to read the object to know its own.
+    # S3 computes a digest for each of just these parts, so nobody has to read the object to know its own.
     parts = TransferConfig(
         multipart_threshold=digests.PART_BYTES, multipart_chunksize=digests.PART_BYTES, max_concurrency=4
     )

@@ -1,4 +1,4 @@
-"""The reasons of a run or a release, in a line."""
+"""Shorten the reasons of a run or a release to one line."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 
 def first_reasons(item: dict[str, Any], count: int = 1) -> str:
-    """The first reasons of a run or release in one line."""
+    """Return the first reasons of a run or release in one line."""
     reasons = item.get("reasons") or []
     more = f" (+{len(reasons) - count})" if len(reasons) > count else ""
     return "; ".join(brief(str(reason)) for reason in reasons[:count]) + more
 
 
 def brief(reason: str) -> str:
-    """A reason in a line: of a traceback in SageMaker's words the first line, and the one that says why."""
+    """Shorten a reason to one line: of a traceback keep the first line and the one that says why."""
     lines = [line.strip() for line in reason.splitlines() if line.strip()]
     saying = [line for line in lines[1:] if not line.startswith(("Command ", "ExitCode "))]
     if len(saying) < 2:

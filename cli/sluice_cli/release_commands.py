@@ -1,4 +1,4 @@
-"""`sluice models`, `approve`, `reject` and `rollback`: what is decided about a model."""
+"""`sluice models`, `approve`, `reject`, `rollback` and `retire`: decide what serves."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def approve(
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Approve a model version in the registry; its release starts by itself."""
+    """Approve a model version in the registry; its release starts automatically."""
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
     pipeline = decisions.own_package(target, arn)["pipeline"]
@@ -75,7 +75,7 @@ def approve(
 
 
 def _next_step(target: Target, pipeline: str, arn: str) -> str:
-    """The release of the version that waits for a person by now, or where to look."""
+    """Name the version's release that waits for a person, or where to look."""
     awaited = [
         each for each in views.pipelines.awaited_decisions(target.cloud, pipeline) if each["arn"] == arn
     ]
@@ -88,7 +88,7 @@ def _next_step(target: Target, pipeline: str, arn: str) -> str:
 
 
 def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
-    """Start a release by command, under a name of its own; returns its id."""
+    """Start a release by command, with an id of its own; returns the id."""
     release_id = names.release_id(pipeline, version, f"command#{uuid.uuid4()}")
     actor = target.call("sts", "get_caller_identity")["Arn"]
     request = {"pipeline": pipeline, "release_id": release_id, "cause": "command", "actor": actor, **command}
@@ -109,7 +109,7 @@ def reject(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Reject a model version in the registry; where it is live, the last known good is put back."""
+    """Reject a model version in the registry; where it is live, the last known good replaces it."""
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
     result = decisions.reject(target, arn, reason)
@@ -127,14 +127,14 @@ def rollback(
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Put a stage back to its last known good release."""
+    """Return a stage to its last known good release."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
     serving = {row["stage"]: row for row in views.stages.stages(target.cloud, name)}
     if stage not in serving:
         listed = ", ".join(serving) or "none has been released yet"
         raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=2)
-    # What serves now is meant: the same command again must not go further back.
+    # Name what serves now: repeating the command must not roll back further.
     live = serving[stage]
     command = {"stage": stage, "rolls_back": live["live"], "reason": reason or "sluice rollback"}
     release_id = start_release(target, name, live["live_version"] or 0, command)
@@ -149,7 +149,7 @@ def rollback(
 def retire(
     context: typer.Context,
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
-    stage: Annotated[str | None, typer.Option(help="One stage; by default all.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only this stage; default: all.")] = None,
     reason: Reason = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
@@ -186,14 +186,14 @@ def _confirm_retiring(target: Target, planned: list[dict[str, Any]]) -> None:
 
 
 def _where(release: dict[str, Any]) -> str:
-    """What serves by a release that went through, and where."""
+    """Tell which version a successful release put where."""
     if release["status"] != "released" or not release.get("stages"):
         return ""
     return f"v{release['package_version']} on {', '.join(release['stages'])}"
 
 
 def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> None:
-    """Print what a decision led to; exits 1 when its release failed, 3 when it was refused."""
+    """Print what a decision led to; exits 1 if its release failed, 3 if it was refused."""
     release = result.get("release")
 
     def text() -> None:

@@ -1,4 +1,4 @@
-"""`sluice report`: the data report of a run or of a data set, as a file that a browser shows."""
+"""`sluice report`: save the data report of a run or a data set as a page, and open it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def report(
 ) -> None:
     """Open the data report of a run, or of a pipeline's newest or named data set version.
 
-    The page is written to a file, whose path is printed. On a terminal a browser opens it, but with --out.
+    Writes the page to a file and prints its path. On a terminal, opens it in a browser unless --out is given.
     """
     target = context.obj.target()
     pipeline, dataset = _data_set(target, name, version)
@@ -63,7 +63,7 @@ def report(
 
 
 def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict[str, Any]]:
-    """The pipeline and the data set version that the arguments mean."""
+    """Return the pipeline and the data set version that the arguments name."""
     if version is not None:
         return name, lookup.the_dataset_version(target, name, version)
     pipeline = name.rpartition("-")[0]
@@ -96,6 +96,6 @@ def _page(target: Target, pipeline: str, dataset: dict[str, Any]) -> tuple[bytes
 
 
 def _has_browser() -> bool:
-    """Whether a page would be seen: not on a server, where a browser of text might take the terminal."""
+    """Tell whether a browser can show a page: on a server a text browser might take the terminal."""
     displays = ("DISPLAY", "WAYLAND_DISPLAY")
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in displays)

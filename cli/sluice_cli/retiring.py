@@ -1,4 +1,4 @@
-"""`sluice retire`: delete what serves and watches, by the caller's own rights; data and evidence stay."""
+"""`sluice retire`: delete endpoints and alarms with the caller's own rights; data and evidence stay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECORDED_S = 60
 
 
 def plan(target: Target, pipeline: str, wanted: str | None) -> list[dict[str, Any]]:
-    """What is to go, by stage; raises CommandError for what must not."""
+    """List what to delete, by stage; raises CommandError if it must not be deleted."""
     found = stages.stages(target.cloud, pipeline)
     if wanted is not None and wanted not in (names := [stage["stage"] for stage in found]):
         listed = ", ".join(names) or "none has been released yet"
@@ -57,7 +57,7 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
 
 
 def retire(target: Target, pipeline: str, planned: list[dict[str, Any]], reason: str) -> None:
-    """Delete the alarms and the endpoints, and have the catalog say so."""
+    """Delete the alarms and the endpoints, and wait until the catalog says so."""
     actor = target.call("sts", "get_caller_identity")["Arn"]
     for stage in planned:
         if stage["alarms"]:

@@ -1,4 +1,4 @@
-"""`sluice status` and `predict`: what serves now."""
+"""`sluice status` and `predict`: show and ask what serves now."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def status(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fa
 
 
 def _print_last_run(item: dict[str, Any]) -> None:
-    """The newest run, and which of its steps cannot start yet."""
+    """Print the newest run, and which of its steps cannot start yet."""
     last = item["last_run"]
     if last:
         out.print("  last run", last["run_id"], styled(last["status"]), age(last.get("started_at")))
@@ -54,7 +54,7 @@ def _print_last_run(item: dict[str, Any]) -> None:
 
 
 def _print_last_release(last: dict[str, Any] | None) -> None:
-    """The newest release while it runs, and why it went wrong if it did: no other command tells."""
+    """Print the newest release if it is running or failed, and why: no other command tells."""
     if last is None or last.get("status") == "released":
         return
     out.print("  last release", last["release_id"], styled(last["status"]), age(last.get("started_at")))
@@ -63,7 +63,7 @@ def _print_last_release(last: dict[str, Any] | None) -> None:
 
 
 def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
-    """What serves on a stage, and what guards it."""
+    """Print what serves on a stage, and what guards it."""
     if stage["live_version"] is None and stage["endpoint_status"] == "missing":
         out.print(f"  {stage['stage']}: nothing, there is no endpoint")
         return
@@ -76,7 +76,7 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
     elif stage["is_rejected"]:
         ends = invocation.command(f"retire {item['pipeline']} --stage {stage['stage']}")
         out.print(
-            f"    [red]rejected[/]: {version} serves all the same, as nothing could be put back: approve"
+            f"    [red]rejected[/]: {version} still serves, as there was nothing to put back: approve"
             f" a version that works, or `{ends}`"
         )
     for alarm in stage["alarms"]:
@@ -86,7 +86,7 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
 
 
 def print_status(item: dict[str, Any]) -> None:
-    """One pipeline as a person reads it."""
+    """Print one pipeline for people."""
     out.print(f"[bold]{item['pipeline']}[/] project {short(item['project_version'])}")
     _print_last_run(item)
     _print_last_release(item["last_release"])
@@ -109,7 +109,7 @@ def print_status(item: dict[str, Any]) -> None:
 
 
 def invoke(target: Target, endpoint: str, body: bytes, content_type: str, accept: str) -> dict[str, Any]:
-    """Ask an endpoint; raises CommandError with what the model said when its answer is an error."""
+    """Invoke an endpoint; raises CommandError with the model's answer if that is an error."""
     runtime = target.client("sagemaker-runtime")
     try:
         answer: dict[str, Any] = runtime.invoke_endpoint(
@@ -128,9 +128,7 @@ def invoke(target: Target, endpoint: str, body: bytes, content_type: str, accept
 def predict(
     context: typer.Context,
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
-    data: Annotated[
-        str | None, typer.Argument(help="The request's body; without it, stdin or --file.")
-    ] = None,
+    data: Annotated[str | None, typer.Argument(help="The request's body; default: stdin or --file.")] = None,
     file: Annotated[Path | None, typer.Option(help="Read the body from a file.")] = None,
     stage: Annotated[str, typer.Option(help="Which stage's endpoint.")] = "production",
     content_type: Annotated[str, typer.Option(help="The body's MIME type.")] = "application/json",
@@ -169,7 +167,7 @@ def _body(data: str | None, file: Path | None) -> bytes:
 
 
 def _parse_body(body: bytes) -> Any:
-    """A response body as JSON where it is JSON, else as text: with NaN in it, it is none."""
+    """Parse a response body as JSON, or return it as text: with NaN in it, it is not JSON."""
     try:
         return answers.parse_json(body)
     except answers.NotJsonError:

@@ -1,4 +1,4 @@
-"""What a stack would hold files against: its data set, by the pipeline's mode, and its baseline."""
+"""Fetch what a stack compares new files with: its data set, by the pipeline's mode, and its baseline."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from sluice_cli.target import Target
 if TYPE_CHECKING:
     from sluice.quality.run import Baseline
 
-# More than that is not fetched to look at a file.
+# Do not fetch more than this to check a file.
 FETCHED_MAX_BYTES = 1 << 30
 _DOWNLOADS = 8
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What files are judged with: the data set's other objects, and its baseline; `said` in a sentence."""
+    """What files are judged with: the data set's other objects and its baseline; `said` tells it in words."""
 
     files: tuple[DataFile, ...]
     baseline: Baseline
@@ -38,7 +38,7 @@ class Beside:
 
 
 def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folder: Path) -> Beside | None:
-    """What the stack has beside files of these names, fetched to a folder; None without such a pipeline."""
+    """Fetch what files of these names are judged with to a folder; None if there is no such pipeline."""
     from sluice.quality.run import Baseline
 
     item = target.catalog.get(keys.pipeline_key(contract.name))
@@ -68,10 +68,10 @@ def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folde
 
 
 def unjudged(data: Data, baseline: Baseline, *, is_whole: bool) -> Iterator[str]:
-    """The checks that were not made as a stack makes them, each in a sentence."""
+    """Yield a sentence for each check that differs from how a stack makes it."""
     if not is_whole and data.mode != "replace":
         yield (
-            f"what is about all rows, as the files were judged by themselves: in mode {data.mode} a stack "
+            f"what is about all rows, as the files were judged alone: in mode {data.mode} a stack "
             "adds its other objects, and unique, keys, drift, bias and quality may turn out otherwise"
         )
     counts = [check for check in data.quality if isinstance(check, RowCountCheck)]

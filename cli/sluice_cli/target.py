@@ -1,4 +1,4 @@
-"""Which cloud a command talks to: the local one when it runs, else AWS with the usual credentials."""
+"""Choose the cloud a command talks to: the local one if it is running, else AWS."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _SETTINGS = {
     "BUILD_MACHINE_ARN": "BuildModelStateMachineArn",
     "RELEASE_MACHINE_ARN": "ReleaseModelStateMachineArn",
 }
-# New rules "may take some time", says AWS; minutes, say those who waited.
+# AWS says that new rules "may take some time"; users report minutes.
 _RULES_TAKE = timedelta(minutes=10)
 
 
 def home() -> Path:
-    """Where the local cloud keeps its state: `SLUICE_HOME`, else `.sluice` in the checkout."""
+    """Return the local cloud's folder: `SLUICE_HOME`, else `.sluice` in the checkout."""
     return Path(os.environ.get("SLUICE_HOME") or REPOSITORY / ".sluice")
 
 
@@ -44,7 +44,7 @@ def local_state_dir() -> Path:
 
 
 def local_cloud() -> dict[str, Any] | None:
-    """The running local cloud's ready file (`pid`, `endpoint_url`, ...), or None when none runs."""
+    """Return the running local cloud's ready file (`pid`, `endpoint_url`, ...); None if none is running."""
     try:
         ready: dict[str, Any] = json.loads((local_state_dir() / "ready.json").read_text())
         return ready if ready["pid"] == local_pid() else None
@@ -53,14 +53,14 @@ def local_cloud() -> dict[str, Any] | None:
 
 
 def local_pid() -> int | None:
-    """The local cloud's process, by the lock that it holds: what a file names may be another by now."""
+    """Return the process id that holds the local cloud's lock: an id in a file may be another's by now."""
     from sluice_local import state_lock
 
     return state_lock.holder(local_state_dir())
 
 
 class StackCloud(AwsCloud):
-    """A stack as commands reach it: they make nothing that the account's safeguards are about."""
+    """A stack as commands reach it, without safeguards: commands create nothing that needs them."""
 
     @cached_property
     def safeguards(self) -> Safeguards:
@@ -82,14 +82,14 @@ class Target:
 
     @cached_property
     def description(self) -> str:
-        """What the command talks to, as printed before it acts."""
+        """The target's name, printed before a command acts."""
         if self.is_local:
             return f"local cloud {self.endpoint_url}, stack {self.stack}"
         account = self.call("sts", "get_caller_identity")["Account"]
         return f"AWS account {account}, {self.session.region_name}, stack {self.stack}"
 
     def client(self, service: str) -> Any:
-        """A cached boto3 client of the service."""
+        """Return a cached boto3 client of the service."""
         if service not in self._clients:
             config = Config(retries={"mode": "standard", "max_attempts": 5}, user_agent_extra="sluice")
             self._clients[service] = self.session.client(  # type: ignore[call-overload]
@@ -98,7 +98,7 @@ class Target:
         return self._clients[service]
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Call one AWS operation; AWS's own error message becomes the command's."""
+        """Call one AWS operation; raises CommandError with AWS's message."""
         try:
             answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
         except ClientError as error:
@@ -111,7 +111,7 @@ class Target:
         return answer
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[dict[str, Any]]:
-        """All pages of a list operation's `key`."""
+        """Return `key` of all pages of a list operation."""
         try:
             pages = self.client(service).get_paginator(operation).paginate(**parameters)
             return [item for page in pages for item in page.get(key, [])]
@@ -142,12 +142,12 @@ class Target:
 
     @property
     def is_new(self) -> bool:
-        """Whether EventBridge may not act on the stack's rules yet; the local one's does at once."""
+        """Whether EventBridge may not act on the stack's rules yet; the local one acts at once."""
         return not self.is_local and datetime.now(UTC) - self._described["CreationTime"] < _RULES_TAKE
 
     @cached_property
     def cloud(self) -> Cloud:
-        """The stack as use cases receive it; of its settings, those that the stack's outputs name."""
+        """The stack as use cases receive it, with the settings that the stack's outputs name."""
         settings = {name: self.outputs[output] for name, output in _SETTINGS.items()}
         return StackCloud({"STACK_NAME": self.stack, **settings}, self.client)
 
@@ -157,7 +157,7 @@ class Target:
 
 
 def local_session(ready: dict[str, Any]) -> boto3.Session:
-    """A session that only the local cloud accepts."""
+    """Make a session that only the local cloud accepts."""
     return boto3.Session(
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106
@@ -166,7 +166,7 @@ def local_session(ready: dict[str, Any]) -> boto3.Session:
 
 
 def local_environment(ready: dict[str, Any]) -> dict[str, str]:
-    """The variables by which AWS's own tools use the local cloud, as its root user."""
+    """Return the variables that point AWS's own tools at the local cloud, as its root user."""
     credentials = local_session(ready).get_credentials()
     assert credentials is not None  # noqa: S101 - the session was made with them
     return {
@@ -179,7 +179,7 @@ def local_environment(ready: dict[str, Any]) -> dict[str, str]:
 
 
 def resolve(*, where: str = "auto", stack: str | None, profile: str | None, region: str | None) -> Target:
-    """Choose the target: `local`, `aws`, or `auto` (the local cloud when it runs, else AWS)."""
+    """Choose the target: `local`, `aws`, or `auto` (the local cloud if it is running, else AWS)."""
     stack = stack or os.environ.get("SLUICE_STACK") or DEFAULT_STACK
     ready = local_cloud()
     wants_local = where == "local" or (where == "auto" and ready is not None and profile is None)

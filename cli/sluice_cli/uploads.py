@@ -1,4 +1,4 @@
-"""What an upload consists of: files, the files of folders, and in which order they go."""
+"""Collect the files of an upload, and put them in order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sluice_cli.target import Target
 
 
 def collect(paths: list[Path], key: str | None = None) -> dict[str, Path]:
-    """The files that the arguments mean, by their names below the pipeline's prefix.
+    """Return the files that the arguments name, by their names below the pipeline's prefix.
 
-    Raises CommandError where that is not clear.
+    Raises CommandError if two files would have the same name, or if there is none.
     """
     if key is not None and (len(paths) != 1 or paths[0].is_dir()):
         raise CommandError("--key names one object: give one file", exit_code=EXIT_USAGE)
@@ -34,12 +34,12 @@ def collect(paths: list[Path], key: str | None = None) -> dict[str, Path]:
 
 
 def left_out(paths: list[Path]) -> list[str]:
-    """The hidden files of the folders among them."""
+    """Return the hidden files of the folders among the paths."""
     return [str(file) for path in paths if path.is_dir() for _, file in _files(path, hidden=True)]
 
 
 def _files(folder: Path, *, hidden: bool) -> Iterator[tuple[str, Path]]:
-    """(path in the folder, file) of each file that is hidden, or in a hidden folder, or of each other."""
+    """Yield (path in the folder, file) of all files that are hidden or in a hidden folder, or of the rest."""
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.is_file() and hidden == any(part.startswith(".") for part in relative.parts):
@@ -47,12 +47,12 @@ def _files(folder: Path, *, hidden: bool) -> Iterator[tuple[str, Path]]:
 
 
 def in_order(names: Collection[str], completing: str | None) -> list[str]:
-    """As they are to go: what completes a batch after what it is to consist of."""
+    """Order names for upload: the one that completes a batch goes last."""
     return sorted(names, key=lambda name: (name.rpartition("/")[2] == completing, name))
 
 
 def completing_name(target: Target, pipeline: str) -> str | None:
-    """The name of the object that completes a batch of the pipeline, if one does."""
+    """Return the name of the object that completes a batch of the pipeline, if there is one."""
     state = target.catalog.get(keys.pipeline_key(pipeline)) or {}
     project = target.catalog.get(keys.project_key(pipeline, str(state.get("project_version")))) or {}
     if "config" not in project:

@@ -1,4 +1,4 @@
-"""`sluice validate` and `sluice schema infer`: the stack's own look at data, before an upload."""
+"""`sluice validate` and `sluice schema infer`: check data as the stack does, before an upload."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sluice_cli.output import escape, here, hint, out
 from sluice_cli.paths import a_file, some_of
 from sluice_cli.target import REPOSITORY, Target, local_cloud
 
-# What the stack's function has.
+# The stack's function has as much.
 FUNCTION_MEMORY_MB = 2048
 VIOLATIONS_SHOWN = 20
 
@@ -37,18 +37,18 @@ def validate(
     pipeline: Annotated[Path, typer.Option(help="The folder with pipeline.yaml.")] = Path(),
     output: Annotated[Path, typer.Option(help="The folder to write the reports to.")] = Path("validation"),
     baseline: Annotated[
-        Path | None, typer.Option(help="A profile.json, to measure drift and changes from.")
+        Path | None, typer.Option(help="A profile.json to measure drift and changes from.")
     ] = None,
     is_alone: Annotated[
-        bool, typer.Option("--alone", help="Judge the files by themselves, even if there is a stack.")
+        bool, typer.Option("--alone", help="Judge the files alone, even if there is a stack.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Hold files against a pipeline's data contract, as the stack does after an upload.
+    """Check files against a pipeline's data contract, as the stack does after an upload.
 
-    With `sluice --stack NAME validate`, or when the local cloud runs, they are judged with the stack's
-    data set and baseline; else it is said which checks were not made. Exits with 0 when they keep it, 3 when
-    they break it, and 2 when they or the contract cannot be read.
+    With `sluice --stack NAME validate`, or if the local cloud is running, the stack's data set and baseline
+    are part of the check; else the output lists the checks that were not made. Exits with 0 if the files
+    pass, 3 if they fail, and 2 if they or the contract cannot be read.
     """
     files = list({path.resolve(): path for path in files}.values())
     contract = _contract(pipeline)
@@ -85,10 +85,10 @@ def validate(
 
 
 def _say(report: Report) -> None:
-    """The verdict and its reasons, each with a value that it is about."""
+    """Print the verdict and its reasons, each with an example value."""
     verdict = "[green]valid[/]" if report.is_valid else "[red]rejected[/]"
     out.print(f"{verdict}: {wording.count(report.rows, 'row')}")
-    # What rejects comes before what does not.
+    # List what rejects before what only warns.
     ordered = sorted(report.violations, key=lambda violation: violation.severity)
     for violation in ordered[:VIOLATIONS_SHOWN]:
         sign = "[red]-[/]" if violation.severity == "fail" else "[yellow]warning[/]"
@@ -107,7 +107,7 @@ def infer(
     file: Annotated[Path, typer.Argument(help="A first file of data.")],
     as_json: Json = False,
 ) -> None:
-    """Print the schema that a file keeps, to be edited: a file shows what is, not what must be."""
+    """Print a draft schema that a file satisfies, to be edited: a file shows what is, not what must be."""
     found = _infer(file)
     columns = inference.schema(found.columns)
     result = {"format": found.format, "csv": found.csv, "schema": columns}
@@ -126,7 +126,7 @@ def infer(
 
 
 def _target(context: typer.Context) -> Target | None:
-    """The stack to judge with: one that is asked for, or the local cloud's; None if there is none."""
+    """Return the stack to judge with: the one asked for, or the local cloud's; None if there is none."""
     options = context.obj
     is_asked_for = options.where != "auto" or options.stack or options.profile
     return options.target() if is_asked_for or local_cloud() is not None else None
@@ -139,11 +139,11 @@ def _validate(
     baseline: Path | None,
     target: Target | None,
 ) -> tuple[Report, str | None, list[str], bool]:
-    """The report, what of a stack the files were judged with, what was not judged, and whether a stack that
-    was asked has the pipeline.
+    """Return the report, what the files were judged with, what was not judged, and whether the stack that
+    was asked knows the pipeline.
     """
     with _readable():
-        # Loaded when needed: the engine is large, and no other command uses it.
+        # Import it here: the engine is large, and no other command uses it.
         from sluice.quality import run
         from sluice_cli import stack_data
 
@@ -227,7 +227,7 @@ def _folder(path: Path) -> Path:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """End in a sentence, whatever a file does to the engine."""
+    """Turn whatever a file does to the engine into a CommandError."""
     try:
         yield
     except CommandError:

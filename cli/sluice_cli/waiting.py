@@ -1,4 +1,4 @@
-"""Wait for what an event set going, telling how far it has come."""
+"""Wait for what an event started, and tell how far it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 
 POLL_S = 0.2
-# Why nothing starts yet costs more to find out than that it does not.
+# To find out why nothing starts costs more than to see that nothing has.
 _LOOKS_BETWEEN_REASONS = 10
 RUNNING = "running"
 Say = Callable[[str], None]
@@ -22,7 +22,7 @@ Found = TypeVar("Found")
 
 
 def until(look: Callable[[], Found | None], *, timeout_s: float, what: str, poll_s: float = POLL_S) -> Found:
-    """Look until something is found; raises CommandError after the timeout."""
+    """Poll until something is found; raises CommandError after the timeout."""
     deadline = time.monotonic() + timeout_s
     while (found := look()) is None:
         if time.monotonic() > deadline:
@@ -35,7 +35,7 @@ def until(look: Callable[[], Found | None], *, timeout_s: float, what: str, poll
 
 
 def run_ids(target: Target, pipeline: str) -> set[str]:
-    """The runs that exist now, to tell a new one later."""
+    """Return the ids of the runs that exist now, to recognize a new one later."""
     return {run["run_id"] for run in runs.runs(target.cloud, pipeline)}
 
 
@@ -47,7 +47,7 @@ def new_run(
     *,
     timeout_s: float = 120,
 ) -> str:
-    """Wait for a run that is not among the known ones, saying what it waits for; returns its id."""
+    """Wait for a run that is not yet known, telling why it does not start; returns its id."""
     looks, said = itertools.count(1), ""
 
     def look() -> str | None:
@@ -67,7 +67,7 @@ def new_run(
 def run_end(
     target: Target, pipeline: str, run_id: str, say: Say, *, timeout_s: float = 3600
 ) -> dict[str, Any]:
-    """Follow a run to its end, saying each step as it is reached; returns the run with its steps."""
+    """Follow a run to its end, naming each step it reaches; returns the run with its steps."""
     said = ""
 
     def look() -> dict[str, Any] | None:
@@ -85,7 +85,7 @@ def run_end(
 
 
 def _doing(step: dict[str, Any]) -> str:
-    """A step under way, and what it waits for."""
+    """Name a step under way and what it waits for."""
     name = step["sk"].removeprefix("STEP#")
     return f"{name} waits: {step['waits_for']}" if step.get("waits_for") else name
 
@@ -103,7 +103,7 @@ def release_end(
     timeout_s: float = 3600,
     what: str = "the release",
 ) -> dict[str, Any]:
-    """Wait for a release that is not among the known ones to start and to end."""
+    """Wait for a release that is not yet known to start and end."""
     said = ""
 
     def look() -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ def test_a_rejected_model_that_serves_all_the_same_is_named_with_what_ends_it(
 ) -> None:
     assert "rejected" not in said(capsys, stages=[STAGE])
     text = said(capsys, stages=[{**STAGE, "is_rejected": True}])
-    assert "rejected: v2 serves all the same" in text
+    assert "rejected: v2 still serves" in text
     assert "`sluice retire m --stage production`" in text
     assert "rejected" not in said(capsys, stages=[{**STAGE, "is_rejected": True, "releasing": "m-v1-0"}])
 

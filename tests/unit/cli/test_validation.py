@@ -102,7 +102,7 @@ def test_a_rejection_shows_a_value_and_where_the_report_is(
     shown = capsys.readouterr()
     assert "- x: 1 row not of type number (such as data.csv row 2): [bold]seven\n" in shown.out
     unjudged, *rest = shown.err.splitlines()
-    assert unjudged.startswith("not judged: what is about all rows, as the files were judged by themselves")
+    assert unjudged.startswith("not judged: what is about all rows, as the files were judged alone")
     assert rest == ["report: out/report.html"]
 
 
