@@ -1,23 +1,24 @@
-"""A pipeline with a pushed project, and Step Functions' part of `build_model`, over the fakes."""
+"""A pipeline with a pushed project, whose runs are executions of `build_model`, over the fakes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from unittest import mock
 
 import fakes
+import machines
 from sluice.catalog import keys
 from sluice.catalog.changes import Change, Put
 from sluice.domain import names
 from sluice.domain.build import projects
 from sluice.domain.times import from_iso, to_iso
-from sluice.ports import RequestRefusedError
 from sluice.services import arrivals
+from sluice_local.states.history import Execution
 
 PIPELINE = "reviews"
 RUN = "reviews-00001"
@@ -52,7 +53,6 @@ FILES = {
 ROWS = b"x,y\n1,0\n2,1\n"
 
 Invoke = Callable[[str, Any], Any]
-Outcome = Mapping[str, Any]
 
 
 class TaskFailed(Exception):
@@ -80,6 +80,10 @@ class World:
     )
     tokens: int = 0
     failing: set[str] = field(default_factory=set)
+    definition: machines.Definition = field(default_factory=lambda: machines.load("build_model"))
+    # What the played executions sent to functions, and the last one of them.
+    sent: list[tuple[str, Any]] = field(default_factory=list)
+    execution: Execution = field(default_factory=dict)
 
     # ------------------------------------------------------------------ what happens outside
 
@@ -134,12 +138,11 @@ class World:
         answer: dict[str, Any] = self.invoke("start_build", requests(PIPELINE))
         return answer
 
-    # ------------------------------------------------------------------ what the state machine does
+    # ------------------------------------------------------------------ what an execution does
 
     def started(self, run_id: str = RUN) -> dict[str, Any]:
         """The input of an execution."""
-        arn = fakes.arn("states", f"execution:sluice-build:{run_id}")
-        payload: dict[str, Any] = self.cloud.workflows.executions[arn]["input"]
+        payload: dict[str, Any] = self.cloud.workflows.executions[execution_arn(run_id)]["input"]
         return payload
 
     def common(self, run_id: str = RUN) -> dict[str, str]:
@@ -148,7 +151,7 @@ class World:
         return {name: given[name] for name in ("pipeline", "run_id", "project_version")}
 
     def prepare_run(self, run_id: str = RUN) -> dict[str, Any]:
-        """Play a run up to its data set."""
+        """Let a run have its data set."""
         snapshot: dict[str, Any] = self.invoke("snapshot_dataset", self.common(run_id))
         return snapshot
 
@@ -156,16 +159,13 @@ class World:
         """Start a job under a new task token, which is returned."""
         self.tokens += 1
         token = f"token-{self.tokens}"
-        version = self.catalog_run(run_id)["dataset_version"]
-        payload = {
-            **self.common(run_id),
-            "dataset_version": version,
-            "step": step,
-            "task_token": token,
-            **given,
-        }
-        self.invoke("start_job", payload)
+        self.invoke("start_job", {**self.job_task(step, run_id, **given), "task_token": token})
         return token
+
+    def job_task(self, step: str, run_id: str = RUN, **given: Any) -> dict[str, Any]:
+        """What the function that starts a job gets, but for the token."""
+        version = self.catalog_run(run_id)["dataset_version"]
+        return {**self.common(run_id), "dataset_version": version, "step": step, **given}
 
     def end(self, step: str, run_id: str = RUN, status: str = "Completed", **described: Any) -> None:
         """End a job, and deliver its event once."""
@@ -204,41 +204,27 @@ class World:
         return output
 
     def play(self, run_id: str = RUN) -> str:
-        """Play a run from its data set to its end, as the state machine does; its status."""
-        common = self.common(run_id)
-        snapshot = self.prepare_run(run_id)
-        if not snapshot["is_new"]:
-            return self.finish("skipped", run_id, reasons=["built before"])
-        version = {"dataset_version": snapshot["dataset_version"]}
-        validation = self.invoke("validate_data", {**common, **version})
-        if not validation["is_valid"]:
-            return self.finish("data_rejected", run_id, reasons=validation["reasons"])
-        self.job("prepare", run_id)
-        for index in self.started(run_id)["candidates"]:
-            self.job(f"train-{index}", run_id)
-        selected = self.invoke("select_candidate", {**common, **version})
-        for evaluation in selected["evaluations"]:
-            self._evaluate(evaluation, run_id)
-        champion = selected["champion"]
-        verdict = self.invoke("check_gates", {**common, "champion": champion})
-        if not verdict["is_better"]:
-            return self.finish("rejected", run_id, reasons=verdict["reasons"])
-        given = {"candidate": selected["candidate"], "champion": champion}
-        self.invoke("register_model", {**common, **version, **given})
-        return self.finish("registered", run_id)
+        """Play the execution of a run to its end; the run's status. Jobs of a step in `failing` fail."""
+        outside = machines.Functions(
+            self.cloud,
+            self.invoke,
+            later=lambda seconds: self.later(seconds=seconds),
+            before=lambda function, payload: self.sent.append((function, payload)),
+            meanwhile=lambda: self._end_job(run_id),
+        )
+        self.execution = machines.play(self.definition, execution_arn(run_id), outside, self.cloud)
+        return str(self.catalog_run(run_id)["status"])
 
-    def _evaluate(self, evaluation: Mapping[str, Any], run_id: str) -> None:
-        """Play an evaluation; one of a role in `failing` fails, and what there is instead is tried."""
-        given = {name: evaluation[name] for name in ("model_uri", "script_version", "image")}
-        if evaluation["step"] not in self.failing:
-            self.job(evaluation["step"], run_id, **given)
+    def _end_job(self, run_id: str) -> None:
+        """End the job that was started last, as long as it is not ended."""
+        function, payload = self.sent[-1]
+        if function != "start_job":
             return
-        with suppress(RequestRefusedError):
-            self.start(evaluation["step"], run_id, **given)
-            self.end(evaluation["step"], run_id, status="Failed", FailureReason="cannot load the model")
-        if evaluation["fallback"]:
-            again = {"step": evaluation["fallback"], "script_version": evaluation["fallback_version"]}
-            self._evaluate({**evaluation, **again, "fallback": None}, run_id)
+        step = payload["step"]
+        job = self.cloud.jobs.descriptions.get(names.job_name("sluice", run_id, step), {})
+        if "InProgress" in (job.get("TrainingJobStatus"), job.get("ProcessingJobStatus")):
+            failed = {"status": "Failed", "FailureReason": "cannot load the model"}
+            self.end(step, run_id, **(failed if step in self.failing else {}))
 
     def finish(self, status: str, run_id: str = RUN, **said: Any) -> str:
         payload = {"pipeline": PIPELINE, "run_id": run_id, "status": status, **said}
@@ -325,6 +311,11 @@ class World:
 
     def timeline(self) -> list[dict[str, Any]]:
         return self.cloud.catalog.query(keys.partition(PIPELINE), "TIMELINE#")
+
+
+def execution_arn(run_id: str) -> str:
+    """The execution of a run."""
+    return fakes.arn("states", f"execution:sluice-build:{run_id}")
 
 
 def created(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any]:

@@ -72,6 +72,9 @@ def new_execution(value: Any, name: str = "run", machine_arn: str = MACHINE_ARN)
         "status": "RUNNING",
         "startDate": "2030-01-01T00:00:00.000Z",
         "stopDate": None,
+        "output": None,
+        "error": None,
+        "cause": None,
         "events": [],
     }
 
@@ -101,3 +104,8 @@ def entered(execution: Execution) -> list[str]:
     """The names of the states that an execution went through, in order."""
     details = (event.get("stateEnteredEventDetails") for event in execution["events"])
     return [each["name"] for each in details if each]
+
+
+def seconds_between(began: str, ended: str) -> float:
+    """How long it is from one time to another."""
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()

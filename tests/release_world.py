@@ -1,4 +1,4 @@
-"""A pipeline with registered models, and Step Functions' part of `release_model`, over the fakes."""
+"""A pipeline with registered models, whose releases are executions of `release_model`, over the fakes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import fakes
+import machines
 from sluice.catalog import keys
 from sluice.domain import config
 from sluice.domain.build import projects, run_manifest
 from sluice.domain.locations import Locations
 from sluice.domain.release import serving
 from sluice.domain.times import from_iso, to_iso
+from sluice_local.states.history import Execution
+from sluice_local.states.scope import StoppedError
 
 PIPELINE = "reviews"
 ENDPOINT = "sluice--reviews--production"
@@ -60,9 +63,14 @@ class World:
     invoke: Invoke
     pipeline_yaml: str = PIPELINE_YAML
     settle: Callable[[fakes.FakeEndpoints, str], None] = fakes.FakeEndpoints.settle
-    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     tokens: int = 0
+    definition: machines.Definition = field(default_factory=lambda: machines.load("release_model"))
+    # The endpoint that was deployed to last.
+    deploying: str = ""
+    # What the played executions sent to functions, and the last one of them.
+    sent: list[tuple[str, Any]] = field(default_factory=list)
+    execution: Execution = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         files = {"pipeline.yaml": self.pipeline_yaml.encode(), "sample.json": SAMPLE}
@@ -205,42 +213,46 @@ class World:
 
     def run(self, arn: str) -> None:
         self.ended.add(arn)
-        execution = self.cloud.workflows.executions[arn]
-        request = {**execution["input"], "execution_arn": arn}
-        try:
-            plan = self.task("plan_release", execution_arn=arn, release=request)
-            for stage in plan["stages"]:
-                self._run_stage(request, plan, stage)
-        except TaskFailed as failure:
-            caught = {"Error": failure.error, "Cause": failure.cause}
-            self.task("finish_release", execution_arn=arn, release=request, failure=caught)
-            execution["status"] = "FAILED"
-            return
-        self.task("finish_release", execution_arn=arn, release=request)
-        execution["status"] = "SUCCEEDED"
+        self.execution = machines.play(self.definition, arn, self._outside(self._sees), self.cloud)
 
-    def _run_stage(self, request: dict[str, Any], plan: dict[str, Any], stage: dict[str, Any]) -> None:
-        task = self.stage_task(request, plan, stage)
-        self.deploy(task)
-        try:
+    def plan(self, arn: str) -> tuple[str, dict[str, Any]]:
+        """Approve and plan, no more: the execution and its first stage's task."""
+        self.decide(arn, "Approved")
+        self.tell_decision(arn, "Approved")
+        execution_arn = self.waiting()[-1]
+        self.ended.add(execution_arn)
+        tasks: list[dict[str, Any]] = []
+
+        def stop_at_deployment(function: str, payload: dict[str, Any]) -> None:
+            if function == "deploy_model":
+                tasks.append({name: value for name, value in payload.items() if name != "task_token"})
+                raise StoppedError
+
+        machines.play(self.definition, execution_arn, self._outside(stop_at_deployment), self.cloud)
+        return execution_arn, tasks[0]
+
+    def _outside(self, before: Callable[[str, Any], None]) -> machines.Functions:
+        return machines.Functions(
+            self.cloud,
+            self.invoke,
+            later=lambda seconds: self.later(seconds=seconds),
+            before=before,
+            meanwhile=self._change_endpoint,
+        )
+
+    def _sees(self, function: str, payload: dict[str, Any]) -> None:
+        self.sent.append((function, payload))
+        if function == "deploy_model":
+            self.deploying = payload["stage"]["endpoint_name"]
+        if function == "smoke_test":
             self.cloud.endpoints.responses = self.cloud.endpoints.responses or [OK]
-            self.task("smoke_test", **task)
-            self.task("promote_release", **task)
-        except TaskFailed:
-            if stage["previous_config_name"] is not None:
-                self.deploy({**task, "restore": True})
-            raise
 
-    def stage_task(
-        self, request: dict[str, Any], plan: dict[str, Any], stage: dict[str, Any]
-    ) -> dict[str, Any]:
-        return {
-            "pipeline": request["pipeline"],
-            "release_id": request["release_id"],
-            "package_arn": plan["package_arn"],
-            "is_rollback": plan["is_rollback"],
-            "stage": stage,
-        }
+    def _change_endpoint(self) -> None:
+        """End the change of an endpoint that a task waits for, and deliver its event."""
+        endpoint = self.cloud.endpoints.by_name.get(self.deploying)
+        if endpoint and endpoint["EndpointStatus"] in ("Creating", "Updating"):
+            self.settle(self.cloud.endpoints, self.deploying)
+            self.tell_endpoint(self.deploying)
 
     def deploy(self, task: dict[str, Any]) -> dict[str, Any]:
         """The task with its token: start it, let SageMaker change the endpoint, deliver the event."""
@@ -257,16 +269,6 @@ class World:
             if failed == token:
                 raise TaskFailed(error, cause)
         return dict(self.cloud.workflows.answers)[token]
-
-    def plan(self, arn: str) -> tuple[str, dict[str, Any]]:
-        """Approve and plan, no more: the execution and its first stage's task."""
-        self.decide(arn, "Approved")
-        self.tell_decision(arn, "Approved")
-        execution_arn = self.waiting()[-1]
-        request = self.cloud.workflows.executions[execution_arn]["input"]
-        made = self.task("plan_release", execution_arn=execution_arn, release=request)
-        self.ended.add(execution_arn)
-        return execution_arn, self.stage_task(request, made, made["stages"][0])
 
     def task(self, function: str, **payload: Any) -> Any:
         try:

@@ -88,15 +88,15 @@ def test_a_release_that_failed_only_at_saying_so_is_released(
     world.decide(arn, "Approved")
     world.tell_decision(arn, "Approved")
     (execution_arn,) = world.waiting()
-    run_task = world.task
+    invoke = world.invoke
 
-    def stop_before_the_end(function: str, **payload: Any) -> Any:
+    def stop_before_the_end(function: str, payload: Any) -> Any:
         if function == "finish_release":
             raise KeyboardInterrupt
-        return run_task(function, **payload)
+        return invoke(function, payload)
 
     with monkeypatch.context() as stopped:
-        stopped.setattr(world, "task", stop_before_the_end)
+        stopped.setattr(world, "invoke", stop_before_the_end)
         with pytest.raises(KeyboardInterrupt):
             world.run_all()
     world.cloud.workflows.executions[execution_arn]["status"] = "ABORTED"
