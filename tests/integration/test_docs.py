@@ -1,0 +1,161 @@
+"""What the documents name is there: pages, headings, files, modules, make targets, commands and options."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from sluice_cli.main import app
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("*.md", "docs/*.md", "examples/**/*.md", ".github/**/*.md")
+PAGES = sorted(page for folder in FOLDERS for page in ROOT.glob(folder))
+# They tell of what was, too.
+OF_THEIR_TIME = {"CHANGELOG.md", "decisions.md"}
+TODAYS = [path for path in PAGES if path.name not in OF_THEIR_TIME]
+# Sources of events, and an attribute of a dataset's metadata, that look like modules.
+NO_MODULES = {"sluice.cli", "sluice.reconcile"}
+# Paths of a user's project, of a container and of a bucket are not this repository's.
+SHOWN = {".github", ".ci"}
+SUFFIXES = (".py", ".yaml", ".toml", ".md", ".j2", ".txt")
+CODE = re.compile(r"`([^`\n]+)`")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+PATH = re.compile(r"^[\w.<>*…{},/-]+$")
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
+todays = pytest.mark.parametrize("page", TODAYS, ids=name_of)
+
+
+@cache
+def repository() -> tuple[str, ...]:
+    """The paths of its files and folders, but of what is made or hidden."""
+    found: list[str] = []
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name in SHOWN or name[0] not in "._"]
+        found += [(Path(folder) / name).relative_to(ROOT).as_posix() for name in (*folders, *files)]
+    return tuple(found)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pages
+def test_a_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    dead = []
+    for link in LINK.findall(FENCE.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file) if file else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert not dead
+
+
+@todays
+def test_a_file_that_is_named_is_there(page: Path) -> None:
+    assert not [path for path in paths(page) if not is_there(path)]
+
+
+def paths(page: Path) -> Iterator[str]:
+    """What is in backticks and looks like a path of this repository."""
+    for code in CODE.findall(FENCE.sub("", page.read_text())):
+        for word in code.split() if " " in code else [code]:
+            path = word.rstrip("/").removeprefix("…/")
+            if (
+                "/" in path
+                and PATH.match(path)
+                and not path.startswith("./")
+                and (of_a_folder(path) or path.endswith(SUFFIXES))
+            ):
+                yield path
+
+
+def of_a_folder(path: str) -> bool:
+    folder = path.split("/", 1)[0]
+    return (ROOT / folder).is_dir() and not path.startswith(("/", ".venv/", ".sluice/", ".aws-sam/"))
+
+
+def is_there(path: str) -> bool:
+    """Wherever the path's beginning is: docs/architecture.md counts from a package's folder."""
+    spelt = re.escape(path.replace("…", "*"))
+    spelt = re.sub(r"<[^>]*>", "[^/]+", spelt).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+    spelt = re.sub(r"\\\{([^}]*)\\\}", lambda found: f"({found[1].replace(',', '|')})", spelt)
+    return any(re.search(rf"(^|/){spelt}$", name) for name in repository())
+
+
+@todays
+def test_a_module_that_is_named_is_there(page: Path) -> None:
+    names = re.findall(r"`((?:sluice|sluice_cli|sluice_local)(?:\.\w+)+)`", page.read_text())
+    assert not [name for name in names if name not in NO_MODULES and not is_importable(name)]
+
+
+def is_importable(name: str) -> bool:
+    """A module, or what one holds."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        module, _, attribute = name.rpartition(".")
+        return "." in module and hasattr(importlib.import_module(module), attribute)
+    return True
+
+
+@pages
+def test_a_make_target_that_is_named_is_one(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {match[1] for line in commands(page) if (match := re.match(r"make ([a-z0-9]+)", line))}
+    assert named <= targets
+
+
+@todays
+def test_a_command_that_is_named_is_one_with_these_options(page: Path) -> None:
+    assert not [f"{line}: {fault}" for line in commands(page) if (fault := fault_of(line))]
+
+
+def commands(page: Path) -> Iterator[str]:
+    """What can be typed: lines of blocks, and code in backticks, without comments; one command each."""
+    text = page.read_text()
+    blocks = [line for block in FENCE.findall(text) for line in block.splitlines()[1:-1]]
+    for line in [*blocks, *CODE.findall(FENCE.sub("", text))]:
+        for part in re.split(r"&&|\||;| -> ", line.split(" #")[0]):
+            yield part.strip().removeprefix("$ ")
+
+
+def fault_of(line: str) -> str | None:
+    """Why a line that begins with `sluice` is no command of it."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return None
+    if words[:1] != ["sluice"] or len(words) == 1:
+        return None
+    command: Any = typer.main.get_command(app)
+    for word in words[1:]:
+        if word.startswith("-"):
+            spelt = word.split("=")[0]
+            known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+            if spelt not in known | {"--help"}:
+                return f"{command.name} has no {spelt}"
+        elif hasattr(command, "commands") and re.fullmatch(r"[a-z][a-z-]*(\|[a-z-]+)*", word):
+            if word not in command.commands:
+                return f"{command.name} has no command {word}"
+            command = command.commands[word]
+    return None
