@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from sluice_cli.main import app
 
@@ -22,10 +23,11 @@ PAGES = sorted(page for folder in FOLDERS for page in ROOT.glob(folder))
 # They tell of what was, too.
 OF_THEIR_TIME = {"CHANGELOG.md", "decisions.md"}
 TODAYS = [path for path in PAGES if path.name not in OF_THEIR_TIME]
-# Sources of events, and an attribute of a dataset's metadata, that look like modules.
+# Sources of events that look like modules.
 NO_MODULES = {"sluice.cli", "sluice.reconcile"}
-# Paths of a user's project, of a container and of a bucket are not this repository's.
+# Hidden, and shown all the same.
 SHOWN = {".github", ".ci"}
+# Below no folder of this repository, a path is one of it if its suffix says so.
 SUFFIXES = (".py", ".yaml", ".toml", ".md", ".j2", ".txt")
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -159,3 +161,26 @@ def fault_of(line: str) -> str | None:
                 return f"{command.name} has no command {word}"
             command = command.commands[word]
     return None
+
+
+def test_the_workflow_runs_make_targets_on_every_python_that_setup_takes() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    jobs = yaml.safe_load((ROOT / ".github/workflows/check.yaml").read_text())["jobs"]
+    for job in jobs.values():
+        for step in job["steps"]:
+            pinned = re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step.get("uses", "a/b@" + "0" * 40))
+            assert pinned, step
+            made = re.fullmatch(r"make ([a-z0-9]+) PYTHON=python", step.get("run", "make test PYTHON=python"))
+            assert made, step
+            assert re.search(rf"^{made[1]}:", makefile, re.MULTILINE)
+    taken = re.search(r"not in \(((\(3, \d+\)(, )?)+)\)", makefile)
+    assert taken
+    on = {python for job in jobs.values() for python in job["strategy"]["matrix"]["python"]}
+    assert on == {f"3.{minor}" for minor in re.findall(r"3, (\d+)", taken[1])}
+
+
+def test_a_hook_runs_a_tool_of_make_lint_or_make_types() -> None:
+    makefile = (ROOT / "Makefile").read_text().replace("$(PY)", ".venv/bin/python")
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    for hook in (hook for repository in config["repos"] for hook in repository["hooks"]):
+        assert re.split(r" (--|check )", hook["entry"])[0] in makefile, hook["id"]

@@ -1,5 +1,9 @@
 """What unit tests share: a complete pipeline.yaml that they vary, and an engine at hand."""
 
+import sys
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
+
 import pytest
 
 from sluice.domain import config
@@ -68,3 +72,18 @@ def engine_at_hand() -> None:
     templates = html._template().environment
     for name in templates.list_templates():
         templates.get_template(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def measured_forks() -> Iterator[None]:
+    """Where coverage is measured, a process that has answered writes down what it ran before it is ended."""
+    kill = BaseProcess.kill
+
+    def kill_later(process: BaseProcess) -> None:
+        process.join(2)
+        kill(process)
+
+    with pytest.MonkeyPatch.context() as patched:
+        if "coverage" in sys.modules and sys.modules["coverage"].Coverage.current():
+            patched.setattr(BaseProcess, "kill", kill_later)
+        yield

@@ -174,9 +174,9 @@ def test_an_object_that_takes_all_the_time_whatever_interrupts_it_is_set_aside_a
 
     with monkeypatch.context() as patched:
         patched.setattr(Store, "add", stuck)
-        patched.setattr(Limits, "of_function", lambda memory_mb, _, folder: Limits(memory_mb, 1.0, folder))
+        patched.setattr(Limits, "of_function", lambda memory_mb, _, folder: Limits(memory_mb, 2.0, folder))
         verdict = validate(world)
-    assert verdict["reasons"][0].startswith(f"{PIPELINE}/b.csv: the data could not be checked within 1 s")
+    assert verdict["reasons"][0].startswith(f"{PIPELINE}/b.csv: the data could not be checked within 2 s")
     assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending", f"{PIPELINE}/b.csv#v1": "quarantined"}
     world.finish("data_rejected")
     world.ask()
