@@ -6,7 +6,9 @@ It changes nothing itself, but how far it is, and the place of what an older sta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
@@ -18,11 +20,14 @@ from sluice.domain import lost_events
 from sluice.domain.locations import parse_bundle_key
 from sluice.domain.lost_events import Hint
 from sluice.domain.release import packages, serving
+from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.services import arrivals, releasing, sweeping, upgrading
 
 _LAST_MS = 10_000
+# Packages of a group that are looked at in each pass.
+_NEWEST = 100
 
 # A build request for a pipeline, an event, or nothing: a step was made, is there time for another?
 Finding = Hint | str | None
@@ -147,18 +152,33 @@ def _unguarded_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 
 
 def _unseen_decisions(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    # Pipelines may share a group.
-    for group in dict.fromkeys(group for item in pipelines for group in packages.groups_of(item)):
-        for package in cloud.registry.packages(group):
-            arn = package["ModelPackageArn"]
-            seen = cloud.catalog.get(keys.package_key(arn))
-            yield lost_events.package_decided(arn, package["ModelApprovalStatus"], seen)
+    """Decisions about the newest packages of each group; once a day about all."""
+    with sweeping.daily(cloud, "packages") as is_full:
+        # Pipelines may share a group.
+        for group in dict.fromkeys(group for item in pipelines for group in packages.groups_of(item)):
+            listed = cloud.registry.packages(group)
+            yield from _undecided(cloud, listed if is_full else islice(listed, _NEWEST))
+
+
+def _undecided(cloud: Cloud, listed: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    for package in listed:
+        arn = package["ModelPackageArn"]
+        seen = cloud.catalog.get(keys.package_key(arn))
+        yield lost_events.package_decided(arn, package["ModelApprovalStatus"], seen)
 
 
 def _unseen_projects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    """Projects that were pushed within a day; once a day all."""
+    yesterday = to_iso(from_iso(cloud.now()) - timedelta(days=1))
+    with sweeping.daily(cloud, "projects") as is_full:
+        yield from _unregistered(cloud, "" if is_full else yesterday)
+
+
+def _unregistered(cloud: Cloud, since: str) -> Iterator[Finding]:
     bucket = cloud.artifact_bucket
     for folder in cloud.objects.folders(bucket, "projects/"):
-        for head in cloud.objects.listing(bucket, folder, shallow=True):
+        heads = cloud.objects.listing(bucket, folder, shallow=True)
+        for head in (head for head in heads if head.last_modified >= since):
             bundle = parse_bundle_key(head.key)
             project = cloud.catalog.get(keys.project_key(*bundle)) if bundle else {}
             # One whose registration is under way, or died on its way, is told of again as well.

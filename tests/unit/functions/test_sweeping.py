@@ -97,6 +97,34 @@ def test_a_page_of_many_owners_is_held_against_each(world: World) -> None:
     assert told(world) == []
 
 
+def test_a_lost_push_is_told_of_for_a_day_and_once_a_day_for_ever(world: World) -> None:
+    world.invoke("reconcile", {})
+    world.later(minutes=5)
+    key = f"projects/fraud/{'a' * 64}.tar.gz"
+    world.cloud.objects.put(fakes.ARTIFACT_BUCKET, key, b"x")
+    assert told(world) == [key]
+    world.later(hours=30)
+    assert [told(world), told(world), told(world)] == [[key], [], []]
+
+
+def test_a_lost_decision_about_an_old_package_is_told_of_once_a_day(world: World) -> None:
+    world.invoke("reconcile", {})
+    group = world.pipeline["group"]
+    for number in range(102):
+        package = {"ModelPackageGroupName": group, "ClientToken": str(number)}
+        world.cloud.registry.create_package({**package, "ModelApprovalStatus": "Approved"})
+
+    def decided() -> list[int]:
+        world.cloud.bus.entries.clear()
+        world.invoke("reconcile", {})
+        arns = (detail["ModelPackageArn"] for _, detail, _ in world.cloud.bus.entries)
+        return [int(arn.rpartition("/")[2]) for arn in arns]
+
+    assert decided() == [*range(102, 2, -1)]
+    world.later(days=1)
+    assert [decided(), decided()] == [[*range(102, 0, -1)], [*range(102, 2, -1)]]
+
+
 # ----------------------------------------------------------------------------------------- an older stack
 
 

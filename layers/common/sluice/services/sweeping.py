@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,16 @@ PAGE = 1000
 # A key may have versions that are older than the one that the bucket has now.
 _ITEMS = 2 * PAGE
 _LAST = "\U0010ffff"
+
+
+@contextmanager
+def daily(cloud: Cloud, what: str) -> Iterator[bool]:
+    """Whether the first whole look of the day is due; it was taken when the block comes to its end."""
+    key, today = keys.sweep_key(what), cloud.now()[:10]
+    is_due = (cloud.catalog.get(key) or {}).get("full_on", "") < today
+    yield is_due
+    if is_due:
+        cloud.catalog.update(key, {"full_on": today})
 
 
 def unseen(cloud: Cloud, pipelines: Collection[str]) -> Iterator[Hint | None]:

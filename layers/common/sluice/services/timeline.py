@@ -19,6 +19,13 @@ def note(
     cloud.catalog.create(entry)
 
 
+def entries_of(cloud: Cloud, pipeline: str, subject: str, since: str, until: str) -> list[Item]:
+    """What happened to a subject within a time, oldest first."""
+    span = f"{keys.TIMELINE}{since}", f"{keys.TIMELINE}{until}~"
+    found = cloud.catalog.query(keys.partition(pipeline), between=span)
+    return [keys.shown(entry) for entry in found if entry["subject"] == subject]
+
+
 def entries(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[Item]:
     """The pipeline's timeline, oldest first; `limit` keeps the newest."""
     found = cloud.catalog.query(keys.partition(pipeline), "TIMELINE#", newest_first=True, limit=limit)

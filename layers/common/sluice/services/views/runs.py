@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.ports import Cloud
+from sluice.domain.times import from_iso, to_iso
+from sluice.ports import Cloud, Item
 from sluice.services import timeline
 from sluice.services.views import models
+
+# No job goes on for longer once its run has ended.
+_AFTERWARDS = timedelta(days=1)
+_EVER = "9"
 
 
 def runs(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:
@@ -36,8 +42,15 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         **keys.shown(item),
         "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
         "steps": steps,
-        "timeline": [entry for entry in timeline.entries(cloud, pipeline) if entry["subject"] == run_id],
+        "timeline": _timeline(cloud, pipeline, run_id, item),
     }
+
+
+def _timeline(cloud: Cloud, pipeline: str, run_id: str, item: Item) -> list[Item]:
+    """What happened to a run; jobs that were stopped at its end may tell of theirs later."""
+    ended_at = item.get("ended_at")
+    until = to_iso(from_iso(ended_at) + _AFTERWARDS) if ended_at else _EVER
+    return timeline.entries_of(cloud, pipeline, run_id, item["started_at"], until)
 
 
 def waiting_steps(cloud: Cloud, run_id: str | None) -> list[dict[str, Any]]:
