@@ -60,7 +60,7 @@ def test_a_check_that_cannot_be_meant_is_explained(config_text: str, check: str,
     [
         ("keys: [[id, nowhere]]", "data.keys[0][1] is 'nowhere'"),
         ("redact: [reviw]", "did you mean 'review'?"),
-        ("window: 30d", "expected a mapping ({last: 30d} or {last: 12 batches}, of mode window)"),
+        ("window: 30d", "expected a mapping ({last: 30d} or {last: 12 batches}, in mode window)"),
         ("extra: deny", "data.extra is"),
         ('csv: {delimiter: "ab"}', "data.csv.delimiter"),
         ('csv: {delimiter: "\'", quote: "\'"}', "data.csv.quote is the delimiter too"),

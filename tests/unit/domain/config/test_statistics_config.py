@@ -153,7 +153,10 @@ def test_the_label_of_a_favorable_outcome_is_no_time(config_text: str) -> None:
             'data.drift.method is "psj": expected one of psi, js, ks, wasserstein, chi_square, l_infinity; '
             "did you mean 'psi'?",
         ),
-        ("method: psi", "data.drift.max is missing: expected the greatest distance that is no drift"),
+        (
+            "method: psi",
+            "data.drift.max is missing: expected the greatest distance that does not count as drift",
+        ),
         ("method: ks, max: 2", "data.drift.max is 2: expected less than 1, the greatest ks there is"),
         (
             "method: ks, max: 0.1, columns: [score, review]",

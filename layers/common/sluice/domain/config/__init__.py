@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _MISSING = "is missing"
-# An item of the catalog holds 400 kB: a wide contract's defaults would be most of it.
+# An item of the catalog holds 400 kB, and the defaults of a wide contract would fill most of it.
 _SPELT_OUT_MAX = 300_000
 _NOUNS = {
     "a valid tuple": "a list",
@@ -62,7 +62,7 @@ def load(text: str) -> PipelineConfig:
 
 
 def dump(config: PipelineConfig) -> str:
-    """Spell a config as JSON, to be stored; a very large one without what is as by default."""
+    """Write a config as JSON to store it; a very large one without its default values."""
     text = config.model_dump_json()
     return text if len(text) <= _SPELT_OUT_MAX else config.model_dump_json(exclude_defaults=True)
 
@@ -73,18 +73,18 @@ def restore(text: str) -> PipelineConfig:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of pipeline.yaml, for editors."""
+    """Return the JSON Schema of pipeline.yaml, for editors."""
     schema = PipelineConfig.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "pipeline.yaml"}
 
 
 def _problems(error: ValidationError, source: Source) -> list[Problem]:
-    """One problem a place: a union reports each of its members at the same one."""
+    """Return one problem for each place: a union reports each of its members at the same place."""
     found: dict[str, Problem] = {}
     details = error.errors(include_url=False)
     for detail in details:
         if detail["type"] == "too_short" and _is_within(detail["loc"], details):
-            # Pydantic counts only what is sound.
+            # Pydantic counts only valid items.
             continue
         problem = _translate(detail, source)
         found.setdefault(problem.path, problem)
@@ -93,7 +93,7 @@ def _problems(error: ValidationError, source: Source) -> list[Problem]:
 
 
 def _is_within(loc: Sequence[str | int], details: Sequence[ErrorDetails]) -> bool:
-    """Whether something is wrong within the part at the location."""
+    """Tell whether an error lies within the part at the location."""
     return any(len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in details)
 
 
@@ -154,7 +154,7 @@ def _is(value: Any) -> str:
 
 
 def _expectation(message: str) -> str:
-    """Pydantic's sentence as a noun phrase: "Input should be a valid string" is "a valid string"."""
+    """Turn Pydantic's sentence into a noun phrase: "Input should be a valid string" to "a valid string"."""
     text = re.sub(r"^[A-Z][a-z]+ should (be |have )?", "", message)
     for phrase, noun in _NOUNS.items():
         text = text.replace(phrase, noun)
@@ -162,7 +162,7 @@ def _expectation(message: str) -> str:
 
 
 def _fields(loc: Sequence[str | int]) -> dict[str, str | None]:
-    """The fields of the model at, or nearest above, a location: each name with its description."""
+    """Return the fields of the model at a location or nearest above it: names with descriptions."""
     models: list[type[BaseModel]] = [PipelineConfig]
     for part in loc:
         models = [model for model in models if part in _tags(model)] or models
@@ -179,7 +179,7 @@ def _checks() -> list[str]:
 
 
 def _tags(model: type[BaseModel]) -> tuple[str, ...]:
-    """What tells a quality check from the others, which a location names before the check's fields."""
+    """Return the tags of a union's member: pydantic puts them into a location, before the fields."""
     check = model.model_fields.get("check")
     return get_args(check.annotation) if check else ()
 

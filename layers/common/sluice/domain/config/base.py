@@ -1,4 +1,4 @@
-"""What every part of pipeline.yaml is made of: the model of a mapping, scalars, and the types of columns."""
+"""The parts that pipeline.yaml is built of: the model of a mapping, scalars, and column types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Scalar = str | int | float | bool
 
 
 class Model(BaseModel):
-    # Validators are built when first used: most functions that import this read no config.
+    # Build validators at first use: most functions that import this read no config.
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
@@ -43,7 +43,7 @@ ScalarValue = Annotated[Scalar, BeforeValidator(_only_scalar)]
 
 
 def is_of(type_: str, value: Any) -> bool:
-    """Whether a value of the YAML file is one of the column type; a timestamp is ISO 8601 text."""
+    """Tell whether a value of the YAML file has the column type; a timestamp is ISO 8601 text."""
     if type_ == "timestamp":
         return isinstance(value, str) and _is_iso(value)
     accepted: dict[str, tuple[type, ...]] = {

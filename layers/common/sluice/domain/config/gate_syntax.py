@@ -1,13 +1,13 @@
-"""The grammar of gates: limits of a candidate's evaluation, and comparisons with the champion's.
+"""The grammar of gates: limits on a candidate's evaluation, and comparisons with the champion's.
 
     metrics.accuracy.value >= 0.70
     metrics.accuracy.value not_worse_than champion by 0.01
     metrics.log_loss.value better_than champion by 0.005 lower_is_better
 
-The left side is a path into evaluation.json; a key that has spaces, dots or other signs is quoted, as in
+The left side is a path into evaluation.json; quote a key with spaces, dots or other signs, as in
 `report."weighted avg".f1-score >= 0.8`. Greater is better unless the gate ends in `lower_is_better`.
-`not_worse_than champion by X` allows a loss of X at most; `better_than champion by X` asks for a gain of X at
-least and, without `by`, for any gain at all. Both models are scored on the same hold-out, so they compare.
+`not_worse_than champion by X` allows a loss of at most X; `better_than champion by X` requires a gain of at
+least X, and without `by` any gain. Both models are scored on the same hold-out, so the scores compare.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _QUOTE_IT = '; a key with spaces or dots is quoted, as in report."weighted avg".
 
 
 class GateSyntaxError(ValueError):
-    """A gate cannot be read: what was found at which column (from 1), what was expected, the nearest word."""
+    """A gate cannot be parsed: what was found where (column, from 1), what was expected, the nearest word."""
 
     def __init__(self, text: str, column: int, found: str, expected: str, nearest: str | None = None) -> None:
         self.column, self.found, self.expected, self.nearest = column, found, expected, nearest
@@ -47,7 +47,7 @@ class GateSyntaxError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A gate as read: `amount` is a limit for an operator, a margin for a comparison with the champion."""
+    """A parsed gate: `amount` is an operator's limit, or the margin of a comparison with the champion."""
 
     text: str
     path: tuple[str, ...]
@@ -61,7 +61,7 @@ class Gate:
 
 
 class _Words:
-    """The words of a gate, taken one by one with the column each starts at."""
+    """The words of a gate, taken one by one, each with the column where it starts."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -83,13 +83,13 @@ class _Words:
         return found
 
     def refuse(self, expected: str, choices: Sequence[str] = ()) -> GateSyntaxError:
-        """The error about the word just taken."""
+        """Make the error about the word just taken."""
         word, column = self._words[self._next - 1]
         return GateSyntaxError(self._text, column, repr(word), expected, nearest(word, choices))
 
 
 def parse(text: str) -> Gate:
-    """Read a gate; raises GateSyntaxError."""
+    """Parse a gate; raises GateSyntaxError."""
     words = _Words(text)
     path = words.take("the path of a metric, such as metrics.accuracy.value")
     if not _PATH.fullmatch(path):
@@ -135,5 +135,5 @@ def _number(words: _Words, expected: str) -> Decimal:
 
 
 def spelled(path: Sequence[str]) -> str:
-    """A path as a gate names it."""
+    """Write a path as a gate names it."""
     return ".".join(key if _BARE.fullmatch(key) else f'"{key}"' for key in path)

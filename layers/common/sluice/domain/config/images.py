@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sluice.domain.nearest import hint
 
 SCIKIT_LEARN_VERSIONS = ("0.20.0", "0.23-1", "1.0-1", "1.2-1", "1.4-2")
-# Facts of AWS: whose registry holds the image in each region.
+# AWS's accounts whose registries hold the image, by region.
 _SCIKIT_LEARN_ACCOUNTS = {
     "af-south-1": "510948584623",
     "ap-east-1": "651117190479",
@@ -56,11 +56,11 @@ _DNS_SUFFIXES = {
 
 
 class UnknownImageError(ValueError):
-    """There is no such framework image in that region."""
+    """The region has no such framework image."""
 
 
 def scikit_learn(version: str, region: str) -> str:
-    """The URI of SageMaker's scikit-learn image; raises UnknownImageError."""
+    """Return the URI of SageMaker's scikit-learn image; raises UnknownImageError."""
     if version not in SCIKIT_LEARN_VERSIONS:
         raise UnknownImageError(_unknown("scikit-learn image", version, SCIKIT_LEARN_VERSIONS))
     account = _SCIKIT_LEARN_ACCOUNTS.get(region)

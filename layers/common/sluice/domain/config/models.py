@@ -1,4 +1,4 @@
-"""The shape of pipeline.yaml. Descriptions say what is expected: they are shown in errors and by editors."""
+"""The shape of pipeline.yaml. Errors and editors show the descriptions, so they say what is expected."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sluice.domain.config.statistics import Bias, Drift
 
 HYPERPARAMETERS_MAX = 90
 _GATHERING_S = 2
-# Of a deployment's timeout, what SageMaker allows.
+# The shortest and the longest timeout that SageMaker allows a deployment.
 _DEPLOYMENT_S = (600, 28800)
-# Beside the waits, a deployment starts instances, loads models and stops instances.
+# Besides waiting, a deployment starts instances, loads models and stops instances.
 _PROVISIONING_S = 3600
 _WINDOW_UNITS = {"d": "days", "h": "hours"}
 
@@ -49,9 +49,9 @@ class Framework(Model):
 
 
 class Column(Constraints, Model):
-    """The contract of one column; every check that applies is made on every row."""
+    """The contract of one column; each check that applies is made on every row."""
 
-    severity: Severity = Field("fail", description="fail (the data set is rejected) or warn (it is said)")
+    severity: Severity = Field("fail", description="fail (reject the data set) or warn (only report it)")
     tolerance: float = Field(
         0.0, description="the share of rows, 0 to 1, that may break a check of the column", ge=0, lt=1
     )
@@ -63,12 +63,12 @@ class Csv(Model):
     delimiter: str = Field(",", description="one character between values", pattern=r"^[^\r\nA-Za-z0-9]$")
     quote: str = Field('"', description="one character around values", pattern=r"^[^\r\nA-Za-z0-9]$")
     header: bool = Field(
-        True, description="whether the first line has names; else columns go in the schema's order"
+        True, description="whether the first line has names; else columns are in the schema's order"
     )
 
 
 class CompleteWhen(Model):
-    """When a batch is complete: by a quiet period, or by an object that is never data itself."""
+    """When a batch is complete: after a quiet period, or when an object arrives that is never data itself."""
 
     quiet_period_s: int = Field(
         60, description="seconds without an upload after which a batch is complete", ge=0, le=900
@@ -82,22 +82,22 @@ class CompleteWhen(Model):
 
     @property
     def control_name(self) -> str | None:
-        """The name of the objects that complete batches; None where a quiet period does."""
+        """The name of the objects that complete batches; None if a quiet period does."""
         return self.marker or self.manifest
 
     @property
     def wait_s(self) -> int:
-        """How long a batch must have been quiet: one that something else completes need not be."""
+        """How long a batch must have been quiet; 0 if an object completes it."""
         return 0 if self.control_name else self.quiet_period_s
 
     @property
     def ask_delay_s(self) -> int:
-        """How long after an upload to ask for a build: many uploads at a time ask once."""
+        """How long after an upload to ask for a build, so that many uploads ask only once."""
         return _GATHERING_S if self.control_name else self.quiet_period_s
 
 
 class Window(Model):
-    """Which uploads a data set of mode window keeps."""
+    """Which uploads a data set in mode window keeps."""
 
     last: str = Field(
         description="a number of days, hours or batches, such as 30d, 12h or 12 batches",
@@ -106,25 +106,25 @@ class Window(Model):
 
     @property
     def count(self) -> int:
-        """How many of its unit."""
+        """The number before the unit."""
         return int(self.last.rstrip(" abcdehst"))
 
     @property
     def age(self) -> timedelta | None:
-        """How much time; None where it is a number of batches."""
+        """The time span; None for a number of batches."""
         unit = _WINDOW_UNITS.get(self.last[-1]) if " " not in self.last else None
         return timedelta(**{unit: self.count}) if unit else None
 
 
 class Data(Model):
-    """The data contract: what is uploaded, when a batch is complete, and what must hold of it."""
+    """The data contract: what is uploaded, when a batch is complete, and which checks it must pass."""
 
     format: Literal["csv", "parquet", "jsonl"] = Field(description="csv, parquet or jsonl")
     mode: Literal["append", "replace", "window"] = Field(
         "append",
-        description="append (a data set is all uploads), replace (it is the newest batch) or window",
+        description="append (a data set has all uploads), replace (only the newest batch) or window",
     )
-    window: Window | None = Field(None, description="{last: 30d} or {last: 12 batches}, of mode window")
+    window: Window | None = Field(None, description="{last: 30d} or {last: 12 batches}, in mode window")
     label: str = Field(description="the column to predict")
     complete_when: CompleteWhen = Field(default_factory=CompleteWhen)
     columns: dict[str, Column] = Field(
@@ -132,12 +132,12 @@ class Data(Model):
     )
     csv: Csv = Field(default_factory=Csv)
     extra: Literal["allow", "warn", "fail"] = Field(
-        "allow", description="allow, warn or fail, of columns that the schema does not name"
+        "allow", description="allow, warn or fail: what columns do that the schema does not name"
     )
     keys: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = Field(
-        (), description="lists of columns whose values together may occur once only"
+        (), description="lists of columns whose values may occur together only once"
     )
-    redact: tuple[str, ...] = Field((), description="columns whose values no report shows")
+    redact: tuple[str, ...] = Field((), description="columns whose values reports do not show")
     quality: tuple[AnyCheck, ...] = Field((), description="checks of the data set as a whole")
     bias: Bias | None = Field(None, description="limits on statistical bias before training")
     drift: Drift | None = Field(None, description="a limit on the distance from a baseline")
@@ -180,7 +180,7 @@ class Metric(Model):
 
 
 class Candidates(Model):
-    """The training jobs of a run: each combination of the space over the hyperparameters."""
+    """The training jobs of a run: one for each combination of values of the space."""
 
     strategy: Literal["grid"] = Field("grid", description="grid")
     space: dict[ParameterName, Annotated[tuple[ScalarValue, ...], Field(min_length=1)]] = Field(
@@ -192,12 +192,12 @@ class Candidates(Model):
 
     @property
     def count(self) -> int:
-        """How many candidates there are."""
+        """The number of candidates."""
         return math.prod(len(values) for values in self.space.values())
 
 
 class Train(Model):
-    """The training jobs (script mode)."""
+    """The training jobs, in script mode."""
 
     script: ScriptPath = Field(description="a Python file of the project")
     hyperparameters: dict[ParameterName, ScalarValue] = Field(
@@ -218,7 +218,7 @@ class Evaluate(Model):
 
 
 class Serve(Model):
-    """How the model answers requests: model_fn, input_fn, predict_fn, output_fn."""
+    """How the model answers requests: a script with model_fn, input_fn, predict_fn and output_fn."""
 
     script: ScriptPath = Field(description="a Python file of the project")
     content_type: MimeType = Field("application/json", description="the MIME type of a request")
@@ -232,7 +232,7 @@ class Serve(Model):
 class Register(Model):
     group: str | None = Field(
         None,
-        description="a model package group's name, by default one of the stack's and the pipeline's",
+        description="a model package group's name, by default one named after the stack and the pipeline",
         pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$",
     )
     approval: Literal["manual", "automatic"] = Field("manual", description="manual or automatic")
@@ -245,20 +245,20 @@ class Traffic(Model):
         "all_at_once", description="all_at_once, canary or linear"
     )
     percent: int | None = Field(
-        None, description="the share of a canary or a linear step, 1 to 50", ge=1, le=50
+        None, description="the percentage that a canary or a linear step shifts, 1 to 50", ge=1, le=50
     )
-    bake_s: int = Field(300, description="seconds for which alarms are watched after a shift", ge=0, le=3600)
+    bake_s: int = Field(300, description="seconds to watch alarms after a shift", ge=0, le=3600)
 
     @property
     def bakes(self) -> int:
-        """How often a deployment waits for `bake_s`: after each step, and before the old fleet ends."""
+        """How often a deployment waits `bake_s`: after each step, and before the old fleet ends."""
         if self.type == "linear" and self.percent:
             return -(-100 // self.percent)
         return 1 if self.type == "all_at_once" else 2
 
     @property
     def longest_bake_s(self) -> int:
-        """The longest `bake_s` with which a deployment of its kind ends before SageMaker ends it."""
+        """The longest `bake_s` with which such a deployment ends before SageMaker's timeout."""
         return (_DEPLOYMENT_S[1] - _PROVISIONING_S) // self.bakes
 
     @property
@@ -272,18 +272,18 @@ class Stage(Model):
         description="1 to 16 lower-case letters, digits and inner hyphens, a letter first",
         pattern=names.STAGE_PATTERN,
     )
-    requires_approval: bool = Field(False, description="whether the release stops here for a person")
+    requires_approval: bool = Field(False, description="whether the release waits here for a person")
     traffic: Traffic = Field(default_factory=Traffic)
 
 
 class Alarms(Model):
-    """When a live endpoint is failing."""
+    """When alarms of a live endpoint fire."""
 
     error_rate: float = Field(
         0.01, description="the share of failed requests, above 0 and below 1", gt=0, lt=1
     )
     p99_latency_ms: int | None = Field(
-        None, description="the model's latency; without it no such alarm", ge=1
+        None, description="the model's latency; by default there is no such alarm", ge=1
     )
     min_requests: int = Field(50, description="requests a minute below which no alarm fires", ge=1)
 
@@ -299,9 +299,11 @@ class Release(Model):
 
 
 class Retrain(Model):
-    """How often data may start a build."""
+    """How often new data may start a build."""
 
-    cooldown_s: int = Field(0, description="the least seconds between two builds' starts", ge=0, le=604800)
+    cooldown_s: int = Field(
+        0, description="the least seconds between the starts of two builds", ge=0, le=604800
+    )
     daily_budget: int = Field(24, description="the most builds in a day (UTC)", ge=1, le=1000)
 
 
@@ -314,7 +316,7 @@ class PipelineConfig(Model):
     )
     framework: Framework | None = Field(None, description="a framework SageMaker has an image of")
     image: str | None = Field(
-        None, description="an image's URI, instead of a framework", pattern=r"^\S+$", max_length=255
+        None, description="an image's URI, in place of a framework", pattern=r"^\S+$", max_length=255
     )
     data: Data = Field(description="the data contract")
     prepare: Prepare = Field(description="the script that prepares data")
@@ -329,12 +331,12 @@ class PipelineConfig(Model):
     retrain: Retrain = Field(default_factory=Retrain)
 
     def model_package_group(self, stack: str) -> str:
-        """The group named here, which stacks may share, or the pipeline's own in a stack."""
+        """Return the group named here, which stacks may share, or else the pipeline's own in a stack."""
         return self.register_.group or names.package_group(stack, self.name)
 
     @property
     def scripts(self) -> dict[str, str]:
-        """Each script's path by the field that names it."""
+        """The paths of the scripts, by the fields that name them."""
         return {
             "prepare": self.prepare.script,
             "train": self.train.script,
@@ -343,12 +345,12 @@ class PipelineConfig(Model):
         }
 
     def image_uri(self, region: str) -> str:
-        """The image of the jobs and the endpoints; raises images.UnknownImageError."""
+        """Return the image of the jobs and the endpoints; raises images.UnknownImageError."""
         if self.framework is not None:
             return images.scikit_learn(self.framework.version, region)
         return self.image or ""
 
     @property
     def source_dir(self) -> str:
-        """The folder of the scripts; empty when they lie beside pipeline.yaml."""
+        """The folder of the scripts; empty if they are beside pipeline.yaml."""
         return self.train.script.rpartition("/")[0]

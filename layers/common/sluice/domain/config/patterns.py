@@ -1,4 +1,4 @@
-"""Whether a pattern is one that the validation engine's regular expressions (RE2) take."""
+"""Check that the validation engine's regular expressions (RE2) accept a pattern."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _TIMES_MAX = 1000
 
 
 def problem(pattern: str) -> str | None:
-    """What of the pattern cannot be used, or None."""
+    """Name what of the pattern cannot be used, or None."""
     translated, after_times = "", False
     for token in _TOKEN.finditer(pattern):
         kind, text = token.lastgroup, token.group()
         if unknown := _unknown(kind, text, after_times=after_times):
             return f"has {unknown}, which the validation engine (RE2) does not know"
         translated += _in_python(kind, text)
-        # `a+?` is `a+`, lazily; RE2 repeats no repetition.
+        # `a+?` is a lazy `a+`; RE2 does not allow to repeat a repetition.
         after_times = kind == "times" and not (after_times and text == "?")
     try:
         with warnings.catch_warnings():
-            # Of what Python may one day read otherwise.
+            # It warns of what Python may read differently one day.
             warnings.simplefilter("ignore", FutureWarning)
             re.compile(translated)
     except (re.error, OverflowError) as error:
@@ -64,7 +64,7 @@ def _unknown(kind: str | None, text: str, *, after_times: bool) -> str | None:
 
 
 def _unknown_escape(text: str, known: str) -> str | None:
-    """An escape of one letter or digit is one of those that are known."""
+    """Find an escape of a letter or digit that is not among the known ones."""
     letter = text[1:]
     if len(letter) > 1 or letter in known or not letter.isalnum():
         return None
@@ -74,7 +74,7 @@ def _unknown_escape(text: str, known: str) -> str | None:
 
 
 def _in_python(kind: str | None, text: str) -> str:
-    """The token as Python has it, or another that stands in the same places."""
+    """Write the token for Python, or another that may stand in the same places."""
     if kind == "escape":
         return r"\Z" if text == r"\z" else r"\w" if len(text) > 2 else text
     if kind == "set":

@@ -1,4 +1,4 @@
-"""What is wrong with a pipeline.yaml: where, what was expected, and the nearest thing that exists."""
+"""Describe what is wrong with a pipeline.yaml: where, what was expected, and the nearest valid word."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Problem:
 
 
 class ConfigError(ValueError):
-    """A pipeline.yaml cannot be used; `problems` says why, in the order of their lines."""
+    """A pipeline.yaml cannot be used; `problems` says why, in the order of lines."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.path)))
@@ -31,13 +31,13 @@ class ConfigError(ValueError):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """A line per problem."""
+        """One line for each problem."""
         return tuple(map(str, self.problems))
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A broken rule between fields, at a location of the file."""
+    """A rule between fields that a location of the file breaks."""
 
     loc: tuple[str | int, ...]
     message: str
@@ -46,7 +46,7 @@ class Breach:
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """Spell a location: `("data", "quality", 0)` is `data.quality[0]`."""
+    """Write a location: `("data", "quality", 0)` as `data.quality[0]`."""
     text = ""
     for part in path:
         if isinstance(part, int):

@@ -1,4 +1,4 @@
-"""What must hold between the checks of a data contract and its columns."""
+"""Rules between the checks of a data contract and its columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Loc = tuple[str | int, ...]
 
 
 def known_columns(config: PipelineConfig) -> Iterator[Breach]:
-    """Every column that is named anywhere in the contract is one of its schema."""
+    """Require that the schema has every column that the contract names."""
     columns = config.data.columns
     for loc, column in _named(config.data):
         if column not in columns:
@@ -32,7 +32,7 @@ def _named(data: Data) -> Iterator[tuple[_Loc, str]]:
 
 
 def distinct_columns(config: PipelineConfig) -> Iterator[Breach]:
-    """Names differ in more than case: queries tell columns apart as SQL does."""
+    """Require that names differ in more than case: in queries, as in SQL, case does not count."""
     seen: dict[str, str] = {}
     for name in config.data.columns:
         if (other := seen.setdefault(name.casefold(), name)) != name:
@@ -40,7 +40,7 @@ def distinct_columns(config: PipelineConfig) -> Iterator[Breach]:
 
 
 def sound_csv(config: PipelineConfig) -> Iterator[Breach]:
-    """A delimiter is no quote, and what is said of CSV files is said of nothing else."""
+    """Require a delimiter that is not the quote, and no CSV options for other formats."""
     data = config.data
     if data.csv.delimiter == data.csv.quote:
         yield Breach(("data", "csv", "quote"), "is the delimiter too", "another character")
@@ -49,16 +49,16 @@ def sound_csv(config: PipelineConfig) -> Iterator[Breach]:
 
 
 def sound_columns(config: PipelineConfig) -> Iterator[Breach]:
-    """What is said of a column suits its type."""
+    """Require that a column's constraints suit its type."""
     for name, column in config.data.columns.items():
         for constraint in checks.CONSTRAINTS:
-            # Each speaks of its own fields.
+            # Each constraint names its own fields.
             for field, message, expected in constraint.misfits(column):
                 yield Breach(("data", "schema", name, field), message, expected)
 
 
 def sound_quality(config: PipelineConfig) -> Iterator[Breach]:
-    """A quality check fits together, and its column and the other checks."""
+    """Require that a quality check is consistent, suits its column, and does not clash with other checks."""
     placed = [(("data", "quality", index), check) for index, check in enumerate(config.data.quality)]
     for loc, check in placed:
         yield from check.breaches(loc, config.data.columns)

@@ -1,4 +1,4 @@
-"""What must hold between the fields of a pipeline.yaml."""
+"""Rules between the fields of a pipeline.yaml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HYPERPARAMETER_MAX = 2500
 
 
 def breaches(config: PipelineConfig) -> Iterator[Breach]:
-    """Every rule that the fields, right by themselves, break together."""
+    """Yield every rule that fields break together, though each is valid alone."""
     for rule in _RULES:
         yield from rule(config)
 
@@ -162,7 +162,7 @@ def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:
 
 
 def _deployable(traffic: Traffic, loc: tuple[str | int, ...]) -> Iterator[Breach]:
-    """What SageMaker would refuse when a version is released, long after it was approved."""
+    """Refuse now what SageMaker would refuse at the release, long after the approval."""
     if traffic.type == "linear" and traffic.percent is not None and traffic.percent < LINEAR_PERCENT_MIN:
         expected = f"{LINEAR_PERCENT_MIN} to 50, SageMaker's limits of a linear step"
         yield Breach((*loc, "percent"), f"is {traffic.percent} of a linear step", expected)

@@ -1,7 +1,7 @@
-"""Read YAML into plain data that remembers its lines: no tags, no anchors, no surprises.
+"""Read YAML into plain data that knows its lines: no tags, no anchors, no surprises.
 
-Scalars follow the YAML 1.2 core schema: `no`, `010` and `2024-01-01` are strings, `1e-5` is a number. Nothing
-is constructed but mappings, lists, strings, numbers, booleans and null.
+Scalars follow the YAML 1.2 core schema: `no`, `010` and `2024-01-01` are strings, `1e-5` is a number. The
+result has only mappings, lists, strings, numbers, booleans and null.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CORE_SCHEMA: dict[str, tuple[str, str, Callable[[str], Any]]] = {
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """PyYAML's parser with the scalars of YAML 1.2 in place of 1.1's."""
+    """PyYAML's parser with the scalars of YAML 1.2 instead of 1.1."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
@@ -45,13 +45,13 @@ for _tag, (_pattern, _first, _) in _CORE_SCHEMA.items():
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The data of a YAML text and where each part of it stands."""
+    """The data of a YAML text, and the line of each part."""
 
     data: dict[str, Any]
     _root: yaml.MappingNode
 
     def resolve(self, loc: Sequence[str | int]) -> tuple[tuple[str | int, ...], int]:
-        """The part of a location that exists in the text (other parts are skipped) and its line."""
+        """Return the part of a location that exists in the text (other parts are skipped) and its line."""
         node: yaml.Node = self._root
         line, path = 1, list[str | int]()
         for part in loc:
@@ -88,7 +88,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 def _misuses(node: yaml.Node, path: tuple[str | int, ...], seen: set[int]) -> Iterator[Problem]:
-    """Aliases (the same node met twice), tags, keys that are no scalars, duplicate keys."""
+    """Find aliases (the same node met twice), tags, keys that are not scalars, and duplicate keys."""
     line = node.start_mark.line + 1
     if id(node) in seen:
         yield Problem(dotted(path), line, "is the target of an alias", "the value written out")
@@ -121,7 +121,7 @@ def _mapping_misuses(
 
 
 def _is_plain(node: yaml.Node) -> bool:
-    """Whether the tag is one of ours and, where it was given (`!!int x`), suits its text."""
+    """Tell whether the tag is one of ours and, if it was given (`!!int x`), suits its text."""
     if not isinstance(node, yaml.ScalarNode):
         return node.tag in _COLLECTIONS
     pattern = _CORE_SCHEMA.get(node.tag, ("(?!)",))[0]

@@ -1,4 +1,4 @@
-"""What must hold between the statistics of a data contract and its columns."""
+"""Rules between the statistics of a data contract and its columns."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sluice.domain.config.statistics import Bias, BiasMetricName, Facet
 from sluice.domain.nearest import nearest
 
 _NUMBERS = ("integer", "number")
-# Distances that are at most 1, whatever the data.
+# Distances that are at most 1 for any data.
 _BOUNDED = ("js", "ks", "chi_square", "l_infinity")
-# The greatest distance from 0 of those bias metrics that have one.
+# The greatest possible distance from 0 of the bias metrics that are bounded.
 _GREATEST: dict[BiasMetricName, float] = {
     "CI": 1,
     "DPL": 1,
@@ -30,7 +30,7 @@ _Loc = tuple[str | int, ...]
 
 
 def sound_bias(config: PipelineConfig) -> Iterator[Breach]:
-    """Facets, favorable outcome and group are columns, and have values of their columns' types."""
+    """Require that facets, favorable outcome and group name columns, with values of the columns' types."""
     data, bias, loc = config.data, config.data.bias, ("data", "bias")
     if bias is None:
         return
@@ -84,7 +84,7 @@ def _sound_label(loc: _Loc, bias: Bias, data: Data) -> Iterator[Breach]:
 
 
 def sound_drift(config: PipelineConfig) -> Iterator[Breach]:
-    """The method suits the columns, and the limit the method."""
+    """Require a method that suits the columns and a limit that suits the method."""
     drift, loc = config.data.drift, ("data", "drift")
     if drift is None:
         return
@@ -105,7 +105,7 @@ def _known(loc: _Loc, column: str, columns: Mapping[str, object]) -> Iterator[Br
 
 
 def _possible(loc: _Loc, values: tuple[object, ...], column: Column) -> Iterator[Breach]:
-    """A value of another type, or that the column may not have, is one that no row has."""
+    """Refuse values that no row can have: of another type, or not allowed in the column."""
     for value in values:
         if not is_of(column.type, value):
             yield Breach(loc, f"has {value!r}", f"values of type {column.type}")
