@@ -69,14 +69,6 @@ def placeholders(value: Any) -> set[str]:
     return {name for child in children for name in placeholders(child)}
 
 
-def retries(task: Definition, error: str) -> int:
-    """How often a state tries again for an error of this name: the first Retry that names it decides."""
-    for retry in task["Retry"]:
-        if error in retry["ErrorEquals"]:
-            return int(retry["MaxAttempts"])
-    return 0
-
-
 def problems(definition: Definition, is_caught: bool = False, where: str = "") -> Iterator[str]:
     """What is wrong with a machine, and with the machines inside it.
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
 from sluice.domain.digests import Part
-from sluice.domain.roles import Account, Role
+from sluice.domain.roles import Account, Role, RolesForbiddenError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, RolesForbiddenError
+from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead
 
 DATA_BUCKET = "sluice-data"
 ARTIFACT_BUCKET = "sluice-artifacts"

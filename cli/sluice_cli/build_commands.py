@@ -10,7 +10,7 @@ import typer
 from sluice.domain import wording
 from sluice.services import views
 from sluice_cli import log_streams, lookup, project, reasons, uploads, waiting
-from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
+from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
 from sluice_cli.target import Target
@@ -248,7 +248,7 @@ def logs(
 ) -> None:
     """Print the logs of a run's jobs, of a function, or of an endpoint."""
     if sum(value is not None for value in (run_id, function, endpoint)) != 1:
-        raise CommandError("give a run, --function or --endpoint", exit_code=2)
+        raise CommandError("give a run, --function or --endpoint", exit_code=EXIT_USAGE)
     target = context.obj.target()
     if function:
         found = {function: log_streams.function_log(target, function)}

@@ -1,7 +1,8 @@
 """Errors a person can act on: each says what happened and what to do next.
 
 A command exits with 0 if what it started succeeded, 1 if something failed, 2 if it was used wrongly, and 3
-if everything worked and the answer is no: data, a model or a release were rejected.
+if everything worked and the answer is no: data, a model or a release were rejected. Ctrl-C ends it with 130,
+SIGTERM with 143. `docs/errors.md` lists which errors end so.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REJECTED = 3
+EXIT_INTERRUPTED = 130
 
 
 class CommandError(Exception):

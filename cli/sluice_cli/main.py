@@ -17,9 +17,10 @@ from typer import rich_utils
 
 from sluice.domain.build.projects import ProjectError
 from sluice.domain.config import ConfigError
+from sluice.domain.failures import MissingError
 from sluice_cli.build_commands import build_app
 from sluice_cli.data_commands import data_app, dataset_app
-from sluice_cli.errors import CommandError
+from sluice_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 from sluice_cli.local_commands import local_app
 from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
@@ -104,14 +105,14 @@ def main() -> None:
     except CommandError as error:
         fail(str(error), error.hint, error.exit_code)
     except (ConfigError, ProjectError) as error:
-        fail(str(error), f"Nothing was pushed. See {here(REPOSITORY / 'docs/pipeline-yaml.md')}.", 2)
+        fail(str(error), f"Nothing was pushed. See {here(REPOSITORY / 'docs/pipeline-yaml.md')}.", EXIT_USAGE)
     except ClientError as error:
-        fail(f"{error.operation_name}: {error.response['Error'].get('Message', error)}", "", 1)
-    except S3UploadFailedError as error:
-        fail(str(error), "", 1)
+        fail(f"{error.operation_name}: {error.response['Error'].get('Message', error)}", "", EXIT_FAILED)
+    except (MissingError, S3UploadFailedError) as error:
+        fail(str(error), "", EXIT_FAILED)
     except BotoCoreError as error:
-        fail(str(error), "Is the local cloud up (`sluice up`), or are AWS credentials set?", 1)
+        fail(str(error), "Is the local cloud up (`sluice up`), or are AWS credentials set?", EXIT_FAILED)
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), "", 1)
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), "", EXIT_FAILED)
     except KeyboardInterrupt:
-        fail("interrupted", "", 130)
+        fail("interrupted", "", EXIT_INTERRUPTED)

@@ -11,7 +11,7 @@ import typer
 from sluice.domain import names, wording
 from sluice.services import views
 from sluice_cli import decisions, lookup, retiring, waiting
-from sluice_cli.errors import EXIT_REJECTED, CommandError
+from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
@@ -133,7 +133,7 @@ def rollback(
     serving = {row["stage"]: row for row in views.stages.stages(target.cloud, name)}
     if stage not in serving:
         listed = ", ".join(serving) or "none has been released yet"
-        raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=2)
+        raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=EXIT_USAGE)
     # Name what serves now: repeating the command must not roll back further.
     live = serving[stage]
     command = {"stage": stage, "rolls_back": live["live"], "reason": reason or "sluice rollback"}

@@ -10,13 +10,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import quotas, roles, tags
+from sluice.domain.quotas import QuotaError
 from sluice.domain.release import alarms, releases, serving
 from sluice.domain.release.releases import AlarmFiringError, Deployment, ReleaseRefusedError
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import DeployModelTask
 from sluice.observability import logger
-from sluice.ports import Cloud, EndpointBusyError, Item, QuotaError, RequestRefusedError
+from sluice.ports import Cloud, EndpointBusyError, Item, RequestRefusedError
 from sluice.services import releasing
 from sluice.services.releasing import Package
 from sluice.services.timeline import note

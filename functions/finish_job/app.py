@@ -11,6 +11,7 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.records.builds import JobTask
 from sluice.domain.build import jobs
+from sluice.domain.build.errors import JobFailedError, JobNameTakenError
 from sluice.domain.times import from_iso
 from sluice.events import JobStateChanged
 from sluice.observability import logger
@@ -35,14 +36,14 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
     if description is not None and jobs.is_terminal(task.kind, description):
         try:
             building.check_own(cloud, task, description)
-        except building.JobNameTakenError as error:
+        except JobNameTakenError as error:
             building.give_up_job(cloud, task, error)
             return {"status": "given up"}
         building.conclude_job(cloud, task, description)
         return {"status": "answered"}
     if description is None and _is_overdue(cloud, task):
         absent = f"there is no {task.kind.replace('_', ' ')} {event.job_name}"
-        building.give_up_job(cloud, task, building.JobFailedError(absent))
+        building.give_up_job(cloud, task, JobFailedError(absent))
         return {"status": "given up"}
     return {"status": "waiting"}
 

@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.domain.failures import ConflictError, MissingError
 from sluice.domain.release import approvals, packages, releases
 from sluice.domain.release.approvals import Decision, LastSeen, Provenance, Told
 from sluice.events import ModelPackageStateChanged
@@ -19,10 +20,6 @@ from sluice.services import releasing
 from sluice.services.timeline import note
 
 _CLAIMS = 5
-
-
-class ConcurrentDecisionsError(Exception):
-    """Others kept recording decisions about the same package meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def _claim(cloud: Cloud, arn: str, told: Told) -> _Claim | None:
         when = {name: seen.get(name) for name in news}
         if cloud.catalog.update(keys.package_key(arn), news, when=when):
             return _recorded(cloud, arn, {**seen, **news}, decision, provenance)
-    raise ConcurrentDecisionsError(arn)
+    raise ConflictError(f"others kept recording decisions about {arn}")
 
 
 def _provenance(cloud: Cloud, package: dict[str, Any]) -> Provenance | None:
@@ -118,7 +115,7 @@ def _recorded(
     catalog.create(approvals.approval_item(arn, epoch, decision, provenance))
     approval = catalog.get(keys.approval_key(arn, epoch))
     if approval is None:
-        raise LookupError(f"approval {epoch} of {arn} was created but is not there")
+        raise MissingError(f"approval {epoch} of {arn} was created but is not there")
     return _Claim(package, approval)
 
 

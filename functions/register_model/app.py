@@ -16,6 +16,7 @@ from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Project, Step
 from sluice.domain import names
 from sluice.domain.build import evaluations, run_manifest
+from sluice.domain.build.errors import BuildError
 from sluice.domain.build.jobs import EVALUATION_FILE
 from sluice.domain.build.run_manifest import Artifact, Inputs, RunManifest, Serving
 from sluice.domain.config import PipelineConfig
@@ -29,23 +30,23 @@ from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
 
-class PackageGoneError(Exception):
+class PackageGoneError(BuildError):
     """The package was deleted while it was being registered."""
 
 
-class ForeignManifestError(Exception):
+class ForeignManifestError(BuildError):
     """A manifest lies where the run's own is to be, and the run did not write it."""
 
 
-class CodeChangedError(Exception):
+class CodeChangedError(BuildError):
     """The project's script archive is no longer the one that was pushed."""
 
 
-class EvaluationChangedError(Exception):
+class EvaluationChangedError(BuildError):
     """The candidate's evaluation is no longer the one that the gates judged."""
 
 
-class ModelChangedError(Exception):
+class ModelChangedError(BuildError):
     """The candidate's archive is no longer the one that was chosen, and evaluated."""
 
 

@@ -17,6 +17,7 @@ from sluice.domain import actors, config, failures
 from sluice.domain.build import projects
 from sluice.domain.build.projects import REPLACE_CHAMPION, Project, ProjectError
 from sluice.domain.config import ConfigError
+from sluice.domain.failures import ConflictError
 from sluice.domain.locations import Locations, parse_bundle_key
 from sluice.domain.release import packages
 from sluice.domain.times import from_iso, to_iso
@@ -25,10 +26,6 @@ from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
 from sluice.services import building
 from sluice.services.timeline import note
-
-
-class PipelineChangedError(Exception):
-    """Another push changed the pipeline at the same time; the event is tried again."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -153,7 +150,7 @@ def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
         return False
     active = replace(active, groups=packages.with_group(current, group))
     if not cloud.catalog.apply(builds.activate_project(active, since)):
-        raise PipelineChangedError(pipeline)
+        raise ConflictError(f"{pipeline} was changed while a project of it was registered")
     return True
 
 

@@ -9,16 +9,13 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain.actors import unverified
 from sluice.domain.data import uploads
+from sluice.domain.failures import ConflictError
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import DataReleaseRequested
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.services import arrivals
 from sluice.services.timeline import note
-
-
-class ArrivalChangedError(Exception):
-    """The arrival changed at the same time; the event is tried again."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -47,7 +44,7 @@ def _decide(cloud: Cloud, event: DataReleaseRequested, arrival: Item) -> Item:
     else:
         is_written = cloud.catalog.update(keys.key_of(arrival), answer, when={"status": arrival["status"]})
     if not is_written:
-        raise ArrivalChangedError(event.key)
+        raise ConflictError(f"the arrival of {event.key} changed while its release was decided")
     return {**arrival, **answer}
 
 

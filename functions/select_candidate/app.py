@@ -9,15 +9,19 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import ValidationError
 
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.domain import failures
 from sluice.domain.build import archives, candidates, champions
-from sluice.domain.build.champions import Live
+from sluice.domain.build.champions import ChampionError, Live
+from sluice.domain.build.errors import BuildError
 from sluice.domain.config import PipelineConfig, restore
+from sluice.domain.config.images import UnknownImageError
 from sluice.domain.config.models import Candidates
+from sluice.domain.failures import MissingError
 from sluice.domain.release import evidence
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
@@ -29,11 +33,11 @@ from sluice.tasks import machine_task
 _KEYS_SHOWN = 5
 
 
-class NoCandidateError(Exception):
+class NoCandidateError(BuildError):
     """No candidate was trained; each one's reason follows."""
 
 
-class DatasetChangedError(Exception):
+class DatasetChangedError(BuildError):
     """Objects were changed while jobs read them: the model is of no known data set version."""
 
 
@@ -122,7 +126,7 @@ def _champion(cloud: Cloud, task: SelectCandidateTask, config: PipelineConfig) -
         return {**champion, "passed_over": why}
     try:
         return {**champion, **_scorable(cloud, task.pipeline, live)}
-    except (LookupError, FileNotFoundError, ValueError) as error:
+    except (ChampionError, MissingError, ValidationError, UnknownImageError) as error:
         return {**champion, "problem": failures.cut(str(error))}
 
 
@@ -140,15 +144,19 @@ def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
     """Its model, image and project, by the manifest of the run that made it; raises where one is gone."""
     run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
     if run is None or run.manifest_uri is None:
-        raise LookupError(f"v{live.package_version} has no run in the catalog")
-    document = json.loads(_manifest(cloud, run.manifest_uri, run.manifest_sha256))
-    (model,) = (each for each in document["artifacts"] if each["name"] == "model")
+        raise ChampionError(f"v{live.package_version} has no run in the catalog")
+    data = _manifest(cloud, run.manifest_uri, run.manifest_sha256)
+    try:
+        document = json.loads(data)
+        (model_uri,) = (each["uri"] for each in document["artifacts"] if each["name"] == "model")
+        image = document.get("serving", {}).get("container", {}).get("Image")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ChampionError(f"its run's manifest cannot be read: {run.manifest_uri}") from error
     project = building.find_project(cloud, pipeline, run.project_version)
-    image = document.get("serving", {}).get("container", {}).get("Image")
     image = image or restore(project.config).image_uri(cloud.region)
     return {
         "project_version": run.project_version,
-        "model_uri": model["uri"],
+        "model_uri": model_uri,
         "image": evidence.pinned_image(image, run.image_digest),
     }
 
@@ -157,7 +165,7 @@ def _manifest(cloud: Cloud, uri: str, sha256: str | None) -> bytes:
     try:
         data = cloud.objects.read(uri)
     except FileNotFoundError:
-        raise FileNotFoundError(f"its run's manifest is gone: {uri}") from None
+        raise ChampionError(f"its run's manifest is gone: {uri}") from None
     if sha256 not in (None, hashlib.sha256(data).hexdigest()):
-        raise ValueError(f"its run's manifest has changed: {uri}")
+        raise ChampionError(f"its run's manifest has changed: {uri}")
     return data

@@ -13,6 +13,7 @@ from sluice import wiring
 from sluice.domain.build import projects
 from sluice.domain.locations import Locations
 from sluice.domain.release import answers, serving
+from sluice.domain.release.releases import ReleaseError
 from sluice.events import ReleaseStageTask
 from sluice.observability import logger
 from sluice.ports import Cloud
@@ -26,7 +27,7 @@ _PAUSE_S = 1.0
 _EXCERPT = 300
 
 
-class SmokeTestFailedError(Exception):
+class SmokeTestFailedError(ReleaseError):
     """The endpoint does not serve what was released, or does not answer as its project says."""
 
 

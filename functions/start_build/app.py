@@ -18,6 +18,7 @@ from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Pipeline, Run
 from sluice.domain import config, failures, names
 from sluice.domain.build.governor import StartBuild, WaitUntil
+from sluice.domain.failures import MissingError
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
 from sluice.observability import logger
@@ -115,7 +116,7 @@ def _launch(cloud: Cloud, run: Run, cause: str) -> None:
     try:
         payload = _payload(cloud, run.pipeline, run.run_id, run.project_version)
         execution_arn = cloud.workflows.start("build", run.run_id, payload)
-    except (StartRefusedError, ValidationError, LookupError) as error:
+    except (StartRefusedError, ValidationError, MissingError) as error:
         # As often as it is tried again: the lock would be held for ever.
         why = failures.reason(type(error).__name__, str(error))
         ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])

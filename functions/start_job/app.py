@@ -14,12 +14,12 @@ from sluice.catalog.records.builds import JobTask, Step
 from sluice.domain import failures, names, quotas, roles
 from sluice.domain.build import candidates, jobs
 from sluice.domain.build.jobs import Build, JobKind, Request
-from sluice.domain.quotas import QuotaTooLowError
+from sluice.domain.quotas import QuotaError, QuotaTooLowError
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
-from sluice.ports import Cloud, QuotaError, RequestRefusedError
+from sluice.ports import Cloud, RequestRefusedError
 from sluice.services import building
 from sluice.services.timeline import note
 from sluice.tasks import machine_task

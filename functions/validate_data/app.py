@@ -16,9 +16,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import failures, times
+from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
 from sluice.domain.data import datasets
 from sluice.domain.data.datasets import DatasetManifest
+from sluice.domain.failures import MissingError
 from sluice.events import ValidateDataTask
 from sluice.observability import logger
 from sluice.ports import Cloud
@@ -37,7 +39,7 @@ _RESERVE_S = 30
 _CONTENT_TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8"}
 
 
-class RunEndedError(Exception):
+class RunEndedError(BuildError):
     """The run was stopped while its data were read: another one may have gone on from there."""
 
 
@@ -88,7 +90,7 @@ def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data) -> Baseline:
     pinned = data.drift.baseline
     if (profile := building.find_profile(cloud, task.pipeline, pinned)) is None:
         of_it = f"a version of {task.pipeline} without a profile of this format"
-        raise LookupError(f"data.drift.baseline is {pinned}, {of_it}")
+        raise MissingError(f"data.drift.baseline is {pinned}, {of_it}")
     return Baseline(rows, pinned, profile)
 
 

@@ -17,7 +17,8 @@ from sluice.adapters.bus import EventBridgeBus
 from sluice.adapters.jobs import SageMakerJobs
 from sluice.adapters.workflows import StepFunctionsWorkflows
 from sluice.domain.failures import TransientError
-from sluice.ports import EventRefusedError, QuotaError, RequestRefusedError, StartRefusedError
+from sluice.domain.quotas import QuotaError
+from sluice.ports import EventRefusedError, RequestRefusedError, StartRefusedError
 
 REGION = "eu-central-1"
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:sluice-build-model"

@@ -17,7 +17,8 @@ from moto import mock_aws
 
 from sluice.adapters.endpoints import SageMakerEndpoints
 from sluice.domain.failures import TransientError
-from sluice.ports import EndpointBusyError, QuotaError
+from sluice.domain.quotas import QuotaError
+from sluice.ports import EndpointBusyError
 
 MODEL = {
     "ModelName": "reviews-v1-0a",

@@ -14,10 +14,9 @@ from moto import mock_aws
 
 from sluice.adapters.roles import IamRoles
 from sluice.domain import roles
-from sluice.domain.roles import Account, RoleNotReadyError
+from sluice.domain.roles import Account, RoleNotReadyError, RolesForbiddenError
 from sluice.domain.safeguards import Safeguards
 from sluice.domain.times import from_iso
-from sluice.ports import RolesForbiddenError
 
 BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 ACCOUNT = Account(

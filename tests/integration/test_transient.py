@@ -17,13 +17,14 @@ from pydantic import ValidationError
 import asl
 from sluice.adapters import transient
 from sluice.domain import quotas
-from sluice.domain.failures import TransientError
+from sluice.domain.build.errors import JobFailedError
+from sluice.domain.failures import ConflictError, TransientError
 from sluice.domain.release import releases
 from sluice.domain.roles import RoleNotReadyError
 from sluice.events import BuildTask
 from sluice.ports import EndpointBusyError
-from sluice.services.building import JobFailedError
 from sluice.tasks import machine_task
+from sluice_local.states.retry import Retries
 
 ROOT = Path(__file__).parents[2]
 MACHINES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))
@@ -66,6 +67,7 @@ CURABLE = [
     aws.SSLError(endpoint_url="https://aws", error=OSError("reset")),
     aws.ResponseStreamingError(error="broken"),
     aws.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    ConflictError("others wrote the same item"),
 ]
 FINAL = [
     *(refusal(code, 403) for code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")),
@@ -113,7 +115,10 @@ TASKS = [pytest.param(state, id=name) for path in MACHINES for name, state in ta
 
 def attempts(task: asl.Definition, error: Exception) -> int:
     """How often a state calls its function, when that fails so each time."""
-    return 1 + asl.retries(task, type(raised_for(error)).__name__)
+    retries, name = Retries(task["Retry"]), type(raised_for(error)).__name__
+    while retries.next_delay_s({name}) is not None:
+        pass
+    return 1 + retries.count
 
 
 def described(error: Exception) -> str:

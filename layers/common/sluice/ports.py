@@ -137,10 +137,6 @@ class RequestRefusedError(Exception):
     """SageMaker refuses a request for what it says, or for a role that it cannot assume."""
 
 
-class QuotaError(Exception):
-    """SageMaker refuses a request for a quota of the account; the message is SageMaker's own."""
-
-
 class Roles(Protocol):
     """The IAM roles that the stack makes for user code."""
 
@@ -152,18 +148,6 @@ class Roles(Protocol):
 
     def delete(self, role: Role) -> None:
         """Delete the role, if it is there; raises RolesForbiddenError."""
-
-
-class RolesForbiddenError(Exception):
-    """The account does not let the stack make or delete a role."""
-
-    def __init__(self, role: Role, why: object) -> None:
-        super().__init__(
-            f"the account does not let the stack manage the role {role.arn}: {why}. Jobs and endpoints get "
-            "roles of their own, so that they reach nothing of others: ask for iam:CreateRole, "
-            "PutRolePolicy, PutRolePermissionsBoundary, TagRole, GetRole, DeleteRolePolicy and DeleteRole "
-            f"on roles below {role.path}"
-        )
 
 
 class Registry(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from sluice.domain.failures import TransientError
+from sluice.domain.failures import ConflictError, TransientError
 
 _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
@@ -23,6 +23,8 @@ def machine_task(handler: Callable[_Given, _Answer]) -> Callable[_Given, _Answer
     def translating(*args: _Given.args, **kwargs: _Given.kwargs) -> _Answer:
         try:
             return handler(*args, **kwargs)
+        except ConflictError as error:
+            raise TransientError.of(error) from error
         except TransientError:
             raise
         except Exception as error:

@@ -11,7 +11,8 @@ import fakes
 from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
 from sluice.catalog import keys
 from sluice.domain import tags
-from sluice.ports import EndpointBusyError, QuotaError
+from sluice.domain.quotas import QuotaError
+from sluice.ports import EndpointBusyError
 
 LATENCY_ALARM = "sluice--reviews--production--p99-latency"
 

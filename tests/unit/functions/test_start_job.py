@@ -10,7 +10,9 @@ import pytest
 import fakes
 from build_world import PIPELINE, RUN, Invoke, TaskFailed, World
 from sluice.catalog import keys
-from sluice.ports import QuotaError, RequestRefusedError, RolesForbiddenError
+from sluice.domain.quotas import QuotaError
+from sluice.domain.roles import RolesForbiddenError
+from sluice.ports import RequestRefusedError
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError, HTTPClientError
 from sluice.adapters.clients import client, error_code
 from sluice.adapters.logs import ENDPOINT_GROUP, SageMakerLogs
 from sluice.domain.failures import TransientError
+from sluice.domain.quotas import QuotaError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import EndpointBusyError, QuotaError, RequestRefusedError
+from sluice.ports import EndpointBusyError, RequestRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient

@@ -9,8 +9,9 @@ from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
 from sluice.adapters.logs import JOB_GROUPS, SageMakerLogs
+from sluice.domain.quotas import QuotaError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import JobKind, QuotaError, RequestRefusedError
+from sluice.ports import JobKind, RequestRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient

@@ -10,9 +10,8 @@ from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
 from sluice.domain import times
-from sluice.domain.roles import Role, RoleNotReadyError
+from sluice.domain.roles import Role, RoleNotReadyError, RolesForbiddenError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import RolesForbiddenError
 
 _POLICY = "sluice"
 _DENIED = {"AccessDenied", "AccessDeniedException"}

@@ -1,4 +1,9 @@
-"""Errors of a state machine's tasks, in words for people, and no longer than states and tables hold."""
+"""Errors of a state machine's tasks, in words for people, and no longer than states and tables hold.
+
+One family a subject: BuildError, ReleaseError, RoleError, QuotaError, and what says that a text or a file is
+not what it should be, a ValueError each. TransientError stands across them: a second base of whatever waiting
+may cure. docs/errors.md has the whole tree, who raises what, and who tries again.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,14 @@ class TransientError(Exception):
     def of(cls, error: BaseException) -> Self:
         """Stand for an error of AWS, by its name and in its words."""
         return cls(f"{type(error).__name__}: {error}")
+
+
+class ConflictError(TransientError):
+    """Others wrote the same item meanwhile, each time that this was tried; whoever called may try again."""
+
+
+class MissingError(LookupError):
+    """The catalog, or the artifacts, lack what something else there names."""
 
 
 def message(cause: str) -> str:

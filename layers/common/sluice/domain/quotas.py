@@ -15,11 +15,15 @@ _SAID = re.compile(
 _REQUEST = "ask for an increase in Service Quotas (Amazon SageMaker), then"
 
 
-class QuotaTooLowError(Exception):
+class QuotaError(Exception):
+    """SageMaker refuses a request for a quota of the account; the message is SageMaker's own."""
+
+
+class QuotaTooLowError(QuotaError):
     """A quota is less than what is needed at once: no wait makes it enough."""
 
 
-class QuotaTakenError(TransientError):
+class QuotaTakenError(QuotaError, TransientError):
     """A quota is used up for now: another job's or endpoint's end frees it."""
 
 

@@ -21,7 +21,11 @@ _VERSION = "2012-10-17"
 _SETTLES = timedelta(seconds=90)
 
 
-class RoleNotReadyError(TransientError):
+class RoleError(Exception):
+    """A role of the stack's own cannot be had."""
+
+
+class RoleNotReadyError(RoleError, TransientError):
     """SageMaker cannot assume the role yet, as it was made a moment ago."""
 
 
@@ -58,6 +62,18 @@ class Role:
     trust: Policy
     policy: Policy
     tags: Mapping[str, str]
+
+
+class RolesForbiddenError(RoleError):
+    """The account does not let the stack make or delete a role."""
+
+    def __init__(self, role: Role, why: object) -> None:
+        super().__init__(
+            f"the account does not let the stack manage the role {role.arn}: {why}. Jobs and endpoints get "
+            "roles of their own, so that they reach nothing of others: ask for iam:CreateRole, "
+            "PutRolePolicy, PutRolePermissionsBoundary, TagRole, GetRole, DeleteRolePolicy and DeleteRole "
+            f"on roles below {role.path}"
+        )
 
 
 def run_role(account: Account, pipeline: str, run_id: str) -> Role:

@@ -14,7 +14,8 @@ from sluice.domain.data.arrivals import Arrival
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
     from sluice.domain.data.siblings import Read
-    from sluice.ports import Cloud, Item
+    from sluice.domain.failures import ConflictError
+from sluice.ports import Cloud, Item
 
 # Items of a page as it is read: what is read whole, page by page, takes no more memory than this.
 PAGE = 1000
@@ -25,10 +26,6 @@ _AT_A_TIME = 8
 _MOVES = (CHANGES_MAX - 1) // 2
 _Each = TypeVar("_Each")
 _Found = TypeVar("_Found")
-
-
-class ArrivalsChangedError(Exception):
-    """Arrivals changed while they were moved; whoever moves them is tried again."""
 
 
 def on_each(items: Iterable[_Each], act: Callable[[_Each], _Found]) -> list[_Found]:
@@ -163,7 +160,7 @@ def settle(cloud: Cloud, pipeline: str, is_done: Callable[[Item], bool]) -> None
             settle_these(cloud, pipeline, items[at : at + _MOVES])
         left = [*filter(is_done, waiting(cloud, pipeline))]
         if len(left) >= len(items):
-            raise ArrivalsChangedError(f"{len(left)} arrivals of {pipeline} could not be settled")
+            raise ConflictError(f"{len(left)} arrivals of {pipeline} could not be settled")
         items = left
 
 

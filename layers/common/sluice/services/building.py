@@ -10,8 +10,10 @@ from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import JobTask, Milestone, Project, Run, Step
 from sluice.domain import failures, names, roles, tags
 from sluice.domain.build import jobs
+from sluice.domain.build.errors import JobFailedError, JobNameTakenError
 from sluice.domain.data import datasets
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
 from sluice.domain.times import to_iso
@@ -27,14 +29,6 @@ if TYPE_CHECKING:
 COMPLETED = "Completed"
 
 
-class JobFailedError(Exception):
-    """A job ended without completing. The state machine tells it by its name from other failures."""
-
-
-class JobNameTakenError(Exception):
-    """A job of this name is older than the run: a stack that was here before left it."""
-
-
 def locations(cloud: Cloud, pipeline: str) -> Locations:
     return Locations(cloud.artifact_bucket, pipeline)
 
@@ -43,7 +37,7 @@ def find_project(cloud: Cloud, pipeline: str, version: str) -> Project:
     """The project of that version; a run, which names it, exists only after it."""
     item = cloud.catalog.get(keys.project_key(pipeline, version))
     if item is None:
-        raise LookupError(f"there is no project {version} of {pipeline} in the catalog")
+        raise MissingError(f"there is no project {version} of {pipeline} in the catalog")
     return Project.of(item)
 
 

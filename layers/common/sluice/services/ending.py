@@ -8,8 +8,9 @@ from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Pipeline, Run, RunEnd
 from sluice.domain import failures
+from sluice.domain.roles import RolesForbiddenError
 from sluice.observability import logger
-from sluice.ports import Cloud, RolesForbiddenError
+from sluice.ports import Cloud
 from sluice.services import batching, building
 from sluice.services.timeline import note
 

@@ -12,11 +12,16 @@ from typing import Any
 
 from sluice.catalog.records.builds import Project
 from sluice.domain import names
+from sluice.domain.build.errors import BuildError
 
 ROLE = "champion"
 # Scored by the evaluation script of the project that made it, where the new one's cannot.
 OWN_ROLE = "champion-own"
 WAY_ON = "mend it, or `sluice push --replace-champion` registers the next model without comparing it"
+
+
+class ChampionError(BuildError):
+    """What serves cannot be scored, and why: the gates that compare with it then fail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import tags
+from sluice.domain.release.releases import ReleaseError
 
 if TYPE_CHECKING:
     from sluice.domain.config import models
 
 VARIANT = "AllTraffic"
 MODEL_VERSION_VARIABLE = "SLUICE_MODEL_VERSION"
+
+
+class DeploymentError(ReleaseError):
+    """A change of an endpoint has ended otherwise than was asked for."""
+
+
+class DeploymentRolledBackError(DeploymentError):
+    """SageMaker put the endpoint back to what served before, as an alarm fired."""
+
+
+class EndpointFailedError(DeploymentError):
+    """The endpoint does not serve, or not reliably."""
+
+
+class EndpointDeletedError(DeploymentError):
+    """Somebody deleted the endpoint while it was being changed."""
+
+
+_DELETED = EndpointDeletedError.__name__
 
 
 def container(package: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +157,7 @@ def target_config(endpoint: Mapping[str, Any]) -> str | None:
 def outcome(endpoint: Mapping[str, Any] | None, name: str, wanted_config: str) -> Outcome:
     """Judge a change that was asked for. InService alone is no success: SageMaker rolls back silently."""
     if endpoint is None:
-        return NotDeployed("EndpointDeletedError", f"{name} was deleted while it was being deployed to")
+        return NotDeployed(_DELETED, f"{name} was deleted while it was being deployed to")
     why = endpoint.get("FailureReason") or "SageMaker gives no reason"
     match status(endpoint["EndpointStatus"]):
         case "inservice" if endpoint.get("PendingDeploymentSummary"):
@@ -146,13 +166,13 @@ def outcome(endpoint: Mapping[str, Any] | None, name: str, wanted_config: str) -
             return Deployed()
         case "inservice":
             return NotDeployed(
-                "DeploymentRolledBackError",
+                DeploymentRolledBackError.__name__,
                 f"{name} was rolled back to {endpoint['EndpointConfigName']} from {wanted_config}: {why}",
             )
         case "deleting":
-            return NotDeployed("EndpointDeletedError", f"{name} is being deleted while it was deployed to")
+            return NotDeployed(_DELETED, f"{name} is being deleted while it was deployed to")
         case "failed" | "outofservice" | "updaterollbackfailed":
-            return NotDeployed("EndpointFailedError", f"{name} is {endpoint['EndpointStatus']}: {why}")
+            return NotDeployed(EndpointFailedError.__name__, f"{name} is {endpoint['EndpointStatus']}: {why}")
     return Pending()
 
 
