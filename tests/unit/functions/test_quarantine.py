@@ -8,6 +8,8 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
+from sluice.domain.failures import ConflictError
+from sluice.services import arrivals
 
 BAD = b"x,y\n1,0\n200,1\n"
 QUIET = "complete_when: {quiet_period_s: 60}"
@@ -223,3 +225,12 @@ def test_the_other_batches_of_a_rejected_version_are_built_by_themselves(
     assert world.objects_of("reviews-00002") == [f"{PIPELINE}/g/a.csv#v1", f"{PIPELINE}/g/b.csv#v1"]
     assert statuses(world)["f/a.csv#v1"] == "pending"
     assert run_next(world) is None
+
+
+def test_arrivals_that_others_change_all_the_time_are_tried_again_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(world, a=ROWS)
+    monkeypatch.setattr(world.cloud.catalog, "apply", lambda *_: False)
+    with pytest.raises(ConflictError, match="1 arrivals of reviews could not be settled"):
+        arrivals.settle(world.cloud, PIPELINE, lambda item: True)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sluice.catalog import keys
 from sluice.catalog.changes import CHANGES_MAX, Change, Delete, Put, Update
 from sluice.domain.data.arrivals import Arrival
+from sluice.domain.failures import ConflictError
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
     from sluice.domain.data.siblings import Read
-    from sluice.domain.failures import ConflictError
-from sluice.ports import Cloud, Item
+    from sluice.ports import Cloud, Item
 
 # Items of a page as it is read: what is read whole, page by page, takes no more memory than this.
 PAGE = 1000
