@@ -1,7 +1,7 @@
-"""Who did something: what AWS vouches for, and what was only said.
+"""Name who did something: an identity that AWS vouches for, or one that a request only claims.
 
-The registry names who decided about a package (`LastModifiedBy`). Neither EventBridge nor Step Functions
-tells a function who sent an event or started an execution: such an actor is marked wherever it is shown.
+The registry names who decided about a package (`LastModifiedBy`). EventBridge and Step Functions do not tell
+a function who sent an event or started an execution: such an actor is marked wherever it is shown.
 """
 
 from __future__ import annotations
@@ -10,5 +10,5 @@ _UNVERIFIED = "(unverified)"
 
 
 def unverified(actor: str) -> str:
-    """An actor that a request names by itself: no service told us who sent it."""
+    """Mark an actor that only the request names: no service told us who sent it."""
     return actor if actor.endswith(_UNVERIFIED) else f"{actor} {_UNVERIFIED}"

@@ -1,4 +1,4 @@
-"""One spelling per JSON value, so that equal content has an equal digest."""
+"""Write each JSON value in one way, so that equal content has an equal digest."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def to_json(value: Any) -> bytes:
-    """Spell the value with sorted keys, no spaces, UTF-8; NaN and infinities are refused (ValueError)."""
+    """Write a value with sorted keys, no spaces, in UTF-8; raises ValueError for NaN and infinities."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
 
 
 def digest(value: Any) -> str:
-    """The sha256 of the canonical spelling, in hex."""
+    """Return the sha256 of the canonical form, in hex."""
     return hashlib.sha256(to_json(value)).hexdigest()

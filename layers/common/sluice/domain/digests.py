@@ -1,8 +1,8 @@
-"""The sha256 that an object's content is known by.
+"""Compute the sha256 that identifies an object's content.
 
-Up to what S3 takes in one request it is that of its bytes. Above, it is that of the digests of its parts of
-1 GiB, one after the other: what S3 itself computes of an upload in such parts, and what can be computed a
-part at a time. Either way it depends on the content alone, however that was uploaded.
+Up to the size that S3 takes in one request, it is the sha256 of the bytes. Above, it is the sha256 of the
+concatenated digests of its parts of 1 GiB, which S3 itself computes for an upload in such parts, and which
+can be computed one part at a time. Either way it depends only on the content, not on how it was uploaded.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# S3's largest object has some 5,000 of them; it allows 10,000.
+# S3's largest object has some 5,000 such parts; S3 allows 10,000.
 PART_BYTES = 1 << 30
 WHOLE_MAX_BYTES = 5 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a multipart upload, with the checksum that S3 stores of it (base64)."""
+    """A part of a multipart upload, with the checksum that S3 stores (base64)."""
 
     size_bytes: int
     sha256: str
@@ -30,17 +30,17 @@ def is_by_parts(size_bytes: int) -> bool:
 
 
 def spans(size_bytes: int) -> list[tuple[int, int]]:
-    """The first and the last byte of each part."""
+    """Return the first and the last byte of each part."""
     return [(start, min(start + PART_BYTES, size_bytes) - 1) for start in range(0, size_bytes, PART_BYTES)]
 
 
 def combined(parts: Iterable[bytes]) -> str:
-    """The digest of an object by its parts' digests."""
+    """Combine the digests of an object's parts."""
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def of_upload(size_bytes: int, parts: Sequence[Part]) -> str | None:
-    """The digest by S3's own checksums, if the object was uploaded in just our parts; else None."""
+    """Compute the digest from S3's checksums if the object was uploaded in exactly our parts; else None."""
     wanted = [last - first + 1 for first, last in spans(size_bytes)]
     if not is_by_parts(size_bytes) or [part.size_bytes for part in parts] != wanted:
         return None
@@ -48,7 +48,7 @@ def of_upload(size_bytes: int, parts: Sequence[Part]) -> str | None:
 
 
 def of_content(size_bytes: int, chunks: Iterable[bytes]) -> str:
-    """The digest by reading it all."""
+    """Compute the digest from the whole content."""
     if not is_by_parts(size_bytes):
         return of_bytes(chunks).hex()
     parts, left, digest = [], PART_BYTES, hashlib.sha256()
@@ -63,7 +63,7 @@ def of_content(size_bytes: int, chunks: Iterable[bytes]) -> str:
 
 
 def of_bytes(chunks: Iterable[bytes]) -> bytes:
-    """The plain sha256."""
+    """Compute the plain sha256."""
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)

@@ -1,4 +1,4 @@
-"""Where things lie in the artifact bucket: the one place that knows how their keys are spelt."""
+"""The keys of the artifact bucket: only this module knows how they are written."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Locations:
     """S3 URIs of a pipeline's artifacts.
 
-    Where a job writes has no slash at its end, as SageMaker adds one; where one reads has, so that a prefix
-    matches its folder alone.
+    A URI that a job writes to has no slash at its end, as SageMaker adds one. A URI that a job reads has one,
+    so that the prefix matches only its folder.
     """
 
     artifact_bucket: str
@@ -32,38 +32,38 @@ class Locations:
         return self._uri(f"datasets/{self.pipeline}/{dataset_version}/manifest.json")
 
     def dataset_files(self, dataset_version: str) -> str:
-        """The data set as SageMaker's ManifestFile."""
+        """Return the URI of the data set as SageMaker's ManifestFile."""
         return self._uri(f"datasets/{self.pipeline}/{dataset_version}/files.manifest")
 
     def dataset_report(self, dataset_version: str) -> str:
         return self.dataset_document(dataset_version, "report.json")
 
     def dataset_document(self, dataset_version: str, name: str) -> str:
-        """A file about the data set, such as its profile."""
+        """Return the URI of a file about the data set, such as its profile."""
         return self._uri(f"datasets/{self.pipeline}/{dataset_version}/{name}")
 
     def prepared(self, run_id: str, name: str) -> str:
-        """Where prepare's train, validation or test data go."""
+        """Return the URI of prepare's train, validation or test data."""
         return self._uri(f"runs/{self.pipeline}/{run_id}/prepare/{name}")
 
     def training_output(self, run_id: str) -> str:
-        """S3OutputPath of the run's training jobs; each adds its own name."""
+        """Return the S3OutputPath of the run's training jobs; each job adds its name."""
         return self._uri(f"runs/{self.pipeline}/{run_id}/train")
 
     def evaluation(self, run_id: str, role: str) -> str:
         return self._uri(f"runs/{self.pipeline}/{run_id}/evaluate/{role}")
 
     def run_manifest(self, run_id: str) -> str:
-        """Where no job can write."""
+        """Return the URI of the run's manifest, where no job can write."""
         return self._uri(f"evidence/{self.pipeline}/{run_id}/manifest.json")
 
     def pinned(self, sha256: str, name: str) -> str:
-        """An archive that serves, under its digest, where no job can write."""
+        """Return the URI of an archive that serves, named by its digest, where no job can write."""
         return self._uri(f"models/{self.pipeline}/{sha256}/{name}")
 
 
 def parse_bundle_key(key: str) -> tuple[str, str] | None:
-    """The pipeline and project version of a pushed bundle's key; None for any other object."""
+    """Return the pipeline and project version of a pushed bundle's key; None for any other object."""
     parts = key.split("/")
     if len(parts) != 3 or parts[0] != "projects" or not parts[2].endswith(".tar.gz"):
         return None

@@ -1,6 +1,6 @@
-"""Names that SageMaker and Step Functions accept, derived from what they name: a retry repeats them.
+"""Derive names that SageMaker and Step Functions accept from what they name, so that a retry repeats them.
 
-What an account holds for all its stacks carries the stack's name, and no two things have one name.
+Names of resources that all stacks of an account share contain the stack's name. No two things share a name.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import re
 PIPELINE_PATTERN = r"^[a-z](?:[a-z0-9-]{0,30}[a-z0-9])$"
 STAGE_PATTERN = r"^[a-z](?:[a-z0-9-]{0,14}[a-z0-9])?$"
 PREPARE = "prepare"
-# What the steps of candidates are called, before their index.
+# Candidates' steps have this name and their index.
 TRAIN = "train-"
 GATES = "gates"
 SAGEMAKER_NAME_MAX = 63
 ALARM_NAME_MAX = 255
 _SEPARATOR = "--"
 _DIGEST_HEX = 10
-# The longest stack whose buckets have names.
+# With longer stack names, bucket names would be too long.
 _STACK_MAX = 25
 
 
@@ -45,26 +45,26 @@ def stage_name(name: str) -> str:
 
 
 def run_id(pipeline: str, seq: int) -> str:
-    """The run's id, also its build execution's name."""
+    """Return the run's id, which is also its execution's name."""
     if seq < 1:
         raise InvalidNameError(f"runs are numbered from 1, not {seq}")
     return f"{pipeline_name(pipeline)}-{seq:05d}"
 
 
 def evaluate_step(role: str) -> str:
-    """The step that evaluates a model in its role: candidate or champion."""
+    """Name the step that evaluates a model in its role: candidate or champion."""
     return f"evaluate-{role}"
 
 
 def job_name(stack: str, run_id: str, step: str) -> str:
-    """The training or processing job of a run's step."""
+    """Name the training or processing job of a run's step."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", step):
         raise InvalidNameError(f"{step!r} is no step that a job could be named for")
     return _of_stack(stack, f"{run_id}-{step}")
 
 
 def release_id(pipeline: str, package_version: int, cause_key: str) -> str:
-    """The release's id, also its execution's name: one cause makes one release."""
+    """Return the release's id, which is also its execution's name: one cause makes one release."""
     digest = hashlib.sha256(cause_key.encode()).hexdigest()[:8]
     return f"{pipeline_name(pipeline)}-v{package_version}-{digest}"
 
@@ -82,20 +82,20 @@ def endpoint_config_name(stack: str, release_id: str, stage: str) -> str:
 
 
 def package_group(stack: str, pipeline: str) -> str:
-    """The model package group of a pipeline whose project names none."""
+    """Name the model package group of a pipeline whose project names none."""
     return _of_stack(stack, pipeline_name(pipeline))
 
 
 def alarm_name(stack: str, pipeline: str, stage: str, what: str) -> str:
-    """An alarm of a stage's endpoint; `what` it watches."""
+    """Name an alarm of a stage's endpoint; `what` is what it watches."""
     return _of_stack(stack, pipeline_name(pipeline), stage_name(stage), what, limit=ALARM_NAME_MAX)
 
 
 def _of_stack(stack: str, *parts: str, limit: int = SAGEMAKER_NAME_MAX) -> str:
-    """`<stack>--<part>--<part>`, which can be read in one way only, as no part holds a double hyphen.
+    """Return `<stack>--<part>--<part>`, which is unambiguous, as no part contains a double hyphen.
 
-    Where one does, or where that is too long, `<stack>---<digest>-<the end of it>`: three hyphens are in no
-    other name.
+    If a part does, or if the name is too long, return `<stack>---<digest>-<the end of it>`: no other name has
+    three hyphens.
     """
     name = _SEPARATOR.join((stack, *parts))
     is_plain = not any(_SEPARATOR in part or part.endswith("-") for part in (stack, *parts))

@@ -1,4 +1,4 @@
-"""What an account demands of whatever is made at run time: a key, a network, tags."""
+"""What an account demands of resources made at run time: a key, a network, tags."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Request = dict[str, Any]
 CODE_CHANNEL = "code"
 _CODE_FOLDER = f"/opt/ml/input/data/{CODE_CHANNEL}"
 _SUBMIT = "sagemaker_submit_directory"
-# Instances with disks of their own, which a hardware key encrypts: SageMaker refuses another key for them.
+# A hardware key encrypts these instances' own disks: SageMaker refuses another key for them.
 _OWN_DISKS = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g4dn|g5|g6e?|p4de?|p5e?n?|p6\w*|trn\d\w*)\.")
-# SageMaker puts network interfaces into the account's subnets as the role of the job or the model.
+# SageMaker uses the role of the job or the model to put network interfaces into the account's subnets.
 _IN_A_VPC: list[Request] = [
     {
         "Effect": "Allow",
@@ -36,7 +36,7 @@ _IN_A_VPC: list[Request] = [
 
 @dataclass(frozen=True, slots=True)
 class Safeguards:
-    """The stack's parameters for jobs, models and endpoints; by default it demands nothing."""
+    """The stack's parameters for jobs, models and endpoints; the default demands nothing."""
 
     kms_key_arn: str = ""
     subnets: tuple[str, ...] = ()
@@ -44,33 +44,33 @@ class Safeguards:
     isolates_jobs: bool = False
     encrypts_job_traffic: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
-    # Of the groups that SageMaker makes; 0 leaves them as they are.
+    # For the log groups that SageMaker makes; 0 leaves them unchanged.
     log_retention_days: int = 0
 
     def job(self, kind: Literal["training_job", "processing_job"], request: Request) -> Request:
-        """CreateTrainingJob or CreateProcessingJob as the account demands it."""
+        """Adapt a CreateTrainingJob or CreateProcessingJob request to the account's demands."""
         secured = self._training(request) if kind == "training_job" else self._processing(request)
         return self.tagged(secured)
 
     def model(self, request: Request) -> Request:
-        """CreateModel; its container fetches the scripts when it starts, so it is never without a network."""
+        """Adapt a CreateModel request; the container fetches its scripts, so it always has a network."""
         return self.tagged({**request, **self._vpc})
 
     def endpoint_config(self, request: Request) -> Request:
-        """CreateEndpointConfig."""
+        """Adapt a CreateEndpointConfig request."""
         instance_types = [variant["InstanceType"] for variant in request["ProductionVariants"]]
         key = {"KmsKeyId": self.kms_key_arn} if self._has_key_for(*instance_types) else {}
         return self.tagged({**request, **key})
 
     def statements(self) -> list[Request]:
-        """What a role of jobs or endpoints must be allowed for all this."""
+        """The policy statements that a role of jobs or endpoints needs for all this."""
         return [
             *(_uses_of(self.kms_key_arn) if self.kms_key_arn else []),
             *(_IN_A_VPC if self.subnets else []),
         ]
 
     def tagged(self, request: Request) -> Request:
-        """A request with the account's tags beside its own, which stay as they are."""
+        """Add the account's tags to a request; its own tags win."""
         own = request.get("Tags", [])
         keys = {tag["Key"] for tag in own}
         added = [{"Key": key, "Value": value} for key, value in self.tags.items() if key not in keys]
@@ -119,7 +119,7 @@ class Safeguards:
 
 
 def _uses_of(kms_key_arn: str) -> list[Request]:
-    """The key's use. A grant is for SageMaker to ask for: by one, a script could give the key away."""
+    """Allow use of the key. Only SageMaker may ask for grants: with one, a script could give the key away."""
     actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
     return [
         {"Effect": "Allow", "Action": actions, "Resource": kms_key_arn},
@@ -133,7 +133,7 @@ def _uses_of(kms_key_arn: str) -> list[Request]:
 
 
 def _with_code_channel(request: Request) -> Request:
-    """Script mode without a network: SageMaker lays the archive down, where its SDK has it too."""
+    """Give script mode its archive as a channel, where SageMaker's SDK puts it too: there is no network."""
     uri = json.loads(request["HyperParameters"][_SUBMIT])
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     channel = {"ChannelName": CODE_CHANNEL, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
@@ -146,6 +146,6 @@ def _with_code_channel(request: Request) -> Request:
 
 
 def parse_tags(text: str) -> dict[str, str]:
-    """Tags as `key=value` with commas between, which no tag may hold."""
+    """Parse tags written as `key=value`, separated by commas, which no tag may contain."""
     pairs = (each.partition("=") for each in text.split(",") if each)
     return {key: value for key, _, value in pairs}

@@ -1,4 +1,4 @@
-"""Tags that say whose a resource is: a stack changes what carries its tag, and nothing else."""
+"""Tags that name a resource's owner: a stack changes only resources with its tag."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def of_stage(stack: str, pipeline: str, stage: str) -> Tags:
 
 
 def listed(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """As a request of AWS's has them."""
+    """Return tags as requests to AWS have them."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def are_on(wanted: Mapping[str, str], found: Mapping[str, str]) -> bool:
-    """Whether a resource with these tags is what the wanted ones say."""
+    """Tell whether the tags found include the wanted ones."""
     return wanted.items() <= found.items()

@@ -1,4 +1,4 @@
-"""Instants as the catalog spells them: ISO 8601, UTC, milliseconds and Z, so that they sort as text."""
+"""Write times as the catalog does: ISO 8601, UTC, milliseconds and Z, so that they sort as text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 
 def to_iso(at: datetime) -> str:
-    """Spell an aware datetime."""
+    """Write an aware datetime."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_event(at: str | float | None) -> str | None:
-    """A time of an event, which AWS spells as ISO 8601 or as epoch milliseconds, in a number or a string."""
+    """Normalize an event's time: AWS writes ISO 8601 or epoch milliseconds, as a number or a string."""
     if at is None:
         return None
     try:
@@ -21,6 +21,6 @@ def from_event(at: str | float | None) -> str | None:
 
 
 def from_iso(text: str) -> datetime:
-    """Read an ISO 8601 instant; one without an offset is UTC."""
+    """Parse an ISO 8601 time; without an offset it is UTC."""
     at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)

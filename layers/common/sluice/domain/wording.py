@@ -1,4 +1,4 @@
-"""How a report spells numbers, shares, times and text for people."""
+"""Write numbers, shares, times and text for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DAY_S = 86400
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, with commas; whole numbers in full."""
+    """Write four significant digits, with commas; whole numbers in full."""
     if value is None:
         return "none"
     if math.isnan(value):
@@ -32,17 +32,17 @@ def number(value: float | None) -> str:
 
 
 def distance(value: float) -> str:
-    """As a number, but what is next to nothing is only that."""
+    """Write a number, but one close to 0 as `< 0.0001`."""
     return "< 0.0001" if 0 < value < 0.0001 else number(value)
 
 
 def count(value: int, noun: str) -> str:
-    """`1 row`, `2 rows`."""
+    """Write `1 row`, `2 rows`."""
     return f"{number(value)} {noun if value == 1 else noun + 's'}"
 
 
 def share(value: float) -> str:
-    """A percentage that is 0 or 100 only if all of it is."""
+    """Write a percentage that is 0 or 100 only if it is exactly that."""
     if value in (0, 1):
         return f"{value:.0%}"
     if value < 0.001:
@@ -53,12 +53,12 @@ def share(value: float) -> str:
 
 
 def shorten(text: str, length: int = TEXT_MAX) -> str:
-    """At most `length` characters, the last of them a sign that there were more."""
+    """Cut text to `length` characters, the last of them an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "\u2026"
 
 
 def value_of(type_: ColumnType, value: float, span: float = math.inf) -> str:
-    """A number of a column as what it is; times of a `span` of days are spelled as days."""
+    """Write a column's number as its type; times that span days are written as days."""
     if type_ != "timestamp":
         return number(value)
     try:

@@ -1,4 +1,4 @@
-"""Look into a model.tar.gz without reading all of it."""
+"""Check a model.tar.gz without reading all of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, cast
 
 
 class _Stream(io.RawIOBase):
-    """Chunks as a file that is read once, from its beginning."""
+    """Chunks as a file that is read once from its beginning."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
@@ -31,7 +31,7 @@ class _Stream(io.RawIOBase):
 
 
 def problem(chunks: Iterable[bytes]) -> str | None:
-    """What is wrong with a model's archive: it holds no file, or cannot be read. Reads to the first file."""
+    """Say why a model's archive is unusable: it has no file or cannot be read. Reads up to the first file."""
     stream = cast("Any", io.BufferedReader(_Stream(chunks)))
     try:
         with tarfile.open(fileobj=stream, mode="r|gz") as archive:

@@ -1,4 +1,4 @@
-"""Candidates: expand the grid of hyperparameters, choose the best of the trained."""
+"""Expand the grid of hyperparameters into candidates, and choose the best one that was trained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One training job to run; hyperparameters are JSON-encoded, as script mode wants them."""
+    """One training job to run; its hyperparameters are JSON-encoded, as script mode requires."""
 
     index: int
     hyperparameters: dict[str, str]
@@ -25,14 +25,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The best job result, None if none is eligible, and why each of the others is not."""
+    """The best job result, None if none is eligible, and why each ineligible one is not."""
 
     best: Mapping[str, Any] | None
     reasons: tuple[str, ...]
 
 
 def expand(train: Train) -> tuple[Candidate, ...]:
-    """Every combination of the space over the common hyperparameters, the last name varying fastest."""
+    """Return all combinations of the space, with the common hyperparameters; the last name varies fastest."""
     space = train.candidates.space
     combinations = itertools.product(*space.values())
     return tuple(
@@ -42,14 +42,14 @@ def expand(train: Train) -> tuple[Candidate, ...]:
 
 
 def of_step(train: Train, step: str) -> dict[str, str]:
-    """The hyperparameters of a candidate's step; none of any other."""
+    """Return the hyperparameters of a candidate's step; other steps have none."""
     if not step.startswith(names.TRAIN):
         return {}
     return expand(train)[int(step.removeprefix(names.TRAIN))].hyperparameters
 
 
 def _encode(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
-    """Values as text, as script mode wants them."""
+    """Write values as text, as script mode requires."""
     return {name: json.dumps(value) for name, value in hyperparameters.items()}
 
 
@@ -59,7 +59,7 @@ def select(
     direction: Literal["maximize", "minimize"],
     regex: str,
 ) -> Selection:
-    """Choose the completed result with the best objective, which `regex` reads; of equals the first."""
+    """Choose the completed result with the best objective, which `regex` reads; of equal ones the first."""
     problems = [_ineligible(result, objective, regex) for result in results]
     eligible = [result for result, problem in zip(results, problems, strict=True) if problem is None]
     reasons = tuple(problem for problem in problems if problem is not None)

@@ -1,7 +1,7 @@
-"""Read evaluation.json, which a user's script wrote: whatever is in it has a defined fate.
+"""Read evaluation.json, which a user's script wrote, so that any content has a defined outcome.
 
-A number that is not finite (NaN, infinity, or beyond what a float holds) fails the gate that reads it, and is
-recorded as null. What is no JSON object of sensible size and depth is an EvaluationError, which says why.
+A number that is not finite (NaN, infinity, or beyond a float's range) fails the gate that reads it, and is
+recorded as null. Anything but a JSON object of sensible size and depth raises EvaluationError.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _DIGITS_MAX = 310
 
 
 class EvaluationError(ValueError):
-    """An evaluation.json that cannot be used; the message follows its name."""
+    """An evaluation.json cannot be used; the message is a predicate of the file's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a script found: `document` may hold NaN and infinity, which gates name; `finite` has null."""
+    """What a script found: `document` keeps NaN and infinity for gates to name; `finite` has null instead."""
 
     document: dict[str, Any]
     sha256: str
@@ -38,7 +38,7 @@ class Evaluation:
 
     @property
     def remark(self) -> str | None:
-        """Which numbers are recorded as null, if any."""
+        """A sentence on the numbers that are recorded as null, if any."""
         paths = [path for path, value in _leaves(self.document, ()) if not is_finite(value)]
         if not paths:
             return None
@@ -47,7 +47,7 @@ class Evaluation:
 
 
 def read(data: bytes) -> Evaluation:
-    """Read the file's content; raises EvaluationError."""
+    """Parse the file's content; raises EvaluationError."""
     if len(data) > MAX_BYTES:
         raise too_large(len(data))
     try:
@@ -71,12 +71,12 @@ def too_large(size_bytes: int) -> EvaluationError:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether it is anything but a number that no float holds, or that is none."""
+    """Tell whether a value is anything but NaN, infinity or a number beyond a float's range."""
     return not isinstance(value, float) or math.isfinite(value)
 
 
 def _integer(text: str) -> int | float:
-    """An integer, as long as a float can be as large."""
+    """Parse an integer; beyond a float's range it is infinite."""
     if len(text) > _DIGITS_MAX:
         return math.copysign(math.inf, -1 if text.startswith("-") else 1)
     number = int(text)
@@ -100,7 +100,7 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_depth(document: Any) -> None:
-    """Level by level, as recursion is what depth would exhaust."""
+    """Walk level by level: depth would exhaust a recursion."""
     level = [document]
     for _ in range(MAX_DEPTH):
         level = [child for value in level for child in _children(value)]

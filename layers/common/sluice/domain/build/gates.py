@@ -1,4 +1,4 @@
-"""Judge a candidate by its gates: limits of its evaluation, and comparisons with the champion's."""
+"""Judge a candidate by its gates: limits on its evaluation, and comparisons with the champion's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from sluice.domain.config.gate_syntax import OPERATORS, Gate, parse, spelled
 from sluice.domain.nearest import hint
 
-# A step of the catalog shows them; the manifest has all.
+# A step in the catalog shows so many; the manifest has all.
 _METRICS_SHOWN = 100
 _KEYS_SHOWN = 8
 
@@ -38,13 +38,13 @@ class Verdict:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it did not pass, a line per failed gate."""
+        """Why it did not pass: a line for each failed gate."""
         return tuple(f"{result.gate}: {result.reason}" for result in self.results if not result.passed)
 
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The model to compare with: its evaluation, or why there is none; or why it does not count."""
+    """The model to compare with: its evaluation, or why there is none, or why it does not count."""
 
     evaluation: Mapping[str, Any] | None
     unscored: str = ""
@@ -52,10 +52,10 @@ class Champion:
 
 
 def judge(gates: Sequence[str], evaluation: Mapping[str, Any], champion: Champion | None) -> Verdict:
-    """Judge the candidate's evaluation against limits and the champion's, made on the same hold-out.
+    """Judge the candidate's evaluation by limits and by the champion's evaluation on the same hold-out.
 
-    A metric that is missing, NaN or no number fails. Without a champion, or where one is passed over, a
-    comparison passes; with one that could not be scored it fails.
+    A metric that is missing, NaN or not a number fails. A comparison passes if there is no champion or it is
+    passed over, and fails if the champion could not be scored.
     """
     results = tuple(_judge(parse(text), evaluation, champion) for text in gates)
     return Verdict(all(result.passed for result in results), results)
@@ -96,7 +96,7 @@ def _result(gate: Gate, value: Decimal, limit: Decimal, champion: Decimal | None
 
 
 def _metric(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Decimal | None, str]:
-    """The number at the path, as the decimal written (so that 0.8 - 0.1 is 0.7), or what is wrong."""
+    """Return the number at the path as the decimal written (so that 0.8 - 0.1 is 0.7), or what is wrong."""
     found: Any = evaluation
     for depth, part in enumerate(path):
         if not isinstance(found, Mapping) or part not in found:
@@ -111,7 +111,7 @@ def _metric(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Decim
 
 
 def _there(path: tuple[str, ...], missing: str, found: Any) -> str:
-    """What there is where a key is missing."""
+    """Say what is there in place of a missing key."""
     where = spelled(path) or "evaluation.json"
     if not isinstance(found, Mapping):
         return f"{where} is no object"
@@ -122,9 +122,9 @@ def _there(path: tuple[str, ...], missing: str, found: Any) -> str:
 
 
 def metric_values(evaluation: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, float]:
-    """Every finite number that evaluation.json gives as a metric's `value`, by the metric's dotted path.
+    """Return the finite numbers that evaluation.json gives as a metric's `value`, by dotted paths.
 
-    The leading `metrics`, under which our own evaluations keep them, is left out. Of very many the first.
+    Paths omit the leading `metrics` of our own evaluations. If there are very many, returns the first.
     """
     return dict(itertools.islice(_metric_values(evaluation, path), _METRICS_SHOWN))
 

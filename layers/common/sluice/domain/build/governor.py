@@ -1,7 +1,7 @@
-"""Decide whether a build is due: complete batches, one build at a time, a cooldown and a daily budget.
+"""Decide whether a build is due, by complete batches, one build at a time, a cooldown and a daily budget.
 
-Whatever arrives while a build may not start waits; the decision is asked for again at each arrival, at each
-build's end and at the time that WaitUntil names.
+What arrives while no build may start waits. The decision is taken again at each arrival, at the end of each
+build, and at the time that WaitUntil names.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from sluice.domain.times import from_iso
 
 @dataclass(frozen=True, slots=True)
 class PendingArrival:
-    """An object of a complete batch that is in no data set yet, and when it was heard of.
+    """An object of a complete batch that is not in a data set yet, and when the stack heard of it.
 
-    `failed_run` is the run that took it up last, if that failed: it is built with what else is, not alone.
+    `failed_run` is the last run that took it up, if that failed: such an object alone starts no build.
     """
 
     key: str
@@ -31,7 +31,7 @@ class PendingArrival:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The pipeline's limits, from its config."""
+    """The limits in the pipeline's config."""
 
     quiet_period_s: int
     cooldown_s: int
@@ -48,9 +48,9 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class PipelineState:
-    """What the catalog says of the pipeline; `has_data` is whether a build left a data set to build on.
+    """What the catalog says of the pipeline; `has_data` tells whether there is a data set to build on.
 
-    `content` is what a run of the project reads, by digest, `built_content` what the newest run did.
+    `content` is the digest of what a run of the project reads; `built_content` that of the newest run.
     """
 
     project_version: str | None
@@ -81,7 +81,7 @@ class PipelineState:
 
     @property
     def is_project_new(self) -> bool:
-        """Whether the newest run read something else; a pipeline of an older stack knows versions only."""
+        """Whether the newest run read other content; a pipeline of an older stack knows only versions."""
         if self.content and self.built_content:
             return self.content != self.built_content
         return self.project_version != self.built_project_version
@@ -92,7 +92,7 @@ class PipelineState:
 
 @dataclass(frozen=True, slots=True)
 class StartBuild:
-    """Start a build now; the claim sets `budget_day` and `budget_used` to these."""
+    """Start a build now; the claim writes `budget_day` and `budget_used`."""
 
     reason: str
     budget_day: str
@@ -101,7 +101,7 @@ class StartBuild:
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """A build is due, but not before a time: ask again then."""
+    """A build is due, but not before a time: decide again then."""
 
     time: datetime
     reason: str
@@ -109,7 +109,7 @@ class WaitUntil:
 
 @dataclass(frozen=True, slots=True)
 class NothingDue:
-    """No build is due until something else happens."""
+    """No build is due until something happens."""
 
     reason: str
 
@@ -154,7 +154,7 @@ def decide(
 def _cause(state: PipelineState, pending: Sequence[PendingArrival]) -> str | None:
     if any(arrival.failed_run is None for arrival in pending):
         return _objects(len(pending), "new object")
-    # What a failed run took up is tried again with any other version.
+    # Another project version tries again what a failed run took up.
     is_other = state.built_project_version != state.project_version
     if (pending and is_other) or (state.has_data and state.is_project_new):
         return "a new project version"

@@ -1,4 +1,4 @@
-"""SageMaker jobs: the requests that start them, and what their descriptions say."""
+"""Make the requests that start SageMaker jobs, and read the jobs' descriptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPLITS = ("train", "validation", "test")
 EVALUATION_FILE = "evaluation.json"
 _PROCESSING = "/opt/ml/processing"
 _CODE = f"{_PROCESSING}/input/code"
-# What SageMaker says of a processing script that wrote no message of its own.
+# SageMaker's text for a processing script that wrote no message of its own.
 _BARE_EXIT = re.compile(r"(?P<error>\w+): , exit code: (?P<code>-?\d+)")
 # pip runs in the code folder, as in SageMaker's training and inference toolkits: there
 # paths in a requirements.txt begin. Its errors are the job's ExitMessage. An argument of an
@@ -34,14 +34,14 @@ _INSTALL_AND_RUN = (
     'exit 1;};exec python3 "$0" "$@"'
 )
 _TERMINAL = {"Completed", "Failed", "Stopped"}
-# Of the run's first reason, in what is said of each job that it stops.
+# So many characters of the run's first reason are quoted for each job that it stops.
 _REASON_SHOWN = 300
 _FIELDS = {"training_job": "TrainingJob", "processing_job": "ProcessingJob"}
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What all jobs of a run share."""
+    """What all jobs of a run have in common."""
 
     stack: str
     config: PipelineConfig
@@ -67,12 +67,12 @@ class Build:
 
 
 def kind_of(step: str) -> JobKind:
-    """Which kind of job runs a step."""
+    """Return the kind of job that runs a step."""
     return "training_job" if step.startswith(names.TRAIN) else "processing_job"
 
 
 def prepare_request(build: Build, files_uri: str) -> Request:
-    """CreateProcessingJob of the prepare step; `files_uri` is the data set's ManifestFile."""
+    """Make the CreateProcessingJob of the prepare step; `files_uri` is the data set's ManifestFile."""
     prepare = build.config.prepare
     outputs = {split: (build.locations.prepared(build.run_id, split), split) for split in SPLITS}
     request = processing_request(
@@ -90,7 +90,7 @@ def prepare_request(build: Build, files_uri: str) -> Request:
 
 
 def evaluate_request(build: Build, role: str, model_uri: str) -> Request:
-    """CreateProcessingJob that scores a model (a model.tar.gz) on the run's test data."""
+    """Make the CreateProcessingJob that scores a model (a model.tar.gz) on the run's test data."""
     evaluate = build.config.evaluate
     test_uri = f"{build.locations.prepared(build.run_id, 'test')}/"
     return processing_request(
@@ -112,7 +112,7 @@ def processing_request(
     inputs: list[Request],
     outputs: Mapping[str, tuple[str, str]],
 ) -> Request:
-    """CreateProcessingJob of a script; `outputs` maps a name to its S3 URI and its container folder."""
+    """Make the CreateProcessingJob of a script; `outputs` maps names to S3 URI and container folder."""
     code = _input("code", build.locations.code(build.project_version), "input/code")
     return {
         "ProcessingJobName": names.job_name(build.stack, build.run_id, step),
@@ -139,14 +139,14 @@ def processing_request(
 
 
 def entrypoint(script: str, *, install: bool) -> list[str]:
-    """The command that runs a script; with `install` its folder's requirements.txt comes first."""
+    """Return the command that runs a script; `install` installs its folder's requirements.txt first."""
     path = f"{_CODE}/{PurePosixPath(script).name}"
-    # What follows the command are "$0", which is the script, and then the container's arguments.
+    # After the command come "$0", which is the script, and then the container's arguments.
     return ["/bin/sh", "-c", _INSTALL_AND_RUN, path] if install else ["python3", path]
 
 
 def container_arguments(parameters: Mapping[str, Any]) -> list[str]:
-    """Parameters as `--name value`; what is no string is spelt as JSON."""
+    """Write parameters as `--name value`; values that are not strings as JSON."""
     return [
         text
         for name, value in parameters.items()
@@ -177,7 +177,7 @@ def _output(name: str, uri: str, folder: str) -> Request:
 
 
 def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]) -> Request:
-    """CreateTrainingJob of a candidate (script mode); hyperparameters are JSON-encoded already."""
+    """Make the CreateTrainingJob of a candidate in script mode; hyperparameters are already JSON-encoded."""
     train = build.config.train
     script_mode = {
         "sagemaker_program": PurePosixPath(train.script).name,
@@ -220,27 +220,27 @@ def _channel(name: str, uri: str) -> Request:
 
 
 def job_status(kind: JobKind, description: Mapping[str, Any]) -> str:
-    """InProgress, Completed, Failed, Stopping or Stopped."""
+    """Return InProgress, Completed, Failed, Stopping or Stopped."""
     return str(description[f"{_FIELDS[kind]}Status"])
 
 
 def is_terminal(kind: JobKind, description: Mapping[str, Any]) -> bool:
-    """Whether the job has ended, in whatever way."""
+    """Tell whether the job has ended, successfully or not."""
     return has_ended(job_status(kind, description))
 
 
 def is_running(kind: JobKind, description: Mapping[str, Any]) -> bool:
-    """Whether the job has neither ended nor been asked to."""
+    """Tell whether the job is running and is not stopping."""
     return job_status(kind, description) == "InProgress"
 
 
 def has_ended(status: str | None) -> bool:
-    """Whether a job of this status, also as its step recorded it, runs no more."""
+    """Tell whether a job with this status, SageMaker's or its step's, has ended."""
     return status in _TERMINAL
 
 
 def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
-    """Why a job that has ended did not complete."""
+    """Say why a job that has ended did not complete."""
     if description.get("SecondaryStatus") == "MaxRuntimeExceeded":
         return "it ran longer than max_runtime_s"
     said = description.get("FailureReason") or description.get("ExitMessage")
@@ -253,13 +253,13 @@ def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
 
 
 def stop_reason(run_status: str, reasons: Sequence[str]) -> str:
-    """Why a job is stopped whose run has ended."""
+    """Say why a job is stopped: its run has ended."""
     first = f" ({reasons[0][:_REASON_SHOWN]})" if reasons else ""
     return f"stopped by sluice, as its run had ended as {run_status}{first}"
 
 
 def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict[str, Any]:
-    """A job's outcome as the state machine passes it on."""
+    """Return a job's outcome as the state machine passes it on."""
     field = _FIELDS[kind]
     read = _training_result if kind == "training_job" else _processing_result
     return {
@@ -273,7 +273,7 @@ def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict
 
 
 def _training_result(description: Mapping[str, Any]) -> dict[str, Any]:
-    # A job that failed has no model, and JSON no NaN: what did not come to be is None.
+    # A failed job has no model, and JSON has no NaN: both are None.
     model_uri = description.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     metrics = description.get("FinalMetricDataList", ())
     return {

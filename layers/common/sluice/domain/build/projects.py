@@ -1,4 +1,4 @@
-"""Projects: pipeline.yaml with its scripts, packed the same way each time and unpacked without trust."""
+"""Check projects (pipeline.yaml with its scripts), pack them reproducibly and unpack them without trust."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from sluice.domain.config import PipelineConfig, dump, load
 from sluice.domain.nearest import hint
 
 CONFIG_FILE = "pipeline.yaml"
-# The bundle's metadata with which a push says that what serves need not be beaten; its value is who says so.
+# Metadata of a bundle: the next model need not beat the champion. The value names who says so.
 REPLACE_CHAMPION = "replace-champion"
 REQUIREMENTS_FILE = "requirements.txt"
-# The catalog holds it in an item, of 400 kB at most.
+# An item of the catalog holds the config; its limit is 400 kB.
 MAX_CONFIG_BYTES = 380_000
 MAX_FILES = 1000
-# A key of S3 has 1,024, before which come the pipeline and the version.
+# An S3 key has at most 1,024 bytes, and starts with the pipeline and the version.
 MAX_PATH_BYTES = 800
 MAX_FILE_BYTES = 5 * 1024 * 1024
 MAX_TOTAL_BYTES = 25 * 1024 * 1024
-# Beside the files' bytes a tar holds headers, padding and the paths that are too long for a header.
+# Besides files a tar holds headers, padding, and paths that are too long for a header.
 _MAX_TAR_BYTES = MAX_TOTAL_BYTES + MAX_FILES * 4096
 _CACHES = {"__pycache__", "node_modules"}
 _ABOUT = ("README", "LICENSE", "CHANGELOG")
 _MADE = (".pyc", ".pyo", "~")
-# What lies at the root of an environment, whatever its folder is called.
+# This file marks the root of a virtual environment, whatever the folder's name.
 _VENV_MARK = "pyvenv.cfg"
 _CONDA_MARK = ("conda-meta", "history")
-# What `sluice validate` writes: some of it holds rows of the data. The first two are always there.
+# What `sluice validate` writes, partly with rows of the data. The first two files are always there.
 _REPORTS = (
     "report.json",
     "report.html",
@@ -71,7 +71,7 @@ class Project:
 
     @property
     def source_files(self) -> dict[str, bytes]:
-        """The script folder's files, by their path in it."""
+        """The script folder's files by their paths in it."""
         prefix = f"{self.source_dir}/" if self.source_dir else ""
         return {
             path.removeprefix(prefix): data for path, data in self.files.items() if path.startswith(prefix)
@@ -79,9 +79,9 @@ class Project:
 
     @property
     def content(self) -> str:
-        """A digest of what a run reads: the config's meaning, the scripts, and the sample.
+        """A digest of what a run reads: the config's meaning, the scripts and the sample.
 
-        Texts about the project, and what else lies beside the scripts' folder, are not among it.
+        It ignores texts about the project and other files outside the scripts' folder.
         """
         read = {
             path: data for path, data in self.source_files.items() if not _is_about(path, self.source_dir)
@@ -124,12 +124,12 @@ def load_project(files: Mapping[str, bytes]) -> Project:
 
 
 def _is_about(path: str, source_dir: str) -> bool:
-    """Whether a file at the project's root is a text about it, where its scripts lie there too."""
+    """Tell whether a file is a text about the project at its root, beside the scripts."""
     return not source_dir and "/" not in path and path.upper().startswith(_ABOUT)
 
 
 def _check_requirements(project: Project) -> None:
-    """Refuse what pip could not read: it would fail in every job, hours later."""
+    """Refuse a requirements.txt that pip cannot read: it would fail in every job, hours later."""
     try:
         requirements.lines(project.source_files.get(REQUIREMENTS_FILE, b""))
     except ValueError as error:
@@ -138,12 +138,12 @@ def _check_requirements(project: Project) -> None:
 
 
 def version(files: Mapping[str, bytes]) -> str:
-    """The project version: a digest of the files' paths and content, whatever packed them."""
+    """Return the project version: a digest of the files' paths and content, however packed."""
     return canonical.digest({path: hashlib.sha256(data).hexdigest() for path, data in files.items()})
 
 
 def check_names(paths: Collection[str]) -> None:
-    """Refuse, with a ProjectError, names that S3 and the jobs' file systems cannot both hold."""
+    """Raise ProjectError for names that S3 or the jobs' file systems cannot hold."""
     known, reasons = set(paths), list[str]()
     for path in paths:
         try:
@@ -163,13 +163,13 @@ def check_names(paths: Collection[str]) -> None:
 
 
 def check_bundle_size(size_bytes: int) -> None:
-    """Refuse, with a ProjectError, an archive that nothing needs to read: no project is as large."""
+    """Raise ProjectError for an archive that is too large to be a project's, without reading it."""
     if size_bytes > _MAX_TAR_BYTES:
         raise ProjectError(f"the bundle has {size_bytes} bytes, a project's files at most {MAX_TOTAL_BYTES}")
 
 
 def check_sizes(sizes: Mapping[str, int]) -> None:
-    """Refuse, with a ProjectError, what is too large to be a project."""
+    """Raise ProjectError for files that are too large to be a project."""
     reasons = [
         f"{path} has {size} bytes, a file of a project at most {MAX_FILE_BYTES}: upload data instead"
         for path, size in sizes.items()
@@ -185,17 +185,17 @@ def check_sizes(sizes: Mapping[str, int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Files that a push leaves out: the folder, the file or the pattern, and why."""
+    """Files that a push leaves out: a folder, a file or a pattern, and why."""
 
     what: str
     why: str
 
 
 def left_out(paths: Collection[str]) -> dict[str, LeftOut]:
-    """By path what of a folder's files is no part of the project.
+    """Return which of a folder's files are not part of the project, by path.
 
-    Hidden files, caches, environments, the reports of `sluice validate`, and what lies in the folder `data`
-    at the root and is no Python file.
+    These are hidden files, caches, virtual environments, the reports of `sluice validate`, and all but
+    Python files in the folder `data` at the root.
     """
     known = set(paths)
     reports = {
@@ -248,12 +248,12 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def sourcedir(project: Project) -> bytes:
-    """Pack the script folder, as SAGEMAKER_SUBMIT_DIRECTORY wants it: the scripts at the root."""
+    """Pack the script folder for SAGEMAKER_SUBMIT_DIRECTORY: the scripts are at the root."""
     return pack(project.source_files)
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
-    """Unpack a tar.gz of plain files; raises ProjectError for anything else or too much of it."""
+    """Unpack a tar.gz of plain files; raises ProjectError for anything else or too much."""
     files: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(_decompress(data)), mode="r:") as archive:

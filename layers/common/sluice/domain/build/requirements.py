@@ -1,4 +1,4 @@
-"""requirements.txt, read as pip reads it."""
+"""Read requirements.txt as pip reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CODING = re.compile(rb"#.*coding[:=]\s*([-\w.]+)")
 
 
 def lines(data: bytes) -> list[str]:
-    """The lines that mean something. Raises ValueError with the reason where pip could not read them."""
+    """Return the lines without comments; raises ValueError with the reason if pip could not read them."""
     text = _text(data)
     if "\0" in text:
         raise ValueError(f"it has NULs, as UTF-16 without a byte order mark does: {_SAVE_IT}")
@@ -26,7 +26,7 @@ def lines(data: bytes) -> list[str]:
 
 
 def _text(data: bytes) -> str:
-    """A byte order mark or a coding line says the encoding; without either it is UTF-8."""
+    """Decode by the byte order mark or the coding line, else as UTF-8."""
     encoding = "utf-8"
     for mark, name in _BYTE_ORDER_MARKS:
         if data.startswith(mark):

@@ -1,4 +1,4 @@
-"""The run manifest, evidence of how a model came to be, and the model package that points to it."""
+"""Write the run manifest, which proves how a model was made, and the model package that points to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CLIENT_TOKEN_MAX = 36
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An output of a step, by content."""
+    """An output of a step, identified by content."""
 
     name: str
     step: str
@@ -29,7 +29,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the run was given."""
+    """The inputs of the run."""
 
     project_version: str
     bundle_uri: str
@@ -42,7 +42,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What is to serve: a container as CreateModel takes it, and the digest of the project's config."""
+    """What shall serve: a container for CreateModel, and the digest of the project's config."""
 
     container: Mapping[str, Any]
     config_sha256: str
@@ -50,7 +50,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class RunManifest:
-    """Everything a run used, did and found; `steps` are job results, `candidate` the chosen one's step."""
+    """All that a run used, did and found; `steps` are job results, `candidate` is the chosen one's step."""
 
     pipeline: str
     run_id: str
@@ -90,28 +90,28 @@ class RunManifest:
 
     @property
     def sha256(self) -> str:
-        """The digest that an approval is bound to: of the bytes of `to_json`."""
+        """The digest of the bytes of `to_json`, which an approval is bound to."""
         return hashlib.sha256(self.to_json()).hexdigest()
 
 
 def _images(steps: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
-    """The images used, each with the digest its URI pins, None where it names a tag."""
+    """Return the images used, each with the digest that its URI pins; None if it has a tag."""
     uris = sorted({step["image"] for step in steps if step.get("image")})
     return {uri: uri.partition("@")[2] or None for uri in uris}
 
 
 def parameters(config: PipelineConfig, hyperparameters: Mapping[str, str]) -> dict[str, Any]:
-    """The run's parameters by step; hyperparameters are the chosen candidate's, JSON-encoded."""
+    """Return the parameters by step; hyperparameters are the chosen candidate's, JSON-encoded."""
     return {"prepare": dict(config.prepare.parameters), "train": dict(hyperparameters)}
 
 
 def config_sha256(stored: str) -> str:
-    """The digest of a project's config, as the catalog stores it."""
+    """Digest a project's config as the catalog stores it."""
     return hashlib.sha256(stored.encode()).hexdigest()
 
 
 def container(config: PipelineConfig, region: str, model_uri: str, code_uri: str) -> dict[str, Any]:
-    """The container that serves a model with the pipeline's script."""
+    """Return the container that serves a model with the pipeline's script."""
     return {
         "Image": config.image_uri(region),
         "ModelDataUrl": model_uri,
@@ -132,9 +132,9 @@ def package_request(
     manifest_sha256: str,
     may_approve: bool = False,
 ) -> dict[str, Any]:
-    """CreateModelPackage: the model, how to serve it, its evaluation and where its manifest lies.
+    """Make a CreateModelPackage request: the model, how to serve it, its evaluation and its manifest's URI.
 
-    It waits for a person, unless the project and (`may_approve`) the stack say that none is needed.
+    The package waits for a person unless both the project and the stack (`may_approve`) allow it without.
     """
     run_id, inputs = document["run_id"], document["inputs"]
     artifacts = {artifact["name"]: artifact for artifact in document["artifacts"]}
@@ -153,7 +153,7 @@ def package_request(
         else "PendingManualApproval",
         "InferenceSpecification": {
             "Containers": [document["serving"]["container"]],
-            # Not those of batch transform: it knows fewer, and an unknown one is refused.
+            # Only real-time: batch transform knows fewer types, and SageMaker refuses unknown ones.
             "SupportedRealtimeInferenceInstanceTypes": [config.serve.compute.instance_type],
             "SupportedContentTypes": [config.serve.content_type],
             "SupportedResponseMIMETypes": [config.serve.accept],

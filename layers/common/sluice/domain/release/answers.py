@@ -1,4 +1,4 @@
-"""What a model answers, held against the type that its project says it answers with."""
+"""Check that a model answers with the content type that its project declares."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _EXCERPT = 300
 
 
 class NotJsonError(ValueError):
-    """The bytes are no JSON; the message says why."""
+    """The bytes are not JSON; the message says why."""
 
 
 def parse_json(body: bytes) -> Any:
-    """Read JSON as RFC 8259 has it, not as Python does; raises NotJsonError."""
+    """Parse JSON by RFC 8259, which is stricter than Python; raises NotJsonError."""
     try:
-        # Bytes would be guessed to be UTF-16 or UTF-32 too.
+        # Decode first: for bytes, `json` would accept UTF-16 and UTF-32 too.
         return json.loads(body.decode(), parse_constant=_refuse)
     except UnicodeDecodeError as error:
         raise NotJsonError(f"byte {error.start} is no UTF-8") from None
@@ -30,7 +30,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 def faults(body: bytes, content_type: str, accept: str) -> list[str]:
-    """What is wrong with a successful answer to a request that accepts a type."""
+    """Return what is wrong with a successful answer to a request that accepts a type."""
     if not body:
         return ["the answer to the sample request is empty"]
     excerpt = body[:_EXCERPT].decode(errors="replace")
@@ -47,5 +47,5 @@ def faults(body: bytes, content_type: str, accept: str) -> list[str]:
 
 
 def _media_type(header: str) -> str:
-    """The type without its parameters, such as a charset."""
+    """Return the type without parameters such as a charset."""
     return header.partition(";")[0].strip().lower()

@@ -1,4 +1,4 @@
-"""Who is awaited: versions that a person has to approve, and stages that a person has to release to."""
+"""List what waits for a person: versions to approve, and stages to release to."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ def decisions(
     models: Sequence[dict[str, Any]],
     taken_back: Collection[tuple[str, str]] = (),
 ) -> list[dict[str, Any]]:
-    """What waits for a person, with since when and the arguments of the command that ends it.
+    """List what waits for a person, since when, and the arguments of the command that ends the wait.
 
-    `stages` are the project's in order, `serving` what serves on each (`views.stages`), `models` the
-    versions in the registry, newest first (`views.models`), `taken_back` the stages and packages of
-    rollbacks. Of versions only those newer than the newest decided one are awaited: an older one has been
-    passed over.
+    `stages` are the project's, in order; `serving` is what serves on each (`views.stages`); `models` are the
+    versions in the registry, newest first (`views.models`); `taken_back` are the stages and packages of
+    rollbacks. A version waits only if it is newer than the newest decided one: older ones were passed over.
     """
     live = {row["stage"]: row for row in serving}
     found = [*_approvals(models), *_releases(stages, live, models)]
@@ -50,7 +49,7 @@ def _approvals(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _releases(
     stages: Sequence[Stage], serving: dict[str, dict[str, Any]], models: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """A stage with `requires_approval` waits for what serves on the stage before and not on it."""
+    """List the stages with `requires_approval` that lack what serves on the stage before."""
     model_of = {row["arn"]: row["model"] for row in models if row["approval_status"] == "Approved"}
     awaited = []
     for before, stage in pairwise(stages):

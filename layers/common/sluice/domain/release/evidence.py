@@ -1,8 +1,8 @@
-"""The evidence of a model package: what its run wrote down, and what of the package does not agree with it.
+"""Verify a model package by the evidence that its run wrote down.
 
-A package's fields can be changed, and copied to another package, by whoever may write to the registry. So
-what serves is made from the run's manifest, whose digest the run's item in the catalog holds, as it holds the
-one package that the run registered and the digest that its image had then.
+Anyone who may write to the registry can change a package's fields or copy them to another package. So what
+serves is made from the run's manifest. The run's item in the catalog holds the manifest's digest, the one
+package that the run registered, and the digest that its image had then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RESTORE = "restore the object's earlier version or train again"
 
 
 class EvidenceError(ValueError):
-    """A package cannot be released by its evidence; `reasons` says why, a line each."""
+    """The evidence does not allow a release of the package; `reasons` says why, a line each."""
 
     def __init__(self, *reasons: str) -> None:
         self.reasons = reasons
@@ -29,7 +29,7 @@ class EvidenceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The model, or the code that serves it, by content."""
+    """The model or the code that serves it, identified by content."""
 
     name: str
     uri: str
@@ -38,7 +38,7 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is to serve, by a run's manifest; `image_digest` is None where nothing has told it."""
+    """What shall serve, by a run's manifest; `image_digest` is None if it is not known."""
 
     packaged: Mapping[str, Any]
     image_digest: str | None
@@ -47,12 +47,12 @@ class Evidence:
 
     @property
     def container(self) -> dict[str, Any]:
-        """The container as CreateModel is to get it: its image by digest where that is known."""
+        """The container for CreateModel: its image by digest if that is known."""
         return {**self.packaged, "Image": pinned_image(self.packaged["Image"], self.image_digest)}
 
 
 def pinned_image(image: str, digest: str | None) -> str:
-    """The image as `repository@sha256:...`: what a tag means can change."""
+    """Return the image as `repository@sha256:...`, since a tag can move."""
     if digest is None or "@" in image:
         return image
     registry, slash, name = image.rpartition("/")
@@ -115,7 +115,7 @@ def _metadata_faults(
 
 
 def package_faults(evidence: Evidence, package: Mapping[str, Any], config_sha256: str) -> list[str]:
-    """What a described package, or its project's config, says otherwise than the manifest."""
+    """Return where a described package or its project's config differs from the manifest."""
     containers = package.get("InferenceSpecification", {}).get("Containers", [])
     if len(containers) != 1:
         return [_differs("number of containers", len(containers), 1)]
@@ -133,7 +133,7 @@ def package_faults(evidence: Evidence, package: Mapping[str, Any], config_sha256
 
 
 def archive_faults(evidence: Evidence, found: Mapping[str, str | None]) -> list[str]:
-    """What has happened to the archives that serve, by the sha256 found at each URI, None for nothing."""
+    """Return how archives that serve have changed; `found` is the sha256 at each URI, None if it is gone."""
     faults = []
     for archive in evidence.archives:
         sha256 = found[archive.uri]

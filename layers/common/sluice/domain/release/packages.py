@@ -1,4 +1,4 @@
-"""The model package groups of a pipeline, and what the versions in them are called."""
+"""The model package groups of a pipeline, and the names of their versions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 
 def groups_of(pipeline: Mapping[str, Any]) -> list[str]:
-    """The groups that pushes of a pipeline (its item) named: what former ones hold is its own too."""
+    """Return all groups that pushes of a pipeline (its item) named: those of former pushes stay its own."""
     current = pipeline.get("group")
     return list(pipeline.get("groups") or ([current] if current else []))
 
 
 def with_group(pipeline: Mapping[str, Any], group: str) -> list[str]:
-    """The pipeline's groups after a push that names this one."""
+    """Return the pipeline's groups after a push that names this one."""
     return [*(known for known in groups_of(pipeline) if known != group), group]
 
 
@@ -23,17 +23,17 @@ def group_of(arn: str) -> str:
 
 
 def version_name(group: str, version: int) -> str:
-    """A version as the registry has it: this name stays true when the pipeline's group changes."""
+    """Name a version as the registry does: the name stays valid if the pipeline's group changes."""
     return f"{group}/{version}"
 
 
 def full_name(pipeline: str, group: str, version: int) -> str:
-    """The name of a version that can mean no other."""
+    """Return the unambiguous name of a version."""
     return f"{pipeline}/{version_name(group, version)}"
 
 
 def called(pipeline: str, versions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
-    """The name of each version, as (group, version): PIPELINE/VERSION if no other group has that version."""
+    """Name each (group, version): PIPELINE/VERSION if no other group has that version number."""
     numbers = [number for _, number in versions]
     return {
         (group, number): f"{pipeline}/{number}"
@@ -44,6 +44,6 @@ def called(pipeline: str, versions: Sequence[tuple[str, int]]) -> dict[tuple[str
 
 
 def is_meant(name: str, pipeline: str, group: str, version: int) -> bool:
-    """Whether a name, as a person types it, may mean a version."""
+    """Tell whether a name that a person typed may mean a version."""
     number = str(version)
     return name in (f"{pipeline}/{number}", f"{group}/{number}", full_name(pipeline, group, version))

@@ -1,4 +1,4 @@
-"""What an endpoint is made of, when a change of it has succeeded, and whether it serves what it should."""
+"""Describe an endpoint's parts, judge whether a change succeeded, and check what the endpoint serves."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DELETED = EndpointDeletedError.__name__
 
 
 def container(package: Mapping[str, Any]) -> dict[str, Any]:
-    """The one container of a model package."""
+    """Return the one container of a model package."""
     containers = package["InferenceSpecification"]["Containers"]
     return dict(containers[0])
 
@@ -45,7 +45,7 @@ def container(package: Mapping[str, Any]) -> dict[str, Any]:
 def foreign(
     what: str, name: str, arn: str, wanted: Mapping[str, str], found: Mapping[str, str]
 ) -> str | None:
-    """Why a resource that exists under a name of ours is not ours to use, by its tags; None if it is."""
+    """Say why an existing resource with a name of ours is not ours, by its tags; None if it is."""
     if tags.are_on(wanted, found):
         return None
     whose = ", ".join(f"{key}={found[key]}" for key in wanted if key in found)
@@ -60,7 +60,7 @@ def foreign(
 def model_request(
     container: Mapping[str, Any], version: int, name: str, role_arn: str, owner: Mapping[str, str]
 ) -> dict[str, Any]:
-    """CreateModel. What the run's manifest says is spelt out: a package could change its meaning later."""
+    """Make a CreateModel request with the manifest's container: a package could change its meaning later."""
     environment = {**container["Environment"], MODEL_VERSION_VARIABLE: str(version)}
     return {
         "ModelName": name,
@@ -73,7 +73,7 @@ def model_request(
 def endpoint_config_request(
     name: str, model_name: str, compute: models.ServeCompute, owner: Mapping[str, str]
 ) -> dict[str, Any]:
-    """CreateEndpointConfig, with one variant."""
+    """Make a CreateEndpointConfig request with one variant."""
     return {
         "EndpointConfigName": name,
         "ProductionVariants": [
@@ -90,7 +90,7 @@ def endpoint_config_request(
 
 
 def deployment_config(traffic: models.Traffic, alarms: Sequence[str]) -> dict[str, Any]:
-    """UpdateEndpoint's DeploymentConfig: how traffic moves, watched by alarms that move it back."""
+    """Make UpdateEndpoint's DeploymentConfig: how traffic moves, and the alarms that move it back."""
     config: dict[str, Any] = {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": _routing(traffic),
@@ -105,7 +105,7 @@ def deployment_config(traffic: models.Traffic, alarms: Sequence[str]) -> dict[st
 
 def _routing(traffic: models.Traffic) -> dict[str, Any]:
     if traffic.type == "all_at_once":
-        # The bake is the wait before the old fleet ends: there is no step to wait between.
+        # There are no steps to wait between: the bake is the wait before the old fleet ends.
         return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     size = {"Type": "CAPACITY_PERCENT", "Value": traffic.percent}
     kind, member = {"canary": ("CANARY", "CanarySize"), "linear": ("LINEAR", "LinearStepSize")}[traffic.type]
@@ -113,7 +113,7 @@ def _routing(traffic: models.Traffic) -> dict[str, Any]:
 
 
 def immediate_deployment_config() -> dict[str, Any]:
-    """A rollback's DeploymentConfig: all traffic at once, and no alarm that could undo it."""
+    """Make a rollback's DeploymentConfig: all traffic at once, and no alarm that could undo it."""
     return {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
@@ -124,7 +124,7 @@ def immediate_deployment_config() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The endpoint is still being changed."""
+    """The endpoint is still changing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class NotDeployed:
-    """The change has ended otherwise; `error` is a name to branch on, `cause` is for people."""
+    """The change failed; `error` is a name to branch on, `cause` is for people."""
 
     error: str
     cause: str
@@ -144,18 +144,18 @@ Outcome = Pending | Deployed | NotDeployed
 
 
 def status(described: str) -> str:
-    """A status in one spelling: DescribeEndpoint says `InService`, events say `IN_SERVICE`."""
+    """Normalize a status: DescribeEndpoint says `InService`, events say `IN_SERVICE`."""
     return re.sub("[^a-z]", "", described.lower())
 
 
 def target_config(endpoint: Mapping[str, Any]) -> str | None:
-    """The config that an endpoint serves, or will serve when its change under way succeeds."""
+    """Return the config that an endpoint serves, or will serve if its change under way succeeds."""
     pending = endpoint.get("PendingDeploymentSummary") or endpoint
     return pending.get("EndpointConfigName")
 
 
 def outcome(endpoint: Mapping[str, Any] | None, name: str, wanted_config: str) -> Outcome:
-    """Judge a change that was asked for. InService alone is no success: SageMaker rolls back silently."""
+    """Judge a requested change. InService alone does not mean success: SageMaker rolls back silently."""
     if endpoint is None:
         return NotDeployed(_DELETED, f"{name} was deleted while it was being deployed to")
     why = endpoint.get("FailureReason") or "SageMaker gives no reason"
@@ -178,7 +178,7 @@ def outcome(endpoint: Mapping[str, Any] | None, name: str, wanted_config: str) -
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What is found behind an endpoint, each as SageMaker describes it, or None where there is none."""
+    """What is behind an endpoint, as SageMaker describes it; None for what does not exist."""
 
     endpoint: Mapping[str, Any] | None
     config: Mapping[str, Any] | None
@@ -187,7 +187,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What must be found there, by the release's plan and the run's manifest (`model` is a CreateModel)."""
+    """What must be there, by the release's plan and the run's manifest (`model` is a CreateModel)."""
 
     endpoint_config_name: str
     model: Mapping[str, Any]
@@ -195,7 +195,7 @@ class Identity:
 
 
 def identity_faults(serving: Serving, expected: Identity) -> list[str]:
-    """Follow endpoint, config, model, container to the manifest; each difference is a reason."""
+    """Compare endpoint, config, model and container with the manifest; return the differences."""
     if serving.endpoint is None or serving.config is None or serving.model is None:
         gone = [name for name in ("endpoint", "config", "model") if getattr(serving, name) is None]
         return [f"the {name} does not exist" for name in gone]
@@ -217,7 +217,7 @@ def identity_faults(serving: Serving, expected: Identity) -> list[str]:
 
 
 def _resolved_digests(endpoint: Mapping[str, Any]) -> list[str]:
-    """The digests of the images that run; an image that SageMaker did not resolve has none to compare."""
+    """Return the digests of the images that run; an image that SageMaker did not resolve has none."""
     resolved = [
         image.get("ResolvedImage", "")
         for variant in endpoint.get("ProductionVariants", [])
