@@ -39,7 +39,6 @@ PATCHES = (
     "sluice_local.patches.states.stepfunctions",
     "sluice_local.sagemaker",
     "sluice_local.patches.iam.enforcement",
-    "sluice_local.patches.events.delivery",
 )
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
-from ministack.services import eventbridge, s3
+from ministack.services import s3
 
 from sluice_local.settings import Settings
 
@@ -24,20 +24,11 @@ _version_id: ContextVar[str | None] = ContextVar("version_id", default=None)
 
 def install(settings: Settings) -> None:
     """Carry the version from the operation to the event."""
-    fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
+    fire = s3._fire_s3_event
 
     def fire_with_version(*args: Any, version_id: str | None = None, **options: Any) -> None:
         _version_id.set(version_id)  # this context fires one event
         fire(*args, version_id=version_id, **options)
-
-    def dispatch_with_version(event: dict[str, Any], view: Any = None) -> None:
-        if event["Source"] == "aws.s3":
-            detail = json.loads(event["Detail"])
-            if version_id := _version_id.get():
-                detail["object"]["version-id"] = version_id
-            event = {**event, "Detail": json.dumps(detail)}
-            eventbridge._archive_event(event)
-        dispatch(event, view)
 
     def fire_in_order(
         bucket: str,
@@ -56,4 +47,11 @@ def install(settings: Settings) -> None:
 
     s3._fire_s3_event = fire_with_version
     s3._fire_s3_event_async = fire_in_order
-    eventbridge._dispatch_event = dispatch_with_version
+
+
+def with_version(event: dict[str, Any]) -> dict[str, Any]:
+    """An event of S3 on the bus, with the version that it is about."""
+    detail = json.loads(event["Detail"])
+    if version_id := _version_id.get():
+        detail["object"]["version-id"] = version_id
+    return {**event, "Detail": json.dumps(detail)}

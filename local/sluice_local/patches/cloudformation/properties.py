@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -11,12 +10,10 @@ from ministack.services import dynamodb, eventbridge, sns, sqs, stepfunctions
 from ministack.services import lambda_svc as service
 from ministack.services.cloudformation import provisioners
 
-Properties = dict[str, Any]
+from sluice_local.patches.iam.decisions import trusts
+from sluice_local.patches.iam.services import polling_denial
 
-# (role, queue) -> why the role may not poll the queue, or None; the IAM patch sets it.
-authorize: Callable[[str, str], str | None] = lambda role, queue_arn: None  # noqa: E731
-# (role, service) -> whether the service may take the role on; the IAM patch sets it.
-trusts: Callable[[str, str], bool] = lambda role, service: True  # noqa: E731
+Properties = dict[str, Any]
 
 
 def apply_function(name: str, props: Properties, old: Properties) -> None:
@@ -44,7 +41,7 @@ def apply_event_source_mapping(mapping_id: str, props: Properties, old: Properti
     queue = sqs._queue_by_arn(mapping["EventSourceArn"]) if ":sqs:" in mapping["EventSourceArn"] else None
     if queue is None:
         return
-    if authorize(function["config"]["Role"], mapping["EventSourceArn"]):
+    if polling_denial(function["config"]["Role"], mapping["EventSourceArn"]):
         raise ValueError(
             "The provided execution role does not have permissions to call ReceiveMessage on SQS"
         )

@@ -10,12 +10,9 @@ import contextvars
 import json
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from ministack.services import eventbridge
-
-from sluice_local.settings import Settings
 
 PATH = "/_local/delivery"
 
@@ -45,21 +42,16 @@ _lock = threading.Lock()
 _deliveries: tuple[Delivery, ...] = ()
 
 
-def install(settings: Settings) -> None:
-    """Put the deliveries asked for between the bus and its rules."""
-    dispatch = eventbridge._dispatch_event
-
-    def deliver(event: dict[str, Any], view: Any = None) -> None:
-        delivery = next((known for known in _deliveries if known.covers(event)), None)
-        if delivery is None:
-            dispatch(event, view)
-            return
-        for _ in range(delivery.times):
-            delay_s = random.uniform(0, delivery.within_s)  # noqa: S311 - an order, not a secret
-            context = contextvars.copy_context()
-            threading.Timer(delay_s, context.run, (dispatch, event, view)).start()
-
-    eventbridge._dispatch_event = deliver
+def deliver(event: dict[str, Any], dispatch: Callable[[], None]) -> None:
+    """Dispatch an event on the bus to its rules, as was asked for."""
+    delivery = next((known for known in _deliveries if known.covers(event)), None)
+    if delivery is None:
+        dispatch()
+        return
+    for _ in range(delivery.times):
+        delay_s = random.uniform(0, delivery.within_s)  # noqa: S311 - an order, not a secret
+        context = contextvars.copy_context()
+        threading.Timer(delay_s, context.run, (dispatch,)).start()
 
 
 def answer(method: str, body: bytes) -> tuple[int, Any]:

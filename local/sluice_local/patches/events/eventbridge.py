@@ -14,23 +14,21 @@ from typing import Any
 from ministack.services import eventbridge, scheduler, sqs, stepfunctions
 from ministack.services import lambda_svc as service
 
+from sluice_local.patches import s3
+from sluice_local.patches.events import delivery
 from sluice_local.patches.functions.async_invocation import deliver
+from sluice_local.patches.iam.services import burial_denial, target_denial
 from sluice_local.settings import Settings
 
 _logger = logging.getLogger(__name__)
 
-# (target, rule) -> why the rule may not use the target, or None; the IAM patch sets it.
-Authorizer = Callable[[dict[str, Any], dict[str, Any]], str | None]
-authorize: Authorizer = lambda target, rule: None  # noqa: E731
-# (queue, body, attributes, rule) -> sends to a target's dead-letter queue; the IAM patch asks first.
-bury: Callable[[str, str, Any, str], Any] = lambda arn, body, attributes, rule: (  # noqa: E731
-    deliver(arn, body, attributes)
-)
-
 
 def install(settings: Settings) -> None:
-    """Check each target before its delivery, and make Lambda targets asynchronous."""
-    invoke_target = eventbridge._invoke_target
+    """Complete events ahead of the rules, check each target before its delivery, queue what Lambda gets."""
+    invoke_target, dispatch = eventbridge._invoke_target, eventbridge._dispatch_event
+
+    def dispatch_as_asked(event: dict[str, Any], view: Any = None) -> None:
+        delivery.deliver(event, lambda: _dispatch(dispatch, event, view))
 
     def deliver_or_bury(
         target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None
@@ -42,10 +40,18 @@ def install(settings: Settings) -> None:
         else:
             _bury(target, rule, view.event_with_detail(), *problem)
 
+    eventbridge._dispatch_event = dispatch_as_asked
     eventbridge._invoke_target = deliver_or_bury
     eventbridge._dispatch_to_lambda = _invoke_asynchronously
     # Ministack looks at schedules every ten seconds, and fires up to that late.
     eventbridge._SCHEDULER_TICK_INTERVAL = scheduler._SCHEDULE_TICK_INTERVAL = 1
+
+
+def _dispatch(dispatch: Callable[..., None], event: dict[str, Any], view: Any) -> None:
+    if event["Source"] == "aws.s3":
+        event = s3.with_version(event)
+        eventbridge._archive_event(event)
+    dispatch(event, view)
 
 
 def _invoke_asynchronously(arn: str, payload: str) -> None:
@@ -63,7 +69,7 @@ def _undeliverable(target: dict[str, Any], rule: dict[str, Any]) -> tuple[str, s
     }.get(arn.split(":")[2])
     if exists and not exists():
         return "RESOURCE_NOT_FOUND", f"{arn} does not exist"
-    denied = authorize(target, rule)
+    denied = target_denial(target, rule)
     return ("NO_PERMISSIONS", denied) if denied else None
 
 
@@ -72,11 +78,11 @@ def _bury(
 ) -> None:
     _logger.warning("%s could not be delivered to %s: %s", rule.get("Arn"), target["Arn"], message)
     dead_letter = (target.get("DeadLetterConfig") or {}).get("Arn")
-    if dead_letter:
+    if dead_letter and not burial_denial(dead_letter, rule.get("Arn", "")):
         attributes = {
             "RULE_ARN": ("String", rule.get("Arn", "")),
             "TARGET_ARN": ("String", target["Arn"]),
             "ERROR_CODE": ("String", code),
             "ERROR_MESSAGE": ("String", message),
         }
-        bury(dead_letter, json.dumps(event), attributes, rule.get("Arn", ""))
+        deliver(dead_letter, json.dumps(event), attributes)

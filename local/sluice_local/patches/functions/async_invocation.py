@@ -26,6 +26,7 @@ from ministack.services import lambda_svc as service
 from sluice_local.fair_queue import FairQueue
 from sluice_local.patches.functions import concurrency
 from sluice_local.patches.functions.concurrency import queued_event
+from sluice_local.patches.iam.services import outcome_denial
 from sluice_local.settings import Settings
 from sluice_local.state import stores
 
@@ -35,9 +36,6 @@ _LATEST = "$LATEST"
 _underway: dict[str, tuple[str, Any]] = {}
 _restored: list[tuple[str, Any]] = []
 _LONGEST_AGE_S = 21600
-
-# (the function's role, target) -> why it may not send there, or None; the IAM patch sets it.
-authorize: Callable[[str, str], str | None] = lambda role, arn: None  # noqa: E731
 
 
 _queue: FairQueue[_Event] = FairQueue()
@@ -228,7 +226,7 @@ def _finish(config: dict[str, Any], options: dict[str, Any], event: Any, record:
 
 
 def _may_send(config: dict[str, Any], arn: str) -> bool:
-    refusal = authorize(config["Role"], arn)
+    refusal = outcome_denial(config["Role"], arn)
     if refusal:
         _logger.warning("an outcome of %s is lost: %s", config["FunctionName"], refusal)
     return refusal is None

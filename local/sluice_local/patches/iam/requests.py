@@ -17,6 +17,7 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.services import iam, sts
 
 from sluice_local.patches.iam.ledger import LEDGER
+from sluice_local.states.tokens import machine_of
 
 # Within one request: the resources still to be checked, and the one that was refused.
 _further: ContextVar[tuple[str, ...]] = ContextVar("further_resources", default=())
@@ -25,7 +26,8 @@ _refused: ContextVar[str] = ContextVar("refused_resource", default="*")
 
 def install() -> None:
     """Complete the checks of requests, record them, and word their refusals as AWS does."""
-    iam_actions.extract_resource_arn = _with_paths(_with_alarms(iam_actions.extract_resource_arn))
+    extract = _with_paths(_with_alarms(iam_actions.extract_resource_arn))
+    iam_actions.extract_resource_arn = _naming_the_machine(extract)
     iam_actions.request_tag_context = _with_condition_keys(iam_actions.request_tag_context)
     iam_actions.access_denied_response = _naming_the_resource(iam_actions.access_denied_response)
     iam_evaluator.enforce = _on_each_resource(iam_evaluator.enforce)
@@ -55,6 +57,17 @@ def _on_each_resource(enforce: Any) -> Any:
 
 def _sets_tags(context: Mapping[str, Any]) -> bool:
     return any(key.lower().startswith("aws:requesttag/") for key in context)
+
+
+def _naming_the_machine(extract: Any) -> Any:
+    """SendTaskSuccess and its kin are permitted on the state machine whose task they answer."""
+
+    def extract_resource(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
+        if service == "states" and b'"taskToken"' in body:
+            return machine_of(str(json.loads(body).get("taskToken"))) or "*"
+        return str(extract(service, method, path, headers, body, *rest))
+
+    return extract_resource
 
 
 def _with_alarms(extract: Any) -> Any:

@@ -1,8 +1,8 @@
-"""The permissions services need for what they do by themselves: tasks, targets, dead letters, mappings."""
+"""What services need for what they do by themselves: tasks, targets, dead letters, mappings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import lambda_svc as service
 from ministack.services import sns, sqs
 
-from sluice_local.patches.cloudformation import properties
-from sluice_local.patches.events import eventbridge
-from sluice_local.patches.functions import async_invocation
-
-# (role, action, resource) -> why not, or None
-Denial = Callable[[str, str, str], str | None]
-# (role, service) -> whether the service may take the role on
-Trusts = Callable[[str, str], bool]
+from sluice_local.patches.iam.decisions import are_enforced, denial, trusts
 
 # Where a task's input names the resource of an integration: member -> the ARN it stands for.
 _NAMED = {
@@ -52,23 +45,37 @@ class Permission:
     error: str
 
 
-def install(denial: Denial, trusts: Trusts) -> None:
-    """Ask before a service takes a role on, and before it acts as one."""
-    properties.trusts = trusts
-    eventbridge.authorize = lambda target, rule: (
-        _trust_denial(trusts, target, rule) or _target_denial(denial, target, rule)
-    )
-    deliver = async_invocation.deliver
-    async_invocation.authorize = lambda role, arn: _send_denial(denial, role, arn)
-    eventbridge.bury = lambda arn, body, attributes, rule_arn: (
-        _service_denial(arn, "events.amazonaws.com", rule_arn) or deliver(arn, body, attributes)
-    )
-    properties.authorize = lambda role, queue_arn: next(
-        filter(None, (denial(role, f"sqs:{verb}", queue_arn) for verb in _POLLED)), None
-    )
-
-
 _POLLED = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+
+
+def task_denial(role: str, resource: str, task_input: Any) -> tuple[str, str] | None:
+    """Why a machine's role may not do what a Task does: its error and cause, as the service words them."""
+    needed = task_permission(resource, task_input)
+    refusal = denial(role, needed.action, needed.resource) if needed else None
+    return (needed.error, refusal) if needed and refusal else None
+
+
+def target_denial(target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | None:
+    """Why a rule, or a schedule, may not use its target."""
+    if not are_enforced():
+        return None
+    return _trust_denial(target, rule) or _permission_denial(target, rule)
+
+
+def burial_denial(arn: str, rule_arn: str) -> str | None:
+    """Why a rule may not send to its target's dead-letter queue."""
+    return _service_denial(arn, "events.amazonaws.com", rule_arn) if are_enforced() else None
+
+
+def outcome_denial(role: str, arn: str) -> str | None:
+    """Why a function's role may not send to its destination or its dead-letter queue."""
+    kind = arn.split(":")[2]
+    return denial(role, _TARGET_ACTIONS[kind], arn) if kind in _TARGET_ACTIONS else None
+
+
+def polling_denial(role: str, queue_arn: str) -> str | None:
+    """Why a function's role may not poll a queue."""
+    return next(filter(None, (denial(role, f"sqs:{verb}", queue_arn) for verb in _POLLED)), None)
 
 
 def task_permission(resource: str, task_input: Any) -> Permission | None:
@@ -122,13 +129,13 @@ _TARGET_ACTIONS = {
 }
 
 
-def _trust_denial(trusts: Trusts, target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | None:
+def _trust_denial(target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | None:
     principal = "scheduler.amazonaws.com" if "GroupName" in rule else "events.amazonaws.com"
     role = target.get("RoleArn")
     return f"{role} cannot be assumed by {principal}" if role and not trusts(role, principal) else None
 
 
-def _target_denial(denial: Denial, target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | None:
+def _permission_denial(target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | None:
     """A target is used as its role or, without one, by leave of its own resource policy."""
     arn, role = target["Arn"], target.get("RoleArn")
     kind = arn.split(":")[2]
@@ -137,11 +144,6 @@ def _target_denial(denial: Denial, target: Mapping[str, Any], rule: Mapping[str,
     if kind == "states":
         return f"the target {arn} has no role to start it with"
     return _service_denial(arn, "events.amazonaws.com", rule.get("Arn", ""))
-
-
-def _send_denial(denial: Denial, role: str, arn: str) -> str | None:
-    kind = arn.split(":")[2]
-    return denial(role, _TARGET_ACTIONS[kind], arn) if kind in _TARGET_ACTIONS else None
 
 
 def _service_denial(arn: str, principal: str, source_arn: str) -> str | None:

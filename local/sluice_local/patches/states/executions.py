@@ -18,8 +18,11 @@ _running: dict[str, StopScope] = {}
 def run(execution_arn: str) -> None:
     """Run an execution from its start, or from where it failed, to its end."""
     execution = stepfunctions._executions[execution_arn]
-    machine = stepfunctions._state_machines[execution["stateMachineArn"]]
-    outside = Ministack(execution)
+    machine = stepfunctions._state_machines.get(execution["stateMachineArn"])
+    if machine is None:  # deleted since
+        close(execution, End("FAILED", "States.Runtime", f"{execution['stateMachineArn']} does not exist"))
+        return
+    outside = Ministack(execution, machine["roleArn"])
     scope = _running[execution_arn] = StopScope(outside)
     try:
         interpreter.run(execution, machine, outside, scope, lambda end: close(execution, end))

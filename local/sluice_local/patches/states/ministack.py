@@ -9,6 +9,7 @@ from typing import Any
 
 from ministack.services import lambda_svc, stepfunctions
 
+from sluice_local.patches.iam.services import task_denial
 from sluice_local.states.data import dumps
 from sluice_local.states.errors import ExecutionError
 from sluice_local.states.execution import run_child
@@ -17,21 +18,21 @@ from sluice_local.states.outside import Context, State
 from sluice_local.states.scope import StopScope
 from sluice_local.states.threads import Threads
 
-# What stops the children of the Distributed Map that ministack is running in this thread.
-_distributing: ContextVar[StopScope] = ContextVar("distributing")
-
 
 class Ministack(Threads):
-    """Outside of one execution."""
+    """Outside of one execution, whose tasks act as the machine's role."""
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(self, execution: Execution, role_arn: str) -> None:
         self._execution = execution
+        self._role_arn = role_arn
 
     def call(self, resource: str, task_input: Any, token: str) -> Any:
         """What a service or a function answers; an activity's worker gets the token."""
         if ":activity:" in resource:
             stepfunctions._activity_tasks[resource].append({"taskToken": token, "input": dumps(task_input)})
             return None
+        if refused := task_denial(self._role_arn, resource, task_input):
+            raise ExecutionError(*refused)
         return stepfunctions._invoke_resource(resource, task_input)
 
     def evaluate(self, expression: str, value: Any, context: Context, result: Any, error_output: Any) -> Any:
@@ -40,7 +41,7 @@ class Ministack(Threads):
 
     def distribute(self, state: State, value: Any, effective: Any, context: Context, scope: StopScope) -> Any:
         """The output of a Distributed Map; `run_child_workflow` runs its children."""
-        _distributing.set(scope)
+        _distributing.set((scope, self._role_arn))
         processor = state.get("ItemProcessor") or state["Iterator"]
         output, _ = stepfunctions._run_distributed_map(
             state, value, effective, processor, self._execution, context
@@ -48,13 +49,17 @@ class Ministack(Threads):
         return output
 
 
+# Of the Distributed Map that ministack is running in this thread: what stops its children, and their role.
+_distributing: ContextVar[tuple[StopScope, str]] = ContextVar("distributing")
+
+
 def run_child_workflow(
     states: dict[str, Any], start_at: str, value: Any, execution: Execution, context: Context
 ) -> Any:
     """One child of a Distributed Map, for ministack's own implementation of it."""
     definition = {"StartAt": start_at, "States": states}
-    scope = _distributing.get().below()
-    return run_child(definition, value, execution, context, scope, Ministack(execution))
+    scope, role_arn = _distributing.get()
+    return run_child(definition, value, execution, context, scope.below(), Ministack(execution, role_arn))
 
 
 def call_lambda(function_ref: str, event: Any) -> Any:

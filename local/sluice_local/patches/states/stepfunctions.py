@@ -121,9 +121,8 @@ def _redrive_execution(request: Mapping[str, Any]) -> Response:
         if status["redriveStatus"] != "REDRIVABLE":
             return refuse("ExecutionNotRedrivable", status["redriveStatusReason"])
         executions.reopen(execution)
-    # By its name in the module, since other patches wrap it.
-    run = stepfunctions._run_execution
-    threading.Thread(target=contextvars.copy_context().run, args=(run, arn), daemon=True).start()
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(executions.run, arn), daemon=True).start()
     return answer({"redriveDate": execution["redriveDate"]})
 
 

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from ministack.core.responses import request_scope
 from ministack.services import s3
 
-from sluice_local.patches.iam import enforcement
+from sluice_local.patches.iam import decisions
 from sluice_local.sagemaker.api import credentials
 from sluice_local.sagemaker.api.core import Scope
 
@@ -113,7 +113,7 @@ class JobStorage:
 
     def _require(self, action: str, resource: str, **conditions: str) -> None:
         with request_scope(self.scope.account, self.scope.region):
-            denial = enforcement.denial(
+            denial = decisions.denial(
                 self.role_arn, action, f"arn:aws:s3:::{resource}", conditions, "SageMaker"
             )
         if denial:
