@@ -18,10 +18,10 @@ from typing import Any
 
 from sluice_local import processes
 from sluice_local.guard import guarded
+from sluice_local.keeper import Keeper
 from sluice_local.local_api import IDENTITY_PATH, with_local_paths
 from sluice_local.settings import ROOT_KEY, ROOT_SECRET, Settings
 from sluice_local.state import saver
-from sluice_local.state.keeper import Keeper
 
 __all__ = ["PATCHES", "PortError", "Settings", "free_socket", "serve"]
 

@@ -16,8 +16,8 @@ from local.hosting import Hosting
 from local.jobs import Jobs
 from sluice_local import host
 from sluice_local.cloud import LocalCloud
+from sluice_local.interrupted import CAUSE, ERROR
 from sluice_local.state.files import StateFiles
-from sluice_local.state.interrupted import CAUSE, ERROR
 
 BUCKET = "kept-objects"
 LARGE = os.urandom(100_000)

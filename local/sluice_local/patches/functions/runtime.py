@@ -19,11 +19,11 @@ from typing import Any
 from ministack.core import lambda_runtime as runtime
 from ministack.services import lambda_svc as service
 
+from sluice_local import namespace
 from sluice_local.guard import foreign
 from sluice_local.patches.functions import memory as lambda_memory
 from sluice_local.patches.functions.logs import EnvironmentLog
 from sluice_local.patches.functions.memory import MemoryWatch
-from sluice_local.sagemaker.containers import namespace
 from sluice_local.settings import Settings
 
 # Of namespace.py: nobody's child, no directories of its own; what a function leaves behind ends with it.

@@ -23,8 +23,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, overload
 
+from sluice_local import namespace
 from sluice_local.processes import end_descendants
-from sluice_local.sagemaker.containers import namespace
 from sluice_local.sagemaker.containers.images import (
     PIP_INSTALL,
     Environment,

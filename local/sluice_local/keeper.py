@@ -17,7 +17,8 @@ class Keeper:
 
     def __init__(self, settings: Settings) -> None:
         # Imported only now, as ministack reads its environment on import.
-        from sluice_local.state import interrupted, moving, stores
+        from sluice_local import interrupted
+        from sluice_local.state import moving, stores
 
         kept = stores.all_stores()
         self._continued = saver.resume(settings.saved, kept)
@@ -40,7 +41,7 @@ class Keeper:
 
     def go_on(self) -> dict[str, Any] | None:
         """Begin to save, once requests are answered; what was taken up, None if nothing was."""
-        from sluice_local.state import interrupted
+        from sluice_local import interrupted
 
         went_on = {**asdict(self._continued), **interrupted.end()} if self._continued else None
         self._saver.start()
