@@ -1,6 +1,6 @@
-"""The events the functions receive, reduced to the fields they rely on; everything else is described afresh.
+"""Models of the events that functions receive, with only the fields they rely on.
 
-Only what is required here has to be in a hint that `reconcile` puts on the bus again.
+Functions describe resources to learn the rest, so a hint that `reconcile` sends needs only these fields.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ObjectCreated(_Event):
 
     @property
     def sequencer(self) -> str | None:
-        """What tells the order of the uploads of one key; a hint of `reconcile` has none."""
+        """The order of uploads of one key; a hint from `reconcile` has none."""
         return self.detail.object.sequencer
 
 
@@ -64,7 +64,7 @@ class _DataReleaseDetail(_ObjectDetail):
 
 
 class DataReleaseRequested(_Event):
-    """What `sluice data release` puts on the bus; `actor` is the sender's own word."""
+    """The event of `sluice data release`; `actor` is what the sender claims."""
 
     time: str
     detail: _DataReleaseDetail
@@ -102,7 +102,7 @@ class _StageRetiredDetail(_Event):
 
 
 class StageRetired(_Event):
-    """What `sluice retire` puts on the bus when it has deleted an endpoint; `actor` is its own word."""
+    """The event of `sluice retire` after it deleted an endpoint; `actor` is what the sender claims."""
 
     time: str
     detail: _StageRetiredDetail
@@ -154,7 +154,7 @@ class EndpointStateChanged(_Event):
 
 class _ModelPackageDetail(_Event):
     arn: str = Field(alias="ModelPackageArn")
-    # Absent in older events and in our own hints.
+    # Missing in older events and in our own hints.
     updated_fields: tuple[str, ...] | None = Field(default=None, alias="UpdatedModelPackageFields")
     status: str | None = Field(default=None, alias="ModelApprovalStatus")
     modified_at: str | float | None = Field(default=None, alias="LastModifiedTime")
@@ -197,7 +197,7 @@ class _ExecutionDetail(_Event):
     execution_arn: str = Field(alias="executionArn")
     name: str
     state_machine_arn: str = Field(alias="stateMachineArn")
-    # JSON; AWS leaves it out where it is too large.
+    # JSON; AWS omits it if it is too large.
     input: str | None = None
 
 
@@ -220,7 +220,7 @@ class ExecutionStatusChanged(_Event):
 
 
 class BuildRequest(_Event):
-    """The body of a message in the BuildRequests queue; `at` is when it was to come, if it is awaited."""
+    """The body of a message in the BuildRequests queue; `at` is when an awaited request is due."""
 
     pipeline: str
     at: str | None = None
@@ -232,13 +232,13 @@ class _Message(_Event):
 
 
 class BuildRequestBatch(_Event):
-    """A batch SQS hands to `start_build`."""
+    """A batch of messages from SQS to `start_build`."""
 
     records: list[_Message] = Field(alias="Records")
 
 
 class BuildTask(_Event):
-    """What every Lambda task of `build_model` receives."""
+    """The input that all Lambda tasks of `build_model` have in common."""
 
     pipeline: str
     run_id: str
@@ -250,13 +250,13 @@ class ValidateDataTask(BuildTask):
 
 
 class StartJobTask(BuildTask):
-    """One job to start; `task_token` is what `finish_job` answers."""
+    """One job to start; `finish_job` answers `task_token`."""
 
     task_token: str
     step: str
     dataset_version: str
     model_uri: str | None = None
-    # Whose script evaluates, and in which image: the run's own, unless it is about the champion.
+    # The project version and the image that evaluate; only for the champion, else the run's own.
     script_version: str | None = None
     image: str | None = None
 
@@ -270,11 +270,11 @@ class CheckGatesTask(BuildTask):
 
 
 class _Candidate(_Event):
-    """What of the chosen job result the state machine passes on; the catalog has the rest."""
+    """The part of the chosen job result that the state machine passes on; the catalog has the rest."""
 
     step: str
     model_uri: str
-    # None in a run that was under way while the stack was updated.
+    # None in a run that was in progress while the stack was updated.
     model_version_id: str | None = None
 
 
@@ -290,7 +290,7 @@ class PlanReleaseTask(_Event):
 
 
 class ReleaseStageTask(_Event):
-    """What every task of a release's stage receives."""
+    """The input that all tasks of a release's stage have in common."""
 
     pipeline: str
     release_id: str
@@ -300,21 +300,21 @@ class ReleaseStageTask(_Event):
 
 
 class DeployModelTask(ReleaseStageTask):
-    """`task_token` is what `finish_deployment` answers; `restore` goes back to what served before."""
+    """A deployment; `finish_deployment` answers `task_token`, `restore` goes back to what served before."""
 
     task_token: str
     restore: bool = False
 
 
 class TaskFailure(_Event):
-    """What a Catch passes on."""
+    """The error that a Catch passes on."""
 
     error: str = Field(alias="Error")
     cause: str = Field(default="", alias="Cause")
 
 
 class FinishRunTask(_Event):
-    """How a run has ended; a failed one's reason is in `error`."""
+    """How a run ended; `error` has the reason of a failed one."""
 
     pipeline: str
     run_id: str

@@ -1,4 +1,4 @@
-"""The logger of every function; an event, a row or a token is never logged."""
+"""The logger of all functions. Never log an event, a row or a token."""
 
 from __future__ import annotations
 

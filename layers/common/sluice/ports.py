@@ -1,4 +1,4 @@
-"""What the functions need from AWS, as narrow protocols: each has a real adapter and a fake in the tests."""
+"""Protocols for what functions need from AWS. Each has a real adapter, and a fake in the tests."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ JobKind = Literal["training_job", "processing_job"]
 
 
 class Catalog(Protocol):
-    """One table of flat items; every write that decides something is conditional and can succeed once."""
+    """One table of flat items; a write that decides something has a condition and can succeed once."""
 
     def get(self, key: Mapping[str, str]) -> Item | None:
         """Return the item at `{"pk", "sk"}` (strongly consistent), or None."""
 
     def create(self, item: Item) -> bool:
-        """Write the item only if its key is free; False when it was taken."""
+        """Write the item if its key is free; False if it is taken."""
 
     def update(
         self, key: Mapping[str, str], changes: Mapping[str, Any], when: Mapping[str, Any] | None = None
     ) -> bool:
         """Set attributes (None removes) if each `when` attribute equals its value (None: is absent).
 
-        Without `when` the item is created where missing. False when a condition did not hold.
+        Without `when` a missing item is created. Returns False if a condition did not hold.
         """
 
     def apply(self, *changes: Change) -> bool:
-        """Write all changes (of up to 100 items) or none; False when the condition of one did not hold.
+        """Write all changes (of up to 100 items) or none; False if any condition did not hold.
 
         Raises ValueError for two changes of one item.
         """
@@ -54,8 +54,8 @@ class Catalog(Protocol):
     ) -> list[Item]:
         """Return the items of a partition whose `sk` starts with `prefix`, in `sk` order.
 
-        `between` asks for a first and a last `sk` instead, both included. `after` goes on behind an `sk` of
-        that range, in the order asked for, whether or not an item has it.
+        `between` gives a first and a last `sk` instead, both included. `after` continues behind an `sk` of
+        that range, in the requested order; no item need have it.
         """
 
     def listing(self, gsi1pk: str) -> list[Item]:
@@ -80,10 +80,10 @@ class Objects(Protocol):
     """S3, addressed by `s3://bucket/key` URIs."""
 
     def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectHead | None:
-        """Return the object's head, or None if it is not there."""
+        """Return the object's head, or None if it does not exist."""
 
     def parts(self, bucket: str, key: str, version_id: str) -> list[Part]:
-        """Return the parts it was uploaded in, if S3 has a sha256 of each."""
+        """Return the parts that the object was uploaded in, if S3 has a sha256 of each."""
 
     def chunks(
         self, bucket: str, key: str, version_id: str | None = None, span: tuple[int, int] | None = None
@@ -91,46 +91,46 @@ class Objects(Protocol):
         """Stream the object's bytes."""
 
     def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
-        """List the folders directly under a prefix, each with the slash at its end."""
+        """List the folders directly under a prefix, each with its final slash."""
 
     def listing(
         self, bucket: str, prefix: str, *, shallow: bool = False, after: str = ""
     ) -> Iterator[ObjectHead]:
-        """List the current version of every object under a prefix, in the order of their keys.
+        """List the current version of every object under a prefix, ordered by key.
 
-        `shallow` leaves out its folders; `after` goes on behind a key.
+        `shallow` omits folders; `after` continues behind a key.
         """
 
     def read(self, uri: str) -> bytes:
-        """Return the object's bytes; raises FileNotFoundError when absent."""
+        """Return the object's bytes; raises FileNotFoundError if it does not exist."""
 
     def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """Write one object."""
 
     def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
-        """Write one object where there is none; False when there is one."""
+        """Write one object if there is none yet; False if there is one."""
 
     def copy(self, source: ObjectHead, uri: str) -> None:
-        """Copy just that version of an object, whatever lies under its key by now."""
+        """Copy exactly this version of an object, even if its key has a newer one."""
 
     def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
         """Write the object version to a local file."""
 
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
-        """Tag an object version, if it is still there."""
+        """Tag an object version, if it still exists."""
 
 
 class Jobs(Protocol):
     """SageMaker training and processing jobs."""
 
     def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
-        """Create the job; False when one of this name already exists. Raises RequestRefusedError."""
+        """Create the job; False if one of this name already exists. Raises RequestRefusedError."""
 
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
-        """Return the job's description, or None when there is no such job."""
+        """Return the job's description, or None if there is no such job."""
 
     def stop(self, kind: JobKind, name: str) -> None:
-        """Ask the job to stop; one that has ended, or that is not there, stays as it is."""
+        """Ask the job to stop; does nothing if it has ended or does not exist."""
 
 
 class RequestRefusedError(Exception):
@@ -141,54 +141,54 @@ class Roles(Protocol):
     """The IAM roles that the stack makes for user code."""
 
     def ensure(self, role: Role) -> str:
-        """Make the role unless it exists, with the policy it is to have; when it was made.
+        """Make the role with its policy unless it exists; returns when it was made.
 
         Raises RolesForbiddenError.
         """
 
     def delete(self, role: Role) -> None:
-        """Delete the role, if it is there; raises RolesForbiddenError."""
+        """Delete the role, if it exists; raises RolesForbiddenError."""
 
 
 class Registry(Protocol):
     """The SageMaker Model Registry."""
 
     def ensure_group(self, name: str, description: str, tags: Sequence[Mapping[str, str]]) -> None:
-        """Create the model package group, with its tags, unless it exists."""
+        """Create the model package group with its tags, unless it exists."""
 
     def create_package(self, request: Mapping[str, Any]) -> str:
-        """Create a versioned model package (idempotent by ClientToken) and return its ARN."""
+        """Create a versioned model package (idempotent by ClientToken); returns its ARN."""
 
     def describe_package(self, arn: str) -> dict[str, Any] | None:
-        """Return the package's description, or None when there is none."""
+        """Return the package's description, or None if there is none."""
 
     def packages(self, group: str) -> Iterator[dict[str, Any]]:
-        """List package summaries of a group, newest first; none where there is no such group."""
+        """List package summaries of a group, newest first; empty if there is no such group."""
 
 
 class Endpoints(Protocol):
     """SageMaker models, endpoint configs and endpoints."""
 
     def create_model(self, request: Mapping[str, Any]) -> bool:
-        """Create the model; False when one of this name exists. Raises RequestRefusedError."""
+        """Create the model; False if one of this name exists. Raises RequestRefusedError."""
 
     def create_config(self, request: Mapping[str, Any]) -> bool:
-        """Create the endpoint config; False when one of this name exists."""
+        """Create the endpoint config; False if one of this name exists."""
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
-        """Create the endpoint; raises EndpointBusyError when it was created meanwhile."""
+        """Create the endpoint; raises EndpointBusyError if it exists by now."""
 
     def update_endpoint(self, request: Mapping[str, Any]) -> None:
-        """Update the endpoint; raises EndpointBusyError while it is being changed."""
+        """Update the endpoint; raises EndpointBusyError while it is changing."""
 
     def delete_endpoint(self, name: str) -> None:
-        """Delete the endpoint, if it is there."""
+        """Delete the endpoint, if it exists."""
 
     def describe_endpoint(self, name: str) -> dict[str, Any] | None:
         """Return the endpoint's description, or None."""
 
     def tags(self, arn: str) -> dict[str, str]:
-        """Return the tags of a model, an endpoint config or an endpoint that exists."""
+        """Return the tags of an existing model, endpoint config or endpoint."""
 
     def describe_config(self, name: str) -> dict[str, Any] | None:
         """Return the endpoint config, or None."""
@@ -197,7 +197,7 @@ class Endpoints(Protocol):
         """Return the model, or None."""
 
     def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> Mapping[str, Any]:
-        """Invoke; returns `{"status_code", "body", "content_type", "variant"}` also for 4XX and 5XX."""
+        """Invoke; returns `{"status_code", "body", "content_type", "variant"}`, even for 4XX and 5XX."""
 
 
 class EndpointBusyError(TransientError):
@@ -214,10 +214,10 @@ class Alarms(Protocol):
         """Delete the alarms that exist."""
 
     def firing(self, prefix: str) -> Iterator[dict[str, Any]]:
-        """List the alarms in ALARM whose names start so."""
+        """List the alarms in ALARM whose names start with the prefix."""
 
     def describe(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return `{name: alarm}` for those that exist."""
+        """Return `{name: alarm}` for the alarms that exist."""
 
 
 class StartRefusedError(Exception):
@@ -237,10 +237,10 @@ class Workflows(Protocol):
         """Return the execution's description, or None."""
 
     def succeed(self, task_token: str, output: Mapping[str, Any]) -> bool:
-        """Answer a waiting task; False when nobody waits for this token any more."""
+        """Complete a waiting task; False if nobody waits for the token any more."""
 
     def fail(self, task_token: str, error: str, cause: str) -> bool:
-        """Fail a waiting task; False when nobody waits for this token any more."""
+        """Fail a waiting task; False if nobody waits for the token any more."""
 
 
 class EventRefusedError(Exception):
@@ -251,13 +251,13 @@ class Bus(Protocol):
     """The default event bus."""
 
     def put(self, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
-        """Put a hint that got lost on the bus again; raises EventRefusedError."""
+        """Put a hint for a lost event on the bus; raises EventRefusedError."""
 
     def announce(self, detail_type: str, detail: Mapping[str, Any]) -> None:
-        """Put an event of our own; raises EventRefusedError."""
+        """Put an event of ours on the bus; raises EventRefusedError."""
 
 
-# The longest that SQS delays a message.
+# SQS's longest delay of a message.
 BUILD_REQUEST_DELAY_MAX_S = 900
 
 
@@ -265,14 +265,14 @@ class BuildRequests(Protocol):
     """The queue that asks start_build whether a build is due."""
 
     def send(self, pipeline: str, delay_s: int = 0, at: str | None = None) -> None:
-        """Ask about the pipeline after a delay of at most 900 seconds; `at` is that time, where it counts."""
+        """Ask about the pipeline after at most 900 s; `at` is that time, set if the pipeline awaits it."""
 
 
 class Cloud(Protocol):
-    """One stack in its account: what a use case receives, and reaches for nothing else."""
+    """One stack in its account: all that a use case receives. It uses nothing else."""
 
     def now(self) -> str:
-        """The time, as the catalog spells it."""
+        """Return the time as the catalog writes it."""
 
     @property
     def stack_name(self) -> str: ...
@@ -284,7 +284,7 @@ class Cloud(Protocol):
     def artifact_bucket(self) -> str: ...
     @property
     def account(self) -> Account:
-        """Where the buckets of user code are, and the roles that the stack makes for it."""
+        """The buckets that user code uses, and where the roles that the stack makes for it are."""
 
     @property
     def alarms_topic_arn(self) -> str: ...
@@ -294,7 +294,7 @@ class Cloud(Protocol):
 
     @property
     def safeguards(self) -> Safeguards:
-        """What the account demands of whatever is made at run time."""
+        """What the account demands of resources made at run time."""
 
     @property
     def catalog(self) -> Catalog: ...

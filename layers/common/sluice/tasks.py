@@ -1,4 +1,4 @@
-"""What a function has in common with all that a state machine calls: how it fails."""
+"""Decorate the handlers that a state machine calls, so that it can tell which errors to retry."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _Answer = TypeVar("_Answer")
 
 
 def machine_task(handler: Callable[_Given, _Answer]) -> Callable[_Given, _Answer]:
-    """Raise what waiting may cure as TransientError, and any other error as it is.
+    """Raise errors that waiting may cure as TransientError, and all others unchanged.
 
-    Step Functions sees an error's name and nothing else. botocore gives throttling and a missing permission
-    the same one, ClientError, so a machine that retried by it would try the latter again too.
+    Step Functions sees only an error's name. botocore names throttling and a missing permission alike,
+    ClientError, so a machine that retries by that name would retry both.
     """
 
     @wraps(handler)

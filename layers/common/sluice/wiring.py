@@ -1,4 +1,4 @@
-"""The one place that reads the environment: a handler asks it for the cloud, which its use cases receive."""
+"""Make the cloud that handlers pass to use cases. Only this module reads the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metric alarms in CloudWatch."""
+"""Adapter for metric alarms in CloudWatch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CloudWatchAlarms:
-    """Alarms by name; putting one again keeps its state."""
+    """Alarms by name; putting an alarm again keeps its state."""
 
     def __init__(
         self, cloudwatch: CloudWatchClient | None = None, safeguards: Safeguards | None = None
@@ -25,12 +25,12 @@ class CloudWatchAlarms:
         self._cloudwatch.put_metric_alarm(**self._safeguards.tagged(dict(request)))
 
     def delete(self, names: Sequence[str]) -> None:
-        # DeleteAlarms refuses all of its names when one is unknown.
+        # DeleteAlarms refuses the whole request if one name is unknown.
         if existing := list(self.describe(names)):
             self._cloudwatch.delete_alarms(AlarmNames=existing)
 
     def describe(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        # Without a name DescribeAlarms answers with all alarms of the account.
+        # Without names DescribeAlarms returns all alarms of the account.
         if not names:
             return {}
         answer = self._cloudwatch.describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm"])

@@ -1,4 +1,4 @@
-"""The BuildRequests queue in SQS."""
+"""Adapter for the BuildRequests queue in SQS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SqsBuildRequests:
-    """A delay beyond what SQS allows is cut: whoever asks too early is told to ask again."""
+    """Cuts delays to SQS's limit: a request that comes too early is sent again."""
 
     def __init__(self, queue_url: str, sqs: SQSClient | None = None) -> None:
         self._queue_url = queue_url

@@ -1,4 +1,4 @@
-"""The default event bus of EventBridge."""
+"""Adapter for EventBridge's default event bus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCE = "sluice"
 
 
 class EventBridgeBus:
-    """The bus that AWS's own events come on; only AWS may use its sources, so hints carry one of ours."""
+    """The bus of AWS's own events. Only AWS may use AWS's sources, so hints carry one of ours."""
 
     def __init__(self, events: EventBridgeClient | None = None) -> None:
         self._events: EventBridgeClient = events or client("events")
@@ -43,7 +43,7 @@ class EventBridgeBus:
                 }
             ]
         )
-        # PutEvents succeeds although an entry failed.
+        # PutEvents succeeds even if an entry failed.
         if answer["FailedEntryCount"]:
             entry = answer["Entries"][0]
             code = entry.get("ErrorCode", "no reason")

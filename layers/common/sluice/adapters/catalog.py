@@ -1,4 +1,4 @@
-"""The catalog in DynamoDB."""
+"""Adapter for the catalog in DynamoDB."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _INDEX = "gsi1"
 _DIGITS_MAX = 38
 _CONDITION_FAILED = {"ConditionalCheckFailedException", "ConditionalCheckFailed"}
-# Another write of the item was under way. botocore retries throttling, but not within a transaction.
+# Another write of the item was in progress. botocore retries throttling, but not within a transaction.
 _PASSING = {
     "TransactionConflictException",
     "TransactionConflict",
@@ -33,7 +33,7 @@ _LONGEST_PAUSE_S = 1.0
 
 
 class DynamoDBCatalog:
-    """One table; a condition that fails is an answer, every other error is raised."""
+    """One table. A failed condition is an answer; every other error is raised."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class DynamoDBCatalog:
         return not changes or self._retried(lambda: self._write(changes))
 
     def _write(self, changes: tuple[Change, ...]) -> None:
-        """One change needs no transaction, which would cost twice as much."""
+        """Write one change without a transaction, which would cost twice as much."""
         requests = [_request(self._table, change) for change in changes]
         match changes:
             case [Put()]:
@@ -77,7 +77,7 @@ class DynamoDBCatalog:
                 self._dynamodb.transact_write_items(TransactItems=items)
 
     def _retried(self, write: Callable[[], None]) -> bool:
-        """Whether it was written, or a condition failed; tried again while other writes are in the way."""
+        """Write, retrying while other writes interfere; returns False if a condition failed."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 write()
@@ -147,7 +147,7 @@ def _range(prefix: str, between: tuple[str, str] | None) -> tuple[str, dict[str,
 
 
 def _request(table: str, change: Change) -> dict[str, Any]:
-    """The request of a single write, which is also its part of a transaction."""
+    """Make the request of a single write, which is also its part of a transaction."""
     if isinstance(change, Put):
         present = {name: value for name, value in change.item.items() if value is not None}
         return {
@@ -165,7 +165,7 @@ def _request(table: str, change: Change) -> dict[str, Any]:
 
 
 class _Expression:
-    """Update and condition expressions over placeholders, since any attribute name may be reserved."""
+    """Update and condition expressions with placeholders, since any attribute name may be reserved."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -246,7 +246,7 @@ def _decode(value: Mapping[str, Any]) -> Any:
 
 
 def _fits(value: float | Decimal) -> bool:
-    """Whether DynamoDB's numbers hold it: 38 digits, from 1e-130 to 9.9e125. Others are kept as bytes."""
+    """Tell whether DynamoDB can store a number: 38 digits, 1e-130 to 9.9e125. Others are stored as bytes."""
     number = Decimal(str(value))
     digits = len(number.as_tuple().digits)
     return number == 0 or (digits <= _DIGITS_MAX and -130 <= number.adjusted() <= 125)

@@ -1,6 +1,6 @@
-"""AWS clients from one session.
+"""Make AWS clients from one session.
 
-botocore without boto3: the same clients, a fifth less to import at a cold start.
+botocore without boto3 has the same clients, and a cold start imports a fifth less.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _session() -> Session:
 
 
 def client(service: str, config: Config = _CONFIG) -> Any:
-    """A client of the service, in the function's region and at `AWS_ENDPOINT_URL` where that is set."""
+    """Make a client of the service, in the function's region, and at `AWS_ENDPOINT_URL` if that is set."""
     return _session().create_client(service, config=config)
 
 
@@ -30,6 +30,6 @@ def error_code(error: ClientError) -> str:
 
 
 def error_codes(error: ClientError) -> set[str]:
-    """What the error says; of a transaction what it says of each change."""
+    """Return the error's code; for a transaction the codes of all changes too."""
     reasons: Any = error.response.get("CancellationReasons", [])
     return {error_code(error), *(str(reason.get("Code")) for reason in reasons)}

@@ -1,4 +1,4 @@
-"""An AWS account's parts, as use cases receive them."""
+"""Give use cases the parts of an AWS account."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sluice.domain.safeguards import Safeguards, parse_tags
 
 
 class AwsCloud:
-    """One stack in its account, by settings of the names that the template gives to every function.
+    """One stack in its account. Settings have the names of the environment variables in the template.
 
-    Each part is made, and each setting read, at its first use: a cold start pays only for what is used.
+    Makes each part and reads each setting at first use, so that a cold start pays only for what is used.
     `client` makes the client of a service.
     """
 
@@ -70,7 +70,7 @@ class AwsCloud:
         )
 
     def _optional(self, name: str) -> str:
-        """A parameter that may be empty: such a variable may not be there at all."""
+        """Return a parameter that may be empty: then the variable may not exist."""
         return self._settings.get(name, "")
 
     # -------------------------------------------------------------------------------------------- ports

@@ -1,4 +1,4 @@
-"""SageMaker models, endpoint configs and endpoints, and their invocation."""
+"""Adapter for SageMaker models, endpoint configs and endpoints, and their invocation."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-# Describe takes a name and nothing else, and answers ValidationException where nothing has it.
+# Describe takes only a name, and answers ValidationException if nothing has it.
 _ABSENT = {"ResourceNotFound", "ValidationException"}
-# Of a bad request, and of a good one at the wrong time.
+# SageMaker's answer to a bad request and also to a good one at the wrong time.
 _WRONG = "ValidationException"
 _AT_THE_WRONG_TIME = {_WRONG, "ResourceInUse", "ConflictException"}
-# SageMaker looks up what a request names in a store that may not have it yet.
+# SageMaker may not yet find a new resource that a request names.
 _SETTLES = timedelta(seconds=90)
 _OK, _UNANSWERED = 200, 504
-# A model may take a minute to answer. Whoever invokes it decides about asking again.
+# A model may take a minute to answer. The caller decides whether to retry.
 _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=3, read_timeout=65)
 
 
@@ -77,7 +77,7 @@ class SageMakerEndpoints:
         self._change(self._sagemaker.update_endpoint, request)
 
     def _change(self, change: Callable[..., Any], request: Mapping[str, Any]) -> None:
-        """SageMaker answers ValidationException to a bad request and to one at the wrong time alike."""
+        """Change an endpoint; tell a bad request from one at the wrong time: both are ValidationException."""
         name = request["EndpointName"]
         was = self._state(name)
         try:
@@ -134,7 +134,7 @@ class SageMakerEndpoints:
 
 
 def _is_young(described: Mapping[str, Any] | None) -> bool:
-    """Whether what is there was made so short a time ago that a request may not find it."""
+    """Tell whether what is there was made so short a time ago that a request may not find it."""
     return described is not None and datetime.now(UTC) - described["CreationTime"] < _SETTLES
 
 
@@ -152,7 +152,7 @@ def _described(describe: Callable[..., Any], **name: str) -> dict[str, Any] | No
 
 
 def _refusal(error: ClientError) -> dict[str, Any]:
-    """What the model answered (ModelError carries its status), or SageMaker in its place."""
+    """Return what the model answered (ModelError carries its status), or SageMaker in its place."""
     response: Mapping[str, Any] = error.response
     status_code = response.get("OriginalStatusCode") or response["ResponseMetadata"]["HTTPStatusCode"]
     return _answer(status_code, str(response.get("OriginalMessage") or error))

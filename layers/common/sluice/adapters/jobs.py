@@ -1,4 +1,4 @@
-"""Training and processing jobs in SageMaker."""
+"""Adapter for training and processing jobs in SageMaker."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sluice.ports import JobKind, RequestRefusedError
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
-# Describe takes a name and nothing else, and answers ValidationException where no job has it.
+# Describe takes only a name, and answers ValidationException if no job has it.
 _ABSENT = {"ResourceNotFound", "ValidationException"}
-# Stop takes the same, and answers ValidationException for a job that has ended.
+# So does Stop, which answers ValidationException also for a job that has ended.
 _NOT_RUNNING = _ABSENT
 
 

@@ -1,4 +1,4 @@
-"""Log groups in CloudWatch Logs."""
+"""Adapter for log groups in CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDPOINT_GROUP = "/aws/sagemaker/Endpoints/{name}"
 
 
 class SageMakerLogs:
-    """The groups that SageMaker makes by itself, for ever, unless somebody was there before."""
+    """The log groups of SageMaker. It makes missing ones itself, and those keep logs for ever."""
 
     def __init__(
         self, safeguards: Safeguards | None = None, logs: CloudWatchLogsClient | None = None
@@ -30,7 +30,7 @@ class SageMakerLogs:
         self._limited: set[str] = set()
 
     def limit(self, group: str) -> None:
-        """Have a group forget after the account's days, if it has any; one that is not there is made."""
+        """Set a group's retention to the account's days, if any; make the group if it does not exist."""
         days = self._safeguards.log_retention_days
         if not days or group in self._limited:
             return

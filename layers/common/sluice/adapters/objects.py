@@ -1,4 +1,4 @@
-"""Objects in S3."""
+"""Adapter for objects in S3."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 20
 _TAGS_MAX = 10
-# The most that S3 copies at once.
+# S3 copies at most this much at once.
 _COPY_BYTES = 5 * 1024**3
 _ABSENT = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket"}
 
@@ -91,7 +91,7 @@ class S3Objects:
     ) -> Iterator[ObjectHead]:
         chosen: Any = {"Delimiter": "/"} if shallow else {}
         chosen |= {"KeyMarker": after} if after else {}
-        # Only this listing names the versions, and it names the old ones too.
+        # Only this listing has version ids; it has old versions too.
         pages = self._s3.get_paginator("list_object_versions")
         for page in pages.paginate(Bucket=bucket, Prefix=prefix, **chosen):
             for version in page.get("Versions", []):
@@ -130,7 +130,7 @@ class S3Objects:
             "VersionId": source.version_id,
         }
         if source.size_bytes <= _COPY_BYTES:
-            # The tags are the source's own business, and would take a permission to read.
+            # Do not copy the source's tags, which would need a permission to read.
             self._s3.copy_object(Bucket=bucket, Key=key, CopySource=origin, TaggingDirective="REPLACE")
             return
         upload_id = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
@@ -156,7 +156,7 @@ class S3Objects:
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
         try:
             answer = self._s3.get_object_tagging(Bucket=bucket, Key=key, VersionId=version_id)
-            # PutObjectTagging replaces all tags: those of the object's owner stay, and come first.
+            # PutObjectTagging replaces all tags: keep those of the object's owner, first.
             merged = {**{tag["Key"]: tag["Value"] for tag in answer["TagSet"]}, **tags}
             if len(merged) > _TAGS_MAX:
                 return
@@ -181,7 +181,7 @@ def _version(version_id: str | None) -> Any:
 
 
 def _sha256(answer: Mapping[str, Any]) -> str | None:
-    """The checksum S3 stores, in hex, unless it is one of a multipart upload's checksums."""
+    """Return the checksum that S3 stores, in hex, unless it is a checksum of the parts' checksums."""
     checksum = answer.get("ChecksumSHA256")
     if checksum is None or answer.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT" or "-" in checksum:
         return None

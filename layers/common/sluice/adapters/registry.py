@@ -1,4 +1,4 @@
-"""The SageMaker Model Registry."""
+"""Adapter for the SageMaker Model Registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sluice.domain.safeguards import Safeguards
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
-# The registry answers ValidationException where there is no such group or package.
+# The registry answers ValidationException if there is no such group or package.
 _ABSENT = {"ResourceNotFound", "ValidationException"}
 
 
@@ -39,7 +39,7 @@ class SageMakerRegistry:
         try:
             self._sagemaker.create_model_package_group(**self._safeguards.tagged(request))
         except ClientError:
-            # Someone may have created it in between: ask for the group, not what the error says.
+            # Someone may have just created it: look for the group instead of at the error's text.
             if not self._has_group(name):
                 raise
 

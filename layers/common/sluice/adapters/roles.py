@@ -1,4 +1,4 @@
-"""The IAM roles of jobs and endpoints."""
+"""Adapter for the IAM roles of jobs and endpoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ABSENT = "NoSuchEntity"
 
 
 class IamRoles:
-    """Roles that carry one inline policy, and the boundary that caps it."""
+    """Roles with one inline policy, and a boundary that caps it."""
 
     def __init__(self, boundary_arn: str, iam: Any = None, safeguards: Safeguards | None = None) -> None:
         self._boundary_arn = boundary_arn
@@ -63,7 +63,7 @@ class IamRoles:
         return times.to_iso(answer["CreateDate"])
 
     def _bound(self, role: Role, found: Mapping[str, Any]) -> None:
-        """Give a role the boundary of now: it may be of a stack of before, or of other parameters."""
+        """Give a role the current boundary: an earlier stack or other parameters may have set another."""
         boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
         if boundary != self._boundary_arn:
             self._iam.put_role_permissions_boundary(

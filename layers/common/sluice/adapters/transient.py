@@ -1,7 +1,7 @@
-"""Which errors of AWS waiting may cure: throttling, faults of a service, lost connections and conflicts.
+"""Tell which errors of AWS are transient: throttling, service faults, lost connections and conflicts.
 
-botocore tries again by itself, within seconds. What it raises in the end is judged here as it judges an
-answer: by the HTTP status, by the error code, and by the class of what kept an answer from coming.
+botocore retries for some seconds. Its final error is judged here by the same criteria: the HTTP status, the
+error code, and the class of the exception if there was no answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _THROTTLED = {
     "ThrottlingException",
     "TooManyRequestsException",
 }
-# Also where there is no status: an entry of PutEvents fails while its request succeeds.
+# Codes also count without a status: an entry of PutEvents can fail although the request succeeds.
 _FAULTS = {
     "InternalException",
     "InternalFailure",
@@ -36,7 +36,7 @@ _FAULTS = {
     "RequestTimeoutException",
     "ServiceUnavailable",
 }
-# Somebody changes the same thing at this moment.
+# Someone else is changing the same thing.
 _CONFLICTS = {
     "ConcurrentModification",
     "ConcurrentModificationException",
@@ -54,7 +54,7 @@ CODES = frozenset(_THROTTLED | _FAULTS | _CONFLICTS)
 
 
 def is_curable(error: BaseException) -> bool:
-    """Whether the same request may succeed later, with nothing changed by anybody."""
+    """Tell whether the same request may succeed later without any change."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return status in _STATUSES or bool(error_codes(error) & CODES)

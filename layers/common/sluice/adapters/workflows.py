@@ -1,4 +1,4 @@
-"""Executions and task tokens in Step Functions."""
+"""Adapter for executions and task tokens in Step Functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluice.ports import StartRefusedError
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-# Of the input (too large, no JSON) or the name, not of the machine or the account.
+# Errors of the input (too large, not JSON) or the name, not of the machine or the account.
 _REFUSED = {"InvalidExecutionInput", "InvalidName", "ValidationException"}
 _NOBODY_WAITS = {"TaskDoesNotExist", "TaskTimedOut"}
 _ERROR_MAX = 256
@@ -22,7 +22,7 @@ _CAUSE_MAX = 32768
 
 
 class StepFunctionsWorkflows:
-    """Starts executions of the state machines it is given, by name, and answers their tasks."""
+    """Starts executions of the state machines it is given by name, and answers their tasks."""
 
     def __init__(self, machine_arns: Mapping[str, str], stepfunctions: SFNClient | None = None) -> None:
         self._machine_arns = machine_arns

@@ -1,8 +1,8 @@
-"""Errors of a state machine's tasks, in words for people, and no longer than states and tables hold.
+"""Write errors of a state machine's tasks for people, short enough for states and tables.
 
-One family a subject: BuildError, ReleaseError, RoleError, QuotaError, and what says that a text or a file is
-not what it should be, a ValueError each. TransientError stands across them: a second base of whatever waiting
-may cure. docs/errors.md has the whole tree, who raises what, and who tries again.
+Each subject has a family: BuildError, ReleaseError, RoleError, QuotaError. Invalid texts and files raise
+ValueErrors. TransientError cuts across: it is the second base of every error that waiting may cure.
+docs/errors.md has the whole tree, who raises what, and who retries.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ import json
 from collections.abc import Sequence
 from typing import Self
 
-# Twenty reasons of a thousand characters, of four bytes each, are a third of what a state may pass on.
+# Twenty reasons of a thousand characters of four bytes are a third of what a state may pass on.
 REASON_MAX = 1000
 REASONS_MAX = 20
 
 
 class TransientError(Exception):
-    """What waiting may cure: the state machine tries the task again.
+    """An error that waiting may cure: the state machine retries the task.
 
-    Its subclasses are waits of a length of their own, which the machine knows by their names.
+    The machine knows subclasses by name, and waits differently for each.
     """
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Stand for an error of AWS, by its name and in its words."""
+        """Make one for an error of AWS, with its name and message."""
         return cls(f"{type(error).__name__}: {error}")
 
 
 class ConflictError(TransientError):
-    """Others wrote the same item meanwhile, each time that this was tried; whoever called may try again."""
+    """Others wrote the same item during each attempt; the caller may try again."""
 
 
 class MissingError(LookupError):
-    """The catalog, or the artifacts, lack what something else there names."""
+    """The catalog or the artifacts lack something that another item names."""
 
 
 def message(cause: str) -> str:
-    """The message of a Lambda's error, which is JSON; what the state machine says after it stays."""
+    """Return the message of a Lambda's error, which is JSON, and the state machine's text after it."""
     try:
         document, end = json.JSONDecoder().raw_decode(cause)
         return str(document["errorMessage"]) + cause[end:]
@@ -46,7 +46,7 @@ def message(cause: str) -> str:
 
 
 def named(error: str, cause: str) -> str:
-    """Name the error and say its message, if it has one; a transient error's names what it stands for."""
+    """Return an error's name and message, if any; a transient error's message names what it stands for."""
     said = message(cause)
     if said and error == TransientError.__name__:
         return said
@@ -54,12 +54,12 @@ def named(error: str, cause: str) -> str:
 
 
 def reason(error: str, cause: str) -> str:
-    """The same, no longer than a reason may be."""
+    """Return the same, cut to a reason's length."""
     return cut(named(error, cause))
 
 
 def cut(text: str, most: int = REASON_MAX) -> str:
-    """The text, or its beginning and its end: what went wrong comes first or last."""
+    """Shorten a text to its beginning and its end: what went wrong comes first or last."""
     if len(text) <= most:
         return text
     half = (most - len(_CUT)) // 2
@@ -67,7 +67,7 @@ def cut(text: str, most: int = REASON_MAX) -> str:
 
 
 def bounded(reasons: Sequence[str]) -> list[str]:
-    """As many of the reasons as are read, none too long, and how many there are beside them."""
+    """Return the first reasons, none too long, and the number of the others."""
     shown = [cut(reason) for reason in reasons[:REASONS_MAX]]
     left_out = len(reasons) - len(shown)
     return [*shown, f"and {left_out} more"] if left_out else shown

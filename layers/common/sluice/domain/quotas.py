@@ -1,4 +1,4 @@
-"""Quotas of an account: what SageMaker says when one is used up, and whether waiting can help."""
+"""Read SageMaker's refusals for an account's quotas, and tell whether waiting can help."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _REQUEST = "ask for an increase in Service Quotas (Amazon SageMaker), then"
 
 
 class QuotaError(Exception):
-    """SageMaker refuses a request for a quota of the account; the message is SageMaker's own."""
+    """SageMaker refuses a request because of a quota of the account; the message is SageMaker's."""
 
 
 class QuotaTooLowError(QuotaError):
-    """A quota is less than what is needed at once: no wait makes it enough."""
+    """A quota is below what is needed at once: waiting does not help."""
 
 
 class QuotaTakenError(QuotaError, TransientError):
-    """A quota is used up for now: another job's or endpoint's end frees it."""
+    """A quota is used up for now: the end of another job or endpoint frees it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What SageMaker said; `name`, `limit` and `wanted` are None where it was said in other words."""
+    """What SageMaker said; `name`, `limit` and `wanted` are None if its wording is unknown."""
 
     said: str
     name: str | None = None
@@ -42,7 +42,7 @@ class Refusal:
 
 
 def read(said: str) -> Refusal:
-    """Read the message of a ResourceLimitExceeded."""
+    """Parse the message of a ResourceLimitExceeded."""
     found = _SAID.search(said)
     if found is None:
         return Refusal(said)
@@ -50,7 +50,7 @@ def read(said: str) -> Refusal:
 
 
 def of_job(refusal: Refusal) -> Exception:
-    """The error that a job's task ends with, or is tried again for."""
+    """Return the error for a job's task, which fails it or has it retried."""
     if not refusal.is_final:
         return QuotaTakenError(refusal.said)
     return QuotaTooLowError(
@@ -59,7 +59,7 @@ def of_job(refusal: Refusal) -> Exception:
 
 
 def of_endpoint(refusal: Refusal, *, is_update: bool) -> Exception:
-    """The same of a deployment, which has changed nothing yet."""
+    """Return the error for a deployment, which has changed nothing yet."""
     both = " while those that serve go on, as an update runs both (blue/green)" if is_update else ""
     if not refusal.is_final:
         return QuotaTakenError(f"{refusal.said}{f' (needed{both})' if both else ''}")

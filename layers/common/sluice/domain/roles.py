@@ -1,7 +1,7 @@
-"""The roles that user code runs with: one of each run's jobs, and one of each pipeline's endpoints.
+"""Define the roles of user code: one for the jobs of each run, one for the endpoints of each pipeline.
 
-SageMaker gives all that a role allows to whatever runs in the container, so a role names a run's own folders,
-or a pipeline's own models, and nothing of others. The boundary in the template caps what any could allow.
+SageMaker gives the code in a container all that its role allows. So a role allows only a run's own folders or
+a pipeline's own models. The boundary in the template caps what any role can allow.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sluice.domain.times import from_iso
 
 Policy = dict[str, Any]
 _VERSION = "2012-10-17"
-# IAM answers "not there" for some seconds after it has made a role.
+# IAM answers "not found" for some seconds after it made a role.
 _SETTLES = timedelta(seconds=90)
 
 
@@ -26,12 +26,12 @@ class RoleError(Exception):
 
 
 class RoleNotReadyError(RoleError, TransientError):
-    """SageMaker cannot assume the role yet, as it was made a moment ago."""
+    """SageMaker cannot assume the role yet, as it is new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where the stack's roles and buckets are; `roles_arn` is what the ARN of each such role begins with."""
+    """Where the stack's roles and buckets are; `roles_arn` is the prefix of the roles' ARNs."""
 
     roles_arn: str
     region: str
@@ -48,13 +48,13 @@ class Account:
 
     @property
     def path(self) -> str:
-        """The IAM path, which policies name the stack's roles by."""
+        """The IAM path by which policies name the stack's roles."""
         return self.roles_arn.split(":role", 1)[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role as it is to be; `tags` say whose it is."""
+    """The role that is wanted; `tags` name its owner."""
 
     name: str
     arn: str
@@ -77,7 +77,7 @@ class RolesForbiddenError(RoleError):
 
 
 def run_role(account: Account, pipeline: str, run_id: str) -> Role:
-    """What a run's jobs may do: read their pipeline's data, code and models, write the run's step folders."""
+    """Let a run's jobs read their pipeline's data, code and models, and write the run's step folders."""
     mine = [f"projects/{pipeline}/", f"datasets/{pipeline}/", f"models/{pipeline}/", f"runs/{pipeline}/"]
     run = f"runs/{pipeline}/{run_id}"
     statements = [
@@ -98,7 +98,7 @@ def run_role(account: Account, pipeline: str, run_id: str) -> Role:
 
 
 def serving_role(account: Account, pipeline: str) -> Role:
-    """What a pipeline's endpoints may do: read what serves, and see the alarms that guard their updates."""
+    """Let a pipeline's endpoints read what serves, and see the alarms that guard their updates."""
     alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.number}:alarm:*"
     statements = [
         *_reading(account, account.artifact_bucket, [f"models/{pipeline}/"]),
@@ -109,12 +109,12 @@ def serving_role(account: Account, pipeline: str) -> Role:
 
 
 def is_settling(made_at: str, now: str) -> bool:
-    """Whether SageMaker may not know a role yet that was made then."""
+    """Tell whether a role is so new that SageMaker may not know it yet."""
     return from_iso(now) - from_iso(made_at) < _SETTLES
 
 
 def _role(account: Account, name: str, statements: list[Policy], tags: Mapping[str, str]) -> Role:
-    # A role's name is unique in its account, whatever its path: another stack may have the same pipeline.
+    # A role's name is unique in its account, whatever its path, and another stack may have the same pipeline.
     name = f"{name}-{hashlib.sha256(account.path.encode()).hexdigest()[:8]}"
     trust = {
         "Effect": "Allow",
@@ -153,7 +153,7 @@ def _reading(account: Account, bucket: str, prefixes: Sequence[str]) -> list[Pol
 
 
 def _container(account: Account) -> list[Policy]:
-    """What SageMaker does for any container: pull its image, write its logs, count its metrics."""
+    """Allow what SageMaker does for any container: pull its image, write logs and metrics."""
     logs = f"arn:{account.partition}:logs:{account.region}:{account.number}:log-group:/aws/sagemaker/*"
     return [
         {

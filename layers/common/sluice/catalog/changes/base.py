@@ -1,4 +1,4 @@
-"""What is written to the catalog: a change names an item, what becomes of it and what must hold for that.
+"""Describe writes to the catalog: a change names an item, its new state, and a condition.
 
 A condition is a mapping: the item exists and each attribute equals its value (None: the attribute is absent).
 `Catalog.apply` writes all of its changes or none.
@@ -26,7 +26,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Set attributes (None removes one) if the condition holds; without one, create what is missing."""
+    """Set attributes (None removes one) if the condition holds; without a condition create a missing item."""
 
     key: Mapping[str, str]
     set: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the item if the condition holds; without one, an item that is missing is no failure."""
+    """Delete the item if the condition holds; without a condition a missing item is fine."""
 
     key: Mapping[str, str]
     when: Mapping[str, Any] | None = None
@@ -45,7 +45,7 @@ Change = Put | Update | Delete
 
 
 def refuse_impossible(changes: Sequence[Change]) -> None:
-    """Raise ValueError for what no transaction takes: too many changes, two of one item, one of nothing."""
+    """Raise ValueError for an impossible transaction: too many changes, two of one item, an empty one."""
     if len(changes) > CHANGES_MAX:
         raise ValueError(f"{len(changes)} changes are more than the {CHANGES_MAX} of one transaction")
     if len({(change.key["pk"], change.key["sk"]) for change in changes}) < len(changes):

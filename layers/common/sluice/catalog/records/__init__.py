@@ -1,5 +1,4 @@
-"""The catalog's items as typed records, a module a subject: a function loads those that it reads.
+"""The catalog's items as typed records, a module for each subject, so that a function loads only its own.
 
-`of(item)` reads an item and ignores attributes that the record does not know; `item()` is what is written,
-without what is as it would be read anyway.
+`of(item)` reads an item and ignores unknown attributes. `item()` is what is written, without default values.
 """

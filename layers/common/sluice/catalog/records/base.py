@@ -1,4 +1,4 @@
-"""What records have in common: attributes by the names of their fields, beside those that the key holds."""
+"""Convert between records and items: attributes have the names of fields; the key holds some of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 
 def known(record: Any, item: Mapping[str, Any], **of_key: str | int) -> dict[str, Any]:
-    """The attributes of an item that a record has fields for, and what its key says."""
+    """Return the attributes of an item that the record has fields for, and those in its key."""
     names = {field.name for field in fields(record)}
     return {**{name: value for name, value in item.items() if name in names}, **of_key}
 
 
 def attributes(record: Any, *of_key: str) -> dict[str, Any]:
-    """What an item holds of a record beside its key: what has its default value is absent."""
+    """Return a record's attributes for an item, without its key and without default values."""
     return {
         field.name: value
         for field in fields(record)
@@ -23,6 +23,6 @@ def attributes(record: Any, *of_key: str) -> dict[str, Any]:
 
 
 def with_absent(record: Any, *of_key: str) -> dict[str, Any]:
-    """What takes the place of another item's attributes: None for what is absent."""
+    """Return the attributes that replace those of another item: None for default values."""
     absent = {field.name: None for field in fields(record) if field.name not in of_key}
     return {**absent, **attributes(record, *of_key)}

@@ -1,4 +1,4 @@
-"""What the catalog holds of builds: pipelines, their projects, runs with their steps, and tasks of jobs."""
+"""Records of builds: pipelines, their projects, runs with their steps, and tasks of jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Item = dict[str, Any]
 ProjectStatus = Literal["registering", "active", "refused"]
 RunEnd = Literal["registered", "rejected", "data_rejected", "skipped", "failed"]
 RunStatus = Literal["running"] | RunEnd
-# A job's, before and while there is one, and as it ended.
+# The statuses of a step's job, before it exists, while it runs, and at its end.
 StepStatus = Literal["Starting", "Waiting", "InProgress", "Stopping", "Completed", "Failed", "Stopped"]
 JobKind = Literal["training_job", "processing_job"]
 StepKind = JobKind | Literal["gates", "model_package"]
@@ -23,7 +23,7 @@ Milestone = Literal["validated", "selected", "judged", "registered"]
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What is active, what runs and what was counted."""
+    """A pipeline: its project, its build under way, its counters."""
 
     name: str
     project_version: str
@@ -37,7 +37,7 @@ class Pipeline:
     built_content: str | None = None
     build_cause: str | None = None
     last_build_at: str | None = None
-    # What a skipped run puts back.
+    # What a skipped run restores.
     former_build_at: str | None = None
     # The run that holds the build lock.
     in_flight: str | None = None
@@ -62,7 +62,7 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A pushed version; one that was refused has no more than its reasons."""
+    """A pushed version; a refused one has only its reasons."""
 
     pipeline: str
     version: str
@@ -72,7 +72,7 @@ class Project:
     bundle_uri: str = ""
     code_prefix: str = ""
     sourcedir_uri: str = ""
-    # Unknown of a project that is older than this attribute.
+    # Missing in projects older than this attribute.
     sourcedir_sha256: str | None = None
     pushed_at: str | None = None
     bundle_version_id: str | None = None
@@ -127,7 +127,7 @@ class Run:
         return self.ended_at is not None
 
     def when(self, milestone: Milestone) -> str | None:
-        """When it first did what a retry repeats."""
+        """Return when the run first reached a milestone, which a retry may reach again."""
         return {
             "validated": self.validated_at,
             "selected": self.selected_at,
@@ -138,7 +138,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a run did: a job, from before its creation; its gates; its registration."""
+    """A step of a run: a job, from before its creation; the gates; the registration."""
 
     run_id: str
     step: str
@@ -153,12 +153,12 @@ class Step:
     metrics: Mapping[str, float | None] | None = None
     image: str | None = None
     failure_reason: str | None = None
-    # Of a job that was stopped, as its run had ended.
+    # Set if the job was stopped because its run had ended.
     stopped_because: str | None = None
-    # SageMaker's words, while a quota is used up.
+    # SageMaker's message while a quota is used up.
     waits_for: str | None = None
     remark: str | None = None
-    # Hyperparameters of a candidate, results of gates, what was registered.
+    # Hyperparameters of a candidate, results of gates, or what was registered.
     detail: Any = None
     evaluation_sha256: str | None = None
 
@@ -171,7 +171,7 @@ class Step:
 
     @property
     def job(self) -> tuple[JobKind, str] | None:
-        """The job that it has, or will have, by kind and name."""
+        """The kind and name of its job, also before that exists."""
         if self.job_name is None or self.kind == "gates" or self.kind == "model_package":
             return None
         return self.kind, self.job_name
@@ -196,6 +196,6 @@ class JobTask:
         return cls(**known(cls, item, job_name=keys.resource_of(item)))
 
     def item(self) -> Item:
-        """An open task is listed: `reconcile` looks at what all of them wait for."""
+        """Return the item; an open task is listed, for `reconcile` to look at what it waits for."""
         listed = keys.listed(keys.TASKS, self.job_name) if self.status == "open" else {}
         return {**keys.task_key(self.job_name), **listed, **attributes(self, "job_name")}

@@ -1,4 +1,4 @@
-"""What the catalog holds of data: the objects that arrived, and the data set versions made of them."""
+"""Records of data: the objects that arrived, and the data set versions made of them."""
 
 from __future__ import annotations
 
