@@ -16,7 +16,7 @@ from ministack.core.responses import get_account_id, get_region
 
 from sluice_local.sagemaker import tags  # noqa: F401
 from sluice_local.sagemaker.api import iam
-from sluice_local.sagemaker.api.core import OPERATIONS, Fault, Scope
+from sluice_local.sagemaker.api.core import OPERATIONS, ApiError, Scope
 from sluice_local.sagemaker.api.validation import operation_model, projected, validated
 
 # Models, packages, search and tags are imported for the operations that they register.
@@ -49,7 +49,7 @@ async def handle(
     name = headers.get("x-amz-target", "").rpartition(".")[2]
     try:
         return _json(200, await _in_thread(_operate, scope, name, headers, query_params, body))
-    except Fault as fault:
+    except ApiError as fault:
         return _json(_STATUS.get(fault.code, 400), {"__type": fault.code, "message": fault.message})
 
 
@@ -58,7 +58,7 @@ def _operate(
 ) -> dict[str, Any]:
     model = operation_model(name)
     if (implementation := OPERATIONS.get(name)) is None:
-        raise Fault("NotImplementedException", f"The local SageMaker does not implement {name}.")
+        raise ApiError("NotImplementedException", f"The local SageMaker does not implement {name}.")
     params = validated(model.input_shape, _parsed(body))
     iam.authorize(headers, query_params, scope, iam.checks(name, scope, params))
     answer: dict[str, Any] = projected(model.output_shape, implementation(scope, params) or {})
@@ -69,7 +69,7 @@ def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body or b"{}")
     except ValueError as error:
-        raise Fault("SerializationException", "The request body is not valid JSON.") from error
+        raise ApiError("SerializationException", "The request body is not valid JSON.") from error
 
 
 async def _invoke(
@@ -79,7 +79,7 @@ async def _invoke(
         question = iam.checks("InvokeEndpoint", scope, {"EndpointName": endpoint})
         iam.authorize(headers, query_params, scope, question)
         return await endpoints.invoke(scope, endpoint, headers, body)
-    except Fault as fault:
+    except ApiError as fault:
         status = 403 if fault.code == "AccessDeniedException" else 400
         return status, _rest_error_headers(fault.code), json.dumps({"message": fault.message}).encode()
 

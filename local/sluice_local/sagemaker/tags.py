@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sluice_local.sagemaker.api.core import TABLES, Fault, Item, Scope, Table, operation
+from sluice_local.sagemaker.api.core import TABLES, ApiError, Item, Scope, Table, operation
 from sluice_local.sagemaker.registry.groups import PACKAGES
 
 _MAX_TAGS = 50
@@ -17,7 +17,7 @@ Tags = dict[str, str]
 def add_tags(scope: Scope, params: dict[str, Any]) -> Item:
     added = {tag["Key"]: tag["Value"] for tag in params["Tags"]}
     if any(key.lower().startswith("aws:") for key in added):
-        raise Fault("ValidationException", "Tag keys that start with aws: are reserved.")
+        raise ApiError("ValidationException", "Tag keys that start with aws: are reserved.")
     return {"Tags": _edit(scope, params["ResourceArn"], lambda tags: tags | added)}
 
 
@@ -41,7 +41,7 @@ def _edit(scope: Scope, arn: str, change: Callable[[Tags], Tags]) -> list[Item]:
     def changes(item: Item) -> Item:
         tags = change({tag["Key"]: tag["Value"] for tag in item.get("Tags", [])})
         if len(tags) > _MAX_TAGS:
-            raise Fault("ResourceLimitExceeded", f"A resource has at most {_MAX_TAGS} tags.")
+            raise ApiError("ResourceLimitExceeded", f"A resource has at most {_MAX_TAGS} tags.")
         return {
             "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
             # Tagging a resource is no change of it.
@@ -56,10 +56,10 @@ def _edit(scope: Scope, arn: str, change: Callable[[Tags], Tags]) -> list[Item]:
 def _resource(scope: Scope, arn: str) -> tuple[Table, str]:
     kind = arn.rpartition(":")[2].partition("/")[0]
     if (table := TABLES.get(kind)) is None:
-        raise Fault("ValidationException", f"Resources of the kind {kind} cannot be tagged: {arn}")
+        raise ApiError("ValidationException", f"Resources of the kind {kind} cannot be tagged: {arn}")
     name = table.name(scope, arn)
     if table is PACKAGES and "ModelPackageVersion" in table.get(scope, name):
-        raise Fault(
+        raise ApiError(
             "ValidationException",
             "Tags are not supported in Model Package versions. Please add them to the Model Package Group.",
         )

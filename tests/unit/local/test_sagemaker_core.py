@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sluice_local.sagemaker.api.core import TABLES, Fault, Item, Scope, Table, list_page
+from sluice_local.sagemaker.api.core import TABLES, ApiError, Item, Scope, Table, list_page
 
 HERE = Scope("000000000000", "us-east-1")
 ELSEWHERE = Scope("000000000000", "eu-west-1")
@@ -28,7 +28,7 @@ def models(table: Callable[..., Table]) -> Table:
 
 
 def fault_of(action: Callable[[], Any]) -> tuple[str, str]:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(ApiError) as caught:
         action()
     return caught.value.code, caught.value.message
 
@@ -121,7 +121,7 @@ def test_an_edit_that_fails_leaves_the_item_as_it_was(models: Table) -> None:
 
     def spoil(item: Item) -> Item:
         item["Containers"].clear()
-        raise Fault("ConflictException", "no")
+        raise ApiError("ConflictException", "no")
 
     assert fault_of(lambda: models.edit(HERE, "m", spoil)) == ("ConflictException", "no")
     assert models.get(HERE, "m") == before

@@ -10,7 +10,7 @@ from botocore.model import StructureShape
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_local.sagemaker.api.core import Fault
+from sluice_local.sagemaker.api.core import ApiError
 from sluice_local.sagemaker.api.validation import (
     java_pattern,
     operation_model,
@@ -28,7 +28,7 @@ def checked(operation: str, **params: Any) -> dict[str, Any]:
 
 
 def refusal(operation: str, **params: Any) -> str:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(ApiError) as caught:
         checked(operation, **params)
     assert caught.value.code == "ValidationException"
     return caught.value.message
@@ -162,7 +162,7 @@ def test_nulls_and_members_the_model_does_not_know_are_ignored() -> None:
     ],
 )
 def test_json_of_another_type_cannot_be_read(operation: str, params: dict[str, Any], message: str) -> None:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(ApiError) as caught:
         checked(operation, **params)
     assert (caught.value.code, caught.value.message) == ("SerializationException", message)
 
@@ -179,13 +179,13 @@ JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(MEMBERS), JSON, max_size=5) | JSON)
 def test_any_json_is_either_accepted_or_refused_with_an_aws_error(params: Any) -> None:
-    with suppress(Fault):
+    with suppress(ApiError):
         accepted = validated(PACKAGE, params)
         assert accepted.keys() <= set(MEMBERS)
 
 
 def test_an_operation_that_sagemaker_does_not_have_is_unknown() -> None:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(ApiError) as caught:
         operation_model("CreateMagic")
     assert caught.value.code == "UnknownOperationException"
 

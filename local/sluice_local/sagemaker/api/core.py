@@ -17,7 +17,7 @@ Item = dict[str, Any]
 DEFAULT_PAGE = 10
 
 
-class Fault(Exception):
+class ApiError(Exception):
     """An error answer: an AWS error code, such as `ResourceInUse`, and the message the caller reads."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -113,7 +113,7 @@ class Table:
         TABLES[arn_kind] = self
 
     def create(self, scope: Scope, name: str, item: Mapping[str, Any]) -> Item:
-        """Raises Fault if the name is taken, with the code and words of the kind."""
+        """Raises ApiError if the name is taken, with the code and words of the kind."""
         with self._lock:
             if (scope, name) in self._items:
                 raise self._fault(self._wording.existing_code, self._wording.existing, scope, name)
@@ -129,7 +129,7 @@ class Table:
             return copy.deepcopy(complete)
 
     def get(self, scope: Scope, name: str) -> Item:
-        """Raises Fault if there is none, with the words of the kind."""
+        """Raises ApiError if there is none, with the words of the kind."""
         if (item := self.find(scope, name)) is None:
             raise self._fault("ValidationException", self._wording.missing, scope, name)
         return item
@@ -139,12 +139,12 @@ class Table:
             return copy.deepcopy(self._items.get((scope, name)))
 
     def name(self, scope: Scope, reference: str) -> str:
-        """The name in a name or an ARN; raises Fault for the ARN of another kind, account or region."""
+        """The name in a name or an ARN; raises ApiError for the ARN of another kind, account or region."""
         if not reference.startswith("arn:"):
             return reference
         name = reference.partition("/")[2]
         if reference != scope.arn(self.arn_kind, name):
-            raise Fault(
+            raise ApiError(
                 "ValidationException",
                 self._wording.missing.format(noun=self.noun, name=name, arn=reference),
             )
@@ -156,7 +156,7 @@ class Table:
             return [copy.deepcopy(item) for (owner, _), item in self._items.items() if owner == scope]
 
     def change(self, scope: Scope, name: str, **changes: Any) -> Item:
-        """Set members of an item, and its `LastModifiedTime`; raises Fault if there is no such item."""
+        """Set members of an item, and its `LastModifiedTime`; raises ApiError if there is no such item."""
         return self.edit(scope, name, lambda _: changes)
 
     def edit(self, scope: Scope, name: str, changes: Callable[[Item], Mapping[str, Any]]) -> Item:
@@ -171,7 +171,7 @@ class Table:
             return copy.deepcopy(item)
 
     def delete(self, scope: Scope, name: str) -> Item:
-        """The item that was deleted; raises Fault if there is no such item."""
+        """The item that was deleted; raises ApiError if there is no such item."""
         with self._lock:
             if (item := self._items.pop((scope, name), None)) is None:
                 raise self._fault("ValidationException", self._wording.missing, scope, name)
@@ -197,9 +197,9 @@ class Table:
             }
             self._last_creation = max((item["CreationTime"] for item in items.values()), default=0.0)
 
-    def _fault(self, code: str, words: str, scope: Scope, name: str) -> Fault:
+    def _fault(self, code: str, words: str, scope: Scope, name: str) -> ApiError:
         arn = scope.arn(self.arn_kind, name)
-        return Fault(code, words.format(noun=self.noun, name=name, arn=arn))
+        return ApiError(code, words.format(noun=self.noun, name=name, arn=arn))
 
 
 def list_page(
@@ -268,5 +268,5 @@ def _read_token(token: str) -> list[Any]:
     return position
 
 
-def _invalid_token() -> Fault:
-    return Fault("ValidationException", "The pagination token is invalid.")
+def _invalid_token() -> ApiError:
+    return ApiError("ValidationException", "The pagination token is invalid.")

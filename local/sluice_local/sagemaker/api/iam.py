@@ -11,7 +11,7 @@ import ministack.app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.router import extract_access_key_id
 
-from sluice_local.sagemaker.api.core import TABLES, Fault, Item, Scope
+from sluice_local.sagemaker.api.core import TABLES, ApiError, Item, Scope
 
 _KINDS = {
     "TrainingJobName": "training-job",
@@ -119,7 +119,7 @@ def _registry_conditions(params: Mapping[str, Any]) -> dict[str, Any]:
 def authorize(
     headers: Mapping[str, str], query_params: Mapping[str, Any], scope: Scope, questions: Iterator[Check]
 ) -> None:
-    """Raises Fault if IAM is enforced here and the caller's policies do not allow all of it."""
+    """Raises ApiError if IAM is enforced here and the caller's policies do not allow all of it."""
     if not ministack.app.AUTH:
         return
     access_key = extract_access_key_id(headers, query_params)
@@ -134,10 +134,10 @@ def authorize(
             service_context=check.conditions,
         )
         if isinstance(denial, iam_evaluator.AuthError):
-            raise Fault(denial.code, denial.message)
+            raise ApiError(denial.code, denial.message)
         if denial is not None:
             explicit = denial.decision == "Deny"
             message = iam_actions.identity_denial_message(
                 check.action, denial.principal_arn, check.resource, explicit
             )
-            raise Fault("AccessDeniedException", message)
+            raise ApiError("AccessDeniedException", message)

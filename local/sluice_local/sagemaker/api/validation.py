@@ -25,7 +25,7 @@ from botocore.model import (
     StructureShape,
 )
 
-from sluice_local.sagemaker.api.core import Fault
+from sluice_local.sagemaker.api.core import ApiError
 
 _BITS = {"integer": 32, "long": 64}
 _NUMBERS = ("integer", "long", "float", "double", "timestamp")
@@ -38,16 +38,16 @@ def service_model() -> ServiceModel:
 
 @cache
 def operation_model(name: str) -> OperationModel:
-    """Raises Fault if SageMaker has no such operation."""
+    """Raises ApiError if SageMaker has no such operation."""
     if name not in service_model().operation_names:
-        raise Fault("UnknownOperationException", f"The requested operation {name} is not recognized.")
+        raise ApiError("UnknownOperationException", f"The requested operation {name} is not recognized.")
     return service_model().operation_model(name)
 
 
 def validated(shape: Shape | None, params: Any) -> dict[str, Any]:
     """The request's parameters without nulls and unknown members, both of which AWS ignores.
 
-    Raises Fault, naming every value that breaks a constraint and the constraint.
+    Raises ApiError, naming every value that breaks a constraint and the constraint.
     """
     if shape is None:
         return {}
@@ -55,7 +55,7 @@ def validated(shape: Shape | None, params: Any) -> dict[str, Any]:
     clean: dict[str, Any] = _check(shape, params, "", violations)
     if violations:
         count = f"{len(violations)} validation error{'s' if len(violations) > 1 else ''} detected"
-        raise Fault("ValidationException", f"{count}: {'; '.join(violations)}")
+        raise ApiError("ValidationException", f"{count}: {'; '.join(violations)}")
     return clean
 
 
@@ -189,7 +189,7 @@ def _lengths(shape: Shape, what: str, measure: Callable[[Any], float]) -> tuple[
 
 def _expect(holds: bool, message: str) -> None:
     if not holds:
-        raise Fault("SerializationException", message)
+        raise ApiError("SerializationException", message)
 
 
 def _expect_scalar(shape: Shape, value: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, now
+from sluice_local.sagemaker.api.core import ApiError, Item, now
 from sluice_local.sagemaker.hosting.capture import CaptureConfig
 from sluice_local.sagemaker.hosting.fleets import Fleet, Variant
 
@@ -94,29 +94,29 @@ def retained_properties(params: Mapping[str, Any]) -> frozenset[str]:
 
 
 def check_deployment(deployment: Mapping[str, Any]) -> None:
-    """Raises Fault for a DeploymentConfig that cannot be carried out."""
+    """Raises ApiError for a DeploymentConfig that cannot be carried out."""
     if "RollingUpdatePolicy" in deployment:
-        raise Fault("ValidationException", "The local SageMaker does not do rolling deployments.")
+        raise ApiError("ValidationException", "The local SageMaker does not do rolling deployments.")
     routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
     member, smallest = _SIZES.get(routing.get("Type"), (None, 0))
     if member is None:
         return
     size = routing.get(member)
     if size is None:
-        raise Fault(
+        raise ApiError(
             "ValidationException", f"{member} is required for traffic routing type {routing['Type']}."
         )
     if size["Type"] == "CAPACITY_PERCENT" and not smallest <= size["Value"] <= _MAX_STEP_PERCENT:
-        raise Fault(
+        raise ApiError(
             "ValidationException",
             f"{member} must be from {smallest} to {_MAX_STEP_PERCENT} percent of capacity.",
         )
 
 
 def check_same_variants(wanted: Plan, current: Fleet) -> None:
-    """Raises Fault if traffic cannot move from variant to variant, as their names differ."""
+    """Raises ApiError if traffic cannot move from variant to variant, as their names differ."""
     if wanted.policy and {v.name for v in wanted.variants} != {v.name for v in current.variants}:
-        raise Fault(
+        raise ApiError(
             "ValidationException",
             "A blue/green deployment needs an endpoint configuration with the endpoint's variant names.",
         )

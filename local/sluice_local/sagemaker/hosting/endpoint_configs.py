@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, list_page, operation
 from sluice_local.sagemaker.hosting.models import MODELS
 
 ENDPOINT_CONFIGS = Table("endpoint configuration", "endpoint-config", "EndpointConfigName")
@@ -23,7 +23,9 @@ def create_endpoint_config(scope: Scope, params: dict[str, Any]) -> Item:
             raise _not_served(feature)
     names = [variant["VariantName"] for variant in params["ProductionVariants"]]
     if len(set(names)) < len(names):
-        raise Fault("ValidationException", "The variant names of an endpoint configuration must be unique.")
+        raise ApiError(
+            "ValidationException", "The variant names of an endpoint configuration must be unique."
+        )
     variants = [_checked(scope, variant) for variant in params["ProductionVariants"]]
     return ENDPOINT_CONFIGS.create(
         scope, params["EndpointConfigName"], {**params, "ProductionVariants": variants}
@@ -58,7 +60,7 @@ def _checked(scope: Scope, variant: Item) -> Item:
         raise _not_served("serverless variants")
     for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
         if member not in variant:
-            raise Fault(
+            raise ApiError(
                 "ValidationException",
                 f"{member} is required for production variant {variant['VariantName']}.",
             )
@@ -66,5 +68,5 @@ def _checked(scope: Scope, variant: Item) -> Item:
     return {"InitialVariantWeight": 1.0, **variant}
 
 
-def _not_served(feature: str) -> Fault:
-    return Fault("ValidationException", f"The local SageMaker does not serve {feature}.")
+def _not_served(feature: str) -> ApiError:
+    return ApiError("ValidationException", f"The local SageMaker does not serve {feature}.")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, operation
 from sluice_local.sagemaker.containers.images import ImageCache
 from sluice_local.sagemaker.hosting import runtime
 from sluice_local.sagemaker.hosting.deployment_plans import (
@@ -39,9 +39,9 @@ def install(settings: Settings) -> None:
 
 
 async def invoke(scope: Scope, name: str, headers: Mapping[str, str], body: bytes) -> runtime.Response:
-    """InvokeEndpoint: status, headers and body. Raises Fault for an endpoint that does not serve."""
+    """InvokeEndpoint: status, headers and body. Raises ApiError for an endpoint that does not serve."""
     if (live := _live.get((scope, name))) is None:
-        raise Fault("ValidationError", runtime.missing(scope, name))
+        raise ApiError("ValidationError", runtime.missing(scope, name))
     return await runtime.invoke(live, _metrics, headers, body)
 
 
@@ -97,7 +97,7 @@ def update_endpoint_weights_and_capacities(scope: Scope, params: dict[str, Any])
     desired = {wanted["VariantName"]: wanted for wanted in params["DesiredWeightsAndCapacities"]}
     with live.updating() as fleet:
         if unknown := sorted(desired.keys() - {variant.name for variant in fleet.variants}):
-            raise Fault(
+            raise ApiError(
                 "ValidationException", f"Endpoint {live.name} has no production variant {', '.join(unknown)}."
             )
         variants = [_reweighed(variant, desired.get(variant.name, {})) for variant in fleet.variants]
@@ -136,7 +136,7 @@ def _resume(live: LiveEndpoint, item: Item, reason: str) -> None:
     live.change(None, EndpointStatus="SystemUpdating", PendingDeploymentSummary=None, **said)
     try:
         planned = plan(ENDPOINT_CONFIGS.get(live.scope, item["EndpointConfigName"]))
-    except Fault as fault:
+    except ApiError as fault:
         live.enter("Failed", FailureReason=f"It cannot be started again: {fault.message}")
         return
     serving = {variant["VariantName"]: variant for variant in item["ProductionVariants"]}
@@ -150,11 +150,13 @@ def _existing(scope: Scope, name: str) -> LiveEndpoint:
 
 
 def _check(scope: Scope, deployment: Mapping[str, Any] | None) -> None:
-    """Raises Fault for a DeploymentConfig that cannot be carried out, or whose alarms do not exist."""
+    """Raises ApiError for a DeploymentConfig that cannot be carried out, or whose alarms do not exist."""
     check_deployment(deployment or {})
     for name in alarm_names(deployment or {}):
         if alarm_state(scope, name) is None:
-            raise Fault("ValidationException", f"Could not find alarm {name} of AutoRollbackConfiguration.")
+            raise ApiError(
+                "ValidationException", f"Could not find alarm {name} of AutoRollbackConfiguration."
+            )
 
 
 def _reweighed(variant: Variant, desired: Mapping[str, Any]) -> Variant:

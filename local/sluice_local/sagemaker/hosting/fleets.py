@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope
 from sluice_local.sagemaker.hosting import models, traffic
 from sluice_local.sagemaker.hosting.capture_files import Capture
 from sluice_local.sagemaker.hosting.launcher import HostingError, Launcher, ModelServer, ServerSpec
@@ -119,7 +119,7 @@ def server_spec(scope: Scope, endpoint: str, variant: Variant) -> ServerSpec:
     try:
         model = models.MODELS.get(scope, variant.model_name)
         containers = models.containers(scope, variant.model_name)
-    except Fault as fault:
+    except ApiError as fault:
         raise HostingError(fault.message) from fault
     if len(containers) > 1 or "ModelDataSource" in containers[0]:
         raise HostingError(

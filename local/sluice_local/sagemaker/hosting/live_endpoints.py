@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table
 from sluice_local.sagemaker.hosting import endpoint_events
 from sluice_local.sagemaker.hosting.fleets import Fleet, Route, Router
 
 ENDPOINTS = Table("endpoint", "endpoint", "EndpointName")
 
 
-class EndpointDeletedError(Fault):
+class EndpointDeletedError(ApiError):
     """The endpoint was deleted by another request."""
 
 
@@ -49,15 +49,15 @@ class LiveEndpoint:
 
     @contextmanager
     def updating(self, **changes: Any) -> Iterator[Fleet]:
-        """Make it Updating after the block, which gets the fleet that serves and may refuse by a Fault.
+        """Make it Updating after the block, which gets the fleet that serves and may refuse with ApiError.
 
-        Raises Fault if it is not InService, and EndpointDeletedError.
+        Raises ApiError if it is not InService, and EndpointDeletedError.
         """
         with self._lock:
             self.require_existing()
             item = ENDPOINTS.get(self.scope, self.name)
             if item["EndpointStatus"] != "InService":
-                raise Fault("ValidationException", _not_updatable(item))
+                raise ApiError("ValidationException", _not_updatable(item))
             yield self.router.routes[0].fleet
             self.enter("Updating", **changes)
 

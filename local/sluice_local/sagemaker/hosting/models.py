@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sluice_local.sagemaker.api import events
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, list_page, operation
 from sluice_local.sagemaker.registry.artifacts import etag
 from sluice_local.sagemaker.registry.groups import PACKAGES
 
@@ -26,9 +26,9 @@ def containers(scope: Scope, model_name: str) -> list[Item]:
 @operation("CreateModel")
 def create_model(scope: Scope, params: dict[str, Any]) -> Item:
     if ("PrimaryContainer" in params) == bool(params.get("Containers")):
-        raise Fault("ValidationException", "Exactly one of PrimaryContainer and Containers must be given.")
+        raise ApiError("ValidationException", "Exactly one of PrimaryContainer and Containers must be given.")
     if "ExecutionRoleArn" not in params:
-        raise Fault("ValidationException", "ExecutionRoleArn must be given for a model with containers.")
+        raise ApiError("ValidationException", "ExecutionRoleArn must be given for a model with containers.")
     resolved = [found for container in _given(params) for found in _resolved(scope, container)]
     for container in resolved:
         _check_model_data(container)
@@ -68,7 +68,7 @@ def _resolved(scope: Scope, container: Item) -> list[Item]:
     """What a model's container stands for: itself, or those of its package with its environment on top."""
     if "ModelPackageName" not in container:
         if "Image" not in container:
-            raise Fault("ValidationException", "Each container must have an Image or a ModelPackageName.")
+            raise ApiError("ValidationException", "Each container must have an Image or a ModelPackageName.")
         return [container]
     package = _deployable(scope, container["ModelPackageName"])
     found = []
@@ -82,13 +82,13 @@ def _resolved(scope: Scope, container: Item) -> list[Item]:
 def _deployable(scope: Scope, reference: str) -> Item:
     package = PACKAGES.get(scope, PACKAGES.name(scope, reference))
     if package.get("ModelApprovalStatus", "Approved") != "Approved":
-        raise Fault(
+        raise ApiError(
             "ValidationException",
             f"Cannot create a model from model package {package['ModelPackageArn']}: "
             f"its approval status is {package['ModelApprovalStatus']}.",
         )
     if "InferenceSpecification" not in package:
-        raise Fault(
+        raise ApiError(
             "ValidationException",
             f"Model package {package['ModelPackageArn']} has no InferenceSpecification.",
         )
@@ -98,7 +98,7 @@ def _deployable(scope: Scope, reference: str) -> Item:
 def _check_model_data(container: Item) -> None:
     url = container.get("ModelDataUrl")
     if url is not None and container.get("Mode") != "MultiModel" and etag(url) is None:
-        raise Fault("ValidationException", f"Could not find model data at {url}.")
+        raise ApiError("ValidationException", f"Could not find model data at {url}.")
 
 
 def _detail(model: Item) -> Item:

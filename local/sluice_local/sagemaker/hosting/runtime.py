@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sluice_local.sagemaker.api.core import Fault, Scope
+from sluice_local.sagemaker.api.core import ApiError, Scope
 from sluice_local.sagemaker.hosting import faults
 from sluice_local.sagemaker.hosting.capture import Message
 from sluice_local.sagemaker.hosting.fleets import Fleet, Variant
@@ -39,7 +39,7 @@ class Invocation:
     def parse(cls, headers: Mapping[str, str], body: bytes) -> Invocation:
         given = {name.lower(): value for name, value in headers.items()}
         if "x-amzn-sagemaker-target-model" in given:
-            raise Fault("ValidationError", "The local SageMaker does not serve multi-model endpoints.")
+            raise ApiError("ValidationError", "The local SageMaker does not serve multi-model endpoints.")
         forwarded = {name: given[name.lower()] for name in _FORWARDED if name.lower() in given}
         return cls(
             headers={"Content-Type": _DEFAULT_TYPE, **forwarded},
@@ -52,7 +52,7 @@ class Invocation:
 async def invoke(
     live: LiveEndpoint, metrics: ServingMetrics, headers: Mapping[str, str], body: bytes
 ) -> Response:
-    """Raises Fault (ValidationError) for a request that no container can get."""
+    """Raises ApiError (ValidationError) for a request that no container can get."""
     started = time.perf_counter()
     if len(body) > MAX_BODY_BYTES:
         return _too_large(len(body))
@@ -73,7 +73,7 @@ async def _answered(live: LiveEndpoint, invocation: Invocation) -> tuple[Fleet, 
             fleet = live.router.fleet()
             variant, server = fleet.choose(invocation.target_variant)
         except LookupError as error:
-            raise Fault("ValidationError", _not_chosen(live, invocation)) from error
+            raise ApiError("ValidationError", _not_chosen(live, invocation)) from error
         try:
             return fleet, variant, await _asked(live.name, fleet, server, invocation)
         except NotServingError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice_local.sagemaker.api import credentials
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, now
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now
 from sluice_local.sagemaker.api.events import publish
 from sluice_local.sagemaker.containers.channels import DataError, JobStorage
 from sluice_local.sagemaker.containers.images import ImageCache, ImageError
@@ -26,7 +26,7 @@ _OUTPUTS = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput")
 _INTERNAL_ERROR = "InternalServerError: We encountered an internal error.  Please try again."
 
 
-class JobFailure(Exception):
+class JobFailedError(Exception):
     """The job fails for this reason; `changes` are what else its description gains."""
 
     def __init__(self, reason: str, changes: Item | None = None) -> None:
@@ -35,7 +35,7 @@ class JobFailure(Exception):
         self.changes = changes or {}
 
 
-class JobStopped(Exception):
+class JobStoppedError(Exception):
     """The job was asked to stop while there was no container to stop."""
 
 
@@ -116,7 +116,7 @@ class Job:
     """A job from its creation to its end. What changes its state and tells of it is done one at a time."""
 
     def __init__(self, kind: JobKind, scope: Scope, request: Item, runtime: Runtime) -> None:
-        """Create it; raises Fault if its name is taken."""
+        """Create it; raises ApiError if its name is taken."""
         self.kind = kind
         self.scope = scope
         self.name: str = request[kind.name_key]
@@ -149,19 +149,19 @@ class Job:
         return credentials.variables(self.scope, self.request["RoleArn"], self.runtime.endpoint_url)
 
     def advance(self, secondary_status: str, message: str, **changes: Any) -> None:
-        """Go on to the next step of a job in progress; raises JobStopped if it is to stop instead."""
+        """Go on to the next step of a job in progress; raises JobStoppedError if it is to stop instead."""
         with self._lock:
             if self.stopping.is_set():
-                raise JobStopped
+                raise JobStoppedError
             self._move("InProgress", secondary_status, message, changes)
 
     def advance_unless_stopping(self, secondary_status: str, message: str) -> None:
         """Like `advance`, for a step that a job which is stopping takes too, without saying so."""
-        with suppress(JobStopped):
+        with suppress(JobStoppedError):
             self.advance(secondary_status, message)
 
     def stop(self) -> None:
-        """Begin to stop; raises Fault if the job is not in progress."""
+        """Begin to stop; raises ApiError if the job is not in progress."""
         with self._lock:
             status = self.kind.table.get(self.scope, self.name)[self.kind.status_key]
             if status != "InProgress":
@@ -184,9 +184,9 @@ class Job:
         try:
             self.directory.mkdir(parents=True)
             return self.kind.run(self)
-        except JobStopped:
+        except JobStoppedError:
             return Ending("Stopped")
-        except JobFailure as failure:
+        except JobFailedError as failure:
             return _failed(failure.reason, failure.changes)
         except (DataError, ImageError) as error:
             return _failed(f"ClientError: {error}")
@@ -233,9 +233,9 @@ def announce(kind: JobKind, scope: Scope, item: Item) -> None:
     publish(scope, detail_type, kind.event_detail(item), [item[kind.arn_key]])
 
 
-def rejected(kind: JobKind, status: str) -> Fault:
+def rejected(kind: JobKind, status: str) -> ApiError:
     """What is answered to a wish that the job's status does not allow."""
-    return Fault(
+    return ApiError(
         "ValidationException",
         f"The request was rejected because the {kind.noun.lower()} job is in status {status}.",
     )
@@ -255,7 +255,7 @@ def start(settings: Settings) -> None:
 
 
 def submit(kind: JobKind, scope: Scope, request: Item) -> Job:
-    """Create a job and have it run as soon as a slot is free. Raises Fault if its name is taken."""
+    """Create a job and have it run as soon as a slot is free. Raises ApiError if its name is taken."""
     assert _runtime is not None, "the local cloud is not started"  # noqa: S101
     job = Job(kind, scope, request, _runtime)
     _runtime.workers.submit(job.execute)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, operation
 from sluice_local.sagemaker.containers.container import isolation
 from sluice_local.sagemaker.jobs import lifecycle
 from sluice_local.sagemaker.jobs.lifecycle import JobKind
@@ -67,9 +67,9 @@ def _delete(kind: JobKind) -> Operation:
     def delete(scope: Scope, params: dict[str, Any]) -> None:
         name = params[kind.name_key]
         if kind.table.find(scope, name) is None:
-            raise Fault("ResourceNotFound", "Requested resource not found.")
+            raise ApiError("ResourceNotFound", "Requested resource not found.")
         if (scope, name) in kind.running:
-            raise Fault("ResourceInUse", f"The {kind.noun.lower()} job {name} has not ended yet.")
+            raise ApiError("ResourceInUse", f"The {kind.noun.lower()} job {name} has not ended yet.")
         kind.table.delete(scope, name)
 
     return delete

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, now, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.containers.channels import (
     S3Location,
     Synchronizer,
@@ -23,7 +23,7 @@ from sluice_local.sagemaker.jobs.cluster import End, Instance
 from sluice_local.sagemaker.jobs.lifecycle import (
     Ending,
     Job,
-    JobFailure,
+    JobFailedError,
     JobKind,
     epoch_ms,
     submit,
@@ -43,7 +43,7 @@ def create_processing_job(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _check(params: Item) -> None:
-    """Raises Fault for what the API's model allows and SageMaker, or the local one, does not."""
+    """Raises ApiError for what the API's model allows and SageMaker, or the local one, does not."""
     inputs, outputs = params.get("ProcessingInputs", []), _outputs(params)
     for kind, names in (
         ("input", [item["InputName"] for item in inputs]),
@@ -71,8 +71,8 @@ def _check_local_path(owner: str, source: Item) -> None:
         raise _invalid(f"{owner}: LocalPath must begin with {_PROCESSING}/.")
 
 
-def _invalid(message: str) -> Fault:
-    return Fault("ValidationException", message)
+def _invalid(message: str) -> ApiError:
+    return ApiError("ValidationException", message)
 
 
 def _outputs(request: Item) -> list[Item]:
@@ -115,7 +115,7 @@ def run(job: Job) -> Ending:
     message = _exit_message(sandboxes[outcome.index])
     changes = {"ExitMessage": message} if message else {}
     if outcome.end is End.FAILED:
-        raise JobFailure(f"AlgorithmError: {message}, exit code: {outcome.exit_code}", changes)
+        raise JobFailedError(f"AlgorithmError: {message}, exit code: {outcome.exit_code}", changes)
     for sandbox in sandboxes:
         for output in _outputs(request):
             if output["S3Output"]["S3UploadMode"] == "EndOfJob":

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, now, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.containers.archives import write_archive
 from sluice_local.sagemaker.containers.channels import (
     S3Location,
@@ -26,7 +26,7 @@ from sluice_local.sagemaker.jobs.cluster import End, Instance, Outcome
 from sluice_local.sagemaker.jobs.lifecycle import (
     Ending,
     Job,
-    JobFailure,
+    JobFailedError,
     JobKind,
     epoch_ms,
     submit,
@@ -48,7 +48,7 @@ def create_training_job(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _check(params: Item) -> None:
-    """Raises Fault for what the API's model allows and SageMaker, or the local one, does not."""
+    """Raises ApiError for what the API's model allows and SageMaker, or the local one, does not."""
     algorithm = params["AlgorithmSpecification"]
     if "TrainingImage" not in algorithm:
         raise _invalid("The local SageMaker trains with AlgorithmSpecification.TrainingImage only.")
@@ -78,8 +78,8 @@ def _check(params: Item) -> None:
         raise _invalid("CheckpointConfig.LocalPath must be below /opt/ml in the local SageMaker.")
 
 
-def _invalid(message: str) -> Fault:
-    return Fault("ValidationException", message)
+def _invalid(message: str) -> ApiError:
+    return ApiError("ValidationException", message)
 
 
 def _completed(params: Item) -> Item:
@@ -129,7 +129,7 @@ def run(job: Job) -> Ending:
     seconds = max(1, math.ceil(now() - started))
     changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
     if outcome.end is End.FAILED:
-        raise JobFailure(
+        raise JobFailedError(
             _reason(sandboxes[outcome.index], instances[outcome.index], script, outcome), changes
         )
     return Ending(*_ENDINGS[outcome.end], changes)

@@ -19,7 +19,7 @@ from sluice_local.sagemaker.containers.container import (
 from sluice_local.sagemaker.containers.images import RequirementsError
 from sluice_local.sagemaker.jobs import cluster, script_mode
 from sluice_local.sagemaker.jobs.cluster import Instance
-from sluice_local.sagemaker.jobs.lifecycle import Job, JobFailure
+from sluice_local.sagemaker.jobs.lifecycle import Job, JobFailedError
 from sluice_local.sagemaker.jobs.script_mode import Host, Script, ScriptError
 
 
@@ -30,7 +30,7 @@ def prepare(job: Job) -> tuple[list[Sandbox], Script | None]:
     if "ContainerEntrypoint" not in request["AlgorithmSpecification"]:
         script = script_mode.script_of(request.get("HyperParameters", {}), request.get("Environment", {}))
         if script is None:
-            raise JobFailure(
+            raise JobFailedError(
                 "AlgorithmError: there is nothing to run: give the hyperparameters sagemaker_program and "
                 "sagemaker_submit_directory, or AlgorithmSpecification.ContainerEntrypoint."
             )
@@ -53,7 +53,7 @@ def _sandboxes(job: Job, folders: Sequence[Path]) -> list[Sandbox]:
         for sandbox in sandboxes if is_to_install else ():
             sandbox.install(script_mode.CODE_DIR, job.request.get("Environment", {}))
     except RequirementsError as error:
-        raise JobFailure(
+        raise JobFailedError(
             f'AlgorithmError: InstallRequirementsError:\nExitCode 1\nErrorMessage "{error}"'
         ) from error
     return sandboxes
@@ -113,7 +113,7 @@ def _fetch_code(job: Job, script: Script, ml: Path) -> None:
             else:
                 script_mode.unpack_code(source.read_bytes(), ml / "code")
     except (ScriptError, ValueError, OSError) as error:
-        raise JobFailure(
+        raise JobFailedError(
             f"AlgorithmError: the code at {script.submit_directory} cannot be used: {error}"
         ) from error
 

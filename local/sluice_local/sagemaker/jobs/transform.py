@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, now, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.api.events import iso_time
 from sluice_local.sagemaker.containers.channels import DataObject, S3Location, data_objects
 from sluice_local.sagemaker.hosting import fleets, models
@@ -18,9 +18,9 @@ from sluice_local.sagemaker.hosting.launcher import HostingError, Launcher, Mode
 from sluice_local.sagemaker.jobs.lifecycle import (
     Ending,
     Job,
-    JobFailure,
+    JobFailedError,
     JobKind,
-    JobStopped,
+    JobStoppedError,
     submit,
     tag_map,
 )
@@ -39,7 +39,7 @@ def create_transform_job(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _check(params: Item) -> None:
-    """Raises Fault for what the API's model allows and SageMaker, or the local one, does not."""
+    """Raises ApiError for what the API's model allows and SageMaker, or the local one, does not."""
     given = params["TransformInput"]
     if given["DataSource"]["S3DataSource"]["S3DataType"] not in ("S3Prefix", "ManifestFile"):
         raise _invalid("The local SageMaker transforms data of the type S3Prefix or ManifestFile.")
@@ -53,8 +53,8 @@ def _check(params: Item) -> None:
         raise _invalid("The local SageMaker neither filters nor joins in a transform job.")
 
 
-def _invalid(message: str) -> Fault:
-    return Fault("ValidationException", message)
+def _invalid(message: str) -> ApiError:
+    return ApiError("ValidationException", message)
 
 
 def _completed(params: Item) -> Item:
@@ -86,8 +86,8 @@ def run(job: Job) -> Ending:
             server.stop()
     except HostingError as error:
         if job.stopping.is_set():
-            raise JobStopped from error
-        raise JobFailure(f"AlgorithmError: {error}") from error
+            raise JobStoppedError from error
+        raise JobFailedError(f"AlgorithmError: {error}") from error
     return Ending()
 
 
@@ -131,10 +131,10 @@ def _answers(job: Job, server: ModelServer, batches: Iterator[bytes]) -> Iterato
     pending: list[Future[Reply]] = [server.submit(body, headers) for body in islice(batches, concurrency)]
     while pending:
         if job.stopping.is_set():
-            raise JobStopped
+            raise JobStoppedError
         reply = pending.pop(0).result()
         if not 200 <= reply.status < 300:
-            raise JobFailure(_reason(reply))
+            raise JobFailedError(_reason(reply))
         yield reply.body
         pending += [server.submit(body, headers) for body in islice(batches, 1)]
 
@@ -155,14 +155,14 @@ def _reason(reply: Reply) -> str:
 def payloads(content: bytes, *, by_line: bool, is_single: bool, max_bytes: int) -> Iterator[bytes]:
     """The requests that an object makes: whole, by line, or by as many lines as a request may hold.
 
-    Raises JobFailure for a record that is larger than a request may be.
+    Raises JobFailedError for a record that is larger than a request may be.
     """
     records = content.splitlines() if by_line else [content]
     batch: list[bytes] = []
     size = 0
     for record in records:
         if len(record) > max_bytes:
-            raise JobFailure(
+            raise JobFailedError(
                 f"ClientError: A record of {len(record)} bytes is larger than MaxPayloadInMB allows."
             )
         if batch and (is_single or size + 1 + len(record) > max_bytes):

@@ -6,7 +6,7 @@ import json
 import threading
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, list_page, operation
 from sluice_local.sagemaker.api.iam import CALLER
 
 GROUPS = Table("ModelPackageGroup", "model-package-group", "ModelPackageGroupName")
@@ -48,7 +48,7 @@ def delete_model_package_group(scope: Scope, params: dict[str, Any]) -> None:
     with LOCK:
         GROUPS.get(scope, name)
         if versions(scope, name):
-            raise Fault(
+            raise ApiError(
                 "ConflictException",
                 "Model Package Group cannot be deleted because it still contains Model Packages.",
             )
@@ -60,7 +60,7 @@ def put_model_package_group_policy(scope: Scope, params: dict[str, Any]) -> Item
     try:
         json.loads(params["ResourcePolicy"])
     except ValueError as error:
-        raise Fault("ValidationException", "Invalid resource policy: it is not valid JSON.") from error
+        raise ApiError("ValidationException", "Invalid resource policy: it is not valid JSON.") from error
     # Whether a policy is there does not make the group another one.
     return GROUPS.edit(
         scope,
@@ -85,7 +85,7 @@ def delete_model_package_group_policy(scope: Scope, params: dict[str, Any]) -> N
 
 def _policy(group: Item) -> str:
     if (policy := group.get("_Policy")) is None:
-        raise Fault(
+        raise ApiError(
             "ValidationException",
             f"Cannot find resource policy for: {group['ModelPackageGroupArn']}",
         )

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from sluice_local.sagemaker.api import events
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, operation
 from sluice_local.sagemaker.api.iam import CALLER
 from sluice_local.sagemaker.containers import images
 from sluice_local.sagemaker.registry.artifacts import etag
@@ -66,7 +66,7 @@ def batch_describe_model_package(scope: Scope, params: dict[str, Any]) -> Item:
     for arn in params["ModelPackageArnList"]:
         try:
             summaries[arn] = _shown(PACKAGES.get(scope, PACKAGES.name(scope, arn)))
-        except Fault as fault:
+        except ApiError as fault:
             errors[arn] = {"ErrorCode": fault.code, "ErrorResponse": fault.message}
     return {"ModelPackageSummaries": summaries, "BatchDescribeModelPackageErrorMap": errors}
 
@@ -95,7 +95,7 @@ def _once(
         if token and (done := _TOKENS.get((scope, name, token))):
             earlier, answer = done
             if earlier != params:
-                raise Fault("ConflictException", "The ClientToken was used with other parameters.")
+                raise ApiError("ConflictException", "The ClientToken was used with other parameters.")
             return answer
         item, about_update = act(scope, params)
         if token:
@@ -120,7 +120,7 @@ def restore_tokens(saved: Mapping[tuple[str, ...], tuple[Mapping[str, Any], Item
 
 def _create(scope: Scope, params: dict[str, Any]) -> tuple[Item, Item]:
     if ("ModelPackageGroupName" in params) == ("ModelPackageName" in params):
-        raise Fault(
+        raise ApiError(
             "ValidationException", "Exactly one of ModelPackageName and ModelPackageGroupName must be given."
         )
     content = {
@@ -138,7 +138,7 @@ def _create(scope: Scope, params: dict[str, Any]) -> tuple[Item, Item]:
 
 def _create_version(scope: Scope, content: Item) -> Item:
     if "Tags" in content:
-        raise Fault(
+        raise ApiError(
             "ValidationException",
             "Tags are not supported in Model Package versions. Please add them to the Model Package Group.",
         )
@@ -161,7 +161,7 @@ def _create_version(scope: Scope, content: Item) -> Item:
 
 def _create_unversioned(scope: Scope, content: Item) -> Item:
     if not {"InferenceSpecification", "SourceAlgorithmSpecification"} & content.keys():
-        raise Fault(
+        raise ApiError(
             "ValidationException",
             "Either InferenceSpecification or SourceAlgorithmSpecification must be given.",
         )
@@ -205,7 +205,7 @@ def _changed_metadata(before: Item, params: Mapping[str, Any]) -> dict[str, str]
     merged = before.get("CustomerMetadataProperties", {}) | new
     kept = {key: value for key, value in merged.items() if key not in removed}
     if len(kept) > _MAX_METADATA:
-        raise Fault(
+        raise ApiError(
             "ValidationException", f"A model package has at most {_MAX_METADATA} CustomerMetadataProperties."
         )
     return kept
@@ -215,7 +215,7 @@ def _with_specifications(before: Item, added: list[Item]) -> list[Item]:
     specifications: list[Item] = before.get("AdditionalInferenceSpecifications", []) + added
     names = [specification["Name"] for specification in specifications]
     if len(set(names)) < len(names):
-        raise Fault("ValidationException", "Names of AdditionalInferenceSpecifications must be unique.")
+        raise ApiError("ValidationException", "Names of AdditionalInferenceSpecifications must be unique.")
     return specifications
 
 

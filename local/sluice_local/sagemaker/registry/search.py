@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Fault, Item, Scope, Table, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, list_page, operation
 from sluice_local.sagemaker.registry.groups import GROUPS, PACKAGES
 
 _SEARCHABLE: dict[str, Table] = {"ModelPackageGroup": GROUPS, "ModelPackage": PACKAGES}
@@ -24,7 +24,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 def search(scope: Scope, params: dict[str, Any]) -> Item:
     resource = params["Resource"]
     if (table := _SEARCHABLE.get(resource)) is None:
-        raise Fault("NotImplementedException", f"The local SageMaker does not search for {resource}.")
+        raise ApiError("NotImplementedException", f"The local SageMaker does not search for {resource}.")
     expression = params.get("SearchExpression", {})
     found = [item for item in table.values(scope) if _holds(expression, item)]
     order = {"SortBy": "LastModifiedTime", "SortOrder": "Descending"} | params
@@ -38,7 +38,7 @@ def search(scope: Scope, params: dict[str, Any]) -> Item:
 
 def _holds(expression: Item, item: Item) -> bool:
     if "NestedFilters" in expression:
-        raise Fault("NotImplementedException", "The local SageMaker does not search by NestedFilters.")
+        raise ApiError("NotImplementedException", "The local SageMaker does not search by NestedFilters.")
     results = [_passes(condition, item) for condition in expression.get("Filters", [])]
     results += [_holds(inner, item) for inner in expression.get("SubExpressions", [])]
     return any(results) if expression.get("Operator") == "Or" and results else all(results)
@@ -47,7 +47,7 @@ def _holds(expression: Item, item: Item) -> bool:
 def _passes(condition: Item, item: Item) -> bool:
     operator = condition.get("Operator", "Equals")
     if operator not in _OPERATORS:
-        raise Fault("NotImplementedException", f"The local SageMaker does not search by {operator}.")
+        raise ApiError("NotImplementedException", f"The local SageMaker does not search by {operator}.")
     return _OPERATORS[operator](_member(item, condition["Name"]), condition.get("Value", ""))
 
 
