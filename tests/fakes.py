@@ -307,6 +307,7 @@ class FakeRegistry:
         self.groups: dict[str, str] = {}
         self.by_arn: dict[str, dict[str, Any]] = {}
         self.deleted: set[str] = set()
+        self.created_at = datetime(2026, 11, 24, 12, tzinfo=UTC)
         self._by_token: dict[str, str] = {}
 
     def delete_group(self, name: str) -> None:
@@ -335,6 +336,7 @@ class FakeRegistry:
             "ModelPackageArn": package_arn,
             "ModelPackageVersion": version,
             "ModelPackageStatus": "Completed",
+            "CreationTime": self.created_at,
         }
         self._by_token[token] = package_arn
         return package_arn

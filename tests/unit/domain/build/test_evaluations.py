@@ -28,6 +28,7 @@ JSON = st.recursive(
         ("-Infinity", "infinite"),
         (HUGE, "infinite"),
         (f"-{HUGE}0", "infinite"),
+        ("2" + "0" * 308, "infinite"),
         ("1e999", "inf"),
     ],
 )

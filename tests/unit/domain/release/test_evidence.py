@@ -66,6 +66,14 @@ def test_what_serves_is_the_manifests_container_with_its_image_by_digest() -> No
     assert READ.container == {**CONTAINER, "Image": image}
 
 
+def test_a_manifest_of_a_format_that_is_not_known_is_refused_however_true_it_is() -> None:
+    later = json.dumps({**DOCUMENT, "format": "sluice-run-manifest/9"}).encode()
+    run = {**RUN, "manifest_sha256": hashlib.sha256(later).hexdigest()}
+    provenance = replace(PROVENANCE, manifest_sha256=run["manifest_sha256"])
+    with pytest.raises(EvidenceError, match="has the format sluice-run-manifest/9"):
+        evidence.read(ARN, provenance, run, later)
+
+
 @pytest.mark.parametrize(
     ("image", "digest", "pinned"),
     [

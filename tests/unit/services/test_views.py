@@ -1,0 +1,127 @@
+"""What commands and pages show of a pipeline is what happened to it."""
+
+from __future__ import annotations
+
+import pytest
+
+import build_world
+import fakes
+import release_world
+from sluice.catalog import keys
+from sluice.services.views import pipelines, runs, stages
+
+TWO_STAGES = release_world.PIPELINE_YAML.replace(
+    "stages: [{name: production,", "stages: [{name: staging}, {name: production, requires_approval: true,"
+)
+
+
+@pytest.fixture
+def building(cloud: fakes.Cloud, invoke: build_world.Invoke, engine_at_hand: None) -> build_world.World:
+    world = build_world.World(cloud, invoke)
+    world.push()
+    return world
+
+
+@pytest.fixture
+def releasing(cloud: fakes.Cloud, invoke: release_world.Invoke) -> release_world.World:
+    return release_world.World(cloud, invoke)
+
+
+def test_a_pipeline_that_was_only_pushed_has_nothing_to_show_but_itself(building: build_world.World) -> None:
+    (shown,) = pipelines.pipelines(building.cloud)
+    assert shown["gsi1sk"] == build_world.PIPELINE
+    assert pipelines.pipeline_names(building.cloud) == [build_world.PIPELINE]
+    status = pipelines.status(building.cloud, build_world.PIPELINE)
+    assert status["project_version"] == building.pipeline["project_version"]
+    assert (status["last_run"], status["last_release"], status["in_flight"]) == (None, None, None)
+    assert status["stages"] == status["awaited"] == status["waiting_steps"] == []
+
+
+def test_a_pipeline_that_is_not_there_waits_for_nobody(cloud: fakes.Cloud) -> None:
+    assert pipelines.pipelines(cloud) == []
+    assert pipelines.awaited_decisions(cloud, "nobody") == []
+
+
+def test_what_a_run_did_is_shown_in_the_order_in_which_it_did_it(building: build_world.World) -> None:
+    assert building.build("a.csv") == "registered"
+    shown = runs.run(building.cloud, build_world.RUN)
+    assert shown is not None
+    assert shown["model"] == f"{build_world.PIPELINE}/1"
+    steps = [step["step"] for step in shown["steps"]]
+    assert {"prepare", "train-0", "evaluate-candidate", "gates", "register"} <= set(steps)
+    times = [str(step.get("started_at") or "") for step in shown["steps"]]
+    assert times == sorted(times)
+    assert "run registered" in [entry["event"] for entry in shown["timeline"]]
+    assert {entry["subject"] for entry in shown["timeline"]} == {build_world.RUN}
+
+
+def test_runs_are_shown_newest_first_and_only_so_many(building: build_world.World) -> None:
+    building.build("a.csv")
+    building.later(hours=1)
+    building.build("b.csv")
+    newest, first = runs.runs(building.cloud, build_world.PIPELINE)
+    assert (newest["run_id"], first["run_id"]) == ("reviews-00002", "reviews-00001")
+    assert runs.runs(building.cloud, build_world.PIPELINE, limit=1) == [newest]
+    assert pipelines.status(building.cloud, build_world.PIPELINE)["last_run"] == newest
+
+
+def test_a_run_that_is_not_there_is_none(building: build_world.World) -> None:
+    assert runs.run(building.cloud, "reviews-00009") is None
+    assert runs.waiting_steps(building.cloud, None) == []
+
+
+def test_a_stage_is_shown_with_its_endpoint_and_alarms(releasing: release_world.World) -> None:
+    release_id = releasing.approve(releasing.register(1))
+    status = pipelines.status(releasing.cloud, release_world.PIPELINE)
+    (stage,) = status["stages"]
+    assert (stage["stage"], stage["live_version"], stage["run_id"]) == ("production", 1, "reviews-00001")
+    assert (stage["endpoint_status"], stage["is_rejected"], stage["guard_faults"]) == ("InService", False, [])
+    assert release_world.ERROR_ALARM in [alarm["alarm"] for alarm in stage["alarms"]]
+    assert status["last_release"]["release_id"] == release_id
+    assert status["timeline"][-1]["event"] == "promoted"
+
+
+def test_an_endpoint_and_an_alarm_that_were_deleted_are_shown_as_such(releasing: release_world.World) -> None:
+    releasing.approve(releasing.register(1))
+    releasing.cloud.alarms.delete([release_world.ERROR_ALARM])
+    assert stages.guard_faults(releasing.cloud, release_world.PIPELINE, "production") == [
+        f"{release_world.ERROR_ALARM} is missing"
+    ]
+    releasing.cloud.endpoints.delete_endpoint(release_world.ENDPOINT)
+    releasing.cloud.endpoints.by_name.pop(release_world.ENDPOINT, None)
+    (stage,) = pipelines.status(releasing.cloud, release_world.PIPELINE)["stages"]
+    assert stage["endpoint_status"] == "missing"
+
+
+def test_a_rejected_model_that_serves_all_the_same_is_marked(releasing: release_world.World) -> None:
+    arn = releasing.register(1)
+    releasing.approve(arn)
+    releasing.decide(arn, "Rejected")
+    (stage,) = pipelines.status(releasing.cloud, release_world.PIPELINE)["stages"]
+    assert stage["is_rejected"]
+
+
+def test_a_person_is_awaited_for_the_next_stage_until_they_have_taken_it_back(
+    cloud: fakes.Cloud, invoke: release_world.Invoke
+) -> None:
+    world = release_world.World(cloud, invoke, TWO_STAGES)
+    current = {"project_version": world.project_version}
+    cloud.catalog.update(keys.pipeline_key(release_world.PIPELINE), current)
+    arn = world.register(1)
+    (approval,) = pipelines.awaited_decisions(cloud, release_world.PIPELINE)
+    assert (approval["what"], approval["command"]) == ("approval", "approve reviews/1")
+    world.approve(arn)
+    (release,) = pipelines.awaited_decisions(cloud, release_world.PIPELINE)
+    assert (release["stage"], release["arn"]) == ("production", arn)
+    taken_back = {"package_arn": arn, "status": "rolled_back"}
+    key = keys.deployment_key(release_world.PIPELINE, "production", "release-of-then")
+    cloud.catalog.create({**key, **taken_back})
+    assert pipelines.awaited_decisions(cloud, release_world.PIPELINE) == []
+
+
+def test_an_object_of_no_pipeline_is_shown(building: build_world.World) -> None:
+    version_id = building.cloud.objects.put(fakes.DATA_BUCKET, "nobody/a.csv", b"x\n1\n")
+    building.invoke("record_arrival", build_world.created(fakes.DATA_BUCKET, "nobody/a.csv", version_id))
+    (shown,) = pipelines.unclaimed(building.cloud)
+    assert shown["key"] == "nobody/a.csv"
+    assert "pk" not in shown
