@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -13,14 +13,24 @@ from typing import TYPE_CHECKING
 from sluice.domain import canonical
 from sluice.domain.config.models import Data
 from sluice.quality import processes, shortages, validation
+from sluice.quality.part_results import (
+    Found,
+    NeedsWholeError,
+    PartFormatError,
+    PartResults,
+    contract_digest,
+    merge,
+    whole_checks,
+)
 from sluice.quality.processes import ProcessEndedError, Tell
 from sluice.quality.report import html, monitor_files, redaction
 from sluice.quality.statistics import bias as biases
 from sluice.quality.statistics import drift as drifts
 from sluice.quality.statistics.bias import BiasResult
-from sluice.quality.statistics.drift import DriftResult
-from sluice.quality.statistics.profiles import PROFILE, Profile
-from sluice.quality.validation import DataFile, Report, Violation
+from sluice.quality.statistics.column_parts import Edges
+from sluice.quality.statistics.drift import ColumnDrift, DriftResult
+from sluice.quality.statistics.profiles import PROFILE, ColumnProfile, Profile
+from sluice.quality.validation import DataFile, Finding, Report, Violation
 
 if TYPE_CHECKING:
     from sluice.quality.engine import Engine, Inspection
@@ -64,10 +74,14 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The verdict, and the documents about it by file name."""
+    """The verdict, and the documents about it by file name.
+
+    `part` is what was found, for later data that hold all of these and more; None if that cannot be kept.
+    """
 
     report: Report
     documents: Mapping[str, bytes]
+    part: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,18 @@ class _Statistics:
     problems: tuple[Violation, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What was found in all data, and its statistics."""
+
+    rows: int
+    findings: tuple[Finding, ...]
+    problems: tuple[Violation, ...]
+    object_rows: Mapping[str, int]
+    measured: _Statistics
+    part: PartResults | None = None
+
+
 def validate(
     files: Sequence[DataFile],
     data: Data,
@@ -86,12 +112,16 @@ def validate(
     now: datetime,
     baseline: Baseline,
     title: str,
+    former: bytes | None = None,
+    keeps_part: bool = False,
 ) -> Outcome:
     """Hold the files against the contract. What the limits do not suffice for breaks it: see `refuse`.
 
+    With `former`, the `part` that was kept of other files, the verdict is on those and these together, and
+    only these are read; raises NeedsWholeError where that does not tell it.
     The engine works in a process of its own: neither does it count all its memory, nor end whenever asked.
     """
-    judge = partial(_judge, files, data, limits, now, baseline, title)
+    judge = partial(_judge, files, data, limits, now, baseline, title, former, keeps_part)
     try:
         return processes.run(judge, memory_mb=limits.process_mb, max_s=limits.max_s)
     except ProcessEndedError as ended:
@@ -118,23 +148,30 @@ def _judge(
     now: datetime,
     baseline: Baseline,
     title: str,
+    former: bytes | None,
+    keeps_part: bool,
     tell: Tell,
 ) -> Outcome:
     # Loaded here, in the process that needs it: the engine is large.
     from sluice.quality.engine import Engine, EngineLimitError
 
     max_s = limits.max_s and limits.max_s - min(_EARLIER_S, limits.max_s * _EARLIER_SHARE)
+    before = None if former is None else _former(former, data)
     try:
         with Engine(limits.memory_mb, limits.folder / "spill", max_s=max_s) as engine:
             found = engine.inspect(files, data, now=now, tell=tell)
-            measured = _measure(engine, found, data, baseline) if found.rows else _Statistics()
+            if before is None:
+                judged = _judge_alone(engine, found, data, baseline, keeps_part=keeps_part)
+            else:
+                judged = _judge_together(engine, found, data, baseline, before, now)
     except EngineLimitError as error:
         return refuse([beyond_limits(str(error), error.keys)], data, title)
+    measured = judged.measured
     report = validation.report(
-        found.rows,
-        found.findings,
-        (*found.problems, *measured.problems),
-        object_rows=found.object_rows,
+        judged.rows,
+        judged.findings,
+        (*judged.problems, *measured.problems),
+        object_rows=judged.object_rows,
         previous_rows=baseline.previous_rows,
         now=now,
         redact=data.redact,
@@ -142,7 +179,113 @@ def _judge(
     report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
     report = replace(report, untold=measured.drift.untold if measured.drift else ())
     documents = dict(_documents(report, measured, data, baseline, title))
-    return Outcome(report, {**documents, validation.ROWS: canonical.to_json(dict(found.object_rows))})
+    documents[validation.ROWS] = canonical.to_json(dict(judged.object_rows))
+    return Outcome(report, documents, _kept(judged.part))
+
+
+def _former(stored: bytes, data: Data) -> PartResults:
+    from sluice.quality.engine import VERSION
+
+    try:
+        former = PartResults.from_json(stored, contract_digest(data, VERSION))
+    except PartFormatError as error:
+        raise NeedsWholeError(f"what was found before {error}") from None
+    if former.is_outgrown:
+        raise NeedsWholeError("the data have doubled since their quantiles were taken")
+    return former
+
+
+def _kept(part: PartResults | None) -> bytes | None:
+    try:
+        return None if part is None else part.to_json()
+    except NeedsWholeError:
+        # The next data are read with all that there is.
+        return None
+
+
+def _judge_alone(
+    engine: Engine, found: Inspection, data: Data, baseline: Baseline, *, keeps_part: bool
+) -> _Judged:
+    measured = _measure(engine, found, data, baseline) if found.rows else _Statistics()
+    part = None
+    if keeps_part and not whole_checks(data) and measured.profile is not None and not measured.problems:
+        columns = measured.profile.columns
+        edges = {name: c.distribution.edges for name, c in columns.items() if c.distribution}
+        part = _part(engine, found, data, edges, baseline)
+        part = replace(part, edges=edges, edged_rows=found.rows)
+    return _Judged(found.rows, found.findings, found.problems, found.object_rows, measured, part)
+
+
+def _judge_together(
+    engine: Engine,
+    found: Inspection,
+    data: Data,
+    baseline: Baseline,
+    former: PartResults,
+    now: datetime,
+) -> _Judged:
+    """Judge what was found together with what was found before in other data."""
+    asked = validation.checks(data)
+    try:
+        part = merge(former, _part(engine, found, data, former.edges, baseline), asked)
+    except biases.TooManyValuesError as error:
+        # Said of the whole in the same way.
+        raise NeedsWholeError(str(error)) from None
+    profile = part.profile(baseline.profile if data.drift else None)
+    measured = _without_areas(_compare(profile, part.labels, data, baseline), part.of_older_edges)
+    return _Judged(part.rows, part.findings(asked, now), part.problems, part.object_rows, measured, part)
+
+
+def _without_areas(measured: _Statistics, columns: Collection[str]) -> _Statistics:
+    """The statistics without a distance that would be told by quantiles of other data than these."""
+    if measured.drift is None:
+        return measured
+
+    def without(column: ColumnDrift) -> ColumnDrift:
+        if column.column not in columns:
+            return column
+        left = dict(column.distances)
+        left.pop("wasserstein", None)
+        return replace(column, distances=left)
+
+    drift = replace(measured.drift, columns=tuple(map(without, measured.drift.columns)))
+    return replace(measured, drift=drift)
+
+
+def _part(
+    engine: Engine, found: Inspection, data: Data, edges: Mapping[str, Edges], baseline: Baseline
+) -> PartResults:
+    """What is kept of the data that the engine has inspected, counted between the baseline's edges too."""
+    from sluice.quality.engine import DATA, VERSION, part_scan, profiling
+
+    types = {name: data.columns[name].type for name in found.columns}
+    before = baseline.profile.columns if baseline.profile else {}
+    wanted = {name: _all_edges(edges.get(name), before.get(name)) for name in types}
+    labels = None
+    with engine.guarded() as connection:
+        columns = part_scan.column_parts(
+            connection,
+            DATA,
+            types,
+            of_columns=len(data.columns),
+            rows=found.rows,
+            written=found.written,
+            edges=wanted,
+        )
+        if data.bias is not None:
+            labels = profiling.label_counts(connection, DATA, types, data.label, data.bias)
+    findings = tuple(
+        Found(f.rows, f.by_object, f.examples, found.figures.get(f.check), f.error) for f in found.findings
+    )
+    digest = contract_digest(data, VERSION)
+    return PartResults(
+        digest, found.rows, found.object_rows, findings, found.problems, columns, labels=labels
+    )
+
+
+def _all_edges(edges: Edges | None, before: ColumnProfile | None) -> list[Edges]:
+    known = [before.distribution.edges] if before and before.distribution else []
+    return list(dict.fromkeys([*([edges] if edges else []), *known]))
 
 
 def beyond_limits(message: str, keys: Sequence[str]) -> Violation:
@@ -173,6 +316,16 @@ def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) 
                 counts = profiling.label_counts(connection, DATA, types, data.label, data.bias)
     except biases.TooManyValuesError as error:
         return _Statistics(profile, problems=(Violation(None, "bias", str(error), 0),))
+    return _compare(profile, counts, data, baseline)
+
+
+def _compare(
+    profile: Profile,
+    counts: Sequence[Sequence[biases.LabelCount]] | None,
+    data: Data,
+    baseline: Baseline,
+) -> _Statistics:
+    """Drift from the baseline, and bias of the labels that were counted."""
     drift = bias = None
     if data.drift is not None and baseline.profile is not None:
         # A column that the contract has no longer is none that the data lack.

@@ -1,9 +1,11 @@
 """The validation engine: DuckDB over the files of a data set."""
 
+from duckdb import __version__ as VERSION
+
 from sluice.quality.engine.database import EngineLimitError
 from sluice.quality.engine.inspecting import DATA, Engine
 from sluice.quality.engine.limits import UnreadableError
 from sluice.quality.engine.tally import Inspection
 from sluice.quality.validation import DataFile
 
-__all__ = ["DATA", "DataFile", "Engine", "EngineLimitError", "Inspection", "UnreadableError"]
+__all__ = ["DATA", "VERSION", "DataFile", "Engine", "EngineLimitError", "Inspection", "UnreadableError"]

@@ -20,7 +20,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, 
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -288,8 +287,10 @@ class Engine:
     # ---------------------------------------------------------------- over all files at once
 
     def _measure(self, check: Check, whole: Whole, tally: Tally) -> None:
-        if (measure := KINDS[check.kind].measure) is not None:
-            tally.values[check] = measure(check, _Ask(self, check, whole, tally))
+        kind = KINDS[check.kind]
+        if kind.measure is not None:
+            tally.figures[check] = kind.measure(check, _Ask(self, check, whole, tally))
+            tally.values[check] = kind.value(tally.figures[check], self.now)
 
     def moment(self, column: str, aggregate: str) -> float | None:
         """An aggregate of a column's numbers, which may be so great that their sum is none."""
@@ -391,9 +392,12 @@ class _Ask:
     def one(self, sql: str) -> Any:
         return next((value for (value,) in self.engine.query(sql)), None)
 
-    def share(self, sql: str) -> Fraction | None:
-        ((part, whole),) = self.engine.query(sql)
-        return Fraction(int(part), int(whole)) if whole else None
+    def all(self, sql: str) -> list[Any]:
+        return [value for (value,) in self.engine.query(sql)]
+
+    def counts(self, sql: str) -> list[int]:
+        (row,) = self.engine.query(sql)
+        return [int(count or 0) for count in row]
 
     def moment(self, aggregate: str) -> float | None:
         return self.engine.moment(self.column, aggregate)

@@ -37,7 +37,7 @@ from sluice.quality.statistics.profiles import (
 )
 
 # Columns per statement: GROUPING() tells at most 64 apart.
-_BATCH = 50
+BATCH = 50
 _SAMPLE_MAX = 10_000
 _SAMPLE_MIN = 500
 _SAMPLED_VALUES_MAX = 1_000_000
@@ -47,7 +47,7 @@ _HASHES = 2**64
 # Of a column that hardly any row has a value of, too few values may be among the rows of the sample.
 _FAIR_SAMPLE = 200
 # Estimates of distinct values err by a few percent.
-_ESTIMATE_ERROR = 1.2
+ESTIMATE_ERROR = 1.2
 # A sample of rows says little of values when each row is there that often.
 _REPEATED = 10
 _LABEL_COUNTS_MAX = 200_000
@@ -55,7 +55,7 @@ _FEW = {"string": CATEGORICAL_MAX, "boolean": CATEGORICAL_MAX}
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
     """A column, in how many rows it has something written, and as SQL: its value, its number."""
 
     name: str
@@ -130,23 +130,23 @@ def profile(
     With a baseline, values are counted between its edges too, for `drift.compare`.
     """
     given, before = written or {}, baseline.columns if baseline is not None else {}
-    sources = [_Column(name, type_, given.get(name), before.get(name)) for name, type_ in columns.items()]
+    sources = [Column(name, type_, given.get(name), before.get(name)) for name, type_ in columns.items()]
     profiles: dict[str, ColumnProfile] = {}
     in_baseline: dict[str, tuple[int, ...]] = {}
-    for start in range(0, len(sources), _BATCH):
-        scan = _Scan(connection, relation, sources[start : start + _BATCH], rows, len(sources))
+    for start in range(0, len(sources), BATCH):
+        scan = Scan(connection, relation, sources[start : start + BATCH], rows, len(sources))
         scan.run(profiles, in_baseline)
     return Profile(rows, profiles, in_baseline)
 
 
-class _Scan:
+class Scan:
     """A batch of columns over a relation."""
 
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
         relation: str,
-        columns: Sequence[_Column],
+        columns: Sequence[Column],
         rows: int,
         of_columns: int,
     ) -> None:
@@ -159,7 +159,7 @@ class _Scan:
     def run(self, profiles: dict[str, ColumnProfile], in_baseline: dict[str, tuple[int, ...]]) -> None:
         """Add the columns' profiles, and their counts in the baseline's edges."""
         summaries = self._summarize()
-        groups = self._group([c for c in self._columns if _has_few(c, summaries[c.name])])
+        groups = self.group([c for c in self._columns if _has_few(c, summaries[c.name])])
         known = {c.name: _known(summaries[c.name], groups.get(c.name)) for c in self._columns}
         edges = self._edges(summaries, known)
         counts = self._count(edges, known)
@@ -184,7 +184,7 @@ class _Scan:
         parts = [f"approx_count_distinct({digest})", f"arg_min({numbers}, {digest}, {self._sample_size})"]
         for column in self._columns:
             parts += [f"count({column.value})", f"approx_count_distinct({column.value})"]
-            parts += [*_moments(column.number), _histogram(column.number, column.edges)]
+            parts += [*moments(column.number), histogram_of(column.number, column.edges)]
         values = iter(self._one(parts))
         distinct_rows = next(values)
         samples = list(zip(*(next(values) or ()), strict=True)) or [()] * len(self._columns)
@@ -195,7 +195,7 @@ class _Scan:
         }
 
     def _summary(
-        self, column: _Column, values: Iterator[Any], sample: Sequence[float | None], is_repetitive: bool
+        self, column: Column, values: Iterator[Any], sample: Sequence[float | None], is_repetitive: bool
     ) -> _Summary:
         present, distinct, least, greatest, mean, std, histogram = (next(values) for _ in range(7))
         if least is not None and is_beyond_doubles(mean, std, least, greatest):
@@ -213,11 +213,11 @@ class _Scan:
             mean,
             std,
             Counter(number for number in sample if number is not None),
-            None if edges is None else _in_order(histogram, edges),
+            None if edges is None else in_order(histogram, edges),
             is_repetitive,
         )
 
-    def _group(self, columns: Sequence[_Column]) -> dict[str, dict[Any, int]]:
+    def group(self, columns: Sequence[Column]) -> dict[str, dict[Any, int]]:
         """Every value, with its count, of columns that have few, in one scan."""
         if not columns:
             return {}
@@ -254,7 +254,7 @@ class _Scan:
                 edges[column.name] = quantile_edges(values or summary.sample)
         return edges
 
-    def _exact_edges(self, column: _Column) -> tuple[float, ...]:
+    def _exact_edges(self, column: Column) -> tuple[float, ...]:
         """Of a column alone: exact quantiles hold all its values in memory."""
         # Decimals, of which DuckDB takes exact ranks.
         shares = ", ".join(str(float(share)) for share in EDGE_SHARES)
@@ -271,13 +271,13 @@ class _Scan:
             if name in edges and values is not None:
                 counts[name] = bin_counts(values, edges[name])
         if unknown:
-            found = self._one([_histogram(c.number, edges[c.name]) for c in unknown])
+            found = self._one([histogram_of(c.number, edges[c.name]) for c in unknown])
             for column, histogram in zip(unknown, found, strict=True):
-                counts[column.name] = _in_order(histogram, edges[column.name])
+                counts[column.name] = in_order(histogram, edges[column.name])
         return counts
 
     def _baseline_counts(
-        self, column: _Column, summary: _Summary, values: Mapping[Any, int] | None
+        self, column: Column, summary: _Summary, values: Mapping[Any, int] | None
     ) -> tuple[int, ...] | None:
         before = column.baseline
         if before is None or before.type != column.type or before.categories is None:
@@ -291,7 +291,7 @@ class _Scan:
                     f"WHERE CAST({column.value} AS VARCHAR) IN ({known}) GROUP BY ALL"
                 ).fetchall()
             )
-        counts = {_spelled(value): count for value, count in values.items()}
+        counts = {spelled(value): count for value, count in values.items()}
         return tuple(counts.get(name, 0) for name in names)
 
     def _one(self, parts: Sequence[str]) -> tuple[Any, ...]:
@@ -299,8 +299,8 @@ class _Scan:
         return tuple(row or ())
 
 
-def _has_few(column: _Column, summary: _Summary) -> bool:
-    return 0 < summary.distinct <= _FEW.get(column.type, DISCRETE_MAX) * _ESTIMATE_ERROR
+def _has_few(column: Column, summary: _Summary) -> bool:
+    return 0 < summary.distinct <= _FEW.get(column.type, DISCRETE_MAX) * ESTIMATE_ERROR
 
 
 def _known(summary: _Summary, values: Mapping[Any, int] | None) -> Mapping[float, int] | None:
@@ -311,12 +311,12 @@ def _known(summary: _Summary, values: Mapping[Any, int] | None) -> Mapping[float
         return None
     numbers: Counter[float] = Counter()
     for value, count in values.items():
-        numbers[_number(value)] += count
+        numbers[number_of(value)] += count
     return numbers
 
 
-def _number(value: Any) -> float:
-    """As `_Column.number` has it."""
+def number_of(value: Any) -> float:
+    """As `Column.number` has it."""
     if isinstance(value, str):
         return float(len(value))
     if isinstance(value, datetime):
@@ -341,7 +341,7 @@ def _distribution(
 
 
 def _profile(
-    column: _Column,
+    column: Column,
     summary: _Summary,
     values: Mapping[Any, int] | None,
     distribution: Distribution | None,
@@ -360,29 +360,29 @@ def _profile(
     )
 
 
-def _categories(column: _Column, summary: _Summary, values: Mapping[Any, int] | None) -> Categories | None:
+def _categories(column: Column, summary: _Summary, values: Mapping[Any, int] | None) -> Categories | None:
     if values is None or column.type not in _FEW:
         return None
     if column.type == "string" and not is_categorical(summary.present, len(values)):
         return None
-    return categories_of({_spelled(value): count for value, count in values.items()})
+    return categories_of({spelled(value): count for value, count in values.items()})
 
 
-def _spelled(value: Any) -> str:
+def spelled(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _moments(number: str | None) -> list[str]:
+def moments(number: str | None) -> list[str]:
     return [f"{name}({number})" if number else "NULL" for name in ("min", "max", "avg", "stddev_pop")]
 
 
-def _histogram(number: str | None, edges: Sequence[float] | None) -> str:
+def histogram_of(number: str | None, edges: Sequence[float] | None) -> str:
     if number is None or not edges:
         return "NULL"
     return f"histogram({number}, [{', '.join(map(repr, edges))}]::DOUBLE[])"
 
 
-def _in_order(histogram: Mapping[float, int] | None, edges: Sequence[float]) -> tuple[int, ...]:
+def in_order(histogram: Mapping[float, int] | None, edges: Sequence[float]) -> tuple[int, ...]:
     """DuckDB's map of counts by upper edge, the last of them infinite."""
     found = histogram or {}
     return tuple(found.get(edge, 0) for edge in (*edges, math.inf))

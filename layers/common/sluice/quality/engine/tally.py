@@ -15,7 +15,7 @@ class Inspection:
     """What a scan of all files found: readable rows, a finding per check, and what could not be read.
 
     `object_rows` has the rows of each object that could be opened, `written` the cells of each column that
-    have something in them, whether or not of its type.
+    have something in them, whether or not of its type. `figures` are what findings have their values of.
     """
 
     rows: int
@@ -24,6 +24,7 @@ class Inspection:
     columns: tuple[str, ...] = ()
     object_rows: Mapping[str, int] = field(default_factory=dict)
     written: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[Check, Any] = field(default_factory=dict)
 
 
 class Tally:
@@ -36,6 +37,7 @@ class Tally:
         self.problems: list[Violation] = []
         self.extra: set[str] = set()
         self.values: dict[Check, Any] = {}
+        self.figures: dict[Check, Any] = {}
         self.errors: dict[Check, str] = {}
         self._checks = tuple(asked)
         self._counts: dict[Check, int] = defaultdict(int)
@@ -73,4 +75,12 @@ class Tally:
             for check in self._checks
         )
         problems = tuple(self.problems)
-        return Inspection(self.rows, findings, problems, columns, self.object_rows, self.written)
+        return Inspection(
+            self.rows,
+            findings,
+            problems,
+            columns,
+            self.object_rows,
+            self.written,
+            {**self.values, **self.figures},
+        )

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from sluice.domain.config.checks.base import Check, Constraint, DatasetCheck, Kind
 
-_SHARED = {"base", "messages"}
+_SHARED = {"base", "figures", "messages"}
 
 
 def _families() -> list[ModuleType]:

@@ -36,6 +36,5 @@ KINDS = (
         broken_rows(lambda check: f"not one of {listed(check.limit)}"),
         condition="{typed} NOT IN ({limits})",
         monitor="categorical_values_check",
-        scope="rows",
     ),
 )

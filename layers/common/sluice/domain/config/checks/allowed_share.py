@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -19,6 +18,7 @@ from sluice.domain.config.checks.base import (
     Loc,
     Typed,
 )
+from sluice.domain.config.checks.figures import added, share
 from sluice.domain.config.checks.messages import listed, too_small_a_share
 from sluice.domain.config.problems import Breach
 
@@ -42,11 +42,11 @@ class AllowedShareCheck(ColumnCheck):
                     yield Breach((*loc, "values"), f"has {value!r}", f"values of type {type_}")
 
 
-def _measure(check: Check, ask: Ask) -> Fraction | None:
+def _measure(check: Check, ask: Ask) -> list[int] | None:
     if not ask.has_column:
         return None
     among = f"count(*) FILTER (WHERE {ask.column} IN ({ask.listed(check.argument)}))"
-    return ask.share(f"SELECT {among}, count(*) FROM data WHERE {ask.column} IS NOT NULL")
+    return ask.counts(f"SELECT {among}, count(*) FROM data WHERE {ask.column} IS NOT NULL")
 
 
 def _judge(finding: Finding, at: Circumstances) -> str | None:
@@ -55,4 +55,13 @@ def _judge(finding: Finding, at: Circumstances) -> str | None:
 
 
 CHECKS = (AllowedShareCheck,)
-KINDS = (Kind("allowed_share", _judge, measure=_measure, monitor="categorical_values_check"),)
+KINDS = (
+    Kind(
+        "allowed_share",
+        _judge,
+        measure=_measure,
+        monitor="categorical_values_check",
+        value=share,
+        merge=added,
+    ),
+)

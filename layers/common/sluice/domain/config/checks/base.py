@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
@@ -19,8 +18,6 @@ from sluice.domain.config.problems import Breach
 from sluice.domain.shares import exact
 
 Loc = tuple[str | int, ...]
-# rows: it counts rows, or figures that add up over parts of the data; whole: it must see all of them at once.
-Scope = Literal["rows", "whole"]
 # The kinds of SageMaker Model Monitor's constraint_violations.json.
 MonitorCheck = Literal[
     "data_type_check",
@@ -122,8 +119,12 @@ class Ask(Protocol):
         """The first value of a query, None where there is none."""
         ...
 
-    def share(self, sql: str) -> Fraction | None:
-        """The first of a query's two counts as a share of the second."""
+    def all(self, sql: str) -> list[Any]:
+        """The first value of each row of a query."""
+        ...
+
+    def counts(self, sql: str) -> list[int]:
+        """The counts that a query of one row says."""
         ...
 
     def moment(self, aggregate: str) -> float | None:
@@ -150,13 +151,23 @@ def within_tolerance(check: Check, breaking: int, rows: int) -> bool:
     return breaking <= exact(check.tolerance) * rows
 
 
+def _as_it_is(figure: Any, now: datetime | None) -> Any:
+    return figure
+
+
+class NeedsWholeError(Exception):
+    """What parts of the data say by themselves does not tell what they are together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of check, by the name that a report calls it.
 
     `judge` says what is wrong, or None. `condition` is SQL for a row that breaks it, with {missing},
     {invalid}, {text}, {typed} of the column's cell and {limit} or {limits} of the check. `measure` asks for a
-    figure that no count of rows answers. `is_kept` says whether rows of one object keep it. `of_names` if it
+    figure that no count of rows answers, plain JSON; `merge` makes one figure of those of two parts of the
+    data, without which all data are read whenever some are new, and `value` is what a figure says, given the
+    present time. `is_kept` says whether rows of one object keep it. `of_names` if it
     is about names of columns, `of_all` if its message is about all rows. `monitor` is Model Monitor's name.
     """
 
@@ -168,7 +179,13 @@ class Kind:
     is_kept: Callable[[Check, int, int], bool] = within_tolerance
     of_names: bool = False
     of_all: bool = False
-    scope: Scope = "whole"
+    value: Callable[[Any, datetime | None], Any] = _as_it_is
+    merge: Callable[[Any, Any], Any] | None = None
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether it must see all data at once, as it cannot be told from what was found in parts of them."""
+        return self.measure is not None and self.merge is None
 
 
 class Typed(Protocol):

@@ -39,6 +39,6 @@ class Bounds(Constraint):
 
 CONSTRAINTS = (Bounds,)
 KINDS = (
-    Kind("min", broken_rows(lambda check: f"below {check.limit}"), "{typed} < {limit}", scope="rows"),
-    Kind("max", broken_rows(lambda check: f"above {check.limit}"), "{typed} > {limit}", scope="rows"),
+    Kind("min", broken_rows(lambda check: f"below {check.limit}"), "{typed} < {limit}"),
+    Kind("max", broken_rows(lambda check: f"above {check.limit}"), "{typed} > {limit}"),
 )

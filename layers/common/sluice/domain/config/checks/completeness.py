@@ -34,13 +34,4 @@ def _is_kept(check: Check, breaking: int, rows: int) -> bool:
 
 
 CHECKS = (CompletenessCheck,)
-KINDS = (
-    Kind(
-        "completeness",
-        _judge,
-        condition="{missing}",
-        monitor="completeness_check",
-        is_kept=_is_kept,
-        scope="rows",
-    ),
-)
+KINDS = (Kind("completeness", _judge, condition="{missing}", monitor="completeness_check", is_kept=_is_kept),)

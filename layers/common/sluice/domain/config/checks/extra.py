@@ -8,12 +8,12 @@ from sluice.domain.config.checks.base import Ask, Check, Circumstances, Finding,
 from sluice.domain.config.checks.messages import listed, shown, twins
 
 
-def _measure(check: Check, ask: Ask) -> tuple[str, ...]:
-    return ask.extra_names()
+def _measure(check: Check, ask: Ask) -> list[str]:
+    return list(ask.extra_names())
 
 
 def _judge(finding: Finding, at: Circumstances) -> str | None:
-    names = finding.value or ()
+    names = finding.value or []
     if not names:
         return None
     said = listed(tuple(_named(name, finding.check.limit) for name in names))
@@ -27,4 +27,8 @@ def _named(name: str, known: Iterable[str]) -> str:
     return (text if text and text == text.strip() else repr(text)) + meant
 
 
-KINDS = (Kind("extra", _judge, measure=_measure, monitor="extra_column_check", of_names=True, scope="rows"),)
+def _merge(some: list[str], others: list[str]) -> list[str]:
+    return sorted({*some, *others})
+
+
+KINDS = (Kind("extra", _judge, measure=_measure, merge=_merge, monitor="extra_column_check", of_names=True),)

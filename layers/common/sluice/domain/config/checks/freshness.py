@@ -16,9 +16,15 @@ from sluice.domain.config.checks.base import (
     Finding,
     Kind,
     Loc,
+    NeedsWholeError,
     Typed,
 )
 from sluice.domain.config.problems import Breach
+
+# In this form later times are greater text.
+_FORMAT = "%Y-%m-%dT%H:%M:%S.%f"
+_TO_SECONDS = 19
+_LATER_MAX = 100
 
 
 class FreshnessCheck(ColumnCheck):
@@ -36,14 +42,42 @@ class FreshnessCheck(ColumnCheck):
             yield Breach((*loc, "column"), f"is of type {type_}", "a timestamp column")
 
 
-def _measure(check: Check, ask: Ask) -> Any:
+def _measure(check: Check, ask: Ask) -> dict[str, Any] | None:
+    """The newest time that has come, the oldest of all, and those to come: they will have come one day."""
     if not ask.has_column:
         return None
-    # Times to come say nothing of the age of the data, unless there is no other.
     until = ask.now.astimezone(UTC).replace(tzinfo=None) if ask.now else datetime.max
     column = ask.column
-    newest = f"coalesce(max({column}) FILTER ({column} <= TIMESTAMP '{until}'), min({column}))"
-    return ask.one(f"SELECT strftime({newest}, '%Y-%m-%dT%H:%M:%S') FROM data")
+    newest = ask.one(f"SELECT {_text(f'max({column})')} FROM data WHERE {column} <= TIMESTAMP '{until}'")
+    oldest = ask.one(f"SELECT {_text(f'min({column})')} FROM data")
+    to_come = f"SELECT DISTINCT {column} AS t FROM data WHERE {column} > TIMESTAMP '{until}'"
+    later = ask.all(f"SELECT {_text('t')} FROM ({to_come}) ORDER BY t LIMIT {_LATER_MAX + 1}")
+    return {"newest": newest, "oldest": oldest, "later": later}
+
+
+def _text(time: str) -> str:
+    return f"strftime({time}, '{_FORMAT}')"
+
+
+def _merge(some: dict[str, Any] | None, others: dict[str, Any] | None) -> dict[str, Any] | None:
+    if some is None or others is None:
+        return some or others
+    later = sorted({*some["later"], *others["later"]})
+    if len(later) > _LATER_MAX:
+        raise NeedsWholeError(f"there are more than {_LATER_MAX} times to come")
+    newest = [time for time in (some["newest"], others["newest"]) if time is not None]
+    oldest = [time for time in (some["oldest"], others["oldest"]) if time is not None]
+    return {"newest": max(newest, default=None), "oldest": min(oldest, default=None), "later": later}
+
+
+def _newest(figure: dict[str, Any] | None, now: datetime | None) -> str | None:
+    """Times to come say nothing of the age of the data, unless there is no other."""
+    if figure is None:
+        return None
+    until = now.astimezone(UTC).strftime(_FORMAT) if now else ""
+    come = [time for time in (figure["newest"], *figure["later"]) if time and (time <= until or not now)]
+    newest: str | None = max(come, default=figure["oldest"])
+    return None if newest is None else newest[:_TO_SECONDS]
 
 
 def _judge(finding: Finding, at: Circumstances) -> str | None:
@@ -64,4 +98,4 @@ def _judge(finding: Finding, at: Circumstances) -> str | None:
 
 
 CHECKS = (FreshnessCheck,)
-KINDS = (Kind("freshness", _judge, measure=_measure),)
+KINDS = (Kind("freshness", _judge, measure=_measure, value=_newest, merge=_merge),)

@@ -36,12 +36,10 @@ KINDS = (
         "min_length",
         broken_rows(lambda check: f"shorter than {check.limit} characters"),
         "length({text}) < {limit}",
-        scope="rows",
     ),
     Kind(
         "max_length",
         broken_rows(lambda check: f"longer than {check.limit} characters"),
         "length({text}) > {limit}",
-        scope="rows",
     ),
 )

@@ -33,6 +33,5 @@ KINDS = (
         "pattern",
         broken_rows(lambda check: f"not like {check.limit}", unusable="pattern cannot be used"),
         "NOT regexp_full_match({text}, {limit})",
-        scope="rows",
     ),
 )

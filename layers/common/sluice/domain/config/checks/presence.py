@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -37,14 +37,12 @@ def _judge_column(finding: Finding, at: Circumstances) -> str | None:
     return f"the column is missing, but there is {near}" if near else "the column is missing"
 
 
+def _merge_names(some: Sequence[str] | None, others: Sequence[str] | None) -> list[str]:
+    return sorted({*(some or ()), *(others or ())})
+
+
 CONSTRAINTS = (Presence,)
 KINDS = (
-    Kind("column", _judge_column, monitor="missing_column_check", of_names=True, scope="rows"),
-    Kind(
-        "required",
-        broken_rows("without a value"),
-        condition="{missing}",
-        monitor="completeness_check",
-        scope="rows",
-    ),
+    Kind("column", _judge_column, merge=_merge_names, monitor="missing_column_check", of_names=True),
+    Kind("required", broken_rows("without a value"), condition="{missing}", monitor="completeness_check"),
 )

@@ -64,6 +64,6 @@ def _judge_change(finding: Finding, at: Circumstances) -> str | None:
 
 CHECKS = (RowCountCheck,)
 KINDS = (
-    Kind("row_count", _judge, of_all=True, scope="rows"),
-    Kind("row_count_change", _judge_change, of_all=True, scope="rows"),
+    Kind("row_count", _judge, of_all=True),
+    Kind("row_count_change", _judge_change, of_all=True),
 )

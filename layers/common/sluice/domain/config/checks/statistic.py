@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -19,11 +19,12 @@ from sluice.domain.config.checks.base import (
     Typed,
     crossed,
 )
+from sluice.domain.config.checks.figures import merged_moments
 from sluice.domain.config.checks.messages import measured, out_of_bounds
 from sluice.domain.config.problems import Breach
 from sluice.domain.shares import exact
 
-_AGGREGATES = {"mean": "avg", "std": "stddev_pop", "minimum": "min", "maximum": "max"}
+_AGGREGATES = {"minimum": "min", "maximum": "max"}
 
 
 class StatisticCheck(ColumnCheck):
@@ -51,8 +52,31 @@ class StatisticCheck(ColumnCheck):
             yield Breach((*loc, "q"), f"does not suit {self.check}", expected)
 
 
-def _measure(check: Check, ask: Ask) -> float | None:
+def _measure_bound(check: Check, ask: Ask) -> float | None:
     return ask.moment(_AGGREGATES[check.kind]) if ask.has_column else None
+
+
+def _measure_moment(check: Check, ask: Ask) -> dict[str, Any] | None:
+    """Of integers their very sum too, as a mean may be just at its limit."""
+    if not ask.has_column or not (count := ask.one(f"SELECT count({ask.column}) FROM data")):
+        return None
+    std = ask.moment("stddev_pop") if check.kind == "std" else None
+    if check.type != "integer":
+        return {"count": count, "mean": ask.moment("avg"), "std": std, "sum": None}
+    total = int(ask.one(f"SELECT sum({ask.column}) FROM data"))
+    return {"count": count, "mean": total / count, "std": std, "sum": str(total)}
+
+
+def _merge_bounds(pick: Callable[[Iterable[float]], float]) -> Callable[[Any, Any], Any]:
+    def merge(some: float | None, others: float | None) -> float | None:
+        there = [value for value in (some, others) if value is not None]
+        return pick(there) if there else None
+
+    return merge
+
+
+def _moment(name: str) -> Callable[[Any, Any], Any]:
+    return lambda figure, now: None if figure is None else figure[name]
 
 
 def _measure_quantile(check: Check, ask: Ask) -> Any:
@@ -75,6 +99,9 @@ def _judge(finding: Finding, at: Circumstances) -> str | None:
 
 CHECKS = (StatisticCheck,)
 KINDS = (
-    *(Kind(name, _judge, measure=_measure) for name in _AGGREGATES),
+    Kind("mean", _judge, measure=_measure_moment, value=_moment("mean"), merge=merged_moments),
+    Kind("std", _judge, measure=_measure_moment, value=_moment("std"), merge=merged_moments),
+    Kind("minimum", _judge, measure=_measure_bound, merge=_merge_bounds(min)),
+    Kind("maximum", _judge, measure=_measure_bound, merge=_merge_bounds(max)),
     Kind("quantile", _judge, measure=_measure_quantile),
 )

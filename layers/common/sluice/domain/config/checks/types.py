@@ -51,4 +51,4 @@ def _phrase(check: Check) -> str:
 
 
 CONSTRAINTS = (Type, Readable, Format)
-KINDS = (Kind("type", broken_rows(_phrase), condition="{invalid}", monitor="data_type_check", scope="rows"),)
+KINDS = (Kind("type", broken_rows(_phrase), condition="{invalid}", monitor="data_type_check"),)

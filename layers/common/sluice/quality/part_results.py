@@ -1,0 +1,229 @@
+"""What was found in a part of the data, kept so that the whole is judged by reading only what is new.
+
+A part is any files of a data set, such as all of a former version. What is found in two parts adds up to what
+is found in both, as far as checks allow it: `whole_checks` names those that must see all data at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from itertools import zip_longest
+from typing import Any
+
+from sluice.domain import canonical
+from sluice.domain.config.checks import KINDS
+from sluice.domain.config.checks.base import NeedsWholeError
+from sluice.domain.config.models import Data
+from sluice.quality import validation
+from sluice.quality.statistics import column_parts
+from sluice.quality.statistics.bias import LabelCount
+from sluice.quality.statistics.column_parts import ColumnPart, Edges
+from sluice.quality.statistics.profiles import Profile
+from sluice.quality.validation import EXAMPLES_MAX, Check, Finding, RowRef, Violation
+
+__all__ = ["Found", "NeedsWholeError", "PartFormatError", "PartResults", "merge", "whole_checks"]
+
+FORMAT = 1
+# Edges are quantiles of the data that there were: of twice as many they are made anew.
+_GROWTH_MAX = 2
+
+
+class PartFormatError(ValueError):
+    """Stored results are of another format, contract or engine; the whole is to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of a check in a part; `figure` is what its value is told from, plain JSON."""
+
+    rows: int
+    by_object: Mapping[str, int]
+    examples: tuple[RowRef, ...]
+    figure: Any = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartResults:
+    """A part of the data. `found` is in the order of the contract's checks.
+
+    `edges` are those that columns of many numbers are counted between, quantiles of `edged_rows` rows.
+    `labels` are the bias analysis's counts, of each of its facets. A column is listed if a file has it.
+    """
+
+    contract: str
+    rows: int
+    object_rows: Mapping[str, int]
+    found: tuple[Found, ...]
+    problems: tuple[Violation, ...]
+    columns: Mapping[str, ColumnPart]
+    edges: Mapping[str, Edges] = field(default_factory=dict)
+    edged_rows: int = 0
+    labels: tuple[tuple[LabelCount, ...], ...] | None = None
+
+    @property
+    def is_outgrown(self) -> bool:
+        """Whether the data are so many more that the edges say too little of them."""
+        return self.rows >= _GROWTH_MAX * self.edged_rows
+
+    def findings(self, asked: Sequence[Check], now: datetime | None) -> tuple[Finding, ...]:
+        return tuple(
+            Finding(check, f.rows, f.examples, _value(check, f, now), f.error, f.by_object)
+            for check, f in zip(asked, self.found, strict=True)
+        )
+
+    def profile(self, baseline: Profile | None = None) -> Profile:
+        """The profile of the data, counted as the baseline is too; raises NeedsWholeError."""
+        columns = {
+            name: column_parts.profile(part, self.rows, self.edges.get(name))
+            for name, part in self.columns.items()
+        }
+        before = {} if baseline is None else baseline.columns
+        counts = {
+            name: found
+            for name, part in self.columns.items()
+            if name in before and (found := column_parts.in_baseline(part, before[name])) is not None
+        }
+        return Profile(self.rows, columns, counts)
+
+    @property
+    def of_older_edges(self) -> frozenset[str]:
+        """The columns whose distribution is counted between quantiles that are not its own."""
+        return frozenset(name for name, part in self.columns.items() if part.values is None)
+
+    def to_json(self) -> bytes:
+        """Bytes to be stored; raises NeedsWholeError for figures that cannot be."""
+        columns = {name: column_parts.to_dict(part) for name, part in self.columns.items()}
+        fields = {item: getattr(self, item) for item in ("contract", "rows", "object_rows", "edged_rows")}
+        stored = {
+            "format": FORMAT,
+            **fields,
+            "found": [asdict(found) for found in self.found],
+            "problems": [asdict(problem) for problem in self.problems],
+            "columns": columns,
+            "edges": self.edges,
+            "labels": self.labels and [[_label(row) for row in rows] for rows in self.labels],
+        }
+        if any(isinstance(found.figure, float) and not math.isfinite(found.figure) for found in self.found):
+            raise NeedsWholeError("a figure is no finite number")
+        try:
+            return json.dumps(stored, allow_nan=False, separators=(",", ":")).encode()
+        except ValueError:
+            raise NeedsWholeError("a figure is no finite number") from None
+
+    @classmethod
+    def from_json(cls, text: bytes, contract: str) -> PartResults:
+        """Read what `to_json` wrote; raises PartFormatError unless it is of that contract and this format."""
+        try:
+            stored = json.loads(text)
+            labels = stored["labels"]
+            if (stored["format"], stored["contract"]) != (FORMAT, contract):
+                raise PartFormatError("are of another format or contract")
+            return cls(
+                contract,
+                stored["rows"],
+                stored["object_rows"],
+                tuple(map(_found, stored["found"])),
+                tuple(map(Violation.of, stored["problems"])),
+                {name: column_parts.of_dict(fields) for name, fields in stored["columns"].items()},
+                {name: tuple(edges) for name, edges in stored["edges"].items()},
+                stored["edged_rows"],
+                labels and tuple(tuple(LabelCount(*row) for row in rows) for rows in labels),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, PartFormatError):
+                raise
+            raise PartFormatError("are no results of a part") from error
+
+
+def contract_digest(data: Data, engine: str) -> str:
+    """What results of parts must have in common: the contract, and the engine that hashes values."""
+    return canonical.digest({"format": FORMAT, "engine": engine, "data": data.model_dump(mode="json")})
+
+
+def whole_checks(data: Data) -> tuple[str, ...]:
+    """What must see all data at once, each as a report calls it."""
+    named = [_called(check) for check in validation.checks(data) if KINDS[check.kind].needs_whole]
+    if data.drift is not None and data.drift.method == "wasserstein":
+        # It goes by the quantiles of the very data.
+        named.append("drift by wasserstein")
+    return tuple(named)
+
+
+def _called(check: Check) -> str:
+    if check.kind == "sql":
+        return f"sql {check.limit!r}"
+    return f"{check.kind} of {check.column}" if check.column else check.kind
+
+
+def merge(some: PartResults, others: PartResults, asked: Sequence[Check]) -> PartResults:
+    """What both parts are together: the first, then the second. Raises NeedsWholeError."""
+    if some.contract != others.contract:
+        raise NeedsWholeError("the parts are of different contracts")
+    found = [_merge_found(check, a, b) for check, a, b in zip(asked, some.found, others.found, strict=True)]
+    return replace(
+        some,
+        rows=some.rows + others.rows,
+        object_rows={**some.object_rows, **others.object_rows},
+        found=tuple(found),
+        problems=(*some.problems, *others.problems),
+        columns=dict(_merge_columns(some, others)),
+        labels=_merge_labels(some, others),
+    )
+
+
+def _merge_found(check: Check, some: Found, others: Found) -> Found:
+    combine = KINDS[check.kind].merge
+    return Found(
+        some.rows + others.rows,
+        {**some.by_object, **others.by_object},
+        (*some.examples, *others.examples)[:EXAMPLES_MAX],
+        None if combine is None else combine(some.figure, others.figure),
+        some.error or others.error,
+    )
+
+
+def _merge_columns(some: PartResults, others: PartResults) -> Iterator[tuple[str, ColumnPart]]:
+    """Columns of either part: of the one that lacks it, all rows are without a value."""
+    for name in {**some.columns, **others.columns}:
+        here, there = some.columns.get(name), others.columns.get(name)
+        if here is not None and there is not None:
+            yield name, column_parts.merge(here, there)
+        elif (only := here or there) is not None:
+            yield name, only
+
+
+def _merge_labels(some: PartResults, others: PartResults) -> tuple[tuple[LabelCount, ...], ...] | None:
+    if some.labels is None or others.labels is None:
+        return None
+    return tuple(
+        tuple(_add_labels((*here, *there)))
+        for here, there in zip_longest(some.labels, others.labels, fillvalue=())
+    )
+
+
+def _add_labels(counted: Sequence[LabelCount]) -> Iterator[LabelCount]:
+    rows: Counter[tuple[Any, Any, str | None]] = Counter()
+    for row in counted:
+        rows[row.facet, row.label, row.group] += row.rows
+    # As the engine orders them: no group comes last.
+    for facet, label, group in sorted(rows, key=lambda key: (key[0], key[1], key[2] is None, key[2] or "")):
+        yield LabelCount(facet, label, group, rows[facet, label, group])
+
+
+def _value(check: Check, found: Found, now: datetime | None) -> Any:
+    return KINDS[check.kind].value(found.figure, now)
+
+
+def _found(fields: Mapping[str, Any]) -> Found:
+    examples = tuple(RowRef(**row) for row in fields["examples"])
+    return Found(fields["rows"], fields["by_object"], examples, fields["figure"], fields["error"])
+
+
+def _label(row: LabelCount) -> list[Any]:
+    return [row.facet, row.label, row.group, row.rows]

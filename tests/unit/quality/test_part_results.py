@@ -1,0 +1,303 @@
+"""What was found in parts of the data is, put together, what is found in all of them at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from sluice.domain.config.checks.figures import merged_moments
+from sluice.domain.config.models import Data
+
+# Loaded here once, and not anew in each process that judges.
+from sluice.quality import run
+from sluice.quality.part_results import NeedsWholeError, PartFormatError, PartResults, whole_checks
+from sluice.quality.run import Baseline, Limits, Outcome
+from sluice.quality.statistics.profiles import PROFILE, Distribution, Profile
+from sluice.quality.validation import DataFile
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SCHEMA = {
+    "n": {"type": "integer", "min": 0, "max": 50, "tolerance": 0.2},
+    "x": {"type": "number", "required": True},
+    "s": {"type": "string", "allowed": ["a", "b", "c"], "max_length": 2, "tolerance": 0.1},
+    "t": {"type": "timestamp"},
+    "y": {"type": "boolean"},
+}
+QUALITY: list[dict[str, Any]] = [
+    {"check": "mean", "column": "n", "min": 3, "max": 20},
+    {"check": "minimum", "column": "x", "min": -5},
+    {"check": "maximum", "column": "x", "max": 50},
+    {"check": "completeness", "column": "s", "min": 0.5},
+    {"check": "allowed_share", "column": "s", "values": ["a", "b"], "min": 0.5},
+    {"check": "row_count", "min": 3},
+    {"check": "freshness", "column": "t", "max_age_s": 86400},
+]
+BIAS = {"facets": ["s"], "favorable_labels": [True], "limits": {"DPL": 0.3}}
+
+
+def contract(**changes: Any) -> Data:
+    given = {
+        "format": "csv",
+        "label": "y",
+        "schema": SCHEMA,
+        "quality": QUALITY,
+        "bias": BIAS,
+        "extra": "warn",
+    }
+    return Data.model_validate({**given, **changes}, strict=False)
+
+
+class World:
+    """Files whose rows a test gives, judged in one go or on top of others."""
+
+    def __init__(self, folder: Path, data: Data) -> None:
+        self.folder = folder
+        self.data = data
+
+    def judge(
+        self,
+        bodies: Sequence[str],
+        *,
+        first: int = 0,
+        former: bytes | None = None,
+        baseline: Baseline | None = None,
+        now: datetime = NOW,
+    ) -> Outcome:
+        files = []
+        for number, body in enumerate(bodies, first):
+            path = self.folder / f"{number}"
+            path.write_text(body)
+            files.append(DataFile(f"p/{number:03}", path))
+        return run.validate(
+            files,
+            self.data,
+            limits=Limits(256, None, self.folder),
+            now=now,
+            baseline=baseline or Baseline(),
+            title="t",
+            former=former,
+            keeps_part=True,
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, contract())
+
+
+def body(rows: Sequence[Sequence[str]], header: str = "n,x,s,t,y") -> str:
+    return "\n".join([header, *(",".join(row) for row in rows)]) + "\n"
+
+
+N = st.sampled_from(["1", "7", "60", "-1", "", "no", "9007199254740993"])
+X = st.sampled_from(["0.1", "0.25", "1e3", "", "-7", "nan"])
+S = st.sampled_from(["a", "b", "c", "d", "long", ""])
+T = st.sampled_from(["2026-01-01T12:00:00", "2025-12-01", "2026-03-01T00:00:00.5", "", "never"])
+Y = st.sampled_from(["true", "false", ""])
+FILE = st.one_of(
+    st.lists(st.tuples(N, X, S, T, Y), min_size=1, max_size=6).map(body),
+    st.lists(st.tuples(N, X, S, T), max_size=3).map(lambda rows: body(rows, "n,x,s,t")),
+    st.lists(st.tuples(S, Y, X), max_size=3).map(lambda rows: body(rows, "s,y,also")),
+)
+GOOD = body([("1", "0.1", "a", "2026-01-01T12:00:00", "true"), ("2", "0.2", "b", "2026-01-01", "false")])
+
+
+def plain(report: bytes) -> Any:
+    return json.loads(report)
+
+
+def same(some: Profile, others: Profile) -> None:
+    """The same profile, but for how the moments' last digits are rounded."""
+    assert some.rows == others.rows
+    assert some.columns.keys() == others.columns.keys()
+    for name, column in some.columns.items():
+        other = others.columns[name]
+        assert moments(column.distribution) == pytest.approx(moments(other.distribution), rel=1e-9)
+        assert without_moments(column) == without_moments(other), name
+
+
+def moments(found: Distribution | None) -> list[float]:
+    return [] if found is None else [found.mean, found.std]
+
+
+def without_moments(column: Any) -> Any:
+    found = column.distribution
+    return replace(column, distribution=found and replace(found, mean=0.0, std=0.0))
+
+
+@given(files=st.lists(FILE, min_size=2, max_size=4), at=st.integers(1, 3), then=st.integers(0, 100))
+@example(files=[GOOD, body([("", "", "", "", "")])], at=1, then=0)
+@example(files=[GOOD, body([], "n,x"), GOOD], at=2, then=0)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_parts_put_together_are_judged_as_the_whole(
+    tmp_path: Path, files: list[str], at: int, then: int
+) -> None:
+    world, at = World(tmp_path, contract()), min(at, len(files) - 1)
+    later = NOW + timedelta(days=then)
+    former = world.judge(files[:at])
+    # Twice as many rows would be read whole.
+    stored = grown(former.part)
+    if stored is None:
+        assert former.report.rows == 0
+        return
+    together = world.judge(files[at:], first=at, former=stored, now=later)
+    whole = world.judge(files, now=later)
+    assert plain(together.documents[run.REPORT]) == plain(whole.documents[run.REPORT])
+    assert together.documents["rows.json"] == whole.documents["rows.json"]
+    if whole.report.rows:
+        profiles = (Profile.from_json(outcome.documents[PROFILE]) for outcome in (together, whole))
+        same(*profiles)
+
+
+def grown(part: bytes | None) -> bytes | None:
+    if part is None:
+        return None
+    return json.dumps({**json.loads(part), "edged_rows": 10**9}).encode()
+
+
+def rows(count: int, start: int = 0) -> list[tuple[str, ...]]:
+    """Rows of many different values."""
+    return [
+        (
+            str(n % 40),
+            str(n * 0.5 % 37),
+            "abc"[n % 3],
+            f"2026-01-01T{n % 24:02}:00:00",
+            str(n % 2 == 0).lower(),
+        )
+        for n in range(start, start + count)
+    ]
+
+
+def test_drift_is_told_from_parts_as_from_the_whole(tmp_path: Path) -> None:
+    drift = {"method": "psi", "max": 0.2, "max_missing_change": 0.1, "max_new_share": 0.1}
+    # More numbers than are kept one by one, so that they are counted between edges.
+    schema = {**SCHEMA, "x": {"type": "number"}, "z": {"type": "integer"}}
+    world = World(tmp_path, contract(drift=drift, schema=schema, bias=None, quality=[]))
+
+    def of(count: int, start: int, shift: int) -> str:
+        values = [(*row, str(start + n * 7 % 1000 + shift)) for n, row in enumerate(rows(count, start))]
+        return body(values, "n,x,s,t,y,z")
+
+    first, more = of(800, 0, 0), of(700, 800, 5000)
+    former = world.judge([first])
+    assert former.part is not None
+    baseline = Baseline(800, "v1", Profile.from_json(former.documents[PROFILE]))
+    together = world.judge([more], first=1, former=former.part, baseline=baseline)
+    whole = world.judge([first, more], baseline=baseline)
+    drifted = [plain(outcome.documents[run.REPORT])["drift"] for outcome in (together, whole)]
+    assert drifted[0]["has_drifted"]
+    for column in drifted[1]["columns"]:
+        if column["column"] == "z":
+            # An area between quantiles that are not the data's own says nothing.
+            del column["distances"]["wasserstein"]
+    assert drifted[0]["columns"] == drifted[1]["columns"]
+    assert together.report.reasons == whole.report.reasons
+    # Counts are exact between the edges of the first part, which are none of the whole's own quantiles.
+    (z,) = [Profile.from_json(together.documents[PROFILE]).columns["z"]]
+    assert z.distribution is not None
+    assert z.distribution.edges == baseline.profile.columns["z"].distribution.edges  # type: ignore[union-attr]
+    assert z.distribution.total == 1500
+
+
+def test_a_value_between_those_of_the_baseline_takes_the_whole_to_be_seen(tmp_path: Path) -> None:
+    drift = {"method": "ks", "max": 0.2}
+    world = World(tmp_path, contract(drift=drift, bias=None, quality=[]))
+    few = body(rows(90))
+    many = body([(row[0], str(n / 3), *row[2:]) for n, row in enumerate(rows(400))])
+    former = world.judge([few])
+    baseline = Baseline(90, "v1", Profile.from_json(former.documents[PROFILE]))
+    with pytest.raises(NeedsWholeError, match="between the baseline's values"):
+        world.judge([many], first=1, former=grown(former.part), baseline=baseline)
+
+
+def test_parts_add_up_over_many_versions(world: World) -> None:
+    bodies = [body(rows(60, 60 * n)) for n in range(5)]
+    part = grown(world.judge(bodies[:1]).part)
+    for n in range(1, 5):
+        outcome = world.judge(bodies[n : n + 1], first=n, former=part)
+        part = outcome.part
+    whole = world.judge(bodies)
+    assert plain(outcome.documents[run.REPORT]) == plain(whole.documents[run.REPORT])
+    assert outcome.report.rows == 300
+
+
+def test_of_many_values_as_many_are_estimated_whatever_the_parts(tmp_path: Path) -> None:
+    world = World(tmp_path, contract(quality=[], bias=None, schema={**SCHEMA, "s": {"type": "string"}}))
+
+    def of(start: int) -> str:
+        return body([("1", "1", f"id{n}", "", "true") for n in range(start, start + 3000)])
+
+    former = world.judge([of(0)])
+    together = world.judge([of(2000)], first=1, former=former.part)
+    (column,) = [Profile.from_json(together.documents[PROFILE]).columns["s"]]
+    assert not column.distinct_is_exact
+    assert column.distinct == pytest.approx(5000, rel=0.1)
+
+
+def test_stored_results_are_read_as_they_were_written(world: World) -> None:
+    part = world.judge([body(rows(300))]).part
+    assert part is not None
+    contract_ = json.loads(part)["contract"]
+    read = PartResults.from_json(part, contract_)
+    assert read.to_json() == part
+    for damaged, of in [(b"{}", contract_), (b"[]", contract_), (part[:-1], contract_), (part, "another")]:
+        with pytest.raises(PartFormatError):
+            PartResults.from_json(damaged, of)
+
+
+def test_results_under_another_contract_or_of_half_the_data_are_no_start(world: World) -> None:
+    part = world.judge([body(rows(10))]).part
+    other = World(world.folder, contract(quality=[]))
+    with pytest.raises(NeedsWholeError, match="another format or contract"):
+        other.judge([body(rows(5))], first=1, former=part)
+    doubled = json.dumps({**json.loads(part or b""), "edged_rows": 5}).encode()
+    with pytest.raises(NeedsWholeError, match="have doubled"):
+        world.judge([body(rows(5))], first=1, former=doubled)
+
+
+def test_an_unreadable_file_is_one_of_a_part_too(world: World) -> None:
+    former = world.judge([GOOD])
+    together = world.judge(["n,x,s,t,y\n1,2,3\n", GOOD], first=1, former=former.part)
+    assert not together.report.is_valid
+    assert together.report.offenders({"p/001", "p/002"}).keys() == {"p/001"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ()),
+        ({"keys": [["n", "s"]]}, ("key of n, s",)),
+        ({"schema": {**SCHEMA, "n": {"type": "integer", "unique": True}}}, ("unique of n",)),
+        ({"quality": [{"check": "quantile", "column": "x", "q": 0.5, "min": 0}]}, ("quantile of x",)),
+        ({"quality": [{"check": "sql", "name": "mine", "query": "SELECT 1"}]}, ("sql 'mine'",)),
+        ({"drift": {"method": "wasserstein", "max": 1.0}}, ("drift by wasserstein",)),
+        ({"quality": [{"check": "distinct_count", "column": "s", "min": 1}]}, ("distinct_count of s",)),
+    ],
+)
+def test_what_must_see_all_data_is_named_and_kept_of_no_part(
+    tmp_path: Path, changes: dict[str, Any], said: tuple[str, ...]
+) -> None:
+    world = World(tmp_path, contract(**changes))
+    assert whole_checks(world.data) == said
+    assert (world.judge([GOOD]).part is None) == bool(said)
+
+
+VALUES = st.lists(st.integers(-(2**60), 2**60), min_size=1, max_size=5)
+
+
+@given(VALUES, VALUES)
+def test_means_of_integers_are_merged_to_the_last_digit(some: list[int], others: list[int]) -> None:
+    def of(values: list[int]) -> dict[str, Any]:
+        total = sum(values)
+        return {"count": len(values), "mean": total / len(values), "std": None, "sum": str(total)}
+
+    assert merged_moments(of(some), of(others)) == of(some + others)
