@@ -25,6 +25,7 @@ from sluice.events import ValidateDataTask
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.quality import run
+from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.validation import DataFile, Report, Violation
 from sluice.services import batching, building
@@ -51,23 +52,69 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
     logger.append_keys(run_id=task.run_id, dataset_version=task.dataset_version)
     data = building.find_config(cloud, task).data
     manifest = building.find_manifest(cloud, task.pipeline, task.dataset_version)
-    title = f"{task.pipeline}, data set {task.dataset_version[:12]}"
-    with _workspace() as folder:
-        if too_much := _too_many(cloud, task, manifest) or _too_large(cloud, task, manifest, folder):
-            outcome = run.refuse(too_much, data, title)
-        else:
-            outcome = run.validate(
-                _download(cloud, manifest, folder),
-                data,
-                limits=_limits(context, folder),
-                now=times.from_iso(cloud.now()),
-                baseline=_baseline(cloud, task, data),
-                title=title,
-            )
+    outcome = _judge(cloud, task, context, data, manifest)
     report, report_uri = outcome.report, _write(cloud, task, outcome)
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
     _record(cloud, task, manifest, report, report_uri, reasons)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
+
+
+def _judge(
+    cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data, manifest: DatasetManifest
+) -> Outcome:
+    """Judge what is new together with what was found in the last valid version, or else all data."""
+    if (grown := _grown(cloud, task, data, manifest)) is not None:
+        new, former = grown
+        try:
+            return _judge_files(cloud, task, context, data, new, former)
+        except NeedsWholeError as error:
+            logger.info("all data are judged anew", extra={"reason": str(error)})
+    return _judge_files(cloud, task, context, data, manifest)
+
+
+def _judge_files(
+    cloud: Cloud,
+    task: ValidateDataTask,
+    context: LambdaContext,
+    data: Data,
+    manifest: DatasetManifest,
+    former: bytes | None = None,
+) -> Outcome:
+    title = f"{task.pipeline}, data set {task.dataset_version[:12]}"
+    with _workspace() as folder:
+        if too_much := _too_many(cloud, task, manifest) or _too_large(cloud, task, manifest, folder):
+            return run.refuse(too_much, data, title)
+        return run.validate(
+            _download(cloud, manifest, folder),
+            data,
+            limits=_limits(context, folder),
+            now=times.from_iso(cloud.now()),
+            baseline=_baseline(cloud, task, data),
+            title=title,
+            former=former,
+            keeps_part=data.mode == "append",
+        )
+
+
+def _grown(
+    cloud: Cloud, task: ValidateDataTask, data: Data, manifest: DatasetManifest
+) -> tuple[DatasetManifest, bytes] | None:
+    """The objects beside those of the last valid version, and what was found in these.
+
+    None where that is not known, where one of these was overwritten or deleted, and where a check must see
+    all data.
+    """
+    version = (cloud.catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
+    if data.mode != "append" or whole_checks(data) or version in {None, task.dataset_version}:
+        return None
+    try:
+        former = cloud.objects.read(building.locations(cloud, task.pipeline).dataset_document(version, PART))
+    except FileNotFoundError:
+        return None
+    known = set(building.find_manifest(cloud, task.pipeline, version).objects)
+    new = tuple(obj for obj in manifest.objects if obj not in known)
+    is_grown = len(new) == len(manifest.objects) - len(known)
+    return (DatasetManifest(new), former) if new and is_grown else None
 
 
 def _limits(context: LambdaContext, folder: Path) -> Limits:
@@ -97,7 +144,10 @@ def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data) -> Baseline:
 def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
     """Put the documents beside the version's manifest; returns the report's URI."""
     places = building.locations(cloud, task.pipeline)
-    for name, body in outcome.documents.items():
+    documents = dict(outcome.documents)
+    if outcome.part is not None and outcome.report.is_valid:
+        documents[PART] = outcome.part
+    for name, body in documents.items():
         uri = places.dataset_document(task.dataset_version, name)
         cloud.objects.write(uri, body, _CONTENT_TYPES[Path(name).suffix])
     return places.dataset_report(task.dataset_version)

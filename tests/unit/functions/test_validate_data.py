@@ -16,6 +16,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from conftest import ROOT
 from sluice.catalog import keys
+from sluice.quality import run
 from sluice.quality.engine import EngineLimitError
 from sluice.quality.engine.store import Store
 from sluice.quality.run import Limits
@@ -307,3 +308,71 @@ def test_values_of_a_redacted_column_are_in_no_report(world: World) -> None:
         "constraint_violations.json",
     ):
         assert b"secret" not in document(world, uri, name), name
+
+
+def judged(world: World, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The objects that each judgement to come reads."""
+    read: list[list[str]] = []
+    validate_ = run.validate
+
+    def watched(files: Any, data: Any, **given: Any) -> Any:
+        read.append([file.key.rpartition("/")[2] for file in files])
+        return validate_(files, data, **given)
+
+    monkeypatch.setattr(run, "validate", watched)
+    return read
+
+
+MORE = ROWS + b"3,1\n4,1\n5,0\n"
+
+
+def built(world: World, **bodies: bytes) -> Any:
+    """The verdict on the data of a second run, after one of five rows."""
+    assert world.build("first.csv", MORE) == "registered"
+    world.later(minutes=1)
+    begin(world, **bodies)
+    return validate(world, "reviews-00002")
+
+
+def test_of_a_version_that_grew_only_what_is_new_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = judged(world, monkeypatch)
+    verdict = built(world, b=b"x,y\n4,1\n")
+    assert (read, verdict["is_valid"], verdict["rows"]) == ([["first.csv"], ["b.csv"]], True, 6)
+    folder = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{world.pipeline['dataset_version']}"
+    assert json.loads(world.cloud.objects.read(f"{folder}/part.json"))["rows"] == 6
+    assert json.loads(world.cloud.objects.read(f"{folder}/profile.json"))["rows"] == 6
+
+
+def test_what_is_bad_of_a_version_that_grew_is_told_by_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = judged(world, monkeypatch)
+    verdict = built(world, b=b"x,y\n400,1\n", c=b"x,y\n4,1\n")
+    assert read[1:] == [["b.csv", "c.csv"]]
+    assert verdict["reasons"] == [f"x: 1 row above 100 (such as {PIPELINE}/b.csv row 1)"]
+    arrivals = world.arrivals()
+    assert arrivals[f"{PIPELINE}/b.csv#v1"] == "quarantined"
+    assert arrivals[f"{PIPELINE}/c.csv#v1"] == "pending"
+
+
+def test_a_version_that_overwrites_what_was_judged_is_read_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = judged(world, monkeypatch)
+    verdict = built(world, first=b"x,y\n4,1\n", b=ROWS)
+    assert read[1:] == [["b.csv", "first.csv"]]
+    assert (verdict["is_valid"], verdict["rows"]) == (True, 3)
+
+
+def test_data_that_doubled_are_read_whole_as_is_what_a_check_must_see_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = judged(world, monkeypatch)
+    built(world, b=MORE, c=MORE)
+    world.finish("registered", "reviews-00002")
+    world.later(minutes=1)
+    begin(world, d=ROWS)
+    assert validate(world, "reviews-00003")["rows"] == 17
+    assert read[1:] == [["b.csv", "c.csv"], ["d.csv"], ["b.csv", "c.csv", "d.csv", "first.csv"]]

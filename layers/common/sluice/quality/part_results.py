@@ -26,8 +26,9 @@ from sluice.quality.statistics.column_parts import ColumnPart, Edges
 from sluice.quality.statistics.profiles import Profile
 from sluice.quality.validation import EXAMPLES_MAX, Check, Finding, RowRef, Violation
 
-__all__ = ["Found", "NeedsWholeError", "PartFormatError", "PartResults", "merge", "whole_checks"]
+__all__ = ["PART", "Found", "NeedsWholeError", "PartFormatError", "PartResults", "merge", "whole_checks"]
 
+PART = "part.json"
 FORMAT = 1
 # Edges are quantiles of the data that there were: of twice as many they are made anew.
 _GROWTH_MAX = 2

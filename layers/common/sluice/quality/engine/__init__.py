@@ -1,8 +1,6 @@
 """The validation engine: DuckDB over the files of a data set."""
 
-from duckdb import __version__ as VERSION
-
-from sluice.quality.engine.database import EngineLimitError
+from sluice.quality.engine.database import VERSION, EngineLimitError
 from sluice.quality.engine.inspecting import DATA, Engine
 from sluice.quality.engine.limits import UnreadableError
 from sluice.quality.engine.tally import Inspection

@@ -18,6 +18,7 @@ from sluice.quality.engine.sql import text
 # A statement that is wrong itself, whatever the data.
 STATEMENT_ERRORS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 _INTERRUPT_EVERY_S = 0.1
+VERSION: str = duckdb.__version__
 
 
 class EngineLimitError(Exception):
