@@ -18,12 +18,12 @@ from machines import Crash, Throttled, break_at, interfere
 FUNCTIONS = (
     "snapshot_dataset",
     "validate_data",
-    "start_job",
     "select_candidate",
     "check_gates",
     "register_model",
     "finish_run",
 )
+JOBS = ("prepare", "train-0", "evaluate-candidate")
 Scenario = Callable[[World], None]
 
 
@@ -76,20 +76,21 @@ def fails(world: World, error: str) -> None:
     assert world.pipeline.get("in_flight") is None
 
 
-def survives(function: str) -> Scenario:
+def survives(function: str, only: str = "") -> Scenario:
     """A function whose process dies, and that is throttled then."""
 
     def scenario(world: World) -> None:
-        died, throttled = interfere(world, function, Crash), interfere(world, function, Throttled)
+        died = interfere(world, function, Crash, only=only)
+        throttled = interfere(world, function, Throttled, only=only)
         registers(world)
         assert (len(died), len(throttled)) == (1, 1)
 
     return scenario
 
 
-def fails_for_good(function: str) -> Scenario:
+def fails_for_good(function: str, only: str = "") -> Scenario:
     def scenario(world: World) -> None:
-        interfere(world, function, ValueError)
+        interfere(world, function, ValueError, only=only)
         fails(world, "ValueError")
 
     return scenario
@@ -123,11 +124,10 @@ SCENARIOS: dict[str, Scenario] = {
     "fails without an evaluation": fails_without_an_evaluation,
     **{f"{name} dies": survives(name) for name in FUNCTIONS},
     **{f"{name} fails": fails_for_good(name) for name in FUNCTIONS},
+    **{f"start_job dies at {step}": survives("start_job", step) for step in JOBS},
+    **{f"start_job fails at {step}": fails_for_good("start_job", step) for step in JOBS},
     "the role is not ready": waits_for("RoleNotReadyError", "prepare", 25),
-    **{
-        f"a quota is taken at {step}": waits_for("QuotaTakenError", step, 700)
-        for step in ("prepare", "train-0", "evaluate-candidate")
-    },
+    **{f"a quota is taken at {step}": waits_for("QuotaTakenError", step, 700) for step in JOBS},
     "nobody ends a job": gives_up_a_job_that_nobody_ends,
 }
 
@@ -159,6 +159,7 @@ def test_the_build_as_it_is_deployed(world: World, scenario: str) -> None:
         ("RegisterModel/Retry", None, "register_model dies"),
         ("TrainCandidates/TrainCandidate/Catch", None, "goes on without a candidate"),
         ("TrainCandidates/TrainCandidate/Retry", None, "a quota is taken at train-0"),
+        ("TrainCandidates/Catch", None, "start_job fails at train-0"),
         ("EvaluateModels/EvaluationFailed/Type", "Succeed", "fails without an evaluation"),
     ],
 )

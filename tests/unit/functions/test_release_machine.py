@@ -59,6 +59,22 @@ def says_that_it_could_not_put_back(world: World) -> None:
     assert "could not be put back (KeyError)" in world.execution["cause"]
 
 
+def puts_back_though_it_dies_meanwhile(world: World) -> None:
+    releases(world)
+    interfere(world, "smoke_test", ValueError)
+    for error in (Crash, Throttled):
+        interfere(world, "deploy_model", error, only='"restore": true')
+    assert "StageNotRestored" not in ends_as(world, "ValueError", serves="1")
+
+
+def says_so_though_it_dies_meanwhile(world: World) -> None:
+    interfere(world, "plan_release", ValueError)
+    for error in (Crash, Throttled):
+        interfere(world, "finish_release", error)
+    release_id = world.approve(world.register(1))
+    assert world.release(release_id)["status"] == "failed"
+
+
 def leaves_what_it_did_not_change(world: World) -> None:
     releases(world)
     interfere(world, "deploy_model", type("ReleaseRefusedError", (Exception,), {}))
@@ -138,6 +154,8 @@ SCENARIOS: dict[str, Scenario] = {
     "puts back what served": puts_back_what_served,
     "says that nothing can be put back": says_that_nothing_can_be_put_back,
     "says that it could not put back": says_that_it_could_not_put_back,
+    "puts back though it dies meanwhile": puts_back_though_it_dies_meanwhile,
+    "says so though it dies meanwhile": says_so_though_it_dies_meanwhile,
     "leaves what it did not change": leaves_what_it_did_not_change,
     "leaves a stage that it lost": leaves_a_stage_that_it_lost,
     "puts back when it cannot promote": puts_back_when_it_cannot_promote,
@@ -180,6 +198,8 @@ def test_the_release_as_it_is_deployed(world: World, scenario: str) -> None:
             "RestoreEndpoint",
             "says that nothing can be put back",
         ),
+        ("ReleaseStages/RestoreEndpoint/Retry", None, "puts back though it dies meanwhile"),
+        ("FinishFailedRelease/Retry", None, "says so though it dies meanwhile"),
         ("ReleaseStages/PromoteRelease/Catch", None, "puts back when it cannot promote"),
         ("FinishRelease/Catch", None, "says so when it cannot say that it is done"),
     ],
