@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from sluice_cli import target as targets
 from sluice_cli.errors import CommandError
 from sluice_cli.target import REPOSITORY
-from sluice_local import state_lock
+from sluice_local.state import state_lock
 
 SAM = REPOSITORY / ".venv/envs/sam/bin/sam"
 BUILD_DIR = REPOSITORY / ".aws-sam/build"

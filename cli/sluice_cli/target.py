@@ -54,7 +54,7 @@ def local_cloud() -> dict[str, Any] | None:
 
 def local_pid() -> int | None:
     """Return the process id that holds the local cloud's lock: an id in a file may be another's by now."""
-    from sluice_local import state_lock
+    from sluice_local.state import state_lock
 
     return state_lock.holder(local_state_dir())
 

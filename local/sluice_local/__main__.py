@@ -8,8 +8,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
 
-from sluice_local import host, processes, state_lock
+from sluice_local import host, processes
 from sluice_local.settings import Settings
+from sluice_local.state import state_lock
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from sluice_local import processes
-from sluice_local.guard import guarded
+from sluice_local.gateway.guard import guarded
+from sluice_local.gateway.local_api import IDENTITY_PATH, with_local_paths
 from sluice_local.keeper import Keeper
-from sluice_local.local_api import IDENTITY_PATH, with_local_paths
 from sluice_local.settings import ROOT_KEY, ROOT_SECRET, Settings
 from sluice_local.state import saver
 
@@ -123,7 +123,7 @@ def _application(settings: Settings) -> tuple[Any, Keeper]:
 
     for name in PATCHES:
         importlib.import_module(name).install(settings)
-    from sluice_local import signatures
+    from sluice_local.gateway import signatures
     from sluice_local.patches.events import delivery
     from sluice_local.patches.iam import ledger
     from sluice_local.sagemaker.hosting import faults

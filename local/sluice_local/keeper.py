@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sluice_local.local_api import Application, Receive, Send
+from sluice_local.gateway.local_api import Application, Receive, Send
 from sluice_local.settings import Settings
 from sluice_local.state import saver
 

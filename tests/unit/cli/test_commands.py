@@ -28,7 +28,7 @@ from sluice_cli import (
     waiting,
 )
 from sluice_cli.errors import CommandError
-from sluice_local import state_lock
+from sluice_local.state import state_lock
 
 COMMANDS = sorted(
     name

@@ -17,7 +17,7 @@ from sluice_cli import build_commands, cloud, log_streams, output, reasons, serv
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
 from sluice_cli.target import Target
-from sluice_local import state_lock
+from sluice_local.state import state_lock
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ from ministack.core.responses import new_uuid, request_scope
 from ministack.services import eventbridge, sns, sqs
 from ministack.services import lambda_svc as service
 
-from sluice_local.fair_queue import FairQueue
 from sluice_local.patches.functions import concurrency
 from sluice_local.patches.functions.concurrency import queued_event
+from sluice_local.patches.functions.fair_queue import FairQueue
 from sluice_local.patches.iam.services import outcome_denial
 from sluice_local.settings import Settings
 from sluice_local.state import stores

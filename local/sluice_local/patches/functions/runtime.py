@@ -20,7 +20,7 @@ from ministack.core import lambda_runtime as runtime
 from ministack.services import lambda_svc as service
 
 from sluice_local import namespace
-from sluice_local.guard import foreign
+from sluice_local.gateway.guard import foreign
 from sluice_local.patches.functions import memory as lambda_memory
 from sluice_local.patches.functions.logs import EnvironmentLog
 from sluice_local.patches.functions.memory import MemoryWatch

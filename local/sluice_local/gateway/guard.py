@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from sluice_local.local_api import IDENTITY_PATH, Application, Receive, Send
+from sluice_local.gateway.local_api import IDENTITY_PATH, Application, Receive, Send
 from sluice_local.settings import LOOPBACK, Settings
 
 # None: a program, or an address that a person typed.
@@ -32,7 +32,7 @@ def guarded(application: Application, settings: Settings) -> Application:
             await _refuse(scope, receive, send, refusal)
             return
         if settings.auth and scope["path"] != IDENTITY_PATH:
-            from sluice_local import signatures  # ministack reads its environment when it is imported
+            from sluice_local.gateway import signatures  # ministack reads its environment when it is imported
 
             signed = await signatures.authenticated(scope, receive, send)
             if signed is None:

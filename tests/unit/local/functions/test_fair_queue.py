@@ -8,7 +8,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_local.fair_queue import FairQueue
+from sluice_local.patches.functions.fair_queue import FairQueue
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=40))

@@ -24,7 +24,7 @@ from botocore.credentials import Credentials
 from ministack.core import iam_evaluator, lambda_runtime, router, sigv4
 from ministack.services import lambda_svc, sts
 
-from sluice_local.local_api import Receive, Send
+from sluice_local.gateway.local_api import Receive, Send
 from sluice_local.settings import LOOPBACK, ROOT_KEY, ROOT_SECRET, Settings
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
