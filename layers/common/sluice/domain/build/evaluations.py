@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,14 +78,12 @@ def is_finite(value: Any) -> bool:
 
 def _integer(text: str) -> int | float:
     """Parse an integer; beyond a float's range it is infinite."""
-    if len(text) > _DIGITS_MAX:
-        return math.copysign(math.inf, -1 if text.startswith("-") else 1)
-    number = int(text)
-    try:
-        float(number)
-    except OverflowError:
-        return math.copysign(math.inf, number)
-    return number
+    if len(text) <= _DIGITS_MAX:
+        number = int(text)
+        with suppress(OverflowError):
+            float(number)
+            return number
+    return -math.inf if text.startswith("-") else math.inf
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
