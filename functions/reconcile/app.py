@@ -66,6 +66,7 @@ def _findings(cloud: Cloud) -> Iterator[Finding]:
         _older_arrivals,
         _waiting_arrivals,
         _unseen_objects,
+        _unseen_deletions,
     ]
     for check in checks:
         yield from check(cloud, _rotated(cloud, pipelines))
@@ -202,3 +203,8 @@ def _older_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 
 def _unseen_objects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     yield from sweeping.unseen(cloud, {item["gsi1sk"] for item in pipelines})
+
+
+def _unseen_deletions(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    for item in pipelines:
+        yield from sweeping.deleted(cloud, item["gsi1sk"])

@@ -113,6 +113,8 @@ def _quarantine(cloud: Cloud, head: ObjectHead, sequencer: str | None, verdict: 
         "reason": verdict.reason,
     }
     if arrivals.find(cloud, pipeline, head.key, head.version_id) is None:
+        # First, as who repeats this after a crash finds the arrival.
+        arrivals.touch(cloud, pipeline, head.key)
         cloud.catalog.create(arrival)
     cloud.objects.tag(head.bucket, head.key, head.version_id, {"sluice:status": "quarantined"})
     note(cloud, pipeline, arrival["arrived_at"], head.key, "data quarantined", verdict.reason)

@@ -103,7 +103,7 @@ def _model_problem(cloud: Cloud, head: ObjectHead | None) -> str | None:
 
 def _check_unchanged(cloud: Cloud, task: SelectCandidateTask) -> None:
     manifest = building.find_manifest(cloud, task.pipeline, task.dataset_version)
-    current = building.current_versions(cloud, task.pipeline)
+    current = building.current_versions(cloud, task.pipeline, manifest)
     if changed := building.changed_objects(cloud, task.pipeline, manifest, current):
         shown = ", ".join(changed[:_KEYS_SHOWN])
         raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")

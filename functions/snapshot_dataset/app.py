@@ -37,12 +37,13 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
     data = building.find_config(cloud, task).data
-    current = building.current_versions(cloud, task.pipeline)
+    former = _former(cloud, task.pipeline)
+    current = building.current_versions(cloud, task.pipeline, former)
     while True:
         waiting = _waiting(cloud, task.pipeline)
         whole = data.mode == "replace"
         found = batching.find(cloud, task.pipeline, data.complete_when, waiting, whole=whole)
-        parts = _parts(cloud, task.pipeline, data, batches.ready(found), current)
+        parts = _parts(cloud, task.pipeline, data, former, batches.ready(found), current)
         if not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
             break
     manifest = _combine(cloud, task.pipeline, data, waiting, parts)
@@ -89,14 +90,19 @@ def _parts(
     cloud: Cloud,
     pipeline: str,
     data: Data,
+    former: DatasetManifest | None,
     complete: list[Batch],
     current: Mapping[str, str],
 ) -> _Parts:
     """What was overwritten or deleted since is no part of it."""
     # Of several complete batches, all but the newest were replaced before they were built.
     taken = complete[-1:] if data.mode == "replace" else complete
-    fresh = [obj for batch in taken for obj in batch.objects if current.get(obj.key) == obj.version_id]
-    return _Parts(_previous(cloud, pipeline, current), fresh, complete)
+    objects = [obj for batch in taken for obj in batch.objects]
+    # What is settled of a batch need not be in the last data set.
+    others = building.present_versions(cloud, {obj.key for obj in objects} - current.keys())
+    now = {**current, **others}
+    fresh = [obj for obj in objects if now.get(obj.key) == obj.version_id]
+    return _Parts(_unchanged(cloud, pipeline, former, current), fresh, complete)
 
 
 def _set_aside_obstructed(cloud: Cloud, pipeline: str, mode: str, parts: _Parts) -> bool:
@@ -137,11 +143,18 @@ def _combine(
     return datasets.within(manifest, data.window, chain(settled, dated))
 
 
-def _previous(cloud: Cloud, pipeline: str, current: Mapping[str, str]) -> DatasetManifest | None:
+def _former(cloud: Cloud, pipeline: str) -> DatasetManifest | None:
+    """The last valid data set."""
     item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
-    if "dataset_version" not in item:
+    version = item.get("dataset_version")
+    return None if version is None else building.find_manifest(cloud, pipeline, version)
+
+
+def _unchanged(
+    cloud: Cloud, pipeline: str, former: DatasetManifest | None, current: Mapping[str, str]
+) -> DatasetManifest | None:
+    if former is None:
         return None
-    former = building.find_manifest(cloud, pipeline, item["dataset_version"])
     changed = set(building.changed_objects(cloud, pipeline, former, current))
     return DatasetManifest.of(obj for obj in former.objects if obj.key not in changed)
 

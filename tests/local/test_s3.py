@@ -75,6 +75,21 @@ def test_a_copy_is_announced_with_the_version_it_made(bucket: Watched) -> None:
     assert detail["object"]["size"] == 5
 
 
+def test_a_deletion_is_announced_with_the_marker_or_the_version_that_it_deleted(bucket: Watched) -> None:
+    put = bucket.s3.put_object(Bucket=bucket.name, Key="a.csv", Body=b"hello")
+    bucket.event()
+    for given, kind in (
+        ({}, "Delete Marker Created"),
+        ({"VersionId": put["VersionId"]}, "Permanently Deleted"),
+    ):
+        deleted = bucket.s3.delete_object(Bucket=bucket.name, Key="a.csv", **given)
+        event = bucket.event()
+        assert (event["source"], event["detail-type"]) == ("aws.s3", "Object Deleted")
+        assert event["detail"]["deletion-type"] == kind
+        assert event["detail"]["object"]["key"] == "a.csv"
+        assert event["detail"]["object"]["version-id"] == deleted["VersionId"]
+
+
 def test_a_multipart_upload_is_announced_once_when_it_is_complete(bucket: Watched) -> None:
     target = {"Bucket": bucket.name, "Key": "big.bin"}
     upload = bucket.s3.create_multipart_upload(**target)["UploadId"]

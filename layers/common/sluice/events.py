@@ -57,6 +57,10 @@ class ObjectCreated(_Event):
         return self.detail.object.sequencer
 
 
+class ObjectDeleted(ObjectCreated):
+    """S3 "Object Deleted"; its version is the one that was deleted, or the delete marker that is new."""
+
+
 class _DataReleaseDetail(_ObjectDetail):
     request_id: str
     actor: str = "unknown"

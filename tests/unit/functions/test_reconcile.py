@@ -152,7 +152,8 @@ def test_an_upload_that_was_recorded_is_not(world: World, key: str) -> None:
 def test_a_new_version_of_an_upload_is_another_upload(world: World) -> None:
     key = f"{PIPELINE}/a.csv"
     first = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
-    world.cloud.catalog.create({**keys.arrival_key(keys.SETTLED, PIPELINE, key, first), "status": "included"})
+    settled = keys.arrival_key(keys.SETTLED, PIPELINE, key, first)
+    world.cloud.catalog.create({**settled, "key": key, "version_id": first, "status": "included"})
     second = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"y")
     ((_, detail),) = sent(world)
     assert detail["object"]["version-id"] == second

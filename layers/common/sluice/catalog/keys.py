@@ -35,6 +35,8 @@ WAITING = "WAITING#"
 SETTLED = "SETTLED#"
 QUARANTINED = "QUARANTINED#"
 STATES = (WAITING, SETTLED, QUARANTINED)
+# Keys whose object may be another than the last valid data set's, though nothing of it waits.
+TOUCHED = "TOUCHED#"
 # A key beside which the longest of these prefixes and a version id have room.
 _ROOMY_KEY_BYTES = 900
 
@@ -154,6 +156,11 @@ def versions_prefix(state: str, key: str) -> str:
     if len(key.encode()) <= _ROOMY_KEY_BYTES:
         return f"{state}{key}#"
     return f"{state}sha256:{hashlib.sha256(key.encode()).hexdigest()}#"
+
+
+def touched_key(pipeline: str, key: str) -> Key:
+    """That an object was deleted, or quarantined, since the last valid data set."""
+    return {"pk": partition(pipeline), "sk": versions_prefix(TOUCHED, key)}
 
 
 def unclaimed_key(key: str, version_id: str) -> Key:

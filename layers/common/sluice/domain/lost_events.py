@@ -23,6 +23,10 @@ def object_created(bucket: str, key: str, version_id: str) -> Hint:
     return Hint("Object Created", detail)
 
 
+def object_deleted(bucket: str, key: str) -> Hint:
+    return Hint("Object Deleted", {"bucket": {"name": bucket}, "object": {"key": key}})
+
+
 def job_ended(kind: str, name: str, described: Mapping[str, Any] | None) -> Hint | None:
     """The hint for a job (training_job or processing_job) that has ended, or is not there any more."""
     noun = {"training_job": "Training", "processing_job": "Processing"}[kind]

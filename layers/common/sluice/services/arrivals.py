@@ -137,7 +137,7 @@ def _between(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[I
         yield from _paged(partial(cloud.catalog.query, keys.partition(pipeline), between=span, limit=PAGE))
 
 
-def moved(item: Item, state: str, changes: Mapping[str, Any]) -> tuple[Change, Change]:
+def moved(item: Item, state: str, changes: Mapping[str, Any]) -> tuple[Delete, Put]:
     """An arrival's move to another state: it is nowhere else, and it is as it was read."""
     key = keys.arrival_key(state, keys.pipeline_of(item), item["key"], item["version_id"])
     read = {name: item.get(name) for name in ("status", "dataset_version", "release_request")}
@@ -147,6 +147,44 @@ def moved(item: Item, state: str, changes: Mapping[str, Any]) -> tuple[Change, C
 def move(cloud: Cloud, item: Item, state: str, changes: Mapping[str, Any]) -> bool:
     """Move an arrival; False if it is not any more what was read."""
     return cloud.catalog.apply(*moved(item, state, changes))
+
+
+def set_aside(cloud: Cloud, item: Item, changes: Mapping[str, Any]) -> bool:
+    """Quarantine an arrival; what a data set has under its key may have been overwritten with it."""
+    touched = _touch(cloud, keys.pipeline_of(item), item["key"])
+    return cloud.catalog.apply(*moved(item, keys.QUARANTINED, changes), touched)
+
+
+def touch(cloud: Cloud, pipeline: str, key: str) -> None:
+    """Note that a key may have another object than the last valid data set says, or none."""
+    cloud.catalog.apply(_touch(cloud, pipeline, key))
+
+
+def _touch(cloud: Cloud, pipeline: str, key: str) -> Update:
+    return Update(keys.touched_key(pipeline, key), {"key": key, "touched_at": cloud.now()})
+
+
+def touched(cloud: Cloud, pipeline: str) -> set[str]:
+    """The keys that may have other objects than the last valid data set says, or none."""
+    noted = stream(cloud, pipeline, keys.TOUCHED)
+    return {item["key"] for item in (*noted, *waiting(cloud, pipeline))}
+
+
+def forget_touched(cloud: Cloud, pipeline: str, before: str) -> None:
+    """What was noted before a run began is in the valid data set that it made."""
+    noted = [item for item in stream(cloud, pipeline, keys.TOUCHED) if item["touched_at"] < before]
+    on_each(
+        noted,
+        lambda item: cloud.catalog.apply(Delete(keys.key_of(item), {"touched_at": item["touched_at"]})),
+    )
+
+
+def mark_gone(cloud: Cloud, pipeline: str, key: str, is_gone: bool) -> None:
+    """Note on what is settled of a key whether the bucket has an object there."""
+    for item in stream(cloud, pipeline, keys.versions_prefix(keys.SETTLED, key)):
+        if item["key"] == key and item.get("gone", False) != is_gone:
+            changes = {"gone": True if is_gone else None}
+            cloud.catalog.update(keys.key_of(item), changes, when={"status": item["status"]})
 
 
 def settle(cloud: Cloud, pipeline: str, is_done: Callable[[Item], bool]) -> None:

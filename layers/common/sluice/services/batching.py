@@ -107,7 +107,7 @@ def quarantine(cloud: Cloud, pipeline: str, manifest: DatasetManifest, report: R
 def set_aside(cloud: Cloud, item: Item, reason: str, **noted: str) -> bool:
     """Quarantine an arrival, unless it is not any more what was read; the object gets a tag that says so."""
     changes = {"status": "quarantined", "reason": reason, **noted}
-    if not arrivals.move(cloud, item, keys.QUARANTINED, changes):
+    if not arrivals.set_aside(cloud, item, changes):
         return False
     cloud.objects.tag(cloud.data_bucket, item["key"], item["version_id"], {"sluice:status": "quarantined"})
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sluice.quality.statistics.profiles import Profile
 
 COMPLETED = "Completed"
+# Of more objects than this the bucket is not listed.
+LISTED_MAX = 10_000
 
 
 def locations(cloud: Cloud, pipeline: str) -> Locations:
@@ -129,10 +131,25 @@ def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
     return (run.when(milestone) if run else None) or now
 
 
-def current_versions(cloud: Cloud, pipeline: str) -> dict[str, str]:
-    """The version that each of the pipeline's objects has now, by key."""
-    listing = cloud.objects.listing(cloud.data_bucket, f"{pipeline}/")
-    return {head.key: head.version_id for head in listing}
+def current_versions(cloud: Cloud, pipeline: str, manifest: DatasetManifest | None) -> dict[str, str]:
+    """The version that each object of a data set, and each that waits, has now, by key.
+
+    A small bucket is listed. Of a large one the objects are looked at whose keys something happened to since
+    the last valid data set: as the events of S3 say, and as `reconcile` finds what they lost.
+    """
+    counts = cloud.catalog.get(keys.counts_key(pipeline)) or {}
+    if manifest is None or counts.get("included", 0) <= LISTED_MAX:
+        listing = cloud.objects.listing(cloud.data_bucket, f"{pipeline}/")
+        return {head.key: head.version_id for head in listing}
+    touched = arrivals.touched(cloud, pipeline)
+    known = {obj.key: obj.version_id for obj in manifest.objects if obj.key not in touched}
+    return {**known, **present_versions(cloud, touched)}
+
+
+def present_versions(cloud: Cloud, wanted: Iterable[str]) -> dict[str, str]:
+    """The version that objects have now, by key; of those that are there."""
+    heads = arrivals.on_each(wanted, lambda key: cloud.objects.head(cloud.data_bucket, key))
+    return {head.key: head.version_id for head in heads if head}
 
 
 def object_version(arrival: Item) -> ObjectVersion:

@@ -11,7 +11,7 @@ from sluice.domain import failures
 from sluice.domain.roles import RolesForbiddenError
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import batching, building
+from sluice.services import arrivals, batching, building
 from sluice.services.timeline import note
 
 # Runs that used the data they were given; of a failed one nobody knows.
@@ -62,6 +62,7 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
         batching.settle(
             cloud, run.pipeline, run.run_id, markers_before=run.started_at if uses_markers else ""
         )
+        arrivals.forget_touched(cloud, run.pipeline, run.started_at)
 
 
 def _unlock(cloud: Cloud, run: Run) -> None:

@@ -6,7 +6,7 @@ The catalog keeps how far it is. A page of the bucket is held against the same r
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -39,22 +39,57 @@ def daily(cloud: Cloud, what: str) -> Iterator[bool]:
 def unseen(cloud: Cloud, pipelines: Collection[str]) -> Iterator[Hint | None]:
     """Uploads that are no arrivals, told of again; None for each that is one, as each takes time.
 
-    Who stops to ask goes on with the same page the next time. An event may still be on its way: hearing of
-    an upload twice is no harm.
+    An event may still be on its way: hearing of an upload twice is no harm.
     """
-    key, today = keys.sweep_key("uploads"), cloud.now()[:10]
+
+    def page(after: str) -> tuple[Iterator[Hint | None], str]:
+        heads = list(islice(cloud.objects.listing(cloud.data_bucket, "", after=after), PAGE))
+        return _unseen(cloud, pipelines, heads), heads[-1].key if len(heads) == PAGE else ""
+
+    return _swept(cloud, "uploads", page)
+
+
+def deleted(cloud: Cloud, pipeline: str) -> Iterator[Hint | None]:
+    """Settled objects that are not there any more, or again, of which nobody has heard."""
+
+    def page(after: str) -> tuple[Iterator[Hint | None], str]:
+        found = arrivals.page(cloud, pipeline, [keys.SETTLED], after or None, PAGE)
+        return _deleted(cloud, pipeline, found.items), found.after or ""
+
+    return _swept(cloud, f"deletions of {pipeline}", page)
+
+
+def _swept(
+    cloud: Cloud, what: str, page: Callable[[str], tuple[Iterator[Hint | None], str]]
+) -> Iterator[Hint | None]:
+    """What a page at a time finds, which goes on after what it says; of the first call of a day to the end.
+
+    Who stops to ask goes on with the same page the next time.
+    """
+    key, today = keys.sweep_key(what), cloud.now()[:10]
     sweep = cloud.catalog.get(key) or {}
     if sweep.get("full_on", "") < today:
         sweep = {"after": "", "full_on": today, "is_full": True}
     while True:
-        listed = cloud.objects.listing(cloud.data_bucket, "", after=sweep["after"])
-        heads = list(islice(listed, PAGE))
-        yield from _unseen(cloud, pipelines, heads)
-        after = heads[-1].key if len(heads) == PAGE else ""
+        found, after = page(sweep["after"])
+        yield from found
         sweep = {"after": after, "full_on": sweep["full_on"], "is_full": sweep["is_full"] and bool(after)}
         cloud.catalog.update(key, sweep)
         if not sweep["is_full"]:
             return
+
+
+def _deleted(cloud: Cloud, pipeline: str, items: Sequence[Item]) -> Iterator[Hint | None]:
+    were_gone = {item["key"]: bool(item.get("gone")) for item in items}
+    if not were_gone:
+        return
+    # One character less is before the first key, and next to it.
+    listed = cloud.objects.listing(cloud.data_bucket, f"{pipeline}/", after=min(were_gone)[:-1])
+    there = {head.key for head in islice(listed, _ITEMS)}
+    for key, was_gone in sorted(were_gone.items()):
+        # Beyond what was listed each is looked at by itself.
+        is_gone = key not in there and cloud.objects.head(cloud.data_bucket, key) is None
+        yield lost_events.object_deleted(cloud.data_bucket, key) if is_gone != was_gone else None
 
 
 def _unseen(cloud: Cloud, pipelines: Collection[str], heads: Sequence[ObjectHead]) -> Iterator[Hint | None]:

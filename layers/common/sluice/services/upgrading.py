@@ -38,6 +38,8 @@ def move_arrivals(cloud: Cloud, pipeline: str) -> Iterator[None]:
             state, changes = place(item, run, dataset_status(item.get("dataset_version", "")))
             if state == keys.SETTLED:
                 settled.append(item)
+            elif state == keys.QUARANTINED:
+                arrivals.set_aside(cloud, item, changes)
             else:
                 arrivals.move(cloud, item, state, changes)
         arrivals.settle_these(cloud, pipeline, settled)

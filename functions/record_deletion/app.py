@@ -1,0 +1,34 @@
+"""Note that an object was deleted, of which a data set may be made, or that it is there again."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_plus
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import wiring
+from sluice.catalog import keys
+from sluice.domain.data import uploads
+from sluice.events import ObjectDeleted
+from sluice.observability import logger
+from sluice.services import arrivals
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_parser(model=ObjectDeleted)
+def lambda_handler(event: ObjectDeleted, context: LambdaContext) -> dict[str, str]:
+    cloud = wiring.cloud()
+    pipeline, _ = uploads.parse_key(event.key)
+    if pipeline is None or cloud.catalog.get(keys.pipeline_key(pipeline)) is None:
+        return {"status": "ignored"}
+    # EventBridge is said to give keys as they are, S3's older notifications encode them: try both.
+    there = False
+    for key in dict.fromkeys((event.key, unquote_plus(event.key))):
+        head = cloud.objects.head(event.bucket, key)
+        # The next data set asks what there is then; so it does not matter in which order events come.
+        arrivals.touch(cloud, pipeline, key)
+        arrivals.mark_gone(cloud, pipeline, key, is_gone=head is None)
+        there = there or head is not None
+    logger.info("noted", extra={"key": event.key, "there": there})
+    return {"status": "there" if there else "gone"}
