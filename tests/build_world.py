@@ -14,6 +14,7 @@ import fakes
 import machines
 from sluice.catalog import keys
 from sluice.catalog.changes import Change, Put
+from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import names
 from sluice.domain.build import projects
 from sluice.domain.times import from_iso, to_iso
@@ -240,18 +241,22 @@ class World:
     def release(self, stage: str = "production", run_id: str = RUN, position: int = 0) -> dict[str, Any]:
         """What a release of a run's package leaves behind; the deployment."""
         catalog, release_id = self.cloud.catalog, f"release-of-{run_id}"
-        catalog.create(keys.stage_key(PIPELINE, stage))
+        catalog.create(Stage(PIPELINE, stage, f"sluice--{PIPELINE}--{stage}").item())
         catalog.update(keys.stage_key(PIPELINE, stage), {"live": release_id, "position": position})
         arn = str(self.catalog_run(run_id)["model_package_arn"])
-        deployment = {
-            "package_arn": arn,
-            "package_version": int(arn.rpartition("/")[2]),
-            "run_id": run_id,
-            "promoted_at": self.cloud.now.at,
-            "status": "live",
-        }
-        catalog.create({**keys.deployment_key(PIPELINE, stage, release_id), **deployment})
-        return deployment
+        deployment = Deployment(
+            pipeline=PIPELINE,
+            stage=stage,
+            release_id=release_id,
+            package_arn=arn,
+            package_version=int(arn.rpartition("/")[2]),
+            status="live",
+            endpoint_config_name=f"sluice--{release_id}--{stage}",
+            promoted_at=self.cloud.now.at,
+            run_id=run_id,
+        )
+        catalog.create(deployment.item())
+        return deployment.item()
 
     # ------------------------------------------------------------------ what is seen
 

@@ -12,6 +12,7 @@ from typing import Any
 import fakes
 import machines
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Project
 from sluice.domain import config
 from sluice.domain.build import projects, run_manifest
 from sluice.domain.locations import Locations
@@ -80,13 +81,14 @@ class World:
         self.cloud.catalog.create(
             {
                 **keys.pipeline_key(PIPELINE),
+                "project_version": self.project_version,
                 "group": PIPELINE,
                 "gsi1pk": keys.PIPELINES,
                 "gsi1sk": PIPELINE,
             }
         )
         stored = config.dump(config.load(self.pipeline_yaml))
-        self.cloud.catalog.create({**keys.project_key(PIPELINE, self.project_version), "config": stored})
+        self.cloud.catalog.create(Project(PIPELINE, self.project_version, "active", config=stored).item())
 
     # ------------------------------------------------------------------ what happens outside
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Project
+from sluice.catalog.records.releases import PENDING, Package, Release
 from sluice.domain import config
 from sluice.domain.release import packages, releases
-from sluice.domain.release.approvals import PENDING, LastSeen
+from sluice.services import building
 from sluice.services.views import stages
 from sluice_cli import waiting
 from sluice_cli.errors import CommandError
@@ -18,12 +20,17 @@ APPROVED, REJECTED = "Approved", "Rejected"
 HEARD_S = 900
 
 
-def own_package(target: Target, arn: str) -> dict[str, Any]:
+def own_package(target: Target, arn: str) -> Package:
     """Return the catalog's item of a version that a run of this stack registered."""
-    item = target.catalog.get(keys.package_key(arn))
-    if item is None or "pipeline" not in item:
+    found = _find_package(target, arn)
+    if found is None or found.pipeline is None:
         raise CommandError(f"{arn} was not registered by this stack, so nothing will be released")
-    return item
+    return found
+
+
+def _find_package(target: Target, arn: str) -> Package | None:
+    item = target.catalog.get(keys.package_key(arn))
+    return Package.of(item) if item else None
 
 
 def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
@@ -32,19 +39,18 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
     The result holds `release_id` of a release under way, or `after_epoch`, the epoch after which a decision
     leads to a release, or neither, and then the reason in `note`.
     """
-    item = own_package(target, arn)
-    seen, result = LastSeen.of(item), {"model_package_arn": arn, "status": APPROVED}
+    seen, result = own_package(target, arn), {"model_package_arn": arn, "status": APPROVED}
     awaited = {**result, "after_epoch": seen.epoch}
     if _status(target, arn) != APPROVED:
         _decide(target, arn, APPROVED, reason)
         return awaited
     if seen.status != APPROVED:
         return {**awaited, "note": "it was approved before, but the stack has not heard of it yet"}
-    if release_id := _under_way(target, item, arn, seen):
+    if release_id := _under_way(target, seen):
         note = f"it was approved before, and {release_id} is under way"
         return {**result, "release_id": release_id, "note": note}
-    if live_on := _served_by(target, item, arn):
-        name = packages.version_name(item["group"], item["version"])
+    if live_on := _served_by(target, seen):
+        name = packages.version_name(seen.group, seen.version)
         return {**result, "note": f"{name} was approved before and is live on {live_on}: nothing to release"}
     say("it was approved before and is not live: the approval is withdrawn and given anew")
     _decide(target, arn, PENDING, "")
@@ -61,16 +67,16 @@ def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
         _decide(target, arn, REJECTED, reason)
         return result
     note = "it was rejected before, so nothing changes"
-    item = target.catalog.get(keys.package_key(arn)) or {}
-    if serving := _serving(target, item, arn):
+    package = _find_package(target, arn)
+    if package and (serving := _serving(target, package)):
         stage = serving[0]["stage"]
-        note += f"; it is still live on {stage}: `sluice rollback {item['pipeline']} --stage {stage}`"
+        note += f"; it is still live on {stage}: `sluice rollback {package.pipeline} --stage {stage}`"
     return {**result, "note": note}
 
 
 def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] | None:
     """Wait for the end of the release that a result of `approve` leads to; None if it leads to none."""
-    pipeline = own_package(target, result["model_package_arn"])["pipeline"]
+    pipeline = str(own_package(target, result["model_package_arn"]).pipeline)
     if "after_epoch" in result:
         release_id = _release_of(target, result["model_package_arn"], result["after_epoch"])
     elif "release_id" in result:
@@ -93,49 +99,52 @@ def _decide(target: Target, arn: str, status: str, reason: str) -> None:
     )
 
 
-def _under_way(target: Target, item: dict[str, Any], arn: str, seen: LastSeen) -> str | None:
+def _under_way(target: Target, seen: Package) -> str | None:
     """Return the version's release under way, if any."""
-    decided = _release_id(item, arn, seen.epoch)
-    for release in stages.releases(target.cloud, item["pipeline"]):
-        is_its = release["release_id"] == decided or release.get("package_arn") == arn
-        if is_its and release.get("status") == waiting.RUNNING:
-            return str(release["release_id"])
+    decided = _release_id(seen)
+    running = [Release.of(item) for item in target.catalog.listing(keys.RUNNING_RELEASES)]
+    for release in running:
+        is_its = release.release_id == decided or release.package_arn == seen.arn
+        if is_its and release.pipeline == seen.pipeline:
+            return release.release_id
     return decided if seen.is_unfinished else None
 
 
-def _release_id(item: dict[str, Any], arn: str, epoch: int) -> str:
-    return releases.approval_request(item["pipeline"], arn, item["version"], epoch, "", "").release_id
+def _release_id(seen: Package) -> str:
+    """The release that follows from the last decision, if that is an approval."""
+    pipeline = str(seen.pipeline)
+    return releases.approval_request(pipeline, seen.arn, seen.version, seen.epoch, "", "").release_id
 
 
-def _serving(target: Target, item: dict[str, Any], arn: str) -> list[dict[str, Any]]:
+def _serving(target: Target, package: Package) -> list[dict[str, Any]]:
     """Return the stages where the catalog calls the version live and an endpoint exists."""
-    rows = stages.stages(target.cloud, item["pipeline"]) if "pipeline" in item else []
+    rows = stages.stages(target.cloud, package.pipeline) if package.pipeline else []
     return [
         row
         for row in rows
-        if row["live_package_arn"] == arn
-        and row["run_id"] in (None, item.get("run_id"))
+        if row["live_package_arn"] == package.arn
+        and row["run_id"] in (None, package.run_id)
         and stages.endpoint_status(target.cloud, row["endpoint_name"]) != "missing"
     ]
 
 
-def _served_by(target: Target, item: dict[str, Any], arn: str) -> str | None:
+def _served_by(target: Target, package: Package) -> str | None:
     """Name the stages that an approval releases to, if the version is live on all of them."""
-    run = target.catalog.get(keys.run_key(item["pipeline"], item["run_id"])) or {}
-    version = run.get("project_version")
-    project = target.catalog.get(keys.project_key(item["pipeline"], version)) if version else None
-    live = [row["stage"] for row in _serving(target, item, arn)]
+    pipeline = str(package.pipeline)
+    run = building.find_run(target.cloud, pipeline, str(package.run_id))
+    version = run.project_version if run else None
+    project = target.catalog.get(keys.project_key(pipeline, version)) if version else None
+    live = [row["stage"] for row in _serving(target, package)]
     wanted = live
     if project is not None:
-        listed = releases.planned_stages(config.restore(project["config"]).release, None)
+        listed = releases.planned_stages(config.restore(Project.of(project).config).release, None)
         wanted = [stage.name for stage in listed]
     return ", ".join(wanted) if live and set(wanted) <= set(live) else None
 
 
 def _until_withdrawn(target: Target, arn: str, epoch: int) -> None:
     def look() -> bool | None:
-        seen = LastSeen.of(own_package(target, arn))
-        return True if seen.epoch > epoch else None
+        return True if own_package(target, arn).epoch > epoch else None
 
     waiting.until(look, timeout_s=HEARD_S, what="the stack to hear that the approval was withdrawn")
 
@@ -143,13 +152,12 @@ def _until_withdrawn(target: Target, arn: str, epoch: int) -> None:
 def _release_of(target: Target, arn: str, epoch: int) -> str:
     """Wait for the release that follows a decision after an epoch; raises CommandError if none does."""
 
-    def look() -> dict[str, Any] | None:
-        item = own_package(target, arn)
-        seen = LastSeen.of(item)
-        return item if seen.epoch > epoch and not seen.is_unfinished else None
+    def look() -> Package | None:
+        seen = own_package(target, arn)
+        return seen if seen.epoch > epoch and not seen.is_unfinished else None
 
-    what = "the stack to hear of the approval; if the event was lost, `reconcile` sends it again"
-    item = waiting.until(look, timeout_s=HEARD_S, what=what)
-    if item["approval_status"] != APPROVED:
-        raise CommandError(f"the version is {item['approval_status']} by now: somebody decided otherwise")
-    return _release_id(item, arn, int(item["approval_epoch"]))
+    what = "the stack to hear of the approval, which `reconcile` tells it of again if the event was lost"
+    seen = waiting.until(look, timeout_s=HEARD_S, what=what)
+    if seen.status != APPROVED:
+        raise CommandError(f"the version is {seen.status} by now: somebody decided otherwise")
+    return _release_id(seen)

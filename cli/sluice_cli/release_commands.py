@@ -60,7 +60,7 @@ def approve(
     """Approve a model version in the registry; its release starts automatically."""
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
-    pipeline = decisions.own_package(target, arn)["pipeline"]
+    pipeline = str(decisions.own_package(target, arn).pipeline)
     with err.status("approving") as status:
         if stage is None:
             result = decisions.approve(target, arn, reason, status.update)

@@ -8,17 +8,18 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import Deployment, EndpointTask
 from sluice.domain import quotas, roles, tags
 from sluice.domain.quotas import QuotaError
-from sluice.domain.release import alarms, releases, serving
-from sluice.domain.release.releases import AlarmFiringError, Deployment, ReleaseRefusedError
+from sluice.domain.release import alarms, serving
+from sluice.domain.release.releases import AlarmFiringError, ReleaseRefusedError, RollbackOptions
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import DeployModelTask
 from sluice.observability import logger
 from sluice.ports import Cloud, EndpointBusyError, Item, RequestRefusedError
-from sluice.services import releasing
+from sluice.services import deploying, releasing
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -62,37 +63,33 @@ def _wanted_config(cloud: Cloud, task: DeployModelTask) -> str:
         return task.stage.endpoint_config_name
     if task.stage.previous_config_name is None:
         raise ReleaseRefusedError(f"{task.stage.endpoint_name} served nothing before that could be restored")
-    stage = cloud.catalog.get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
-    if stage.get("live") == task.release_id:
+    stage = releasing.find_stage(cloud, task.pipeline, task.stage.stage)
+    if stage is not None and stage.live == task.release_id:
         # Its promotion failed at no more than saying so.
         raise ReleaseRefusedError(f"{task.release_id} is live on {task.stage.stage}")
     return task.stage.previous_config_name
 
 
 def _await(cloud: Cloud, task: DeployModelTask, config: str) -> None:
-    """Store the token. Until the change is `requested`, what the endpoint serves says nothing about it."""
-    name = task.stage.endpoint_name
-    changes = {
-        "task_token": task.task_token,
-        "kind": "endpoint",
-        "pipeline": task.pipeline,
-        "release_id": task.release_id,
-        "step": task.stage.stage,
-        "endpoint_config_name": config,
-        "requested": False,
-        "status": "open",
-        "expires_at": int((from_iso(cloud.now()) + _TOKEN_VALID_FOR).timestamp()),
-        "gsi1pk": keys.TASKS,
-        "gsi1sk": name,
-    }
-    cloud.catalog.update(keys.task_key(name), changes)
+    """Store the token."""
+    waiting = EndpointTask(
+        endpoint_name=task.stage.endpoint_name,
+        task_token=task.task_token,
+        pipeline=task.pipeline,
+        release_id=task.release_id,
+        step=task.stage.stage,
+        status="open",
+        expires_at=int((from_iso(cloud.now()) + _TOKEN_VALID_FOR).timestamp()),
+        endpoint_config_name=config,
+        requested=False,
+    )
+    cloud.catalog.apply(changes.await_endpoint(waiting))
 
 
 def _confirm(cloud: Cloud, task: DeployModelTask, config: str) -> None:
     """The change is under way. If it has ended already, its event may have come too early: send it again."""
     name = task.stage.endpoint_name
-    token = {"task_token": task.task_token}
-    cloud.catalog.update(keys.task_key(name), {"requested": True}, when=token)
+    cloud.catalog.apply(changes.confirm_request(name, task.task_token))
     endpoint = cloud.endpoints.describe_endpoint(name)
     if not isinstance(serving.outcome(endpoint, name, config), serving.Pending):
         cloud.bus.put("SageMaker Endpoint State Change", {"EndpointName": name})
@@ -163,10 +160,8 @@ def _require_hopeless(cloud: Cloud, task: DeployModelTask, firing: list[str]) ->
 
     Where there is nothing to go back to, only a release can end the alarm: it goes ahead unwatched.
     """
-    stage = cloud.catalog.get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
-    live = releasing.find_deployment(cloud, task.pipeline, task.stage.stage, stage.get("live"))
-    history = releasing.find_history(cloud, task.pipeline, task.stage.stage)
-    if live is None or _can_go_back(cloud, history, live):
+    live = releasing.find_live(cloud, task.pipeline, task.stage.stage)
+    if live is None or _can_go_back(cloud, live):
         raise AlarmFiringError(
             f"{', '.join(firing)} is in ALARM and could not watch the release: "
             "roll the stage back, or wait until the alarm is OK, then approve again"
@@ -176,10 +171,10 @@ def _require_hopeless(cloud: Cloud, task: DeployModelTask, firing: list[str]) ->
     note(cloud, task.pipeline, at, task.release_id, "unguarded", detail)
 
 
-def _can_go_back(cloud: Cloud, history: list[Deployment], live: Deployment) -> bool:
+def _can_go_back(cloud: Cloud, live: Deployment) -> bool:
     """Whether a known good is left that nobody has rejected since."""
-    known_good = releases.rollback_options(history, live, cloud.now()).known_good
-    packages = (cloud.registry.describe_package(each.package_arn) for each in known_good)
+    options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
+    packages = (cloud.registry.describe_package(each.package_arn) for each in options.known_good())
     return any(package and package.get("ModelApprovalStatus") != "Rejected" for package in packages)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import Release, ReleaseEnd
 from sluice.domain.release import releases
 from sluice.domain.release.releases import Request
 from sluice.events import ExecutionStatusChanged, FinishReleaseTask, TaskFailure
 from sluice.observability import logger
-from sluice.ports import Cloud, Item
-from sluice.services import releasing, vouching
+from sluice.ports import Cloud
+from sluice.services import deploying, releasing, vouching
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -30,7 +31,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     _end_deployments(cloud, task.release, release)
     _tell(cloud, task.release, release)
     releasing.unlock_stages(cloud, task.release.pipeline, task.release.release_id)
-    return {"status": release["status"]}
+    return {"status": release.status}
 
 
 def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishReleaseTask | None:
@@ -52,64 +53,56 @@ def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishReleaseTask | None:
     )
 
 
-def _record(cloud: Cloud, task: FinishReleaseTask) -> Item:
+def _record(cloud: Cloud, task: FinishReleaseTask) -> Release:
     """Write the end down once; the release as it is then."""
-    catalog, request = cloud.catalog, task.release
-    key = keys.release_key(request.pipeline, request.release_id)
-    now = cloud.now()
-    # A release that ended before it was planned has no item.
-    catalog.create(
-        {
-            **key,
-            "cause": request.cause,
-            "status": "running",
-            "actor": vouching.actor(cloud, request),
-            "execution_arn": task.execution_arn,
-            "started_at": now,
-        }
+    request, now = task.release, cloud.now()
+    started = Release(
+        pipeline=request.pipeline,
+        release_id=request.release_id,
+        cause=request.cause,
+        status="running",
+        actor=vouching.actor(cloud, request),
+        execution_arn=task.execution_arn,
+        started_at=now,
     )
-    release = catalog.get(key) or {}
-    status, reasons = "released", list[str]()
-    if task.failure is not None and not _is_live_everywhere(cloud, request, release):
+    # A release that ended before it was planned has no item.
+    cloud.catalog.apply(changes.start_release(started))
+    release = releasing.find_release(cloud, request.pipeline, request.release_id) or started
+    status: ReleaseEnd = "released"
+    reasons = list[str]()
+    if task.failure is not None and not _is_live_everywhere(cloud, release):
         status, why = releases.failure(task.failure.error, task.failure.cause)
         reasons = [why]
-    ended = {"status": status, "reasons": reasons, "ended_at": now}
-    catalog.update(key, ended, when={"status": "running"})
-    return catalog.get(key) or {**key, **ended}
+    cloud.catalog.apply(changes.end_release(request.pipeline, request.release_id, status, reasons, now))
+    return releasing.find_release(cloud, request.pipeline, request.release_id) or release
 
 
-def _is_live_everywhere(cloud: Cloud, request: Request, release: Item) -> bool:
+def _is_live_everywhere(cloud: Cloud, release: Release) -> bool:
     """Whether the release got all it was to get, and failed at no more than saying so."""
-    stages = [keys.stage_key(request.pipeline, stage) for stage in release.get("stages") or []]
-    live = [(cloud.catalog.get(stage) or {}).get("live") for stage in stages]
-    return bool(live) and set(live) == {request.release_id}
+    stages = [releasing.find_stage(cloud, release.pipeline, stage) for stage in release.stages]
+    return bool(stages) and all(stage and stage.live == release.release_id for stage in stages)
 
 
-def _end_deployments(cloud: Cloud, request: Request, release: Item) -> None:
+def _end_deployments(cloud: Cloud, request: Request, release: Release) -> None:
     """Complete, or undo, what a promotion that died has left half written."""
-    catalog = cloud.catalog
-    for stage in release.get("stages") or []:
-        key = keys.deployment_key(request.pipeline, stage, request.release_id)
-        changes = {"status": "failed", "ended_at": release["ended_at"]}
-        catalog.update(key, changes, when={"status": "deploying"})
-        item = catalog.get(keys.stage_key(request.pipeline, stage)) or {}
-        if item.get("live") == request.release_id:
-            deployment = catalog.get(key) or {}
-            releasing.mark_replaced(
-                cloud, request.pipeline, stage, deployment, is_rollback=request.is_rollback
-            )
-        elif item.get("releasing") == request.release_id:
-            # Its promotion was written down, but the stage never came to point to it: it never was one.
-            catalog.update(key, {**changes, "promoted_at": None}, when={"status": "live"})
+    catalog, release_id, ended_at = cloud.catalog, release.release_id, str(release.ended_at)
+    for name in release.stages:
+        catalog.apply(changes.fail_deployment(release.pipeline, name, release_id, ended_at))
+        stage = releasing.find_stage(cloud, release.pipeline, name)
+        if stage is not None and stage.live == release_id:
+            deployment = deploying.find_deployment(cloud, release.pipeline, name, release_id)
+            if deployment is not None:
+                deploying.mark_replaced(cloud, deployment, is_rollback=request.is_rollback)
+        elif stage is not None and stage.releasing == release_id:
+            catalog.apply(changes.undo_promotion(release.pipeline, name, release_id, ended_at))
 
 
-def _tell(cloud: Cloud, request: Request, release: Item) -> None:
-    if release["status"] == "released":
+def _tell(cloud: Cloud, request: Request, release: Release) -> None:
+    if release.status == "released":
         event = "rolled back" if request.is_rollback else "released"
-        stages = ", ".join(release.get("stages") or [])
-        detail = f"v{release.get('package_version')} is live on {stages}"
+        detail = f"v{release.package_version} is live on {', '.join(release.stages)}"
     else:
         what = "rollback" if request.is_rollback else "release"
-        event, detail = f"{what} {release['status']}", "; ".join(release["reasons"])
-    at, actor = release["ended_at"], release["actor"]
+        event, detail = f"{what} {release.status}", "; ".join(release.reasons)
+    at, actor = str(release.ended_at), release.actor
     note(cloud, request.pipeline, at, request.release_id, event, detail, actor)

@@ -21,12 +21,11 @@ from sluice.services.timeline import note
 def lambda_handler(event: AlarmConfigurationChanged, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(alarm_name=event.alarm_name)
-    found = releasing.find_alarm(cloud, event.alarm_name)
-    if found is None:
+    stage = releasing.find_guarded_stage(cloud, event.alarm_name)
+    if stage is None:
         return {"status": "not ours"}
-    pipeline, stage, item = found
-    wanted, faults = releasing.find_guard_faults(cloud, pipeline, item)
-    if not faults or not _serves(cloud, item["endpoint_name"]):
+    wanted, faults = releasing.find_guard_faults(cloud, stage)
+    if not faults or not _serves(cloud, stage.endpoint_name):
         return {"status": "nothing to do"}
     for request in wanted:
         if request["AlarmName"] in faults:
@@ -34,7 +33,8 @@ def lambda_handler(event: AlarmConfigurationChanged, context: LambdaContext) -> 
     names = [request["AlarmName"] for request in wanted]
     cloud.alarms.delete([name for name in faults if name not in names])
     detail = "; ".join(f"{name} {fault}" for name, fault in faults.items())
-    note(cloud, pipeline, cloud.now(), item["live"], "alarms put back", f"{stage}: {detail}")
+    detail = f"{stage.name}: {detail}"
+    note(cloud, stage.pipeline, cloud.now(), str(stage.live), "alarms put back", detail)
     return {"status": "put back", "alarms": sorted(faults)}
 
 

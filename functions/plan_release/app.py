@@ -9,13 +9,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import PENDING, Deployment, Release
 from sluice.domain import names
 from sluice.domain.release import approvals, releases
-from sluice.domain.release.releases import Deployment, ReleaseRefusedError, Request, StagePlan
+from sluice.domain.release.releases import ReleaseRefusedError, Request, RollbackOptions, StagePlan
 from sluice.events import PlanReleaseTask
 from sluice.observability import logger
-from sluice.ports import Cloud, Item
-from sluice.services import releasing, vouching
+from sluice.ports import Cloud
+from sluice.services import deploying, releasing, vouching
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -31,12 +33,10 @@ def lambda_handler(event: PlanReleaseTask, context: LambdaContext) -> dict[str, 
     _record(cloud, request, event.execution_arn)
     package, stages = _plan_rollback(cloud, request) if request.is_rollback else _plan_forward(cloud, request)
     plans = [_plan(cloud, request, package, stage, bake_s) for stage, bake_s in stages]
-    changes = {
-        "package_arn": package.arn,
-        "package_version": package.version,
-        "stages": [plan.stage for plan in plans],
-    }
-    cloud.catalog.update(keys.release_key(request.pipeline, request.release_id), changes)
+    planned = [plan.stage for plan in plans]
+    cloud.catalog.apply(
+        changes.plan_release(request.pipeline, request.release_id, package.arn, package.version, planned)
+    )
     return {
         "package_arn": package.arn,
         "package_version": package.version,
@@ -46,25 +46,33 @@ def lambda_handler(event: PlanReleaseTask, context: LambdaContext) -> dict[str, 
 
 
 def _record(cloud: Cloud, request: Request, execution_arn: str) -> None:
-    catalog, key = cloud.catalog, keys.release_key(request.pipeline, request.release_id)
-    if catalog.get(keys.pipeline_key(request.pipeline)) is None:
+    if cloud.catalog.get(keys.pipeline_key(request.pipeline)) is None:
         raise ReleaseRefusedError(f"there is no pipeline {request.pipeline}")
-    item = {
-        **key,
-        "cause": request.cause,
-        "status": "running",
-        "actor": vouching.actor(cloud, request),
-        "execution_arn": execution_arn,
-        "started_at": cloud.now(),
-    }
-    is_new = catalog.create(item)
-    if not is_new and (catalog.get(key) or {}).get("status") != "running":
+    release = Release(
+        pipeline=request.pipeline,
+        release_id=request.release_id,
+        cause=request.cause,
+        status="running",
+        actor=vouching.actor(cloud, request),
+        execution_arn=execution_arn,
+        started_at=cloud.now(),
+    )
+    if cloud.catalog.apply(changes.start_release(release)):
+        what = "rollback started" if request.is_rollback else "release started"
+        note(
+            cloud,
+            request.pipeline,
+            release.started_at,
+            request.release_id,
+            what,
+            request.reason,
+            release.actor,
+        )
+        return
+    known = releasing.find_release(cloud, request.pipeline, request.release_id)
+    if known is None or known.status != "running":
         # Nobody would give back what it took now.
         raise ReleaseRefusedError(f"{request.release_id} has ended")
-    if is_new:
-        what = "rollback started" if request.is_rollback else "release started"
-        at, actor, reason = item["started_at"], item["actor"], request.reason
-        note(cloud, request.pipeline, at, request.release_id, what, reason, actor)
 
 
 def _plan_forward(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[str, int]]]:
@@ -101,28 +109,26 @@ def _note_held_back(cloud: Cloud, request: Request, package: Package, released: 
 def _plan_rollback(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[str, int]]]:
     """The stage's last known good whose evidence still holds."""
     stage = str(request.stage)
-    if cloud.catalog.get(keys.stage_key(request.pipeline, stage)) is None:
+    if releasing.find_stage(cloud, request.pipeline, stage) is None:
         raise ReleaseRefusedError(f"nothing was ever released to a stage {stage} of {request.pipeline}")
     releasing.lock_stages(cloud, request.pipeline, request.release_id, {stage: None})
-    live = _live(cloud, request.pipeline, stage)
+    live = releasing.find_live(cloud, request.pipeline, stage)
     if live is None:
         raise ReleaseRefusedError(f"no release is live on {stage}, so there is none to take back")
     if request.rolls_back not in (None, live.release_id):
         raise ReleaseRefusedError(f"{stage} no longer serves {request.rolls_back}, but {live.release_id}")
-    options = releases.rollback_options(
-        releasing.find_history(cloud, request.pipeline, stage), live, cloud.now()
-    )
-    package = _first_sound(cloud, request.pipeline, live, options)
+    package = _first_sound(cloud, live)
     bake_s = {each.name: each.traffic.bake_s for each in package.config.release.stages}
     return package, [(stage, bake_s.get(stage, 0))]
 
 
-def _first_sound(cloud: Cloud, pipeline: str, live: Deployment, options: releases.RollbackOptions) -> Package:
+def _first_sound(cloud: Cloud, live: Deployment) -> Package:
     """Nothing is expected of a known good's approval but that nobody rejected it since."""
-    reasons = list(options.reasons)
-    for deployment in options.known_good:
+    options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
+    reasons = list[str]()
+    for deployment in options.known_good():
         try:
-            package = releasing.find_package(cloud, pipeline, deployment.package_arn, deployment.run_id)
+            package = releasing.find_package(cloud, live.pipeline, deployment.package_arn, deployment.run_id)
         except ReleaseRefusedError as refusal:
             reasons += refusal.reasons
             continue
@@ -132,17 +138,12 @@ def _first_sound(cloud: Cloud, pipeline: str, live: Deployment, options: release
             reasons += [f"v{package.version}: {fault}" for fault in faults]
         else:
             return package
-    raise ReleaseRefusedError(releases.no_known_good(live, reasons))
-
-
-def _live(cloud: Cloud, pipeline: str, stage: str) -> Deployment | None:
-    item = cloud.catalog.get(keys.stage_key(pipeline, stage)) or {}
-    return releasing.find_deployment(cloud, pipeline, stage, item.get("live"))
+    raise ReleaseRefusedError(releases.no_known_good(live, [*options.reasons(), *reasons]))
 
 
 def _serves(cloud: Cloud, request: Request, stage: str, package: Package) -> bool:
     """Whether the package is live there, by the catalog and by the endpoint itself."""
-    live = _live(cloud, request.pipeline, stage)
+    live = releasing.find_live(cloud, request.pipeline, stage)
     if live is None or not live.is_of(package.arn, package.provenance.run_id):
         return False
     endpoint = cloud.endpoints.describe_endpoint(releasing.find_endpoint_name(cloud, request.pipeline, stage))
@@ -150,25 +151,23 @@ def _serves(cloud: Cloud, request: Request, stage: str, package: Package) -> boo
 
 
 def _objections(cloud: Cloud, package: Package) -> list[str]:
-    status = package.described.get("ModelApprovalStatus", approvals.PENDING)
-    return approvals.objections(status, _newest_approval(cloud, package.arn), package.provenance, cloud.now())
-
-
-def _newest_approval(cloud: Cloud, arn: str) -> Item | None:
-    newest = cloud.catalog.query(f"PACKAGE#{arn}", "APPROVAL#", newest_first=True, limit=1)
-    return next(iter(newest), None)
+    status = package.described.get("ModelApprovalStatus", PENDING)
+    approval = releasing.find_approval(cloud, package.arn)
+    return approvals.objections(status, approval, package.provenance, cloud.now())
 
 
 def _overtaken(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:
     """Releases wait for a stage in no order: the version that was approved last is to stay."""
-    ours = _newest_approval(cloud, package.arn) or {}
+    ours = releasing.find_approval(cloud, package.arn)
     reasons = []
     for stage in stages:
-        live = _live(cloud, request.pipeline, stage)
+        live = releasing.find_live(cloud, request.pipeline, stage)
         if live is None or live.is_of(package.arn, package.provenance.run_id):
             continue
-        theirs = _newest_approval(cloud, live.package_arn) or {}
-        if theirs.get("status") == "Approved" and theirs["decided_at"] > ours.get("decided_at", ""):
+        theirs = releasing.find_approval(cloud, live.package_arn)
+        if theirs is None or theirs.status != "Approved":
+            continue
+        if ours is None or theirs.decided_at > ours.decided_at:
             reasons.append(f"{stage} serves v{live.package_version}, which was approved later")
     return reasons
 
@@ -186,14 +185,16 @@ def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: 
         previous_config_name=previous if previous != own_config else None,
         bake_s=bake_s,
     )
-    item = {
-        **keys.deployment_key(request.pipeline, stage, request.release_id),
-        "package_arn": package.arn,
-        "package_version": package.version,
-        "run_id": package.provenance.run_id,
-        "model_name": plan.model_name,
-        "endpoint_config_name": plan.endpoint_config_name,
-        "status": "deploying",
-    }
-    cloud.catalog.create(item)
+    deployment = Deployment(
+        pipeline=request.pipeline,
+        stage=stage,
+        release_id=request.release_id,
+        package_arn=package.arn,
+        package_version=package.version,
+        status="deploying",
+        endpoint_config_name=plan.endpoint_config_name,
+        model_name=plan.model_name,
+        run_id=package.provenance.run_id,
+    )
+    cloud.catalog.apply(changes.plan_deployment(deployment))
     return plan

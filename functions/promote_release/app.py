@@ -8,12 +8,13 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain.release import releases
 from sluice.events import ReleaseStageTask
 from sluice.observability import logger
-from sluice.ports import Cloud, Item
-from sluice.services import releasing
+from sluice.ports import Cloud
+from sluice.services import deploying, releasing
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -30,42 +31,34 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
     logger.append_keys(release_id=task.release_id, stage=task.stage.stage)
     deployment = _declare(cloud, task)
     _point(cloud, task)
-    replaces = deployment.get("replaces")
-    releasing.mark_replaced(cloud, task.pipeline, task.stage.stage, deployment, is_rollback=task.is_rollback)
-    detail = f"{task.stage.endpoint_name} serves v{deployment['package_version']}" + (
-        f" in place of {replaces}" if replaces else ""
+    deploying.mark_replaced(cloud, deployment, is_rollback=task.is_rollback)
+    detail = f"{task.stage.endpoint_name} serves v{deployment.package_version}" + (
+        f" in place of {deployment.replaces}" if deployment.replaces else ""
     )
-    note(cloud, task.pipeline, deployment["promoted_at"], task.release_id, "promoted", detail)
-    return {"stage": task.stage.stage, "replaces": replaces}
+    note(cloud, task.pipeline, str(deployment.promoted_at), task.release_id, "promoted", detail)
+    return {"stage": task.stage.stage, "replaces": deployment.replaces}
 
 
-def _declare(cloud: Cloud, task: ReleaseStageTask) -> Item:
-    """Write down, once, when the promotion was and what it replaces: a retry must not find other answers."""
-    catalog = cloud.catalog
-    key = keys.deployment_key(task.pipeline, task.stage.stage, task.release_id)
-    stage = catalog.get(keys.stage_key(task.pipeline, task.stage.stage)) or {}
-    if stage.get("releasing") != task.release_id:
+def _declare(cloud: Cloud, task: ReleaseStageTask) -> Deployment:
+    """Write down, once, when the promotion was and what it replaces."""
+    stage = releasing.find_stage(cloud, task.pipeline, task.stage.stage)
+    if stage is None or stage.releasing != task.release_id:
         raise _lost(task, stage)
-    promoted_at = cloud.now()
-    changes = {
-        "status": "live",
-        "promoted_at": promoted_at,
-        "bake_until": releases.bake_until(promoted_at, task.stage.bake_s),
-        "replaces": stage.get("live"),
-    }
-    catalog.update(key, changes, when={"promoted_at": None})
-    deployment = catalog.get(key)
+    at = cloud.now()
+    bake_until = releases.bake_until(at, task.stage.bake_s)
+    cloud.catalog.apply(changes.promote(stage, task.release_id, at, bake_until))
+    deployment = deploying.find_deployment(cloud, task.pipeline, stage.name, task.release_id)
     if deployment is None:
         raise StageLostError(f"{task.release_id} was never planned for {task.stage.stage}")
     return deployment
 
 
 def _point(cloud: Cloud, task: ReleaseStageTask) -> None:
-    catalog, key = cloud.catalog, keys.stage_key(task.pipeline, task.stage.stage)
-    if catalog.update(key, {"live": task.release_id}, when={"releasing": task.release_id}):
-        return
-    raise _lost(task, catalog.get(key) or {})
+    stage = task.stage.stage
+    if not cloud.catalog.apply(changes.point_stage(task.pipeline, stage, task.release_id)):
+        raise _lost(task, releasing.find_stage(cloud, task.pipeline, stage))
 
 
-def _lost(task: ReleaseStageTask, stage: Item) -> StageLostError:
-    return StageLostError(f"{task.stage.stage} is held by {stage.get('releasing') or 'no release'} by now")
+def _lost(task: ReleaseStageTask, stage: Stage | None) -> StageLostError:
+    holder = (stage.releasing if stage else None) or "no release"
+    return StageLostError(f"{task.stage.stage} is held by {holder} by now")

@@ -8,13 +8,14 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
+from sluice.catalog.records.releases import Deployment
 from sluice.domain.release import alarms, releases
-from sluice.domain.release.releases import Deployment
+from sluice.domain.release.releases import RollbackOptions
 from sluice.domain.times import to_iso
 from sluice.events import AlarmStateChanged
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import releasing
+from sluice.services import deploying, releasing
 from sluice.services.timeline import note
 
 
@@ -27,32 +28,31 @@ def lambda_handler(event: AlarmStateChanged, context: LambdaContext) -> dict[str
     alarm = cloud.alarms.describe([name]).get(name)
     if alarm is None or alarm["StateValue"] != "ALARM":
         return {"status": "not firing"}
-    found = releasing.find_alarm(cloud, name)
-    if found is None:
+    stage = releasing.find_guarded_stage(cloud, name)
+    if stage is None:
         return {"status": "not ours"}
-    pipeline, stage, item = found
-    live = releasing.find_deployment(cloud, pipeline, stage, item.get("live"))
-    if item.get("releasing"):
+    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
+    if stage.releasing:
         # What SageMaker watches itself; if it fires on, reconcile asks again after the release.
-        detail = f"{item['releasing']} is under way on {stage}: its own guard decides"
-        _note(cloud, pipeline, item["endpoint_name"], alarm, "alarm", detail)
+        detail = f"{stage.releasing} is under way on {stage.name}: its own guard decides"
+        _note(cloud, stage.pipeline, stage.endpoint_name, alarm, "alarm", detail)
         return {"status": "release under way"}
     if live is None:
         return {"status": "nothing live"}
     if not alarms.concerns(alarm, live, cloud.now()):
         return {"status": "about the version before"}
-    return _roll_back(cloud, pipeline, stage, live, alarm)
+    return _roll_back(cloud, live, alarm)
 
 
-def _roll_back(cloud: Cloud, pipeline: str, stage: str, live: Deployment, alarm: Item) -> dict[str, Any]:
-    options = releases.rollback_options(releasing.find_history(cloud, pipeline, stage), live, cloud.now())
-    if not options.known_good:
-        detail = releases.no_known_good(live, options.reasons)
-        _note(cloud, pipeline, live.release_id, alarm, "rollback impossible", detail)
+def _roll_back(cloud: Cloud, live: Deployment, alarm: Item) -> dict[str, Any]:
+    options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
+    if next(options.known_good(), None) is None:
+        detail = releases.no_known_good(live, options.reasons())
+        _note(cloud, live.pipeline, live.release_id, alarm, "rollback impossible", detail)
         return {"status": "no known good"}
     reason = f"{alarm['AlarmName']}: {alarm.get('StateReason', 'it fires')}"
-    request = releases.alarm_request(pipeline, stage, live, alarm["AlarmName"], reason)
-    _note(cloud, pipeline, live.release_id, alarm, "alarm", reason)
+    request = releases.alarm_request(live.pipeline, live.stage, live, alarm["AlarmName"], reason)
+    _note(cloud, live.pipeline, live.release_id, alarm, "alarm", reason)
     cloud.workflows.start("release", request.release_id, request.model_dump())
     logger.info("rollback started", extra={"release_id": request.release_id})
     return {"status": "rollback started", "release_id": request.release_id}

@@ -16,6 +16,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.records.builds import JobTask, Run
+from sluice.catalog.records.releases import EndpointTask, Package, Release
 from sluice.domain import lost_events
 from sluice.domain.locations import parse_bundle_key
 from sluice.domain.lost_events import Hint
@@ -81,55 +83,66 @@ def _rotated(cloud: Cloud, pipelines: list[Item]) -> list[Item]:
 
 
 def _ended_tasks(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    for task in cloud.catalog.listing(keys.TASKS):
-        resource = task["gsi1sk"]
-        if task["kind"] == "endpoint":
+    for item in cloud.catalog.listing(keys.TASKS):
+        if item["kind"] == "endpoint":
+            task = EndpointTask.of(item)
+            resource = task.endpoint_name
             endpoint = cloud.endpoints.describe_endpoint(resource)
-            outcome = serving.outcome(endpoint, resource, task["endpoint_config_name"])
+            outcome = serving.outcome(endpoint, resource, task.endpoint_config_name)
             # Before its change is requested, an endpoint says nothing about it but that it is there already.
-            is_over = isinstance(outcome, serving.NotDeployed) and task["requested"]
+            is_over = isinstance(outcome, serving.NotDeployed) and task.requested
             is_over = is_over or isinstance(outcome, serving.Deployed)
             yield lost_events.endpoint_changed(resource) if is_over else None
         else:
-            described = cloud.jobs.describe(task["kind"], resource)
-            ended = lost_events.job_ended(task["kind"], resource, described)
-            yield ended or _outlived_run(cloud, task)
+            job = JobTask.of(item)
+            described = cloud.jobs.describe(job.kind, job.job_name)
+            ended = lost_events.job_ended(job.kind, job.job_name, described)
+            yield ended or _outlived_run(cloud, job)
 
 
-def _outlived_run(cloud: Cloud, task: Item) -> Hint | None:
+def _outlived_run(cloud: Cloud, task: JobTask) -> Hint | None:
     """The end of a run whose job goes on: who hears of it stops the job."""
-    run = cloud.catalog.get(keys.run_key(task["pipeline"], task["run_id"])) or {}
-    if run.get("status") in (None, "running") or "execution_arn" not in run:
-        return None
-    return _ended_build(cloud, task["pipeline"], task["run_id"], run)
+    run = _find_run(cloud, task.pipeline, task.run_id)
+    return _ended_build(cloud, run) if run and run.has_ended else None
+
+
+def _find_run(cloud: Cloud, pipeline: str, run_id: str) -> Run | None:
+    item = cloud.catalog.get(keys.run_key(pipeline, run_id))
+    return Run.of(item) if item else None
 
 
 def _ended_builds(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     for item in pipelines:
-        pipeline, run_id = item["gsi1sk"], item.get("in_flight")
+        pipeline, run_id = keys.pipeline_of(item), item.get("in_flight")
         if run_id is None:
             continue
-        run = cloud.catalog.get(keys.run_key(pipeline, run_id)) or {}
-        yield _ended_build(cloud, pipeline, run_id, run) if "execution_arn" in run else pipeline
+        run = _find_run(cloud, pipeline, run_id)
+        yield _ended_build(cloud, run) if run and run.execution_arn else pipeline
 
 
-def _ended_build(cloud: Cloud, pipeline: str, run_id: str, run: Item) -> Hint | None:
-    payload = {"pipeline": pipeline, "run_id": run_id, "project_version": run.get("project_version")}
-    return _ended_execution(cloud, run["execution_arn"], payload)
+def _ended_build(cloud: Cloud, run: Run) -> Hint | None:
+    if run.execution_arn is None:
+        return None
+    payload = {"pipeline": run.pipeline, "run_id": run.run_id, "project_version": run.project_version}
+    return _ended_execution(cloud, run.execution_arn, payload)
 
 
 def _ended_releases(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Releases that are recorded as running, or hold a stage."""
-    catalog = cloud.catalog
+    running = [Release.of(item) for item in cloud.catalog.listing(keys.RUNNING_RELEASES)]
+    found = {release.release_id: release for release in (*running, *_holders(cloud, pipelines))}
+    for release_id, release in found.items():
+        payload = {"pipeline": release.pipeline, "release_id": release_id, "cause": release.cause}
+        yield _ended_execution(cloud, release.execution_arn, payload)
+
+
+def _holders(cloud: Cloud, pipelines: list[Item]) -> Iterator[Release]:
     for item in pipelines:
-        pipeline = item["gsi1sk"]
-        stages = catalog.query(keys.partition(pipeline), "STAGE#")
-        holders = {stage["releasing"] for stage in stages if stage.get("releasing")}
-        for release in catalog.query(keys.partition(pipeline), "RELEASE#"):
-            release_id = release["sk"].removeprefix("RELEASE#")
-            if release["status"] == "running" or release_id in holders:
-                payload = {"pipeline": pipeline, "release_id": release_id, "cause": release["cause"]}
-                yield _ended_execution(cloud, release["execution_arn"], payload)
+        for stage in releasing.find_stages(cloud, keys.pipeline_of(item)):
+            release_id = stage.releasing
+            release = releasing.find_release(cloud, stage.pipeline, release_id) if release_id else None
+            if release is not None:
+                yield release
 
 
 def _ended_execution(cloud: Cloud, arn: str, payload: Item) -> Hint | None:
@@ -144,9 +157,8 @@ def _firing_alarms(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 def _unguarded_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Alarms that were deleted or edited by hand, or that a failed release left behind."""
     for item in pipelines:
-        pipeline = item["gsi1sk"]
-        for stage in cloud.catalog.query(keys.partition(pipeline), "STAGE#"):
-            _, faults = releasing.find_guard_faults(cloud, pipeline, stage)
+        for stage in releasing.find_stages(cloud, keys.pipeline_of(item)):
+            _, faults = releasing.find_guard_faults(cloud, stage)
             for name in faults:
                 yield lost_events.guard_is_off(name)
             yield None
@@ -164,8 +176,9 @@ def _unseen_decisions(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 def _undecided(cloud: Cloud, listed: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
     for package in listed:
         arn = package["ModelPackageArn"]
-        seen = cloud.catalog.get(keys.package_key(arn))
-        yield lost_events.package_decided(arn, package["ModelApprovalStatus"], seen)
+        item = cloud.catalog.get(keys.package_key(arn))
+        seen = Package.of(item) if item else Package(arn)
+        yield lost_events.package_decided(seen, package["ModelApprovalStatus"])
 
 
 def _unseen_projects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:

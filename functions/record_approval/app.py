@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -10,13 +10,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.builds import Run
+from sluice.catalog.records.releases import Approval, Package
 from sluice.domain.failures import ConflictError, MissingError
 from sluice.domain.release import approvals, packages, releases
-from sluice.domain.release.approvals import Decision, LastSeen, Provenance, Told
+from sluice.domain.release.approvals import Decision, Provenance, Told
 from sluice.events import ModelPackageStateChanged
 from sluice.observability import logger
-from sluice.ports import Cloud, Item
-from sluice.services import releasing
+from sluice.ports import Cloud
+from sluice.services import deploying, releasing
 from sluice.services.timeline import note
 
 _CLAIMS = 5
@@ -26,12 +29,12 @@ _CLAIMS = 5
 class _Claim:
     """A decision that is ours to act on."""
 
-    package: Item
-    approval: Item
+    package: Package
+    approval: Approval
 
     @property
     def version_name(self) -> str:
-        return packages.version_name(self.package["group"], self.package["version"])
+        return packages.version_name(self.package.group, self.package.version)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -48,10 +51,9 @@ def lambda_handler(event: ModelPackageStateChanged, context: LambdaContext) -> d
     if claim is None:
         return {"status": "nothing new", "releases": []}
     started = _act(cloud, arn, claim)
-    epoch = claim.package["approval_epoch"]
-    cloud.catalog.update(keys.package_key(arn), {"acted_epoch": epoch}, when={"approval_epoch": epoch})
-    logger.info("decision recorded", extra={"decision": claim.approval["status"], "releases": started})
-    return {"status": claim.approval["status"], "releases": started}
+    cloud.catalog.apply(changes.finish_decision(arn, claim.package.epoch))
+    logger.info("decision recorded", extra={"decision": claim.approval.status, "releases": started})
+    return {"status": claim.approval.status, "releases": started}
 
 
 def _claim(cloud: Cloud, arn: str, told: Told) -> _Claim | None:
@@ -66,17 +68,15 @@ def _claim(cloud: Cloud, arn: str, told: Told) -> _Claim | None:
             return None
         provenance = _provenance(cloud, package)
         seen = _last_seen(cloud, arn, package, provenance)
-        newest = _newest_approval(cloud, arn)
+        newest = releasing.find_approval(cloud, arn)
         decision = Decision.of(package, cloud.now(), told, newest)
-        last = LastSeen.of(seen)
-        if decision.status == last.status and last.is_unfinished:
+        if decision.status == seen.status and seen.is_unfinished:
             return _recorded(cloud, arn, seen, decision, provenance)
-        if decision.status == last.status and not approvals.is_renewed(told, decision.status, newest):
+        if decision.status == seen.status and not approvals.is_renewed(told, decision.status, newest):
             return None
-        news = {"approval_status": decision.status, "approval_epoch": last.epoch + 1}
-        when = {name: seen.get(name) for name in news}
-        if cloud.catalog.update(keys.package_key(arn), news, when=when):
-            return _recorded(cloud, arn, {**seen, **news}, decision, provenance)
+        if cloud.catalog.apply(changes.decide(seen, decision.status)):
+            taken = replace(seen, approval_status=decision.status, approval_epoch=seen.epoch + 1)
+            return _recorded(cloud, arn, taken, decision, provenance)
     raise ConflictError(f"others kept recording decisions about {arn}")
 
 
@@ -85,116 +85,105 @@ def _provenance(cloud: Cloud, package: dict[str, Any]) -> Provenance | None:
     provenance = Provenance.of(package)
     if provenance is None or not provenance.is_of(cloud.stack_name):
         return None
-    run = cloud.catalog.get(keys.run_key(provenance.pipeline, provenance.run_id)) or {}
-    registered = run.get("model_package_arn")
-    is_ours = registered == package["ModelPackageArn"] if registered else run.get("status") == "running"
-    return provenance if is_ours else None
+    item = cloud.catalog.get(keys.run_key(provenance.pipeline, provenance.run_id))
+    run = Run.of(item) if item else None
+    if run is None or run.model_package_arn is None:
+        return provenance if run and run.status == "running" else None
+    return provenance if run.model_package_arn == package["ModelPackageArn"] else None
 
 
-def _last_seen(cloud: Cloud, arn: str, package: dict[str, Any], provenance: Provenance | None) -> Item:
-    catalog = cloud.catalog
-    item = catalog.get(keys.package_key(arn))
-    if item is None:
-        item = approvals.package_item(arn, package, provenance)
-        if not catalog.create(item):
-            return _last_seen(cloud, arn, package, provenance)
-    return item
+def _last_seen(cloud: Cloud, arn: str, described: dict[str, Any], provenance: Provenance | None) -> Package:
+    found = _find_seen(cloud, arn)
+    if found is None:
+        found = approvals.undecided(arn, described, provenance)
+        if not cloud.catalog.apply(changes.see_package(found)):
+            return _last_seen(cloud, arn, described, provenance)
+    return found
 
 
-def _newest_approval(cloud: Cloud, arn: str) -> Item | None:
-    newest = cloud.catalog.query(f"PACKAGE#{arn}", "APPROVAL#", newest_first=True, limit=1)
-    return next(iter(newest), None)
+def _find_seen(cloud: Cloud, arn: str) -> Package | None:
+    item = cloud.catalog.get(keys.package_key(arn))
+    return Package.of(item) if item else None
 
 
 def _recorded(
-    cloud: Cloud, arn: str, package: Item, decision: Decision, provenance: Provenance | None
+    cloud: Cloud, arn: str, package: Package, decision: Decision, provenance: Provenance | None
 ) -> _Claim:
     """The approval's record as it was first written, whoever wrote it."""
-    catalog = cloud.catalog
-    epoch = package["approval_epoch"]
-    catalog.create(approvals.approval_item(arn, epoch, decision, provenance))
-    approval = catalog.get(keys.approval_key(arn, epoch))
-    if approval is None:
+    epoch = package.epoch
+    cloud.catalog.apply(changes.record_approval(approvals.approval(arn, epoch, decision, provenance)))
+    item = cloud.catalog.get(keys.approval_key(arn, epoch))
+    if item is None:
         raise MissingError(f"approval {epoch} of {arn} was created but is not there")
-    return _Claim(package, approval)
+    return _Claim(package, Approval.of(item))
 
 
 def _act(cloud: Cloud, arn: str, claim: _Claim) -> list[str]:
-    pipeline = claim.package.get("pipeline")
+    pipeline, approval = claim.package.pipeline, claim.approval
     if pipeline is None:
         _note_foreign(cloud, claim)
         return []
-    approval = claim.approval
-    event = {"Approved": "approved", "Rejected": "rejected"}.get(approval["status"], "approval withdrawn")
-    at, actor, reason = approval["decided_at"], approval["approver"], approval["reason"]
-    note(cloud, pipeline, at, claim.version_name, event, reason, actor)
+    event = {"Approved": "approved", "Rejected": "rejected"}.get(approval.status, "approval withdrawn")
+    note(cloud, pipeline, approval.decided_at, claim.version_name, event, approval.reason, approval.approver)
     requests = list[releases.Request]()
-    if approval["status"] == "Approved":
-        requests = _release(arn, claim)
-    elif approval["status"] == "Rejected":
-        requests = _rollbacks(cloud, arn, claim)
+    if approval.status == "Approved":
+        requests = [_release(pipeline, claim)]
+    elif approval.status == "Rejected":
+        requests = _rollbacks(cloud, pipeline, claim)
     for request in requests:
         cloud.workflows.start("release", request.release_id, request.model_dump())
     return [request.release_id for request in requests]
 
 
-def _release(arn: str, claim: _Claim) -> list[releases.Request]:
+def _release(pipeline: str, claim: _Claim) -> releases.Request:
     package, approval = claim.package, claim.approval
-    request = releases.approval_request(
-        package["pipeline"],
-        arn,
-        package["version"],
-        package["approval_epoch"],
-        approval["approver"],
-        approval["reason"],
+    return releases.approval_request(
+        pipeline, package.arn, package.version, package.epoch, approval.approver, approval.reason
     )
-    return [request]
 
 
-def _rollbacks(cloud: Cloud, arn: str, claim: _Claim) -> list[releases.Request]:
+def _rollbacks(cloud: Cloud, pipeline: str, claim: _Claim) -> list[releases.Request]:
     """A rollback for each stage where the rejected package is live, or is being released."""
     package, approval = claim.package, claim.approval
-    pipeline = package["pipeline"]
-    rejected = {**package, "package_arn": arn}
-    reason = f"{claim.version_name} was rejected: {approval['reason'] or 'no reason given'}"
+    reason = f"{claim.version_name} was rejected: {approval.reason or 'no reason given'}"
     return [
-        releases.rejection_request(pipeline, stage, rejected, release_id, approval["approver"], reason)
-        for stage, release_id in _serving(cloud, pipeline, arn, package.get("run_id"))
+        releases.rejection_request(pipeline, stage, package, release_id, approval.approver, reason)
+        for stage, release_id in _serving(cloud, pipeline, package)
     ]
 
 
-def _serving(cloud: Cloud, pipeline: str, arn: str, run_id: str | None) -> list[tuple[str, str]]:
+def _serving(cloud: Cloud, pipeline: str, package: Package) -> list[tuple[str, str]]:
     found = []
-    for item in cloud.catalog.query(keys.partition(pipeline), "STAGE#"):
-        stage = item["sk"].removeprefix("STAGE#")
-        for release_id in (item.get("releasing"), item.get("live")):
-            deployment = releasing.find_deployment(cloud, pipeline, stage, release_id)
-            if deployment and deployment.is_of(arn, run_id):
-                found.append((stage, deployment.release_id))
+    for stage in releasing.find_stages(cloud, pipeline):
+        for release_id in (stage.releasing, stage.live):
+            deployment = deploying.find_deployment(cloud, pipeline, stage.name, release_id)
+            if deployment and deployment.is_of(package.arn, package.run_id):
+                found.append((stage.name, deployment.release_id))
                 break
     return found
 
 
 def _note_restated(cloud: Cloud, arn: str, told: Told) -> None:
     """Say that nothing follows from approving a version that was approved before, and is not live, again."""
-    package = cloud.catalog.get(keys.package_key(arn)) or {}
-    pipeline = package.get("pipeline")
-    if pipeline is None or not told.status == package.get("approval_status") == "Approved":
+    package = _find_seen(cloud, arn)
+    if package is None or package.pipeline is None:
         return
-    if _serving(cloud, pipeline, arn, package.get("run_id")):
+    if not told.status == package.approval_status == "Approved":
         return
-    name = packages.version_name(package["group"], package["version"])
+    if _serving(cloud, package.pipeline, package):
+        return
+    name = packages.version_name(package.group, package.version)
     detail = (
         f"{name} was Approved already, so the registry has no new decision. To release it again: "
         f"sluice approve {name}, or set it to PendingManualApproval and approve it then"
     )
-    note(cloud, pipeline, told.at or cloud.now(), name, "approved already", detail)
+    note(cloud, package.pipeline, told.at or cloud.now(), name, "approved already", detail)
 
 
 def _note_foreign(cloud: Cloud, claim: _Claim) -> None:
     """Say, where its group's users look, that nothing follows from the approval of a foreign package."""
-    of_another_stack = claim.package.get("stack") not in (None, cloud.stack_name)
-    if claim.approval["status"] != "Approved" or of_another_stack:
+    of_another_stack = claim.package.stack not in (None, cloud.stack_name)
+    if claim.approval.status != "Approved" or of_another_stack:
         return
     detail = (
         f"{claim.version_name} was approved, but no run of this stack registered it, so there is no evidence "
@@ -202,16 +191,16 @@ def _note_foreign(cloud: Cloud, claim: _Claim) -> None:
     )
     approval, catalog = claim.approval, cloud.catalog
     owners = [
-        item["gsi1sk"]
+        keys.pipeline_of(item)
         for item in catalog.listing(keys.PIPELINES)
-        if claim.package["group"] in packages.groups_of(item)
+        if claim.package.group in packages.groups_of(item)
     ]
     entry = keys.timeline_item(
         owners[0] if owners else "",
-        approval["decided_at"],
+        approval.decided_at,
         claim.version_name,
         "approval ignored",
-        actor=approval["approver"],
+        actor=approval.approver,
         detail=detail,
     )
     catalog.create(entry if owners else {**entry, "pk": keys.UNCLAIMED})

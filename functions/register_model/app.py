@@ -12,8 +12,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.catalog.changes import builds
+from sluice.catalog.changes import builds, releases
 from sluice.catalog.records.builds import Project, Step
+from sluice.catalog.records.releases import Package
 from sluice.domain import names
 from sluice.domain.build import evaluations, run_manifest
 from sluice.domain.build.errors import BuildError
@@ -246,12 +247,9 @@ def _record_package(cloud: Cloud, task: RegisterModelTask, arn: str, package: Ma
     A group that was deleted and made again numbers its versions from 1 again: what was decided about a
     former version of that ARN was not decided about this one.
     """
-    catalog, item = cloud.catalog, approvals.package_item(arn, package, Provenance.of(package))
-    if catalog.create(item):
+    registered = approvals.undecided(arn, package, Provenance.of(package))
+    if cloud.catalog.apply(releases.see_package(registered)):
         return
-    former = catalog.get(keys.package_key(arn)) or {}
-    if former.get("run_id") != task.run_id:
-        key = keys.package_key(arn)
-        changes = {name: value for name, value in item.items() if name not in key}
-        undecided = {"approval_status": None, "acted_epoch": former.get("approval_epoch")}
-        catalog.update(key, {**changes, **undecided}, when={"run_id": former.get("run_id")})
+    item = cloud.catalog.get(keys.package_key(arn))
+    if item and (former := Package.of(item)).run_id != task.run_id:
+        cloud.catalog.apply(releases.register_again(former, registered))

@@ -6,12 +6,13 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
 from sluice.domain.actors import unverified
 from sluice.domain.release import serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import StageRetired
 from sluice.observability import logger
+from sluice.services import releasing
 from sluice.services.timeline import note
 
 
@@ -20,20 +21,18 @@ from sluice.services.timeline import note
 def lambda_handler(event: StageRetired, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
     logger.append_keys(pipeline=event.pipeline, stage=event.stage)
-    catalog, key = cloud.catalog, keys.stage_key(event.pipeline, event.stage)
-    stage = catalog.get(key)
-    if stage is None or stage.get("releasing"):
+    stage = releasing.find_stage(cloud, event.pipeline, event.stage)
+    if stage is None or stage.releasing:
         return {"status": "release under way" if stage else "no stage"}
-    endpoint = cloud.endpoints.describe_endpoint(stage["endpoint_name"])
+    endpoint = cloud.endpoints.describe_endpoint(stage.endpoint_name)
     if endpoint is not None and serving.status(endpoint["EndpointStatus"]) != "deleting":
         return {"status": "still serves"}
     at = to_iso(from_iso(event.time))
-    if live := stage.get("live"):
+    if live := stage.live:
         # The deployment first: the stage names it until all is written.
-        deployment = keys.deployment_key(event.pipeline, event.stage, live)
-        catalog.update(deployment, {"status": "retired", "ended_at": at}, when={"status": "live"})
-        catalog.update(key, {"live": None}, when={"live": live, "releasing": None})
-    detail = event.reason or f"{stage['endpoint_name']} and its alarms were deleted"
+        cloud.catalog.apply(changes.retire_deployment(stage.pipeline, stage.name, live, at))
+        cloud.catalog.apply(changes.retire_stage(stage.pipeline, stage.name, live))
+    detail = event.reason or f"{stage.endpoint_name} and its alarms were deleted"
     note(
         cloud,
         event.pipeline,

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
+from sluice.catalog.records.releases import Stage
 from sluice.domain import failures
 from sluice.domain.build import archives, candidates, champions
 from sluice.domain.build.champions import ChampionError, Live
@@ -26,7 +27,7 @@ from sluice.domain.release import evidence
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
 from sluice.ports import Cloud, Item, ObjectHead
-from sluice.services import building
+from sluice.services import building, deploying
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -131,13 +132,11 @@ def _champion(cloud: Cloud, task: SelectCandidateTask, config: PipelineConfig) -
 
 
 def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
-    catalog = cloud.catalog
-    for stage in catalog.query(keys.partition(pipeline), "STAGE#"):
-        if stage.get("live"):
-            name = stage["sk"].removeprefix("STAGE#")
-            deployment = catalog.get(keys.deployment_key(pipeline, name, stage["live"]))
-            if deployment is not None:
-                yield Live.of(stage, deployment)
+    for item in cloud.catalog.query(keys.partition(pipeline), keys.STAGES):
+        stage = Stage.of(item)
+        deployment = deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
+        if deployment is not None:
+            yield Live.of(stage, deployment)
 
 
 def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fakes
 from sluice.catalog import keys
-from sluice.catalog.changes import Change, Put, Update, builds, releases
+from sluice.catalog.changes import Change, Put, Update, builds, releases, tasks
 from sluice.catalog.records.builds import JobTask, Pipeline, Project, Run, RunEnd, Step
 from sluice.catalog.records.releases import Approval, Deployment, Package, Release, ReleaseEnd, Stage
 
@@ -216,9 +216,9 @@ def test_only_the_newest_attempts_token_closes_a_task() -> None:
         return JobTask("job", token, "training_job", PIPELINE, RUN, "train-0", "open", 1, AT)
 
     assert applied(catalog, [builds.await_job(task("old")), builds.await_job(task("new"))]) == [True, True]
-    assert not catalog.apply(builds.close_task("job", "old"))
+    assert not catalog.apply(tasks.close_task("job", "old"))
     assert len(catalog.listing(keys.TASKS)) == 1
-    assert catalog.apply(builds.close_task("job", "new"))
+    assert catalog.apply(tasks.close_task("job", "new"))
     assert catalog.listing(keys.TASKS) == []
 
 
@@ -278,7 +278,7 @@ ENDS_OF_A_DEPLOYMENT = {
 def test_a_deployment_ends_once_and_as_what_it_was(was_promoted: bool, ends: list[str]) -> None:
     deployment = Deployment(PIPELINE, STAGE, RELEASE_IDS[0], ARN, 1, "deploying", "config", "model")
     catalog = catalog_of(deployment)
-    promotion = releases.promote(PIPELINE, STAGE, RELEASE_IDS[0], AT, AT, None)
+    promotion = releases.promote(Stage(PIPELINE, STAGE, "endpoint"), RELEASE_IDS[0], AT, AT)
     assert not was_promoted or catalog.apply(promotion)
     results = applied(catalog, [ENDS_OF_A_DEPLOYMENT[end] for end in ends])
     possible = [(end != "failed") if was_promoted else (end == "failed") for end in ends]
@@ -289,11 +289,12 @@ def test_a_deployment_ends_once_and_as_what_it_was(was_promoted: bool, ends: lis
 def test_a_promotion_is_written_down_once() -> None:
     catalog = catalog_of(Deployment(PIPELINE, STAGE, RELEASE_IDS[0], ARN, 1, "deploying", "config"))
     promotions = [
-        releases.promote(PIPELINE, STAGE, RELEASE_IDS[0], at, at, replaces)
-        for at, replaces in (("1", RELEASE_IDS[1]), ("2", None))
+        releases.promote(Stage(PIPELINE, STAGE, "endpoint", live=live), RELEASE_IDS[0], at, at)
+        for at, live in (("1", RELEASE_IDS[1]), ("2", None))
     ]
     assert applied(catalog, promotions) == [True, False]
-    assert Deployment.of(catalog.get(keys.deployment_key(PIPELINE, STAGE, RELEASE_IDS[0])) or {}).promoted_at
+    found = Deployment.of(catalog.get(keys.deployment_key(PIPELINE, STAGE, RELEASE_IDS[0])) or {})
+    assert (found.promoted_at, found.replaces) == ("1", RELEASE_IDS[1])
 
 
 @given(data=st.data())

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import fakes
 from release_world import PIPELINE, World
 from sluice.catalog import keys
-from sluice.domain.release.approvals import LastSeen
+from sluice.catalog.records.releases import Package, Release
 from sluice.services.views import pipelines
 from sluice_cli import decisions, lookup, main, options, waiting
 
@@ -117,7 +117,8 @@ def test_a_release_under_way_is_named_and_followed(stack: Stack, monkeypatch: py
     stack.call("sagemaker", "update_model_package", ModelPackageArn=arn, ModelApprovalStatus="Approved")
     (execution,) = stack.world.waiting()
     release_id = execution.rpartition(":")[2]
-    stack.catalog.create({**keys.release_key(PIPELINE, release_id), "status": "running"})
+    running = Release(PIPELINE, release_id, "approval", "running", "me", execution, "2026-11-24")
+    stack.catalog.create(running.item())
     code, result = run(["approve", "--json"], arn)
     assert (code, result["release_id"]) == (0, release_id)
     assert "is under way" in result["note"]
@@ -132,18 +133,13 @@ def test_a_decision_of_somebody_else_meanwhile_ends_the_wait(
     stack.catalog.update(
         keys.package_key(arn), {"approval_status": "Rejected", "approval_epoch": 1, "acted_epoch": 1}
     )
+    seen = decisions.own_package
+    answers = iter([Package(arn, pipeline=PIPELINE)] * 2)
     monkeypatch.setattr(
-        LastSeen,
-        "of",
-        _of_then(LastSeen("PendingManualApproval", 0, False), LastSeen.of),
+        decisions, "own_package", lambda target, arn: next(answers, None) or seen(target, arn)
     )
     result = CliRunner().invoke(main.app, [*APPROVE, arn])
     assert "the version is Rejected by now" in str(result.exception)
-
-
-def _of_then(first: Any, then: Callable[..., Any]) -> Callable[..., Any]:
-    answers = iter([first])
-    return lambda item: next(answers, None) or then(item)
 
 
 def test_a_version_that_no_run_registered_is_refused(stack: Stack) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import fakes
 from sluice.catalog import keys
+from sluice.catalog.records.releases import Deployment, Stage
 from sluice.services.views import models
 from sluice_cli import lookup
 from sluice_cli.errors import CommandError
@@ -48,10 +49,12 @@ class Stack:
 
     def serve(self, arn: str, run_id: str) -> None:
         version = int(arn.rpartition("/")[2])
-        stage = {"endpoint_name": "fakes--case--production", "live": "r"}
-        deployment = {"package_arn": arn, "package_version": version, "run_id": run_id}
-        self.catalog.create({**keys.stage_key("case", "production"), **stage})
-        self.catalog.create({**keys.deployment_key("case", "production", "r"), **deployment})
+        stage = Stage("case", "production", "fakes--case--production", live="r")
+        deployment = Deployment(
+            "case", "production", "r", arn, version, "live", "fakes--r--production", run_id=run_id
+        )
+        self.catalog.create(stage.item())
+        self.catalog.create(deployment.item())
 
 
 @pytest.fixture

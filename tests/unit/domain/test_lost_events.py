@@ -7,6 +7,7 @@ import json
 import pytest
 
 from sluice import events
+from sluice.catalog.records.releases import Package
 from sluice.domain import lost_events
 
 EXECUTION = "arn:aws:states:eu-central-1:123456789012:execution:sluice-release-model:reviews-v1-0a"
@@ -41,7 +42,8 @@ def test_a_job_that_is_gone_has_ended() -> None:
 def test_a_decision_is_sent_when_it_was_not_seen_or_not_acted_on(
     described: str, seen: dict[str, object] | None, is_sent: bool
 ) -> None:
-    assert (lost_events.package_decided("arn:package/1", described, seen) is not None) is is_sent
+    known = Package("arn:package/1", **(seen or {}))  # type: ignore[arg-type]
+    assert (lost_events.package_decided(known, described) is not None) is is_sent
 
 
 def test_an_execution_that_runs_is_left_alone() -> None:
@@ -64,6 +66,6 @@ def test_our_models_read_every_hint() -> None:
     read(events.ObjectCreated, lost_events.object_created("data", "reviews/a b+c%20ü.csv", "v1"))
     read(events.JobStateChanged, lost_events.job_ended("training_job", "job", None))
     read(events.EndpointStateChanged, lost_events.endpoint_changed("sluice--reviews--production"))
-    read(events.ModelPackageStateChanged, lost_events.package_decided("arn:package/1", "Approved", None))
+    read(events.ModelPackageStateChanged, lost_events.package_decided(Package("arn:package/1"), "Approved"))
     read(events.AlarmStateChanged, lost_events.alarm_fires("sluice--reviews--production--error-rate"))
     read(events.ExecutionStatusChanged, lost_events.execution_ended(EXECUTION, None, {}))

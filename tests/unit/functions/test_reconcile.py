@@ -11,6 +11,7 @@ import fakes
 from conftest import LambdaContext, load_function
 from release_world import ENDPOINT, PIPELINE, World
 from sluice.catalog import keys
+from sluice.catalog.records.builds import JobTask
 
 PUSHED = "a" * 64
 
@@ -82,10 +83,9 @@ def test_an_endpoint_deleted_by_hand_without_an_event_is_noticed(world: World, s
 
 @pytest.mark.parametrize(("status", "is_sent"), [("InProgress", False), ("Completed", True)])
 def test_a_job_whose_event_was_lost_is_told_of(world: World, status: str, is_sent: bool) -> None:
-    job = f"{PIPELINE}-00001-train-0"
-    task = {"kind": "training_job", "status": "open", "gsi1pk": keys.TASKS, "gsi1sk": job}
-    task |= {"pipeline": PIPELINE, "run_id": f"{PIPELINE}-00001"}
-    world.cloud.catalog.create({**keys.task_key(job), **task})
+    job, run_id = f"{PIPELINE}-00001-train-0", f"{PIPELINE}-00001"
+    task = JobTask(job, "token", "training_job", PIPELINE, run_id, "train-0", "open", 1)
+    world.cloud.catalog.create(task.item())
     world.cloud.jobs.descriptions[job] = {"TrainingJobName": job, "TrainingJobStatus": status}
     expected = [
         ("SageMaker Training Job State Change", {"TrainingJobName": job, "TrainingJobStatus": status})

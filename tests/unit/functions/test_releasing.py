@@ -10,6 +10,7 @@ import pytest
 import fakes
 from release_world import ENDPOINT, PIPELINE, PIPELINE_YAML, World
 from sluice.catalog import keys
+from sluice.catalog.records.releases import Stage
 
 TWO_STAGES = PIPELINE_YAML.replace("stages: [{", "stages: [{name: staging}, {requires_approval: true, ")
 
@@ -39,6 +40,7 @@ def test_an_approved_version_is_released_verified_and_live(world: World) -> None
         "endpoint_name": ENDPOINT,
         "position": 0,
         "live": release_id,
+        "is_linked": True,
     }
     assert world.served_version() == "1"
     assert sorted(world.events()) == ["approved", "promoted", "release started", "released"]
@@ -392,7 +394,8 @@ def test_a_second_release_waits_for_the_first_ones_stage(world: World) -> None:
     world.decide(arn, "Approved")
     world.tell_decision(arn, "Approved")
     (execution_arn,) = world.waiting()
-    world.cloud.catalog.create({**keys.stage_key(PIPELINE, "production"), "releasing": "reviews-v9-other"})
+    taken = Stage(PIPELINE, "production", ENDPOINT, releasing="reviews-v9-other")
+    world.cloud.catalog.create(taken.item())
     request = world.cloud.workflows.executions[execution_arn]["input"]
     with pytest.raises(Exception, match="reviews/production is taken by reviews-v9-other"):
         world.invoke("plan_release", {"execution_arn": execution_arn, "release": request})

@@ -11,6 +11,7 @@ Key = dict[str, str]
 # What is listed, by `gsi1pk`.
 PIPELINES = "PIPELINES"
 TASKS = "TASKS"
+RUNNING_RELEASES = "RELEASES"
 # The partition of what belongs to no pipeline.
 UNCLAIMED = "UNCLAIMED"
 # The sort keys of a pipeline's items, by what they begin with.

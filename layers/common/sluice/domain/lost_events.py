@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sluice.domain.release import approvals
+from sluice.catalog.records.releases import Package
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,11 @@ def endpoint_changed(name: str) -> Hint:
     return Hint("SageMaker Endpoint State Change", {"EndpointName": name})
 
 
-def package_decided(arn: str, approval_status: str, seen: Mapping[str, Any] | None) -> Hint | None:
+def package_decided(seen: Package, approval_status: str) -> Hint | None:
     """The hint for a package whose decision was not seen, or not acted on."""
-    last = approvals.LastSeen.of(seen or {})
-    if approval_status == last.status and not last.is_unfinished:
+    if approval_status == seen.status and not seen.is_unfinished:
         return None
-    detail = {"ModelPackageArn": arn, "ModelApprovalStatus": approval_status}
+    detail = {"ModelPackageArn": seen.arn, "ModelApprovalStatus": approval_status}
     return Hint("SageMaker Model Package State Change", detail)
 
 

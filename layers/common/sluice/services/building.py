@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
+from sluice.catalog.changes.tasks import close_task
 from sluice.catalog.records.builds import JobTask, Milestone, Project, Run, Step
 from sluice.domain import failures, names, roles, tags
 from sluice.domain.build import jobs
@@ -240,7 +241,7 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
     else:
         cause = failures.cut(f"{result['job_name']}: {reason}")
         cloud.workflows.fail(task.task_token, JobFailedError.__name__, cause)
-    cloud.catalog.apply(builds.close_task(task.job_name, task.task_token))
+    cloud.catalog.apply(close_task(task.job_name, task.task_token))
 
 
 def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> str:
@@ -253,7 +254,7 @@ def give_up_job(cloud: Cloud, task: JobTask, error: Exception) -> None:
     reason = str(error)
     cloud.catalog.apply(builds.fail_step(task.run_id, task.step, reason, cloud.now()))
     cloud.workflows.fail(task.task_token, type(error).__name__, reason)
-    cloud.catalog.apply(builds.close_task(task.job_name, task.task_token))
+    cloud.catalog.apply(close_task(task.job_name, task.task_token))
 
 
 def _record_end(cloud: Cloud, task: JobTask, result: Mapping[str, Any], reason: str | None) -> None:

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.builds import Project, Run
+from sluice.catalog.records.releases import Approval, Deployment, Release, Stage
 from sluice.domain import names, roles, tags
 from sluice.domain.build import run_manifest
-from sluice.domain.release import alarms, evidence, releases, serving
+from sluice.domain.release import alarms, evidence, serving
 from sluice.domain.release.alarms import Guarded
 from sluice.domain.release.approvals import Provenance
 from sluice.domain.release.evidence import Evidence, EvidenceError
-from sluice.domain.release.releases import (
-    Deployment,
-    NotRegisteredYetError,
-    ReleaseRefusedError,
-    StageBusyError,
-)
+from sluice.domain.release.releases import NotRegisteredYetError, ReleaseRefusedError, StageBusyError
 from sluice.ports import Cloud, Item
+from sluice.services import deploying
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
@@ -55,12 +54,12 @@ def find_package(cloud: Cloud, pipeline: str, arn: str, run_id: str | None = Non
     if run_id not in (None, provenance.run_id):
         raise ReleaseRefusedError(f"{arn} is what {provenance.run_id} registered: that of {run_id} is gone")
     # A release is part of what was approved: it follows the project that trained the package.
-    project = cloud.catalog.get(keys.project_key(pipeline, provenance.project_version))
-    if project is None:
+    item = cloud.catalog.get(keys.project_key(pipeline, provenance.project_version))
+    if item is None:
         raise ReleaseRefusedError(
             f"the project that trained the package is not in the catalog: {provenance.project_version[:12]}"
         )
-    stored = project["config"]
+    stored = Project.of(item).config
     return Package(arn, described, provenance, config.restore(stored), run_manifest.config_sha256(stored))
 
 
@@ -123,28 +122,36 @@ def lock_stages(cloud: Cloud, pipeline: str, release_id: str, positions: Mapping
 
     Stages are made where missing; a position is a stage's place in the project.
     """
-    for stage, position in positions.items():
-        holder = _lock(cloud, pipeline, stage, position, release_id)
+    for name, position in positions.items():
+        endpoint_name = names.endpoint_name(cloud.stack_name, pipeline, name)
+        holder = _lock(cloud, Stage(pipeline, name, endpoint_name, position), release_id)
         if holder != release_id:
             unlock_stages(cloud, pipeline, release_id)
-            raise StageBusyError(f"{pipeline}/{stage} is taken by {holder or 'another release'}")
+            raise StageBusyError(f"{pipeline}/{name} is taken by {holder or 'another release'}")
 
 
-def _lock(cloud: Cloud, pipeline: str, stage: str, position: int | None, release_id: str) -> str | None:
+def _lock(cloud: Cloud, stage: Stage, release_id: str) -> str | None:
     """Who holds the stage now."""
-    catalog, key = cloud.catalog, keys.stage_key(pipeline, stage)
-    name = names.endpoint_name(cloud.stack_name, pipeline, stage)
-    catalog.create({**key, "endpoint_name": name, "position": position})
-    if catalog.update(key, {"releasing": release_id}, when={"releasing": None}):
+    cloud.catalog.apply(changes.make_stage(stage))
+    if cloud.catalog.apply(changes.lock_stage(stage.pipeline, stage.name, release_id)):
         return release_id
-    item = catalog.get(key) or {}
-    return item.get("releasing")
+    found = find_stage(cloud, stage.pipeline, stage.name)
+    return found.releasing if found else None
+
+
+def find_stage(cloud: Cloud, pipeline: str, stage: str) -> Stage | None:
+    item = cloud.catalog.get(keys.stage_key(pipeline, stage))
+    return Stage.of(item) if item else None
+
+
+def find_stages(cloud: Cloud, pipeline: str) -> list[Stage]:
+    return [Stage.of(item) for item in cloud.catalog.query(keys.partition(pipeline), keys.STAGES)]
 
 
 def find_endpoint_name(cloud: Cloud, pipeline: str, stage: str) -> str:
     """The endpoint that the stage has had since it was made, by whatever rule then."""
-    item = cloud.catalog.get(keys.stage_key(pipeline, stage)) or {}
-    return str(item.get("endpoint_name") or names.endpoint_name(cloud.stack_name, pipeline, stage))
+    found = find_stage(cloud, pipeline, stage)
+    return found.endpoint_name if found else names.endpoint_name(cloud.stack_name, pipeline, stage)
 
 
 def find_own_endpoint(cloud: Cloud, pipeline: str, stage: str, name: str) -> Item | None:
@@ -166,77 +173,66 @@ def find_guarded(cloud: Cloud, pipeline: str, stage: str, endpoint_name: str) ->
     return Guarded(cloud.stack_name, pipeline, stage, endpoint_name)
 
 
-def find_guard_faults(
-    cloud: Cloud, pipeline: str, stage: Item
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def find_guard_faults(cloud: Cloud, stage: Stage) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The alarms that the stage's live release wants, and what is wrong with those that there are.
 
     While a release is under way the alarms are its own.
     """
-    name = stage["sk"].removeprefix("STAGE#")
-    live = find_deployment(cloud, pipeline, name, stage.get("live"))
-    config = _live_config(cloud, pipeline, live) if live and not stage.get("releasing") else None
+    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
+    config = _live_config(cloud, live) if live and not stage.releasing else None
     if config is None:
         return [], {}
-    guarded = find_guarded(cloud, pipeline, name, stage["endpoint_name"])
+    guarded = find_guarded(cloud, stage.pipeline, stage.name, stage.endpoint_name)
     wanted = alarms.requests(guarded, config.release.alarms, cloud.alarms_topic_arn)
     return wanted, alarms.faults(wanted, cloud.alarms.describe(guarded.alarm_names))
 
 
-def _live_config(cloud: Cloud, pipeline: str, live: Deployment) -> PipelineConfig | None:
+def _live_config(cloud: Cloud, live: Deployment) -> PipelineConfig | None:
     """The project whose model is live, by what the catalog knows: a package may be gone."""
     from sluice.domain import config
 
     catalog = cloud.catalog
-    run = catalog.get(keys.run_key(pipeline, live.run_id)) if live.run_id else None
-    version = (run or {}).get("project_version")
-    project = catalog.get(keys.project_key(pipeline, version)) if version else None
-    return config.restore(project["config"]) if project else None
+    run = catalog.get(keys.run_key(live.pipeline, live.run_id)) if live.run_id else None
+    version = Run.of(run).project_version if run else None
+    project = catalog.get(keys.project_key(live.pipeline, version)) if version else None
+    return config.restore(Project.of(project).config) if project else None
 
 
-def find_alarm(cloud: Cloud, name: str) -> tuple[str, str, Item] | None:
-    """The pipeline and the stage that an alarm guards, with the stage's item; None for an alarm not ours."""
-    catalog = cloud.catalog
-    for pipeline in [item["gsi1sk"] for item in catalog.listing(keys.PIPELINES)]:
-        for item in catalog.query(keys.partition(pipeline), "STAGE#"):
-            stage = item["sk"].removeprefix("STAGE#")
-            if name in find_guarded(cloud, pipeline, stage, item["endpoint_name"]).alarm_names:
-                return pipeline, stage, item
+def find_guarded_stage(cloud: Cloud, alarm_name: str) -> Stage | None:
+    """The stage that an alarm guards; None for an alarm not ours."""
+    for item in cloud.catalog.listing(keys.PIPELINES):
+        for stage in find_stages(cloud, keys.pipeline_of(item)):
+            guarded = find_guarded(cloud, stage.pipeline, stage.name, stage.endpoint_name)
+            if alarm_name in guarded.alarm_names:
+                return stage
     return None
 
 
 def unlock_stages(cloud: Cloud, pipeline: str, release_id: str) -> None:
     """Give back every stage that this release holds."""
-    catalog = cloud.catalog
-    for item in catalog.query(keys.partition(pipeline), "STAGE#"):
-        if item.get("releasing") == release_id:
-            key = {"pk": item["pk"], "sk": item["sk"]}
-            catalog.update(key, {"releasing": None}, when={"releasing": release_id})
+    for stage in find_stages(cloud, pipeline):
+        if stage.releasing == release_id:
+            cloud.catalog.apply(changes.unlock_stage(pipeline, stage.name, release_id))
 
 
 def started_at(cloud: Cloud, pipeline: str, release_id: str) -> str:
     """When the release began: the time of what a repeated attempt is not to tell of twice."""
-    release = cloud.catalog.get(keys.release_key(pipeline, release_id)) or {}
-    return str(release.get("started_at") or cloud.now())
+    release = find_release(cloud, pipeline, release_id)
+    return release.started_at if release else cloud.now()
 
 
-def mark_replaced(cloud: Cloud, pipeline: str, stage: str, deployment: Item, *, is_rollback: bool) -> None:
-    """Mark what a promotion replaced, if anything; an end that was recorded before stays as it is."""
-    if replaced := deployment.get("replaces"):
-        status = releases.replaced_status(is_rollback=is_rollback)
-        changes = {"status": status, "ended_at": deployment["promoted_at"]}
-        cloud.catalog.update(keys.deployment_key(pipeline, stage, replaced), changes, when={"status": "live"})
+def find_live(cloud: Cloud, pipeline: str, stage: str) -> Deployment | None:
+    """What serves on a stage, by the catalog."""
+    found = find_stage(cloud, pipeline, stage)
+    return deploying.find_deployment(cloud, pipeline, stage, found.live) if found else None
 
 
-def find_deployment(cloud: Cloud, pipeline: str, stage: str, release_id: str | None) -> Deployment | None:
-    """What a release did to a stage, if it did anything."""
-    if release_id is None:
-        return None
-    item = cloud.catalog.get(keys.deployment_key(pipeline, stage, release_id))
-    return Deployment.of(item) if item else None
+def find_release(cloud: Cloud, pipeline: str, release_id: str) -> Release | None:
+    item = cloud.catalog.get(keys.release_key(pipeline, release_id))
+    return Release.of(item) if item else None
 
 
-def find_history(cloud: Cloud, pipeline: str, stage: str) -> list[Deployment]:
-    """Everything ever released to a stage."""
-    items = cloud.catalog.query(keys.partition(pipeline), f"DEPLOYMENT#{stage}#")
-    return [Deployment.of(item) for item in items]
+def find_approval(cloud: Cloud, arn: str) -> Approval | None:
+    """The newest decision about a package."""
+    newest = cloud.catalog.query(keys.package_partition(arn), keys.APPROVALS, newest_first=True, limit=1)
+    return Approval.of(newest[0]) if newest else None

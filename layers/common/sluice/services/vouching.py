@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sluice.catalog import keys
+from sluice.catalog.records.releases import Approval, Package
 from sluice.domain import actors
 from sluice.domain.release import releases
 from sluice.domain.release.releases import Request
 from sluice.ports import Cloud
-from sluice.services import releasing
+from sluice.services import deploying
 
 # Of the newest entries of a timeline: an alarm is noted just before its rollback starts.
 _NEWEST = 200
@@ -24,32 +27,36 @@ def _approver(cloud: Cloud, request: Request) -> str | None:
 
 
 def _rejecter(cloud: Cloud, request: Request) -> str | None:
-    live = releasing.find_deployment(cloud, request.pipeline, str(request.stage), request.rolls_back)
-    return _decider(cloud, request, live.package_arn, request.stage) if live else None
+    stage = str(request.stage)
+    live = deploying.find_deployment(cloud, request.pipeline, stage, request.rolls_back)
+    return _decider(cloud, request, live.package_arn, stage) if live else None
 
 
 def _decider(cloud: Cloud, request: Request, arn: str, stage: str | None) -> str | None:
     """Who took the decision about a package from which just this request follows."""
-    package = cloud.catalog.get(keys.package_key(arn)) or {}
-    for item in cloud.catalog.query(keys.package_key(arn)["pk"], "APPROVAL#"):
-        version, epoch = package.get("version", 0), int(item["sk"].rpartition("#")[2])
+    item = cloud.catalog.get(keys.package_key(arn))
+    package = Package.of(item) if item else Package(arn)
+    for item in cloud.catalog.query(keys.package_partition(arn), keys.APPROVALS):
+        approval = Approval.of(item)
         if stage is None:
-            follows = releases.approval_request(request.pipeline, arn, version, epoch, "", "")
+            args = (request.pipeline, arn, package.version, approval.epoch, "", "")
+            follows = releases.approval_request(*args)
         else:
-            decided = {"package_arn": arn, "approval_epoch": epoch, "version": version}
+            decided = replace(package, approval_epoch=approval.epoch)
             follows = releases.rejection_request(request.pipeline, stage, decided, "", "", "")
         if follows.release_id == request.release_id:
-            return str(item["approver"])
+            return approval.approver
     return None
 
 
 def _alarm(cloud: Cloud, request: Request) -> str | None:
-    live = releasing.find_deployment(cloud, request.pipeline, str(request.stage), request.rolls_back)
+    stage = str(request.stage)
+    live = deploying.find_deployment(cloud, request.pipeline, stage, request.rolls_back)
     if live is None:
         return None
-    follows = releases.alarm_request(request.pipeline, str(request.stage), live, request.actor, "")
+    follows = releases.alarm_request(request.pipeline, stage, live, request.actor, "")
     noted = cloud.catalog.query(
-        keys.partition(request.pipeline), "TIMELINE#", newest_first=True, limit=_NEWEST
+        keys.partition(request.pipeline), keys.TIMELINE, newest_first=True, limit=_NEWEST
     )
     was_told = any(
         (entry["subject"], entry["event"], entry["actor"]) == (live.release_id, "alarm", request.actor)

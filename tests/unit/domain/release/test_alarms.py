@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from sluice.catalog.records.releases import Deployment
 from sluice.domain.config.models import Alarms, Release, Stage, Traffic
 from sluice.domain.release import alarms
-from sluice.domain.release.releases import Deployment
 
 GUARDED = alarms.Guarded("sluice", "reviews", "production", "sluice--reviews--production")
 LIVE = Deployment(
+    pipeline="reviews",
+    stage="production",
     release_id="reviews-v2-0a",
     package_arn="arn:package/2",
     package_version=2,

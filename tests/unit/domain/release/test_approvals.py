@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from sluice.catalog.records.releases import Approval, Package
 from sluice.domain.release import approvals
-from sluice.domain.release.approvals import Decision, LastSeen, Provenance, Told
+from sluice.domain.release.approvals import Decision, Provenance, Told
 
 NOW = "2026-11-24T12:00:00.000Z"
 PROVENANCE = Provenance(
@@ -20,11 +21,16 @@ PROVENANCE = Provenance(
     manifest_sha256="e" * 64,
     model_sha256="b" * 64,
 )
-APPROVAL = {
-    "decided_at": "2026-11-01T12:00:00.000Z",
-    "valid_until": "2026-12-01T12:00:00.000Z",
-    "manifest_sha256": PROVENANCE.manifest_sha256,
-}
+APPROVAL = Approval(
+    arn="arn:package/3",
+    epoch=1,
+    status="Approved",
+    approver="anna",
+    reason="",
+    decided_at="2026-11-01T12:00:00.000Z",
+    valid_until="2026-12-01T12:00:00.000Z",
+    manifest_sha256=PROVENANCE.manifest_sha256,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +85,8 @@ WITH_REASON = ("ModelApprovalStatus", "ApprovalDescription")
     ],
 )
 def test_a_reason_is_the_decisions_own(told: Told, last: dict[str, Any] | None, reason: str) -> None:
-    assert Decision.of(package(), NOW, told, last).reason == reason
+    before = None if last is None else replace(APPROVAL, **last)
+    assert Decision.of(package(), NOW, told, before).reason == reason
 
 
 def test_a_later_change_moves_no_decision_and_leaves_its_approver_in_doubt() -> None:
@@ -120,21 +127,22 @@ def test_a_package_without_all_of_our_metadata_has_no_provenance() -> None:
 
 
 def test_an_item_without_a_decision_is_pending() -> None:
-    assert LastSeen.of({"pipeline": "reviews"}) == LastSeen("PendingManualApproval", 0, False)
+    seen = Package("arn:package/3")
+    assert (seen.status, seen.epoch, seen.is_unfinished) == ("PendingManualApproval", 0, False)
 
 
 def test_a_decision_that_was_seen_but_not_acted_on_is_unfinished() -> None:
-    seen = {"approval_status": "Approved", "approval_epoch": 2, "acted_epoch": 1}
-    assert LastSeen.of(seen).is_unfinished
-    assert not LastSeen.of({**seen, "acted_epoch": 2}).is_unfinished
+    seen = Package("arn:package/3", approval_status="Approved", approval_epoch=2, acted_epoch=1)
+    assert seen.is_unfinished
+    assert not replace(seen, acted_epoch=2).is_unfinished
 
 
 def test_an_approval_record_is_bound_to_the_manifest_and_ends() -> None:
     decision = Decision.of(package(), NOW)
-    item = approvals.approval_item("arn:package/3", 2, decision, PROVENANCE)
-    assert item["sk"] == "APPROVAL#0002"
-    assert item["manifest_sha256"] == PROVENANCE.manifest_sha256
-    assert item["valid_until"] == "2026-12-24T10:00:00.000Z"
+    approval = approvals.approval("arn:package/3", 2, decision, PROVENANCE)
+    assert approval.item()["sk"] == "APPROVAL#0002"
+    assert approval.manifest_sha256 == PROVENANCE.manifest_sha256
+    assert approval.valid_until == "2026-12-24T10:00:00.000Z"
 
 
 def test_a_standing_approval_allows_a_release() -> None:
@@ -151,7 +159,7 @@ def test_a_standing_approval_allows_a_release() -> None:
     ],
 )
 def test_an_approval_that_does_not_stand_says_why(status: str, changes: dict[str, Any], said: str) -> None:
-    (reason,) = approvals.objections(status, {**APPROVAL, **changes}, PROVENANCE, NOW)
+    (reason,) = approvals.objections(status, replace(APPROVAL, **changes), PROVENANCE, NOW)
     assert said in reason
 
 

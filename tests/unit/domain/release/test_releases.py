@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.catalog.records.releases import Deployment, DeploymentStatus, Package
 from sluice.domain.config import PipelineConfig
 from sluice.domain.release import releases
-from sluice.domain.release.releases import Deployment, ReleaseRefusedError
+from sluice.domain.release.releases import ReleaseRefusedError, RollbackOptions
 
 NOW = "2026-11-24T12:00:00.000Z"
 
 
-def deployment(version: int, at: int, status: str = "superseded", **changes: object) -> Deployment:
+def deployment(
+    version: int, at: int, status: DeploymentStatus = "superseded", **changes: object
+) -> Deployment:
     """Promoted at an hour of the day, baked for half an hour and replaced an hour later."""
     made = Deployment(
+        pipeline="reviews",
+        stage="production",
         release_id=f"reviews-v{version}-{at:08x}",
         package_arn=f"arn:package/{version}",
         package_version=version,
@@ -32,8 +38,12 @@ def deployment(version: int, at: int, status: str = "superseded", **changes: obj
 
 def versions(*history: Deployment) -> list[int]:
     """What the last of the deployments may be rolled back to."""
-    options = releases.rollback_options(history, history[-1], NOW)
-    return [each.package_version for each in options.known_good]
+    return [each.package_version for each in options(history, history[-1]).known_good()]
+
+
+def options(history: Sequence[Deployment], live: Deployment) -> RollbackOptions:
+    """Of a history, oldest first."""
+    return RollbackOptions(reversed(history), live, NOW)
 
 
 def test_a_stage_goes_back_to_the_newest_version_that_outlived_its_bake() -> None:
@@ -46,11 +56,9 @@ def test_the_order_of_promotion_counts_and_not_the_version() -> None:
 
 def test_a_version_that_was_replaced_before_its_bake_ended_is_not_known_good() -> None:
     hasty = deployment(2, 2, ended_at="2026-11-24T02:29:59.999Z")
-    options = releases.rollback_options(
-        [deployment(1, 1), hasty, deployment(3, 3, "live")], deployment(3, 3, "live"), NOW
-    )
-    assert [each.package_version for each in options.known_good] == [1]
-    assert options.reasons == (f"v2 was replaced before it outlived its bake ({hasty.release_id})",)
+    found = options([deployment(1, 1), hasty, deployment(3, 3, "live")], deployment(3, 3, "live"))
+    assert [each.package_version for each in found.known_good()] == [1]
+    assert found.reasons() == [f"v2 was replaced before it outlived its bake ({hasty.release_id})"]
 
 
 def test_a_version_that_was_rolled_back_is_never_put_back() -> None:
@@ -90,12 +98,12 @@ def test_what_was_never_promoted_is_no_option() -> None:
     )
 )
 def test_no_history_leads_back_to_what_is_replaced_or_was_last_rolled_back(
-    past: list[tuple[int, str]],
+    past: list[tuple[int, DeploymentStatus]],
 ) -> None:
     history = [deployment(version, at, status) for at, (version, status) in enumerate(past)]
     live = deployment(5, 11, "live")
     last = {each.package_arn: each.status for each in history}
-    for option in releases.rollback_options([*history, live], live, NOW).known_good:
+    for option in options([*history, live], live).known_good():
         assert option.package_arn != live.package_arn
         assert last[option.package_arn] != "rolled_back"
 
@@ -137,7 +145,7 @@ def test_one_cause_is_one_release_and_another_cause_another() -> None:
 
 
 def test_a_rollback_names_the_release_that_it_takes_back() -> None:
-    rejected = {"package_arn": "arn:package/2", "approval_epoch": 2, "version": 2}
+    rejected = Package("arn:package/2", version=2, approval_epoch=2)
     request = releases.rejection_request("reviews", "production", rejected, "reviews-v2-0a", "anna", "bad")
     assert request.is_rollback
     assert request.rolls_back == "reviews-v2-0a"

@@ -251,9 +251,3 @@ def await_job(task: JobTask) -> Update:
     return Update(
         keys.key_of(item), {name: value for name, value in item.items() if name not in ("pk", "sk")}
     )
-
-
-def close_task(resource: str, task_token: str) -> Update:
-    """Close the task that was answered; another attempt's token stays open."""
-    closed = {"status": "done", "gsi1pk": None, "gsi1sk": None}
-    return Update(keys.task_key(resource), closed, {"task_token": task_token})

@@ -59,7 +59,8 @@ def register_again(former: Package, package: Package) -> Update:
 
 
 def make_stage(stage: Stage) -> Put:
-    return Put(stage.item())
+    """Make a stage at its first release: whatever is promoted on it is linked."""
+    return Put({**stage.item(), "is_linked": True})
 
 
 def lock_stage(pipeline: str, stage: str, release_id: str) -> Update:
@@ -74,12 +75,14 @@ def unlock_stage(pipeline: str, stage: str, release_id: str) -> Update:
 
 def point_stage(pipeline: str, stage: str, release_id: str) -> Update:
     """Let a stage name what serves now, if this release holds it."""
-    return Update(keys.stage_key(pipeline, stage), {"live": release_id}, {"releasing": release_id})
+    live = {"live": release_id, "retired": None}
+    return Update(keys.stage_key(pipeline, stage), live, {"releasing": release_id})
 
 
 def retire_stage(pipeline: str, stage: str, live: str) -> Update:
     """Let a stage name nothing, if this was live still and no release is under way."""
-    return Update(keys.stage_key(pipeline, stage), {"live": None}, {"live": live, "releasing": None})
+    retired = {"live": None, "retired": live}
+    return Update(keys.stage_key(pipeline, stage), retired, {"live": live, "releasing": None})
 
 
 # --------------------------------------------------------------------------------------------- deployments
@@ -89,12 +92,21 @@ def plan_deployment(deployment: Deployment) -> Put:
     return Put(deployment.item())
 
 
-def promote(
-    pipeline: str, stage: str, release_id: str, at: str, bake_until: str, replaces: str | None
-) -> Update:
-    """Write down, once, when the promotion was and what it replaces: a retry must not find other answers."""
-    live = {"status": "live", "promoted_at": at, "bake_until": bake_until, "replaces": replaces}
-    return Update(keys.deployment_key(pipeline, stage, release_id), live, {"promoted_at": None})
+def promote(stage: Stage, release_id: str, at: str, bake_until: str) -> Update:
+    """Write down, once, when the promotion was and what it replaces: a retry must not find other answers.
+
+    It is linked to the promotion before, by which a stage's history is found without reading all of it.
+    """
+    follows = stage.live or stage.retired
+    live = {
+        "status": "live",
+        "promoted_at": at,
+        "bake_until": bake_until,
+        "replaces": stage.live,
+        "follows": follows,
+        "is_first": True if stage.is_linked and follows is None else None,
+    }
+    return Update(keys.deployment_key(stage.pipeline, stage.name, release_id), live, {"promoted_at": None})
 
 
 def replace_deployment(
@@ -116,7 +128,7 @@ def fail_deployment(pipeline: str, stage: str, release_id: str, at: str) -> Upda
 
 def undo_promotion(pipeline: str, stage: str, release_id: str, at: str) -> Update:
     """End a deployment whose promotion was written down, though the stage never came to name it."""
-    undone = {"status": "failed", "ended_at": at, "promoted_at": None}
+    undone = {"status": "failed", "ended_at": at, "promoted_at": None, "is_first": None}
     return _end(pipeline, stage, release_id, undone, "live")
 
 
@@ -143,7 +155,7 @@ def end_release(
     pipeline: str, release_id: str, status: ReleaseEnd, reasons: Sequence[str], at: str
 ) -> Update:
     """End a release. The first end counts: later ones change nothing."""
-    ended = {"status": status, "reasons": list(reasons), "ended_at": at}
+    ended = {"status": status, "reasons": list(reasons), "ended_at": at, "gsi1pk": None, "gsi1sk": None}
     return Update(keys.release_key(pipeline, release_id), ended, {"status": "running"})
 
 

@@ -95,7 +95,11 @@ class Stage:
     endpoint_name: str
     position: int | None = None
     live: str | None = None
+    # What was live when the stage was retired; none once something is live again.
+    retired: str | None = None
     releasing: str | None = None
+    # Whether all its promotions are linked, as of none that was made under an older stack.
+    is_linked: bool = False
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Stage:
@@ -122,6 +126,10 @@ class Deployment:
     ended_at: str | None = None
     # The release that was live before.
     replaces: str | None = None
+    # The release that was promoted before; it is live no more if the stage was retired meanwhile.
+    follows: str | None = None
+    # Whether none was.
+    is_first: bool = False
     run_id: str | None = None
 
     @classmethod
@@ -133,6 +141,11 @@ class Deployment:
     def item(self) -> Item:
         key = keys.deployment_key(self.pipeline, self.stage, self.release_id)
         return {**key, **attributes(self, "pipeline", "stage", "release_id")}
+
+    @property
+    def previous(self) -> str | None:
+        """The release that was promoted before, as far as that was written down."""
+        return self.follows or self.replaces
 
     @property
     def model(self) -> tuple[str, str | None]:
@@ -172,8 +185,10 @@ class Release:
         return cls(**known(cls, item, **key))
 
     def item(self) -> Item:
+        """One that runs is listed: `reconcile` looks at all of them."""
         key = keys.release_key(self.pipeline, self.release_id)
-        return {**key, **attributes(self, "pipeline", "release_id")}
+        listed = keys.listed(keys.RUNNING_RELEASES, self.release_id) if self.status == "running" else {}
+        return {**key, **listed, **attributes(self, "pipeline", "release_id")}
 
 
 @dataclass(frozen=True, slots=True)

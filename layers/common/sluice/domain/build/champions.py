@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.catalog.records.builds import Project
+from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import names
 from sluice.domain.build.errors import BuildError
 
@@ -26,7 +27,7 @@ class ChampionError(BuildError):
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a stage serves, by the catalog's items of the stage and of its deployment."""
+    """What a stage serves."""
 
     stage: str
     position: int
@@ -37,15 +38,15 @@ class Live:
     promoted_at: str
 
     @classmethod
-    def of(cls, stage: Mapping[str, Any], deployment: Mapping[str, Any]) -> Live:
+    def of(cls, stage: Stage, deployment: Deployment) -> Live:
         return cls(
-            stage=stage["sk"].removeprefix("STAGE#"),
-            position=int(stage.get("position") or 0),
-            release_id=stage["live"],
-            package_arn=deployment["package_arn"],
-            package_version=deployment["package_version"],
-            run_id=deployment.get("run_id"),
-            promoted_at=deployment.get("promoted_at") or "",
+            stage=stage.name,
+            position=stage.position or 0,
+            release_id=deployment.release_id,
+            package_arn=deployment.package_arn,
+            package_version=deployment.package_version,
+            run_id=deployment.run_id,
+            promoted_at=deployment.promoted_at or "",
         )
 
 

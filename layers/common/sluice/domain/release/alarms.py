@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sluice.catalog.records.releases import Deployment
 from sluice.domain import names, tags
-from sluice.domain.release.releases import Deployment, bake_until
+from sluice.domain.release.releases import bake_until
 from sluice.domain.release.serving import VARIANT
 from sluice.domain.times import to_iso
 

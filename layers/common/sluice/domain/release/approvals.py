@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sluice.catalog import keys
+from sluice.catalog.records.releases import PENDING, Approval, ApprovalStatus, Package
 from sluice.domain import actors, tags
 from sluice.domain.times import from_iso, to_iso
 
-PENDING = "PendingManualApproval"
 VALID_DAYS = 30
 _APPROVAL_FIELD, _DESCRIPTION_FIELD = "ModelApprovalStatus", "ApprovalDescription"
 _SAME_TIME = timedelta(seconds=2)
@@ -27,11 +26,11 @@ def restates(updated_fields: Sequence[str] | None) -> bool:
     return updated_fields is not None and set(updated_fields) <= {_DESCRIPTION_FIELD}
 
 
-def is_renewed(told: Told, status: str, last: Mapping[str, Any] | None) -> bool:
+def is_renewed(told: Told, status: str, last: Approval | None) -> bool:
     """Whether an event tells of a decision that was taken again, not again of the one on record."""
     if last is None or told.at is None or not told.is_decision(status):
         return False
-    return _is_later(told.at, than=last["decided_at"])
+    return _is_later(told.at, than=last.decided_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Decision:
     decision's own only if that was given with it; `description` is the registry's, whosever it is.
     """
 
-    status: str
+    status: ApprovalStatus
     approver: str
     reason: str
     decided_at: str
@@ -101,7 +100,7 @@ class Decision:
         package: Mapping[str, Any],
         now: str,
         told: Told = Told(),
-        last: Mapping[str, Any] | None = None,
+        last: Approval | None = None,
     ) -> Decision:
         """Read a described package, by what an event told and by the record of the decision before."""
         status = package.get("ModelApprovalStatus", PENDING)
@@ -118,11 +117,12 @@ class Decision:
         return cls(status, approver, _reason(status, description, told, last), decided_at, description)
 
 
-def _reason(status: str, description: str, told: Told, last: Mapping[str, Any] | None) -> str:
+def _reason(status: str, description: str, told: Told, last: Approval | None) -> str:
     if told.is_decision(status):
         return description if _DESCRIPTION_FIELD in (told.fields or ()) else ""
     # No event to go by: what the registry said at the decision before was said for that one.
-    return "" if last and description == last.get("description", last.get("reason")) else description
+    said_before = (last.reason if last.description is None else last.description) if last else None
+    return "" if description == said_before else description
 
 
 def _is_later(at: str, *, than: str) -> bool:
@@ -136,58 +136,37 @@ def _who(context: Mapping[str, Any]) -> str:
     return str(who or "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class LastSeen:
-    """The last decision that was seen, its number, and whether what follows from it was started."""
-
-    status: str
-    epoch: int
-    is_unfinished: bool
-
-    @classmethod
-    def of(cls, item: Mapping[str, Any]) -> LastSeen:
-        """Read the catalog's package item, which names no decision before the first one."""
-        epoch = int(item.get("approval_epoch", 0))
-        return cls(item.get("approval_status", PENDING), epoch, epoch > item.get("acted_epoch", 0))
-
-
-def package_item(arn: str, package: Mapping[str, Any], provenance: Provenance | None) -> dict[str, Any]:
-    """The catalog's item of a package not decided on so far; one from elsewhere belongs to no pipeline."""
-    item = {
-        **keys.package_key(arn),
-        "group": package.get("ModelPackageGroupName"),
-        "version": package.get("ModelPackageVersion"),
-        "stack": package.get("CustomerMetadataProperties", {}).get(tags.STACK),
-    }
-    if provenance is None:
-        return item
-    return {
-        **item,
-        "pipeline": provenance.pipeline,
-        "run_id": provenance.run_id,
-        "manifest_uri": provenance.manifest_uri,
-        "manifest_sha256": provenance.manifest_sha256,
-        "model_sha256": provenance.model_sha256,
-    }
+def undecided(arn: str, package: Mapping[str, Any], provenance: Provenance | None) -> Package:
+    """A described package that was not decided on so far; one from elsewhere belongs to no pipeline."""
+    return Package(
+        arn=arn,
+        group=package.get("ModelPackageGroupName", ""),
+        version=package.get("ModelPackageVersion", 0),
+        stack=package.get("CustomerMetadataProperties", {}).get(tags.STACK),
+        pipeline=provenance.pipeline if provenance else None,
+        run_id=provenance.run_id if provenance else None,
+        manifest_uri=provenance.manifest_uri if provenance else None,
+        manifest_sha256=provenance.manifest_sha256 if provenance else None,
+        model_sha256=provenance.model_sha256 if provenance else None,
+    )
 
 
-def approval_item(arn: str, epoch: int, decision: Decision, provenance: Provenance | None) -> dict[str, Any]:
+def approval(arn: str, epoch: int, decision: Decision, provenance: Provenance | None) -> Approval:
     """The record of a decision, bound to the evidence there was."""
-    return {
-        **keys.approval_key(arn, epoch),
-        "status": decision.status,
-        "approver": decision.approver,
-        "reason": decision.reason,
-        "description": decision.description,
-        "decided_at": decision.decided_at,
-        "manifest_sha256": provenance.manifest_sha256 if provenance else None,
-        "valid_until": to_iso(from_iso(decision.decided_at) + timedelta(days=VALID_DAYS)),
-    }
+    return Approval(
+        arn=arn,
+        epoch=epoch,
+        status=decision.status,
+        approver=decision.approver,
+        reason=decision.reason,
+        decided_at=decision.decided_at,
+        valid_until=to_iso(from_iso(decision.decided_at) + timedelta(days=VALID_DAYS)),
+        description=decision.description,
+        manifest_sha256=provenance.manifest_sha256 if provenance else None,
+    )
 
 
-def objections(
-    status: str, approval: Mapping[str, Any] | None, provenance: Provenance, now: str
-) -> list[str]:
+def objections(status: str, approval: Approval | None, provenance: Provenance, now: str) -> list[str]:
     """Why the approval of a package (its described status, its last record) does not allow a release now."""
     if status != "Approved":
         return [f"the package is {status}, not Approved: approve it again to release it"]
@@ -195,12 +174,12 @@ def objections(
         return [
             "no approval of the package is on record: set it to PendingManualApproval and approve it again"
         ]
-    if approval["valid_until"] < now:
+    if approval.valid_until < now:
         return [
-            f"its approval of {approval['decided_at']} was valid for {VALID_DAYS} days: "
+            f"its approval of {approval.decided_at} was valid for {VALID_DAYS} days: "
             "set the package to PendingManualApproval and approve it again"
         ]
-    approved = approval.get("manifest_sha256")
+    approved = approval.manifest_sha256
     if approved != provenance.manifest_sha256:
         return [
             "the package names another run manifest than when it was approved: "

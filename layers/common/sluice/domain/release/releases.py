@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sluice.catalog.records.releases import Cause, Deployment, Package, ReleaseEnd
 from sluice.domain import failures, names
 from sluice.domain.failures import TransientError
 from sluice.domain.quotas import QuotaTooLowError
@@ -16,9 +16,6 @@ from sluice.domain.times import from_iso, to_iso
 
 if TYPE_CHECKING:
     from sluice.domain.config import models
-
-Cause = Literal["approval", "rollback", "alarm", "rejection", "command"]
-Status = Literal["running", "released", "failed", "refused"]
 
 
 class ReleaseError(Exception):
@@ -96,13 +93,13 @@ def approval_request(
 
 
 def rejection_request(
-    pipeline: str, stage: str, rejected: Mapping[str, Any], release_id: str, actor: str, reason: str
+    pipeline: str, stage: str, rejected: Package, release_id: str, actor: str, reason: str
 ) -> Request:
-    """The one rollback that rejecting a package (a catalog item) asks for on a stage where it serves."""
-    cause_key = f"rejection#{rejected['package_arn']}#{rejected['approval_epoch']}#{stage}"
+    """The one rollback that rejecting a package asks for on a stage where it serves."""
+    cause_key = f"rejection#{rejected.arn}#{rejected.epoch}#{stage}"
     return Request(
         pipeline=pipeline,
-        release_id=names.release_id(pipeline, rejected["version"], cause_key),
+        release_id=names.release_id(pipeline, rejected.version, cause_key),
         cause="rejection",
         stage=stage,
         rolls_back=release_id,
@@ -142,95 +139,48 @@ def planned_stages(release: models.Release, wanted: Sequence[str] | None) -> lis
     return [stage for stage in release.stages if stage.name in wanted]
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What a release did to a stage."""
-
-    release_id: str
-    package_arn: str
-    package_version: int
-    status: str
-    endpoint_config_name: str
-    promoted_at: str | None = None
-    bake_until: str | None = None
-    ended_at: str | None = None
-    replaces: str | None = None
-    run_id: str | None = None
-
-    @classmethod
-    def of(cls, item: Mapping[str, Any]) -> Deployment:
-        """Read the catalog's deployment item."""
-        return cls(
-            release_id=item["sk"].rpartition("#")[2],
-            package_arn=item["package_arn"],
-            package_version=item["package_version"],
-            status=item["status"],
-            endpoint_config_name=item["endpoint_config_name"],
-            promoted_at=item.get("promoted_at"),
-            bake_until=item.get("bake_until"),
-            ended_at=item.get("ended_at"),
-            replaces=item.get("replaces"),
-            run_id=item.get("run_id"),
-        )
-
-    @property
-    def model(self) -> tuple[str, str | None]:
-        """What it put there, by its run too: a group that is made anew uses its versions' ARNs again."""
-        return self.package_arn, self.run_id
-
-    def is_of(self, package_arn: str, run_id: str | None) -> bool:
-        """Whether it put this package there, as this run registered it."""
-        return self.package_arn == package_arn and (None in (self.run_id, run_id) or self.run_id == run_id)
-
-    def outlived_its_bake(self, now: str) -> bool:
-        """Whether it served until `bake_until`, unreplaced."""
-        return self.bake_until is not None and (self.ended_at or now) >= self.bake_until
-
-
-@dataclass(frozen=True, slots=True)
 class RollbackOptions:
-    """The deployments a stage may go back to, best first, and why others are none."""
-
-    known_good: tuple[Deployment, ...]
-    reasons: tuple[str, ...]
-
-
-def rollback_options(history: Sequence[Deployment], replaced: Deployment, now: str) -> RollbackOptions:
-    """Find the known good: promoted, outlived its bake, neither what is replaced nor ever rolled back since.
+    """The deployments a stage may go back to, and, once all were looked at, why others are none.
 
     A package is judged by its last promotion, so that a stage never goes back to a version it was taken back
     from, and never forth and back between two.
     """
-    known_good: list[Deployment] = []
-    reasons: list[str] = []
-    for promotions in _by_package(history):
-        newest = promotions[0]
-        proven = next((each for each in promotions if each.outlived_its_bake(now)), None)
-        if newest.is_of(replaced.package_arn, replaced.run_id):
-            continue
+
+    def __init__(self, history: Iterable[Deployment], replaced: Deployment, now: str) -> None:
+        """`history` has a stage's promotions, newest first; it is read as far as options are asked for."""
+        self._history, self._replaced, self._now = iter(history), replaced, now
+        self._newest: dict[tuple[str, str | None], Deployment] = {}
+        self._proven: set[tuple[str, str | None]] = set()
+
+    def known_good(self) -> Iterator[Deployment]:
+        """What outlived its bake, and is neither what is replaced nor rolled back since; the newest first."""
+        for deployment in self._history:
+            if deployment.promoted_at is None:
+                continue
+            newest = self._newest.setdefault(deployment.model, deployment)
+            is_settled = self._is_out(newest) or deployment.model in self._proven
+            if not is_settled and deployment.outlived_its_bake(self._now):
+                self._proven.add(deployment.model)
+                yield deployment
+
+    def reasons(self) -> list[str]:
+        """Why the rest is no option; reads what is left of the history."""
+        for _ in self.known_good():
+            pass
+        unfit = [each for model, each in self._newest.items() if model not in self._proven]
+        return [self._reason(each) for each in unfit if not self._is_replaced(each)]
+
+    def _is_replaced(self, newest: Deployment) -> bool:
+        return newest.is_of(self._replaced.package_arn, self._replaced.run_id)
+
+    def _is_out(self, newest: Deployment) -> bool:
+        return self._is_replaced(newest) or newest.status == "rolled_back"
+
+    def _reason(self, newest: Deployment) -> str:
+        version = f"v{newest.package_version}"
         if newest.status == "rolled_back":
-            reasons.append(f"v{newest.package_version} was itself rolled back ({newest.release_id})")
-        elif proven is None:
-            reasons.append(
-                f"v{newest.package_version} was replaced before it outlived its bake ({newest.release_id})"
-            )
-        else:
-            known_good.append(proven)
-    known_good.sort(key=_promotion, reverse=True)
-    return RollbackOptions(tuple(known_good), tuple(reasons))
-
-
-def _by_package(history: Sequence[Deployment]) -> Iterator[list[Deployment]]:
-    """The promotions of each package, newest first."""
-    promotions: dict[tuple[str, str | None], list[Deployment]] = {}
-    for deployment in sorted(history, key=_promotion, reverse=True):
-        if deployment.promoted_at is not None:
-            promotions.setdefault(deployment.model, []).append(deployment)
-    yield from promotions.values()
-
-
-def _promotion(deployment: Deployment) -> str:
-    return deployment.promoted_at or ""
+            return f"{version} was itself rolled back ({newest.release_id})"
+        return f"{version} was replaced before it outlived its bake ({newest.release_id})"
 
 
 def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
@@ -242,7 +192,7 @@ def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
     )
 
 
-def failure(error: str, cause: str) -> tuple[Status, str]:
+def failure(error: str, cause: str) -> tuple[ReleaseEnd, str]:
     """What a task's error means for its release, and why, for people."""
     if error in (ReleaseRefusedError.__name__, AlarmFiringError.__name__, QuotaTooLowError.__name__):
         return "refused", failures.message(cause)

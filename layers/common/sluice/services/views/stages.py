@@ -5,38 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.catalog.records.releases import Stage
 from sluice.domain.release import packages
 from sluice.ports import Cloud
-from sluice.services import releasing
+from sluice.services import deploying, releasing
 
 
 def stages(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     """What serves on each stage, as the catalog points to it."""
-    rows = []
-    for stage in cloud.catalog.query(keys.partition(pipeline), "STAGE#"):
-        name = stage["sk"].removeprefix("STAGE#")
-        live = stage.get("live")
-        deployment = cloud.catalog.get(keys.deployment_key(pipeline, name, live)) if live else None
-        rows.append(
-            {
-                "stage": name,
-                "endpoint_name": stage["endpoint_name"],
-                "live": live,
-                "releasing": stage.get("releasing"),
-                "live_version": (deployment or {}).get("package_version"),
-                "live_package_arn": (deployment or {}).get("package_arn"),
-                "promoted_at": (deployment or {}).get("promoted_at"),
-                "live_group": packages.group_of((deployment or {}).get("package_arn", "")) or None,
-                "run_id": (deployment or {}).get("run_id"),
-            }
-        )
-    return rows
+    return [_stage(cloud, stage) for stage in releasing.find_stages(cloud, pipeline)]
+
+
+def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
+    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
+    return {
+        "stage": stage.name,
+        "endpoint_name": stage.endpoint_name,
+        "live": stage.live,
+        "releasing": stage.releasing,
+        "live_version": live.package_version if live else None,
+        "live_package_arn": live.package_arn if live else None,
+        "promoted_at": live.promoted_at if live else None,
+        "live_group": (packages.group_of(live.package_arn) or None) if live else None,
+        "run_id": live.run_id if live else None,
+    }
 
 
 def releases(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     """A pipeline's releases with their ids."""
-    items = cloud.catalog.query(keys.partition(pipeline), "RELEASE#")
-    return [{"release_id": item["sk"].removeprefix("RELEASE#"), **keys.shown(item)} for item in items]
+    items = cloud.catalog.query(keys.partition(pipeline), keys.RELEASES)
+    return [{"release_id": keys.release_id_of(item), **keys.shown(item)} for item in items]
 
 
 def endpoint_status(cloud: Cloud, endpoint_name: str) -> str:
@@ -54,6 +52,6 @@ def alarms(cloud: Cloud, pipeline: str, stage: str, endpoint_name: str) -> list[
 
 def guard_faults(cloud: Cloud, pipeline: str, stage: str) -> list[str]:
     """What is wrong with the alarms that the stage's live release wants, until `reconcile` puts them back."""
-    item = cloud.catalog.get(keys.stage_key(pipeline, stage)) or {}
-    _, faults = releasing.find_guard_faults(cloud, pipeline, item)
+    found = releasing.find_stage(cloud, pipeline, stage)
+    _, faults = releasing.find_guard_faults(cloud, found) if found else ([], {})
     return [f"{name} {fault}" for name, fault in faults.items()]

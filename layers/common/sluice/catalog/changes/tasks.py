@@ -1,0 +1,12 @@
+"""Changes of tasks, whatever they wait for."""
+
+from __future__ import annotations
+
+from sluice.catalog import keys
+from sluice.catalog.changes.base import Update
+
+
+def close_task(resource: str, task_token: str) -> Update:
+    """Close the task that was answered; another attempt's token stays open."""
+    closed = {"status": "done", "gsi1pk": None, "gsi1sk": None}
+    return Update(keys.task_key(resource), closed, {"task_token": task_token})
