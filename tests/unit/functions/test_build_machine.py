@@ -133,7 +133,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 @pytest.fixture
-def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+def world(cloud: fakes.Cloud, invoke: Invoke, judged_once: None) -> World:
     world = World(cloud, invoke)
     world.push()
     return world
