@@ -15,6 +15,7 @@ import typer
 from sluice.domain import config, wording
 from sluice.domain.config import ConfigError, PipelineConfig
 from sluice.quality import inference
+from sluice.quality.part_results import reading
 from sluice.quality.statistics.profiles import Profile, ProfileFormatError
 from sluice.quality.validation import DataFile, Report
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
@@ -54,7 +55,7 @@ def validate(
     contract = _contract(pipeline)
     target = None if is_alone else _target(context)
     report, said, unjudged, is_known = _validate(files, contract, _folder(output), baseline, target)
-    result = {
+    result: dict[str, Any] = {
         "is_valid": report.is_valid,
         "is_readable": report.is_readable,
         "rows": report.rows,
@@ -65,12 +66,15 @@ def validate(
         "report_page": str(output / "report.html"),
         "judged_with": said,
         "not_judged": unjudged,
+        "reads_whole": list(reading(contract.data)),
     }
 
     def text() -> None:
         _say(report)
         for sentence in [*([said] if said else []), *(f"not judged: {sentence}" for sentence in unjudged)]:
             hint(sentence)
+        for sentence in result["reads_whole"]:
+            hint(f"warning: {sentence}")
         hint(f"report: {result['report_page']}")
         if report.is_valid and is_known:
             hint(f"next: `sluice upload {contract.name} {shlex.join(map(here, files))}`")

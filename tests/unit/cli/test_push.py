@@ -110,3 +110,11 @@ def test_a_push_to_a_stack_that_was_just_made_says_that_it_takes_longer_and_uplo
     stack.is_new, said = True, list[str]()
     assert push(said.append)["unchanged"] is False
     assert said == ["waiting: the stack is new: EventBridge may take five minutes to act on its rules"]
+
+
+def test_a_push_says_which_checks_read_all_data_for_each_build(push: Callable[..., dict[str, Any]]) -> None:
+    whole = PIPELINE_YAML.replace("  label: y\n", "  label: y\n  keys: [[x, y]]\n")
+    (warning,) = push(pipeline=whole.encode())["warnings"]
+    assert warning.startswith("each build reads the whole data set, not only what is new, for key of x, y:")
+    assert push(pipeline=whole.replace("label: y", "label: y\n  mode: replace").encode())["warnings"] == []
+    assert push()["warnings"] == []

@@ -210,3 +210,14 @@ def test_that_drift_cannot_be_told_of_few_rows_is_said(
         "valid: 3 rows",
         "  drift cannot be told of x: there are too few rows",
     ]
+
+
+def test_a_check_that_reads_all_data_for_each_build_is_a_warning(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = PIPELINE_YAML.replace("max: 100", "max: 100, unique: true")
+    (project / "pipeline.yaml").write_text(text)
+    (project / "data.csv").write_bytes(b"x,y\n1,0\n")
+    assert run(monkeypatch, "validate", "data.csv") == 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "warning: each build reads the whole data set, not only what is new, for unique of x" in said

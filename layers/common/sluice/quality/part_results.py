@@ -26,10 +26,20 @@ from sluice.quality.statistics.column_parts import ColumnPart, Edges
 from sluice.quality.statistics.profiles import Profile
 from sluice.quality.validation import EXAMPLES_MAX, Check, Finding, RowRef, Violation
 
-__all__ = ["PART", "Found", "NeedsWholeError", "PartFormatError", "PartResults", "merge", "whole_checks"]
+__all__ = [
+    "PART",
+    "Found",
+    "NeedsWholeError",
+    "PartFormatError",
+    "PartResults",
+    "merge",
+    "reading",
+    "whole_checks",
+]
 
 PART = "part.json"
 FORMAT = 1
+_NAMED_MAX = 5
 # Edges are quantiles of the data that there were: of twice as many they are made anew.
 _GROWTH_MAX = 2
 
@@ -154,6 +164,19 @@ def whole_checks(data: Data) -> tuple[str, ...]:
         # It goes by the quantiles of the very data.
         named.append("drift by wasserstein")
     return tuple(named)
+
+
+def reading(data: Data) -> tuple[str, ...]:
+    """What to say of a contract in mode append whose checks read all data for each build."""
+    names = whole_checks(data) if data.mode == "append" else ()
+    if not names:
+        return ()
+    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
+    named = ", ".join(names[:_NAMED_MAX])
+    return (
+        f"each build reads the whole data set, not only what is new, for {named}{more}: "
+        "they cannot be told from parts of it",
+    )
 
 
 def _called(check: Check) -> str:
