@@ -1,4 +1,4 @@
-# Everything a person or the CI does. `make demo` and `make test` need python3 (3.11 or 3.12) and make, nothing else;
+# Everything a person or the CI does. `make demo` and `make test` need only python3 (3.11 or 3.12) and make;
 # `make check` and `make integration` run on 3.13 too.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -10,7 +10,7 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 HAS_IMAGE := $(PY) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'
 CORES ?= $(shell nproc)
-# The contract tests mostly wait. Each worker has a local cloud of its own, there and end to end.
+# The contract tests mostly wait. There, and end to end, each worker has its own local cloud.
 CLOUDS ?= $(shell expr $(CORES) + 1)
 OFFLINE := --disable-socket --allow-unix-socket
 export SAM_CLI_TELEMETRY := 0
@@ -46,19 +46,19 @@ image: setup
 demo: image ## Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback.
 	@.venv/bin/sluice demo
 
-up: setup ## Start the local cloud, with what was in it, and deploy the template to it.
+up: setup ## Start the local cloud with its saved state, and deploy the template to it.
 	@.venv/bin/sluice up
 
-down: ## Stop the local cloud; what is in it is kept.
+down: ## Stop the local cloud; its state is kept.
 	@test ! -x .venv/bin/sluice || .venv/bin/sluice down
 
-check: setup ## What to run while you change something: lint, types and unit, under a minute on two cores.
+check: setup ## Run lint, types and unit, while you change something: under a minute on two cores.
 	@$(MAKE) --no-print-directory --jobs=$(CORES) --output-sync=target lint types
 	@$(MAKE) --no-print-directory unit
 
 test: lint types unit integration contract e2e ## Everything the CI checks.
 
-lint: setup ## Style, the template, and the docs that are generated.
+lint: setup ## Check style, the template, and generated docs.
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	.venv/bin/lint-imports --no-logo
@@ -84,11 +84,11 @@ contract: image ## The local cloud against statements about AWS.
 e2e: image ## The deployed stack on the local cloud, through public interfaces only.
 	$(PY) -m pytest tests/e2e -q -n $(CORES) --dist loadfile
 
-coverage: setup ## Which branches of what decides no unit test takes (pyproject.toml says what is left out, and why).
+coverage: setup ## List branches of deciding code that no unit test takes (pyproject.toml lists exceptions).
 	@mkdir -p .coverage
 	$(PY) -m pytest tests/unit $(OFFLINE) -q -n $(CORES) --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
 
-# Only these are looked for, and tried: what a shim stands for may not be there.
+# Look only for these, and try them: a shim may stand for a Python that is not installed.
 RUNTIME ?= $(firstword $(foreach v,3.12 3.13 3.11,$(shell PATH="$(CURDIR)/.venv/bin:$$PATH" python$(v) -c 'print("python$(v)")' 2>/dev/null)))
 ARCHITECTURE ?= arm64
 build: setup ## sam build, for RUNTIME (the Python there is) and ARCHITECTURE (arm64 or x86_64).
@@ -103,12 +103,12 @@ bench: setup ## Measure; prints tables (see docs/benchmarks.md).
 	$(PY) benchmarks/growth.py --quick
 
 COMPILE := $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
-lock: setup ## Resolve the lock files anew.
+lock: setup ## Resolve the lock files again.
 	$(COMPILE) --universal pyproject.toml --group functions --group local --group dev -o requirements/dev.txt
 	@for name in lambda sam data bootstrap $(notdir $(basename $(wildcard requirements/bench-*.in))); do \
 	  $(COMPILE) --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 	$(COMPILE) --python-platform x86_64-manylinux2014 -c requirements/dev.txt layers/common/requirements.in -o layers/common/requirements.txt
 	$(COMPILE) --python-platform x86_64-manylinux_2_28 -c requirements/dev.txt layers/data/requirements.in -o layers/data/requirements.txt
 
-clean: down ## Remove everything that can be made again.
+clean: down ## Remove everything that can be rebuilt.
 	rm -rf .venv .sluice .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

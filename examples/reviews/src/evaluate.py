@@ -23,7 +23,7 @@ def load_model(archive):
 
 
 def prediction(review, label, predicted, score):
-    """A row named by the review's digest: two models' rows can be paired, and no text is repeated."""
+    """Return a row named by the review's digest, which pairs rows of two models without repeating text."""
     name = hashlib.sha256(review.encode()).hexdigest()[:12]
     return name, int(label), int(predicted), f"{score:.6f}"
 

@@ -1,7 +1,7 @@
-"""Serving script: `{"reviews": [...]}` in, a sentiment and its score for each out.
+"""Serving script: take `{"reviews": [...]}`, answer a sentiment and its score for each.
 
-A malformed request is its sender's error and answered by a 4XX: an answer of 500, which is what an exception
-in here becomes, counts as the model's, makes its alarm fire and takes a healthy model back.
+A malformed request is its sender's error, so the answer is a 4XX. An exception would become a 500, which
+counts as the model's failure, fires its alarm and rolls a healthy model back.
 """
 
 import json
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import joblib
-from werkzeug.wrappers import Response  # every SageMaker framework image that serves by Flask has it
+from werkzeug.wrappers import Response  # part of every SageMaker framework image that serves with Flask
 
 
 class Refusal(NamedTuple):
-    """What becomes of a request that is no question to the model, instead of a prediction."""
+    """The answer to a malformed request, in place of a prediction."""
 
     status: int
     reason: str
@@ -44,7 +44,7 @@ def predict_fn(data, model):
 
 
 def output_fn(prediction, accept):
-    """Name the version that answered, so that a release can be verified by a prediction."""
+    """Name the version that answered, so that a prediction can verify a release."""
     if isinstance(prediction, Refusal):
         body = json.dumps({"error": prediction.reason})
         return Response(body, prediction.status, mimetype="application/json")

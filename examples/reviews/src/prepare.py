@@ -25,9 +25,9 @@ def clean(review):
 
 
 def split_of(review, seed, shares):
-    """Choose a review's split by its text alone: it stays there whatever is uploaded later.
+    """Choose a review's split only by its text, so that it stays there whatever is uploaded later.
 
-    So the champion is never scored on what it was trained on.
+    This way the champion is never scored on its training data.
     """
     digest = hashlib.sha256(f"{seed}:{review}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
@@ -35,7 +35,7 @@ def split_of(review, seed, shares):
         if position < share:
             return SPLITS[index]
         position -= share
-    return SPLITS[-1]  # the shares' sum may fall short of 1 by rounding
+    return SPLITS[-1]  # the sum of shares may be below 1 by rounding
 
 
 def main():

@@ -1,11 +1,11 @@
-"""What all scripts of this project agree on: the columns, the labels and how a table is read."""
+"""Share the columns, the labels and the reading of tables between the scripts of this project."""
 
 import csv
 from pathlib import Path
 
 POSITIVE = "great"
 COLUMNS = ("review", "sentiment")
-# Reviews are longer than the csv module's default limit of a field may allow.
+# Reviews may be longer than the csv module's default limit of a field.
 csv.field_size_limit(10_000_000)
 
 

@@ -1,4 +1,4 @@
-"""Training script (script mode): TF-IDF of word n-grams and a linear classifier."""
+"""Training script (script mode): fit TF-IDF of word n-grams and a linear classifier."""
 
 import argparse
 import os
