@@ -14,6 +14,7 @@ import typer
 
 from sluice.domain import config, wording
 from sluice.domain.config import ConfigError, PipelineConfig
+from sluice.domain.config.source import MAX_SOURCE_CHARACTERS
 from sluice.quality import inference
 from sluice.quality.part_results import reading
 from sluice.quality.statistics.profiles import Profile, ProfileFormatError
@@ -119,7 +120,7 @@ def infer(
     def text() -> None:
         draft = inference.to_yaml(found.format, found.csv, columns)
         print(draft, end="")
-        if len(draft) > (most := config.MAX_SOURCE_CHARACTERS):
+        if len(draft) > (most := MAX_SOURCE_CHARACTERS):
             hint(
                 f"the draft has {len(draft)} characters, and pipeline.yaml at most {most}: "
                 "leave out columns that need no check, as `extra` allows what the schema does not name"

@@ -7,6 +7,7 @@ from datetime import timedelta
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+import sluice.domain.config  # noqa: F401 - each event needs it, and it loads faster before the first one
 from sluice import wiring
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment, EndpointTask

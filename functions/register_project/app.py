@@ -9,6 +9,7 @@ from dataclasses import replace
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+import sluice.domain.config.loading  # noqa: F401 - each event needs it, and it loads faster before the first one
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds

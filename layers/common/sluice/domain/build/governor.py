@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sluice.domain.config import PipelineConfig
 from sluice.domain.data.batches import Batch
 from sluice.domain.times import from_iso
+
+if TYPE_CHECKING:
+    from sluice.domain.config import PipelineConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sluice.domain import names, tags
-from sluice.domain.config.models import Compute, PipelineConfig
 from sluice.domain.locations import Locations
 from sluice.domain.times import to_iso
+
+if TYPE_CHECKING:
+    from sluice.domain.config.models import Compute, PipelineConfig
 
 JobKind = Literal["training_job", "processing_job"]
 Request = dict[str, Any]

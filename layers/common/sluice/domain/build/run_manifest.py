@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sluice.domain import canonical, tags
-from sluice.domain.build.gates import GateResult
-from sluice.domain.config import PipelineConfig
+
+if TYPE_CHECKING:
+    from sluice.domain.build.gates import GateResult
+    from sluice.domain.config import PipelineConfig
 
 FORMAT = "sluice-run-manifest/2"
 _CLIENT_TOKEN_MAX = 36
@@ -67,7 +69,7 @@ class RunManifest:
 
     def document(self) -> dict[str, Any]:
         """The manifest as plain data."""
-        gates = [asdict(gate) if isinstance(gate, GateResult) else dict(gate) for gate in self.gates]
+        gates = [dict(gate) if isinstance(gate, Mapping) else asdict(gate) for gate in self.gates]
         return {
             "format": FORMAT,
             "pipeline": self.pipeline,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sluice.domain.config import Stage
+if TYPE_CHECKING:
+    from sluice.domain.config import Stage
 
 PENDING = "PendingManualApproval"
 

@@ -1,0 +1,160 @@
+"""Read a pipeline.yaml, and say what is wrong with it in the words of whoever writes one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sluice.domain.config.checks import CHECKS
+from sluice.domain.config.models import PipelineConfig
+from sluice.domain.config.problems import ConfigError, Problem, dotted
+from sluice.domain.config.rules import breaches
+from sluice.domain.config.source import Source, read
+from sluice.domain.nearest import nearest
+
+_MISSING = "is missing"
+_NOUNS = {
+    "a valid tuple": "a list",
+    "a valid array": "a list",
+    "an object": "a mapping",
+    "a valid dictionary": "a mapping",
+    "a valid integer": "an integer",
+    "a valid ": "a ",
+}
+
+
+def load(text: str) -> PipelineConfig:
+    """Read and check a pipeline.yaml; raises ConfigError with every problem found."""
+    source = read(text)
+    try:
+        # Through JSON, because only there does pydantic's strict mode take a list for a tuple.
+        config = PipelineConfig.model_validate_json(json.dumps(source.data))
+    except ValidationError as error:
+        raise ConfigError(_problems(error, source)) from None
+    broken = [
+        Problem(
+            dotted(breach.loc), source.resolve(breach.loc)[1], breach.message, breach.expected, breach.nearest
+        )
+        for breach in breaches(config)
+    ]
+    if broken:
+        raise ConfigError(broken)
+    return config
+
+
+def _problems(error: ValidationError, source: Source) -> list[Problem]:
+    """Return one problem for each place: a union reports each of its members at the same place."""
+    found: dict[str, Problem] = {}
+    details = error.errors(include_url=False)
+    for detail in details:
+        if detail["type"] == "too_short" and _is_within(detail["loc"], details):
+            # Pydantic counts only valid items.
+            continue
+        problem = _translate(detail, source)
+        found.setdefault(problem.path, problem)
+    misspelt = {_sibling(path, problem.nearest) for path, problem in found.items() if problem.nearest}
+    return [p for path, p in found.items() if p.message != _MISSING or path not in misspelt]
+
+
+def _is_within(loc: Sequence[str | int], details: Sequence[ErrorDetails]) -> bool:
+    """Tell whether an error lies within the part at the location."""
+    return any(len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in details)
+
+
+def _sibling(path: str, name: str) -> str:
+    return f"{path.rpartition('.')[0]}.{name}".removeprefix(".")
+
+
+def _translate(detail: ErrorDetails, source: Source) -> Problem:
+    loc, context = detail["loc"], detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            expected = _fields(loc[:-1]).get(str(loc[-1])) or "a value"
+            return _problem(source, loc, _MISSING, expected)
+        case "extra_forbidden":
+            known = _fields(loc[:-1])
+            return _problem(
+                source, loc, "is no field here", f"one of {', '.join(known)}", nearest(str(loc[-1]), known)
+            )
+        case "expected":
+            return _problem(source, loc, detail["msg"], context["expected"], context.get("nearest"))
+        case "literal_error" | "union_tag_invalid":
+            choices = re.findall(r"'([^']*)'", context.get("expected_tags") or context["expected"])
+            given = context.get("tag", detail["input"])
+            loc = (*loc, "check") if "tag" in context else loc
+            return _problem(
+                source, loc, _is(given), f"one of {', '.join(choices)}", nearest(str(given), choices)
+            )
+        case "union_tag_not_found":
+            return _problem(source, (*loc, "check"), _MISSING, f"one of {', '.join(_checks())}")
+        case "json_invalid":
+            return Problem("", 1, "has an escape that is no character", "Unicode text")
+        case "string_pattern_mismatch":
+            expected = _fields(loc[:-1]).get(str(loc[-1])) or f"text like {context['pattern']}"
+            return _problem(source, loc, _is(detail["input"]), expected)
+        case _:
+            expected = _expectation(detail["msg"])
+            meaning = _fields(loc[:-1]).get(str(loc[-1])) if loc else None
+            given = f"{expected} ({meaning})" if meaning else expected
+            return _problem(source, loc, _is(detail["input"]), given)
+
+
+def _problem(
+    source: Source, loc: Sequence[str | int], message: str, expected: str, near: str | None = None
+) -> Problem:
+    path, line = source.resolve(loc)
+    if loc and loc[-1] not in path[-1:] and message == _MISSING:
+        path = (*path, loc[-1])
+    return Problem(dotted(path), line, message, expected, near)
+
+
+def _is(value: Any) -> str:
+    if value is None:
+        return "is empty"
+    if isinstance(value, dict | list):
+        return "is a mapping" if isinstance(value, dict) else "is a list"
+    text = json.dumps(value, ensure_ascii=False)
+    return f"is {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _expectation(message: str) -> str:
+    """Turn Pydantic's sentence into a noun phrase: "Input should be a valid string" to "a valid string"."""
+    text = re.sub(r"^[A-Z][a-z]+ should (be |have )?", "", message)
+    for phrase, noun in _NOUNS.items():
+        text = text.replace(phrase, noun)
+    return text
+
+
+def _fields(loc: Sequence[str | int]) -> dict[str, str | None]:
+    """Return the fields of the model at a location or nearest above it: names with descriptions."""
+    models: list[type[BaseModel]] = [PipelineConfig]
+    for part in loc:
+        models = [model for model in models if part in _tags(model)] or models
+        for model in models:
+            info = {i.alias or name: i for name, i in model.model_fields.items()}.get(str(part))
+            if info is not None and (inner := list(_models_in(info.annotation))):
+                models = inner
+                break
+    return {i.alias or name: i.description for model in models for name, i in model.model_fields.items()}
+
+
+def _checks() -> list[str]:
+    return [name for check in CHECKS for name in _tags(check)]
+
+
+def _tags(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the tags of a union's member: pydantic puts them into a location, before the fields."""
+    check = model.model_fields.get("check")
+    return get_args(check.annotation) if check else ()
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
