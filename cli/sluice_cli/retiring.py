@@ -36,7 +36,7 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
     endpoint = target.cloud.endpoints.describe_endpoint(endpoint_name)
     deployed = {
         item["endpoint_config_name"]
-        for item in target.catalog.query(keys.partition(pipeline), f"DEPLOYMENT#{name}#")
+        for item in target.catalog.query(keys.partition(pipeline), keys.deployments_of(name))
     }
     if endpoint and serving.target_config(endpoint) not in deployed:
         raise CommandError(

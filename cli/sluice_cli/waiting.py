@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Step
+from sluice.services import building
 from sluice.services.views import data, runs, stages
 from sluice_cli import lookup
 from sluice_cli.errors import CommandError
@@ -73,8 +75,8 @@ def run_end(
     def look() -> dict[str, Any] | None:
         nonlocal said
         item = target.catalog.get(keys.run_key(pipeline, run_id)) or {}
-        steps = target.catalog.query(f"RUN#{run_id}", "STEP#")
-        doing = ", ".join(sorted(_doing(step) for step in steps if not step.get("ended_at")))
+        steps = building.find_steps(target.cloud, run_id)
+        doing = ", ".join(sorted(_doing(step) for step in steps if not step.ended_at))
         if doing and doing != said:
             said = doing
             say(doing)
@@ -84,10 +86,9 @@ def run_end(
     return lookup.the_run(target, run_id)
 
 
-def _doing(step: dict[str, Any]) -> str:
+def _doing(step: Step) -> str:
     """Name a step under way and what it waits for."""
-    name = step["sk"].removeprefix("STEP#")
-    return f"{name} waits: {step['waits_for']}" if step.get("waits_for") else name
+    return f"{step.step} waits: {step.waits_for}" if step.waits_for else step.step
 
 
 def release_ids(target: Target, pipeline: str) -> set[str]:

@@ -179,8 +179,8 @@ def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
 def _claim(cloud: Cloud, pipeline: str) -> None:
     """What was uploaded before the pipeline existed is announced again, now as its data."""
     catalog, bucket = cloud.catalog, cloud.data_bucket
-    for arrival in catalog.query(keys.UNCLAIMED, f"ARRIVAL#{pipeline}/"):
+    for arrival in catalog.query(keys.UNCLAIMED, keys.unclaimed_of(pipeline)):
         if arrival["status"] == "unclaimed":
             created = {"key": arrival["key"], "version-id": arrival["version_id"]}
             cloud.bus.put("Object Created", {"bucket": {"name": bucket}, "object": created})
-            catalog.update({"pk": arrival["pk"], "sk": arrival["sk"]}, {"status": "claimed"})
+            catalog.update(keys.key_of(arrival), {"status": "claimed"})

@@ -13,6 +13,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.changes.data import add_dataset
+from sluice.catalog.records.data import Dataset
 from sluice.domain import wording
 from sluice.domain.data import batches, datasets, uploads
 from sluice.domain.data.arrivals import Arrival
@@ -200,19 +203,20 @@ def _store(cloud: Cloud, task: BuildTask, manifest: DatasetManifest) -> None:
     files = datasets.files_manifest(cloud.data_bucket, manifest.objects)
     objects.write(locations.dataset_files(manifest.version), json.dumps(files).encode(), "application/json")
     now = cloud.now()
-    dataset = {
-        **keys.dataset_key(task.pipeline, manifest.version),
-        "manifest_uri": manifest_uri,
-        "objects": len(manifest.objects),
-        "size_bytes": manifest.size_bytes,
-        "created_at": now,
-        "status": "new",
-    }
-    if catalog.create(dataset):
+    dataset = Dataset(
+        pipeline=task.pipeline,
+        version=manifest.version,
+        status="new",
+        manifest_uri=manifest_uri,
+        objects=len(manifest.objects),
+        size_bytes=manifest.size_bytes,
+        created_at=now,
+    )
+    if catalog.apply(add_dataset(dataset)):
         objects_said = wording.count(len(manifest.objects), "object")
         detail = f"{manifest.version[:12]}: {objects_said}, {manifest.size_bytes} bytes"
         note(cloud, task.pipeline, now, task.run_id, "dataset versioned", detail)
-    catalog.update(keys.run_key(task.pipeline, task.run_id), {"dataset_version": manifest.version})
+    catalog.apply(builds.read_data(task.pipeline, task.run_id, manifest.version))
 
 
 def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:

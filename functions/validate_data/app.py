@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import builds, data
 from sluice.domain import failures, times
 from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
@@ -211,15 +212,14 @@ def _record(
 ) -> None:
     """Judge the version. One that was valid stays so under another contract: later ones build on it."""
     catalog, key = cloud.catalog, keys.dataset_key(task.pipeline, task.dataset_version)
-    judged = {"rows": report.rows, "report_uri": report_uri, "reasons": reasons}
+    judged = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
     if report.is_valid:
         # The base of later versions first: what is judged and no part of it would be left out for ever.
-        base = {"dataset_version": task.dataset_version}
-        if not catalog.update(keys.pipeline_key(task.pipeline), base, when={"in_flight": task.run_id}):
+        if not catalog.apply(builds.base_on(task.pipeline, task.dataset_version, task.run_id)):
             raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
-        catalog.update(key, {**judged, "status": "valid"})
+        catalog.apply(data.accept_dataset(*judged))
     else:
-        catalog.update(key, {**judged, "status": "rejected"}, when={"status": "new"})
+        catalog.apply(data.reject_dataset(*judged))
         if (catalog.get(key) or {}).get("status") == "rejected":
             batching.quarantine(cloud, task.pipeline, manifest, report)
     event = "data valid" if report.is_valid else "data rejected"

@@ -1,6 +1,8 @@
 """Every item has a key that DynamoDB takes."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,32 @@ def test_one_timeline_entry_has_one_key() -> None:
     other = catalog.timeline_item("ab", "2026-03-01T10:00:00.000Z", "run", "started", actor="you")
     assert entry == again
     assert entry["sk"] != other["sk"]
+
+
+ROOT = Path(__file__).parents[3]
+NAMES = (
+    "APPROVAL|ARRIVAL|BUILT|DATASET|DEPLOYMENT|HASHING|PACKAGE|PIPELINE|PROJECT|QUARANTINED|RELEASE|RUN|SETTLED"
+    "|STAGE|STEP|TASK|TIMELINE|TOUCHED|WAITING"
+)
+SPELT = re.compile(rf'"(?:{NAMES})#|\["[ps]k"\]\.(?:removeprefix|r?partition|split)')
+
+
+def test_keys_are_spelt_and_read_in_one_module_alone() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for folder in ("layers/common/sluice", "functions", "cli")
+        for path in (ROOT / folder).rglob("*.py")
+        if path != ROOT / "layers/common/sluice/catalog/keys.py"
+        for line in path.read_text().splitlines()
+        if SPELT.search(line)
+    ]
+    assert found == []
+
+
+def test_what_is_no_key_of_an_item_is_not_read_as_one() -> None:
+    run = catalog.run_key("ab", "ab-00001")
+    assert catalog.run_id_of(run) == "ab-00001"
+    with pytest.raises(ValueError, match="STEP#"):
+        catalog.step_of(run)
+    assert catalog.deployment_of(catalog.deployment_key("ab", "production", "r#1")) == ("production", "r#1")
+    assert catalog.epoch_of(catalog.approval_key("arn", 12)) == 12

@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
+from sluice.catalog.changes import builds
 from sluice.domain import failures
 from sluice.domain.data import batches
 from sluice.domain.data.arrivals import CONTROL, Arrival
@@ -69,7 +70,7 @@ def ask_later(cloud: Cloud, pipeline: str, delay_s: int) -> None:
     delay_s = min(delay_s, BUILD_REQUEST_DELAY_MAX_S)
     at = to_iso(from_iso(cloud.now()) + timedelta(seconds=delay_s))
     cloud.build_requests.send(pipeline, delay_s, at)
-    cloud.catalog.update(keys.pipeline_key(pipeline), {"asks_at": at})
+    cloud.catalog.apply(builds.request_build(pipeline, at))
 
 
 def taken_up(cloud: Cloud, pipeline: str, manifest: DatasetManifest) -> list[Item]:

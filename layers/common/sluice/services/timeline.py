@@ -28,5 +28,5 @@ def entries_of(cloud: Cloud, pipeline: str, subject: str, since: str, until: str
 
 def entries(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[Item]:
     """The pipeline's timeline, oldest first; `limit` keeps the newest."""
-    found = cloud.catalog.query(keys.partition(pipeline), "TIMELINE#", newest_first=True, limit=limit)
+    found = cloud.catalog.query(keys.partition(pipeline), keys.TIMELINE, newest_first=True, limit=limit)
     return [keys.shown(entry) for entry in reversed(found)]

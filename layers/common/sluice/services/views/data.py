@@ -20,23 +20,24 @@ from sluice.services import deciding
 from sluice.services.deciding import Outlook
 
 _READERS = 8
-_PREFIX = "DATASET#"
 
 
 def dataset_versions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     """A pipeline's data set versions, newest first."""
-    items = cloud.catalog.query(keys.partition(pipeline), _PREFIX)
+    items = cloud.catalog.query(keys.partition(pipeline), keys.DATASETS)
     found = [_described(item) for item in items]
     return sorted(found, key=lambda item: str(item["created_at"]), reverse=True)
 
 
 def _described(item: dict[str, Any]) -> dict[str, Any]:
-    return {"dataset_version": item["sk"].removeprefix(_PREFIX), **keys.shown(item)}
+    return {"dataset_version": keys.dataset_version_of(item), **keys.shown(item)}
 
 
 def versions_beginning(cloud: Cloud, pipeline: str, digits: str) -> list[dict[str, Any]]:
     """The data set versions that begin with some hex digits."""
-    return [_described(item) for item in cloud.catalog.query(keys.partition(pipeline), f"{_PREFIX}{digits}")]
+    return [
+        _described(item) for item in cloud.catalog.query(keys.partition(pipeline), f"{keys.DATASETS}{digits}")
+    ]
 
 
 def dataset(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:

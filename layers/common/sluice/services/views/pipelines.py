@@ -71,7 +71,7 @@ def awaited_decisions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
         (stage.name, item["package_arn"])
         for stage in listed
         if stage.requires_approval
-        for item in cloud.catalog.query(keys.partition(pipeline), f"DEPLOYMENT#{stage.name}#")
+        for item in cloud.catalog.query(keys.partition(pipeline), keys.deployments_of(stage.name))
         if item["status"] == "rolled_back"
     }
     return awaited.decisions(

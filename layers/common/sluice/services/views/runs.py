@@ -18,11 +18,8 @@ _EVER = "9"
 
 def runs(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:
     """A pipeline's runs, newest first."""
-    items = cloud.catalog.query(keys.partition(pipeline), "RUN#", newest_first=True, limit=limit)
-    return [
-        {"run_id": item["sk"].removeprefix("RUN#"), "pipeline": pipeline, **keys.shown(item)}
-        for item in items
-    ]
+    items = cloud.catalog.query(keys.partition(pipeline), keys.RUNS, newest_first=True, limit=limit)
+    return [{"run_id": keys.run_id_of(item), "pipeline": pipeline, **keys.shown(item)} for item in items]
 
 
 def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
@@ -32,8 +29,8 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     if item is None:
         return None
     steps = [
-        {"step": step["sk"].removeprefix("STEP#"), **keys.shown(step)}
-        for step in cloud.catalog.query(f"RUN#{run_id}", "STEP#")
+        {"step": keys.step_of(step), **keys.shown(step)}
+        for step in cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS)
     ]
     steps.sort(key=started)
     return {
@@ -55,9 +52,9 @@ def _timeline(cloud: Cloud, pipeline: str, run_id: str, item: Item) -> list[Item
 
 def waiting_steps(cloud: Cloud, run_id: str | None) -> list[dict[str, Any]]:
     """The steps of the run in flight whose job cannot be started yet, with what SageMaker says of that."""
-    steps = cloud.catalog.query(f"RUN#{run_id}", "STEP#") if run_id else []
+    steps = cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS) if run_id else []
     return [
-        {"step": step["sk"].removeprefix("STEP#"), "waits_for": step["waits_for"]}
+        {"step": keys.step_of(step), "waits_for": step["waits_for"]}
         for step in steps
         if step.get("waits_for")
     ]
