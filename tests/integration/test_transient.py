@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,7 @@ from sluice.tasks import machine_task
 from sluice_local.states.retry import Retries
 
 ROOT = Path(__file__).parents[2]
+APPS = sorted((ROOT / "functions").glob("*/app.py"))
 MACHINES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))
 
 
@@ -176,6 +178,29 @@ def test_botocores_own_retries_know_no_error_that_is_not_known_here() -> None:
     codes += standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES  # type: ignore[attr-defined]
     unknown = {code for code in codes if not transient.is_curable(refusal(code))}
     assert unknown == {"LimitExceededException"}
+
+
+def called_by_machines() -> set[str]:
+    """The folders of the functions that the template gives to a state machine."""
+    resources = asl.load_template(ROOT / "template.yaml")["Resources"]
+    kinds = [each for each in resources.values() if each["Type"] == "AWS::Serverless::StateMachine"]
+    given = {name for each in kinds for name in each["Properties"]["DefinitionSubstitutions"].values()}
+    functions = {name.removesuffix(".Arn") for name in given} & set(resources)
+    return {Path(resources[name]["Properties"]["CodeUri"]).name for name in functions}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "functions").glob("*/app.py")), ids=lambda path: path.parent.name
+)
+def test_a_function_translates_its_errors_if_a_state_machine_calls_it(path: Path) -> None:
+    """Lambda tries an event again after any error, whatever its name."""
+    (handler,) = (
+        node
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name == "lambda_handler"
+    )
+    decorators = [ast.unparse(decorator) for decorator in handler.decorator_list]
+    assert ("machine_task" in decorators[1:2]) is (path.parent.name in called_by_machines())
 
 
 # --------------------------------------------------------------------------- waits of their own length
