@@ -30,7 +30,7 @@ from sluice.quality.statistics.bias import BiasResult
 from sluice.quality.statistics.column_parts import Edges
 from sluice.quality.statistics.drift import ColumnDrift, DriftResult
 from sluice.quality.statistics.profiles import PROFILE, ColumnProfile, Profile
-from sluice.quality.validation import DataFile, Finding, Report, Violation
+from sluice.quality.validation import DataFile, Finding, Report, RowRef, Violation
 
 if TYPE_CHECKING:
     from sluice.quality.engine import Engine, Inspection
@@ -275,12 +275,20 @@ def _part(
         if data.bias is not None:
             labels = profiling.label_counts(connection, DATA, types, data.label, data.bias)
     findings = tuple(
-        Found(f.rows, f.by_object, f.examples, found.figures.get(f.check), f.error) for f in found.findings
+        Found(f.rows, f.by_object, _shown(f, data), found.figures.get(f.check), f.error)
+        for f in found.findings
     )
     digest = contract_digest(data, VERSION)
     return PartResults(
         digest, found.rows, found.object_rows, findings, found.problems, columns, labels=labels
     )
+
+
+def _shown(finding: Finding, data: Data) -> tuple[RowRef, ...]:
+    """The examples without values that no report shows."""
+    if finding.check.column not in data.redact:
+        return finding.examples
+    return tuple(replace(row, value=None) for row in finding.examples)
 
 
 def _all_edges(edges: Edges | None, before: ColumnProfile | None) -> list[Edges]:

@@ -331,21 +331,3 @@ def test_a_validation_ends_when_its_time_is_over(inspect: Inspect) -> None:
         EngineLimitError, match="could not be checked within 1 s: give the function more memory"
     ):
         inspect(b"x,y\n1,0\n", quality=quality, limits={"max_s": 1.0})
-
-
-def test_more_distinct_values_than_memory_holds_are_counted(inspect: Inspect, tmp_path: Path) -> None:
-    target = tmp_path / "source"
-    rows = "SELECT md5(range::VARCHAR) AS id, 1 AS y FROM range(3000000)"
-    duckdb.connect().execute(
-        f"COPY (FROM ({rows}) UNION ALL SELECT md5('7'), 0) TO '{target}' (FORMAT parquet)"
-    )
-    schema = {"id": {"type": "string", "unique": True}, "y": {"type": "integer"}}
-    given = {"data_format": "parquet", "schema": schema}
-    assert target.stat().st_size > 90_000_000
-    report = inspect(target.read_bytes(), limits={"memory_mb": 120}, **given)
-    assert (report.rows, [(v.check, v.rows) for v in report.violations]) == (3_000_001, [("unique", 1)])
-
-
-def test_what_memory_and_storage_cannot_hold_names_a_way_out(inspect: Inspect) -> None:
-    with pytest.raises(EngineLimitError, match="give the function more of them"):
-        inspect(b"x,y\n" + b"1,0\n" * 3_000_000, limits={"memory_mb": 1})

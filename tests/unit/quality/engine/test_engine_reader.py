@@ -93,15 +93,6 @@ def test_text_of_too_many_columns_to_be_stored_is_read_where_it_is(
     assert sorted(map(str, same)) == sorted(map(str, rows))
 
 
-def test_columns_beyond_what_memory_can_store_are_all_checked(tmp_path: Path) -> None:
-    names = [f"c{index}" for index in range(4000)]
-    schema = {"y": {"type": "integer"}, **{name: {"type": "string", "max_length": 1} for name in names}}
-    body = (",".join(["y", *names]) + "\n" + ("1," * 4000 + "11\n")).encode()
-    found, _ = inspected(tmp_path, [body], 256, format="csv", schema=schema, quality=[])
-    broken = [finding.check.column for finding in found.findings if finding.rows]
-    assert broken == ["c3999"]
-
-
 def test_a_statement_reads_many_small_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     query = Engine.query
