@@ -5,15 +5,20 @@ The machine itself plays each scenario, and copies of it that are broken at one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 import fakes
 import inline
-from build_world import Invoke, World
+from build_world import PIPELINE_YAML, RUN, Invoke, World
 from machines import Crash, Throttled, break_at, interfere
+from sluice.catalog import keys
+from sluice.domain.build import projects
+from sluice.ports import JobKind
 
 FUNCTIONS = (
     "snapshot_dataset",
@@ -23,6 +28,7 @@ FUNCTIONS = (
     "register_model",
     "finish_run",
 )
+SECOND = "reviews-00002"
 JOBS = ("prepare", "train-0", "evaluate-candidate")
 Scenario = Callable[[World], None]
 
@@ -73,7 +79,86 @@ def fails_without_an_evaluation(world: World) -> None:
 def fails(world: World, error: str) -> None:
     assert world.build("a.csv") == "failed"
     assert (world.execution["status"], world.execution["error"]) == ("FAILED", error)
+    assert world.catalog_run()["reasons"][0]
     assert world.pipeline.get("in_flight") is None
+
+
+def with_a_champion(world: World) -> None:
+    """Its project has another image by now, so that it is known whose script scores it."""
+    registers(world)
+    world.release()
+    world.later(hours=1)
+    world.push(pipeline=PIPELINE_YAML.replace("1.4-2", "1.2-1").encode())
+
+
+def scores_the_champion(world: World) -> None:
+    with_a_champion(world)
+    world.accuracies["evaluate-champion"] = 0.95
+    assert world.build("b.csv") == "rejected"
+    for role, image, model in (("candidate", "1.2-1", SECOND), ("champion", "1.4-2", RUN)):
+        request = world.cloud.jobs.requests[f"sluice--{SECOND}-evaluate-{role}"]
+        assert image in request["AppSpecification"]["ImageUri"]
+        uris = [each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"]]
+        pinned = hashlib.sha256(projects.pack({"model": f"{model}train-1".encode()})).hexdigest()
+        assert any(pinned in uri or f"{model}-train-1" in uri for uri in uris)
+
+
+def has_its_own_script_score_the_champion(world: World) -> None:
+    """Though that dies at first, and the account's quota is taken."""
+    with_a_champion(world)
+    world.failing = {"evaluate-champion"}
+    world.accuracies["evaluate-champion-own"] = 0.95
+    for error in (Crash, Throttled, type("QuotaTakenError", (Exception,), {})):
+        interfere(world, "start_job", error, only="evaluate-champion-own")
+    assert world.build("b.csv") == "rejected"
+    gates = world.cloud.catalog.get(keys.step_key(SECOND, "gates")) or {}
+    assert gates["detail"][1]["champion"] == 0.95
+
+
+def rejects_what_no_champion_can_be_held_against(world: World) -> None:
+    with_a_champion(world)
+    world.failing = {"evaluate-champion", "evaluate-champion-own"}
+    assert world.build("b.csv") == "rejected"
+    assert "KeepUnscored" in inline.entered(world.execution)
+
+
+def tries_the_champion_once(world: World) -> None:
+    """Where its own project's script is the one that failed."""
+    registers(world)
+    world.release()
+    world.later(hours=1)
+    world.failing = {"evaluate-champion"}
+    assert world.build("b.csv", b"x,y\n3,1\n") == "rejected"
+    assert inline.entered(world.execution).count("EvaluateByItsOwnScript") == 0
+
+
+def refused(code: str, times: int, monkeypatch: pytest.MonkeyPatch, world: World) -> list[str]:
+    """Let SageMaker refuse to create jobs, so many times; what it refused."""
+    start = world.cloud.jobs.start
+    refusals: list[str] = []
+
+    def refuse(kind: JobKind, request: Mapping[str, Any]) -> bool:
+        if len(refusals) < times:
+            refusals.append(kind)
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "CreateJob")
+        return start(kind, request)
+
+    monkeypatch.setattr(world.cloud.jobs, "start", refuse)
+    return refusals
+
+
+def says_so_though_it_dies_meanwhile(world: World) -> None:
+    for error in (Crash, Throttled):
+        interfere(world, "finish_run", error)
+    fails_without_prepared_data(world)
+
+
+def ends_when_nothing_can_be_said(world: World) -> None:
+    """The execution's own end is an event, which comes to the same function."""
+    world.failing = {"prepare"}
+    interfere(world, "finish_run", KeyError, times=9)
+    assert world.build("a.csv") == "running"
+    assert (world.execution["status"], world.execution["error"]) == ("FAILED", "JobFailedError")
 
 
 def survives(function: str, only: str = "") -> Scenario:
@@ -129,6 +214,12 @@ SCENARIOS: dict[str, Scenario] = {
     "the role is not ready": waits_for("RoleNotReadyError", "prepare", 25),
     **{f"a quota is taken at {step}": waits_for("QuotaTakenError", step, 700) for step in JOBS},
     "nobody ends a job": gives_up_a_job_that_nobody_ends,
+    "scores the champion": scores_the_champion,
+    "has its own script score the champion": has_its_own_script_score_the_champion,
+    "rejects what no champion can be held against": rejects_what_no_champion_can_be_held_against,
+    "tries the champion once": tries_the_champion_once,
+    "says so though it dies meanwhile": says_so_though_it_dies_meanwhile,
+    "ends when nothing can be said": ends_when_nothing_can_be_said,
 }
 
 
@@ -159,6 +250,10 @@ def test_the_build_as_it_is_deployed(world: World, scenario: str) -> None:
         ("RegisterModel/Retry", None, "register_model dies"),
         ("TrainCandidates/TrainCandidate/Catch", None, "goes on without a candidate"),
         ("TrainCandidates/TrainCandidate/Retry", None, "a quota is taken at train-0"),
+        ("EvaluateModels/EvaluateModel/Catch", None, "has its own script score the champion"),
+        ("EvaluateModels/EvaluateByItsOwnScript/Catch", None, "rejects what no champion can be held against"),
+        ("EvaluateModels/IsThereAnotherWay/Default", "EvaluationFailed", "tries the champion once"),
+        ("FinishFailedRun/Retry", None, "says so though it dies meanwhile"),
         ("TrainCandidates/Catch", None, "start_job fails at train-0"),
         ("EvaluateModels/EvaluationFailed/Type", "Succeed", "fails without an evaluation"),
     ],
@@ -177,3 +272,21 @@ def test_what_tests_start_a_job_with_is_what_the_machine_does(world: World) -> N
         own = ("step", "model_uri", "script_version", "image")
         given = {name: payload[name] for name in own if name in payload}
         assert payload == {**world.job_task(**given), "task_token": payload["task_token"]}
+
+
+def test_what_waiting_cures_is_tried_again_and_a_missing_permission_is_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        refusals = refused("ThrottlingException", 3, patched, world)
+        registers(world)
+        assert len(refusals) == 3
+    world.later(hours=1)
+    began = world.cloud.now.at
+    refusals = refused("AccessDeniedException", 9, monkeypatch, world)
+    world.upload("b.csv", b"x,y\n3,1\n")
+    world.later(minutes=2)
+    world.ask()
+    assert world.play(SECOND) == "failed"
+    assert len(refusals) == 1
+    assert inline.seconds_between(began, world.cloud.now.at) == 120
