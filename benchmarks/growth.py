@@ -99,6 +99,7 @@ def add_arrivals(catalog: GrownCatalog, size: int) -> None:
         }
 
     catalog.add_past(PK, size, lambda number: f"{keys.SETTLED}{name(number)}#v1", item)
+    catalog.create({**keys.counts_key(PIPELINE), "included": size})
     event = {"at": AT, "subject": "x", "event": "data arrived", "detail": "1000 bytes"}
     catalog.add_past(PK, size, lambda number: f"TIMELINE#2025-{number:09}", lambda _: event)
 
@@ -197,6 +198,7 @@ def measure(size: int) -> dict[str, Measured]:
     build(world, measured)
     set_aside(world, "bad.csv")
     measured("release_data", lambda: release(world, "bad.csv"))
+    invoke("reconcile", {})  # the first pass of a day goes through everything
     measured("reconcile", lambda: invoke("reconcile", {}))
     return measured.found
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from e2e.loop import RELEASE_TIMEOUT_S, RUN_TIMEOUT_S, Loop, rows, silent
-from sluice.services.views import stages
+from sluice.services import arrivals
+from sluice.services.views import data, stages
 from sluice_cli import waiting
 
 EXPECTED = {
@@ -95,3 +96,26 @@ def test_all_events_at_once_lost_then_found_end_in_the_same_state(loop: Loop) ->
     play(loop)
     assert loop.counts() == EXPECTED
     assert waiting.release_end(loop.target, loop.pipeline, set(), silent)["package_version"] == 2
+
+
+@pytest.mark.parametrize("times", [0, 1, 5])
+def test_a_deletion_may_be_told_of_any_number_of_times(loop: Loop, times: int) -> None:
+    loop.push()
+    loop.upload("part-1.csv", rows(100, seed=1))
+    first = loop.run_after("part-2.csv", rows(100, seed=2))
+    assert first["status"] == "registered"
+    key = f"{loop.pipeline}/part-1.csv"
+    loop.deliver("aws.s3", times, within_s=0.5)
+    loop.target.call("s3", "delete_object", Bucket=loop.target.cloud.data_bucket, Key=key)
+
+    def is_heard() -> bool | None:
+        known = arrivals.versions(loop.target.cloud, loop.pipeline, {key})
+        return any(item.get("gone") for item in known) or None
+
+    nudged(loop, is_heard, RUN_TIMEOUT_S, "the deletion to be heard of")
+    loop.deliver_normally()
+    run = loop.run_after("part-3.csv", rows(100, seed=3))
+    assert run["status"] == "registered"
+    item, *_ = data.versions_beginning(loop.target.cloud, loop.pipeline, run["dataset_version"])
+    held = data.dataset(loop.target.cloud, loop.pipeline, item)["objects"]
+    assert [obj["key"].rpartition("/")[2] for obj in held] == ["part-2.csv", "part-3.csv"]
