@@ -131,7 +131,8 @@ def add_runs(catalog: GrownCatalog, runs: int, project: str) -> None:
     catalog.add_past(PK, runs, lambda number: f"RELEASE#{PIPELINE}-v{number:05}-0", release)
     catalog.add_past(PK, runs, lambda number: f"DEPLOYMENT#production#{number:05}", deployment)
     catalog.add_past(PK, runs, lambda number: f"DATASET#{sha256(number)}", dataset)
-    catalog.update(keys.pipeline_key(PIPELINE), {"build_seq": runs})
+    last = f"{PIPELINE}-v{runs - 1:05}-0"
+    catalog.update(keys.pipeline_key(PIPELINE), {"build_seq": runs, "last_release": last})
 
 
 def add_dataset(world: World, size: int) -> None:

@@ -66,7 +66,8 @@ def _record(cloud: Cloud, task: FinishReleaseTask) -> Release:
         started_at=now,
     )
     # A release that ended before it was planned has no item.
-    cloud.catalog.apply(changes.start_release(started))
+    if cloud.catalog.apply(changes.start_release(started)):
+        cloud.catalog.apply(changes.note_release(request.pipeline, request.release_id))
     release = releasing.find_release(cloud, request.pipeline, request.release_id) or started
     status: ReleaseEnd = "released"
     reasons = list[str]()

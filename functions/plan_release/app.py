@@ -59,6 +59,7 @@ def _record(cloud: Cloud, request: Request, execution_arn: str) -> None:
         started_at=cloud.now(),
     )
     if cloud.catalog.apply(changes.start_release(release)):
+        cloud.catalog.apply(changes.note_release(request.pipeline, request.release_id))
         what = "rollback started" if request.is_rollback else "release started"
         note(
             cloud,

@@ -143,6 +143,11 @@ def start_release(release: Release) -> Put:
     return Put(release.item())
 
 
+def note_release(pipeline: str, release_id: str) -> Update:
+    """Let the pipeline name the release that began last."""
+    return Update(keys.pipeline_key(pipeline), {"last_release": release_id}, when={})
+
+
 def plan_release(
     pipeline: str, release_id: str, package_arn: str, package_version: int, stages: Sequence[str]
 ) -> Update:

@@ -50,6 +50,8 @@ class Pipeline:
     control_name: str | None = None
     # When the awaited build request comes.
     asks_at: str | None = None
+    # The release that began last.
+    last_release: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Pipeline:

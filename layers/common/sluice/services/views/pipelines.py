@@ -52,7 +52,7 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
         **data.what_waits(cloud, pipeline),
         "quarantined": aside,
         "last_run": next(iter(runs.runs(cloud, pipeline, limit=1)), None),
-        "last_release": max(stages.releases(cloud, pipeline), key=runs.started, default=None),
+        "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
         "group": item.get("group"),
         "stages": serving,
         "awaited": awaited_decisions(cloud, pipeline),
@@ -67,16 +67,16 @@ def awaited_decisions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     if project is None:
         return []
     listed = config.restore(project["config"]).release.stages
+    serving, known = stages.stages(cloud, pipeline), models.models(cloud, pipeline)
+    # What was ever released to a stage is read only where somebody is awaited for it.
     taken_back = {
-        (stage.name, item["package_arn"])
-        for stage in listed
-        if stage.requires_approval
-        for item in cloud.catalog.query(keys.partition(pipeline), keys.deployments_of(stage.name))
+        (each["stage"], item["package_arn"])
+        for each in awaited.decisions(listed, serving, known)
+        if each["stage"] is not None
+        for item in cloud.catalog.query(keys.partition(pipeline), keys.deployments_of(each["stage"]))
         if item["status"] == "rolled_back"
     }
-    return awaited.decisions(
-        listed, stages.stages(cloud, pipeline), models.models(cloud, pipeline), taken_back
-    )
+    return awaited.decisions(listed, serving, known, taken_back)
 
 
 def unclaimed(cloud: Cloud) -> list[dict[str, Any]]:

@@ -37,6 +37,14 @@ def releases(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     return [{"release_id": keys.release_id_of(item), **keys.shown(item)} for item in items]
 
 
+def last_release(cloud: Cloud, pipeline: str, noted: str | None) -> dict[str, Any] | None:
+    """The release that began last, as the pipeline notes it; of an older stack all are looked at."""
+    item = cloud.catalog.get(keys.release_key(pipeline, noted)) if noted else None
+    if item is not None:
+        return {"release_id": noted, **keys.shown(item)}
+    return max(releases(cloud, pipeline), key=lambda each: str(each.get("started_at") or ""), default=None)
+
+
 def endpoint_status(cloud: Cloud, endpoint_name: str) -> str:
     """The endpoint's own status, or `missing`."""
     found = cloud.endpoints.describe_endpoint(endpoint_name)
