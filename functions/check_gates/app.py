@@ -1,4 +1,4 @@
-"""CheckGates task: judge the candidate's evaluation against the gates and the champion's."""
+"""CheckGates task: judge the candidate's evaluation by the gates and the champion's evaluation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, An
 
 
 def _champion(cloud: Cloud, task: CheckGatesTask, champion: Mapping[str, Any]) -> Champion:
-    """What the champion scored, by whichever evaluation of it completed."""
+    """Return the champion's scores, from whichever of its evaluations completed."""
     if why := champion.get("passed_over"):
         return Champion(None, passed_over=why)
     if problem := champion.get("problem"):
@@ -81,7 +81,7 @@ def _content(cloud: Cloud, uri: str) -> bytes:
 
 
 def _record_metrics(cloud: Cloud, task: CheckGatesTask, role: str, evaluation: Evaluation) -> None:
-    """Show a model's metrics with the step that measured them."""
+    """Record a model's metrics with the step that measured them."""
     step = names.evaluate_step(role)
     metrics = gates.metric_values(evaluation.document)
     cloud.catalog.apply(builds.measure_step(task.run_id, step, metrics, evaluation.remark))
@@ -112,7 +112,7 @@ def _record(
         started_at=now,
         ended_at=now,
         detail=results,
-        # What was judged: any job of the run may write over it before it is registered.
+        # Pin what was judged: any job of the run may overwrite it before the registration.
         evaluation_sha256=candidate.sha256,
     )
     cloud.catalog.apply(builds.record_step(step))

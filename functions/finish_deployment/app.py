@@ -1,4 +1,4 @@
-"""Answer the release that waits for an endpoint, by what the endpoint is found to serve."""
+"""Answer the release that waits for an endpoint, by what the endpoint serves."""
 
 from __future__ import annotations
 

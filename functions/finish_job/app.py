@@ -1,4 +1,4 @@
-"""Answer the task that waits for a job, once the job is described as ended."""
+"""Answer the task that waits for a job, once SageMaker describes the job as ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import building
 
-# Longer than the state machine waits before it tries again to start a job.
+# Longer than the state machine waits between attempts to start a job.
 _PATIENCE = timedelta(hours=1)
 
 
@@ -30,7 +30,7 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
     item = cloud.catalog.get(keys.task_key(event.job_name))
     task = JobTask.of(item) if item else None
     if task is None or task.status != "open":
-        # Someone else's job, or a hint that comes twice.
+        # Another's job, or a repeated hint.
         return {"status": "ignored"}
     description = cloud.jobs.describe(task.kind, event.job_name)
     if description is not None and jobs.is_terminal(task.kind, description):
@@ -49,5 +49,5 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
 
 
 def _is_overdue(cloud: Cloud, task: JobTask) -> bool:
-    """Whether the job would exist by now: its task is opened first, and attempts to start it follow."""
+    """Tell whether the job should exist by now: its task opens before the attempts to start it."""
     return from_iso(cloud.now()) - from_iso(task.opened_at) > _PATIENCE

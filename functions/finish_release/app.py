@@ -1,4 +1,4 @@
-"""FinishRelease task, also for executions that ended without it: record the end and give the stages back."""
+"""FinishRelease task, also for executions that ended without it: record the end and unlock the stages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
 
 
 def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishReleaseTask | None:
-    """The task that an execution would have run at its end, by its description; None while it runs."""
+    """Return the task that an ended execution would have run last; None while it runs."""
     status_event = ExecutionStatusChanged.model_validate(event)
     execution = cloud.workflows.describe(status_event.execution_arn)
     if execution is None:
@@ -54,7 +54,7 @@ def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishReleaseTask | None:
 
 
 def _record(cloud: Cloud, task: FinishReleaseTask) -> Release:
-    """Write the end down once; the release as it is then."""
+    """Record the end once; returns the updated release."""
     request, now = task.release, cloud.now()
     started = Release(
         pipeline=request.pipeline,
@@ -79,13 +79,13 @@ def _record(cloud: Cloud, task: FinishReleaseTask) -> Release:
 
 
 def _is_live_everywhere(cloud: Cloud, release: Release) -> bool:
-    """Whether the release got all it was to get, and failed at no more than saying so."""
+    """Tell whether the release reached all its stages, and failed only to record that."""
     stages = [releasing.find_stage(cloud, release.pipeline, stage) for stage in release.stages]
     return bool(stages) and all(stage and stage.live == release.release_id for stage in stages)
 
 
 def _end_deployments(cloud: Cloud, request: Request, release: Release) -> None:
-    """Complete, or undo, what a promotion that died has left half written."""
+    """Complete or undo what a promotion that died left half written."""
     catalog, release_id, ended_at = cloud.catalog, release.release_id, str(release.ended_at)
     for name in release.stages:
         catalog.apply(changes.fail_deployment(release.pipeline, name, release_id, ended_at))

@@ -17,7 +17,7 @@ from sluice.ports import Cloud
 from sluice.services import ending
 from sluice.tasks import machine_task
 
-# The rest is in the report.
+# The report has the rest.
 _REASONS_TOLD = 5
 _ENDED_BADLY = {"FAILED", "TIMED_OUT", "ABORTED"}
 
@@ -43,7 +43,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
 
 
 def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishRunTask | None:
-    """The task that an execution would have run at its end, by its description; None while it runs."""
+    """Return the task that an ended execution would have run last; None while it runs."""
     hint = ExecutionStatusChanged.model_validate(event)
     execution = cloud.workflows.describe(hint.execution_arn)
     status = execution["status"] if execution else "ABORTED"
@@ -60,9 +60,9 @@ def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishRunTask | None:
 
 
 def _tell_owner(cloud: Cloud, run: Run) -> None:
-    """Announce a rejected data set once: the rule for it in the template tells whoever subscribed.
+    """Announce a rejected data set once: a rule in the template tells the subscribers.
 
-    The event comes before the note of it. A crash in between is the one way to hear of a run twice.
+    Sends the event before it notes that. Only a crash in between announces a run twice.
     """
     if run.owner_told_at is not None:
         return

@@ -1,4 +1,4 @@
-"""Put a stage's alarms back as its live release wants them: they are part of the release."""
+"""Restore a stage's alarms as its live release wants them: they are part of the release."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def lambda_handler(event: AlarmConfigurationChanged, context: LambdaContext) -> 
 
 
 def _serves(cloud: Cloud, endpoint_name: str) -> bool:
-    """An endpoint that somebody has deleted is not to be guarded."""
+    """Tell whether the endpoint exists: a deleted one needs no guard."""
     endpoint = cloud.endpoints.describe_endpoint(endpoint_name)
     return endpoint is not None and serving.status(endpoint["EndpointStatus"]) != "deleting"

@@ -20,7 +20,7 @@ from sluice.tasks import machine_task
 
 
 class StageLostError(releases.ReleaseError):
-    """The stage is no longer this release's."""
+    """The stage no longer belongs to this release."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -40,7 +40,7 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
 
 
 def _declare(cloud: Cloud, task: ReleaseStageTask) -> Deployment:
-    """Write down, once, when the promotion was and what it replaces."""
+    """Record once when the promotion was and what it replaces."""
     stage = releasing.find_stage(cloud, task.pipeline, task.stage.stage)
     if stage is None or stage.releasing != task.release_id:
         raise _lost(task, stage)

@@ -33,7 +33,7 @@ def lambda_handler(event: AlarmStateChanged, context: LambdaContext) -> dict[str
         return {"status": "not ours"}
     live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
     if stage.releasing:
-        # What SageMaker watches itself; if it fires on, reconcile asks again after the release.
+        # SageMaker watches this update itself; if the alarm still fires then, reconcile sends it again.
         detail = f"{stage.releasing} is under way on {stage.name}: its own guard decides"
         _note(cloud, stage.pipeline, stage.endpoint_name, alarm, "alarm", detail)
         return {"status": "release under way"}
@@ -59,6 +59,6 @@ def _roll_back(cloud: Cloud, live: Deployment, alarm: Item) -> dict[str, Any]:
 
 
 def _note(cloud: Cloud, pipeline: str, subject: str, alarm: Item, event: str, detail: str) -> None:
-    """One entry a transition of the alarm, however often it is told of."""
+    """Note each transition of the alarm once, however often it is announced."""
     at = to_iso(alarm["StateUpdatedTimestamp"])
     note(cloud, pipeline, at, subject, event, detail, alarm["AlarmName"])

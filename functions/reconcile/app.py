@@ -1,6 +1,6 @@
-"""Compare live state with the catalog, and send the events again that got lost.
+"""Compare live state with the catalog, and send lost events again.
 
-It changes nothing itself, but how far it is, and the place of what an older stack wrote down.
+It changes nothing but its own progress, and the places of arrivals that an older stack recorded.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from sluice.ports import Cloud, Item
 from sluice.services import arrivals, releasing, sweeping, upgrading
 
 _LAST_MS = 10_000
-# Packages of a group that are looked at in each pass.
+# Each pass looks at so many packages of a group.
 _NEWEST = 100
 
-# A build request for a pipeline, an event, or nothing: a step was made, is there time for another?
+# A build request for a pipeline, an event, or nothing: after each, check whether time is left.
 Finding = Hint | str | None
 
 
@@ -55,7 +55,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def _findings(cloud: Cloud) -> Iterator[Finding]:
-    """What holds something up comes first; what may take long begins elsewhere each time."""
+    """Yield first what holds something up; start checks that may take long at another pipeline each time."""
     pipelines = cloud.catalog.listing(keys.PIPELINES)
     checks: list[Callable[[Cloud, list[Item]], Iterator[Finding]]] = [
         _ended_tasks,
@@ -77,7 +77,7 @@ def _findings(cloud: Cloud) -> Iterator[Finding]:
 def _rotated(cloud: Cloud, pipelines: list[Item]) -> list[Item]:
     if not pipelines:
         return []
-    # Not the time itself: a period that is a multiple of their number would begin with the same one always.
+    # Hash the time: if the period is a multiple of their number, the time would always start at the same one.
     start = crc32(cloud.now().encode()) % len(pipelines)
     return pipelines[start:] + pipelines[:start]
 
@@ -89,7 +89,7 @@ def _ended_tasks(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
             resource = task.endpoint_name
             endpoint = cloud.endpoints.describe_endpoint(resource)
             outcome = serving.outcome(endpoint, resource, task.endpoint_config_name)
-            # Before its change is requested, an endpoint says nothing about it but that it is there already.
+            # Before the change is requested, an endpoint can only show that it already serves the config.
             is_over = isinstance(outcome, serving.NotDeployed) and task.requested
             is_over = is_over or isinstance(outcome, serving.Deployed)
             yield lost_events.endpoint_changed(resource) if is_over else None
@@ -101,7 +101,7 @@ def _ended_tasks(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 
 
 def _outlived_run(cloud: Cloud, task: JobTask) -> Hint | None:
-    """The end of a run whose job goes on: who hears of it stops the job."""
+    """Return the hint for the end of a run whose job still runs: its receiver stops the job."""
     run = _find_run(cloud, task.pipeline, task.run_id)
     return _ended_build(cloud, run) if run and run.has_ended else None
 
@@ -128,7 +128,7 @@ def _ended_build(cloud: Cloud, run: Run) -> Hint | None:
 
 
 def _ended_releases(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    """Releases that are recorded as running, or hold a stage."""
+    """Check releases that are recorded as running or hold a stage."""
     running = [Release.of(item) for item in cloud.catalog.listing(keys.RUNNING_RELEASES)]
     found = {release.release_id: release for release in (*running, *_holders(cloud, pipelines))}
     for release_id, release in found.items():
@@ -155,7 +155,7 @@ def _firing_alarms(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 
 
 def _unguarded_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    """Alarms that were deleted or edited by hand, or that a failed release left behind."""
+    """Find alarms that were deleted or edited by hand, or left by a failed release."""
     for item in pipelines:
         for stage in releasing.find_stages(cloud, keys.pipeline_of(item)):
             _, faults = releasing.find_guard_faults(cloud, stage)
@@ -165,7 +165,7 @@ def _unguarded_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 
 
 def _unseen_decisions(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    """Decisions about the newest packages of each group; once a day about all."""
+    """Find missed decisions about the newest packages of each group; once a day about all."""
     with sweeping.daily(cloud, "packages") as is_full:
         # Pipelines may share a group.
         for group in dict.fromkeys(group for item in pipelines for group in packages.groups_of(item)):
@@ -182,7 +182,7 @@ def _undecided(cloud: Cloud, listed: Iterable[Mapping[str, Any]]) -> Iterator[Fi
 
 
 def _unseen_projects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    """Projects that were pushed within a day; once a day all."""
+    """Find missed projects that were pushed within a day; once a day among all."""
     yesterday = to_iso(from_iso(cloud.now()) - timedelta(days=1))
     with sweeping.daily(cloud, "projects") as is_full:
         yield from _unregistered(cloud, "" if is_full else yesterday)
@@ -195,13 +195,13 @@ def _unregistered(cloud: Cloud, since: str) -> Iterator[Finding]:
         for head in (head for head in heads if head.last_modified >= since):
             bundle = parse_bundle_key(head.key)
             project = cloud.catalog.get(keys.project_key(*bundle)) if bundle else {}
-            # One whose registration is under way, or died on its way, is told of again as well.
+            # Announce also a project whose registration is under way or died.
             is_unfinished = project is None or project.get("status") == "registering"
             yield lost_events.object_created(bucket, head.key, head.version_id) if is_unfinished else None
 
 
 def _waiting_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    """Pipelines whose arrivals wait for a build."""
+    """Find pipelines whose arrivals wait for a build."""
     for item in pipelines:
         is_pending = any(
             arrival["status"] == "pending" for arrival in arrivals.waiting(cloud, item["gsi1sk"])

@@ -1,4 +1,4 @@
-"""Record what was decided about a model package, and start what follows: a release, or rollbacks."""
+"""Record a decision about a model package, and start what follows: a release or rollbacks."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def lambda_handler(event: ModelPackageStateChanged, context: LambdaContext) -> d
 
 
 def _claim(cloud: Cloud, arn: str, told: Told) -> _Claim | None:
-    """Take the described decision if it is news, or was news to an invocation that did not get to act on it.
+    """Take the described decision if it is new, or if an earlier invocation died before it acted on it.
 
-    The description is read again whenever another invocation was quicker: the last one to write has then
-    seen the newest.
+    Reads the description again if another invocation was quicker, so that the last one to write has seen
+    the newest.
     """
     for _ in range(_CLAIMS):
         package = cloud.registry.describe_package(arn)
@@ -81,7 +81,7 @@ def _claim(cloud: Cloud, arn: str, told: Told) -> _Claim | None:
 
 
 def _provenance(cloud: Cloud, package: dict[str, Any]) -> Provenance | None:
-    """Our metadata, if the run it names is ours too, and registered this package or may be about to."""
+    """Return our metadata, if its run is ours and registered this package, or may be about to."""
     provenance = Provenance.of(package)
     if provenance is None or not provenance.is_of(cloud.stack_name):
         return None
@@ -109,7 +109,7 @@ def _find_seen(cloud: Cloud, arn: str) -> Package | None:
 def _recorded(
     cloud: Cloud, arn: str, package: Package, decision: Decision, provenance: Provenance | None
 ) -> _Claim:
-    """The approval's record as it was first written, whoever wrote it."""
+    """Return the claim with the approval's record as it was first written, by any invocation."""
     epoch = package.epoch
     cloud.catalog.apply(changes.record_approval(approvals.approval(arn, epoch, decision, provenance)))
     item = cloud.catalog.get(keys.approval_key(arn, epoch))
@@ -143,7 +143,7 @@ def _release(pipeline: str, claim: _Claim) -> releases.Request:
 
 
 def _rollbacks(cloud: Cloud, pipeline: str, claim: _Claim) -> list[releases.Request]:
-    """A rollback for each stage where the rejected package is live, or is being released."""
+    """Return a rollback for each stage where the rejected package is live or under release."""
     package, approval = claim.package, claim.approval
     reason = f"{claim.version_name} was rejected: {approval.reason or 'no reason given'}"
     return [
@@ -164,7 +164,7 @@ def _serving(cloud: Cloud, pipeline: str, package: Package) -> list[tuple[str, s
 
 
 def _note_restated(cloud: Cloud, arn: str, told: Told) -> None:
-    """Say that nothing follows from approving a version that was approved before, and is not live, again."""
+    """Note that approving a version again, which is approved and not live, has no effect."""
     package = _find_seen(cloud, arn)
     if package is None or package.pipeline is None:
         return
@@ -181,7 +181,7 @@ def _note_restated(cloud: Cloud, arn: str, told: Told) -> None:
 
 
 def _note_foreign(cloud: Cloud, claim: _Claim) -> None:
-    """Say, where its group's users look, that nothing follows from the approval of a foreign package."""
+    """Note in the group's timeline that approving a foreign package has no effect."""
     of_another_stack = claim.package.stack not in (None, cloud.stack_name)
     if claim.approval.status != "Approved" or of_another_stack:
         return

@@ -1,4 +1,4 @@
-"""Record an uploaded object as an arrival of its pipeline, or say why it is none."""
+"""Record an uploaded object as an arrival of its pipeline, or note why it is none."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
 
 
 def _find(cloud: Cloud, event: ObjectCreated) -> ObjectHead | None:
-    """EventBridge is said to give keys as they are, S3's older notifications encode them: try both."""
+    """Find the object: EventBridge is said not to encode keys, S3's older notifications do, so try both."""
     objects = cloud.objects
     for key in dict.fromkeys((event.key, unquote_plus(event.key))):
         if head := objects.head(event.bucket, key, event.version_id):
@@ -56,7 +56,7 @@ def _find(cloud: Cloud, event: ObjectCreated) -> ObjectHead | None:
 
 
 def _pipelines(cloud: Cloud, key: str) -> tuple[Item, list[str]]:
-    """The key's own pipeline, read consistently; all others, to suggest one, only if that does not exist."""
+    """Read the key's pipeline consistently; only if it does not exist list all others, to suggest one."""
     catalog = cloud.catalog
     pipeline, _ = uploads.parse_key(key)
     if pipeline is not None and (item := catalog.get(keys.pipeline_key(pipeline))):
@@ -72,7 +72,7 @@ def _record(
     status: str,
     context: LambdaContext,
 ) -> bool:
-    """Record the arrival; False if its digest takes longer than this function may."""
+    """Record the arrival; False if its digest takes longer than this function may run."""
     pipeline, heard_at = str(verdict.pipeline), cloud.now()
     if (arrival := arrivals.find(cloud, pipeline, head.key, head.version_id)) is None:
         sha256 = hashing.digest(cloud, head, context.get_remaining_time_in_millis)
@@ -86,20 +86,20 @@ def _record(
         }
         key = keys.arrival_key(keys.WAITING, pipeline, head.key, head.version_id)
         arrival = {**key, **_described(head), **content, "is_control": True if status == CONTROL else None}
-        # While it was read to be hashed, another event of it may have been heard, and it may have moved on.
+        # While this hashed it, another event may have recorded the arrival, which may have moved on.
         if head.sha256 or arrivals.find(cloud, pipeline, head.key, head.version_id) is None:
             cloud.catalog.create(arrival)
     event = "batch marked" if status == CONTROL else "data arrived"
     note(cloud, pipeline, arrival["arrived_at"], head.key, event, f"{head.size_bytes} bytes")
     if arrival["status"] == status:
-        # Read after the arrival was written: whoever is going to ask then sees it.
+        # Read this after the arrival was written, so that a request that is already due sees the arrival.
         item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
         batching.ask_once(cloud, pipeline, item, item.get("ask_delay_s", 0))
     return True
 
 
 def _order(heard_at: str, sequencer: str | None) -> Item:
-    """What tells arrivals of one second apart, of which S3's time says no more."""
+    """Return what orders arrivals within one second of S3's time."""
     return {"heard_at": heard_at, "sequencer": sequencer}
 
 
@@ -113,7 +113,7 @@ def _quarantine(cloud: Cloud, head: ObjectHead, sequencer: str | None, verdict: 
         "reason": verdict.reason,
     }
     if arrivals.find(cloud, pipeline, head.key, head.version_id) is None:
-        # First, as who repeats this after a crash finds the arrival.
+        # Do this first: a retry after a crash finds the arrival, and stops there.
         arrivals.touch(cloud, pipeline, head.key)
         cloud.catalog.create(arrival)
     cloud.objects.tag(head.bucket, head.key, head.version_id, {"sluice:status": "quarantined"})
@@ -138,6 +138,6 @@ def _described(head: ObjectHead) -> Item:
         "key": head.key,
         "version_id": head.version_id,
         "size_bytes": head.size_bytes,
-        # S3's own time, the same however often and late the event comes.
+        # S3's time, which does not change if the event comes late or repeatedly.
         "arrived_at": to_iso(from_iso(head.last_modified)),
     }

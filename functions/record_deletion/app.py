@@ -1,4 +1,4 @@
-"""Note that an object was deleted, of which a data set may be made, or that it is there again."""
+"""Note that an object, which may be part of a data set, was deleted or restored."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def lambda_handler(event: ObjectDeleted, context: LambdaContext) -> dict[str, st
     pipeline, _ = uploads.parse_key(event.key)
     if pipeline is None or cloud.catalog.get(keys.pipeline_key(pipeline)) is None:
         return {"status": "ignored"}
-    # EventBridge is said to give keys as they are, S3's older notifications encode them: try both.
+    # EventBridge is said not to encode keys, S3's older notifications do: try both.
     there = False
     for key in dict.fromkeys((event.key, unquote_plus(event.key))):
         head = cloud.objects.head(event.bucket, key)
-        # The next data set asks what there is then; so it does not matter in which order events come.
+        # The next data set looks at the bucket itself, so the order of events does not matter.
         arrivals.touch(cloud, pipeline, key)
         arrivals.mark_gone(cloud, pipeline, key, is_gone=head is None)
         there = there or head is not None

@@ -36,19 +36,19 @@ class PackageGoneError(BuildError):
 
 
 class ForeignManifestError(BuildError):
-    """A manifest lies where the run's own is to be, and the run did not write it."""
+    """A manifest that the run did not write is in the place of the run's own."""
 
 
 class CodeChangedError(BuildError):
-    """The project's script archive is no longer the one that was pushed."""
+    """The project's script archive changed since the push."""
 
 
 class EvaluationChangedError(BuildError):
-    """The candidate's evaluation is no longer the one that the gates judged."""
+    """The candidate's evaluation changed since the gates judged it."""
 
 
 class ModelChangedError(BuildError):
-    """The candidate's archive is no longer the one that was chosen, and evaluated."""
+    """The candidate's archive changed since it was chosen and evaluated."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -70,7 +70,7 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         manifest_sha256=sha256,
         may_approve=cloud.allows_automatic_approval,
     )
-    # Whoever cleaned up the registry may have taken the group along.
+    # A clean-up of the registry may have deleted the group.
     building.ensure_group(cloud, config)
     arn = cloud.registry.create_package(request)
     package = cloud.registry.describe_package(arn)
@@ -89,9 +89,9 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
 def _manifest(
     cloud: Cloud, task: RegisterModelTask, project: Project, config: PipelineConfig
 ) -> tuple[dict[str, Any], str]:
-    """The run's manifest and its sha256; the one an earlier attempt wrote stays, as a package may name it.
+    """Return the run's manifest and its sha256; keep an earlier attempt's, as a package may name it.
 
-    The run's item tells it from any other: it holds the digest before the object is there.
+    The run's item identifies it: it holds the digest before the object exists.
     """
     uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
     run = building.find_run(cloud, task.pipeline, task.run_id)
@@ -124,7 +124,7 @@ def _new_manifest(
     evaluation = evaluations.read(content)
     step = task.candidate.step
     steps = {each["step"]: each for each in _steps(cloud, task.run_id)}
-    # Runs that were under way while the stack was updated have no digest.
+    # Runs that were under way during an update of the stack have no digest.
     if steps[names.GATES].get("evaluation_sha256") not in (None, evaluation.sha256):
         raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")
     model = _pinned(cloud, task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
@@ -132,7 +132,7 @@ def _new_manifest(
     return RunManifest(
         pipeline=task.pipeline,
         run_id=task.run_id,
-        # Two attempts at once write the same bytes, which a package may name already.
+        # Use a fixed time, so that parallel attempts write the same bytes: a package may name them already.
         created_at=building.first_time(cloud, task, "registered"),
         inputs=_inputs(cloud, task, project),
         parameters=run_manifest.parameters(config, steps[step]["detail"]),
@@ -160,7 +160,7 @@ def _new_manifest(
 
 
 def _code(cloud: Cloud, task: RegisterModelTask, project: Project) -> Artifact:
-    """The archive of the scripts, which is half of what serves."""
+    """Return the archive of the scripts, which is half of what serves."""
     code = _pinned(cloud, task, "code", "register_project", project.sourcedir_uri)
     pushed = project.sourcedir_sha256 or code.sha256
     if code.sha256 != pushed:
@@ -179,7 +179,7 @@ def _pinned(
     uri: str,
     wanted_version_id: str | None = None,
 ) -> Artifact:
-    """Copy an archive under its digest, where no job can write: the version that was hashed, and no other."""
+    """Copy exactly the archive version that was hashed to the place of its digest, where no job can write."""
     objects = cloud.objects
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     head = objects.head(bucket, key)
@@ -209,7 +209,7 @@ def _inputs(cloud: Cloud, task: RegisterModelTask, project: Project) -> Inputs:
 
 
 def _steps(cloud: Cloud, run_id: str) -> list[dict[str, Any]]:
-    """What the run's steps recorded of themselves, without the table's own attributes."""
+    """Return the run's recorded steps without the table's own attributes."""
     items = cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS)
     return [{"step": keys.step_of(item), **keys.without_key(item)} for item in items]
 
@@ -232,7 +232,7 @@ def _record(
         detail=registered,
     )
     catalog.apply(builds.record_step(step))
-    # A push that gave the champion up did so for one model, and this is it.
+    # A push that waives the comparison with the champion does so for one model, which is this one.
     if building.find_project(cloud, task.pipeline, task.project_version).replaces_champion_at:
         catalog.apply(builds.use_up_replacement(task.pipeline, task.project_version, task.run_id))
     status = package["ModelApprovalStatus"]
@@ -242,10 +242,10 @@ def _record(
 
 
 def _record_package(cloud: Cloud, task: RegisterModelTask, arn: str, package: Mapping[str, Any]) -> None:
-    """Write the package's item, unless its approval was quicker.
+    """Write the package's item, unless the approval already wrote it.
 
-    A group that was deleted and made again numbers its versions from 1 again: what was decided about a
-    former version of that ARN was not decided about this one.
+    A group that was deleted and made again numbers its versions from 1 again: decisions about a former
+    version with this ARN do not count for this one.
     """
     registered = approvals.undecided(arn, package, Provenance.of(package))
     if cloud.catalog.apply(releases.see_package(registered)):

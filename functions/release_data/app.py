@@ -1,4 +1,4 @@
-"""Let a quarantined object into the next data set version, as a person asked, or say on it why not."""
+"""Release a quarantined object into the next data set version, as a person asked, or note why not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lambda_handler(event: DataReleaseRequested, context: LambdaContext) -> dict[
 
 
 def _decide(cloud: Cloud, event: DataReleaseRequested, arrival: Item) -> Item:
-    """Write the answer on the arrival, where whoever asked looks for it; the arrival as it is then."""
+    """Write the answer on the arrival, where the caller looks for it; returns the updated arrival."""
     head = cloud.objects.head(event.bucket, event.key)
     objection = uploads.release_objection(arrival, head.version_id if head else None)
     answer: Item = {"release_request": event.request_id, "release_refused": objection}

@@ -1,4 +1,4 @@
-"""Record that a stage serves nothing any more, once its endpoint is found to be gone."""
+"""Record that a stage serves nothing, once its endpoint is gone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lambda_handler(event: StageRetired, context: LambdaContext) -> dict[str, str
         return {"status": "still serves"}
     at = to_iso(from_iso(event.time))
     if live := stage.live:
-        # The deployment first: the stage names it until all is written.
+        # Write the deployment first: the stage names it until all is written.
         cloud.catalog.apply(changes.retire_deployment(stage.pipeline, stage.name, live, at))
         cloud.catalog.apply(changes.retire_stage(stage.pipeline, stage.name, live))
     detail = event.reason or f"{stage.endpoint_name} and its alarms were deleted"

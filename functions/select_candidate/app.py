@@ -35,11 +35,11 @@ _KEYS_SHOWN = 5
 
 
 class NoCandidateError(BuildError):
-    """No candidate was trained; each one's reason follows."""
+    """No candidate was trained; the reasons of all follow."""
 
 
 class DatasetChangedError(BuildError):
-    """Objects were changed while jobs read them: the model is of no known data set version."""
+    """Objects changed while jobs read them: the model matches no data set version."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -65,7 +65,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     )
     champion = _champion(cloud, task, config)
     return {
-        # The version: any job of the run may write over it before it is registered.
+        # Pin the version: any job of the run may overwrite the model before the registration.
         "candidate": {name: best[name] for name in ("step", "model_uri", "model_version_id")},
         "evaluations": champions.evaluations(str(best["model_uri"]), task.project_version, champion),
         "champion": None if champion is None else champions.identity(champion),
@@ -75,7 +75,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
 def _best(
     cloud: Cloud, task: SelectCandidateTask, trained: list[Item], wanted: Candidates, regex: str
 ) -> dict[str, Any]:
-    """The best result that has a model: SageMaker calls a job completed that saved none."""
+    """Return the best result that has a model: SageMaker completes jobs that saved none, too."""
     while True:
         selection = candidates.select(trained, wanted.objective, wanted.direction, regex)
         if selection.best is None:
@@ -85,7 +85,7 @@ def _best(
         problem = _model_problem(cloud, head)
         if head is not None and problem is None:
             return {**best, "model_version_id": head.version_id}
-        # SageMaker has its job as completed, and so has the step.
+        # For SageMaker, and so for the step, the job is completed.
         cloud.catalog.apply(builds.remark_on_step(task.run_id, best["step"], problem))
         failed = {"step": best["step"], "status": "Failed", "failure_reason": problem}
         trained = [failed if each["step"] == best["step"] else each for each in trained]
@@ -111,7 +111,7 @@ def _check_unchanged(cloud: Cloud, task: SelectCandidateTask) -> None:
 
 
 def _champion(cloud: Cloud, task: SelectCandidateTask, config: PipelineConfig) -> dict[str, Any] | None:
-    """What serves now, with what it takes to score it, or with the `problem` why it cannot be scored."""
+    """Return what serves now, with what is needed to score it or the `problem` that prevents that."""
     stages = [stage.name for stage in config.release.stages]
     live = champions.choose(_live(cloud, task.pipeline), stages)
     if live is None:
@@ -140,7 +140,7 @@ def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
 
 
 def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
-    """Its model, image and project, by the manifest of the run that made it; raises where one is gone."""
+    """Return its model, image and project, from its run's manifest; raises if any is gone."""
     run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
     if run is None or run.manifest_uri is None:
         raise ChampionError(f"v{live.package_version} has no run in the catalog")

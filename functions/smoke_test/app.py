@@ -1,4 +1,4 @@
-"""SmokeTest task: prove that the endpoint serves the approved model, and that it answers."""
+"""SmokeTest task: prove that the endpoint serves the approved model and answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sluice.services import releasing
 from sluice.services.releasing import Package
 from sluice.tasks import machine_task
 
-# A model server that has just passed its health check may still refuse its first requests.
+# A model server may refuse its first requests though it just passed its health check.
 _ATTEMPTS = 4
 _PAUSE_S = 1.0
 _EXCERPT = 300
@@ -75,7 +75,7 @@ def _expected(cloud: Cloud, task: ReleaseStageTask, package: Package) -> serving
 
 
 def _sample(cloud: Cloud, package: Package) -> bytes:
-    """The request that the project keeps for this test."""
+    """Return the project's request for this test."""
     locations = Locations(cloud.artifact_bucket, package.provenance.pipeline)
     version = package.provenance.project_version
     files = projects.unpack(cloud.objects.read(locations.bundle(version)))

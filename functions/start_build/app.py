@@ -1,4 +1,4 @@
-"""Start a build of each pipeline that was asked about, if one is due."""
+"""Start a build of each requested pipeline, if one is due."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sluice.services import batching, building, deciding, ending
 from sluice.services.deciding import Outlook
 from sluice.services.timeline import note
 
-# Of the incomplete batches, how many a log line names.
+# A log line names so many incomplete batches.
 _SHOWN = 5
 
 
@@ -49,7 +49,7 @@ def lambda_handler(batch: BuildRequestBatch, context: LambdaContext) -> dict[str
 
 @contextmanager
 def _retried(failed: list[dict[str, str]], *message_ids: str) -> Iterator[None]:
-    """If this fails, its messages come again, and no others."""
+    """While entered, a failure returns only these messages to the queue."""
     try:
         yield
     except Exception:
@@ -87,7 +87,7 @@ def _log(pipeline: str, outlook: Outlook) -> None:
 
 
 def _start(cloud: Cloud, pipeline: Pipeline, decision: StartBuild, at: str) -> None:
-    """Take the build lock and the next number, which only one request can."""
+    """Take the build lock and the next number: only one request can."""
     run_id = names.run_id(pipeline.name, pipeline.build_seq + 1)
     claim = builds.claim_build(
         pipeline,
@@ -103,7 +103,7 @@ def _start(cloud: Cloud, pipeline: Pipeline, decision: StartBuild, at: str) -> N
 
 
 def _relaunch(cloud: Cloud, pipeline: Pipeline, run_id: str) -> None:
-    """Whoever took the lock may have crashed before its execution began."""
+    """Start the run that holds the lock, if a crash prevented its execution."""
     run = building.find_run(cloud, pipeline.name, run_id)
     if run is None or run.execution_arn is None:
         version, at = str(pipeline.built_project_version), str(pipeline.last_build_at)
@@ -111,13 +111,13 @@ def _relaunch(cloud: Cloud, pipeline: Pipeline, run_id: str) -> None:
 
 
 def _launch(cloud: Cloud, run: Run, cause: str) -> None:
-    """Record and start the run that holds the lock; every part of it can be repeated."""
+    """Record and start the run that holds the lock; every part can be repeated."""
     cloud.catalog.apply(builds.start_run(run))
     try:
         payload = _payload(cloud, run.pipeline, run.run_id, run.project_version)
         execution_arn = cloud.workflows.start("build", run.run_id, payload)
     except (StartRefusedError, ValidationError, MissingError) as error:
-        # As often as it is tried again: the lock would be held for ever.
+        # Retries would fail alike, and the lock would be held for ever.
         why = failures.reason(type(error).__name__, str(error))
         ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])
         return
@@ -126,7 +126,7 @@ def _launch(cloud: Cloud, run: Run, cause: str) -> None:
 
 
 def _payload(cloud: Cloud, pipeline: str, run_id: str, version: str) -> dict[str, Any]:
-    """The input of an execution: names only, as what they stand for may be more than a state may hold."""
+    """Return an execution's input: only names, as a state may not hold what they stand for."""
     train = config.restore(building.find_project(cloud, pipeline, version).config).train
     return {
         "pipeline": pipeline,

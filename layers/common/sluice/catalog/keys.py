@@ -1,4 +1,4 @@
-"""Keys of the catalog's items: the one place that knows how they are spelt."""
+"""Keys of the catalog's items: only this module knows how they are written."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 Key = dict[str, str]
-# What is listed, by `gsi1pk`.
+# Values of `gsi1pk`, by which items are listed.
 PIPELINES = "PIPELINES"
 TASKS = "TASKS"
 RUNNING_RELEASES = "RELEASES"
-# The partition of what belongs to no pipeline.
+# The partition of items that belong to no pipeline.
 UNCLAIMED = "UNCLAIMED"
-# The sort keys of a pipeline's items, by what they begin with.
+# Prefixes of the sort keys of a pipeline's items.
 PROJECTS = "PROJECT#"
 ARRIVALS = "ARRIVAL#"
 DATASETS = "DATASET#"
@@ -23,52 +23,52 @@ STAGES = "STAGE#"
 DEPLOYMENTS = "DEPLOYMENT#"
 RELEASES = "RELEASE#"
 TIMELINE = "TIMELINE#"
-# Of a run's and a package's partition.
+# Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
 APPROVALS = "APPROVAL#"
 _PIPELINE, _TASK, _PACKAGE = "PIPELINE#", "TASK#", "PACKAGE#"
 _ATTRIBUTES = {"pk", "sk", "gsi1pk", "gsi1sk"}
 SORT_KEY_MAX_BYTES = 1024
-# Attributes that are the table's own.
+# The table's own attributes.
 _INTERNAL = {"pk", "sk", "gsi1pk", "gsi1sk", "expires_at", "is_control"}
-# Where an arrival lies, by what has become of it. What is settled grows for ever: nobody reads it whole.
+# Where arrivals are, by state. Settled ones grow for ever: nobody reads them all.
 WAITING = "WAITING#"
 SETTLED = "SETTLED#"
 QUARANTINED = "QUARANTINED#"
 STATES = (WAITING, SETTLED, QUARANTINED)
 # Keys whose object may be another than the last valid data set's, though nothing of it waits.
 TOUCHED = "TOUCHED#"
-# A key beside which the longest of these prefixes and a version id have room.
+# The longest key that leaves room for the longest of these prefixes and a version id.
 _ROOMY_KEY_BYTES = 900
 
 
 def partition(pipeline: str) -> str:
-    """The partition that holds all of a pipeline's items but its steps."""
+    """Return the partition of all of a pipeline's items but its steps."""
     return f"{_PIPELINE}{pipeline}"
 
 
 def steps_partition(run_id: str) -> str:
-    """The partition that holds a run's steps."""
+    """Return the partition of a run's steps."""
     return f"{RUNS}{run_id}"
 
 
 def package_partition(arn: str) -> str:
-    """The partition that holds a package and its approvals."""
+    """Return the partition of a package and its approvals."""
     return f"{_PACKAGE}{arn}"
 
 
 def deployments_of(stage: str) -> str:
-    """What the sort keys of a stage's deployments begin with."""
+    """Return the prefix of the sort keys of a stage's deployments."""
     return f"{DEPLOYMENTS}{stage}#"
 
 
 def unclaimed_of(pipeline: str) -> str:
-    """What the sort keys of unclaimed objects begin with that a pipeline of this name would claim."""
+    """Return the prefix of the sort keys of unclaimed objects that a pipeline of this name would claim."""
     return f"{ARRIVALS}{pipeline}/"
 
 
 def listed(listing: str, name: str) -> Key:
-    """The attributes by which an item is listed."""
+    """Return the attributes by which an item is listed."""
     return {"gsi1pk": listing, "gsi1sk": name}
 
 
@@ -77,7 +77,7 @@ def key_of(item: Mapping[str, Any]) -> Key:
 
 
 def without_key(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item's own attributes, without those that DynamoDB finds it by."""
+    """Return an item's attributes without those by which DynamoDB finds it."""
     return {name: value for name, value in item.items() if name not in _ATTRIBUTES}
 
 
@@ -106,7 +106,7 @@ def step_of(item: Mapping[str, Any]) -> str:
 
 
 def resource_of(item: Mapping[str, Any]) -> str:
-    """The job or the endpoint that a task waits for."""
+    """Return the job or the endpoint that a task waits for."""
     return _after(_TASK, item["pk"])
 
 
@@ -115,7 +115,7 @@ def package_arn_of(item: Mapping[str, Any]) -> str:
 
 
 def epoch_of(item: Mapping[str, Any]) -> int:
-    """The number of an approval."""
+    """Return the number of an approval."""
     return int(_after(APPROVALS, item["sk"]))
 
 
@@ -124,7 +124,7 @@ def stage_of(item: Mapping[str, Any]) -> str:
 
 
 def deployment_of(item: Mapping[str, Any]) -> tuple[str, str]:
-    """The stage and the release of a deployment."""
+    """Return the stage and the release of a deployment."""
     stage, _, release_id = _after(DEPLOYMENTS, item["sk"]).partition("#")
     return stage, release_id
 
@@ -148,19 +148,19 @@ def project_key(pipeline: str, version: str) -> Key:
 
 
 def arrival_key(state: str, pipeline: str, key: str, version_id: str) -> Key:
-    """Of an object version that arrived: one of `STATES` says where it lies."""
+    """Return the key of an arrived object version in one of `STATES`."""
     return {"pk": partition(pipeline), "sk": f"{versions_prefix(state, key)}{version_id}"}
 
 
 def versions_prefix(state: str, key: str) -> str:
-    """What the sort keys of all versions of an object begin with. A longer key is named by its digest."""
+    """Return the prefix of the sort keys of all versions of an object; a long key is named by its digest."""
     if len(key.encode()) <= _ROOMY_KEY_BYTES:
         return f"{state}{key}#"
     return f"{state}sha256:{hashlib.sha256(key.encode()).hexdigest()}#"
 
 
 def touched_key(pipeline: str, key: str) -> Key:
-    """That an object was deleted, or quarantined, since the last valid data set."""
+    """Return the key of the note that an object was deleted or quarantined since the last valid data set."""
     return {"pk": partition(pipeline), "sk": versions_prefix(TOUCHED, key)}
 
 
@@ -169,13 +169,13 @@ def unclaimed_key(key: str, version_id: str) -> Key:
 
 
 def hashing_key(key: str, version_id: str) -> Key:
-    """How far the digest of a large object is."""
+    """Return the key of a large object's digest in progress."""
     digest = hashlib.sha256(key.encode()).hexdigest()
     return {"pk": f"HASHING#{digest}#{version_id}", "sk": "HASHING"}
 
 
 def _unclaimed(key: str, version_id: str) -> str:
-    """S3's keys may be as long as DynamoDB's: one that leaves no room is named by its digest."""
+    """Name an object by its key, or by its digest if the key leaves no room."""
     sk = f"{ARRIVALS}{key}#{version_id}"
     if len(sk.encode()) <= SORT_KEY_MAX_BYTES:
         return sk
@@ -187,17 +187,17 @@ def dataset_key(pipeline: str, version: str) -> Key:
 
 
 def built_key(pipeline: str, dataset_version: str, project_version: str) -> Key:
-    """That a run of the project came to a conclusion on the data set version."""
+    """Return the key of the note that a run of the project came to a conclusion on the data set version."""
     return {"pk": partition(pipeline), "sk": f"BUILT#{dataset_version}#{project_version}"}
 
 
 def counts_key(pipeline: str) -> Key:
-    """What would have to be read whole to be counted."""
+    """Return the key of the counts, which spare reading everything."""
     return {"pk": partition(pipeline), "sk": "COUNTS"}
 
 
 def sweep_key(what: str) -> Key:
-    """How far `reconcile` is with going through something."""
+    """Return the key of the progress of `reconcile` through something."""
     return {"pk": "SWEEP", "sk": f"SWEEP#{what}"}
 
 
@@ -210,7 +210,7 @@ def step_key(run_id: str, step: str) -> Key:
 
 
 def task_key(resource: str) -> Key:
-    """The waiting task of a job or an endpoint, by that resource's name."""
+    """Return the key of the task that waits for a job or an endpoint, by its name."""
     return {"pk": f"{_TASK}{resource}", "sk": "TASK"}
 
 
@@ -235,12 +235,12 @@ def release_key(pipeline: str, release_id: str) -> Key:
 
 
 def timeline_item(pipeline: str, at: str, subject: str, event: str, **detail: Any) -> dict[str, Any]:
-    """One entry of the pipeline's timeline; the same entry twice has the same key."""
+    """Make an entry of the pipeline's timeline; the same entry always has the same key."""
     body = {"subject": subject, "event": event, **detail}
     digest = hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:10]
     return {"pk": partition(pipeline), "sk": f"{TIMELINE}{at}#{digest}", "at": at, **body}
 
 
 def shown(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item as people see it, without what is the table's own."""
+    """Return an item for people, without the table's own attributes."""
     return {name: value for name, value in item.items() if name not in _INTERNAL}

@@ -1,4 +1,4 @@
-"""Events that got lost, spelt again: AWS's detail-types, with what our rules match and our models read."""
+"""Write hints for lost events: AWS's detail-types, with the fields that our rules and models read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sluice.catalog.records.releases import Package
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """An event to put on the bus; whoever gets it describes the resource and believes that."""
+    """An event to put on the bus; its receiver describes the resource and trusts only that."""
 
     detail_type: str
     detail: Mapping[str, Any]
@@ -28,7 +28,7 @@ def object_deleted(bucket: str, key: str) -> Hint:
 
 
 def job_ended(kind: str, name: str, described: Mapping[str, Any] | None) -> Hint | None:
-    """The hint for a job (training_job or processing_job) that has ended, or is not there any more."""
+    """Return the hint for a job (training_job or processing_job) that has ended or is gone."""
     noun = {"training_job": "Training", "processing_job": "Processing"}[kind]
     status = described[f"{noun}JobStatus"] if described else "Failed"
     if status not in ("Completed", "Failed", "Stopped"):
@@ -42,7 +42,7 @@ def endpoint_changed(name: str) -> Hint:
 
 
 def package_decided(seen: Package, approval_status: str) -> Hint | None:
-    """The hint for a package whose decision was not seen, or not acted on."""
+    """Return the hint for a package whose decision was missed or not acted on."""
     if approval_status == seen.status and not seen.is_unfinished:
         return None
     detail = {"ModelPackageArn": seen.arn, "ModelApprovalStatus": approval_status}
@@ -55,12 +55,12 @@ def alarm_fires(name: str) -> Hint:
 
 
 def guard_is_off(name: str) -> Hint:
-    """The hint for an alarm that is not as its stage's live release wants it."""
+    """Return the hint for an alarm that differs from what its stage's live release wants."""
     return Hint("CloudWatch Alarm Configuration Change", {"alarmName": name, "operation": "update"})
 
 
 def execution_ended(arn: str, described: Mapping[str, Any] | None, payload: Mapping[str, Any]) -> Hint | None:
-    """The hint for an execution that does not run; its payload, as Step Functions may have forgotten it."""
+    """Return the hint for an ended execution; with its payload, which Step Functions may have forgotten."""
     status = described["status"] if described else "ABORTED"
     if status == "RUNNING":
         return None

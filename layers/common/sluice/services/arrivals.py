@@ -1,4 +1,4 @@
-"""Where arrivals lie in the catalog, by their state, and how one moves: it is in one place at any time."""
+"""Find and move arrivals in the catalog: the state of an arrival decides the one place where it is."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from sluice.domain.data.siblings import Read
     from sluice.ports import Cloud, Item
 
-# Items of a page as it is read: what is read whole, page by page, takes no more memory than this.
+# Items of one page: reading page by page takes no more memory than this.
 PAGE = 1000
-# Of more keys than this a range is read, and what is asked for is taken from it.
+# For more keys than this, read a range and select from it.
 _KEYS_MAX = 1000
-# Reads and writes at a time: a version may be thousands of objects.
+# Parallel reads and writes: a version may have thousands of objects.
 _AT_A_TIME = 8
 _MOVES = (CHANGES_MAX - 1) // 2
 _Each = TypeVar("_Each")
@@ -29,7 +29,7 @@ _Found = TypeVar("_Found")
 
 
 def on_each(items: Iterable[_Each], act: Callable[[_Each], _Found]) -> list[_Found]:
-    """Act on each of many things in the catalog, several at a time."""
+    """Act on many items of the catalog, several at a time."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
@@ -37,7 +37,7 @@ def on_each(items: Iterable[_Each], act: Callable[[_Each], _Found]) -> list[_Fou
 
 
 def find(cloud: Cloud, pipeline: str, key: str, version_id: str) -> Item | None:
-    """The arrival of an object version, wherever it lies."""
+    """Return the arrival of an object version in whatever state."""
     for state in keys.STATES:
         if item := cloud.catalog.get(keys.arrival_key(state, pipeline, key, version_id)):
             return item
@@ -45,12 +45,12 @@ def find(cloud: Cloud, pipeline: str, key: str, version_id: str) -> Item | None:
 
 
 def waiting(cloud: Cloud, pipeline: str) -> list[Item]:
-    """What no ended run has settled: what is new, markers, and what a running build took up."""
+    """Return what no ended run has settled: new objects, markers, and what a running build took up."""
     return cloud.catalog.query(keys.partition(pipeline), keys.WAITING)
 
 
 def stream(cloud: Cloud, pipeline: str, prefix: str) -> Iterator[Item]:
-    """Arrivals of any number, page by page, by what their sort keys begin with."""
+    """Yield the arrivals whose sort keys have a prefix, read page by page."""
     yield from _paged(partial(cloud.catalog.query, keys.partition(pipeline), prefix, limit=PAGE))
 
 
@@ -70,7 +70,7 @@ class Page:
 
 
 def page(cloud: Cloud, pipeline: str, states: Sequence[str], after: str | None, limit: int) -> Page:
-    """Arrivals in the order of their states and, within one, of their keys."""
+    """Return arrivals ordered by state and then by key."""
     items: list[Item] = []
     at = next((number for number, state in enumerate(states) if (after or "").startswith(state)), 0)
     for state in states[at:]:
@@ -91,7 +91,7 @@ def beside(
     *,
     whole: bool = False,
 ) -> list[Arrival]:
-    """What the rule of batches needs to know beside what waits; with `whole`, what is settled of each."""
+    """Return what the rule of batches needs besides what waits; `whole` adds the batches' settled objects."""
     from sluice.domain.data import siblings
 
     return siblings.find(complete_when, waiting, _Known(cloud, pipeline), read, whole=whole)
@@ -99,7 +99,7 @@ def beside(
 
 @dataclass(frozen=True)
 class _Known:
-    """Reads what `siblings` asks for."""
+    """Reads from the catalog what `siblings` asks for."""
 
     cloud: Cloud
     pipeline: str
@@ -115,7 +115,7 @@ class _Known:
 
 
 def versions(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[Item]:
-    """All versions of objects that wait no longer."""
+    """Yield all versions of objects that no longer wait."""
     if len(wanted) <= _KEYS_MAX:
         prefixes = [
             keys.versions_prefix(state, key)
@@ -126,7 +126,7 @@ def versions(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[I
         found: Iterator[Item] = (item for page in pages for item in page)
     else:
         found = _between(cloud, pipeline, wanted)
-    # The key of another object may begin so, and go on with the sign that ends keys.
+    # Another object's key may have the same prefix, including the sign that ends keys.
     return (item for item in found if item["key"] in wanted)
 
 
@@ -138,25 +138,25 @@ def _between(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[I
 
 
 def moved(item: Item, state: str, changes: Mapping[str, Any]) -> tuple[Delete, Put]:
-    """An arrival's move to another state: it is nowhere else, and it is as it was read."""
+    """Return the changes that move an arrival to another state, if it is unchanged since it was read."""
     key = keys.arrival_key(state, keys.pipeline_of(item), item["key"], item["version_id"])
     read = {name: item.get(name) for name in ("status", "dataset_version", "release_request")}
     return Delete(keys.key_of(item), when=read), Put({**item, **changes, **key})
 
 
 def move(cloud: Cloud, item: Item, state: str, changes: Mapping[str, Any]) -> bool:
-    """Move an arrival; False if it is not any more what was read."""
+    """Move an arrival; False if it has changed since it was read."""
     return cloud.catalog.apply(*moved(item, state, changes))
 
 
 def set_aside(cloud: Cloud, item: Item, changes: Mapping[str, Any]) -> bool:
-    """Quarantine an arrival; what a data set has under its key may have been overwritten with it."""
+    """Quarantine an arrival, and mark its key: it may have overwritten an object of a data set."""
     touched = _touch(cloud, keys.pipeline_of(item), item["key"])
     return cloud.catalog.apply(*moved(item, keys.QUARANTINED, changes), touched)
 
 
 def touch(cloud: Cloud, pipeline: str, key: str) -> None:
-    """Note that a key may have another object than the last valid data set says, or none."""
+    """Note that a key's object may differ from the last valid data set's, or be gone."""
     cloud.catalog.apply(_touch(cloud, pipeline, key))
 
 
@@ -165,13 +165,13 @@ def _touch(cloud: Cloud, pipeline: str, key: str) -> Update:
 
 
 def touched(cloud: Cloud, pipeline: str) -> set[str]:
-    """The keys that may have other objects than the last valid data set says, or none."""
+    """Return the keys whose objects may differ from the last valid data set's, or be gone."""
     noted = stream(cloud, pipeline, keys.TOUCHED)
     return {item["key"] for item in (*noted, *waiting(cloud, pipeline))}
 
 
 def forget_touched(cloud: Cloud, pipeline: str, before: str) -> None:
-    """What was noted before a run began is in the valid data set that it made."""
+    """Forget keys noted before a run began: the valid data set that it made covers them."""
     noted = [item for item in stream(cloud, pipeline, keys.TOUCHED) if item["touched_at"] < before]
     on_each(
         noted,
@@ -180,7 +180,7 @@ def forget_touched(cloud: Cloud, pipeline: str, before: str) -> None:
 
 
 def mark_gone(cloud: Cloud, pipeline: str, key: str, is_gone: bool) -> None:
-    """Note on what is settled of a key whether the bucket has an object there."""
+    """Note on a key's settled arrivals whether the bucket still has an object there."""
     for item in stream(cloud, pipeline, keys.versions_prefix(keys.SETTLED, key)):
         if item["key"] == key and item.get("gone", False) != is_gone:
             changes = {"gone": True if is_gone else None}
@@ -188,9 +188,9 @@ def mark_gone(cloud: Cloud, pipeline: str, key: str, is_gone: bool) -> None:
 
 
 def settle(cloud: Cloud, pipeline: str, is_done: Callable[[Item], bool]) -> None:
-    """Move what is done with to where nobody looks for what waits, and count it.
+    """Move finished arrivals out of what waits, and count them.
 
-    Each transaction counts what it moves, so that who repeats this counts nothing twice.
+    Each transaction counts what it moves, so a retry counts nothing twice.
     """
     items = [*filter(is_done, waiting(cloud, pipeline))]
     while items:
@@ -203,7 +203,7 @@ def settle(cloud: Cloud, pipeline: str, is_done: Callable[[Item], bool]) -> None
 
 
 def settle_these(cloud: Cloud, pipeline: str, items: Sequence[Item]) -> bool:
-    """Move and count some arrivals, if they are still what was read."""
+    """Move and count some arrivals, if they are unchanged since they were read."""
     if not items:
         return True
     key, included = keys.counts_key(pipeline), sum(item["status"] == "included" for item in items)

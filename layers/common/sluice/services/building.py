@@ -1,4 +1,4 @@
-"""What the functions of a build look up and record alike: its project, its data set, its jobs' ends."""
+"""Share look-ups and records between the functions of a build: project, data set, ends of jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sluice.quality.statistics.profiles import Profile
 
 COMPLETED = "Completed"
-# Of more objects than this the bucket is not listed.
+# With more objects than this, do not list the bucket.
 LISTED_MAX = 10_000
 
 
@@ -37,7 +37,7 @@ def locations(cloud: Cloud, pipeline: str) -> Locations:
 
 
 def find_project(cloud: Cloud, pipeline: str, version: str) -> Project:
-    """The project of that version; a run, which names it, exists only after it."""
+    """Return the project of a version, which exists before any run that names it."""
     item = cloud.catalog.get(keys.project_key(pipeline, version))
     if item is None:
         raise MissingError(f"there is no project {version} of {pipeline} in the catalog")
@@ -51,7 +51,7 @@ def find_config(cloud: Cloud, task: BuildTask) -> PipelineConfig:
 
 
 def uses_markers(cloud: Cloud, pipeline: str, project_version: str) -> bool:
-    """Whether marker objects complete the batches of a project."""
+    """Tell whether marker objects complete the batches of a project."""
     from sluice.domain import config
 
     restored = config.restore(find_project(cloud, pipeline, project_version).config)
@@ -61,7 +61,7 @@ def uses_markers(cloud: Cloud, pipeline: str, project_version: str) -> bool:
 def find_build(
     cloud: Cloud, task: BuildTask, *, script_version: str | None = None, image: str | None = None
 ) -> jobs.Build:
-    """What the requests of the run's jobs are made from: its project, or another one's scripts or image."""
+    """Return what the requests of a run's jobs are made from: its project, or another's scripts or image."""
     from sluice.domain import config
 
     version = script_version or task.project_version
@@ -80,12 +80,12 @@ def find_build(
 
 
 def run_role(cloud: Cloud, pipeline: str, run_id: str) -> Role:
-    """The role of the run's jobs: made before its first one, deleted when the run has ended."""
+    """Return the role of the run's jobs, which exists from before the first job until the run's end."""
     return roles.run_role(cloud.account, pipeline, run_id)
 
 
 def ensure_group(cloud: Cloud, config: PipelineConfig) -> None:
-    """Make the project's model package group unless it exists."""
+    """Make the project's model package group, unless it exists."""
     stack = cloud.stack_name
     cloud.registry.ensure_group(
         config.model_package_group(stack),
@@ -100,7 +100,7 @@ def find_manifest(cloud: Cloud, pipeline: str, dataset_version: str) -> DatasetM
 
 
 def find_profile(cloud: Cloud, pipeline: str, dataset_version: str) -> Profile | None:
-    """A version's profile; None where it has none, or one of a format that is not read any more."""
+    """Return a version's profile; None if it has none, or one of an unsupported old format."""
     from sluice.quality.statistics.profiles import PROFILE, Profile, ProfileFormatError
 
     uri = locations(cloud, pipeline).dataset_document(dataset_version, PROFILE)
@@ -125,7 +125,7 @@ def find_step(cloud: Cloud, run_id: str, step: str) -> Step | None:
 
 
 def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
-    """When the run first did something: an attempt that is repeated is not to tell of it twice."""
+    """Return when the run first reached a milestone, so that a retry does not report it twice."""
     now = cloud.now()
     cloud.catalog.apply(builds.reach(task.pipeline, task.run_id, milestone, now))
     run = find_run(cloud, task.pipeline, task.run_id)
@@ -133,10 +133,10 @@ def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
 
 
 def current_versions(cloud: Cloud, pipeline: str, manifest: DatasetManifest | None) -> dict[str, str]:
-    """The version that each object of a data set, and each that waits, has now, by key.
+    """Return the current version id, by key, of each object of a data set and each that waits.
 
-    A small bucket is listed. Of a large one the objects are looked at whose keys something happened to since
-    the last valid data set: as the events of S3 say, and as `reconcile` finds what they lost.
+    Lists a small bucket. In a large one it looks only at keys where something happened since the last valid
+    data set, by S3's events and by what `reconcile` finds.
     """
     counts = cloud.catalog.get(keys.counts_key(pipeline)) or {}
     if manifest is None or counts.get("included", 0) <= LISTED_MAX:
@@ -148,7 +148,7 @@ def current_versions(cloud: Cloud, pipeline: str, manifest: DatasetManifest | No
 
 
 def present_versions(cloud: Cloud, wanted: Iterable[str]) -> dict[str, str]:
-    """The version that objects have now, by key; of those that are there."""
+    """Return the current version id, by key, of those objects that exist."""
     heads = arrivals.on_each(wanted, lambda key: cloud.objects.head(cloud.data_bucket, key))
     return {head.key: head.version_id for head in heads if head}
 
@@ -160,9 +160,9 @@ def object_version(arrival: Item) -> ObjectVersion:
 def changed_objects(
     cloud: Cloud, pipeline: str, manifest: DatasetManifest, current: Mapping[str, str]
 ) -> list[str]:
-    """The data set's keys under which jobs, which read by key, would now find something else.
+    """Return the data set's keys whose content has changed: jobs read by key, so they would read it.
 
-    Of an object that is there in another version, the arrival knows whether its content is another.
+    If a key has another version, the arrivals tell whether its content differs.
     """
     others = [
         (obj.key, current[obj.key])
@@ -184,7 +184,7 @@ def check_own(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> No
 
 
 def find_results(cloud: Cloud, task: BuildTask, count: int) -> list[Item]:
-    """What became of each candidate, in their order: job results as their steps recorded them."""
+    """Return the job results of the candidates, in order, as their steps recorded them."""
     steps = [f"{names.TRAIN}{index}" for index in range(count)]
     catalog = cloud.catalog
     found = {step: catalog.get(keys.step_key(task.run_id, step)) or {} for step in steps}
@@ -192,24 +192,24 @@ def find_results(cloud: Cloud, task: BuildTask, count: int) -> list[Item]:
 
 
 def is_own(run: Run, description: Mapping[str, Any]) -> bool:
-    """Whether the run can have started the job: one that is older is of a stack that was here before."""
+    """Tell whether the run can have started the job: an older job belongs to a former stack."""
     return to_iso(description["CreationTime"]) >= run.started_at
 
 
 def stop_jobs(cloud: Cloud, run: Run) -> None:
-    """Stop what still runs for a run that has ended: nobody waits for it, and it would be billed for days.
+    """Stop the jobs of an ended run: nobody waits for them, and they could cost money for days.
 
-    Each job's step is written down before the job is created, so none is missed; whoever creates one later
-    finds that its run has ended, and stops it. Their ends are events, as those of any jobs.
+    A job's step is written before the job is created, so none is missed. A function that creates a job later
+    finds that the run has ended, and stops it. The ends of stopped jobs are events like any others.
     """
     for step in find_steps(cloud, run.run_id):
-        # Only an end that a job came to is one: where there was none, one may have been created since.
+        # Skip only steps whose job ended: a step that had no job may have one by now.
         if step.job and not (jobs.has_ended(step.status) and step.job_arn):
             stop_job(cloud, run, step)
 
 
 def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
-    """Stop the job of an ended run's step, if it runs and is the run's own; the step says why."""
+    """Stop the job of an ended run's step, if it is running and the run's own; note why on the step."""
     if step.job is None:
         return
     kind, name = step.job
@@ -226,16 +226,16 @@ def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
 
 
 def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
-    """Record how a job has ended and answer the task that waits for it; a second time changes nothing.
+    """Record how a job ended and answer the task that waits for it; repeating this changes nothing.
 
-    The answer comes before the task is closed, so that a crash in between leaves it open for the next hint.
+    Answers before it closes the task, so that a crash in between leaves the task open for the next hint.
     """
     result = jobs.job_result(task.kind, description, task.step)
     completed = result["status"] == COMPLETED
     reason = None if completed else _failure_reason(cloud, task, description)
     _record_end(cloud, task, result, reason)
     if reason is None:
-        # The rest is recorded: of many jobs it would be more than a state may pass on.
+        # The step has the rest: a state cannot hold it for many jobs.
         done = {"step": task.step, "job_name": result["job_name"], "status": result["status"]}
         cloud.workflows.succeed(task.task_token, done)
     else:
@@ -250,7 +250,7 @@ def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any])
 
 
 def give_up_job(cloud: Cloud, task: JobTask, error: Exception) -> None:
-    """Answer the task of a job that will never end for it."""
+    """Answer a task whose job will never end for it."""
     reason = str(error)
     cloud.catalog.apply(builds.fail_step(task.run_id, task.step, reason, cloud.now()))
     cloud.workflows.fail(task.task_token, type(error).__name__, reason)

@@ -1,4 +1,4 @@
-"""Whether a pipeline's next build is due: what `start_build` acts on, and what the command line shows."""
+"""Decide whether a pipeline's next build is due, for `start_build` to act on and the command line to show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the governor decides, of what, and the batches that are not complete."""
+    """The governor's decision, what it is based on, and the incomplete batches."""
 
     decision: Decision
     pending: Sequence[PendingArrival]
@@ -36,7 +36,7 @@ def decide(cloud: Cloud, pipeline: str, item: Item, now: datetime) -> Outlook:
     waiting = [Arrival.of(arrival) for arrival in items]
     found = batching.find(cloud, pipeline, project.data.complete_when, waiting)
     pending = governor.pending(batches.ready(found), items)
-    # What a run left that died before its data were judged waits again, under its mark.
+    # What a run took up waits again, marked with the run, if that died before its data were judged.
     state = governor.PipelineState.of(item, has_data=item.get("dataset_version") is not None)
     decision = governor.decide(state, pending, governor.Policy.of(project), now)
     return Outlook(decision, pending, batches.incomplete(found))

@@ -1,4 +1,4 @@
-"""Deployments, what releases did to a stage: looked up one by one from what is live, and ended."""
+"""Find deployments (what releases did to a stage) from the live one back, and end them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def find_deployment(cloud: Cloud, pipeline: str, stage: str, release_id: str | None) -> Deployment | None:
-    """What a release did to a stage, if it did anything."""
+    """Return a release's deployment on a stage, if any."""
     if release_id is None:
         return None
     item = cloud.catalog.get(keys.deployment_key(pipeline, stage, release_id))
@@ -23,7 +23,7 @@ def find_deployment(cloud: Cloud, pipeline: str, stage: str, release_id: str | N
 
 
 def find_history(cloud: Cloud, live: Deployment) -> Iterator[Deployment]:
-    """What was promoted on a stage, newest first from what is live; read only as far as is asked for."""
+    """Yield the promotions on a stage, newest first from the live one; reads only as many as are taken."""
     seen: set[str] = set()
     at: Deployment | None = live
     while at is not None:
@@ -35,7 +35,7 @@ def find_history(cloud: Cloud, live: Deployment) -> Iterator[Deployment]:
 
 
 def _unlinked(cloud: Cloud, oldest: Deployment, seen: set[str]) -> Iterator[Deployment]:
-    """What was promoted before a stage was retired under an older stack, which lost the link to it."""
+    """Yield promotions from before an older stack retired the stage, which broke the link to them."""
     items = cloud.catalog.query(keys.partition(oldest.pipeline), keys.deployments_of(oldest.stage))
     found = [Deployment.of(item) for item in items]
     promoted = [each for each in found if each.promoted_at and each.release_id not in seen]
@@ -43,7 +43,7 @@ def _unlinked(cloud: Cloud, oldest: Deployment, seen: set[str]) -> Iterator[Depl
 
 
 def mark_replaced(cloud: Cloud, deployment: Deployment, *, is_rollback: bool) -> None:
-    """Mark what a promotion replaced, if anything."""
+    """Mark the deployment that a promotion replaced, if any."""
     if deployment.replaces:
         status = releases.replaced_status(is_rollback=is_rollback)
         at = str(deployment.promoted_at)

@@ -1,4 +1,4 @@
-"""A run's end, whoever brings it about: recorded once; then what goes on of it is ended, then the lock."""
+"""End a run, for whatever reason: record the end once, stop its jobs, then release its lock."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sluice.ports import Cloud
 from sluice.services import arrivals, batching, building
 from sluice.services.timeline import note
 
-# Runs that used the data they were given; of a failed one nobody knows.
+# Ends of runs that used their data; whether a failed run did is unknown.
 _CONCLUSIVE = {"registered", "rejected", "data_rejected"}
 
 
 def end_run(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: Sequence[str]) -> Run | None:
-    """Record a run's end and clear up after it; the run as it is then, None if there is none."""
+    """Record a run's end and clean up after it; returns the updated run, None if there is none."""
     run = record(cloud, pipeline, run_id, status, reasons)
     if run is not None:
         clear_up(cloud, run)
@@ -27,7 +27,7 @@ def end_run(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: S
 
 
 def record(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: Sequence[str]) -> Run | None:
-    """Write the end down once; the run as it is then, None if there is none."""
+    """Record the end once; returns the updated run, None if there is none."""
     cloud.catalog.apply(builds.end_run(pipeline, run_id, status, failures.bounded(reasons), cloud.now()))
     run = building.find_run(cloud, pipeline, run_id)
     if run is None:
@@ -38,9 +38,9 @@ def record(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: Se
 
 
 def clear_up(cloud: Cloud, run: Run) -> None:
-    """End what goes on of an ended run, and let the next build start.
+    """Stop what still runs for an ended run, and let the next build start.
 
-    Each part can be repeated. While the lock is held, what is left undone is found by it.
+    Each part can be repeated. As long as the lock is held, `reconcile` finds what is left to do.
     """
     building.stop_jobs(cloud, run)
     if run.status == "failed":
@@ -52,7 +52,7 @@ def clear_up(cloud: Cloud, run: Run) -> None:
 
 
 def _settle(cloud: Cloud, run: Run, version: str) -> None:
-    """Of a version that was not valid, what it took up was set aside or put back before, or waits still."""
+    """Settle what a valid version took up; of another it was quarantined or put back, or waits still."""
     if run.status in _CONCLUSIVE:
         built = {"run_id": run.run_id, "started_at": run.started_at}
         cloud.catalog.update(keys.built_key(run.pipeline, version, run.project_version), built)
@@ -66,7 +66,7 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
 
 
 def _unlock(cloud: Cloud, run: Run) -> None:
-    """Let the next build start. A run that found nothing new was none."""
+    """Let the next build start. A run that found nothing new does not count."""
     item = cloud.catalog.get(keys.pipeline_key(run.pipeline)) if run.status == "skipped" else None
     skipped = Pipeline.of(item) if item else None
     cloud.catalog.apply(builds.release_build_lock(run.pipeline, run.run_id, skipped))
@@ -74,7 +74,7 @@ def _unlock(cloud: Cloud, run: Run) -> None:
 
 
 def _delete_role(cloud: Cloud, pipeline: str, run_id: str) -> None:
-    """Whatever the run left behind can do nothing more. What cannot be deleted is no reason to fail."""
+    """Delete the run's role, so that leftovers of the run can do nothing; ignore failures."""
     try:
         cloud.roles.delete(building.run_role(cloud, pipeline, run_id))
     except RolesForbiddenError as error:

@@ -1,4 +1,4 @@
-"""The digest of an object that arrived: S3's own where it has one, else computed, a few parts at a time."""
+"""Find the digest of an object that arrived: S3's if there is one, else computed some parts at a time."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from sluice.domain import digests, lost_events
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item, ObjectHead
 
-# A part takes a quarter of a minute; what is left of a function's time must do for one, slow.
+# A part takes a quarter of a minute; the function must have time left for a slow one.
 _PART_TAKES_MS = 90_000
-# Longer than a function runs: whoever took the work on and says nothing more has died.
+# Longer than a function runs: by then an invocation that took the work and did not report has died.
 _TAKEN_FOR = timedelta(minutes=6)
 _PROGRESS_KEPT = timedelta(days=30)
 
 
 def digest(cloud: Cloud, head: ObjectHead, remaining_ms: Callable[[], int]) -> str | None:
-    """The digest, or None if it is not known yet: the object is announced again when there is more to do."""
+    """Return the digest; None if parts are left, for which the object is announced again."""
     objects = cloud.objects
     if head.sha256:
         return head.sha256
@@ -47,7 +47,7 @@ def _by_parts(cloud: Cloud, head: ObjectHead, remaining_ms: Callable[[], int]) -
 
 
 def _take(cloud: Cloud, key: keys.Key) -> Item | None:
-    """How far it is, for one at a time: the same object is announced again while it has no arrival."""
+    """Return the progress, to one caller at a time: an object without arrival is announced repeatedly."""
     catalog, now = cloud.catalog, from_iso(cloud.now())
     item = catalog.get(key) or {}
     if item.get("taken_until", "") > to_iso(now):

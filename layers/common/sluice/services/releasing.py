@@ -1,4 +1,4 @@
-"""What the functions of a release share: packages with their evidence, and stages with their locks."""
+"""Share code between the functions of a release: packages with evidence, and stages with locks."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def find_package(cloud: Cloud, pipeline: str, arn: str, run_id: str | None = Non
         raise ReleaseRefusedError(f"{arn} was not registered by a run of {pipeline}")
     if run_id not in (None, provenance.run_id):
         raise ReleaseRefusedError(f"{arn} is what {provenance.run_id} registered: that of {run_id} is gone")
-    # A release is part of what was approved: it follows the project that trained the package.
+    # The approval covers the rules of release: use the project that trained the package.
     item = cloud.catalog.get(keys.project_key(pipeline, provenance.project_version))
     if item is None:
         raise ReleaseRefusedError(
@@ -64,7 +64,7 @@ def find_package(cloud: Cloud, pipeline: str, arn: str, run_id: str | None = Non
 
 
 def find_evidence(cloud: Cloud, package: Package) -> Evidence:
-    """What is to serve, verified; raises ReleaseRefusedError, and NotRegisteredYetError for a while."""
+    """Return the verified evidence; raises ReleaseRefusedError, or NotRegisteredYetError for a while."""
     provenance = package.provenance
     run = cloud.catalog.get(keys.run_key(provenance.pipeline, provenance.run_id)) or {}
     if run.get("status") == "running" and "model_package_arn" not in run:
@@ -79,7 +79,7 @@ def find_evidence(cloud: Cloud, package: Package) -> Evidence:
 
 
 def evidence_faults(cloud: Cloud, package: Package) -> list[str]:
-    """What is wrong with a package's evidence, the bytes of what serves included."""
+    """Return what is wrong with a package's evidence, including the bytes of what serves."""
     try:
         found = find_evidence(cloud, package)
     except ReleaseRefusedError as refusal:
@@ -106,21 +106,21 @@ def _sha256(cloud: Cloud, uri: str) -> str | None:
 
 
 def owner(cloud: Cloud, task: ReleaseStageTask) -> tags.Tags:
-    """The tags of what a release makes for itself."""
+    """Return the tags of the resources that a release makes."""
     return {**tags.of_pipeline(cloud.stack_name, task.pipeline), tags.RELEASE: task.release_id}
 
 
 def model_request(cloud: Cloud, task: ReleaseStageTask, package: Package, found: Evidence) -> dict[str, Any]:
-    """CreateModel, of what is to serve and nothing else that the package may say."""
+    """Make a CreateModel request from the evidence, whatever else the package says."""
     role = roles.serving_role(cloud.account, task.pipeline)
     name = task.stage.model_name
     return serving.model_request(found.container, package.version, name, role.arn, owner(cloud, task))
 
 
 def lock_stages(cloud: Cloud, pipeline: str, release_id: str, positions: Mapping[str, int | None]) -> None:
-    """Make the stages this release's alone, all or none; raises StageBusyError.
+    """Lock all stages for this release, or none; raises StageBusyError.
 
-    Stages are made where missing; a position is a stage's place in the project.
+    Makes missing stages; `positions` are their places in the project.
     """
     for name, position in positions.items():
         endpoint_name = names.endpoint_name(cloud.stack_name, pipeline, name)
@@ -131,7 +131,7 @@ def lock_stages(cloud: Cloud, pipeline: str, release_id: str, positions: Mapping
 
 
 def _lock(cloud: Cloud, stage: Stage, release_id: str) -> str | None:
-    """Who holds the stage now."""
+    """Lock a stage; returns who holds it now."""
     cloud.catalog.apply(changes.make_stage(stage))
     if cloud.catalog.apply(changes.lock_stage(stage.pipeline, stage.name, release_id)):
         return release_id
@@ -149,13 +149,13 @@ def find_stages(cloud: Cloud, pipeline: str) -> list[Stage]:
 
 
 def find_endpoint_name(cloud: Cloud, pipeline: str, stage: str) -> str:
-    """The endpoint that the stage has had since it was made, by whatever rule then."""
+    """Return the name of the stage's endpoint: a stage keeps its first, which may follow an older rule."""
     found = find_stage(cloud, pipeline, stage)
     return found.endpoint_name if found else names.endpoint_name(cloud.stack_name, pipeline, stage)
 
 
 def find_own_endpoint(cloud: Cloud, pipeline: str, stage: str, name: str) -> Item | None:
-    """A stage's endpoint as it is described, if it exists; raises ReleaseRefusedError if it is not ours."""
+    """Describe a stage's endpoint, if it exists; raises ReleaseRefusedError if it is not ours."""
     described = cloud.endpoints.describe_endpoint(name)
     if described is not None:
         owner = tags.of_stage(cloud.stack_name, pipeline, stage)
@@ -164,7 +164,7 @@ def find_own_endpoint(cloud: Cloud, pipeline: str, stage: str, name: str) -> Ite
 
 
 def require_own(cloud: Cloud, what: str, name: str, arn: str, owner: Mapping[str, str]) -> None:
-    """Raise ReleaseRefusedError for what exists under a name of ours without our tags."""
+    """Raise ReleaseRefusedError for a resource with a name of ours but without our tags."""
     if reason := serving.foreign(what, name, arn, owner, cloud.endpoints.tags(arn)):
         raise ReleaseRefusedError(reason)
 
@@ -174,9 +174,9 @@ def find_guarded(cloud: Cloud, pipeline: str, stage: str, endpoint_name: str) ->
 
 
 def find_guard_faults(cloud: Cloud, stage: Stage) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The alarms that the stage's live release wants, and what is wrong with those that there are.
+    """Return the alarms that the stage's live release wants, and what is wrong with the existing ones.
 
-    While a release is under way the alarms are its own.
+    While a release is under way, the alarms belong to it.
     """
     live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
     config = _live_config(cloud, live) if live and not stage.releasing else None
@@ -188,7 +188,7 @@ def find_guard_faults(cloud: Cloud, stage: Stage) -> tuple[list[dict[str, Any]],
 
 
 def _live_config(cloud: Cloud, live: Deployment) -> PipelineConfig | None:
-    """The project whose model is live, by what the catalog knows: a package may be gone."""
+    """Return the config of the live model's project, from the catalog: the package may be gone."""
     from sluice.domain import config
 
     catalog = cloud.catalog
@@ -199,7 +199,7 @@ def _live_config(cloud: Cloud, live: Deployment) -> PipelineConfig | None:
 
 
 def find_guarded_stage(cloud: Cloud, alarm_name: str) -> Stage | None:
-    """The stage that an alarm guards; None for an alarm not ours."""
+    """Return the stage that an alarm guards; None if it is not our alarm."""
     for item in cloud.catalog.listing(keys.PIPELINES):
         for stage in find_stages(cloud, keys.pipeline_of(item)):
             guarded = find_guarded(cloud, stage.pipeline, stage.name, stage.endpoint_name)
@@ -209,20 +209,20 @@ def find_guarded_stage(cloud: Cloud, alarm_name: str) -> Stage | None:
 
 
 def unlock_stages(cloud: Cloud, pipeline: str, release_id: str) -> None:
-    """Give back every stage that this release holds."""
+    """Unlock every stage that this release holds."""
     for stage in find_stages(cloud, pipeline):
         if stage.releasing == release_id:
             cloud.catalog.apply(changes.unlock_stage(pipeline, stage.name, release_id))
 
 
 def started_at(cloud: Cloud, pipeline: str, release_id: str) -> str:
-    """When the release began: the time of what a repeated attempt is not to tell of twice."""
+    """Return when the release began: a time for notes that a retry does not repeat."""
     release = find_release(cloud, pipeline, release_id)
     return release.started_at if release else cloud.now()
 
 
 def find_live(cloud: Cloud, pipeline: str, stage: str) -> Deployment | None:
-    """What serves on a stage, by the catalog."""
+    """Return the deployment that serves on a stage, by the catalog."""
     found = find_stage(cloud, pipeline, stage)
     return deploying.find_deployment(cloud, pipeline, stage, found.live) if found else None
 
@@ -233,6 +233,6 @@ def find_release(cloud: Cloud, pipeline: str, release_id: str) -> Release | None
 
 
 def find_approval(cloud: Cloud, arn: str) -> Approval | None:
-    """The newest decision about a package."""
+    """Return the newest decision about a package."""
     newest = cloud.catalog.query(keys.package_partition(arn), keys.APPROVALS, newest_first=True, limit=1)
     return Approval.of(newest[0]) if newest else None

@@ -1,6 +1,6 @@
-"""Going through the data bucket for what events lost: a page at each call, and to its end once a day.
+"""Search the data bucket for what lost events missed: a page at each call, and all of it once a day.
 
-The catalog keeps how far it is. A page of the bucket is held against the same range of the catalog.
+The catalog holds the progress. A page of the bucket is compared with the same range of the catalog.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from sluice.ports import Cloud, Item, ObjectHead
 
 PAGE = 1000
-# A key may have versions that are older than the one that the bucket has now.
+# A key may have versions older than its current one in the bucket.
 _ITEMS = 2 * PAGE
 _LAST = "\U0010ffff"
 
 
 @contextmanager
 def daily(cloud: Cloud, what: str) -> Iterator[bool]:
-    """Whether the first whole look of the day is due; it was taken when the block comes to its end."""
+    """Yield whether the day's first full pass is due; the end of the block marks it as done."""
     key, today = keys.sweep_key(what), cloud.now()[:10]
     is_due = (cloud.catalog.get(key) or {}).get("full_on", "") < today
     yield is_due
@@ -37,9 +37,9 @@ def daily(cloud: Cloud, what: str) -> Iterator[bool]:
 
 
 def unseen(cloud: Cloud, pipelines: Collection[str]) -> Iterator[Hint | None]:
-    """Uploads that are no arrivals, told of again; None for each that is one, as each takes time.
+    """Yield a hint for each upload without an arrival, and None for each other, as each takes time.
 
-    An event may still be on its way: hearing of an upload twice is no harm.
+    An event may still be on its way: to hear of an upload twice does no harm.
     """
 
     def page(after: str) -> tuple[Iterator[Hint | None], str]:
@@ -50,7 +50,7 @@ def unseen(cloud: Cloud, pipelines: Collection[str]) -> Iterator[Hint | None]:
 
 
 def deleted(cloud: Cloud, pipeline: str) -> Iterator[Hint | None]:
-    """Settled objects that are not there any more, or again, of which nobody has heard."""
+    """Yield hints for settled objects that were deleted, or restored, unnoticed."""
 
     def page(after: str) -> tuple[Iterator[Hint | None], str]:
         found = arrivals.page(cloud, pipeline, [keys.SETTLED], after or None, PAGE)
@@ -62,9 +62,9 @@ def deleted(cloud: Cloud, pipeline: str) -> Iterator[Hint | None]:
 def _swept(
     cloud: Cloud, what: str, page: Callable[[str], tuple[Iterator[Hint | None], str]]
 ) -> Iterator[Hint | None]:
-    """What a page at a time finds, which goes on after what it says; of the first call of a day to the end.
+    """Yield what `page` finds: one page a call, but on the first call of a day all pages to the end.
 
-    Who stops to ask goes on with the same page the next time.
+    A caller that stops early gets the same page the next time.
     """
     key, today = keys.sweep_key(what), cloud.now()[:10]
     sweep = cloud.catalog.get(key) or {}
@@ -83,11 +83,11 @@ def _deleted(cloud: Cloud, pipeline: str, items: Sequence[Item]) -> Iterator[Hin
     were_gone = {item["key"]: bool(item.get("gone")) for item in items}
     if not were_gone:
         return
-    # One character less is before the first key, and next to it.
+    # One character less sorts just before the first key.
     listed = cloud.objects.listing(cloud.data_bucket, f"{pipeline}/", after=min(were_gone)[:-1])
     there = {head.key for head in islice(listed, _ITEMS)}
     for key, was_gone in sorted(were_gone.items()):
-        # Beyond what was listed each is looked at by itself.
+        # Look up each key beyond the listing.
         is_gone = key not in there and cloud.objects.head(cloud.data_bucket, key) is None
         yield lost_events.object_deleted(cloud.data_bucket, key) if is_gone != was_gone else None
 
@@ -108,7 +108,7 @@ def _unseen(cloud: Cloud, pipelines: Collection[str], heads: Sequence[ObjectHead
 
 
 def _recorded(cloud: Cloud, pipeline: str, first: str, last: str) -> set[str]:
-    """The sort keys that the catalog has of a range of keys, as far as a few pages hold them."""
+    """Return the sort keys in the catalog for a range of keys, up to a few pages."""
     partition = keys.partition(pipeline) if pipeline else keys.UNCLAIMED
     states = keys.STATES if pipeline else (keys.ARRIVALS,)
     found: list[Item] = []
@@ -119,7 +119,7 @@ def _recorded(cloud: Cloud, pipeline: str, first: str, last: str) -> set[str]:
 
 
 def _is_recorded(cloud: Cloud, pipeline: str, head: ObjectHead, recorded: Collection[str]) -> bool:
-    """By the range that was read, or else by its own key: a range is cut, and long keys are not in it."""
+    """Look in the range that was read, else look the key up: ranges are cut, and lack long keys."""
     if not pipeline:
         key = keys.unclaimed_key(head.key, head.version_id)
         return key["sk"] in recorded or cloud.catalog.get(key) is not None

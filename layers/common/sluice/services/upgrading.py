@@ -1,4 +1,4 @@
-"""Moving the arrivals of an older stack, which lay in one place, to where their state says."""
+"""Move the arrivals of an older stack, which were in one place, to the places of their states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AT_A_TIME = 40
 
 
 def move_arrivals(cloud: Cloud, pipeline: str) -> Iterator[None]:
-    """Move all of them, some at each step; who stops goes on the next time."""
+    """Move all arrivals, some at each step; a caller that stops early continues the next time."""
 
     @cache
     def run_status(run_id: str) -> str | None:
@@ -47,9 +47,9 @@ def move_arrivals(cloud: Cloud, pipeline: str) -> Iterator[None]:
 
 
 def place(item: Item, run_status: str | None, dataset_status: str | None) -> tuple[str, Item]:
-    """Where an arrival of an older stack belongs, and what changes of it.
+    """Return where an arrival of an older stack belongs, and its changed attributes.
 
-    What a run took up waits until that run ends. One that ended meanwhile did not find it there.
+    What a run took up waits until the run ends. A run that ended meanwhile did not find it there.
     """
     if item["status"] == "quarantined":
         return keys.QUARANTINED, {}

@@ -1,4 +1,4 @@
-"""Who asked for a release, by what the stack itself recorded: the input of an execution may say anything."""
+"""Tell who asked for a release, by the stack's own records: an execution's input may claim anything."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sluice.domain.release.releases import Request
 from sluice.ports import Cloud
 from sluice.services import deploying
 
-# Of the newest entries of a timeline: an alarm is noted just before its rollback starts.
+# Search so many entries of a timeline: an alarm is noted just before its rollback starts.
 _NEWEST = 200
 
 
 def actor(cloud: Cloud, request: Request) -> str:
-    """The approver on record, or the alarm on record; whoever else the request names is marked unverified."""
+    """Return the approver or the alarm on record; mark any other actor of the request as unverified."""
     recorded = {"approval": _approver, "rejection": _rejecter, "alarm": _alarm}.get(request.cause)
     return (recorded(cloud, request) if recorded else None) or actors.unverified(request.actor)
 
@@ -33,7 +33,7 @@ def _rejecter(cloud: Cloud, request: Request) -> str | None:
 
 
 def _decider(cloud: Cloud, request: Request, arn: str, stage: str | None) -> str | None:
-    """Who took the decision about a package from which just this request follows."""
+    """Return who took the decision about a package that leads to exactly this request."""
     item = cloud.catalog.get(keys.package_key(arn))
     package = Package.of(item) if item else Package(arn)
     for item in cloud.catalog.query(keys.package_partition(arn), keys.APPROVALS):

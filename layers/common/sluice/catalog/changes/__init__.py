@@ -1,7 +1,7 @@
-"""The catalog's changes: what a change is, and by name those that decide something.
+"""The catalog's changes: what a change is, and named changes that decide something.
 
-A function here decides nothing itself: it says under which condition its change may be written, so that one
-succeeds of all who try.
+A function here does not decide itself: it states the condition for its change, so that only one of all
+callers succeeds.
 """
 
 from sluice.catalog.changes.base import CHANGES_MAX as CHANGES_MAX

@@ -1,4 +1,4 @@
-"""Changes of releases: decisions about packages, locks of stages, and what becomes of deployments."""
+"""Changes of releases: decisions about packages, locks of stages, and ends of deployments."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from sluice.catalog.records.releases import (
 
 
 def see_package(package: Package) -> Put:
-    """Write a package down that nobody decided about so far."""
+    """Record a package that nobody decided about so far."""
     return Put(package.item())
 
 
 def decide(seen: Package, status: ApprovalStatus) -> Update:
-    """Take a decision about a package as the next one, if it is still as it was seen."""
+    """Record the next decision about a package, if the package is unchanged since it was read."""
     when = {"approval_status": seen.approval_status, "approval_epoch": seen.approval_epoch}
     return Update(
         keys.package_key(seen.arn), {"approval_status": status, "approval_epoch": seen.epoch + 1}, when
@@ -36,17 +36,17 @@ def decide(seen: Package, status: ApprovalStatus) -> Update:
 
 
 def record_approval(approval: Approval) -> Put:
-    """Record a decision as whoever was first found it."""
+    """Record a decision; the first record stays."""
     return Put(approval.item())
 
 
 def finish_decision(arn: str, epoch: int) -> Update:
-    """Note that what follows from the last decision was started; a later decision has its own to start."""
+    """Note that the consequence of a decision was started; a later decision has its own."""
     return Update(keys.package_key(arn), {"acted_epoch": epoch}, {"approval_epoch": epoch})
 
 
 def register_again(former: Package, package: Package) -> Update:
-    """Put another package in the place of a former one of its ARN, once: nothing was decided about it.
+    """Replace a former package with the same ARN, once; nothing was decided about the new one.
 
     A group that was deleted and made again numbers its versions from 1 again.
     """
@@ -59,28 +59,28 @@ def register_again(former: Package, package: Package) -> Update:
 
 
 def make_stage(stage: Stage) -> Put:
-    """Make a stage at its first release: whatever is promoted on it is linked."""
+    """Make a stage at its first release, so that all promotions on it are linked."""
     return Put({**stage.item(), "is_linked": True})
 
 
 def lock_stage(pipeline: str, stage: str, release_id: str) -> Update:
-    """Take a stage that no release holds."""
+    """Lock a stage that no release holds."""
     return Update(keys.stage_key(pipeline, stage), {"releasing": release_id}, {"releasing": None})
 
 
 def unlock_stage(pipeline: str, stage: str, release_id: str) -> Update:
-    """Give back a stage, if this release holds it."""
+    """Unlock a stage, if this release holds it."""
     return Update(keys.stage_key(pipeline, stage), {"releasing": None}, {"releasing": release_id})
 
 
 def point_stage(pipeline: str, stage: str, release_id: str) -> Update:
-    """Let a stage name what serves now, if this release holds it."""
+    """Point a stage to what serves now, if this release holds it."""
     live = {"live": release_id, "retired": None}
     return Update(keys.stage_key(pipeline, stage), live, {"releasing": release_id})
 
 
 def retire_stage(pipeline: str, stage: str, live: str) -> Update:
-    """Let a stage name nothing, if this was live still and no release is under way."""
+    """Point a stage to nothing, if this is still live and no release is under way."""
     retired = {"live": None, "retired": live}
     return Update(keys.stage_key(pipeline, stage), retired, {"live": live, "releasing": None})
 
@@ -93,9 +93,9 @@ def plan_deployment(deployment: Deployment) -> Put:
 
 
 def promote(stage: Stage, release_id: str, at: str, bake_until: str) -> Update:
-    """Write down, once, when the promotion was and what it replaces: a retry must not find other answers.
+    """Record once when the promotion was and what it replaces: a retry must not find other answers.
 
-    It is linked to the promotion before, by which a stage's history is found without reading all of it.
+    Links it to the previous promotion, so that a stage's history is found without reading all of it.
     """
     follows = stage.live or stage.retired
     live = {
@@ -112,12 +112,12 @@ def promote(stage: Stage, release_id: str, at: str, bake_until: str) -> Update:
 def replace_deployment(
     pipeline: str, stage: str, release_id: str, status: Literal["superseded", "rolled_back"], at: str
 ) -> Update:
-    """End the deployment that a promotion replaced; an end that was recorded before stays as it is."""
+    """End the deployment that a promotion replaced; an end already recorded stays."""
     return _end(pipeline, stage, release_id, {"status": status, "ended_at": at}, "live")
 
 
 def retire_deployment(pipeline: str, stage: str, release_id: str, at: str) -> Update:
-    """End the deployment of a stage that serves no more; an end that was recorded before stays as it is."""
+    """End the deployment of a stage that no longer serves; an end already recorded stays."""
     return _end(pipeline, stage, release_id, {"status": "retired", "ended_at": at}, "live")
 
 
@@ -127,7 +127,7 @@ def fail_deployment(pipeline: str, stage: str, release_id: str, at: str) -> Upda
 
 
 def undo_promotion(pipeline: str, stage: str, release_id: str, at: str) -> Update:
-    """End a deployment whose promotion was written down, though the stage never came to name it."""
+    """End a deployment whose promotion was recorded although the stage never pointed to it."""
     undone = {"status": "failed", "ended_at": at, "promoted_at": None, "is_first": None}
     return _end(pipeline, stage, release_id, undone, "live")
 
@@ -151,7 +151,7 @@ def note_release(pipeline: str, release_id: str) -> Update:
 def plan_release(
     pipeline: str, release_id: str, package_arn: str, package_version: int, stages: Sequence[str]
 ) -> Update:
-    """Note what a release puts where; an attempt that is repeated may find fewer stages to release to."""
+    """Note what a release puts where; a retry may find fewer stages to release to."""
     plan = {"package_arn": package_arn, "package_version": package_version, "stages": list(stages)}
     return Update(keys.release_key(pipeline, release_id), plan)
 
@@ -168,7 +168,7 @@ def end_release(
 
 
 def await_endpoint(task: EndpointTask) -> Update:
-    """Store the token of the newest attempt instead of any other: only that one is still waited for."""
+    """Store the token of the newest attempt: only that one still waits."""
     item = task.item()
     return Update(
         keys.key_of(item), {name: value for name, value in item.items() if name not in ("pk", "sk")}
@@ -176,5 +176,5 @@ def await_endpoint(task: EndpointTask) -> Update:
 
 
 def confirm_request(endpoint_name: str, task_token: str) -> Update:
-    """Note that the change was requested: from then on, what the endpoint serves tells how it went."""
+    """Note that the change was requested: from then on the endpoint tells how it went."""
     return Update(keys.task_key(endpoint_name), {"requested": True}, {"task_token": task_token})

@@ -1,4 +1,4 @@
-"""Changes of tasks, whatever they wait for."""
+"""Changes of tasks that wait for jobs or endpoints."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from sluice.catalog.changes.base import Update
 
 
 def close_task(resource: str, task_token: str) -> Update:
-    """Close the task that was answered; another attempt's token stays open."""
+    """Close the answered task; another attempt's token stays open."""
     closed = {"status": "done", "gsi1pk": None, "gsi1sk": None}
     return Update(keys.task_key(resource), closed, {"task_token": task_token})

@@ -1,4 +1,4 @@
-"""What the catalog holds of releases: packages, approvals, stages, deployments, and tasks of endpoints."""
+"""Records of releases: packages, approvals, stages, deployments, and tasks of endpoints."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PENDING: Literal["PendingManualApproval"] = "PendingManualApproval"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A version in the registry, and the last decision about it that was seen.
+    """A version in the registry, and the last decision about it that the stack saw.
 
-    One from elsewhere has no pipeline. Before the first decision there is no status.
+    A version from elsewhere has no pipeline. Before the first decision there is no status.
     """
 
     arn: str
@@ -37,7 +37,7 @@ class Package:
     model_sha256: str | None = None
     approval_status: ApprovalStatus | None = None
     approval_epoch: int | None = None
-    # What follows from that decision was started.
+    # The decision whose consequence was started.
     acted_epoch: int | None = None
 
     @classmethod
@@ -58,13 +58,13 @@ class Package:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether what follows from the last decision is still to be started."""
+        """Whether the consequence of the last decision is still to be started."""
         return self.epoch > (self.acted_epoch or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A decision about a package, bound to the evidence there was."""
+    """A decision about a package, bound to the evidence of that time."""
 
     arn: str
     epoch: int
@@ -74,7 +74,7 @@ class Approval:
     decided_at: str
     # Not `expires_at`: the table's TTL must never take it.
     valid_until: str
-    # The registry's then, whosever it is; unknown of a decision that is older than this attribute.
+    # The registry's at that time, whoever wrote it; missing in decisions older than this attribute.
     description: str | None = None
     manifest_sha256: str | None = None
 
@@ -95,10 +95,10 @@ class Stage:
     endpoint_name: str
     position: int | None = None
     live: str | None = None
-    # What was live when the stage was retired; none once something is live again.
+    # What was live when the stage was retired; None once something is live again.
     retired: str | None = None
     releasing: str | None = None
-    # Whether all its promotions are linked, as of none that was made under an older stack.
+    # Whether all its promotions are linked; not if an older stack made it.
     is_linked: bool = False
 
     @classmethod
@@ -126,9 +126,9 @@ class Deployment:
     ended_at: str | None = None
     # The release that was live before.
     replaces: str | None = None
-    # The release that was promoted before; it is live no more if the stage was retired meanwhile.
+    # The release promoted before; not live any more if the stage was retired since.
     follows: str | None = None
-    # Whether none was.
+    # Whether there was none.
     is_first: bool = False
     run_id: str | None = None
 
@@ -144,20 +144,20 @@ class Deployment:
 
     @property
     def previous(self) -> str | None:
-        """The release that was promoted before, as far as that was written down."""
+        """The release promoted before, if that was recorded."""
         return self.follows or self.replaces
 
     @property
     def model(self) -> tuple[str, str | None]:
-        """What it put there, by its run too: a group that is made anew uses its versions' ARNs again."""
+        """The package and its run: a group that is made again reuses ARNs."""
         return self.package_arn, self.run_id
 
     def is_of(self, package_arn: str, run_id: str | None) -> bool:
-        """Whether it put this package there, as this run registered it."""
+        """Tell whether it deployed this package of this run."""
         return self.package_arn == package_arn and (None in (self.run_id, run_id) or self.run_id == run_id)
 
     def outlived_its_bake(self, now: str) -> bool:
-        """Whether it served until `bake_until`, unreplaced."""
+        """Tell whether it served until `bake_until` without being replaced."""
         return self.bake_until is not None and (self.ended_at or now) >= self.bake_until
 
 
@@ -169,7 +169,7 @@ class Release:
     release_id: str
     cause: Cause
     status: ReleaseStatus
-    # As recorded, or marked unverified.
+    # From the stack's records, or marked unverified.
     actor: str
     execution_arn: str
     started_at: str
@@ -185,7 +185,7 @@ class Release:
         return cls(**known(cls, item, **key))
 
     def item(self) -> Item:
-        """One that runs is listed: `reconcile` looks at all of them."""
+        """Return the item; a running release is listed, for `reconcile` to look at."""
         key = keys.release_key(self.pipeline, self.release_id)
         listed = keys.listed(keys.RUNNING_RELEASES, self.release_id) if self.status == "running" else {}
         return {**key, **listed, **attributes(self, "pipeline", "release_id")}
@@ -204,7 +204,7 @@ class EndpointTask:
     status: TaskStatus
     expires_at: int
     endpoint_config_name: str
-    # Until then, what the endpoint serves says nothing about the change.
+    # Until the request, what the endpoint serves says nothing about the change.
     requested: bool
     kind: Literal["endpoint"] = "endpoint"
 
@@ -213,7 +213,7 @@ class EndpointTask:
         return cls(**known(cls, item, endpoint_name=keys.resource_of(item)))
 
     def item(self) -> Item:
-        """An open task is listed: `reconcile` looks at what all of them wait for."""
+        """Return the item; an open task is listed, for `reconcile` to look at what it waits for."""
         listed = keys.listed(keys.TASKS, self.endpoint_name) if self.status == "open" else {}
         kept = {"kind": self.kind, **attributes(self, "endpoint_name")}
         return {**keys.task_key(self.endpoint_name), **listed, **kept}

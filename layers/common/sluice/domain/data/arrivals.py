@@ -1,4 +1,4 @@
-"""An object version that arrived, as the catalog knows it."""
+"""An object version that arrived, as the catalog records it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ CONTROL = "control"
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An object version that arrived; `is_waiting` for a data set that is judged to hold it.
+    """An object version that arrived; `is_waiting` until a judged data set holds it.
 
-    `batch` names the last one it was taken up with, `set_aside_at` is when it was rejected with that. S3's
-    time, `arrived_at`, is in whole seconds: within one, what was heard of later, `heard_at`, came later; and
-    of one key's versions that of the greater `sequencer`, which S3 gives for just that.
+    `batch` names the last batch it was taken up with; `set_aside_at` is when it was rejected with that. S3's
+    time, `arrived_at`, has whole seconds: within one second `heard_at` (ours) orders arrivals, and S3's
+    `sequencer` orders the versions of one key.
     """
 
     key: str
@@ -34,7 +34,7 @@ class Arrival:
 
     @classmethod
     def of(cls, item: Mapping[str, Any], unsettled: Collection[str] = ()) -> Arrival:
-        """Read the catalog's item; what an unsettled data set version took up waits still."""
+        """Read the catalog's item; what an unsettled data set version took up still waits."""
         status = item["status"]
         return cls(
             key=item["key"],
@@ -54,14 +54,14 @@ class Arrival:
         )
 
     def replaces(self, other: Arrival) -> bool:
-        """Whether it came after the other version of its key; within a second S3's sequencers tell it."""
+        """Tell whether it came after another version of its key; within a second S3's sequencers decide."""
         if self.arrived_at != other.arrived_at:
             return self.arrived_at > other.arrived_at
         return bool(self.sequencer and other.sequencer) and self._rank > other._rank
 
     @property
     def _rank(self) -> str:
-        # Of unequal length, the shorter one is filled up at its end.
+        # S3 compares sequencers of unequal length by filling up the shorter at its end.
         return self.sequencer.ljust(64, "0")
 
     @property

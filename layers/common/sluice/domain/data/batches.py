@@ -1,12 +1,12 @@
-"""Group what arrived into batches: by a quiet period, a marker object or a manifest file.
+"""Group arrivals into batches, by a quiet period, a marker object or a manifest file.
 
-A marker completes what lies in or below its folder and came no later than it; an object belongs to the
-nearest marker above it. A manifest file is a JSON list of what must be there, by keys relative to its own
-folder, with sizes and sha256 where given. Markers and manifest files are never data.
+A marker completes all objects in or below its folder that came no later than it; an object belongs to the
+nearest marker above it. A manifest file is a JSON list of the objects of a batch, with keys relative to its
+own folder and optional sizes and sha256. Markers and manifest files are never data.
 
-A batch of which an object was quarantined is complete no more: of a manifest file until the object is
-released or replaced; of a marker until it is released, or the marker comes again, which says that the folder
-is complete as it is then. A quiet period promises nothing, so what is left of its batch is a batch.
+A batch is no longer complete if one of its objects is quarantined. With a manifest file it waits until the
+object is released or replaced. With a marker it waits until the object is released or the marker comes
+again, which completes the folder as it is then. With a quiet period the rest of its batch is a batch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Objects that belong together, oldest first, and what keeps them from being complete, in sentences."""
+    """Objects that belong together, oldest first, and sentences on what they lack to be complete."""
 
     folder: str
     objects: tuple[Arrival, ...]
@@ -38,7 +38,7 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """Names of complete batches sort by the time of their completion, by S3's clock and then by ours."""
+        """The name; names of complete batches sort by time of completion, by S3's clock and then by ours."""
         return f"{self.completed_at}{f'/{self.heard_at}' if self.heard_at else ''} {self.folder}"
 
     @property
@@ -47,17 +47,17 @@ class Batch:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is complete, and has something that no data set has."""
+        """Whether it is complete and has an object that no data set has."""
         return not self.missing and bool(self.waiting)
 
 
 def assemble(
     complete_when: CompleteWhen, arrivals: Iterable[Arrival], read: Callable[[Arrival], bytes]
 ) -> list[Batch]:
-    """The batches that hold or expect something new, complete ones in the order of their completion.
+    """Return the batches that have or expect something new; complete ones in order of completion.
 
-    `read` gives the content of a manifest file. With a quiet period whatever waits is one batch, whose
-    completion is the governor's to time.
+    `read` returns the content of a manifest file. With a quiet period all that waits is one batch, and the
+    governor decides when it is complete.
     """
     control = complete_when.control_name
     ordered = in_order(arrivals)
@@ -73,7 +73,7 @@ def assemble(
 
 
 def in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
-    """Oldest first; S3's whole seconds are told apart by what else is known."""
+    """Sort arrivals, oldest first; within S3's whole seconds by what else is known."""
     versions: dict[tuple[str, str], list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         versions[arrival.arrived_at, arrival.key].append(arrival)
@@ -83,14 +83,14 @@ def in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
             same.sort(key=lambda arrival: arrival._rank)
         else:
             same.sort(key=lambda arrival: arrival.heard_at)
-        # Events may come in another order than S3's: of the versions of one key the last was heard of last.
+        # Events may come out of order: give a key's versions their heard times in S3's order.
         heard = sorted(arrival.heard_at for arrival in same)
         ranked += ((at, heard[place], key, place, arrival) for place, arrival in enumerate(same))
     return [arrival for *_, arrival in sorted(ranked, key=lambda rank: rank[:4])]
 
 
 def in_doubt(batches: Sequence[Batch]) -> list[Batch]:
-    """Of complete batches those that were completed in the last one's second: S3 says no more."""
+    """Return the complete batches that were completed in the same second as the last, as far as S3 tells."""
     return [batch for batch in batches if batch.completed_at == batches[-1].completed_at]
 
 
@@ -103,7 +103,7 @@ def incomplete(batches: Iterable[Batch]) -> list[Batch]:
 
 
 def _by_quiet_period(data: Sequence[Arrival]) -> Iterator[Batch]:
-    """Whatever waits, with what a data set holds already of the batches it was taken up with before."""
+    """Yield one batch of all that waits, with objects in data sets of the batches it was taken up with."""
     waiting = [arrival for arrival in data if arrival.is_waiting]
     if waiting:
         former = {arrival.batch for arrival in waiting if arrival.batch}
@@ -144,7 +144,7 @@ def _by_marker(name: str, data: Sequence[Arrival], markers: Iterable[Arrival]) -
 
 
 def _held(data: Iterable[Arrival]) -> dict[str, list[Arrival]]:
-    """What was set aside of each batch, by its name: the rest of it is not complete."""
+    """Return the quarantined objects of each batch by its name: their batches are incomplete."""
     held: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in data:
         if arrival.status == "quarantined" and arrival.set_aside_at:
@@ -153,22 +153,22 @@ def _held(data: Iterable[Arrival]) -> dict[str, list[Arrival]]:
 
 
 def _left(batch: str, objects: Sequence[Arrival], held: Mapping[Arrival, Arrival], name: str) -> Batch:
-    """What is left of a batch; `held` has the newest version of each object that was set aside of it."""
-    # With a quiet period, which may have been the rule at that time, a batch has no folder.
+    """Return the rest of a batch; `held` has the newest version of each of its quarantined objects."""
+    # Under a quiet period, which may have been the rule at that time, a batch has no folder.
     folder = batch.partition(" ")[2] or objects[0].folder
     missing = dict.fromkeys(_awaited(obj, newest, f"{folder}{name}") for obj, newest in held.items())
     return Batch(folder, tuple(objects), missing=tuple(missing))
 
 
 def _awaited(set_aside: Arrival, newest: Arrival, marker: str) -> str:
-    """What completes a batch without the object, in a sentence."""
+    """Say in a sentence what completes a batch without the object."""
     if newest != set_aside:
         return f"{marker} is missing"
     return f"{set_aside.key} is quarantined until it is released, or {marker} comes again: {set_aside.reason}"
 
 
 def _marker_of(arrival: Arrival, times: Mapping[str, Sequence[str]], since: str) -> tuple[str, str] | None:
-    """The first marker since a time, of the nearest folder above the arrival that has one."""
+    """Return the first marker since a time in the nearest folder above the arrival that has one."""
     folder = arrival.folder
     while folder:
         known = times.get(folder, ())
@@ -180,7 +180,7 @@ def _marker_of(arrival: Arrival, times: Mapping[str, Sequence[str]], since: str)
 
 
 def _uncompleted(objects: Iterable[Arrival], why: Callable[[str], str]) -> Iterator[Batch]:
-    """What nothing completes, by folder; `why` says of a folder what it lacks."""
+    """Yield the objects that nothing completes, by folder; `why` says what a folder lacks."""
     by_folder: dict[str, list[Arrival]] = defaultdict(list)
     for obj in objects:
         by_folder[obj.folder].append(obj)
@@ -201,7 +201,7 @@ def _by_manifest(
     for arrival in data:
         versions[arrival.key].append(arrival)
     held: set[Arrival] = set()
-    # One that was taken up is done with, so that only what is open is read.
+    # Read only open manifest files: one that was taken up is finished.
     for manifest in (manifest for manifest in manifests if manifest.is_waiting):
         same = (other for other in manifests if other.folder == manifest.folder)
         replaced_at = min((other.arrived_at for other in same if other.replaces(manifest)), default=None)
@@ -218,7 +218,7 @@ def _listed(
     versions: Mapping[str, Sequence[Arrival]],
     replaced_at: str | None,
 ) -> Batch | None:
-    """The batch of a manifest file; None when a newer one replaced it before everything listed was there."""
+    """Return a manifest file's batch; None if a newer file replaced it before its list was complete."""
     try:
         entries = listings.entries(manifest, read)
     except ManifestError as error:
@@ -233,7 +233,7 @@ def _listed(
 def _were_there(
     entries: Iterable[Expected], versions: Mapping[str, Sequence[Arrival]], replaced_at: str
 ) -> bool:
-    """Whether all that is listed had come by then, whatever was found wrong with it since."""
+    """Tell whether all listed objects had arrived by then, even if they were rejected since."""
     return all(
         any(
             obj.arrived_at <= replaced_at and not entry.difference(obj) for obj in versions.get(entry.key, ())
@@ -245,7 +245,7 @@ def _were_there(
 def _gathered(
     manifest: Arrival, entries: Iterable[Expected], versions: Mapping[str, Sequence[Arrival]]
 ) -> Batch:
-    """Of each listed object the newest version that is as listed, and those before."""
+    """Return the batch of the newest fitting version of each listed object, and those before."""
     objects: list[Arrival] = []
     missing: list[str] = []
     for entry in entries:
@@ -261,7 +261,7 @@ def _gathered(
 
 
 def _fitting(entry: Expected, known: Sequence[Arrival]) -> list[Arrival]:
-    """The versions that are as listed; none when a later one is quarantined, which the bucket has instead."""
+    """Return the versions that are as listed; none if the bucket now has a later, quarantined one."""
     usable = (arrival for arrival in known if arrival.status != "quarantined")
     fitting = [arrival for arrival in usable if entry.difference(arrival) is None]
     bad = (obj for obj in known if obj.status == "quarantined")
@@ -269,7 +269,7 @@ def _fitting(entry: Expected, known: Sequence[Arrival]) -> list[Arrival]:
 
 
 def _lack(entry: Expected, known: Sequence[Arrival]) -> str:
-    """Why a listed object is not there, in a sentence."""
+    """Say in a sentence why a listed object is missing."""
     if not known:
         return f"{entry.key} is missing"
     if known[-1].status == "quarantined":

@@ -1,4 +1,4 @@
-"""Data set versions: a version is the content of a manifest of object versions; nothing is copied."""
+"""Data set versions: the content of a manifest of object versions defines a version; nothing is copied."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class ObjectVersion:
 
 @dataclass(frozen=True)
 class DatasetManifest:
-    """The object versions of a data set, one per key, in the order of their keys."""
+    """The object versions of a data set, one for each key, ordered by key."""
 
     objects: tuple[ObjectVersion, ...]
 
     @classmethod
     def of(cls, objects: Iterable[ObjectVersion]) -> DatasetManifest:
-        """The manifest of the objects in any order; of several versions of a key the last given counts."""
+        """Make the manifest of objects in any order; of several versions of a key the last one counts."""
         newest = {obj.key: obj for obj in objects}
         return cls(tuple(newest[key] for key in sorted(newest)))
 
     @classmethod
     def from_json(cls, data: bytes) -> DatasetManifest:
-        """Read what `to_json` wrote."""
+        """Parse what `to_json` wrote."""
         return cls.of(ObjectVersion(**obj) for obj in json.loads(data)["objects"])
 
     def to_json(self) -> bytes:
@@ -53,7 +53,7 @@ class DatasetManifest:
 
     @cached_property
     def version(self) -> str:
-        """The data set version: 64 hex digits of the sha256 of `to_json`."""
+        """The data set version: the sha256 of `to_json` in 64 hex digits."""
         return canonical.digest({"objects": [asdict(obj) for obj in self.objects]})
 
     @property
@@ -66,11 +66,11 @@ def combine(
     previous: DatasetManifest | None,
     arrivals: Sequence[ObjectVersion],
 ) -> DatasetManifest:
-    """The data set after the arrivals, given in their order.
+    """Return the data set after the arrivals, given in their order.
 
-    append, window: everything so far, the newest version of each key; `within` then takes what a window
-    leaves out. replace: the arrivals alone. An object that arrives with the content it had before keeps its
-    former entry, so that the same data are the same version.
+    append, window: the newest version of each key so far; `within` then removes what is outside a window.
+    replace: only the arrivals. An object that arrives with the same content keeps its former entry, so that
+    the same data are the same version.
     """
     former = {obj.key: obj for obj in previous.objects} if previous else {}
     arrived = {obj.key: obj for obj in arrivals}
@@ -83,7 +83,7 @@ def combine(
 
 
 def beyond(objects: Iterable[ObjectVersion], room_bytes: float, new: Collection[str]) -> list[ObjectVersion]:
-    """Of the objects those for which there is no room: of the new keys, that come last, the largest."""
+    """Return the objects that do not fit: new keys come last, and of those the largest."""
     left, outside = room_bytes, []
     for obj in sorted(objects, key=lambda obj: (obj.key in new, obj.size_bytes, obj.key)):
         if obj.size_bytes <= left:
@@ -94,14 +94,14 @@ def beyond(objects: Iterable[ObjectVersion], room_bytes: float, new: Collection[
 
 
 def more_than(most: int, objects: Iterable[ObjectVersion], new: Collection[str]) -> list[ObjectVersion]:
-    """Of the objects those beyond a number: of the new keys, that come last, the last in their order."""
+    """Return the objects beyond a number: new keys come last, in their order."""
     return sorted(objects, key=lambda obj: (obj.key in new, obj.key))[most:]
 
 
 def within(manifest: DatasetManifest, window: Window, arrivals: Iterable[Arrival]) -> DatasetManifest:
-    """What of a data set the window holds, counted back from the newest object or batch in it.
+    """Return the part of a data set within the window, counted back from its newest object or batch.
 
-    Not from today: the same arrivals are the same version whenever they are looked at. What arrived again
+    It does not count from today, so that the same arrivals are always the same version. What arrived again
     with the same content is as recent as its last arrival.
     """
     recency = _recency(window, arrivals)
@@ -111,7 +111,7 @@ def within(manifest: DatasetManifest, window: Window, arrivals: Iterable[Arrival
 
 
 def _recency(window: Window, arrivals: Iterable[Arrival]) -> dict[tuple[str, str], str]:
-    """When each content of a key last came: its batch's name or its time, whichever the window counts."""
+    """Return when each content of a key last came: its batch's name or its time, as the window counts."""
     newest: dict[tuple[str, str], str] = {}
     for arrival in arrivals:
         content = (arrival.key, arrival.sha256)
@@ -133,10 +133,10 @@ Condition = Literal["intact", "differs", "gone", "overwritten", "deleted"]
 
 
 def condition(obj: ObjectVersion, stored_sha256: str | None, current_sha256: str | None) -> Condition:
-    """What has become of an object of a data set, by the sha256 of its version and of its key's newest one.
+    """Judge an object of a data set, by the sha256 of its version and of its key's newest version.
 
-    None is a version, or a key, that is not there. An object that was overwritten or deleted is still there
-    under its version, but jobs, which read by key, would find something else or nothing.
+    None means that the version or the key does not exist. An overwritten or deleted object still exists under
+    its version, but jobs read by key, so they would find something else or nothing.
     """
     if stored_sha256 is None:
         return "gone"
@@ -148,17 +148,17 @@ def condition(obj: ObjectVersion, stored_sha256: str | None, current_sha256: str
 
 
 def files_manifest(bucket: str, objects: Iterable[ObjectVersion]) -> list[Any]:
-    """The objects as SageMaker's ManifestFile: a prefix, then keys."""
+    """Return the objects as SageMaker's ManifestFile: a prefix, then keys."""
     return [{"prefix": f"s3://{bucket}/"}, *(obj.key for obj in objects)]
 
 
 def changed_since(
     manifest: DatasetManifest, current: Mapping[str, str], known: Iterable[ObjectVersion] = ()
 ) -> list[str]:
-    """The keys whose object is gone or has other content than the manifest says.
+    """Return the keys whose object is gone or whose content differs from the manifest.
 
-    `current` is the current version id by key. `known` are versions whose content is known (arrivals): one
-    of another id but the same content is no change.
+    `current` is the current version id by key. `known` are versions whose content is known (arrivals): a
+    version with another id but the same content is not a change.
     """
     contents = {(obj.key, obj.version_id): obj.sha256 for obj in (*known, *manifest.objects)}
     return [

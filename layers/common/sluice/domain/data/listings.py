@@ -1,4 +1,4 @@
-"""Read manifest files: JSON lists of what a batch is to have, by keys relative to the file's own folder."""
+"""Read manifest files: JSON lists of a batch's objects, with keys relative to the file's own folder."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from sluice.domain.nearest import hint
 if TYPE_CHECKING:
     from sluice.domain.data.arrivals import Arrival
 
-# Some hundred thousand keys: with more, the functions that read it would run out of memory.
+# Enough for some hundred thousand keys: with more, functions would run out of memory.
 MAX_BYTES = 8 * 2**20
 _FIELDS = ("key", "size_bytes", "sha256")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
 class ManifestError(ValueError):
-    """A manifest file that cannot be understood, and why."""
+    """A manifest file is invalid; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a manifest file says of one object; None where it says nothing."""
+    """What a manifest file says of one object; None for what it does not say."""
 
     key: str
     size_bytes: int | None = None
     sha256: str | None = None
 
     def difference(self, arrival: Arrival) -> str | None:
-        """How an arrival differs from it, in words; None if it does not."""
+        """Say how an arrival differs from it; None if it does not."""
         if self.size_bytes not in (None, arrival.size_bytes):
             return f"{self.key} has {arrival.size_bytes} bytes, {self.size_bytes} were expected"
         if self.sha256 not in (None, arrival.sha256):
@@ -42,7 +42,7 @@ class Expected:
 
 
 def entries(manifest: Arrival, read: Callable[[Arrival], bytes]) -> list[Expected]:
-    """What a manifest file lists; raises ManifestError. `read` gives the content of an arrival."""
+    """Return what a manifest file lists; `read` returns an arrival's content. Raises ManifestError."""
     if manifest.size_bytes > MAX_BYTES:
         raise ManifestError(f"has more than {MAX_BYTES} bytes")
     try:
@@ -53,7 +53,7 @@ def entries(manifest: Arrival, read: Callable[[Arrival], bytes]) -> list[Expecte
 
 
 def parse(data: bytes, manifest: Arrival) -> list[Expected]:
-    """Read the content of a manifest file; raises ManifestError."""
+    """Parse the content of a manifest file; raises ManifestError."""
     try:
         entries = json.loads(data)
     except (ValueError, RecursionError):
@@ -79,7 +79,7 @@ def _expected(entry: Any, manifest: Arrival) -> Expected:
 
 
 def _check_fields(described: Mapping[str, Any]) -> None:
-    """A misspelt `size_bytes` would be a check that nobody makes."""
+    """Refuse unknown fields: a misspelt `size_bytes` would never be checked."""
     for field in described:
         if field not in _FIELDS:
             known = f"unlike {', '.join(_FIELDS)}"

@@ -1,8 +1,8 @@
-"""Which arrivals that wait no longer a rule of batches looks at, so that nobody reads all that ever came.
+"""Find the arrivals that a rule of batches needs and that no longer wait, without reading all arrivals.
 
-A batch is told by what waits, and by a few others: the marker that its folder has already, other versions of
-what a manifest file lists, what was set aside of the batch. Only what makes a batch the whole data set (mode
-replace) needs what is settled of it.
+What waits and a few other arrivals determine a batch: its folder's former marker, other versions of what a
+manifest file lists, and the batch's quarantined objects. Only mode replace, where a batch is the whole data
+set, needs its settled objects too.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ Read = Callable[[Arrival], bytes]
 
 
 class Known(Protocol):
-    """Arrivals that wait no longer, as far as they are asked for."""
+    """Arrivals that no longer wait, read on demand."""
 
     def versions(self, keys: Collection[str]) -> Iterable[Arrival]:
-        """All versions of objects."""
+        """Return all versions of objects."""
 
     def set_aside(self, folder: str) -> Iterable[Arrival]:
-        """What is quarantined in or below a folder; everywhere, if it has no name."""
+        """Return what is quarantined in or below a folder; an empty name means everywhere."""
 
     def settled(self, folder: str) -> Iterable[Arrival]:
-        """What is settled in or below a folder; everywhere, if it has no name."""
+        """Return what is settled in or below a folder; an empty name means everywhere."""
 
 
 def find(
     complete_when: CompleteWhen, waiting: Sequence[Arrival], known: Known, read: Read, *, whole: bool = False
 ) -> list[Arrival]:
-    """What `batches.assemble` needs beside what waits; with `whole`, the settled part of each batch too."""
+    """Return what `batches.assemble` needs besides what waits; `whole` adds settled objects of each batch."""
     if complete_when.marker:
         found = _beside_markers(complete_when, complete_when.marker, waiting, known, read, whole)
     elif complete_when.manifest:
@@ -49,14 +49,14 @@ def find(
 
 
 def _of_former_batches(waiting: Iterable[Arrival], known: Known) -> Iterator[Arrival]:
-    """What a data set holds already of the batches that what waits was taken up with before."""
+    """Yield objects in data sets of the batches that waiting objects were taken up with before."""
     former = {arrival.batch for arrival in waiting if arrival.batch}
     if former:
         yield from (arrival for arrival in known.settled("") if arrival.batch in former)
 
 
 def _listed(name: str, waiting: Iterable[Arrival], read: Read) -> set[str]:
-    """The keys of open manifest files, and what they list."""
+    """Return the keys of open manifest files, and those that they list."""
     listed: set[str] = set()
     for manifest in waiting:
         if manifest.name == name and manifest.is_waiting:
@@ -87,7 +87,7 @@ def _beside_markers(
 
 
 def _above(arrival: Arrival) -> Iterator[str]:
-    """The folders that an object lies in, the nearest first."""
+    """Yield the folders above an object, the nearest first."""
     folder = arrival.folder
     while folder:
         yield folder
@@ -95,9 +95,9 @@ def _above(arrival: Arrival) -> Iterator[str]:
 
 
 def _held(data: Iterable[Arrival], known: Known) -> Iterator[Arrival]:
-    """What was set aside of the batches that what waits was taken up with before."""
+    """Yield quarantined objects of the batches that waiting objects were taken up with before."""
     former = {arrival.batch for arrival in data if arrival.batch}
-    # With a quiet period, which may have been the rule at that time, a batch has no folder.
+    # Under a quiet period, which may have been the rule at that time, a batch has no folder.
     for folder in {batch.partition(" ")[2] for batch in former}:
         yield from (arrival for arrival in known.set_aside(folder) if arrival.batch in former)
 
@@ -105,7 +105,7 @@ def _held(data: Iterable[Arrival], known: Known) -> Iterator[Arrival]:
 def _settled_with(
     complete: Iterable[batches.Batch], name: str, arrivals: Iterable[Arrival], known: Known
 ) -> Iterator[Arrival]:
-    """What is settled and came between a batch's marker and the one before, and the markers further down."""
+    """Yield what is settled and came between a batch's marker and the one before, and the markers below."""
     times: dict[str, list[str]] = defaultdict(list)
     for arrival in arrivals:
         if arrival.name == name:

@@ -1,4 +1,4 @@
-"""Decide what an uploaded object is: data of a pipeline, nothing, nobody's, or unusable."""
+"""Classify uploaded objects: a pipeline's data, a folder marker, nobody's, or unusable."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, Literal, Protocol
 from sluice.domain.nearest import hint
 
 Status = Literal["accepted", "control", "ignored", "unclaimed", "quarantined"]
-# The catalog's sort key (1,024 bytes) holds the object's key, its version id and a prefix.
+# The catalog's sort key has 1,024 bytes for the object's key, its version id and a prefix.
 MAX_KEY_BYTES = 900
-# A file's name on Linux (NAME_MAX); a path may have 4,096, more than a key.
+# Linux limits a file's name (NAME_MAX); its limit of a path is 4,096, more than a key has.
 MAX_NAME_BYTES = 255
 ZERO_BYTES = "zero bytes"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Head(Protocol):
-    """What a decision needs to know of an object."""
+    """What a decision needs of an object."""
 
     @property
     def key(self) -> str: ...
@@ -30,7 +30,7 @@ class Head(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What an object is, whose, and why."""
+    """What an object is, whose it is, and why."""
 
     status: Status
     pipeline: str | None
@@ -44,14 +44,14 @@ def parse_key(key: str) -> tuple[str | None, str]:
 
 
 def is_path(rest: str) -> bool:
-    """Whether a key below a folder is the path of a file there."""
+    """Tell whether a key below a folder is a valid path of a file there."""
     return all(part not in {"", ".", ".."} for part in rest.split("/"))
 
 
 def obstructed(keys: Iterable[str]) -> dict[str, str]:
-    """Keys that cannot be files beside those given before them, each with the reason.
+    """Return the keys that cannot be files beside earlier ones, each with the reason.
 
-    S3 has both `a` and `a/b.csv`; of a file system one is a file, or a folder.
+    S3 can hold both `a` and `a/b.csv`; in a file system `a` is either a file or a folder.
     """
     files: set[str] = set()
     folders: dict[str, str] = {}
@@ -69,9 +69,9 @@ def obstructed(keys: Iterable[str]) -> dict[str, str]:
 
 
 def classify(head: Head, known_pipelines: Collection[str], control_name: str | None = None) -> Classification:
-    """Classify an uploaded object; nothing is dropped silently but a folder marker.
+    """Classify an uploaded object; only folder markers are dropped silently.
 
-    An object of the pipeline's `control_name` completes a batch and is no data, however empty it is.
+    An object with the pipeline's `control_name` completes a batch and is not data, even if it is empty.
     """
     if head.key.endswith("/") and head.size_bytes == 0:
         return Classification("ignored", None, "a folder marker")
@@ -91,7 +91,7 @@ def classify(head: Head, known_pipelines: Collection[str], control_name: str | N
 
 
 def _unaddressable(rest: str, head: Head) -> str | None:
-    """Why no job could have the object, as a file at the key's path."""
+    """Say why no job could have the object as a file at its key's path."""
     if len(head.key.encode(errors="replace")) > MAX_KEY_BYTES:
         return f"a key of more than {MAX_KEY_BYTES} bytes"
     if not is_path(rest):
@@ -102,9 +102,9 @@ def _unaddressable(rest: str, head: Head) -> str | None:
 
 
 def release_objection(arrival: Mapping[str, Any] | None, current_version: str | None) -> str | None:
-    """Why an arrival (a catalog item) cannot be released, as the rest of a sentence about its key.
+    """Say why an arrival (a catalog item) cannot be released, as a predicate of its key.
 
-    `current_version` is the version id of the object as the bucket holds it now; None where it is gone.
+    `current_version` is the version id that the bucket has now; None if the object is gone.
     """
     if arrival is None:
         return "did not arrive"

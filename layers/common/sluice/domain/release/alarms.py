@@ -1,4 +1,4 @@
-"""The alarms of an endpoint: when they fire, and which deployment they are about."""
+"""Define the alarms of an endpoint, and tell which deployment a firing alarm is about."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sluice.domain.config import models
 
 PERIOD_S = 60
-# An alarm counts the requests of a period, published up to a minute late: for so long after traffic moved,
-# what it says may be about the version that served before.
+# An alarm counts the requests of a period, published up to a minute late: for this long after traffic
+# moved, it may be about the previous version.
 SETTLES_S = 3 * PERIOD_S
 
 
@@ -26,7 +26,7 @@ ERROR_RATE, P99_LATENCY = "error-rate", "p99-latency"
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """A stage, and the endpoint of it that alarms watch."""
+    """A stage and its endpoint, which alarms watch."""
 
     stack: str
     pipeline: str
@@ -38,12 +38,12 @@ class Guarded:
 
     @property
     def alarm_names(self) -> tuple[str, ...]:
-        """All alarms that the stage may have. Other alarms are somebody else's, whatever they watch."""
+        """The names of all alarms that a stage may have; all others belong to others."""
         return tuple(self.alarm_name(what) for what in (ERROR_RATE, P99_LATENCY))
 
 
 def requests(guarded: Guarded, limits: models.Alarms, topic_arn: str) -> list[dict[str, Any]]:
-    """PutMetricAlarm for each limit. Below `min_requests` a minute there is too little to judge: no alarm."""
+    """Make a PutMetricAlarm request for each limit; below `min_requests` a minute no alarm fires."""
     endpoint = guarded.endpoint_name
     alarms = [
         _alarm(
@@ -88,7 +88,7 @@ def _alarm(
         "DatapointsToAlarm": 1,
         "Threshold": threshold,
         "ComparisonOperator": "GreaterThanThreshold",
-        # No traffic is no failure.
+        # No traffic does not mean failure.
         "TreatMissingData": "notBreaching",
     }
 
@@ -114,7 +114,7 @@ def _metric(query_id: str, metric: str, stat: str, endpoint: str) -> dict[str, A
     }
 
 
-# What makes an alarm a guard. A description, or further actions' being on, is anybody's to change.
+# The fields that make an alarm a guard. Anyone may change its description or add actions.
 _GUARDING = (
     "AlarmActions",
     "Metrics",
@@ -127,7 +127,7 @@ _GUARDING = (
 
 
 def faults(wanted: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """What is wrong with a stage's guard, by alarm, for people; `found` are its alarms, as described."""
+    """Say for people what is wrong with a stage's alarms, by alarm; `found` are their descriptions."""
     names = [request["AlarmName"] for request in wanted]
     wrong = {name: "watches what the live release does not limit" for name in found if name not in names}
     for request in wanted:
@@ -146,7 +146,7 @@ def _changed(key: str, request: Mapping[str, Any], alarm: Mapping[str, Any]) -> 
 
 
 def _agrees(wanted: Any, found: Any) -> bool:
-    """Whether all that is wanted was found; CloudWatch adds members of its own, and keeps no order."""
+    """Tell whether all that is wanted was found; CloudWatch adds members and keeps no order."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         return all(_agrees(value, found.get(key)) for key, value in wanted.items())
     if isinstance(wanted, list) and isinstance(found, list):
@@ -155,14 +155,14 @@ def _agrees(wanted: Any, found: Any) -> bool:
 
 
 def concerns(alarm: Mapping[str, Any], live: Deployment, now: str) -> bool:
-    """Whether an alarm in ALARM is about the live deployment, not about the one that served before it."""
+    """Tell whether an alarm in ALARM is about the live deployment and not its predecessor."""
     promoted_at = live.promoted_at or now
     since = to_iso(alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"])
     return since >= promoted_at or now >= bake_until(promoted_at, SETTLES_S)
 
 
 def unseen_bakes(release: models.Release) -> list[str]:
-    """What to say of stages whose bake ends before any alarm can fire: nothing guards their releases."""
+    """Warn of stages whose bake ends before any alarm can fire: nothing guards their releases."""
     return [
         f"{stage.name} bakes for {stage.traffic.bake_s} s, but an alarm may take {SETTLES_S} s to fire: "
         "while they bake, its releases are unguarded"

@@ -1,4 +1,4 @@
-"""Decide what an approval is worth: who gave it, for what, until when, and if its evidence still holds."""
+"""Judge approvals: who gave one, for what, until when, and whether its evidence still holds."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _SAME_TIME = timedelta(seconds=2)
 
 
 def concerns_approval(updated_fields: Sequence[str] | None) -> bool:
-    """Whether an event can be about approval: a change of metadata carries the old status once more."""
+    """Tell whether an event can be about approval: a change of metadata repeats the old status."""
     return updated_fields is None or _APPROVAL_FIELD in updated_fields
 
 
 def restates(updated_fields: Sequence[str] | None) -> bool:
-    """Whether an update may repeat a decision: of that the registry tells no more than this."""
+    """Tell whether an update may repeat a decision: the registry tells no more about that."""
     return updated_fields is not None and set(updated_fields) <= {_DESCRIPTION_FIELD}
 
 
 def is_renewed(told: Told, status: str, last: Approval | None) -> bool:
-    """Whether an event tells of a decision that was taken again, not again of the one on record."""
+    """Tell whether an event is about a new decision, not about the one on record again."""
     if last is None or told.at is None or not told.is_decision(status):
         return False
     return _is_later(told.at, than=last.decided_at)
@@ -35,7 +35,7 @@ def is_renewed(told: Told, status: str, last: Approval | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a model package comes from, by the metadata that `register_model` gave it."""
+    """The origin of a model package, from the metadata that `register_model` wrote."""
 
     pipeline: str
     run_id: str
@@ -43,7 +43,7 @@ class Provenance:
     manifest_uri: str
     manifest_sha256: str
     model_sha256: str
-    # Unknown of versions that are older than this attribute.
+    # Missing in versions older than this attribute.
     stack: str | None = None
 
     def is_of(self, stack: str) -> bool:
@@ -51,7 +51,7 @@ class Provenance:
 
     @classmethod
     def of(cls, package: Mapping[str, Any]) -> Provenance | None:
-        """Read a described package; None if it was not registered by a run."""
+        """Read a described package; None if no run registered it."""
         metadata = package.get("CustomerMetadataProperties", {})
         try:
             return cls(
@@ -69,14 +69,14 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an event says of an update: the status after it, the fields that it changed, and when."""
+    """What an event says about an update: the new status, the changed fields, and when."""
 
     status: str | None = None
     fields: tuple[str, ...] | None = None
     at: str | None = None
 
     def is_decision(self, status: str) -> bool:
-        """Whether the update was the decision for this status; a hint says nothing of the kind."""
+        """Tell whether the update was the decision for this status; a hint does not say."""
         return self.status == status and self.fields is not None and _APPROVAL_FIELD in self.fields
 
 
@@ -84,8 +84,8 @@ class Told:
 class Decision:
     """What a person decided about a package.
 
-    The registry keeps one description, and names one person and one time: of the last update. Each is the
-    decision's own only if that was given with it; `description` is the registry's, whosever it is.
+    The registry has one description, one person and one time, all of the last update. Each belongs to the
+    decision only if it came with it; `description` is the registry's, whoever wrote it.
     """
 
     status: ApprovalStatus
@@ -102,7 +102,7 @@ class Decision:
         told: Told = Told(),
         last: Approval | None = None,
     ) -> Decision:
-        """Read a described package, by what an event told and by the record of the decision before."""
+        """Read a described package, with what an event told and the record of the previous decision."""
         status = package.get("ModelApprovalStatus", PENDING)
         description = package.get("ApprovalDescription", "")
         modified = package.get("LastModifiedTime") or package.get("CreationTime")
@@ -112,7 +112,7 @@ class Decision:
         if told.is_decision(status) and told.at is not None:
             decided_at = min(told.at, modified_at)
             if _is_later(modified_at, than=decided_at):
-                # Somebody has changed something else since: the decision may be somebody else's.
+                # Someone changed something else since, so the decision may be someone else's.
                 approver = actors.unverified(approver)
         return cls(status, approver, _reason(status, description, told, last), decided_at, description)
 
@@ -120,13 +120,13 @@ class Decision:
 def _reason(status: str, description: str, told: Told, last: Approval | None) -> str:
     if told.is_decision(status):
         return description if _DESCRIPTION_FIELD in (told.fields or ()) else ""
-    # No event to go by: what the registry said at the decision before was said for that one.
+    # Without an event: an unchanged description belongs to the previous decision.
     said_before = (last.reason if last.description is None else last.description) if last else None
     return "" if description == said_before else description
 
 
 def _is_later(at: str, *, than: str) -> bool:
-    """By more than events and descriptions differ by in their spelling of one time."""
+    """Tell whether a time is later by more than events and descriptions of one update differ."""
     return from_iso(at) - from_iso(than) > _SAME_TIME
 
 
@@ -137,7 +137,7 @@ def _who(context: Mapping[str, Any]) -> str:
 
 
 def undecided(arn: str, package: Mapping[str, Any], provenance: Provenance | None) -> Package:
-    """A described package that was not decided on so far; one from elsewhere belongs to no pipeline."""
+    """Make the record of a described package without decisions; one from elsewhere has no pipeline."""
     return Package(
         arn=arn,
         group=package.get("ModelPackageGroupName", ""),
@@ -152,7 +152,7 @@ def undecided(arn: str, package: Mapping[str, Any], provenance: Provenance | Non
 
 
 def approval(arn: str, epoch: int, decision: Decision, provenance: Provenance | None) -> Approval:
-    """The record of a decision, bound to the evidence there was."""
+    """Make the record of a decision, bound to the evidence of that time."""
     return Approval(
         arn=arn,
         epoch=epoch,
@@ -167,7 +167,7 @@ def approval(arn: str, epoch: int, decision: Decision, provenance: Provenance | 
 
 
 def objections(status: str, approval: Approval | None, provenance: Provenance, now: str) -> list[str]:
-    """Why the approval of a package (its described status, its last record) does not allow a release now."""
+    """Say why a package's approval (its described status, its last record) allows no release now."""
     if status != "Approved":
         return [f"the package is {status}, not Approved: approve it again to release it"]
     if approval is None:

@@ -1,4 +1,4 @@
-"""Decide what a release does: what it puts where, what a stage may go back to, and what an alarm means."""
+"""Decide what a release puts where, what a stage may go back to, and which rollback an event asks for."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class ReleaseError(Exception):
-    """A release cannot go on."""
+    """A release cannot continue."""
 
 
 class ReleaseRefusedError(ReleaseError):
-    """The release must not happen; `reasons` says why and what to do, a line each."""
+    """The release must not happen; `reasons` says why and what to do, one line each."""
 
     def __init__(self, *reasons: str) -> None:
         self.reasons = reasons
@@ -31,7 +31,7 @@ class ReleaseRefusedError(ReleaseError):
 
 
 class AlarmFiringError(ReleaseRefusedError, TransientError):
-    """An alarm that is to watch the release is in ALARM already."""
+    """An alarm that would watch the release is already in ALARM."""
 
 
 class StageBusyError(ReleaseError, TransientError):
@@ -39,11 +39,11 @@ class StageBusyError(ReleaseError, TransientError):
 
 
 class NotRegisteredYetError(ReleaseError, TransientError):
-    """The run that is to have registered the package has not said so yet; try again soon."""
+    """The run has not yet recorded that it registered the package; try again soon."""
 
 
 class Request(BaseModel):
-    """The input of `release_model`: a package to release, or, without one, a stage to roll back."""
+    """The input of `release_model`: a package to release, or without one a stage to roll back."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -53,7 +53,7 @@ class Request(BaseModel):
     package_arn: str | None = None
     stages: list[str] | None = None
     stage: str | None = None
-    # The release to take back; whatever is live, when a person did not say.
+    # The release to take back; None for whatever is live.
     rolls_back: str | None = None
     actor: str = "unknown"
     reason: str = ""
@@ -72,7 +72,7 @@ class StagePlan(BaseModel):
     endpoint_name: str
     model_name: str
     endpoint_config_name: str
-    # What served before, to go back to when the new version fails its test.
+    # What served before, to go back to if the new version fails its test.
     previous_config_name: str | None = None
     bake_s: int = 0
 
@@ -80,7 +80,7 @@ class StagePlan(BaseModel):
 def approval_request(
     pipeline: str, package_arn: str, package_version: int, epoch: int, actor: str, reason: str
 ) -> Request:
-    """The one release that an approval asks for."""
+    """Make the one request for a release that follows from an approval."""
     cause_key = f"approval#{package_arn}#{epoch}"
     return Request(
         pipeline=pipeline,
@@ -95,7 +95,7 @@ def approval_request(
 def rejection_request(
     pipeline: str, stage: str, rejected: Package, release_id: str, actor: str, reason: str
 ) -> Request:
-    """The one rollback that rejecting a package asks for on a stage where it serves."""
+    """Make the one request for a rollback that follows from rejecting a package that serves on a stage."""
     cause_key = f"rejection#{rejected.arn}#{rejected.epoch}#{stage}"
     return Request(
         pipeline=pipeline,
@@ -109,7 +109,7 @@ def rejection_request(
 
 
 def alarm_request(pipeline: str, stage: str, live: Deployment, alarm: str, reason: str) -> Request:
-    """The one rollback that alarms can ask for while a release is live."""
+    """Make the one request for a rollback that alarms can cause while a release is live."""
     cause_key = f"alarm#{live.release_id}#{stage}"
     return Request(
         pipeline=pipeline,
@@ -123,10 +123,10 @@ def alarm_request(pipeline: str, stage: str, live: Deployment, alarm: str, reaso
 
 
 def planned_stages(release: models.Release, wanted: Sequence[str] | None) -> list[models.Stage]:
-    """The stages to release to, in the project's order; raises ReleaseRefusedError for unknown ones.
+    """Return the stages to release to, in the project's order; raises ReleaseRefusedError for unknown ones.
 
-    Unless stages were named, a release goes up to the next stage that asks for a person: the approval in the
-    registry is the one for the first stage.
+    Unless stages are named, a release goes up to the next stage that requires a person: the registry's
+    approval counts for the first stage.
     """
     if wanted is None:
         gated = (i for i, stage in enumerate(release.stages) if i > 0 and stage.requires_approval)
@@ -140,20 +140,20 @@ def planned_stages(release: models.Release, wanted: Sequence[str] | None) -> lis
 
 
 class RollbackOptions:
-    """The deployments a stage may go back to, and, once all were looked at, why others are none.
+    """The deployments that a stage may go back to, and, once all were examined, why others are excluded.
 
-    A package is judged by its last promotion, so that a stage never goes back to a version it was taken back
-    from, and never forth and back between two.
+    A package is judged by its last promotion, so that a stage never goes back to a version that was rolled
+    back, and never alternates between two.
     """
 
     def __init__(self, history: Iterable[Deployment], replaced: Deployment, now: str) -> None:
-        """`history` has a stage's promotions, newest first; it is read as far as options are asked for."""
+        """Take `history`, a stage's promotions, newest first, which is read only as far as needed."""
         self._history, self._replaced, self._now = iter(history), replaced, now
         self._newest: dict[tuple[str, str | None], Deployment] = {}
         self._proven: set[tuple[str, str | None]] = set()
 
     def known_good(self) -> Iterator[Deployment]:
-        """What outlived its bake, and is neither what is replaced nor rolled back since; the newest first."""
+        """Yield what outlived its bake and was neither replaced now nor rolled back since, newest first."""
         for deployment in self._history:
             if deployment.promoted_at is None:
                 continue
@@ -164,7 +164,7 @@ class RollbackOptions:
                 yield deployment
 
     def reasons(self) -> list[str]:
-        """Why the rest is no option; reads what is left of the history."""
+        """Say why all others are not options; reads the rest of the history."""
         for _ in self.known_good():
             pass
         unfit = [each for model, each in self._newest.items() if model not in self._proven]
@@ -184,7 +184,7 @@ class RollbackOptions:
 
 
 def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
-    """Say that nothing can be put back, and what a person can do."""
+    """Say that there is nothing to go back to, and what a person can do."""
     why = "; ".join(reasons) or "no other version has served there"
     return (
         f"nothing to roll v{replaced.package_version} back to: {why}. "
@@ -193,14 +193,14 @@ def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
 
 
 def failure(error: str, cause: str) -> tuple[ReleaseEnd, str]:
-    """What a task's error means for its release, and why, for people."""
+    """Return the release's status after a task's error, and the reason for people."""
     if error in (ReleaseRefusedError.__name__, AlarmFiringError.__name__, QuotaTooLowError.__name__):
         return "refused", failures.message(cause)
     return "failed", failures.named(error, cause)
 
 
 def replaced_status(*, is_rollback: bool) -> Literal["rolled_back", "superseded"]:
-    """What becomes of the deployment that a promotion replaces."""
+    """Return the new status of the deployment that a promotion replaces."""
     return "rolled_back" if is_rollback else "superseded"
 
 

@@ -1,4 +1,4 @@
-"""What commands and pages show, gathered from the whole cloud as plain dictionaries."""
+"""Gather what commands and pages show from the whole cloud, as plain dictionaries."""
 
 from sluice.services.views import data, models, pipelines, runs, stages, uploads
 

@@ -1,4 +1,4 @@
-"""What is seen of models: the versions in a pipeline's groups, with where each is live."""
+"""Show models: the versions in a pipeline's groups, and where each is live."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sluice.services.views import stages
 
 
 def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
-    """The versions in all groups of the pipeline, newest first, with where each is live.
+    """List the versions in all groups of the pipeline, newest first, with where each is live.
 
-    What is live though it is gone from the registry comes last.
+    Live versions that are gone from the registry come last.
     """
     serving = stages.stages(cloud, pipeline)
     listed = [
@@ -32,12 +32,12 @@ def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
 
 
 def versions(cloud: Cloud, group: str) -> list[dict[str, Any]]:
-    """The summaries of a group's versions; none where there is no such group."""
+    """List the summaries of a group's versions; empty if there is no such group."""
     return list(cloud.registry.packages(group))
 
 
 def _model(cloud: Cloud, pipeline: str, group: str, summary: dict[str, Any]) -> dict[str, Any] | None:
-    """A version in a group of the pipeline; None for what another pipeline has in a group that they share."""
+    """Return a version in a group of the pipeline; None if it is another pipeline's in a shared group."""
     item = cloud.catalog.get(keys.package_key(summary["ModelPackageArn"])) or {}
     if item.get("pipeline", pipeline) != pipeline:
         return None
@@ -53,7 +53,7 @@ def _model(cloud: Cloud, pipeline: str, group: str, summary: dict[str, Any]) -> 
 
 
 def is_live(row: dict[str, Any], stage: dict[str, Any]) -> bool:
-    """Whether a stage serves a version: by its run too, as a group that was made anew uses ARNs again."""
+    """Tell whether a stage serves a version; compares runs too, as a group made again reuses ARNs."""
     is_same_run = None in (stage["run_id"], row["run_id"]) or stage["run_id"] == row["run_id"]
     return bool(stage["live_package_arn"] == row["arn"] and is_same_run)
 
@@ -76,7 +76,7 @@ def _gone(listed: list[dict[str, Any]], serving: list[dict[str, Any]]) -> list[d
 
 
 def model_name(cloud: Cloud, pipeline: str, arn: str | None) -> str | None:
-    """A name of a version that commands take, whatever other groups of the pipeline hold."""
+    """Return an unambiguous name of a version that commands accept."""
     if arn is None:
         return None
     group, version = packages.group_of(arn), int(arn.rpartition("/")[2])
@@ -86,9 +86,9 @@ def model_name(cloud: Cloud, pipeline: str, arn: str | None) -> str | None:
 
 
 def named(cloud: Cloud, name: str) -> list[dict[str, Any]] | None:
-    """The versions that `PIPELINE/...` or `GROUP/...` may mean, each with its `full_name`.
+    """List the versions that `PIPELINE/...` or `GROUP/...` may mean, each with its `full_name`.
 
-    None if there is neither such a pipeline nor such a group.
+    Returns None if there is no such pipeline or group.
     """
     first = name.partition("/")[0]
     known = {item["gsi1sk"]: packages.groups_of(item) for item in cloud.catalog.listing(keys.PIPELINES)}

@@ -1,4 +1,4 @@
-"""What is seen of stages: what serves, its endpoint, its alarms, and releases."""
+"""Show stages: what serves, its endpoint, its alarms, and releases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sluice.services import deploying, releasing
 
 
 def stages(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
-    """What serves on each stage, as the catalog points to it."""
+    """List what serves on each stage, by the catalog."""
     return [_stage(cloud, stage) for stage in releasing.find_stages(cloud, pipeline)]
 
 
@@ -32,7 +32,7 @@ def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
 
 
 def releases(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
-    """A pipeline's releases with their ids."""
+    """List a pipeline's releases with their ids."""
     items = cloud.catalog.query(keys.partition(pipeline), keys.RELEASES)
     return [{"release_id": keys.release_id_of(item), **keys.shown(item)} for item in items]
 
@@ -46,20 +46,20 @@ def last_release(cloud: Cloud, pipeline: str, noted: str | None) -> dict[str, An
 
 
 def endpoint_status(cloud: Cloud, endpoint_name: str) -> str:
-    """The endpoint's own status, or `missing`."""
+    """Return the endpoint's status, or `missing`."""
     found = cloud.endpoints.describe_endpoint(endpoint_name)
     return str(found["EndpointStatus"]) if found else "missing"
 
 
 def alarms(cloud: Cloud, pipeline: str, stage: str, endpoint_name: str) -> list[dict[str, Any]]:
-    """The stage's alarms and their states."""
+    """List the stage's alarms and their states."""
     names = releasing.find_guarded(cloud, pipeline, stage, endpoint_name).alarm_names
     found = cloud.alarms.describe(names)
     return [{"alarm": name, "state": found[name]["StateValue"]} for name in names if name in found]
 
 
 def guard_faults(cloud: Cloud, pipeline: str, stage: str) -> list[str]:
-    """What is wrong with the alarms that the stage's live release wants, until `reconcile` puts them back."""
+    """List what is wrong with the alarms of the stage's live release, until `reconcile` restores them."""
     found = releasing.find_stage(cloud, pipeline, stage)
     _, faults = releasing.find_guard_faults(cloud, found) if found else ([], {})
     return [f"{name} {fault}" for name, fault in faults.items()]
