@@ -262,12 +262,13 @@ def test_a_stage_is_changed_by_the_release_that_holds_it_alone(acts: list[tuple[
             assert stage_of(catalog) == before
 
 
+DEPLOYMENT = Deployment(PIPELINE, STAGE, RELEASE_IDS[0], ARN, 1, "deploying", "config", "model")
 ENDS_OF_A_DEPLOYMENT = {
-    "superseded": releases.replace_deployment(PIPELINE, STAGE, RELEASE_IDS[0], "superseded", AT),
-    "rolled_back": releases.replace_deployment(PIPELINE, STAGE, RELEASE_IDS[0], "rolled_back", AT),
-    "retired": releases.retire_deployment(PIPELINE, STAGE, RELEASE_IDS[0], AT),
-    "failed": releases.fail_deployment(PIPELINE, STAGE, RELEASE_IDS[0], AT),
-    "undone": releases.undo_promotion(PIPELINE, STAGE, RELEASE_IDS[0], AT),
+    "superseded": releases.supersede(DEPLOYMENT, AT),
+    "rolled_back": releases.take_back(DEPLOYMENT, AT),
+    "retired": (releases.retire_deployment(PIPELINE, STAGE, RELEASE_IDS[0], AT),),
+    "failed": (releases.fail_deployment(PIPELINE, STAGE, RELEASE_IDS[0], AT),),
+    "undone": (releases.undo_promotion(PIPELINE, STAGE, RELEASE_IDS[0], AT),),
 }
 
 
@@ -276,14 +277,15 @@ ENDS_OF_A_DEPLOYMENT = {
     ends=st.lists(st.sampled_from(sorted(ENDS_OF_A_DEPLOYMENT)), min_size=1),
 )
 def test_a_deployment_ends_once_and_as_what_it_was(was_promoted: bool, ends: list[str]) -> None:
-    deployment = Deployment(PIPELINE, STAGE, RELEASE_IDS[0], ARN, 1, "deploying", "config", "model")
-    catalog = catalog_of(deployment)
+    catalog = catalog_of(DEPLOYMENT)
     promotion = releases.promote(Stage(PIPELINE, STAGE, "endpoint"), RELEASE_IDS[0], AT, AT)
     assert not was_promoted or catalog.apply(promotion)
-    results = applied(catalog, [ENDS_OF_A_DEPLOYMENT[end] for end in ends])
+    results = [catalog.apply(*ENDS_OF_A_DEPLOYMENT[end]) for end in ends]
     possible = [(end != "failed") if was_promoted else (end == "failed") for end in ends]
     assert results.count(True) == any(possible)
     assert True not in results or results.index(True) == possible.index(True)
+    noted = catalog.get(keys.taken_back_key(PIPELINE, STAGE, ARN))
+    assert (noted is not None) is (True in results and ends[results.index(True)] == "rolled_back")
 
 
 def test_a_promotion_is_written_down_once() -> None:
@@ -339,6 +341,19 @@ def test_a_package_that_takes_anothers_arn_takes_none_of_its_decisions() -> None
     found = Package.of(catalog.get(keys.package_key(ARN)) or {})
     assert (found.run_id, found.stack, found.status) == ("reviews-00002", None, "PendingManualApproval")
     assert (found.epoch, found.is_unfinished) == (2, False)
+
+
+def test_a_release_starts_once_and_is_listed_until_it_ends() -> None:
+    release = Release(PIPELINE, RELEASE_IDS[0], "command", "running", "me", "arn", AT)
+    catalog = fakes.FakeCatalog()
+    assert not catalog.apply(releases.note_release(PIPELINE, RELEASE_IDS[0]))
+    catalog.apply(builds.make_pipeline(Pipeline(PIPELINE, "v1")))
+    assert applied(catalog, [releases.start_release(release)] * 2) == [True, False]
+    assert catalog.apply(releases.note_release(PIPELINE, RELEASE_IDS[0]))
+    assert pipeline_of(catalog).last_release == RELEASE_IDS[0]
+    assert len(catalog.listing(keys.RUNNING_RELEASES)) == 1
+    assert catalog.apply(releases.end_release(PIPELINE, RELEASE_IDS[0], "failed", [], AT))
+    assert catalog.listing(keys.RUNNING_RELEASES) == []
 
 
 def test_what_is_made_once_is_a_put() -> None:

@@ -51,7 +51,7 @@ def test_one_timeline_entry_has_one_key() -> None:
 ROOT = Path(__file__).parents[3]
 NAMES = (
     "APPROVAL|ARRIVAL|BUILT|DATASET|DEPLOYMENT|HASHING|PACKAGE|PIPELINE|PROJECT|QUARANTINED|RELEASE|RUN|SETTLED"
-    "|STAGE|STEP|TASK|TIMELINE|TOUCHED|WAITING"
+    "|STAGE|STEP|TAKENBACK|TASK|TIMELINE|TOUCHED|WAITING"
 )
 SPELT = re.compile(rf'"(?:{NAMES})#|\["[ps]k"\]\.(?:removeprefix|r?partition|split)')
 

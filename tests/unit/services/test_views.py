@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import build_world
 import fakes
 import release_world
 from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import Deployment, Release
 from sluice.services.views import pipelines, runs, stages
 
 TWO_STAGES = release_world.PIPELINE_YAML.replace(
@@ -101,8 +105,9 @@ def test_a_rejected_model_that_serves_all_the_same_is_marked(releasing: release_
     assert stage["is_rejected"]
 
 
+@pytest.mark.parametrize("is_noted", [True, False])
 def test_a_person_is_awaited_for_the_next_stage_until_they_have_taken_it_back(
-    cloud: fakes.Cloud, invoke: release_world.Invoke
+    cloud: fakes.Cloud, invoke: release_world.Invoke, is_noted: bool
 ) -> None:
     world = release_world.World(cloud, invoke, TWO_STAGES)
     current = {"project_version": world.project_version}
@@ -113,10 +118,44 @@ def test_a_person_is_awaited_for_the_next_stage_until_they_have_taken_it_back(
     world.approve(arn)
     (release,) = pipelines.awaited_decisions(cloud, release_world.PIPELINE)
     assert (release["stage"], release["arn"]) == ("production", arn)
-    taken_back = {"package_arn": arn, "status": "rolled_back"}
-    key = keys.deployment_key(release_world.PIPELINE, "production", "release-of-then")
-    cloud.catalog.create({**key, **taken_back})
+    taken_back = Deployment(
+        release_world.PIPELINE, "production", "reviews-v1-0a0a0a0a", arn, 1, "live", "config", promoted_at="1"
+    )
+    cloud.catalog.create(taken_back.item())
+    if is_noted:
+        assert cloud.catalog.apply(*changes.take_back(taken_back, "2"))
+    else:
+        # As an older stack did.
+        cloud.catalog.update(taken_back.item(), {"status": "rolled_back"})
     assert pipelines.awaited_decisions(cloud, release_world.PIPELINE) == []
+
+
+@pytest.mark.parametrize("past", [10, 300])
+def test_a_status_reads_no_more_of_releases_and_models_the_older_a_pipeline_is(
+    cloud: fakes.Cloud, invoke: release_world.Invoke, monkeypatch: pytest.MonkeyPatch, past: int
+) -> None:
+    world = release_world.World(cloud, invoke)
+    for number in range(1, past):
+        version_arn = world.register(number)
+        cloud.registry.by_arn[version_arn]["ModelApprovalStatus"] = "Rejected"
+        old = Release(
+            release_world.PIPELINE, f"reviews-v{number}-0a", "approval", "released", "me", "arn", "1"
+        )
+        cloud.catalog.create(old.item())
+    release_id = world.approve(world.register(past))
+    reads = 0
+    get, query = cloud.catalog.get, cloud.catalog.query
+
+    def counted(found: Any) -> Any:
+        nonlocal reads
+        reads += len(found) if isinstance(found, list) else 1
+        return found
+
+    monkeypatch.setattr(cloud.catalog, "get", lambda *given: counted(get(*given)))
+    monkeypatch.setattr(cloud.catalog, "query", lambda *given, **said: counted(query(*given, **said)))
+    status = pipelines.status(cloud, release_world.PIPELINE)
+    assert status["last_release"]["release_id"] == release_id
+    assert reads < 40
 
 
 def test_an_object_of_no_pipeline_is_shown(building: build_world.World) -> None:

@@ -230,6 +230,11 @@ def deployment_key(pipeline: str, stage: str, release_id: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{deployments_of(stage)}{release_id}"}
 
 
+def taken_back_key(pipeline: str, stage: str, arn: str) -> Key:
+    """Say where it is noted that a package was rolled back on a stage."""
+    return {"pk": partition(pipeline), "sk": f"TAKENBACK#{stage}#{arn}"}
+
+
 def release_key(pipeline: str, release_id: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{RELEASES}{release_id}"}
 

@@ -66,7 +66,12 @@ def job_name(stack: str, run_id: str, step: str) -> str:
 def release_id(pipeline: str, package_version: int, cause_key: str) -> str:
     """Return the release's id, which is also its execution's name: one cause makes one release."""
     digest = hashlib.sha256(cause_key.encode()).hexdigest()[:8]
-    return f"{pipeline_name(pipeline)}-v{package_version}-{digest}"
+    return f"{releases_of(pipeline, package_version)}{digest}"
+
+
+def releases_of(pipeline: str, package_version: int) -> str:
+    """Return what the ids of a version's releases begin with."""
+    return f"{pipeline_name(pipeline)}-v{package_version}-"
 
 
 def endpoint_name(stack: str, pipeline: str, stage: str) -> str:

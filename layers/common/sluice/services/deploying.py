@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment
+from sluice.domain import names
 from sluice.domain.release import releases
 
 if TYPE_CHECKING:
@@ -44,9 +45,17 @@ def _unlinked(cloud: Cloud, oldest: Deployment, seen: set[str]) -> Iterator[Depl
 
 def mark_replaced(cloud: Cloud, deployment: Deployment, *, is_rollback: bool) -> None:
     """Mark the deployment that a promotion replaced, if any."""
-    if deployment.replaces:
+    replaced = find_deployment(cloud, deployment.pipeline, deployment.stage, deployment.replaces)
+    if replaced is not None:
         status = releases.replaced_status(is_rollback=is_rollback)
-        at = str(deployment.promoted_at)
-        cloud.catalog.apply(
-            changes.replace_deployment(deployment.pipeline, deployment.stage, deployment.replaces, status, at)
-        )
+        end = changes.take_back if status == "rolled_back" else changes.supersede
+        cloud.catalog.apply(*end(replaced, str(deployment.promoted_at)))
+
+
+def was_taken_back(cloud: Cloud, pipeline: str, stage: str, arn: str, version: int) -> bool:
+    """Whether a package was rolled back on a stage; an older stack noted it on its deployments alone."""
+    if cloud.catalog.get(keys.taken_back_key(pipeline, stage, arn)):
+        return True
+    of_version = keys.deployments_of(stage) + names.releases_of(pipeline, version)
+    found = map(Deployment.of, cloud.catalog.query(keys.partition(pipeline), of_version))
+    return any(each.package_arn == arn and each.status == "rolled_back" for each in found)

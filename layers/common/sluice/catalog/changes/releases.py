@@ -109,11 +109,20 @@ def promote(stage: Stage, release_id: str, at: str, bake_until: str) -> Update:
     return Update(keys.deployment_key(stage.pipeline, stage.name, release_id), live, {"promoted_at": None})
 
 
-def replace_deployment(
-    pipeline: str, stage: str, release_id: str, status: Literal["superseded", "rolled_back"], at: str
-) -> Update:
+def supersede(deployment: Deployment, at: str) -> tuple[Update, ...]:
     """End the deployment that a promotion replaced; an end already recorded stays."""
-    return _end(pipeline, stage, release_id, {"status": status, "ended_at": at}, "live")
+    return (_replaced(deployment, "superseded", at),)
+
+
+def take_back(deployment: Deployment, at: str) -> tuple[Update, ...]:
+    """End the deployment that a rollback replaced, and note that its package was taken back there."""
+    key = keys.taken_back_key(deployment.pipeline, deployment.stage, deployment.package_arn)
+    return _replaced(deployment, "rolled_back", at), Update(key, {"release_id": deployment.release_id})
+
+
+def _replaced(deployment: Deployment, status: Literal["superseded", "rolled_back"], at: str) -> Update:
+    end = {"status": status, "ended_at": at}
+    return _end(deployment.pipeline, deployment.stage, deployment.release_id, end, "live")
 
 
 def retire_deployment(pipeline: str, stage: str, release_id: str, at: str) -> Update:

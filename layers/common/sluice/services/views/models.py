@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.domain.release import packages
+from sluice.domain.release import awaited, packages
 from sluice.ports import Cloud
 from sluice.services.views import stages
 
@@ -28,6 +28,31 @@ def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     for row in rows:
         row["model"] = called[row["group"], row["version"]]
         row["live_on"] = [stage["stage"] for stage in serving if is_live(row, stage)]
+    return rows
+
+
+def undecided(cloud: Cloud, pipeline: str, serving: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The newest versions up to the last that was decided about, newest first, and those that are live.
+
+    What waits for a person is among them, so it is found without reading all versions. All are read only
+    where the pipeline has several groups: a version's name depends on the others then.
+    """
+    groups = packages.groups_of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+    if len(groups) != 1:
+        return models(cloud, pipeline)
+    rows = list[dict[str, Any]]()
+    for summary in cloud.registry.packages(groups[0]):
+        if row := _model(cloud, pipeline, groups[0], summary):
+            rows.append(row)
+            if row["approval_status"] != awaited.PENDING:
+                break
+    known = {row["arn"] for row in rows}
+    for arn in {stage["live_package_arn"] for stage in serving} - known - {None}:
+        described = cloud.registry.describe_package(arn)
+        if described and (row := _model(cloud, pipeline, packages.group_of(arn), described)):
+            rows.append(row)
+    for row in rows:
+        row["model"] = f"{pipeline}/{row['version']}"
     return rows
 
 

@@ -8,7 +8,7 @@ from sluice.catalog import keys
 from sluice.domain import config
 from sluice.domain.release import awaited
 from sluice.ports import Cloud
-from sluice.services import timeline
+from sluice.services import deploying, timeline
 from sluice.services.views import data, models, runs, stages, uploads
 
 
@@ -33,9 +33,10 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
         }
         for stage in stages.stages(cloud, pipeline)
     ]
+    newest = models.undecided(cloud, pipeline, serving)
     rejected = {
         row["stage"]
-        for model in models.models(cloud, pipeline)
+        for model in newest
         if model["approval_status"] == "Rejected"
         for row in serving
         if models.is_live(model, row)
@@ -67,16 +68,17 @@ def awaited_decisions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     if project is None:
         return []
     listed = config.restore(project["config"]).release.stages
-    serving, known = stages.stages(cloud, pipeline), models.models(cloud, pipeline)
-    # What was ever released to a stage is read only where somebody is awaited for it.
-    taken_back = {
-        (each["stage"], item["package_arn"])
-        for each in awaited.decisions(listed, serving, known)
-        if each["stage"] is not None
-        for item in cloud.catalog.query(keys.partition(pipeline), keys.deployments_of(each["stage"]))
-        if item["status"] == "rolled_back"
-    }
-    return awaited.decisions(listed, serving, known, taken_back)
+    serving = stages.stages(cloud, pipeline)
+    found = awaited.decisions(listed, serving, models.undecided(cloud, pipeline, serving))
+    return [each for each in found if not _was_taken_back(cloud, pipeline, each)]
+
+
+def _was_taken_back(cloud: Cloud, pipeline: str, decision: dict[str, Any]) -> bool:
+    """Whether a stage waits for what was rolled back there, which is over."""
+    stage, arn = decision["stage"], decision["arn"]
+    if stage is None:
+        return False
+    return deploying.was_taken_back(cloud, pipeline, stage, arn, int(arn.rpartition("/")[2]))
 
 
 def unclaimed(cloud: Cloud) -> list[dict[str, Any]]:
