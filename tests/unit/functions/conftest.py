@@ -20,9 +20,9 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch, engine_at_hand: None) -> No
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same data are judged once for all tests: those of the machines play the same run over and over."""
+    """The same data are judged once for all tests, which play the same run over and over."""
     validate = run.validate
 
     def remembered(files: Sequence[DataFile], data: Data, *, limits: run.Limits, **given: Any) -> run.Outcome:

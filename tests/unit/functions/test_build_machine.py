@@ -224,7 +224,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 @pytest.fixture
-def world(cloud: fakes.Cloud, invoke: Invoke, judged_once: None) -> World:
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     world = World(cloud, invoke)
     world.push()
     return world

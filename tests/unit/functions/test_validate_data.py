@@ -22,6 +22,11 @@ from sluice.quality.engine.store import Store
 from sluice.quality.run import Limits
 
 
+@pytest.fixture(autouse=True)
+def judged_once() -> None:
+    """Here the judgement itself is tested: none is remembered."""
+
+
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     world = World(cloud, invoke)
