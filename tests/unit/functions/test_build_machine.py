@@ -95,12 +95,18 @@ def scores_the_champion(world: World) -> None:
     with_a_champion(world)
     world.accuracies["evaluate-champion"] = 0.95
     assert world.build("b.csv") == "rejected"
-    for role, image, model in (("candidate", "1.2-1", SECOND), ("champion", "1.4-2", RUN)):
-        request = world.cloud.jobs.requests[f"sluice--{SECOND}-evaluate-{role}"]
-        assert image in request["AppSpecification"]["ImageUri"]
-        uris = [each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"]]
-        pinned = hashlib.sha256(projects.pack({"model": f"{model}train-1".encode()})).hexdigest()
-        assert any(pinned in uri or f"{model}-train-1" in uri for uri in uris)
+    newest = world.pipeline["project_version"]
+    evaluates(world, "candidate", image="1.2-1", model_of=SECOND, script=newest)
+    evaluates(world, "champion", image="1.4-2", model_of=RUN, script=newest)
+
+
+def evaluates(world: World, role: str, *, image: str, model_of: str, script: str) -> None:
+    request = world.cloud.jobs.requests[f"sluice--{SECOND}-evaluate-{role}"]
+    assert image in request["AppSpecification"]["ImageUri"]
+    code, *inputs = (each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"])
+    assert script in code
+    pinned = hashlib.sha256(projects.pack({"model": f"{model_of}train-1".encode()})).hexdigest()
+    assert any(pinned in uri or f"{model_of}-train-1" in uri for uri in inputs)
 
 
 def has_its_own_script_score_the_champion(world: World) -> None:
@@ -113,6 +119,8 @@ def has_its_own_script_score_the_champion(world: World) -> None:
     assert world.build("b.csv") == "rejected"
     gates = world.cloud.catalog.get(keys.step_key(SECOND, "gates")) or {}
     assert gates["detail"][1]["champion"] == 0.95
+    first = str(world.catalog_run(RUN)["project_version"])
+    evaluates(world, "champion-own", image="1.4-2", model_of=RUN, script=first)
 
 
 def rejects_what_no_champion_can_be_held_against(world: World) -> None:

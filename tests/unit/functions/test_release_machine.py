@@ -62,7 +62,8 @@ def says_that_it_could_not_put_back(world: World) -> None:
 def puts_back_though_it_dies_meanwhile(world: World) -> None:
     releases(world)
     interfere(world, "smoke_test", ValueError)
-    for error in (Crash, Throttled):
+    busy = [type(name, (Exception,), {}) for name in ("QuotaTakenError", "EndpointBusyError")]
+    for error in (Crash, Throttled, *busy):
         interfere(world, "deploy_model", error, only='"restore": true')
     assert "StageNotRestored" not in ends_as(world, "ValueError", serves="1")
 
