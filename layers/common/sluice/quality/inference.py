@@ -1,4 +1,4 @@
-"""Infer a schema from a data set's columns: a first draft, which a person then edits."""
+"""Infer a schema from a data set's columns: a draft for a person to edit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from sluice.domain.config.base import ColumnType
 
-# At most so many different values are a list to choose from, when each occurs this often.
+# So few different values become `allowed`, if each occurs often enough.
 ALLOWED_MAX = 12
 _OCCURS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnFacts:
-    """What was found of a column: which types all of its values are of, and figures of them."""
+    """What was found about a column: which types fit all of its values, and figures of them."""
 
     name: str
     rows: int
@@ -28,7 +28,7 @@ class ColumnFacts:
 
 
 def schema(columns: Sequence[ColumnFacts]) -> dict[str, dict[str, Any]]:
-    """`data.schema` of a pipeline.yaml that these columns keep."""
+    """Make a `data.schema` of pipeline.yaml that these columns satisfy."""
     return {facts.name: dict(_column(facts)) for facts in columns}
 
 
@@ -43,7 +43,7 @@ def _column(facts: ColumnFacts) -> Iterator[tuple[str, Any]]:
 
 
 def _narrowest(facts: ColumnFacts) -> ColumnType:
-    """The type that says most; a column without a value, of which nothing is known, is text."""
+    """Return the most specific type; a column without values is text."""
     if facts.rows == facts.missing:
         return "string"
     order: tuple[ColumnType, ...] = ("integer", "number", "boolean", "timestamp")
@@ -55,7 +55,7 @@ def _typed(type_: ColumnType, value: str) -> Any:
 
 
 def to_yaml(data_format: str, csv: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """The part `data` of a pipeline.yaml, a line for each column; strings are quoted as in JSON."""
+    """Write the part `data` of a pipeline.yaml, a line for each column; strings are quoted as in JSON."""
     lines = ["data:", f"  format: {data_format}"]
     if csv:
         lines.append(f"  csv: {_flow(csv)}")
@@ -83,5 +83,5 @@ def _scalar(value: Any) -> str:
 
 
 def _escaped(character: str) -> str:
-    """As YAML spells a character that it, or a terminal, would not take for one."""
+    """Escape a character that YAML or a terminal would not take literally."""
     return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"

@@ -1,7 +1,7 @@
-"""What was found in a part of the data, kept so that the whole is judged by reading only what is new.
+"""Keep the results of a part of the data, so that the whole is judged by reading only what is new.
 
-A part is any files of a data set, such as all of a former version. What is found in two parts adds up to what
-is found in both, as far as checks allow it: `whole_checks` names those that must see all data at once.
+A part is any files of a data set, such as all of a former version. Results of two parts merge if the checks
+allow it: `whole_checks` names those that must see all data at once.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ __all__ = [
 PART = "part.json"
 FORMAT = 1
 _NAMED_MAX = 5
-# Edges are quantiles of the data that there were: of twice as many they are made anew.
+# Edges are quantiles of earlier data: make them anew when there are twice as many.
 _GROWTH_MAX = 2
 
 
 class PartFormatError(ValueError):
-    """Stored results are of another format, contract or engine; the whole is to be read."""
+    """Stored results have another format, contract or engine: all data must be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found of a check in a part; `figure` is what its value is told from, plain JSON."""
+    """A check's result in a part; `figure` is plain JSON that determines its value."""
 
     rows: int
     by_object: Mapping[str, int]
@@ -61,10 +61,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class PartResults:
-    """A part of the data. `found` is in the order of the contract's checks.
+    """Results of a part of the data. `found` is in the order of the contract's checks.
 
-    `edges` are those that columns of many numbers are counted between, quantiles of `edged_rows` rows.
-    `labels` are the bias analysis's counts, of each of its facets. A column is listed if a file has it.
+    Columns of many numbers are counted between `edges`, which are quantiles of `edged_rows` rows. `labels`
+    are the counts of the bias analysis, for each facet. A column is listed if any file has it.
     """
 
     contract: str
@@ -79,7 +79,7 @@ class PartResults:
 
     @property
     def is_outgrown(self) -> bool:
-        """Whether the data are so many more that the edges say too little of them."""
+        """Whether there are so many more data that the edges describe them badly."""
         return self.rows >= _GROWTH_MAX * self.edged_rows
 
     def findings(self, asked: Sequence[Check], now: datetime | None) -> tuple[Finding, ...]:
@@ -89,7 +89,7 @@ class PartResults:
         )
 
     def profile(self, baseline: Profile | None = None) -> Profile:
-        """The profile of the data, counted as the baseline is too; raises NeedsWholeError."""
+        """Return the data's profile, counted between the baseline's edges too; raises NeedsWholeError."""
         columns = {
             name: column_parts.profile(part, self.rows, self.edges.get(name))
             for name, part in self.columns.items()
@@ -104,11 +104,11 @@ class PartResults:
 
     @property
     def of_older_edges(self) -> frozenset[str]:
-        """The columns whose distribution is counted between quantiles that are not its own."""
+        """The columns whose distribution is counted between quantiles of other data."""
         return frozenset(name for name, part in self.columns.items() if part.values is None)
 
     def to_json(self) -> bytes:
-        """Bytes to be stored; raises NeedsWholeError for figures that cannot be."""
+        """Return bytes to store; raises NeedsWholeError for figures that cannot be stored."""
         columns = {name: column_parts.to_dict(part) for name, part in self.columns.items()}
         fields = {item: getattr(self, item) for item in ("contract", "rows", "object_rows", "edged_rows")}
         stored = {
@@ -129,7 +129,7 @@ class PartResults:
 
     @classmethod
     def from_json(cls, text: bytes, contract: str) -> PartResults:
-        """Read what `to_json` wrote; raises PartFormatError unless it is of that contract and this format."""
+        """Parse what `to_json` wrote; raises PartFormatError if the contract or the format differ."""
         try:
             stored = json.loads(text)
             labels = stored["labels"]
@@ -153,21 +153,21 @@ class PartResults:
 
 
 def contract_digest(data: Data, engine: str) -> str:
-    """What results of parts must have in common: the contract, and the engine that hashes values."""
+    """Digest what mergeable results have in common: the contract, and the engine that hashes values."""
     return canonical.digest({"format": FORMAT, "engine": engine, "data": data.model_dump(mode="json")})
 
 
 def whole_checks(data: Data) -> tuple[str, ...]:
-    """What must see all data at once, each as a report calls it."""
+    """List what must see all data at once, by its names in reports."""
     named = [_called(check) for check in validation.checks(data) if KINDS[check.kind].needs_whole]
     if data.drift is not None and data.drift.method == "wasserstein":
-        # It goes by the quantiles of the very data.
+        # It needs quantiles of exactly these data.
         named.append("drift by wasserstein")
     return tuple(named)
 
 
 def reading(data: Data) -> tuple[str, ...]:
-    """What to say of a contract in mode append whose checks read all data for each build."""
+    """Warn of a contract in mode append whose checks read all data for each build."""
     names = whole_checks(data) if data.mode == "append" else ()
     if not names:
         return ()
@@ -186,7 +186,7 @@ def _called(check: Check) -> str:
 
 
 def merge(some: PartResults, others: PartResults, asked: Sequence[Check]) -> PartResults:
-    """What both parts are together: the first, then the second. Raises NeedsWholeError."""
+    """Merge two parts, the first before the second; raises NeedsWholeError."""
     if some.contract != others.contract:
         raise NeedsWholeError("the parts are of different contracts")
     found = [_merge_found(check, a, b) for check, a, b in zip(asked, some.found, others.found, strict=True)]
@@ -213,7 +213,7 @@ def _merge_found(check: Check, some: Found, others: Found) -> Found:
 
 
 def _merge_columns(some: PartResults, others: PartResults) -> Iterator[tuple[str, ColumnPart]]:
-    """Columns of either part: of the one that lacks it, all rows are without a value."""
+    """Merge the columns of both parts: in a part that lacks a column, all rows are without a value."""
     for name in {**some.columns, **others.columns}:
         here, there = some.columns.get(name), others.columns.get(name)
         if here is not None and there is not None:
@@ -235,7 +235,7 @@ def _add_labels(counted: Sequence[LabelCount]) -> Iterator[LabelCount]:
     rows: Counter[tuple[Any, Any, str | None]] = Counter()
     for row in counted:
         rows[row.facet, row.label, row.group] += row.rows
-    # As the engine orders them: no group comes last.
+    # Order as the engine does: no group comes last.
     for facet, label, group in sorted(rows, key=lambda key: (key[0], key[1], key[2] is None, key[2] or "")):
         yield LabelCount(facet, label, group, rows[facet, label, group])
 

@@ -1,7 +1,7 @@
-"""Work in a process of its own, which is ended when it holds too much memory or takes too long.
+"""Run work in its own process, and end that if it holds too much memory or takes too long.
 
-Some work bounds itself only most of the time, or too late. Lambda has no semaphores, so a pipe is all that
-the two processes share.
+Some work does not always keep its own limits, or keeps them too late. Lambda has no semaphores, so the two
+processes share only a pipe.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 _LOOK_EVERY_S = 0.02
-# Python ignores them in every process: a write that fails is an error.
+# Python ignores these in every process: a failed write raises an error.
 _UNTOUCHED = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(signal, name)}
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 _Result = TypeVar("_Result")
@@ -30,7 +30,7 @@ Kind = Literal["told", "done", "failed"]
 
 
 class ProcessEndedError(Exception):
-    """The work did not come to its end. `told` is what it told last, and was about for `told_s` in all."""
+    """The work was ended early. `told` is what it reported last, and worked on for `told_s` in all."""
 
     def __init__(self, why: Literal["memory", "time", "signal"], told: Any, told_s: float, signum: int = 0):
         self.why = why
@@ -41,10 +41,9 @@ class ProcessEndedError(Exception):
 
 
 def run(work: Callable[[Tell], _Result], *, memory_mb: float | None, max_s: float | None) -> _Result:
-    """What the work returns or raises, while it holds no more than `memory_mb` more than it began with.
+    """Run work that may hold `memory_mb` more than at its start; returns or raises what the work does.
 
-    The work is given a function by which it tells, in something hashable, what it is about. Raises
-    ProcessEndedError.
+    The work gets a function to report what it works on, as something hashable. Raises ProcessEndedError.
     """
     context = _context()
     ours, theirs = context.Pipe(duplex=False)
@@ -61,7 +60,7 @@ def run(work: Callable[[Tell], _Result], *, memory_mb: float | None, max_s: floa
 
 
 def _context() -> BaseContext:
-    """A fork has what this process has loaded, in a millisecond; elsewhere than on Linux forks are unsafe."""
+    """Use a fork, which has all loaded modules within a millisecond; forks are unsafe outside Linux."""
     return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
@@ -71,26 +70,26 @@ def _work(work: Callable[[Tell], Any], connection: Connection) -> None:
     try:
         answer = work(lambda told: connection.send(("told", told)))
     except Exception as error:
-        # Without the source's lines no one would know where it came from: a traceback is not sent.
+        # Add the lines as a note: the pipe does not send the traceback.
         error.add_note("".join(traceback.format_tb(error.__traceback__)))
         kind, answer = "failed", error
     connection.send((kind, answer))
 
 
 def _forget_signals() -> None:
-    """Take signals as a new interpreter does: a fork has the handlers of its parent."""
+    """Reset signal handlers as in a new interpreter: a fork has those of its parent."""
     signal.set_wakeup_fd(-1)
     for signum in signal.valid_signals() - _UNTOUCHED:
-        # None is a handler that is not Python's, such as that of faulthandler.
+        # None stands for a handler that is not Python's, such as faulthandler's.
         if signal.getsignal(signum) not in (signal.SIG_DFL, None):
             signal.signal(signum, signal.SIG_DFL)
-    # Ctrl-C is for the process that waits, which ends this one.
+    # Leave Ctrl-C to the waiting process, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 class _Watch:
-    """Waits for a process's result, with an eye on its memory and time."""
+    """Waits for a process's result, and watches its memory and time."""
 
     def __init__(self, process: BaseProcess, connection: Connection) -> None:
         self._process = process
@@ -121,7 +120,7 @@ class _Watch:
             self._process.join()
             code = self._process.exitcode or 0
             if code == -signal.SIGKILL:
-                # Nobody but the kernel does that, for want of memory.
+                # Only the kernel does that, when memory runs out.
                 raise self._memory_error() from None
             if code < 0:
                 raise self._ended("signal", -code) from None
@@ -141,7 +140,7 @@ class _Watch:
         return ProcessEndedError(why, self._told, told_s, signum)
 
     def _held_mb(self) -> float:
-        """What nothing but the process can free: its resident pages without those of files (Linux)."""
+        """Return the memory that only the process can free: its resident pages without files' (Linux)."""
         try:
             _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
         except OSError:

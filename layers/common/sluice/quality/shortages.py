@@ -1,4 +1,4 @@
-"""What is said of data that cannot be checked with the memory, the time and the storage there are."""
+"""Messages about data that need more memory, time or storage than there is."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def out_of_time(max_s: float) -> str:
 
 
 def crashed(name: str) -> str:
-    """`name` is that of the signal that ended the process."""
+    """Return the message about an engine that the signal `name` ended."""
     return f"the process that checked the data crashed ({name}): leave them out, or write them in another way"

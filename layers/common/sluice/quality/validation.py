@@ -1,7 +1,7 @@
-"""Validation without its engine: which checks a data contract asks for, and what their findings mean.
+"""Validation without its engine: list the checks that a data contract asks for, and judge their findings.
 
-A missing value breaks `required` and `completeness` alone; every other check is about the values that are
-there. A value that cannot be read as its column's type breaks `type` alone.
+A missing value breaks only `required` and `completeness`; all other checks look at existing values. A value
+that cannot be read as its column's type breaks only `type`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
     "unreadable",
 ]
 
-# The rows of each object, beside the manifest and not in it: a version is known before anything is read.
+# The rows of each object. The manifest lacks them, as a version is known before its objects are read.
 ROWS = "rows.json"
 EXAMPLES_MAX = 5
 CheckKind = str
@@ -47,7 +47,7 @@ CheckKind = str
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """An object's content as a file."""
+    """A local file with an object's content."""
 
     key: str
     path: Path
@@ -57,7 +57,7 @@ class DataFile:
 class Violation:
     """A broken check, or a part of the data that cannot be read (check `format`).
 
-    `objects` are the keys of those that break it, in their order; none where the whole does.
+    `objects` are the sorted keys of the objects that break it; empty if the whole does.
     """
 
     column: str | None
@@ -70,29 +70,29 @@ class Violation:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Violation:
-        """Read what a report's `to_json` wrote."""
+        """Parse what a report's `to_json` wrote."""
         examples = tuple(RowRef(**row) for row in found["examples"])
         return cls(**{**found, "examples": examples, "objects": tuple(found.get("objects", ()))})
 
     def within(self, key: str) -> Violation:
-        """The violation with only those of its examples that are the object's."""
+        """Return the violation with only the examples in one object."""
         return replace(self, examples=tuple(row for row in self.examples if row.object == key))
 
     def __str__(self) -> str:
-        """Says where, and never a value: this is also logged and kept in the catalog."""
+        """Say where, but never a value: this is also logged and stored in the catalog."""
         where = ""
         if self.examples:
             first = self.examples[0]
-            # A column is missing in an object, not in a row.
+            # An object lacks a column, not a row.
             where = f" (in {first.object})" if self.check == "column" else f" (such as {first})"
         return f"{shown(self.column)}: {self.message}{where}" if self.column else f"{self.message}{where}"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Whether the data set keeps its contract, each violation, and how many checks were made.
+    """Whether the data set keeps its contract, all violations, and the number of checks.
 
-    `untold` names columns of which there are too few rows to tell whether they drifted.
+    `untold` names columns with too few rows to tell whether they drifted.
     """
 
     rows: int
@@ -102,7 +102,7 @@ class Report:
 
     @classmethod
     def from_json(cls, data: bytes) -> Report:
-        """Read what `to_json` wrote, without its sections of statistics."""
+        """Parse what `to_json` wrote, without its sections of statistics."""
         found = json.loads(data)
         return cls(found["rows"], tuple(map(Violation.of, found["violations"])), found["checks"])
 
@@ -112,12 +112,12 @@ class Report:
 
     @property
     def is_readable(self) -> bool:
-        """Whether there is any row of what was given."""
+        """Whether any row could be read."""
         return self.rows > 0 or all(violation.check != "format" for violation in self.violations)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the data set is rejected."""
+        """The reasons why the data set is rejected."""
         return tuple(str(violation) for violation in self.violations if violation.severity == "fail")
 
     @property
@@ -125,11 +125,11 @@ class Report:
         return tuple(str(violation) for violation in self.violations if violation.severity == "warn")
 
     def offenders(self, new: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Of the keys that are new in a rejected version those to set aside, each with its reasons.
+        """Return which new keys of a rejected version to quarantine, each with its reasons.
 
-        They are what violations name. A check of the whole may be broken by just these, and is made again
-        without them; only if no violation names a new object, all are to blame: a rejection sets one aside at
-        least, or the same data would be built for ever.
+        These are the objects that violations name: they may also be why a check of the whole fails, which is
+        made again without them. If no violation names a new object, all new ones are quarantined: a rejection
+        must quarantine at least one, or the same data would be built for ever.
         """
         reasons: dict[str, list[str]] = defaultdict(list)
         for violation in self.violations:
@@ -140,11 +140,11 @@ class Report:
         return named or dict.fromkeys(new, self.reasons)
 
     def with_violations(self, violations: Iterable[Violation]) -> Report:
-        """The report with what else was found, such as drift."""
+        """Return the report with more violations, such as drift."""
         return replace(self, violations=(*self.violations, *violations))
 
     def to_json(self, **sections: Any) -> bytes:
-        """The report with sections of statistics, plain JSON values; one that is None is left out."""
+        """Write the report with sections of statistics, as plain JSON; omit sections that are None."""
         violations = [asdict(violation) for violation in self.violations]
         head = {"is_valid": self.is_valid, "rows": self.rows, "checks": self.checks}
         given = {name: section for name, section in sections.items() if section is not None}
@@ -152,7 +152,7 @@ class Report:
 
 
 def checks(data: Data) -> tuple[Check, ...]:
-    """All checks of a data contract; the label is always required, and no data at all never pass."""
+    """Return all checks of a data contract; the label is always required, and empty data never pass."""
     return tuple(_checks(data))
 
 
@@ -173,7 +173,7 @@ def _column_checks(name: str, column: Column, *, is_label: bool) -> Iterator[Che
     for constraint in CONSTRAINTS:
         # Each asks for its own checks.
         for kind, limit in constraint.asked(column, is_label=is_label):
-            # A column is there or is not.
+            # A column either exists or not.
             tolerance = 0.0 if kind == "column" else column.tolerance
             yield Check(
                 kind,
@@ -189,7 +189,7 @@ def _column_checks(name: str, column: Column, *, is_label: bool) -> Iterator[Che
 def unreadable(
     message: str, rows: int = 0, examples: Sequence[RowRef] = (), *, object: str | None = None
 ) -> Violation:
-    """What the engine could not read as the contract's format, and of which object, by its key."""
+    """Make the violation for what the engine could not read in the contract's format; `object` is a key."""
     objects = () if object is None else (object,)
     return Violation(None, "format", message, rows, tuple(examples[:EXAMPLES_MAX]), objects=objects)
 
@@ -204,15 +204,15 @@ def report(
     now: datetime | None = None,
     redact: Iterable[str] = (),
 ) -> Report:
-    """Judge the findings over `rows` rows; `problems` are what could not be read at all.
+    """Judge the findings in `rows` rows; `problems` are what could not be read at all.
 
-    `object_rows` are the rows of each object, by key: what an object may break is a share of its own.
-    `previous_rows` are those of the last valid version, `now` is what freshness is measured against,
-    `redact` names the columns whose values are not shown.
+    `object_rows` are the rows of each object, by key: the tolerance also applies to each object's own rows.
+    `previous_rows` are those of the last valid version; freshness is measured at `now`; `redact` names the
+    columns whose values are not shown.
     """
     found = tuple(findings)
     if problems and not rows:
-        # Of data that cannot be read nothing is known but names of columns.
+        # If no data can be read, only names of columns are known.
         found = tuple(finding for finding in found if KINDS[finding.check.kind].of_names)
     hidden = frozenset(redact)
     at = Circumstances(rows, object_rows or {}, previous_rows, now, hidden)
@@ -234,13 +234,13 @@ def _judge(finding: Finding, at: Circumstances) -> Violation | None:
 
 
 def _offending(finding: Finding, object_rows: Mapping[str, int]) -> tuple[str, ...]:
-    """The objects that break a check in more than the tolerated share of their own rows."""
+    """Return the objects that break a check in more than the tolerated share of their own rows."""
     is_kept = KINDS[finding.check.kind].is_kept
     breaking = {key: rows for key, rows in finding.by_object.items() if rows}
     beyond = [
         key for key, rows in breaking.items() if not is_kept(finding.check, rows, object_rows.get(key, 0))
     ]
-    # If the whole is beyond it, one of its objects is.
+    # If the whole exceeds the tolerance, at least one object does.
     return tuple(sorted(beyond or breaking))
 
 

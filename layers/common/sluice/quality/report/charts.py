@@ -1,4 +1,4 @@
-"""Distributions as shapes to draw: bins that several data sets share, and bars as fractions of the plot."""
+"""Turn distributions into shapes: bins that data sets share, and bars as fractions of the plot."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sluice.quality.statistics.profiles import Categories, Distribution
 
 BINS = 32
 CATEGORIES_SHOWN = 8
-# A tail that would squeeze the rest into less than a third of the plot is left out of it.
+# Cut off a tail that would squeeze the rest into less than a third of the plot.
 _TAIL_SHARE = 0.005
 _SQUEEZED = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Bins on one axis, and for each data set the share of its values in each of them.
+    """Bins on one axis, and the share of each data set's values in each bin.
 
-    A bin is (lower, upper), or twice the same number where it is one value. `below` and `above` are the
-    shares that lie outside the axis.
+    A bin is (lower, upper); for a single value both are equal. `below` and `above` are the shares outside the
+    axis.
     """
 
     bins: tuple[tuple[float, float], ...]
@@ -33,7 +33,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class CategoryBars:
-    """The categories to draw, and for each data set their shares; `others` is the share of all the rest."""
+    """The categories to draw, and their shares in each data set; `others` is the share of all the rest."""
 
     names: tuple[str, ...]
     shares: tuple[tuple[float, ...], ...]
@@ -41,14 +41,14 @@ class CategoryBars:
 
 
 def histogram(distributions: Sequence[Distribution]) -> Histogram:
-    """One axis for all of the distributions."""
+    """Put all distributions on one axis."""
     values = sorted({edge for d in distributions if d.is_discrete for edge in d.edges})
     if all(d.is_discrete for d in distributions) and len(values) <= BINS:
         shares = tuple(_shares_of_values(d, values) for d in distributions)
         nothing = (0.0,) * len(distributions)
         return Histogram(tuple((value, value) for value in values), shares, nothing, nothing)
     lower, upper = _axis(distributions)
-    # Weighted, as the width of the axis may be more than a number can be; rounding may lead past its ends.
+    # Weight the ends: the axis may be wider than a float's range; rounding may exceed its ends.
     weighted = (lower * (1 - index / BINS) + upper * (index / BINS) for index in range(BINS + 1))
     cuts = [max(lower, min(cut, upper)) for cut in weighted]
     cumulated = [[cumulative_share(d, cut) for cut in cuts] for d in distributions]
@@ -63,7 +63,7 @@ def histogram(distributions: Sequence[Distribution]) -> Histogram:
 
 
 def categories(data_sets: Sequence[Categories]) -> CategoryBars:
-    """The most frequent categories of the first data set, then what only others have much of."""
+    """Return the most frequent categories of the first data set, then frequent ones of the others."""
     ranked = sorted(
         dict.fromkeys(name for data_set in data_sets for name in data_set.counts),
         key=lambda name: max(_category_share(data_set, name) for data_set in data_sets),
@@ -74,7 +74,7 @@ def categories(data_sets: Sequence[Categories]) -> CategoryBars:
 
 
 def cumulative_share(distribution: Distribution, value: float) -> float:
-    """The share of values up to `value`; within a bin they are taken to be spread evenly."""
+    """Return the share of values up to `value`, assuming an even spread within bins."""
     total = distribution.total
     if not total or value < distribution.min:
         return 0.0
@@ -87,13 +87,13 @@ def cumulative_share(distribution: Distribution, value: float) -> float:
         return (below + (distribution.counts[index] if reached else 0)) / total
     left = distribution.edges[index - 1] if index else distribution.min
     right = distribution.edges[index] if index < len(distribution.edges) else distribution.max
-    # Halved, as a difference may be more than a number can be.
+    # Halve first: a difference may exceed a float's range.
     part = (value / 2 - left / 2) / (right / 2 - left / 2) if right / 2 > left / 2 else 1.0
     return (below + part * distribution.counts[index]) / total
 
 
 def outline(shares: Sequence[float], highest: float, width: float, height: float) -> str:
-    """A staircase over the bins, as the path of an SVG."""
+    """Draw a staircase over the bins, as an SVG path."""
     step = width / len(shares)
     points: list[str] = [f"M0 {height:g}"]
     for index, share in enumerate(shares):
@@ -109,13 +109,13 @@ def _shares_of_values(distribution: Distribution, values: Sequence[float]) -> tu
 
 
 def _axis(distributions: Sequence[Distribution]) -> tuple[float, float]:
-    """From the least to the greatest value, or to where a long tail begins."""
+    """Return the axis from the least to the greatest value, or to where a long tail begins."""
     lower, upper = min(d.min for d in distributions), max(d.max for d in distributions)
     low, high = zip(*map(_bulk, distributions), strict=True)
     inner_low, inner_high = min(low), max(high)
     inner = inner_high - inner_low
     if 0 < inner < (upper - lower) * _SQUEEZED:
-        # Only the tail that is long is cut.
+        # Cut only the tail that is long.
         margin = inner * _SQUEEZED
         lower = inner_low if inner_low - lower > margin else lower
         upper = inner_high if upper - inner_high > margin else upper
@@ -123,7 +123,7 @@ def _axis(distributions: Sequence[Distribution]) -> tuple[float, float]:
 
 
 def _bulk(distribution: Distribution) -> tuple[float, float]:
-    """Where all but the outermost half per cent on each side lie."""
+    """Return the range of all but the outermost half per cent on each side."""
     reached = list(_cumulated(distribution))
     low = next((edge for edge, share in reached if share >= _TAIL_SHARE), distribution.min)
     high = next((edge for edge, share in reached if share >= 1 - _TAIL_SHARE), distribution.max)

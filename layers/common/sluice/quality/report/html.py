@@ -1,6 +1,6 @@
-"""A validation report as one page of HTML for people: nothing is loaded from elsewhere, nothing runs.
+"""Render a validation report as one HTML page for people, which loads nothing and runs nothing.
 
-It shows statistics, and of single values those that break a check, shortened. All text is escaped.
+It shows statistics, and only those single values that break a check, shortened. All text is escaped.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def render(
     redact: Collection[str] = (),
     title: str = "Data set",
 ) -> str:
-    """The page; of the columns in `redact` no value is shown, and `title` says what was validated.
+    """Render the page without values of the columns in `redact`; `title` says what was validated.
 
-    Columns that break something or drifted come first; of very many the rest is cut off.
+    Columns that break something or drifted come first; a very long list is cut.
     """
     columns = profile.columns if profile else {}
     tags = _tags(report, drift)
@@ -67,7 +67,7 @@ def render(
 
 
 def _tags(report: Report, drift: DriftResult | None) -> Mapping[str, list[tuple[str, str]]]:
-    """What is wrong with each column, as (tone, words)."""
+    """Return what is wrong with each column, as (tone, words)."""
     tags: dict[str, list[tuple[str, str]]] = {}
     words = {"fail": ("bad", "breaks the contract"), "warn": ("warn", "warning")}
     for severity, tag in words.items():

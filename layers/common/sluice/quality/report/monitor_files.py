@@ -1,7 +1,7 @@
-"""SageMaker Model Monitor's own files: statistics.json, constraints.json and constraint_violations.json.
+"""Write SageMaker Model Monitor's files: statistics.json, constraints.json and constraint_violations.json.
 
-Written from a profile and what was found, so that registry fields and other tools can read them. A threshold
-means what the contract that made it says: Model Monitor's guide and the files it generates disagree.
+They are made from a profile and findings, for registry fields and other tools. A threshold means what the
+contract says: Model Monitor's guide and the files it generates disagree.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _TYPES: dict[ColumnType, str] = {
     "number": "Fractional",
     "string": "String",
     "boolean": "String",
-    # Model Monitor knows no time: it reads one as text.
+    # Model Monitor has no type for times, and reads them as text.
     "timestamp": "String",
 }
 
 
 def statistics(profile: Profile) -> bytes:
-    """statistics.json; a column's sketch is its quantiles, as a custom analysis may write its own."""
+    """Write statistics.json; a column's sketch is its quantiles, as a custom analysis may write its own."""
     features = [_feature(name, column) for name, column in profile.columns.items()]
     return canonical.to_json({"version": 0, "dataset": {"item_count": profile.rows}, "features": features})
 
@@ -61,7 +61,7 @@ def _numbers(column: ColumnProfile) -> dict[str, Any]:
     sketch = {"parameters": {"c": 0.0, "k": float(len(found.edges))}, "data": [list(found.edges)]}
     return {
         "mean": found.mean,
-        # JSON has no infinity.
+        # JSON has no infinity: cap the sum.
         "sum": max(-sys.float_info.max, min(found.mean * found.total, sys.float_info.max)),
         "std_dev": found.std,
         "min": found.min,
@@ -71,11 +71,11 @@ def _numbers(column: ColumnProfile) -> dict[str, Any]:
 
 
 def _buckets(found: Distribution) -> Iterator[dict[str, float]]:
-    """Ten of equal width; those of values that are known by quantiles only are interpolated."""
-    # Divided first, as a difference may be more than a number can be.
+    """Yield ten buckets of equal width, interpolated if only quantiles are known."""
+    # Divide first: a difference may exceed a float's range.
     low, high = found.min / BUCKETS, found.max / BUCKETS
     bounds = [low * (BUCKETS - index) + high * index for index in range(1, BUCKETS)]
-    # Rounding may lead past the ends, beyond which there may be no number.
+    # Rounding may exceed the ends, and even a float's range.
     bounds = [found.min, *(max(found.min, min(bound, found.max)) for bound in bounds), found.max]
     below = [0.0, *(_below(found, bound) for bound in bounds[1:-1]), float(found.total)]
     for (low, high), (start, end) in zip(pairwise(bounds), pairwise(below), strict=True):
@@ -83,7 +83,7 @@ def _buckets(found: Distribution) -> Iterator[dict[str, float]]:
 
 
 def _below(found: Distribution, bound: float) -> float:
-    """How many values are at most the bound."""
+    """Return how many values are at most the bound."""
     edges, totals = found.edges, list(accumulate(found.counts))
     index = bisect_right(edges, bound)
     if found.is_discrete or (index == 0 and bound <= found.min):
@@ -96,7 +96,7 @@ def _below(found: Distribution, bound: float) -> float:
 
 
 def constraints(profile: Profile, data: Data) -> bytes:
-    """constraints.json: what the contract asks for, and where it is silent what the profile shows."""
+    """Write constraints.json: what the contract requires, and otherwise what the profile shows."""
     features = [_constraint(name, column, data) for name, column in profile.columns.items()]
     return canonical.to_json({"version": 0, "features": features, "monitoring_config": _monitoring(data)})
 
@@ -118,12 +118,12 @@ def _constraint(name: str, column: ColumnProfile, data: Data) -> dict[str, Any]:
 
 
 def _floor(part: int, whole: int) -> float:
-    """A share that data with that very share reach, whatever their rounding."""
+    """Round a share down, so that data with exactly this share reach it."""
     return part * 1_000_000 // whole / 1_000_000 if whole else 0.0
 
 
 def _monitoring(data: Data) -> dict[str, Any]:
-    """Thresholds that are shares of values to conform are 1.0, all; those of distances are the contract's."""
+    """Return thresholds: 1.0 for shares of conforming values, the contract's for distances."""
     drift = data.drift
     methods = {"l_infinity": "LInfinity", "chi_square": "ChiSquared"}
     comparison: dict[str, Any] = {"perform_comparison": "Disabled"}
@@ -145,7 +145,7 @@ def _monitoring(data: Data) -> dict[str, Any]:
 
 
 def violations(found: Iterable[Violation], drift: DriftResult | None = None) -> bytes:
-    """constraint_violations.json: the violations that Model Monitor has a kind for, and drift."""
+    """Write constraint_violations.json: drift, and the violations of kinds that Model Monitor has."""
     listed = [
         _violation(violation.column or "", name, violation.message)
         for violation in found

@@ -1,4 +1,4 @@
-"""A column's distribution as a plot of the report: what each bar is called, and how much it is."""
+"""Turn a column's distribution into a plot of the report: the names and sizes of its bars."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sluice.quality.statistics.profiles import Categories, ColumnProfile, Distri
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The shares of one data set's values in each part of a plot; `note` says which are not drawn."""
+    """The shares of a data set's values in each part of a plot; `note` says which are not drawn."""
 
     name: Literal["now", "baseline"]
     shares: tuple[float, ...]
@@ -22,7 +22,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A distribution, alone or with its baseline's, in the same parts and on the same scale."""
+    """A distribution, alone or with its baseline's, with the same parts and scale."""
 
     kind: Literal["histogram", "bars"]
     labels: tuple[str, ...]
@@ -42,7 +42,7 @@ class Plot:
 
 
 def plot_of(column: ColumnProfile, baseline: ColumnProfile | None = None) -> Plot | None:
-    """The column's distribution, beside its baseline's where they are of one kind."""
+    """Plot the column's distribution, beside its baseline's if both are of one kind."""
     if column.categories and column.categories.total:
         former = baseline.categories if baseline and baseline.type == column.type else None
         return _bars(column.categories, former if former and former.total else None)
@@ -79,7 +79,7 @@ def _histogram(column: ColumnProfile, now: Distribution, before: Distribution | 
         labels,
         series("now", now, 0),
         series("baseline", before, 1) if before else None,
-        # The only value of an axis is its end.
+        # A single value is the end of its axis.
         start=spelled(shape.bins[0][0]) if span else "",
         end=spelled(shape.bins[-1][1]) + unit,
     )

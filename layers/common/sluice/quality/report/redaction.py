@@ -1,4 +1,4 @@
-"""Take the values of redacted columns out of what is published about a data set; counts of rows stay."""
+"""Remove the values of redacted columns from what is published about a data set; counts of rows stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sluice.quality.statistics.profiles import Categories, ColumnProfile, Profil
 
 
 def redact_profile(profile: Profile, hidden: Collection[str]) -> Profile:
-    """The profile with numbered categories, each with its count, and no range or shape of numbers."""
+    """Number the categories, which keep their counts, and remove ranges and shapes of numbers."""
     columns = {
         name: _anonymous(column) if name in hidden else column for name, column in profile.columns.items()
     }
@@ -20,13 +20,13 @@ def redact_profile(profile: Profile, hidden: Collection[str]) -> Profile:
 
 
 def redact_drift(drift: DriftResult, hidden: Collection[str]) -> DriftResult:
-    """The distances and counts without the labels of a hidden column's bins."""
+    """Remove the labels of a hidden column's bins; distances and counts stay."""
     columns = tuple(_without_labels(c) if c.column in hidden else c for c in drift.columns)
     return replace(drift, columns=columns)
 
 
 def redact_bias(bias: BiasResult, hidden: Collection[str]) -> BiasResult:
-    """The metrics, without which values of a hidden column a facet has, or of a hidden label there are."""
+    """Remove the values of hidden facets and labels; the metrics stay."""
     facets = tuple(
         _without_values(facet, is_label=bias.label in hidden, is_facet=facet.column in hidden)
         for facet in bias.facets

@@ -1,4 +1,4 @@
-"""What a report's page says of columns, drift and bias: already in words, ready to be laid out."""
+"""Prepare what a report's page says about columns, drift and bias, in words and ready for layout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METHODS = {
     "chi_square": "chi-square",
     "l_infinity": "L-infinity distance",
 }
-# Name and the range of what a metric can be; KL has no upper end, and is drawn up to 1 at least.
+# Each metric's name and range; KL has no upper end, and is drawn up to at least 1.
 _METRICS = {
     "CI": ("Class imbalance", -1.0, 1.0),
     "DPL": ("Difference in proportions of labels", -1.0, 1.0),
@@ -39,7 +39,7 @@ _METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class ViolationView:
-    """A violation, or all of a kind that has a section of its own; `link` leads to more about it."""
+    """A violation, or all of a kind that has its own section; `link` leads to more about it."""
 
     check: str
     column: str | None
@@ -50,7 +50,7 @@ class ViolationView:
 
     @property
     def has_rows(self) -> bool:
-        """Whether examples are rows: a column is missing in an object, not in one of its rows."""
+        """Whether examples are rows: an object lacks a column, not a row."""
         return self.check != "column"
 
     @property
@@ -71,7 +71,7 @@ class ColumnView:
 
 @dataclass(frozen=True, slots=True)
 class DriftView:
-    """A compared column; `part` is its distance as a part of what the table's bars can show."""
+    """A compared column; `part` is its distance as a fraction of the table's longest bar."""
 
     name: str
     has_drifted: bool
@@ -86,7 +86,7 @@ class DriftView:
 
 @dataclass(frozen=True, slots=True)
 class DriftTable:
-    """All compared columns; `limit_part` is where the limit lies on the bars."""
+    """All compared columns; `limit_part` is where the limit is on the bars."""
 
     method: str
     limit_part: float
@@ -98,13 +98,13 @@ class DriftTable:
 
     @property
     def too_few(self) -> int:
-        """Of how many columns there are too few rows to tell."""
+        """The number of columns with too few rows to tell."""
         return sum(column.has_too_few for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class MetricView:
-    """A bias metric; positions are parts of the width of its scale."""
+    """A bias metric; positions are fractions of the width of its scale."""
 
     code: str
     name: str
@@ -118,7 +118,7 @@ class MetricView:
 
     @property
     def limits(self) -> tuple[float, ...]:
-        """Where the limits are: the end of the scale is none."""
+        """The positions of limits; a limit at the end of the scale is not shown."""
         return tuple(part for part in self.allowed or () if 0 < part < 1)
 
 
@@ -136,9 +136,9 @@ class FacetView:
 def violation_views(
     report: Report, severity: Severity, anchors: Mapping[str, str], sections: Collection[str]
 ) -> list[ViolationView]:
-    """Those of a severity; of a check with a section of its own only that there are some.
+    """List the violations of a severity; those with their own section only as one line.
 
-    `anchors` are where columns are drawn, by name.
+    `anchors` are the places of columns on the page, by name.
     """
     found = [violation for violation in report.violations if violation.severity == severity]
     by_section = {name: [v for v in found if v.check == name] for name in sections}
@@ -164,7 +164,7 @@ def column_view(
     anchor: str,
     hide: bool,
 ) -> ColumnView:
-    """A column as a card; `hide` keeps every value out of it."""
+    """Prepare a column's card; `hide` keeps all values out of it."""
     is_text = column.type == "string" and column.distribution is not None and not column.categories
     plot = None if hide else plot_of(column, baseline)
     return ColumnView(
@@ -181,9 +181,9 @@ def column_view(
 def drift_table(
     drift: DriftResult, profile: Profile | None, baseline: Profile | None, redact: Collection[str]
 ) -> DriftTable:
-    """The columns, those that drifted first, then by distance."""
+    """Prepare the columns, those that drifted first, then by distance."""
     values = [distance.value for c in drift.columns if (distance := c.distances.get(drift.method))]
-    # A single huge distance would leave nothing to see of the others.
+    # Cap distances: a single huge one would hide all others.
     scale = max([drift.max * 2, *(min(value, drift.max * 4) for value in values)]) or 1.0
     ranked = sorted(drift.columns, key=lambda c: (not c.has_drifted, -_distance(c, drift)))
     columns = [
@@ -194,7 +194,7 @@ def drift_table(
 
 
 def facet_view(facet: FacetBias, bias: BiasResult, redact: Collection[str]) -> FacetView:
-    """A facet's metrics against their limits."""
+    """Prepare a facet's metrics with their limits."""
     values = HIDDEN if facet.column in redact else facet.values
     metrics = tuple(map(_metric_view, facet.metrics))
     return FacetView(f"{facet.column} {values}", (facet.rows_d, facet.rows_a), metrics)
@@ -281,7 +281,7 @@ def _drift_view(
 
 
 def _notes(column: ColumnDrift, *, hide: bool) -> list[str]:
-    """What a table row has no place for; reasons may name values, so they are said anew."""
+    """Return notes beside a table row; write reasons anew, as they may name values."""
     notes = [column.note] if column.note else []
     if column.missing_rate != column.baseline_missing_rate:
         before, now = map(wording.share, (column.baseline_missing_rate, column.missing_rate))

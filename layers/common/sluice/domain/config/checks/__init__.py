@@ -1,7 +1,7 @@
-"""The checks of a data contract, a module for each family: see `base` for what one is made of.
+"""The checks of a data contract, a module for each family; `base` has their parts.
 
-Whatever module lies here is a family, so that a check is added by writing its file. A module knows the data
-by what it is given alone, and imports neither the engine nor the report.
+Every module here is a family, so adding a check means adding its file. A module sees only the data that it is
+given, and imports neither the engine nor the report.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     AnyCheck = DatasetCheck
 
     class Constraints(Presence, Allowed, Bounds, Lengths, Pattern, Format, Unique, Type):
-        """What other modules may ask a column's contract for by name."""
+        """The fields that other modules may read from a column's contract."""
 else:
     AnyCheck = Annotated[Union[CHECKS], Field(discriminator="check")]  # noqa: UP007
-    # Fields are listed from the last base to the first.
+    # Pydantic lists fields from the last base to the first.
     Constraints = type("Constraints", tuple(reversed(CONSTRAINTS)), {})
 
 __all__ = ["CHECKS", "CONSTRAINTS", "KINDS", "AnyCheck", "Check", "Constraints", "DatasetCheck"]

@@ -1,4 +1,4 @@
-"""Whether a value is one of those that there may be."""
+"""Check that values are among the allowed ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Allowed(Constraint):
     place: ClassVar[int] = 30
 
     allowed: tuple[ScalarValue, ...] | None = Field(
-        None, description="the values that there may be", min_length=1
+        None, description="the values that are allowed", min_length=1
     )
 
     def asked(self, *, is_label: bool) -> Iterator[tuple[str, Any]]:

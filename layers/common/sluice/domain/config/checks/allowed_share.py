@@ -1,4 +1,4 @@
-"""Whether enough of a column's values are among those of a list."""
+"""Check that enough of a column's values are in a list."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class AllowedShareCheck(ColumnCheck):
     check: Literal["allowed_share"] = Field(description="allowed_share")
     column: str = Field(description="a column of the schema")
     values: tuple[ScalarValue, ...] = Field(description="a list of values", min_length=1)
-    min: float = Field(description="the least share of its values that are among them, 0 to 1", ge=0, le=1)
+    min: float = Field(
+        description="the least share of the column's values that are in the list, 0 to 1", ge=0, le=1
+    )
 
     def asked(self, columns: Mapping[str, Typed]) -> Iterator[Check]:
         yield self.of_column("allowed_share", self.column, columns, self.min, self.values)

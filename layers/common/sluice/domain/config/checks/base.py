@@ -1,7 +1,7 @@
-"""What a family of checks is made of: what the contract says, what is counted, and what that means.
+"""The parts of a family of checks: what the contract says, what is counted, and how that is judged.
 
-A module of this package holds a family together. `CHECKS` are its models of `data.quality`, `CONSTRAINTS` the
-parts of a column's contract that are its own, `KINDS` the checks that they ask for.
+Each module of this package has one family. `CHECKS` are its models in `data.quality`, `CONSTRAINTS` its parts
+of a column's contract, and `KINDS` the kinds of checks that these ask for.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ MonitorCheck = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check; `limit` is what is held against the data: a bound, a length, a pattern, a tuple of values.
+    """One check; `limit` is what the data are compared with: a bound, a length, a pattern, a tuple of values.
 
-    A tuple (least, greatest), either None, for row_count, distinct_count and statistics; the least share for
-    completeness, uniqueness and allowed_share; the columns for key and extra (those that are known).
-    `argument` is what a check needs besides: a quantile's q, allowed_share's values, a query. `format` is how
-    a timestamp is written. `tolerance` is the share of rows that may break it.
+    For row_count, distinct_count and statistics it is a tuple (least, greatest), either may be None; for
+    completeness, uniqueness and allowed_share the least share; for key its columns; for extra the known
+    ones. `argument` is what else a check needs: a quantile's q, allowed_share's values, a query. `format` is
+    how a timestamp is written. `tolerance` is the share of rows that may break it.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class RowRef:
-    """A row: its object's key, its number there, from 1, a header not counted, and its violating value."""
+    """A row: its object's key, its number there (from 1, without the header), and its violating value."""
 
     object: str
     row: int
@@ -63,14 +63,14 @@ class RowRef:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the engine counted for a check: the rows that break it, and a few of them.
+    """What the engine counted for a check: the number of rows that break it, and some examples.
 
-    column: 1 row if the column is missing. completeness: the rows without a value. `value` is what was
-    measured where that is no count of rows: a statistic, a share (a Fraction), the newest time, the names of
-    the columns that are extra, or nearly that of the one that is missing; None where there is nothing to
-    measure. `error` is why a query could not be run, or a pattern not be used.
-    `by_object` are the rows that break it by the key of their object: 1 for an object that lacks a column or
-    has an extra one, each object that holds a row of a repeated value; none for a check of the whole.
+    column: 1 row if the column is missing. completeness: the rows without a value. `value` is a measure that
+    is not a count of rows: a statistic, a share (a Fraction), the newest time, the names of extra columns, or
+    the name closest to a missing column; None if there is nothing to measure. `error` is why a query or a
+    pattern could not be used.
+    `by_object` are the rows that break it, by object key: 1 for an object that lacks a column or has an extra
+    one; repeated values count in each object that has one; empty for a check of the whole.
     """
 
     check: Check
@@ -83,7 +83,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a finding is judged by beside its check; `hidden` are the columns whose values are not shown."""
+    """What a finding is judged by besides its check; `hidden` are the columns whose values are not shown."""
 
     rows: int
     object_rows: Mapping[str, int] = field(default_factory=dict)
@@ -93,9 +93,9 @@ class Circumstances:
 
 
 class Ask(Protocol):
-    """The data that a check is made of, for one that no count of rows answers.
+    """The data, for a check that needs more than counts of rows.
 
-    SQL sees the relation `data`: all rows, as their columns' types, where what is not of its type is NULL.
+    SQL sees the relation `data`: all rows, with their columns' types; values of another type are NULL.
     """
 
     @property
@@ -112,35 +112,35 @@ class Ask(Protocol):
         ...
 
     def listed(self, values: Iterable[Any]) -> str:
-        """Values of the column's type as the inside of an IN ()."""
+        """Write values of the column's type as SQL for IN ()."""
         ...
 
     def one(self, sql: str) -> Any:
-        """The first value of a query, None where there is none."""
+        """Return the first value of a query, None if there is none."""
         ...
 
     def all(self, sql: str) -> list[Any]:
-        """The first value of each row of a query."""
+        """Return the first value of each row of a query."""
         ...
 
     def counts(self, sql: str) -> list[int]:
-        """The counts that a query of one row says."""
+        """Return the counts in the one row of a query."""
         ...
 
     def moment(self, aggregate: str) -> float | None:
-        """An aggregate of the column's numbers, such as avg, that no great number makes overflow."""
+        """Compute an aggregate of the column's numbers, such as avg, without an overflow."""
         ...
 
     def extra_names(self) -> tuple[str, ...]:
-        """The columns that the contract has not."""
+        """Return the columns that the contract does not name."""
         ...
 
     def count_repeats(self, key: Sequence[str]) -> None:
-        """Count the rows whose values of these columns occurred before, and say which."""
+        """Count the rows whose values of these columns occurred before, and note which."""
         ...
 
     def count_returned(self, query: str) -> None:
-        """Count the rows that a query of the contract's own returns, or say why it could not be run."""
+        """Count the rows that a contract's query returns, or note why it could not be run."""
         ...
 
 
@@ -156,19 +156,19 @@ def _as_it_is(figure: Any, now: datetime | None) -> Any:
 
 
 class NeedsWholeError(Exception):
-    """What parts of the data say by themselves does not tell what they are together."""
+    """Results of parts of the data do not determine the result of the whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of check, by the name that a report calls it.
+    """A kind of check, by its name in reports.
 
     `judge` says what is wrong, or None. `condition` is SQL for a row that breaks it, with {missing},
-    {invalid}, {text}, {typed} of the column's cell and {limit} or {limits} of the check. `measure` asks for a
-    figure that no count of rows answers, plain JSON; `merge` makes one figure of those of two parts of the
-    data, without which all data are read whenever some are new, and `value` is what a figure says, given the
-    present time. `is_kept` says whether rows of one object keep it. `of_names` if it
-    is about names of columns, `of_all` if its message is about all rows. `monitor` is Model Monitor's name.
+    {invalid}, {text}, {typed} of the column's cell and {limit} or {limits} of the check. `measure` computes a
+    figure that is not a count of rows, as plain JSON. `merge` combines the figures of two parts of the data;
+    without it, all data are read whenever some are new. `value` is a figure's value at the present time.
+    `is_kept` tells whether rows of one object keep the check. `of_names`: it is about names of columns.
+    `of_all`: its message is about all rows. `monitor` is Model Monitor's name.
     """
 
     name: str
@@ -184,7 +184,7 @@ class Kind:
 
     @property
     def needs_whole(self) -> bool:
-        """Whether it must see all data at once, as it cannot be told from what was found in parts of them."""
+        """Whether it must see all data at once, as results of parts do not suffice."""
         return self.measure is not None and self.merge is None
 
 
@@ -199,11 +199,11 @@ class Typed(Protocol):
 
 
 class DatasetCheck(Model):
-    """A check of the data set as a whole; `place` is where it is listed among the others."""
+    """A check of the data set as a whole; `place` is its place in lists of checks."""
 
     place: ClassVar[int] = 1000
 
-    severity: Severity = Field("fail", description="fail (the data set is rejected) or warn (it is said)")
+    severity: Severity = Field("fail", description="fail (reject the data set) or warn (only report it)")
 
     @property
     def asks_for_rows(self) -> bool:
@@ -211,21 +211,21 @@ class DatasetCheck(Model):
         return False
 
     def asked(self, columns: Mapping[str, Typed]) -> Iterator[Check]:
-        """The checks that it stands for."""
+        """Yield the checks that it asks for."""
         raise NotImplementedError
 
     def breaches(self, loc: Loc, columns: Mapping[str, Typed]) -> Iterator[Breach]:
-        """What of it does not fit together, or the columns."""
+        """Yield what is inconsistent in it, or does not fit the columns."""
         return iter(())
 
     @classmethod
     def breaches_together(cls, all_of_them: Sequence[tuple[Loc, DatasetCheck]]) -> Iterator[Breach]:
-        """What does not fit between this check and the others of a contract."""
+        """Yield conflicts between such checks and the others of a contract."""
         return iter(())
 
 
 class ColumnCheck(DatasetCheck):
-    """A check of a column's values together."""
+    """A check of all values of a column together."""
 
     def of_column(
         self, kind: str, column: str, columns: Mapping[str, Typed], limit: Any, argument: Any = None
@@ -237,12 +237,12 @@ class ColumnCheck(DatasetCheck):
 if TYPE_CHECKING:
     _Part = Model
 else:
-    # A part is no model by itself: each would take a millisecond of every cold start.
+    # A part is not a model: each model would take a millisecond of every cold start.
     _Part = object
 
 
 class Constraint(_Part):
-    """A part of the model of a column's contract; `place` is where it is listed among the others."""
+    """A part of the model of a column's contract; `place` is its place in lists of checks."""
 
     place: ClassVar[int] = 1000
 
@@ -250,22 +250,22 @@ class Constraint(_Part):
         type: ColumnType
 
     def asked(self, *, is_label: bool) -> Iterator[tuple[str, Any]]:
-        """The kinds of checks that it stands for, with their limits."""
+        """Yield the kinds of checks that it asks for, with their limits."""
         return iter(())
 
     def misfits(self) -> Iterator[tuple[str, str, str]]:
-        """What of it does not fit the column's type: a field, what is wrong, and what was expected."""
+        """Yield what does not fit the column's type: a field, what is wrong, and what was expected."""
         return iter(())
 
     def misapplied(self, types: Sequence[str], *names: str) -> Iterator[tuple[str, str, str]]:
-        """The fields that are given, though they apply to other types."""
+        """Yield the fields that are given though they apply only to other types."""
         for name in names:
             if getattr(self, name) is not None and self.type not in types:
                 yield name, f"does not apply to type {self.type}", f"it on {' or '.join(types)}"
 
 
 def crossed(loc: Loc, least: Any, greatest: Any) -> Iterator[Breach]:
-    """Bounds of a check that are none, or in the wrong order."""
+    """Yield missing bounds of a check, or bounds in the wrong order."""
     if least is None and greatest is None:
         yield Breach(loc, "has neither min nor max", "at least one of them")
     elif None not in (least, greatest) and least > greatest:

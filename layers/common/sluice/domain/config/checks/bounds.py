@@ -1,4 +1,4 @@
-"""Whether a value is within bounds."""
+"""Check that values are within bounds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Bounds(Constraint):
             if value is not None and self.type in _TYPES and not is_of(self.type, value):
                 yield field, f"is {value!r}", f"a value of type {self.type}"
         least, greatest = self.min, self.max
-        # Of other types than each other nothing more is to be said.
+        # Bounds of different types were reported before.
         if least is not None and type(least) is type(greatest) and least > greatest:  # type: ignore[operator]
             yield "min", f"is {least}", f"at most max, {greatest}"
 

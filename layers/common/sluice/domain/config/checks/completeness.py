@@ -1,4 +1,4 @@
-"""Whether enough of the rows have a value."""
+"""Check that enough rows have a value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many different values a column has."""
+"""Check the number of different values of a column."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _measure(check: Check, ask: Ask) -> Any:
 
 def _judge(finding: Finding, at: Circumstances) -> str | None:
     if finding.value is None:
-        # Of a file that cannot be read, which is said.
+        # No row could be read, which is reported elsewhere.
         return None
     text = f"{finding.value} different values"
     return out_of_bounds(finding.check.limit, finding.value, text, "fewer", "more")

@@ -1,4 +1,4 @@
-"""Whether the data have columns that the contract does not name (`data.extra`)."""
+"""Check for columns that the contract does not name (`data.extra`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _judge(finding: Finding, at: Circumstances) -> str | None:
 
 
 def _named(name: str, known: Iterable[str]) -> str:
-    """A column's name, with the one of the schema that it nearly is."""
+    """Write a column's name, and the schema's name that it nearly equals."""
     text = shown(name)
     meant = next((f" (the schema has {other!r})" for other in twins(name, known)), "")
     return (text if text and text == text.strip() else repr(text)) + meant

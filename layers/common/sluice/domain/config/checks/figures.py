@@ -1,4 +1,4 @@
-"""Figures of parts of the data, and what they are together."""
+"""Merge figures of parts of the data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sluice.domain.config.checks.base import NeedsWholeError
 
 
 def share(figure: Sequence[int] | None, now: datetime | None) -> Fraction | None:
-    """The first of two counts as a share of the second."""
+    """Return the first of two counts as a share of the second."""
     return Fraction(figure[0], figure[1]) if figure and figure[1] else None
 
 
@@ -23,7 +23,7 @@ def added(some: Sequence[int] | None, others: Sequence[int] | None) -> list[int]
 
 
 def merged_moments(some: dict[str, Any] | None, others: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The moments {count, mean, std, sum} of two parts together; exact where the sum, of integers, is known.
+    """Merge the moments {count, mean, std, sum} of two parts; exact if the sum, of integers, is known.
 
     Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm for computing sample
     variances".

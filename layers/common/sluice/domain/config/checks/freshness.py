@@ -1,4 +1,4 @@
-"""How old the newest of a column's times is."""
+"""Check the age of a column's newest time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sluice.domain.config.checks.base import (
 )
 from sluice.domain.config.problems import Breach
 
-# In this form later times are greater text.
+# In this form times sort as text.
 _FORMAT = "%Y-%m-%dT%H:%M:%S.%f"
 _TO_SECONDS = 19
 _LATER_MAX = 100
@@ -43,7 +43,7 @@ class FreshnessCheck(ColumnCheck):
 
 
 def _measure(check: Check, ask: Ask) -> dict[str, Any] | None:
-    """The newest time that has come, the oldest of all, and those to come: they will have come one day."""
+    """Return the newest past time, the oldest time, and the future ones, which will be past one day."""
     if not ask.has_column:
         return None
     until = ask.now.astimezone(UTC).replace(tzinfo=None) if ask.now else datetime.max
@@ -71,7 +71,7 @@ def _merge(some: dict[str, Any] | None, others: dict[str, Any] | None) -> dict[s
 
 
 def _newest(figure: dict[str, Any] | None, now: datetime | None) -> str | None:
-    """Times to come say nothing of the age of the data, unless there is no other."""
+    """Return the newest past time: future times do not tell the data's age, unless there is no other."""
     if figure is None:
         return None
     until = now.astimezone(UTC).strftime(_FORMAT) if now else ""
@@ -88,7 +88,7 @@ def _judge(finding: Finding, at: Circumstances) -> str | None:
     newest = datetime.fromisoformat(finding.value)
     age_s = (at.now - (newest if newest.tzinfo else newest.replace(tzinfo=UTC))).total_seconds()
     if age_s < -1:
-        # Fractions of seconds are left out of the newest time.
+        # The newest time has no fractions of seconds.
         return "all times lie in the future, so the age of the data is not known"
     if age_s <= finding.check.limit:
         return None

@@ -1,4 +1,4 @@
-"""Whether text is neither too short nor too long."""
+"""Check that text is neither too short nor too long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a broken check is said: a number never looks like a limit that it is not."""
+"""Write messages of broken checks: a number never looks equal to a limit that it differs from."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sluice.domain.config.checks.base import Check, Circumstances, Finding, Judg
 from sluice.domain.shares import exact
 
 VALUE_MAX = 80
-# Parts of words and emoji in some scripts, though nothing to see by themselves.
+# Parts of words and emoji in some scripts, though invisible alone.
 _JOINERS = "\u200c\u200d"
 
 
 def shown(value: str) -> str:
-    """A value as a report may show it: capped, and without characters that a terminal or page would obey."""
+    """Write a value for a report: cut, and without characters that control a terminal or a page."""
     capped = value if len(value) <= VALUE_MAX else value[: VALUE_MAX - 1] + "…"
     return "".join(c if c.isprintable() or c in _JOINERS else _escaped(c) for c in capped)
 
@@ -25,14 +25,14 @@ def _escaped(character: str) -> str:
 
 
 def twins(name: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Names that are the same but for case and the spaces around."""
+    """Return the names that differ only in case and surrounding spaces."""
     return tuple(other for other in names if other.strip().casefold() == name.strip().casefold())
 
 
 def broken_rows(phrase: str | Callable[[Check], str], *, unusable: str | None = None) -> Judge:
-    """The judgement of a check of rows: more than the tolerated break it, which the phrase says how.
+    """Make the judgement of a check of rows: more rows break it than tolerated; the phrase says how.
 
-    `unusable` is what could not be used if the finding has an error.
+    `unusable` names what could not be used if the finding has an error.
     """
 
     def judge(finding: Finding, at: Circumstances) -> str | None:
@@ -50,7 +50,7 @@ def broken_rows(phrase: str | Callable[[Check], str], *, unusable: str | None = 
 
 def out_of_bounds(limit: Any, value: float, text: str, below: str, above: str) -> str | None:
     least, greatest = limit
-    # NaN, which is neither, is not within bounds.
+    # NaN is not within bounds.
     if least is not None and not value >= least:
         return f"{text}, {below} than {least}"
     if greatest is not None and not value <= greatest:
@@ -65,13 +65,13 @@ def too_small_a_share(share: Fraction | None, least: float, of_what: str) -> str
 
 
 def measured(finding: Finding, at: Circumstances) -> str:
-    """What was measured, with as many digits as tell it from the check's limits, unless it is hidden."""
+    """Write what was measured, unless hidden, with enough digits to tell it from the check's limits."""
     is_hidden = finding.check.column in at.hidden
     return "redacted" if is_hidden else unlike(finding.value, finding.check.limit)
 
 
 def unlike(value: float, limits: Any) -> str:
-    """A number in few digits, but never so few that it looks like a limit it is not."""
+    """Write a number in few digits, but enough to tell it from a limit that it differs from."""
     if isinstance(value, int):
         return str(value)
     beside = [

@@ -1,4 +1,4 @@
-"""Whether text is like a regular expression."""
+"""Check that text matches a regular expression."""
 
 from __future__ import annotations
 

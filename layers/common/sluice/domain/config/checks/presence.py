@@ -1,4 +1,4 @@
-"""Whether a column is there, and a value in each of its rows."""
+"""Check that a column exists, with a value in each row."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sluice.domain.config.checks.messages import broken_rows, listed, shown
 class Presence(Constraint):
     place: ClassVar[int] = 10
 
-    required: bool = Field(False, description="whether the column must be there, with a value in each row")
+    required: bool = Field(False, description="whether the column must be present, with a value in each row")
     nullable: bool | None = Field(
-        None, description="whether rows may be without a value; by default, unless the column is required"
+        None, description="whether values may be missing; by default only if the column is not required"
     )
 
     @property

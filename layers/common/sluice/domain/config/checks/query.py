@@ -1,4 +1,4 @@
-"""What a query of the contract's own returns: rows that should not be."""
+"""Check that a contract's query returns no violating rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUERY = re.compile(r"\s*(select|with|from)\b", re.IGNORECASE)
 
 
 def _without_its_end(query: str) -> str:
-    """The query as part of another one: without the semicolon that often ends one."""
+    """Remove the semicolon at a query's end, so that it can be part of another query."""
     return query.rstrip().removesuffix(";")
 
 
@@ -24,7 +24,7 @@ class SqlCheck(DatasetCheck):
     place: ClassVar[int] = 80
 
     check: Literal["sql"] = Field(description="sql")
-    name: str = Field(description="what the check is called in a report", min_length=1, max_length=100)
+    name: str = Field(description="the check's name in reports", min_length=1, max_length=100)
     query: Annotated[str, AfterValidator(_without_its_end)] = Field(
         description="a SELECT over the relation `data` that returns the violating rows", min_length=1
     )
@@ -41,7 +41,7 @@ class SqlCheck(DatasetCheck):
 
     @classmethod
     def breaches_together(cls, all_of_them: Sequence[tuple[Loc, DatasetCheck]]) -> Iterator[Breach]:
-        """A report tells queries apart by their names."""
+        """Require different names of queries: a report tells them apart by name."""
         first: dict[str, Loc] = {}
         for loc, check in all_of_them:
             if isinstance(check, cls) and first.setdefault(check.name, loc) != loc:

@@ -1,4 +1,4 @@
-"""How many rows there are, and how many more or fewer than before."""
+"""Check the number of rows, and its change since the last valid version."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RowCountCheck(DatasetCheck):
     min: int | None = Field(None, description="the least number of rows", ge=0)
     max: int | None = Field(None, description="the greatest number of rows", ge=0)
     max_change: float | None = Field(
-        None, description="the greatest change against the last valid version, as a share of its rows", ge=0
+        None, description="the greatest change since the last valid version, as a share of its rows", ge=0
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Whether a figure of a column's numbers is within bounds: mean, std, minimum, maximum or a quantile."""
+"""Check that a column's mean, std, minimum, maximum or quantile is within bounds."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class StatisticCheck(ColumnCheck):
     )
     column: str = Field(description="an integer or number column of the schema")
     q: float | None = Field(None, description="which quantile, 0 to 1 (0.5 is the median)", ge=0, le=1)
-    min: int | float | None = Field(None, description="the least that it may be")
-    max: int | float | None = Field(None, description="the greatest that it may be")
+    min: int | float | None = Field(None, description="the least allowed value")
+    max: int | float | None = Field(None, description="the greatest allowed value")
 
     def asked(self, columns: Mapping[str, Typed]) -> Iterator[Check]:
         yield self.of_column(self.check, self.column, columns, (self.min, self.max), self.q)
@@ -57,7 +57,7 @@ def _measure_bound(check: Check, ask: Ask) -> float | None:
 
 
 def _measure_moment(check: Check, ask: Ask) -> dict[str, Any] | None:
-    """Of integers their very sum too, as a mean may be just at its limit."""
+    """Return the moments; for integers also the exact sum, as a mean may be exactly at its limit."""
     if not ask.has_column or not (count := ask.one(f"SELECT count({ask.column}) FROM data")):
         return None
     std = ask.moment("stddev_pop") if check.kind == "std" else None
@@ -80,7 +80,7 @@ def _moment(name: str) -> Callable[[Any, Any], Any]:
 
 
 def _measure_quantile(check: Check, ask: Ask) -> Any:
-    """The nearest rank; a sort spills where an aggregate would hold all values in memory."""
+    """Return the value of the nearest rank, by a sort: it spills; an aggregate would need all in memory."""
     if not ask.has_column:
         return None
     there = f"data WHERE {ask.column} IS NOT NULL"

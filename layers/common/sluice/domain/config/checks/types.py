@@ -1,4 +1,4 @@
-"""Whether a value can be read as its column's type, and how a timestamp is written."""
+"""Check that values can be read as their column's type; timestamps may have a format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sluice.domain.config.base import ColumnType
 from sluice.domain.config.checks.base import Check, Constraint, Kind
 from sluice.domain.config.checks.messages import broken_rows
 
-# What both strptime and DuckDB's engine know.
+# Directives that both strptime and DuckDB know.
 _DIRECTIVES = frozenset("aAbBdmyYHIpMSfzZj%")
 
 

@@ -1,4 +1,4 @@
-"""Whether a value, or values together, occur once only."""
+"""Check that a value, or a combination of values, occurs only once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluice.domain.config.checks.messages import broken_rows
 class Unique(Constraint):
     place: ClassVar[int] = 80
 
-    unique: bool = Field(False, description="whether a value may occur once only")
+    unique: bool = Field(False, description="whether each value may occur only once")
 
     def asked(self, *, is_label: bool) -> Iterator[tuple[str, Any]]:
         if self.unique:
@@ -22,7 +22,7 @@ class Unique(Constraint):
 
 
 def _never(check: Check, breaking: int, rows: int) -> bool:
-    """A repeated value is between rows: each object that holds one has its part in it."""
+    """Blame each object that has a repeated value: rows repeat each other."""
     return False
 
 

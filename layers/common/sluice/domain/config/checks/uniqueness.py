@@ -1,4 +1,4 @@
-"""Whether enough of a column's values are distinct ones."""
+"""Check that enough of a column's values are distinct."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class UniquenessCheck(ColumnCheck):
 
     check: Literal["uniqueness"] = Field(description="uniqueness")
     column: str = Field(description="a column of the schema")
-    min: float = Field(description="the least share of distinct ones among its values, 0 to 1", ge=0, le=1)
+    min: float = Field(description="the least share of its values that are distinct, 0 to 1", ge=0, le=1)
 
     def asked(self, columns: Mapping[str, Typed]) -> Iterator[Check]:
         yield self.of_column("uniqueness", self.column, columns, self.min)
