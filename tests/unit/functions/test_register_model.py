@@ -13,6 +13,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from machines import Crash
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Run
 from sluice.domain.build import projects
 from sluice.domain.release import approvals, evidence
 from sluice.ports import JobKind
@@ -51,7 +52,7 @@ def test_the_package_points_to_a_manifest_that_vouches_for_its_model(world: Worl
     manifest = world.cloud.objects.read(provenance.manifest_uri)
     assert hashlib.sha256(manifest).hexdigest() == provenance.manifest_sha256
     arn = package(world)["ModelPackageArn"]
-    found = evidence.read(arn, provenance, world.catalog_run(), manifest)
+    found = evidence.read(arn, provenance, Run.of(world.catalog_run()), manifest)
     digests = {
         each.uri: hashlib.sha256(world.cloud.objects.read(each.uri)).hexdigest() for each in found.archives
     }

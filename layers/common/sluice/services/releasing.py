@@ -66,11 +66,12 @@ def find_package(cloud: Cloud, pipeline: str, arn: str, run_id: str | None = Non
 def find_evidence(cloud: Cloud, package: Package) -> Evidence:
     """Return the verified evidence; raises ReleaseRefusedError, or NotRegisteredYetError for a while."""
     provenance = package.provenance
-    run = cloud.catalog.get(keys.run_key(provenance.pipeline, provenance.run_id)) or {}
-    if run.get("status") == "running" and "model_package_arn" not in run:
+    item = cloud.catalog.get(keys.run_key(provenance.pipeline, provenance.run_id))
+    run = Run.of(item) if item else None
+    if run is not None and run.status == "running" and run.model_package_arn is None:
         raise NotRegisteredYetError(f"{provenance.run_id} has not ended registering its model")
     try:
-        found = evidence.read(package.arn, provenance, run, _read(cloud, run.get("manifest_uri")))
+        found = evidence.read(package.arn, provenance, run, _read(cloud, run.manifest_uri if run else None))
     except EvidenceError as error:
         raise ReleaseRefusedError(*error.reasons) from None
     if faults := evidence.package_faults(found, package.described, package.config_sha256):

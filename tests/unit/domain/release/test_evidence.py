@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sluice.catalog.records.builds import Run
 from sluice.domain.build.run_manifest import FORMAT
 from sluice.domain.release import evidence
 from sluice.domain.release.approvals import Provenance
@@ -43,12 +44,15 @@ PROVENANCE = Provenance(
     manifest_sha256=hashlib.sha256(MANIFEST).hexdigest(),
     model_sha256="b" * 64,
 )
-RUN = {
-    "model_package_arn": ARN,
-    "manifest_uri": PROVENANCE.manifest_uri,
-    "manifest_sha256": PROVENANCE.manifest_sha256,
-    "image_digest": DIGEST,
-}
+RUN = Run(
+    pipeline="reviews",
+    run_id="reviews-00001",
+    status="registered",
+    model_package_arn=ARN,
+    manifest_uri=PROVENANCE.manifest_uri,
+    manifest_sha256=PROVENANCE.manifest_sha256,
+    image_digest=DIGEST,
+)
 PACKAGE = {
     "InferenceSpecification": {"Containers": [{**CONTAINER, "ImageDigest": DIGEST, "ModelDataETag": "x"}]}
 }
@@ -68,8 +72,8 @@ def test_what_serves_is_the_manifests_container_with_its_image_by_digest() -> No
 
 def test_a_manifest_of_a_format_that_is_not_known_is_refused_however_true_it_is() -> None:
     later = json.dumps({**DOCUMENT, "format": "sluice-run-manifest/9"}).encode()
-    run = {**RUN, "manifest_sha256": hashlib.sha256(later).hexdigest()}
-    provenance = replace(PROVENANCE, manifest_sha256=run["manifest_sha256"])
+    sha256 = hashlib.sha256(later).hexdigest()
+    run, provenance = replace(RUN, manifest_sha256=sha256), replace(PROVENANCE, manifest_sha256=sha256)
     with pytest.raises(EvidenceError, match="has the format sluice-run-manifest/9"):
         evidence.read(ARN, provenance, run, later)
 
@@ -100,9 +104,13 @@ def test_an_image_is_pinned_where_a_digest_is_known(image: str, digest: str | No
 def test_what_a_run_did_not_write_or_register_is_refused(
     run: Mapping[str, Any], manifest: bytes | None, said: str
 ) -> None:
-    item = {name: value for name, value in {**RUN, **run}.items() if value is not None}
     with pytest.raises(EvidenceError, match=said):
-        evidence.read(ARN, PROVENANCE, item, manifest)
+        evidence.read(ARN, PROVENANCE, replace(RUN, **run), manifest)
+
+
+def test_a_package_whose_run_never_was_is_refused() -> None:
+    with pytest.raises(EvidenceError, match="which registered nothing"):
+        evidence.read(ARN, PROVENANCE, None, MANIFEST)
 
 
 @pytest.mark.parametrize(

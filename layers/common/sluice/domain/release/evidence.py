@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sluice.catalog.records.builds import Run
 from sluice.domain.build.run_manifest import FORMAT
 from sluice.domain.release.approvals import Provenance
 
@@ -59,25 +60,26 @@ def pinned_image(image: str, digest: str | None) -> str:
     return f"{registry}{slash}{name.partition(':')[0]}@{digest}"
 
 
-def read(arn: str, provenance: Provenance, run: Mapping[str, Any], manifest: bytes | None) -> Evidence:
-    """Verify a package's manifest by its run's item; raises EvidenceError."""
-    if run.get("model_package_arn") != arn:
+def read(arn: str, provenance: Provenance, run: Run | None, manifest: bytes | None) -> Evidence:
+    """Verify a package's manifest by its run; raises EvidenceError."""
+    if run is None or run.model_package_arn != arn:
+        registered = (run.model_package_arn if run else None) or "nothing"
         raise EvidenceError(
             f"no run registered {arn}: its metadata names {provenance.run_id}, which registered "
-            f"{run.get('model_package_arn', 'nothing')}; approve that one, or train again"
+            f"{registered}; approve that one, or train again"
         )
-    if "manifest_sha256" not in run:
+    if run.manifest_uri is None or run.manifest_sha256 is None:
         raise EvidenceError(
             f"{provenance.run_id} ran under a version of Sluice whose evidence covers neither the code nor "
             "the environment that serve: train again"
         )
     if manifest is None:
         raise EvidenceError(
-            f"the run manifest is gone: {run['manifest_uri']}; restore the object or train again"
+            f"the run manifest is gone: {run.manifest_uri}; restore the object or train again"
         )
     digest = hashlib.sha256(manifest).hexdigest()
-    if digest != run["manifest_sha256"]:
-        raise EvidenceError(_changed("run manifest", run["manifest_uri"], digest, run["manifest_sha256"]))
+    if digest != run.manifest_sha256:
+        raise EvidenceError(_changed("run manifest", run.manifest_uri, digest, run.manifest_sha256))
     document = json.loads(manifest)
     if document["format"] != FORMAT:
         raise EvidenceError(
@@ -87,7 +89,7 @@ def read(arn: str, provenance: Provenance, run: Mapping[str, Any], manifest: byt
         raise EvidenceError(*faults)
     return Evidence(
         packaged=document["serving"]["container"],
-        image_digest=run.get("image_digest"),
+        image_digest=run.image_digest,
         archives=[
             Archive(each["name"], each["uri"], each["sha256"])
             for each in document["artifacts"]
@@ -97,16 +99,14 @@ def read(arn: str, provenance: Provenance, run: Mapping[str, Any], manifest: byt
     )
 
 
-def _metadata_faults(
-    provenance: Provenance, run: Mapping[str, Any], document: Mapping[str, Any]
-) -> list[str]:
+def _metadata_faults(provenance: Provenance, run: Run, document: Mapping[str, Any]) -> list[str]:
     models = [each["sha256"] for each in document["artifacts"] if each["name"] == "model"]
     pairs = [
         ("pipeline", provenance.pipeline, document["pipeline"]),
         ("run", provenance.run_id, document["run_id"]),
         ("project version", provenance.project_version, document["inputs"]["project_version"]),
-        ("manifest", provenance.manifest_uri, run["manifest_uri"]),
-        ("manifest's sha256", provenance.manifest_sha256, run["manifest_sha256"]),
+        ("manifest", provenance.manifest_uri, run.manifest_uri),
+        ("manifest's sha256", provenance.manifest_sha256, run.manifest_sha256),
         ("model's sha256", provenance.model_sha256, *models),
     ]
     return [
