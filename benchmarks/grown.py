@@ -10,16 +10,20 @@ import json
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from math import ceil
 from typing import Any, overload
 
 import fakes
+from sluice.catalog import keys
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
 from sluice.ports import Item, ObjectHead
 
+_PACKAGE = keys.package_partition("")
 _LAST = "\U0010ffff"
 _PAGE_BYTES = 2**20
 _LISTED_PER_REQUEST = 1000
+_PACKAGES_PER_REQUEST = 100
 
 
 @dataclass
@@ -78,6 +82,8 @@ class GrownCatalog(fakes.FakeCatalog):
 
     def __init__(self) -> None:
         self.count = Count()
+        # What is known of every package of the past.
+        self.package: Item = {}
         self._past: list[Past] = []
         self._sizes: dict[int, int] = {}
         # What was written since; None for what was deleted.
@@ -101,6 +107,8 @@ class GrownCatalog(fakes.FakeCatalog):
         if (pk, sk) in self._written_items:
             item = self._written_items[pk, sk]
             return dict(item) if item else None
+        if pk.startswith(_PACKAGE):
+            return {"pk": pk, "sk": sk, **self.package}
         for past in self._past:
             if past.pk == pk and (number := past.sks.find(sk)) is not None:
                 return past.at(number)
@@ -237,3 +245,22 @@ class GrownObjects(fakes.FakeObjects):
         if (held := self.past.get(bucket)) and held.find(key) is not None:
             return fakes._Version("v1", b"x,y\n1,0\n", "text/csv", "2026-01-01T00:00:00.000Z")
         return super()._version(bucket, key, version_id)
+
+
+class GrownRegistry(fakes.FakeRegistry):
+    """A group of so many versions, all approved."""
+
+    def __init__(self, past: int) -> None:
+        super().__init__()
+        self.past, self.count = past, Count()
+
+    def packages(self, group: str) -> Iterator[dict[str, Any]]:
+        for listed, version in enumerate(range(self.past, 0, -1)):
+            self.count.requests += listed % _PACKAGES_PER_REQUEST == 0
+            self.count.items += 1
+            yield {
+                "ModelPackageArn": fakes.arn("sagemaker", f"model-package/{group}/{version}"),
+                "ModelPackageVersion": version,
+                "ModelApprovalStatus": "Approved",
+                "CreationTime": datetime(2026, 1, 1, tzinfo=UTC),
+            }

@@ -13,11 +13,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from rich.console import Console
 from rich.table import Table
@@ -29,12 +27,12 @@ import fakes
 from build_world import PIPELINE, World, created, requests
 from conftest import LambdaContext, load_function
 from figures import arguments
-from grown import Count, GrownCatalog, GrownObjects, Numbered
+from grown import Count, GrownCatalog, GrownObjects, GrownRegistry, Numbered
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.services import batching
-from sluice.services.views import data, models, pipelines, runs, uploads
+from sluice.services.views import data, pipelines, runs, uploads
 from sluice_cli import lookup
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -59,6 +57,11 @@ def name(number: int) -> str:
     return f"{PIPELINE}/day-{number // 1000:05}/part-{number:07}.csv"
 
 
+def runs_of(size: int) -> int:
+    """How many runs and releases there were; a page of them at least."""
+    return max(100, size // ARRIVALS_PER_RUN)
+
+
 def sha256(number: int) -> str:
     return f"{number:064x}"
 
@@ -66,13 +69,15 @@ def sha256(number: int) -> str:
 def grown(size: int) -> World:
     """A pipeline with a past, a valid data set of all that arrived, and a stage."""
     catalog, objects = GrownCatalog(), GrownObjects()
-    cloud = fakes.Cloud(catalog=catalog, objects=objects)
+    registry = GrownRegistry(runs_of(size))
+    cloud = fakes.Cloud(catalog=catalog, objects=objects, registry=registry)
     wiring.cloud = lambda: cloud  # type: ignore[assignment]
     world = World(cloud, invoke)
     project = world.push()
     objects.past[fakes.DATA_BUCKET] = Numbered(size, name)
+    catalog.package = {"approval_status": "Approved", "approval_epoch": 1, "acted_epoch": 1}
     add_arrivals(catalog, size)
-    add_runs(catalog, size // ARRIVALS_PER_RUN, project)
+    add_runs(catalog, runs_of(size), project)
     add_dataset(world, size)
     return world
 
@@ -155,14 +160,16 @@ class Measure:
         self.found: dict[str, Measured] = {}
 
     def __call__(self, what: str, call: Callable[[], Any]) -> Any:
-        catalog, objects = self.world.cloud.catalog, self.world.cloud.objects
+        cloud = self.world.cloud
+        catalog, objects, registry = cloud.catalog, cloud.objects, cloud.registry
         assert isinstance(catalog, GrownCatalog)
         assert isinstance(objects, GrownObjects)
-        catalog.count, objects.count = Count(), Count()
+        assert isinstance(registry, GrownRegistry)
+        catalog.count, objects.count, registry.count = Count(), Count(), Count()
         start = time.perf_counter()
         answer = call()
         seconds = time.perf_counter() - start
-        counts = (catalog.count, objects.count)
+        counts = (catalog.count, objects.count, registry.count)
         asked = sum(count.requests for count in counts) + catalog.count.writes
         self.found[what] = Measured(asked, sum(count.items for count in counts), seconds)
         return answer
@@ -214,12 +221,10 @@ def look(world: World, measured: Measure) -> None:
     """What the commands read."""
     target: Any = Stack(world.cloud)
     last = f"{PIPELINE}-{world.pipeline['build_seq'] - 1:05}"
-    with ExitStack() as patches:
-        patches.enter_context(mock.patch.object(models, "versions", return_value=[]))
-        measured("sluice status", lambda: pipelines.status(target.cloud, PIPELINE))
-        measured("sluice runs", lambda: runs.runs(target.cloud, PIPELINE, limit=20))
-        measured("sluice run", lambda: lookup.the_run(target, last))
-        measured("sluice data list", lambda: data_list(target))
+    measured("sluice status", lambda: pipelines.status(target.cloud, PIPELINE))
+    measured("sluice runs", lambda: runs.runs(target.cloud, PIPELINE, limit=20))
+    measured("sluice run", lambda: lookup.the_run(target, last))
+    measured("sluice data list", lambda: data_list(target))
 
 
 def data_list(target: Any) -> None:
