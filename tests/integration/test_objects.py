@@ -166,6 +166,18 @@ def test_the_tags_of_an_objects_owner_stay_and_leave_room_or_none(s3: Any, objec
     assert "sluice:status" not in tagged(10)
 
 
+@pytest.mark.parametrize("after", ["", "p/a.csv", "p/b.csv", "p/c.csv"])
+def test_a_listing_goes_on_after_a_key_with_none_of_its_versions(
+    s3: Any, objects: S3Objects, after: str
+) -> None:
+    named = ["p/a.csv", "p/b.csv", "p/b.csv!", "p/c.csv"]
+    for key in named:
+        put(s3, key, b"1")
+        put(s3, key, b"22")
+    listed = [head.key for head in objects.listing(BUCKET, "", after=after)]
+    assert listed == [key for key in named if key > after]
+
+
 def test_the_parts_of_an_upload_are_listed_with_their_checksums(s3: Any, objects: S3Objects) -> None:
     first = {"PartNumber": 1, "Size": 5, "ChecksumSHA256": "a="}
     second = {"PartNumber": 2, "Size": 3, "ChecksumSHA256": "b="}

@@ -95,7 +95,7 @@ class S3Objects:
         pages = self._s3.get_paginator("list_object_versions")
         for page in pages.paginate(Bucket=bucket, Prefix=prefix, **chosen):
             for version in page.get("Versions", []):
-                if version["IsLatest"]:
+                if version["IsLatest"] and version["Key"] > after:
                     yield ObjectHead(
                         bucket=bucket,
                         key=version["Key"],
