@@ -1,4 +1,4 @@
-"""CSV as Python's own reader has it, with which users read: its first line, and lines of too many values."""
+"""Read CSV as Python's own reader does, which users use: the header, and lines with too many values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluice.domain.config.models import Data
 from sluice.quality.engine.limits import UnreadableError, refuse_many_columns, refuse_same
 
 SANE_DELIMITERS = (",", ";", "\t", "|")
-# DuckDB takes a time that grows with the square of the values that a line has too many.
+# DuckDB's time grows with the square of a line's excess values.
 _EXCESS_MAX = 2000
 _NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 _CHUNK = 1 << 20
@@ -23,7 +23,7 @@ _IN_NAMES = "\t\n\r"
 
 
 def header(start: str, data: Data) -> list[str]:
-    """The names of the columns of a file that begins so; raises UnreadableError."""
+    """Return the column names of a file from its beginning; raises UnreadableError."""
     names = first_line(start, data.csv.delimiter, data.csv.quote)
     refuse_many_columns(len(names))
     _refuse_other_delimiter(start, names, data)
@@ -49,7 +49,7 @@ def first_line(start: str, delimiter: str, quote: str) -> list[str]:
 
 
 def refuse_great_excess(path: Path, columns: int, data: Data) -> None:
-    """Raise if lines have so many values too many that DuckDB would not come to an end with them."""
+    """Raise if lines have so many excess values that DuckDB would not finish."""
     excess = lines = first = 0
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         read = csv.reader(
@@ -67,23 +67,23 @@ def refuse_great_excess(path: Path, columns: int, data: Data) -> None:
                         f"the first in line {first}"
                     )
         except csv.Error:
-            # DuckDB says more of it.
+            # DuckDB's message says more.
             return
 
 
 def refuse_misread(path: Path, data: Data) -> None:
-    """Raise for spaces that DuckDB takes for nothing, and other readers for a part of a value."""
+    """Raise for spaces that DuckDB ignores and other readers keep as part of a value."""
     delimiter, quote = data.csv.delimiter.encode(), data.csv.quote.encode()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         if _has_space_after_return(text, quote):
-            # It is read with its line ends alike instead.
+            # The caller then reads it with unified line ends.
             raise UnreadableError("has lines that end in different ways")
         if b" " not in (delimiter, quote):
             _refuse_spaced_quotes(text, quote, delimiter)
 
 
 def _has_space_after_return(text: mmap.mmap, quote: bytes) -> bool:
-    """Whether a space follows a line that ends in CR, among lines of other ends."""
+    """Tell whether a space follows a line that ends in CR, among lines with other ends."""
     if text.find(b"\r ") < 0 or text.find(b"\n") < 0:
         return False
     places = (match.start() for match in re.finditer(rb"\r ", text))
@@ -102,7 +102,7 @@ def _refuse_spaced_quotes(text: mmap.mmap, quote: bytes, delimiter: bytes) -> No
 
 
 def _spaces_before(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
-    """Where a value begins with spaces and a quote, outside of others: after an even number of quotes."""
+    """Find where a value begins with spaces and a quote, outside others: after an even number of quotes."""
     if text.find(b" " + quote) < 0:
         return len(text)
     before = rb"(?:\A(?:%b)?|[\r\n]|%b)( +)%b" % (BOM, re.escape(delimiter), re.escape(quote))
@@ -110,7 +110,7 @@ def _spaces_before(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
 
 
 def _spaces_after(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
-    """Where a value ends with a quote and spaces: after an even number of quotes, that one among them."""
+    """Find where a value ends with a quote and spaces: after an even number of quotes, including that."""
     if text.find(quote + b" ") < 0:
         return len(text)
     after = rb"%b +(?=[\r\n]|\Z|%b)" % (re.escape(quote), re.escape(delimiter))
@@ -118,7 +118,7 @@ def _spaces_after(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
 
 
 def _outside(text: mmap.mmap, quote: bytes, places: Iterable[int]) -> int:
-    """The first of the places with an even number of quotes before it."""
+    """Return the first of the places with an even number of quotes before it."""
     quotes = counted = 0
     for place in places:
         is_near = place - counted <= _CHUNK
@@ -134,7 +134,7 @@ def _count(text: mmap.mmap, start: int, end: int, of: bytes) -> int:
 
 
 def _of_sane_lines(file: Iterable[str], columns: int, data: Data) -> Iterator[str]:
-    """Lines, none of which has millions of values."""
+    """Yield lines, and raise for one with millions of values."""
     for number, line in enumerate(file, 1):
         excess = line.count(data.csv.delimiter) - columns
         if excess > _EXCESS_MAX and data.csv.quote not in line:
@@ -143,7 +143,7 @@ def _of_sane_lines(file: Iterable[str], columns: int, data: Data) -> Iterator[st
 
 
 def _refuse_other_delimiter(start: str, names: Sequence[str], data: Data) -> None:
-    """Say that a file is separated by another character than the contract's, which scripts read by too."""
+    """Raise if a file uses another delimiter than the contract, which scripts use too."""
 
     def fit(names: Sequence[str]) -> int:
         return (

@@ -1,4 +1,4 @@
-"""The DuckDB of the engine: what it may read, and how much time, memory and storage it may use."""
+"""Run the engine's DuckDB within limits of files, time, memory and storage."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from sluice.quality import shortages
 from sluice.quality.engine.limits import UnreadableError
 from sluice.quality.engine.sql import text
 
-# A statement that is wrong itself, whatever the data.
+# Errors of a statement itself, for any data.
 STATEMENT_ERRORS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 _INTERRUPT_EVERY_S = 0.1
 VERSION: str = duckdb.__version__
 
 
 class EngineLimitError(Exception):
-    """The data cannot be checked with the time, memory and storage there are; the message names a way out.
+    """The data need more time, memory or storage than there is; the message names a way out.
 
-    `keys` are the objects that took them, where it is known.
+    `keys` are the objects that caused it, if known.
     """
 
     keys: tuple[str, ...] = ()
 
 
 class Database:
-    """One DuckDB in memory; it spills to `temp_dir` and ends its work after `max_s`."""
+    """One DuckDB in memory, which spills to `temp_dir` and stops after `max_s`."""
 
     def __init__(self, memory_limit_mb: int, temp_dir: Path, *, max_s: float | None = None) -> None:
         self.memory_limit_mb = memory_limit_mb
@@ -45,7 +45,7 @@ class Database:
                 "python_enable_replacements": "false",
             }
         )
-        # Else the times of a zone were those of the machine's.
+        # Otherwise zoned times would be in the machine's zone.
         self.connection.execute("SET TimeZone = 'UTC'")
         self._is_restricted = False
         self._clock = _Watchdog(self.connection, max_s)
@@ -63,7 +63,7 @@ class Database:
         return self._clock.max_s
 
     def restrict(self, paths: Sequence[Path]) -> None:
-        """From now on only these files, and what is in the own folder, can be read; the first call counts."""
+        """Restrict reading to these files and the own folder, from now on; only the first call counts."""
         if self._is_restricted:
             return
         self._is_restricted = True
@@ -74,7 +74,7 @@ class Database:
         self.connection.execute("SET lock_configuration = true")
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a statement; raises UnreadableError, or EngineLimitError."""
+        """Return the rows of a statement; raises UnreadableError or EngineLimitError."""
         try:
             with self.limits():
                 rows: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
@@ -85,12 +85,12 @@ class Database:
         return rows
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """A shorter time for what is done meanwhile."""
+        """Set a shorter time limit while entered."""
         return self._clock.within(seconds)
 
     @contextmanager
     def limits(self) -> Iterator[None]:
-        """Around work on the connection: what it lacks is an EngineLimitError."""
+        """Raise EngineLimitError if work on the connection exceeds a limit."""
         try:
             yield
         except duckdb.InterruptException:
@@ -102,7 +102,7 @@ class Database:
 
 
 class _Watchdog:
-    """Interrupts a connection when its time is over, and again should it go on."""
+    """Interrupts a connection when its time is over, and again if it continues."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, max_s: float | None) -> None:
         self.max_s = max_s if max_s is not None else float("inf")

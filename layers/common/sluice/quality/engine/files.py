@@ -1,4 +1,4 @@
-"""Files as SQL: how CSV, JSON lines and Parquet become relations, and what is wrong with what cannot."""
+"""Turn CSV, JSON lines and Parquet files into SQL relations, and say why one cannot be."""
 
 # ruff: noqa: S608 - table functions take no bound values: `text` and `identifier` quote what goes into SQL
 
@@ -25,7 +25,7 @@ from sluice.quality.engine.limits import (
 from sluice.quality.engine.sql import Cell, identifier, text
 from sluice.quality.validation import DataFile
 
-# Beyond that many malformed lines a file is simply not what it is said to be.
+# With more malformed lines than this, a file does not have its format at all.
 REJECTS_MAX = 1000
 LINE_MAX_BYTES = 16 * 1024 * 1024
 _FORMATS = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}
@@ -33,9 +33,9 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 PARQUET_MAGIC = parquet_footer.MAGIC
 _ROW_NUMBER = "file_row_number"
 _TOLERANT = f"store_rejects = true, rejects_limit = {REJECTS_MAX}"
-# What no text holds.
+# A value that no text has.
 _NO_VALUE = "'\x1fnothing\x1f'"
-# Of a line, all but its brackets.
+# Matches all of a line but its brackets.
 _NO_BRACKETS = r"""'"(?:[^"\\]|\\.)*"|[^\[\]{}"]'"""
 _PEELED, _BRACKETS_MAX, _DEEP_LINES_MAX = 10, 1_000_000, 100
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -43,10 +43,10 @@ Query = Callable[[str], list[tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file as SQL: what reads it, the columns of the contract that it has, and all names it has.
+    """A file as SQL: what reads it, its columns that the contract names, and all its column names.
 
-    Tables of equal `shape` can be read as one relation. `row` is a row's number, from 1. A malformed line is
-    an error; `tolerant`, of text, reads what lies around such lines.
+    Tables with equal `shape` can be read as one relation. `row` is a row's number, from 1. A malformed line
+    is an error; for text, `tolerant` skips such lines.
     """
 
     file: DataFile
@@ -62,29 +62,29 @@ class Table:
         return self.reader([self.file.path])
 
     def without_names(self) -> Table:
-        """The table as it is kept while others are read: a thousand files may have a thousand names each."""
+        """Return the table to keep while others are read: a thousand files may have a thousand names each."""
         return replace(self, names=())
 
 
 class Storage:
-    """Where compressed files are inflated to, up to a number of bytes over all of them."""
+    """A folder for inflated files, up to a number of bytes for all of them."""
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder = folder
         self._limit_bytes = limit_bytes
         self._left_bytes = limit_bytes
         self._known: dict[Path, tuple[Path, Compression]] = {}
-        # Files of several folders may have one name.
+        # Files in different folders may have the same name.
         self._numbers = itertools.count()
 
     def inflated(self, file: DataFile) -> tuple[Path, Compression]:
-        """A path to read the file from, and the compression that is left; raises UnreadableError."""
+        """Return a path to read the file from, and its remaining compression; raises UnreadableError."""
         if file.path not in self._known:
             self._known[file.path] = self._readable(file)
         return self._known[file.path]
 
     def unify(self, file: DataFile) -> bool:
-        """If the file's lines end in different ways, read from now on a copy where they do not."""
+        """If the file has mixed line ends, read a copy with unified ones from now on."""
         path, kind = self.inflated(file)
         if kind != "none" or not line_ends.differ(path):
             return False
@@ -103,7 +103,7 @@ class Storage:
         return True
 
     def release(self, file: DataFile) -> None:
-        """Delete what the file was inflated to."""
+        """Delete the inflated file."""
         path, _ = self._known.get(file.path, (file.path, "none"))
         if path != file.path:
             del self._known[file.path]
@@ -147,7 +147,7 @@ class Storage:
 
 
 def open_table(query: Query, file: DataFile, data: Data, storage: Storage) -> Table:
-    """A file as the contract's format; raises UnreadableError."""
+    """Open a file in the contract's format; raises UnreadableError."""
     if file.path.stat().st_size == 0:
         raise UnreadableError("is empty")
     path, compression = storage.inflated(file)
@@ -166,7 +166,7 @@ def open_table(query: Query, file: DataFile, data: Data, storage: Storage) -> Ta
 
 
 def _refuse_other_format(path: Path, data: Data) -> None:
-    """Say which other format a file is of, where its first bytes tell."""
+    """Raise if the first bytes show that a file has another format."""
     if data.format == "parquet":
         return
     with path.open("rb") as file:
@@ -178,13 +178,13 @@ def _refuse_other_format(path: Path, data: Data) -> None:
 
 
 def _is_utf16(start: bytes) -> bool:
-    """Whether a file begins with UTF-16's mark, or with two ASCII characters of it."""
+    """Tell whether a file begins with UTF-16's mark, or with two ASCII characters in UTF-16."""
     zeros = [byte == 0 for byte in start[:4]]
     return start.startswith(_UTF16) or zeros in ([True, False] * 2, [False, True] * 2)
 
 
 def _refuse_long_lines(query: Query, path: Path, data: Data, compression: Compression) -> None:
-    """Raise for a line above the maximum: DuckDB leaves out, silently, one above its buffer."""
+    """Raise for a line above the maximum: DuckDB silently skips lines above its buffer."""
     if data.format == "parquet":
         return
     if compression == "zstd":
@@ -201,7 +201,7 @@ def _refuse_long_lines(query: Query, path: Path, data: Data, compression: Compre
 
 
 def _long_line(path: Path) -> int | None:
-    """Where a line above the maximum begins; of any other no more than its end is looked at."""
+    """Find where a line above the maximum begins, by looking only at line ends."""
     size, start = path.stat().st_size, 0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         while size - start > LINE_MAX_BYTES:
@@ -213,7 +213,7 @@ def _long_line(path: Path) -> int | None:
 
 
 def _csv_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
-    """Columns go by position, so that no header can be a bad identifier."""
+    """Make the table with columns by position, so that a header cannot be a bad identifier."""
     written, quote = data.csv, text(data.csv.quote)
     header = csv_text.header(head(query, file.path, compression), data)
     if compression == "none":
@@ -222,7 +222,7 @@ def _csv_table(query: Query, file: DataFile, data: Data, compression: Compressio
 
     def read(paths: Sequence[Path], how: str) -> str:
         columns = {f"column{index}": "VARCHAR" for index in range(count)}
-        # Of what is nothing to it, DuckDB leaves out what is beyond the header: so nothing is told here.
+        # DuckDB drops empty values beyond the header: so define no null string here.
         return (
             f"read_csv({_paths(paths)}, auto_detect = false, header = {written.header}, "
             f"delim = {text(written.delimiter)}, quote = {quote}, escape = {quote}, nullstr = {_NO_VALUE}, "
@@ -232,7 +232,7 @@ def _csv_table(query: Query, file: DataFile, data: Data, compression: Compressio
     cells = {
         name: Cell(f"nullif(column{index}, '')") for index, name in enumerate(header) if name in data.columns
     }
-    # A header is not kept for each file: there may be thousands, of thousands of names.
+    # Do not keep each file's header: there may be thousands of files with thousands of names.
     shape = (compression, count, hash(tuple(header)))
     return Table(
         file,
@@ -245,9 +245,9 @@ def _csv_table(query: Query, file: DataFile, data: Data, compression: Compressio
 
 
 def around_malformed(table: Table, data: Data) -> Table | None:
-    """The table without its malformed lines, which a scan rejects; None if it cannot be read so.
+    """Return the table without its malformed lines, which a scan rejects; None if that is impossible.
 
-    Raises UnreadableError for what no scan would come to an end with.
+    Raises UnreadableError for a file that no scan would finish.
     """
     if table.tolerant is None:
         return None
@@ -257,7 +257,7 @@ def around_malformed(table: Table, data: Data) -> Table | None:
 
 
 def head(query: Query, path: Path, compression: Compression) -> str:
-    """The beginning of a text file; bad bytes become surrogates, to be told from what is good."""
+    """Read the beginning of a text file; bad bytes become surrogates, which can be recognized."""
     if compression == "zstd":
         lines = query(f"SELECT line FROM {_lines([path], compression)} LIMIT 64")
         return "".join(f"{line}\n" for (line,) in lines)
@@ -267,7 +267,7 @@ def head(query: Query, path: Path, compression: Compression) -> str:
 
 
 def _jsonl_table(query: Query, file: DataFile, data: Data, compression: Compression) -> Table:
-    """Each line is one JSON object; columns are looked up in it."""
+    """Make the table of a file with one JSON object on each line, by looking columns up in it."""
     relation = _lines([file.path], compression)
     _refuse_json_lines(query, relation)
 
@@ -287,7 +287,7 @@ def _jsonl_table(query: Query, file: DataFile, data: Data, compression: Compress
 
 
 def _refuse_json_lines(query: Query, relation: str) -> None:
-    """Raise for lines that are no object, and for those beyond the limits."""
+    """Raise for lines that are not an object or exceed the limits."""
     judged = (
         "SELECT row_number() OVER () AS row, "
         "CASE WHEN json_valid(line) THEN json_type(line) <> 'OBJECT' ELSE true END AS is_bad, "
@@ -309,7 +309,7 @@ def _refuse_json_lines(query: Query, relation: str) -> None:
 
 
 def _has_many_names(line: str) -> str:
-    """Whether a line has more names than may be, at any depth; most lines are too short for that."""
+    """Write SQL for whether a line has too many names at any depth; most lines are too short for that."""
     spaced = f"replace({line}, '\" :', '\":')"
     names = f"strlen(replace({spaced}, '\":', '\"::')) - strlen({spaced})"
     return f"CASE WHEN strlen({line}) <= {5 * COLUMNS_MAX} THEN false ELSE {names} > {COLUMNS_MAX} END"
@@ -338,7 +338,7 @@ def _may_be_deep(line: str) -> str:
 
 
 def _innermost_peeled(line: str) -> str:
-    """The brackets of a line without the innermost, which are most: few lines have any left."""
+    """Write SQL for a line's brackets without the innermost, which are most: few lines have any left."""
     left = f"regexp_replace({line}, {_NO_BRACKETS}, '', 'g')"
     for _ in range(_PEELED):
         left = f"replace(replace({left}, '[]', ''), '{{}}', '')"
@@ -350,7 +350,7 @@ def _depth(brackets: str) -> int:
 
 
 def json_kind(name: str) -> str:
-    """What a column of a JSON line is in JSON, as SQL."""
+    """Write SQL for a column's type in a JSON line."""
     return f"json_type(line, {_pointer(name)})"
 
 
@@ -362,10 +362,10 @@ def _parquet_table(query: Query, file: DataFile, data: Data, compression: Compre
     refuse_same(names)
 
     def reader(paths: Sequence[Path]) -> str:
-        # A folder such as dt=2026-01-01 is a part of the key, and no column.
+        # A folder such as dt=2026-01-01 is part of the key, not a column.
         return f"read_parquet({_paths(paths)}, hive_partitioning = false)"
 
-    # DuckDB renames what differs in case alone.
+    # DuckDB renames columns that differ only in case.
     described = [(name, kind) for name, kind, *_ in query(f"DESCRIBE SELECT * FROM {reader([file.path])}")]
     if len(described) != len(names):
         raise UnreadableError(parquet_footer.NO_FILE)
@@ -381,10 +381,10 @@ def _parquet_table(query: Query, file: DataFile, data: Data, compression: Compre
 
 
 def _lines(paths: Sequence[Path], compression: Compression, *, is_probe: bool = False) -> str:
-    """Text files as a relation of lines, `line`, each with its `filename`: split nowhere but at line ends.
+    """Write SQL for text files as a relation of `line` with its `filename`, split only at line ends.
 
-    A probe raises for the first malformed line, and is read by one thread. Else a line is cut at the control
-    character that no JSON has, so that it is none.
+    A probe raises for the first malformed line, with one thread. Otherwise a line is cut at a control
+    character that JSON cannot contain, so that such a line is not JSON.
     """
     rejects = "parallel = false" if is_probe else f"strict_mode = false, {_TOLERANT}"
     return (

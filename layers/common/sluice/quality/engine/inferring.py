@@ -1,7 +1,7 @@
-"""What a file without a contract is: its format, how it is separated, and what its columns hold.
+"""Infer a file's format, its delimiter, and what its columns hold, without a contract.
 
-Where a format has types of its own, a column is of that type: text in JSON or Parquet is text, whatever it
-says. In CSV all is text, and what has leading zeros is a name (an article, a postcode) and no number.
+If a format has types, columns keep them: text in JSON or Parquet is text, whatever it contains. In CSV
+everything is text, and digits with leading zeros are a name (an article, a postcode), not a number.
 """
 
 # ruff: noqa: S608 - expressions come from `sql`, which quotes names and values
@@ -25,7 +25,7 @@ Format = Literal["csv", "jsonl", "parquet"]
 _BATCH = 20
 _WIDE = 200
 _QUOTE = '"'
-# How JSON begins: an object, or an array, of which is then said that it is no line; no name in brackets.
+# The beginning of JSON: an object, or an array, which is then refused as a line; not a name in brackets.
 _JSON = re.compile(r"""\s*(\{\s*(["}]|$)|\[\s*(["{}\[\]\d-]|true|false|null|$))""", re.MULTILINE)
 # Estimates of distinct values err by a few percent.
 _ESTIMATE_ERROR = 1.2
@@ -42,7 +42,7 @@ _JSON_KINDS: Mapping[ColumnType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file's format, how a CSV file is written, and its columns."""
+    """A file's format, its CSV options, and its columns."""
 
     format: Format
     csv: Mapping[str, Any]
@@ -50,19 +50,19 @@ class Found:
 
 
 def infer(engine: Engine, file: DataFile) -> Found:
-    """Look at all rows of a file; raises UnreadableError."""
+    """Infer from all rows of a file; raises UnreadableError."""
     if file.path.stat().st_size == 0:
         raise UnreadableError("is empty")
     try:
         return engine.with_line_ends_alike(file, lambda: _infer(engine, file))
     except UnreadableError:
-        # Which says more of malformed lines.
+        # This says more about malformed lines.
         return _infer(engine, file, is_tolerant=True)
 
 
 def _infer(engine: Engine, file: DataFile, *, is_tolerant: bool = False) -> Found:
     format_, csv = _format(engine, file)
-    # A column of no name that a file has: the names are what is asked for.
+    # Ask for a column that no file has, to get the names.
     names = engine.open(file, _contract(format_, csv, ["\0"])).names
     if not names:
         raise UnreadableError("has no column")
@@ -73,7 +73,7 @@ def _infer(engine: Engine, file: DataFile, *, is_tolerant: bool = False) -> Foun
     columns = list(table.cells.items())
     relation = table.relation
     if format_ == "csv" and len(columns) > _WIDE:
-        # A statement about text names all columns of it, and there is one for each column.
+        # A statement about text names all its columns, and each column needs a statement.
         relation = "memory.wide"
         engine.query(f"CREATE OR REPLACE TABLE {relation} AS SELECT * FROM {table.relation}")
     facts = [
@@ -98,7 +98,7 @@ def _format(engine: Engine, file: DataFile) -> tuple[Format, Mapping[str, Any]]:
 
 
 def _fit(head: str, delimiter: str) -> tuple[bool, int]:
-    """How well a delimiter splits the first line: by the names it gives, unless quotes end up within them."""
+    """Rate how well a delimiter splits the first line: by the number of names, unless they contain quotes."""
     try:
         names = first_line(head, delimiter, _QUOTE)
     except UnreadableError:
@@ -116,7 +116,7 @@ def _contract(format_: Format, csv: Mapping[str, Any], names: Sequence[str]) -> 
 def _facts(
     engine: Engine, format_: Format, relation: str, columns: Sequence[tuple[str, Cell]]
 ) -> Iterator[ColumnFacts]:
-    """Figures of a few columns, in one scan; the values of those that have few, in another each."""
+    """Yield figures of some columns, by one scan, and one more for each column with few values."""
     parts = ["count(*)"]
     for name, cell in columns:
         parts += [f"count({cell.raw})", f"approx_count_distinct({cell.raw})"]
@@ -141,7 +141,7 @@ def _facts(
 
 
 def _may_be(type_: ColumnType, format_: Format, name: str, cell: Cell) -> str:
-    """Whether a cell that reads as the type is meant as it."""
+    """Write SQL for whether a cell that reads as the type also means it."""
     if type_ == "string":
         return "true"
     if format_ == "parquet":

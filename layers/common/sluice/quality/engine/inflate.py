@@ -1,4 +1,4 @@
-"""Compressed files: which they are, and how large they become, before anything of them is trusted."""
+"""Recognize compressed files and bound their inflated size, before trusting any of their content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal
 Compression = Literal["none", "gzip", "zstd"]
 _CHUNK_BYTES = 1 << 20
 _MAGIC: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-# Zstandard's format, RFC 8878: a block never becomes larger than this.
+# RFC 8878 (Zstandard): a block never inflates to more than this.
 _ZSTD_BLOCK_MAX = 128 * 1024
 _ZSTD_SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _ZSTD_MAGIC = 0xFD2FB528
@@ -17,22 +17,22 @@ _RAW, _RLE, _COMPRESSED = 0, 1, 2
 
 
 class TruncatedError(Exception):
-    """The file ends before its compressed data do, or they are damaged."""
+    """The file's compressed data are cut off or damaged."""
 
 
 class TooLargeError(Exception):
-    """The file becomes larger than may be."""
+    """The file inflates to more than the limit."""
 
 
 def compression(path: Path) -> Compression:
-    """Which compression a file has, by its first bytes: a name may say anything."""
+    """Return a file's compression by its first bytes: names are not reliable."""
     with path.open("rb") as file:
         start = file.read(4)
     return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "none")
 
 
 def inflate_gzip(source: Path, target: Path, limit_bytes: int) -> int:
-    """Write what a gzip file holds, all its members; returns the size. Raises when it is above the limit."""
+    """Inflate all members of a gzip file; returns the size. Raises if it exceeds the limit."""
     size, inflater = 0, zlib.decompressobj(wbits=31)
     with source.open("rb") as file, target.open("wb") as inflated:
         data = file.read(_CHUNK_BYTES)
@@ -55,7 +55,7 @@ def inflate_gzip(source: Path, target: Path, limit_bytes: int) -> int:
 
 
 def zstd_bound(path: Path) -> int:
-    """At most so many bytes does a zstd file become: its frames' blocks are counted, nothing is inflated."""
+    """Bound the inflated size of a zstd file by counting its frames' blocks, without inflating."""
     bound = 0
     with path.open("rb") as file:
         while magic := file.read(4):
@@ -88,7 +88,7 @@ def _zstd_frame(file: BinaryIO) -> int:
 
 
 def _skip(file: BinaryIO, count: int) -> None:
-    """Go forward over bytes that must be there."""
+    """Skip bytes that must exist."""
     if count:
         file.seek(count - 1, 1)
         _exactly(file, 1)

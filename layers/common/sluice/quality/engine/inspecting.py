@@ -1,12 +1,11 @@
-"""The validation engine, DuckDB: counts what breaks the checks of a data contract.
+"""Count with DuckDB what breaks the checks of a data contract.
 
-Text files are read once, into a table of their columns' types; Parquet files are read where they are. One set
-of expressions serves both. Messages name objects, columns and row numbers, never a value: the engine's own
-messages quote rows and are not passed on. Values of violating cells are given as such.
+Text files are read once, into a table with their columns' types; Parquet files are read in place. The same
+expressions serve both. Messages name objects, columns and row numbers, never a value: DuckDB's own messages
+quote rows, so they are not passed on. Values of violating cells are returned separately.
 
-After `inspect`, the relation DATA serves whoever asks more of the data: all rows, as their columns' types,
-where what is not of its type is NULL. A query of the contract's own sees no other file, no network and no
-setting.
+After `inspect`, the relation DATA serves further questions: all rows, with their columns' types; values of
+another type are NULL. A contract's query sees no other file, no network and no setting.
 """
 
 # ruff: noqa: S608 - table functions take no bound values: `text` and `identifier` quote what goes into SQL
@@ -67,23 +66,23 @@ from sluice.quality.validation import (
 
 _Read = TypeVar("_Read")
 DATA = "data"
-# In one statement: planning takes the square of their number; but text is split by each statement anew.
+# Conditions in one statement: planning time grows with their square, but each statement splits text again.
 _CONDITIONS_MAX = 100
 _CONDITIONS_MAX_OF_TEXT = 400
-# Text of more than this share of the memory is stored in a file; as DuckDB's own it may take a multiple.
+# Store text of more than this share of the memory in a file: within DuckDB it may take a multiple.
 _IN_MEMORY_SHARE = 0.33
-# A column takes this much memory while it is stored, however few its rows: several vectors of 2048 strings.
+# Memory for a column while it is stored, even with few rows: several vectors of 2048 strings.
 _COLUMN_BYTES = 10 * 2048 * 16
 _STORE_FILE = "cells.duckdb"
 _REPEATED = "repeated"
 _SQL_MAX_S = 60.0
-# Of the free storage: the rest is for what DuckDB spills.
+# Share of the free storage; DuckDB spills to the rest.
 _INFLATED_SHARE = 0.5
 _BOUNDS, _STD = frozenset({"min", "max"}), "stddev_pop"
 
 
 class Engine:
-    """For one data set; what does not fit into memory is in `temp_dir`, and after `max_s` work ends."""
+    """An engine for one data set, which spills to `temp_dir` and stops after `max_s`."""
 
     def __init__(
         self,
@@ -107,25 +106,25 @@ class Engine:
         self._database.close()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a statement; raises UnreadableError, or EngineLimitError."""
+        """Return the rows of a statement; raises UnreadableError or EngineLimitError."""
         return self._database.query(sql)
 
     def open(self, file: DataFile, data: Data) -> Table:
-        """One file as SQL, for questions without a contract; raises UnreadableError."""
+        """Open one file as SQL, for questions without a contract; raises UnreadableError."""
         self._database.restrict([file.path])
         return open_table(self.query, file, data, self._storage)
 
     def head(self, file: DataFile) -> str:
-        """How a text file begins; raises UnreadableError."""
+        """Read the beginning of a text file; raises UnreadableError."""
         self._database.restrict([file.path])
         return head(self.query, *self._storage.inflated(file))
 
     def with_line_ends_alike(self, file: DataFile, read: Callable[[], _Read]) -> _Read:
-        """What is read of a text file; of a copy, if its lines end in different ways."""
+        """Read a text file, or a copy with unified line ends if they are mixed."""
         return with_line_ends_alike(self._storage, file, read)
 
     def rejected(self) -> list[str]:
-        """What of the files read so far could not be split into values, a sentence for each kind."""
+        """Return a sentence for each kind of lines, read so far, that could not be split into values."""
         return [kind.said for kinds in rejected(self.query).values() for kind in kinds]
 
     def inspect(
@@ -136,9 +135,9 @@ class Engine:
         now: datetime | None = None,
         tell: Tell = tell_nobody,
     ) -> Inspection:
-        """Hold every row of every file against the contract; once for an engine. `now` is for freshness.
+        """Check every row of every file by the contract; once for an engine. `now` is for freshness.
 
-        `tell` is given the keys of what is being read, or none, whenever that changes.
+        `tell` gets the keys of the objects being read, or none, whenever they change.
         """
         self.now, self._tell = now, tell
         self._database.restrict([file.path for file in files])
@@ -152,7 +151,7 @@ class Engine:
             try:
                 return self._inspect(files, data, asked, store)
             except EngineLimitError:
-                # Inflated or cast, text may be many times its size.
+                # Inflated or cast, text may have many times its size.
                 if self._database.is_time_over:
                     raise
                 store.drop()
@@ -191,24 +190,24 @@ class Engine:
             try:
                 self._measure(check, whole, tally)
             except UnreadableError as error:
-                # A part of a file that no earlier check had to read.
+                # No earlier check read this part of the file.
                 tally.problems.append(unreadable(f"a file {error}"))
         return tally.inspection(tuple(columns))
 
     @contextmanager
     def guarded(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The connection, for more questions about the data; raises EngineLimitError as `inspect` does."""
+        """Yield the connection for more questions; raises EngineLimitError as `inspect` does."""
         try:
             with self._database.limits():
                 yield self._database.connection
         except duckdb.Error as error:
-            # It may quote the data.
+            # The message may quote the data.
             raise EngineLimitError(f"the data could not be profiled ({type(error).__name__})") from None
 
     # ---------------------------------------------------------------- row by row, in one scan of each part
 
     def _refuse_patterns(self, asked: Sequence[Check], tally: Tally) -> None:
-        """Name patterns that DuckDB does not take: a contract may be older than the rule about them."""
+        """Note patterns that DuckDB refuses: a contract may be older than the rule about them."""
         for check in asked:
             if check.kind == "pattern":
                 try:
@@ -220,7 +219,7 @@ class Engine:
     def _count(
         self, part: Part, reader: Reader, asked: Sequence[Check], tally: Tally
     ) -> dict[int, list[Rejected]]:
-        """Count what breaks each check of rows; returns what could not be split into values."""
+        """Count the rows that break each check; returns the lines that could not be split into values."""
         missing = {check.column for check in asked if check.kind == "column"} - part.cells.keys()
         conditions = {
             check: condition(check, _cell(part, check.column))
@@ -244,14 +243,14 @@ class Engine:
             for check, sql in conditions.items()
             if tally.room(check) and any(counts[sql] for _, counts in counted.values())
         }
-        # The numbers of rows after a malformed line would be wrong.
+        # Row numbers after a malformed line would be wrong.
         known = part.tables.keys() - rejected.keys()
         for check, sql in broken.items():
             tally.blame(check, {}, self._examples(part, check, sql, known, tally.room(check)))
         return rejected
 
     def _count_rows(self, part: Part, conditions: Iterable[str]) -> dict[int, tuple[int, dict[str, int]]]:
-        """All rows of each file, and those that meet each condition; a file without rows may not be there."""
+        """Count all rows of each file, and those that meet each condition; omits files without rows."""
         rows: dict[int, int] = {}
         counts: dict[int, dict[str, int]] = defaultdict(dict)
         wanted = sorted(conditions)
@@ -264,7 +263,7 @@ class Engine:
             found = self.query(f"SELECT {number}, count(*){sums} FROM {part.relation} {grouped}")
             for file, all_rows, *met in found:
                 rows[file] = all_rows
-                # Of no rows it is NULL.
+                # Without rows it is NULL.
                 counts[file] |= zip(of_these, (count or 0 for count in met), strict=True)
         return {file: (rows[file], counts[file]) for file in rows}
 
@@ -293,7 +292,7 @@ class Engine:
             tally.values[check] = kind.value(tally.figures[check], self.now)
 
     def moment(self, column: str, aggregate: str) -> float | None:
-        """An aggregate of a column's numbers, which may be so great that their sum is none."""
+        """Return an aggregate of a column's numbers, even if their sum exceeds a double's range."""
         ((least, greatest),) = self.query(f"SELECT min({column}), max({column}) FROM {DATA}")
         if aggregate in _BOUNDS or least is None:
             found: float | None = {"min": least, "max": greatest}.get(aggregate)
@@ -313,7 +312,7 @@ class Engine:
         return float(value)
 
     def count_repeats(self, whole: Whole, check: Check, key: Sequence[str], tally: Tally) -> None:
-        """Rows whose values occurred before, in a statement of its own: a grouping that spills."""
+        """Count rows whose values occurred before, in a separate statement: a grouping that spills."""
         if not whole.has(key):
             return
         names = [f"k{index}" for index, _ in enumerate(key)]
@@ -344,7 +343,7 @@ class Engine:
         tally.blame(check, by_object, [RowRef(whole.key(number), row, said) for number, row, said in found])
 
     def count_query(self, check: Check, query: str, tally: Tally) -> None:
-        """Count the rows that a query of the contract's own returns."""
+        """Count the rows that a contract's query returns."""
         wrapped = f"SELECT count(*) FROM (\n{query}\n)"
         try:
             _refuse_statements(query)
@@ -357,7 +356,7 @@ class Engine:
                 raise
             tally.errors[check] = f"it needs more than {_SQL_MAX_S:.0f} s, or more memory than there is"
         except STATEMENT_ERRORS as error:
-            # These quote the query; all others may quote the data.
+            # These errors quote the query; others may quote the data.
             tally.errors[check] = str(error).splitlines()[0]
         except duckdb.PermissionException:
             tally.errors[check] = "it may read nothing but data"
@@ -367,7 +366,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """The data, as a check asks them."""
+    """The data, for the questions of a check."""
 
     engine: Engine
     check: Check
@@ -413,7 +412,7 @@ class _Ask:
 
 
 def _count_columns(table: Table, missing: Set[str | None], asked: Iterable[Check], tally: Tally) -> None:
-    """Count the columns that a file lacks, or has beside those of the contract."""
+    """Count the columns that a file lacks, or has besides the contract's."""
     key = table.file.key
     for check in asked:
         if check.kind == "column" and check.column in missing:
@@ -421,7 +420,7 @@ def _count_columns(table: Table, missing: Set[str | None], asked: Iterable[Check
             near = {*twins(check.column or "", table.names), *tally.values.get(check, ())}
             tally.values[check] = tuple(sorted(near))
         if check.kind == "extra" and (names := set(table.names) - set(check.limit)):
-            # Files may have thousands each, and no two the same.
+            # Files may have thousands each, all different.
             tally.extra |= set(sorted(names)[: COLUMNS_MAX - len(tally.extra)])
             tally.add(check, key, 1, [])
 

@@ -1,4 +1,4 @@
-"""Text whose lines end in different ways, as that of files has that were put one after another."""
+"""Find and unify mixed line ends, as concatenated files have them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def differ(path: Path) -> bool:
-    """Whether lines end in more than one way of CR, LF and CR LF."""
+    """Tell whether lines end in more than one of CR, LF and CR LF."""
     both = returns = feeds = 0
     for part in _parts(path):
         both += part.count(b"\r\n")
@@ -19,14 +19,14 @@ def differ(path: Path) -> bool:
 
 
 def unify(source: Path, target: Path) -> None:
-    """Write the text with all of its lines ending in LF, those within a quoted value too."""
+    """Write the text with all lines ending in LF, also within quoted values."""
     with target.open("wb") as unified:
         for part in _parts(source):
             unified.write(part.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
 
 
 def _parts(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, no CR LF of which is in two parts."""
+    """Yield a file's bytes in parts that never split a CR LF."""
     held = b""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):

@@ -1,7 +1,7 @@
-"""A Parquet file's own description of its columns, read before an engine loads it.
+"""Read a Parquet file's description of its columns before an engine loads it.
 
-The footer is a Thrift structure in the compact protocol (parquet-format, FileMetaData). In memory it becomes
-some fifty times its size, so how large it is and how many columns it names is looked at first.
+The footer is a Thrift structure in the compact protocol (parquet-format, FileMetaData). In memory it takes
+some fifty times its size, so its size and its number of columns are checked first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sluice.quality.engine.limits import BeyondLimitError, UnreadableError, refu
 FOOTER_MAX_BYTES = 16 * 1024 * 1024
 MAGIC = b"PAR1"
 NO_FILE = "cannot be read: it is not of the format the contract names"
-# FileMetaData.schema and SchemaElement.num_children, by their numbers; types of the compact protocol.
+# The numbers of FileMetaData.schema and fields of SchemaElement; types of the compact protocol.
 _SCHEMA, _NAME, _CHILDREN = 2, 4, 5
 _BOOLEANS, _INTEGERS, _BINARY, _LISTS, _STRUCT = {1, 2}, {4, 5, 6}, 8, {9, 10}, 12
 # A byte and a double.
@@ -22,11 +22,11 @@ _SIZES = {3: 1, 7: 8}
 
 
 class _DamagedError(Exception):
-    """The footer is no Thrift structure of this kind."""
+    """The footer is not a Thrift structure of this kind."""
 
 
 def columns(path: Path) -> tuple[str, ...]:
-    """The names of the columns, exactly as the file has them; raises UnreadableError."""
+    """Return the names of the columns exactly as in the file; raises UnreadableError."""
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size_bytes - 8))
@@ -60,11 +60,11 @@ class _Footer:
         raise _DamagedError
 
     def _schema(self) -> tuple[str, ...]:
-        """The elements are a tree in depth-first order, below a root that is no column."""
+        """Read the elements: a tree in depth-first order, below a root that is not a column."""
         count, kind = self._list_head()
         if kind != _STRUCT:
             raise _DamagedError
-        # With the groups of nested columns, as these are read too.
+        # Count groups of nested columns too, as they are also read.
         refuse_many_columns(count - 1)
         names: list[str] = []
         self._element()

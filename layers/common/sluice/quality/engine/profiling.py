@@ -1,7 +1,7 @@
-"""Profiles and label counts by DuckDB: whole-data aggregates in few scans, within its memory limit.
+"""Make profiles and label counts with DuckDB: aggregates in few scans, within its memory limit.
 
-What threads could reorder is not used: edges come from the values of the rows with the least hashes, which
-are the same rows however a scan is split, and sums are rounded. Counts are exact whatever the edges.
+Results do not depend on the order of threads: edges come from the rows with the least hashes, which are the
+same however a scan is split, and sums are rounded. Counts are exact for any edges.
 """
 
 # ruff: noqa: S608 - names and values are quoted by `identifier` and `listed`
@@ -36,19 +36,19 @@ from sluice.quality.statistics.profiles import (
     rounded,
 )
 
-# Columns per statement: GROUPING() tells at most 64 apart.
+# Columns in one statement: GROUPING() distinguishes at most 64.
 BATCH = 50
 _SAMPLE_MAX = 10_000
 _SAMPLE_MIN = 500
 _SAMPLED_VALUES_MAX = 1_000_000
-# More rows than the sample needs, by chance hardly ever too few.
+# Take more rows than the sample needs, so that chance hardly ever yields too few.
 _SPARE = 1.5
 _HASHES = 2**64
-# Of a column that hardly any row has a value of, too few values may be among the rows of the sample.
+# The sample may have too few values of a column that is missing in most rows.
 _FAIR_SAMPLE = 200
-# Estimates of distinct values err by a few percent.
+# Estimates of distinct values are off by a few percent.
 ESTIMATE_ERROR = 1.2
-# A sample of rows says little of values when each row is there that often.
+# A sample of rows tells little about values if rows repeat this often.
 _REPEATED = 10
 _LABEL_COUNTS_MAX = 200_000
 _FEW = {"string": CATEGORICAL_MAX, "boolean": CATEGORICAL_MAX}
@@ -56,7 +56,7 @@ _FEW = {"string": CATEGORICAL_MAX, "boolean": CATEGORICAL_MAX}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, in how many rows it has something written, and as SQL: its value, its number."""
+    """A column, its number of written cells, and SQL for its value and its number."""
 
     name: str
     type: ColumnType
@@ -69,7 +69,7 @@ class Column:
 
     @property
     def number(self) -> str | None:
-        """What its distribution is of."""
+        """SQL for the numbers of its distribution."""
         match self.type:
             case "string":
                 return f"CAST(length({self.value}) AS DOUBLE)"
@@ -82,7 +82,7 @@ class Column:
 
     @property
     def edges(self) -> tuple[float, ...] | None:
-        """The edges to count in for the baseline's sake."""
+        """The baseline's edges to count between."""
         before = self.baseline
         if before is None or before.type != self.type or before.categories or not before.distribution:
             return None
@@ -91,7 +91,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class _Summary:
-    """A column after the first scan."""
+    """A column's results of the first scan."""
 
     rows: int
     written: int
@@ -107,7 +107,7 @@ class _Summary:
 
     @property
     def is_sample_fair(self) -> bool:
-        """Whether the quantiles of the sample are near those of the column."""
+        """Tell whether the sample's quantiles are near those of the column."""
         return not self.is_repetitive and sum(self.sample.values()) >= _FAIR_SAMPLE
 
     @property
@@ -124,10 +124,10 @@ def profile(
     written: Mapping[str, int] | None = None,
     baseline: Profile | None = None,
 ) -> Profile:
-    """Profile columns of a relation of so many rows, which are of their types.
+    """Profile columns, with their types, of a relation with so many rows.
 
-    `written` are the cells with something in them, by column: those that are NULL all the same are invalid.
-    With a baseline, values are counted between its edges too, for `drift.compare`.
+    `written` are the numbers of non-empty cells by column: those that are NULL here are invalid. With a
+    baseline, values are also counted between its edges, for `drift.compare`.
     """
     given, before = written or {}, baseline.columns if baseline is not None else {}
     sources = [Column(name, type_, given.get(name), before.get(name)) for name, type_ in columns.items()]
@@ -174,11 +174,11 @@ class Scan:
                 in_baseline[name] = before
 
     def _summarize(self) -> dict[str, _Summary]:
-        """The first scan: counts, moments, a sample of rows, and counts between the baseline's edges."""
+        """Make the first scan: counts, moments, a sample of rows, and counts between the baseline's edges."""
         digest = f"hash({', '.join(column.value for column in self._columns)})"
         numbers = f"[{', '.join(column.number or 'NULL::DOUBLE' for column in self._columns)}]"
         if self._rows > _SPARE * self._sample_size:
-            # So that a row that hardly can be of the sample costs nothing but its hash.
+            # A row that is unlikely to be in the sample costs only its hash.
             likely = int(_HASHES * _SPARE * self._sample_size / self._rows)
             numbers = f"CASE WHEN {digest} < {likely} THEN {numbers} END"
         parts = [f"approx_count_distinct({digest})", f"arg_min({numbers}, {digest}, {self._sample_size})"]
@@ -218,7 +218,7 @@ class Scan:
         )
 
     def group(self, columns: Sequence[Column]) -> dict[str, dict[Any, int]]:
-        """Every value, with its count, of columns that have few, in one scan."""
+        """Count every value of columns that have few, in one scan."""
         if not columns:
             return {}
         names = [f"v{index}" for index in range(len(columns))]
@@ -232,7 +232,7 @@ class Scan:
         everything = (1 << len(columns)) - 1
         while rows := found.fetchmany(10_000):
             for mask, *values, count in rows:
-                # The bit of the column that is grouped by is clear; the first column's is the highest.
+                # The grouped column's bit is clear; the first column has the highest bit.
                 index = len(columns) - (everything ^ mask).bit_length()
                 if values[index] is not None:
                     groups[columns[index].name][values[index]] = count
@@ -255,8 +255,8 @@ class Scan:
         return edges
 
     def _exact_edges(self, column: Column) -> tuple[float, ...]:
-        """Of a column alone: exact quantiles hold all its values in memory."""
-        # Decimals, of which DuckDB takes exact ranks.
+        """Compute exact quantiles of one column at a time: they hold all its values in memory."""
+        # Write decimals, for which DuckDB uses exact ranks.
         shares = ", ".join(str(float(share)) for share in EDGE_SHARES)
         (found,) = self._one([f"quantile_disc({column.number}, [{shares}])"])
         return tuple(dict.fromkeys(found))
@@ -264,7 +264,7 @@ class Scan:
     def _count(
         self, edges: Mapping[str, Sequence[float]], known: Mapping[str, Mapping[float, int] | None]
     ) -> dict[str, tuple[int, ...]]:
-        """Values between the edges: those that are not known one by one by another scan."""
+        """Count values between the edges, by another scan if they are not known one by one."""
         counts = {}
         unknown = [c for c in self._columns if c.name in edges and known[c.name] is None]
         for name, values in known.items():
@@ -304,7 +304,7 @@ def _has_few(column: Column, summary: _Summary) -> bool:
 
 
 def _known(summary: _Summary, values: Mapping[Any, int] | None) -> Mapping[float, int] | None:
-    """The numbers that a distribution is of, each with its count, where all are at hand."""
+    """Return the numbers of a distribution with their counts, if all are known."""
     if summary.is_sample_complete:
         return summary.sample
     if values is None:
@@ -316,7 +316,7 @@ def _known(summary: _Summary, values: Mapping[Any, int] | None) -> Mapping[float
 
 
 def number_of(value: Any) -> float:
-    """As `Column.number` has it."""
+    """Convert a value as `Column.number` does."""
     if isinstance(value, str):
         return float(len(value))
     if isinstance(value, datetime):
@@ -329,7 +329,7 @@ def _distribution(
 ) -> Distribution:
     mean, std = summary.mean or 0.0, summary.std or 0.0
     return Distribution(
-        # Of 0.0 and -0.0, which are equal, the order of the rows would decide.
+        # 0.0 and -0.0 are equal: without this the order of rows would decide.
         min=(summary.least or 0.0) + 0.0,
         max=(summary.greatest or 0.0) + 0.0,
         mean=rounded(mean, max(abs(mean), std)),
@@ -383,7 +383,7 @@ def histogram_of(number: str | None, edges: Sequence[float] | None) -> str:
 
 
 def in_order(histogram: Mapping[float, int] | None, edges: Sequence[float]) -> tuple[int, ...]:
-    """DuckDB's map of counts by upper edge, the last of them infinite."""
+    """Order DuckDB's map of counts by upper edge; the last is infinite."""
     found = histogram or {}
     return tuple(found.get(edge, 0) for edge in (*edges, math.inf))
 
@@ -395,11 +395,11 @@ def label_counts(
     label: str,
     bias: Bias,
 ) -> tuple[tuple[LabelCount, ...], ...]:
-    """For each facet of the config, rows by facet value, label and group, all in one scan.
+    """Count rows by facet value, label and group, for each facet of the config, in one scan.
 
-    `columns` are those of the relation; of another one no row has a value. A facet of values or a threshold
-    has the values true and false; a label with a favorable threshold too.
-    Rows without a label or the facet's value are left out. Raises TooManyValuesError.
+    `columns` are the relation's; any other has no value in any row. A facet with values or a threshold has
+    the values true and false, as has a label with a favorable threshold. Ignores rows without a label or the
+    facet's value. Raises TooManyValuesError.
     """
 
     def value(name: str) -> str:

@@ -1,8 +1,7 @@
-"""A data set's files in parts: those that are asked together, and what of them could not be read.
+"""Read a data set's files in parts that are queried together, and note what could not be read.
 
-Small text files of one header are stored and asked by one statement each, as a statement takes milliseconds
-however few rows it is about. Parquet files, and text of more columns than memory has room for while it is
-stored, are read where they are.
+Small text files with the same header are stored and queried together, as a statement takes milliseconds even
+for few rows. Parquet files, and text with too many columns to store in memory, are read in place.
 """
 
 # ruff: noqa: S608 - relations come from `files`, which quotes what goes into SQL
@@ -38,9 +37,9 @@ Tell = Callable[[tuple[str, ...]], None]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Files of one shape, by their numbers, as a relation: SQL that may follow a FROM.
+    """Files of one shape, by their numbers, as a relation: SQL for a FROM clause.
 
-    `number` is a row's file, `row` its own number there, from 1. `is_text` if text is read by each statement.
+    `number` is a row's file, `row` its number there, from 1. `is_text`: each statement reads the text again.
     """
 
     tables: Mapping[int, Table]
@@ -53,14 +52,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Lines of a file that could not be split into values, all in one way, which `said` names."""
+    """Lines of a file that could not be split into values, all for one reason, which `said` names."""
 
     said: str
     lines: int
 
 
 def tell_nobody(keys: tuple[str, ...]) -> None:
-    """For those who do not watch what is being read."""
+    """Ignore what is being read."""
 
 
 class Reader:
@@ -75,7 +74,7 @@ class Reader:
         store: Store | None,
         tell: Tell = tell_nobody,
     ) -> None:
-        """`tell` is given the keys of what is being read whenever they change."""
+        """Make a reader; `tell` gets the keys of what is being read whenever they change."""
         self._tell = tell
         self.unreadable: dict[int, UnreadableError] = {}
         self._reading: tuple[int, ...] = ()
@@ -89,17 +88,17 @@ class Reader:
         self._store = store
 
     def parts(self) -> Iterator[Part]:
-        """What of the files can be read, the rest is `unreadable`; to be asked before the next one."""
+        """Yield the readable parts, each to be queried before the next; the rest is `unreadable`."""
         return self._in_place() if self._store is None else self._stored(self._store)
 
     def rejected(self, part: Part) -> dict[int, list[Rejected]]:
-        """What the scans of a part, the last one, could not split into values."""
+        """Return the lines that scans of the last part could not split into values."""
         by_path = rejected(self._query)
         found = {number: by_path.get(str(table.file.path)) for number, table in part.tables.items()}
         return {number: kinds for number, kinds in found.items() if kinds}
 
     def culprits(self, *, max_s: float | None) -> tuple[str, ...]:
-        """The keys of what is being read; with a time that was over, only if it took more than half of it."""
+        """Return the keys of what is being read; after a timeout only if it took over half of the time."""
         spent_s = self._spent_s[self._reading] + time.monotonic() - self._since
         if max_s is not None and spent_s < max_s / 2:
             return ()
@@ -138,7 +137,7 @@ class Reader:
                 table = None
             if table is None or not together.has_room(table):
                 yield from self._add(together.take(), store)
-            # The others may have held the storage it needs.
+            # The others may have used the storage it needs.
             table = table or self._opened(number, self._open)
             if table is not None:
                 together.add(number, table)
@@ -170,7 +169,7 @@ class Reader:
             return None
 
     def _add(self, tables: Mapping[int, Table], store: Store) -> Iterator[Part]:
-        """Store files by one statement, or each by itself if one of them cannot be read."""
+        """Store files by one statement, or one by one if any of them cannot be read."""
         if not tables:
             return
         try:
@@ -187,7 +186,7 @@ class Reader:
             yield part
 
     def _add_otherwise(self, number: int, store: Store, error: UnreadableError) -> Iterator[Part]:
-        """Store a file with its line ends alike, or what lies around its malformed lines."""
+        """Store a file with unified line ends, or without its malformed lines."""
         file = self._files[number]
         try:
             part = self._unified(number, store)
@@ -228,7 +227,7 @@ class Reader:
 
 
 class _Together:
-    """Files that wait to be stored by one statement."""
+    """Files that wait to be stored in one statement."""
 
     def __init__(self) -> None:
         self._tables: dict[int, Table] = {}
@@ -257,7 +256,7 @@ def _size_bytes(table: Table) -> int:
 
 
 def with_line_ends_alike(storage: Storage, file: DataFile, read: Callable[[], _Read]) -> _Read:
-    """What is read of a text file; of a copy, if its lines end in different ways."""
+    """Read a text file, or a copy with unified line ends if they are mixed."""
     try:
         return read()
     except BeyondLimitError:
@@ -269,13 +268,13 @@ def with_line_ends_alike(storage: Storage, file: DataFile, read: Callable[[], _R
 
 
 def drop_rejects(query: Query) -> None:
-    """Forget what could not be split into values so far."""
+    """Forget the lines that could not be split into values so far."""
     for name in ("reject_errors", "reject_scans"):
         query(f"DROP TABLE IF EXISTS {name}")
 
 
 def rejected(query: Query) -> dict[str, list[Rejected]]:
-    """What the scans since `drop_rejects` could not split into values, by the path of the file."""
+    """Return the lines that scans since `drop_rejects` could not split into values, by file path."""
     if not query("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'"):
         return {}
     found: dict[str, list[Rejected]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Checks as SQL: what a cell is as its column's type, and when a row breaks a check."""
+"""Write checks as SQL: a cell in its column's type, and when a row breaks a check."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sluice.quality.validation import Check
 _INTEGERS = frozenset(
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 )
-# These hold more than the type of the contract's integers, BIGINT.
+# Types wider than BIGINT, the type of the contract's integers.
 _WIDE = frozenset({"UBIGINT", "HUGEINT", "UHUGEINT"})
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
-# No format is theirs, as they are not text.
+# These are not text, so they have no format.
 _WRITTEN_AS_TIMES = ("DATE", "TIMESTAMP")
 _TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
 _INSTANT = "coalesce(TRY_CAST({0} AS TIMESTAMPTZ), TRY_CAST(trim({0}) AS TIMESTAMPTZ))"
-# Of ISO 8601 what DuckDB reads as it is; it also reads much that is none: 'epoch', (BC), EST.
+# The part of ISO 8601 that DuckDB reads directly; it also reads much else: 'epoch', (BC), EST.
 _OFFSET = r"[+-](?:[01]\d|2[0-3])"
 _COMMON = r"\s*\d\d\d\d-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?([Zz]|" + _OFFSET + r"(:[0-5]\d)?))?)?\s*"
-# The rest: hours alone, a comma before the fraction, and the basic form, without dashes and colons.
+# The rest: only hours, a comma before the fraction, and the basic form without dashes and colons.
 _EXTENDED = (
     r"\s*(\d\d\d\d)-(\d\d)-(\d\d)"
     r"[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?(?: ?(?:[Zz]|(" + _OFFSET + r"):?([0-5]\d)?))?\s*"
@@ -34,7 +34,7 @@ _BASIC = (
     r"(?:[Tt](\d\d)(?:(\d\d)(?:(\d\d)(?:[.,](\d+))?)?)?(?:[Zz]|(" + _OFFSET + r")([0-5]\d)?)?)?\s*"
 )
 _FIELDS = "['y', 'mo', 'd', 'h', 'mi', 's', 'f', 'oh', 'om']"
-# A name that no column has: one of a file's would be taken for it.
+# A name that no column has: DuckDB would confuse it with a column.
 _PARTS = '"\x1fparts"'
 _SPELLED = (
     "concat(t.y, '-', t.mo, '-', t.d, ' ', greatest(t.h, '00'), ':', greatest(t.mi, '00'), ':', "
@@ -43,29 +43,29 @@ _SPELLED = (
 
 
 def _iso(pattern: str) -> str:
-    """Text of a form of ISO 8601 as an instant, by its parts; NULL where it is of another form."""
+    """Write SQL that parses one form of ISO 8601; NULL for another form."""
     parts = f"[regexp_extract({{0}}, '^(?:{pattern})$', {_FIELDS})]"
     return f"TRY_CAST(list_transform({parts}, lambda {_PARTS}: {_SPELLED})[1] AS TIMESTAMPTZ)"
 
 
-# A cell that is text. DuckDB reads 1_000 as a number; hardly any other tool does.
+# For cells that are text. DuckDB reads 1_000 as a number; hardly any other tool does.
 _FROM_TEXT = {
     "string": "{0}",
-    # A column of integers that had gaps is written 1.0, 2.0 by many a tool.
+    # Many tools write a column of integers with gaps as 1.0, 2.0.
     "integer": "CASE WHEN trunc(TRY_CAST({0} AS DOUBLE)) = TRY_CAST({0} AS DOUBLE) "
     "AND NOT contains({0}, '_') THEN TRY_CAST({0} AS BIGINT) END",
     "number": "CASE WHEN isfinite(TRY_CAST({0} AS DOUBLE)) AND NOT contains({0}, '_') "
     "THEN TRY_CAST({0} AS DOUBLE) END",
-    # Numbers may have spaces around them, to DuckDB too. To trim costs more than to cast.
+    # DuckDB too allows spaces around numbers. Trimming costs more than casting.
     "boolean": "coalesce(TRY_CAST({0} AS BOOLEAN), TRY_CAST(trim({0}) AS BOOLEAN))",
-    # In UTC. A cast to TIMESTAMP drops the offset, one to TIMESTAMPTZ takes five times as long.
+    # In UTC. A cast to TIMESTAMP drops the offset; one to TIMESTAMPTZ takes five times as long.
     "timestamp": "CASE WHEN ({0} LIKE '____-__-_____:__:__' OR {0} LIKE '____-__-__') "
     "AND {0} BETWEEN '0' AND ':' THEN TRY_CAST({0} AS TIMESTAMP) "
     f"WHEN regexp_full_match({{0}}, '{_COMMON}') THEN CAST({_INSTANT} AS TIMESTAMP) "
     f"WHEN {{0}} LIKE '%____-__-__%' THEN CAST({_iso(_EXTENDED)} AS TIMESTAMP) "
     f"ELSE CAST({_iso(_BASIC)} AS TIMESTAMP) END",
 }
-# A cell that a Parquet file has a type for, by (wanted, native).
+# For cells with a Parquet type, by (wanted, native).
 _FROM_NATIVE = {
     **{("integer", native): "{0}" for native in _INTEGERS - _WIDE},
     **{("integer", native): "TRY_CAST({0} AS BIGINT)" for native in _WIDE},
@@ -92,9 +92,9 @@ _SQL_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How a file's column is read: an SQL expression, and the type that has.
+    """How to read a file's column: an SQL expression and its type.
 
-    One that is stored as its column's type is NULL where a cell is not of it: `written` is what that has.
+    A cell stored with its column's type is NULL if its text has another type; `written` is that text.
     """
 
     raw: str
@@ -108,23 +108,23 @@ class Cell:
 
     @property
     def missing(self) -> str:
-        """Whether there is nothing in the cell."""
+        """Write SQL for whether the cell is empty."""
         nothing = f"{self.raw} IS NULL"
         return nothing if self.written is None else self._if_null(f"{self.written} IS NULL")
 
     def invalid(self, wanted: str, spelled: str | None = None) -> str:
-        """Whether what is in the cell is not of the column's type."""
+        """Write SQL for whether the cell's content does not have the column's type."""
         if self.written is not None:
             return self._if_null(f"{self.written} IS NOT NULL")
         typed = self.typed(wanted, spelled)
         return "false" if typed == self.raw else f"({self.raw} IS NOT NULL AND {typed} IS NULL)"
 
     def _if_null(self, condition: str) -> str:
-        # Other than AND, which looks at both sides of all rows.
+        # Unlike AND, CASE does not evaluate both sides for all rows.
         return f"CASE WHEN {self.raw} IS NULL THEN {condition} ELSE false END"
 
     def typed(self, wanted: str, spelled: str | None = None) -> str:
-        """The cell as the column's type, NULL where it is none; `spelled` is a timestamp's format."""
+        """Write SQL for the cell in the column's type, else NULL; `spelled` is a timestamp's format."""
         if self.written is not None:
             return self.raw
         if wanted == "timestamp" and spelled is not None and not self.native.startswith(_WRITTEN_AS_TIMES):
@@ -141,13 +141,13 @@ def sql_type(column_type: str) -> str:
 
 
 def named(cells: Mapping[str, Cell], columns: Mapping[str, Column], names: Sequence[str]) -> str:
-    """Columns of a contract as their types, to be selected; NULL where a cell is not of its type."""
+    """Write the select list of a contract's columns in their types; NULL for a cell of another type."""
     values = _typed(cells, columns, names)
     return ", ".join(f"{value} AS {identifier(name)}" for name, value in values.items()) or "1 AS nothing"
 
 
 def keyed(cells: Mapping[str, Cell], columns: Mapping[str, Column], names: Sequence[str]) -> str:
-    """The same, under names that no other column has: k0, k1, ..."""
+    """Write the same with unique names: k0, k1, ..."""
     values = _typed(cells, columns, names)
     return ", ".join(f"{value} AS k{index}" for index, value in enumerate(values.values()))
 
@@ -158,17 +158,17 @@ def _typed(cells: Mapping[str, Cell], columns: Mapping[str, Column], names: Sequ
 
 
 def is_of_rows(check: Check) -> bool:
-    """Whether a row by itself breaks the check, or keeps it."""
+    """Tell whether a single row can break the check."""
     return KINDS[check.kind].condition is not None
 
 
 def is_of_values(check: Check) -> bool:
-    """Whether a row breaks the check by its cell as the column's type."""
+    """Tell whether the check is about the cell in the column's type."""
     return "{typed}" in (KINDS[check.kind].condition or "")
 
 
 def condition(check: Check, cell: Cell) -> str:
-    """When a row breaks the check; NULL, which counts as no, where there is nothing to compare."""
+    """Write SQL for when a row breaks the check; NULL, which counts as no, if nothing can be compared."""
     wanted = check.type or "string"
     several = check.limit if isinstance(check.limit, tuple) else ()
     return (KINDS[check.kind].condition or "false").format(
@@ -182,7 +182,7 @@ def condition(check: Check, cell: Cell) -> str:
 
 
 def listed(values: Any, column_type: str | None) -> str:
-    """Values as the inside of an IN ()."""
+    """Write values for IN ()."""
     return ", ".join(_literal(value, column_type) for value in values)
 
 
@@ -193,7 +193,7 @@ def _literal(value: Any, column_type: str | None) -> str:
 
 
 def text(value: str) -> str:
-    """A string as an SQL literal."""
+    """Write a string as an SQL literal."""
     return "'" + value.replace("'", "''") + "'"
 
 
@@ -202,11 +202,11 @@ def identifier(name: str) -> str:
 
 
 def is_beyond_doubles(mean: float | None, std: float | None, least: float, greatest: float) -> bool:
-    """Whether a sum was too great for a double, or squares were too great or too small."""
+    """Tell whether a sum exceeded a double's range, or squares were too great or too small."""
     moments = (mean or 0.0, std or 0.0)
     return not all(map(math.isfinite, moments)) or (std == 0 and least < greatest)
 
 
 def scaled(aggregates: Iterable[str], number: str | None, scale: float) -> list[str]:
-    """Aggregates, such as avg, of numbers of which the greatest is of that scale, without an overflow."""
+    """Write aggregates, such as avg, that do not overflow for numbers up to a scale."""
     return [f"{aggregate}({number} / {scale!r}) * {scale!r}" for aggregate in aggregates]

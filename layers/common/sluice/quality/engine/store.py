@@ -1,7 +1,7 @@
-"""Text files in DuckDB's own columns: read and cast once, asked many times.
+"""Store text files in DuckDB's columns: read and cast them once, query them often.
 
-A column of the contract is stored as its type. Of a row with a cell that is not of its type, or breaks a
-check, `written` keeps what the file has in all cells of other types than string: of most it is NULL.
+The contract's columns are stored with their types. If a cell of a row has another type or breaks a check,
+`written` keeps the text of all the row's cells that are not strings; for most rows it is NULL.
 """
 
 # ruff: noqa: S608 - expressions come from `sql`, which quotes names and values
@@ -17,13 +17,13 @@ from sluice.quality.engine.files import Table
 from sluice.quality.engine.sql import ABSENT, Cell, condition, is_of_values, keyed, named, sql_type, text
 from sluice.quality.validation import Check
 
-# Planning takes the square of the number of casts in a statement, so the cells of more columns stay text.
+# Planning time grows with the square of the casts in a statement, so cells of more columns stay text.
 _TYPED_MAX = 200
 _FILE = "stored"
 
 
 class Store:
-    """The cells of a data set in one table: in memory, or in a file that the database may open."""
+    """The cells of a data set in one table, in memory or in a file that the database may open."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Store:
         asked: Sequence[Check],
         file: Path | None = None,
     ) -> None:
-        """`asked` are the checks that will be made; `file` is in the database's own folder."""
+        """Make a store; `asked` are the checks to come, and `file` is in the database's own folder."""
         self._database = database
         self._columns = columns
         self._asked = [check for check in asked if is_of_values(check)]
@@ -49,7 +49,7 @@ class Store:
         self.row = f"rowid - (SELECT first FROM {self._firsts} AS f WHERE f.object = cells.object) + 1"
 
     def add(self, tables: Mapping[int, Table]) -> str:
-        """Read the cells of files of one shape, by their numbers; returns what is FROM them."""
+        """Read the cells of files of one shape, by their numbers; returns SQL for a FROM clause."""
         table = next(iter(tables.values()))
         paths = [table.file.path for table in tables.values()]
         values = "".join(f"{self._value(name, table)}, " for name in self._columns)
@@ -64,11 +64,11 @@ class Store:
         return relation
 
     def select(self, names: Sequence[str]) -> str:
-        """The columns of all rows as their types; NULL where a cell is not of its type."""
+        """Write SQL for columns of all rows in their types; NULL for a cell of another type."""
         return f"SELECT {named(self.cells, self._columns, names)} FROM {self._table}"
 
     def numbered(self, names: Sequence[str]) -> str:
-        """The same as k0, k1, ..., with `object`, the number of the row's file, and `row`, its own there."""
+        """Write the same as k0, k1, ..., with `object`, the row's file, and `row`, its number there."""
         return (
             f"SELECT object, {self.row} AS row, {keyed(self.cells, self._columns, names)} FROM {self._table}"
         )
@@ -110,7 +110,7 @@ class Store:
 
 
 def _number(tables: Mapping[int, Table]) -> str:
-    """The number of the file that a row is of."""
+    """Write SQL for the number of a row's file."""
     numbers = list(tables)
     if len(numbers) == 1:
         return str(numbers[0])

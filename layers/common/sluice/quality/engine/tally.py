@@ -1,4 +1,4 @@
-"""What is found in a data set, as it adds up over its files."""
+"""Add up findings over the files of a data set."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sluice.quality.validation import EXAMPLES_MAX, Check, Finding, RowRef, Viol
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a scan of all files found: readable rows, a finding per check, and what could not be read.
+    """The result of a scan of all files: readable rows, a finding for each check, and what was unreadable.
 
-    `object_rows` has the rows of each object that could be opened, `written` the cells of each column that
-    have something in them, whether or not of its type. `figures` are what findings have their values of.
+    `object_rows` has the rows of each object that could be opened; `written` the non-empty cells of each
+    column, of any type. Findings' values come from `figures`.
     """
 
     rows: int
@@ -28,7 +28,7 @@ class Inspection:
 
 
 class Tally:
-    """Findings as they add up over the files."""
+    """Adds up findings over the files."""
 
     def __init__(self, asked: Iterable[Check]) -> None:
         self.rows = 0
@@ -45,21 +45,21 @@ class Tally:
         self._examples: dict[Check, list[RowRef]] = defaultdict(list)
 
     def count(self, check: Check, rows: int) -> None:
-        """Rows that break a check, of no object in particular."""
+        """Add rows that break a check, of no particular object."""
         self._counts[check] += rows
 
     def add(self, check: Check, key: str, rows: int, examples: Iterable[RowRef]) -> None:
-        """Rows of an object that break a check."""
+        """Add rows of an object that break a check."""
         self.count(check, rows)
         self.blame(check, {key: rows}, examples)
 
     def blame(self, check: Check, by_object: Mapping[str, int], examples: Iterable[RowRef]) -> None:
-        """Which objects have rows that break a check, and which rows."""
+        """Note which objects have rows that break a check, and examples of these."""
         self._by_object[check] |= {key: rows for key, rows in by_object.items() if rows}
         self._examples[check] += list(examples)[: self.room(check)]
 
     def room(self, check: Check) -> int:
-        """How many more examples of the check are wanted."""
+        """Return how many more examples of the check are wanted."""
         return EXAMPLES_MAX - len(self._examples[check])
 
     def inspection(self, columns: tuple[str, ...]) -> Inspection:

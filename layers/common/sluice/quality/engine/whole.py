@@ -1,4 +1,4 @@
-"""All files of a data set as one relation."""
+"""Query all files of a data set as one relation."""
 
 # ruff: noqa: S608 - expressions come from `sql`, which quotes names and values
 
@@ -23,15 +23,15 @@ class Whole:
         self._store = store
 
     def key(self, number: int) -> str:
-        """The object of a file."""
+        """Return the object key of a file."""
         return self._tables[number].file.key
 
     def has(self, columns: Iterable[str]) -> bool:
-        """Whether each column is in a file."""
+        """Tell whether some file has each column."""
         return all(any(name in table.cells for table in self._tables.values()) for name in columns)
 
     def select(self, names: Sequence[str]) -> str:
-        """The columns of all rows, as their types."""
+        """Write SQL for columns of all rows in their types."""
         if self._store is not None:
             return self._store.select(names)
         shapes: dict[tuple[Any, ...], list[Table]] = defaultdict(list)
@@ -45,7 +45,7 @@ class Whole:
         return " UNION ALL ".join(selects) or "SELECT 1 AS nothing WHERE false"
 
     def numbered(self, names: Sequence[str]) -> str:
-        """The same as k0, k1, ..., with `object`, the number of the row's file, and `row`, its own there."""
+        """Write the same as k0, k1, ..., with `object`, the row's file, and `row`, its number there."""
         if self._store is not None:
             return self._store.numbered(names)
         return " UNION ALL ".join(

@@ -1,12 +1,12 @@
-"""Statistical bias of a data set before training: the eight pre-training metrics of SageMaker Clarify.
+"""Measure a data set's statistical bias before training, by the eight metrics of SageMaker Clarify.
 
-Facet d is the rows that may be disadvantaged, facet a all others; q is a facet's share of favorable labels
-and P its distribution over the labels. Formulas are those of the Amazon SageMaker guide, "Pre-training Bias
+Facet d has the rows that may be disadvantaged, facet a all others; q is a facet's share of favorable labels
+and P its distribution over the labels. The formulas are from the Amazon SageMaker guide, "Pre-training Bias
 Metrics": CI = (n_a - n_d) / (n_a + n_d), DPL = q_a - q_d, KL = sum P_a ln(P_a / P_d), JS its symmetric mean
 against (P_a + P_d) / 2, LP the Euclidean norm of P_a - P_d, TVD half of its sum, KS its greatest part; CDDL
-is the demographic disparity within groups. A label that one facet lacks has a probability of 0 there, where
-Clarify's metrics leave it out (`compat: clarify`). Clarify's report makes two labels of any number first,
-favorable and not, as a favorable threshold does here; labels that are named stay as many as they are.
+is the demographic disparity within groups. A label that one facet lacks has a probability of 0 there;
+Clarify's metrics ignore it (`compat: clarify`). Clarify's report first makes numbers two labels, favorable
+and not, as a favorable threshold does here; named labels stay separate.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _OF_BOTH: tuple[BiasMetricName, ...] = ("CI", "DPL", "KL", "JS", "LP", "TVD", "K
 
 
 class TooManyValuesError(ValueError):
-    """Columns of a bias analysis have so many values that they are no facets, labels or groups."""
+    """Columns of a bias analysis have too many values to be facets, labels or groups."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """How many rows have these values, as the columns' types; `group` may be missing."""
+    """The number of rows with these values, in the columns' types; `group` may be missing."""
 
     facet: Any
     label: Any
@@ -41,7 +41,7 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class BiasMetric:
-    """A metric's value, which may be infinite; None, with the `error`, where it is not defined."""
+    """A metric's value, which may be infinite; None, with an `error`, if it is not defined."""
 
     name: BiasMetricName
     value: float | None
@@ -50,11 +50,11 @@ class BiasMetric:
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether the value is farther from 0, which is no bias, than the limit."""
+        """Whether the value is farther from 0 (no bias) than the limit."""
         return self.limit is not None and self.value is not None and is_over(abs(self.value), self.limit)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values: an infinite value is spelled as the string "inf" or "-inf"."""
+        """Return plain JSON values; an infinite value is the string "inf" or "-inf"."""
         fields = asdict(self)
         if self.value is not None and math.isinf(self.value):
             fields["value"] = str(self.value)
@@ -63,9 +63,9 @@ class BiasMetric:
 
 @dataclass(frozen=True, slots=True)
 class FacetBias:
-    """One facet: rows with a value of the facet (d, disadvantaged) against all others (a, advantaged).
+    """One facet: rows with its values (d, disadvantaged) compared with all others (a, advantaged).
 
-    The label counts are by the label's value, as text; `favorable_a` and `favorable_d` are rows with a
+    Label counts are by the label's value as text; `favorable_a` and `favorable_d` are the rows with a
     favorable label.
     """
 
@@ -81,7 +81,7 @@ class FacetBias:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Limits that nothing could be held against."""
+        """Warnings about limits without a value to compare."""
         return tuple(
             f"{self.column} {self.values}: {m.name} has a limit and no value, as {m.error}"
             for m in self.metrics
@@ -100,9 +100,9 @@ class FacetBias:
 
 @dataclass(frozen=True, slots=True)
 class BiasResult:
-    """All facets; rows without a label or a facet's value are in none of its numbers.
+    """All facets; their numbers ignore rows without a label or the facet's value.
 
-    `left_out` is how many values of a column are no facets, as it has more than FACETS_MAX.
+    `left_out` is how many values of a column have no facet, as it has more than FACETS_MAX.
     """
 
     label: str
@@ -113,7 +113,7 @@ class BiasResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was asked for and not measured."""
+        """Warnings about what was requested but not measured."""
         found = [warning for facet in self.facets for warning in facet.warnings]
         rows = sum(facet.rows_a + facet.rows_d for facet in self.facets)
         if rows and not any(facet.favorable_a or facet.favorable_d for facet in self.facets):
@@ -140,9 +140,9 @@ class BiasResult:
 
 
 def measure(counts: Sequence[Sequence[LabelCount]], label: str, config: Bias) -> BiasResult:
-    """Measure each facet of the config, whose rows are counted in the same order.
+    """Measure each facet of the config; `counts` are in the same order.
 
-    A facet without values or a threshold is one for each of its values, the FACETS_MAX most frequent at most.
+    A facet without values or threshold becomes one for each of its FACETS_MAX most frequent values.
     """
     facets: list[FacetBias] = []
     left_out = {}
@@ -168,7 +168,7 @@ class _Row:
 def _facets(
     facet: Facet, counted: Sequence[LabelCount]
 ) -> Iterator[tuple[str, list[tuple[bool, LabelCount]]]]:
-    """Each facet's name, with whether a count is of it (d) or of the others (a)."""
+    """Yield each facet's name, and whether each count belongs to it (d) or to the others (a)."""
     if facet.threshold is not None:
         yield f"> {facet.threshold:g}", [(bool(row.facet), row) for row in counted]
     elif facet.values is not None:
@@ -221,7 +221,7 @@ def _values(
     favorable: Mapping[bool, int],
     config: Bias,
 ) -> dict[BiasMetricName, float | str]:
-    """Each metric's value, or why it has none."""
+    """Return each metric's value, or why it has none."""
     n_a, n_d = sum(labels_a.values()), sum(labels_d.values())
     values: dict[BiasMetricName, float | str] = dict.fromkeys(_OF_BOTH, _absence(n_a, n_d))
     if n_a or n_d:
@@ -242,7 +242,7 @@ def _absence(n_a: int, n_d: int) -> str:
 def _shares(
     labels_a: Mapping[str, int], labels_d: Mapping[str, int], config: Bias
 ) -> list[tuple[float, float]]:
-    """The probability of each label in a and in d."""
+    """Return the probability of each label in a and in d."""
     n_a, n_d = sum(labels_a.values()), sum(labels_d.values())
     labels = sorted({*labels_a, *labels_d})
     if config.compat == "clarify":
@@ -265,7 +265,7 @@ def _of_distributions(shares: Sequence[tuple[float, float]]) -> dict[BiasMetricN
 
 
 def _kullback_leibler(shares: Iterable[tuple[float, float]]) -> float:
-    """Infinite where the first distribution has what the second lacks."""
+    """Return the divergence, infinite if the first distribution has a label that the second lacks."""
     return sum(p * math.log(p / q) if q else math.inf for p, q in shares if p)
 
 
@@ -277,7 +277,7 @@ def _jensen_shannon(shares: Sequence[tuple[float, float]]) -> float:
 
 
 def _conditional_demographic_disparity(rows: Iterable[_Row]) -> float | str:
-    """The mean over groups, by their rows, of d's share of unfavorable labels less its share of favorable."""
+    """Return the mean over groups, weighted by rows, of d's share of unfavorable minus favorable labels."""
     groups: defaultdict[str, Counter[tuple[bool, bool]]] = defaultdict(Counter)
     for row in rows:
         if row.group is not None:
@@ -289,7 +289,7 @@ def _conditional_demographic_disparity(rows: Iterable[_Row]) -> float | str:
 
 
 def _demographic_disparity(counts: Mapping[tuple[bool, bool], int]) -> float:
-    """Of rows counted by (is of d, is favorable); a share of nothing is 0."""
+    """Return the disparity in rows counted by (is in d, is favorable); a share of nothing is 0."""
     unfavorable = counts[True, False] + counts[False, False]
     favorable = counts[True, True] + counts[False, True]
     lost = counts[True, False] / unfavorable if unfavorable else 0.0

@@ -1,6 +1,6 @@
-"""Cells and how they are grouped: pairs of counts, (baseline, current), of a category or a range of values.
+"""Group cells: a cell is a pair of counts, (baseline, current), of a category or a range of values.
 
-n and m are the sums of both sides. A group is the indices of its cells.
+n and m are the sums of the two sides. A group is the indices of its cells.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sluice.quality.statistics.profiles import Distribution
 
 Cell = tuple[int, int]
 CELLS_MAX = 10
-# Cochran's rule: chi-square's approximation holds where each cell expects at least five values.
+# Cochran's rule: the chi-square approximation holds if each cell expects at least five values.
 EXPECTED_MIN = 5
 
 
@@ -22,7 +22,7 @@ def totals(cells: Iterable[Cell]) -> Cell:
 
 
 def merged(cells: Sequence[Cell], groups: Iterable[Iterable[int]]) -> list[Cell]:
-    """The sums of the groups of cells."""
+    """Return the sums of the groups of cells."""
     return [totals(cells[index] for index in group) for group in groups]
 
 
@@ -33,10 +33,10 @@ def cumulated(cells: Sequence[Cell]) -> list[Cell]:
 def common_cells(
     baseline: Distribution, current: Distribution | None, counts: Sequence[int]
 ) -> tuple[list[Cell], tuple[float, ...]]:
-    """The finest ordered cells in which both are counted exactly, and the edges between them.
+    """Return the finest ordered cells in which both are counted exactly, and the edges between them.
 
-    `counts` are the current values between the baseline's edges. Where these are all values the baseline has,
-    it is known at every edge of the current distribution too, and a value between two of its own is seen.
+    `counts` are the current values between the baseline's edges. If those are all the baseline's values, the
+    baseline is also known at the current distribution's edges, so values between its own become visible.
     """
     if current is None or not baseline.is_discrete:
         return list(zip(baseline.counts, counts, strict=True)), baseline.edges
@@ -57,10 +57,10 @@ def _below(edges: Sequence[float], counts: Iterable[int]) -> dict[float, int]:
 
 
 def tenths(cells: Sequence[Cell], *, of_values: bool = False) -> list[list[int]]:
-    """Group neighbouring cells into at most CELLS_MAX with a tenth of the baseline each, and what is beyond.
+    """Group neighbouring cells into at most CELLS_MAX: tenths of the baseline, and the ranges beyond.
 
-    Of single values one that is frequent in the current data ends a group too, so that it is seen; and so do
-    all that lie together between two of the baseline's.
+    Among single values, one that is frequent in the current data also ends a group, so that it is visible; so
+    do frequent values between two of the baseline's.
     """
     n, m = totals(cells)
     groups: list[list[int]] = [[]]
@@ -81,14 +81,14 @@ def tenths(cells: Sequence[Cell], *, of_values: bool = False) -> list[list[int]]
 
 
 def _is_value(cells: Sequence[Cell], index: int) -> bool:
-    """Whether the cell is one of the baseline's values."""
+    """Tell whether the cell is a value of the baseline."""
     return index < len(cells) and cells[index][0] > 0
 
 
 def merge_ordered(cells: Sequence[Cell]) -> list[list[int]]:
-    """Group neighbouring cells into at most CELLS_MAX of which each expects enough values for a test.
+    """Group neighbouring cells into at most CELLS_MAX that each expect enough values for a test.
 
-    They depend on what both sides have together, so that a test within those sums is not misled.
+    Groups depend only on the sums of both sides, which keeps a test given those sums valid.
     """
     n, m = totals(cells)
     groups: list[list[int]] = [[]]
@@ -108,10 +108,10 @@ def merge_ordered(cells: Sequence[Cell]) -> list[list[int]]:
 def merge_rare(
     cells: Sequence[Cell], rest: int | None = None, apart: Collection[Sequence[int]] = ()
 ) -> list[list[int]]:
-    """Group the cells that expect too few values for a test; the others, and groups `apart`, stay.
+    """Group the cells that expect too few values for a test; other cells, and the groups `apart`, stay.
 
-    The cell at `rest` holds many categories, which are rare: those that one data set lacks are to be compared
-    with those that the other lacks, as rare ones are in one alone by chance.
+    The cell at `rest` holds many rare categories: those that one data set lacks are compared with those that
+    the other lacks, as rare ones are often in only one by chance.
     """
     n, m = totals(cells)
     chosen = {index for group in apart for index in group}
@@ -128,5 +128,5 @@ def merge_rare(
 
 
 def is_expected(count: int, n: int, m: int) -> bool:
-    """Whether both sides expect enough of so many values."""
+    """Tell whether both sides expect enough of so many values."""
     return count * min(n, m) >= EXPECTED_MIN * (n + m)

@@ -1,6 +1,6 @@
-"""How likely data so different are without drift: tests of cells, each valid at any numbers of values.
+"""Compute the chance that data differ so much without drift, by tests that are valid for any numbers.
 
-Of several tests that ask the same the least chance counts as often as there are tests (Bonferroni).
+Of several tests of the same question, the least chance counts, times the number of tests (Bonferroni).
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 from sluice.quality.statistics.cells import Cell, cumulated, merge_ordered, merge_rare, merged, tenths, totals
 from sluice.quality.statistics.significance import chi_square_sf, exclusive_sf, kolmogorov_sf, shares_sf
 
-# Equal chances may differ in the last digits.
+# Equal chances may differ in their last digits.
 _ROUNDING = 1 + 1e-9
 _OF_CATEGORIES = 4
 
 
 def of_cell(cell: Cell, n: int, m: int) -> float:
-    """The chance of one share so different, by Fisher's exact test."""
+    """Return the chance that one share differs so much, by Fisher's exact test."""
     a, b = cell
     return shares_sf(abs(a / n - b / m), a + b, n, m)
 
 
 def pearson(cells: Sequence[Cell]) -> float:
-    """Pearson's chi-square test of homogeneity (1900); of two cells Fisher's, which is exact."""
+    """Apply Pearson's chi-square test of homogeneity (1900); for two cells Fisher's, which is exact."""
     n, m = totals(cells)
     there = [cell for cell in cells if sum(cell)]
     if len(there) == 2:
@@ -44,8 +44,8 @@ def pearson(cells: Sequence[Cell]) -> float:
 class CellTests:
     """Fisher's test of each cell.
 
-    `singles` are single values or categories: a rare one cannot have a small chance whatever its values are
-    in, and so does not count among the tests (Tarone 1990). `ranges` are cells of any kind.
+    `singles` are single values or categories: a rare one cannot have a small chance however its values are
+    distributed, so it does not count among the tests (Tarone 1990). `ranges` are cells of any kind.
     """
 
     n: int
@@ -60,12 +60,12 @@ class CellTests:
         object.__setattr__(self, "_least", sorted(least))
 
     def _least_of(self, kind: int) -> float:
-        """The chance of the most different way in which so many values can fall."""
+        """Return the chance of the most extreme distribution of so many values."""
         most, fewest = min(kind, self.m), max(0, kind - self.n)
         return min(of_cell((kind - b, b), self.n, self.m) for b in (most, fewest))
 
     def adjusted(self, cell: Cell) -> float:
-        """The chance of a cell so different among all of them."""
+        """Return the chance that any of the cells differs as much as this one."""
         chance = of_cell(cell, self.n, self.m)
         tests = len(self.ranges) + bisect_right(self._least, chance * _ROUNDING)
         return min(chance * tests, 1.0)
@@ -77,9 +77,9 @@ class CellTests:
 
 @dataclass(frozen=True, slots=True)
 class Categories:
-    """The categories of both data sets, one cell each, and all values whose category is not known.
+    """The categories of both data sets, one cell each, and all values of unknown category.
 
-    `is_complete`: the baseline has no other category, so that those values are none of its own.
+    `is_complete`: the baseline has no other category, so those values are not in its categories.
     """
 
     known: tuple[Cell, ...]
@@ -96,17 +96,17 @@ class Categories:
         return CellTests(*totals(self.cells), tuple(merged(self.cells, pooled)), self.known)
 
     def merged(self, apart: Sequence[Sequence[int]] = ()) -> list[list[int]]:
-        """The cells, those too rare to test as one."""
+        """Group the cells that are too rare to test into one."""
         return merge_rare(self.cells, len(self.known), apart)
 
     @property
     def new_values(self) -> int:
-        """How many current values the baseline's categories lack."""
+        """The number of current values outside the baseline's categories."""
         return sum(b for a, b in self.cells if not a) if self.is_complete else 0
 
     @property
     def new_by_chance(self) -> float:
-        """The chance that categories of so many values happen to be in the newer data set alone."""
+        """Return the chance that categories of so many values are only in the newer data set."""
         return self._alone(self.new_values, 1)
 
     @property
@@ -116,7 +116,7 @@ class Categories:
     def _alone(self, values: int, side: int) -> float:
         if not values:
             return 1.0
-        # Of new values whose category is not listed each counts as a category of its own, which are the most.
+        # Count each new value of unlisted category as its own category: there cannot be more.
         sizes = Counter(a + b for a, b in self.known)
         sizes[1] += self.rest[1]
         both = totals(self.cells)
@@ -124,7 +124,7 @@ class Categories:
 
 
 def any_edge(cells: Sequence[Cell]) -> float:
-    """The chance that the cumulative shares differ so at one edge of ordered cells, as they may in a tail."""
+    """Return the chance that cumulative shares differ so much at one edge, as they may in a tail."""
     n, m = totals(cells)
     below = cumulated(cells)[:-1]
     far = {cell for cell in below if _is_far(cell, n, m)}
@@ -132,21 +132,21 @@ def any_edge(cells: Sequence[Cell]) -> float:
 
 
 def _is_far(cell: Cell, n: int, m: int) -> bool:
-    """Whether a share is so different that its test is worth its time: by two standard errors."""
+    """Tell whether a share differs by two standard errors, so that its test is worth the time."""
     a, b = cell
     kind, total = a + b, n + m
     return (a * m - b * n) ** 2 * total >= 4 * n * m * kind * (total - kind)
 
 
 def kolmogorov_smirnov(cells: Sequence[Cell]) -> float:
-    """The chance that the cumulative shares are anywhere as far apart."""
+    """Return the chance that the cumulative shares are so far apart anywhere."""
     n, m = totals(cells)
     distance = max(abs(a / n - b / m) for a, b in cumulated(cells))
     return kolmogorov_sf(distance, n * m / (n + m))
 
 
 def of_categories(categories: Categories) -> float:
-    """The chance of categories so different: of all, of one, of those that one data set has alone."""
+    """Return the chance for categories: by all, by one, and by those that only one data set has."""
     found = (
         pearson(merged(categories.cells, categories.merged())),
         categories.tests.chance,
@@ -157,9 +157,9 @@ def of_categories(categories: Categories) -> float:
 
 
 def of_ranges(cells: Sequence[Cell], *, of_values: bool = False) -> float:
-    """The chance of ordered cells so different: of all, of one, of those below one of their edges.
+    """Return the chance for ordered cells: by all, by one, and by those below an edge.
 
-    `of_values`: a cell is a single value, or lies between two of the baseline's.
+    `of_values`: a cell is a single value, or is between two of the baseline's.
     """
     parts = merged(cells, tenths(cells, of_values=of_values))
     tests = CellTests(*totals(cells), tuple(parts), tuple(cells) if of_values else ())
@@ -168,12 +168,12 @@ def of_ranges(cells: Sequence[Cell], *, of_values: bool = False) -> float:
 
 
 def of_cumulated(cells: Sequence[Cell]) -> float:
-    """The chance of cumulative shares so different: by their greatest difference, or by that at one edge."""
+    """Return the chance for cumulative shares: by their greatest difference, or by that at one edge."""
     return min(2 * min(kolmogorov_smirnov(cells), any_edge(cells)), 1.0)
 
 
 def apart(categories: Categories, level: float) -> list[list[int]]:
-    """The groups of cells that differ by more than chance explains, which pooling must not hide."""
+    """Return the groups of cells that differ by more than chance, which pooling must not hide."""
     cells, tests = categories.cells, categories.tests
     single = [i for i, cell in enumerate(categories.known) if tests.adjusted(cell) * _OF_CATEGORIES < level]
     groups = [[i] for i in single]

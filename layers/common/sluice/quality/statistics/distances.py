@@ -1,4 +1,4 @@
-"""Distances between a baseline and a data set, of cells or of cumulative shares."""
+"""Measure distances between a baseline and a data set, by cells or cumulative shares."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sluice.quality.statistics.chances import of_cell
 from sluice.quality.statistics.profiles import Distribution
 
 Span = tuple[float, float]
-# A p-value must be below it, shared among all columns (Bonferroni), to be more than chance.
+# A p-value below this, divided among all columns (Bonferroni), is more than chance.
 LEVEL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """A distance; the chance of data so different without drift; the level below which that is no chance."""
+    """A distance, the chance of such data without drift, and the level below which it is not chance."""
 
     value: float
     p_value: float
@@ -28,7 +28,7 @@ class Distance:
 
     @classmethod
     def of(cls, value: float, chance: float, level: float) -> Distance:
-        """A chance is never 0, however unlikely: it is too small for a number to hold."""
+        """Make a distance; a chance of 0 is one too small for a float."""
         return cls(value, max(chance, sys.float_info.min), level)
 
     @property
@@ -37,20 +37,20 @@ class Distance:
 
 
 def is_over(value: float, limit: float) -> bool:
-    """Whether a value is over a limit by more than rounding: 0.8 - 0.7 is not over 0.1."""
+    """Tell whether a value exceeds a limit by more than rounding: 0.8 - 0.7 does not exceed 0.1."""
     return value > limit and not math.isclose(value, limit, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def spelled(value: float, limit: float) -> str:
-    """A value over a limit, with four digits or as many as show that it is."""
+    """Write a value over a limit with four digits, or as many as show that it is."""
     texts = (f"{value:.{digits}g}" for digits in range(4, 17))
     return next((text for text in texts if abs(float(text)) > limit), repr(value))
 
 
 def psi(cells: Sequence[Cell]) -> float:
-    """Population stability index, the sum of (q - p) ln(q / p); an empty cell counts as half a value.
+    """Return the population stability index, sum of (q - p) ln(q / p); an empty cell counts as half a value.
 
-    Its definition is that of Yurdakul and Naranjo (2020, J. of Risk Model Validation).
+    Definition: Yurdakul and Naranjo (2020, J. of Risk Model Validation).
     """
     n, m = totals(cells)
     shares = [(max(a, 0.5) / n, max(b, 0.5) / m) for a, b in cells if a + b]
@@ -58,7 +58,7 @@ def psi(cells: Sequence[Cell]) -> float:
 
 
 def jensen_shannon(cells: Sequence[Cell]) -> float:
-    """Jensen-Shannon distance, base 2: the root of the divergence (Lin 1991), 0 to 1."""
+    """Return the Jensen-Shannon distance, base 2: the root of the divergence (Lin 1991), 0 to 1."""
     n, m = totals(cells)
     divergence = sum(_bits(a / n, b / m) + _bits(b / m, a / n) for a, b in cells) / 2
     return math.sqrt(max(divergence, 0.0))
@@ -69,9 +69,9 @@ def _bits(p: float, q: float) -> float:
 
 
 def cramers_v(cells: Sequence[Cell]) -> float:
-    """Cramer's V (1946), 0 to 1, of samples of one size: the root of sum (p - q)^2 / (p + q) / 2.
+    """Return Cramer's V (1946), 0 to 1, for samples of one size: the root of sum (p - q)^2 / (p + q) / 2.
 
-    Otherwise it would shrink as the baseline grows, whatever the difference of the shares.
+    For the real sizes it would shrink as the baseline grows, at the same difference of shares.
     """
     n, m = totals(cells)
     shares = [(a / n, b / m) for a, b in cells if a + b]
@@ -79,28 +79,28 @@ def cramers_v(cells: Sequence[Cell]) -> float:
 
 
 def l_infinity(cells: Sequence[Cell]) -> float:
-    """The greatest difference of a share (Chebyshev distance)."""
+    """Return the greatest difference of a share (Chebyshev distance)."""
     n, m = totals(cells)
     return max(abs(a / n - b / m) for a, b in cells)
 
 
 def proportion(cell: Cell, sizes: Cell, level: float = LEVEL) -> Distance:
-    """The difference of one share, with Fisher's exact test."""
+    """Measure the difference of one share, with Fisher's exact test."""
     (a, b), (n, m) = cell, sizes
     return Distance.of(abs(a / n - b / m), of_cell(cell, n, m), level)
 
 
 def kolmogorov_smirnov(cells: Sequence[Cell]) -> float:
-    """The greatest difference of the cumulative shares (Smirnov 1948), at the ends of ordered cells."""
+    """Return the greatest difference of cumulative shares (Smirnov 1948), at the ends of ordered cells."""
     n, m = totals(cells)
     return max(abs(a / n - b / m) for a, b in cumulated(cells))
 
 
 def wasserstein(baseline: Distribution, current: Distribution) -> float:
-    """The area between the cumulative shares (Vallender 1974), in standard deviations of the baseline.
+    """Return the area between the cumulative shares (Vallender 1974), in the baseline's standard deviations.
 
-    Of values beyond the outermost edges it is the least area that they can have: a straight line from there
-    to the greatest value would be most of the area of a heavy tail.
+    Values beyond the outermost edges count with the least area that they can have: a straight line to the
+    greatest value would make up most of the area of a heavy tail.
     """
     unit = baseline.std or current.std or 1.0
     first, second = _Cdf.of(baseline), _Cdf.of(current)
@@ -113,12 +113,12 @@ def wasserstein(baseline: Distribution, current: Distribution) -> float:
 
 
 def _mean_gap(p: Span, q: Span, p_end: Span, q_end: Span) -> float:
-    """The mean of what two shares, each within a span, differ by at least, along lines from start to end."""
+    """Return the mean of the least difference of two shares, each in a span, along straight lines."""
     return _mean_positive(p[0] - q[1], p_end[0] - q_end[1]) + _mean_positive(q[0] - p[1], q_end[0] - p_end[1])
 
 
 def _mean_positive(start: float, end: float) -> float:
-    """The mean of max(y, 0) along the line from start to end."""
+    """Return the mean of max(y, 0) along the line from start to end."""
     if start <= 0 or end <= 0:
         high, low = max(start, end), min(start, end)
         return high * high / (2 * (high - low)) if high > 0 else 0.0
@@ -127,9 +127,9 @@ def _mean_positive(start: float, end: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Cdf:
-    """A distribution's cumulative share: steps if it is discrete, else straight lines between its edges.
+    """A distribution's cumulative share: steps if it is discrete, else straight lines between edges.
 
-    It is a span where it is not known: beyond an outermost edge that is not the least or greatest value.
+    It is a span where it is unknown: beyond an outermost edge that is not the least or greatest value.
     """
 
     knots: tuple[float, ...]
@@ -153,11 +153,11 @@ class _Cdf:
         return cls(knots, reached, _tails(distribution, reached), distribution.is_discrete)
 
     def above(self, x: float) -> Span:
-        """The share of values up to x."""
+        """Return the share of values up to x."""
         return self._between(bisect_right(self.knots, x) - 1, x)
 
     def below(self, x: float) -> Span:
-        """The share of values before x."""
+        """Return the share of values before x."""
         return self._between(bisect_left(self.knots, x) - 1, x)
 
     def _between(self, index: int, x: float) -> Span:
@@ -168,14 +168,14 @@ class _Cdf:
         share = self.shares[index]
         if not self.is_discrete and index < len(self.knots) - 1:
             low, high = self.knots[index : index + 2]
-            # Halved, as a difference may be more than a number can be.
+            # Halve first: a difference may exceed a float's range.
             part = (x / 2 - low / 2) / (high / 2 - low / 2)
             share += part * (self.shares[index + 1] - self.shares[index])
         return share, share
 
 
 def _tails(distribution: Distribution, shares: Sequence[float]) -> dict[int, Span]:
-    """By its first knot what is unknown: of a tail only that one value is the least, or the greatest."""
+    """Return the unknown spans by first knot: of a tail only its least or greatest value is known."""
     edges, one, last = distribution.edges, 1 / distribution.total, len(shares) - 2
     if distribution.is_discrete or not edges or last < 0:
         return {}

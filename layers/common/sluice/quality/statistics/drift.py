@@ -1,7 +1,7 @@
-"""Drift: how far a data set is from its baseline, column by column, and whether that is more than chance.
+"""Measure drift: how far each column is from its baseline, and whether that is more than chance.
 
-A column has drifted when the distance is over its limit and its p-value below the level: a limit alone cries
-wolf on few rows, a p-value alone on many. The level is shared by all tests of all columns (Bonferroni).
+A column has drifted if its distance is over the limit and its p-value below the level: a limit alone raises
+false alarms on few rows, a p-value alone on many. All tests of all columns share the level (Bonferroni).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["Bin", "ColumnDrift", "Distance", "DriftResult", "compare"]
 OTHER = "(other)"
 NEW_SHOWN_MAX = 20
 TOO_FEW = "too few rows to tell"
-# More values than this on both sides can be so different that no chance explains it, whatever the level.
+# With more values than this on both sides, a difference can exceed chance at any level.
 FEW = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """A part of a column's values, a range or a category, as both data sets have it."""
+    """A range or a category of a column's values, with its counts in both data sets."""
 
     label: str
     baseline: int
@@ -40,7 +40,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """One column against its baseline. `reasons` are why it drifted; `note` is why it was not judged."""
+    """A column compared with its baseline. `reasons` say why it drifted, `note` why it was not judged."""
 
     column: str
     type: ColumnType
@@ -61,13 +61,13 @@ class ColumnDrift:
 
     @property
     def has_too_few(self) -> bool:
-        """Whether there are too few values to tell: that it has not drifted says nothing."""
+        """Whether there are too few values to tell: then no drift means nothing."""
         return (self.note or "").startswith(TOO_FEW)
 
 
 @dataclass(frozen=True, slots=True)
 class DriftResult:
-    """A data set against its baseline; `baseline` is the version of that."""
+    """A data set compared with its baseline; `baseline` is that version."""
 
     baseline: str
     method: DriftMethod
@@ -83,7 +83,7 @@ class DriftResult:
 
     @property
     def untold(self) -> tuple[str, ...]:
-        """The columns of which there are too few rows to tell."""
+        """The columns with too few rows to tell."""
         return tuple(column.column for column in self.columns if column.has_too_few)
 
     @property
@@ -96,10 +96,10 @@ class DriftResult:
 
 
 def compare(profile: Profile, baseline: Profile, limits: Drift, version: str) -> DriftResult:
-    """Hold a profile, made with the baseline's edges, against the baseline of that version.
+    """Compare a profile, made with the baseline's edges, with the baseline of that version.
 
-    Every column of the baseline is measured; those of `limits.columns`, or all, are judged. A column that the
-    baseline lacks is listed, and cannot be judged.
+    Measures every column of the baseline; judges those of `limits.columns`, or all. A column that the
+    baseline lacks is listed but cannot be judged.
     """
     gone = sorted(baseline.columns.keys() - profile.columns.keys())
     names = [*(name for name in profile.columns if name in baseline.columns), *gone]
@@ -117,12 +117,12 @@ def compare(profile: Profile, baseline: Profile, limits: Drift, version: str) ->
 
 
 def _tests(limits: Drift) -> int:
-    """How many may find that a column has drifted."""
+    """Return the number of tests that may find that a column drifted."""
     return 1 + sum(limit is not None for limit in (limits.max_missing_change, limits.max_new_share))
 
 
 def _new(name: str, column: ColumnProfile) -> ColumnDrift:
-    """A column that no row of the baseline has."""
+    """Make the result of a column that the baseline lacks."""
     return ColumnDrift(
         name, column.type, {}, (), column.missing_rate, 1.0, None, note="is not in the baseline"
     )
@@ -132,7 +132,7 @@ def _compare(
     name: str, profile: Profile, baseline: Profile, level: float, limits: Drift | None
 ) -> ColumnDrift:
     before = baseline.columns[name]
-    # A column that is gone has no value in any row.
+    # A missing column has no value in any row.
     after = profile.columns.get(name) or ColumnProfile(before.type, 0, profile.rows, 0, 0, True)
     missing, change = None, Fraction(0)
     if before.rows and after.rows:
@@ -173,7 +173,7 @@ def _incomparable(before: ColumnProfile, after: ColumnProfile, counts: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What a column's values say; `farthest` is the least chance that so many values could have."""
+    """The measures of a column; `farthest` is the least chance that so many values could have."""
 
     distances: Mapping[DriftMethod, Distance] = field(default_factory=dict)
     bins: tuple[Bin, ...] = ()
@@ -185,7 +185,7 @@ class _Measured:
     farthest: float = 0.0
 
     def too_few(self, method: DriftMethod) -> str | None:
-        """What to say where no values that many could be more than chance."""
+        """Say that so few values can never be more than chance, if that is so."""
         distance = self.distances.get(method)
         if distance is None or distance.is_beyond_chance or self.farthest < distance.level:
             return None
@@ -262,7 +262,7 @@ def _of_cells(cells: Sequence[Cell], chance: float, level: float) -> dict[DriftM
 
 
 def _farthest_categories(categories: chances.Categories) -> float:
-    """The chance if every value were of one category that the baseline has not."""
+    """Return the chance if all values had one category that the baseline lacks."""
     n, m = totals(categories.cells)
     if min(n, m) > FEW:
         return 0.0
@@ -272,7 +272,7 @@ def _farthest_categories(categories: chances.Categories) -> float:
 
 
 def _farthest_ranges(fine: Sequence[Cell], *, of_values: bool) -> float:
-    """The chance if every value were one beyond all others."""
+    """Return the chance if all values were one beyond all others."""
     n, m = totals(fine)
     if min(n, m) > FEW:
         return 0.0
@@ -280,7 +280,7 @@ def _farthest_ranges(fine: Sequence[Cell], *, of_values: bool) -> float:
 
 
 def _labels(edges: Sequence[str], groups: Sequence[Sequence[int]]) -> Iterator[str]:
-    """Name the ranges: the first has no lower edge, the last no upper one."""
+    """Name the ranges; the first has no lower edge, the last no upper one."""
     for group in groups:
         low = f"> {edges[group[0] - 1]}" if group[0] > 0 else ""
         high = f"<= {edges[group[-1]]}" if group[-1] < len(edges) else ""

@@ -1,7 +1,7 @@
-"""A data set's profile: what is kept of each column, so that later data can be compared without the rows.
+"""A data set's profile: the statistics of each column, for comparing later data without the rows.
 
-A distribution is kept as exact counts between edges. The edges are quantiles (percentiles and a finer grid in
-both tails), or every value there is where those are few; whatever the edges are, the counts are exact.
+A distribution has exact counts between edges. The edges are quantiles (percentiles, and a finer grid in both
+tails), or all values if there are few.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from sluice.domain import canonical
 from sluice.domain.config.base import ColumnType
 
-# The document that holds it, beside the data set's manifest.
+# The profile's document, beside the data set's manifest.
 PROFILE = "profile.json"
 TAIL_SHARES = (Fraction(1, 1000), Fraction(1, 400), Fraction(1, 200))
 EDGE_SHARES = (
@@ -26,26 +26,26 @@ EDGE_SHARES = (
     *(Fraction(percent, 100) for percent in range(1, 100)),
     *(1 - share for share in reversed(TAIL_SHARES)),
 )
-# A number with at most so many values is kept value by value.
+# Numbers with at most so many different values are stored value by value.
 DISCRETE_MAX = 100
-# A string with more values, or hardly any value twice, is text: its lengths are kept, not its values.
+# Strings with more values, or with hardly any value twice, are text: store their lengths, not their values.
 CATEGORICAL_MAX = 1000
-# All of them: those that are the most frequent by chance would be less frequent in any later data.
+# Store all: the most frequent ones may be so by chance, and would be less frequent in later data.
 CATEGORIES_MAX = CATEGORICAL_MAX
 _DIGITS = 10
 _VERSION = 1
 
 
 class ProfileFormatError(ValueError):
-    """A stored profile is of another format than is read, or none; the message is a predicate of its file."""
+    """A stored profile has an unsupported format; the message is a predicate of its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
     """Numbers (a timestamp is seconds since 1970, a text its length).
 
-    `counts[i]` is how many values are in (edges[i - 1], edges[i]]; the first bin has no lower edge and the
-    last no upper one. `is_discrete`: the edges are all values there are. `std` is the population's.
+    `counts[i]` is the number of values in (edges[i - 1], edges[i]]; the first bin has no lower edge and the
+    last no upper one. `is_discrete`: the edges are all values. `std` is the population's.
     """
 
     min: float
@@ -79,11 +79,11 @@ class Categories:
 
 @dataclass(frozen=True, slots=True)
 class ColumnProfile:
-    """One column. `present` values are of its type, `invalid` ones are not; `missing` rows have none.
+    """One column. `present` values have its type, `invalid` ones do not; `missing` rows have no value.
 
-    `distinct` counts present values, and is an estimate unless `distinct_is_exact`. A string has
-    `categories`, unless it is text, and a `distribution` of its lengths; a boolean has `categories`, any
-    other type a `distribution`.
+    `distinct` is the number of different present values, an estimate unless `distinct_is_exact`. A string has
+    a `distribution` of its lengths, and `categories` unless it is text; a boolean has `categories`; any other
+    type has a `distribution`.
     """
 
     type: ColumnType
@@ -106,10 +106,10 @@ class ColumnProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A data set's columns that are there, by name.
+    """The existing columns of a data set, by name.
 
-    `in_baseline` is not stored: for a column of numbers, its values counted between the edges of the baseline
-    that the scan was given; for one of categories, the counts of the baseline's categories.
+    `in_baseline` is not stored: for numbers it counts the values between the edges of the scan's baseline;
+    for categories it counts the baseline's categories.
     """
 
     rows: int
@@ -117,13 +117,13 @@ class Profile:
     in_baseline: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> bytes:
-        """The canonical spelling: equal data have equal bytes, however many threads counted them."""
+        """Write canonical JSON: equal data have equal bytes, however many threads counted them."""
         columns = {name: asdict(column) for name, column in self.columns.items()}
         return canonical.to_json({"version": _VERSION, "rows": self.rows, "columns": columns})
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Profile:
-        """Read what `to_json` wrote; raises ProfileFormatError."""
+        """Parse what `to_json` wrote; raises ProfileFormatError."""
         try:
             stored = json.loads(text)
             version = stored["version"]
@@ -137,23 +137,23 @@ class Profile:
 
 
 def is_categorical(present: int, distinct: int) -> bool:
-    """Whether a string's values are categories, each of them twice on average, or text."""
+    """Tell whether a string's values are categories, each occurring twice on average, or text."""
     return 0 < distinct <= CATEGORICAL_MAX and distinct * 2 <= present
 
 
 def categories_of(counts: Mapping[str, int], other: int = 0) -> Categories:
-    """Keep the most frequent values; of equally frequent ones the first in order."""
+    """Keep the most frequent values; of equally frequent ones the first when sorted."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = dict(ranked[:CATEGORIES_MAX])
     return Categories(kept, other + sum(counts.values()) - sum(kept.values()))
 
 
 def quantile_edges(values: Mapping[float, int]) -> tuple[float, ...]:
-    """The values, given with their counts, at which the shares of EDGE_SHARES are reached."""
+    """Return the values, given with their counts, that reach the shares of EDGE_SHARES."""
     ordered = sorted(values)
     below = list(accumulate(values[value] for value in ordered))
     total = below[-1] if below else 0
-    # The ceilings of shares of the total, in integers.
+    # Round shares of the total up, in integers.
     wanted = (-(-share.numerator * total // share.denominator) for share in EDGE_SHARES) if below else ()
     return tuple(dict.fromkeys(ordered[bisect_left(below, count)] for count in wanted))
 
@@ -167,13 +167,13 @@ def bin_counts(values: Mapping[float, int], edges: Sequence[float]) -> tuple[int
 
 
 def rounded(value: float, scale: float) -> float:
-    """Leave out the digits that the order of a sum decides, far below the scale of the values."""
+    """Drop the digits that depend on the order of a sum, far below the scale of the values."""
     if scale <= 0 or not math.isfinite(scale):
         return value
     try:
         kept: float = round(value, _DIGITS - 1 - math.floor(math.log10(scale)))
     except OverflowError:
-        # Up from as much as a number can be.
+        # Rounding up would exceed a float's range.
         return value
     return kept + 0.0
 

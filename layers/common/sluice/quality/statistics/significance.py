@@ -1,4 +1,4 @@
-"""How likely chance alone is: the tails of the distributions that tests of drift are held against."""
+"""Compute the tails of the distributions that tests of drift use."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from itertools import count
 
 _PRECISION = 1e-15
 _TINY = 1e-300
-# Up to this variance of a count its exact distribution is summed.
+# Sum the exact distribution of a count up to this variance.
 _EXACT_MAX = 10_000
 _ROUNDING = 1e-6
-# Of a search by thirds: enough for any difference that a chance could show.
+# Steps of a ternary search: enough for the precision of a chance.
 _STEPS = 60
 
 
 def normal_sf(z: float) -> float:
-    """The chance of a standard normal value above z."""
+    """Return the chance of a standard normal value above z."""
     return math.erfc(z / math.sqrt(2)) / 2
 
 
 def chi_square_sf(statistic: float, degrees: int) -> float:
-    """The chance of a chi-square value above the statistic: Q(degrees / 2, statistic / 2) of DLMF 8.2.4."""
+    """Return the chance of a greater chi-square value: Q(degrees / 2, statistic / 2) of DLMF 8.2.4."""
     if statistic < _TINY or degrees < 1:
         return 1.0
     shape, x = degrees / 2, statistic / 2
@@ -31,7 +31,7 @@ def chi_square_sf(statistic: float, degrees: int) -> float:
 
 
 def _lower_series(shape: float, x: float) -> float:
-    """DLMF 8.7.1, which converges fast below the mean."""
+    """Sum the series DLMF 8.7.1, which converges fast below the mean."""
     term = total = 1 / shape
     for step in count(1):
         term *= x / (shape + step)
@@ -42,7 +42,7 @@ def _lower_series(shape: float, x: float) -> float:
 
 
 def _upper_fraction(shape: float, x: float) -> float:
-    """The continued fraction of DLMF 8.9.2 by Lentz's method (Numerical Recipes 6.2), for above the mean."""
+    """Evaluate the fraction of DLMF 8.9.2 by Lentz's method (Numerical Recipes 6.2), above the mean."""
     b = x + 1 - shape
     c, d = 1 / _TINY, 1 / b
     value = d
@@ -62,9 +62,9 @@ def _nonzero(value: float) -> float:
 
 
 def kolmogorov_sf(distance: float, size: float) -> float:
-    """The chance of a Kolmogorov-Smirnov distance above this one, for samples of n and m, size nm / (n + m).
+    """Return the chance of a greater Kolmogorov-Smirnov distance; for samples of n and m, size is nm/(n + m).
 
-    Kolmogorov's limit with the correction for small samples of Stephens (1970).
+    It is Kolmogorov's limit with the correction for small samples by Stephens (1970).
     """
     root = math.sqrt(size)
     reach = (root + 0.12 + 0.11 / root) * distance
@@ -75,10 +75,10 @@ def kolmogorov_sf(distance: float, size: float) -> float:
 
 
 def shares_sf(gap: float, kind: int, n: int, m: int) -> float:
-    """The chance that a kind's shares in samples of n and m are at least `gap` apart.
+    """Return the chance that a kind's shares in samples of n and m are at least `gap` apart.
 
-    `kind` values of both are of it, each in either sample by chance: their count has a hypergeometric
-    distribution, as in Fisher's exact test (Agresti 2013, 3.5), which of very many values is normal.
+    Both samples have `kind` values of the kind, distributed by chance: their number in one sample is
+    hypergeometric, as in Fisher's exact test (Agresti 2013, 3.5), and nearly normal for very many values.
     """
     if gap <= 0:
         return 1.0
@@ -89,13 +89,13 @@ def shares_sf(gap: float, kind: int, n: int, m: int) -> float:
     if variance > _EXACT_MAX:
         return min(2 * normal_sf(apart / math.sqrt(variance)), 1.0)
     upper = _hypergeometric_tail(math.ceil(mean + apart - _ROUNDING), kind, n, m)
-    # Few in one sample is many in the other.
+    # Few values in one sample mean many in the other.
     lower = _hypergeometric_tail(math.ceil(kind - mean + apart - _ROUNDING), kind, m, n)
     return min(upper + lower, 1.0)
 
 
 def _hypergeometric_tail(least: int, kind: int, n: int, m: int) -> float:
-    """The chance that at least so many of a kind are in the sample of m."""
+    """Return the chance that at least so many of a kind are in the sample of m."""
     if least <= max(0, kind - n):
         return 1.0
     if least > min(kind, m):
@@ -115,11 +115,11 @@ def _log_choose(total: int, chosen: int) -> float:
 
 
 def exclusive_sf(values: int, sizes: Mapping[int, int], share: float) -> float:
-    """At most the chance that a sample alone has categories of so many values in all.
+    """Bound the chance that categories with so many values in all are only in this sample.
 
-    `sizes` are how many categories have how many values in both samples together; each value is in this one
-    with the chance `share`. Rare categories are often in one sample alone, so all of them are weighed: the
-    bound is Chernoff's of the sum (Boucheron, Lugosi and Massart 2013, 2.2).
+    `sizes` counts categories by their number of values in both samples; each value is in this sample with
+    chance `share`. Rare categories are often in only one sample, so all count: the bound is Chernoff's for
+    the sum (Boucheron, Lugosi and Massart 2013, 2.2).
     """
     if values <= 0:
         return 1.0
