@@ -279,6 +279,10 @@ def test_an_unreadable_file_is_one_of_a_part_too(world: World) -> None:
         ({"schema": {**SCHEMA, "n": {"type": "integer", "unique": True}}}, ("unique of n",)),
         ({"quality": [{"check": "quantile", "column": "x", "q": 0.5, "min": 0}]}, ("quantile of x",)),
         ({"quality": [{"check": "sql", "name": "mine", "query": "SELECT 1"}]}, ("sql 'mine'",)),
+        (
+            {"schema": {**SCHEMA, **{f"c{n}": {"type": "string"} for n in range(200)}}},
+            ("more than 200 columns",),
+        ),
         ({"drift": {"method": "wasserstein", "max": 1.0}}, ("drift by wasserstein",)),
         ({"quality": [{"check": "distinct_count", "column": "s", "min": 1}]}, ("distinct_count of s",)),
     ],
@@ -306,8 +310,21 @@ def test_means_of_integers_are_merged_to_the_last_digit(some: list[int], others:
 def test_an_example_of_a_redacted_column_is_kept_without_its_value(tmp_path: Path) -> None:
     schema = {**SCHEMA, "s": {"type": "string", "max_length": 4, "tolerance": 0.9}}
     world = World(tmp_path, contract(schema=schema, redact=["s"], bias=None, quality=[]))
-    secrets = [("1", "1", f"secret {n}", "", "true") for n in range(1500)]
-    part = world.judge([body(secrets)]).part
+    for count in (300, 1500):
+        secrets = [("1", "1", f"secret {n}", "", "true") for n in range(count)]
+        part = world.judge([body(secrets)]).part
+        assert part is not None
+        assert b"secret" not in part
+        # They are still counted.
+        together = world.judge([body(secrets[:50])], first=1, former=part)
+        column = Profile.from_json(together.documents[PROFILE]).columns["s"]
+        assert column.present == count + 50
+        assert column.distinct == pytest.approx(count, rel=0.1)
+
+
+def test_long_text_is_not_kept_value_by_value(tmp_path: Path) -> None:
+    world = World(tmp_path, contract(schema={**SCHEMA, "s": {"type": "string"}}, bias=None, quality=[]))
+    texts = [("1", "1", f"{n} " + "word " * 1000, "", "true") for n in range(100)]
+    part = world.judge([body(texts)]).part
     assert part is not None
-    assert b"secret" not in part
-    assert json.loads(part)["rows"] == 1500
+    assert len(part) < 20_000

@@ -40,6 +40,8 @@ __all__ = [
 PART = "part.json"
 FORMAT = 1
 _NAMED_MAX = 5
+# What is kept of a column takes as long to find as its profile, which of more than these is most of the time.
+COLUMNS_MAX = 200
 # Edges are quantiles of earlier data: make them anew when there are twice as many.
 _GROWTH_MAX = 2
 
@@ -163,6 +165,8 @@ def whole_checks(data: Data) -> tuple[str, ...]:
     if data.drift is not None and data.drift.method == "wasserstein":
         # It needs quantiles of exactly these data.
         named.append("drift by wasserstein")
+    if len(data.columns) > COLUMNS_MAX:
+        named.append(f"more than {COLUMNS_MAX} columns")
     return tuple(named)
 
 

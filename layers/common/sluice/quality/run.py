@@ -25,6 +25,7 @@ from sluice.quality.part_results import (
 from sluice.quality.processes import ProcessEndedError, Tell
 from sluice.quality.report import html, monitor_files, redaction
 from sluice.quality.statistics import bias as biases
+from sluice.quality.statistics import column_parts
 from sluice.quality.statistics import drift as drifts
 from sluice.quality.statistics.bias import BiasResult
 from sluice.quality.statistics.column_parts import Edges
@@ -180,7 +181,7 @@ def _judge(
     report = replace(report, untold=measured.drift.untold if measured.drift else ())
     documents = dict(_documents(report, measured, data, baseline, title))
     documents[validation.ROWS] = canonical.to_json(dict(judged.object_rows))
-    return Outcome(report, documents, _kept(judged.part))
+    return Outcome(report, documents, _kept(judged.part, data))
 
 
 def _former(stored: bytes, data: Data) -> PartResults:
@@ -195,9 +196,16 @@ def _former(stored: bytes, data: Data) -> PartResults:
     return former
 
 
-def _kept(part: PartResults | None) -> bytes | None:
+def _kept(part: PartResults | None, data: Data) -> bytes | None:
+    """What of the results is stored: of a redacted column no text."""
+    if part is None:
+        return None
+    columns = {
+        name: column_parts.without_text(column) if name in data.redact else column
+        for name, column in part.columns.items()
+    }
     try:
-        return None if part is None else part.to_json()
+        return replace(part, columns=columns).to_json()
     except NeedsWholeError:
         # The next data are read with all that there is.
         return None

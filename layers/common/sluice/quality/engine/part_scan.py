@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -20,8 +21,8 @@ from sluice.quality.engine.profiling import (
     moments,
     number_of,
 )
-from sluice.quality.engine.sql import is_beyond_doubles, scaled
-from sluice.quality.statistics.column_parts import ColumnPart, Edges, Moments, few
+from sluice.quality.engine.sql import is_beyond_doubles, scaled, sql_type
+from sluice.quality.statistics.column_parts import ColumnPart, Edges, Moments, are_few, few
 
 _HASHES = 2**64
 # Some thousand bytes for a column; fewer where there are many.
@@ -45,6 +46,16 @@ def column_parts(
         scan = _PartScan(connection, relation, sources[start : start + BATCH], rows, of_columns)
         parts |= scan.parts(edges)
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """A column after the first scan; how many different values it has is an estimate."""
+
+    present: int
+    distinct: int
+    moments: Moments | None
+    counts: Mapping[Edges, tuple[int, ...]]
 
 
 class _PartScan:
@@ -73,55 +84,76 @@ class _PartScan:
         figures = iter(self._one(wanted))
         summaries = {c.name: self._summary(c, figures, edges.get(c.name, ())) for c in self._columns}
         # Counts of few values are cheap; whether they are few is only estimated before.
-        likely = [c for c in self._columns if summaries[c.name][1] <= few(c.type) * ESTIMATE_ERROR]
+        likely = [c for c in self._columns if summaries[c.name].distinct <= few(c.type) * ESTIMATE_ERROR]
         groups = self._scan.group(likely)
-        return {c.name: self._part(c, *summaries[c.name], groups.get(c.name)) for c in self._columns}
+        values = {
+            c.name: self._values(c, summaries[c.name].present, groups.get(c.name)) for c in self._columns
+        }
+        hashes = self._hashes(summaries, groups)
+        return {
+            c.name: self._part(c, summaries[c.name], values[c.name], hashes[c.name]) for c in self._columns
+        }
 
-    def _summary(
-        self, column: Column, figures: Iterator[Any], edges: Sequence[Edges]
-    ) -> tuple[int, int, Moments | None, dict[Edges, tuple[int, ...]]]:
+    def _summary(self, column: Column, figures: Iterator[Any], edges: Sequence[Edges]) -> _Summary:
         present, distinct, least, greatest, mean, std = (next(figures) for _ in range(6))
         counts = {these: in_order(next(figures), these) for these in edges}
         if least is None:
-            return present, distinct, None, counts
+            return _Summary(present, distinct, None, counts)
         if is_beyond_doubles(mean, std, least, greatest):
             scale = max(abs(least), abs(greatest))
             mean, std = self._one(scaled(["avg", "stddev_pop"], column.number, scale))
-        return present, distinct, Moments(least, greatest, mean, std), counts
+        return _Summary(present, distinct, Moments(least, greatest, mean, std), counts)
 
     def _part(
-        self,
-        column: Column,
-        present: int,
-        distinct: int,
-        found: Moments | None,
-        counts: dict[Edges, tuple[int, ...]],
-        group: Mapping[Any, int] | None,
+        self, column: Column, found: _Summary, group: Mapping[Any, int] | None, hashes: tuple[int, ...]
     ) -> ColumnPart:
-        values = None
-        if not present:
-            values = {}
-        elif group is not None and len(group) <= few(column.type):
-            values = {_plain(column.type, value): count for value, count in group.items()}
-        hashes = self._hashes(column, distinct) if present else ()
-        written = present if column.written is None else column.written
-        return ColumnPart(column.type, written, present, values, hashes, self._hashes_max, found, counts)
+        values = self._values(column, found.present, group)
+        written = found.present if column.written is None else column.written
+        return ColumnPart(
+            column.type, written, found.present, values, hashes, self._hashes_max, found.moments, found.counts
+        )
 
-    def _hashes(self, column: Column, distinct: int) -> tuple[int, ...]:
-        """The least hashes of the column's different values."""
+    def _values(
+        self, column: Column, present: int, group: Mapping[Any, int] | None
+    ) -> Mapping[Any, int] | None:
+        if not present:
+            return {}
+        if group is None or not are_few(column.type, group):
+            return None
+        return {_plain(column.type, value): count for value, count in group.items()}
+
+    def _hashes(
+        self, summaries: Mapping[str, _Summary], groups: Mapping[str, Mapping[Any, int]]
+    ) -> dict[str, tuple[int, ...]]:
+        """The least hashes of each column's different values: of those that are known, or in one scan."""
+        found = {
+            column.name: self._hashes_of(column, groups[column.name])
+            for column in self._columns
+            if column.name in groups
+        }
+        many = [column for column in self._columns if column.name not in groups]
+        if not many:
+            return found
         # With twice as many as are wanted below a bound, hardly any row costs more than its hash.
-        bound = min(_HASHES - 1, int(_HASHES * 2 * self._hashes_max / max(distinct, 1)))
-        found = self._hashes_below(column, bound)
-        if len(found) < self._hashes_max and bound < _HASHES - 1:
-            found = self._hashes_below(column, _HASHES - 1)
+        wanted = {
+            c.name: int(_HASHES * 2 * self._hashes_max / max(summaries[c.name].distinct, 1)) for c in many
+        }
+        least = self._one([self._least(c, wanted[c.name]) for c in many])
+        for column, hashes in zip(many, least, strict=True):
+            if len(hashes or ()) < self._hashes_max and wanted[column.name] < _HASHES:
+                (hashes,) = self._one([self._least(column, _HASHES)])
+            found[column.name] = tuple(hashes or ())
         return found
 
-    def _hashes_below(self, column: Column, bound: int) -> tuple[int, ...]:
-        hashed = f"SELECT hash({column.value}) AS h FROM {self._relation} WHERE {column.value} IS NOT NULL"
-        found = self._connection.execute(
-            f"SELECT DISTINCT h FROM ({hashed}) WHERE h <= {bound} ORDER BY h LIMIT {self._hashes_max}"
-        ).fetchall()
-        return tuple(h for (h,) in found)
+    def _hashes_of(self, column: Column, values: Mapping[Any, int]) -> tuple[int, ...]:
+        known = f"SELECT unnest(?::{sql_type(column.type)}[]) AS value"
+        hashed = self._connection.execute(f"SELECT hash(value) FROM ({known})", [list(values)]).fetchall()
+        return tuple(sorted({h for (h,) in hashed})[: self._hashes_max])
+
+    def _least(self, column: Column, below: int) -> str:
+        hashed = f"hash({column.value})"
+        there = f"{column.value} IS NOT NULL AND {hashed} <= {min(below, _HASHES - 1)}"
+        return f"min(DISTINCT {hashed}, {self._hashes_max}) FILTER ({there})"
 
     def _one(self, wanted: Sequence[str]) -> tuple[Any, ...]:
         row = self._connection.execute(f"SELECT {', '.join(wanted)} FROM {self._relation}").fetchone()

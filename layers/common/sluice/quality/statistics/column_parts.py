@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sluice.domain.config.base import ColumnType
@@ -31,6 +31,7 @@ from sluice.quality.statistics.profiles import (
 
 Edges = tuple[float, ...]
 _HASHES = 2**64
+_CHARACTERS_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,20 @@ def few(type_: ColumnType) -> int:
     return CATEGORICAL_MAX if type_ in {"string", "boolean"} else DISCRETE_MAX
 
 
+def are_few(type_: ColumnType, values: Collection[Any]) -> bool:
+    """Whether the values are so few, and so short, that all are kept."""
+    if len(values) > few(type_):
+        return False
+    return type_ != "string" or sum(map(len, values)) <= _CHARACTERS_MAX
+
+
+def without_text(part: ColumnPart) -> ColumnPart:
+    """The column without its values if they are text, which a profile does not keep either."""
+    if part.type != "string" or part.values is None or is_categorical(part.present, len(part.values)):
+        return part
+    return replace(part, values=None) if part.values else part
+
+
 def merge(some: ColumnPart, others: ColumnPart) -> ColumnPart:
     """The column in both parts together."""
     if some.type != others.type or some.hashes_max != others.hashes_max:
@@ -121,7 +136,7 @@ def _merged_values(some: ColumnPart, others: ColumnPart) -> Mapping[Any, int] | 
         return None
     values = Counter(some.values)
     values.update(others.values)
-    return values if len(values) <= few(some.type) else None
+    return values if are_few(some.type, values) else None
 
 
 def _merged_moments(some: ColumnPart, others: ColumnPart) -> Moments | None:
