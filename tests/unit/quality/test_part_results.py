@@ -136,6 +136,7 @@ def without_moments(column: Any) -> Any:
 @given(files=st.lists(FILE, min_size=2, max_size=4), at=st.integers(1, 3), then=st.integers(0, 100))
 @example(files=[GOOD, body([("", "", "", "", "")])], at=1, then=0)
 @example(files=[GOOD, body([], "n,x"), GOOD], at=2, then=0)
+@example(files=[body([("1", "0.1", "", "2026-01-01")], "n,x,s,t"), body([], "n,x,s,t")], at=1, then=0)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_parts_put_together_are_judged_as_the_whole(
     tmp_path: Path, files: list[str], at: int, then: int

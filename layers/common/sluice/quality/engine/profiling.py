@@ -354,7 +354,7 @@ def _profile(
         missing=summary.rows - summary.written,
         invalid=summary.written - summary.present,
         distinct=summary.distinct if values is None else len(values),
-        distinct_is_exact=values is not None,
+        distinct_is_exact=values is not None or not summary.present,
         distribution=distribution,
         categories=_categories(column, summary, values),
     )
