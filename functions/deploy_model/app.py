@@ -1,4 +1,4 @@
-"""DeployModel and RestoreEndpoint tasks: change a stage's endpoint; `finish_deployment` says how it went."""
+"""DeployModel and RestoreEndpoint tasks: change a stage's endpoint; `finish_deployment` answers the task."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
 _TOKEN_VALID_FOR = timedelta(days=7)
-# An endpoint in another state is changing, and cannot be changed now.
+# In any other state an endpoint is already changing, and cannot be changed.
 _CHANGEABLE = {"inservice", "outofservice", "updaterollbackfailed"}
 
 
@@ -38,7 +38,7 @@ def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, s
     stage = task.stage
     logger.append_keys(release_id=task.release_id, endpoint_name=stage.endpoint_name)
     config = _wanted_config(cloud, task)
-    # The token first: the event may be quicker than the answer to the request.
+    # Store the token first: the event may come before the answer to the request.
     _await(cloud, task, config)
     endpoint = releasing.find_own_endpoint(cloud, task.pipeline, stage.stage, stage.endpoint_name)
     if endpoint is None or serving.target_config(endpoint) != config:
@@ -52,7 +52,7 @@ def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, s
 
 
 def _wait(cloud: Cloud, task: DeployModelTask, refusal: quotas.Refusal, *, is_update: bool) -> Exception:
-    """Show at once why the endpoint is not changed; the error to raise."""
+    """Note at once why the endpoint is not changed; returns the error to raise."""
     error = quotas.of_endpoint(refusal, is_update=is_update)
     at = releasing.started_at(cloud, task.pipeline, task.release_id)
     note(cloud, task.pipeline, at, task.release_id, f"{task.stage.stage} waits for a quota", str(error))
@@ -66,7 +66,7 @@ def _wanted_config(cloud: Cloud, task: DeployModelTask) -> str:
         raise ReleaseRefusedError(f"{task.stage.endpoint_name} served nothing before that could be restored")
     stage = releasing.find_stage(cloud, task.pipeline, task.stage.stage)
     if stage is not None and stage.live == task.release_id:
-        # Its promotion failed at no more than saying so.
+        # It was promoted; only the record of that failed.
         raise ReleaseRefusedError(f"{task.release_id} is live on {task.stage.stage}")
     return task.stage.previous_config_name
 
@@ -88,7 +88,7 @@ def _await(cloud: Cloud, task: DeployModelTask, config: str) -> None:
 
 
 def _confirm(cloud: Cloud, task: DeployModelTask, config: str) -> None:
-    """The change is under way. If it has ended already, its event may have come too early: send it again."""
+    """Note that the change is under way; if it already ended, its event came too early: send it again."""
     name = task.stage.endpoint_name
     cloud.catalog.apply(changes.confirm_request(name, task.task_token))
     endpoint = cloud.endpoints.describe_endpoint(name)
@@ -97,7 +97,7 @@ def _confirm(cloud: Cloud, task: DeployModelTask, config: str) -> None:
 
 
 def _prepare(cloud: Cloud, task: DeployModelTask) -> Item:
-    """Make the model, the config and the alarms; the deployment config that they are to be released with."""
+    """Make the model, the config and the alarms; returns the deployment config."""
     package = releasing.find_package(cloud, task.pipeline, task.package_arn)
     approval = package.described.get("ModelApprovalStatus")
     if not task.is_rollback and approval != "Approved":
@@ -140,7 +140,7 @@ def _create_config(cloud: Cloud, task: DeployModelTask, package: Package) -> Non
 
 
 def _put_alarms(cloud: Cloud, task: DeployModelTask, package: Package) -> list[str]:
-    """The names of the alarms that the package's project wants; those that it does not want are deleted."""
+    """Put the alarms that the package's project wants, and delete all others; returns their names."""
     guarded = releasing.find_guarded(cloud, task.pipeline, task.stage.stage, task.stage.endpoint_name)
     wanted = alarms.requests(guarded, package.config.release.alarms, cloud.alarms_topic_arn)
     for request in wanted:
@@ -157,9 +157,9 @@ def _firing(cloud: Cloud, names: list[str]) -> list[str]:
 
 
 def _require_hopeless(cloud: Cloud, task: DeployModelTask, firing: list[str]) -> None:
-    """Alarms that fire from the start cannot watch a release: a stage that can be rolled back, must be.
+    """Refuse a release under firing alarms, which cannot watch it, if the stage can be rolled back.
 
-    Where there is nothing to go back to, only a release can end the alarm: it goes ahead unwatched.
+    If there is nothing to go back to, only a release can end the alarm: it continues unwatched.
     """
     live = releasing.find_live(cloud, task.pipeline, task.stage.stage)
     if live is None or _can_go_back(cloud, live):
@@ -173,7 +173,7 @@ def _require_hopeless(cloud: Cloud, task: DeployModelTask, firing: list[str]) ->
 
 
 def _can_go_back(cloud: Cloud, live: Deployment) -> bool:
-    """Whether a known good is left that nobody has rejected since."""
+    """Tell whether there is a known good that nobody rejected since."""
     options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
     packages = (cloud.registry.describe_package(each.package_arn) for each in options.known_good())
     return any(package and package.get("ModelApprovalStatus") != "Rejected" for package in packages)
@@ -190,7 +190,7 @@ def _change(
         return
     status = serving.status(endpoint["EndpointStatus"])
     if status == "failed":
-        # It serves nothing, and nothing but its deletion is possible: the retry creates it.
+        # It serves nothing and can only be deleted: the retry creates it.
         endpoints.delete_endpoint(name)
         raise EndpointBusyError(f"{name} had failed and is being deleted")
     if status not in _CHANGEABLE or endpoint.get("PendingDeploymentSummary"):

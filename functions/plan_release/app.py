@@ -1,4 +1,4 @@
-"""PlanRelease task: take the stages' locks, verify the evidence, and say what goes where."""
+"""PlanRelease task: take the stages' locks, verify the evidence, and decide what goes where."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def _record(cloud: Cloud, request: Request, execution_arn: str) -> None:
         return
     known = releasing.find_release(cloud, request.pipeline, request.release_id)
     if known is None or known.status != "running":
-        # Nobody would give back what it took now.
+        # Nobody would release the locks that it took now.
         raise ReleaseRefusedError(f"{request.release_id} has ended")
 
 
 def _plan_forward(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[str, int]]]:
-    """The package that was asked for, to every stage that does not serve it yet."""
+    """Plan the requested package for every stage that does not serve it yet."""
     package = releasing.find_package(cloud, request.pipeline, str(request.package_arn))
     stages = releases.planned_stages(package.config.release, request.stages)
     positions = {stage.name: index for index, stage in enumerate(package.config.release.stages)}
@@ -100,7 +100,7 @@ def _plan_forward(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[s
 
 
 def _note_held_back(cloud: Cloud, request: Request, package: Package, released: list[str]) -> None:
-    """Say which stage waits for a person."""
+    """Note which stage waits for a person."""
     gated = [stage.name for stage in package.config.release.stages if stage.name not in released]
     if gated:
         detail = f"{gated[0]} asks for a person: start a release of v{package.version} that names the stage"
@@ -109,7 +109,7 @@ def _note_held_back(cloud: Cloud, request: Request, package: Package, released: 
 
 
 def _plan_rollback(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[str, int]]]:
-    """The stage's last known good whose evidence still holds."""
+    """Plan the stage's last known good whose evidence still holds."""
     stage = str(request.stage)
     if releasing.find_stage(cloud, request.pipeline, stage) is None:
         raise ReleaseRefusedError(f"nothing was ever released to a stage {stage} of {request.pipeline}")
@@ -125,7 +125,7 @@ def _plan_rollback(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[
 
 
 def _first_sound(cloud: Cloud, live: Deployment) -> Package:
-    """Nothing is expected of a known good's approval but that nobody rejected it since."""
+    """Return the first known good with sound evidence; its approval counts unless it was rejected since."""
     options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
     reasons = list[str]()
     for deployment in options.known_good():
@@ -144,7 +144,7 @@ def _first_sound(cloud: Cloud, live: Deployment) -> Package:
 
 
 def _serves(cloud: Cloud, request: Request, stage: str, package: Package) -> bool:
-    """Whether the package is live there, by the catalog and by the endpoint itself."""
+    """Tell whether the package is live there, by the catalog and by the endpoint itself."""
     live = releasing.find_live(cloud, request.pipeline, stage)
     if live is None or not live.is_of(package.arn, package.provenance.run_id):
         return False
@@ -159,7 +159,7 @@ def _objections(cloud: Cloud, package: Package) -> list[str]:
 
 
 def _overtaken(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:
-    """Releases wait for a stage in no order: the version that was approved last is to stay."""
+    """Say which stages have a later approved version: releases wait in no order, and that one must stay."""
     ours = releasing.find_approval(cloud, package.arn)
     reasons = []
     for stage in stages:

@@ -36,7 +36,7 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
     named = parse_bundle_key(event.key)
     head = cloud.objects.head(event.bucket, event.key, event.version_id)
     if named is None or head is None:
-        # What this function publishes beside a bundle matches the rule's wildcard too.
+        # The rule's wildcard also matches what this function publishes beside a bundle.
         return {"status": "ignored"}
     pipeline, version = named
     logger.append_keys(pipeline=pipeline, project_version=version)
@@ -66,7 +66,7 @@ def _load(cloud: Cloud, event: ObjectCreated, pipeline: str, version: str) -> Pr
 
 
 def _require_allowed(cloud: Cloud, project: Project) -> None:
-    """Whoever pushes must not approve, unless whoever deployed the stack said that they may."""
+    """Refuse automatic approval, unless the stack allows it: people who push must not approve."""
     if project.config.register_.approval == "automatic" and not cloud.allows_automatic_approval:
         raise ProjectError(
             "register.approval is automatic, which this stack does not allow: set it to manual, "
@@ -80,14 +80,14 @@ def _require_allowed(cloud: Cloud, project: Project) -> None:
 
 
 def _refuse(cloud: Cloud, pipeline: str, version: str, head: ObjectHead, reasons: tuple[str, ...]) -> None:
-    """A push of the same again may be refused for another reason, or be taken: stacks change too."""
+    """Record a refusal; the same push may later be refused for another reason, or accepted: stacks change."""
     pushed_at = to_iso(from_iso(head.last_modified))
     refused = records.Project(
         pipeline=pipeline,
         version=version,
         status="refused",
         pushed_at=pushed_at,
-        # Which push it answers: S3's times are whole seconds.
+        # Identify the push by its version: S3's times are whole seconds.
         bundle_version_id=head.version_id,
         reasons=failures.bounded(reasons),
     )
@@ -96,7 +96,7 @@ def _refuse(cloud: Cloud, pipeline: str, version: str, head: ObjectHead, reasons
 
 
 def _publish(cloud: Cloud, project: Project, pushed_at: str) -> None:
-    """Lay the scripts out for jobs; the item becomes active last, when everything it names is there."""
+    """Store the scripts for jobs; the item becomes active last, when everything it names exists."""
     objects, locations = cloud.objects, building.locations(cloud, project.config.name)
     known = _find(cloud, project)
     if known and known.status == "active":
@@ -131,7 +131,7 @@ def _described(project: Project, locations: Locations, pushed_at: str) -> record
 
 
 def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
-    """Make it the pipeline's project unless a later push is; True if it is now."""
+    """Make it the pipeline's project, unless a later push already is; True if it is now."""
     pipeline, group = project.config.name, project.config.model_package_group(cloud.stack_name)
     active = records.Pipeline(
         name=pipeline,
@@ -156,7 +156,7 @@ def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
 
 
 def _replace_champion(cloud: Cloud, project: Project, head: ObjectHead) -> None:
-    """A push may say that this version's first model is not compared with what serves; it is built anew."""
+    """Waive the comparison of this version's first model, if the push says so, and have it built anew."""
     said_by, pushed_at = head.metadata.get(REPLACE_CHAMPION), to_iso(from_iso(head.last_modified))
     pipeline, known = project.config.name, _find(cloud, project)
     if said_by is None or (known and known.replaces_champion_at == pushed_at):
@@ -177,7 +177,7 @@ def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
 
 
 def _claim(cloud: Cloud, pipeline: str) -> None:
-    """What was uploaded before the pipeline existed is announced again, now as its data."""
+    """Announce uploads from before the pipeline existed again, now as its data."""
     catalog, bucket = cloud.catalog, cloud.data_bucket
     for arrival in catalog.query(keys.UNCLAIMED, keys.unclaimed_of(pipeline)):
         if arrival["status"] == "unclaimed":

@@ -25,7 +25,7 @@ from sluice.services import building
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
-# Longer than any job; then the item has served its purpose.
+# Longer than any job: after that nobody needs the item.
 _TASK_KEPT = timedelta(days=30)
 
 
@@ -39,9 +39,9 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     build = building.find_build(cloud, task, script_version=task.script_version, image=task.image)
     hyperparameters = candidates.of_step(build.config.train, task.step)
     request = _request(task, build, hyperparameters)
-    # The token first: a job that ends at once must find whom to answer.
+    # Store the token first: a job that ends at once must find the task to answer.
     waiting = _store_token(cloud, task, kind, name)
-    # So does the step: the end of its run stops what is written down.
+    # Record the step before the job too: the end of the run stops recorded jobs.
     _record_step(cloud, task, kind, name, hyperparameters)
     try:
         created = _start(cloud, task, kind, request)
@@ -67,7 +67,7 @@ def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str
 
 
 def _start(cloud: Cloud, task: StartJobTask, kind: JobKind, request: Request) -> bool:
-    """Start the job; the run's first one needs a role that exists, which SageMaker may learn late."""
+    """Start the job; the run's first job needs a new role, which SageMaker may not know yet."""
     made_at = None
     if task.step == names.PREPARE:
         made_at = cloud.roles.ensure(building.run_role(cloud, task.pipeline, task.run_id))
@@ -111,7 +111,7 @@ def _record_step(
 
 
 def _wait(cloud: Cloud, task: StartJobTask, error: Exception) -> Exception:
-    """Show at once why there is no job; the error to raise, by which the task is tried again or ends."""
+    """Note at once why there is no job; returns the error to raise, which has the task retried or failed."""
     said = failures.cut(str(error))
     if isinstance(error, QuotaTooLowError):
         _give_up(cloud, task, said)
@@ -121,7 +121,7 @@ def _wait(cloud: Cloud, task: StartJobTask, error: Exception) -> Exception:
 
 
 def _give_up(cloud: Cloud, task: StartJobTask, why: str) -> None:
-    """Show why there will be no job."""
+    """Note why there will be no job."""
     cloud.catalog.apply(builds.refuse_step(task.run_id, task.step, failures.cut(why), cloud.now()))
 
 
@@ -132,7 +132,7 @@ def _record_start(cloud: Cloud, task: StartJobTask, name: str) -> None:
 
 
 def _stop_if_over(cloud: Cloud, task: StartJobTask) -> None:
-    """A run that ended while its job was being created did not find it to stop."""
+    """Stop the job if its run ended while the job was created: the end did not find it."""
     run = building.find_run(cloud, task.pipeline, task.run_id)
     step = building.find_step(cloud, task.run_id, task.step)
     if run is not None and run.has_ended and step is not None:

@@ -1,4 +1,4 @@
-"""The pipeline's timeline: what happened, who did it, and why."""
+"""Note and read a pipeline's timeline: what happened, who did it, and why."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _DETAIL_MAX = 4000
 def note(
     cloud: Cloud, pipeline: str, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR
 ) -> None:
-    """Add to the pipeline's timeline; the same entry again changes nothing."""
+    """Add an entry to the pipeline's timeline; repeating it changes nothing."""
     said = failures.cut(detail, _DETAIL_MAX)
     entry = keys.timeline_item(pipeline, at, subject, event, actor=actor, detail=said)
     cloud.catalog.create(entry)
 
 
 def entries_of(cloud: Cloud, pipeline: str, subject: str, since: str, until: str) -> list[Item]:
-    """What happened to a subject within a time, oldest first."""
+    """Return what happened to a subject within a time span, oldest first."""
     span = f"{keys.TIMELINE}{since}", f"{keys.TIMELINE}{until}~"
     found = cloud.catalog.query(keys.partition(pipeline), between=span)
     return [keys.shown(entry) for entry in found if entry["subject"] == subject]
 
 
 def entries(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[Item]:
-    """The pipeline's timeline, oldest first; `limit` keeps the newest."""
+    """Return the pipeline's timeline, oldest first; `limit` keeps the newest."""
     found = cloud.catalog.query(keys.partition(pipeline), keys.TIMELINE, newest_first=True, limit=limit)
     return [keys.shown(entry) for entry in reversed(found)]

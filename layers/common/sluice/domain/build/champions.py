@@ -1,7 +1,7 @@
-"""The champion: the model that serves, which a candidate has to beat, and how it can be scored.
+"""Find the champion, the serving model that a candidate must beat, and how to score it.
 
-It is what the catalog says is live. The registry may have been cleaned up, and the project may have dropped
-or renamed the stage: what serves, serves.
+It is what the catalog says is live, even if the registry was cleaned up or the project dropped or renamed the
+stage.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sluice.domain import names
 from sluice.domain.build.errors import BuildError
 
 ROLE = "champion"
-# Scored by the evaluation script of the project that made it, where the new one's cannot.
+# The role of a champion scored by its own project's script, as the new one's cannot.
 OWN_ROLE = "champion-own"
 WAY_ON = "mend it, or `sluice push --replace-champion` registers the next model without comparing it"
 
@@ -51,7 +51,7 @@ class Live:
 
 
 def choose(live: Iterable[Live], stages: Sequence[str]) -> Live | None:
-    """What serves on the last of the project's stages; else on the furthest, also one it has no more."""
+    """Choose what serves on the last of the project's stages, else on the furthest, even a dropped one."""
     serving = {each.stage: each for each in live}
     if stages and stages[-1] in serving:
         return serving[stages[-1]]
@@ -65,10 +65,10 @@ def choose(live: Iterable[Live], stages: Sequence[str]) -> Live | None:
 def evaluations(
     candidate_uri: str, project_version: str, champion: Mapping[str, Any] | None
 ) -> list[dict[str, Any]]:
-    """The evaluations of a run; the champion's, if it can be scored, has another way to be tried if it fails.
+    """Return the evaluations of a run; the champion's, if it can be scored, has a fallback.
 
-    The same script scores both, so that one measure compares them: the champion in its own image, which can
-    load it. Where that fails, its own project's script scores it on the same hold-out.
+    The same script scores both, so that the scores compare; the champion runs in its own image, which can
+    load it. If that fails, its own project's script scores it on the same hold-out.
     """
     found = [_evaluation("candidate", candidate_uri, project_version)]
     if champion is not None and "model_uri" in champion:
@@ -98,13 +98,13 @@ def _evaluation(role: str, model_uri: str, project_version: str) -> dict[str, An
 
 
 def identity(champion: Mapping[str, Any]) -> dict[str, Any]:
-    """What the manifest and the gates name of a champion."""
+    """Return the part of a champion that the manifest and the gates name."""
     left_out = {"model_uri", "image"}
     return {name: value for name, value in champion.items() if name not in left_out}
 
 
 def passed_over(project: Project, run_id: str) -> str | None:
-    """Why comparisons do not count, if the push of the project said so and no other run has used it up."""
+    """Say why comparisons do not count, if the project's push waived them and no other run used that up."""
     if not project.replaces_champion_at or project.champion_replaced_by not in (None, run_id):
         return None
     return f"passed over, as {project.replaces_champion_by} pushed the project with --replace-champion"

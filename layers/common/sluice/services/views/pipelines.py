@@ -1,4 +1,4 @@
-"""What is seen of pipelines: their state in one look, what waits for a person, what happened."""
+"""Show pipelines: their state, what waits for a person, and what happened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sluice.services.views import data, models, runs, stages, uploads
 
 
 def pipelines(cloud: Cloud) -> list[dict[str, Any]]:
-    """All pipelines of the stack."""
+    """List all pipelines of the stack."""
     return cloud.catalog.listing(keys.PIPELINES)
 
 
@@ -22,7 +22,7 @@ def pipeline_names(cloud: Cloud) -> list[str]:
 
 
 def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
-    """Everything a person asks first about one pipeline."""
+    """Return what a person asks first about one pipeline."""
     item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
     serving = [
         {
@@ -62,7 +62,7 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
 
 
 def awaited_decisions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
-    """What waits for a person, by the project that is the pipeline's now."""
+    """List what waits for a person, by the pipeline's current project."""
     project_version = (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("project_version")
     project = cloud.catalog.get(keys.project_key(pipeline, project_version)) if project_version else None
     if project is None:
@@ -82,5 +82,5 @@ def _was_taken_back(cloud: Cloud, pipeline: str, decision: dict[str, Any]) -> bo
 
 
 def unclaimed(cloud: Cloud) -> list[dict[str, Any]]:
-    """Objects that belong to no pipeline."""
+    """List objects that belong to no pipeline."""
     return [keys.shown(item) for item in cloud.catalog.query(keys.UNCLAIMED)]

@@ -1,4 +1,4 @@
-"""What is seen of runs and their steps."""
+"""Show runs and their steps."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sluice.ports import Cloud, Item
 from sluice.services import timeline
 from sluice.services.views import models
 
-# No job goes on for longer once its run has ended.
+# No job runs longer than this after its run has ended.
 _AFTERWARDS = timedelta(days=1)
 _EVER = "9"
 
 
 def runs(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:
-    """A pipeline's runs, newest first."""
+    """List a pipeline's runs, newest first."""
     items = cloud.catalog.query(keys.partition(pipeline), keys.RUNS, newest_first=True, limit=limit)
     return [{"run_id": keys.run_id_of(item), "pipeline": pipeline, **keys.shown(item)} for item in items]
 
 
 def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
-    """One run with its steps, its gates and its part of the timeline; None if there is none."""
+    """Return one run with its steps, gates and part of the timeline; None if there is none."""
     pipeline = run_id.rpartition("-")[0]
     item = cloud.catalog.get(keys.run_key(pipeline, run_id))
     if item is None:
@@ -44,14 +44,14 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
 
 
 def _timeline(cloud: Cloud, pipeline: str, run_id: str, item: Item) -> list[Item]:
-    """What happened to a run; jobs that were stopped at its end may tell of theirs later."""
+    """Return what happened to a run, including later ends of jobs that were stopped at its end."""
     ended_at = item.get("ended_at")
     until = to_iso(from_iso(ended_at) + _AFTERWARDS) if ended_at else _EVER
     return timeline.entries_of(cloud, pipeline, run_id, item["started_at"], until)
 
 
 def waiting_steps(cloud: Cloud, run_id: str | None) -> list[dict[str, Any]]:
-    """The steps of the run in flight whose job cannot be started yet, with what SageMaker says of that."""
+    """List the steps of the run in flight whose jobs cannot start yet, with SageMaker's reason."""
     steps = cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS) if run_id else []
     return [
         {"step": keys.step_of(step), "waits_for": step["waits_for"]}
