@@ -7,6 +7,7 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.domain.release import serving
 from sluice.domain.release.alarms import Guarded
+from sluice.services import deploying
 from sluice.services.views import stages
 from sluice_cli import bus, waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -34,11 +35,9 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
             hint=f"Wait for its end (`sluice status {pipeline}`), then retire the stage.",
         )
     endpoint = target.cloud.endpoints.describe_endpoint(endpoint_name)
-    deployed = {
-        item["endpoint_config_name"]
-        for item in target.catalog.query(keys.partition(pipeline), keys.deployments_of(name))
-    }
-    if endpoint and serving.target_config(endpoint) not in deployed:
+    if endpoint and not deploying.is_deployed(
+        target.cloud, pipeline, name, stage["live"], serving.target_config(endpoint)
+    ):
         raise CommandError(
             f"{endpoint_name} serves {serving.target_config(endpoint)}, which this stack did not deploy",
             hint="It is not the stack's to delete: delete it yourself if nobody needs it.",

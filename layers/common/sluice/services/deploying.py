@@ -59,3 +59,12 @@ def was_taken_back(cloud: Cloud, pipeline: str, stage: str, arn: str, version: i
     of_version = keys.deployments_of(stage) + names.releases_of(pipeline, version)
     found = map(Deployment.of, cloud.catalog.query(keys.partition(pipeline), of_version))
     return any(each.package_arn == arn and each.status == "rolled_back" for each in found)
+
+
+def is_deployed(cloud: Cloud, pipeline: str, stage: str, live: str | None, config: str | None) -> bool:
+    """Whether a release deployed an endpoint config to a stage; the live one is looked at first."""
+    found = find_deployment(cloud, pipeline, stage, live)
+    if found is not None and found.endpoint_config_name == config:
+        return True
+    items = cloud.catalog.query(keys.partition(pipeline), keys.deployments_of(stage))
+    return any(Deployment.of(item).endpoint_config_name == config for item in items)
