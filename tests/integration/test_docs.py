@@ -184,3 +184,16 @@ def test_a_hook_runs_a_tool_of_make_lint_or_make_types() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     for hook in (hook for repository in config["repos"] for hook in repository["hooks"]):
         assert re.split(r" (--|check )", hook["entry"])[0] in makefile, hook["id"]
+
+
+def test_a_decision_stands_once_under_its_subject_with_its_date() -> None:
+    text = (ROOT / "docs/decisions.md").read_text()
+    headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
+    assert len(set(headings)) == len(headings)
+    decisions = re.split(r"^### .*\n", text, flags=re.MULTILINE)[1:]
+    assert len(decisions) > 90
+    undated = [each for each in decisions if not re.match(r"\*\d{4}-\d\d-\d\d\.\* \S", each)]
+    assert not undated
+    # A decision without a subject would stand between two of them.
+    subjects = re.split(r"^## .*\n", text, flags=re.MULTILINE)[1:]
+    assert all(subject.lstrip().startswith("### ") for subject in subjects)
