@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fakes
 from sluice.catalog import keys
-from sluice.catalog.changes import Change, Put, Update, builds, releases, tasks
+from sluice.catalog.changes import Change, Delete, Put, Update, builds, releases, tasks
 from sluice.catalog.records.builds import JobTask, Pipeline, Project, Run, RunEnd, Step
 from sluice.catalog.records.releases import Approval, Deployment, Package, Release, ReleaseEnd, Stage
 
@@ -365,3 +365,18 @@ def test_what_is_made_once_is_a_put() -> None:
         releases.start_release(Release(PIPELINE, RELEASE_IDS[0], "command", "running", "me", "arn", AT)),
     ]
     assert all(isinstance(change, Put) for change in made)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([Put({"pk": "p", "sk": str(number)}) for number in range(101)], "101 changes are more than the 100"),
+        ([Put({"pk": "p", "sk": "s"}), Delete({"pk": "p", "sk": "s"})], "changes an item once"),
+        ([Update({"pk": "p", "sk": "s"}, {}), Put({"pk": "p", "sk": "t"})], "sets something"),
+    ],
+)
+def test_a_transaction_that_dynamodb_would_refuse_is_refused_before_it_is_sent(
+    changes: list[Change], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        fakes.FakeCatalog().apply(*changes)

@@ -364,3 +364,9 @@ def test_a_damaged_bundle_is_read_or_refused_in_a_sentence(damage: bytes, at: in
         str(refused).encode()
     else:
         projects.version(files)
+
+
+def test_a_bundle_that_no_project_fills_is_refused_by_its_size_alone() -> None:
+    projects.check_bundle_size(projects.MAX_TOTAL_BYTES)
+    with pytest.raises(ProjectError, match="the bundle has 999999999999 bytes"):
+        projects.check_bundle_size(999_999_999_999)
