@@ -140,10 +140,12 @@ class GrownCatalog(fakes.FakeCatalog):
         limit: int | None = None,
     ) -> list[Item]:
         first, last = between or (prefix, prefix + _LAST)
+        if after is not None:
+            first, last = (first, after) if newest_first else (after, last)
         found: list[Item] = []
         size = 0
         for sk, past, number in self._ordered(pk, first, last, newest_first):
-            if after is not None and (sk >= after if newest_first else sk <= after):
+            if sk == after:
                 continue
             if limit is not None and len(found) >= limit:
                 break
