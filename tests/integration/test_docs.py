@@ -93,7 +93,7 @@ def paths(page: Path) -> Iterator[str]:
 
 def of_a_folder(path: str) -> bool:
     folder = path.split("/", 1)[0]
-    return (ROOT / folder).is_dir() and (folder in SHOWN or not folder.startswith("."))
+    return bool(folder) and (ROOT / folder).is_dir() and (folder in SHOWN or folder[0] != ".")
 
 
 def is_there(path: str) -> bool:
