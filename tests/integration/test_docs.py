@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -197,3 +198,11 @@ def test_a_decision_stands_once_under_its_subject_with_its_date() -> None:
     # A decision without a subject would stand between two of them.
     subjects = re.split(r"^## .*\n", text, flags=re.MULTILINE)[1:]
     assert all(subject.lstrip().startswith("### ") for subject in subjects)
+
+
+def test_the_version_is_that_of_the_newest_entry_of_the_changelog() -> None:
+    released = re.findall(
+        r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == released[0]
