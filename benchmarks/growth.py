@@ -30,8 +30,11 @@ from figures import arguments
 from grown import Count, GrownCatalog, GrownObjects, GrownRegistry, Numbered
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.domain.data import segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
-from sluice.services import batching
+from sluice.domain.data.segments import DatasetHead, Segment
+from sluice.domain.locations import Locations
+from sluice.services import batching, datasets, presence
 from sluice.services.views import data, pipelines, runs, uploads
 from sluice_cli import lookup
 
@@ -141,15 +144,22 @@ def add_runs(catalog: GrownCatalog, runs: int, project: str) -> None:
 
 
 def add_dataset(world: World, size: int) -> None:
-    """The last valid version, which has all that arrived."""
-    manifest = DatasetManifest(
-        tuple(ObjectVersion(name(number), "v1", 1000, sha256(number)) for number in range(size))
-    )
-    uri = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{manifest.version}/manifest.json"
-    world.cloud.objects.write(uri, manifest.to_json())
-    item = {"status": "valid", "created_at": AT, "rows": size, "objects": size, "manifest_uri": uri}
-    world.cloud.catalog.create({**keys.dataset_key(PIPELINE, manifest.version), **item})
-    world.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": manifest.version})
+    """The last valid version, which has all that arrived; a large one's segments are never read."""
+    cloud, numbers = world.cloud, range(size)
+    if size <= presence.LISTED_MAX:
+        objects = DatasetManifest.of(ObjectVersion(name(n), "v1", 1000, sha256(n)) for n in numbers)
+        head = datasets.make(cloud, PIPELINE, objects, None)
+    else:
+        full = segments.OBJECTS_MAX
+        head = DatasetHead(
+            tuple(Segment(sha256(n), full, 1000 * full, n + 2) for n in range(-(-size // full)))
+        )
+        places = Locations(fakes.ARTIFACT_BUCKET, PIPELINE)
+        cloud.objects.write(places.dataset_manifest(head.version), head.to_json())
+        cloud.objects.write(places.dataset_files(head.version), b"[]")
+    item = {"status": "valid", "created_at": AT, "rows": size, "objects": size}
+    cloud.catalog.create({**keys.dataset_key(PIPELINE, head.version), **item})
+    cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": head.version})
 
 
 class Measure:

@@ -18,7 +18,7 @@ from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import names
 from sluice.domain.build import projects
 from sluice.domain.times import from_iso, to_iso
-from sluice.services import arrivals
+from sluice.services import arrivals, datasets
 from sluice_local.states.history import Execution
 
 PIPELINE = "reviews"
@@ -291,9 +291,12 @@ class World:
     def objects_of(self, run_id: str) -> list[str]:
         """The keys and versions of the data set that a run built on."""
         version = self.catalog_run(run_id)["dataset_version"]
-        uri = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{version}/manifest.json"
-        manifest = json.loads(self.cloud.objects.read(uri))
-        return [f"{obj['key']}#{obj['version_id']}" for obj in manifest["objects"]]
+        manifest = datasets.find_manifest(self.cloud, PIPELINE, version)
+        files = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{version}/files.manifest"
+        listed = json.loads(self.cloud.objects.read(files))[1:]
+        assert sorted(listed) == [obj.key for obj in manifest.objects]
+        assert manifest.is_version(version)
+        return [f"{obj.key}#{obj.version_id}" for obj in manifest.objects]
 
     def events(self) -> list[str]:
         """The timeline's events, oldest first."""

@@ -190,6 +190,9 @@ class FakeObjects:
         self.write(uri, data, content_type)
         return True
 
+    def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
+        self.write(uri, self._existing(*_split(source_uri), None).data[:-cut_bytes] + tail)
+
     def copy(self, source: ObjectHead, uri: str) -> None:
         self.write(uri, self._existing(source.bucket, source.key, source.version_id).data)
 

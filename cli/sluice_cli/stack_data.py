@@ -13,9 +13,8 @@ from sluice.domain import wording
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.checks.row_count import RowCountCheck
 from sluice.domain.config.models import Data
-from sluice.domain.data.datasets import DatasetManifest
 from sluice.quality.validation import DataFile
-from sluice.services import building
+from sluice.services import building, datasets
 from sluice_cli.output import short
 from sluice_cli.target import Target
 
@@ -54,7 +53,7 @@ def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folde
     said = f"judged with data set {short(version)} of stack {target.stack}"
     if contract.data.mode == "replace":
         return Beside((), baseline, f"{said}, which the files replace")
-    manifest = DatasetManifest.from_json(target.cloud.objects.read(dataset["manifest_uri"]))
+    manifest = datasets.find_manifest(target.cloud, contract.name, version)
     replaced = {f"{contract.name}/{name}" for name in names}
     others = [obj for obj in manifest.objects if obj.key not in replaced]
     if sum(obj.size_bytes for obj in others) > FETCHED_MAX_BYTES:

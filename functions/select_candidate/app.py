@@ -27,7 +27,7 @@ from sluice.domain.release import evidence
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
 from sluice.ports import Cloud, Item, ObjectHead
-from sluice.services import building, deploying
+from sluice.services import building, deploying, presence
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -103,9 +103,7 @@ def _model_problem(cloud: Cloud, head: ObjectHead | None) -> str | None:
 
 
 def _check_unchanged(cloud: Cloud, task: SelectCandidateTask) -> None:
-    manifest = building.find_manifest(cloud, task.pipeline, task.dataset_version)
-    current = building.current_versions(cloud, task.pipeline, manifest)
-    if changed := building.changed_objects(cloud, task.pipeline, manifest, current):
+    if changed := presence.changed_since_made(cloud, task.pipeline, task.dataset_version):
         shown = ", ".join(changed[:_KEYS_SHOWN])
         raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +16,16 @@ from sluice.catalog.changes import builds
 from sluice.catalog.changes.data import add_dataset
 from sluice.catalog.records.data import Dataset
 from sluice.domain import wording
-from sluice.domain.data import batches, datasets, uploads
+from sluice.domain.data import batches, uploads
 from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.batches import Batch
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine, within
+from sluice.domain.data.segments import DatasetHead
 from sluice.events import BuildTask
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
-from sluice.services import arrivals, batching, building
+from sluice.services import arrivals, batching, building, datasets, presence
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -41,30 +41,89 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run_id=task.run_id)
     data = building.find_config(cloud, task).data
     former = _former(cloud, task.pipeline)
-    current = building.current_versions(cloud, task.pipeline, former)
+    made = _grow(cloud, task.pipeline, data, former) or _make(cloud, task, data, former)
+    version = made.head.version
+    _record(cloud, task, made.head)
+    is_new = bool(made.head.objects) and not _was_built(cloud, task, version)
+    _take_up(cloud, task, version, made.found)
+    if not is_new:
+        _set_aside_again(cloud, task.pipeline, version, made.fresh)
+    locations = building.locations(cloud, task.pipeline)
+    return {
+        "dataset_version": version,
+        "manifest_uri": locations.dataset_manifest(version),
+        "files_uri": locations.dataset_files(version),
+        "is_new": is_new,
+        "objects": made.head.objects,
+        "size_bytes": made.head.size_bytes,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Former:
+    """The last valid data set; a version of an older stack has no head."""
+
+    version: str
+    head: DatasetHead | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """A version that is stored, what is new in it, and the batches that there were."""
+
+    head: DatasetHead
+    fresh: Sequence[ObjectVersion]
+    found: Sequence[Batch]
+
+
+def _former(cloud: Cloud, pipeline: str) -> _Former | None:
+    version = (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("dataset_version")
+    return None if version is None else _Former(version, datasets.find_head(cloud, pipeline, version))
+
+
+def _grow(cloud: Cloud, pipeline: str, data: Data, former: _Former | None) -> _Made | None:
+    """Add what is new to the last valid data set, without reading that.
+
+    None where that is small, or more may have changed: an object that it holds was overwritten, deleted or
+    set aside, or what is new does not fit beside it.
+    """
+    if data.mode != "append" or former is None or former.head is None:
+        return None
+    if presence.is_listed(cloud, pipeline):
+        return None
+    found = batching.find(cloud, pipeline, data.complete_when, _waiting(cloud, pipeline))
+    objects = [obj for batch in batches.ready(found) for obj in batch.objects]
+    if not all(obj.is_waiting for obj in objects) or uploads.obstructed(obj.key for obj in objects):
+        return None
+    if presence.related(cloud, pipeline, arrivals.touched(cloud, pipeline)):
+        return None
+    present = presence.present_versions(cloud, {obj.key for obj in objects})
+    fresh = [_object_version(obj) for obj in objects if present.get(obj.key) == obj.version_id]
+    head = datasets.grow(cloud, pipeline, former.head, fresh) if fresh else former.head
+    return _Made(head, fresh, found)
+
+
+def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None) -> _Made:
+    """Make a version of all that it is to hold."""
+    known = None if former is None else datasets.find_manifest(cloud, task.pipeline, former.version)
+    current = presence.current_versions(cloud, task.pipeline, known)
     while True:
         waiting = _waiting(cloud, task.pipeline)
         whole = data.mode == "replace"
         found = batching.find(cloud, task.pipeline, data.complete_when, waiting, whole=whole)
-        parts = _parts(cloud, task.pipeline, data, former, batches.ready(found), current)
+        parts = _parts(cloud, task.pipeline, data, known, batches.ready(found), current)
         if not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
             break
     manifest = _combine(cloud, task.pipeline, data, waiting, parts)
     _say_doubt(cloud, task, data, parts.complete)
-    _store(cloud, task, manifest)
-    is_new = bool(manifest.objects) and not _was_built(cloud, task, manifest.version)
-    _take_up(cloud, task, manifest.version, found)
-    if not is_new:
-        _set_aside_again(cloud, task.pipeline, manifest)
-    locations = building.locations(cloud, task.pipeline)
-    return {
-        "dataset_version": manifest.version,
-        "manifest_uri": locations.dataset_manifest(manifest.version),
-        "files_uri": locations.dataset_files(manifest.version),
-        "is_new": is_new,
-        "objects": len(manifest.objects),
-        "size_bytes": manifest.size_bytes,
-    }
+    head = datasets.make(cloud, task.pipeline, manifest, former.head if former else None)
+    held = set(manifest.objects)
+    fresh = [obj for obj in map(_object_version, parts.fresh) if obj in held]
+    return _Made(head, fresh, found)
+
+
+def _object_version(obj: Arrival) -> ObjectVersion:
+    return ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256)
 
 
 def _waiting(cloud: Cloud, pipeline: str) -> list[Arrival]:
@@ -102,7 +161,7 @@ def _parts(
     taken = complete[-1:] if data.mode == "replace" else complete
     objects = [obj for batch in taken for obj in batch.objects]
     # What is settled of a batch need not be in the last data set.
-    others = building.present_versions(cloud, {obj.key for obj in objects} - current.keys())
+    others = presence.present_versions(cloud, {obj.key for obj in objects} - current.keys())
     now = {**current, **others}
     fresh = [obj for obj in objects if now.get(obj.key) == obj.version_id]
     return _Parts(_unchanged(cloud, pipeline, former, current), fresh, complete)
@@ -135,22 +194,14 @@ def _say_doubt(cloud: Cloud, task: BuildTask, data: Data, complete: list[Batch])
 def _combine(
     cloud: Cloud, pipeline: str, data: Data, waiting: list[Arrival], parts: _Parts
 ) -> DatasetManifest:
-    fresh = [ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256) for obj in parts.fresh]
-    manifest = datasets.combine(data.mode, parts.former, fresh)
+    manifest = combine(data.mode, parts.former, [_object_version(obj) for obj in parts.fresh])
     if data.window is None:
         return manifest
     # A window counts back from when each object came.
-    settled = (Arrival.of(item) for item in arrivals.stream(cloud, pipeline, keys.SETTLED))
+    settled = map(Arrival.of, arrivals.versions(cloud, pipeline, {obj.key for obj in manifest.objects}))
     named = {obj: batch.name for batch in parts.complete for obj in batch.waiting}
     dated = (dataclasses.replace(obj, batch=named.get(obj, obj.batch)) for obj in waiting)
-    return datasets.within(manifest, data.window, chain(settled, dated))
-
-
-def _former(cloud: Cloud, pipeline: str) -> DatasetManifest | None:
-    """The last valid data set."""
-    item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
-    version = item.get("dataset_version")
-    return None if version is None else building.find_manifest(cloud, pipeline, version)
+    return within(manifest, data.window, chain(settled, dated))
 
 
 def _unchanged(
@@ -158,7 +209,7 @@ def _unchanged(
 ) -> DatasetManifest | None:
     if former is None:
         return None
-    changed = set(building.changed_objects(cloud, pipeline, former, current))
+    changed = set(presence.changed_objects(cloud, pipeline, former, current))
     return DatasetManifest.of(obj for obj in former.objects if obj.key not in changed)
 
 
@@ -180,11 +231,11 @@ def _include(cloud: Cloud, task: BuildTask, version: str, arrival: Arrival, batc
     cloud.catalog.update(key, included)
 
 
-def _set_aside_again(cloud: Cloud, pipeline: str, manifest: DatasetManifest) -> None:
+def _set_aside_again(cloud: Cloud, pipeline: str, version: str, fresh: Sequence[ObjectVersion]) -> None:
     """Released data that are what this project rejected before are rejected still, without another run."""
-    dataset = cloud.catalog.get(keys.dataset_key(pipeline, manifest.version)) or {}
+    dataset = cloud.catalog.get(keys.dataset_key(pipeline, version)) or {}
     if dataset.get("status") == "rejected":
-        batching.quarantine(cloud, pipeline, manifest, _verdict(cloud, dataset))
+        batching.quarantine(cloud, pipeline, version, fresh, _verdict(cloud, dataset))
 
 
 def _verdict(cloud: Cloud, dataset: Item) -> Report:
@@ -195,28 +246,21 @@ def _verdict(cloud: Cloud, dataset: Item) -> Report:
         return Report(dataset["rows"], tuple(Violation(None, "", why, 0) for why in dataset["reasons"]))
 
 
-def _store(cloud: Cloud, task: BuildTask, manifest: DatasetManifest) -> None:
-    catalog, objects = cloud.catalog, cloud.objects
-    locations = building.locations(cloud, task.pipeline)
-    manifest_uri = locations.dataset_manifest(manifest.version)
-    objects.write(manifest_uri, manifest.to_json(), "application/json")
-    files = datasets.files_manifest(cloud.data_bucket, manifest.objects)
-    objects.write(locations.dataset_files(manifest.version), json.dumps(files).encode(), "application/json")
+def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:
     now = cloud.now()
     dataset = Dataset(
         pipeline=task.pipeline,
-        version=manifest.version,
+        version=head.version,
         status="new",
-        manifest_uri=manifest_uri,
-        objects=len(manifest.objects),
-        size_bytes=manifest.size_bytes,
+        manifest_uri=building.locations(cloud, task.pipeline).dataset_manifest(head.version),
+        objects=head.objects,
+        size_bytes=head.size_bytes,
         created_at=now,
     )
-    if catalog.apply(add_dataset(dataset)):
-        objects_said = wording.count(len(manifest.objects), "object")
-        detail = f"{manifest.version[:12]}: {objects_said}, {manifest.size_bytes} bytes"
+    if cloud.catalog.apply(add_dataset(dataset)):
+        detail = f"{head.version[:12]}: {wording.count(head.objects, 'object')}, {head.size_bytes} bytes"
         note(cloud, task.pipeline, now, task.run_id, "dataset versioned", detail)
-    catalog.apply(builds.read_data(task.pipeline, task.run_id, manifest.version))
+    cloud.catalog.apply(builds.read_data(task.pipeline, task.run_id, head.version))
 
 
 def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:

@@ -19,8 +19,8 @@ from sluice.catalog.changes import builds, data
 from sluice.domain import failures, times
 from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
-from sluice.domain.data import datasets
-from sluice.domain.data.datasets import DatasetManifest
+from sluice.domain.data.datasets import DatasetManifest, beyond, more_than
+from sluice.domain.data.segments import DatasetHead
 from sluice.domain.failures import MissingError
 from sluice.events import ValidateDataTask
 from sluice.observability import logger
@@ -29,7 +29,7 @@ from sluice.quality import run
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.validation import DataFile, Report, Violation
-from sluice.services import batching, building
+from sluice.services import batching, building, datasets
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -52,25 +52,26 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id, dataset_version=task.dataset_version)
     data = building.find_config(cloud, task).data
-    manifest = building.find_manifest(cloud, task.pipeline, task.dataset_version)
-    outcome = _judge(cloud, task, context, data, manifest)
+    judged, outcome = _judge(cloud, task, context, data)
     report, report_uri = outcome.report, _write(cloud, task, outcome)
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
-    _record(cloud, task, manifest, report, report_uri, reasons)
+    _record(cloud, task, judged, report, report_uri, reasons)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
 
 
 def _judge(
-    cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data, manifest: DatasetManifest
-) -> Outcome:
+    cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data
+) -> tuple[DatasetManifest, Outcome]:
     """Judge what is new together with what was found in the last valid version, or else all data."""
-    if (grown := _grown(cloud, task, data, manifest)) is not None:
-        new, former = grown
+    head = datasets.find_head(cloud, task.pipeline, task.dataset_version)
+    if head is not None and (former := _former_part(cloud, task, data, head)) is not None:
+        new = datasets.find_added(cloud, task.pipeline, head)
         try:
-            return _judge_files(cloud, task, context, data, new, former)
+            return new, _judge_files(cloud, task, context, data, new, former)
         except NeedsWholeError as error:
             logger.info("all data are judged anew", extra={"reason": str(error)})
-    return _judge_files(cloud, task, context, data, manifest)
+    manifest = datasets.find_manifest(cloud, task.pipeline, task.dataset_version)
+    return manifest, _judge_files(cloud, task, context, data, manifest)
 
 
 def _judge_files(
@@ -97,25 +98,18 @@ def _judge_files(
         )
 
 
-def _grown(
-    cloud: Cloud, task: ValidateDataTask, data: Data, manifest: DatasetManifest
-) -> tuple[DatasetManifest, bytes] | None:
-    """The objects beside those of the last valid version, and what was found in these.
+def _former_part(cloud: Cloud, task: ValidateDataTask, data: Data, head: DatasetHead) -> bytes | None:
+    """What was found in the last valid version, if this one has only more objects.
 
-    None where that is not known, where one of these was overwritten or deleted, and where a check must see
-    all data.
+    None where that is not known, and where a check must see all data.
     """
     version = (cloud.catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
-    if data.mode != "append" or whole_checks(data) or version in {None, task.dataset_version}:
+    if data.mode != "append" or whole_checks(data) or version is None or head.parent != version:
         return None
     try:
-        former = cloud.objects.read(building.locations(cloud, task.pipeline).dataset_document(version, PART))
+        return cloud.objects.read(building.locations(cloud, task.pipeline).dataset_document(version, PART))
     except FileNotFoundError:
         return None
-    known = set(building.find_manifest(cloud, task.pipeline, version).objects)
-    new = tuple(obj for obj in manifest.objects if obj not in known)
-    is_grown = len(new) == len(manifest.objects) - len(known)
-    return (DatasetManifest(new), former) if new and is_grown else None
 
 
 def _limits(context: LambdaContext, folder: Path) -> Limits:
@@ -151,6 +145,7 @@ def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
     for name, body in documents.items():
         uri = places.dataset_document(task.dataset_version, name)
         cloud.objects.write(uri, body, _CONTENT_TYPES[Path(name).suffix])
+    datasets.write_rows(cloud, task.pipeline, task.dataset_version, outcome.object_rows)
     return places.dataset_report(task.dataset_version)
 
 
@@ -169,7 +164,7 @@ def _too_many(cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest) -
         f"the data set has {len(manifest.objects)} objects, at most {run.OBJECTS_MAX} are checked: "
         "put more rows into each, or keep a data.window"
     )
-    outside = datasets.more_than(run.OBJECTS_MAX, manifest.objects, _new_keys(cloud, task, manifest))
+    outside = more_than(run.OBJECTS_MAX, manifest.objects, _new_keys(cloud, task))
     return [run.beyond_limits(message, [obj.key for obj in outside])]
 
 
@@ -184,12 +179,12 @@ def _too_large(
         f"the data set has {manifest.size_bytes} bytes, at most {room:.0f} fit here: give the function more "
         "ephemeral storage (up to 10 GB), upload Parquet or compressed files, or keep a data.window"
     )
-    outside = datasets.beyond(manifest.objects, room, _new_keys(cloud, task, manifest))
+    outside = beyond(manifest.objects, room, _new_keys(cloud, task))
     return [run.beyond_limits(message, [obj.key]) for obj in outside]
 
 
-def _new_keys(cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest) -> set[str]:
-    return {item["key"] for item in batching.taken_up(cloud, task.pipeline, manifest)}
+def _new_keys(cloud: Cloud, task: ValidateDataTask) -> set[str]:
+    return {item["key"] for item in batching.taken_up(cloud, task.pipeline, task.dataset_version)}
 
 
 def _download(cloud: Cloud, manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:
@@ -205,23 +200,23 @@ def _download(cloud: Cloud, manifest: DatasetManifest, folder: Path) -> Sequence
 def _record(
     cloud: Cloud,
     task: ValidateDataTask,
-    manifest: DatasetManifest,
+    judged: DatasetManifest,
     report: Report,
     report_uri: str,
     reasons: list[str],
 ) -> None:
     """Judge the version. One that was valid stays so under another contract: later ones build on it."""
     catalog, key = cloud.catalog, keys.dataset_key(task.pipeline, task.dataset_version)
-    judged = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
+    verdict = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
     if report.is_valid:
         # The base of later versions first: what is judged and no part of it would be left out for ever.
         if not catalog.apply(builds.base_on(task.pipeline, task.dataset_version, task.run_id)):
             raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
-        catalog.apply(data.accept_dataset(*judged))
+        catalog.apply(data.accept_dataset(*verdict))
     else:
-        catalog.apply(data.reject_dataset(*judged))
+        catalog.apply(data.reject_dataset(*verdict))
         if (catalog.get(key) or {}).get("status") == "rejected":
-            batching.quarantine(cloud, task.pipeline, manifest, report)
+            batching.quarantine(cloud, task.pipeline, task.dataset_version, judged.objects, report)
     event = "data valid" if report.is_valid else "data rejected"
     detail = "; ".join(reasons) or f"{report.rows} rows"
     note(cloud, task.pipeline, building.first_time(cloud, task, "validated"), task.run_id, event, detail)

@@ -151,6 +151,28 @@ def test_the_version_that_was_seen_is_what_is_copied(
     assert objects.read(f"s3://{BUCKET}/models/model.tar.gz") == body
 
 
+@pytest.mark.parametrize("size", [3, 5 * 1024**2 - 1, 5 * 1024**2 + 1, 12 * 1024**2])
+def test_an_object_is_extended_whatever_its_size(s3: Any, objects: S3Objects, size: int) -> None:
+    body = b"x" * (size - 1) + b"]"
+    put(s3, "p/files", body)
+    objects.extend(f"s3://{BUCKET}/p/files", 1, b", more]", f"s3://{BUCKET}/p/longer")
+    assert objects.read(f"s3://{BUCKET}/p/longer") == body[:-1] + b", more]"
+    with pytest.raises(FileNotFoundError):
+        objects.extend(f"s3://{BUCKET}/p/none", 1, b"]", f"s3://{BUCKET}/p/longer")
+
+
+def test_a_large_object_is_extended_without_being_read(
+    s3: Any, objects: S3Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.adapters.objects._COPY_BYTES", 6 * 1024**2)
+    monkeypatch.setattr(objects, "read", lambda uri: pytest.fail("it is read"))
+    put(s3, "p/files", b"x" * (12 * 1024**2) + b"]")
+    objects.extend(f"s3://{BUCKET}/p/files", 1, b"]]", f"s3://{BUCKET}/p/longer")
+    head = objects.head(BUCKET, "p/longer")
+    assert head is not None
+    assert head.size_bytes == 12 * 1024**2 + 2
+
+
 def test_the_tags_of_an_objects_owner_stay_and_leave_room_or_none(s3: Any, objects: S3Objects) -> None:
     def tagged(count: int) -> dict[str, str]:
         put = s3.put_object(

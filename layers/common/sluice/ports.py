@@ -110,6 +110,12 @@ class Objects(Protocol):
     def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
         """Write one object if there is none yet; False if there is one."""
 
+    def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
+        """Write an object as another one is, but for its last bytes, and with a tail instead of these.
+
+        A large one is not read: S3 copies it. Raises FileNotFoundError when the source is absent.
+        """
+
     def copy(self, source: ObjectHead, uri: str) -> None:
         """Copy exactly this version of an object, even if its key has a newer one."""
 

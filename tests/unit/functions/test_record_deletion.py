@@ -9,7 +9,7 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
-from sluice.services import building
+from sluice.services import presence
 
 BAD = b"x,y\n1,0\n200,1\n"
 
@@ -19,7 +19,7 @@ def world(
     request: pytest.FixtureRequest, cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> World:
     """A bucket that is listed, or one that is too large for that."""
-    monkeypatch.setattr(building, "LISTED_MAX", request.param)
+    monkeypatch.setattr(presence, "LISTED_MAX", request.param)
     world = World(cloud, invoke)
     world.push()
     return world

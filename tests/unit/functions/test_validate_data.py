@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from sluice.quality import run
 from sluice.quality.engine import EngineLimitError
 from sluice.quality.engine.store import Store
 from sluice.quality.run import Limits
+from sluice.services import datasets
 
 
 @pytest.fixture(autouse=True)
@@ -59,11 +59,11 @@ def test_the_rows_of_each_object_are_beside_the_manifest_and_no_part_of_the_vers
     begin(world, a=ROWS, b=ROWS + b"3,1\n")
     validate(world)
     version = world.catalog_run()["dataset_version"]
-    folder = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{version}"
-    rows = json.loads(world.cloud.objects.read(f"{folder}/rows.json"))
+    head = datasets.find_head(world.cloud, PIPELINE, version)
+    assert head is not None
+    rows = datasets.read_rows(world.cloud, PIPELINE, [each.digest for each in head.segments])
     assert rows == {f"{PIPELINE}/a.csv": 2, f"{PIPELINE}/b.csv": 3}
-    manifest = world.cloud.objects.read(f"{folder}/manifest.json")
-    assert hashlib.sha256(manifest).hexdigest() == version
+    assert datasets.find_manifest(world.cloud, PIPELINE, version).version == head.version == version
 
 
 def test_bad_data_are_rejected_with_a_report_and_their_arrivals_set_aside(world: World) -> None:

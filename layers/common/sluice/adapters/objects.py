@@ -22,6 +22,8 @@ _CHUNK_BYTES = 1 << 20
 _TAGS_MAX = 10
 # S3 copies at most this much at once.
 _COPY_BYTES = 5 * 1024**3
+# A part of an upload, but for the last, has at least so many.
+_PART_BYTES_MIN = 5 * 1024**2
 _ABSENT = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket"}
 
 
@@ -133,21 +135,37 @@ class S3Objects:
             # Do not copy the source's tags, which would need a permission to read.
             self._s3.copy_object(Bucket=bucket, Key=key, CopySource=origin, TaggingDirective="REPLACE")
             return
+        self._assemble(bucket, key, origin, source.size_bytes)
+
+    def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
+        origin, (bucket, key) = _split(source_uri), _split(uri)
+        head = self.head(*origin)
+        if head is None:
+            raise FileNotFoundError(source_uri)
+        kept = head.size_bytes - cut_bytes
+        if kept < _PART_BYTES_MIN:
+            self.write(uri, self.read(source_uri)[:kept] + tail, "application/json")
+        else:
+            self._assemble(bucket, key, {"Bucket": head.bucket, "Key": head.key}, kept, tail)
+
+    def _assemble(
+        self, bucket: str, key: str, origin: CopySourceTypeDef, size_bytes: int, tail: bytes = b""
+    ) -> None:
+        """Make an object in S3 of another one's first bytes, and of a tail."""
         upload_id = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        upload: dict[str, Any] = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
         parts: list[CompletedPartTypeDef] = []
-        for number, start in enumerate(range(0, source.size_bytes, _COPY_BYTES), 1):
+        for number, start in enumerate(range(0, size_bytes, _COPY_BYTES), 1):
+            span = f"bytes={start}-{min(start + _COPY_BYTES, size_bytes) - 1}"
             answer = self._s3.upload_part_copy(
-                Bucket=bucket,
-                Key=key,
-                UploadId=upload_id,
-                PartNumber=number,
-                CopySource=origin,
-                CopySourceRange=f"bytes={start}-{min(start + _COPY_BYTES, source.size_bytes) - 1}",
+                **upload, PartNumber=number, CopySource=origin, CopySourceRange=span
             )
             parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
-        self._s3.complete_multipart_upload(
-            Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
-        )
+        if tail:
+            number = len(parts) + 1
+            etag = self._s3.upload_part(**upload, PartNumber=number, Body=tail)["ETag"]
+            parts.append({"PartNumber": number, "ETag": etag})
+        self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
 
     def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
         with path.open("wb") as file:

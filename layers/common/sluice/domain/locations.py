@@ -42,6 +42,14 @@ class Locations:
         """Return the URI of a file about the data set, such as its profile."""
         return self._uri(f"datasets/{self.pipeline}/{dataset_version}/{name}")
 
+    def segment(self, digest: str) -> str:
+        """Return the URI of a file of objects that data set versions share, by its sha256."""
+        return self._uri(f"datasets/{self.pipeline}/segments/{digest}.json")
+
+    def segment_rows(self, digest: str) -> str:
+        """Return the URI of how many rows each object of a segment has."""
+        return self._uri(f"datasets/{self.pipeline}/segments/{digest}.rows.json")
+
     def prepared(self, run_id: str, name: str) -> str:
         """Return the URI of prepare's train, validation or test data."""
         return self._uri(f"runs/{self.pipeline}/{run_id}/prepare/{name}")

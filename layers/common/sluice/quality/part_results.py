@@ -112,7 +112,10 @@ class PartResults:
     def to_json(self) -> bytes:
         """Return bytes to store; raises NeedsWholeError for figures that cannot be stored."""
         columns = {name: column_parts.to_dict(part) for name, part in self.columns.items()}
-        fields = {item: getattr(self, item) for item in ("contract", "rows", "object_rows", "edged_rows")}
+        fields = {item: getattr(self, item) for item in ("contract", "rows", "edged_rows")}
+        # Only of objects that break something does it matter later how many rows they have.
+        breaking = {key for found in self.found for key in found.by_object}
+        fields["object_rows"] = {key: rows for key, rows in self.object_rows.items() if key in breaking}
         stored = {
             "format": FORMAT,
             **fields,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sluice.domain import canonical
 from sluice.domain.config.models import Data
 from sluice.quality import processes, shortages, validation
 from sluice.quality.part_results import (
@@ -78,11 +77,13 @@ class Outcome:
     """The verdict, and the documents about it by file name.
 
     `part` is what was found, for later data that hold all of these and more; None if that cannot be kept.
+    `object_rows` are the rows of the objects that were read, by key.
     """
 
     report: Report
     documents: Mapping[str, bytes]
     part: bytes | None = None
+    object_rows: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +181,7 @@ def _judge(
     report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
     report = replace(report, untold=measured.drift.untold if measured.drift else ())
     documents = dict(_documents(report, measured, data, baseline, title))
-    documents[validation.ROWS] = canonical.to_json(dict(judged.object_rows))
-    return Outcome(report, documents, _kept(judged.part, data))
+    return Outcome(report, documents, _kept(judged.part, data), dict(found.object_rows))
 
 
 def _former(stored: bytes, data: Data) -> PartResults:
@@ -314,7 +314,7 @@ def refuse(violations: Sequence[Violation], data: Data, title: str) -> Outcome:
     """The outcome for data beyond limits: rejected as others are, or they would be tried for ever."""
     report = Report(0, tuple(violations))
     documents = dict(_documents(report, _Statistics(), data, Baseline(), title))
-    return Outcome(report, {**documents, validation.ROWS: canonical.to_json({})})
+    return Outcome(report, documents)
 
 
 def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) -> _Statistics:

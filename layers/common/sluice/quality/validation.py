@@ -23,7 +23,6 @@ from sluice.domain.config.models import Column, Data
 
 __all__ = [
     "EXAMPLES_MAX",
-    "ROWS",
     "VALUE_MAX",
     "Check",
     "CheckKind",
@@ -39,8 +38,6 @@ __all__ = [
     "unreadable",
 ]
 
-# The rows of each object. The manifest lacks them, as a version is known before its objects are read.
-ROWS = "rows.json"
 EXAMPLES_MAX = 5
 CheckKind = str
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from sluice.services.arrivals import on_each
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
-    from sluice.domain.data.datasets import DatasetManifest
+    from sluice.domain.data.datasets import ObjectVersion
     from sluice.quality.validation import Report
 
 # Clocks of two machines differ by less.
@@ -73,24 +73,27 @@ def ask_later(cloud: Cloud, pipeline: str, delay_s: int) -> None:
     cloud.catalog.apply(builds.request_build(pipeline, at))
 
 
-def taken_up(cloud: Cloud, pipeline: str, manifest: DatasetManifest) -> list[Item]:
+def taken_up(cloud: Cloud, pipeline: str, version: str) -> list[Item]:
     """The arrivals that the version took up, and none that an earlier one did."""
     return [
         item
         for item in arrivals.waiting(cloud, pipeline)
-        if item["status"] == "included" and item["dataset_version"] == manifest.version
+        if item["status"] == "included" and item["dataset_version"] == version
     ]
 
 
-def quarantine(cloud: Cloud, pipeline: str, manifest: DatasetManifest, report: Report) -> None:
+def quarantine(
+    cloud: Cloud, pipeline: str, version: str, judged: Iterable[ObjectVersion], report: Report
+) -> None:
     """Set aside what a rejected version was rejected for; what else was new in it waits for the next one.
 
-    A quarantined object stays where it is, under a tag. The manifest files that the version took up are open
-    again, and so show what their batches wait for. What it took up and does not hold, as it was replaced
-    before, is the next version's to take up.
+    `judged` are objects of the version, at least those that it took up. A quarantined object stays where it
+    is, under a tag. The manifest files that the version took up are open again, and so show what their
+    batches wait for. What it took up and does not hold, as it was replaced before, is the next version's to
+    take up.
     """
-    held = taken_up(cloud, pipeline, manifest)
-    versions = {(obj.key, obj.version_id) for obj in manifest.objects}
+    held = taken_up(cloud, pipeline, version)
+    versions = {(obj.key, obj.version_id) for obj in judged}
     new = [item for item in held if (item["key"], item["version_id"]) in versions]
     offenders = report.offenders([item["key"] for item in new])
     # Who repeats this after a crash tells the offenders by what is left: they come last.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -12,14 +12,11 @@ from sluice.catalog.records.builds import JobTask, Milestone, Project, Run, Step
 from sluice.domain import failures, names, roles, tags
 from sluice.domain.build import jobs
 from sluice.domain.build.errors import JobFailedError, JobNameTakenError
-from sluice.domain.data import datasets
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
 from sluice.domain.times import to_iso
 from sluice.ports import Cloud, Item
-from sluice.services import arrivals
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from sluice.quality.statistics.profiles import Profile
 
 COMPLETED = "Completed"
-# With more objects than this, do not list the bucket.
-LISTED_MAX = 10_000
 
 
 def locations(cloud: Cloud, pipeline: str) -> Locations:
@@ -94,11 +89,6 @@ def ensure_group(cloud: Cloud, config: PipelineConfig) -> None:
     )
 
 
-def find_manifest(cloud: Cloud, pipeline: str, dataset_version: str) -> DatasetManifest:
-    uri = locations(cloud, pipeline).dataset_manifest(dataset_version)
-    return DatasetManifest.from_json(cloud.objects.read(uri))
-
-
 def find_profile(cloud: Cloud, pipeline: str, dataset_version: str) -> Profile | None:
     """Return a version's profile; None if it has none, or one of an unsupported old format."""
     from sluice.quality.statistics.profiles import PROFILE, Profile, ProfileFormatError
@@ -130,48 +120,6 @@ def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
     cloud.catalog.apply(builds.reach(task.pipeline, task.run_id, milestone, now))
     run = find_run(cloud, task.pipeline, task.run_id)
     return (run.when(milestone) if run else None) or now
-
-
-def current_versions(cloud: Cloud, pipeline: str, manifest: DatasetManifest | None) -> dict[str, str]:
-    """Return the current version id, by key, of each object of a data set and each that waits.
-
-    Lists a small bucket. In a large one it looks only at keys where something happened since the last valid
-    data set, by S3's events and by what `reconcile` finds.
-    """
-    counts = cloud.catalog.get(keys.counts_key(pipeline)) or {}
-    if manifest is None or counts.get("included", 0) <= LISTED_MAX:
-        listing = cloud.objects.listing(cloud.data_bucket, f"{pipeline}/")
-        return {head.key: head.version_id for head in listing}
-    touched = arrivals.touched(cloud, pipeline)
-    known = {obj.key: obj.version_id for obj in manifest.objects if obj.key not in touched}
-    return {**known, **present_versions(cloud, touched)}
-
-
-def present_versions(cloud: Cloud, wanted: Iterable[str]) -> dict[str, str]:
-    """Return the current version id, by key, of those objects that exist."""
-    heads = arrivals.on_each(wanted, lambda key: cloud.objects.head(cloud.data_bucket, key))
-    return {head.key: head.version_id for head in heads if head}
-
-
-def object_version(arrival: Item) -> ObjectVersion:
-    return ObjectVersion(arrival["key"], arrival["version_id"], arrival["size_bytes"], arrival["sha256"])
-
-
-def changed_objects(
-    cloud: Cloud, pipeline: str, manifest: DatasetManifest, current: Mapping[str, str]
-) -> list[str]:
-    """Return the data set's keys whose content has changed: jobs read by key, so they would read it.
-
-    If a key has another version, the arrivals tell whether its content differs.
-    """
-    others = [
-        (obj.key, current[obj.key])
-        for obj in manifest.objects
-        if current.get(obj.key, obj.version_id) != obj.version_id
-    ]
-    found = arrivals.on_each(others, lambda other: arrivals.find(cloud, pipeline, *other))
-    known = [object_version(arrival) for arrival in found if arrival and "sha256" in arrival]
-    return datasets.changed_since(manifest, current, known)
 
 
 def check_own(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from sluice.domain import canonical
+from sluice.domain.data import set_hash
 from sluice.domain.times import from_iso, to_iso
 
 if TYPE_CHECKING:
@@ -52,9 +54,18 @@ class DatasetManifest:
         return canonical.to_json({"objects": [asdict(obj) for obj in self.objects]})
 
     @cached_property
+    def state(self) -> int:
+        """The state of the objects' hash as a set."""
+        return set_hash.state(canonical.to_json(asdict(obj)) for obj in self.objects)
+
+    @property
     def version(self) -> str:
-        """The data set version: the sha256 of `to_json` in 64 hex digits."""
-        return canonical.digest({"objects": [asdict(obj) for obj in self.objects]})
+        """The data set version: 64 hex digits that depend on the objects alone, not on how they came."""
+        return set_hash.digest(self.state)
+
+    def is_version(self, version: str) -> bool:
+        """Whether these are the objects of a version; one of an older stack is the sha256 of its manifest."""
+        return version in (self.version, hashlib.sha256(self.to_json()).hexdigest())
 
     @property
     def size_bytes(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,12 +10,10 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.domain import digests
 from sluice.domain.build import governor
-from sluice.domain.data import datasets
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.data.datasets import ObjectVersion, condition
 from sluice.domain.times import to_iso
 from sluice.ports import Cloud, Item, Objects
-from sluice.quality import validation
-from sluice.services import deciding
+from sluice.services import datasets, deciding
 from sluice.services.deciding import Outlook
 
 _READERS = 8
@@ -41,29 +38,23 @@ def versions_beginning(cloud: Cloud, pipeline: str, digits: str) -> list[dict[st
 
 
 def dataset(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
-    """A version, one of `dataset_versions`, with its objects."""
-    manifest = DatasetManifest.from_json(cloud.objects.read(item["manifest_uri"]))
-    rows = _object_rows(cloud, item)
+    """A version, one of `dataset_versions`, with its objects, and the rows of those that were read."""
+    version = item["dataset_version"]
+    manifest, head = (
+        datasets.find_manifest(cloud, pipeline, version),
+        datasets.find_head(cloud, pipeline, version),
+    )
+    rows = datasets.read_rows(cloud, pipeline, [each.digest for each in head.segments]) if head else {}
     listed = [{**asdict(obj), "rows": rows.get(obj.key)} for obj in manifest.objects]
     return {"pipeline": pipeline, **item, "objects": listed}
 
 
-def _object_rows(cloud: Cloud, item: dict[str, Any]) -> dict[str, int]:
-    """The rows of each object that validation could read; none are known before it."""
-    try:
-        uri = f"{item['manifest_uri'].rpartition('/')[0]}/{validation.ROWS}"
-        found: dict[str, int] = json.loads(cloud.objects.read(uri))
-    except FileNotFoundError:
-        return {}
-    return found
-
-
 def verify(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
     """Read a version's manifest and every object of it again, and say what has become of each."""
-    manifest = DatasetManifest.from_json(cloud.objects.read(item["manifest_uri"]))
+    manifest = datasets.find_manifest(cloud, pipeline, item["dataset_version"])
     with ThreadPoolExecutor(_READERS) as pool:
         found = list(pool.map(lambda obj: _verified(cloud, obj), manifest.objects))
-    is_manifest_intact = manifest.version == item["dataset_version"]
+    is_manifest_intact = manifest.is_version(item["dataset_version"])
     return {
         "pipeline": pipeline,
         "dataset_version": item["dataset_version"],
@@ -81,8 +72,8 @@ def _verified(cloud: Cloud, obj: ObjectVersion) -> dict[str, Any]:
         current = stored if head else None
     else:
         current = _sha256(store, bucket, obj.key, head.version_id, head.size_bytes)
-    condition = datasets.condition(obj, stored, current)
-    return {"key": obj.key, "version_id": obj.version_id, "condition": condition}
+    found = condition(obj, stored, current)
+    return {"key": obj.key, "version_id": obj.version_id, "condition": found}
 
 
 def _sha256(store: Objects, bucket: str, key: str, version_id: str, size_bytes: int) -> str | None:

@@ -1,0 +1,118 @@
+"""Data set versions in segments: a version names files of objects, and a build adds a file of what is new.
+
+A segment never changes. A version that grows shares the segments of the version before, so a build reads and
+writes what is new, however much there is already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sluice.domain import canonical
+from sluice.domain.data import set_hash
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+
+# Objects of a segment: a file of some 2 MB.
+OBJECTS_MAX = 10_000
+# So many segments that are less than half full become few full ones.
+SMALL_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A file of objects: the sha256 of its content, what is in it, and the state of its hash as a set."""
+
+    digest: str
+    objects: int
+    size_bytes: int
+    state: int
+
+    @classmethod
+    def of(cls, manifest: DatasetManifest) -> Segment:
+        digest = hashlib.sha256(manifest.to_json()).hexdigest()
+        return cls(digest, len(manifest.objects), manifest.size_bytes, manifest.state)
+
+    @property
+    def is_small(self) -> bool:
+        return self.objects < OBJECTS_MAX // 2
+
+
+@dataclass(frozen=True)
+class DatasetHead:
+    """A data set version: its segments; and, if it only grew, from which version by which segments.
+
+    `added` may be in `segments` under other names, once small ones have been merged.
+    """
+
+    segments: tuple[Segment, ...]
+    parent: str | None = None
+    added: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> DatasetHead | None:
+        """Read what `to_json` wrote; None for a version of an older stack, which lists its objects."""
+        stored = json.loads(data)
+        if "segments" not in stored:
+            return None
+        segments = (Segment(**{**each, "state": int(each["state"], 16)}) for each in stored["segments"])
+        return cls(tuple(segments), stored["parent"], tuple(stored["added"]))
+
+    def to_json(self) -> bytes:
+        segments = [
+            {
+                "digest": each.digest,
+                "objects": each.objects,
+                "size_bytes": each.size_bytes,
+                "state": f"{each.state:x}",
+            }
+            for each in self.segments
+        ]
+        return canonical.to_json({"segments": segments, "parent": self.parent, "added": list(self.added)})
+
+    @cached_property
+    def version(self) -> str:
+        """The data set version: 64 hex digits that depend on the objects alone, not on how they came."""
+        return set_hash.digest(set_hash.union(each.state for each in self.segments))
+
+    @property
+    def objects(self) -> int:
+        return sum(each.objects for each in self.segments)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(each.size_bytes for each in self.segments)
+
+    @property
+    def small(self) -> tuple[Segment, ...]:
+        """The segments that are to be merged now; none while they are few."""
+        found = tuple(each for each in self.segments if each.is_small)
+        return found if len(found) > SMALL_MAX else ()
+
+    def grown(self, added: Sequence[Segment]) -> DatasetHead:
+        """The version with more objects, none of which has a key that it has."""
+        digests = tuple(each.digest for each in added)
+        return DatasetHead((*self.segments, *added), self.version, digests)
+
+    def merged(self, former: Iterable[Segment], segments: Sequence[Segment]) -> DatasetHead:
+        """The same version with other segments in the place of former ones."""
+        gone = {each.digest for each in former}
+        kept = (each for each in self.segments if each.digest not in gone)
+        return DatasetHead((*kept, *segments), self.parent, self.added)
+
+
+def divide(manifest: DatasetManifest, known: Mapping[str, DatasetManifest]) -> list[DatasetManifest]:
+    """Divide a data set into segments; those it has of the `known` ones, by digest, stay as they are."""
+    wanted = set(manifest.objects)
+    kept = [each for each in known.values() if wanted.issuperset(each.objects)]
+    wanted.difference_update(obj for each in kept for obj in each.objects)
+    return [*kept, *parts(sorted(wanted))]
+
+
+def parts(objects: Sequence[ObjectVersion]) -> Iterator[DatasetManifest]:
+    """Objects, of one version a key, as segments of at most OBJECTS_MAX."""
+    for start in range(0, len(objects), OBJECTS_MAX):
+        yield DatasetManifest.of(objects[start : start + OBJECTS_MAX])

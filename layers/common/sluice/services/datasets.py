@@ -1,0 +1,148 @@
+"""Data set versions as they are stored: heads, segments, and the list of files that jobs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sluice.domain import canonical
+from sluice.domain.data import datasets, segments
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.data.segments import DatasetHead, Segment
+from sluice.domain.locations import Locations
+from sluice.services.arrivals import on_each
+
+if TYPE_CHECKING:
+    from sluice.ports import Cloud
+
+_JSON = "application/json"
+
+
+def find_head(cloud: Cloud, pipeline: str, version: str) -> DatasetHead | None:
+    """Find a version's head; None for a version of an older stack, which has no segments."""
+    return DatasetHead.from_json(cloud.objects.read(_places(cloud, pipeline).dataset_manifest(version)))
+
+
+def find_manifest(cloud: Cloud, pipeline: str, version: str) -> DatasetManifest:
+    """Read all objects of a version."""
+    stored = cloud.objects.read(_places(cloud, pipeline).dataset_manifest(version))
+    head = DatasetHead.from_json(stored)
+    if head is None:
+        return DatasetManifest.from_json(stored)
+    found = read_segments(cloud, pipeline, [each.digest for each in head.segments])
+    return DatasetManifest.of(obj for manifest in found.values() for obj in manifest.objects)
+
+
+def read_segments(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict[str, DatasetManifest]:
+    """Read segments, by digest."""
+    places = _places(cloud, pipeline)
+    read = on_each(digests, lambda digest: cloud.objects.read(places.segment(digest)))
+    return dict(zip(digests, map(DatasetManifest.from_json, read), strict=True))
+
+
+def find_added(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetManifest:
+    """Read the objects that a version has and its parent has not."""
+    found = read_segments(cloud, pipeline, head.added)
+    return DatasetManifest.of(obj for manifest in found.values() for obj in manifest.objects)
+
+
+def grow(cloud: Cloud, pipeline: str, former: DatasetHead, new: Sequence[ObjectVersion]) -> DatasetHead:
+    """Store the version that has these objects beside those of a former one; nobody reads what was there."""
+    places = _places(cloud, pipeline)
+    head = former.grown(_write_segments(cloud, pipeline, segments.parts(sorted(new))))
+    _extend_files(cloud, places, former.version, head.version, [obj.key for obj in sorted(new)])
+    return _store(cloud, pipeline, _merge_small(cloud, pipeline, head))
+
+
+def make(cloud: Cloud, pipeline: str, manifest: DatasetManifest, former: DatasetHead | None) -> DatasetHead:
+    """Store a version given by all its objects; it shares with a former one the segments that stayed."""
+    digests = [each.digest for each in former.segments] if former else []
+    known = read_segments(cloud, pipeline, digests)
+    wanted, had = set(manifest.objects), {obj for each in known.values() for obj in each.objects}
+    if former is not None and had <= wanted:
+        return grow(cloud, pipeline, former, [*wanted - had]) if wanted != had else former
+    divided = segments.divide(manifest, known)
+    head = DatasetHead(tuple(_write_segments(cloud, pipeline, divided)))
+    files = datasets.files_manifest(cloud.data_bucket, manifest.objects)
+    uri = _places(cloud, pipeline).dataset_files(head.version)
+    cloud.objects.write(uri, json.dumps(files).encode(), _JSON)
+    return _store(cloud, pipeline, head)
+
+
+def _store(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
+    cloud.objects.write(_places(cloud, pipeline).dataset_manifest(head.version), head.to_json(), _JSON)
+    return head
+
+
+def _write_segments(cloud: Cloud, pipeline: str, parts: Iterable[DatasetManifest]) -> list[Segment]:
+    """Write segments, each under the digest of its content: to write one again changes nothing."""
+    places, written = _places(cloud, pipeline), []
+    for manifest in parts:
+        segment = Segment.of(manifest)
+        cloud.objects.create(places.segment(segment.digest), manifest.to_json(), _JSON)
+        written.append(segment)
+    return written
+
+
+def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
+    """Merge small segments once they are many, so that a head stays short: a step of bounded work."""
+    if not head.small:
+        return head
+    digests = [each.digest for each in head.small]
+    objects = sorted(obj for each in read_segments(cloud, pipeline, digests).values() for obj in each.objects)
+    merged = _write_segments(cloud, pipeline, segments.parts(objects))
+    rows = read_rows(cloud, pipeline, digests)
+    for segment, part in zip(merged, segments.parts(objects), strict=True):
+        _write_rows(cloud, pipeline, segment.digest, part, rows)
+    return head.merged(head.small, merged)
+
+
+def _extend_files(
+    cloud: Cloud, places: Locations, former: str, version: str, new_keys: Sequence[str]
+) -> None:
+    """Write the list of files that a job reads: SageMaker takes one list an input, however long it is."""
+    tail = "".join(f", {json.dumps(key)}" for key in new_keys) + "]"
+    cloud.objects.extend(places.dataset_files(former), 1, tail.encode(), places.dataset_files(version))
+
+
+# -------------------------------------------------------------------------------------------- rows of objects
+
+
+def write_rows(cloud: Cloud, pipeline: str, version: str, rows: Mapping[str, int]) -> None:
+    """Keep how many rows objects have, as validation has read them, beside the segments that hold them."""
+    head = find_head(cloud, pipeline, version)
+    if head is None:
+        return
+    parent = find_head(cloud, pipeline, head.parent) if head.parent else None
+    shared = {each.digest for each in parent.segments} if parent else set()
+    own = [each.digest for each in head.segments if each.digest not in shared]
+    known = {**read_rows(cloud, pipeline, own), **rows}
+    for digest, manifest in read_segments(cloud, pipeline, own).items():
+        _write_rows(cloud, pipeline, digest, manifest, known)
+
+
+def _write_rows(
+    cloud: Cloud, pipeline: str, digest: str, manifest: DatasetManifest, rows: Mapping[str, int]
+) -> None:
+    known = {obj.key: rows[obj.key] for obj in manifest.objects if obj.key in rows}
+    if known:
+        cloud.objects.write(_places(cloud, pipeline).segment_rows(digest), canonical.to_json(known), _JSON)
+
+
+def read_rows(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict[str, int]:
+    """Read how many rows the objects of segments have; of those that were not read, nothing is known."""
+    places = _places(cloud, pipeline)
+
+    def read(digest: str) -> dict[str, int]:
+        try:
+            found: dict[str, int] = json.loads(cloud.objects.read(places.segment_rows(digest)))
+        except FileNotFoundError:
+            return {}
+        return found
+
+    return {key: rows for found in on_each(digests, read) for key, rows in found.items()}
+
+
+def _places(cloud: Cloud, pipeline: str) -> Locations:
+    return Locations(cloud.artifact_bucket, pipeline)

@@ -1,0 +1,143 @@
+"""A data set grows by what is new, read alone, and is what it would be if all of it were read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fakes
+from build_world import PIPELINE, Invoke, World
+from sluice.domain.data import segments
+from sluice.services import datasets, presence
+from sluice.services.presence import related
+
+SMALL, LARGE = 1_000, -1
+NAMES = ("a.csv", "b.csv", "c/d.csv", "c/e.csv")
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A pipeline that is too large for its bucket to be listed."""
+    monkeypatch.setattr(presence, "LISTED_MAX", LARGE)
+    world = World(cloud, invoke)
+    world.push()
+    return world
+
+
+@contextmanager
+def reads(cloud: fakes.Cloud) -> Iterator[list[str]]:
+    """The objects of the artifact bucket that are read within it."""
+    seen: list[str] = []
+    read: Callable[[str], bytes] = cloud.objects.read
+
+    def noted(uri: str) -> bytes:
+        seen.append(uri.partition(f"datasets/{PIPELINE}/")[2])
+        return read(uri)
+
+    with mock.patch.object(cloud.objects, "read", noted):
+        yield seen
+
+
+def rows(number: int) -> bytes:
+    return f"x,y\n{number % 100},1\n{number % 7},0\n".encode()
+
+
+def test_a_build_reads_of_former_objects_nothing(world: World) -> None:
+    for number in range(3):
+        assert world.build(f"{number}.csv", rows(number)) == "registered"
+    before = datasets.find_head(world.cloud, PIPELINE, world.pipeline["dataset_version"])
+    assert before is not None
+    with reads(world.cloud) as seen:
+        assert world.build("3.csv", rows(3)) == "registered"
+    former = {f"segments/{each.digest}.json" for each in before.segments}
+    assert len(former) == 3
+    assert not former & set(seen)
+    after = datasets.find_head(world.cloud, PIPELINE, world.pipeline["dataset_version"])
+    assert after is not None
+    assert after.parent == before.version
+    assert after.segments[:3] == before.segments
+    assert [obj.partition("/")[2] for obj in world.objects_of("reviews-00004")] == [
+        f"{number}.csv#v1" for number in range(4)
+    ]
+
+
+def test_rows_of_objects_are_known_from_the_build_that_brought_each(world: World) -> None:
+    with mock.patch.object(segments, "SMALL_MAX", 2):
+        for number in range(5):
+            assert world.build(f"{number}.csv", rows(number) + b"1,1\n" * number) == "registered"
+    head = datasets.find_head(world.cloud, PIPELINE, world.pipeline["dataset_version"])
+    assert head is not None
+    assert len(head.segments) <= 3
+    known = datasets.read_rows(world.cloud, PIPELINE, [each.digest for each in head.segments])
+    assert known == {f"{PIPELINE}/{number}.csv": 2 + number for number in range(5)}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_related"),
+    [("a.csv", True), ("c", True), ("a.csv/x", True), ("c/d", False), ("b.csv", False), ("c/d.csvx", False)],
+)
+def test_what_is_settled_concerns_the_same_key_those_below_and_those_above(
+    world: World, name: str, is_related: bool
+) -> None:
+    world.upload("c/d.csv", rows(1))
+    assert world.build("a.csv") == "registered"
+    key = f"{PIPELINE}/{name}"
+    assert related(world.cloud, PIPELINE, {key, f"{PIPELINE}/z.csv"}) == ({key} if is_related else set())
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(("upload", "again", "delete")), st.sampled_from(NAMES)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(builds=st.lists(STEPS, min_size=2, max_size=4))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_a_large_pipeline_makes_the_versions_that_a_small_one_makes(
+    builds: list[list[tuple[str, str]]], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads, uploads of what was there before, deletions, and builds between them."""
+    small, large = (played(builds, invoke, monkeypatch, listed_max) for listed_max in (SMALL, LARGE))
+    assert small == large
+
+
+def played(
+    builds: list[list[tuple[str, str]]], invoke: Invoke, monkeypatch: pytest.MonkeyPatch, listed_max: int
+) -> list[tuple[str | None, list[str]]]:
+    cloud = fakes.Cloud()
+    monkeypatch.setattr("sluice.wiring.cloud", lambda: cloud)
+    monkeypatch.setattr(presence, "LISTED_MAX", listed_max)
+    world, made = World(cloud, invoke), []
+    world.push()
+    numbers = itertools.count()
+    for steps in builds:
+        for act, name in steps:
+            step(world, act, name, next(numbers))
+            world.later(seconds=2)
+        world.later(minutes=2)
+        world.ask()
+        run_id = world.pipeline.get("in_flight")
+        if run_id:
+            world.play(run_id)
+            version = world.catalog_run(run_id).get("dataset_version")
+            made.append((version, world.objects_of(run_id) if version else []))
+    return made
+
+
+def step(world: World, act: str, name: str, number: int) -> None:
+    key = f"{PIPELINE}/{name}"
+    there = world.cloud.objects.head(fakes.DATA_BUCKET, key)
+    if act == "delete":
+        if there:
+            world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{key}")
+            detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d"}}
+            world.invoke("record_deletion", {"detail": detail})
+    else:
+        world.upload(name, rows(1) if act == "again" else rows(number))
