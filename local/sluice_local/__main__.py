@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> NoReturn:
         lambda_python=options.lambda_python,
         lambda_slots=options.lambda_slots,
     )
-    settings.ready_file.unlink(missing_ok=True)  # of one that could not remove it
+    settings.ready_file.unlink(missing_ok=True)  # left by a cloud that could not remove it
     processes.run_guarded(lambda: host.serve(settings, sock))
 
 

@@ -21,10 +21,10 @@ class LocalCloudError(RuntimeError):
 
 
 class LocalCloud:
-    """A local cloud in a process of its own, for the length of a `with` block."""
+    """A local cloud in its own process, for the length of a `with` block."""
 
     def __init__(self, state_dir: Path, *options: str) -> None:
-        """`options` go to `python -m sluice_local` as they are, `--auth` for one."""
+        """Pass `options`, such as `--auth`, to `python -m sluice_local`."""
         self.state_dir = state_dir
         self.options = options
         self.endpoint_url = ""
@@ -34,7 +34,7 @@ class LocalCloud:
 
     @property
     def log_file(self) -> Path:
-        """What the cloud prints."""
+        """The file of the cloud's output."""
         return self.state_dir / "host.log"
 
     @property
@@ -63,7 +63,7 @@ class LocalCloud:
         return self
 
     def _ready(self) -> dict[str, Any] | None:
-        """The ready file, once it is this cloud's."""
+        """Return the ready file's content, once it is this cloud's."""
         with suppress(OSError, ValueError):
             ready: dict[str, Any] = json.loads((self.state_dir / "ready.json").read_text())
             return ready if ready["pid"] == self.pid else None
@@ -81,7 +81,7 @@ class LocalCloud:
             self._process.wait()
 
     def environment(self) -> dict[str, str]:
-        """This process's environment, with an AWS client's settings for the cloud."""
+        """Return this process's environment with the settings of an AWS client for the cloud."""
         return os.environ | {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_DEFAULT_REGION": self.region,
@@ -91,7 +91,7 @@ class LocalCloud:
         }
 
     def client(self, service: Any, **options: Any) -> Any:
-        """A boto3 client of the cloud, as the root user unless credentials are given."""
+        """Make a boto3 client of the cloud, for the root user unless credentials are given."""
         import boto3
 
         credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}

@@ -1,4 +1,4 @@
-"""Ask the local cloud for what AWS has no request for: faults, deliveries, what roles used."""
+"""Send the local cloud requests that AWS does not have: faults, deliveries, permissions used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TIMEOUT_S = 10
 
 
 def ask(endpoint_url: str, path: str, method: str = "GET", document: Any = None) -> Any:
-    """The JSON that `/_local/<path>` answers to the root user. Raises HTTPError for a refusal."""
+    """Return the JSON that `/_local/<path>` answers to the root user; raises HTTPError for a refusal."""
     body = b"" if document is None else json.dumps(document).encode()
     url = f"{endpoint_url}/_local/{path}"
     signed = AWSRequest(method, url, {"Content-Type": "application/json"}, body)

@@ -1,4 +1,4 @@
-"""Serve the local cloud: ministack in this process on loopback, set right by our patches."""
+"""Serve the local cloud: ministack in this process on loopback, corrected by our patches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sluice_local.state import saver
 
 __all__ = ["PATCHES", "PortError", "Settings", "free_socket", "serve"]
 
-# In the order of installation: a later one may wrap what an earlier one replaced.
+# In order of installation: a later patch may wrap what an earlier one replaced.
 PATCHES = (
     "sluice_local.patches.functions.runtime",
     "sluice_local.patches.functions.concurrency",
@@ -43,11 +43,11 @@ PATCHES = (
 
 
 class PortError(RuntimeError):
-    """The port cannot be listened on."""
+    """The cloud cannot listen on the port."""
 
 
 def free_socket(port: int = 0) -> socket.socket:
-    """Bind loopback now, so that the port is known, and ours, before ministack is imported.
+    """Bind loopback now, so that we own and know the port before ministack is imported.
 
     Raises PortError.
     """
@@ -67,7 +67,7 @@ def free_socket(port: int = 0) -> socket.socket:
 
 
 def listening_socket(port: int, state_dir: Path, *, fresh: bool = False) -> socket.socket:
-    """Bind the port that is asked for; else that of last time, which the URLs of its queues name.
+    """Bind the requested port, else the last one, which URLs of queues contain.
 
     Raises PortError.
     """
@@ -93,7 +93,7 @@ def serve(settings: Settings, sock: socket.socket) -> None:
 
 
 def _set_environment(settings: Settings) -> None:
-    """Ministack reads its configuration from the environment, most of it when imported."""
+    """Set ministack's configuration, which it reads from the environment, mostly on import."""
     os.environ.update(
         GATEWAY_PORT=str(settings.port),
         AUTH="true" if settings.auth else "false",
@@ -101,7 +101,7 @@ def _set_environment(settings: Settings) -> None:
         MINISTACK_ACCOUNT_ID=settings.account,
         MINISTACK_REGION=settings.region,
         AWS_DEFAULT_REGION=settings.region,
-        AWS_ACCESS_KEY_ID=ROOT_KEY,  # not the user's own, which ministack would take for the root user's
+        AWS_ACCESS_KEY_ID=ROOT_KEY,  # ministack would take the user's own key for the root user's
         AWS_SECRET_ACCESS_KEY=ROOT_SECRET,
         AWS_ENDPOINT_URL=settings.endpoint_url,
         TMPDIR=str(settings.directory("tmp")),
@@ -115,7 +115,7 @@ def _set_environment(settings: Settings) -> None:
 
 
 def _application(settings: Settings) -> tuple[Any, Keeper]:
-    """Ministack's ASGI application with every patch installed, and what keeps its state."""
+    """Make ministack's ASGI application with all patches installed, and the keeper of its state."""
     from ministack.core import hypercorn_compat
 
     hypercorn_compat.install()
@@ -157,7 +157,7 @@ async def _serve(settings: Settings, sock: socket.socket) -> None:
 
 
 async def _announce(settings: Settings, keeper: Keeper) -> None:
-    """Write the ready file as soon as a request is answered."""
+    """Write the ready file once a request is answered."""
     url = f"{settings.endpoint_url}{IDENTITY_PATH}"
     while not await asyncio.to_thread(_answers, url):
         await asyncio.sleep(0.02)

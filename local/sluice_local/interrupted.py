@@ -1,6 +1,6 @@
-"""When a cloud continues: what was under way in the process before has ended, and is said to have.
+"""End what was under way in the previous process when a cloud continues.
 
-Everything that waits for it learns so by the events that AWS puts when such things fail.
+What waits for it learns of the end by the events that AWS sends for such failures.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STACK_ENDS = {
 
 
 def before_requests() -> None:
-    """What must be so before the first request is answered."""
+    """Prepare the state for the first request."""
     _give_back_messages()
     _end_stack_operations()
     if service._esms.has_any():
@@ -38,7 +38,7 @@ def before_requests() -> None:
 
 
 def end() -> dict[str, Any]:
-    """End what was under way, as soon as functions can be called; the names of what ended or goes on."""
+    """End what was under way, once functions can be called; returns the names of what ended or continues."""
     ended = {"executions": _fail_executions(), "jobs": operations.fail_unfinished(CAUSE)}
     return {**ended, "endpoints": endpoints.resume(CAUSE), "events": async_invocation.resume()}
 
@@ -53,7 +53,7 @@ def _fail_executions() -> list[str]:
 
 
 def _give_back_messages() -> None:
-    """Nobody holds a message any more that someone had received."""
+    """Make messages visible that someone had received."""
     now = time.time()
     for queue in sqs._queues._data.values():
         for message in queue["messages"]:
@@ -64,6 +64,6 @@ def _give_back_messages() -> None:
 def _end_stack_operations() -> None:
     for stack in cloudformation._stacks._data.values():
         status: str = stack["StackStatus"]
-        end = _STACK_ENDS.get(status.partition("_")[0])  # what is in review goes on
+        end = _STACK_ENDS.get(status.partition("_")[0])  # stacks in review continue
         if end and status.endswith("_IN_PROGRESS"):
             stack.update(StackStatus=end, StackStatusReason=CAUSE)

@@ -1,4 +1,4 @@
-"""What the host does with the state: take it up, save it while it serves, and a last time at its end."""
+"""Restore the state when the host starts, save it while it serves, and once more at the end."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Keeper:
-    """Made once every patch is installed, as patches register what they keep."""
+    """Keeps the state; made after all patches are installed, as they register what to keep."""
 
     def __init__(self, settings: Settings) -> None:
-        # Imported only now, as ministack reads its environment on import.
+        # Import it only now: ministack reads its environment on import.
         from sluice_local import interrupted
         from sluice_local.state import moving, stores
 
@@ -30,7 +30,7 @@ class Keeper:
         self._saver = saver.Saver(settings.saved, kept, about)
 
     def watching(self, application: Application) -> Application:
-        """The application, of which each request that may change something leads to a save."""
+        """Wrap the application, so that each request that may change something leads to a save."""
 
         async def watched(scope: Any, receive: Receive, send: Send) -> None:
             await application(scope, receive, send)
@@ -40,7 +40,7 @@ class Keeper:
         return watched
 
     def go_on(self) -> dict[str, Any] | None:
-        """Begin to save, once requests are answered; what was taken up, None if nothing was."""
+        """Begin to save, once requests are answered; returns what was restored, None if nothing was."""
         from sluice_local import interrupted
 
         went_on = {**asdict(self._continued), **interrupted.end()} if self._continued else None

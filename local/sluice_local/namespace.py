@@ -1,16 +1,16 @@
-"""Run as a script: give this process its own /opt/ml, run the command, and leave nothing of it behind.
+"""Run as a script: give this process its own /opt/ml, run the command, and clean up after it.
 
     python -I -S namespace.py HOST_PID ISOLATION ML_DIR STAGE_DIR WORKING_DIR COMMAND...
 
-It is a program of its own because a mount namespace belongs to a process, and a process that unshares must
-not have threads. It imports little, as every container's start waits for it.
+It is a separate program because a mount namespace belongs to a process, and a process that unshares must not
+have threads. It imports little, as the start of every container waits for it.
 
-HOST_PID is who starts it, and with whom the command ends; 0 is nobody, and SIGTERM then ends the command at
-once. ISOLATION is `mount` (we may mount), `user` (we may in a user namespace of our own) or `none`.
+HOST_PID is the parent process, whose end ends the command; 0 means none, and then SIGTERM ends the command at
+once. ISOLATION is `mount` (we may mount), `user` (we may in our own user namespace) or `none`.
 
-On Linux this process stays beside the command, as a container's init does: it is the *subreaper* of all that
-the command starts, in whatever session, hands signals on to the command, ends what is left when the command
-has ended, and ends as the command did.
+On Linux this process stays beside the command, like a container's init. It is the *subreaper* of all that the
+command starts, in any session. It passes signals to the command, ends what the command leaves behind, and
+ends as the command did.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _NOT_FOUND = 127
 
 
 def main(host_pid: str, isolation: str, ml: str, stage: str, working_dir: str, *command: str) -> None:
-    """Never returns."""
+    """Run the command; never returns."""
     host = int(host_pid)
     if host and _IS_LINUX:
         _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if host and os.getppid() != host:  # it ended before the line above
+    if host and os.getppid() != host:  # the host ended before the line above
         sys.exit(1)
     if isolation != "none":
         _unshare(own_user_namespace=isolation == "user")
@@ -57,7 +57,7 @@ def main(host_pid: str, isolation: str, ml: str, stage: str, working_dir: str, *
 
 
 def _stay_beside(command: Sequence[str], term: int) -> None:
-    """Returns in the process that is to become the command."""
+    """Fork, supervise the child, and return only in the child, which becomes the command."""
     _call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     awaited = {signal.SIGCHLD, signal.SIGTERM, *_HANDED_ON}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
@@ -78,7 +78,7 @@ def _stay_beside(command: Sequence[str], term: int) -> None:
 
 
 def _ended(child: int) -> int | None:
-    """The command's wait status once it has ended; whatever else ended is reaped."""
+    """Reap all that ended; returns the command's wait status once it has ended."""
     while True:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == child:
@@ -88,8 +88,8 @@ def _ended(child: int) -> int | None:
 
 
 def _end_the_rest() -> None:
-    """Whose parent has ended is our child: from above, one generation at a time."""
-    with suppress(ChildProcessError):  # nobody is left
+    """End our children, generation by generation: orphans become our children."""
+    with suppress(ChildProcessError):  # no process is left
         while True:
             for pid in _children():
                 with suppress(ProcessLookupError):
@@ -102,7 +102,7 @@ def _children() -> Iterator[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             with suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
-                # After the command's name, which is in brackets and may hold anything: state, parent.
+                # Fields after the command's name (in brackets, with any characters): state, parent.
                 if stat.read().rpartition(")")[2].split()[1] == us:
                     yield int(name)
 
@@ -127,10 +127,10 @@ def _become(command: Sequence[str]) -> NoReturn:
 
 
 def _unshare(own_user_namespace: bool) -> None:
-    """Leave the machine's mount namespace: nothing mounted from now on is seen outside."""
+    """Leave the machine's mount namespace, so that new mounts are invisible outside."""
     user, group = os.getuid(), os.getgid()
     _call("unshare", _CLONE_NEWNS | (_CLONE_NEWUSER if own_user_namespace else 0))
-    if own_user_namespace:  # the same user inside as outside, so that files keep their owner
+    if own_user_namespace:  # keep the same user inside, so that files keep their owner
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"{user} {user} 1")
         _write("/proc/self/gid_map", f"{group} {group} 1")
@@ -144,7 +144,7 @@ def _map_opt_ml(ml: str, stage: str) -> None:
 
 
 def _add_to_opt(stage: str) -> None:
-    """Show an /opt with an `ml` folder beside what it really holds, and write nothing to the disk's."""
+    """Show /opt with an additional `ml` folder, without writing to the disk's /opt."""
     _mount("tmpfs", stage, kind="tmpfs")
     for entry in os.scandir(OPT):
         copy = os.path.join(stage, entry.name)

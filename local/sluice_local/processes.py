@@ -1,8 +1,8 @@
-"""No process outlives the local cloud, however it ends.
+"""End all processes with the local cloud, however it ends.
 
-The cloud runs as the child of a guardian. On Linux the guardian is the *subreaper*: whatever the cloud
-started, at any depth, becomes the guardian's child when the cloud dies, even by SIGKILL, and is ended.
-Should the guardian die first, the kernel sends the cloud SIGTERM. Elsewhere it is best effort.
+The cloud runs as the child of a guardian. On Linux the guardian is the *subreaper*: when the cloud dies, even
+by SIGKILL, all that it started, at any depth, becomes the guardian's child and is ended. If the guardian dies
+first, the kernel sends the cloud SIGTERM. On other systems this is best effort.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _guardian: int | None = None
 
 
 def guardian_pid() -> int:
-    """The process to signal to end the cloud: the guardian, or this one if there is none."""
+    """Return the process to signal to end the cloud: the guardian, or this process if there is none."""
     return _guardian or os.getpid()
 
 
 def run_guarded(serve: Callable[[], None]) -> NoReturn:
-    """Run `serve` in a child process; leave with its exit code once nothing of it is left."""
+    """Run `serve` in a child process; exit with its code once all its processes have ended."""
     global _guardian
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     parent = os.getpid()
@@ -39,7 +39,7 @@ def run_guarded(serve: Callable[[], None]) -> NoReturn:
     if child == 0:
         _guardian = parent
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the line above
+        if os.getppid() != parent:  # the parent died before the line above
             os._exit(1)
         _serve_and_exit(serve)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,7 +50,7 @@ def run_guarded(serve: Callable[[], None]) -> NoReturn:
 
 
 def _serve_and_exit(serve: Callable[[], None]) -> NoReturn:
-    """Leave at once: worker threads of the emulator must not hold the process back."""
+    """Serve and exit at once: the emulator's worker threads must not delay the exit."""
     code = 0
     try:
         serve()
@@ -87,7 +87,7 @@ def _kill(pid: int) -> None:
 
 
 def _wait_for(child: int) -> int:
-    """Reap whatever ends until `child` does; its wait status."""
+    """Reap all that ends until `child` does; returns its wait status."""
     while True:
         pid, status = os.wait()
         if pid == child:
@@ -106,7 +106,7 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def _process_table() -> Iterator[tuple[int, int]]:
-    """(pid, parent pid) of every process that has not ended."""
+    """Yield (pid, parent pid) of every running process."""
     if not sys.platform.startswith("linux"):
         listing = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True

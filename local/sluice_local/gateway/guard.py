@@ -21,7 +21,7 @@ _OWN_PAGES = (None, "none", "same-origin")
 
 
 def guarded(application: Application, settings: Settings) -> Application:
-    """The ASGI application behind the guard; its answers invite no page of another origin (CORS)."""
+    """Return the ASGI application behind the guard; its answers invite no page of another origin (CORS)."""
 
     async def guard(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -44,7 +44,7 @@ def guarded(application: Application, settings: Settings) -> Application:
 
 
 def foreign(headers: Mapping[str, str], port: int) -> str | None:
-    """Why a request does not come from a program of this machine, or None."""
+    """Return why a request does not come from a program of this machine, or None."""
     host = headers.get("host", "")
     if not _is_own_host(host, port):
         return f"The local cloud answers to 127.0.0.1:{port} and localhost:{port}, not to the host {host!r}."

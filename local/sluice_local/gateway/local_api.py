@@ -17,7 +17,7 @@ IDENTITY_PATH = "/_local/identity"
 
 
 def with_local_paths(application: Application, paths: Mapping[str, Answer]) -> Application:
-    """The ASGI application, with `paths` answered here."""
+    """Return the ASGI application, with `paths` answered here."""
 
     async def route(scope: Any, receive: Receive, send: Send) -> None:
         answer = paths.get(scope.get("path", "")) if scope["type"] == "http" else None

@@ -88,7 +88,7 @@ def install(settings: Settings) -> None:
 
 
 async def authenticated(scope: Any, receive: Receive, send: Send) -> Receive | None:
-    """What delivers a request's body if it may be served; else None, and it is answered."""
+    """Return what delivers a request's body if it may be served; else None, and it is answered."""
     if _is_served_unsigned(Request.of(scope, b""), is_http=scope["type"] == "http"):
         return receive
     body = await _body(receive) if scope["type"] == "http" else b""
@@ -160,7 +160,7 @@ def verify(request: Request) -> None:
 
 
 def _claimed(request: Request) -> tuple[sigv4.HeaderSignature, bool]:
-    """The signature that a request carries, and whether in its query."""
+    """Return the signature that a request carries, and whether in its query."""
     authorization = request.headers.get("authorization", "")
     in_query = bool(_query(request, "X-Amz-Algorithm") or _query(request, "X-Amz-Signature"))
     if not authorization and not in_query:
@@ -215,7 +215,7 @@ def _verify_version_2(request: Request) -> None:
 
 
 def _service(request: Request) -> str:
-    """Where ministack sends the request."""
+    """Return where ministack sends the request."""
     headers, query = dict(request.headers), dict(request.query)
     query = ministack.app._routing_params(request.method, request.path, headers, request.body, query)
     return str(router.detect_service(request.method, request.path, headers, query))
@@ -276,7 +276,7 @@ def _query(request: Request, name: str) -> str:
 
 
 def _function_credentials(config: Mapping[str, Any]) -> dict[str, str]:
-    """A session of a function's role, under one key as long as this cloud lives.
+    """Return a session of a function's role, under one key as long as this cloud lives.
 
     Ministack derives the secret from the names of the function and its role, so any job could sign as them.
     """
@@ -334,7 +334,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """The body that has been read, and then whatever comes after it (the end of the connection)."""
+    """Return the body that has been read, and then whatever comes after it (the end of the connection)."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> dict[str, Any]:

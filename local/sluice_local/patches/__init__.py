@@ -1,1 +1,1 @@
-"""What ministack does unlike AWS, set right: one module per service, each with `install(settings)`."""
+"""Correct what ministack does unlike AWS: a module for each service, with `install(settings)`."""

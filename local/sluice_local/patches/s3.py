@@ -1,7 +1,7 @@
-"""Events of S3 that name the version they are about, in the order in which they happened.
+"""Send S3 events with object versions and in order.
 
-Ministack leaves the version out of what it puts on the event bus, and such events out of archives; and it
-starts a thread for each event.
+Ministack omits the version from events on the bus and these events from archives, and starts a thread for
+each event.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ministack.services import s3
 
 from sluice_local.settings import Settings
 
-# What an event leads to is queued or has a thread of its own: one is enough here, and keeps the order.
+# Consequences of an event are queued or have their own threads: one thread is enough, and keeps the order.
 _EVENTS = ThreadPoolExecutor(1, "s3-events")
 _version_id: ContextVar[str | None] = ContextVar("version_id", default=None)
 
@@ -27,7 +27,7 @@ def install(settings: Settings) -> None:
     fire = s3._fire_s3_event
 
     def fire_with_version(*args: Any, version_id: str | None = None, **options: Any) -> None:
-        _version_id.set(version_id)  # this context fires one event
+        _version_id.set(version_id)  # this context sends one event
         fire(*args, version_id=version_id, **options)
 
     def fire_in_order(
@@ -50,7 +50,7 @@ def install(settings: Settings) -> None:
 
 
 def with_version(event: dict[str, Any]) -> dict[str, Any]:
-    """An event of S3 on the bus, with the version that it is about."""
+    """Return an S3 event for the bus with its object version."""
     detail = json.loads(event["Detail"])
     if version_id := _version_id.get():
         detail["object"]["version-id"] = version_id

@@ -1,7 +1,7 @@
-"""Queues that lose nothing and whose messages reach their function at once.
+"""Make queues lose no message and deliver to functions at once.
 
-Ministack rewrites a queue's list of messages while other threads append to it, and looks at delayed messages
-once a second.
+Ministack rewrites a queue's list of messages while other threads append to it, and checks delayed messages
+only once a second.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _replace_everywhere(name: str, replacement: Callable[..., Any]) -> None:
 
 
 class _VisibilityWake:
-    """The poller's wake event, that also ends a wait when a delayed or retried message becomes visible."""
+    """The poller's wake event, which also fires when a delayed or retried message becomes visible."""
 
     def __init__(self, event: threading.Event) -> None:
         self._event = event

@@ -7,7 +7,7 @@ from sluice_local.settings import Settings
 
 def install(settings: Settings) -> None:
     """Add SageMaker to ministack."""
-    # Imported only now, as ministack reads its environment on import.
+    # Import it only now: ministack reads its environment on import.
     from sluice_local.sagemaker import service
     from sluice_local.sagemaker.api import core
     from sluice_local.sagemaker.hosting import endpoints

@@ -1,4 +1,4 @@
-"""The SageMaker API within ministack: AWS JSON 1.1 for the control plane, REST for invocations."""
+"""Serve the SageMaker API in ministack: AWS JSON 1.1 for the control plane, REST for invocations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sluice_local.sagemaker.api import iam
 from sluice_local.sagemaker.api.core import OPERATIONS, ApiError, Scope
 from sluice_local.sagemaker.api.validation import operation_model, projected, validated
 
-# Models, packages, search and tags are imported for the operations that they register.
+# Import models, packages, search and tags for the operations that they register.
 from sluice_local.sagemaker.hosting import endpoints, models  # noqa: F401
 from sluice_local.sagemaker.registry import packages, search  # noqa: F401
 
@@ -27,8 +27,8 @@ Response = tuple[int, dict[str, str], bytes]
 
 _INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
 _STATUS = {"NotImplementedException": 501, "InternalFailure": 500}
-# Operations may wait for files and for each other, never for long: they must not hold up the event loop, nor
-# take the threads that functions run in.
+# Operations may wait shortly for files and for each other: they must not block the event loop or take the
+# threads of functions.
 _THREADS = ThreadPoolExecutor(16, "sagemaker")
 
 
@@ -41,7 +41,7 @@ def install() -> None:
 async def handle(
     method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]
 ) -> Response:
-    """Answer one request; ministack has set the account and region it is for, and checked its signature."""
+    """Answer one request; ministack has set its account and region, and checked its signature."""
     scope = Scope(get_account_id(), get_region())
     iam.CALLER.set(iam.caller_of(scope, headers, query_params))
     if invocation := _INVOCATIONS.fullmatch(path):
@@ -89,7 +89,7 @@ def _rest_error_headers(code: str) -> dict[str, str]:
 
 
 async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run it in one of our threads, which sees the request's account, region and caller as we do."""
+    """Run a function in one of our threads, with the request's account, region and caller."""
     context = contextvars.copy_context()
     return await asyncio.get_running_loop().run_in_executor(_THREADS, context.run, function, *arguments)
 

@@ -1,4 +1,4 @@
-"""Tags on any resource that a table holds."""
+"""Tag any resource in a table."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _edit(scope: Scope, arn: str, change: Callable[[Tags], Tags]) -> list[Item]:
             raise ApiError("ResourceLimitExceeded", f"A resource has at most {_MAX_TAGS} tags.")
         return {
             "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-            # Tagging a resource is no change of it.
+            # Tagging a resource does not change it.
             "LastModifiedTime": item["LastModifiedTime"],
         }
 

@@ -1,6 +1,5 @@
-"""The model server: hosts a user's inference script in the interpreter of the model's image.
+"""The model server: it hosts a user's inference script in the interpreter of the model's image.
 
-It runs in an environment that holds the user's packages and nothing of ours, so it is the standard library
-alone. For one client on loopback that keeps its connections open, that is fast enough to leave a model's own
-time in charge.
+Its environment has the user's packages and none of ours, so it uses only the standard library. For one client
+on loopback with open connections that is fast enough: the model's own time dominates.
 """

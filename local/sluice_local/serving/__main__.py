@@ -1,4 +1,4 @@
-"""Started by path, so that neither this package nor its dependencies can be seen by the user's script."""
+"""Start by path, so that the user's script sees neither this package nor its dependencies."""
 
 import importlib.util
 import sys
@@ -8,7 +8,7 @@ _NAME = "sluice_serving"
 
 
 def _load_package() -> None:
-    """Import this folder as a package of its own, with nothing added to `sys.path`."""
+    """Import this folder as a package, without changing `sys.path`."""
     folder = Path(__file__).parent
     spec = importlib.util.spec_from_file_location(
         _NAME, folder / "__init__.py", submodule_search_locations=[str(folder)]

@@ -1,4 +1,4 @@
-"""What a handler that takes a `context` is given."""
+"""The `context` that handlers may take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class RequestProcessor:
-    """The request's headers and the answer's, by the names the multi-model server gave them."""
+    """The headers of request and answer, with the multi-model server's method names."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = dict(headers)
@@ -15,11 +15,11 @@ class RequestProcessor:
         self.response_status: int | None = None
 
     def get_request_properties(self) -> dict[str, str]:
-        """All request headers."""
+        """Return all request headers."""
         return dict(self._headers)
 
     def get_request_property(self, key: str) -> str | None:
-        """One request header, whatever its case."""
+        """Return one request header, ignoring case."""
         wanted = key.lower()
         return next((value for name, value in self._headers.items() if name.lower() == wanted), None)
 
@@ -40,15 +40,15 @@ class Context:
         self.request_processor = [RequestProcessor(headers or {})]
 
     def get_request_id(self, idx: int = 0) -> str | None:
-        """The caller's InferenceId, if there is one."""
+        """Return the caller's InferenceId, if there is one."""
         return self.get_request_header(idx, "X-Amzn-SageMaker-Inference-Id")
 
     def get_request_header(self, idx: int, key: str) -> str | None:
-        """One request header."""
+        """Return one request header."""
         return self.request_processor[idx].get_request_property(key)
 
     def get_all_request_header(self, idx: int) -> dict[str, str]:
-        """All request headers."""
+        """Return all request headers."""
         return self.request_processor[idx].get_request_properties()
 
     def set_response_header(self, idx: int, key: str, value: str) -> None:
@@ -56,5 +56,5 @@ class Context:
         self.request_processor[idx].add_response_property(key, value)
 
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
-        """Answer with another status than 200."""
+        """Set a response status other than 200."""
         self.request_processor[idx].report_status(code, phrase)

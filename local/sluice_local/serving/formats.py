@@ -25,14 +25,14 @@ class UnsupportedFormatError(Exception):
 
 
 def decode(body: Any, content_type: str) -> Any:
-    """The request as a numpy array; raises UnsupportedFormatError (415)."""
+    """Return the request as a numpy array; raises UnsupportedFormatError (415)."""
     if content_type not in _DECODERS:
         raise UnsupportedFormatError(content_type, 415)
     return _DECODERS[content_type](body)
 
 
 def encode(prediction: Any, accept: str) -> str | bytes:
-    """A prediction, an array or plain lists, as `accept`; raises UnsupportedFormatError (406)."""
+    """Return a prediction, an array or plain lists, as `accept`; raises UnsupportedFormatError (406)."""
     if accept not in _ENCODERS:
         raise UnsupportedFormatError(accept, 406)
     return _ENCODERS[accept](prediction)
@@ -69,7 +69,7 @@ def _to_json(prediction: Any) -> str:
 
 
 def _to_csv(prediction: Any) -> str:
-    """A row a line, as numpy.savetxt writes them with the toolkit's format."""
+    """Return a row a line, as numpy.savetxt writes them with the toolkit's format."""
     rows = prediction.tolist() if hasattr(prediction, "tolist") else prediction
     rows = rows if isinstance(rows, (list, tuple)) else [rows]
     lines = [",".join(map(str, row)) if isinstance(row, (list, tuple)) else str(row) for row in rows]

@@ -98,7 +98,7 @@ def _no_model_fn(model_dir: str) -> Any:
 
 
 def _default_predict_fn(data: Any, model: Any) -> Any:
-    """What the scikit-learn and XGBoost images do."""
+    """Return what the scikit-learn and XGBoost images do."""
     return model.predict(data)
 
 

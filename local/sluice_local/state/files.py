@@ -1,7 +1,8 @@
-"""Bytes on disk that are whole or known not to be: files named by their digest, and a manifest of them.
+"""Store bytes on disk so that damage is detected: files named by digest, listed in a manifest.
 
-A manifest takes its place by a rename once all that it names is on the disk, and the one before it is kept.
-So a crash at any moment leaves the last save or the one before; what it tore is not what its name says.
+A manifest replaces the previous one by a rename, once all files that it names are on disk; the previous one
+is kept. So after a crash at any moment the last save or the previous one is intact, and a damaged file does
+not match its name.
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ _SYNCERS = 32
 
 
 class TornError(Exception):
-    """What is on the disk is not what was written."""
+    """The disk does not have what was written."""
 
 
 class StateFiles:
-    """A folder of such files."""
+    """A folder of files named by digest, and their manifests."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._objects = directory / "objects"
         self._objects.mkdir(parents=True, exist_ok=True)
-        directory.chmod(0o700)  # keys that the cloud issued are in it
+        directory.chmod(0o700)  # it holds keys that the cloud issued
         self._unsynced: list[Path] = []
-        # What a save that came to no end has left is written again if it is needed, and else removed.
+        # Leftovers of an unfinished save are written again if needed, else removed.
         self._known = {digest for manifest in self.manifests() for digest in named(manifest["parts"])}
         self._known &= {path.name for path in self._objects.iterdir()}
 
     def put(self, data: bytes) -> str:
-        """Write the bytes unless they are there; their digest."""
+        """Write the bytes unless they exist; returns their digest."""
         digest = hashlib.sha256(data).hexdigest()
         if digest not in self._known:
             path = self._objects / digest
@@ -49,7 +50,7 @@ class StateFiles:
         return digest
 
     def get(self, digest: str) -> bytes:
-        """The bytes of that digest. Raises TornError."""
+        """Return the bytes with the digest; raises TornError."""
         try:
             data = (self._objects / digest).read_bytes()
         except OSError as error:
@@ -61,8 +62,8 @@ class StateFiles:
         return data
 
     def commit(self, manifest: Manifest) -> None:
-        """Make this the newest manifest; what it names was put before."""
-        # Side by side, as the file system then does much of it at once: one by one a burst takes ten seconds.
+        """Make this the newest manifest; all that it names was put before."""
+        # Sync in parallel, which the file system combines: one by one a burst takes ten seconds.
         with ThreadPoolExecutor(_SYNCERS) as pool:
             list(pool.map(_sync, self._unsynced))
         self._unsynced.clear()
@@ -78,7 +79,7 @@ class StateFiles:
         _sync(self.directory)
 
     def manifests(self) -> Iterator[Manifest]:
-        """Those that are whole, the newest first."""
+        """Yield the intact manifests, newest first."""
         for name in _MANIFESTS:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 sealed = json.loads((self.directory / name).read_bytes())
@@ -86,7 +87,7 @@ class StateFiles:
                     yield json.loads(sealed["manifest"])
 
     def sweep(self, kept: Iterable[str]) -> None:
-        """Remove the files of no use."""
+        """Remove files that no kept manifest names."""
         self._known &= set(kept)
         for path in self._objects.iterdir():
             if path.name not in self._known:
@@ -94,7 +95,7 @@ class StateFiles:
 
 
 def named(parts: Mapping[str, Any]) -> set[str]:
-    """The digests that the parts of a manifest name."""
+    """Return the digests that the parts of a manifest name."""
     return {digest for part in parts.values() for digest in (part["digest"], *part["bodies"])}
 
 
@@ -103,7 +104,7 @@ def _digest(text: str) -> str:
 
 
 def _sync(path: Path) -> None:
-    """Have a file's bytes, or a folder's names, on the disk."""
+    """Flush a file's bytes, or a folder's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

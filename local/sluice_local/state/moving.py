@@ -1,4 +1,4 @@
-"""Continue on another port than before: the URLs of queues, and what was made with them, name it."""
+"""Continue on another port: URLs of queues, and what was made with them, contain the port."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ministack.services import cloudformation, lambda_svc, sqs
 
 
 def move(old: int, new: int) -> None:
-    """Have everything that names the old address name the new one."""
+    """Replace the old address by the new one everywhere."""
     addresses = f"://127.0.0.1:{old}/", f"://127.0.0.1:{new}/"
     for store in (cloudformation._stacks, lambda_svc._functions, sqs._queues, sqs._queue_name_to_url):
         data = store._data

@@ -1,7 +1,7 @@
-"""Values as bytes: what is plain data alone, so that reading it back runs nothing.
+"""Pickle plain data only, so that reading them back runs no code.
 
-A pickle of plain data is made without a moment in which another thread could change it. JSON has neither
-bytes nor tuples for keys. Either would copy large bytes with every save: those are files of their own.
+Pickling plain data lets no other thread run meanwhile and change them. JSON has no bytes, and no tuples as
+keys. Either would copy large bytes with every save, so those have their own files.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _PLAIN = frozenset(
 
 
 class NotPlainError(Exception):
-    """A value is no plain data."""
+    """A value is not plain data."""
 
 
 class Body(NamedTuple):
-    """Stands for bytes that are kept apart."""
+    """Stands for bytes that are stored separately."""
 
     digest: str
 
 
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
-        """Asked of all that is not of a built-in type."""
+        """Refuse values that are not of a built-in type."""
         kind = value if isinstance(value, type) else type(value)
         if (kind.__module__, kind.__qualname__) not in _PLAIN:
             raise NotPlainError(f"{kind.__module__}.{kind.__qualname__} is no plain data")
@@ -58,7 +58,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def dumps(value: Any) -> bytes:
-    """The value of one moment. Raises NotPlainError, and RuntimeError if it changed meanwhile after all."""
+    """Pickle a value; raises NotPlainError, or RuntimeError if it changed meanwhile after all."""
     target = io.BytesIO()
     with _without_collection():
         _Pickler(target, pickle.HIGHEST_PROTOCOL).dump(value)
@@ -66,12 +66,12 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(data: bytes) -> Any:
-    """Raises NotPlainError for what `dumps` never wrote."""
+    """Unpickle a value; raises NotPlainError for what `dumps` cannot have written."""
     return _Unpickler(io.BytesIO(data)).load()
 
 
 def without_bodies(value: Any, put: Callable[[bytes], str]) -> Any:
-    """A copy in which a `Body` stands for each large piece of bytes, which `put` is given."""
+    """Copy a value; each large piece of bytes goes to `put`, and a `Body` replaces it."""
     if isinstance(value, bytes):
         return Body(put(value)) if len(value) >= BODY_BYTES else value
     if isinstance(value, dict):
@@ -82,7 +82,7 @@ def without_bodies(value: Any, put: Callable[[bytes], str]) -> Any:
 
 
 def with_bodies(value: Any, get: Callable[[str], bytes]) -> Any:
-    """The opposite, in place where it can be; what `get` raises is raised."""
+    """Undo `without_bodies`, in place if possible; raises what `get` raises."""
     if isinstance(value, Body):
         return get(value.digest)
     if isinstance(value, dict):
@@ -95,7 +95,7 @@ def with_bodies(value: Any, get: Callable[[str], bytes]) -> Any:
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """The collector may run Python code, and then other threads."""
+    """Disable the garbage collector, which may run Python code and so other threads."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Save the cloud's state while it runs, and take it up again when it starts."""
+"""Save the cloud's state while it runs, and restore it at the start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass
 class Continued:
-    """What a cloud took up when it started."""
+    """What a cloud restored when it started."""
 
     saved_at: str
     port: int
@@ -38,10 +38,10 @@ class Continued:
 
 
 class Saver:
-    """Writes the stores, in a thread of its own from `start` to `stop`."""
+    """Writes the stores, in its own thread from `start` to `stop`."""
 
     def __init__(self, directory: Path, stores: list[Store], about: Mapping[str, Any]) -> None:
-        """`about` is the cloud's own: its port, account and region."""
+        """Make a saver; `about` has the cloud's port, account and region."""
         self._files = StateFiles(directory)
         self._stores = stores
         self._about = dict(about)
@@ -53,7 +53,7 @@ class Saver:
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
 
     def start(self) -> None:
-        """Save whenever something changed, and every so often."""
+        """Save after each change, and periodically."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,7 +65,7 @@ class Saver:
         self.save()
 
     def changed(self) -> None:
-        """Something was asked of the cloud that may have changed it."""
+        """Note a request that may have changed the cloud."""
         self._changed.set()
 
     def save(self) -> None:
@@ -95,12 +95,12 @@ class Saver:
             pause_s = min(max(PAUSE_S, COST_SHARE * (time.thread_time() - began)), MAX_PAUSE_S)
 
     def _part(self, store: Store, bodies: dict[int, tuple[bytes, str]]) -> Manifest:
-        """Write one store; what the manifest says of it."""
+        """Write one store; returns its entry in the manifest."""
         apart: set[str] = set()
 
         def put(data: bytes) -> str:
             known = bodies.get(id(data)) or self._bodies.get(id(data)) or (data, self._files.put(data))
-            bodies[id(data)] = known  # with the bytes, as no others have their id while they are held
+            bodies[id(data)] = known  # hold the bytes, so that no others get their id
             apart.add(known[1])
             return known[1]
 
@@ -115,7 +115,7 @@ class Saver:
 
 
 def resume(directory: Path, stores: list[Store]) -> Continued | None:
-    """Put back what was saved last; None if nothing was."""
+    """Restore the last save; None if there is none."""
     if not directory.exists():
         return None
     files = StateFiles(directory)
@@ -144,7 +144,7 @@ def _told(continued: Continued) -> Continued:
 
 
 def last_port(directory: Path) -> int:
-    """Where the cloud that was saved here listened; 0 if none was."""
+    """Return the port of the cloud that was saved here; 0 if there is none."""
     if not directory.exists():
         return 0
     return next((int(manifest["port"]) for manifest in StateFiles(directory).manifests()), 0)
@@ -159,14 +159,14 @@ def _restore(files: StateFiles, store: Store, part: Manifest, continued: Continu
     torn: list[str] = []
     try:
         store.restore(_with_bodies(value, files.get, torn, (store.name,)))
-    except Exception as error:  # of another version: a cloud that does not start would be worse
+    except Exception as error:  # saved by another version: not to start would be worse
         _logger.exception("what was saved of %s", store.name)
         torn = [f"all of {store.name}: {type(error).__name__}: {error}"]
     continued.left_out += torn
 
 
 def _with_bodies(value: Any, get: Callable[[str], bytes], torn: list[str], path: tuple[Any, ...]) -> Any:
-    """The value with its bodies; an item whose body is torn is left out of the dict or list that holds it."""
+    """Return the value with its bodies; dicts and lists lose items whose bodies are damaged."""
     if isinstance(value, dict):
         return {
             key: item
@@ -183,7 +183,7 @@ _TORN: Any = object()
 
 
 def _whole(item: Any, get: Callable[[str], bytes], torn: list[str], path: tuple[Any, ...]) -> Any:
-    """An item with its bodies; `_TORN` for a record of which one is torn."""
+    """Return an item with its bodies; `_TORN` for a record with a damaged one."""
     record = isinstance(item, dict) and any(isinstance(value, pickles.Body) for value in item.values())
     if not record:
         return _with_bodies(item, get, torn, path)

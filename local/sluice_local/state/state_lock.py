@@ -1,7 +1,7 @@
-"""Whose a state folder is: the process's that holds its lock, as the kernel says, whatever a file says.
+"""Lock a state folder: the process that holds the kernel's lock owns it, whatever a file says.
 
-A ready file outlives a machine that is switched off, and its process id is somebody else's then. The lock
-ends with the cloud: with its guardian and the process that serves, which inherits it.
+A ready file survives a power cut, and then its process id belongs to another process. The lock ends with the
+cloud, that is with its guardian and the serving process, which inherits it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _NAME = "cloud.lock"
-# Whoever asks for the holder has the lock for a moment.
+# A process that looks for the holder has the lock for a moment.
 _TRIES = 10
 _PAUSE_S = 0.02
 
@@ -27,7 +27,7 @@ class StateInUseError(RuntimeError):
 
 @contextmanager
 def held(state_dir: Path) -> Iterator[None]:
-    """Hold a folder while the block runs, here or in a process that is forked in it.
+    """Hold a folder while the block runs, here or in a process forked in it.
 
     Raises StateInUseError, which names who has it.
     """
@@ -43,7 +43,7 @@ def held(state_dir: Path) -> Iterator[None]:
 
 
 def holder(state_dir: Path) -> int | None:
-    """The process that holds a folder, and is still the one that took it; None if nobody does."""
+    """Return the process that took and still holds a folder; None if there is none."""
     try:
         descriptor = os.open(state_dir / _NAME, os.O_RDONLY)
     except OSError:
@@ -58,9 +58,9 @@ def holder(state_dir: Path) -> int | None:
 
 
 def birth(pid: int) -> str | None:
-    """When a process was started, which with its id names it for good; None if it does not run."""
+    """Return when a process started, which with its id identifies it; None if it is not running."""
     with suppress(OSError):
-        # After the command's name, which is in brackets and may hold anything: state, then 18 more, start.
+        # Fields after the command's name (in brackets, with any characters): state, 18 others, start.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] == "Z" else fields[19]
     if Path("/proc/self/stat").exists():

@@ -1,4 +1,4 @@
-"""What is kept: a registry of stores, each with how it is captured and how it is put back."""
+"""Register the stores to save, each with its capture and its restore."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
 Put = Callable[[bytes], str]
 Get = Callable[[str], bytes]
 
-# Of these every scoped store is kept, all as of one moment, so that no two of them contradict each other.
+# Every scoped store of these is saved, all at one moment, so that they are consistent.
 _SERVICES = (
     "cloudformation",
     "dynamodb",
@@ -25,17 +25,17 @@ _SERVICES = (
     "ssm",
     "stepfunctions",
 )
-# Kept apart: what they hold is large, or is no matter of a moment.
+# Saved separately: they are large, or need not be consistent with others.
 _LARGE = ("lambda_svc", "s3", "cloudwatch", "cloudwatch_logs")
-# What ends with the process: who waits for a token, and the events that were put, which nothing reads.
+# These end with the process: waiters for tokens, and the log of events, which nothing reads.
 _TRANSIENT = frozenset({"_task_tokens", "_activity_tasks", "_events_log", "_esm_backoff_until"})
-# Points of a type of our own: their patch registers them.
+# Our own type of points: their patch registers them.
 _ELSEWHERE = frozenset({("cloudwatch", "_metrics")})
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One part of a save. `capture` gives plain data; bytes that are large may be `put` apart."""
+    """One part of a save. `capture` returns plain data; large bytes may be `put` separately."""
 
     name: str
     capture: Callable[[Put], Any]
@@ -46,15 +46,15 @@ _registered: list[Store] = []
 
 
 def register(name: str, capture: Callable[[], Any], restore: Callable[[Any], None]) -> None:
-    """Keep what `capture` gives; it is given to `restore` when a cloud continues."""
+    """Save what `capture` returns; `restore` gets it when a cloud continues."""
     _registered.append(Store(name, lambda put: capture(), restore))
 
 
 def all_stores() -> list[Store]:
-    """In the order in which they are captured and put back.
+    """Return the stores in the order of capture and restore.
 
-    What comes later may be newer: an object that the catalog has not heard of is like one whose event was
-    lost, an object that only the catalog knows would be a loss.
+    Later ones may be newer: an object unknown to the catalog is like one whose event was lost, but an object
+    known only to the catalog would be a loss.
     """
     moment = Store("services", lambda put: {name: _capture(name) for name in _SERVICES}, _restore_all)
     large = [_large(name) for name in _LARGE]
@@ -73,7 +73,7 @@ def _large(name: str) -> Store:
 
 def _capture(service: str) -> dict[str, dict[Any, Any]]:
     captured = {name: store._data for name, store in _scoped(service)}
-    if service == "dynamodb":  # its indexes are made from its items, when they are asked for
+    if service == "dynamodb":  # its indexes are rebuilt from its items on demand
         members = importlib.import_module("ministack.services.dynamodb")._INDEX_MEMBERS
         captured["_tables"] = {
             key: {name: value for name, value in table.items() if name != members}

@@ -1,4 +1,4 @@
-"""The rules of a JSONPath Choice state. Pure."""
+"""Evaluate the rules of a JSONPath Choice state. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "IsString": lambda value: isinstance(value, str),
     "IsTimestamp": lambda value: moment(value) is not None,
 }
-# What a value is compared as, or None where it is of another type, so that no comparison holds.
+# Convert a value for a comparison; None for another type, so that no comparison holds.
 _READINGS: dict[str, Callable[[Any], Any]] = {
     "String": lambda value: value if isinstance(value, str) else None,
     "Numeric": lambda value: value if is_number(value) else None,
@@ -36,7 +36,7 @@ _READINGS: dict[str, Callable[[Any], Any]] = {
 
 
 def holds(rule: Mapping[str, Any], data: Any, context: Mapping[str, Any]) -> bool:
-    """Whether the data are as a rule says. To compare what is not there fails the execution."""
+    """Tell whether a rule holds for the data; to compare a missing value fails the execution."""
     if "And" in rule:
         return all(holds(each, data, context) for each in rule["And"])
     if "Or" in rule:
@@ -73,7 +73,7 @@ def _compares(rule: Mapping[str, Any], value: Any, data: Any, context: Mapping[s
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """`*` stands for any characters, `\\*` for itself."""
+    """Match text; `*` stands for any characters, `\\*` for itself."""
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
     wanted = "".join(".*" if part == "*" else re.escape(part.removeprefix("\\") or part) for part in parts)
     return re.fullmatch(wanted, text, re.DOTALL) is not None

@@ -1,4 +1,4 @@
-"""The data a state passes on, as compact JSON within the payload quota."""
+"""Convert the data that states pass on to compact JSON within the payload quota."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ PAYLOAD_LIMIT_BYTES = 256 * 1024
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON, characters beyond ASCII as they are."""
+    """Write compact JSON, without escaping characters beyond ASCII."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def check_size(value: Any, source: str) -> str:
-    """The value as JSON; fails the execution if it is over the payload quota."""
+    """Return the value as JSON; fail the execution if it exceeds the payload quota."""
     text = dumps(value)
     if len(text.encode()) > PAYLOAD_LIMIT_BYTES:
         raise ExecutionError(
@@ -29,17 +29,17 @@ def check_size(value: Any, source: str) -> str:
 
 
 def stamp(moment: datetime) -> str:
-    """A time in UTC as Step Functions writes it, in milliseconds."""
+    """Write a time in UTC as Step Functions does, in milliseconds."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def is_number(value: Any) -> bool:
-    """Whether JSON has the value as a number, which true and false are not."""
+    """Tell whether a value is a JSON number, unlike true and false."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def moment(value: Any) -> datetime | None:
-    """The time that a text gives in ISO 8601, or None."""
+    """Parse an ISO 8601 time; None for other text."""
     try:
         return datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

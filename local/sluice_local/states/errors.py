@@ -1,10 +1,10 @@
-"""What ends a state, unless its Retry or Catch handles it."""
+"""Errors that end a state unless its Retry or Catch handles them."""
 
 from __future__ import annotations
 
 
 class ExecutionError(Exception):
-    """An error by the name that Retry and Catch know, and its cause."""
+    """An error with the name that Retry and Catch know, and its cause."""
 
     def __init__(self, error: str, cause: str) -> None:
         super().__init__(f"{error}: {cause}")
@@ -14,7 +14,7 @@ class ExecutionError(Exception):
 
 
 class TaskTimedOutError(ExecutionError):
-    """States.Timeout; `names` says to which of the two timeouts a Retry or Catch may answer."""
+    """States.Timeout; `names` are the timeouts that a Retry or Catch may name."""
 
     def __init__(self, *names: str) -> None:
         super().__init__("States.Timeout", "")

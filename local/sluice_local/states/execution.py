@@ -24,9 +24,9 @@ def run(
     scope: StopScope,
     close: Callable[[End], object],
 ) -> None:
-    """Let an execution of a `machine` ("definition", "name", "roleArn") run; `close` gets its end.
+    """Run an execution of a `machine` ("definition", "name", "roleArn"); `close` gets its end.
 
-    What stops the scope from outside has closed the execution by itself.
+    A stop of the scope from outside has already closed the execution.
     """
     try:
         if execution["status"] == "RUNNING":  # not stopped before this began
@@ -47,11 +47,11 @@ def _output(
     scope: StopScope,
     close: Callable[[End], object],
 ) -> Any:
-    # An execution keeps its definition, whatever becomes of the machine.
+    # An execution keeps its definition even if the machine changes.
     definition = json.loads(execution.setdefault("definition", machine["definition"]))
     progress = execution.setdefault("progress", {"input": json.loads(execution["input"])})
     limit_s = definition.get("TimeoutSeconds")
-    if limit_s is not None:  # a redrive has all of it again
+    if limit_s is not None:  # a redrive has the full limit again
         scope.limit(limit_s, lambda: close(End("TIMED_OUT", "States.Timeout")))
     context = _context(execution, machine, definition)
     return Machine(definition, progress, context, scope, trail(execution, outside), outside).run()
@@ -65,12 +65,12 @@ def run_child(
     scope: StopScope,
     outside: Outside,
 ) -> Any:
-    """The output of a child of a Distributed Map, which is an `execution` of its own."""
+    """Run a child of a Distributed Map, which is its own `execution`; returns its output."""
     return Machine(definition, {"input": value}, context, scope, trail(execution, outside), outside).run()
 
 
 def trail(execution: Execution, outside: Outside) -> Trail:
-    """The trail of an execution that begins, or goes on."""
+    """Return the trail of an execution that begins or continues."""
     return trail_of(execution, lambda: stamp(outside.now()))
 
 

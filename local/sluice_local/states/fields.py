@@ -1,4 +1,4 @@
-"""Fields of Wait, Task and Map states, given as a value, a path or an expression. Pure."""
+"""Evaluate fields of Wait, Task and Map states: a value, a path or an expression. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INLINE_MAP_CONCURRENCY = 40
 
 
 def seconds_to_wait(language: Language, value: Any, now: datetime) -> float:
-    """How long a Wait state waits."""
+    """Return how long a Wait state waits."""
     seconds = language.field("Seconds", "number", value)
     if seconds is not None:
         if isinstance(language, Jsonata) and not (float(seconds).is_integer() and seconds >= 0):
@@ -32,7 +32,7 @@ def seconds_to_wait(language: Language, value: Any, now: datetime) -> float:
 
 
 def seconds_of_task(language: Language, field: str, value: Any) -> float | None:
-    """TimeoutSeconds or HeartbeatSeconds of a Task."""
+    """Return TimeoutSeconds or HeartbeatSeconds of a Task."""
     seconds = language.field(field, "number", value)
     if seconds is not None and not (is_number(seconds) and seconds > 0):
         raise ExecutionError("States.Runtime", f"{field} must be a positive number, but was {dumps(seconds)}")
@@ -40,7 +40,7 @@ def seconds_of_task(language: Language, field: str, value: Any) -> float | None:
 
 
 def items(state: State, language: Language, value: Any) -> list[Any]:
-    """What a Map state iterates over."""
+    """Return the items that a Map state iterates over."""
     found = language.items(value)
     if not isinstance(found, list):
         path = state.get("ItemsPath", "$")
@@ -49,18 +49,18 @@ def items(state: State, language: Language, value: Any) -> list[Any]:
 
 
 def item_context(context: Context, index: int, item: Any) -> Context:
-    """The context object of one iteration."""
+    """Return the context object of one iteration."""
     return {**copy.deepcopy(context), "Map": {"Item": {"Index": index, "Value": item}}}
 
 
 def item_input(state: State, language: Language, value: Any, context: Context) -> Any:
-    """ItemSelector (once called Parameters) over the Map state's input, or the item as it is."""
+    """Apply ItemSelector (formerly Parameters) to the Map state's input, or return the item unchanged."""
     selector = state.get("ItemSelector") or state.get("Parameters")
     return language.selected(selector, value, context) if selector else context["Map"]["Item"]["Value"]
 
 
 def concurrency(language: Language, value: Any) -> int:
-    """MaxConcurrency; zero, or none, means as many as an inline Map may run."""
+    """Return MaxConcurrency; zero or none means the limit of an inline Map."""
     limit = language.field("MaxConcurrency", "number", value)
     if not (limit is None or (isinstance(limit, int) and limit >= 0)):
         raise ExecutionError("States.Runtime", f"MaxConcurrency may not be {dumps(limit)}")

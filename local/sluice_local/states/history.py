@@ -1,4 +1,4 @@
-"""An execution as DescribeExecution and GetExecutionHistory tell it: its events, its end, its redrives."""
+"""Record an execution for DescribeExecution and GetExecutionHistory: events, end, redrives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class End:
 
 
 class Trail:
-    """The events of one walk through an execution, each pointing to the one before it."""
+    """The events of one walk through an execution, each pointing to its predecessor."""
 
     def __init__(self, record: Record, previous_id: int = 0) -> None:
         self._record = record
@@ -44,12 +44,12 @@ class Trail:
         self._last_id = self._record(kind, self._last_id, details) or self._last_id
 
     def branch(self) -> Trail:
-        """The trail of a Map iteration or a Parallel branch, from here on."""
+        """Return the trail of a Map iteration or a Parallel branch from here on."""
         return Trail(self._record, self._last_id)
 
 
 def trail_of(execution: Execution, stamp: Callable[[], str]) -> Trail:
-    """The trail of an execution that begins, or goes on."""
+    """Return the trail of an execution that begins or continues."""
 
     def record(kind: str, previous_id: int, details: dict[str, Any]) -> int:
         with _lock:
@@ -89,7 +89,7 @@ def reopen(execution: Execution, at: str) -> None:
 
 
 def redrive_status(execution: Execution) -> dict[str, Any]:
-    """The members that say whether and how often an execution was or can be redriven."""
+    """Return the members that tell whether and how often an execution was or can be redriven."""
     status = execution["status"]
     redrivable = status in REDRIVABLE and "progress" in execution
     return {

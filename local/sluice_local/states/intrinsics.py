@@ -1,4 +1,4 @@
-"""Intrinsic functions: `States.Format('train-{}', $.index)` and its kin."""
+"""Evaluate intrinsic functions such as `States.Format('train-{}', $.index)`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_TEXT = 10_000
 
 
 class _Text(str):
-    """A text as the expression spells it, its escapes still in it."""
+    """A text as written in the expression, with its escapes."""
 
     __slots__ = ()
 
@@ -36,7 +36,7 @@ class _Text(str):
 
 
 def evaluate(expression: str, data: Any, context: Mapping[str, Any]) -> Any:
-    """What the call gives. Raises ValueError for what is no call, or arguments it cannot take."""
+    """Evaluate a call; raises ValueError if it is not a call, or for bad arguments."""
     return _Reader(expression, data, context).call()
 
 

@@ -1,4 +1,4 @@
-"""A state's data flow in JSONata: Arguments, Output and Assign; what evaluates expressions is given."""
+"""Apply a state's data flow in JSONata: Arguments, Output and Assign, with a given evaluator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OPEN, _CLOSE = "{%", "%}"
 
 
 class Jsonata:
-    """What one state takes of its input, and what it makes of a result."""
+    """The data flow of one state: what it uses of its input, and its output."""
 
     def __init__(self, state: State, context: Context, evaluate: Evaluate) -> None:
         self._state = state
@@ -24,29 +24,29 @@ class Jsonata:
         self._evaluate = evaluate
 
     def effective(self, value: Any) -> Any:
-        """The input, all of it."""
+        """Return the input, all of it."""
         return value
 
     def arguments(self, value: Any) -> Any:
-        """What the state works on."""
+        """Return what the state works on."""
         return self._filled(self._state["Arguments"], value) if "Arguments" in self._state else value
 
     def output(self, value: Any, result: Any) -> Any:
-        """What a result makes of the input."""
+        """Return what a result makes of the input."""
         return self._finished(self._state, value, result, result)
 
     def passed(self, value: Any) -> Any:
-        """What a Pass state makes of its input; its Assign finds the output as the result."""
+        """Return a Pass state's output; its Assign sees that as the result."""
         output = self._filled(self._state["Output"], value) if "Output" in self._state else value
         self._assign(self._state, value, output)
         return output
 
     def unchanged(self, value: Any) -> Any:
-        """What a state that computes nothing makes of its input."""
+        """Return the output of a state that computes nothing."""
         return self._finished(self._state, value, value)
 
     def chosen(self, value: Any) -> tuple[Any, str]:
-        """The output and the next state of a Choice."""
+        """Return the output and the next state of a Choice."""
         for choice in self._state["Choices"]:
             if _is_true(self._filled(choice.get("Condition"), value)):
                 return self._finished(choice, value, value), choice["Next"]
@@ -58,15 +58,15 @@ class Jsonata:
         return value, self._state["Default"]
 
     def caught(self, catcher: State, value: Any, error_output: Any) -> Any:
-        """What a catcher makes of the input and the error."""
+        """Return what a catcher makes of the input and the error."""
         return self._finished(catcher, value, error_output, None, error_output)
 
     def text(self, field: str, value: Any, default: str) -> str:
-        """A field that is a text, or an expression of one."""
+        """Return a field that is a text, or an expression of one."""
         return str(self.field(field, "string", value)) if field in self._state else default
 
     def field(self, field: str, kind: str, value: Any) -> Any:
-        """A field of a JSON type, or an expression of one; None if the state does not have it."""
+        """Return a field of a JSON type, or an expression of one; None if the state does not have it."""
         if field not in self._state:
             return None
         found = self._filled(self._state[field], value)
@@ -79,11 +79,11 @@ class Jsonata:
         return found
 
     def items(self, value: Any) -> Any:
-        """What a Map iterates over."""
+        """Return what a Map iterates over."""
         return self.field("Items", "array", value) if "Items" in self._state else value
 
     def selected(self, selector: Any, value: Any, context: Context) -> Any:
-        """The input of one iteration, in its context."""
+        """Return the input of one iteration, in its context."""
         return Jsonata(self._state, context, self._evaluate)._filled(selector, value)
 
     def _finished(
@@ -114,7 +114,7 @@ class Jsonata:
 
 
 def _is_true(value: Any) -> bool:
-    """As JSONata's `$boolean` says: a list is true if a member is."""
+    """Convert as JSONata's `$boolean`: a list is true if any member is."""
     return any(map(_is_true, value)) if isinstance(value, list) else bool(value)
 
 

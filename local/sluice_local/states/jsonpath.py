@@ -1,4 +1,4 @@
-"""A state's data flow in JSONPath: InputPath, Parameters, ResultSelector, ResultPath, OutputPath. Pure."""
+"""Apply a JSONPath state's InputPath, Parameters, ResultSelector, ResultPath and OutputPath. Pure."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from sluice_local.states.paths import find, put
 
 
 class JsonPath:
-    """What one state takes of its input, and what it makes of a result."""
+    """The data flow of one state: what it uses of its input, and its output."""
 
     def __init__(self, state: State, context: Context) -> None:
         self._state = state
         self._context = context
 
     def effective(self, value: Any) -> Any:
-        """The input as far as InputPath lets it in."""
+        """Return the part of the input that InputPath selects."""
         return self._through("InputPath", value)
 
     def arguments(self, value: Any) -> Any:
-        """What the state works on."""
+        """Return what the state works on."""
         return self._filled("Parameters", self.effective(value))
 
     def output(self, value: Any, result: Any) -> Any:
-        """What a result makes of the input."""
+        """Return what a result makes of the input."""
         selected = self._filled("ResultSelector", result)
         return self._through("OutputPath", _placed(self._state, value, selected))
 
     def passed(self, value: Any) -> Any:
-        """What a Pass state makes of its input."""
+        """Return a Pass state's output."""
         return self.output(value, self._state["Result"] if "Result" in self._state else self.arguments(value))
 
     def unchanged(self, value: Any) -> Any:
-        """What a state that computes nothing makes of its input."""
+        """Return the output of a state that computes nothing."""
         return self._through("OutputPath", self.effective(value))
 
     def chosen(self, value: Any) -> tuple[Any, str]:
-        """The output and the next state of a Choice."""
+        """Return the output and the next state of a Choice."""
         effective = self.effective(value)
         for choice in self._state["Choices"]:
             if choices.holds(choice, effective, self._context):
@@ -50,11 +50,11 @@ class JsonPath:
         raise ExecutionError("States.NoChoiceMatched", "No rule matches, and the state has no Default")
 
     def caught(self, catcher: State, value: Any, error_output: Any) -> Any:
-        """What a catcher makes of the input and the error."""
+        """Return what a catcher makes of the input and the error."""
         return _placed(catcher, value, error_output)
 
     def text(self, field: str, value: Any, default: str) -> str:
-        """A field that is a text, or whose `...Path` leads to one or computes it."""
+        """Return a field that is a text, or whose `...Path` leads to one or computes it."""
         path = self._state.get(f"{field}Path")
         if path is None:
             return str(self._state.get(field, default))
@@ -66,18 +66,18 @@ class JsonPath:
         return found
 
     def field(self, field: str, kind: str, value: Any) -> Any:
-        """A field of another kind, or what its `...Path` leads to; None if the state has neither."""
+        """Return a field of another kind, or what its `...Path` leads to; None if the state has neither."""
         path = self._state.get(f"{field}Path")
         if path is None:
             return self._state.get(field)
         return find(path, self.effective(value), self._context)
 
     def items(self, value: Any) -> Any:
-        """What a Map iterates over."""
+        """Return what a Map iterates over."""
         return find(self._state.get("ItemsPath", "$"), self.effective(value), self._context)
 
     def selected(self, selector: Any, value: Any, context: Context) -> Any:
-        """The input of one iteration, in its context."""
+        """Return the input of one iteration, in its context."""
         return templates.fill(selector, self.effective(value), context)
 
     def _through(self, field: str, value: Any) -> Any:

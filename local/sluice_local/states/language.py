@@ -10,6 +10,6 @@ Language = JsonPath | Jsonata
 
 
 def language_of(state: State, context: Context, evaluate: Evaluate) -> Language:
-    """The state's own, else its machine's."""
+    """Return the state's own, else its machine's."""
     name = state.get("QueryLanguage") or context.get("QueryLanguage")
     return Jsonata(state, context, evaluate) if name == "JSONata" else JsonPath(state, context)

@@ -1,4 +1,4 @@
-"""Walk the states of a machine, of a Parallel branch or of a Map iteration, and remember how far it came."""
+"""Walk the states of a machine, a Parallel branch or a Map iteration, and record the progress."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One walk. With a progress that is not at its start, it goes on from there: so a redrive does."""
+    """One walk, which continues from its progress, as a redrive does."""
 
     definition: dict[str, Any]
     progress: Progress
@@ -38,7 +38,7 @@ class Machine:
     outside: Outside
 
     def run(self) -> Any:
-        """The machine's output. Raises the error that no Retry or Catch handled."""
+        """Return the machine's output; raises an error that no Retry or Catch handled."""
         value = self.progress["input"]
         name = self.progress.setdefault("state", self.definition["StartAt"])
         while name is not None:
@@ -158,7 +158,7 @@ class Machine:
                 self.scope.sleep(delay_s)
 
     def _children(self, inputs: Sequence[Any]) -> list[Progress]:
-        """The progress of each branch or iteration: new, or as far as they came before a redrive."""
+        """Return the progress of each branch or iteration, which a redrive continues."""
         children: list[Progress] = self.progress.setdefault("children", [{"input": each} for each in inputs])
         return children
 

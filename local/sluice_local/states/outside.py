@@ -1,4 +1,4 @@
-"""What an execution needs from outside: time, turns to run in, and what its states call."""
+"""Declare what an execution needs from outside: time, threads, and what its states call."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Context = dict[str, Any]
 
 
 class Outside(Protocol):
-    """`threads.Threads` is the first half of it in real time."""
+    """What an execution needs; `threads.Threads` implements the first half in real time."""
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """Return the time, in UTC."""
 
     def seconds(self) -> float:
-        """Seconds that only grow."""
+        """Return seconds that only grow."""
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        """Let time pass until `event` happens; whether it did in time."""
+        """Wait for `event`; returns whether it happened in time."""
 
     def draw(self, low: float, high: float) -> float:
-        """A random number between the two, for jitter."""
+        """Return a random number between the two, for jitter."""
 
     def begin(self, work: Callable[[], None]) -> object:
         """Do work beside the state that began it, which need not wait for its end."""
@@ -36,10 +36,10 @@ class Outside(Protocol):
         """Run jobs, some `at_once`; the first error stops the others, and is raised."""
 
     def call(self, resource: str, task_input: Any, token: str) -> Any:
-        """What a resource answers; an activity's worker answers by the token. Raises ExecutionError."""
+        """Call a resource; an activity's worker answers by the token. Raises ExecutionError."""
 
     def evaluate(self, expression: str, value: Any, context: Context, result: Any, error_output: Any) -> Any:
-        """What a JSONata expression gives. Raises ExecutionError."""
+        """Evaluate a JSONata expression; raises ExecutionError."""
 
     def distribute(self, state: State, value: Any, effective: Any, context: Context, scope: StopScope) -> Any:
-        """The output of a Distributed Map. Raises ExecutionError."""
+        """Run a Distributed Map; returns its output. Raises ExecutionError."""

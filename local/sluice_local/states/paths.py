@@ -1,4 +1,4 @@
-"""JSONPaths into the data of a state and into the context object. Pure."""
+"""Resolve JSONPaths in a state's data and in the context object. Pure."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def find(path: str, data: Any, context: Mapping[str, Any]) -> Any:
-    """What a path leads to, in the data or, if it begins with `$$`, in the context object.
+    """Return what a path leads to, in the data or, if it begins with `$$`, in the context object.
 
-    A path that leads nowhere fails the execution, as one that is none does.
+    An invalid path, or one that leads nowhere, fails the execution.
     """
     return resolve(path[1:], context) if path.startswith("$$") else resolve(path, data)
 
 
 def resolve(path: str, data: Any) -> Any:
-    """What a path leads to in the data; with a wildcard in it, the list of all that."""
+    """Return what a path leads to in the data; a list if it has a wildcard."""
     found = [data]
     steps = list(_steps(path))
     for step in steps:
@@ -63,7 +63,7 @@ def _taken(value: Any, step: re.Match[str]) -> list[Any]:
 
 
 def put(path: str, original: Any, value: Any) -> Any:
-    """The original with the value where a reference path says; what it leads through is made."""
+    """Return the original with the value at a reference path; make missing objects on the way."""
     names = [step["name"] or step["quoted"] for step in _steps(path)]
     if None in names:
         raise ExecutionError("States.Runtime", f"'{path}' is no path that a result can be put at")

@@ -1,4 +1,4 @@
-"""Which errors a Retry or Catch answers to, and how long a retry waits. Pure."""
+"""Decide which errors a Retry or Catch handles, and how long a retry waits. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import random
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-# Neither wildcard matches these.
+# No wildcard matches these.
 _TERMINAL = frozenset({"States.Runtime", "States.DataLimitExceeded"})
 _TIMEOUTS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
 
 
 def matches(error_equals: Sequence[str], names: Set[str]) -> bool:
-    """Whether an ErrorEquals list answers to an error known by `names`."""
+    """Tell whether an ErrorEquals list matches an error with any of the `names`."""
     if not names.isdisjoint(error_equals):
         return True
     if names & _TERMINAL:
@@ -32,11 +32,11 @@ class Retries:
 
     @property
     def count(self) -> int:
-        """How often the state was retried."""
+        """The number of retries of the state."""
         return sum(self._attempts)
 
     def next_delay_s(self, names: Set[str]) -> float | None:
-        """Seconds until the next attempt; None if the first retrier that matches, if any, has none left."""
+        """Return the seconds until the next attempt; None if the first matching retrier has none left."""
         for index, retrier in enumerate(self._retriers):
             if matches(retrier["ErrorEquals"], names):
                 attempt = self._attempts[index]

@@ -1,4 +1,4 @@
-"""Stop what waits: an execution stops all it runs, a Map state its other iterations. And deadlines."""
+"""Stop what waits (an execution all its work, a Map its other iterations), and set deadlines."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Protocol
 
 
 class StoppedError(BaseException):
-    """Raised in what was stopped; no handler of a state's errors may catch it."""
+    """Raised in stopped work; no handler of a state's errors may catch it."""
 
 
 class Clock(Protocol):
     """The part of `outside.Outside` that knows the time."""
 
     def seconds(self) -> float:
-        """Seconds that only grow."""
+        """Return seconds that only grow."""
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        """Let time pass until `event` happens; whether it did in time."""
+        """Wait for `event`; returns whether it happened in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When, by the clock's seconds, what is to be done about who still waits."""
+    """A time, in the clock's seconds, and what to do then if someone still waits."""
 
     at_s: float
     pass_by: Callable[[], None]
 
 
 class StopScope:
-    """What is stopped together. Stopping it wakes its waiters and stops the scopes below it."""
+    """Work that is stopped together. Stopping it wakes its waiters and stops the scopes below."""
 
     def __init__(self, clock: Clock, parent: StopScope | None = None) -> None:
         self._clock = clock
@@ -44,11 +44,11 @@ class StopScope:
             parent._adopt(self)
 
     def below(self) -> StopScope:
-        """A scope that is stopped with this one, or alone."""
+        """Make a scope that is stopped with this one, or alone."""
         return StopScope(self._clock, self)
 
     def limit(self, seconds: float, pass_by: Callable[[], object]) -> None:
-        """After so long, call `pass_by` and stop, as soon as something waits or is about to."""
+        """After this time, call `pass_by` and stop, as soon as something waits."""
 
         def passed() -> None:
             pass_by()
@@ -74,7 +74,7 @@ class StopScope:
             raise StoppedError
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        """Whether `event` happened in time."""
+        """Wait for `event`; returns whether it happened in time."""
         self.check()
         with self._lock:
             if self._stopped:
@@ -96,7 +96,7 @@ class StopScope:
         return happened
 
     def sleep(self, seconds: float) -> None:
-        """Pass the time, unless stopped."""
+        """Sleep, unless stopped."""
         self.wait(threading.Event(), seconds)
 
     def _adopt(self, child: StopScope) -> None:

@@ -30,7 +30,7 @@ class Attempt:
     outside: Outside
 
     def run(self, value: Any) -> Any:
-        """The task's result. Raises its error, or its timeout."""
+        """Return the task's result; raises its error or its timeout."""
         machine, resource = self.context["StateMachine"]["Id"], self.state["Resource"]
         task = PendingTask(machine, self.outside)
         if resource.endswith(_CALLBACK):
@@ -55,7 +55,7 @@ class Attempt:
         return result
 
     def _call(self, task: PendingTask, task_input: Any, record: _TaskRecord) -> None:
-        """Beside the wait for the answer, so that a timeout or a stop need not wait for the call's end."""
+        """Call in parallel to the wait, so that a timeout or a stop does not wait for the call's end."""
         resource = self.state["Resource"]
         try:
             result = self.outside.call(resource.removesuffix(_CALLBACK), task_input, task.token)
@@ -73,7 +73,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _TaskRecord:
-    """The history events of one attempt; functions and activities named by ARN have kinds of their own."""
+    """The history events of one attempt; functions and activities named by ARN have their own kinds."""
 
     kind: str
     arn: str

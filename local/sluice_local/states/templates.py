@@ -1,4 +1,4 @@
-"""Payload templates: Parameters, ItemSelector and ResultSelector of a JSONPath state. Pure."""
+"""Fill payload templates: Parameters, ItemSelector and ResultSelector of a JSONPath state. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DYNAMIC = ".$"
 
 
 def fill(template: Any, data: Any, context: Mapping[str, Any]) -> Any:
-    """The template with what its `name.$` members say, from the data and the context object."""
+    """Replace the template's `name.$` members, from the data and the context object."""
     if isinstance(template, dict):
         return dict(_member(name, value, data, context) for name, value in template.items())
     if isinstance(template, list):
@@ -26,7 +26,7 @@ def _member(name: str, value: Any, data: Any, context: Mapping[str, Any]) -> tup
 
 
 def evaluate(expression: str, data: Any, context: Mapping[str, Any]) -> Any:
-    """What a path or an intrinsic function gives."""
+    """Evaluate a path or an intrinsic function."""
     if expression.startswith("States."):
         return intrinsics.evaluate(expression, data, context)
     return paths.find(expression, data, context)

@@ -1,4 +1,4 @@
-"""Real time, and a thread for each thing that is under way."""
+"""Provide real time, and a thread for each activity."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from sluice_local.states.scope import StoppedError, StopScope
 
 
 class Threads:
-    """Every thread is a daemon, so that a task nobody answers does not keep the process, and has the
-    context variables of the one that began it."""
+    """Starts daemon threads, so that an unanswered task does not keep the process. They inherit the context
+    variables of the thread that started them."""
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """Return the time, in UTC."""
         return datetime.now(UTC)
 
     def seconds(self) -> float:
-        """Seconds that only grow."""
+        """Return seconds that only grow."""
         return time.monotonic()
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        """Block this thread until `event` happens; whether it did in time."""
+        """Block this thread until `event` happens; returns whether it did in time."""
         return event.wait(max(min(timeout_s, threading.TIMEOUT_MAX), 0))
 
     def draw(self, low: float, high: float) -> float:
-        """A random number between the two."""
+        """Return a random number between the two."""
         return random.uniform(low, high)  # noqa: S311 - jitter
 
     def begin(self, work: Callable[[], None]) -> threading.Thread:
-        """Do work in a thread of its own."""
+        """Do work in its own thread."""
         thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
         thread.start()
         return thread

@@ -1,4 +1,4 @@
-"""Tasks that are answered from elsewhere: task tokens, heartbeats, timeouts."""
+"""Keep tasks that are answered from elsewhere: task tokens, heartbeats, timeouts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from sluice_local.states.errors import ExecutionError, TaskTimedOutError
 from sluice_local.states.scope import Clock, StopScope
 
-# Every token begins so, hence one that names no task can be told from one that is no token.
+# The prefix of every token, which tells a token of no known task from text that is not a token.
 _TOKEN_HEAD = "AAAAKgAAAAIAAAAAAAAAA"  # noqa: S105
 _UUID_BYTES = 16
 _FOREVER_S = 99_999_999.0
@@ -41,7 +41,7 @@ class PendingTask:
         return self._answer(None, error)
 
     def beat(self) -> bool:
-        """Start the heartbeat's clock anew; False if the task was answered before."""
+        """Restart the heartbeat's clock; False if the task was answered before."""
         self._last_beat_s = self._clock.seconds()
         return not self._answered.is_set()
 
@@ -51,7 +51,7 @@ class PendingTask:
         return self._answered.is_set()
 
     def outcome(self, scope: StopScope, timeout_s: float | None, heartbeat_s: float | None) -> Any:
-        """Wait for the result, and then forget the token. Raises the task's error, or its timeout."""
+        """Wait for the result, then forget the token; raises the task's error or its timeout."""
         started_s = self._last_beat_s = self._clock.seconds()
         heartbeat_s = heartbeat_s or _FOREVER_S
         deadline_s = started_s + (timeout_s or _FOREVER_S)
@@ -80,17 +80,17 @@ class PendingTask:
 
 
 def pending(token: str) -> PendingTask | None:
-    """The task that waits for a token's answer."""
+    """Return the task that waits for a token's answer."""
     return _pending.get(token)
 
 
 def is_token(text: str) -> bool:
-    """Whether a text could be the token of a task that there was."""
+    """Tell whether a text can be the token of some former task."""
     return text.startswith(_TOKEN_HEAD)
 
 
 def machine_of(token: str) -> str | None:
-    """The machine whose task a token answers: what the permission to answer is checked on."""
+    """Return the machine whose task a token answers: permission to answer is checked on it."""
     try:
         decoded = base64.b64decode(token.removeprefix(_TOKEN_HEAD), validate=True)
     except binascii.Error:

@@ -1,7 +1,7 @@
-"""CloudWatch alarms, as AWS does it: evaluated on a timer, and announced on EventBridge.
+"""Evaluate CloudWatch alarms on a timer and announce them on EventBridge, as AWS does.
 
-Stock ministack ignores dimensions, DatapointsToAlarm, TreatMissingData and metric math, evaluates only when
-a metric is put, and tells SNS alone.
+Ministack ignores dimensions, DatapointsToAlarm, TreatMissingData and metric math, evaluates only when a
+metric is put, and notifies only SNS.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _tick_forever() -> None:
 
 
 def _leave_to_the_timer(*_: Any) -> None:
-    """On AWS neither PutMetricAlarm nor PutMetricData evaluates anything before it answers."""
+    """Do nothing: on AWS neither PutMetricAlarm nor PutMetricData evaluates before it answers."""
 
 
 def _evaluate(name: str) -> None:
@@ -78,7 +78,7 @@ def _datapoints(alarm: Mapping[str, Any], now: float) -> dict[str, dict[int, flo
 
 
 def transition(alarm: dict[str, Any], state: AlarmState, reason: str, reason_data: str | None) -> None:
-    """Move the alarm to `state` and tell everyone; not if it is there already, or was replaced."""
+    """Move the alarm to `state` and announce it, unless it is there already or was replaced."""
     name = alarm["AlarmName"]
     with _lock:
         old_state = alarm["StateValue"]
@@ -134,7 +134,7 @@ def _record(name: str, members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _record_of_template(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Stock refuses `Metrics`, and knows only some of the properties."""
+    """Make a template's alarm: ministack refuses `Metrics`, and knows only some properties."""
     return _record(name, properties)
 
 

@@ -13,7 +13,7 @@ from sluice_local.patches.alarms.math import MetricMathError, Scope, Series
 
 AlarmState = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
-# Periods looked at beyond EvaluationPeriods before missing data is treated; AWS's tables show two.
+# Periods before EvaluationPeriods that count before missing data is treated; AWS's tables show two.
 _EXTRA_PERIODS = 2
 _COMPARISONS = {
     "GreaterThanThreshold": (operator.gt, "greater than"),
@@ -26,7 +26,7 @@ COMPARISON_OPERATORS = frozenset(_COMPARISONS)
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The state an alarm should be in and the words CloudWatch gives for it."""
+    """The state that an alarm should have, and CloudWatch's reason."""
 
     state: AlarmState
     reason: str
@@ -35,7 +35,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Datapoint:
-    """One period's value; `age` counts periods back from the open one."""
+    """A period's value; `age` counts periods back from the open one."""
 
     age: int
     at: int
@@ -44,7 +44,7 @@ class Datapoint:
 
 
 def queries(alarm: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The alarm's metric data queries; an alarm on a single metric has one."""
+    """Return the alarm's metric data queries; an alarm on a single metric has one."""
     if alarm.get("Metrics"):
         return list(alarm["Metrics"])
     metric = {key: alarm[key] for key in ("Namespace", "MetricName", "Dimensions") if alarm.get(key)}
@@ -59,22 +59,22 @@ def queries(alarm: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def period_s(alarm: Mapping[str, Any]) -> int:
-    """The length of a period in seconds: the longest of the queries'."""
+    """Return the length of a period in seconds: the longest of the queries'."""
     stated = (query.get("MetricStat", query).get("Period") for query in queries(alarm))
     return max((int(period) for period in stated if period), default=60)
 
 
 def timeline(alarm: Mapping[str, Any], now: float) -> list[int]:
-    """The starts of the periods in the evaluation range, oldest first; the open period is the last."""
+    """Return the starts of the periods in the evaluation range, oldest first; the open period is the last."""
     period = period_s(alarm)
     newest = int(now // period) * period
     return [newest - age * period for age in reversed(range(alarm["EvaluationPeriods"] + _EXTRA_PERIODS))]
 
 
 def evaluate(alarm: Mapping[str, Any], datapoints: Mapping[str, Series], now: float) -> Evaluation:
-    """The state of `alarm` (as PutMetricAlarm sent it, with its StateValue) at `now`.
+    """Return the state of `alarm` (a PutMetricAlarm request, with its StateValue) at `now`.
 
-    `datapoints` holds, by query id, the statistic of each period that has data, by the period's start.
+    `datapoints` has, by query id and start of the period, the statistic of each period with data.
     """
     moments = timeline(alarm, now)
     try:
@@ -98,7 +98,7 @@ def _returned_series(
     moments: Sequence[int],
     period: int,
 ) -> Series:
-    """The series of the query with ReturnData, computing the expressions it stands on."""
+    """Return the series of the query with ReturnData, computing the expressions it needs."""
     by_id = {query["Id"]: query for query in metric_queries}
     resolving: set[str] = set()
 
@@ -119,7 +119,7 @@ def _returned_series(
 
 
 def _state(alarm: Mapping[str, Any], known: Sequence[Datapoint]) -> AlarmState:
-    """`known` is newest first. Missing data matters only when fewer datapoints exist than are evaluated."""
+    """Decide the state; `known` is newest first. Missing data matter only if too few datapoints exist."""
     evaluated = alarm["EvaluationPeriods"]
     needed = alarm.get("DatapointsToAlarm") or evaluated
     breaching = sum(point.breaching for point in known[:evaluated])
@@ -137,14 +137,14 @@ def _state(alarm: Mapping[str, Any], known: Sequence[Datapoint]) -> AlarmState:
 def _state_despite_missing(
     current: AlarmState, treatment: str, known: Sequence[Datapoint], needed: int
 ) -> AlarmState:
-    """For `missing` and `ignore`, when the datapoints there are do not suffice for an ALARM."""
+    """Decide for `missing` and `ignore`, if the existing datapoints do not suffice for an ALARM."""
     if any(not point.breaching for point in known):
         return "OK"
     if treatment == "ignore":
         return current
     if not known:
         return "INSUFFICIENT_DATA"
-    # A breach as old as the datapoints to alarm, and nothing better since, is believed; a fresh one not yet.
+    # A breach as old as DatapointsToAlarm, with none better since, counts; a newer one not yet.
     return "ALARM" if known[-1].age + 1 >= needed else "OK"
 
 
@@ -192,7 +192,7 @@ def _reason_data(
 
 
 def iso_timestamp(epoch_s: float) -> str:
-    """CloudWatch's spelling in events and reason data: milliseconds, and an offset without a colon."""
+    """Write a time as CloudWatch does in events and reasons: milliseconds, offset without a colon."""
     moment = datetime.fromtimestamp(epoch_s, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0000"
 

@@ -1,4 +1,4 @@
-"""What an alarm tells the world when its state changes: EventBridge always, Lambda functions it names."""
+"""Announce changes of an alarm's state on EventBridge, and to the Lambda functions among its actions."""
 
 from __future__ import annotations
 

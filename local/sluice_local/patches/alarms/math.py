@@ -1,4 +1,4 @@
-"""CloudWatch metric math: parse an expression, and compute it over aligned series, without `eval`. Pure."""
+"""Parse and compute CloudWatch metric math over aligned series, without `eval`. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TOKEN = re.compile(
 
 
 class MetricMathError(ValueError):
-    """The expression is not metric math, or cannot be computed over the kinds of values it is given."""
+    """The expression is not metric math, or cannot be computed over its kinds of values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What an expression is computed over: the series by id, and every period of the range, oldest first."""
+    """The input of an expression: series by id, and all periods of the range, oldest first."""
 
     values: Mapping[str, Value]
     timeline: Sequence[int]
@@ -41,7 +41,7 @@ class Expression:
     references: frozenset[str]
 
     def compute(self, scope: Scope) -> Series:
-        """The expression's series; a constant holds in every period of the range."""
+        """Return the expression's series; a constant has a value in every period of the range."""
         value = self.node(scope)
         if isinstance(value, list):
             raise MetricMathError("an alarm needs an expression that yields one time series")
@@ -50,7 +50,7 @@ class Expression:
 
 @lru_cache(maxsize=256)
 def parse(text: str) -> Expression:
-    """Raise `MetricMathError` unless `text` is an expression of the functions and operators known here."""
+    """Parse an expression; raises `MetricMathError` for unknown functions or operators."""
     parser = _Parser(_tokens(text))
     node = parser.expression()
     parser.expect("")
@@ -175,7 +175,7 @@ def _binary(operation: Callable[[float, float], float], left: Node, right: Node)
 
 
 def _combine(operation: Callable[[float, float], float], left: Value, right: Value) -> Value:
-    """Element by element; a moment that either side lacks, or that divides by zero, has no result."""
+    """Combine element by element; a moment that either side lacks, or that divides by zero, has no result."""
     if isinstance(left, list):
         return [_series(_combine(operation, each, right)) for each in left]
     if isinstance(right, list):
@@ -216,7 +216,7 @@ def _scalar(value: Value) -> float:
 
 
 def _aggregate(summary: Callable[[Sequence[float]], float], scope: Scope, value: Value) -> Value:
-    """Of an array, moment by moment over the series that have data then; of one series, over its moments."""
+    """Aggregate an array over its series at each moment, or one series over its moments."""
     if isinstance(value, list):
         moments = sorted({at for series in value for at in series})
         return {at: summary([series[at] for series in value if at in series]) for at in moments}
@@ -226,7 +226,7 @@ def _aggregate(summary: Callable[[Sequence[float]], float], scope: Scope, value:
 
 
 def _if(scope: Scope, condition: Value, then: Value, otherwise: Value | None = None) -> Value:
-    """Chosen moment by moment; a moment at which the chosen side has no value has none."""
+    """Choose at each moment; if the chosen side has no value then, neither has the result."""
     if not isinstance(condition, dict):
         chosen = then if _scalar(condition) else otherwise
         return {} if chosen is None else chosen

@@ -1,4 +1,4 @@
-"""CloudWatch's datapoints: safe to write from any thread, and read by time without a scan."""
+"""Store CloudWatch's datapoints, writable from any thread and readable by time without a scan."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _timestamp(point: Point) -> float:
 
 
 class Points(list[Point]):
-    """One metric's datapoints in the order of their timestamps."""
+    """A metric's datapoints, ordered by timestamp."""
 
     def append(self, point: Point) -> None:
         """Insert by timestamp; nearly always the newest."""
@@ -33,12 +33,12 @@ class Points(list[Point]):
             self.insert(bisect_right(self, _timestamp(point), key=_timestamp), point)
 
     def between(self, start: float, end: float) -> list[Point]:
-        """The points with start <= timestamp < end."""
+        """Return the points with start <= timestamp < end."""
         with _lock:
             return self[bisect_left(self, start, key=_timestamp) : bisect_left(self, end, key=_timestamp)]
 
     def expire(self, before: float) -> bool:
-        """Forget what is older; True if that left nothing."""
+        """Remove older points; True if none is left."""
         with _lock:
             expired = bisect_left(self, before, key=_timestamp)
             del self[:expired]
@@ -46,7 +46,7 @@ class Points(list[Point]):
 
 
 def bucket(key: tuple[str, str, str]) -> Points:
-    """The metric's points in the current account and region, made on its first write."""
+    """Return the metric's points in the current account and region, made on its first write."""
     points = cloudwatch._metrics.setdefault(key, Points())
     if not isinstance(points, Points):  # restored from a saved state
         points = cloudwatch._metrics[key] = Points(sorted(points, key=_timestamp))
@@ -64,7 +64,7 @@ def _restore(saved: dict[Any, list[Point]]) -> None:
 
 
 def evict_expired() -> None:
-    """In place: the stock version copies every list on every request, and loses what is written meanwhile."""
+    """Evict in place: ministack copies every list on every request, and loses concurrent writes."""
     before = time.time() - _RETENTION_S
     for key in cloudwatch._metrics:
         if bucket(key).expire(before):
@@ -72,9 +72,9 @@ def evict_expired() -> None:
 
 
 def series(stat: Mapping[str, Any], moments: list[int], cache: SeriesCache) -> Series:
-    """A MetricStat's statistic in each period of `moments` that has data.
+    """Return a MetricStat's statistic in each period of `moments` that has data.
 
-    `cache` remembers periods by their number of points, so that a tick computes only what changed.
+    `cache` has periods by their number of points, so that a tick computes only what changed.
     """
     metric = stat["Metric"]
     dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(metric.get("Dimensions") or []))

@@ -1,4 +1,4 @@
-"""Read PutMetricAlarm, from any protocol or a template, into the record DescribeAlarms answers with."""
+"""Convert PutMetricAlarm, from any protocol or a template, to the record that DescribeAlarms returns."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _MAX_RANGE_S = 86_400
 
 
 class InvalidAlarmError(ValueError):
-    """The alarm CloudWatch would refuse with a ValidationError."""
+    """An alarm that CloudWatch would refuse with a ValidationError."""
 
 
 def metric_alarm(
     name: str, members: Mapping[str, Any], arn: str, existing: Mapping[str, Any] | None, now: float
 ) -> dict[str, Any]:
-    """The alarm to store; one that exists keeps its state. Raises `InvalidAlarmError`."""
+    """Make the alarm to store; an existing one keeps its state. Raises `InvalidAlarmError`."""
     stated = coerce({**members, "AlarmName": name}, _input_shape("PutMetricAlarm"))
     stated.pop("Tags", None)
     alarm: dict[str, Any] = {
@@ -55,7 +55,7 @@ def metric_alarm(
 
 
 def from_query(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested members of a form-encoded request: `Dimensions.member.1.Name` and so on."""
+    """Return the nested members of a form-encoded request: `Dimensions.member.1.Name` and so on."""
     nested: dict[str, Any] = {}
     for path, value in params.items():
         target, (*parents, last) = nested, path.split(".")
@@ -66,7 +66,7 @@ def from_query(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def coerce(value: Any, shape: Shape) -> Any:
-    """`value` with the types and only the members of `shape`; templates and forms hold numbers as strings."""
+    """Convert `value` to the types and members of `shape`: templates and forms have numbers as strings."""
     if shape.type_name == "structure":
         members = shape.members.items()  # type: ignore[attr-defined]
         return {key: coerce(value[key], member) for key, member in members if value.get(key) is not None}

@@ -1,4 +1,4 @@
-"""The properties of buckets that ministack's provisioner drops, in the words of the S3 API."""
+"""Apply the bucket properties that ministack's provisioner drops, through the S3 API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sluice_local.patches.cloudformation.properties import Properties, check, is
 
 
 def apply_bucket(name: str, props: Properties, old: Properties) -> None:
-    """Encryption, lifecycle, ownership, tags, and versioning that is switched off."""
+    """Apply encryption, lifecycle, ownership, tags, and suspended versioning."""
     for key, operation, member, convert, put, delete in _BUCKET:
         if value := props.get(key):
             check(put(name, _s3_body(operation, {member: convert(value)})))
@@ -29,7 +29,7 @@ def _lifecycle(value: Properties) -> Properties:
 
 
 def _lifecycle_rule(rule: Properties) -> Properties:
-    """A rule of a template in the words of the S3 API."""
+    """Convert a template's rule to the S3 API's."""
     converted: Properties = {"Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     if "Id" in rule:
         converted["ID"] = rule["Id"]
@@ -94,7 +94,7 @@ _BUCKET: tuple[tuple[str, str, str, Callable[[Any], Any], Callable[..., Any], Ca
 
 
 def _s3_body(operation: str, parameters: Properties) -> bytes:
-    """The XML that an SDK would send."""
+    """Make the XML that an SDK would send."""
     model = Session().get_service_model("s3").operation_model(operation)
     request = create_serializer("rest-xml").serialize_to_request({"Bucket": "-", **parameters}, model)
     return bytes(request["body"])

@@ -1,4 +1,4 @@
-"""The properties of resources that ministack's provisioners drop, applied through its own service calls."""
+"""Apply the resource properties that ministack's provisioners drop, through its service calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Properties = dict[str, Any]
 
 
 def apply_function(name: str, props: Properties, old: Properties) -> None:
-    """Reserved concurrency, the dead-letter queue, and a role and code that must be there."""
+    """Apply reserved concurrency and the dead-letter queue; require the role and the code to exist."""
     function = service._functions[name]
     if props.get("PackageType") != "Image" and not function["code_zip"]:
         raise ValueError("Error occurred while GetObject. S3 Error Code: NoSuchKey.")
@@ -33,7 +33,7 @@ def apply_function(name: str, props: Properties, old: Properties) -> None:
 
 
 def apply_event_source_mapping(mapping_id: str, props: Properties, old: Properties) -> None:
-    """A queue must hide a message for at least as long as the function may take; Lambda refuses others."""
+    """Refuse a queue that hides messages for less than the function's timeout, as Lambda does."""
     mapping = service._esms[mapping_id]
     function = service._functions.get(mapping["FunctionName"])
     if function is None:
@@ -54,7 +54,7 @@ def apply_event_source_mapping(mapping_id: str, props: Properties, old: Properti
 
 
 def apply_table(name: str, props: Properties, old: Properties) -> None:
-    """Time to live, point-in-time recovery, encryption at rest, indexes that say they are ready."""
+    """Apply time to live, point-in-time recovery and encryption, and mark indexes as ready."""
     expiry = props.get("TimeToLiveSpecification")
     if expiry is None and (before := old.get("TimeToLiveSpecification")):
         expiry = {**before, "Enabled": False}
@@ -71,7 +71,7 @@ def apply_table(name: str, props: Properties, old: Properties) -> None:
     table = dynamodb._tables[name]
     table[
         "GlobalSecondaryIndexes"
-    ] = [  # copies: these are the template's own, and comparing would find a change
+    ] = [  # copy these: they belong to the template, and a comparison would find a change
         {"IndexStatus": "ACTIVE", "IndexArn": f"{table['TableArn']}/index/{index['IndexName']}", **index}
         for index in table["GlobalSecondaryIndexes"]
     ]
@@ -81,7 +81,7 @@ def apply_table(name: str, props: Properties, old: Properties) -> None:
 
 
 def apply_topic(arn: str, props: Properties, old: Properties) -> None:
-    """The key a topic is encrypted with."""
+    """Apply the key that encrypts a topic."""
     attributes = sns._topics[arn]["attributes"]
     attributes.pop("KmsMasterKeyId", None)
     if key := props.get("KmsMasterKeyId"):
@@ -89,7 +89,7 @@ def apply_topic(arn: str, props: Properties, old: Properties) -> None:
 
 
 def apply_state_machine(arn: str, props: Properties, old: Properties) -> None:
-    """Logging, in the words of the API, and a role that Step Functions can take on."""
+    """Apply logging, and require a role that Step Functions can assume."""
     if not trusts(props["RoleArn"], "states.amazonaws.com"):
         raise ValueError(
             "Neither the global service principal states.amazonaws.com, nor the regional one is authorized "
@@ -101,7 +101,7 @@ def apply_state_machine(arn: str, props: Properties, old: Properties) -> None:
 
 
 def json_definition(definition: str) -> str:
-    """A state machine's definition, which CloudFormation also takes as YAML."""
+    """Convert a state machine's definition, which CloudFormation also accepts as YAML."""
     try:
         json.loads(definition)
     except ValueError:
@@ -110,19 +110,19 @@ def json_definition(definition: str) -> str:
 
 
 def apply_rule(name: str, props: Properties, old: Properties) -> None:
-    """A pattern that EventBridge would refuse fails the stack."""
+    """Fail the stack for a pattern that EventBridge would refuse."""
     pattern = props.get("EventPattern")
     if pattern and (problem := eventbridge._event_pattern_error(json.dumps(pattern))):
         raise ValueError(f"Event pattern is not valid. Reason: {problem}")
 
 
 def is_true(value: Any) -> bool:
-    """A template's boolean, which YAML may carry as text."""
+    """Read a template's boolean, which YAML may have as text."""
     return str(value).lower() == "true"
 
 
 def check(response: Any) -> None:
-    """Raise what a service call answered, if it refused."""
+    """Raise the error of a service call that was refused."""
     if response and response[0] >= 400:
         body = response[2]
         raise ValueError(body.decode() if isinstance(body, bytes) else str(body))

@@ -1,7 +1,7 @@
 """Provision what a template declares.
 
-Ministack drops a number of properties without a word, and overwrites or discards what CloudFormation would
-refuse to touch. Each hook here runs after ministack's own handler of its resource type.
+Ministack silently drops some properties, and overwrites or deletes what CloudFormation would refuse to touch.
+Each hook here runs after ministack's own handler of its resource type.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _complete(handler: dict[str, Any], apply: Apply) -> None:
         try:
             apply(physical_id, props, {})
         except ValueError:
-            delete(physical_id, props)  # the stack never learns its id: it could not roll it back
+            delete(physical_id, props)  # the stack does not know its id, so it could not roll it back
             raise
         return physical_id, attributes
 
@@ -76,14 +76,14 @@ def _before(handler: dict[str, Any], operation: str, check: Callable[..., None])
 
 
 def _refuse_existing_log_group(logical_id: str, props: Properties, stack: str) -> None:
-    """CloudFormation creates no group that exists; ministack empties it."""
+    """Refuse an existing group, as CloudFormation does; ministack would empty it."""
     name = props.get("LogGroupName")
     if name in cloudwatch_logs._log_groups:
         raise ValueError(f"Resource of type 'AWS::Logs::LogGroup' with identifier '{name}' already exists.")
 
 
 def _refuse_full_bucket(name: str, *_: Any) -> None:
-    """CloudFormation deletes no bucket that holds an object or a version; ministack deletes them too."""
+    """Refuse to delete a bucket with objects or versions, as CloudFormation does; ministack deletes them."""
     bucket = s3._buckets.get(name)
     if bucket and (bucket["objects"] or s3._bucket_has_versions(name)):
         raise ValueError(

@@ -1,7 +1,7 @@
-"""The SAM transform, with the values of the parameters.
+"""Give the SAM transform the values of parameters.
 
-Ministack calls it without them, so a property that the transform resolves itself gets the default of its
-parameter, whatever the deployment says.
+Ministack calls it without them, so a property that the transform resolves itself would always get the
+parameter's default.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _values: ContextVar[dict[str, str]] = ContextVar("parameter_values")
 
 
 def install(settings: Settings) -> None:
-    """Hand the values that an operation was given to the transform it applies."""
+    """Pass an operation's parameter values to its transform."""
     apply = engine._apply_transforms
 
     def apply_with_values(template: dict[str, Any], provided: Any = None, previous: Any = None) -> Any:
@@ -34,7 +34,7 @@ def install(settings: Settings) -> None:
 
 
 def _pass_values_on() -> None:
-    """Wrap the translator's entry, once, when it is first needed: to import it takes a while."""
+    """Wrap the translator's entry once, at first use: its import takes a while."""
     translator: Any = importlib.import_module("samtranslator.translator.transform")
     transform = translator.transform
     if not hasattr(transform, "takes_values"):

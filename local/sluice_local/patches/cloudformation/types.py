@@ -1,4 +1,4 @@
-"""CloudFormation resource types that ministack does not have."""
+"""Add CloudFormation resource types that ministack lacks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _delete_composite_alarm(name: str, props: Properties) -> None:
 
 
 def _answer(response: Any) -> Properties:
-    """The body of a service call; ValueError with its message if it was refused."""
+    """Return the body of a service call; raises ValueError with its message if it was refused."""
     body = json.loads(response[2] or b"{}")
     if response[0] >= 400:
         raise ValueError(body.get("message") or body.get("Message") or str(body))

@@ -1,7 +1,7 @@
 """Deliver events as badly as AWS may: lost, doubled, late and out of order.
 
-POST /_local/delivery {"source", "detail_type"?, "times", "within_s"}, GET, DELETE. AWS promises at least once
-for some events and best effort for SageMaker's: what is built on them is tested through this interface.
+POST /_local/delivery {"source", "detail_type"?, "times", "within_s"}, GET, DELETE. AWS promises delivery at
+least once for some events and best effort for SageMaker's; tests use this interface to prove that both work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PATH = "/_local/delivery"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How events of one source (and detail type) reach the rules: `times` over, each within some seconds."""
+    """How events of one source (and detail type) reach the rules: how often, each within some seconds."""
 
     source: str
     detail_type: str | None = None
@@ -27,14 +27,14 @@ class Delivery:
     within_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what cannot be meant."""
+        """Raise ValueError for invalid settings."""
         if not isinstance(self.times, int) or not 0 <= self.times <= 20:
             raise ValueError("times must be from 0 to 20")
         if not 0 <= self.within_s <= 60:
             raise ValueError("within_s must be from 0 to 60")
 
     def covers(self, event: dict[str, Any]) -> bool:
-        """Whether an event on the bus is of this kind."""
+        """Tell whether an event on the bus is of this kind."""
         return event["Source"] == self.source and self.detail_type in (None, event["DetailType"])
 
 
@@ -43,7 +43,7 @@ _deliveries: tuple[Delivery, ...] = ()
 
 
 def deliver(event: dict[str, Any], dispatch: Callable[[], None]) -> None:
-    """Dispatch an event on the bus to its rules, as was asked for."""
+    """Dispatch an event on the bus to its rules as often and as late as set."""
     delivery = next((known for known in _deliveries if known.covers(event)), None)
     if delivery is None:
         dispatch()
@@ -55,7 +55,7 @@ def deliver(event: dict[str, Any], dispatch: Callable[[], None]) -> None:
 
 
 def answer(method: str, body: bytes) -> tuple[int, Any]:
-    """A request to `PATH`: its status and the JSON to answer with."""
+    """Answer a request to `PATH` with a status and JSON."""
     global _deliveries
     if method == "POST":
         try:

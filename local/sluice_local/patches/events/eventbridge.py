@@ -1,7 +1,7 @@
 """Deliver events to targets as EventBridge does.
 
-Ministack calls a Lambda target once, without retries, and forgets an event it cannot deliver, where
-EventBridge invokes asynchronously and sends what is undeliverable to the target's dead-letter queue.
+Ministack calls a Lambda target once, without retries, and drops undeliverable events. EventBridge invokes
+asynchronously, and sends undeliverable events to the target's dead-letter queue.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 
 def install(settings: Settings) -> None:
-    """Complete events ahead of the rules, check each target before its delivery, queue what Lambda gets."""
+    """Complete events before the rules, check each target before delivery, and queue events for Lambda."""
     invoke_target, dispatch = eventbridge._invoke_target, eventbridge._dispatch_event
 
     def dispatch_as_asked(event: dict[str, Any], view: Any = None) -> None:
@@ -43,7 +43,7 @@ def install(settings: Settings) -> None:
     eventbridge._dispatch_event = dispatch_as_asked
     eventbridge._invoke_target = deliver_or_bury
     eventbridge._dispatch_to_lambda = _invoke_asynchronously
-    # Ministack looks at schedules every ten seconds, and fires up to that late.
+    # Ministack checks schedules every ten seconds, so it may fire that late.
     eventbridge._SCHEDULER_TICK_INTERVAL = scheduler._SCHEDULE_TICK_INTERVAL = 1
 
 
@@ -60,7 +60,7 @@ def _invoke_asynchronously(arn: str, payload: str) -> None:
 
 
 def _undeliverable(target: dict[str, Any], rule: dict[str, Any]) -> tuple[str, str] | None:
-    """The error code and message for a target that cannot receive, or None."""
+    """Return the error code and message for a target that cannot receive, or None."""
     arn = target["Arn"]
     exists = {
         "lambda": lambda: service._get_func_record_for_ref(arn)[0],

@@ -1,8 +1,8 @@
-"""Lambda's queue of asynchronous events: retries, then the dead-letter queue and the destinations.
+"""Queue asynchronous events as Lambda does: retries, then the dead-letter queue and the destinations.
 
-Ministack wraps what it sends to a dead-letter queue, where Lambda sends the event itself with the error in
-message attributes; it knows no OnSuccess, and sends to neither an event bus nor a second target. It starts a
-thread for each event, which a burst of uploads does not survive.
+Ministack wraps what it sends to a dead-letter queue; Lambda sends the event itself, with the error in message
+attributes. Ministack has no OnSuccess, and sends neither to an event bus nor to a second target. It starts a
+thread for each event, which does not survive a burst of uploads.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sluice_local.state import stores
 
 _logger = logging.getLogger(__name__)
 _LATEST = "$LATEST"
-# (function's ARN, event) of each invocation that is not done, and of those of the cloud before this one.
+# (function's ARN, event) of each unfinished invocation, including those of the previous cloud.
 _underway: dict[str, tuple[str, Any]] = {}
 _restored: list[tuple[str, Any]] = []
 _LONGEST_AGE_S = 21600
@@ -44,7 +44,7 @@ _running_lock = threading.Lock()
 
 
 def install(settings: Settings) -> None:
-    """Send every asynchronous invocation through our queue, worked off by as many threads as may run."""
+    """Send all asynchronous invocations through our queue, with as many threads as functions may run."""
 
     def invoke_async(func: dict[str, Any], event: Any) -> None:
         queued = _Event(func, event, contextvars.copy_context(), settings.async_retry_delays_s)
@@ -63,7 +63,7 @@ def install(settings: Settings) -> None:
 
 
 class _Asynchronously:
-    """Lambda as SNS uses it: ministack invokes it once, in a thread for each message, where AWS queues."""
+    """Lambda for SNS: ministack invokes it once, with a thread for each message; AWS queues."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(service, name)
@@ -95,7 +95,7 @@ class _Event:
 
     @property
     def flow(self) -> tuple[str, ...]:
-        """A function's events are one flow; those of S3 one for each folder at the top of a bucket."""
+        """A function's events are one flow; S3's are one for each top folder of a bucket."""
         detail = self.payload.get("detail") if isinstance(self.payload, dict) else None
         with suppress(KeyError, TypeError, AttributeError):
             folder, _, _ = detail["object"]["key"].partition("/")  # type: ignore[index]
@@ -103,7 +103,7 @@ class _Event:
         return (self.arn,)
 
     def is_held_back(self) -> bool:
-        """Whether the function's reserved concurrency is used up. One that is too old waits no longer."""
+        """Tell whether the function's reserved concurrency is used up; an expired event does not wait."""
         with request_scope(*service._account_region_from_function_config(self.config)):
             reserved = concurrency.reserved(self.func, self.config)
         return (
@@ -134,7 +134,7 @@ def _work() -> None:
 
 
 def _attempt(event: _Event) -> float | None:
-    """Invoke the function once; the pause before the next attempt, or None when the event is done with."""
+    """Invoke the function once; returns the pause before the next attempt, None if there is none."""
     config = event.config
     with request_scope(*service._account_region_from_function_config(config)), queued_event():
         options = service._event_invoke_config(event.func, None) or {}
@@ -163,7 +163,7 @@ def _attempt(event: _Event) -> float | None:
 
 
 def resume() -> int:
-    """Invoke again for the events that a cloud before this one had not done with; how many there were."""
+    """Invoke again for unfinished events of the previous cloud; returns their number."""
     unfinished, _restored[:] = list(_restored), []
     for arn, event in unfinished:
         func, config, _name = service._get_func_record_for_ref(arn)
@@ -174,12 +174,12 @@ def resume() -> int:
 
 
 def _of_latest(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """Without a qualifier the configuration is that of $LATEST; ministack keeps two."""
+    """Without a qualifier use the configuration of $LATEST; ministack keeps two."""
     return lambda func, qualifier=None: operation(func, qualifier or _LATEST)
 
 
 def _current(func: dict[str, Any], config: dict[str, Any]) -> dict[str, Any] | None:
-    """The function as it is now: an update meanwhile is what the next attempt runs."""
+    """Return the current function: the next attempt runs an update."""
     latest, latest_config, _name = service._get_func_record_for_ref(config["FunctionArn"])
     if not latest or not latest_config:
         return None
@@ -189,7 +189,7 @@ def _current(func: dict[str, Any], config: dict[str, Any]) -> dict[str, Any] | N
 def _record(
     config: dict[str, Any], request_id: str, condition: str, attempts: int, event: Any, result: dict[str, Any]
 ) -> dict[str, Any]:
-    """The invocation record that a destination receives."""
+    """Make the invocation record that a destination receives."""
     response = {"statusCode": 200, "executedVersion": config.get("Version", "$LATEST")}
     if result.get("error"):
         response["functionError"] = "Unhandled"
@@ -253,7 +253,7 @@ def _send_record(arn: str, record: dict[str, Any]) -> None:
 
 
 def deliver(arn: str, body: str, attributes: dict[str, tuple[str, str]]) -> None:
-    """Send a message to a queue or a topic; one that does not exist is logged, as nobody else is told."""
+    """Send a message to a queue or a topic; log one that does not exist, as nobody else learns of it."""
     message_attributes = {
         name: {"DataType": kind, "StringValue": value or "-"} for name, (kind, value) in attributes.items()
     }

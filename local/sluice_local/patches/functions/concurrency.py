@@ -1,7 +1,7 @@
-"""Bound how many functions run at once; what must wait, waits.
+"""Bound how many functions run at once; others wait.
 
-Ministack starts a process for every concurrent invocation, without limit, and an event that meets the
-function's reserved concurrency counts as failed, where Lambda keeps it in the queue of asynchronous events.
+Ministack starts a process for every concurrent invocation, without limit. An event beyond a function's
+reserved concurrency counts as failed; Lambda keeps it in the queue of asynchronous events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sluice_local.settings import Settings
 
 # An event waits for reserved concurrency, as in Lambda's own queue; an Invoke call is answered 429.
 _queued: ContextVar[bool] = ContextVar("queued", default=False)
-# A function that waits for the answer of another holds a slot already: to queue its call could deadlock.
+# A function that waits for another's answer already holds a slot: queueing its call could deadlock.
 _called_by_function: ContextVar[bool] = ContextVar("called_by_function", default=False)
 _lock = threading.Lock()
 _waiting: list[_Turn] = []
@@ -31,7 +31,7 @@ _REREAD_S = 1.0  # how soon a waiting event sees a changed ReservedConcurrentExe
 
 
 def install(settings: Settings) -> None:
-    """Put our accounting in the place that every invocation passes."""
+    """Install our accounting where every invocation passes."""
     invoke, dispatch = service._invoke, service._execute_function_dispatch
 
     async def invoke_with_caller(*args: Any, **options: Any) -> Any:
@@ -55,13 +55,13 @@ def install(settings: Settings) -> None:
     service._execute_function_dispatch = measured_dispatch
     service._acquire_execution_slot = acquire
     service._release_execution_slot = lambda key: _release(settings.lambda_slots, key)
-    # Ministack counts an asynchronous invocation as a success when it accepts it, and others not at all.
+    # Ministack counts an accepted asynchronous invocation as a success, and does not count others.
     service._emit_lambda_metrics = lambda *details, **options: None
 
 
 @contextmanager
 def queued_event() -> Iterator[None]:
-    """Invocations in this block wait for the function's reserved concurrency instead of being refused."""
+    """Let invocations in this block wait for the function's reserved concurrency instead of failing."""
     queued, nested = _queued.set(True), _called_by_function.set(False)
     try:
         yield
@@ -71,14 +71,14 @@ def queued_event() -> Iterator[None]:
 
 
 def reserved(func: dict[str, Any], config: dict[str, Any]) -> int | None:
-    """A function's reserved concurrency as it is now."""
+    """Return a function's current reserved concurrency."""
     current = service._functions.get(config["FunctionName"]) or func
     found: int | None = service._reserved_concurrency(current, config)
     return found
 
 
 def in_use(config: dict[str, Any]) -> int:
-    """How many invocations of a function are under way."""
+    """Return the number of invocations of a function under way."""
     return int(service._inflight.get(service._inflight_key(config), 0))
 
 
@@ -92,9 +92,9 @@ class _Turn:
 
 
 def _acquire(slots: int, func: dict[str, Any], config: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Take one unit of concurrency: the key to give it back with, or None and what refused it.
+    """Take one unit of concurrency; returns the key to release it with, or None and what refused it.
 
-    Who came first is served first, but for events whose function has used up what is reserved for it.
+    First come, first served, except events whose function has used up its reserved concurrency.
     """
     key = service._inflight_key(config)
     scope = contextvars.copy_context()
@@ -121,7 +121,7 @@ def _acquire(slots: int, func: dict[str, Any], config: dict[str, Any]) -> tuple[
 
 
 def _grant(slots: int) -> None:
-    """Give what is free to those who wait, in the order of their coming."""
+    """Give free slots to those who wait, in order of arrival."""
     for turn in list(_waiting):
         if service._inflight_total >= slots:
             return
@@ -148,7 +148,7 @@ def _release(slots: int, key: str | None) -> None:
 
 
 def _is_role(access_key: str) -> bool:
-    """Whether a request is signed with a function's credentials, which without IAM are the account's."""
+    """Tell whether a request has a function's credentials, which without IAM are the account's."""
     return access_key.startswith("ASIA") or access_key == get_account_id()
 
 

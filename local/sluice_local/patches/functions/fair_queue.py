@@ -1,4 +1,4 @@
-"""A queue that takes its flows in turn: who puts two thousand items does not keep another's one waiting."""
+"""A queue that serves its flows in turn, so that two thousand items of one do not delay another's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOK_AGAIN_S = 1.0
 
 
 class FairQueue(Generic[T]):
-    """Items in flows: within a flow first come, first served; of the flows each in its turn. Thread-safe."""
+    """Items in flows: within a flow first come, first served; flows take turns. Thread-safe."""
 
     def __init__(self) -> None:
         self._flows: OrderedDict[Hashable, deque[T]] = OrderedDict()
@@ -25,7 +25,7 @@ class FairQueue(Generic[T]):
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
-        """How many wait, those for later included."""
+        """Return how many items wait, including those for later."""
         with self._changed:
             return len(self._later) + sum(len(items) for items in self._flows.values())
 
@@ -40,7 +40,7 @@ class FairQueue(Generic[T]):
             self._changed.notify()
 
     def take(self, is_held_back: Callable[[T], bool] = lambda item: False) -> T:
-        """The next item of the next flow whose first item is not held back; waits for one."""
+        """Wait for and return the first item of the next flow whose first item is not held back."""
         with self._changed:
             while True:
                 self._bring_what_is_due()
@@ -55,7 +55,7 @@ class FairQueue(Generic[T]):
                 self._changed.wait(self._pause_s())
 
     def look_again(self) -> None:
-        """What was held back may be no more."""
+        """Check again whether items are still held back."""
         with self._changed:
             self._changed.notify_all()
 
@@ -66,6 +66,6 @@ class FairQueue(Generic[T]):
 
     def _pause_s(self) -> float | None:
         pauses = [self._later[0][0] - time.monotonic()] if self._later else []
-        if self._flows:  # each held back, by something that may change without a word
+        if self._flows:  # all held back, by something that may change unnoticed
             pauses.append(_LOOK_AGAIN_S)
         return max(0.0, min(pauses)) if pauses else None

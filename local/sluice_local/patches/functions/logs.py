@@ -20,12 +20,12 @@ from ministack.core.responses import request_scope
 from ministack.services import cloudwatch, cloudwatch_logs
 from ministack.services import lambda_svc as service
 
-# CloudWatch takes no larger event.
+# CloudWatch's limit of an event.
 _LONGEST_LINE_BYTES = 256 * 1024
 
 
 class EnvironmentLog:
-    """Where one execution environment's output goes: a new stream for each process it starts."""
+    """The log of an execution environment: a new stream for each process it starts."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._scope = service._account_region_from_function_config(config)
@@ -41,7 +41,7 @@ class EnvironmentLog:
         self._reading = threading.Lock()
 
     def open_stream(self) -> None:
-        """A new stream, and the group if nothing declared it."""
+        """Open a new stream, and make the group if nothing declared it."""
         self.stream = f"{datetime.now(UTC):%Y/%m/%d}/[{self._version}]{uuid.uuid4().hex}"
         with request_scope(*self._scope):
             cloudwatch_logs._create_log_group({"logGroupName": self.group})
@@ -50,17 +50,17 @@ class EnvironmentLog:
         self._write(waiting)
 
     def close_stream(self) -> None:
-        """What comes next belongs to the stream of the next process."""
+        """Close the stream: what follows belongs to the next process."""
         self.stream = ""
 
     def start(self, request_id: str) -> None:
-        """Begin an invocation's lines."""
+        """Begin the lines of an invocation."""
         self._request_id = request_id
         self._lines = []
         self.platform_line(f"START RequestId: {request_id} Version: {self._version}")
 
     def end(self, duration_s: float, init_s: float, peak_mb: int, error_type: str = "") -> str:
-        """Close an invocation's lines with the platform's report; all of them as one text."""
+        """End an invocation's lines with the platform's report; returns all of them as one text."""
         duration_ms = max(duration_s, 0.0) * 1000
         report = [
             f"REPORT RequestId: {self._request_id}",
@@ -78,7 +78,7 @@ class EnvironmentLog:
         return "\n".join(self._lines)
 
     def platform_line(self, line: str) -> None:
-        """A line of the platform's own, held back while there is no stream yet."""
+        """Log a line of the platform, or hold it back until there is a stream."""
         self._lines.append(line)
         if self.stream:
             self._write([line])
@@ -133,7 +133,7 @@ class EnvironmentLog:
             )
             for line in lines:
                 if '"CloudWatchMetrics"' in line:
-                    with suppress(ValueError, KeyError, TypeError):  # not the format after all
+                    with suppress(ValueError, KeyError, TypeError):  # not in the format
                         record_embedded_metrics(json.loads(line))
 
 

@@ -1,7 +1,7 @@
-"""A function's memory: what all processes of its environment hold, and their end when that is too much.
+"""Watch the memory of a function's processes, and end them if they hold too much.
 
-Lambda's kernel ends an environment that holds more than `MemorySize`. What counts here is what nothing but
-the process can free: anonymous memory and shared memory, but no pages of files.
+Lambda's kernel ends an environment that holds more than `MemorySize`. Here only memory that the process
+itself must free counts: anonymous and shared memory, but not pages of files.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Watched(Protocol):
 
     @property
     def supervisor_pid(self) -> int | None:
-        """The process whose descendants are the environment's; None while there is none."""
+        """The process whose descendants are the environment's; None if there is none."""
 
 
 class MemoryWatch:
-    """One thread looks after all invocations under way."""
+    """One thread that watches all invocations under way."""
 
     def __init__(self) -> None:
         self._watched: list[Watched] = []
@@ -39,7 +39,7 @@ class MemoryWatch:
 
     @contextmanager
     def over(self, environment: Watched) -> Iterator[None]:
-        """End the environment's processes should they hold more than it may, while the block runs."""
+        """End the environment's processes if they exceed its memory while the block runs."""
         with self._changed:
             self._watched.append(environment)
             self._changed.notify()
@@ -66,12 +66,12 @@ class MemoryWatch:
 
 
 def held_mb(pid: int) -> float:
-    """What the descendants of a process hold (Linux; elsewhere 0)."""
+    """Return the memory of a process's descendants (0 if not on Linux)."""
     return sum(_held_kb(each) for each in _below(pid)) / 1024
 
 
 def peak_mb(pid: int) -> int:
-    """The largest resident size so far of the first descendant: the function's own process (Linux)."""
+    """Return the peak resident size of the first descendant, the function's own process (Linux)."""
     for child in _below(pid):
         return _status_kb(child, "VmHWM:") // 1024
     return 0
@@ -89,7 +89,7 @@ def _status_kb(pid: int, *names: str) -> int:
 
 
 def _below(pid: int) -> Iterator[int]:
-    """The descendants, parents first, as the kernel lists them for each thread: scanning /proc is slow."""
+    """Yield the descendants, parents first, from the kernel's list of each thread: /proc is slow to scan."""
     with suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             for child in (thread / "children").read_text().split():

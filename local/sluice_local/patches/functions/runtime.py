@@ -26,7 +26,7 @@ from sluice_local.patches.functions.logs import EnvironmentLog
 from sluice_local.patches.functions.memory import MemoryWatch
 from sluice_local.settings import Settings
 
-# Of namespace.py: nobody's child, no directories of its own; what a function leaves behind ends with it.
+# Arguments of namespace.py: no parent, no directories; what a function leaves behind ends with it.
 _UNGUARDED = ("0", "none", "-", "-", ".")
 _INVOKE_ERRORS = {"Runtime.ExitError", "Sandbox.Timedout"}
 
@@ -54,7 +54,7 @@ def install(settings: Settings) -> None:
 
 
 class _Environment:
-    """What every execution environment is made of."""
+    """What all execution environments are made of."""
 
     bootstrap: str
     endpoint_url: str
@@ -83,7 +83,7 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         trace_id: str | None = None,
         invoked_function_arn: str | None = None,
     ) -> dict[str, Any]:
-        """One invocation, with the platform's log lines around it and errors worded as Lambda's."""
+        """Run one invocation, with the platform's log lines and Lambda's error messages."""
         if self._proc is None or self._proc.poll() is not None:
             self._log.close_stream()
         self._log.start(request_id)
@@ -98,7 +98,7 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
                 )
         except runtime.ProvidedRuntimeError:
             raise
-        except RuntimeError as error:  # the function's module could not be loaded
+        except RuntimeError as error:  # the function's module failed to load
             result = {"status": "error", "error_payload": self._init_failure(request_id, error)}
         payload = result.get("error_payload")
         if isinstance(payload, dict) and payload.get("errorType") in _INVOKE_ERRORS:
@@ -110,12 +110,12 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
 
     @property
     def supervisor_pid(self) -> int | None:
-        """The process beside the function's, which ends what that leaves behind."""
+        """The process that ends what the function's process leaves behind."""
         process = self._proc
         return process.pid if process is not None and process.poll() is None else None
 
     def _build_handler_class(self, *generation: Any) -> Any:
-        """The Runtime API, for the function's process and no page of a browser."""
+        """Make the Runtime API, which refuses pages of browsers."""
 
         class Guarded(super()._build_handler_class(*generation)):  # type: ignore[misc]
             def parse_request(self) -> bool:
@@ -164,7 +164,7 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         return ""
 
     def _init_failure(self, request_id: str, error: RuntimeError) -> dict[str, Any]:
-        """What the runtime client reported before it left, or that it left without a word."""
+        """Return what the runtime client reported before it exited, or that it exited without a report."""
         if isinstance(self._init_error, dict):
             return dict(self._init_error)
         if isinstance(error, runtime.ProvidedInitTimeout):
@@ -184,7 +184,7 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         return {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {reason}"}
 
     def _memory_peak_mb(self) -> int:
-        """The function's largest size so far, in megabytes."""
+        """Return the function's peak size in megabytes."""
         if (pid := self.supervisor_pid) is not None:
             self._peak_mb = max(self._peak_mb, lambda_memory.peak_mb(pid))
         return self.memory_limit_mb if self.is_out_of_memory else min(self._peak_mb, self.memory_limit_mb)
@@ -195,12 +195,12 @@ def _is_python(config: dict[str, Any]) -> bool:
 
 
 def _with_bootstrap(code_dir: Any) -> Any:
-    """The unpacked code, with the entry point that a custom runtime has and a Python function has not."""
+    """Add a custom runtime's entry point, which a Python function lacks, to the unpacked code."""
 
     def unpacked(code_zip: bytes) -> str:
         folder = str(code_dir(code_zip))
         path = Path(folder, "bootstrap")
-        with service._provided_code_lock:  # no fork may inherit the descriptor while it is open for writing
+        with service._provided_code_lock:  # a fork must not inherit the descriptor that is open for writing
             if not path.exists():
                 path.write_text(_Environment.bootstrap)
                 path.chmod(0o755)
@@ -216,7 +216,7 @@ def _layer_dir(attachment: Any) -> Path | None:
 
 
 def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
-    """Only what Lambda defines, the function's own variables, and the way to this cloud."""
+    """Return Lambda's variables, the function's own, and those that lead to this cloud."""
     _account, region = runtime._account_region_from_function_config(config)
     name, lambda_runtime = config["FunctionName"], config.get("Runtime", "")
     logging = config.get("LoggingConfig") or {}

@@ -1,4 +1,4 @@
-"""What a role's policies say, asked by whatever acts as the role; while IAM is off, all is allowed."""
+"""Decide by a role's policies, for all that acts as the role; without IAM everything is allowed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _enforced = False
 
 
 def enforce(on: bool) -> None:
-    """Whether policies count, from now on."""
+    """Set whether policies count from now on."""
     global _enforced
     _enforced = on
 
 
 def are_enforced() -> bool:
-    """Whether policies count."""
+    """Tell whether policies count."""
     return _enforced
 
 
 def allowed(role_arn: str, action: str, resource: str, context: Mapping[str, Any] | None = None) -> bool:
-    """Whether a role may do something now; everything, while IAM is not enforced."""
+    """Tell whether a role may do something; it may do everything if IAM is not enforced."""
     return denial(role_arn, action, resource, context) is None
 
 
@@ -38,7 +38,7 @@ def denial(
     context: Mapping[str, Any] | None = None,
     session: str = "sluice",
 ) -> str | None:
-    """Why a role may not do something, in AWS's words, or None if it may; recorded either way."""
+    """Say in AWS's words why a role may not do something, None if it may; record it either way."""
     if not _enforced:
         return None
     account, name = get_account_id(), role_arn.rsplit("/", 1)[-1]
@@ -64,7 +64,7 @@ def denial(
 
 
 def trusts(role_arn: str, service: str) -> bool:
-    """Whether a service (`states.amazonaws.com`) may take a role on; any may, while IAM is not enforced."""
+    """Tell whether a service (`states.amazonaws.com`) may assume a role; any may without IAM."""
     if not _enforced:
         return True
     role = iam._roles.get(role_arn.rsplit("/", 1)[-1])

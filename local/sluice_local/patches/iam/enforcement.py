@@ -1,7 +1,7 @@
-"""With IAM on, enforce what the callers of requests may do, and tell what every role used.
+"""With IAM on, enforce the permissions of callers, and record what every role used.
 
-Ministack enforces the role of a caller that signs its request; it calls http on loopback insecure, and a role
-by its session. What AWS's services do as the roles they are given is asked of `services`, as it is done.
+Ministack enforces the role of a caller that signs its request, but treats http on loopback as insecure, and
+names a role by its session. `services` checks what AWS's services do with the roles they are given.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sluice_local.settings import Settings
 
 
 def install(settings: Settings) -> None:
-    """With IAM on: check requests as AWS does, and record what is asked for."""
+    """With IAM on, check requests as AWS does, and record them."""
     resolve_key = iam_evaluator._resolve_condition_key
     iam_evaluator._resolve_condition_key = lambda key, context: _OWN_KEYS.get(key.lower(), resolve_key)(
         key, context
@@ -27,7 +27,7 @@ def install(settings: Settings) -> None:
 
 
 def _role_of(key: str, context: Any) -> str:
-    """`aws:PrincipalArn`: the role itself, with its path, not the session that somebody took it on in."""
+    """Return `aws:PrincipalArn`: the role with its path, not the session."""
     if context.principal_type != "AssumedRole":
         return str(context.principal_arn)
     name = iam_evaluator._role_name_from_assumed_arn(context.principal_arn)

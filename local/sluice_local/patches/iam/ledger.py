@@ -1,4 +1,4 @@
-"""What each role did and was refused: the proof that its policy is sufficient, and grants no more."""
+"""Record what each role did and was refused, to prove that its policy suffices and grants no more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Ledger:
             self._seen[allowed].setdefault(role, set()).add((action, resource))
 
     def document(self) -> dict[str, Any]:
-        """`{"used": {role: [{"action", "resource"}]}, "denied": the same}`, sorted."""
+        """Return `{"used": {role: [{"action", "resource"}]}, "denied": the same}`, sorted."""
         with self._lock:
             return {
                 name: {
@@ -36,7 +36,7 @@ LEDGER = Ledger()
 
 
 def answer(method: str, body: bytes) -> tuple[int, Any]:
-    """A request to `PATH`."""
+    """Answer a request to `PATH`."""
     if method != "GET":
         return 405, {"message": "GET"}
     return 200, LEDGER.document()

@@ -1,8 +1,8 @@
-"""What a signed request is checked for, and how a refusal reads.
+"""Complete the permission checks of signed requests and the messages of refusals.
 
-Ministack does not name the resource in most refusals, and lacks the alarms a request is about, the paths of
-roles, and some condition keys: `cloudwatch:namespace`, the only limit there is to PutMetricData, those of
-PutEvents, `sagemaker:ModelApprovalStatus`, and `iam:PermissionsBoundary`, which limits what roles can be.
+Ministack does not name the resource in most refusals. It lacks the alarms of a request, the paths of roles,
+and some condition keys: `cloudwatch:namespace`, which alone limits PutMetricData, those of PutEvents,
+`sagemaker:ModelApprovalStatus`, and `iam:PermissionsBoundary`, which limits the roles that can be made.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ministack.services import iam, sts
 from sluice_local.patches.iam.ledger import LEDGER
 from sluice_local.states.tokens import machine_of
 
-# Within one request: the resources still to be checked, and the one that was refused.
+# In one request: the resources still to check, and the one that was refused.
 _further: ContextVar[tuple[str, ...]] = ContextVar("further_resources", default=())
 _refused: ContextVar[str] = ContextVar("refused_resource", default="*")
 
@@ -60,7 +60,7 @@ def _sets_tags(context: Mapping[str, Any]) -> bool:
 
 
 def _naming_the_machine(extract: Any) -> Any:
-    """SendTaskSuccess and its kin are permitted on the state machine whose task they answer."""
+    """Check SendTaskSuccess and the like on the state machine whose task they answer."""
 
     def extract_resource(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
         if service == "states" and b'"taskToken"' in body:
@@ -71,7 +71,7 @@ def _naming_the_machine(extract: Any) -> Any:
 
 
 def _with_alarms(extract: Any) -> Any:
-    """The alarms that a CloudWatch request names; to describe any, one must be allowed to describe all."""
+    """Add the alarms that a CloudWatch request names; describing any requires the right to describe all."""
 
     def with_alarms(
         service: str,
@@ -101,7 +101,7 @@ def _with_alarms(extract: Any) -> Any:
 
 
 def _with_paths(extract: Any) -> Any:
-    """A role's ARN holds its path, which policies limit what may be made by."""
+    """Add the path to a role's ARN, since policies limit roles by path."""
 
     def with_paths(
         service: str, method: str, path: str, headers: Any, body: bytes, params: Any, *rest: Any
@@ -123,13 +123,13 @@ def _first(params: Mapping[str, Any], name: str) -> str:
 
 
 def _boundary(params: Mapping[str, Any]) -> str | None:
-    """The boundary that a request gives a role, or that the role it is about has."""
+    """Return the boundary that a request gives a role, or that its role has."""
     role = iam._roles.get(_first(params, "RoleName")) or {}
     return _first(params, "PermissionsBoundary") or role.get("PermissionsBoundary")
 
 
 def _members(body: bytes, params: Mapping[str, Any], name: str) -> list[str]:
-    """A list of a request, as JSON or in the Query protocol."""
+    """Return a list in a request, from JSON or the Query protocol."""
     with suppress(ValueError, KeyError, TypeError):
         return list(json.loads(body)[name])
     return [
@@ -165,7 +165,7 @@ def _namespace(body: bytes, params: Mapping[str, Any]) -> str | None:
 
 
 def _each(body: bytes, member: str) -> str | list[str]:
-    """What the entries say: one value if they agree, for the operators that compare single values."""
+    """Return the entries' values, or one value if they agree, for operators on single values."""
     values = sorted({str(entry.get(member, "")) for entry in json.loads(body).get("Entries", [])})
     return values[0] if len(values) == 1 else values
 

@@ -1,4 +1,4 @@
-"""What services need for what they do by themselves: tasks, targets, dead letters, mappings."""
+"""Check the permissions that services need for tasks, targets, dead letters and mappings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ministack.services import sns, sqs
 
 from sluice_local.patches.iam.decisions import are_enforced, denial, trusts
 
-# Where a task's input names the resource of an integration: member -> the ARN it stands for.
+# Members of a task's input that name an integration's resource, and the ARNs they stand for.
 _NAMED = {
     "TableName": "arn:aws:dynamodb:{region}:{account}:table/{name}",
     "StateMachineArn": "{name}",
@@ -23,7 +23,7 @@ _NAMED = {
     "ProcessingJobName": "arn:aws:sagemaker:{region}:{account}:processing-job/{name}",
     "TransformJobName": "arn:aws:sagemaker:{region}:{account}:transform-job/{name}",
 }
-# An integration's service, as it begins an action and as it begins an error.
+# An integration's service: the prefixes of its actions and of its errors.
 _SERVICES = {
     "dynamodb": ("dynamodb", "DynamoDB.AmazonDynamoDBException"),
     "events": ("events", "EventBridge.EventBridgeException"),
@@ -38,7 +38,7 @@ _SERVICES = {
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a task needs, and the error it fails with without."""
+    """The permission that a task needs, and its error without."""
 
     action: str
     resource: str
@@ -49,37 +49,37 @@ _POLLED = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 
 
 def task_denial(role: str, resource: str, task_input: Any) -> tuple[str, str] | None:
-    """Why a machine's role may not do what a Task does: its error and cause, as the service words them."""
+    """Return the service's error and cause if a machine's role may not do what a Task does."""
     needed = task_permission(resource, task_input)
     refusal = denial(role, needed.action, needed.resource) if needed else None
     return (needed.error, refusal) if needed and refusal else None
 
 
 def target_denial(target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | None:
-    """Why a rule, or a schedule, may not use its target."""
+    """Say why a rule or a schedule may not use its target."""
     if not are_enforced():
         return None
     return _trust_denial(target, rule) or _permission_denial(target, rule)
 
 
 def burial_denial(arn: str, rule_arn: str) -> str | None:
-    """Why a rule may not send to its target's dead-letter queue."""
+    """Say why a rule may not send to its target's dead-letter queue."""
     return _service_denial(arn, "events.amazonaws.com", rule_arn) if are_enforced() else None
 
 
 def outcome_denial(role: str, arn: str) -> str | None:
-    """Why a function's role may not send to its destination or its dead-letter queue."""
+    """Say why a function's role may not send to its destination or its dead-letter queue."""
     kind = arn.split(":")[2]
     return denial(role, _TARGET_ACTIONS[kind], arn) if kind in _TARGET_ACTIONS else None
 
 
 def polling_denial(role: str, queue_arn: str) -> str | None:
-    """Why a function's role may not poll a queue."""
+    """Say why a function's role may not poll a queue."""
     return next(filter(None, (denial(role, f"sqs:{verb}", queue_arn) for verb in _POLLED)), None)
 
 
 def task_permission(resource: str, task_input: Any) -> Permission | None:
-    """What a Task state's resource needs; None for what is not an AWS call (activities)."""
+    """Return what a Task state's resource needs; None if it is not an AWS call (activities)."""
     if ":function:" in resource:
         return _invocation(resource)
     kind = resource.removeprefix("arn:aws:states:::").removesuffix(".waitForTaskToken").split(".sync")[0]
@@ -136,7 +136,7 @@ def _trust_denial(target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | N
 
 
 def _permission_denial(target: Mapping[str, Any], rule: Mapping[str, Any]) -> str | None:
-    """A target is used as its role or, without one, by leave of its own resource policy."""
+    """Check a target by its role or, without one, by its own resource policy."""
     arn, role = target["Arn"], target.get("RoleArn")
     kind = arn.split(":")[2]
     if role and kind in _TARGET_ACTIONS:
@@ -147,7 +147,7 @@ def _permission_denial(target: Mapping[str, Any], rule: Mapping[str, Any]) -> st
 
 
 def _service_denial(arn: str, principal: str, source_arn: str) -> str | None:
-    """Why a resource's own policy does not let a service act on it, or None."""
+    """Say why a resource's own policy does not allow a service to act on it, or None."""
     kind, account = arn.split(":")[2], get_account_id()
     if kind == "sqs":
         permitted = sqs.queue_policy_allows(arn, principal, source_arn, account)

@@ -1,4 +1,4 @@
-"""The status events that EventBridge gets of an execution."""
+"""Send an execution's status events to EventBridge."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _status_change(execution: Execution) -> dict[str, Any]:
 
 
 def _payload(name: str, text: str | None) -> dict[str, Any]:
-    """An input or output, left out when it would not fit into an event."""
+    """Return an input or output, omitted if it does not fit into an event."""
     if text is None:
         return {name: None, f"{name}Details": None}
     included = len(text) <= stepfunctions._STATUS_EVENT_PAYLOAD_CAP
@@ -54,7 +54,7 @@ def _payload(name: str, text: str | None) -> dict[str, Any]:
 
 
 def publish_forever() -> None:
-    """Publish what was queued, in order; apart from the executions, so that no target holds them up."""
+    """Publish queued events in order, outside the executions, so that no target delays them."""
     while True:
         account, region, detail = _announcements.get()
         entry = {

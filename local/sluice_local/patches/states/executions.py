@@ -1,4 +1,4 @@
-"""The executions in ministack's store: run them, end them, let them run again; each change is announced."""
+"""Run, end and reopen the executions in ministack's store, and announce each change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(execution_arn: str) -> None:
     """Run an execution from its start, or from where it failed, to its end."""
     execution = stepfunctions._executions[execution_arn]
     machine = stepfunctions._state_machines.get(execution["stateMachineArn"])
-    if machine is None:  # deleted since
+    if machine is None:  # deleted meanwhile
         close(execution, End("FAILED", "States.Runtime", f"{execution['stateMachineArn']} does not exist"))
         return
     outside = Ministack(execution, machine["roleArn"])

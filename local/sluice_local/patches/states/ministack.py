@@ -1,4 +1,4 @@
-"""What the interpreter needs from outside, given by ministack: functions, services, activities, JSONata."""
+"""Give the interpreter ministack's functions, services, activities and JSONata."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sluice_local.states.threads import Threads
 
 
 class Ministack(Threads):
-    """Outside of one execution, whose tasks act as the machine's role."""
+    """The outside of one execution, whose tasks act as the machine's role."""
 
     def __init__(self, execution: Execution, role_arn: str) -> None:
         self._execution = execution
         self._role_arn = role_arn
 
     def call(self, resource: str, task_input: Any, token: str) -> Any:
-        """What a service or a function answers; an activity's worker gets the token."""
+        """Call a service or a function; an activity's worker gets the token."""
         if ":activity:" in resource:
             stepfunctions._activity_tasks[resource].append({"taskToken": token, "input": dumps(task_input)})
             return None
@@ -36,11 +36,11 @@ class Ministack(Threads):
         return stepfunctions._invoke_resource(resource, task_input)
 
     def evaluate(self, expression: str, value: Any, context: Context, result: Any, error_output: Any) -> Any:
-        """What a JSONata expression gives."""
+        """Evaluate a JSONata expression."""
         return stepfunctions._evaluate_jsonata(expression, value, context, result, error_output)
 
     def distribute(self, state: State, value: Any, effective: Any, context: Context, scope: StopScope) -> Any:
-        """The output of a Distributed Map; `run_child_workflow` runs its children."""
+        """Run a Distributed Map; `run_child_workflow` runs its children."""
         _distributing.set((scope, self._role_arn))
         processor = state.get("ItemProcessor") or state["Iterator"]
         output, _ = stepfunctions._run_distributed_map(
@@ -49,21 +49,21 @@ class Ministack(Threads):
         return output
 
 
-# Of the Distributed Map that ministack is running in this thread: what stops its children, and their role.
+# The scope that stops the children of this thread's Distributed Map, and their role.
 _distributing: ContextVar[tuple[StopScope, str]] = ContextVar("distributing")
 
 
 def run_child_workflow(
     states: dict[str, Any], start_at: str, value: Any, execution: Execution, context: Context
 ) -> Any:
-    """One child of a Distributed Map, for ministack's own implementation of it."""
+    """Run one child of a Distributed Map, for ministack's implementation."""
     definition = {"StartAt": start_at, "States": states}
     scope, role_arn = _distributing.get()
     return run_child(definition, value, execution, context, scope.below(), Ministack(execution, role_arn))
 
 
 def call_lambda(function_ref: str, event: Any) -> Any:
-    """The function's answer. Raises its exception under the class's name, or Lambda's own refusal."""
+    """Call a function; raises its exception by the class's name, or Lambda's refusal."""
     function, config, name = lambda_svc._get_func_record_for_ref(function_ref)
     if not function or not config:
         raise ExecutionError("Lambda.ResourceNotFoundException", f"Function not found: {name}")

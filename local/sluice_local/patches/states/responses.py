@@ -1,4 +1,4 @@
-"""Answers of Step Functions operations."""
+"""Make answers of Step Functions operations."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Response = tuple[int, dict[str, str], bytes]
 
 
 def answer(members: dict[str, Any]) -> Response:
-    """Success."""
+    """Answer with success."""
     response: Response = json_response(members)
     return response
 
 
 def refuse(code: str, message: str) -> Response:
-    """An error the SDKs raise under the name `code`."""
+    """Answer with an error that SDKs raise by the name `code`."""
     response: Response = error_response_json(code, message, 400)
     return response

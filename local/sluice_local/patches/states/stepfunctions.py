@@ -1,8 +1,8 @@
-"""Step Functions, as AWS does it: starts that may be repeated, stops that stop, and redrives.
+"""Run Step Functions as AWS does: repeatable starts, stops that stop, and redrives.
 
-Stock ministack sleeps before it runs, ignores HeartbeatSeconds and the machine's TimeoutSeconds, waits for a
-token whose function failed, and lets what runs go on after StopExecution. Its interpreter is replaced by
-`sluice_local.states`; its store, its service integrations and its JSONata are used.
+Ministack sleeps before it runs, ignores HeartbeatSeconds and the machine's TimeoutSeconds, waits for a token
+whose function failed, and lets work continue after StopExecution. `sluice_local.states` replaces its
+interpreter; its store, its service integrations and its JSONata stay.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def install(settings: Settings) -> None:
 
 
 def _replace_evaluation() -> None:
-    """What is left of ministack's interpreter (TestState, Distributed Maps) finds values as ours does."""
+    """Let the rest of ministack's interpreter (TestState, Distributed Maps) evaluate values as ours does."""
     stepfunctions._ExecutionError = ExecutionError
     stepfunctions._resolve_path = lambda path, data: paths.resolve(path or "$", data)
     stepfunctions._resolve_params_obj = lambda template, data, context=None: templates.fill(
@@ -61,7 +61,7 @@ def _replace_evaluation() -> None:
 
 
 def _idempotent(start_execution: Operation) -> Operation:
-    """The same name and input while the first runs is the same start; any other repetition is refused."""
+    """Treat the same name and input during a run as the same start; refuse any other repetition."""
 
     def start(request: dict[str, Any]) -> Response:
         refusal = _invalid_start(request)

@@ -1,4 +1,4 @@
-"""The operations that answer a task by its token."""
+"""Answer tasks by their tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sluice_local.states.tokens import is_token, pending
 
 
 def send_task_success(request: Mapping[str, Any]) -> Response:
-    """SendTaskSuccess."""
+    """Handle SendTaskSuccess."""
     output = request.get("output", "")
     if len(output.encode()) > PAYLOAD_LIMIT_BYTES:
         return refuse("ValidationException", "output is longer than 262144 bytes")
@@ -26,14 +26,14 @@ def send_task_success(request: Mapping[str, Any]) -> Response:
 
 
 def send_task_failure(request: Mapping[str, Any]) -> Response:
-    """SendTaskFailure."""
+    """Handle SendTaskFailure."""
     task = pending(request.get("taskToken", ""))
     error = ExecutionError(request.get("error") or "", request.get("cause") or "")
     return _acknowledged(request, task is not None and task.fail(error))
 
 
 def send_task_heartbeat(request: Mapping[str, Any]) -> Response:
-    """SendTaskHeartbeat."""
+    """Handle SendTaskHeartbeat."""
     task = pending(request.get("taskToken", ""))
     return _acknowledged(request, task is not None and task.beat())
 

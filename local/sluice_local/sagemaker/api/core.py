@@ -1,4 +1,4 @@
-"""What every part of the local SageMaker is built on: faults, scopes, operations, tables and listings."""
+"""The base of the local SageMaker: errors, scopes, operations, tables and listings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The account and region that a request acts in, and that its resources belong to."""
+    """The account and region of a request and its resources."""
 
     account: str
     region: str
@@ -45,8 +45,8 @@ OPERATIONS: dict[str, Operation] = {}
 def operation(name: str) -> Callable[[Operation], Operation]:
     """Register the implementation of an API operation.
 
-    It gets parameters that botocore's model has accepted, and may return more than the operation's output
-    holds: what the output shape does not name is dropped, so a `Table` item can be returned as it is.
+    It gets parameters that botocore's model accepted. It may return more than the operation's output: members
+    that the output shape does not name are dropped, so it can return a `Table` item unchanged.
     """
 
     def register(implementation: Operation) -> Operation:
@@ -57,13 +57,13 @@ def operation(name: str) -> Callable[[Operation], Operation]:
 
 
 def now() -> float:
-    """The time as SageMaker states it: epoch seconds, to the millisecond."""
+    """Return the time as SageMaker does: epoch seconds, with milliseconds."""
     return round(time.time(), 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What AWS says of a missing and of an existing resource; every kind has its own words."""
+    """AWS's messages about a missing and an existing resource, which differ by kind."""
 
     missing: str = 'Could not find {noun} "{arn}".'
     existing: str = 'Cannot create already existing {noun} "{arn}".'
@@ -95,10 +95,10 @@ TABLES: dict[str, Table] = {}
 
 
 class Table:
-    """The resources of one kind, by scope and name. Thread-safe; whoever asks gets copies.
+    """The resources of one kind, by scope and name. Thread-safe; callers get copies.
 
-    A new item is given its name, ARN, `CreationTime` and `LastModifiedTime` where it does not bring them. Its
-    `Tags`, as the Create request has them, are what the tagging operations read and change.
+    A new item gets a name, ARN, `CreationTime` and `LastModifiedTime` if it lacks them. The tagging
+    operations read and change its `Tags`, which have the form of the Create request.
     """
 
     def __init__(self, noun: str, arn_kind: str, name_key: str) -> None:
@@ -113,11 +113,11 @@ class Table:
         TABLES[arn_kind] = self
 
     def create(self, scope: Scope, name: str, item: Mapping[str, Any]) -> Item:
-        """Raises ApiError if the name is taken, with the code and words of the kind."""
+        """Create an item; raises ApiError, worded for the kind, if the name is taken."""
         with self._lock:
             if (scope, name) in self._items:
                 raise self._fault(self._wording.existing_code, self._wording.existing, scope, name)
-            # No two items share a creation time, so "the newest" is never a matter of chance.
+            # No two items share a creation time, so "the newest" is always well-defined.
             self._last_creation = created = max(now(), round(self._last_creation + 0.001, 3))
             self._items[scope, name] = complete = {
                 self.name_key: name,
@@ -129,7 +129,7 @@ class Table:
             return copy.deepcopy(complete)
 
     def get(self, scope: Scope, name: str) -> Item:
-        """Raises ApiError if there is none, with the words of the kind."""
+        """Return an item; raises ApiError, worded for the kind, if there is none."""
         if (item := self.find(scope, name)) is None:
             raise self._fault("ValidationException", self._wording.missing, scope, name)
         return item
@@ -139,7 +139,7 @@ class Table:
             return copy.deepcopy(self._items.get((scope, name)))
 
     def name(self, scope: Scope, reference: str) -> str:
-        """The name in a name or an ARN; raises ApiError for the ARN of another kind, account or region."""
+        """Return the name in a name or ARN; raises ApiError for an ARN of another kind, account or region."""
         if not reference.startswith("arn:"):
             return reference
         name = reference.partition("/")[2]
@@ -151,7 +151,7 @@ class Table:
         return name
 
     def values(self, scope: Scope) -> list[Item]:
-        """In order of creation."""
+        """Return the items in order of creation."""
         with self._lock:
             return [copy.deepcopy(item) for (owner, _), item in self._items.items() if owner == scope]
 
@@ -160,9 +160,9 @@ class Table:
         return self.edit(scope, name, lambda _: changes)
 
     def edit(self, scope: Scope, name: str, changes: Callable[[Item], Mapping[str, Any]]) -> Item:
-        """Like `change`, with changes computed from the item as it is; nobody else can change it meanwhile.
+        """Like `change`, with changes computed from the item while nobody else can change it.
 
-        A member set to None is as good as absent. What `changes` raises leaves the item as it was.
+        A member set to None counts as absent. If `changes` raises, the item stays unchanged.
         """
         with self._lock:
             if (item := self._items.get((scope, name))) is None:
@@ -171,26 +171,26 @@ class Table:
             return copy.deepcopy(item)
 
     def delete(self, scope: Scope, name: str) -> Item:
-        """The item that was deleted; raises ApiError if there is no such item."""
+        """Delete and return an item; raises ApiError if there is no such item."""
         with self._lock:
             if (item := self._items.pop((scope, name), None)) is None:
                 raise self._fault("ValidationException", self._wording.missing, scope, name)
             return item
 
     def unfinished(self, is_unfinished: Callable[[Item], bool]) -> list[tuple[Scope, str]]:
-        """The scopes and names of the items, in every account, of which that is so."""
+        """Return the scopes and names of the unfinished items in all accounts."""
         with self._lock:
             return [owner for owner, item in self._items.items() if is_unfinished(item)]
 
     def saved(self) -> dict[tuple[str, str, str], Item]:
-        """All items, as plain data."""
+        """Return all items as plain data."""
         with self._lock:
             return {
                 (scope.account, scope.region, name): dict(item) for (scope, name), item in self._items.items()
             }
 
     def restore(self, items: Mapping[tuple[str, str, str], Item]) -> None:
-        """Have these items instead of any others."""
+        """Replace all items by these."""
         with self._lock:
             self._items = {
                 (Scope(account, region), name): dict(item) for (account, region, name), item in items.items()
@@ -211,9 +211,9 @@ def list_page(
     status_key: str | None = None,
     descending: bool = False,
 ) -> dict[str, Any]:
-    """One page of a List operation, under `result_key`: filtered, sorted and cut as `params` ask.
+    """Return one page of a List operation under `result_key`, filtered, sorted and cut by `params`.
 
-    `descending` is the operation's default order. A page goes on after the last item of the one before it,
+    `descending` is the operation's default order. A page continues after the last item of the previous page,
     so items created or deleted in between neither repeat nor hide others.
     """
     sort_by = params.get("SortBy", "CreationTime")
@@ -250,7 +250,7 @@ def _after(
 ) -> list[Item]:
     try:
         return [item for item in items if (position(item) < last if reverse else position(item) > last)]
-    except TypeError as error:  # the token of a listing in another order
+    except TypeError as error:  # the token belongs to a listing in another order
         raise _invalid_token() from error
 
 

@@ -1,4 +1,4 @@
-"""Whom a container's requests come from: its role where IAM is enforced, else the account's root user."""
+"""Give containers credentials: their role's if IAM is enforced, else the account's root user's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VALID_S = 7 * 24 * 3600.0
 
 
 def variables(scope: Scope, role_arn: str, endpoint_url: str) -> dict[str, str]:
-    """The environment with which an AWS SDK in the container finds the local cloud and its credentials."""
+    """Return the variables by which an AWS SDK in a container finds the local cloud and credentials."""
     return {
         "AWS_REGION": scope.region,
         "AWS_DEFAULT_REGION": scope.region,
@@ -27,7 +27,7 @@ def variables(scope: Scope, role_arn: str, endpoint_url: str) -> dict[str, str]:
 
 
 def root_keys(scope: Scope) -> tuple[str, str]:
-    """An account's number is the key of its root user; with IAM there is one account, and one key of it."""
+    """Return the root user's keys: the account's number; with IAM the one key of the one account."""
     return (ROOT_KEY, ROOT_SECRET) if ministack.app.AUTH else (scope.account, scope.account)
 
 

@@ -1,4 +1,4 @@
-"""Events of the local SageMaker on the default EventBridge bus."""
+"""Publish events of the local SageMaker on the default EventBridge bus."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def publish(scope: Scope, detail_type: str, detail: dict[str, Any], resources: l
         "Resources": resources,
     }
     with request_scope(scope.account, scope.region):
-        # Only AWS's own services may use an aws.* source; PutEvents refuses it to everyone else.
+        # Only AWS's own services may use an aws.* source; PutEvents refuses it for all others.
         eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
 def iso_time(moment_s: float) -> str:
-    """An epoch time as the events write it that have texts for times."""
+    """Write an epoch time for events whose times are text."""
     return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

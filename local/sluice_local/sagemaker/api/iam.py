@@ -1,4 +1,4 @@
-"""Who calls, and whether the caller's policies allow it, as the Service Authorization Reference has it."""
+"""Identify callers, and check their policies as the Service Authorization Reference describes."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _KINDS = {
     "ModelPackageName": "model-package",
     "ModelPackageGroupName": "model-package-group",
 }
-# These name a resource that they use, but are authorized on the one that they make.
+# These requests name a resource that they use, but are authorized on the one that they make.
 _USED_ONLY = {"CreateTransformJob": {"ModelName"}}
-# Versions have no resource of their own before they exist: all of the group's are meant.
+# A version has no ARN before it exists: these are authorized on all versions of the group.
 _ON_VERSIONS = {"CreateModelPackage", "ListModelPackages"}
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The identity a request is signed with."""
+    """The identity that signed a request."""
 
     arn: str
     principal_id: str
 
     def context(self) -> Item:
-        """The caller as `CreatedBy` and `LastModifiedBy` name it."""
+        """Return the caller for `CreatedBy` and `LastModifiedBy`."""
         return {"IamIdentity": {"Arn": self.arn, "PrincipalId": self.principal_id}}
 
 
@@ -45,7 +45,7 @@ CALLER: ContextVar[Caller] = ContextVar("sagemaker_caller")
 
 
 def caller_of(scope: Scope, headers: Mapping[str, str], query_params: Mapping[str, Any]) -> Caller:
-    """The caller of a request; without IAM enforcement an unknown key is the account's root user."""
+    """Return the caller of a request; without IAM an unknown key is the account's root user."""
     identity = iam_evaluator.resolve_caller_identity(extract_access_key_id(headers, query_params))
     if identity is None:
         return Caller(f"arn:aws:iam::{scope.account}:root", scope.account)
@@ -54,7 +54,7 @@ def caller_of(scope: Scope, headers: Mapping[str, str], query_params: Mapping[st
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question to the caller's policies."""
+    """One question for the caller's policies."""
 
     action: str
     resource: str = "*"
@@ -62,7 +62,7 @@ class Check:
 
 
 def checks(operation: str, scope: Scope, params: Mapping[str, Any]) -> Iterator[Check]:
-    """All that must be allowed: the operation on each resource, its tags, and the roles that it passes."""
+    """Yield all that must be allowed: the operation on each resource, its tags, and the roles it passes."""
     action = f"sagemaker:{operation}"
     resources = list(_resources(operation, scope, params))
     tags = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in params.get("Tags", [])}
@@ -94,7 +94,7 @@ def _resources(operation: str, scope: Scope, params: Mapping[str, Any]) -> Itera
 
 
 def _resource_tags(scope: Scope, arn: str) -> dict[str, str]:
-    """What a resource that exists is tagged with. A version has no tags: its group's are not its own."""
+    """Return an existing resource's tags. A version has no tags: its group's do not count."""
     kind, _, name = arn.rpartition(":")[2].partition("/")
     item = TABLES[kind].find(scope, name) if kind in TABLES else None
     tags = {tag["Key"]: tag["Value"] for tag in (item or {}).get("Tags", [])}
@@ -119,7 +119,7 @@ def _registry_conditions(params: Mapping[str, Any]) -> dict[str, Any]:
 def authorize(
     headers: Mapping[str, str], query_params: Mapping[str, Any], scope: Scope, questions: Iterator[Check]
 ) -> None:
-    """Raises ApiError if IAM is enforced here and the caller's policies do not allow all of it."""
+    """Raise ApiError if IAM is enforced and the caller's policies do not allow everything."""
     if not ministack.app.AUTH:
         return
     access_key = extract_access_key_id(headers, query_params)

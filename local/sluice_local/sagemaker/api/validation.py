@@ -1,7 +1,7 @@
-"""Requests checked against, and answers cut to, botocore's model of the SageMaker API.
+"""Check requests by botocore's model of the SageMaker API, and cut answers to it.
 
-Where the model and a request disagree the caller reads what AWS's front end would say: `ValidationException`
-for a value outside its constraints, `SerializationException` for JSON of another type.
+If a request violates the model, the caller gets the answer of AWS's front end: `ValidationException` for a
+value outside its constraints, `SerializationException` for JSON of another type.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ def service_model() -> ServiceModel:
 
 @cache
 def operation_model(name: str) -> OperationModel:
-    """Raises ApiError if SageMaker has no such operation."""
+    """Return an operation's model; raises ApiError if SageMaker has no such operation."""
     if name not in service_model().operation_names:
         raise ApiError("UnknownOperationException", f"The requested operation {name} is not recognized.")
     return service_model().operation_model(name)
 
 
 def validated(shape: Shape | None, params: Any) -> dict[str, Any]:
-    """The request's parameters without nulls and unknown members, both of which AWS ignores.
+    """Return the request's parameters without nulls and unknown members, which AWS ignores.
 
-    Raises ApiError, naming every value that breaks a constraint and the constraint.
+    Raises ApiError, which names every value that breaks a constraint, and the constraint.
     """
     if shape is None:
         return {}
@@ -60,7 +60,7 @@ def validated(shape: Shape | None, params: Any) -> dict[str, Any]:
 
 
 def projected(shape: Shape | None, value: Any) -> Any:
-    """The part of `value` that the shape names, without nulls: what an operation answers."""
+    """Return the part of `value` that the shape names, without nulls, as an operation's answer."""
     if isinstance(shape, StructureShape):
         return {
             name: projected(member, value[name])
@@ -129,7 +129,7 @@ def _check_map(shape: MapShape, value: Any, path: str, violations: list[str]) ->
 
 
 def _check_elements(rule: str, shape: Shape, elements: list[Any], report: tuple[Any, str, list[str]]) -> None:
-    """Scalars within a list or map are reported as one breach of the whole container, as AWS does."""
+    """Report bad scalars in a list or map as one error of the whole container, as AWS does."""
     for element in elements:
         _expect_scalar(shape, element)
     if any(list(_broken_constraints(shape, element)) for element in elements):
@@ -158,7 +158,7 @@ Rule = tuple[str, Callable[[Any], bool]]
 
 @cache
 def _rules(shape: Shape) -> tuple[Rule, ...]:
-    """What the model asks of a scalar: in AWS's words, and as a predicate."""
+    """Return the model's constraints on a scalar: in AWS's words, and as predicates."""
     if shape.type_name in _NUMBERS:
         return _lengths(shape, "value", lambda value: value)
     if not isinstance(shape, StringShape):
@@ -211,13 +211,13 @@ def _fits(type_name: str, number: float) -> bool:
 
 
 def _join(path: str, member: str) -> str:
-    """AWS names members in lower camel case, whatever their name in the request."""
+    """Join a path; AWS names members in lower camel case, whatever their name in the request."""
     name = member[0].lower() + member[1:]
     return f"{path}.{name}" if path else name
 
 
 def _shown(value: Any) -> str:
-    """As Java prints it."""
+    """Write a value as Java does."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}={_shown(item)}' for key, item in value.items())}}}"
     if isinstance(value, list):
@@ -227,11 +227,11 @@ def _shown(value: Any) -> str:
 
 @cache
 def java_pattern(pattern: str) -> re.Pattern[str]:
-    """A pattern of the model, which is written for Java, as one of Python's."""
-    # A supplementary plane in Java's UTF-16, and a repeated end anchor, which Python does not take.
+    """Convert a pattern of the model, which is written for Java, to Python's syntax."""
+    # Python refuses Java's UTF-16 form of supplementary planes, and a repeated end anchor.
     pattern = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")
     pattern = re.sub(r"\$\{\d+,\d+\}", "$", pattern)
-    # Within the model these classes only occur inside brackets, so their ranges can be put in their place.
+    # The model has these classes only inside brackets, so their ranges can replace them.
     pattern = re.sub(r"\\p\{(\w+)\}", lambda found: _character_class(found[1]), pattern)
     return re.compile(pattern, re.ASCII)
 
@@ -242,7 +242,7 @@ def _character_class(name: str) -> str:
 
 @cache
 def _categories() -> dict[str, str]:
-    """Each major Unicode category (L, M, N, ...) as the ranges of a bracket expression."""
+    """Return each major Unicode category (L, M, N, ...) as ranges of a bracket expression."""
     ranges: dict[str, list[str]] = {}
     points = range(sys.maxunicode + 1)
     for category, run in groupby(points, lambda point: unicodedata.category(chr(point))[0]):

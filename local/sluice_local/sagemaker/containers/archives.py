@@ -1,4 +1,4 @@
-"""Archives that the same files always give the same bytes of."""
+"""Write reproducible archives: the same files always give the same bytes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def write_archive(archive: Path, folders: Sequence[Path]) -> None:
-    """A .tar.gz of what the folders hold together; the same content gives the same bytes.
+    """Write a .tar.gz of the folders' files; the same content gives the same bytes.
 
-    Where two folders hold a file of the same name, the first one's is taken.
+    If two folders have a file with the same name, the first folder's counts.
     """
     members: dict[str, Path] = {}
     for folder in folders:

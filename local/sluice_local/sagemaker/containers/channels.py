@@ -1,7 +1,7 @@
-"""What a job reads from S3 and writes there, within what its role allows.
+"""Read and write S3 for jobs, with the rights of their roles.
 
-Objects are read from ministack's store, which this process holds: a hundred times faster than over the
-loopback. They are written through the API, so that versions, encryption and notifications are S3's own.
+Objects are read from ministack's store in this process, a hundred times faster than over loopback. They are
+written through the API, so that versions, encryption and notifications are S3's.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class S3Location:
 
     @classmethod
     def of(cls, uri: str) -> S3Location:
-        """Raises DataError for what is no `s3://` URI."""
+        """Parse an `s3://` URI; raises DataError for anything else."""
         scheme, _, rest = uri.partition("://")
         bucket, _, key = rest.partition("/")
         if scheme != "s3" or not bucket:
@@ -52,7 +52,7 @@ class S3Location:
         return f"s3://{self.bucket}/{self.key}"
 
     def within(self, relative: str) -> S3Location:
-        """The object at a relative path below this prefix."""
+        """Return the location of a relative path below this prefix."""
         return S3Location(self.bucket, f"{self.key.rstrip('/')}/{relative}".lstrip("/"))
 
 
@@ -66,7 +66,7 @@ class DataObject:
 
 @dataclass(frozen=True, slots=True)
 class JobStorage:
-    """S3 with a job's role."""
+    """S3 with the rights of a job's role."""
 
     scope: Scope
     role_arn: str
@@ -74,7 +74,7 @@ class JobStorage:
     kms_key_id: str = ""
 
     def read(self, location: S3Location) -> bytes:
-        """Raises DataError if the role may not read the object, or there is none."""
+        """Read an object; raises DataError if the role may not, or there is none."""
         self._require("s3:GetObject", f"{location.bucket}/{location.key}")
         with request_scope(self.scope.account, self.scope.region):
             data: bytes | None = s3._get_object_data(location.bucket, location.key)
@@ -83,7 +83,7 @@ class JobStorage:
         return data
 
     def keys(self, prefix: S3Location) -> list[str]:
-        """The keys that begin with a prefix, in order, without folder markers. Raises DataError."""
+        """Return the keys with a prefix, sorted, without folder markers; raises DataError."""
         self._require("s3:ListBucket", prefix.bucket, **{"s3:prefix": prefix.key})
         with request_scope(self.scope.account, self.scope.region):
             bucket = s3._buckets.get(prefix.bucket)
@@ -91,12 +91,12 @@ class JobStorage:
             raise DataError(
                 f"Data download failed: NoSuchBucket (404): The bucket {prefix.bucket} does not exist."
             )
-        # Copied in one step, as other threads change it.
+        # Copy in one step: other threads change it.
         keys = list(bucket["objects"])
         return sorted(key for key in keys if key.startswith(prefix.key) and not key.endswith("/"))
 
     def write(self, location: S3Location, source: Path) -> None:
-        """Upload a file. Raises DataError if the role may not, or S3 refuses."""
+        """Upload a file; raises DataError if the role may not, or S3 refuses."""
         self._require("s3:PutObject", f"{location.bucket}/{location.key}")
         encryption = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key_id} if self.kms_key_id else {}
@@ -122,7 +122,7 @@ class JobStorage:
 
 @functools.cache
 def _client(endpoint_url: str, scope: Scope) -> Any:
-    """S3 for an account's root user; what a role may do has been asked before."""
+    """Make an S3 client of the account's root user; the role's rights were checked before."""
     key, secret = credentials.root_keys(scope)
     return boto3.client(
         "s3",
@@ -135,7 +135,7 @@ def _client(endpoint_url: str, scope: Scope) -> Any:
 
 
 def data_objects(storage: JobStorage, source: Mapping[str, Any]) -> list[DataObject]:
-    """The objects of an `S3DataSource`, in key order. Raises DataError if it names none."""
+    """Return the objects of an `S3DataSource`, sorted by key; raises DataError if it names none."""
     location = S3Location.of(source["S3Uri"])
     if source["S3DataType"] == "ManifestFile":
         return list(_of_manifest(json.loads(storage.read(location)), location))
@@ -150,7 +150,7 @@ def data_objects(storage: JobStorage, source: Mapping[str, Any]) -> list[DataObj
 
 
 def objects_below(storage: JobStorage, prefix: S3Location) -> list[DataObject]:
-    """The objects whose keys begin with a prefix, which may be none."""
+    """Return the objects whose keys have a prefix, if any."""
     return [
         DataObject(S3Location(prefix.bucket, key), _path_below(prefix.key, key))
         for key in storage.keys(prefix)
@@ -158,7 +158,7 @@ def objects_below(storage: JobStorage, prefix: S3Location) -> list[DataObject]:
 
 
 def _of_manifest(manifest: Any, location: S3Location) -> Iterator[DataObject]:
-    """The objects of `[{"prefix": "s3://bucket/some/"}, "relative/path", ...]`."""
+    """Yield the objects of `[{"prefix": "s3://bucket/some/"}, "relative/path", ...]`."""
     match manifest:
         case [{"prefix": str(prefix)}, *paths] if paths and all(isinstance(path, str) for path in paths):
             for path in paths:
@@ -170,7 +170,7 @@ def _of_manifest(manifest: Any, location: S3Location) -> Iterator[DataObject]:
 
 
 def _path_below(prefix: str, key: str) -> str:
-    """Where an object goes: below its prefix if that is a folder, else below the folder the prefix is in."""
+    """Return an object's path below its prefix if that is a folder, else below the prefix's folder."""
     folder = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
     if key.startswith(folder):
         return key.removeprefix(folder)
@@ -180,14 +180,14 @@ def _path_below(prefix: str, key: str) -> str:
 def shard(
     objects: Sequence[DataObject], source: Mapping[str, Any], host: int, hosts: int
 ) -> list[DataObject]:
-    """The part of a data source's objects that one of `hosts` instances gets."""
+    """Return the part of a data source's objects for one of `hosts` instances."""
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
         return list(objects[host::hosts])
     return list(objects)
 
 
 def download(storage: JobStorage, objects: Sequence[DataObject], folder: Path, gunzip: bool = False) -> None:
-    """Write objects below a folder, decompressed if asked. Raises DataError, for a path out of it too."""
+    """Write objects below a folder, decompressed if asked; raises DataError, also for a path outside."""
     for item in objects:
         path = PurePosixPath(item.path)
         if path.is_absolute() or ".." in path.parts:
@@ -207,7 +207,7 @@ def download(storage: JobStorage, objects: Sequence[DataObject], folder: Path, g
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The regular files of a folder in a fixed order; symbolic links are neither followed nor included."""
+    """Yield a folder's regular files in a fixed order, without following or including symbolic links."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             yield path
@@ -232,7 +232,7 @@ class Synchronizer:
         self._thread.start()
 
     def finish(self) -> None:
-        """Upload what is left. Raises DataError."""
+        """Upload what is left; raises DataError."""
         self._stopping.set()
         self._thread.join()
         self._upload_changes()
@@ -241,7 +241,7 @@ class Synchronizer:
         while not self._stopping.wait(_SYNCHRONIZE_EVERY_S):
             try:
                 self._upload_changes()
-            except (DataError, OSError):  # removed meanwhile, or S3 refuses: `finish` tries again
+            except (DataError, OSError):  # removed meanwhile, or refused by S3: `finish` retries
                 continue
 
     def _upload_changes(self) -> None:

@@ -1,8 +1,8 @@
-"""Run a command as a container would: its own /opt/ml, an image's packages, a clean environment.
+"""Run a command as a container does: with its own /opt/ml, an image's packages and a clean environment.
 
-A container here is a process, in a session of its own, whose mount namespace shows a directory of ours as
-/opt/ml. Where the kernel allows no namespaces the directory stays where it is, and only variables and
-arguments that name /opt/ml are translated (`Sandbox.inside`).
+Here a container is a process in its own session, whose mount namespace shows a directory of ours as /opt/ml.
+If the kernel allows no namespaces, the directory stays in its place, and variables and arguments that name
+/opt/ml are translated (`Sandbox.inside`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _ABSOLUTE_PYTHON = re.compile(r"/.*/python3?(\.\d+)?")
 _NETWORK_VARIABLE = re.compile(
     r"(PIP|UV)_\w+|(HTTP|HTTPS|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.IGNORECASE
 )
-# A child gets its death signal when the *thread* that started it ends: this thread lasts as long as we do.
+# A child gets its death signal when the *thread* that started it ends: this thread lives as long as we do.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="container-starter")
 
 
@@ -80,7 +80,7 @@ class Isolation(StrEnum):
 
 @functools.cache
 def isolation() -> Isolation:
-    """The best that this machine allows, found out by trying."""
+    """Return the best isolation that this machine allows, by trying."""
     if sys.platform.startswith("linux"):
         for candidate in (Isolation.MOUNT, Isolation.USER):
             if _works(candidate):
@@ -105,14 +105,14 @@ def _namespaced(
 
 
 def available_cpus(instances: int = 1) -> int:
-    """The processors one of `instances` may keep busy, as all of them share this machine."""
+    """Return the processors for one of `instances`, as all share this machine."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, usable // instances)
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """The directories of one container, and the Python environment it has to itself."""
+    """The directories of one container, and its own Python environment."""
 
     directory: Path
     python: Environment
@@ -120,15 +120,15 @@ class Sandbox:
 
     @classmethod
     def create(cls, directory: Path, image: Environment) -> Sandbox:
-        """Make what is not there yet, and an environment on top of the image's for what the user installs."""
+        """Make missing directories, and an environment on top of the image's for what the user installs."""
         for name in ("ml", "stage", "home", "tmp"):
             (directory / name).mkdir(parents=True, exist_ok=True)
         return cls(directory, image.overlay(directory / "python"))
 
     def install(self, code: str, variables: Mapping[str, str]) -> None:
-        """Have pip install what the code folder's requirements.txt says, for this container alone.
+        """Install the code folder's requirements.txt with pip, only for this container.
 
-        `code` is seen from inside, so that what is editable is found there; `variables` are the request's.
+        `code` is the path inside, so that editable packages are found there; `variables` are the request's.
         Raises RequirementsError.
         """
         command = [str(self.python.python), *PIP_INSTALL]
@@ -139,7 +139,7 @@ class Sandbox:
 
     @property
     def ml(self) -> Path:
-        """The container's /opt/ml, seen from outside."""
+        """The path of the container's /opt/ml outside."""
         return self.directory / "ml"
 
     @property
@@ -148,19 +148,19 @@ class Sandbox:
 
     @property
     def is_mapped(self) -> bool:
-        """Whether /opt/ml is what the container's processes see under that name."""
+        """Whether the container's processes see it as /opt/ml."""
         return self.isolation is not Isolation.NONE
 
     def inside(self, text: str) -> str:
-        """An argument or variable as the container has to read it, should it name /opt/ml."""
+        """Translate an argument or variable that may name /opt/ml for the container."""
         return text if self.is_mapped else _OPT_ML_IN_TEXT.sub(str(self.ml), text)
 
     def outside(self, path: str) -> Path:
-        """Where a path under /opt/ml is, seen from outside. Raises ValueError if it is not under it."""
+        """Return the path outside of a path below /opt/ml; raises ValueError for any other."""
         return self.ml / Path(os.path.normpath(path)).relative_to(OPT_ML)
 
     def variables(self, cpus: int) -> dict[str, str]:
-        """The environment that an image's processes start with, on a machine with that many processors."""
+        """Return the variables of an image's processes on a machine with so many processors."""
         return {
             **_network_variables(),
             **_PYTHON_VARIABLES,
@@ -174,7 +174,7 @@ class Sandbox:
     def start(
         self, command: Sequence[str], variables: Mapping[str, str], working_dir: str | None = None
     ) -> Container:
-        """Start the container's process. `working_dir` is seen from inside; the default is a private one."""
+        """Start the container's process. `working_dir` is a path inside; the default is a private folder."""
         arguments = [self.inside(argument) for argument in command]
         directory = Path(self.inside(working_dir) if working_dir else self.tmp)
         stage = self.directory / "stage"
@@ -191,9 +191,9 @@ class Sandbox:
 
 
 def environment(cache: ImageCache, image_uri: str, code: Path) -> tuple[Environment, bool]:
-    """An image with what the code requires, and whether that is still to be installed in the container.
+    """Return an image with the code's requirements, and whether the container must still install these.
 
-    What only an index is asked for is installed once for all jobs. Raises ImageError.
+    Requirements that come only from an index are installed once for all jobs. Raises ImageError.
     """
     requirements = code / "requirements.txt"
     if not requirements.is_file():
@@ -204,7 +204,7 @@ def environment(cache: ImageCache, image_uri: str, code: Path) -> tuple[Environm
 
 
 def image_command(command: Sequence[str]) -> list[str]:
-    """A command as it is run here: wherever an image has its Python, here it is the first on PATH."""
+    """Adapt a command: wherever an image has its Python, here it is the first on PATH."""
     program, *arguments = command
     if _ABSOLUTE_PYTHON.fullmatch(program):
         program = "python3"
@@ -212,9 +212,9 @@ def image_command(command: Sequence[str]) -> list[str]:
 
 
 def _network_variables() -> dict[str, str]:
-    """How this machine reaches package indexes; nothing else of its environment is a container's business."""
+    """Return this machine's settings of package indexes; containers get no other part of its environment."""
     variables = {name: value for name, value in os.environ.items() if _NETWORK_VARIABLE.fullmatch(name)}
-    # The container's home is not the user's, where pip and uv would look.
+    # pip and uv would look in the user's home, which the container's is not.
     for name, places in _CONFIGURATIONS.items():
         found = [path for place in places if (path := Path(place).expanduser()).is_file()]
         if found:
@@ -225,7 +225,7 @@ def _network_variables() -> dict[str, str]:
 
 
 class Container:
-    """A running container. When its first process ends, so does whatever that left behind."""
+    """A running container. When its first process ends, all that it left behind ends too."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -238,7 +238,7 @@ class Container:
 
     @property
     def output(self) -> IO[bytes]:
-        """What it prints, standard error included."""
+        """Its output, including standard error."""
         assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe
         return self._process.stdout
 
@@ -249,18 +249,18 @@ class Container:
     def wait(self, timeout_s: float) -> int | None: ...
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """The exit code, 128 + n after signal n; None if it still runs after `timeout_s`."""
+        """Return the exit code, 128 + n after signal n; None if it is still running after `timeout_s`."""
         if not self._ended.wait(timeout_s):
             return None
         code = self._process.returncode
         return code if code >= 0 else 128 - code
 
     def stop(self, grace_s: float) -> int:
-        """Ask it to end, by SIGTERM, and make it end after `grace_s`; its exit code."""
+        """Send SIGTERM, and kill it after `grace_s`; returns its exit code."""
         with suppress(ProcessLookupError):
             self._process.terminate()
         if self.wait(grace_s) is None:
-            end_descendants(self.pid)  # with them it ends by itself
+            end_descendants(self.pid)  # then it ends too
             if self.wait(_INIT_TIMEOUT_S) is None:
                 self._process.kill()
         return self.wait()
@@ -270,7 +270,7 @@ class Container:
         return self._ended.is_set()
 
     def _reap(self) -> None:
-        # While it is not reaped, nobody else has its number.
+        # As long as it is not reaped, no other process gets its id.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)

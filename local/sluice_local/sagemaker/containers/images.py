@@ -1,8 +1,8 @@
-"""Framework images without Docker: an image URI stands for a locked set of packages in a cached environment.
+"""Provide framework images without Docker: an image URI is a locked set of packages in a cached environment.
 
-`images/<framework>-<version>.txt` is what an image is here, so the digest of that file is the image's digest.
-An environment is built once per lock and requirements.txt, and only read from then on: each job gets an
-*overlay*, a virtual environment of its own that sees the image's packages and costs a few files.
+`images/<framework>-<version>.txt` defines an image here, so the file's digest is the image's digest. An
+environment is built once for each lock and requirements.txt, and is read-only from then on: each job gets an
+*overlay*, its own virtual environment of a few files that sees the image's packages.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from pathlib import Path
 
 LOCKS = Path(__file__).resolve().parents[2] / "images"
 
-_FRAMEWORKS = {"sagemaker-scikit-learn": "scikit-learn"}  # a repository, and what its locks' names begin with
-# The Python of SageMaker's own images: here all run on the one that the checkout has.
+_FRAMEWORKS = {
+    "sagemaker-scikit-learn": "scikit-learn"
+}  # repositories, and the prefixes of their locks' names
+# The Python of SageMaker's own images; here all run on the checkout's.
 REAL_PYTHONS = {"scikit-learn 1.4-2": "3.10", "scikit-learn 1.2-1": "3.9"}
 _TAG_SUFFIX = "-cpu-py3"
 _COMPLETE = ".complete"
 _PYTHON = os.path.realpath(sys.executable)
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 PIP_INSTALL = ("-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "requirements.txt")
-# A line of a requirements.txt that means the same in every folder: a name, maybe versions, a marker, hashes.
+# A requirements.txt line that means the same in every folder: a name, optional versions, marker and hashes.
 _INDEXED = re.compile(
     r"([A-Za-z0-9][\w.-]*\s*(\[[\w\s,.-]*\])?\s*([=<>!~(][^/@#]*)?(;[^/@#]*)?|--hash[=\s]\S+)\s*\\?(\s#.*)?"
 )
@@ -40,16 +42,16 @@ _ERROR_LENGTH = 2000
 
 
 class ImageError(Exception):
-    """There is no such image here, or its environment cannot be built; the message is for the user."""
+    """The image does not exist here, or its environment cannot be built; the message is for the user."""
 
 
 class RequirementsError(ImageError):
-    """The user's requirements.txt cannot be installed; the message is pip's."""
+    """pip cannot install the user's requirements.txt; the message is pip's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A virtual environment that holds an image's packages."""
+    """A virtual environment with an image's packages."""
 
     directory: Path
 
@@ -68,11 +70,11 @@ class Environment:
 
     @property
     def path(self) -> str:
-        """What PATH begins with, so that the environment's commands are found."""
+        """The start of PATH, by which the environment's commands are found."""
         return str(self.bin)
 
     def overlay(self, directory: Path) -> Overlay:
-        """Make an environment on top of this one: it sees the packages here, and pip installs into it."""
+        """Make an environment on top of this one, which sees these packages, and which pip installs into."""
         overlay = Overlay(directory, self)
         overlay.site_packages.mkdir(parents=True)
         overlay.bin.mkdir()
@@ -100,7 +102,7 @@ class Overlay(Environment):
 
 
 def names() -> list[str]:
-    """The images that exist locally, as repository:tag."""
+    """Return the images that exist locally, as repository:tag."""
     return [
         f"{repository}:{lock.stem.removeprefix(framework + '-')}{_TAG_SUFFIX}"
         for repository, framework in _FRAMEWORKS.items()
@@ -109,13 +111,13 @@ def names() -> list[str]:
 
 
 def other_pythons() -> dict[str, str]:
-    """The images whose Python is another on SageMaker than here, and which."""
+    """Return the images whose Python differs on SageMaker, and its version there."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     return {image: python for image, python in REAL_PYTHONS.items() if python != here}
 
 
 def lock_file(image_uri: str) -> Path:
-    """The locked requirements of an image, whatever its registry. Raises ImageError if there are none."""
+    """Return an image's lock file, whatever its registry; raises ImageError if there is none."""
     tagged, _, wanted_digest = image_uri.partition("@")
     repository, _, tag = tagged.rpartition("/")[2].partition(":")
     if (tag or wanted_digest) and repository in _FRAMEWORKS:
@@ -127,26 +129,26 @@ def lock_file(image_uri: str) -> Path:
 
 
 def digest(image_uri: str) -> str:
-    """The image's `sha256:...`. Raises ImageError if there is no such image here."""
+    """Return the image's `sha256:...`; raises ImageError if there is no such image here."""
     return _digest(lock_file(image_uri))
 
 
 def resolved(image_uri: str) -> str:
-    """The image as a `ResolvedImage` is written: its repository at its digest, without a tag."""
+    """Return the image as a `ResolvedImage`: its repository at its digest, without a tag."""
     registry, slash, image = image_uri.partition("@")[0].rpartition("/")
     return f"{registry}{slash}{image.partition(':')[0]}@{digest(image_uri)}"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageCache:
-    """The environments built so far, in a folder that outlives a local cloud."""
+    """The environments built so far, in a folder that outlives local clouds."""
 
     directory: Path
 
     def environment(self, image_uri: str, requirements: Path | None = None) -> Environment:
-        """The image's environment, with an indexed requirements.txt on top if given; built if not there yet.
+        """Return the image's environment, with an indexed requirements.txt if given; build it if needed.
 
-        Raises ImageError, of a requirements.txt RequirementsError, with the installer's own words.
+        Raises ImageError, or RequirementsError for a requirements.txt, with the installer's message.
         """
         lock = lock_file(image_uri)
         image = self._built(f"{lock.stem}-{_key(lock)}", lambda target: _install_image(target, lock))
@@ -158,9 +160,9 @@ class ImageCache:
         )
 
     def _built(self, name: str, build: Callable[[Path], None]) -> Environment:
-        """The environment of that name, built by the first who asks while the others wait.
+        """Return the environment with a name; the first caller builds it while others wait.
 
-        It counts once it is marked complete: what a crash left half-built is built again.
+        It must be marked complete: what a crash left half-built is built again.
         """
         target = self.directory / name
         complete = target / _COMPLETE
@@ -178,7 +180,7 @@ class ImageCache:
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
-        """Hold off the other threads and processes that want this environment."""
+        """Lock out other threads and processes that want this environment."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -186,7 +188,7 @@ class ImageCache:
 
 
 def _install_image(target: Path, lock: Path) -> None:
-    # Relocatable, so that the scripts of a copy start the copy's interpreter.
+    # Make it relocatable, so that a copy's scripts start the copy's interpreter.
     _uv("venv", "--relocatable", "--python", _PYTHON, str(target))
     _uv(
         "pip", "install", "--compile-bytecode", "--require-hashes", *_into(target), "--requirement", str(lock)
@@ -194,20 +196,20 @@ def _install_image(target: Path, lock: Path) -> None:
 
 
 def _install_requirements(target: Path, image: Environment, requirements: Path) -> None:
-    """Add packages to a copy of the image's environment whose files are hard links: quick, and small."""
+    """Add packages to a copy of the image's environment that has hard links: it is quick and small."""
     unfinished = shutil.ignore_patterns(_COMPLETE)
     shutil.copytree(image.directory, target, copy_function=os.link, symlinks=True, ignore=unfinished)
     _pip(Environment(target).python, requirements.parent)
 
 
 def is_indexed(requirements: Path) -> bool:
-    """Whether a requirements.txt names packages of an index alone, so that jobs can share what it makes.
+    """Tell whether a requirements.txt names only packages of an index, so that jobs can share the result.
 
-    Any other is installed in the container of the job, where its paths and options mean what they say.
+    Any other is installed in the job's container, where its paths and options are valid.
     """
     try:
         lines = _lines(requirements)
-    except UnicodeDecodeError:  # in another encoding that pip can read
+    except UnicodeDecodeError:  # pip may read another encoding
         return False
     return all(_INDEXED.fullmatch(line) and not _ARCHIVE.search(line) for line in lines)
 
@@ -218,13 +220,13 @@ def _lines(requirements: Path) -> list[str]:
 
 
 def said_by_pip(output: str) -> str:
-    """Of what a failed pip printed, what it says of the failure."""
+    """Return the part of a failed pip's output that explains the failure."""
     errors = [line for line in output.splitlines() if "error" in line.lower()]
     return ("\n".join(errors) or output).strip()[-_ERROR_LENGTH:]
 
 
 def _pip(python: Path, folder: Path) -> None:
-    """Install a folder's requirements.txt as every container does: by pip, in that folder."""
+    """Install a folder's requirements.txt as containers do: with pip, in that folder."""
     done = subprocess.run([str(python), *PIP_INSTALL], cwd=folder, capture_output=True, text=True)
     if done.returncode != 0:
         raise RequirementsError(said_by_pip(done.stderr))
@@ -251,7 +253,7 @@ def _digest(lock: Path) -> str:
 
 
 def _key(*files: Path) -> str:
-    """What identifies an environment: the files it is made of, and the interpreter it is made for."""
+    """Identify an environment by the files it is made of and its interpreter."""
     key = hashlib.sha256(f"{_PYTHON} {sys.version} {platform.machine()}".encode())
     for file in files:
         key.update(hashlib.sha256(file.read_bytes()).digest())

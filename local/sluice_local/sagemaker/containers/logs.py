@@ -1,4 +1,4 @@
-"""What a container prints: its log stream in CloudWatch Logs, and the metrics found in its lines."""
+"""Send a container's output to CloudWatch Logs, and read metrics from its lines."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _TAIL_LINES = 200
 _READ_BYTES = 1 << 16
 _LOOK_AGAIN_MS = 250
 _LAST_WORDS_S = 5.0
-# CloudWatch takes no larger event.
+# CloudWatch's limit of an event.
 _LONGEST_LINE_BYTES = 256 * 1024
-# Reading a metric may take so much of a processor on one line, and on all lines of a job.
+# CPU time to read a metric on one line, and on all lines of a job.
 _LINE_TIMEOUT_S = 1.0
 _METRIC_TIMEOUT_S = 10.0
 _READER_TIMEOUT_S = 60.0
 
 
 class LogStream:
-    """One stream of a log group; the group is made if it is not there."""
+    """One stream of a log group, which is made if it does not exist."""
 
     def __init__(self, scope: Scope, group: str, stream: str) -> None:
         self._scope = scope
@@ -44,7 +44,7 @@ class LogStream:
             cloudwatch_logs._create_log_stream(self._names)
 
     def write(self, lines: Iterable[str]) -> None:
-        """Append lines, all at this moment; callable from any thread."""
+        """Append lines with the current time; callable from any thread."""
         moment = int(time.time() * 1000)
         events = [{"timestamp": moment, "message": line} for line in lines]
         if events:
@@ -55,7 +55,7 @@ class LogStream:
 class Metrics:
     """The metrics that a job's `MetricDefinitions` find in its log; the last value of each counts.
 
-    A process of its own reads them: a user's regular expression may try for hours, and hold up all threads.
+    A separate process reads them: a user's regular expression may run for hours and block all threads.
     """
 
     def __init__(self, scope: Scope, job_name: str, definitions: Iterable[Mapping[str, str]]) -> None:
@@ -67,7 +67,7 @@ class Metrics:
         self._reader: subprocess.Popen[bytes] | None = None
 
     def read(self, lines: Sequence[str]) -> list[str]:
-        """Publish every value that the lines hold to CloudWatch; what is to be said of those not read."""
+        """Publish all values in the lines to CloudWatch; returns messages about those not read."""
         with self._lock:  # the instances of a job share it
             if not self._definitions or not lines:
                 return []
@@ -83,7 +83,7 @@ class Metrics:
             return [self._complaint(index, length) for index, length in answer["slow"]]
 
     def final(self) -> list[dict[str, Any]]:
-        """The `FinalMetricDataList`; nothing is read afterwards."""
+        """Return the `FinalMetricDataList`; nothing is read afterwards."""
         with self._lock:
             if self._reader is not None:
                 self._reader.kill()
@@ -91,7 +91,7 @@ class Metrics:
             return list(self._final.values())
 
     def _ask(self, lines: Sequence[str]) -> dict[str, Any]:
-        """Raises OSError or ValueError if the reader does not answer, or not in time."""
+        """Ask the reader; raises OSError or ValueError if it does not answer in time."""
         reader = self._reader = self._reader or self._started()
         assert reader.stdin is not None  # noqa: S101 - both are pipes
         assert reader.stdout is not None  # noqa: S101
@@ -133,7 +133,7 @@ class Transcript:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
 
     def follow(self, container: Container) -> None:
-        """Record lines as they come; returns when the output is closed, or nobody is left to write to it."""
+        """Record lines as they come, until the output is closed or nobody is left to write."""
         rest = b""
         with container.output as output:
             for data in _read(output.fileno(), container):
@@ -144,7 +144,7 @@ class Transcript:
         self._record([rest] if rest else [])
 
     def traceback(self) -> str:
-        """The last Python traceback that was printed, else nothing."""
+        """Return the last Python traceback in the output, if any."""
         text = "\n".join(self._tail)
         start = text.rfind("Traceback (most recent call last):")
         return text[start:].strip() if start >= 0 else ""
@@ -159,7 +159,7 @@ class Transcript:
 
 
 def _read(descriptor: int, container: Container) -> Iterator[bytes]:
-    """What is written; whoever got away from an ended container and holds its output is not waited for."""
+    """Yield the output, without waiting for processes that escaped from an ended container and hold it."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     until = math.inf

@@ -1,11 +1,11 @@
-"""Run as a script: read numbers in lines by a user's regular expressions, each within its time.
+"""Run as a script: read numbers in lines by a user's regular expressions, within time limits.
 
     python -I -S metric_reader.py SECONDS_A_LINE SECONDS_IN_ALL
 
-It is a process of its own because a match holds up all threads of one. The first line of standard input holds
-the expressions, as a JSON list; each further line a JSON list of lines. The answer to each is
-`{"values": [[expression, number], ...], "slow": [[expression, line's length], ...]}`, expressions by their
-index. One that is slow is given up.
+It is a separate process because a match blocks all threads of a process. The first line of standard input has
+the expressions as a JSON list; each further line is a JSON list of lines. The answer to each is
+`{"values": [[expression, number], ...], "slow": [[expression, line's length], ...]}`, with expressions by
+index. A slow expression is given up.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _MEMORY_BYTES = 1 << 30
 
 
 class _SlowError(Exception):
-    """An expression took too much processor time."""
+    """An expression took too much CPU time."""
 
 
 def main(line_s: float, total_s: float) -> None:
-    """Until standard input is closed."""
+    """Answer until standard input is closed."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     signal.signal(signal.SIGVTALRM, _interrupt)
     expressions = {
@@ -52,7 +52,7 @@ class _Expression:
         self._left_s = left_s
 
     def values(self, line: str, line_s: float) -> list[float]:
-        """The numbers that the first group matches. Raises _SlowError, as `re` looks at signals."""
+        """Return the numbers in the first group; raises _SlowError, as `re` checks for signals."""
         started = time.process_time()
         signal.setitimer(signal.ITIMER_VIRTUAL, min(line_s, self._left_s))
         try:

@@ -1,4 +1,4 @@
-"""Build what a first job would wait for.
+"""Build the environment that a first job would wait for.
 
 python -m sluice_local.sagemaker.containers.prebuild IMAGE [REQUIREMENTS]
 """
@@ -13,7 +13,7 @@ from sluice_local.settings import Settings
 
 
 def main() -> None:
-    """Build the environment, unless it is there."""
+    """Build the environment, unless it exists."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("image", help="an image's URI, such as sagemaker-scikit-learn:1.4-2-cpu-py3")
     parser.add_argument("requirements", type=Path, nargs="?", help="the scripts' requirements.txt")

@@ -1,4 +1,4 @@
-"""Data capture: which requests and answers of an endpoint are kept, and the record of each."""
+"""Capture data: choose an endpoint's requests and answers to keep, and make their records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CaptureConfig:
 
     @classmethod
     def parse(cls, config: Mapping[str, Any] | None) -> CaptureConfig | None:
-        """None if nothing is to be captured."""
+        """Parse the config; None if nothing is captured."""
         if not config or not config.get("EnableCapture"):
             return None
         modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
@@ -46,7 +46,7 @@ class CaptureConfig:
         )
 
     def describe(self) -> dict[str, Any]:
-        """As DescribeEndpoint has it."""
+        """Describe it as DescribeEndpoint does."""
         return {
             "EnableCapture": True,
             "CaptureStatus": "Started",
@@ -56,13 +56,13 @@ class CaptureConfig:
         }
 
     def samples(self) -> bool:
-        """Whether this request is in the sample."""
+        """Draw whether this request is in the sample."""
         return random.random() * 100 < self.percentage  # noqa: S311 - a sample, not a secret
 
     def record(
         self, request: Message, answer: Message, moment: datetime, event_id: str, **metadata: str | None
     ) -> dict[str, Any]:
-        """The captured invocation; `metadata` that is None is left out."""
+        """Make the record of an invocation, without `metadata` that is None."""
         sides = {}
         if self.captures_input:
             sides["endpointInput"] = self._side(request, "INPUT")
@@ -86,7 +86,7 @@ class CaptureConfig:
         }
 
     def _encoded(self, message: Message) -> tuple[str, str]:
-        """Text if its type is listed, whatever the type's parameters; everything else as base64."""
+        """Encode as text if the type, ignoring parameters, is listed, else as base64."""
         media_type = message.content_type.partition(";")[0].strip()
         for encoding, types in (("CSV", self.csv_types), ("JSON", self.json_types)):
             if media_type in types:

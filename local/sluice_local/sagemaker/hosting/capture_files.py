@@ -1,4 +1,4 @@
-"""Captured requests and answers, as JSON lines in S3."""
+"""Write captured requests and answers as JSON lines to S3."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Capture:
-    """Writes records to `<destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/<file>.jsonl`, a batch a file."""
+    """Writes batches of records to `<destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/<file>.jsonl`."""
 
     def __init__(self, config: CaptureConfig, endpoint: str, storage: JobStorage) -> None:
         self.config = config
@@ -31,7 +31,7 @@ class Capture:
         threading.Thread(target=self._flush_until_closed, name=f"capture-{endpoint}", daemon=True).start()
 
     def add(self, variant: str, request: Message, answer: Message, **metadata: str | None) -> None:
-        """Put an invocation in the next file of its variant and hour."""
+        """Add an invocation to the next file of its variant and hour."""
         moment = datetime.now(UTC)
         record = self.config.record(request, answer, moment, str(uuid.uuid4()), **metadata)
         with self._lock:

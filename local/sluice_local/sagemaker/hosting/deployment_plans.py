@@ -1,4 +1,4 @@
-"""What a deployment is to do: an endpoint config and a DeploymentConfig, checked and put together."""
+"""Plan a deployment from an endpoint config and a DeploymentConfig, and check it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Plan:
 
     @property
     def instances(self) -> int:
-        """Of the largest variant, in whose capacity the traffic policy counts."""
+        """The instances of the largest variant, whose capacity the traffic policy is about."""
         return max(variant.instances for variant in self.variants)
 
     def pending(self, status: str, message: str = "", active: float = 0.0) -> Item:
-        """The `PendingDeploymentSummary` with so much of the new fleet in service."""
+        """Return the `PendingDeploymentSummary` with this share of the new fleet in service."""
         phase = {"Status": status, "StatusMessage": message, "StartTime": now()}
         phase = {member: value for member, value in phase.items() if value != ""}
         return {
@@ -49,7 +49,7 @@ def plan(
     current: Fleet | None = None,
     retained: frozenset[str] = frozenset(),
 ) -> Plan:
-    """Deploy a config; of the current fleet's variants the properties in `retained` stay as they are."""
+    """Plan the deployment of a config; variants keep the current fleet's properties in `retained`."""
     deployment = deployment or {}
     kept = {variant.name: variant for variant in current.variants} if current else {}
     capture = CaptureConfig.parse(config.get("DataCaptureConfig"))
@@ -67,7 +67,7 @@ def plan(
 
 
 def variants_of(config: Item) -> list[Variant]:
-    """The production variants that an endpoint config defines."""
+    """Return the production variants that an endpoint config defines."""
     return [
         Variant(
             name=variant["VariantName"],
@@ -81,12 +81,12 @@ def variants_of(config: Item) -> list[Variant]:
 
 
 def alarm_names(deployment: Mapping[str, Any]) -> list[str]:
-    """The alarms that roll the deployment back."""
+    """Return the alarms that roll the deployment back."""
     return [alarm["AlarmName"] for alarm in deployment.get("AutoRollbackConfiguration", {}).get("Alarms", [])]
 
 
 def retained_properties(params: Mapping[str, Any]) -> frozenset[str]:
-    """The variant properties that an UpdateEndpoint request does not take from the new config."""
+    """Return the variant properties that an UpdateEndpoint request does not take from the new config."""
     if not params.get("RetainAllVariantProperties"):
         return frozenset()
     excluded = {each["VariantPropertyType"] for each in params.get("ExcludeRetainedVariantProperties", [])}
@@ -94,7 +94,7 @@ def retained_properties(params: Mapping[str, Any]) -> frozenset[str]:
 
 
 def check_deployment(deployment: Mapping[str, Any]) -> None:
-    """Raises ApiError for a DeploymentConfig that cannot be carried out."""
+    """Raise ApiError for a DeploymentConfig that cannot be carried out."""
     if "RollingUpdatePolicy" in deployment:
         raise ApiError("ValidationException", "The local SageMaker does not do rolling deployments.")
     routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
@@ -114,7 +114,7 @@ def check_deployment(deployment: Mapping[str, Any]) -> None:
 
 
 def check_same_variants(wanted: Plan, current: Fleet) -> None:
-    """Raises ApiError if traffic cannot move from variant to variant, as their names differ."""
+    """Raise ApiError if names of variants differ, so that traffic cannot move between them."""
     if wanted.policy and {v.name for v in wanted.variants} != {v.name for v in current.variants}:
         raise ApiError(
             "ValidationException",

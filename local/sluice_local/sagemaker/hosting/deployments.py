@@ -1,8 +1,8 @@
-"""Deployments: from a created or updated endpoint to one that serves, or to the one it was before.
+"""Carry out deployments of created and updated endpoints, or roll them back.
 
-Each runs in a thread of its own. AWS's order is kept: the new fleet starts while the old one serves; traffic
-moves in the policy's steps, watched by the alarms; if anything fails, all traffic returns to the old fleet,
-the endpoint is InService again with its old config, and no more is said.
+Each runs in its own thread, in AWS's order: the new fleet starts while the old one serves; traffic moves in
+the policy's steps, watched by the alarms; if anything fails, all traffic returns to the old fleet, and the
+endpoint is silently InService again with its old config.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Deployer:
         self._launcher = launcher
 
     def create(self, live: LiveEndpoint, plan: Plan) -> None:
-        """Bring a new endpoint into service; it is Failed if that cannot be done."""
+        """Bring a new endpoint into service, or make it Failed."""
         _in_background(live, lambda: self._create(live, plan))
 
     def update(self, live: LiveEndpoint, old: Fleet, plan: Plan) -> None:
@@ -51,7 +51,7 @@ class Deployer:
         _in_background(live, lambda: self._update(live, old, plan))
 
     def reweigh(self, live: LiveEndpoint, fleet: Fleet, variants: Sequence[Variant]) -> None:
-        """Give the variants of the fleet that serves other weights and instances."""
+        """Change the weights and instances of the serving fleet's variants."""
         _in_background(live, lambda: _reweigh(live, fleet, variants))
 
     def _create(self, live: LiveEndpoint, plan: Plan) -> None:
@@ -90,7 +90,7 @@ class Deployer:
         return Fleet(plan.config_name, plan.variants, servers, capture)
 
     def _shift_traffic(self, live: LiveEndpoint, plan: Plan, old: Fleet, new: Fleet) -> Fleet:
-        """Move traffic to the new fleet, and back if an alarm says so; the fleet that is left without any.
+        """Move traffic to the new fleet, and back if an alarm fires; returns the fleet without traffic.
 
         Raises EndpointDeletedError.
         """
@@ -127,7 +127,7 @@ def _reweigh(live: LiveEndpoint, fleet: Fleet, variants: Sequence[Variant]) -> N
 
 
 def _bake(live: LiveEndpoint, alarms: Sequence[str], seconds: float) -> None:
-    """Watch the alarms for so long. Raises AlarmRaisedError or EndpointDeletedError."""
+    """Watch the alarms for a time; raises AlarmRaisedError or EndpointDeletedError."""
     deadline = time.monotonic() + seconds
     while True:
         if any(alarm_state(live.scope, name) == "ALARM" for name in alarms):
@@ -140,7 +140,7 @@ def _bake(live: LiveEndpoint, alarms: Sequence[str], seconds: float) -> None:
 
 
 def alarm_state(scope: Scope, name: str) -> str | None:
-    """The state of a metric or composite alarm; None if there is no such alarm."""
+    """Return the state of a metric or composite alarm; None if there is no such alarm."""
     with request_scope(scope.account, scope.region):
         alarm = cloudwatch._alarms.get(name) or cloudwatch._composite_alarms.get(name)
     return alarm["StateValue"] if alarm else None

@@ -1,4 +1,4 @@
-"""Endpoint configs: which models an endpoint serves, on what, and with which part of the traffic."""
+"""Endpoint configs: which models an endpoint serves, on which instances, with which share of traffic."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def list_endpoint_configs(scope: Scope, params: dict[str, Any]) -> Item:
 
 @operation("DeleteEndpointConfig")
 def delete_endpoint_config(scope: Scope, params: dict[str, Any]) -> None:
-    """Also of a config that an endpoint serves, as on AWS, where that endpoint cannot be updated any more."""
+    """Delete a config, even one that is served; as on AWS, that endpoint can then no longer be updated."""
     ENDPOINT_CONFIGS.delete(scope, params["EndpointConfigName"])
 
 
 def _checked(scope: Scope, variant: Item) -> Item:
-    """The variant with its defaults; its model exists and it has instances."""
+    """Return the variant with defaults; require that its model exists and that it has instances."""
     if "ServerlessConfig" in variant:
         raise _not_served("serverless variants")
     for member in ("ModelName", "InstanceType", "InitialInstanceCount"):

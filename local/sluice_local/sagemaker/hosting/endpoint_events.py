@@ -1,4 +1,4 @@
-"""The events of endpoints, with the casing and the units that SageMaker gives them."""
+"""Publish events of endpoints, with SageMaker's casing and units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def publish_state(scope: Scope, endpoint: Item) -> None:
 
 
 def publish_deployment(scope: Scope, endpoint: Item) -> None:
-    """Announce how far the endpoint's pending deployment is."""
+    """Announce the progress of the endpoint's pending deployment."""
     summary = endpoint["PendingDeploymentSummary"]
     detail = _detail(endpoint) | {
         "PendingDeploymentSummary": {
@@ -31,7 +31,7 @@ def publish_deployment(scope: Scope, endpoint: Item) -> None:
 
 
 def event_status(status: str) -> str:
-    """`InService` as events write it: `IN_SERVICE`."""
+    """Write a status as events do: `InService` as `IN_SERVICE`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", status).upper()
 
 

@@ -1,4 +1,4 @@
-"""Endpoints: the operations on them, and the requests to them."""
+"""Implement the operations on endpoints, and requests to them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _live: dict[tuple[Scope, str], LiveEndpoint] = {}
 
 
 def install(settings: Settings) -> None:
-    """Have endpoints start servers in this cloud."""
+    """Prepare endpoints to start servers in this cloud."""
     global _deployer
     images = ImageCache(settings.image_cache)
     _deployer = Deployer(Launcher(settings.directory("endpoints"), images, settings.endpoint_url))
@@ -39,7 +39,7 @@ def install(settings: Settings) -> None:
 
 
 async def invoke(scope: Scope, name: str, headers: Mapping[str, str], body: bytes) -> runtime.Response:
-    """InvokeEndpoint: status, headers and body. Raises ApiError for an endpoint that does not serve."""
+    """Invoke an endpoint; returns status, headers and body. Raises ApiError if it does not serve."""
     if (live := _live.get((scope, name))) is None:
         raise ApiError("ValidationError", runtime.missing(scope, name))
     return await runtime.invoke(live, _metrics, headers, body)
@@ -107,7 +107,7 @@ def update_endpoint_weights_and_capacities(scope: Scope, params: dict[str, Any])
 
 @operation("DeleteEndpoint")
 def delete_endpoint(scope: Scope, params: dict[str, Any]) -> None:
-    """Also while it is created or updated: its processes end in the background."""
+    """Delete an endpoint, even during a creation or update; its processes end in the background."""
     live = _existing(scope, params["EndpointName"])
     fleets = live.delete()
     _live.pop((scope, live.name), None)
@@ -116,9 +116,9 @@ def delete_endpoint(scope: Scope, params: dict[str, Any]) -> None:
 
 
 def resume(reason: str) -> list[str]:
-    """Have the endpoints that were saved serve again, in the background; their names.
+    """Let saved endpoints serve again, in the background; returns their names.
 
-    One that was being made is Failed for that reason, one that was being changed serves what it did before.
+    One that was being created is Failed for this reason; one that was being updated serves as before.
     """
     for scope, name in ENDPOINTS.unfinished(lambda item: True):
         _live[scope, name] = LiveEndpoint(scope, name)
@@ -150,7 +150,7 @@ def _existing(scope: Scope, name: str) -> LiveEndpoint:
 
 
 def _check(scope: Scope, deployment: Mapping[str, Any] | None) -> None:
-    """Raises ApiError for a DeploymentConfig that cannot be carried out, or whose alarms do not exist."""
+    """Raise ApiError for a DeploymentConfig that cannot be carried out, or whose alarms do not exist."""
     check_deployment(deployment or {})
     for name in alarm_names(deployment or {}):
         if alarm_state(scope, name) is None:

@@ -1,7 +1,7 @@
-"""Faults on demand: make requests that reach an endpoint's fleet answer as if its container had failed.
+"""Inject faults: make requests to an endpoint's fleet fail as if its container had.
 
-POST /_local/faults {"endpoint", "endpoint_config"?, "status", "share", "latency_ms"}, GET, DELETE. It is the
-local cloud's own interface, for tests and demonstrations; AWS has none.
+POST /_local/faults {"endpoint", "endpoint_config"?, "status", "share", "latency_ms"}, GET, DELETE. AWS has no
+such interface; it is for tests and demonstrations.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PATH = "/_local/faults"
 
 @dataclass(frozen=True, slots=True)
 class InjectedFault:
-    """What happens to a share of an endpoint's requests, or only to those that one config's fleet gets.
+    """What happens to a share of an endpoint's requests, or only of those to one config's fleet.
 
     A status below 400 lets the container answer, after the latency.
     """
@@ -29,7 +29,7 @@ class InjectedFault:
     latency_ms: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what cannot be meant."""
+        """Raise ValueError for invalid settings."""
         if not isinstance(self.endpoint, str) or not self.endpoint:
             raise ValueError("endpoint must be an endpoint's name")
         if not isinstance(self.status, int) or not 200 <= self.status <= 599:
@@ -40,7 +40,7 @@ class InjectedFault:
             raise ValueError("latency_ms must be from 0 to 60000")
 
     def hits(self, endpoint: str, endpoint_config: str, point: float) -> bool:
-        """Whether a request fails, `point` being its place in [0, 1)."""
+        """Tell whether a request fails; `point` is its random place in [0, 1)."""
         return (
             self.endpoint == endpoint
             and self.endpoint_config in (None, endpoint_config)
@@ -53,7 +53,7 @@ _injected: tuple[InjectedFault, ...] = ()
 
 
 def inject(fault: InjectedFault) -> None:
-    """From now on; it replaces an earlier fault of the same endpoint and config."""
+    """Inject a fault from now on; it replaces an earlier one of the same endpoint and config."""
     global _injected
     target = (fault.endpoint, fault.endpoint_config)
     with _lock:
@@ -69,13 +69,13 @@ def clear() -> None:
 
 
 def drawn(endpoint: str, endpoint_config: str) -> InjectedFault | None:
-    """The fault that this request meets, if any."""
+    """Draw the fault of this request, if any."""
     point = random.random()  # noqa: S311 - a share of requests, not a secret
     return next((fault for fault in _injected if fault.hits(endpoint, endpoint_config, point)), None)
 
 
 def answer(method: str, body: bytes) -> tuple[int, Any]:
-    """A request to `PATH`: its status and the JSON to answer with."""
+    """Answer a request to `PATH` with a status and JSON."""
     if method == "POST":
         try:
             inject(InjectedFault(**json.loads(body)))

@@ -1,4 +1,4 @@
-"""An endpoint's running side: its fleets, one server process per production variant, and who gets what."""
+"""An endpoint's fleets: one server process for each production variant, and the routing of requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sluice_local.sagemaker.hosting.launcher import HostingError, Launcher, Mode
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A production variant of an endpoint config, with the weight and the instances it is to have now."""
+    """A production variant of an endpoint config, with its current weight and instances."""
 
     name: str
     model_name: str
@@ -26,7 +26,7 @@ class Variant:
     startup_timeout_s: float = 240.0
 
     def describe(self, active: float = 1.0) -> dict[str, Any]:
-        """As a description of the endpoint has it, with that part of the instances in service."""
+        """Describe it as DescribeEndpoint does, with this share of the instances in service."""
         return {
             "VariantName": self.name,
             "CurrentWeight": self.weight,
@@ -52,20 +52,20 @@ class Fleet:
         self._servers = servers
 
     def choose(self, target_variant: str | None) -> tuple[Variant, ModelServer]:
-        """The variant asked for, else one by weight, and its server. Raises LookupError if there is none."""
+        """Choose the variant asked for, else one by weight, and its server; raises LookupError if none."""
         variants = {variant.name: variant for variant in self.variants}
         name = target_variant or traffic.choose({v.name: v.weight for v in self.variants}, _point())
         return variants[name], self._servers[name]
 
     def describe(self) -> list[Item]:
-        """The endpoint's `ProductionVariants` while this fleet serves it."""
+        """Return the endpoint's `ProductionVariants` while this fleet serves it."""
         return [
             {**variant.describe(), "DeployedImages": [self._servers[variant.name].deployed_image]}
             for variant in self.variants
         ]
 
     def stop(self) -> None:
-        """End the processes once they have answered, and write what was captured."""
+        """End the processes once they have answered, and write captured data."""
         with ThreadPoolExecutor(len(self._servers)) as pool:
             list(pool.map(ModelServer.stop, self._servers.values()))
         if self.capture:
@@ -81,13 +81,13 @@ class Route:
 
 
 class Router:
-    """Where an endpoint's requests go: usually one fleet, during a deployment two."""
+    """Routes an endpoint's requests: usually to one fleet, during a deployment to two."""
 
     def __init__(self) -> None:
         self.routes: tuple[Route, ...] = ()
 
     def fleet(self) -> Fleet:
-        """Of the next request. Raises LookupError if there is none."""
+        """Choose the fleet of the next request; raises LookupError if there is none."""
         routes = self.routes
         shares = {str(number): route.share for number, route in enumerate(routes)}
         return routes[int(traffic.choose(shares, _point()))].fleet
@@ -115,7 +115,7 @@ def launch(
 
 
 def server_spec(scope: Scope, endpoint: str, variant: Variant) -> ServerSpec:
-    """What serves a variant. Raises HostingError for a model that cannot be served here."""
+    """Return what serves a variant; raises HostingError for a model that cannot be served here."""
     try:
         model = models.MODELS.get(scope, variant.model_name)
         containers = models.containers(scope, variant.model_name)

@@ -1,4 +1,4 @@
-"""Start, use and stop the model servers behind an endpoint: a container for each production variant."""
+"""Start, call and stop an endpoint's model servers: a container for each production variant."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class HostingError(Exception):
 
 
 class NotServingError(Exception):
-    """The server takes no more requests: its fleet has been replaced."""
+    """The server takes no more requests: its fleet was replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """A container definition to serve, and the variant of the endpoint that it serves."""
+    """A container definition to serve, and its variant of the endpoint."""
 
     scope: Scope
     endpoint: str
@@ -66,9 +66,9 @@ class ServerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a container answered, its headers' names in lower case, and how long it took.
+    """A container's answer, with lower-case header names, and its duration.
 
-    With status 0 it did not answer, and the body says why.
+    Status 0 means that it did not answer; then the body says why.
     """
 
     status: int
@@ -79,14 +79,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """What starting a server takes: a folder for its files, the images, and where AWS is."""
+    """What is needed to start servers: a folder for their files, the images, and AWS's address."""
 
     directory: Path
     images: ImageCache
     endpoint_url: str
 
     def launch(self, spec: ServerSpec) -> ModelServer:
-        """Start a server, which is healthy only later. Raises HostingError."""
+        """Start a server, which becomes healthy later; raises HostingError."""
         directory = self.directory / f"{spec.endpoint}-{uuid.uuid4().hex[:12]}"
         try:
             sandbox = self._sandbox(spec, directory)
@@ -99,7 +99,7 @@ class Launcher:
         return ModelServer(spec, lambda: sandbox.start(command, variables), port, directory)
 
     def _sandbox(self, spec: ServerSpec, directory: Path) -> Sandbox:
-        """A container's files: the model, the code, and an environment with what the code requires."""
+        """Return a container's files: the model, the code, and an environment with what the code requires."""
         unpacked = directory / "unpacked"
         unpacked.mkdir(parents=True)
         storage = JobStorage(spec.scope, spec.role_arn, self.endpoint_url)
@@ -121,7 +121,7 @@ class Launcher:
         return sandbox
 
     def _variables(self, spec: ServerSpec, sandbox: Sandbox, port: int) -> dict[str, str]:
-        """The model's own variables, with what SageMaker adds."""
+        """Return the model's own variables, with what SageMaker adds."""
         submitted = spec.environment.get("SAGEMAKER_SUBMIT_DIRECTORY", str(OPT_ML / "model/code"))
         if submitted.startswith("s3://"):
             submitted = str(OPT_ML / "code")
@@ -137,9 +137,9 @@ class Launcher:
 
 
 class ModelServer:
-    """A container that serves a model; its connections are kept open, and requests go in parallel.
+    """A container that serves a model, with open connections and parallel requests.
 
-    Should it end while it serves, it is started again, as SageMaker does.
+    If it ends while it serves, it is restarted, as SageMaker does.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class ModelServer:
         self._keeper.start()
 
     def wait_until_healthy(self, cancelled: threading.Event) -> None:
-        """Until /ping answers 200. Raises HostingError if it does not in time, or if the process ends."""
+        """Wait until /ping answers 200; raises HostingError if it does not in time, or the process ends."""
         deadline = time.monotonic() + self.spec.startup_timeout_s
         while not self._is_healthy():
             if (code := self._container.wait(_PING_EVERY_S)) is not None:
@@ -178,14 +178,14 @@ class ModelServer:
         self._serving.set()
 
     def submit(self, body: bytes, headers: Mapping[str, str]) -> Future[Reply]:
-        """POST /invocations. Raises NotServingError once the server is stopping."""
+        """POST to /invocations; raises NotServingError once the server is stopping."""
         try:
             return self._requests.submit(self._invoke, body, headers)
         except RuntimeError as error:
             raise NotServingError from error
 
     def stop(self) -> None:
-        """Answer what was asked, end the process and remove its files."""
+        """Answer pending requests, end the process and remove its files."""
         self._requests.shutdown()
         with self._lock:
             self._stopping.set()
@@ -195,7 +195,7 @@ class ModelServer:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _keep_running(self) -> None:
-        """Log what the container prints, and start it again if it must not have ended."""
+        """Log the container's output, and restart it if it should not have ended."""
         while True:
             self._transcript.follow(self._container)
             self._container.wait()
@@ -204,7 +204,7 @@ class ModelServer:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                self._idle = queue.LifoQueue()  # what was connected is not any more
+                self._idle = queue.LifoQueue()  # old connections are dead
                 self._container = self._start()
 
     def _invoke(self, body: bytes, headers: Mapping[str, str]) -> Reply:
@@ -252,12 +252,12 @@ class ModelServer:
         )
 
     def _last_error(self) -> str:
-        """The exception that ended the process, as its traceback's last line has it."""
+        """Return the exception that ended the process: the last line of its traceback."""
         return self._transcript.traceback().rpartition("\n")[2]
 
 
 class _ReservedPort:
-    """A free port that stays ours: bound, but not listened on, and shared with the server that will."""
+    """A free port that stays ours: bound without listening, and shared with the server."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""The endpoints that exist: how each is described, and where its requests go."""
+"""The existing endpoints: their descriptions, and where their requests go."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EndpointDeletedError(ApiError):
 
 
 class LiveEndpoint:
-    """An endpoint that exists, with where its requests go. Nothing changes it once it is deleted."""
+    """An existing endpoint and its routes. Nothing changes it once it is deleted."""
 
     def __init__(self, scope: Scope, name: str) -> None:
         self.scope = scope
@@ -29,13 +29,13 @@ class LiveEndpoint:
         self._lock = threading.RLock()
 
     def require_existing(self) -> None:
-        """Raises EndpointDeletedError."""
+        """Raise EndpointDeletedError if it was deleted."""
         if self.deleted.is_set():
             arn = self.scope.arn("endpoint", self.name)
             raise EndpointDeletedError("ValidationException", f'Could not find endpoint "{arn}".')
 
     def change(self, routes: Sequence[Route] | None = None, **changes: Any) -> Item:
-        """Send requests to other fleets, and describe it otherwise. Raises EndpointDeletedError."""
+        """Change its routes and its description; raises EndpointDeletedError."""
         with self._lock:
             self.require_existing()
             if routes is not None:
@@ -43,13 +43,13 @@ class LiveEndpoint:
             return ENDPOINTS.change(self.scope, self.name, **changes)
 
     def enter(self, status: str, routes: Sequence[Route] | None = None, **changes: Any) -> None:
-        """Change its status, and announce it. Raises EndpointDeletedError."""
+        """Change its status and announce that; raises EndpointDeletedError."""
         item = self.change(routes, EndpointStatus=status, **changes)
         endpoint_events.publish_state(self.scope, item)
 
     @contextmanager
     def updating(self, **changes: Any) -> Iterator[Fleet]:
-        """Make it Updating after the block, which gets the fleet that serves and may refuse with ApiError.
+        """Make it Updating after the block, which gets the serving fleet and may refuse with ApiError.
 
         Raises ApiError if it is not InService, and EndpointDeletedError.
         """
@@ -62,12 +62,12 @@ class LiveEndpoint:
             self.enter("Updating", **changes)
 
     def announce(self, pending: Item, routes: Sequence[Route] | None = None) -> None:
-        """Tell how far its deployment is. Raises EndpointDeletedError."""
+        """Announce its deployment's progress; raises EndpointDeletedError."""
         item = self.change(routes, PendingDeploymentSummary=pending)
         endpoint_events.publish_deployment(self.scope, item)
 
     def delete(self) -> list[Fleet]:
-        """It is gone when this returns; its fleets are the caller's to stop."""
+        """Delete it; returns its fleets, which the caller must stop."""
         with self._lock:
             self.enter("Deleting")
             self.deleted.set()

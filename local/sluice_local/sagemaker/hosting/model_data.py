@@ -11,11 +11,11 @@ from sluice_local.sagemaker.containers.channels import DataError, JobStorage, S3
 
 
 class ModelDataError(Exception):
-    """An archive is not there or not sound; the message is for the endpoint's FailureReason."""
+    """An archive is missing or invalid; the message is for the endpoint's FailureReason."""
 
 
 def unpack(storage: JobStorage, uri: str, folder: Path) -> None:
-    """Extract the .tar.gz at an s3:// URI; one that reaches out of the folder is refused.
+    """Extract the .tar.gz at an s3:// URI; refuse one with paths outside the folder.
 
     Raises ModelDataError.
     """

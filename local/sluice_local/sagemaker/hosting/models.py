@@ -1,4 +1,4 @@
-"""Models: what an endpoint or a transform job loads, given by its containers or by a model package."""
+"""Models: what endpoints and transform jobs load, from containers or a model package."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _FROM_PACKAGE = ("Image", "ModelDataUrl", "ModelDataSource", "Environment", "Con
 
 
 def containers(scope: Scope, model_name: str) -> list[Item]:
-    """The model's containers with image, model data and environment, also if a package named them.
+    """Return the model's containers with image, model data and environment, also those of a package.
 
-    They are those that the package had when the model was made: rejecting it later does not stop the model.
+    They are the package's at the time when the model was made: rejecting it later does not stop the model.
     """
     found: list[Item] = MODELS.get(scope, model_name)["_Containers"]
     return found
@@ -65,7 +65,7 @@ def _with_modes(params: Item) -> Item:
 
 
 def _resolved(scope: Scope, container: Item) -> list[Item]:
-    """What a model's container stands for: itself, or those of its package with its environment on top."""
+    """Return a model's container itself, or its package's containers with its environment added."""
     if "ModelPackageName" not in container:
         if "Image" not in container:
             raise ApiError("ValidationException", "Each container must have an Image or a ModelPackageName.")

@@ -1,4 +1,4 @@
-"""InvokeEndpoint: from the caller to a variant's model server, and back."""
+"""Implement InvokeEndpoint: pass a request to a variant's model server, and return its answer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 Response = tuple[int, dict[str, str], bytes]
 
 _DEFAULT_TYPE = "application/octet-stream"
-# What of a request the container sees, beside its body.
+# The headers of a request that the container sees.
 _FORWARDED = ("Content-Type", "Accept", CUSTOM_ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A request as the container is to get it."""
+    """A request for a container."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -52,7 +52,7 @@ class Invocation:
 async def invoke(
     live: LiveEndpoint, metrics: ServingMetrics, headers: Mapping[str, str], body: bytes
 ) -> Response:
-    """Raises ApiError (ValidationError) for a request that no container can get."""
+    """Invoke an endpoint; raises ApiError (ValidationError) for a request that no container can get."""
     started = time.perf_counter()
     if len(body) > MAX_BODY_BYTES:
         return _too_large(len(body))
@@ -67,7 +67,7 @@ async def invoke(
 
 
 async def _answered(live: LiveEndpoint, invocation: Invocation) -> tuple[Fleet, Variant, Reply]:
-    """A container's answer. A fleet that was replaced since it was chosen is passed over."""
+    """Return a container's answer; choose again if the fleet was replaced meanwhile."""
     while True:
         try:
             fleet = live.router.fleet()
@@ -99,7 +99,7 @@ def _not_chosen(live: LiveEndpoint, invocation: Invocation) -> str:
 
 
 def missing(scope: Scope, name: str) -> str:
-    """What is said of an endpoint that does not serve."""
+    """Return the message about an endpoint that does not serve."""
     return f"Endpoint {name} of account {scope.account} not found."
 
 
@@ -117,7 +117,7 @@ def _capture(fleet: Fleet, variant: Variant, invocation: Invocation, reply: Repl
 
 def _succeeded(variant: Variant, reply: Reply) -> Response:
     headers = {
-        # In lower case, as ministack puts the service's own type in any `Content-Type` of JSON or XML.
+        # Use lower case: ministack overwrites a `Content-Type` of JSON or XML with the service's own.
         "content-type": reply.headers.get("content-type", _DEFAULT_TYPE),
         "x-Amzn-Invoked-Production-Variant": variant.name,
     }

@@ -1,7 +1,7 @@
-"""What AWS/SageMaker says of an endpoint's traffic, in CloudWatch.
+"""Record an endpoint's traffic as AWS/SageMaker metrics in CloudWatch.
 
-Every request gives each error metric a 0 or a 1, so their average is a rate. Equal values of a moment are one
-stored point with a count, which keeps a busy endpoint from filling the memory.
+Every request adds a 0 or a 1 to each error metric, so their average is a rate. Equal values of one moment are
+stored as one point with a count, so a busy endpoint does not fill memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who answered a request."""
+    """What answered a request."""
 
     scope: Scope
     endpoint: str
@@ -32,7 +32,7 @@ class Target:
     instances: int
 
     def dimensions(self) -> tuple[dict[str, str], ...]:
-        """A variant's traffic, and that part of it which one endpoint config's fleet got."""
+        """Return the dimensions of a variant's traffic, and of the part to one endpoint config's fleet."""
         variant = {"EndpointName": self.endpoint, "VariantName": self.variant}
         return variant, {**variant, "EndpointConfigName": self.endpoint_config}
 
@@ -40,7 +40,7 @@ class Target:
 def values(
     status: int, model_latency_us: float, overhead_latency_us: float, instances: int
 ) -> dict[str, float]:
-    """The values one request adds, by metric; status 0 is a container that did not answer."""
+    """Return the values that one request adds, by metric; status 0 means that there was no answer."""
     return {
         "Invocations": 1,
         "InvocationsPerInstance": 1 / instances,
@@ -60,7 +60,7 @@ class ServingMetrics:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Store in the background, for as long as the process lives."""
+        """Store in the background as long as the process lives."""
         threading.Thread(target=self._flush_for_ever, name="serving-metrics", daemon=True).start()
 
     def record(self, target: Target, status: int, model_latency_s: float, overhead_latency_s: float) -> None:
@@ -73,7 +73,7 @@ class ServingMetrics:
                 self._pending.setdefault((target, metric), Counter())[value] += 1
 
     def flush(self) -> None:
-        """Store what was collected."""
+        """Store the collected values."""
         with self._lock:
             pending, self._pending = self._pending, {}
         moment = time.time()

@@ -1,4 +1,4 @@
-"""Decide who answers a request, and how a deployment moves traffic from the old fleet to the new one."""
+"""Decide which variant answers a request, and how a deployment moves traffic to the new fleet."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Shift:
 
 
 def choose(weights: Mapping[str, float], point: float) -> str:
-    """The name whose part of the summed weights `point`, in [0, 1), falls in.
+    """Choose the name whose share of the weights contains `point`, in [0, 1).
 
-    Names of weight 0 get nothing; raises LookupError if no name has any weight.
+    Names with weight 0 get nothing; raises LookupError if no name has a weight.
     """
     remaining = point * sum(weights.values())
     chosen = None
@@ -35,9 +35,9 @@ def choose(weights: Mapping[str, float], point: float) -> str:
 
 
 def shifts(policy: Mapping[str, Any] | None, instances: int) -> Iterator[Shift]:
-    """The steps of a `BlueGreenUpdatePolicy` for a new fleet of so many instances; without one, all at once.
+    """Yield the steps of a `BlueGreenUpdatePolicy` for a new fleet of `instances`; default: all at once.
 
-    The last step's bake is what `TerminationWaitInSeconds` keeps the old fleet for.
+    The last step's bake is `TerminationWaitInSeconds`, during which the old fleet stays.
     """
     policy = policy or {}
     routing = policy.get("TrafficRoutingConfiguration", {"Type": "ALL_AT_ONCE"})
@@ -47,14 +47,14 @@ def shifts(policy: Mapping[str, Any] | None, instances: int) -> Iterator[Shift]:
         yield _shift(active, instances, wait_s, "canary capacity")
     elif routing["Type"] == "LINEAR":
         size = capacity(routing["LinearStepSize"], instances)
-        # A fleet of one instance has one step, and it bakes like any other.
+        # A fleet of one instance has one step, which bakes like any other.
         for active in range(size, max(instances, size + 1), size):
             yield _shift(active, instances, wait_s, "linear capacity")
     yield _shift(instances, instances, policy.get("TerminationWaitInSeconds", 0), "full capacity")
 
 
 def capacity(size: Mapping[str, Any], instances: int) -> int:
-    """A `CapacitySize` in whole instances, of which it is at least one and at most all."""
+    """Return a `CapacitySize` in whole instances, at least one and at most all."""
     wanted = size["Value"]
     if size["Type"] == "CAPACITY_PERCENT":
         wanted = -(-instances * wanted // 100)

@@ -1,4 +1,4 @@
-"""The instances of a job: a container each, watched until they end, fail, are stopped or take too long."""
+"""Run a job's instances, a container each, until they end, fail, are stopped or take too long."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sluice_local.sagemaker.jobs.lifecycle import Job
 
 
 class End(Enum):
-    """Why a job's containers run no more."""
+    """Why a job's containers ended."""
 
     COMPLETED = auto()
     FAILED = auto()
@@ -26,7 +26,7 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the containers ended; if one failed, its index, exit code and last words."""
+    """How the containers ended; if one failed, its index, exit code and last output."""
 
     end: End
     index: int = 0
@@ -52,7 +52,7 @@ def host_names(count: int) -> list[str]:
 def run(
     job: Job, instances: Sequence[Instance], max_runtime_s: float, metrics: Metrics | None = None
 ) -> Outcome:
-    """Run a container for each instance; return when all have ended, and all that they printed is logged."""
+    """Run a container for each instance; return when all have ended and all output is logged."""
     followers = [_Follower(job, index, instance, metrics) for index, instance in enumerate(instances)]
     outcome = _watch(job, followers, time.monotonic() + max_runtime_s)
     for follower in followers:
@@ -64,7 +64,7 @@ def run(
 
 
 class _Follower:
-    """A running instance, its output followed by a thread that reports its end to the job."""
+    """A running instance; a thread follows its output and reports its end to the job."""
 
     def __init__(self, job: Job, index: int, instance: Instance, metrics: Metrics | None) -> None:
         stream = LogStream(job.scope, job.kind.log_group, f"{job.name}/{instance.host}-{int(time.time())}")
@@ -99,7 +99,7 @@ def _watch(job: Job, followers: Sequence[_Follower], deadline: float) -> Outcome
             return Outcome(End.STOPPED)
         index, exit_code = message
         if exit_code:
-            _stop(followers, 0)  # a cluster without one of its members is of no use
+            _stop(followers, 0)  # a cluster that lost a member is useless
             return Outcome(End.FAILED, index, exit_code)
         running -= 1
     return Outcome(End.COMPLETED)

@@ -1,4 +1,4 @@
-"""The life of a job of any kind: created, queued, run, stopped, ended, and announced at each step."""
+"""Run jobs of any kind: create, queue, run, stop and end them, and announce each step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INTERNAL_ERROR = "InternalServerError: We encountered an internal error.  Pleas
 
 
 class JobFailedError(Exception):
-    """The job fails for this reason; `changes` are what else its description gains."""
+    """The job fails for this reason; `changes` are further changes of its description."""
 
     def __init__(self, reason: str, changes: Item | None = None) -> None:
         super().__init__(reason)
@@ -36,12 +36,12 @@ class JobFailedError(Exception):
 
 
 class JobStoppedError(Exception):
-    """The job was asked to stop while there was no container to stop."""
+    """The job was stopped while it had no container."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a job ended, and what its description gains by it."""
+    """How a job ended, and the changes of its description."""
 
     status: str = "Completed"
     secondary_status: str = ""
@@ -60,7 +60,7 @@ class Runtime:
 
     @classmethod
     def of(cls, settings: Settings) -> Runtime:
-        # What a cloud that was killed left behind; no job outlives its cloud.
+        # Remove what a killed cloud left; no job outlives its cloud.
         shutil.rmtree(settings.directory("jobs"), ignore_errors=True)
         return cls(
             images=ImageCache(settings.image_cache),
@@ -72,13 +72,13 @@ class Runtime:
 
 
 def status_only(kind: JobKind, item: Item, status: str, secondary_status: str, message: str) -> Item:
-    """What changes with the status of a job that has no secondary status."""
+    """Return the changes of status for a job without secondary status."""
     return {kind.status_key: status}
 
 
 @dataclass(frozen=True)
 class JobKind:
-    """What is particular to a kind of job: its names, its work, how its state is told."""
+    """A kind of job: its names, its work, and how its state is described."""
 
     noun: str
     table: Table
@@ -113,10 +113,10 @@ class JobKind:
 
 
 class Job:
-    """A job from its creation to its end. What changes its state and tells of it is done one at a time."""
+    """A job from its creation to its end. Its changes and their announcements are serialized."""
 
     def __init__(self, kind: JobKind, scope: Scope, request: Item, runtime: Runtime) -> None:
-        """Create it; raises ApiError if its name is taken."""
+        """Create the job; raises ApiError if its name is taken."""
         self.kind = kind
         self.scope = scope
         self.name: str = request[kind.name_key]
@@ -139,24 +139,24 @@ class Job:
 
     @property
     def storage(self) -> JobStorage:
-        """S3 as the job's role may use it."""
+        """S3 with the rights of the job's role."""
         outputs = [self.request[name] for name in _OUTPUTS if name in self.request]
         kms_key_id = outputs[0].get("KmsKeyId", "") if outputs else ""
         return JobStorage(self.scope, self.request["RoleArn"], self.runtime.endpoint_url, kms_key_id)
 
     def aws_variables(self) -> dict[str, str]:
-        """The environment that leads the user's AWS clients to the local cloud, as the job's role."""
+        """Return the variables that lead the user's AWS clients to the local cloud with the job's role."""
         return credentials.variables(self.scope, self.request["RoleArn"], self.runtime.endpoint_url)
 
     def advance(self, secondary_status: str, message: str, **changes: Any) -> None:
-        """Go on to the next step of a job in progress; raises JobStoppedError if it is to stop instead."""
+        """Advance a job in progress to its next step; raises JobStoppedError if it must stop instead."""
         with self._lock:
             if self.stopping.is_set():
                 raise JobStoppedError
             self._move("InProgress", secondary_status, message, changes)
 
     def advance_unless_stopping(self, secondary_status: str, message: str) -> None:
-        """Like `advance`, for a step that a job which is stopping takes too, without saying so."""
+        """Like `advance`, for a step that a stopping job takes too, but silently."""
         with suppress(JobStoppedError):
             self.advance(secondary_status, message)
 
@@ -173,7 +173,7 @@ class Job:
         self.inbox.put(None)
 
     def execute(self) -> None:
-        """Do the job's work, unless it was stopped before its turn."""
+        """Do the job's work, unless it was stopped before."""
         with self._lock:
             if self._has_ended:
                 return
@@ -215,7 +215,7 @@ class Job:
 
 
 def fail_unfinished(kind: JobKind, reason: str) -> list[str]:
-    """End the jobs that were under way in a process that is no more; their names."""
+    """Fail the jobs that were under way in the previous process; returns their names."""
     unfinished = kind.table.unfinished(lambda item: item[kind.status_key] in ("InProgress", "Stopping"))
     for scope, name in unfinished:
         changes = {kind.end_key: now(), "FailureReason": reason}
@@ -234,7 +234,7 @@ def announce(kind: JobKind, scope: Scope, item: Item) -> None:
 
 
 def rejected(kind: JobKind, status: str) -> ApiError:
-    """What is answered to a wish that the job's status does not allow."""
+    """Make the error for a request that the job's status does not allow."""
     return ApiError(
         "ValidationException",
         f"The request was rejected because the {kind.noun.lower()} job is in status {status}.",
@@ -263,10 +263,10 @@ def submit(kind: JobKind, scope: Scope, request: Item) -> Job:
 
 
 def epoch_ms(moment_s: float) -> int:
-    """A time as most events state it."""
+    """Write a time as most events do."""
     return round(moment_s * 1000)
 
 
 def tag_map(item: Item) -> dict[str, str]:
-    """A resource's tags as events state them."""
+    """Return a resource's tags as events have them."""
     return {tag["Key"]: tag["Value"] for tag in item.get("Tags", [])}

@@ -1,4 +1,4 @@
-"""What can be asked of jobs of every kind; the kinds bring what Create does."""
+"""Implement the operations on jobs of every kind; each kind brings its Create."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _KINDS = (TRAINING, PROCESSING, TRANSFORM)
 
 
 def install(settings: Settings) -> None:
-    """Get ready to run jobs, and offer what can be asked of them."""
+    """Get ready to run jobs, and register their operations."""
     lifecycle.start(settings)
-    isolation()  # tried now, so that no job has to wait for it
+    isolation()  # find out now, so that no job has to wait
     for kind in _KINDS:
         operation(f"Describe{kind.noun}Job")(_describe(kind))
         operation(f"List{kind.noun}Jobs")(_list(kind))
         operation(f"Stop{kind.noun}Job")(_stop(kind))
-    for kind in (TRAINING, PROCESSING):  # AWS keeps transform jobs
+    for kind in (TRAINING, PROCESSING):  # AWS cannot delete transform jobs
         operation(f"Delete{kind.noun}Job")(_delete(kind))
 
 
 def fail_unfinished(reason: str) -> list[str]:
-    """End the jobs of all kinds that no process runs any more; their names."""
+    """Fail the jobs of all kinds that no process runs any more; returns their names."""
     return [name for kind in _KINDS for name in lifecycle.fail_unfinished(kind, reason)]
 
 

@@ -1,4 +1,4 @@
-"""Processing jobs: inputs under /opt/ml/processing, the user's entry point, outputs to S3."""
+"""Run processing jobs: inputs below /opt/ml/processing, the user's entry point, outputs to S3."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def create_processing_job(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _check(params: Item) -> None:
-    """Raises ApiError for what the API's model allows and SageMaker, or the local one, does not."""
+    """Raise ApiError for what the API's model allows but SageMaker or the local one refuses."""
     inputs, outputs = params.get("ProcessingInputs", []), _outputs(params)
     for kind, names in (
         ("input", [item["InputName"] for item in inputs]),
@@ -81,7 +81,7 @@ def _outputs(request: Item) -> list[Item]:
 
 
 def _completed(params: Item) -> Item:
-    """The request with what SageMaker describes where it says nothing."""
+    """Return the request with the defaults that SageMaker describes."""
     defaults = {
         "S3InputMode": "File",
         "S3DataDistributionType": "FullyReplicated",
@@ -105,7 +105,7 @@ def _completed(params: Item) -> Item:
 
 
 def run(job: Job) -> Ending:
-    """From the download of the inputs to the upload of the outputs."""
+    """Run the job, from the download of inputs to the upload of outputs."""
     request = job.request
     sandboxes = _prepare(job)
     job.advance("Processing", "Processing the data", ProcessingStartTime=now())
@@ -125,7 +125,7 @@ def run(job: Job) -> Ending:
 
 
 def _prepare(job: Job) -> list[Sandbox]:
-    """A sandbox for each instance with all that its container finds under /opt/ml."""
+    """Make a sandbox for each instance, with all that its container finds below /opt/ml."""
     request = job.request
     image = job.runtime.images.environment(request["AppSpecification"]["ImageUri"])
     names = cluster.host_names(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
@@ -163,7 +163,7 @@ _CONFIGURATION = (
 
 @contextmanager
 def _continuous_outputs(job: Job, sandboxes: Sequence[Sandbox]) -> Iterator[None]:
-    """Keep S3 up to date with the outputs that are to be uploaded while they are written."""
+    """Upload continuous outputs to S3 while they are written."""
     synchronizers = [
         Synchronizer(
             job.storage,
@@ -197,7 +197,7 @@ def _instance(job: Job, sandbox: Sandbox) -> Instance:
 
 
 def _exit_message(sandbox: Sandbox) -> str:
-    """The first KB of what the container left for people to read."""
+    """Return the first KB of the container's message for people."""
     message = sandbox.ml / "output" / "message"
     if not message.is_file():
         return ""
@@ -205,7 +205,7 @@ def _exit_message(sandbox: Sandbox) -> str:
         return file.read(_MESSAGE_BYTES).decode("utf-8", errors="ignore")
 
 
-# How this event, and no other, spells the API's values.
+# Only this event writes the API's values so.
 _EVENT_VALUES = {
     "S3Prefix": "S3_PREFIX",
     "ManifestFile": "MANIFEST_FILE",

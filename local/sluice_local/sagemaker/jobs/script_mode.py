@@ -1,6 +1,6 @@
-"""Script mode: how a framework image runs the user's script, as the SageMaker training toolkit does.
+"""Implement script mode: run the user's script as the SageMaker training toolkit does.
 
-Pure, but for `unpack_code`. Paths are those inside the container.
+Pure, except `unpack_code`. Paths are those inside the container.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ScriptError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The user's entry point, where its code comes from, and the hyperparameters it is given."""
+    """The user's entry point, the source of its code, and its hyperparameters."""
 
     program: str
     submit_directory: str
@@ -54,7 +54,7 @@ class Script:
         return self.program.removesuffix(".py")
 
     def command(self, is_package: bool) -> list[str]:
-        """What runs the entry point in /opt/ml/code: a Python module or script, else any executable."""
+        """Return the command of the entry point in /opt/ml/code: a Python module, script or executable."""
         if is_package:
             return ["python", "-m", self.module, *arguments(self.hyperparameters)]
         if self.program.endswith(".py"):
@@ -73,7 +73,7 @@ class Host:
     cpus: int
 
     def resource_config(self) -> dict[str, Any]:
-        """The content of resourceconfig.json."""
+        """Return the content of resourceconfig.json."""
         group = {"instance_group_name": "homogeneousCluster", "instance_type": self.instance_type}
         return {
             "current_host": self.name,
@@ -86,7 +86,7 @@ class Host:
 
 
 def script_of(hyperparameters: Mapping[str, str], environment: Mapping[str, str]) -> Script | None:
-    """The script that the hyperparameters, or else the environment, name; None if they name none."""
+    """Return the script named by the hyperparameters, else by the environment; None if there is none."""
     decoded = {name: _decoded(value) for name, value in hyperparameters.items()}
     own = {name: value for name, value in decoded.items() if _is_reserved(name)}
     program = own.get(_PROGRAM) or environment.get(_PROGRAM.upper())
@@ -106,7 +106,7 @@ def script_of(hyperparameters: Mapping[str, str], environment: Mapping[str, str]
 
 
 def arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
-    """Hyperparameters as a command line: sorted, `--name value`, `-n value` for a name of one letter."""
+    """Write hyperparameters as arguments: sorted, `--name value`, or `-n value` for one letter."""
     result = []
     for name, value in sorted(hyperparameters.items()):
         if isinstance(value, dict):
@@ -116,7 +116,7 @@ def arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
 
 
 def variables(script: Script, job_name: str, host: Host, channels: Mapping[str, Any]) -> dict[str, str]:
-    """The SM_* variables; `channels` is the content of inputdataconfig.json."""
+    """Return the SM_* variables; `channels` is the content of inputdataconfig.json."""
     environment: dict[str, Any] = {
         "additional_framework_parameters": script.framework_parameters,
         "channel_input_dirs": {name: f"{DATA_DIR}/{name}" for name in channels},
@@ -161,7 +161,7 @@ def variables(script: Script, job_name: str, host: Host, channels: Mapping[str, 
     return {f"SM_{name.upper()}": _encoded(value) for name, value in values.items()}
 
 
-# Only in SM_TRAINING_ENV; as variables these have other names, or none.
+# These are only in SM_TRAINING_ENV; as variables they have other names or none.
 _NOT_VARIABLES = (
     *("additional_framework_parameters", "channel_input_dirs", "hyperparameters", "is_master"),
     *("job_name", "master_hostname"),
@@ -169,7 +169,7 @@ _NOT_VARIABLES = (
 
 
 def unpack_code(archive: bytes, folder: Path) -> None:
-    """Unpack a sourcedir.tar.gz, and nothing that would leave the folder. Raises ScriptError."""
+    """Unpack a sourcedir.tar.gz within the folder; raises ScriptError."""
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")

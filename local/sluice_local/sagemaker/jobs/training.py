@@ -1,4 +1,4 @@
-"""Training jobs: channels in, the user's script in a container of each instance, the model out."""
+"""Run training jobs: channels in, the user's script in each instance's container, the model out."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def create_training_job(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _check(params: Item) -> None:
-    """Raises ApiError for what the API's model allows and SageMaker, or the local one, does not."""
+    """Raise ApiError for what the API's model allows but SageMaker or the local one refuses."""
     algorithm = params["AlgorithmSpecification"]
     if "TrainingImage" not in algorithm:
         raise _invalid("The local SageMaker trains with AlgorithmSpecification.TrainingImage only.")
@@ -83,7 +83,7 @@ def _invalid(message: str) -> ApiError:
 
 
 def _completed(params: Item) -> Item:
-    """The request with what SageMaker describes where it says nothing."""
+    """Return the request with the defaults that SageMaker describes."""
     algorithm = {"EnableSageMakerMetricsTimeSeries": False, **params["AlgorithmSpecification"]}
     return {
         "EnableNetworkIsolation": False,
@@ -107,7 +107,7 @@ def _completed_channel(channel: Item) -> Item:
 
 
 def run(job: Job) -> Ending:
-    """From the download of the data to the upload of the model."""
+    """Run the job, from the download of data to the upload of the model."""
     started = now()
     job.advance("Downloading", "Downloading input data", TrainingStartTime=started)
     sandboxes, script = training_setup.prepare(job)
@@ -144,7 +144,7 @@ _ENDINGS = {
 
 @contextmanager
 def _checkpoints(job: Job, sandboxes: Sequence[Sandbox]) -> Iterator[None]:
-    """Restore the checkpoints that there are, and keep S3 up to date with those that are written."""
+    """Restore existing checkpoints, and upload new ones while they are written."""
     config = job.request.get("CheckpointConfig")
     if config is None:
         yield
@@ -186,7 +186,7 @@ def _upload_archive(job: Job, folders: Sequence[Path], target: S3Location) -> S3
 
 
 def _reason(sandbox: Sandbox, instance: Instance, script: Script | None, outcome: Outcome) -> str:
-    """The FailureReason: what the container left in /opt/ml/output/failure, else what the toolkit would."""
+    """Return the FailureReason: the text in /opt/ml/output/failure, else the toolkit's."""
     failure = sandbox.ml / "output" / "failure"
     message = ""
     if failure.is_file():
@@ -201,7 +201,7 @@ def _reason(sandbox: Sandbox, instance: Instance, script: Script | None, outcome
 
 
 def _status_changes(kind: JobKind, item: Item, status: str, secondary_status: str, message: str) -> Item:
-    """A training job's status, its secondary status, and the history of the latter."""
+    """Return a training job's status, its secondary status, and the latter's history."""
     moment = now()
     transitions: list[Item] = item.get("SecondaryStatusTransitions", [])
     if transitions and "EndTime" not in transitions[-1]:

@@ -1,4 +1,4 @@
-"""What a training container finds under /opt/ml when it starts, and what it runs."""
+"""Prepare what a training container finds below /opt/ml, and what it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sluice_local.sagemaker.jobs.script_mode import Host, Script, ScriptError
 
 
 def prepare(job: Job) -> tuple[list[Sandbox], Script | None]:
-    """A sandbox for each instance with all that its container finds under /opt/ml."""
+    """Make a sandbox for each instance, with all that its container finds below /opt/ml."""
     request = job.request
     script = None
     if "ContainerEntrypoint" not in request["AlgorithmSpecification"]:
@@ -76,7 +76,7 @@ def _write_configuration(ml: Path, request: Item, host: Host) -> None:
 
 
 def input_data_config(request: Item) -> Item:
-    """The content of inputdataconfig.json."""
+    """Return the content of inputdataconfig.json."""
     mode = request["AlgorithmSpecification"]["TrainingInputMode"]
     return {
         channel["ChannelName"]: {
@@ -101,7 +101,7 @@ def _download_channels(job: Job, roots: Sequence[Path]) -> None:
 
 
 def _fetch_code(job: Job, script: Script, ml: Path) -> None:
-    """Bring the user's code to /opt/ml/code: from S3, or from a channel that it came with."""
+    """Bring the user's code to /opt/ml/code, from S3 or from a channel."""
     try:
         if script.submit_directory.startswith("s3://"):
             archive = job.storage.read(S3Location.of(script.submit_directory))
@@ -119,7 +119,7 @@ def _fetch_code(job: Job, script: Script, ml: Path) -> None:
 
 
 def instances(job: Job, sandboxes: Sequence[Sandbox], script: Script | None) -> list[Instance]:
-    """What each instance runs: the script, or else the entry point that the request names."""
+    """Return what each instance runs: the script, or else the request's entry point."""
     request = job.request
     common = {
         **job.aws_variables(),

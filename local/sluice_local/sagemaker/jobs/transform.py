@@ -1,4 +1,4 @@
-"""Transform jobs: a model's server while the job lasts, each object's records through it, answers to S3."""
+"""Run transform jobs: send each object's records to a model server, and write the answers to S3."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def create_transform_job(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _check(params: Item) -> None:
-    """Raises ApiError for what the API's model allows and SageMaker, or the local one, does not."""
+    """Raise ApiError for what the API's model allows but SageMaker or the local one refuses."""
     given = params["TransformInput"]
     if given["DataSource"]["S3DataSource"]["S3DataType"] not in ("S3Prefix", "ManifestFile"):
         raise _invalid("The local SageMaker transforms data of the type S3Prefix or ManifestFile.")
@@ -58,7 +58,7 @@ def _invalid(message: str) -> ApiError:
 
 
 def _completed(params: Item) -> Item:
-    """The request with what SageMaker describes where it says nothing."""
+    """Return the request with the defaults that SageMaker describes."""
     given = {"CompressionType": "None", "SplitType": "None", **params["TransformInput"]}
     return {
         "MaxConcurrentTransforms": 1,
@@ -125,7 +125,7 @@ def _transform(job: Job, server: ModelServer, item: DataObject) -> None:
 
 
 def _answers(job: Job, server: ModelServer, batches: Iterator[bytes]) -> Iterator[bytes]:
-    """What the model answers, in order, with as many requests under way as the job allows."""
+    """Yield the model's answers in order, with as many parallel requests as the job allows."""
     headers = _headers(job.request)
     concurrency = max(1, job.request["MaxConcurrentTransforms"])
     pending: list[Future[Reply]] = [server.submit(body, headers) for body in islice(batches, concurrency)]
@@ -153,9 +153,9 @@ def _reason(reply: Reply) -> str:
 
 
 def payloads(content: bytes, *, by_line: bool, is_single: bool, max_bytes: int) -> Iterator[bytes]:
-    """The requests that an object makes: whole, by line, or by as many lines as a request may hold.
+    """Split an object into requests: whole, by line, or by as many lines as fit into a request.
 
-    Raises JobFailedError for a record that is larger than a request may be.
+    Raises JobFailedError for a record that does not fit into a request.
     """
     records = content.splitlines() if by_line else [content]
     batch: list[bytes] = []
@@ -175,7 +175,7 @@ def payloads(content: bytes, *, by_line: bool, is_single: bool, max_bytes: int) 
 
 
 def assembled(answers: Sequence[bytes], *, by_line: bool) -> bytes:
-    """The content of an output object: the answers one after the other, each on lines of its own if asked."""
+    """Join the answers to an output object's content, each on its own lines if asked."""
     if by_line:
         return b"".join(answer.removesuffix(b"\n") + b"\n" for answer in answers)
     return b"".join(answers)
@@ -190,7 +190,7 @@ _EVENT_TIMES = ("CreationTime", "TransformStartTime", "TransformEndTime")
 
 
 def _event_detail(item: Item) -> Item:
-    """As the event has it; unlike those of other jobs, its times are texts."""
+    """Return the event's detail; unlike those of other jobs, its times are text."""
     detail = {name: item[name] for name in _EVENT_MEMBERS if name in item}
     times = {name: iso_time(item[name]) for name in _EVENT_TIMES if name in item}
     return {**detail, **times, "Tags": tag_map(item)}

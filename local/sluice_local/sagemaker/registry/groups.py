@@ -12,12 +12,12 @@ from sluice_local.sagemaker.api.iam import CALLER
 GROUPS = Table("ModelPackageGroup", "model-package-group", "ModelPackageGroupName")
 PACKAGES = Table("ModelPackage", "model-package", "ModelPackageName")
 
-# Held while a decision depends on several items: the next version of a group, whether a group is empty.
+# Held for decisions on several items: the next version of a group, or whether a group is empty.
 LOCK = threading.RLock()
 
 
 def versions(scope: Scope, group: str) -> list[Item]:
-    """The model packages of a group, oldest first."""
+    """Return the model packages of a group, oldest first."""
     return [item for item in PACKAGES.values(scope) if item.get("ModelPackageGroupName") == group]
 
 
@@ -61,7 +61,7 @@ def put_model_package_group_policy(scope: Scope, params: dict[str, Any]) -> Item
         json.loads(params["ResourcePolicy"])
     except ValueError as error:
         raise ApiError("ValidationException", "Invalid resource policy: it is not valid JSON.") from error
-    # Whether a policy is there does not make the group another one.
+    # A policy does not change the group itself.
     return GROUPS.edit(
         scope,
         params["ModelPackageGroupName"],

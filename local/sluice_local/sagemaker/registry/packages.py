@@ -1,4 +1,4 @@
-"""The model registry: model packages, versioned within a group or standing alone."""
+"""The model registry: model packages, versioned in a group or unversioned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluice_local.sagemaker.registry.artifacts import etag
 from sluice_local.sagemaker.registry.groups import GROUPS, LOCK, PACKAGES, versions
 
 _MAX_METADATA = 50
-# The names that UpdatedModelPackageFields gives them are the request's, but for this one.
+# UpdatedModelPackageFields uses the request's names, with this exception.
 _UPDATABLE = {
     "ModelApprovalStatus": "ModelApprovalStatus",
     "ApprovalDescription": "ApprovalDescription",
@@ -89,7 +89,7 @@ def delete_model_package(scope: Scope, params: dict[str, Any]) -> None:
 def _once(
     name: str, scope: Scope, params: dict[str, Any], act: Callable[[Scope, dict[str, Any]], tuple[Item, Item]]
 ) -> Item:
-    """Do what is asked unless a request with the same ClientToken did it: then answer as that one did."""
+    """Act, unless a request with the same ClientToken did: then return its answer."""
     token = params.pop("ClientToken", None)
     with LOCK:
         if token and (done := _TOKENS.get((scope, name, token))):
@@ -106,13 +106,13 @@ def _once(
 
 
 def saved_tokens() -> dict[tuple[str, ...], tuple[Mapping[str, Any], Item]]:
-    """The requests that a ClientToken repeats, as plain data."""
+    """Return the requests with ClientTokens, as plain data."""
     with LOCK:
         return {(scope.account, scope.region, *rest): done for (scope, *rest), done in _TOKENS.items()}
 
 
 def restore_tokens(saved: Mapping[tuple[str, ...], tuple[Mapping[str, Any], Item]]) -> None:
-    """Have these instead of any others."""
+    """Replace all requests by these."""
     with LOCK:
         _TOKENS.clear()
         _TOKENS.update({(Scope(key[0], key[1]), key[2], key[3]): done for key, done in saved.items()})
@@ -143,7 +143,7 @@ def _create_version(scope: Scope, content: Item) -> Item:
             "Tags are not supported in Model Package versions. Please add them to the Model Package Group.",
         )
     group = GROUPS.name(scope, content["ModelPackageGroupName"])
-    # The group remembers: the number of a deleted version is not given to another.
+    # The group remembers the last number, so that no other version gets a deleted one's.
     version = GROUPS.get(scope, group).get("_LatestVersion", 0) + 1
     GROUPS.edit(
         scope,
@@ -182,7 +182,7 @@ def _update(scope: Scope, params: dict[str, Any]) -> tuple[Item, Item]:
 
 
 def _changes(before: Item, params: Mapping[str, Any]) -> Item:
-    """The members of the package as the update asks for them, whether or not they differ."""
+    """Return the package's members as the update sets them, changed or not."""
     asked: Item = {member: params[member] for member in _UPDATABLE if member in params}
     asked |= _resolved_specifications(asked)
     if "ModelCard" in asked:
@@ -195,7 +195,7 @@ def _changes(before: Item, params: Mapping[str, Any]) -> Item:
 
 
 def _changed_metadata(before: Item, params: Mapping[str, Any]) -> dict[str, str] | None:
-    """New properties are merged into those there are, then the ones to remove are."""
+    """Merge new properties into the existing ones, then remove the ones to remove."""
     new, removed = (
         params.get("CustomerMetadataProperties", {}),
         params.get("CustomerMetadataPropertiesToRemove", []),
@@ -220,7 +220,7 @@ def _with_specifications(before: Item, added: list[Item]) -> list[Item]:
 
 
 def _resolved_specifications(content: Mapping[str, Any]) -> Item:
-    """The inference specification with what SageMaker adds to each container: digest and ETag."""
+    """Return the inference specification with the digest and ETag that SageMaker adds to containers."""
     if "InferenceSpecification" not in content:
         return {}
     specification = content["InferenceSpecification"]
@@ -230,7 +230,7 @@ def _resolved_specifications(content: Mapping[str, Any]) -> Item:
 
 def _resolved(container: Item) -> Item:
     found: Item = {}
-    with suppress(KeyError, images.ImageError):  # an image that only AWS has is registered as it is
+    with suppress(KeyError, images.ImageError):  # register an image that only AWS has unchanged
         found["ImageDigest"] = images.digest(container["Image"])
     if "ModelDataUrl" in container and (tag := etag(container["ModelDataUrl"])):
         found["ModelDataETag"] = tag
@@ -252,7 +252,7 @@ def _listed(scope: Scope, params: Mapping[str, Any]) -> list[Item]:
 
 
 def _shown(item: Item) -> Item:
-    """A version is known by its ARN alone; only an unversioned package has a name."""
+    """Describe a package: a version has only an ARN; only an unversioned package has a name."""
     return {**item, "ModelPackageName": None} if "ModelPackageVersion" in item else item
 
 

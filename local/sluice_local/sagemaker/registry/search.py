@@ -1,4 +1,4 @@
-"""Search over the registry: filters on members, by dotted names, all or any of which must hold."""
+"""Search the registry: all or any of the filters on members, by dotted names, must hold."""
 
 from __future__ import annotations
 
