@@ -98,7 +98,9 @@ def _grow(cloud: Cloud, pipeline: str, data: Data, former: _Former | None) -> _M
     if presence.related(cloud, pipeline, arrivals.touched(cloud, pipeline)):
         return None
     present = presence.present_versions(cloud, {obj.key for obj in objects})
-    fresh = [_object_version(obj) for obj in objects if present.get(obj.key) == obj.version_id]
+    there = (obj for obj in objects if present.get(obj.key) == obj.version_id)
+    # Two manifest files may list the same object.
+    fresh = [*{obj.key: _object_version(obj) for obj in there}.values()]
     head = datasets.grow(cloud, pipeline, former.head, fresh) if fresh else former.head
     return _Made(head, fresh, found)
 

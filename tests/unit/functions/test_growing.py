@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fakes
-from build_world import PIPELINE, Invoke, World
+from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
 from sluice.domain.data import segments
 from sluice.services import datasets, presence
 from sluice.services.presence import related
@@ -89,6 +89,19 @@ def test_what_is_settled_concerns_the_same_key_those_below_and_those_above(
     assert world.build("a.csv") == "registered"
     key = f"{PIPELINE}/{name}"
     assert related(world.cloud, PIPELINE, {key, f"{PIPELINE}/z.csv"}) == ({key} if is_related else set())
+
+
+def test_an_object_that_two_manifest_files_list_is_taken_once(world: World) -> None:
+    assert world.build("0.csv", rows(0)) == "registered"
+    listed = PIPELINE_YAML.replace("{quiet_period_s: 60}", "{manifest: manifest.json}")
+    world.later(minutes=1)
+    world.push(pipeline=listed.encode())
+    world.upload("day/1.csv", rows(1))
+    world.upload("day/manifest.json", b'["1.csv"]')
+    world.later(seconds=2)
+    assert world.build("manifest.json", b'["day/1.csv"]') == "registered"
+    made = world.objects_of(f"{PIPELINE}-{world.pipeline['build_seq']:05}")
+    assert [obj.partition("/")[2] for obj in made] == ["0.csv#v1", "day/1.csv#v1"]
 
 
 STEPS = st.lists(
