@@ -1,4 +1,4 @@
-"""SnapshotDataset task: make a data set version of what has arrived."""
+"""SnapshotDataset task: make a data set version of what arrived."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Former:
-    """The last valid data set; a version of an older stack has no head."""
+    """Return the last valid data set; an older stack's version has no head."""
 
     version: str
     head: DatasetHead | None
@@ -129,7 +129,7 @@ def _object_version(obj: Arrival) -> ObjectVersion:
 
 
 def _waiting(cloud: Cloud, pipeline: str) -> list[Arrival]:
-    """What waits. What an attempt took up that died, or a version that was not valid, waits still."""
+    """Return what waits, including what a dead attempt or an invalid version took up."""
     items = arrivals.waiting(cloud, pipeline)
     unsettled = {item["dataset_version"] for item in items if item["status"] == "included"}
     return [Arrival.of(item, unsettled) for item in items]
@@ -137,14 +137,14 @@ def _waiting(cloud: Cloud, pipeline: str) -> list[Arrival]:
 
 @dataclasses.dataclass(frozen=True)
 class _Parts:
-    """What a data set is made of: the last valid one, and what complete batches have of today's objects."""
+    """The parts of a data set: the last valid one, and the current objects of complete batches."""
 
     former: DatasetManifest | None
     fresh: list[Arrival]
     complete: list[Batch]
 
     def keys(self, mode: str) -> Iterator[str]:
-        """Of the objects, in the order in which they came."""
+        """Yield the keys of the objects in order of arrival."""
         if self.former and (mode != "replace" or not self.fresh):
             yield from (obj.key for obj in self.former.objects)
         yield from (obj.key for obj in self.fresh)
@@ -158,11 +158,11 @@ def _parts(
     complete: list[Batch],
     current: Mapping[str, str],
 ) -> _Parts:
-    """What was overwritten or deleted since is no part of it."""
-    # Of several complete batches, all but the newest were replaced before they were built.
+    """Collect the parts, without what was overwritten or deleted since."""
+    # The newest complete batch replaced the others before they were built.
     taken = complete[-1:] if data.mode == "replace" else complete
     objects = [obj for batch in taken for obj in batch.objects]
-    # What is settled of a batch need not be in the last data set.
+    # Settled objects of a batch need not be in the last data set.
     others = presence.present_versions(cloud, {obj.key for obj in objects} - current.keys())
     now = {**current, **others}
     fresh = [obj for obj in objects if now.get(obj.key) == obj.version_id]
@@ -170,7 +170,7 @@ def _parts(
 
 
 def _set_aside_obstructed(cloud: Cloud, pipeline: str, mode: str, parts: _Parts) -> bool:
-    """Quarantine what no file system could hold beside the rest; whether there was any."""
+    """Quarantine keys that a file system cannot hold beside the others; True if there was any."""
     reasons = uploads.obstructed(parts.keys(mode))
     found = [obj for obj in parts.fresh if obj.key in reasons and obj.is_waiting]
     arrivals.on_each(found, lambda obj: _set_aside(cloud, pipeline, obj, reasons[obj.key]))
@@ -185,7 +185,7 @@ def _set_aside(cloud: Cloud, pipeline: str, obj: Arrival, reason: str) -> None:
 
 
 def _say_doubt(cloud: Cloud, task: BuildTask, data: Data, complete: list[Batch]) -> None:
-    """Note which batch was taken of several that were completed within one second."""
+    """Note which of several batches that were completed within one second was taken."""
     tied = batches.in_doubt(complete) if data.mode == "replace" else complete[:1]
     if len(tied) > 1:
         *others, taken = (batch.folder or batch.name for batch in tied)
@@ -199,7 +199,7 @@ def _combine(
     manifest = combine(data.mode, parts.former, [_object_version(obj) for obj in parts.fresh])
     if data.window is None:
         return manifest
-    # A window counts back from when each object came.
+    # A window depends on when each object came.
     settled = map(Arrival.of, arrivals.versions(cloud, pipeline, {obj.key for obj in manifest.objects}))
     named = {obj: batch.name for batch in parts.complete for obj in batch.waiting}
     dated = (dataclasses.replace(obj, batch=named.get(obj, obj.batch)) for obj in waiting)
@@ -216,7 +216,7 @@ def _unchanged(
 
 
 def _take_up(cloud: Cloud, task: BuildTask, version: str, found: Iterable[Batch]) -> None:
-    """Mark what this version settles: complete batches, and the manifest files that list them."""
+    """Mark what this version takes up: complete batches, and the manifest files that list them."""
     settled = {
         arrival: batch.name
         for batch in found
@@ -234,14 +234,14 @@ def _include(cloud: Cloud, task: BuildTask, version: str, arrival: Arrival, batc
 
 
 def _set_aside_again(cloud: Cloud, pipeline: str, version: str, fresh: Sequence[ObjectVersion]) -> None:
-    """Released data that are what this project rejected before are rejected still, without another run."""
+    """Quarantine released data again, without another run, if this project rejected the same before."""
     dataset = cloud.catalog.get(keys.dataset_key(pipeline, version)) or {}
     if dataset.get("status") == "rejected":
         batching.quarantine(cloud, pipeline, version, fresh, _verdict(cloud, dataset))
 
 
 def _verdict(cloud: Cloud, dataset: Item) -> Report:
-    """A rejected version's report; where it is gone, the catalog's reasons, which name no object."""
+    """Return a rejected version's report; if it is gone, the catalog's reasons, which name no object."""
     try:
         return Report.from_json(cloud.objects.read(dataset["report_uri"]))
     except FileNotFoundError:
@@ -266,9 +266,9 @@ def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:
 
 
 def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:
-    """Whether another run has come to a conclusion on the same data with the same project.
+    """Tell whether another run came to a conclusion on the same data with the same project.
 
-    One that compared with a champion which a later push gave up has not.
+    A run that compared with a champion does not count if a later push waives that comparison.
     """
     built = cloud.catalog.get(keys.built_key(task.pipeline, dataset_version, task.project_version))
     if built is None:

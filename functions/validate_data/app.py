@@ -1,4 +1,4 @@
-"""ValidateData task: hold a data set version against its data contract."""
+"""ValidateData task: check a data set version by its data contract."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
 _DOWNLOADS = 8
-# What must stay free beside the files, for what DuckDB stores and spills.
+# The share of storage to leave free for what DuckDB stores and spills.
 _SPILL_SHARE = 0.4
-# For what is left to do when the engine's time is over.
+# Time for what is left to do after the engine.
 _RESERVE_S = 30
 _CONTENT_TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8"}
 
 
 class RunEndedError(BuildError):
-    """The run was stopped while its data were read: another one may have gone on from there."""
+    """The run was stopped while its data were read: another may have continued."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -62,7 +62,7 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
 def _judge(
     cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data
 ) -> tuple[DatasetManifest, Outcome]:
-    """Judge what is new together with what was found in the last valid version, or else all data."""
+    """Judge new data together with the results of the last valid version, or else judge all data."""
     head = datasets.find_head(cloud, task.pipeline, task.dataset_version)
     if head is not None and (former := _former_part(cloud, task, data, head)) is not None:
         new = datasets.find_added(cloud, task.pipeline, head)
@@ -118,7 +118,7 @@ def _limits(context: LambdaContext, folder: Path) -> Limits:
 
 
 def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data) -> Baseline:
-    """The last valid version, which this one is made from; its profile, or that of the pinned version."""
+    """Return the last valid version, and its profile or that of the pinned version."""
     catalog = cloud.catalog
     previous = (catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
     if previous in {None, task.dataset_version}:
@@ -137,7 +137,7 @@ def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data) -> Baseline:
 
 
 def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
-    """Put the documents beside the version's manifest; returns the report's URI."""
+    """Write the documents beside the version's manifest; returns the report's URI."""
     places = building.locations(cloud, task.pipeline)
     documents = dict(outcome.documents)
     if outcome.part is not None and outcome.report.is_valid:
@@ -151,13 +151,13 @@ def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
 
 @contextmanager
 def _workspace() -> Iterator[Path]:
-    """A folder of this invocation's own: a warm function keeps what it has in its storage."""
+    """Make a folder for this invocation: a warm function keeps the files in its storage."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
 def _too_many(cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest) -> list[Violation]:
-    """The objects that are more than can be fetched and opened in a function's time; the new ones last."""
+    """Return the objects beyond the number that a function has time for; new ones count last."""
     if len(manifest.objects) <= run.OBJECTS_MAX:
         return []
     message = (
@@ -171,7 +171,7 @@ def _too_many(cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest) -
 def _too_large(
     cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest, folder: Path
 ) -> list[Violation]:
-    """The objects for which the storage has no room, before they are fetched."""
+    """Return the objects that do not fit into the storage, before any is fetched."""
     room = shutil.disk_usage(folder).free * (1 - _SPILL_SHARE)
     if manifest.size_bytes <= room:
         return []
@@ -188,7 +188,7 @@ def _new_keys(cloud: Cloud, task: ValidateDataTask) -> set[str]:
 
 
 def _download(cloud: Cloud, manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:
-    """Fetch the very versions of the manifest, under names of no meaning: a key may be any text."""
+    """Fetch exactly the manifest's versions, under neutral names: a key may be any text."""
     objects, bucket = cloud.objects, cloud.data_bucket
     files = [DataFile(obj.key, folder / str(index)) for index, obj in enumerate(manifest.objects)]
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
@@ -205,11 +205,11 @@ def _record(
     report_uri: str,
     reasons: list[str],
 ) -> None:
-    """Judge the version. One that was valid stays so under another contract: later ones build on it."""
+    """Record the verdict. A valid version stays so under another contract: later ones build on it."""
     catalog, key = cloud.catalog, keys.dataset_key(task.pipeline, task.dataset_version)
     verdict = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
     if report.is_valid:
-        # The base of later versions first: what is judged and no part of it would be left out for ever.
+        # Write the base of later versions first: judged objects outside it would be left out for ever.
         if not catalog.apply(builds.base_on(task.pipeline, task.dataset_version, task.run_id)):
             raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
         catalog.apply(data.accept_dataset(*verdict))

@@ -1,1 +1,1 @@
-"""What a request passes before ministack: who is answered at all, signatures, and the cloud's own paths."""
+"""What a request passes before ministack: the guard, signatures, and the cloud's own paths."""

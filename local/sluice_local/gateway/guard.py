@@ -1,9 +1,8 @@
-"""What may reach the local cloud at all: this machine's own programs, and no page that a browser shows.
+"""Let only this machine's programs reach the local cloud, and no page in a browser.
 
-A page from anywhere can send requests to loopback, and with DNS rebinding read the answers. A browser says
-where a request comes from (`Origin`, `Sec-Fetch-Site`) and what it believes to talk to (`Host`), so those
-decide. With IAM enforced, a request is also signed by a key that exists, or is for a URL that AWS serves
-unsigned.
+Any page can send requests to loopback, and with DNS rebinding read the answers. A browser tells where a
+request comes from (`Origin`, `Sec-Fetch-Site`) and which host it addresses (`Host`), so these headers decide.
+With IAM enforced, a request must also be signed by an existing key, or be for a URL that AWS serves unsigned.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from typing import Any
 from sluice_local.gateway.local_api import IDENTITY_PATH, Application, Receive, Send
 from sluice_local.settings import LOOPBACK, Settings
 
-# None: a program, or an address that a person typed.
+# None: a program, or an address that someone typed.
 _OWN_PAGES = (None, "none", "same-origin")
 
 
 def guarded(application: Application, settings: Settings) -> Application:
-    """Return the ASGI application behind the guard; its answers invite no page of another origin (CORS)."""
+    """Return the ASGI application behind the guard; its answers have no CORS headers for other origins."""
 
     async def guard(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -32,7 +31,7 @@ def guarded(application: Application, settings: Settings) -> Application:
             await _refuse(scope, receive, send, refusal)
             return
         if settings.auth and scope["path"] != IDENTITY_PATH:
-            from sluice_local.gateway import signatures  # ministack reads its environment when it is imported
+            from sluice_local.gateway import signatures  # ministack reads its environment on import
 
             signed = await signatures.authenticated(scope, receive, send)
             if signed is None:
@@ -56,9 +55,9 @@ def foreign(headers: Mapping[str, str], port: int) -> str | None:
 
 
 def _is_own_host(host: str, port: int) -> bool:
-    """Loopback with our port, or a name below localhost: S3's virtual hosts, API Gateway's, function URLs'.
+    """Accept loopback with our port, or a name below localhost (S3, API Gateway, function URLs).
 
-    Nobody's DNS holds names below localhost (RFC 6761), so no page can have one that it did not get from us.
+    DNS has no names below localhost (RFC 6761), so only pages that we served can have one.
     """
     name, colon, given = host.rpartition(":")
     if not colon or host.endswith("]"):
@@ -68,7 +67,7 @@ def _is_own_host(host: str, port: int) -> bool:
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by name; the values of one that was sent twice are joined, and so are none that we know."""
+    """Return headers by name; repeated ones are joined, which makes their values unknown ones."""
     values: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -82,7 +81,7 @@ async def _refuse(scope: Any, receive: Receive, send: Send, message: str) -> Non
         return
     content = json.dumps({"__type": "AccessDenied", "message": message}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    # Nothing is read of what was sent, so the connection cannot be used again.
+    # The request's body is not read, so the connection cannot be reused.
     headers += [(b"x-amzn-errortype", b"AccessDenied"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": HTTPStatus.FORBIDDEN, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})

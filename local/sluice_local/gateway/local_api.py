@@ -1,4 +1,4 @@
-"""The cloud's own requests, beside those of AWS: under /_local/, as JSON."""
+"""Answer the cloud's own requests, besides AWS's: below /_local/, as JSON."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Any, Receive, Send], Awaitable[None]]
-# (method, body) -> status and what to answer with
+# (method, body) -> status and answer
 Answer = Callable[[str, bytes], tuple[int, Any]]
 
-# Answers whoever asks, as the cloud itself does, and others that want to know whether it is this one.
+# Answered to all: the cloud itself and others ask whether it is this one.
 IDENTITY_PATH = "/_local/identity"
 
 

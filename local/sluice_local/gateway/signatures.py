@@ -1,8 +1,8 @@
-"""With IAM enforced, who signed a request: a key that this cloud issued, or its root user, `test`/`test`.
+"""With IAM enforced, verify who signed a request: a key that this cloud issued, or its root user's, `test`.
 
-Ministack verifies the keys that it issued, where an IAM action is known. It takes `test`, any account's
-number and no key at all for the root user, unverified, and checks nothing below `/_ministack/`. So everything
-is verified here, before it gets there.
+Ministack verifies keys that it issued, for known IAM actions. Without verification it takes `test`, any
+account's number and a missing key for the root user, and it checks nothing below `/_ministack/`. So
+everything is verified here first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sluice_local.settings import LOOPBACK, ROOT_KEY, ROOT_SECRET, Settings
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _LONGEST_PRESIGNED_S = 7 * 24 * 3600
 _HASHED_IN_LOOP_BYTES = 1 << 20
-# What S3 and its clients agree to leave unsigned, or to sign by the chunk.
+# Bodies that S3 and its clients leave unsigned, or sign by the chunk.
 _NOT_HASHED = (
     "UNSIGNED-PAYLOAD",
     "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
@@ -44,7 +44,7 @@ _CODE_URL_VALID_S = 600
 
 
 class SignatureError(Exception):
-    """A refused request: AWS's error code, and what the caller reads."""
+    """A refused request: AWS's error code, and the message for the caller."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class SignatureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it was sent; headers that came twice are joined, as they are for signing."""
+    """A request as it was sent; repeated headers are joined, as for signing."""
 
     method: str
     path: str
@@ -76,10 +76,10 @@ class Request:
 
 
 def install(settings: Settings) -> None:
-    """With IAM on: nobody is the root user without its key, and URLs of code are signed as AWS's are."""
+    """With IAM on, require the root user's key, and sign URLs of code as AWS does."""
     if not settings.auth:
         return
-    # Without a key only what AWS serves unsigned gets here.
+    # Requests without a key get here only if AWS serves them unsigned.
     is_root = lambda key: key in ("", None, ROOT_KEY)  # noqa: E731
     iam_evaluator.is_root_access_key = iam_evaluator._is_root_key = sts.is_root_access_key = is_root
     lambda_runtime.execution_credentials = lambda_svc.execution_credentials = _function_credentials
@@ -88,7 +88,7 @@ def install(settings: Settings) -> None:
 
 
 async def authenticated(scope: Any, receive: Receive, send: Send) -> Receive | None:
-    """Return what delivers a request's body if it may be served; else None, and it is answered."""
+    """Return the receiver of a request's body if it may be served; else answer it, and return None."""
     if _is_served_unsigned(Request.of(scope, b""), is_http=scope["type"] == "http"):
         return receive
     body = await _body(receive) if scope["type"] == "http" else b""
@@ -105,10 +105,10 @@ async def authenticated(scope: Any, receive: Receive, send: Send) -> Receive | N
 
 
 def _is_served_unsigned(request: Request, *, is_http: bool) -> bool:
-    """An unsigned request for a URL of a function or an API that asks AWS for no signature.
+    """Tell whether an unsigned request is for a function's or an API's URL that needs no signature on AWS.
 
-    Only in the form with a path, which ministack serves in one way; a host's name alone does not decide what
-    it does with a path. JWT and Lambda authorizers judge for themselves.
+    Only the form with a path counts, which is unambiguous: ministack may treat a path differently although
+    the host's name is a function's. JWT and Lambda authorizers decide themselves.
     """
     is_signed = request.headers.get("authorization", "").startswith("AWS") or any(
         name.lower() in _SIGNING_QUERIES for name in request.query
@@ -129,7 +129,7 @@ def _is_served_unsigned(request: Request, *, is_http: bool) -> bool:
 
 
 def verify(request: Request) -> None:
-    """Raises SignatureError unless a key of this cloud signed the request, and may ask for what it does."""
+    """Raise SignatureError unless a key of this cloud signed the request for this purpose."""
     if _query(request, "AWSAccessKeyId") and "authorization" not in request.headers:
         _verify_version_2(request)
         return
@@ -160,7 +160,7 @@ def verify(request: Request) -> None:
 
 
 def _claimed(request: Request) -> tuple[sigv4.HeaderSignature, bool]:
-    """Return the signature that a request carries, and whether in its query."""
+    """Return a request's signature, and whether it is in the query."""
     authorization = request.headers.get("authorization", "")
     in_query = bool(_query(request, "X-Amz-Algorithm") or _query(request, "X-Amz-Signature"))
     if not authorization and not in_query:
@@ -172,7 +172,7 @@ def _claimed(request: Request) -> tuple[sigv4.HeaderSignature, bool]:
     signature = parse(request.query if in_query else request.headers)
     if isinstance(signature, tuple):
         raise SignatureError(*signature)
-    # What is verified must be what ministack takes for the caller later.
+    # Verify the same key that ministack later takes for the caller's.
     if router.extract_access_key_id(dict(request.headers), request.query) != signature.access_key_id:
         raise SignatureError("IncompleteSignature", "The request names more than one access key.")
     if "host" not in signature.signed_headers.lower().split(";"):
@@ -181,7 +181,7 @@ def _claimed(request: Request) -> tuple[sigv4.HeaderSignature, bool]:
 
 
 def _check_scope(request: Request, signature: sigv4.HeaderSignature) -> None:
-    """Nothing unsigned may send a signed request elsewhere: a target in a header, or an action in a body."""
+    """Refuse unsigned parts that would redirect a signed request: a target header, or an action in a body."""
     names = signature.signed_headers.lower().split(";")
     unsigned = [name for name in request.headers if name.startswith("x-amz-") and name not in names]
     if unsigned:
@@ -192,7 +192,7 @@ def _check_scope(request: Request, signature: sigv4.HeaderSignature) -> None:
 
 
 def _verify_version_2(request: Request) -> None:
-    """The query by which boto3 still signs S3's URLs in some regions; it covers neither action nor body."""
+    """Verify the old signature of S3 URLs, which boto3 still uses in some regions; it omits the body."""
     key = _query(request, "AWSAccessKeyId")
     if _service(request) != "s3" or _is_administration(request.path) or _query(request, "X-Amz-Signature"):
         raise SignatureError("IncompleteSignature", "Signature version 2 is for objects of S3 alone.")
@@ -215,7 +215,7 @@ def _verify_version_2(request: Request) -> None:
 
 
 def _service(request: Request) -> str:
-    """Return where ministack sends the request."""
+    """Return the service that ministack routes the request to."""
     headers, query = dict(request.headers), dict(request.query)
     query = ministack.app._routing_params(request.method, request.path, headers, request.body, query)
     return str(router.detect_service(request.method, request.path, headers, query))
@@ -254,7 +254,7 @@ def _credential(access_key: str, token: str) -> iam_evaluator.ResolvedCredential
 
 
 def _check_payload(request: Request, service: str) -> None:
-    """The signature covers the hash that a header names; what was sent must have that hash."""
+    """Require the body to have the hash in the header, which the signature covers."""
     stated = request.headers.get("x-amz-content-sha256", "")
     if not stated or (service == "s3" and stated in _NOT_HASHED):
         return
@@ -266,7 +266,7 @@ def _check_payload(request: Request, service: str) -> None:
 
 
 def _is_administration(path: str) -> bool:
-    """The cloud's own requests, and ministack's: names that no bucket can have."""
+    """Tell whether a path is of the cloud's or ministack's own requests, which no bucket's name can be."""
     return path.startswith("/_") and not path.startswith("/_aws/")
 
 
@@ -276,9 +276,9 @@ def _query(request: Request, name: str) -> str:
 
 
 def _function_credentials(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return a session of a function's role, under one key as long as this cloud lives.
+    """Return a session of a function's role, with one key for the lifetime of this cloud.
 
-    Ministack derives the secret from the names of the function and its role, so any job could sign as them.
+    Ministack derives the secret from the names of the function and its role, so any job could sign as it.
     """
     role, function = config.get("Role", ""), config.get("FunctionArn", "")
     digest = hmac.digest(_PROCESS_SECRET, f"{function}:{role}".encode(), "sha512").hex()
@@ -296,7 +296,7 @@ def _function_credentials(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _signed_url(unsigned: Any) -> Any:
-    """Whoever may ask for a function's code gets a URL that serves it, as AWS does."""
+    """Give callers that may read a function's code a signed URL of it, as AWS does."""
 
     def signed(*args: Any) -> str:
         url = unsigned(*args).partition("?")[0]
@@ -334,7 +334,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Return the body that has been read, and then whatever comes after it (the end of the connection)."""
+    """Return the body that was read, and then what follows (the end of the connection)."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> dict[str, Any]:

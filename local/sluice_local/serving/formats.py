@@ -1,4 +1,4 @@
-"""The content types that the inference toolkit's default handlers read and write."""
+"""Read and write the content types of the inference toolkit's default handlers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT_TYPES = (JSON, CSV)
 
 
 class UnsupportedFormatError(Exception):
-    """No default handler for a content type; `status_code` is what the caller is answered with."""
+    """There is no default handler for a content type; `status_code` is the answer's."""
 
     def __init__(self, content_type: str, status_code: int) -> None:
         super().__init__(
@@ -39,7 +39,7 @@ def encode(prediction: Any, accept: str) -> str | bytes:
 
 
 def _numpy() -> Any:
-    """Numpy is the image's: it is imported only when a default handler needs it."""
+    """Import the image's numpy only if a default handler needs it."""
     import numpy  # type: ignore[import-not-found, unused-ignore]
 
     return numpy
@@ -58,7 +58,7 @@ def _from_npy(body: bytes) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays and numpy scalars as Python's own types."""
+    """Convert arrays and numpy scalars to Python's types."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
@@ -69,7 +69,7 @@ def _to_json(prediction: Any) -> str:
 
 
 def _to_csv(prediction: Any) -> str:
-    """Return a row a line, as numpy.savetxt writes them with the toolkit's format."""
+    """Write a row a line, as numpy.savetxt does with the toolkit's format."""
     rows = prediction.tolist() if hasattr(prediction, "tolist") else prediction
     rows = rows if isinstance(rows, (list, tuple)) else [rows]
     lines = [",".join(map(str, row)) if isinstance(row, (list, tuple)) else str(row) for row in rows]

@@ -21,7 +21,7 @@ _STEPS = ("input_fn", "predict_fn", "output_fn")
 
 
 class Response(NamedTuple):
-    """An HTTP response in the making."""
+    """A response to send."""
 
     status: int
     headers: Mapping[str, str]
@@ -32,7 +32,7 @@ class InferenceService:
     """A loaded model with the handlers that serve it; safe for requests in parallel if the handlers are."""
 
     def __init__(self, module: ModuleType, model_dir: str, default_accept: str = formats.JSON) -> None:
-        """Raises ValueError if the script's handlers contradict, and whatever its `model_fn` raises."""
+        """Load the model; raises ValueError if handlers conflict, and what the script's `model_fn` raises."""
         given = {name: getattr(module, name) for name in _STEPS if hasattr(module, name)}
         self._transform: Callable[..., Any] | None = getattr(module, "transform_fn", None)
         if self._transform and given:
@@ -47,7 +47,7 @@ class InferenceService:
         self._model = _call(model_fn, (model_dir,), Context(model_dir))
 
     def respond(self, body: bytes, headers: Mapping[str, str]) -> Response:
-        """Answer POST /invocations: an error becomes its status and message, its traceback is logged."""
+        """Answer POST /invocations; an error becomes a status and a message, and its traceback is logged."""
         context = Context(self._model_dir, headers)
         try:
             return self._answer(body, context)
@@ -67,7 +67,7 @@ class InferenceService:
         result = self._run(data, content_type, accept, context)
         if hasattr(
             result, "get_data"
-        ):  # a werkzeug or Flask response, which the framework images send as it is
+        ):  # a werkzeug or Flask response, which the framework images send unchanged
             return Response(result.status_code, dict(result.headers), result.get_data())
         if isinstance(result, tuple):
             result, accept = result
@@ -84,7 +84,7 @@ class InferenceService:
 
 
 def _call(handler: Callable[..., Any], arguments: tuple[Any, ...], context: Context) -> Any:
-    """Call a handler with the context if its signature has room for it."""
+    """Call a handler, with the context if its signature takes it."""
     expected, given = len(inspect.signature(handler).parameters), len(arguments)
     if expected == given:
         return handler(*arguments)
@@ -98,7 +98,7 @@ def _no_model_fn(model_dir: str) -> Any:
 
 
 def _default_predict_fn(data: Any, model: Any) -> Any:
-    """Return what the scikit-learn and XGBoost images do."""
+    """Predict as the scikit-learn and XGBoost images do."""
     return model.predict(data)
 
 

@@ -1,4 +1,4 @@
-"""The HTTP side of the hosting contract: GET /ping and POST /invocations."""
+"""Serve the hosting contract over HTTP: GET /ping and POST /invocations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .handlers import InferenceService, Response
 
 
 class Environment(NamedTuple):
-    """The inference toolkit's settings, from the variables it reads."""
+    """The inference toolkit's settings, from its variables."""
 
     port: int
     program: str
@@ -38,7 +38,7 @@ class Environment(NamedTuple):
 
 
 class ModelServer(ThreadingHTTPServer):
-    """A thread per connection; the caller keeps few connections, and keeps them open."""
+    """A server with a thread for each connection; the caller keeps a few connections open."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -48,7 +48,7 @@ class ModelServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _RequestHandler)
 
     def server_bind(self) -> None:
-        """Share the port with whoever started us, who holds it so that nobody else gets it."""
+        """Share the port with the parent process, which holds it so that nobody else gets it."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         TCPServer.server_bind(self)  # HTTPServer's own would look up the host's name
 
@@ -60,7 +60,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
     server: ModelServer
 
     def parse_request(self) -> bool:
-        """A page of a browser reaches loopback too, by its own name or by one that it was rebound to."""
+        """Refuse pages of browsers, which can reach loopback too, by its name or by DNS rebinding."""
         if not super().parse_request():
             return False
         is_page = "Origin" in self.headers or "Sec-Fetch-Site" in self.headers
@@ -88,7 +88,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
         self.wfile.write(response.body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Requests are counted as metrics; the log is the user's."""
+        """Do not log requests: they are counted as metrics, and the log is the user's."""
 
 
 def load_service(environment: Environment) -> InferenceService:

@@ -40,7 +40,7 @@ __all__ = [
 PART = "part.json"
 FORMAT = 1
 _NAMED_MAX = 5
-# What is kept of a column takes as long to find as its profile, which of more than these is most of the time.
+# A column's part takes as long as its profile, and with more columns than this most of the time.
 COLUMNS_MAX = 200
 # Edges are quantiles of earlier data: make them anew when there are twice as many.
 _GROWTH_MAX = 2
@@ -113,7 +113,7 @@ class PartResults:
         """Return bytes to store; raises NeedsWholeError for figures that cannot be stored."""
         columns = {name: column_parts.to_dict(part) for name, part in self.columns.items()}
         fields = {item: getattr(self, item) for item in ("contract", "rows", "edged_rows")}
-        # Only of objects that break something does it matter later how many rows they have.
+        # Later only the rows of objects that break something matter.
         breaking = {key for found in self.found for key in found.by_object}
         fields["object_rows"] = {key: rows for key, rows in self.object_rows.items() if key in breaking}
         stored = {

@@ -1,4 +1,4 @@
-"""Validate files against a data contract: what the function and `sluice validate` do alike."""
+"""Validate files by a data contract, for the function and `sluice validate`."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ from sluice.quality.validation import DataFile, Finding, Report, RowRef, Violati
 if TYPE_CHECKING:
     from sluice.quality.engine import Engine, Inspection
 
-# Each takes a function up to 4 ms to open, and some 25 ms to fetch, several at a time.
+# An object takes a function up to 4 ms to open, and some 25 ms to fetch, several at a time.
 OBJECTS_MAX = 50_000
 _KEYS_SHOWN = 5
-# Of a function's memory: for the engine's own account, which leaves out much, and for its whole process.
+# Shares of a function's memory: for what the engine counts, which is not all, and for its process.
 _ENGINE_SHARE, _PROCESS_SHARE = 0.6, 0.8
-# The engine ends its work a little before its process is ended.
+# The engine stops a little before its process would be ended.
 _EARLIER_S, _EARLIER_SHARE = 5.0, 0.1
 REPORT, REPORT_PAGE = "report.json", "report.html"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a validation may use: memory, seconds, and a folder for what does not fit into memory.
+    """What a validation may use: memory, time, and a folder to spill to.
 
-    `memory_mb` is what the engine may count, `process_mb` all that its process may come to hold.
+    `memory_mb` is what the engine may count; `process_mb` is all that its process may hold.
     """
 
     memory_mb: int
@@ -59,13 +59,13 @@ class Limits:
 
     @classmethod
     def of_function(cls, memory_mb: int, max_s: float | None, folder: Path) -> Limits:
-        """The limits in a function of so much memory: what is left is for the process that waits."""
+        """Return the limits in a function of so much memory: the waiting process needs the rest."""
         return cls(int(memory_mb * _ENGINE_SHARE), max_s, folder, memory_mb * _PROCESS_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What data are held against: the rows of the last valid version, and a profile with its version."""
+    """What data are compared with: the number of rows of the last valid version, and a versioned profile."""
 
     previous_rows: int | None = None
     version: str = ""
@@ -74,9 +74,9 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The verdict, and the documents about it by file name.
+    """The verdict, and its documents by file name.
 
-    `part` is what was found, for later data that hold all of these and more; None if that cannot be kept.
+    `part` has the results, for later data that contain all of these; None if they cannot be kept.
     `object_rows` are the rows of the objects that were read, by key.
     """
 
@@ -96,7 +96,7 @@ class _Statistics:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What was found in all data, and its statistics."""
+    """The findings in all data, and their statistics."""
 
     rows: int
     findings: tuple[Finding, ...]
@@ -117,11 +117,11 @@ def validate(
     former: bytes | None = None,
     keeps_part: bool = False,
 ) -> Outcome:
-    """Hold the files against the contract. What the limits do not suffice for breaks it: see `refuse`.
+    """Check the files by the contract. Files that exceed the limits break it: see `refuse`.
 
-    With `former`, the `part` that was kept of other files, the verdict is on those and these together, and
-    only these are read; raises NeedsWholeError where that does not tell it.
-    The engine works in a process of its own: neither does it count all its memory, nor end whenever asked.
+    `former` is the `part` kept of other files: then the verdict is about all files, but only these are read;
+    raises NeedsWholeError if that does not suffice. The engine works in a separate process, as it neither
+    counts all its memory nor always ends when asked.
     """
     judge = partial(_judge, files, data, limits, now, baseline, title, former, keeps_part)
     try:
@@ -131,7 +131,7 @@ def validate(
 
 
 def _blame(ended: ProcessEndedError, limits: Limits) -> tuple[str, Sequence[str]]:
-    """Why the process was ended, and the objects that it was reading then, if they are to blame."""
+    """Say why the process was ended, and which objects are to blame, if it was reading them."""
     keys: tuple[str, ...] = ended.told or ()
     match ended.why:
         case "memory":
@@ -154,7 +154,7 @@ def _judge(
     keeps_part: bool,
     tell: Tell,
 ) -> Outcome:
-    # Loaded here, in the process that needs it: the engine is large.
+    # Import it in the process that needs it: the engine is large.
     from sluice.quality.engine import Engine, EngineLimitError
 
     max_s = limits.max_s and limits.max_s - min(_EARLIER_S, limits.max_s * _EARLIER_SHARE)
@@ -197,7 +197,7 @@ def _former(stored: bytes, data: Data) -> PartResults:
 
 
 def _kept(part: PartResults | None, data: Data) -> bytes | None:
-    """What of the results is stored: of a redacted column no text."""
+    """Return the results to store, without text of redacted columns."""
     if part is None:
         return None
     columns = {
@@ -207,7 +207,7 @@ def _kept(part: PartResults | None, data: Data) -> bytes | None:
     try:
         return replace(part, columns=columns).to_json()
     except NeedsWholeError:
-        # The next data are read with all that there is.
+        # Then the next validation reads all data.
         return None
 
 
@@ -232,12 +232,12 @@ def _judge_together(
     former: PartResults,
     now: datetime,
 ) -> _Judged:
-    """Judge what was found together with what was found before in other data."""
+    """Judge new results together with former results of other data."""
     asked = validation.checks(data)
     try:
         part = merge(former, _part(engine, found, data, former.edges, baseline), asked)
     except biases.TooManyValuesError as error:
-        # Said of the whole in the same way.
+        # Validation of all data reports this in the same way.
         raise NeedsWholeError(str(error)) from None
     profile = part.profile(baseline.profile if data.drift else None)
     measured = _without_areas(_compare(profile, part.labels, data, baseline), part.of_older_edges)
@@ -245,7 +245,7 @@ def _judge_together(
 
 
 def _without_areas(measured: _Statistics, columns: Collection[str]) -> _Statistics:
-    """The statistics without a distance that would be told by quantiles of other data than these."""
+    """Remove the distances that depend on quantiles of other data."""
     if measured.drift is None:
         return measured
 
@@ -263,7 +263,7 @@ def _without_areas(measured: _Statistics, columns: Collection[str]) -> _Statisti
 def _part(
     engine: Engine, found: Inspection, data: Data, edges: Mapping[str, Edges], baseline: Baseline
 ) -> PartResults:
-    """What is kept of the data that the engine has inspected, counted between the baseline's edges too."""
+    """Collect the results to keep of inspected data, also counted between the baseline's edges."""
     from sluice.quality.engine import DATA, VERSION, part_scan, profiling
 
     types = {name: data.columns[name].type for name in found.columns}
@@ -293,7 +293,7 @@ def _part(
 
 
 def _shown(finding: Finding, data: Data) -> tuple[RowRef, ...]:
-    """The examples without values that no report shows."""
+    """Return the examples without redacted values."""
     if finding.check.column not in data.redact:
         return finding.examples
     return tuple(replace(row, value=None) for row in finding.examples)
@@ -305,13 +305,13 @@ def _all_edges(edges: Edges | None, before: ColumnProfile | None) -> list[Edges]
 
 
 def beyond_limits(message: str, keys: Sequence[str]) -> Violation:
-    """Objects that cannot be checked with what there is; none where all of them together cannot."""
+    """Make the violation of objects beyond limits; without objects if only all together are."""
     said = f"{', '.join(keys[:_KEYS_SHOWN])}: {message}" if keys else message
     return Violation(None, "limits", said, 0, objects=tuple(keys))
 
 
 def refuse(violations: Sequence[Violation], data: Data, title: str) -> Outcome:
-    """The outcome for data beyond limits: rejected as others are, or they would be tried for ever."""
+    """Make the outcome for data beyond limits: reject them, or they would be tried for ever."""
     report = Report(0, tuple(violations))
     documents = dict(_documents(report, _Statistics(), data, Baseline(), title))
     return Outcome(report, documents)
@@ -341,10 +341,10 @@ def _compare(
     data: Data,
     baseline: Baseline,
 ) -> _Statistics:
-    """Drift from the baseline, and bias of the labels that were counted."""
+    """Measure drift from the baseline, and bias by the counted labels."""
     drift = bias = None
     if data.drift is not None and baseline.profile is not None:
-        # A column that the contract has no longer is none that the data lack.
+        # Ignore columns that were dropped from the contract.
         before = {name: column for name, column in baseline.profile.columns.items() if name in data.columns}
         of_contract = replace(baseline.profile, columns=before)
         drift = drifts.compare(profile, of_contract, data.drift, baseline.version)
@@ -376,7 +376,7 @@ def _biased(bias: BiasResult | None) -> list[Violation]:
 def _documents(
     report: Report, measured: _Statistics, data: Data, baseline: Baseline, title: str
 ) -> Iterator[tuple[str, bytes]]:
-    """The report for programs and for people, what later data are held against, and Model Monitor's files."""
+    """Yield the reports for programs and people, the profile, and Model Monitor's files."""
     profile, drift, bias = measured.profile, measured.drift, measured.bias
     yield REPORT, report.to_json(drift=drift and drift.to_dict(), bias=bias and bias.to_dict())
     page = html.render(report, profile, baseline.profile, drift, bias, redact=data.redact, title=title)

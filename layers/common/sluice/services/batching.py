@@ -1,4 +1,4 @@
-"""What the functions that gather data do alike: find batches, ask for builds, set data aside."""
+"""Share code between the functions that gather data: find batches, request builds, quarantine data."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from sluice.domain.data.datasets import ObjectVersion
     from sluice.quality.validation import Report
 
-# Clocks of two machines differ by less.
+# The clocks of two machines differ by less.
 _SKEW_S = 1
-# Of an object's reasons; the rest are in the report.
+# So many reasons are noted on an object; the report has all.
 _REASONS_MAX = 5
 
 
@@ -37,9 +37,9 @@ def find(
     *,
     whole: bool = False,
 ) -> list[Batch]:
-    """The batches of what waits; reads the manifest files that are open, and what else the rule looks at.
+    """Return the batches of what waits; reads open manifest files, and what else the rule needs.
 
-    With `whole` a batch has what is settled of it, too: as it is when a batch is the data set.
+    `whole` adds the settled objects of each batch, for when a batch is the data set.
     """
     read = cache(partial(_read, cloud))
     beside = arrivals.beside(cloud, pipeline, complete_when, waiting, read, whole=whole)
@@ -52,9 +52,9 @@ def _read(cloud: Cloud, arrival: Arrival) -> bytes:
 
 
 def ask_once(cloud: Cloud, pipeline: str, item: Item, delay_s: int) -> None:
-    """Ask for a build after a delay, unless the pipeline's item says that somebody is going to ask.
+    """Request a build after a delay, unless the pipeline's item says that a request is due.
 
-    That request comes after what the caller has written, so it sees it: a thousand uploads ask a few times.
+    That request comes after what the caller wrote, so it sees it: a thousand uploads make a few requests.
     """
     soon = to_iso(from_iso(cloud.now()) + timedelta(seconds=_SKEW_S))
     if item.get("asks_at", "") <= soon:
@@ -62,10 +62,10 @@ def ask_once(cloud: Cloud, pipeline: str, item: Item, delay_s: int) -> None:
 
 
 def ask_later(cloud: Cloud, pipeline: str, delay_s: int) -> None:
-    """Ask for a build after a delay; requests that come before are not needed, and not considered.
+    """Request a build after a delay; requests that come earlier are not needed, and ignored.
 
-    A delay beyond what SQS allows is cut: whoever asks too early is told to ask again.
-    The message comes before the note of it, so that a crash in between repeats it rather than loses it.
+    Cuts the delay to SQS's limit: a request that comes too early is sent again. Sends the message before it
+    notes that, so that a crash in between repeats the message rather than loses it.
     """
     delay_s = min(delay_s, BUILD_REQUEST_DELAY_MAX_S)
     at = to_iso(from_iso(cloud.now()) + timedelta(seconds=delay_s))
@@ -74,7 +74,7 @@ def ask_later(cloud: Cloud, pipeline: str, delay_s: int) -> None:
 
 
 def taken_up(cloud: Cloud, pipeline: str, version: str) -> list[Item]:
-    """The arrivals that the version took up, and none that an earlier one did."""
+    """Return the arrivals that this version took up, without those of earlier ones."""
     return [
         item
         for item in arrivals.waiting(cloud, pipeline)
@@ -85,18 +85,17 @@ def taken_up(cloud: Cloud, pipeline: str, version: str) -> list[Item]:
 def quarantine(
     cloud: Cloud, pipeline: str, version: str, judged: Iterable[ObjectVersion], report: Report
 ) -> None:
-    """Set aside what a rejected version was rejected for; what else was new in it waits for the next one.
+    """Quarantine the objects that a version was rejected for; its other new objects wait.
 
-    `judged` are objects of the version, at least those that it took up. A quarantined object stays where it
-    is, under a tag. The manifest files that the version took up are open again, and so show what their
-    batches wait for. What it took up and does not hold, as it was replaced before, is the next version's to
-    take up.
+    `judged` are objects of the version, at least those that it took up. A quarantined object stays in its
+    place, with a tag. The manifest files that the version took up are open again, and so show what their
+    batches wait for. The next version takes up what this one took up but does not hold, as it was replaced.
     """
     held = taken_up(cloud, pipeline, version)
     versions = {(obj.key, obj.version_id) for obj in judged}
     new = [item for item in held if (item["key"], item["version_id"]) in versions]
     offenders = report.offenders([item["key"] for item in new])
-    # Who repeats this after a crash tells the offenders by what is left: they come last.
+    # Quarantine the offenders last: a retry after a crash recognizes them by what is left.
     on_each([item for item in held if item.get("is_control")], partial(_reopen, cloud))
     on_each([item for item in new if item["key"] not in offenders], partial(_put_back, cloud))
     at = to_iso(from_iso(cloud.now()).replace(microsecond=0))
@@ -109,7 +108,7 @@ def quarantine(
 
 
 def set_aside(cloud: Cloud, item: Item, reason: str, **noted: str) -> bool:
-    """Quarantine an arrival, unless it is not any more what was read; the object gets a tag that says so."""
+    """Quarantine an arrival, if it is unchanged since it was read, and tag its object."""
     changes = {"status": "quarantined", "reason": reason, **noted}
     if not arrivals.set_aside(cloud, item, changes):
         return False
@@ -118,9 +117,9 @@ def set_aside(cloud: Cloud, item: Item, reason: str, **noted: str) -> bool:
 
 
 def put_back(cloud: Cloud, pipeline: str, run_id: str) -> None:
-    """What a run took up that then failed waits again, for the next build.
+    """Let what a failed run took up wait again, for the next build.
 
-    The mark of the run keeps it from being that build's cause: what failed once would fail again and again.
+    Marked with the run it cannot cause that build: what failed once would fail again and again.
     """
     waits = {"dataset_version": None, "taken_up_by": None, "failed_run": run_id}
     on_each(
@@ -132,9 +131,9 @@ def put_back(cloud: Cloud, pipeline: str, run_id: str) -> None:
 
 
 def settle(cloud: Cloud, pipeline: str, run_id: str, *, markers_before: str = "") -> None:
-    """What a run took up for a valid data set version is done with, and so is a marker that it saw.
+    """Settle what a run took up for a valid data set version, and the markers that it saw.
 
-    A marker is found where it is settled, too, by what arrives late and belongs to it.
+    Late arrivals that belong to a settled marker still find it.
     """
 
     def is_done(item: Item) -> bool:
@@ -158,6 +157,6 @@ def _put_back(cloud: Cloud, item: Item) -> None:
 
 
 def _change(cloud: Cloud, item: Item, changes: Item) -> None:
-    """Change an arrival if the version still holds it that was rejected."""
+    """Change an arrival, if the rejected version still holds it."""
     when = {"status": "included", "dataset_version": item["dataset_version"]}
     cloud.catalog.update(keys.key_of(item), changes, when=when)

@@ -1,4 +1,4 @@
-"""Data set versions as they are stored: heads, segments, and the list of files that jobs read."""
+"""Store and read data set versions: heads, segments, and the list of files that jobs read."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def read_segments(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict
 
 
 def find_added(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetManifest:
-    """Read the objects that a version has and its parent has not."""
+    """Read the objects that a version has and its parent lacks."""
     found = read_segments(cloud, pipeline, head.added)
     return DatasetManifest.of(obj for manifest in found.values() for obj in manifest.objects)
 
 
 def grow(cloud: Cloud, pipeline: str, former: DatasetHead, new: Sequence[ObjectVersion]) -> DatasetHead:
-    """Store the version that has these objects beside those of a former one; nobody reads what was there."""
+    """Store a version with these objects and those of a former one, without reading the latter."""
     places = _places(cloud, pipeline)
     head = former.grown(_write_segments(cloud, pipeline, segments.parts(sorted(new))))
     _extend_files(cloud, places, former.version, head.version, [obj.key for obj in sorted(new)])
@@ -56,7 +56,7 @@ def grow(cloud: Cloud, pipeline: str, former: DatasetHead, new: Sequence[ObjectV
 
 
 def make(cloud: Cloud, pipeline: str, manifest: DatasetManifest, former: DatasetHead | None) -> DatasetHead:
-    """Store a version given by all its objects; it shares with a former one the segments that stayed."""
+    """Store a version given by all its objects; it shares unchanged segments with a former one."""
     digests = [each.digest for each in former.segments] if former else []
     known = read_segments(cloud, pipeline, digests)
     wanted, had = set(manifest.objects), {obj for each in known.values() for obj in each.objects}
@@ -76,7 +76,7 @@ def _store(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
 
 
 def _write_segments(cloud: Cloud, pipeline: str, parts: Iterable[DatasetManifest]) -> list[Segment]:
-    """Write segments, each under the digest of its content: to write one again changes nothing."""
+    """Write segments, named by their digests, so that writing one again changes nothing."""
     places, written = _places(cloud, pipeline), []
     for manifest in parts:
         segment = Segment.of(manifest)
@@ -86,7 +86,7 @@ def _write_segments(cloud: Cloud, pipeline: str, parts: Iterable[DatasetManifest
 
 
 def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
-    """Merge small segments once they are many, so that a head stays short: a step of bounded work."""
+    """Merge small segments once there are many, so that heads stay short: the work is bounded."""
     if not head.small:
         return head
     digests = [each.digest for each in head.small]
@@ -101,7 +101,7 @@ def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
 def _extend_files(
     cloud: Cloud, places: Locations, former: str, version: str, new_keys: Sequence[str]
 ) -> None:
-    """Write the list of files that a job reads: SageMaker takes one list an input, however long it is."""
+    """Write the list of files that a job reads: SageMaker takes one list for an input, of any length."""
     tail = "".join(f", {json.dumps(key)}" for key in new_keys) + "]"
     cloud.objects.extend(places.dataset_files(former), 1, tail.encode(), places.dataset_files(version))
 
@@ -110,7 +110,7 @@ def _extend_files(
 
 
 def write_rows(cloud: Cloud, pipeline: str, version: str, rows: Mapping[str, int]) -> None:
-    """Keep how many rows objects have, as validation has read them, beside the segments that hold them."""
+    """Store the rows of objects that validation read, beside their segments."""
     head = find_head(cloud, pipeline, version)
     if head is None:
         return
@@ -131,7 +131,7 @@ def _write_rows(
 
 
 def read_rows(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict[str, int]:
-    """Read how many rows the objects of segments have; of those that were not read, nothing is known."""
+    """Read the rows of segments' objects; without those that validation did not read."""
     places = _places(cloud, pipeline)
 
     def read(digest: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Changes of builds: who may start one, what its steps record, and how it ends."""
+"""Changes of builds: claim one, record its steps, end it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes.base import Put, Update
 from sluice.catalog.records.builds import JobTask, Milestone, Pipeline, Project, Run, RunEnd, Step, StepStatus
 
-# What a pipeline's item has of its project.
+# The attributes of a pipeline's item that describe its project.
 _OF_THE_PROJECT = (
     "project_version",
     "project_content",
@@ -19,7 +19,7 @@ _OF_THE_PROJECT = (
     "ask_delay_s",
     "control_name",
 )
-# Statuses of a step whose job is not there yet.
+# Statuses of a step whose job does not exist yet.
 _BEFORE_ITS_JOB: tuple[StepStatus, ...] = ("Starting", "Waiting")
 
 
@@ -27,21 +27,21 @@ _BEFORE_ITS_JOB: tuple[StepStatus, ...] = ("Starting", "Waiting")
 
 
 def make_pipeline(pipeline: Pipeline) -> Put:
-    """Make the pipeline of a first push: it has built nothing."""
+    """Make the pipeline of a first push, which has built nothing."""
     return Put({**pipeline.item(), "build_seq": 0, "budget_used": 0})
 
 
 def activate_project(active: Pipeline, since: str | None) -> Update:
-    """Make a project the pipeline's, if none was pushed meanwhile: `since` is when the one before was.
+    """Make a project the pipeline's, if no other was pushed since the previous one (`since`).
 
-    Another config may have other limits, so the request for a build is forgotten: what waits is decided anew.
+    Another config may have other limits, so this forgets the build request: what waits is decided anew.
     """
     changes = {name: getattr(active, name) for name in _OF_THE_PROJECT}
     return Update(keys.pipeline_key(active.name), {**changes, "asks_at": None}, {"project_pushed_at": since})
 
 
 def build_anew(pipeline: str, project_version: str) -> Update:
-    """Take a project that was built as one that was not, while it is the pipeline's."""
+    """Treat the pipeline's project as not yet built, if it is still the same."""
     unbuilt = {"built_project_version": None, "built_content": None}
     return Update(keys.pipeline_key(pipeline), unbuilt, {"project_version": project_version})
 
@@ -49,7 +49,7 @@ def build_anew(pipeline: str, project_version: str) -> Update:
 def claim_build(
     pipeline: Pipeline, run_id: str, cause: str, at: str, *, budget_day: str, budget_used: int
 ) -> Update:
-    """Take the build lock and the next number in one write, which only one request can win."""
+    """Take the build lock and the next number in one write, so that only one request can win."""
     claim = {
         "in_flight": run_id,
         "build_cause": cause,
@@ -68,9 +68,9 @@ def claim_build(
 
 
 def release_build_lock(pipeline: str, run_id: str, skipped: Pipeline | None = None) -> Update:
-    """Let the next build start, once: the lock is this run's or another's by then.
+    """Release the build lock if this run holds it.
 
-    A run that was skipped, of the pipeline as it is now, was none: it costs no budget and no cooldown.
+    `skipped` is the pipeline of a run that was skipped: such a run costs no budget and no cooldown.
     """
     changes: dict[str, Any] = {"in_flight": None}
     if skipped is not None:
@@ -79,12 +79,12 @@ def release_build_lock(pipeline: str, run_id: str, skipped: Pipeline | None = No
 
 
 def request_build(pipeline: str, at: str) -> Update:
-    """Note when the build request comes that was sent: until then no other is needed."""
+    """Note when the build request that was sent is due: until then no other is needed."""
     return Update(keys.pipeline_key(pipeline), {"asks_at": at})
 
 
 def base_on(pipeline: str, dataset_version: str, run_id: str) -> Update:
-    """Make a valid data set version the base of later ones, unless its run has ended and another goes on."""
+    """Make a valid data set version the base of later ones, if its run still holds the build lock."""
     return Update(keys.pipeline_key(pipeline), {"dataset_version": dataset_version}, {"in_flight": run_id})
 
 
@@ -92,29 +92,29 @@ def base_on(pipeline: str, dataset_version: str, run_id: str) -> Update:
 
 
 def refuse_project(refused: Project) -> tuple[Put, Update]:
-    """Record a refusal, or a refusal instead of a former one: try the second where the first fails.
+    """Record a refusal: try the second change, which replaces a former refusal, if the first fails.
 
-    A project that was taken once is never refused.
+    A project that was accepted once is never refused.
     """
     put = Put(refused.item())
     return put, Update(keys.key_of(put.item), keys.without_key(put.item), {"status": "refused"})
 
 
 def describe_project(project: Project) -> Update:
-    """Say what a project consists of, before all of it is there. A former refusal is over."""
+    """Note what a project consists of, before all of it exists, and clear a former refusal."""
     item = project.item()
     described = {**keys.without_key(item), "has_requirements": project.has_requirements, "reasons": None}
     return Update(keys.key_of(item), described)
 
 
 def finish_project(pipeline: str, version: str, pushed_at: str, bundle_version_id: str) -> Update:
-    """Mark a project as active: all that it consists of is there."""
+    """Mark a project as active: all its parts exist."""
     active = {"status": "active", "pushed_at": pushed_at, "bundle_version_id": bundle_version_id}
     return Update(keys.project_key(pipeline, version), active)
 
 
 def replace_champion(pipeline: str, version: str, pushed_at: str, actor: str) -> Update:
-    """Let the next model of this project version pass without a comparison, whatever passed before."""
+    """Let the next model of this project version pass without a comparison, even if one already did."""
     said = {"replaces_champion_at": pushed_at, "replaces_champion_by": actor, "champion_replaced_by": None}
     return Update(keys.project_key(pipeline, version), said)
 
@@ -137,7 +137,7 @@ def record_execution(pipeline: str, run_id: str, execution_arn: str) -> Update:
 
 
 def reach(pipeline: str, run_id: str, milestone: Milestone, at: str) -> Update:
-    """Note when a run first did something: an attempt that is repeated is not to tell of it twice."""
+    """Note when a run first reached a milestone, so that a retry does not report it twice."""
     name = f"{milestone}_at"
     return Update(keys.run_key(pipeline, run_id), {name: at}, {name: None})
 
@@ -148,14 +148,14 @@ def read_data(pipeline: str, run_id: str, dataset_version: str) -> Update:
 
 
 def claim_manifest(pipeline: str, run_id: str, sha256: str) -> Update:
-    """Write down the digest of a run's manifest before it is there: any other in its place is refused."""
+    """Note the digest of a run's manifest before it exists, so that any other is refused."""
     return Update(keys.run_key(pipeline, run_id), {"manifest_sha256": sha256})
 
 
 def register_model(
     pipeline: str, run_id: str, package_arn: str, manifest_uri: str, image_digest: str | None
 ) -> Update:
-    """Note the one package that is this run's, and the image that its tag meant."""
+    """Note the run's one package, and the digest that its image's tag pointed to."""
     result = {"model_package_arn": package_arn, "manifest_uri": manifest_uri, "image_digest": image_digest}
     return Update(keys.run_key(pipeline, run_id), result)
 
@@ -175,24 +175,24 @@ def tell_owner(pipeline: str, run_id: str, at: str) -> Update:
 
 
 def add_step(step: Step) -> Put:
-    """Write a step down before its job is created; an attempt that is repeated finds it."""
+    """Write a step before its job is created, so that a retry finds it."""
     return Put(step.item())
 
 
 def await_quota(run_id: str, step: str, said: str) -> Update:
-    """Show what a job waits for; only the first refusal finds it `Starting`."""
+    """Note what a job waits for; only the first refusal finds the step `Starting`."""
     waiting = {"status": "Waiting", "waits_for": said}
     return Update(keys.step_key(run_id, step), waiting, {"status": "Starting"})
 
 
 def start_step(run_id: str, step: str, at: str) -> tuple[Update, ...]:
-    """Note that the job is there: try each. The end of the job may have been recorded already, and stays."""
+    """Note that the job exists: try each change. An end that was already recorded stays."""
     started = {"status": "InProgress", "started_at": at, "waits_for": None}
     return _before_its_job(run_id, step, started)
 
 
 def give_up_step(run_id: str, step: str, reason: str, at: str) -> tuple[Update, ...]:
-    """End a step whose job was never created: try each. It waits no more, as its run has ended."""
+    """End a step whose job was never created, as its run has ended: try each change."""
     ended = {"status": "Stopped", "failure_reason": reason, "waits_for": None, "ended_at": at}
     return _before_its_job(run_id, step, ended)
 
@@ -210,25 +210,25 @@ def refuse_step(run_id: str, step: str, reason: str, at: str) -> Update:
 
 
 def fail_step(run_id: str, step: str, reason: str, at: str) -> Update:
-    """End a step, if it was written down, whose job will never end for it."""
+    """End a step, if it exists, whose job will never end for it."""
     return Update(
         keys.step_key(run_id, step), {"status": "Failed", "ended_at": at, "failure_reason": reason}, {}
     )
 
 
 def end_step(run_id: str, step: str, result: Mapping[str, Any], reason: str | None, at: str) -> Update:
-    """Record how a job has ended; whoever describes it again writes the same."""
+    """Record how a job ended; a repeated description writes the same."""
     said = {name: value for name, value in result.items() if name != "step"}
     return Update(keys.step_key(run_id, step), {**said, "ended_at": at, "failure_reason": reason})
 
 
 def stop_step(run_id: str, step: str, reason: str) -> Update:
-    """Say why a job is about to be stopped: its end may be quicker than whoever stops it."""
+    """Note why a job is about to be stopped, before the stop: its end may come quickly."""
     return Update(keys.step_key(run_id, step), {"stopped_because": reason})
 
 
 def measure_step(run_id: str, step: str, metrics: Mapping[str, Any], remark: str | None) -> Update:
-    """Show a model's metrics with the step that measured them."""
+    """Record a model's metrics with the step that measured them."""
     return Update(keys.step_key(run_id, step), {"metrics": metrics, "remark": remark})
 
 
@@ -237,7 +237,7 @@ def remark_on_step(run_id: str, step: str, remark: str | None) -> Update:
 
 
 def record_step(step: Step) -> Update:
-    """Record a step that had no job: an attempt that is repeated writes the same."""
+    """Record a step without a job; a retry writes the same."""
     item = step.item()
     return Update(keys.key_of(item), keys.without_key(item))
 

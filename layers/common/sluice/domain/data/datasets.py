@@ -60,11 +60,11 @@ class DatasetManifest:
 
     @property
     def version(self) -> str:
-        """The data set version: 64 hex digits that depend on the objects alone, not on how they came."""
+        """The data set version: 64 hex digits that depend only on the objects, not on how they came."""
         return set_hash.digest(self.state)
 
     def is_version(self, version: str) -> bool:
-        """Whether these are the objects of a version; one of an older stack is the sha256 of its manifest."""
+        """Tell whether these are a version's objects; an older stack's version is its manifest's sha256."""
         return version in (self.version, hashlib.sha256(self.to_json()).hexdigest())
 
     @property

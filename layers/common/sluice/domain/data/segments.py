@@ -1,7 +1,7 @@
-"""Data set versions in segments: a version names files of objects, and a build adds a file of what is new.
+"""Data set versions in segments: a version names files of objects, and a build adds a file of new ones.
 
-A segment never changes. A version that grows shares the segments of the version before, so a build reads and
-writes what is new, however much there is already.
+A segment never changes. A version that grows shares its predecessor's segments, so a build reads and writes
+only what is new.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 
 # Objects of a segment: a file of some 2 MB.
 OBJECTS_MAX = 10_000
-# So many segments that are less than half full become few full ones.
+# Merge so many segments that are less than half full.
 SMALL_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A file of objects: the sha256 of its content, what is in it, and the state of its hash as a set."""
+    """A file of objects: the sha256 of its content, its size, and the state of its hash as a set."""
 
     digest: str
     objects: int
@@ -43,9 +43,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class DatasetHead:
-    """A data set version: its segments; and, if it only grew, from which version by which segments.
+    """A data set version: its segments and, if it only grew, its parent and the segments added to that.
 
-    `added` may be in `segments` under other names, once small ones have been merged.
+    Once small segments are merged, `added` may be in `segments` under other names.
     """
 
     segments: tuple[Segment, ...]
@@ -54,7 +54,7 @@ class DatasetHead:
 
     @classmethod
     def from_json(cls, data: bytes) -> DatasetHead | None:
-        """Read what `to_json` wrote; None for a version of an older stack, which lists its objects."""
+        """Parse what `to_json` wrote; None for a version of an older stack, which lists its objects."""
         stored = json.loads(data)
         if "segments" not in stored:
             return None
@@ -75,7 +75,7 @@ class DatasetHead:
 
     @cached_property
     def version(self) -> str:
-        """The data set version: 64 hex digits that depend on the objects alone, not on how they came."""
+        """The data set version: 64 hex digits that depend only on the objects, not on how they came."""
         return set_hash.digest(set_hash.union(each.state for each in self.segments))
 
     @property
@@ -88,24 +88,24 @@ class DatasetHead:
 
     @property
     def small(self) -> tuple[Segment, ...]:
-        """The segments that are to be merged now; none while they are few."""
+        """The segments to merge now; empty while there are few."""
         found = tuple(each for each in self.segments if each.is_small)
         return found if len(found) > SMALL_MAX else ()
 
     def grown(self, added: Sequence[Segment]) -> DatasetHead:
-        """The version with more objects, none of which has a key that it has."""
+        """Return the version with more objects, all with new keys."""
         digests = tuple(each.digest for each in added)
         return DatasetHead((*self.segments, *added), self.version, digests)
 
     def merged(self, former: Iterable[Segment], segments: Sequence[Segment]) -> DatasetHead:
-        """The same version with other segments in the place of former ones."""
+        """Return the same version with segments in place of former ones."""
         gone = {each.digest for each in former}
         kept = (each for each in self.segments if each.digest not in gone)
         return DatasetHead((*kept, *segments), self.parent, self.added)
 
 
 def divide(manifest: DatasetManifest, known: Mapping[str, DatasetManifest]) -> list[DatasetManifest]:
-    """Divide a data set into segments; those it has of the `known` ones, by digest, stay as they are."""
+    """Divide a data set into segments; keep the `known` ones, by digest, that it contains."""
     wanted = set(manifest.objects)
     kept = [each for each in known.values() if wanted.issuperset(each.objects)]
     wanted.difference_update(obj for each in kept for obj in each.objects)
@@ -113,6 +113,6 @@ def divide(manifest: DatasetManifest, known: Mapping[str, DatasetManifest]) -> l
 
 
 def parts(objects: Sequence[ObjectVersion]) -> Iterator[DatasetManifest]:
-    """Objects, of one version a key, as segments of at most OBJECTS_MAX."""
+    """Split objects, one version for each key, into segments of at most OBJECTS_MAX."""
     for start in range(0, len(objects), OBJECTS_MAX):
         yield DatasetManifest.of(objects[start : start + OBJECTS_MAX])

@@ -1,8 +1,8 @@
-"""A hash of a set that grows with the set: equal sets have the equal hash, whatever their history.
+"""Hash a set incrementally: equal sets have equal hashes, whatever their history.
 
 MuHash: each element becomes a number below a prime, and the state of a set is their product modulo that
-prime. Sets are united by multiplying their states. To find two sets of equal state is as hard as discrete
-logarithms in that group. Source: Bellare and Micciancio, "A New Paradigm for Collision-Free Hashing:
+prime. The product of states is the state of the union. Finding two sets with equal states is as hard as
+discrete logarithms in that group. Source: Bellare and Micciancio, "A New Paradigm for Collision-Free Hashing:
 Incrementality at Reduced Cost", EUROCRYPT 1997; the prime of 3,072 bits is that of Bitcoin Core's MuHash3072.
 """
 

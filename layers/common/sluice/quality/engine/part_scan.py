@@ -1,4 +1,4 @@
-"""Columns of a part of the data, as they add up to those of the whole."""
+"""Scan columns of a part of the data for results that merge into those of the whole."""
 
 # ruff: noqa: S608 - expressions come from `profiling`, which quotes names
 
@@ -25,7 +25,7 @@ from sluice.quality.engine.sql import is_beyond_doubles, scaled, sql_type
 from sluice.quality.statistics.column_parts import ColumnPart, Edges, Moments, are_few, few
 
 _HASHES = 2**64
-# Some thousand bytes for a column; fewer where there are many.
+# Some thousand bytes for a column; fewer if there are many columns.
 _HASHES_MAX, _HASHES_MIN, _HASHES_OF_ALL = 1024, 64, 100_000
 
 
@@ -39,7 +39,7 @@ def column_parts(
     written: Mapping[str, int],
     edges: Mapping[str, Sequence[Edges]],
 ) -> dict[str, ColumnPart]:
-    """Columns of a relation, counted between all of their edges; the contract has `of_columns`."""
+    """Scan columns of a relation, counting between all of their edges; the contract has `of_columns`."""
     sources = [Column(name, type_, written.get(name), None) for name, type_ in columns.items()]
     parts: dict[str, ColumnPart] = {}
     for start in range(0, len(sources), BATCH):
@@ -50,7 +50,7 @@ def column_parts(
 
 @dataclass(frozen=True, slots=True)
 class _Summary:
-    """A column after the first scan; how many different values it has is an estimate."""
+    """A column's results of the first scan; its number of different values is an estimate."""
 
     present: int
     distinct: int
@@ -83,7 +83,7 @@ class _PartScan:
             wanted += [histogram_of(column.number, these) for these in edges.get(column.name, ())]
         figures = iter(self._one(wanted))
         summaries = {c.name: self._summary(c, figures, edges.get(c.name, ())) for c in self._columns}
-        # Counts of few values are cheap; whether they are few is only estimated before.
+        # Counts of few values are cheap, but before counting their number is only an estimate.
         likely = [c for c in self._columns if summaries[c.name].distinct <= few(c.type) * ESTIMATE_ERROR]
         groups = self._scan.group(likely)
         values = {
@@ -125,7 +125,7 @@ class _PartScan:
     def _hashes(
         self, summaries: Mapping[str, _Summary], groups: Mapping[str, Mapping[Any, int]]
     ) -> dict[str, tuple[int, ...]]:
-        """The least hashes of each column's different values: of those that are known, or in one scan."""
+        """Return the least hashes of each column's different values, known ones or by one scan."""
         found = {
             column.name: self._hashes_of(column, groups[column.name])
             for column in self._columns
@@ -134,7 +134,7 @@ class _PartScan:
         many = [column for column in self._columns if column.name not in groups]
         if not many:
             return found
-        # With twice as many as are wanted below a bound, hardly any row costs more than its hash.
+        # With a bound that twice as many as wanted are below, hardly any row costs more than its hash.
         wanted = {
             c.name: int(_HASHES * 2 * self._hashes_max / max(summaries[c.name].distinct, 1)) for c in many
         }
@@ -161,5 +161,5 @@ class _PartScan:
 
 
 def _plain(type_: ColumnType, value: Any) -> Any:
-    """A value as JSON has it."""
+    """Convert a value for JSON."""
     return number_of(value) if type_ == "timestamp" else value

@@ -1,9 +1,8 @@
-"""What is kept of a column in a part of the data, so that parts add up to the profile of them all.
+"""Keep a column's results in a part of the data, which merge into the profile of all parts.
 
-Counts, least and greatest values, values that are few and counts between given edges add up to the digit.
-Moments do but for rounding. Distinct values, where they are many, are estimated from the least hashes, and
-those of parts are those of the whole (Bar-Yossef and others, 2002, "Counting distinct elements in a data
-stream").
+Counts, least and greatest values, few values, and counts between given edges merge exactly; moments merge up
+to rounding. The number of many distinct values is estimated from the least hashes, which merge exactly
+(Bar-Yossef and others, 2002, "Counting distinct elements in a data stream").
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _CHARACTERS_MAX = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of numbers, of which there is one at least; `std` is the population's."""
+    """The moments of at least one number; `std` is the population's."""
 
     min: float
     max: float
@@ -48,9 +47,9 @@ class Moments:
 class ColumnPart:
     """A column in a part of the data.
 
-    `written` cells have something in them, `present` ones are of its type. `values` are all there are, with
-    their counts, as long as they are few (a timestamp is seconds since 1970). `hashes` are the least of those
-    of different values, at most as many as `hashes_max`. `counts` are of the numbers between edges.
+    `written` cells are not empty, `present` ones have its type. `values` are all values with their counts, as
+    long as there are few (a timestamp is seconds since 1970). `hashes` are the least hashes of different
+    values, at most `hashes_max`. `counts` are the numbers between edges.
     """
 
     type: ColumnType
@@ -64,7 +63,7 @@ class ColumnPart:
 
     @property
     def distinct(self) -> int:
-        """How many different values there are, which is an estimate unless it is exact."""
+        """The number of different values, possibly an estimate."""
         if self.values is not None:
             return len(self.values)
         if self.distinct_is_exact:
@@ -77,7 +76,7 @@ class ColumnPart:
 
     @property
     def numbers(self) -> Mapping[float, int] | None:
-        """The numbers that the distribution is of, with their counts, if all values are known."""
+        """The numbers of the distribution with their counts, if all values are known."""
         if self.values is None:
             return None
         numbers: Counter[float] = Counter()
@@ -86,7 +85,7 @@ class ColumnPart:
         return numbers
 
     def counted(self, edges: Edges) -> tuple[int, ...]:
-        """The numbers between the edges; raises NeedsWholeError if it is not known."""
+        """Return the counts between the edges; raises NeedsWholeError if they are unknown."""
         if (numbers := self.numbers) is not None:
             return bin_counts(numbers, edges)
         if edges not in self.counts:
@@ -95,26 +94,26 @@ class ColumnPart:
 
 
 def few(type_: ColumnType) -> int:
-    """How many different values are few."""
+    """Return up to how many different values count as few."""
     return CATEGORICAL_MAX if type_ in {"string", "boolean"} else DISCRETE_MAX
 
 
 def are_few(type_: ColumnType, values: Collection[Any]) -> bool:
-    """Whether the values are so few, and so short, that all are kept."""
+    """Tell whether there are so few and so short values that all are kept."""
     if len(values) > few(type_):
         return False
     return type_ != "string" or sum(map(len, values)) <= _CHARACTERS_MAX
 
 
 def without_text(part: ColumnPart) -> ColumnPart:
-    """The column without its values if they are text, which a profile does not keep either."""
+    """Remove a column's values if they are text, which a profile does not keep either."""
     if part.type != "string" or part.values is None or is_categorical(part.present, len(part.values)):
         return part
     return replace(part, values=None) if part.values else part
 
 
 def merge(some: ColumnPart, others: ColumnPart) -> ColumnPart:
-    """The column in both parts together."""
+    """Merge a column's two parts."""
     if some.type != others.type or some.hashes_max != others.hashes_max:
         raise NeedsWholeError("the parts are of different contracts")
     values = _merged_values(some, others)
@@ -153,7 +152,7 @@ def _merged_moments(some: ColumnPart, others: ColumnPart) -> Moments | None:
 
 
 def _merged_counts(some: ColumnPart, others: ColumnPart) -> dict[Edges, tuple[int, ...]]:
-    """Counts between edges that both parts are counted between, or can be."""
+    """Merge the counts between edges that both parts have or can compute."""
     merged = {}
     for edges in {**some.counts, **others.counts}:
         try:
@@ -165,7 +164,7 @@ def _merged_counts(some: ColumnPart, others: ColumnPart) -> dict[Edges, tuple[in
 
 
 def profile(part: ColumnPart, rows: int, edges: Edges | None) -> ColumnProfile:
-    """The profile of the column in `rows` rows; the edges are for numbers that are many."""
+    """Make the column's profile for `rows` rows; `edges` are for many different numbers."""
     return ColumnProfile(
         type=part.type,
         present=part.present,
@@ -179,7 +178,7 @@ def profile(part: ColumnPart, rows: int, edges: Edges | None) -> ColumnProfile:
 
 
 def in_baseline(part: ColumnPart, before: ColumnProfile) -> tuple[int, ...] | None:
-    """The values counted as the baseline's are: by its categories, or between its edges."""
+    """Count the values as the baseline's: by its categories, or between its edges."""
     if before.type != part.type:
         return None
     if before.categories is not None:
@@ -209,7 +208,7 @@ def _distribution(part: ColumnPart, edges: Edges | None) -> Distribution | None:
         raise NeedsWholeError("there are no edges to count between")
     scale = max(abs(found.mean), found.std)
     return Distribution(
-        # Of 0.0 and -0.0, which are equal, the order of the rows would decide.
+        # 0.0 and -0.0 are equal: without this the order of rows would decide.
         min=found.min + 0.0,
         max=found.max + 0.0,
         mean=rounded(found.mean, scale),
@@ -229,7 +228,7 @@ def _categories(part: ColumnPart) -> Categories | None:
 
 
 def to_dict(part: ColumnPart) -> dict[str, Any]:
-    """Plain JSON values."""
+    """Return plain JSON values."""
     moments = part.moments
     return {
         "type": part.type,
@@ -244,7 +243,7 @@ def to_dict(part: ColumnPart) -> dict[str, Any]:
 
 
 def of_dict(fields: Mapping[str, Any]) -> ColumnPart:
-    """Read what `to_dict` wrote."""
+    """Parse what `to_dict` wrote."""
     values, moments = fields["values"], fields["moments"]
     return ColumnPart(
         fields["type"],

@@ -1,4 +1,4 @@
-"""What is seen of data: data set versions, arrivals, and the batches that are not complete yet."""
+"""Show data: data set versions, arrivals, and incomplete batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READERS = 8
 
 
 def dataset_versions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
-    """A pipeline's data set versions, newest first."""
+    """List a pipeline's data set versions, newest first."""
     items = cloud.catalog.query(keys.partition(pipeline), keys.DATASETS)
     found = [_described(item) for item in items]
     return sorted(found, key=lambda item: str(item["created_at"]), reverse=True)
@@ -31,14 +31,14 @@ def _described(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def versions_beginning(cloud: Cloud, pipeline: str, digits: str) -> list[dict[str, Any]]:
-    """The data set versions that begin with some hex digits."""
+    """List the data set versions that begin with some hex digits."""
     return [
         _described(item) for item in cloud.catalog.query(keys.partition(pipeline), f"{keys.DATASETS}{digits}")
     ]
 
 
 def dataset(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
-    """A version, one of `dataset_versions`, with its objects, and the rows of those that were read."""
+    """Return a version, one of `dataset_versions`, with its objects and the rows of those that were read."""
     version = item["dataset_version"]
     manifest, head = (
         datasets.find_manifest(cloud, pipeline, version),
@@ -50,7 +50,7 @@ def dataset(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
 
 
 def verify(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
-    """Read a version's manifest and every object of it again, and say what has become of each."""
+    """Read a version's manifest and all its objects again, and say what has become of each."""
     manifest = datasets.find_manifest(cloud, pipeline, item["dataset_version"])
     with ThreadPoolExecutor(_READERS) as pool:
         found = list(pool.map(lambda obj: _verified(cloud, obj), manifest.objects))
@@ -77,7 +77,7 @@ def _verified(cloud: Cloud, obj: ObjectVersion) -> dict[str, Any]:
 
 
 def _sha256(store: Objects, bucket: str, key: str, version_id: str, size_bytes: int) -> str | None:
-    """The digest of an object version's bytes; None when it is not there."""
+    """Return the digest of an object version's bytes; None if it does not exist."""
     try:
         return digests.of_content(size_bytes, store.chunks(bucket, key, version_id))
     except FileNotFoundError:
@@ -85,7 +85,7 @@ def _sha256(store: Objects, bucket: str, key: str, version_id: str, size_bytes: 
 
 
 def what_waits(cloud: Cloud, pipeline: str, now: datetime | None = None) -> dict[str, Any]:
-    """The batches that build nothing yet, with what they lack; the next build, and what it waits for."""
+    """Return incomplete batches with what they lack, and the next build with what it waits for."""
     item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
     if not item.get("project_version"):
         return {"incomplete": [], "next_build": None, "failed": None}
@@ -102,7 +102,7 @@ def what_waits(cloud: Cloud, pipeline: str, now: datetime | None = None) -> dict
 
 
 def why_waiting(cloud: Cloud, pipeline: str) -> str:
-    """What the next build waits for, in a few words; empty if it waits for nothing."""
+    """Say in a few words what the next build waits for; empty if for nothing."""
     now = datetime.now(UTC)
     waits = what_waits(cloud, pipeline, now)
     if build := waits["next_build"]:
@@ -122,7 +122,7 @@ def _next_build(decision: governor.Decision, now: datetime) -> dict[str, str] | 
 
 
 def _failed(outlook: Outlook) -> dict[str, Any] | None:
-    """What waits as its run failed, where nothing is going to build it by itself."""
+    """Return what waits because its run failed, if no build will start automatically."""
     runs = [arrival.failed_run for arrival in outlook.pending if arrival.failed_run]
     if not runs or not isinstance(outlook.decision, governor.NothingDue):
         return None

@@ -32,10 +32,10 @@ def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
 
 
 def undecided(cloud: Cloud, pipeline: str, serving: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The newest versions up to the last that was decided about, newest first, and those that are live.
+    """List the versions since the last decided one, newest first, and those that are live.
 
-    What waits for a person is among them, so it is found without reading all versions. All are read only
-    where the pipeline has several groups: a version's name depends on the others then.
+    They include all that wait for a person, without reading all versions. Only if the pipeline has several
+    groups are all read: then a version's name depends on the others.
     """
     groups = packages.groups_of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
     if len(groups) != 1:

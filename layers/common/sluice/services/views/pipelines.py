@@ -74,7 +74,7 @@ def awaited_decisions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
 
 
 def _was_taken_back(cloud: Cloud, pipeline: str, decision: dict[str, Any]) -> bool:
-    """Whether a stage waits for what was rolled back there, which is over."""
+    """Tell whether a stage waits for a version that was rolled back there: that wait is over."""
     stage, arn = decision["stage"], decision["arn"]
     if stage is None:
         return False

@@ -38,7 +38,7 @@ def releases(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
 
 
 def last_release(cloud: Cloud, pipeline: str, noted: str | None) -> dict[str, Any] | None:
-    """The release that began last, as the pipeline notes it; of an older stack all are looked at."""
+    """Return the release that began last, which the pipeline notes; in an older stack look at all."""
     item = cloud.catalog.get(keys.release_key(pipeline, noted)) if noted else None
     if item is not None:
         return {"release_id": noted, **keys.shown(item)}
