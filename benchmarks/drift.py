@@ -1,7 +1,7 @@
-"""How often each method alarms: without drift, which its level bounds, or with a shift, which is its power.
+"""Measure how often each method alarms: without drift, which its level bounds, or with a shift (its power).
 
-Simulates pairs of data sets as the engine would profile them. Every p-value is held against 1 %, the level of
-one column, and 0.05 %, that of each of twenty. Standard library only; a row takes seconds to minutes.
+Simulates pairs of data sets as the engine would profile them. Every p-value is compared with 1 %, the level
+for one column, and 0.05 %, that for each of twenty. Standard library only; a row takes seconds to minutes.
 """
 
 # ruff: noqa: S311 - simulations
@@ -37,7 +37,7 @@ Draw = Callable[[Random, int, float], Sequence[float]]
 
 @dataclass(frozen=True)
 class Kind:
-    """How a column's values are drawn; `shift` moves numbers, and does nothing to categories."""
+    """How a column's values are drawn; `shift` moves numbers but not categories."""
 
     draw: Draw
     is_categorical: bool = False
@@ -65,7 +65,7 @@ KINDS = {
 
 
 def profiled(values: Sequence[float], *, is_categorical: bool) -> ColumnProfile:
-    """A column as the engine profiles it."""
+    """Profile a column as the engine does."""
     counted = Counter(values)
     if is_categorical:
         found = categories_of({str(value): count for value, count in counted.items()})
@@ -81,7 +81,7 @@ def profiled(values: Sequence[float], *, is_categorical: bool) -> ColumnProfile:
 
 
 def drift_of(baseline: Sequence[float], current: Sequence[float], *, is_categorical: bool) -> ColumnDrift:
-    """The comparison of two samples."""
+    """Compare two samples."""
     before = profiled(baseline, is_categorical=is_categorical)
     after = profiled(current, is_categorical=is_categorical)
     counted = Counter(current)
@@ -96,7 +96,7 @@ def drift_of(baseline: Sequence[float], current: Sequence[float], *, is_categori
 
 
 def rates(kind: Kind, sizes: tuple[int, int], shift: float, trials: int, seed: int) -> str:
-    """By method the percentage of alarms at each of the levels."""
+    """Return the percentage of alarms at each level, by method."""
     random, alarms = Random(seed), Counter[tuple[DriftMethod, float]]()
     for _ in range(trials):
         samples = (kind.draw(random, sizes[0], 0), kind.draw(random, sizes[1], shift))

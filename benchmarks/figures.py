@@ -1,4 +1,4 @@
-"""What every benchmark prints: a table for people and, with `--json FILE`, the same figures for tools."""
+"""Print a table of a benchmark for people and, with `--json FILE`, write the same figures for tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value beside its peer or physical floor; `ratio` is value / peer."""
+    """A measured value beside its peer or physical floor; `ratio` is value / peer."""
 
     name: str
     value: float
@@ -30,7 +30,7 @@ class Figure:
 def arguments(
     description: str, add_options: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> argparse.Namespace:
-    """The options that every benchmark has, and those of its own."""
+    """Parse the options of all benchmarks and those of this one."""
     parser = argparse.ArgumentParser(description=description)
     if add_options:
         add_options(parser)
@@ -40,7 +40,7 @@ def arguments(
 
 
 def report(title: str, figures: list[Figure], json_path: Path | None, notes: Sequence[str] = ()) -> None:
-    """Print the table and what is to be said of it, and write the JSON where it is asked for."""
+    """Print the table and notes, and write the JSON if requested."""
     table = Table(title=title, title_justify="left", box=None)
     for column in ("figure", "value", "unit", "peer", "ratio"):
         table.add_column(column, justify="left" if column in ("figure", "unit") else "right")

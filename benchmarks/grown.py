@@ -1,6 +1,6 @@
-"""A catalog and a bucket with a long past, which is computed where it is read: a million items cost nothing.
+"""Fake a catalog and a bucket with a long past, computed on reading: a million items cost nothing.
 
-What is read is counted as AWS would: a query is a request a megabyte, a listing one a thousand keys.
+Reads are counted as on AWS: a query is one request for each megabyte, a listing one for each thousand keys.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Count:
 
 
 class Numbered(Sequence[str]):
-    """Sorted keys by their number."""
+    """Sorted keys, by number."""
 
     def __init__(self, count: int, key: Callable[[int], str]) -> None:
         self._count, self._key = count, key
@@ -57,7 +57,7 @@ class Numbered(Sequence[str]):
         return self._key(at % self._count)
 
     def find(self, key: str) -> int | None:
-        """The number of a key, if it is one of them."""
+        """Return the number of a key, if it is one of them."""
         at = bisect_left(self, key)
         return at if at < self._count and self._key(at) == key else None
 
@@ -67,7 +67,7 @@ class Numbered(Sequence[str]):
 
 @dataclass(frozen=True)
 class Past:
-    """Items of a partition, sorted by number; `item` gives what is beside the key."""
+    """Items of a partition, sorted by number; `item` returns the attributes besides the key."""
 
     pk: str
     sks: Numbered
@@ -78,15 +78,15 @@ class Past:
 
 
 class GrownCatalog(fakes.FakeCatalog):
-    """A catalog with a past; what is written lies over it."""
+    """A catalog with a past, which writes overlay."""
 
     def __init__(self) -> None:
         self.count = Count()
-        # What is known of every package of the past.
+        # The attributes of every package of the past.
         self.package: Item = {}
         self._past: list[Past] = []
         self._sizes: dict[int, int] = {}
-        # What was written since; None for what was deleted.
+        # Items written since; None for deleted ones.
         self._written_items: dict[tuple[str, str], Item | None] = {}
         self._sks: dict[str, list[str]] = {}
 
@@ -160,7 +160,7 @@ class GrownCatalog(fakes.FakeCatalog):
     def _ordered(
         self, pk: str, first: str, last: str, reverse: bool
     ) -> Iterator[tuple[str, Past | None, int]]:
-        """Where the items of a range are, in their order."""
+        """Yield where the items of a range are, in order."""
         sources = [self._of_past(past, first, last, reverse) for past in self._past if past.pk == pk]
         sks = self._sks.get(pk, [])
         written = range(bisect_left(sks, first), bisect_right(sks, last))

@@ -1,9 +1,9 @@
-"""What an upload, a decision and a look cost a pipeline that has seen much: reads and time, by its past.
+"""Measure reads and time of an upload, a decision, a build and commands by the length of a pipeline's past.
 
 .venv/bin/python benchmarks/growth.py [--quick] [--json FILE]
 
-The functions and the commands are the real ones, over a catalog and a bucket in memory that count what AWS
-would be asked (grown.py). The past is of so many arrivals, with a hundredth as many runs and releases.
+The functions and commands are the real ones, over a catalog and a bucket in memory that count requests to AWS
+(grown.py). The past has so many arrivals, and a hundredth as many runs and releases.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Measured:
 
 
 def name(number: int) -> str:
-    """The key of an object of the past."""
+    """Return the key of an object of the past."""
     return f"{PIPELINE}/day-{number // 1000:05}/part-{number:07}.csv"
 
 
 def runs_of(size: int) -> int:
-    """How many runs and releases there were; a page of them at least."""
+    """Return the number of past runs and releases, at least a page."""
     return max(100, size // ARRIVALS_PER_RUN)
 
 
@@ -70,7 +70,7 @@ def sha256(number: int) -> str:
 
 
 def grown(size: int) -> World:
-    """A pipeline with a past, a valid data set of all that arrived, and a stage."""
+    """Make a pipeline with a past, a valid data set of all arrivals, and a stage."""
     catalog, objects = GrownCatalog(), GrownObjects()
     registry = GrownRegistry(runs_of(size))
     cloud = fakes.Cloud(catalog=catalog, objects=objects, registry=registry)
@@ -113,7 +113,7 @@ def add_arrivals(catalog: GrownCatalog, size: int) -> None:
 
 
 def add_runs(catalog: GrownCatalog, runs: int, project: str) -> None:
-    """The runs that ended, with their data sets, and the releases of their models."""
+    """Add ended runs with their data sets, and the releases of their models."""
     ended = {"started_at": AT, "ended_at": AT, "reasons": [], "project_version": project}
     done = {"package_arn": "arn", "package_version": 1, "started_at": AT, "cause": "approval", "stages": []}
 
@@ -144,7 +144,7 @@ def add_runs(catalog: GrownCatalog, runs: int, project: str) -> None:
 
 
 def add_dataset(world: World, size: int) -> None:
-    """The last valid version, which has all that arrived; a large one's segments are never read."""
+    """Add the last valid version, which has all arrivals; a large one's segments are never read."""
     cloud, numbers = world.cloud, range(size)
     if size <= presence.LISTED_MAX:
         objects = DatasetManifest.of(ObjectVersion(name(n), "v1", 1000, sha256(n)) for n in numbers)
@@ -163,7 +163,7 @@ def add_dataset(world: World, size: int) -> None:
 
 
 class Measure:
-    """Times calls, and counts what they ask of the catalog and the buckets."""
+    """Times calls, and counts their requests to the catalog and the buckets."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -186,7 +186,7 @@ class Measure:
 
 
 class Stack:
-    """What the commands use of a `Target`."""
+    """The part of a `Target` that the commands use."""
 
     stack = "sluice"
 
@@ -202,7 +202,7 @@ class Stack:
 
 
 def measure(size: int) -> dict[str, Measured]:
-    """The life of a few new objects in a pipeline with such a past."""
+    """Measure the life of a few new objects in a pipeline with such a past."""
     world = grown(size)
     measured = Measure(world)
     for number in range(NEW):
@@ -231,7 +231,7 @@ def upload(world: World, named: str) -> None:
 
 
 def look(world: World, measured: Measure) -> None:
-    """What the commands read."""
+    """Measure what the commands read."""
     target: Any = Stack(world.cloud)
     last = f"{PIPELINE}-{world.pipeline['build_seq'] - 1:05}"
     measured("sluice status", lambda: pipelines.status(target.cloud, PIPELINE))
@@ -246,7 +246,7 @@ def data_list(target: Any) -> None:
 
 
 def build(world: World, measured: Measure) -> None:
-    """A build's own steps, but for those that the size of its data decides."""
+    """Measure a build's own steps, except those that depend on the size of its data."""
     run_id = world.pipeline["in_flight"]
     snapshot = measured("snapshot_dataset", lambda: invoke("snapshot_dataset", world.common(run_id)))
     version = snapshot["dataset_version"]
@@ -279,7 +279,7 @@ def release(world: World, named: str) -> None:
 
 
 def rows(found: dict[int, dict[str, Measured]]) -> Iterator[tuple[str, list[Measured], float, float]]:
-    """A handler, its costs by size, and what its requests and its time grew by."""
+    """Yield each handler, its costs by size, and the growth of its requests and its time."""
     sizes = sorted(found)
     for what in found[sizes[0]]:
         costs = [found[size][what] for size in sizes]
@@ -309,7 +309,7 @@ def report(found: dict[int, dict[str, Measured]], json_path: Path | None) -> Non
 
 def main(sizes: Sequence[int] | None = None) -> None:
     options = arguments(str(__doc__).partition("\n")[0])
-    measure(100)  # Imports cost once.
+    measure(100)  # Imports cost only once.
     found = {}
     for size in sizes or (QUICK_SIZES if options.quick else SIZES):
         found[size] = measure(size)

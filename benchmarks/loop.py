@@ -1,4 +1,4 @@
-"""The loop against its physical floor: a plain script that runs the same scripts as subprocesses.
+"""Measure the loop against its physical floor: the same scripts as plain subprocesses.
 
 .venv/bin/python benchmarks/loop.py [--quick] [--json FILE]
 """
@@ -41,7 +41,7 @@ MEGABYTE = 1e6
 
 @contextmanager
 def deployed_stack(home: Path) -> Iterator[Target]:
-    """A local cloud of its own, with the template deployed."""
+    """Start a local cloud and deploy the template to it."""
     os.environ["SLUICE_HOME"] = str(home)
     try:
         ready = cloud.start()
@@ -53,7 +53,7 @@ def deployed_stack(home: Path) -> Iterator[Target]:
 
 
 def reviews() -> tuple[list[str], list[list[str]]]:
-    """The example's data: its header and its rows."""
+    """Return the header and the rows of the example's data."""
     rows: list[list[str]] = []
     for name in ("part-1.csv", "part-2.csv"):
         with (DATA / name).open(newline="", encoding="utf-8") as file:
@@ -63,7 +63,7 @@ def reviews() -> tuple[list[str], list[list[str]]]:
 
 
 def write_parts(folder: Path, count: int) -> list[Path]:
-    """Half of the rows as a first upload, the rest as `count` more."""
+    """Write half of the rows as a first upload, and the rest as `count` more."""
     header, rows = reviews()
     half = len(rows) // 2
     size = -(-half // count)
@@ -99,7 +99,7 @@ def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
 
 
 def critical_path_s(steps: list[dict[str, Any]]) -> float:
-    """The seconds in which at least one of the run's jobs ran a script."""
+    """Return the seconds in which at least one of the run's jobs ran a script."""
     spans = sorted(
         (seconds(step["started_at"]), seconds(step["ended_at"])) for step in steps if step.get("job_name")
     )
@@ -119,7 +119,7 @@ def load_config() -> PipelineConfig:
 
 
 def plain_run(files: list[Path], evaluations: int) -> float:
-    """The seconds that the same scripts take as plain subprocesses on the same files."""
+    """Return the seconds that the same scripts take as plain subprocesses on the same files."""
     config = load_config()
     image = ImageCache(Settings(port=0, state_dir=Path()).image_cache).environment(
         config.image_uri("us-east-1"), EXAMPLE / "src/requirements.txt"
@@ -150,7 +150,7 @@ def plain_run(files: list[Path], evaluations: int) -> float:
 
 
 def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]:
-    """Latency, overhead and the whole, side by side with the plain loop."""
+    """Measure latency, overhead and the whole beside the plain loop."""
     pipeline = project.push(target, EXAMPLE)["pipeline"]
     first, *parts = write_parts(folder, repetitions)
     timed_run(target, pipeline, first)
@@ -205,7 +205,7 @@ def release_once(target: Target, pipeline: str) -> None:
 
 
 def function_figures(target: Target) -> list[Figure]:
-    """Size of each function with its layers, and its times as the platform reports them."""
+    """Measure each function's size with its layers, and its times as the platform reports them."""
     figures = [Figure("python alone", interpreter_ms(), "ms")]
     for name in sorted(path.parent.name for path in REPOSITORY.glob("functions/*/app.py")):
         reports = [match for line in log_streams.function_log(target, name) if (match := REPORT.match(line))]
@@ -224,7 +224,7 @@ def function_figures(target: Target) -> list[Figure]:
 
 
 def interpreter_ms() -> float:
-    """The floor of a cold start: the interpreter itself."""
+    """Measure the floor of a cold start: the interpreter alone."""
     python = REPOSITORY / ".venv/envs/lambda/bin/python"
     times = []
     for _ in range(5):
@@ -235,7 +235,7 @@ def interpreter_ms() -> float:
 
 
 def unzipped_bytes(target: Target, function: str) -> int:
-    """The built function's and its layers' files."""
+    """Return the size of a built function's and its layers' files."""
     resource = "".join(part.capitalize() for part in function.split("_")) + "Function"
     configuration = target.call(
         "lambda", "get_function_configuration", FunctionName=log_streams.physical_id(target, resource)

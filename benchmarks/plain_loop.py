@@ -1,7 +1,7 @@
-"""The peer: the project's scripts as plain subprocesses, one after the other, candidates side by side.
+"""Run the project's scripts as plain subprocesses, one after the other, candidates in parallel.
 
 Run inside a private /opt/ml by `loop.py`: `python plain_loop.py SCRIPTS WITH_CHAMPION`, with the image's
-interpreter. It does what a careful person's shell script would do, and nothing that Sluice adds.
+interpreter. It does what a careful person's shell script would do, without what Sluice adds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Validation against its floors and its peers: the same files, the same rules, one process each.
+"""Measure validation against its floors and its peers: the same files and rules, one process each.
 
 .venv/bin/python benchmarks/validation.py [--rows 1000000 ...] [--only with_sluice ...] [--max-s S] [--quick]
 """
@@ -28,19 +28,19 @@ FOLDER = ROOT / ".sluice/benchmarks"
 UV = ROOT / ".venv/bin/uv"
 SIZES = (1_000_000, 10_000_000)
 QUICK_ROWS = 100_000
-# What the planted violations come out even in.
+# Numbers of rows are multiples of this, which planted violations divide.
 UNIT = 100_000
-# Of the memory that is free, so that a contender that wants all of it does not take the machine down.
+# Share of free memory for a contender, so that one that takes all does not exhaust the machine.
 MEMORY_SHARE = 0.85
 MAX_S = 3600.0
 QUICK_S = 55.0
-# Nobody is told about the benchmark.
+# Switch off the contenders' telemetry.
 QUIET = {"GX_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "WHYLOGS_NO_ANALYTICS": "True"}
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A script of `contenders`, in this environment or in one of its own, made from its lock file."""
+    """A script of `contenders`, in this environment or in its own, made from its lock file."""
 
     name: str
     script: str
@@ -65,7 +65,7 @@ CONTENDERS = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One process from its start to its end: imports are part of what a person waits for."""
+    """One process from start to end: people wait for imports too."""
 
     wall_s: float
     cpu_s: float
@@ -74,11 +74,11 @@ class Run:
 
 
 class FailedError(Exception):
-    """A contender has no figures, for the reason that the message gives."""
+    """A contender has no figures; the message says why."""
 
 
 def interpreter(contender: Contender, *, may_install: bool) -> Path:
-    """The Python that has the contender; its environment is made anew when its lock file changes."""
+    """Return the contender's Python; make its environment anew if its lock file changed."""
     if contender.environment is None:
         return Path(sys.executable)
     lock = ROOT / f"requirements/bench-{contender.environment}.txt"
@@ -103,7 +103,7 @@ def interpreter(contender: Contender, *, may_install: bool) -> Path:
 
 
 def data(rows: int) -> Path:
-    """The generated files, less their endings."""
+    """Generate the files; returns their path without extension."""
     folder = FOLDER / "data"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / f"{rows}.csv").exists():
@@ -143,7 +143,7 @@ def measure(python: Path, contender: Contender, path: Path, data_format: str, ma
 
 
 def why_failed(errors: str, memory: int, *, max_s: float | None) -> str:
-    """From what the process said last; `max_s` if it was stopped after so long."""
+    """Explain a failure by the process's last output; `max_s` is set if it was stopped after that."""
     if max_s is not None:
         return f"was stopped after {max_s:.0f} s"
     if not errors or any(sign in errors for sign in ("MemoryError", "emory allocation", "bad_alloc")):
@@ -156,13 +156,13 @@ def last_line(text: str) -> str:
 
 
 def free_memory() -> int:
-    """The bytes that can be had without swapping."""
+    """Return the bytes that are available without swapping."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
 
 
 def check(contender: Contender, answer: Answer, rows: int) -> None:
-    """A contender that is wrong, or counts what is not there, measures something else."""
+    """Raise if a contender's counts are wrong: then it measures something else."""
     truth = planted(rows)
     wrong = {rule: count for rule, count in answer.broken.items() if truth.get(rule) != count}
     missed = truth.keys() - answer.broken.keys() if answer.rules == rules_count() else ()
@@ -173,7 +173,7 @@ def check(contender: Contender, answer: Answer, rows: int) -> None:
 def runs(
     contenders: Sequence[Contender], rows: int, data_format: str, *, quick: bool, max_s: float
 ) -> Iterator[tuple[Contender, Run | FailedError]]:
-    """Each contender's figures, or why it has none."""
+    """Yield each contender's figures, or why it has none."""
     path = data(rows).with_suffix(f".{data_format}")
     start = time.monotonic()
     for contender in contenders:
@@ -186,14 +186,14 @@ def runs(
             said: Run | FailedError = error
         else:
             said = run
-        # A run of all takes hours: what is done is told at once.
+        # A run of all takes hours, so print results at once.
         words = f"{said.cpu_s:.1f} s CPU, {said.peak_mb:.0f} MB" if isinstance(said, Run) else str(said)
         print(f"{path.name} {contender.name}: {words}", file=sys.stderr)
         yield contender, said
 
 
 def figures_of(found: Sequence[tuple[Contender, Run]], prefix: str) -> Iterator[Figure]:
-    """Work and time as multiples of the engine's bare scan, and peak memory."""
+    """Yield CPU and time as multiples of the engine's bare scan, and peak memory."""
     floor = dict(found)[FLOOR]
     for contender, run in found:
         yield Figure(f"{prefix} {contender.name}: CPU", run.cpu_s, "s", floor.cpu_s, "bare scan")

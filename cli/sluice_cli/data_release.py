@@ -44,7 +44,7 @@ def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> 
 def _answer(
     target: Target, arrival: tuple[str, str, str], request_id: str, timeout_s: float
 ) -> dict[str, Any]:
-    """The arrival when it carries the stack's answer to a request, which moves it."""
+    """Return the arrival once it holds the stack's answer to a request, which moves it."""
     deadline = time.monotonic() + timeout_s
     while (found := arrivals.find(target.cloud, *arrival) or {}).get("release_request") != request_id:
         if time.monotonic() > deadline:
@@ -57,7 +57,7 @@ def _answer(
 
 
 def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
-    """The quarantined arrival of a key; raises CommandError when there is none that is of any use."""
+    """Return the quarantined arrival of a key; raises CommandError if none can be released."""
     newest = seen.newest(target.cloud, pipeline, {key}).get(key)
     current = target.cloud.objects.head(target.cloud.data_bucket, key) if newest else None
     objection = uploads.release_objection(newest, current.version_id if current else None)
@@ -70,6 +70,6 @@ def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
 
 
 def _quarantined_keys(target: Target) -> list[str]:
-    """The keys of all pipelines that are set aside, as far as a hint needs them."""
+    """Return quarantined keys of all pipelines, as many as a hint needs."""
     names = pipelines.pipeline_names(target.cloud)
     return [item["key"] for name in names for item in seen.quarantined(target.cloud, name).items]

@@ -111,7 +111,7 @@ def _under_way(target: Target, seen: Package) -> str | None:
 
 
 def _release_id(seen: Package) -> str:
-    """The release that follows from the last decision, if that is an approval."""
+    """Return the release that follows from the last decision, if that is an approval."""
     pipeline = str(seen.pipeline)
     return releases.approval_request(pipeline, seen.arn, seen.version, seen.epoch, "", "").release_id
 

@@ -82,10 +82,10 @@ def _former(cloud: Cloud, pipeline: str) -> _Former | None:
 
 
 def _grow(cloud: Cloud, pipeline: str, data: Data, former: _Former | None) -> _Made | None:
-    """Add what is new to the last valid data set, without reading that.
+    """Add new objects to the last valid data set, without reading it.
 
-    None where that is small, or more may have changed: an object that it holds was overwritten, deleted or
-    set aside, or what is new does not fit beside it.
+    Returns None if it is small or may have changed otherwise: one of its objects was overwritten, deleted or
+    quarantined, or new objects do not fit beside it.
     """
     if data.mode != "append" or former is None or former.head is None:
         return None

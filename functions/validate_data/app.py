@@ -99,9 +99,9 @@ def _judge_files(
 
 
 def _former_part(cloud: Cloud, task: ValidateDataTask, data: Data, head: DatasetHead) -> bytes | None:
-    """What was found in the last valid version, if this one has only more objects.
+    """Return the results of the last valid version, if this one only has more objects.
 
-    None where that is not known, and where a check must see all data.
+    Returns None if they are unknown, or if a check must see all data.
     """
     version = (cloud.catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
     if data.mode != "append" or whole_checks(data) or version is None or head.parent != version:

@@ -1,4 +1,4 @@
-"""What the bucket has now of a data set: whether its objects are still what the data set says."""
+"""Compare a data set with the bucket: whether its objects are still what the data set says."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sluice.services.arrivals import on_each
 if TYPE_CHECKING:
     from sluice.ports import Cloud, Item
 
-# Of more objects than this the bucket is not listed.
+# With more objects than this, do not list the bucket.
 LISTED_MAX = 1_000
 
 
 def related(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> set[str]:
-    """Of some keys those to which something settled is related: of the same key, below it or above it."""
+    """Return the keys that have something settled at the same key, below it or above it."""
     folders = {key[:at] for key in wanted for at, sign in enumerate(key) if sign == "/"}
     folders.discard(pipeline)
     asked = {
@@ -36,22 +36,22 @@ def related(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> set[str]:
 
 
 def is_listed(cloud: Cloud, pipeline: str) -> bool:
-    """Whether the pipeline's objects are few enough to list them whenever it matters what is there."""
+    """Tell whether the pipeline has few enough objects to list them whenever needed."""
     counts = cloud.catalog.get(keys.counts_key(pipeline)) or {}
     return bool(counts.get("included", 0) <= LISTED_MAX)
 
 
 def present_versions(cloud: Cloud, wanted: Iterable[str]) -> dict[str, str]:
-    """The version that objects have now, by key; of those that are there."""
+    """Return the current version id, by key, of those objects that exist."""
     heads = on_each(wanted, lambda key: cloud.objects.head(cloud.data_bucket, key))
     return {head.key: head.version_id for head in heads if head}
 
 
 def current_versions(cloud: Cloud, pipeline: str, manifest: DatasetManifest | None) -> dict[str, str]:
-    """The version that each object of a data set, and each that waits, has now, by key.
+    """Return the current version id, by key, of each object of a data set and each that waits.
 
-    A small bucket is listed. Of a large one the objects are looked at whose keys something happened to since
-    the last valid data set: as the events of S3 say, and as `reconcile` finds what they lost.
+    Lists a small bucket. In a large one it looks only at keys where something happened since the last valid
+    data set, by S3's events and by what `reconcile` finds.
     """
     if manifest is None or is_listed(cloud, pipeline):
         listing = cloud.objects.listing(cloud.data_bucket, f"{pipeline}/")
@@ -64,9 +64,9 @@ def current_versions(cloud: Cloud, pipeline: str, manifest: DatasetManifest | No
 def changed_objects(
     cloud: Cloud, pipeline: str, manifest: DatasetManifest, current: Mapping[str, str]
 ) -> list[str]:
-    """The data set's keys under which jobs, which read by key, would now find something else.
+    """Return the data set's keys whose content has changed: jobs read by key, so they would read it.
 
-    Of an object that is there in another version, the arrival knows whether its content is another.
+    If a key has another version, the arrivals tell whether its content differs.
     """
     others = [
         (obj.key, current[obj.key])
@@ -79,7 +79,7 @@ def changed_objects(
 
 
 def changed_since_made(cloud: Cloud, pipeline: str, version: str) -> list[str]:
-    """The keys of a data set under which jobs would now find something else than when it was made."""
+    """Return the keys of a data set whose content changed since it was made."""
     head = datasets.find_head(cloud, pipeline, version)
     if head is not None and head.parent is not None and not is_listed(cloud, pipeline):
         new = datasets.find_added(cloud, pipeline, head)

@@ -1,4 +1,4 @@
-"""Changes of data set versions: made once, judged by each contract that a run holds them against."""
+"""Changes of data set versions, which are made once and judged by the contract of each run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sluice.catalog.records.data import Dataset
 
 
 def add_dataset(dataset: Dataset) -> Put:
-    """Add a version, whichever run comes upon it first."""
+    """Add a version; the first run that makes it adds it."""
     return Put(dataset.item())
 
 
 def accept_dataset(
     pipeline: str, version: str, rows: int | None, report_uri: str, reasons: Sequence[str]
 ) -> Update:
-    """Call a version valid, also one that a former contract rejected."""
+    """Mark a version as valid, even if a former contract rejected it."""
     judged = {"rows": rows, "report_uri": report_uri, "reasons": list(reasons), "status": "valid"}
     return Update(keys.dataset_key(pipeline, version), judged)
 
@@ -25,6 +25,6 @@ def accept_dataset(
 def reject_dataset(
     pipeline: str, version: str, rows: int | None, report_uri: str, reasons: Sequence[str]
 ) -> Update:
-    """Reject a version that was not judged: one that was valid stays so, as later ones build on it."""
+    """Reject a version that was not judged yet: a valid one stays valid, as later ones build on it."""
     judged = {"rows": rows, "report_uri": report_uri, "reasons": list(reasons), "status": "rejected"}
     return Update(keys.dataset_key(pipeline, version), judged, {"status": "new"})

@@ -22,7 +22,7 @@ WAY_ON = "mend it, or `sluice push --replace-champion` registers the next model 
 
 
 class ChampionError(BuildError):
-    """What serves cannot be scored, and why: the gates that compare with it then fail."""
+    """The champion cannot be scored, for this reason, so the gates that compare with it fail."""
 
 
 @dataclass(frozen=True, slots=True)

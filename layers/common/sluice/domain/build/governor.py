@@ -120,7 +120,7 @@ Decision = StartBuild | WaitUntil | NothingDue
 
 
 def pending(ready: Iterable[Batch], items: Iterable[Mapping[str, Any]]) -> list[PendingArrival]:
-    """What complete batches hold that is in no data set, and when it was heard of, by the catalog's items."""
+    """List the objects of complete batches that are in no data set, with when the stack heard of them."""
     known = {(item["key"], item["version_id"]): item for item in items}
     return [
         PendingArrival(

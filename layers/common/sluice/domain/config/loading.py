@@ -1,4 +1,4 @@
-"""Read a pipeline.yaml, and say what is wrong with it in the words of whoever writes one."""
+"""Read a pipeline.yaml, and say what is wrong with it in its author's words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load(text: str) -> PipelineConfig:
     """Read and check a pipeline.yaml; raises ConfigError with every problem found."""
     source = read(text)
     try:
-        # Through JSON, because only there does pydantic's strict mode take a list for a tuple.
+        # Go through JSON: only there does pydantic's strict mode accept a list for a tuple.
         config = PipelineConfig.model_validate_json(json.dumps(source.data))
     except ValidationError as error:
         raise ConfigError(_problems(error, source)) from None
