@@ -13,7 +13,7 @@ from task import CODE_EVERY, COUNTRIES, COUNTRY_EVERY, EMAIL_EVERY, ID_EVERY, PR
 
 
 def uniform(seed: int) -> str:
-    """A number in [0, 1) that follows from the row's number."""
+    """Return a number in [0, 1) that follows from the row's number."""
     return f"(hash(i * 64 + {seed}) / 18446744073709551616.0)"
 
 
@@ -23,7 +23,7 @@ def pick(seed: int, *values: str) -> str:
 
 
 def columns() -> dict[str, str]:
-    """Each column as SQL over `i`, the row's number from 1."""
+    """Return each column as SQL over `i`, the row's number from 1."""
     normal = f"sqrt(-2 * ln(1e-9 + {uniform(1)})) * cos(6.283185307 * {uniform(2)})"
     letters = " || ".join(f"chr(65 + floor({uniform(seed)} * 26)::INTEGER)" for seed in (20, 21, 22))
     code = f"{letters} || '-' || lpad(floor({uniform(23)} * 10000)::INTEGER::VARCHAR, 4, '0')"

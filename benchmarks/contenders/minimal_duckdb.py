@@ -10,7 +10,7 @@ from task import COLUMNS, Answer, Rules, main, rules_count, rules_of
 
 
 def condition(name: str, rule: str, rules: Rules) -> str:
-    """When a row breaks the rule."""
+    """Return when a row breaks the rule."""
     match rule:
         case "required":
             return f"{name} IS NULL"

@@ -18,7 +18,7 @@ DTYPES = {
 
 
 def load(path: Path, data_format: str) -> pl.DataFrame:
-    """The file with the columns' types."""
+    """Return the file with the columns' types."""
     if data_format == "csv":
         return pl.read_csv(path, schema={name: DTYPES[rules.type] for name, rules in COLUMNS.items()})
     casts = [pl.col(name).cast(DTYPES[rules.type]) for name, rules in COLUMNS.items()]

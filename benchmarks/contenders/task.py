@@ -55,7 +55,7 @@ PRICE_EVERY, COUNTRY_EVERY, CODE_EVERY, EMAIL_EVERY, ID_EVERY = 1000, 2000, 5000
 
 
 def planted(rows: int) -> dict[str, int]:
-    """The rows of a generated file that break a rule, by `<column> <rule>`."""
+    """Return the rows of a generated file that break a rule, by `<column> <rule>`."""
     return {
         "price maximum": rows // PRICE_EVERY,
         "country allowed": rows // COUNTRY_EVERY,
@@ -76,12 +76,12 @@ class Answer:
 
 
 def rules_count() -> int:
-    """How many rules the task has."""
+    """Return how many rules the task has."""
     return sum(len(rules_of(rules)) for rules in COLUMNS.values())
 
 
 def rules_of(rules: Rules) -> list[str]:
-    """The names of the rules a column has."""
+    """Return the names of the rules a column has."""
     return [
         name
         for name in ("required", "minimum", "maximum", "allowed", "pattern", "max_length", "unique")

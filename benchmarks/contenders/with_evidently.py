@@ -17,7 +17,7 @@ FAR = 1e18
 
 
 def metrics(name: str, rules: Rules) -> list[tuple[str, Any]]:
-    """The rules of a column that there is a metric for; a range is one metric for two rules."""
+    """Return the rules of a column that there is a metric for; a range is one metric for two rules."""
     found: list[tuple[str, Any]] = []
     if rules.required:
         found.append((f"{name} required", MissingValueCount(column=name, tests=[eq(0)])))
@@ -36,7 +36,7 @@ def metrics(name: str, rules: Rules) -> list[tuple[str, Any]]:
 
 
 def count(counted: Mapping[str, Any], label: str) -> int:
-    """The rows that a metric counted; Evidently names it `<kind>(column=<name>,...)`."""
+    """Return the rows that a metric counted; Evidently names it `<kind>(column=<name>,...)`."""
     name, rule = label.split()
     kind = {"required": "MissingValueCount", "allowed": "OutListValueCount"}.get(rule, "OutRangeValueCount")
     starts = (f"{kind}(column={name},", f"{kind}(column={name})")

@@ -11,7 +11,7 @@ DTYPES = {"integer": "Int64", "number": "float64", "string": "str", "boolean": "
 
 
 def load(path: Path, data_format: str) -> pd.DataFrame:
-    """The file with the columns' types."""
+    """Return the file with the columns' types."""
     if data_format == "parquet":
         return pd.read_parquet(path)
     dtypes = {name: DTYPES[rules.type] for name, rules in COLUMNS.items() if rules.type in DTYPES}

@@ -39,7 +39,7 @@ def contract(data_format: str) -> Data:
 
 
 def broken(report: Report) -> dict[str, int]:
-    """The rows that break a rule, by the task's names."""
+    """Return the rows that break a rule, by the task's names."""
     theirs = {short: name for name, short in NAMES.items()}
     return {f"{v.column} {theirs.get(v.check, v.check)}": v.rows for v in report.violations}
 

@@ -17,7 +17,7 @@ from with_pandas import load
 
 
 def holds(rule: str, rules: Rules) -> Callable[[Any], bool]:
-    """Whether a value keeps the rule; a missing one keeps all but `required`, which the profile counts."""
+    """Return the rule's test; a missing value passes all but `required`, which the profile counts."""
     match rule:
         case "minimum":
             return lambda value: pd.isna(value) or value >= rules.minimum
@@ -41,7 +41,7 @@ def conditions(rules: Rules) -> Mapping[str, Condition]:
 
 
 def schema() -> tuple[DeclarativeSchema, int]:
-    """The standard profile with our conditions, and how many these are."""
+    """Return the standard profile with our conditions, and how many these are."""
     wanted = {name: found for name, rules in COLUMNS.items() if (found := conditions(rules))}
     specs = [
         ResolverSpec(

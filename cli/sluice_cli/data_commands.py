@@ -116,13 +116,13 @@ def list_data(
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = uploads.PAGE,
     after: Annotated[
-        str | None, typer.Option(help="Go on where the last page ended: its `next_after`.")
+        str | None, typer.Option(help="Continue where the last page ended: its `next_after`.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List what arrived, and the batches that are not complete with what they lack.
+    """List what arrived, and what incomplete batches still lack.
 
-    What waits comes first, then what is set aside, then what is in a data set; a page is sorted by time.
+    Waiting objects come first, then quarantined ones, then those in a data set; a page is sorted by time.
     """
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)

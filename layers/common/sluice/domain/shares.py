@@ -6,5 +6,5 @@ from fractions import Fraction
 
 
 def exact(number: float) -> Fraction:
-    """The number that was written, of which the float is the nearest."""
+    """Return the number as it was written: the float is only the nearest to it."""
     return Fraction(str(number))

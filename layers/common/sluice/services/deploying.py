@@ -53,7 +53,7 @@ def mark_replaced(cloud: Cloud, deployment: Deployment, *, is_rollback: bool) ->
 
 
 def was_taken_back(cloud: Cloud, pipeline: str, stage: str, arn: str, version: int) -> bool:
-    """Whether a package was rolled back on a stage; an older stack noted it on its deployments alone."""
+    """Tell whether a package was rolled back on a stage; an older stack noted that only on deployments."""
     if cloud.catalog.get(keys.taken_back_key(pipeline, stage, arn)):
         return True
     of_version = keys.deployments_of(stage) + names.releases_of(pipeline, version)
@@ -62,7 +62,7 @@ def was_taken_back(cloud: Cloud, pipeline: str, stage: str, arn: str, version: i
 
 
 def is_deployed(cloud: Cloud, pipeline: str, stage: str, live: str | None, config: str | None) -> bool:
-    """Whether a release deployed an endpoint config to a stage; the live one is looked at first."""
+    """Tell whether a release deployed an endpoint config to a stage; look at the live one first."""
     found = find_deployment(cloud, pipeline, stage, live)
     if found is not None and found.endpoint_config_name == config:
         return True

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 # An item of the catalog holds 400 kB, and the defaults of a wide contract would fill most of it.
-_SPELT_OUT_MAX = 300_000
+_WITH_DEFAULTS_MAX = 300_000
 
 
 def load(text: str) -> PipelineConfig:
@@ -33,7 +33,7 @@ def load(text: str) -> PipelineConfig:
 def dump(config: PipelineConfig) -> str:
     """Write a config as JSON to store it; a very large one without its default values."""
     text = config.model_dump_json()
-    return text if len(text) <= _SPELT_OUT_MAX else config.model_dump_json(exclude_defaults=True)
+    return text if len(text) <= _WITH_DEFAULTS_MAX else config.model_dump_json(exclude_defaults=True)
 
 
 def restore(text: str) -> PipelineConfig:
