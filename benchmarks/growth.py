@@ -151,9 +151,7 @@ def add_dataset(world: World, size: int) -> None:
         head = datasets.make(cloud, PIPELINE, objects, None)
     else:
         full = segments.OBJECTS_MAX
-        head = DatasetHead(
-            tuple(Segment(sha256(n), full, 1000 * full, n + 2) for n in range(-(-size // full)))
-        )
+        head = DatasetHead(tuple(Segment(sha256(n), full, 1000 * full) for n in range(-(-size // full))))
         places = Locations(fakes.ARTIFACT_BUCKET, PIPELINE)
         cloud.objects.write(places.dataset_manifest(head.version), head.to_json())
         cloud.objects.write(places.dataset_files(head.version), b"[]")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from e2e.loop import Loop, rows
-from sluice.services.views import runs, uploads
+from sluice.services.views import data, runs, uploads
 from sluice_cli import waiting
 
 OBJECTS = 1000
@@ -20,13 +19,10 @@ def is_settled(loop: Loop) -> bool | None:
     return (status["in_flight"] is None and status["arrivals"] == {"included": OBJECTS}) or None
 
 
-def manifest_of(loop: Loop, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """The objects of a run's data set."""
-    key = f"datasets/{loop.pipeline}/{run['dataset_version']}/manifest.json"
-    bucket = loop.target.outputs["ArtifactBucketName"]
-    body = loop.target.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    objects: list[dict[str, Any]] = json.loads(body)["objects"]
-    return objects
+def keys_of(loop: Loop, run: dict[str, Any]) -> list[str]:
+    """The keys of a run's data set, as `sluice dataset show` has them."""
+    (item,) = data.versions_beginning(loop.target.cloud, loop.pipeline, run["dataset_version"])
+    return [obj["key"] for obj in data.dataset(loop.target.cloud, loop.pipeline, item)["objects"]]
 
 
 def test_a_thousand_uploads_lose_nothing_and_build_at_most_twice(loop: Loop) -> None:
@@ -42,9 +38,7 @@ def test_a_thousand_uploads_lose_nothing_and_build_at_most_twice(loop: Loop) -> 
     newest, *earlier = runs.runs(loop.target.cloud, loop.pipeline)
     assert len(earlier) <= 1
     assert newest["status"] in {"registered", "rejected"}
-    assert sorted(obj["key"] for obj in manifest_of(loop, newest)) == sorted(
-        f"{loop.pipeline}/{key}" for key in bodies
-    )
+    assert sorted(keys_of(loop, newest)) == sorted(f"{loop.pipeline}/{key}" for key in bodies)
     versions = {run["dataset_version"] for run in (newest, *earlier)}
     arrived = uploads.page(loop.target.cloud, loop.pipeline).items
     assert {arrival["dataset_version"] for arrival in arrived} == versions

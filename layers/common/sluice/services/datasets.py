@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sluice.domain import canonical
@@ -38,7 +39,7 @@ def read_segments(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict
     """Read segments, by digest."""
     places = _places(cloud, pipeline)
     read = on_each(digests, lambda digest: cloud.objects.read(places.segment(digest)))
-    return dict(zip(digests, map(DatasetManifest.from_json, read), strict=True))
+    return dict(zip(digests, map(segments.from_file, read), strict=True))
 
 
 def find_added(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetManifest:
@@ -50,7 +51,9 @@ def find_added(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetManifes
 def grow(cloud: Cloud, pipeline: str, former: DatasetHead, new: Sequence[ObjectVersion]) -> DatasetHead:
     """Store a version with these objects and those of a former one, without reading the latter."""
     places = _places(cloud, pipeline)
-    head = former.grown(_write_segments(cloud, pipeline, segments.parts(sorted(new))))
+    added = [*segments.parts(sorted(new))]
+    _write_segments(cloud, pipeline, added)
+    head = former.grown(added)
     _extend_files(cloud, places, former.version, head.version, [obj.key for obj in sorted(new)])
     return _store(cloud, pipeline, _merge_small(cloud, pipeline, head))
 
@@ -63,7 +66,8 @@ def make(cloud: Cloud, pipeline: str, manifest: DatasetManifest, former: Dataset
     if former is not None and had <= wanted:
         return grow(cloud, pipeline, former, [*wanted - had]) if wanted != had else former
     divided = segments.divide(manifest, known)
-    head = DatasetHead(tuple(_write_segments(cloud, pipeline, divided)))
+    _write_segments(cloud, pipeline, divided)
+    head = replace(DatasetHead().grown(divided), parent=None, added=())
     files = datasets.files_manifest(cloud.data_bucket, manifest.objects)
     uri = _places(cloud, pipeline).dataset_files(head.version)
     cloud.objects.write(uri, json.dumps(files).encode(), _JSON)
@@ -75,14 +79,11 @@ def _store(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
     return head
 
 
-def _write_segments(cloud: Cloud, pipeline: str, parts: Iterable[DatasetManifest]) -> list[Segment]:
+def _write_segments(cloud: Cloud, pipeline: str, parts: Iterable[DatasetManifest]) -> None:
     """Write segments, named by their digests, so that writing one again changes nothing."""
-    places, written = _places(cloud, pipeline), []
-    for manifest in parts:
-        segment = Segment.of(manifest)
-        cloud.objects.create(places.segment(segment.digest), manifest.to_json(), _JSON)
-        written.append(segment)
-    return written
+    places = _places(cloud, pipeline)
+    for part in parts:
+        cloud.objects.create(places.segment(Segment.of(part).digest), segments.to_file(part), _JSON)
 
 
 def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
@@ -91,10 +92,10 @@ def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
         return head
     digests = [each.digest for each in head.small]
     objects = sorted(obj for each in read_segments(cloud, pipeline, digests).values() for obj in each.objects)
-    merged = _write_segments(cloud, pipeline, segments.parts(objects))
-    rows = read_rows(cloud, pipeline, digests)
-    for segment, part in zip(merged, segments.parts(objects), strict=True):
-        _write_rows(cloud, pipeline, segment.digest, part, rows)
+    merged, rows = [*segments.parts(objects)], read_rows(cloud, pipeline, digests)
+    _write_segments(cloud, pipeline, merged)
+    for part in merged:
+        _write_rows(cloud, pipeline, Segment.of(part).digest, part, rows)
     return head.merged(head.small, merged)
 
 

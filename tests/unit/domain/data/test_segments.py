@@ -19,14 +19,14 @@ def obj(number: int, version: int = 1) -> ObjectVersion:
     return ObjectVersion(f"p/{number:04d}.csv", f"v{version}", 10 + number, digest)
 
 
-def segmented(objects: Sequence[ObjectVersion], size: int) -> list[Segment]:
+def segmented(objects: Sequence[ObjectVersion], size: int) -> list[DatasetManifest]:
     with mock.patch.object(segments, "OBJECTS_MAX", size):
-        return [Segment.of(part) for part in segments.parts(objects)]
+        return [*segments.parts(objects)]
 
 
 @given(st.lists(st.lists(st.integers(0, 50), max_size=8), max_size=8), st.integers(1, 5))
 def test_a_version_that_grew_is_the_version_of_its_objects(builds: list[list[int]], size: int) -> None:
-    head, have = DatasetHead(()), set[int]()
+    head, have = DatasetHead(), set[int]()
     for build in builds:
         new = sorted(set(build) - have)
         if not new:
@@ -55,7 +55,7 @@ def test_only_segments_of_which_something_is_gone_or_replaced_are_written_anew(
 
 
 def test_many_small_segments_are_merged_and_the_version_stays() -> None:
-    head = DatasetHead(())
+    head = DatasetHead()
     for number in range(segments.SMALL_MAX + 1):
         assert head.small == ()
         head = head.grown(segmented([obj(number)], 10))
@@ -68,3 +68,10 @@ def test_many_small_segments_are_merged_and_the_version_stays() -> None:
 
 def test_a_version_of_an_older_stack_has_no_head() -> None:
     assert DatasetHead.from_json(DatasetManifest.of([obj(1)]).to_json()) is None
+
+
+@given(st.sets(st.integers(0, 60)))
+def test_a_segment_is_read_back_with_its_state(numbers: set[int]) -> None:
+    part = DatasetManifest.of(map(obj, numbers))
+    found = segments.from_file(segments.to_file(part))
+    assert (found, found.state) == (part, DatasetManifest(part.objects).state)

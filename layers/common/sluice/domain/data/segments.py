@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from sluice.domain import canonical
@@ -24,59 +24,65 @@ SMALL_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A file of objects: the sha256 of its content, its size, and the state of its hash as a set."""
+    """A file of objects: the sha256 of its content, and how much is in it."""
 
     digest: str
     objects: int
     size_bytes: int
-    state: int
 
     @classmethod
     def of(cls, manifest: DatasetManifest) -> Segment:
-        digest = hashlib.sha256(manifest.to_json()).hexdigest()
-        return cls(digest, len(manifest.objects), manifest.size_bytes, manifest.state)
+        digest = hashlib.sha256(to_file(manifest)).hexdigest()
+        return cls(digest, len(manifest.objects), manifest.size_bytes)
 
     @property
     def is_small(self) -> bool:
         return self.objects < OBJECTS_MAX // 2
 
 
+def to_file(manifest: DatasetManifest) -> bytes:
+    """Write the objects of a segment, and the state of their hash as a set, which takes long to compute."""
+    return canonical.to_json({"objects": list(map(asdict, manifest.objects)), "state": f"{manifest.state:x}"})
+
+
+def from_file(data: bytes) -> DatasetManifest:
+    """Read what `to_file` wrote."""
+    manifest = DatasetManifest.from_json(data)
+    # Instead of computing it.
+    manifest.__dict__["state"] = int(json.loads(data)["state"], 16)
+    return manifest
+
+
 @dataclass(frozen=True)
 class DatasetHead:
-    """A data set version: its segments and, if it only grew, its parent and the segments added to that.
+    """A data set version: its segments; and, if it only grew, from which version by which segments.
 
-    Once small segments are merged, `added` may be in `segments` under other names.
+    `state` is that of the hash of all objects as a set. `added` may be in `segments` under other names, once
+    small ones have been merged.
     """
 
-    segments: tuple[Segment, ...]
+    segments: tuple[Segment, ...] = ()
+    state: int = set_hash.EMPTY
     parent: str | None = None
     added: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: bytes) -> DatasetHead | None:
-        """Parse what `to_json` wrote; None for a version of an older stack, which lists its objects."""
+        """Read what `to_json` wrote; None for a version of an older stack, which lists its objects."""
         stored = json.loads(data)
         if "segments" not in stored:
             return None
-        segments = (Segment(**{**each, "state": int(each["state"], 16)}) for each in stored["segments"])
-        return cls(tuple(segments), stored["parent"], tuple(stored["added"]))
+        segments = tuple(Segment(**each) for each in stored["segments"])
+        return cls(segments, int(stored["state"], 16), stored["parent"], tuple(stored["added"]))
 
     def to_json(self) -> bytes:
-        segments = [
-            {
-                "digest": each.digest,
-                "objects": each.objects,
-                "size_bytes": each.size_bytes,
-                "state": f"{each.state:x}",
-            }
-            for each in self.segments
-        ]
-        return canonical.to_json({"segments": segments, "parent": self.parent, "added": list(self.added)})
+        stored = {"segments": list(map(asdict, self.segments)), "state": f"{self.state:x}"}
+        return canonical.to_json({**stored, "parent": self.parent, "added": list(self.added)})
 
     @cached_property
     def version(self) -> str:
-        """The data set version: 64 hex digits that depend only on the objects, not on how they came."""
-        return set_hash.digest(set_hash.union(each.state for each in self.segments))
+        """The data set version: 64 hex digits that depend on the objects alone, not on how they came."""
+        return set_hash.digest(self.state)
 
     @property
     def objects(self) -> int:
@@ -92,16 +98,19 @@ class DatasetHead:
         found = tuple(each for each in self.segments if each.is_small)
         return found if len(found) > SMALL_MAX else ()
 
-    def grown(self, added: Sequence[Segment]) -> DatasetHead:
-        """Return the version with more objects, all with new keys."""
-        digests = tuple(each.digest for each in added)
-        return DatasetHead((*self.segments, *added), self.version, digests)
+    def grown(self, added: Sequence[DatasetManifest]) -> DatasetHead:
+        """The version with more objects, none of which has a key that it has."""
+        segments = [Segment.of(each) for each in added]
+        state = set_hash.union([self.state, *(each.state for each in added)])
+        return DatasetHead(
+            (*self.segments, *segments), state, self.version, tuple(each.digest for each in segments)
+        )
 
-    def merged(self, former: Iterable[Segment], segments: Sequence[Segment]) -> DatasetHead:
-        """Return the same version with segments in place of former ones."""
+    def merged(self, former: Iterable[Segment], parts: Iterable[DatasetManifest]) -> DatasetHead:
+        """The same version with other segments in the place of former ones."""
         gone = {each.digest for each in former}
         kept = (each for each in self.segments if each.digest not in gone)
-        return DatasetHead((*kept, *segments), self.parent, self.added)
+        return replace(self, segments=(*kept, *map(Segment.of, parts)))
 
 
 def divide(manifest: DatasetManifest, known: Mapping[str, DatasetManifest]) -> list[DatasetManifest]:
