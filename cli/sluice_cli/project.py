@@ -89,7 +89,7 @@ def push(
     project = projects.load_project(read.files)
     pipeline, version = project.config.name, project.version
     left_out = [{**asdict(each), "files": files} for each, files in read.left_out.items()]
-    # Loaded here: no other command needs it.
+    # Import it here: no other command needs it.
     from sluice.quality import part_results
 
     warnings = [*alarms.unseen_bakes(project.config.release), *part_results.reading(project.config.data)]

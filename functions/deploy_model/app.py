@@ -72,7 +72,7 @@ def _wanted_config(cloud: Cloud, task: DeployModelTask) -> str:
 
 
 def _await(cloud: Cloud, task: DeployModelTask, config: str) -> None:
-    """Store the token."""
+    """Store the token of this attempt."""
     waiting = EndpointTask(
         endpoint_name=task.stage.endpoint_name,
         task_token=task.task_token,

@@ -69,7 +69,7 @@ class _Former:
 
 @dataclasses.dataclass(frozen=True)
 class _Made:
-    """A version that is stored, what is new in it, and the batches that there were."""
+    """A stored version, its new objects, and all batches that were found."""
 
     head: DatasetHead
     fresh: Sequence[ObjectVersion]
@@ -106,7 +106,7 @@ def _grow(cloud: Cloud, pipeline: str, data: Data, former: _Former | None) -> _M
 
 
 def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None) -> _Made:
-    """Make a version of all that it is to hold."""
+    """Make a version by reading all that belongs to it."""
     known = None if former is None else datasets.find_manifest(cloud, task.pipeline, former.version)
     current = presence.current_versions(cloud, task.pipeline, known)
     while True:

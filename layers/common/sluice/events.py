@@ -58,7 +58,7 @@ class ObjectCreated(_Event):
 
 
 class ObjectDeleted(ObjectCreated):
-    """S3 "Object Deleted"; its version is the one that was deleted, or the delete marker that is new."""
+    """S3 "Object Deleted"; its version is the deleted one or the new delete marker."""
 
 
 class _DataReleaseDetail(_ObjectDetail):

@@ -111,9 +111,9 @@ class Objects(Protocol):
         """Write one object if there is none yet; False if there is one."""
 
     def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
-        """Write an object as another one is, but for its last bytes, and with a tail instead of these.
+        """Write an object like another, but with a tail in place of the other's last bytes.
 
-        A large one is not read: S3 copies it. Raises FileNotFoundError when the source is absent.
+        S3 copies a large one, without reading it here. Raises FileNotFoundError if there is no source.
         """
 
     def copy(self, source: ObjectHead, uri: str) -> None:

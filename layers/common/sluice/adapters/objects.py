@@ -22,7 +22,7 @@ _CHUNK_BYTES = 1 << 20
 _TAGS_MAX = 10
 # S3 copies at most this much at once.
 _COPY_BYTES = 5 * 1024**3
-# A part of an upload, but for the last, has at least so many.
+# S3's least size of all parts of an upload but the last.
 _PART_BYTES_MIN = 5 * 1024**2
 _ABSENT = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket"}
 
@@ -151,7 +151,7 @@ class S3Objects:
     def _assemble(
         self, bucket: str, key: str, origin: CopySourceTypeDef, size_bytes: int, tail: bytes = b""
     ) -> None:
-        """Make an object in S3 of another one's first bytes, and of a tail."""
+        """Make an object in S3 of another's first bytes and a tail."""
         upload_id = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
         upload: dict[str, Any] = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
         parts: list[CompletedPartTypeDef] = []

@@ -36,7 +36,7 @@ WAITING = "WAITING#"
 SETTLED = "SETTLED#"
 QUARANTINED = "QUARANTINED#"
 STATES = (WAITING, SETTLED, QUARANTINED)
-# Keys whose object may be another than the last valid data set's, though nothing of it waits.
+# Keys whose object may differ from the last valid data set's, although nothing of it waits.
 TOUCHED = "TOUCHED#"
 # The longest key that leaves room for the longest of these prefixes and a version id.
 _ROOMY_KEY_BYTES = 900
@@ -231,7 +231,7 @@ def deployment_key(pipeline: str, stage: str, release_id: str) -> Key:
 
 
 def taken_back_key(pipeline: str, stage: str, arn: str) -> Key:
-    """Say where it is noted that a package was rolled back on a stage."""
+    """Return the key of the note that a package was rolled back on a stage."""
     return {"pk": partition(pipeline), "sk": f"TAKENBACK#{stage}#{arn}"}
 
 

@@ -47,7 +47,7 @@ class Locations:
         return self._uri(f"datasets/{self.pipeline}/segments/{digest}.json")
 
     def segment_rows(self, digest: str) -> str:
-        """Return the URI of how many rows each object of a segment has."""
+        """Return the URI of the rows of a segment's objects."""
         return self._uri(f"datasets/{self.pipeline}/segments/{digest}.rows.json")
 
     def prepared(self, run_id: str, name: str) -> str:

@@ -70,7 +70,7 @@ def release_id(pipeline: str, package_version: int, cause_key: str) -> str:
 
 
 def releases_of(pipeline: str, package_version: int) -> str:
-    """Return what the ids of a version's releases begin with."""
+    """Return the prefix of the ids of a version's releases."""
     return f"{pipeline_name(pipeline)}-v{package_version}-"
 
 

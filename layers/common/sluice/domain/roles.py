@@ -22,7 +22,7 @@ _SETTLES = timedelta(seconds=90)
 
 
 class RoleError(Exception):
-    """A role of the stack's own cannot be had."""
+    """The stack cannot get a role of its own."""
 
 
 class RoleNotReadyError(RoleError, TransientError):

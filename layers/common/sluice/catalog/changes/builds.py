@@ -246,7 +246,7 @@ def record_step(step: Step) -> Update:
 
 
 def await_job(task: JobTask) -> Update:
-    """Store the token of the newest attempt instead of any other: only that one is still waited for."""
+    """Store the token of the newest attempt: only that one still waits."""
     item = task.item()
     return Update(
         keys.key_of(item), {name: value for name, value in item.items() if name not in ("pk", "sk")}

@@ -24,7 +24,7 @@ _WITH_DEFAULTS_MAX = 300_000
 
 def load(text: str) -> PipelineConfig:
     """Read and check a pipeline.yaml; raises ConfigError with every problem found."""
-    # Functions restore what a push has loaded: all but one start without the parser of YAML.
+    # Functions restore what a push loaded, so all but one start without the YAML parser.
     from sluice.domain.config import loading
 
     return loading.load(text)

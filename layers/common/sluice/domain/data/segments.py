@@ -24,7 +24,7 @@ SMALL_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A file of objects: the sha256 of its content, and how much is in it."""
+    """A file of objects: the sha256 of its content, and its size."""
 
     digest: str
     objects: int
@@ -41,21 +41,21 @@ class Segment:
 
 
 def to_file(manifest: DatasetManifest) -> bytes:
-    """Write the objects of a segment, and the state of their hash as a set, which takes long to compute."""
+    """Write a segment's objects, and the state of their hash as a set, which takes long to compute."""
     return canonical.to_json({"objects": list(map(asdict, manifest.objects)), "state": f"{manifest.state:x}"})
 
 
 def from_file(data: bytes) -> DatasetManifest:
-    """Read what `to_file` wrote."""
+    """Parse what `to_file` wrote."""
     manifest = DatasetManifest.from_json(data)
-    # Instead of computing it.
+    # Set the cached property, so that it need not be computed.
     manifest.__dict__["state"] = int(json.loads(data)["state"], 16)
     return manifest
 
 
 @dataclass(frozen=True)
 class DatasetHead:
-    """A data set version: its segments; and, if it only grew, from which version by which segments.
+    """A data set version: its segments and, if it only grew, its parent and the segments added to that.
 
     `state` is that of the hash of all objects as a set. `added` may be in `segments` under other names, once
     small ones have been merged.
@@ -68,7 +68,7 @@ class DatasetHead:
 
     @classmethod
     def from_json(cls, data: bytes) -> DatasetHead | None:
-        """Read what `to_json` wrote; None for a version of an older stack, which lists its objects."""
+        """Parse what `to_json` wrote; None for a version of an older stack, which lists its objects."""
         stored = json.loads(data)
         if "segments" not in stored:
             return None
@@ -81,7 +81,7 @@ class DatasetHead:
 
     @cached_property
     def version(self) -> str:
-        """The data set version: 64 hex digits that depend on the objects alone, not on how they came."""
+        """The data set version: 64 hex digits that depend only on the objects, not on how they came."""
         return set_hash.digest(self.state)
 
     @property
@@ -99,7 +99,7 @@ class DatasetHead:
         return found if len(found) > SMALL_MAX else ()
 
     def grown(self, added: Sequence[DatasetManifest]) -> DatasetHead:
-        """The version with more objects, none of which has a key that it has."""
+        """Return the version with more objects, all with new keys."""
         segments = [Segment.of(each) for each in added]
         state = set_hash.union([self.state, *(each.state for each in added)])
         return DatasetHead(
@@ -107,7 +107,7 @@ class DatasetHead:
         )
 
     def merged(self, former: Iterable[Segment], parts: Iterable[DatasetManifest]) -> DatasetHead:
-        """The same version with other segments in the place of former ones."""
+        """Return the same version with segments in place of former ones."""
         gone = {each.digest for each in former}
         kept = (each for each in self.segments if each.digest not in gone)
         return replace(self, segments=(*kept, *map(Segment.of, parts)))

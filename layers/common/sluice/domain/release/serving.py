@@ -18,11 +18,11 @@ MODEL_VERSION_VARIABLE = "SLUICE_MODEL_VERSION"
 
 
 class DeploymentError(ReleaseError):
-    """A change of an endpoint has ended otherwise than was asked for."""
+    """A change of an endpoint failed."""
 
 
 class DeploymentRolledBackError(DeploymentError):
-    """SageMaker put the endpoint back to what served before, as an alarm fired."""
+    """SageMaker rolled the endpoint back, as an alarm fired."""
 
 
 class EndpointFailedError(DeploymentError):
@@ -30,7 +30,7 @@ class EndpointFailedError(DeploymentError):
 
 
 class EndpointDeletedError(DeploymentError):
-    """Somebody deleted the endpoint while it was being changed."""
+    """Someone deleted the endpoint during the change."""
 
 
 _DELETED = EndpointDeletedError.__name__
