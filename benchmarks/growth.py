@@ -40,6 +40,7 @@ from sluice_cli import lookup
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (1_000, 10_000)
+BUILDS, QUICK_BUILDS = 1_000, 250
 ARRIVALS_PER_RUN = 100
 AT = "2026-01-01T00:00:00.000Z"
 PK = keys.partition(PIPELINE)
@@ -305,6 +306,30 @@ def report(found: dict[int, dict[str, Measured]], json_path: Path | None) -> Non
         json_path.write_text(json.dumps({"sizes": sizes, "figures": listed}, indent=2) + "\n")
 
 
+def build_after_build(builds: int) -> None:
+    """Let a data set grow by a thousand objects a build, and compare the last builds with the first."""
+    cloud, head = fakes.Cloud(), DatasetHead()
+    cloud.objects = GrownObjects()
+    cloud.objects.write(Locations(fakes.ARTIFACT_BUCKET, PIPELINE).dataset_files(head.version), b"[]")
+    costs: list[tuple[float, int, int]] = []
+    for build in range(builds):
+        numbers = range(build * 1000, build * 1000 + 1000)
+        new = [ObjectVersion(name(n), "v1", 1000, sha256(n)) for n in numbers]
+        cloud.objects.count, start = Count(), time.perf_counter()
+        head = datasets.grow(cloud, PIPELINE, head, new)
+        seconds = time.perf_counter() - start
+        costs.append((seconds, cloud.objects.count.requests, cloud.objects.count.bytes))
+    half = builds // 2
+    table = Table(title=f"{builds:,} builds of 1,000 objects", title_justify="left", box=None)
+    for column in ("half", "seconds", "reads", "MB read", "segments at its end"):
+        table.add_column(column, justify="right")
+    for which, part in (("first", costs[:half]), ("second", costs[half:])):
+        seconds, reads, read = (sum(each) for each in zip(*part, strict=True))
+        last = len(head.segments) if which == "second" else ""
+        table.add_row(which, f"{seconds:.1f}", f"{reads:,.0f}", f"{read / 1e6:,.0f}", f"{last}")
+    Console(width=100).print(table)
+
+
 def main(sizes: Sequence[int] | None = None) -> None:
     options = arguments(str(__doc__).partition("\n")[0])
     measure(100)  # Imports cost only once.
@@ -313,6 +338,7 @@ def main(sizes: Sequence[int] | None = None) -> None:
         found[size] = measure(size)
         print(f"measured {size:,}", file=sys.stderr)
     report(found, options.json)
+    build_after_build(QUICK_BUILDS if options.quick else BUILDS)
 
 
 if __name__ == "__main__":

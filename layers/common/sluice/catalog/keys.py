@@ -154,9 +154,14 @@ def arrival_key(state: str, pipeline: str, key: str, version_id: str) -> Key:
 
 def versions_prefix(state: str, key: str) -> str:
     """Return the prefix of the sort keys of all versions of an object; a long key is named by its digest."""
-    if len(key.encode()) <= _ROOMY_KEY_BYTES:
+    if not is_long(key):
         return f"{state}{key}#"
     return f"{state}sha256:{hashlib.sha256(key.encode()).hexdigest()}#"
+
+
+def is_long(key: str) -> bool:
+    """Whether an object's key is too long for a sort key, which names it by its digest."""
+    return len(key.encode()) > _ROOMY_KEY_BYTES
 
 
 def touched_key(pipeline: str, key: str) -> Key:

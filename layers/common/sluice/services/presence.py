@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -15,24 +16,43 @@ if TYPE_CHECKING:
 
 # With more objects than this, do not list the bucket.
 LISTED_MAX = 1_000
+# So many objects are asked for one by one; more are listed, if no more than so many times others lie between.
+_HEADS_MAX = 10
+_OTHERS_MAX = 3
 
 
 def related(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> set[str]:
     """Return the keys that have something settled at the same key, below it or above it."""
-    folders = {key[:at] for key in wanted for at, sign in enumerate(key) if sign == "/"}
-    folders.discard(pipeline)
-    asked = {
-        **{key: [keys.versions_prefix(keys.SETTLED, key), f"{keys.SETTLED}{key}/"] for key in wanted},
-        **{folder: [keys.versions_prefix(keys.SETTLED, folder)] for folder in folders},
-    }
+    pk = keys.partition(pipeline)
 
-    def is_known(key: str) -> bool:
-        pk = keys.partition(pipeline)
-        return any(cloud.catalog.query(pk, prefix, limit=1) for prefix in asked[key])
+    def is_settled(folder: str) -> bool:
+        return bool(cloud.catalog.query(pk, keys.versions_prefix(keys.SETTLED, folder), limit=1))
 
-    names = sorted(asked)
-    found = {name for name, known in zip(names, on_each(names, is_known), strict=True) if known}
-    return {key for key in wanted if key in found or any(key.startswith(f"{name}/") for name in found)}
+    def known(group: Sequence[str]) -> list[str]:
+        """The settled keys among and below a folder's keys, or all of these, if there is more than a page."""
+        span = f"{keys.SETTLED}{group[0]}", f"{keys.SETTLED}{group[-1]}/\U0010ffff"
+        found = cloud.catalog.query(pk, between=span, limit=arrivals.PAGE)
+        return [item["key"] for item in found] if len(found) < arrivals.PAGE else [*group]
+
+    groups = [group for group in _by_folder(wanted) if not any(map(keys.is_long, group))]
+    settled = {key for found in on_each(groups, known) for key in found}
+    settled |= {above for key in settled for above in _above(key)}
+    folders = sorted({folder for key in wanted for folder in _above(key)} - {pipeline})
+    files = {name for name, known in zip(folders, on_each(folders, is_settled), strict=True) if known}
+    return {key for key in wanted if key in settled or keys.is_long(key) or not files.isdisjoint(_above(key))}
+
+
+def _above(key: str) -> list[str]:
+    """The folders that a key lies in, without the slash at their end."""
+    return [key[:at] for at, sign in enumerate(key) if sign == "/"]
+
+
+def _by_folder(wanted: Iterable[str]) -> list[list[str]]:
+    """Keys in order, by the folder that they lie in."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(wanted):
+        groups[key.rpartition("/")[0]].append(key)
+    return [*groups.values()]
 
 
 def is_listed(cloud: Cloud, pipeline: str) -> bool:
@@ -42,9 +62,37 @@ def is_listed(cloud: Cloud, pipeline: str) -> bool:
 
 
 def present_versions(cloud: Cloud, wanted: Iterable[str]) -> dict[str, str]:
-    """Return the current version id, by key, of those objects that exist."""
-    heads = on_each(wanted, lambda key: cloud.objects.head(cloud.data_bucket, key))
-    return {head.key: head.version_id for head in heads if head}
+    """Return the current version id, by key, of those objects that exist.
+
+    Objects that lie together are listed. The listing is given up where others lie between them.
+    """
+    found: dict[str, str] = {}
+    alone: list[str] = []
+    for group in _by_folder(wanted):
+        listed = _listed(cloud, group) if len(group) > _HEADS_MAX else None
+        if listed is None:
+            alone += group
+        else:
+            found |= listed
+    heads = on_each(alone, lambda key: cloud.objects.head(cloud.data_bucket, key))
+    return {**found, **{head.key: head.version_id for head in heads if head}}
+
+
+def _listed(cloud: Cloud, group: Sequence[str]) -> dict[str, str] | None:
+    """List a folder from the first to the last of its keys; None if others are many times more."""
+    first, last, wanted = group[0], group[-1], set(group)
+    found: dict[str, str] = {}
+    if (head := cloud.objects.head(cloud.data_bucket, first)) is not None:
+        found[first] = head.version_id
+    folder = first[: first.rfind("/") + 1]
+    for seen, head in enumerate(cloud.objects.listing(cloud.data_bucket, folder, after=first)):
+        if head.key > last:
+            break
+        if seen > _OTHERS_MAX * len(group):
+            return None
+        if head.key in wanted:
+            found[head.key] = head.version_id
+    return found
 
 
 def current_versions(cloud: Cloud, pipeline: str, manifest: DatasetManifest | None) -> dict[str, str]:
