@@ -75,7 +75,7 @@ types: setup ## mypy --strict.
 unit: setup ## Domain and handlers, in seconds, with sockets blocked.
 	$(PY) -m pytest tests/unit $(OFFLINE) -q -n $(CORES) --dist worksteal
 
-integration: setup ## Adapters against moto, state machines and template against their rules.
+integration: setup ## The engine, adapters against moto, state machines and template against their rules.
 	$(PY) -m pytest tests/integration $(OFFLINE) -q -n $(CORES) --dist worksteal
 
 contract: image ## The local cloud against statements about AWS.
@@ -86,7 +86,7 @@ e2e: image ## The deployed stack on the local cloud, through public interfaces o
 
 coverage: setup ## List branches of deciding code that no unit test takes (pyproject.toml lists exceptions).
 	@mkdir -p .coverage
-	$(PY) -m pytest tests/unit $(OFFLINE) -q -n $(CORES) --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
+	$(PY) -m pytest tests/unit tests/integration/engine $(OFFLINE) -q -n $(CORES) --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
 
 # Look only for these, and try them: a shim may stand for a Python that is not installed.
 RUNTIME ?= $(firstword $(foreach v,3.12 3.13 3.11,$(shell PATH="$(CURDIR)/.venv/bin:$$PATH" python$(v) -c 'print("python$(v)")' 2>/dev/null)))

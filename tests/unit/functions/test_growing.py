@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import fakes
@@ -112,6 +112,14 @@ STEPS = st.lists(
 
 
 @given(builds=st.lists(STEPS, min_size=2, max_size=4))
+@example(
+    builds=[
+        [("upload", "a.csv")],
+        [("upload", "c/d.csv")],
+        [("upload", "c/d.csv"), ("delete", "c/d.csv")],
+        [("upload", "a.csv")],
+    ]
+)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_large_pipeline_makes_the_versions_that_a_small_one_makes(
     builds: list[list[tuple[str, str]]], invoke: Invoke, monkeypatch: pytest.MonkeyPatch

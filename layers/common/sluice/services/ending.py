@@ -62,7 +62,10 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
         batching.settle(
             cloud, run.pipeline, run.run_id, markers_before=run.started_at if uses_markers else ""
         )
-        arrivals.forget_touched(cloud, run.pipeline, run.started_at)
+        # A version that was built before is not the one that later data are added to.
+        base = (cloud.catalog.get(keys.pipeline_key(run.pipeline)) or {}).get("dataset_version")
+        if base == version:
+            arrivals.forget_touched(cloud, run.pipeline, run.started_at)
 
 
 def _unlock(cloud: Cloud, run: Run) -> None:
