@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from e2e.loop import TINY, Loop, rows
 from sluice_cli import log_streams, lookup, waiting
+from sluice_cli.errors import CommandError
 
 # A container's first process gets no SIGTERM that it does not handle.
 SLOW = """\
@@ -35,7 +38,12 @@ def wait_for(loop: Loop, run_id: str, status: str) -> None:
         found = steps(loop, run_id)
         return all(found.get(name, {}).get("status") == status for name in ("train-0", "train-1")) or None
 
-    waiting.until(look, timeout_s=60, what=f"the candidates to be {status}")
+    try:
+        # A function that fails is tried again a minute later.
+        waiting.until(look, timeout_s=150, what=f"the candidates to be {status}")
+    except CommandError as error:
+        logs = [log_streams.function_log(loop.target, name)[-20:] for name in ("finish_run", "finish_job")]
+        pytest.fail(f"{error}\n{steps(loop, run_id)}\n{logs}")
 
 
 def both_handle(loop: Loop, run_id: str) -> bool:
