@@ -136,3 +136,11 @@ def test_of_a_long_past_next_to_nothing_is_read(rule: CompleteWhen) -> None:
     control = replace(new, key=f"p/{rule.control_name}", status="control", is_control=True)
     siblings.find(rule, [new, control], past, read)
     assert past.read <= 2
+
+
+@given(data=st.data())
+def test_the_order_does_not_depend_on_who_asks(data: st.DataObject) -> None:
+    """Versions of one key that nothing tells apart are in one order for all the same."""
+    waiting, rest = data.draw(pasts(RULES["marker"]))
+    asked = data.draw(st.permutations([*waiting, *rest]))
+    assert batches.in_order(asked) == batches.in_order([*waiting, *rest])

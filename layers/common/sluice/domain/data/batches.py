@@ -80,9 +80,9 @@ def in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
     ranked: list[tuple[str, str, str, int, Arrival]] = []
     for (at, key), same in versions.items():
         if all(arrival.sequencer for arrival in same):
-            same.sort(key=lambda arrival: arrival._rank)
+            same.sort(key=lambda arrival: (arrival._rank, arrival.version_id))
         else:
-            same.sort(key=lambda arrival: arrival.heard_at)
+            same.sort(key=lambda arrival: (arrival.heard_at, arrival.version_id))
         # Events may come out of order: give a key's versions their heard times in S3's order.
         heard = sorted(arrival.heard_at for arrival in same)
         ranked += ((at, heard[place], key, place, arrival) for place, arrival in enumerate(same))
