@@ -13,6 +13,7 @@ from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.domain.locations import Locations
 from sluice.services.arrivals import on_each
+from sluice.services.building import locations
 
 if TYPE_CHECKING:
     from sluice.ports import Cloud
@@ -22,12 +23,12 @@ _JSON = "application/json"
 
 def find_head(cloud: Cloud, pipeline: str, version: str) -> DatasetHead | None:
     """Find a version's head; None for a version of an older stack, which has no segments."""
-    return DatasetHead.from_json(cloud.objects.read(_places(cloud, pipeline).dataset_manifest(version)))
+    return DatasetHead.from_json(cloud.objects.read(locations(cloud, pipeline).dataset_manifest(version)))
 
 
 def find_manifest(cloud: Cloud, pipeline: str, version: str) -> DatasetManifest:
     """Read all objects of a version."""
-    stored = cloud.objects.read(_places(cloud, pipeline).dataset_manifest(version))
+    stored = cloud.objects.read(locations(cloud, pipeline).dataset_manifest(version))
     head = DatasetHead.from_json(stored)
     if head is None:
         return DatasetManifest.from_json(stored)
@@ -37,7 +38,7 @@ def find_manifest(cloud: Cloud, pipeline: str, version: str) -> DatasetManifest:
 
 def read_segments(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict[str, DatasetManifest]:
     """Read segments, by digest."""
-    places = _places(cloud, pipeline)
+    places = locations(cloud, pipeline)
     read = on_each(digests, lambda digest: cloud.objects.read(places.segment(digest)))
     return dict(zip(digests, map(segments.from_file, read), strict=True))
 
@@ -50,7 +51,7 @@ def find_added(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetManifes
 
 def grow(cloud: Cloud, pipeline: str, former: DatasetHead, new: Sequence[ObjectVersion]) -> DatasetHead:
     """Store a version with these objects and those of a former one, without reading the latter."""
-    places = _places(cloud, pipeline)
+    places = locations(cloud, pipeline)
     added = [*segments.parts(sorted(new))]
     _write_segments(cloud, pipeline, added)
     head = former.grown(added)
@@ -66,24 +67,26 @@ def make(cloud: Cloud, pipeline: str, manifest: DatasetManifest, former: Dataset
     if former is not None and had <= wanted:
         return grow(cloud, pipeline, former, [*wanted - had]) if wanted != had else former
     divided = segments.divide(manifest, known)
-    _write_segments(cloud, pipeline, divided)
+    # Those that stayed are there.
+    _write_segments(cloud, pipeline, (part for part in divided if not any(part is k for k in known.values())))
     head = replace(DatasetHead().grown(divided), parent=None, added=())
     files = datasets.files_manifest(cloud.data_bucket, manifest.objects)
-    uri = _places(cloud, pipeline).dataset_files(head.version)
+    uri = locations(cloud, pipeline).dataset_files(head.version)
     cloud.objects.write(uri, json.dumps(files).encode(), _JSON)
     return _store(cloud, pipeline, head)
 
 
 def _store(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
-    cloud.objects.write(_places(cloud, pipeline).dataset_manifest(head.version), head.to_json(), _JSON)
+    cloud.objects.write(locations(cloud, pipeline).dataset_manifest(head.version), head.to_json(), _JSON)
     return head
 
 
 def _write_segments(cloud: Cloud, pipeline: str, parts: Iterable[DatasetManifest]) -> None:
     """Write segments, named by their digests, so that writing one again changes nothing."""
-    places = _places(cloud, pipeline)
+    places = locations(cloud, pipeline)
     for part in parts:
-        cloud.objects.create(places.segment(Segment.of(part).digest), segments.to_file(part), _JSON)
+        file = segments.to_file(part)
+        cloud.objects.create(places.segment(segments.digest(file)), file, _JSON)
 
 
 def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
@@ -128,12 +131,12 @@ def _write_rows(
 ) -> None:
     known = {obj.key: rows[obj.key] for obj in manifest.objects if obj.key in rows}
     if known:
-        cloud.objects.write(_places(cloud, pipeline).segment_rows(digest), canonical.to_json(known), _JSON)
+        cloud.objects.write(locations(cloud, pipeline).segment_rows(digest), canonical.to_json(known), _JSON)
 
 
 def read_rows(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict[str, int]:
     """Read the rows of segments' objects; without those that validation did not read."""
-    places = _places(cloud, pipeline)
+    places = locations(cloud, pipeline)
 
     def read(digest: str) -> dict[str, int]:
         try:
@@ -143,7 +146,3 @@ def read_rows(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict[str
         return found
 
     return {key: rows for found in on_each(digests, read) for key, rows in found.items()}
-
-
-def _places(cloud: Cloud, pipeline: str) -> Locations:
-    return Locations(cloud.artifact_bucket, pipeline)

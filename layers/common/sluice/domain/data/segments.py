@@ -32,8 +32,7 @@ class Segment:
 
     @classmethod
     def of(cls, manifest: DatasetManifest) -> Segment:
-        digest = hashlib.sha256(to_file(manifest)).hexdigest()
-        return cls(digest, len(manifest.objects), manifest.size_bytes)
+        return cls(digest(to_file(manifest)), len(manifest.objects), manifest.size_bytes)
 
     @property
     def is_small(self) -> bool:
@@ -43,6 +42,11 @@ class Segment:
 def to_file(manifest: DatasetManifest) -> bytes:
     """Write a segment's objects, and the state of their hash as a set, which takes long to compute."""
     return canonical.to_json({"objects": list(map(asdict, manifest.objects)), "state": f"{manifest.state:x}"})
+
+
+def digest(file: bytes) -> str:
+    """Return the name of a segment, by the content of its file."""
+    return hashlib.sha256(file).hexdigest()
 
 
 def from_file(data: bytes) -> DatasetManifest:
