@@ -88,7 +88,7 @@ def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
     run = waiting.run_end(target, pipeline, run_id, lambda _doing: None)
     if run["status"] != "registered":
         raise SystemExit(f"{run_id} ended as {run['status']}: {run.get('reasons')}")
-    execution = target.call("stepfunctions", "describe_execution", executionArn=run["execution_arn"])
+    execution = ended_execution(target, run["execution_arn"])
     started, stopped = execution["startDate"].timestamp(), execution["stopDate"].timestamp()
     return {
         "event_to_start_s": started - uploaded - quiet_s,
@@ -96,6 +96,16 @@ def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
         "overhead_s": stopped - started - critical_path_s(run["steps"]),
         "states": float(len(run["steps"])),
     }
+
+
+def ended_execution(target: Target, arn: str) -> dict[str, Any]:
+    """Describe an execution, which ends a moment after its last function has recorded the run's end."""
+
+    def look() -> dict[str, Any] | None:
+        described: dict[str, Any] = target.call("stepfunctions", "describe_execution", executionArn=arn)
+        return described if "stopDate" in described else None
+
+    return waiting.until(look, timeout_s=10, what="the execution to end")
 
 
 def critical_path_s(steps: list[dict[str, Any]]) -> float:
