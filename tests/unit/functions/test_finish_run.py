@@ -164,7 +164,7 @@ def test_a_crash_before_the_owner_is_told_is_made_good_by_the_retry(
 @pytest.mark.parametrize("status", ["registered", "failed"])
 def test_the_runs_role_ends_with_it(world: World, status: str) -> None:
     world.prepare_run()
-    world.start("prepare")
+    world.job("prepare")
     assert len(world.cloud.roles.by_name) == 1
     world.finish(status)
     assert world.cloud.roles.by_name == {}

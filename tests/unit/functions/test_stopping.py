@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import RUN, Invoke, World
+from build_world import RUN, Invoke, World, ended
 from sluice.catalog import keys
+from sluice.domain import roles
+from sluice.domain.roles import Account
 
 WHY = "stopped by sluice, as its run had ended as failed (JobFailedError: no luck)"
+ACCOUNT = Account(fakes.ROLES_ARN, "eu-central-1", fakes.DATA_BUCKET, fakes.ARTIFACT_BUCKET)
+ROLE = roles.run_role(ACCOUNT, "reviews", RUN).name
 FAILURE = {"Error": "JobFailedError", "Cause": "no luck"}
 
 
@@ -50,6 +54,43 @@ def test_the_siblings_of_what_failed_are_stopped_and_their_steps_say_why(world: 
     assert (world.step("train-0")["status"], world.step("train-0")["failure_reason"]) == ("Stopped", WHY)
     assert world.step("train-1")["failure_reason"] == "no luck"
     assert world.cloud.catalog.listing(keys.TASKS) == []
+
+
+def test_stopped_jobs_keep_their_role_until_the_last_of_them_has_uploaded_what_it_has(world: World) -> None:
+    world.job("prepare")
+    for name in ("train-0", "train-1"):
+        world.start(name)
+    world.invoke("finish_run", end_execution(world, "ABORTED"))
+    assert len(world.cloud.jobs.stopped) == 2
+    world.end("train-0", status="Stopped")
+    assert list(world.cloud.roles.by_name) == [ROLE]
+    world.end("train-1", status="Stopped")
+    assert not world.cloud.roles.by_name
+
+
+def test_a_role_that_could_not_be_deleted_with_its_last_job_is_deleted_at_the_next_hint(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(*_: object) -> None:
+        raise RuntimeError
+
+    world.start("prepare")
+    world.invoke("finish_run", end_execution(world, "ABORTED"))
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.roles, "delete", throttled)
+        with pytest.raises(RuntimeError):
+            world.end("prepare", status="Stopped")
+    assert list(world.cloud.roles.by_name) == [ROLE]
+    world.invoke("finish_job", ended(f"sluice--{RUN}-prepare"))
+    assert not world.cloud.roles.by_name
+    assert world.events().count("prepare stopped") == 1
+
+
+def test_a_run_whose_jobs_have_ended_leaves_no_role(world: World) -> None:
+    world.job("prepare")
+    assert list(world.cloud.roles.by_name) == [ROLE]
+    world.finish("failed", error=FAILURE)
+    assert not world.cloud.roles.by_name
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])

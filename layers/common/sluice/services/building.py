@@ -14,8 +14,9 @@ from sluice.domain.build import jobs
 from sluice.domain.build.errors import JobFailedError, JobNameTakenError
 from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
-from sluice.domain.roles import Role
+from sluice.domain.roles import Role, RolesForbiddenError
 from sluice.domain.times import to_iso
+from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.services.timeline import note
 
@@ -173,11 +174,22 @@ def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
     cloud.jobs.stop(kind, name)
 
 
-def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
-    """Record how a job ended and answer the task that waits for it; repeating this changes nothing.
+def release_role(cloud: Cloud, run: Run) -> None:
+    """Delete the role of an ended run, so that leftovers of the run can do nothing.
 
-    Answers before it closes the task, so that a crash in between leaves the task open for the next hint.
+    A job that stops uploads what it has with this role: the end of the last job deletes it. A role that the
+    account does not let us delete stays.
     """
+    if any(step.job and not jobs.has_ended(step.status) for step in find_steps(cloud, run.run_id)):
+        return
+    try:
+        cloud.roles.delete(run_role(cloud, run.pipeline, run.run_id))
+    except RolesForbiddenError as error:
+        logger.warning("the run's role stays", extra={"error": str(error)})
+
+
+def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
+    """Record how a job ended and answer the task that waits for it; repeating this changes nothing."""
     result = jobs.job_result(task.kind, description, task.step)
     completed = result["status"] == COMPLETED
     reason = None if completed else _failure_reason(cloud, task, description)
@@ -189,7 +201,7 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
     else:
         cause = failures.cut(f"{result['job_name']}: {reason}")
         cloud.workflows.fail(task.task_token, JobFailedError.__name__, cause)
-    cloud.catalog.apply(close_task(task.job_name, task.task_token))
+    _close(cloud, task)
 
 
 def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> str:
@@ -202,6 +214,14 @@ def give_up_job(cloud: Cloud, task: JobTask, error: Exception) -> None:
     reason = str(error)
     cloud.catalog.apply(builds.fail_step(task.run_id, task.step, reason, cloud.now()))
     cloud.workflows.fail(task.task_token, type(error).__name__, reason)
+    _close(cloud, task)
+
+
+def _close(cloud: Cloud, task: JobTask) -> None:
+    """Close an answered task, last of all: a crash before that leaves it open for the next hint."""
+    run = find_run(cloud, task.pipeline, task.run_id)
+    if run is not None and run.has_ended:
+        release_role(cloud, run)
     cloud.catalog.apply(close_task(task.job_name, task.task_token))
 
 

@@ -8,8 +8,6 @@ from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Pipeline, Run, RunEnd
 from sluice.domain import failures
-from sluice.domain.roles import RolesForbiddenError
-from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import arrivals, batching, building
 from sluice.services.timeline import note
@@ -48,7 +46,7 @@ def clear_up(cloud: Cloud, run: Run) -> None:
     elif run.dataset_version is not None:
         _settle(cloud, run, run.dataset_version)
     _unlock(cloud, run)
-    _delete_role(cloud, run.pipeline, run.run_id)
+    building.release_role(cloud, run)
 
 
 def _settle(cloud: Cloud, run: Run, version: str) -> None:
@@ -74,11 +72,3 @@ def _unlock(cloud: Cloud, run: Run) -> None:
     skipped = Pipeline.of(item) if item else None
     cloud.catalog.apply(builds.release_build_lock(run.pipeline, run.run_id, skipped))
     cloud.build_requests.send(run.pipeline)
-
-
-def _delete_role(cloud: Cloud, pipeline: str, run_id: str) -> None:
-    """Delete the run's role, so that leftovers of the run can do nothing; ignore failures."""
-    try:
-        cloud.roles.delete(building.run_role(cloud, pipeline, run_id))
-    except RolesForbiddenError as error:
-        logger.warning("the run's role stays", extra={"error": str(error)})
