@@ -16,7 +16,7 @@ from sluice.domain.times import from_iso
 from sluice.events import JobStateChanged
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import building
+from sluice.services import concluding
 
 # Longer than the state machine waits between attempts to start a job.
 _PATIENCE = timedelta(hours=1)
@@ -35,15 +35,15 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
     description = cloud.jobs.describe(task.kind, event.job_name)
     if description is not None and jobs.is_terminal(task.kind, description):
         try:
-            building.check_own(cloud, task, description)
+            concluding.check_own(cloud, task, description)
         except JobNameTakenError as error:
-            building.give_up_job(cloud, task, error)
+            concluding.give_up_job(cloud, task, error)
             return {"status": "given up"}
-        building.conclude_job(cloud, task, description)
+        concluding.conclude_job(cloud, task, description)
         return {"status": "answered"}
     if description is None and _is_overdue(cloud, task):
         absent = f"there is no {task.kind.replace('_', ' ')} {event.job_name}"
-        building.give_up_job(cloud, task, JobFailedError(absent))
+        concluding.give_up_job(cloud, task, JobFailedError(absent))
         return {"status": "given up"}
     return {"status": "waiting"}
 

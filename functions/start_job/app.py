@@ -21,7 +21,7 @@ from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
-from sluice.services import building
+from sluice.services import building, concluding
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -136,13 +136,13 @@ def _stop_if_over(cloud: Cloud, task: StartJobTask) -> None:
     run = building.find_run(cloud, task.pipeline, task.run_id)
     step = building.find_step(cloud, task.run_id, task.step)
     if run is not None and run.has_ended and step is not None:
-        building.stop_job(cloud, run, step)
+        concluding.stop_job(cloud, run, step)
 
 
 def _adopt(cloud: Cloud, waiting: JobTask) -> None:
     description = cloud.jobs.describe(waiting.kind, waiting.job_name)
     if description is None:
         return
-    building.check_own(cloud, waiting, description)
+    concluding.check_own(cloud, waiting, description)
     if jobs.is_terminal(waiting.kind, description):
-        building.conclude_job(cloud, waiting, description)
+        concluding.conclude_job(cloud, waiting, description)

@@ -9,7 +9,7 @@ from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Pipeline, Run, RunEnd
 from sluice.domain import failures
 from sluice.ports import Cloud
-from sluice.services import arrivals, batching, building
+from sluice.services import arrivals, batching, building, concluding
 from sluice.services.timeline import note
 
 # Ends of runs that used their data; whether a failed run did is unknown.
@@ -40,13 +40,13 @@ def clear_up(cloud: Cloud, run: Run) -> None:
 
     Each part can be repeated. As long as the lock is held, `reconcile` finds what is left to do.
     """
-    building.stop_jobs(cloud, run)
+    concluding.stop_jobs(cloud, run)
     if run.status == "failed":
         batching.put_back(cloud, run.pipeline, run.run_id)
     elif run.dataset_version is not None:
         _settle(cloud, run, run.dataset_version)
     _unlock(cloud, run)
-    building.release_role(cloud, run)
+    concluding.release_role(cloud, run)
 
 
 def _settle(cloud: Cloud, run: Run, version: str) -> None:

@@ -1,0 +1,120 @@
+"""End the jobs of a run: stop them, record how they ended, answer who waits, delete their role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sluice.catalog.changes import builds
+from sluice.catalog.changes.tasks import close_task
+from sluice.catalog.records.builds import JobTask, Run, Step
+from sluice.domain import failures
+from sluice.domain.build import jobs
+from sluice.domain.build.errors import JobFailedError, JobNameTakenError
+from sluice.domain.roles import RolesForbiddenError
+from sluice.domain.times import to_iso
+from sluice.observability import logger
+from sluice.ports import Cloud
+from sluice.services.building import COMPLETED, find_run, find_step, find_steps, run_role
+from sluice.services.timeline import note
+
+
+def check_own(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
+    """Raise JobNameTakenError for a job that the task's run cannot have started."""
+    run = find_run(cloud, task.pipeline, task.run_id)
+    if run is not None and not is_own(run, description):
+        raise JobNameTakenError(
+            f"{task.job_name} was created before this run: give the pipeline another name"
+        )
+
+
+def is_own(run: Run, description: Mapping[str, Any]) -> bool:
+    """Tell whether the run can have started the job: an older job belongs to a former stack."""
+    return to_iso(description["CreationTime"]) >= run.started_at
+
+
+def stop_jobs(cloud: Cloud, run: Run) -> None:
+    """Stop the jobs of an ended run: nobody waits for them, and they could cost money for days.
+
+    A job's step is written before the job is created, so none is missed. A function that creates a job later
+    finds that the run has ended, and stops it. The ends of stopped jobs are events like any others.
+    """
+    for step in find_steps(cloud, run.run_id):
+        # Skip only steps whose job ended: a step that had no job may have one by now.
+        if step.job and not (jobs.has_ended(step.status) and step.job_arn):
+            stop_job(cloud, run, step)
+
+
+def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
+    """Stop the job of an ended run's step, if it is running and the run's own; note why on the step."""
+    if step.job is None:
+        return
+    kind, name = step.job
+    ended_at, reason = str(run.ended_at), jobs.stop_reason(run.status, run.reasons)
+    description = cloud.jobs.describe(kind, name)
+    if description is None:
+        for change in builds.give_up_step(run.run_id, step.step, reason, ended_at):
+            cloud.catalog.apply(change)
+    if description is None or not jobs.is_running(kind, description) or not is_own(run, description):
+        return
+    cloud.catalog.apply(builds.stop_step(run.run_id, step.step, reason))
+    note(cloud, run.pipeline, ended_at, run.run_id, f"{step.step} is stopped", reason)
+    cloud.jobs.stop(kind, name)
+
+
+def release_role(cloud: Cloud, run: Run) -> None:
+    """Delete the role of an ended run, so that leftovers of the run can do nothing.
+
+    A job that stops uploads what it has with this role: the end of the last job deletes it. A role that the
+    account does not let us delete stays.
+    """
+    if any(step.job and not jobs.has_ended(step.status) for step in find_steps(cloud, run.run_id)):
+        return
+    try:
+        cloud.roles.delete(run_role(cloud, run.pipeline, run.run_id))
+    except RolesForbiddenError as error:
+        logger.warning("the run's role stays", extra={"error": str(error)})
+
+
+def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
+    """Record how a job ended and answer the task that waits for it; repeating this changes nothing."""
+    result = jobs.job_result(task.kind, description, task.step)
+    completed = result["status"] == COMPLETED
+    reason = None if completed else _failure_reason(cloud, task, description)
+    _record_end(cloud, task, result, reason)
+    if reason is None:
+        # The step has the rest: a state cannot hold it for many jobs.
+        done = {"step": task.step, "job_name": result["job_name"], "status": result["status"]}
+        cloud.workflows.succeed(task.task_token, done)
+    else:
+        cause = failures.cut(f"{result['job_name']}: {reason}")
+        cloud.workflows.fail(task.task_token, JobFailedError.__name__, cause)
+    _close(cloud, task)
+
+
+def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> str:
+    step = find_step(cloud, task.run_id, task.step)
+    return (step.stopped_because if step else None) or jobs.failure_reason(task.kind, description)
+
+
+def give_up_job(cloud: Cloud, task: JobTask, error: Exception) -> None:
+    """Answer a task whose job will never end for it."""
+    reason = str(error)
+    cloud.catalog.apply(builds.fail_step(task.run_id, task.step, reason, cloud.now()))
+    cloud.workflows.fail(task.task_token, type(error).__name__, reason)
+    _close(cloud, task)
+
+
+def _close(cloud: Cloud, task: JobTask) -> None:
+    """Close an answered task, last of all: a crash before that leaves it open for the next hint."""
+    run = find_run(cloud, task.pipeline, task.run_id)
+    if run is not None and run.has_ended:
+        release_role(cloud, run)
+    cloud.catalog.apply(close_task(task.job_name, task.task_token))
+
+
+def _record_end(cloud: Cloud, task: JobTask, result: Mapping[str, Any], reason: str | None) -> None:
+    ended_at = result["ended_at"] or cloud.now()
+    cloud.catalog.apply(builds.end_step(task.run_id, task.step, result, reason, ended_at))
+    event = f"{task.step} {result['status'].lower()}"
+    note(cloud, task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])
