@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sluice_local.sagemaker.containers.channels import DataError, JobStorage, S3Location
+from sluice.containers.data import DataError, S3Location
+from sluice_local.sagemaker.containers.channels import JobStorage
 from sluice_local.sagemaker.hosting.capture import CaptureConfig, Message
 
 _FLUSH_EVERY_S = 2.0

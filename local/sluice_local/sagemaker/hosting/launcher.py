@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sluice.containers.output import Transcript
 from sluice_local.sagemaker.api import credentials
 from sluice_local.sagemaker.api.core import Scope, now
 from sluice_local.sagemaker.containers import images
@@ -27,7 +28,7 @@ from sluice_local.sagemaker.containers.container import (
     environment,
 )
 from sluice_local.sagemaker.containers.images import ImageCache, ImageError
-from sluice_local.sagemaker.containers.logs import LogStream, Transcript
+from sluice_local.sagemaker.containers.logs import LogStream
 from sluice_local.sagemaker.hosting.model_data import ModelDataError, unpack
 
 _SERVING = Path(__file__).resolve().parents[2] / "serving"
@@ -157,7 +158,7 @@ class ModelServer:
         self._requests = ThreadPoolExecutor(_PARALLEL_REQUESTS, f"{spec.endpoint}-{spec.variant}")
         stream = f"{spec.variant}/i-{uuid.uuid4().hex[:17]}"
         group = spec.log_group or f"/aws/sagemaker/Endpoints/{spec.endpoint}"
-        self._transcript = Transcript(LogStream(spec.scope, group, stream))
+        self._transcript = Transcript(LogStream(spec.scope, group, stream).write)
         self._lock = threading.Lock()
         self._serving = threading.Event()
         self._stopping = threading.Event()
@@ -197,7 +198,7 @@ class ModelServer:
     def _keep_running(self) -> None:
         """Log the container's output, and restart it if it should not have ended."""
         while True:
-            self._transcript.follow(self._container)
+            self._transcript.follow(self._container.output, lambda: self._container.has_ended)
             self._container.wait()
             if not self._serving.is_set() or self._stopping.wait(_RESTART_AFTER_S):
                 return

@@ -7,7 +7,8 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from sluice_local.sagemaker.containers.channels import DataError, JobStorage, S3Location
+from sluice.containers.data import DataError, S3Location
+from sluice_local.sagemaker.containers.channels import JobStorage
 
 
 class ModelDataError(Exception):

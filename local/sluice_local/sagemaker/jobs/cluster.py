@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from sluice.containers.output import Metrics, Transcript
 from sluice_local.sagemaker.containers.container import NOT_MAPPED, Container, Sandbox
-from sluice_local.sagemaker.containers.logs import LogStream, Metrics, Transcript
+from sluice_local.sagemaker.containers.logs import LogStream
 from sluice_local.sagemaker.jobs.lifecycle import Job
 
 
@@ -45,10 +46,6 @@ class Instance:
     working_dir: str | None = None
 
 
-def host_names(count: int) -> list[str]:
-    return [f"algo-{number}" for number in range(1, count + 1)]
-
-
 def run(
     job: Job, instances: Sequence[Instance], max_runtime_s: float, metrics: Metrics | None = None
 ) -> Outcome:
@@ -70,7 +67,7 @@ class _Follower:
         stream = LogStream(job.scope, job.kind.log_group, f"{job.name}/{instance.host}-{int(time.time())}")
         if not instance.sandbox.is_mapped:
             stream.write([NOT_MAPPED])
-        self.transcript = Transcript(stream, metrics)
+        self.transcript = Transcript(stream.write, metrics)
         self.container: Container = instance.sandbox.start(
             instance.command, instance.variables, instance.working_dir
         )
@@ -81,7 +78,7 @@ class _Follower:
 
     def _follow(self, job: Job, index: int) -> None:
         try:
-            self.transcript.follow(self.container)
+            self.transcript.follow(self.container.output, lambda: self.container.has_ended)
         finally:
             job.inbox.put((index, self.container.wait()))
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sluice.containers.data import DataError
 from sluice_local.sagemaker.api import credentials
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now
 from sluice_local.sagemaker.api.events import publish
-from sluice_local.sagemaker.containers.channels import DataError, JobStorage
+from sluice_local.sagemaker.containers.channels import JobStorage
 from sluice_local.sagemaker.containers.images import ImageCache, ImageError
 from sluice_local.settings import Settings
 

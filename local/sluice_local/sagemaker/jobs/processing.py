@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
-from sluice_local.sagemaker.containers.channels import (
+from sluice.containers.configuration import (
+    exit_message,
+    host_names,
+    outputs_of,
+    processing_reason,
+    write_processing,
+)
+from sluice.containers.data import (
     S3Location,
     Synchronizer,
     data_objects,
@@ -17,6 +22,7 @@ from sluice_local.sagemaker.containers.channels import (
     shard,
     upload,
 )
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.containers.container import Sandbox, available_cpus, image_command
 from sluice_local.sagemaker.jobs import cluster
 from sluice_local.sagemaker.jobs.cluster import End, Instance
@@ -32,7 +38,6 @@ from sluice_local.sagemaker.jobs.lifecycle import (
 
 _PROCESSING = PurePosixPath("/opt/ml/processing")
 _DEFAULT_MAX_RUNTIME_S = 86400
-_MESSAGE_BYTES = 1024
 
 
 @operation("CreateProcessingJob")
@@ -44,7 +49,7 @@ def create_processing_job(scope: Scope, params: dict[str, Any]) -> Item:
 
 def _check(params: Item) -> None:
     """Raise ApiError for what the API's model allows but SageMaker or the local one refuses."""
-    inputs, outputs = params.get("ProcessingInputs", []), _outputs(params)
+    inputs, outputs = params.get("ProcessingInputs", []), outputs_of(params)
     for kind, names in (
         ("input", [item["InputName"] for item in inputs]),
         ("output", [item["OutputName"] for item in outputs]),
@@ -75,11 +80,6 @@ def _invalid(message: str) -> ApiError:
     return ApiError("ValidationException", message)
 
 
-def _outputs(request: Item) -> list[Item]:
-    outputs: list[Item] = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
-    return outputs
-
-
 def _completed(params: Item) -> Item:
     """Return the request with the defaults that SageMaker describes."""
     defaults = {
@@ -99,7 +99,7 @@ def _completed(params: Item) -> Item:
     resources = params["ProcessingResources"]["ClusterConfig"]
     completed["ProcessingResources"] = {"ClusterConfig": {"InstanceCount": 1, **resources}}
     if "ProcessingOutputConfig" in params:
-        outputs = [{"AppManaged": False, **item} for item in _outputs(params)]
+        outputs = [{"AppManaged": False, **item} for item in outputs_of(params)]
         completed["ProcessingOutputConfig"] = {**params["ProcessingOutputConfig"], "Outputs": outputs}
     return completed
 
@@ -112,12 +112,12 @@ def run(job: Job) -> Ending:
     with _continuous_outputs(job, sandboxes):
         instances = [_instance(job, sandbox) for sandbox in sandboxes]
         outcome = cluster.run(job, instances, request["StoppingCondition"]["MaxRuntimeInSeconds"])
-    message = _exit_message(sandboxes[outcome.index])
+    message = exit_message(sandboxes[outcome.index].ml)
     changes = {"ExitMessage": message} if message else {}
     if outcome.end is End.FAILED:
-        raise JobFailedError(f"AlgorithmError: {message}, exit code: {outcome.exit_code}", changes)
+        raise JobFailedError(processing_reason(sandboxes[outcome.index].ml, outcome.exit_code), changes)
     for sandbox in sandboxes:
-        for output in _outputs(request):
+        for output in outputs_of(request):
             if output["S3Output"]["S3UploadMode"] == "EndOfJob":
                 folder = sandbox.outside(output["S3Output"]["LocalPath"])
                 upload(job.storage, folder, S3Location.of(output["S3Output"]["S3Uri"]))
@@ -128,11 +128,11 @@ def _prepare(job: Job) -> list[Sandbox]:
     """Make a sandbox for each instance, with all that its container finds below /opt/ml."""
     request = job.request
     image = job.runtime.images.environment(request["AppSpecification"]["ImageUri"])
-    names = cluster.host_names(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
+    names = host_names(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
     sandboxes = [Sandbox.create(job.directory / name, image) for name in names]
     for name, sandbox in zip(names, sandboxes, strict=True):
-        _write_configuration(sandbox.ml, job, {"current_host": name, "hosts": names})
-        for output in _outputs(request):
+        write_processing(sandbox.ml, job.arn, request, name, names)
+        for output in outputs_of(request):
             sandbox.outside(output["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
     for item in request["ProcessingInputs"]:
         source = item["S3Input"]
@@ -145,22 +145,6 @@ def _prepare(job: Job) -> list[Sandbox]:
     return sandboxes
 
 
-def _write_configuration(ml: Path, job: Job, resource_config: Item) -> None:
-    (ml / "config").mkdir()
-    (ml / "output").mkdir()
-    (ml / "processing").mkdir()
-    shown = {name: job.request[name] for name in _CONFIGURATION if name in job.request}
-    job_config = {"ProcessingJobArn": job.arn, **shown}
-    (ml / "config" / "processingjobconfig.json").write_text(json.dumps(job_config))
-    (ml / "config" / "resourceconfig.json").write_text(json.dumps(resource_config))
-
-
-_CONFIGURATION = (
-    *("ProcessingJobName", "ProcessingInputs", "ProcessingOutputConfig", "ProcessingResources"),
-    *("AppSpecification", "Environment", "RoleArn", "NetworkConfig", "StoppingCondition"),
-)
-
-
 @contextmanager
 def _continuous_outputs(job: Job, sandboxes: Sequence[Sandbox]) -> Iterator[None]:
     """Upload continuous outputs to S3 while they are written."""
@@ -171,7 +155,7 @@ def _continuous_outputs(job: Job, sandboxes: Sequence[Sandbox]) -> Iterator[None
             S3Location.of(output["S3Output"]["S3Uri"]),
         )
         for sandbox in sandboxes
-        for output in _outputs(job.request)
+        for output in outputs_of(job.request)
         if output["S3Output"]["S3UploadMode"] == "Continuous"
     ]
     try:
@@ -194,15 +178,6 @@ def _instance(job: Job, sandbox: Sandbox) -> Instance:
     }
     command = image_command([*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])])
     return Instance(sandbox.directory.name, sandbox, command, variables)
-
-
-def _exit_message(sandbox: Sandbox) -> str:
-    """Return the first KB of the container's message for people."""
-    message = sandbox.ml / "output" / "message"
-    if not message.is_file():
-        return ""
-    with message.open("rb") as file:
-        return file.read(_MESSAGE_BYTES).decode("utf-8", errors="ignore")
 
 
 # Only this event writes the API's values so.
@@ -237,7 +212,7 @@ def _event_detail(item: Item) -> Item:
     detail["ProcessingOutputConfig"] = {
         "Outputs": [
             {"OutputName": output["OutputName"], "S3Output": _event_spelling(output["S3Output"])}
-            for output in _outputs(item)
+            for output in outputs_of(item)
         ],
         "KmsKeyId": item.get("ProcessingOutputConfig", {}).get("KmsKeyId", ""),
     }

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
-from sluice_local.sagemaker.containers.archives import write_archive
-from sluice_local.sagemaker.containers.channels import (
+from sluice.containers.archives import write_archive
+from sluice.containers.configuration import training_reason
+from sluice.containers.data import (
     S3Location,
     Synchronizer,
     download,
@@ -19,10 +19,11 @@ from sluice_local.sagemaker.containers.channels import (
     objects_below,
     upload,
 )
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.containers.container import OPT_ML, Sandbox
-from sluice_local.sagemaker.containers.logs import Metrics
+from sluice_local.sagemaker.containers.logs import training_metrics
 from sluice_local.sagemaker.jobs import cluster, training_setup
-from sluice_local.sagemaker.jobs.cluster import End, Instance, Outcome
+from sluice_local.sagemaker.jobs.cluster import End
 from sluice_local.sagemaker.jobs.lifecycle import (
     Ending,
     Job,
@@ -32,12 +33,9 @@ from sluice_local.sagemaker.jobs.lifecycle import (
     submit,
     tag_map,
 )
-from sluice_local.sagemaker.jobs.script_mode import Script
 
 _DEFAULT_MAX_RUNTIME_S = 86400
 _DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints"
-_FAILURE_LENGTH = 1024
-_ERROR_MESSAGE_LENGTH = 800  # leaves room for the command in a FailureReason
 
 
 @operation("CreateTrainingJob")
@@ -112,7 +110,7 @@ def run(job: Job) -> Ending:
     job.advance("Downloading", "Downloading input data", TrainingStartTime=started)
     sandboxes, script = training_setup.prepare(job)
     config = job.request["AlgorithmSpecification"]
-    metrics = Metrics(job.scope, job.name, config.get("MetricDefinitions", []))
+    metrics = training_metrics(job.scope, job.name, config.get("MetricDefinitions", []))
     with _checkpoints(job, sandboxes):
         job.advance("Training", "Training image download completed. Training in progress.")
         instances = training_setup.instances(job, sandboxes, script)
@@ -129,9 +127,9 @@ def run(job: Job) -> Ending:
     seconds = max(1, math.ceil(now() - started))
     changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
     if outcome.end is End.FAILED:
-        raise JobFailedError(
-            _reason(sandboxes[outcome.index], instances[outcome.index], script, outcome), changes
-        )
+        ml, command = sandboxes[outcome.index].ml, instances[outcome.index].command
+        reason = training_reason(ml, command, script, outcome.exit_code, outcome.traceback)
+        raise JobFailedError(reason, changes)
     return Ending(*_ENDINGS[outcome.end], changes)
 
 
@@ -183,21 +181,6 @@ def _upload_archive(job: Job, folders: Sequence[Path], target: S3Location) -> S3
     write_archive(archive, folders)
     job.storage.write(target, archive)
     return target
-
-
-def _reason(sandbox: Sandbox, instance: Instance, script: Script | None, outcome: Outcome) -> str:
-    """Return the FailureReason: the text in /opt/ml/output/failure, else the toolkit's."""
-    failure = sandbox.ml / "output" / "failure"
-    message = ""
-    if failure.is_file():
-        message = failure.read_bytes().decode("utf-8", errors="replace")[:_FAILURE_LENGTH]
-    elif script:
-        message = (
-            f"ExecuteUserScriptError:\nExitCode {outcome.exit_code}\n"
-            f'ErrorMessage "{outcome.traceback[-_ERROR_MESSAGE_LENGTH:]}"\n'
-            f'Command "{" ".join(instance.command)}"'
-        )
-    return f"AlgorithmError: {message}, exit code: {outcome.exit_code}"
 
 
 def _status_changes(kind: JobKind, item: Item, status: str, secondary_status: str, message: str) -> Item:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from sluice.containers import configuration, script_mode
+from sluice.containers.data import S3Location, data_objects, download, shard
+from sluice.containers.script_mode import Host, Script, ScriptError
 from sluice_local.sagemaker.api.core import Item
-from sluice_local.sagemaker.containers.channels import S3Location, data_objects, download, shard
 from sluice_local.sagemaker.containers.container import (
     OPT_ML,
     Sandbox,
@@ -17,10 +18,8 @@ from sluice_local.sagemaker.containers.container import (
     image_command,
 )
 from sluice_local.sagemaker.containers.images import RequirementsError
-from sluice_local.sagemaker.jobs import cluster, script_mode
 from sluice_local.sagemaker.jobs.cluster import Instance
 from sluice_local.sagemaker.jobs.lifecycle import Job, JobFailedError
-from sluice_local.sagemaker.jobs.script_mode import Host, Script, ScriptError
 
 
 def prepare(job: Job) -> tuple[list[Sandbox], Script | None]:
@@ -37,7 +36,7 @@ def prepare(job: Job) -> tuple[list[Sandbox], Script | None]:
     hosts = _hosts(request)
     folders = [job.directory / host.name for host in hosts]
     for index, host in enumerate(hosts):
-        _write_configuration(folders[index] / "ml", request, host)
+        configuration.write_training(folders[index] / "ml", request, host)
     _download_channels(job, [folder / "ml" for folder in folders])
     if script:
         for folder in folders:
@@ -60,33 +59,10 @@ def _sandboxes(job: Job, folders: Sequence[Path]) -> list[Sandbox]:
 
 
 def _hosts(request: Item) -> list[Host]:
-    cluster_names = cluster.host_names(request["ResourceConfig"]["InstanceCount"])
+    cluster_names = configuration.host_names(request["ResourceConfig"]["InstanceCount"])
     instance_type = request["ResourceConfig"].get("InstanceType", "local")
     cpus = available_cpus(len(cluster_names))
     return [Host(name, cluster_names, instance_type, cpus) for name in cluster_names]
-
-
-def _write_configuration(ml: Path, request: Item, host: Host) -> None:
-    config = ml / "input" / "config"
-    for folder in (config, ml / "input/data", ml / "model", ml / "output/data", ml / "code"):
-        folder.mkdir(parents=True)
-    (config / "hyperparameters.json").write_text(json.dumps(request.get("HyperParameters", {})))
-    (config / "inputdataconfig.json").write_text(json.dumps(input_data_config(request)))
-    (config / "resourceconfig.json").write_text(json.dumps(host.resource_config()))
-
-
-def input_data_config(request: Item) -> Item:
-    """Return the content of inputdataconfig.json."""
-    mode = request["AlgorithmSpecification"]["TrainingInputMode"]
-    return {
-        channel["ChannelName"]: {
-            **({"ContentType": channel["ContentType"]} if "ContentType" in channel else {}),
-            "TrainingInputMode": channel.get("InputMode", mode),
-            "S3DistributionType": channel["DataSource"]["S3DataSource"]["S3DataDistributionType"],
-            "RecordWrapperType": channel["RecordWrapperType"],
-        }
-        for channel in request["InputDataConfig"]
-    }
 
 
 def _download_channels(job: Job, roots: Sequence[Path]) -> None:
@@ -139,7 +115,7 @@ def instances(job: Job, sandboxes: Sequence[Sandbox], script: Script | None) -> 
             prepared.append(Instance(host.name, sandbox, command, variables))
             continue
         is_package = (sandbox.ml / "code" / "setup.py").is_file()
-        variables |= script_mode.variables(script, job.name, host, input_data_config(request))
+        variables |= script_mode.variables(script, job.name, host, configuration.input_data_config(request))
         variables["PYTHONPATH"] = script_mode.CODE_DIR
         prepared.append(
             Instance(host.name, sandbox, script.command(is_package), variables, script_mode.CODE_DIR)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from sluice.containers.data import DataObject, S3Location, data_objects
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.api.events import iso_time
-from sluice_local.sagemaker.containers.channels import DataObject, S3Location, data_objects
 from sluice_local.sagemaker.hosting import fleets, models
 from sluice_local.sagemaker.hosting.fleets import Variant
 from sluice_local.sagemaker.hosting.launcher import HostingError, Launcher, ModelServer, Reply

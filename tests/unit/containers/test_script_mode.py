@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice_local.sagemaker.jobs import script_mode
-from sluice_local.sagemaker.jobs.script_mode import Host, Script, ScriptError
+from sluice.containers import script_mode
+from sluice.containers.script_mode import Host, Script, ScriptError
 
 HOST = Host("algo-2", ("algo-1", "algo-2"), "ml.m5.large", 2)
 

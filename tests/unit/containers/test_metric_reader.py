@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sluice_local.sagemaker.containers import metric_reader
+from sluice.containers import metric_reader
 
 
 def read(expressions: list[str], *batches: list[str], line_s: float = 0.2, total_s: float = 1.0) -> list[Any]:
