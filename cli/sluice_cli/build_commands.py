@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain import wording
+from sluice.domain.build import sources
 from sluice.services import views
 from sluice_cli import log_streams, lookup, project, reasons, uploads, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, EXIT_USAGE, CommandError
@@ -51,6 +52,7 @@ def push(
         out.print(
             f"[green]pushed[/] {result['pipeline']} version {short(result['project_version'])}{already}"
         )
+        out.print(f"  {escape(sources.described(result['source']))}", style="dim")
         if replace_champion:
             out.print("  its first model is not compared with the one that serves")
         for warning in result["warnings"]:

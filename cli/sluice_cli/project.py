@@ -14,11 +14,12 @@ from boto3.s3.transfer import TransferConfig
 
 from sluice.catalog import keys
 from sluice.domain import digests, names
-from sluice.domain.build import governor, projects
+from sluice.domain.build import governor, projects, sources
 from sluice.domain.build.projects import LeftOut, Project
+from sluice.domain.build.sources import Source
 from sluice.domain.release import alarms
 from sluice.services.views import data
-from sluice_cli import uploads
+from sluice_cli import git, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
@@ -93,15 +94,17 @@ def push(
     from sluice.quality import part_results
 
     warnings = [*alarms.unseen_bakes(project.config.release), *part_results.reading(project.config.data)]
+    source = git.source(folder, read.files)
     result = {
         "pipeline": pipeline,
         "project_version": version,
+        "source": source.attributes,
         "left_out": left_out,
         "warnings": warnings,
     }
-    metadata = _replacing(target) if replace_champion else {}
-    if _is_current(target, project) and not metadata:
+    if _is_current(target, project, source) and not replace_champion:
         return {**result, "unchanged": True, "build": what_builds(target, pipeline)}
+    metadata = {sources.SOURCE: source.encode(), **(_replacing(target) if replace_champion else {})}
     attempts = 1
     if target.is_new:
         say("waiting: the stack is new: EventBridge may take five minutes to act on its rules")
@@ -154,10 +157,14 @@ def _replacing(target: Target) -> dict[str, str]:
     return {projects.REPLACE_CHAMPION: target.call("sts", "get_caller_identity")["Arn"]}
 
 
-def _is_current(target: Target, project: Project) -> bool:
-    """Tell whether this is the pipeline's current project."""
-    state = target.catalog.get(keys.pipeline_key(project.config.name)) or {}
-    return bool(state.get("project_version") == project.version)
+def _is_current(target: Target, project: Project, source: Source) -> bool:
+    """Tell whether this is the pipeline's current project, and the push knows no more of its commit."""
+    pipeline = project.config.name
+    state = target.catalog.get(keys.pipeline_key(pipeline)) or {}
+    if state.get("project_version") != project.version:
+        return False
+    known = target.catalog.get(keys.project_key(pipeline, project.version)) or {}
+    return not sources.improves(source, known.get("source") or {})
 
 
 def _is_registered(target: Target, project: Project, bundles: Collection[str]) -> bool:

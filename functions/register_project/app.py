@@ -15,8 +15,9 @@ from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records import builds as records
 from sluice.domain import actors, config, failures
-from sluice.domain.build import projects
+from sluice.domain.build import projects, sources
 from sluice.domain.build.projects import REPLACE_CHAMPION, Project, ProjectError
+from sluice.domain.build.sources import Source
 from sluice.domain.config import ConfigError
 from sluice.domain.failures import ConflictError
 from sluice.domain.locations import Locations, parse_bundle_key
@@ -170,7 +171,10 @@ def _replace_champion(cloud: Cloud, project: Project, head: ObjectHead) -> None:
 
 def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
     pipeline, pushed_at = project.config.name, to_iso(from_iso(head.last_modified))
-    cloud.catalog.apply(builds.finish_project(pipeline, project.version, pushed_at, head.version_id))
+    known, said = _find(cloud, project), Source.decode(head.metadata.get(sources.SOURCE, ""))
+    # The same files, once committed, stay what was committed.
+    source = sources.better(said, (known.source if known else None) or {})
+    cloud.catalog.apply(builds.finish_project(pipeline, project.version, pushed_at, head.version_id, source))
     note(cloud, pipeline, pushed_at, project.version, "project registered", project.version[:12])
     _claim(cloud, pipeline)
     cloud.build_requests.send(pipeline)

@@ -168,7 +168,7 @@ def test_a_refusal_replaces_a_refusal_and_never_an_active_project() -> None:
     assert project(catalog) == Project(PIPELINE, "v1", "refused", reasons=["two"])
     described = Project(PIPELINE, "v1", "registering", config="{}", bundle_uri="s3://b")
     assert catalog.apply(builds.describe_project(described))
-    assert catalog.apply(builds.finish_project(PIPELINE, "v1", AT, "id"))
+    assert catalog.apply(builds.finish_project(PIPELINE, "v1", AT, "id", {}))
     assert not refuse(catalog, "three")
     assert (project(catalog).status, project(catalog).reasons) == ("active", ())
 

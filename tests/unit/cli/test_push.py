@@ -10,7 +10,9 @@ import pytest
 
 import fakes
 from build_world import FILES, PIPELINE, PIPELINE_YAML, RUN, Invoke, World, created
-from sluice_cli import project
+from sluice.catalog import keys
+from sluice.domain.build.sources import Source
+from sluice_cli import git, project
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 
@@ -25,7 +27,7 @@ class Stack:
 
     def call(self, service: str, operation: str, **put: Any) -> dict[str, str]:
         assert (service, operation) == ("s3", "put_object")
-        version_id = self.cloud.objects.put(put["Bucket"], put["Key"], put["Body"])
+        version_id = self.cloud.objects.put(put["Bucket"], put["Key"], put["Body"], put["Metadata"])
         if self.deaf:
             self.deaf -= 1
         else:
@@ -118,3 +120,23 @@ def test_a_push_says_which_checks_read_all_data_for_each_build(push: Callable[..
     assert warning.startswith("each build reads the whole data set, not only what is new, for key of x, y:")
     assert push(pipeline=whole.replace("label: y", "label: y\n  mode: replace").encode())["warnings"] == []
     assert push()["warnings"] == []
+
+
+def test_a_push_records_its_commit_and_once_more_when_the_same_files_are_committed(
+    stack: Stack, cloud: fakes.Cloud, push: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pushed(**known: Any) -> tuple[bool, dict[str, Any]]:
+        monkeypatch.setattr(git, "source", lambda *_: Source(**known))
+        World(cloud, stack.invoke).later(minutes=1)
+        found = push()
+        item = cloud.catalog.get(keys.project_key(PIPELINE, found["project_version"])) or {}
+        return found["unchanged"], item["source"]
+
+    nowhere, commit = {"problem": "the folder is in no git repository"}, {"commit": "c" * 40}
+    dirty, clean = {**commit, "is_clean": False}, {**commit, "branch": "main", "is_clean": True}
+    assert pushed(**nowhere) == (False, nowhere)
+    assert pushed(**dirty) == (True, nowhere)
+    assert pushed(**clean) == (False, clean)
+    assert pushed(**clean) == (True, clean)
+    push(train=b"print(2)\n")
+    assert pushed(**dirty) == (False, clean)

@@ -107,9 +107,16 @@ def describe_project(project: Project) -> Update:
     return Update(keys.key_of(item), described)
 
 
-def finish_project(pipeline: str, version: str, pushed_at: str, bundle_version_id: str) -> Update:
-    """Mark a project as active: all its parts exist."""
-    active = {"status": "active", "pushed_at": pushed_at, "bundle_version_id": bundle_version_id}
+def finish_project(
+    pipeline: str, version: str, pushed_at: str, bundle_version_id: str, source: Mapping[str, Any]
+) -> Update:
+    """Mark a project as active: all its parts exist. `source` is the commit that this push was."""
+    active = {
+        "status": "active",
+        "pushed_at": pushed_at,
+        "bundle_version_id": bundle_version_id,
+        "source": dict(source),
+    }
     return Update(keys.project_key(pipeline, version), active)
 
 

@@ -83,6 +83,8 @@ class Project:
     replaces_champion_at: str | None = None
     replaces_champion_by: str | None = None
     champion_replaced_by: str | None = None
+    # The commit, as the last push said (`domain/build/sources.py`); missing in older projects.
+    source: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Project:
