@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from sluice.domain import names, tags
+from sluice.domain.build import usage
 from sluice.domain.locations import Locations
 from sluice.domain.times import to_iso
 
@@ -270,6 +271,7 @@ def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict
         "job_name": description[f"{field}Name"],
         "job_arn": description[f"{field}Arn"],
         "status": job_status(kind, description),
+        "usage": usage.of_job(kind, description),
         **read(description),
     }
 

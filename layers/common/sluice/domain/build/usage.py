@@ -1,0 +1,53 @@
+"""Read from a job's description what it used, as its step records it and `costs` prices it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+
+def of_job(kind: Literal["training_job", "processing_job"], description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `billed_s`, `instance_type`, `instance_count` and `volume_gb`, if the description has them.
+
+    A description that brings its own `Usage`, as that of a job on Lambda does, has the last word.
+    """
+    if "Usage" in description:
+        return dict(description["Usage"])
+    read = _training if kind == "training_job" else _processing
+    return {name: value for name, value in read(description).items() if value is not None}
+
+
+def _training(description: Mapping[str, Any]) -> dict[str, Any]:
+    """A training job on spot instances is billed for fewer seconds than it ran: BillableTimeInSeconds."""
+    resources = description.get("ResourceConfig", {})
+    ran_s = description.get("TrainingTimeInSeconds")
+    between_s = _between(description.get("TrainingStartTime"), description.get("TrainingEndTime"))
+    billed_s = description.get("BillableTimeInSeconds", ran_s)
+    return {
+        "billed_s": between_s if billed_s is None else billed_s,
+        "ran_s": ran_s if description.get("EnableManagedSpotTraining") else None,
+        "is_spot": description.get("EnableManagedSpotTraining") or None,
+        **_instances(resources),
+    }
+
+
+def _processing(description: Mapping[str, Any]) -> dict[str, Any]:
+    cluster = description.get("ProcessingResources", {}).get("ClusterConfig", {})
+    started, ended = description.get("ProcessingStartTime"), description.get("ProcessingEndTime")
+    return {"billed_s": _between(started, ended), **_instances(cluster)}
+
+
+def _instances(resources: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "instance_type": resources.get("InstanceType"),
+        "instance_count": resources.get("InstanceCount"),
+        "volume_gb": resources.get("VolumeSizeInGB"),
+    }
+
+
+def _between(started: datetime | None, ended: datetime | None) -> float | None:
+    """Return the seconds in between; 0 for a job that ended before its instances were there."""
+    if ended is None:
+        return None
+    return max(0.0, (ended - started).total_seconds()) if started else 0.0

@@ -1,0 +1,58 @@
+"""What a job used is read from its description, and from nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sluice.domain.build import costs, usage
+
+BEGAN = datetime(2026, 3, 1, 10, tzinfo=UTC)
+ENDED = datetime(2026, 3, 1, 10, 2, tzinfo=UTC)
+INSTANCES = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 30}
+USED = {"instance_type": "ml.m5.large", "instance_count": 2, "volume_gb": 30}
+TRAINED = {"TrainingStartTime": BEGAN, "TrainingEndTime": ENDED, "ResourceConfig": INSTANCES}
+PROCESSED = {
+    "ProcessingStartTime": BEGAN,
+    "ProcessingEndTime": ENDED,
+    "ProcessingResources": {"ClusterConfig": INSTANCES},
+}
+
+
+def test_a_processing_job_is_billed_from_its_start_to_its_end() -> None:
+    assert usage.of_job("processing_job", PROCESSED) == {"billed_s": 120.0, **USED}
+
+
+def test_a_training_job_is_billed_for_its_billable_seconds() -> None:
+    said = {**TRAINED, "TrainingTimeInSeconds": 110, "BillableTimeInSeconds": 110}
+    assert usage.of_job("training_job", said) == {"billed_s": 110, **USED}
+
+
+def test_spot_instances_are_billed_for_less_than_they_ran() -> None:
+    said = {**TRAINED, "EnableManagedSpotTraining": True}
+    said |= {"TrainingTimeInSeconds": 100, "BillableTimeInSeconds": 30}
+    spot = usage.of_job("training_job", said)
+    assert (spot["billed_s"], spot["ran_s"], spot["is_spot"]) == (30, 100, True)
+    assert costs.of_step("train-0", "sagemaker", spot).instance_s == 60
+
+
+@pytest.mark.parametrize(
+    ("described", "billed_s"),
+    [
+        ({"TrainingEndTime": ENDED}, 0),
+        ({"TrainingEndTime": ENDED, "TrainingStartTime": BEGAN}, 120),
+        ({"TrainingTimeInSeconds": 7}, 7),
+        ({}, None),
+    ],
+)
+def test_a_job_that_did_not_get_far_is_billed_for_what_is_known(
+    described: dict[str, Any], billed_s: float | None
+) -> None:
+    assert usage.of_job("training_job", described).get("billed_s") == billed_s
+
+
+def test_a_job_that_measures_itself_has_the_last_word() -> None:
+    measured = {"billed_s": 3.2, "memory_mb": 2048, "peak_memory_mb": 900}
+    assert usage.of_job("training_job", {**TRAINED, "Usage": measured}) == measured

@@ -1,0 +1,81 @@
+"""Each way through the deployed state machine has as many transitions as its cost says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import inline
+from build_world import PIPELINE_YAML, RUN, Invoke, World
+from sluice.catalog import keys
+from sluice.domain.build import costs
+
+
+@pytest.fixture
+def world(cloud: Any, invoke: Invoke) -> World:
+    world = World(cloud, invoke)
+    world.push()
+    return world
+
+
+def cost_of(world: World, run_id: str = RUN) -> costs.RunCost:
+    steps = world.cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS)
+    return costs.of_run([{"step": keys.step_of(step), **step} for step in steps], world.catalog_run(run_id))
+
+
+def transitions(world: World) -> int:
+    return len(inline.entered(world.execution))
+
+
+def test_of_a_registered_model(world: World) -> None:
+    assert world.build("a.csv") == "registered"
+    assert cost_of(world).transitions == transitions(world)
+    # prepare, two candidates and an evaluation of five minutes each, on ml.m5.large.
+    assert cost_of(world).usd == pytest.approx(4 * 0.115 / 12, rel=0.1)
+
+
+def test_of_a_candidate_that_failed(world: World) -> None:
+    world.failing = {"train-0"}
+    assert world.build("a.csv") == "registered"
+    assert cost_of(world).transitions == transitions(world)
+
+
+def test_of_rejected_data(world: World) -> None:
+    assert world.build("a.csv", b"x,y\n1000,0\n") == "data_rejected"
+    assert cost_of(world).transitions == transitions(world)
+    assert cost_of(world).steps == ()
+
+
+def test_of_a_rejected_model(world: World) -> None:
+    world.accuracies["evaluate-candidate"] = 0.1
+    assert world.build("a.csv") == "rejected"
+    assert cost_of(world).transitions == transitions(world)
+
+
+@pytest.mark.parametrize("step", ["prepare", "evaluate-candidate"])
+def test_of_a_failed_run(world: World, step: str) -> None:
+    world.failing = {step}
+    assert world.build("a.csv") == "failed"
+    assert cost_of(world).transitions == transitions(world)
+    assert cost_of(world).usd is not None
+
+
+def test_of_a_skipped_run(world: World) -> None:
+    assert world.build("a.csv") == "registered"
+    world.later(hours=2)
+    assert world.build("a.csv") == "skipped"
+    assert cost_of(world, "reviews-00002").transitions == transitions(world)
+
+
+@pytest.mark.parametrize(
+    "failing", [set(), {"evaluate-champion"}, {"evaluate-champion", "evaluate-champion-own"}]
+)
+def test_of_a_comparison_with_the_champion(world: World, failing: set[str]) -> None:
+    assert world.build("a.csv") == "registered"
+    world.release()
+    world.later(hours=1)
+    world.push(pipeline=PIPELINE_YAML.replace("1.4-2", "1.2-1").encode())
+    world.failing = failing
+    world.build("b.csv")
+    assert cost_of(world, "reviews-00002").transitions == transitions(world)
