@@ -25,6 +25,7 @@ RECORDS: dict[str, Any] = {
     "job task": builds.JobTask(
         "job", "token", "training_job", "reviews", "reviews-00001", "train-0", "open", 1, "2026"
     ),
+    "environment": builds.Environment("spec", "ready", "2026", "digest", 10, 20, 3),
     "endpoint task": releases.EndpointTask(
         "endpoint", "token", "reviews", "reviews-v1-1", "production", "open", 1, "config", requested=False
     ),
@@ -44,6 +45,7 @@ OF_KEY = {
     "run": {"pipeline", "run_id"},
     "step": {"run_id", "step"},
     "job task": {"job_name"},
+    "environment": {"spec"},
     "endpoint task": {"endpoint_name"},
     "package": {"arn"},
     "approval": {"arn", "epoch"},

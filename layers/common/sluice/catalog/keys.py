@@ -26,7 +26,7 @@ TIMELINE = "TIMELINE#"
 # Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
 APPROVALS = "APPROVAL#"
-_PIPELINE, _TASK, _PACKAGE = "PIPELINE#", "TASK#", "PACKAGE#"
+_PIPELINE, _TASK, _PACKAGE, _ENVIRONMENT = "PIPELINE#", "TASK#", "PACKAGE#", "ENVIRONMENT#"
 _ATTRIBUTES = {"pk", "sk", "gsi1pk", "gsi1sk"}
 SORT_KEY_MAX_BYTES = 1024
 # The table's own attributes.
@@ -108,6 +108,11 @@ def step_of(item: Mapping[str, Any]) -> str:
 def resource_of(item: Mapping[str, Any]) -> str:
     """Return the job or the endpoint that a task waits for."""
     return _after(_TASK, item["pk"])
+
+
+def environment_spec_of(item: Mapping[str, Any]) -> str:
+    """Return the digest of what an environment was asked for."""
+    return _after(_ENVIRONMENT, item["pk"])
 
 
 def package_arn_of(item: Mapping[str, Any]) -> str:
@@ -217,6 +222,11 @@ def step_key(run_id: str, step: str) -> Key:
 def task_key(resource: str) -> Key:
     """Return the key of the task that waits for a job or an endpoint, by its name."""
     return {"pk": f"{_TASK}{resource}", "sk": "TASK"}
+
+
+def environment_key(spec: str) -> Key:
+    """Return the key of the packages for jobs on Lambda, by a digest of what they were asked for."""
+    return {"pk": f"{_ENVIRONMENT}{spec}", "sk": "ENVIRONMENT"}
 
 
 def package_key(arn: str) -> Key:

@@ -17,6 +17,8 @@ RunStatus = Literal["running"] | RunEnd
 StepStatus = Literal["Starting", "Waiting", "InProgress", "Stopping", "Completed", "Failed", "Stopped"]
 JobKind = Literal["training_job", "processing_job"]
 StepKind = JobKind | Literal["gates", "model_package"]
+Backend = Literal["lambda", "sagemaker"]
+EnvironmentStatus = Literal["building", "ready", "failed"]
 TaskStatus = Literal["open", "done"]
 Milestone = Literal["validated", "selected", "judged", "registered"]
 
@@ -165,6 +167,11 @@ class Step:
     # Hyperparameters of a candidate, results of gates, or what was registered.
     detail: Any = None
     evaluation_sha256: str | None = None
+    # Where the job runs, and why there. Steps older than this attribute ran on SageMaker.
+    backend: Backend = "sagemaker"
+    backend_reason: str | None = None
+    # What the job took, such as billed_s, memory_mb, peak_memory_mb, instance_type and instance_count.
+    usage: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Step:
@@ -182,6 +189,28 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """Python packages for jobs on Lambda, by what they were asked for; a failed one has only its problem."""
+
+    spec: str
+    status: EnvironmentStatus
+    started_at: str
+    # The archive: its sha256 and its size, the packages' size once unpacked, their number.
+    digest: str | None = None
+    size_bytes: int = 0
+    unpacked_bytes: int = 0
+    packages: int = 0
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Environment:
+        return cls(**known(cls, item, spec=keys.environment_spec_of(item)))
+
+    def item(self) -> Item:
+        return {**keys.environment_key(self.spec), **attributes(self, "spec")}
+
+
+@dataclass(frozen=True, slots=True)
 class JobTask:
     """A task of a build that waits for a job."""
 
@@ -194,6 +223,7 @@ class JobTask:
     status: TaskStatus
     expires_at: int
     opened_at: str = ""
+    backend: Backend = "sagemaker"
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> JobTask:

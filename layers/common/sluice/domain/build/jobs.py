@@ -135,7 +135,7 @@ def processing_request(
                 "VolumeSizeInGB": compute.volume_gb,
             }
         },
-        "StoppingCondition": {"MaxRuntimeInSeconds": compute.max_runtime_s},
+        "StoppingCondition": {"MaxRuntimeInSeconds": compute.sagemaker_runtime_s},
         "Environment": {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"},
         "Tags": build.tags,
     }
@@ -210,7 +210,7 @@ def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]
             "InstanceCount": train.compute.instance_count,
             "VolumeSizeInGB": train.compute.volume_gb,
         },
-        "StoppingCondition": {"MaxRuntimeInSeconds": train.compute.max_runtime_s},
+        "StoppingCondition": {"MaxRuntimeInSeconds": train.compute.sagemaker_runtime_s},
         "EnableNetworkIsolation": False,
         "Environment": {"PYTHONUNBUFFERED": "1"},
         "Tags": build.tags,

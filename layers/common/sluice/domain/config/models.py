@@ -17,6 +17,7 @@ from sluice.domain.config.statistics import Bias, Drift
 
 HYPERPARAMETERS_MAX = 90
 _GATHERING_S = 2
+_RUNTIME_S = 3600
 # The shortest and the longest timeout that SageMaker allows a deployment.
 _DEPLOYMENT_S = (600, 28800)
 # Besides waiting, a deployment starts instances, loads models and stops instances.
@@ -144,11 +145,27 @@ class Data(Model):
 
 
 class Compute(Model):
-    """The instance of a job."""
+    """Where a job runs, and with how much."""
 
+    backend: Literal["auto", "lambda", "sagemaker"] = Field(
+        "auto", description="auto (Lambda where a job fits), lambda or sagemaker"
+    )
+    memory_mb: int | None = Field(
+        None, description="the memory that the script needs, in MiB", ge=128, le=4_000_000
+    )
     instance_type: InstanceType = Field("ml.m5.large", description="an instance type such as ml.m5.large")
     volume_gb: int = Field(30, description="the size of its disk", ge=1, le=16384)
-    max_runtime_s: int = Field(3600, description="seconds after which the job is stopped", ge=1, le=432000)
+    max_runtime_s: int | None = Field(
+        None,
+        description="seconds after which the job is stopped, by default 3600, and on Lambda 880",
+        ge=1,
+        le=432000,
+    )
+
+    @property
+    def sagemaker_runtime_s(self) -> int:
+        """The seconds after which SageMaker stops the job."""
+        return self.max_runtime_s or _RUNTIME_S
 
 
 class TrainCompute(Compute):

@@ -1,0 +1,118 @@
+"""Choose where a job runs: on Lambda, in seconds, where it fits there, else on SageMaker; and say why.
+
+Lambda's limits are those of its documentation: 10,240 MB of memory with 6 vCPUs, 10,240 MB of disk below
+/tmp, 900 s. An account's quota of memory may be lower.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Backend
+    from sluice.domain.config.models import Compute
+
+# The functions that run jobs: with one vCPU; the most that every account may have; Lambda's most.
+SIZES_MB = (1769, 3008, 10240)
+# A job is told to end so long before Lambda ends it, to upload what it has.
+RUNTIME_S = 880
+DISK_BYTES = 10 * 2**30
+# The interpreter and a framework, imported.
+_BASE_MB = 600
+# Data in memory, as a data frame and in some copies, are so many times as large as in a file.
+_GROWTH = 8
+# What a script writes beside the data that it reads.
+_COPIES_ON_DISK = 3
+# A peak of the last run leaves so much to spare.
+_SPARE = 1.3
+_MB = 2**20
+# Instances with at most 10 GB and no more than Lambda's six vCPUs.
+_SMALL = re.compile(r"ml\.(t\d\w*\.(medium|large)|m\d\w*\.large|c\d\w*\.(large|xlarge))")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a step before its job: sizes, and how it went the last time."""
+
+    data_bytes: int = 0
+    # The environment's unpacked size; a problem says why there is none.
+    environment_bytes: int = 0
+    environment_problem: str | None = None
+    # Of the step's last job on Lambda: its greatest memory, and which of Lambda's limits ended it.
+    peak_memory_mb: int | None = None
+    limit_reached: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where a job runs; the memory of its function, 0 on SageMaker; the reason in words."""
+
+    backend: Backend
+    memory_mb: int
+    reason: str
+
+
+def choose(compute: Compute, facts: Facts) -> Choice:
+    """Choose the backend of a job. Whoever names one gets it, and the reason says so."""
+    if compute.backend == "sagemaker":
+        return Choice("sagemaker", 0, "sagemaker: pipeline.yaml says so")
+    size = _size_mb(compute, facts)
+    if compute.backend == "lambda":
+        return Choice("lambda", size or SIZES_MB[-1], "lambda: pipeline.yaml says so")
+    obstacle = _obstacle(compute, facts)
+    if obstacle or size is None:
+        return Choice("sagemaker", 0, f"sagemaker: {obstacle or _too_large(compute, facts)}")
+    limit_s = min(compute.max_runtime_s or RUNTIME_S, RUNTIME_S)
+    return Choice("lambda", size, f"lambda: {_megabytes(facts.data_bytes)} of data, at most {_span(limit_s)}")
+
+
+def _obstacle(compute: Compute, facts: Facts) -> str | None:
+    """Say what keeps a job from Lambda, apart from memory; None if nothing does."""
+    instances = getattr(compute, "instance_count", 1)
+    if instances > 1:
+        return f"{instances} instances"
+    if not _SMALL.fullmatch(compute.instance_type):
+        return f"{compute.instance_type} is more than Lambda has"
+    if compute.max_runtime_s and compute.max_runtime_s > 900:
+        return f"max_runtime_s is {compute.max_runtime_s}, Lambda has 15 minutes"
+    if facts.environment_problem:
+        return facts.environment_problem
+    if facts.limit_reached:
+        return f"the last run reached Lambda's limit of {facts.limit_reached}"
+    disk = facts.environment_bytes + _COPIES_ON_DISK * facts.data_bytes
+    if disk > DISK_BYTES:
+        return (
+            f"{_megabytes(disk)} of packages, data and output, Lambda has a disk of {_megabytes(DISK_BYTES)}"
+        )
+    return None
+
+
+def _size_mb(compute: Compute, facts: Facts) -> int | None:
+    """Return the least size that suffices; None if none does."""
+    needed = _needed_mb(compute, facts)
+    return next((size for size in SIZES_MB if size >= needed), None)
+
+
+def _needed_mb(compute: Compute, facts: Facts) -> float:
+    """Return what is declared, else what was measured, else an estimate from the data."""
+    if compute.memory_mb:
+        return compute.memory_mb
+    if facts.peak_memory_mb:
+        return facts.peak_memory_mb * _SPARE
+    return _BASE_MB + _GROWTH * facts.data_bytes / _MB
+
+
+def _too_large(compute: Compute, facts: Facts) -> str:
+    if compute.memory_mb:
+        return f"memory_mb is {compute.memory_mb}, Lambda has {SIZES_MB[-1]}"
+    return f"{_megabytes(facts.data_bytes)} of data may need more memory than Lambda has"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3)):,} kB"
+
+
+def _span(seconds: int) -> str:
+    return f"{round(seconds / 60)} minutes" if seconds >= 120 else f"{seconds} s"
