@@ -17,9 +17,9 @@ from sluice.domain.release import alarms, serving
 from sluice.domain.release.releases import AlarmFiringError, ReleaseRefusedError, RollbackOptions
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
-from sluice.events import DeployModelTask
 from sluice.observability import logger
 from sluice.ports import Cloud, EndpointBusyError, Item, RequestRefusedError
+from sluice.release_events import DeployModelTask
 from sluice.services import deploying, releasing
 from sluice.services.releasing import Package
 from sluice.services.timeline import note

@@ -11,9 +11,10 @@ from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Release, ReleaseEnd
 from sluice.domain.release import releases
 from sluice.domain.release.releases import Request
-from sluice.events import ExecutionStatusChanged, FinishReleaseTask, TaskFailure
+from sluice.events import ExecutionStatusChanged, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Cloud
+from sluice.release_events import FinishReleaseTask
 from sluice.services import deploying, releasing, vouching
 from sluice.services.timeline import note
 from sluice.tasks import machine_task

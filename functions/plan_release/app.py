@@ -15,9 +15,9 @@ from sluice.catalog.records.releases import PENDING, Deployment, Release
 from sluice.domain import names
 from sluice.domain.release import approvals, releases
 from sluice.domain.release.releases import ReleaseRefusedError, Request, RollbackOptions, StagePlan
-from sluice.events import PlanReleaseTask
 from sluice.observability import logger
 from sluice.ports import Cloud
+from sluice.release_events import PlanReleaseTask
 from sluice.services import deploying, releasing, vouching
 from sluice.services.releasing import Package
 from sluice.services.timeline import note

@@ -11,9 +11,9 @@ from sluice import wiring
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain.release import releases
-from sluice.events import ReleaseStageTask
 from sluice.observability import logger
 from sluice.ports import Cloud
+from sluice.release_events import ReleaseStageTask
 from sluice.services import deploying, releasing
 from sluice.services.timeline import note
 from sluice.tasks import machine_task

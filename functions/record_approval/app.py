@@ -16,9 +16,9 @@ from sluice.catalog.records.releases import Approval, Package
 from sluice.domain.failures import ConflictError, MissingError
 from sluice.domain.release import approvals, packages, releases
 from sluice.domain.release.approvals import Decision, Provenance, Told
-from sluice.events import ModelPackageStateChanged
 from sluice.observability import logger
 from sluice.ports import Cloud
+from sluice.release_events import ModelPackageStateChanged
 from sluice.services import deploying, releasing
 from sluice.services.timeline import note
 

@@ -14,9 +14,9 @@ from sluice.domain.build import projects
 from sluice.domain.locations import Locations
 from sluice.domain.release import answers, serving
 from sluice.domain.release.releases import ReleaseError
-from sluice.events import ReleaseStageTask
 from sluice.observability import logger
 from sluice.ports import Cloud
+from sluice.release_events import ReleaseStageTask
 from sluice.services import releasing
 from sluice.services.releasing import Package
 from sluice.tasks import machine_task

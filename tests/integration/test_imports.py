@@ -69,6 +69,28 @@ def test_a_function_that_reads_no_project_does_not_load_what_a_project_may_say(
     assert "sluice.domain.config" not in loaded[name]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "record_arrival",
+        "record_deletion",
+        "release_data",
+        "start_build",
+        "snapshot_dataset",
+        "validate_data",
+        "start_job",
+        "finish_job",
+        "finish_run",
+    ],
+)
+def test_a_function_of_data_and_builds_loads_nothing_of_releases(
+    loaded: dict[str, list[str]], name: str
+) -> None:
+    """The models and records of releases would be a fifth of what it loads."""
+    of_releases = ("sluice.release_events", "sluice.domain.release", "sluice.catalog.records.releases")
+    assert [module for module in loaded[name] if module.startswith(of_releases)] == []
+
+
 def test_a_function_reads_no_environment_while_it_is_loaded(loaded: dict[str, list[str]]) -> None:
     """All of them were loaded without one. What is read at import, no test can vary."""
     assert set(loaded) == {app.parent.name for app in APPS}

@@ -10,31 +10,29 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from sluice.catalog.records.builds import RunEnd
-from sluice.domain.release.approvals import Told
-from sluice.domain.release.releases import Request, StagePlan
-from sluice.domain.times import from_event
 
 
-class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+class Event(BaseModel):
+    # Build validators at first use: a function receives one or two of these events.
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, defer_build=True)
 
 
-class _Bucket(_Event):
+class _Bucket(Event):
     name: str
 
 
-class _Object(_Event):
+class _Object(Event):
     key: str
     version_id: str | None = Field(default=None, alias="version-id")
     sequencer: str | None = None
 
 
-class _ObjectDetail(_Event):
+class _ObjectDetail(Event):
     bucket: _Bucket
     object: _Object
 
 
-class ObjectCreated(_Event):
+class ObjectCreated(Event):
     """S3 "Object Created"."""
 
     detail: _ObjectDetail
@@ -67,7 +65,7 @@ class _DataReleaseDetail(_ObjectDetail):
     reason: str = ""
 
 
-class DataReleaseRequested(_Event):
+class DataReleaseRequested(Event):
     """The event of `sluice data release`; `actor` is what the sender claims."""
 
     time: str
@@ -98,14 +96,14 @@ class DataReleaseRequested(_Event):
         return self.detail.reason
 
 
-class _StageRetiredDetail(_Event):
+class _StageRetiredDetail(Event):
     pipeline: str
     stage: str
     actor: str = "unknown"
     reason: str = ""
 
 
-class StageRetired(_Event):
+class StageRetired(Event):
     """The event of `sluice retire` after it deleted an endpoint; `actor` is what the sender claims."""
 
     time: str
@@ -128,11 +126,11 @@ class StageRetired(_Event):
         return self.detail.reason
 
 
-class _JobDetail(_Event):
+class _JobDetail(Event):
     job_name: str = Field(validation_alias=AliasChoices("TrainingJobName", "ProcessingJobName"))
 
 
-class JobStateChanged(_Event):
+class JobStateChanged(Event):
     """SageMaker "Training Job State Change" or "Processing Job State Change"."""
 
     detail: _JobDetail
@@ -142,11 +140,11 @@ class JobStateChanged(_Event):
         return self.detail.job_name
 
 
-class _EndpointDetail(_Event):
+class _EndpointDetail(Event):
     endpoint_name: str = Field(alias="EndpointName")
 
 
-class EndpointStateChanged(_Event):
+class EndpointStateChanged(Event):
     """SageMaker "Endpoint State Change"."""
 
     detail: _EndpointDetail
@@ -156,34 +154,11 @@ class EndpointStateChanged(_Event):
         return self.detail.endpoint_name
 
 
-class _ModelPackageDetail(_Event):
-    arn: str = Field(alias="ModelPackageArn")
-    # Missing in older events and in our own hints.
-    updated_fields: tuple[str, ...] | None = Field(default=None, alias="UpdatedModelPackageFields")
-    status: str | None = Field(default=None, alias="ModelApprovalStatus")
-    modified_at: str | float | None = Field(default=None, alias="LastModifiedTime")
-
-
-class ModelPackageStateChanged(_Event):
-    """SageMaker "Model Package State Change"."""
-
-    detail: _ModelPackageDetail
-
-    @property
-    def model_package_arn(self) -> str:
-        return self.detail.arn
-
-    @property
-    def told(self) -> Told:
-        detail = self.detail
-        return Told(detail.status, detail.updated_fields, from_event(detail.modified_at))
-
-
-class _AlarmDetail(_Event):
+class _AlarmDetail(Event):
     alarm_name: str = Field(alias="alarmName")
 
 
-class AlarmStateChanged(_Event):
+class AlarmStateChanged(Event):
     """CloudWatch "Alarm State Change"."""
 
     detail: _AlarmDetail
@@ -197,7 +172,7 @@ class AlarmConfigurationChanged(AlarmStateChanged):
     """CloudWatch "Alarm Configuration Change"."""
 
 
-class _ExecutionDetail(_Event):
+class _ExecutionDetail(Event):
     execution_arn: str = Field(alias="executionArn")
     name: str
     state_machine_arn: str = Field(alias="stateMachineArn")
@@ -205,7 +180,7 @@ class _ExecutionDetail(_Event):
     input: str | None = None
 
 
-class ExecutionStatusChanged(_Event):
+class ExecutionStatusChanged(Event):
     """Step Functions "Execution Status Change"."""
 
     detail: _ExecutionDetail
@@ -223,25 +198,25 @@ class ExecutionStatusChanged(_Event):
         return self.detail.input
 
 
-class BuildRequest(_Event):
+class BuildRequest(Event):
     """The body of a message in the BuildRequests queue; `at` is when an awaited request is due."""
 
     pipeline: str
     at: str | None = None
 
 
-class _Message(_Event):
+class _Message(Event):
     message_id: str = Field(alias="messageId")
     body: str
 
 
-class BuildRequestBatch(_Event):
+class BuildRequestBatch(Event):
     """A batch of messages from SQS to `start_build`."""
 
     records: list[_Message] = Field(alias="Records")
 
 
-class BuildTask(_Event):
+class BuildTask(Event):
     """The input that all Lambda tasks of `build_model` have in common."""
 
     pipeline: str
@@ -273,7 +248,7 @@ class CheckGatesTask(BuildTask):
     champion: dict[str, Any] | None = None
 
 
-class _Candidate(_Event):
+class _Candidate(Event):
     """The part of the chosen job result that the state machine passes on; the catalog has the rest."""
 
     step: str
@@ -288,36 +263,14 @@ class RegisterModelTask(BuildTask):
     champion: dict[str, Any] | None = None
 
 
-class PlanReleaseTask(_Event):
-    execution_arn: str
-    release: Request
-
-
-class ReleaseStageTask(_Event):
-    """The input that all tasks of a release's stage have in common."""
-
-    pipeline: str
-    release_id: str
-    package_arn: str
-    is_rollback: bool
-    stage: StagePlan
-
-
-class DeployModelTask(ReleaseStageTask):
-    """A deployment; `finish_deployment` answers `task_token`, `restore` goes back to what served before."""
-
-    task_token: str
-    restore: bool = False
-
-
-class TaskFailure(_Event):
+class TaskFailure(Event):
     """The error that a Catch passes on."""
 
     error: str = Field(alias="Error")
     cause: str = Field(default="", alias="Cause")
 
 
-class FinishRunTask(_Event):
+class FinishRunTask(Event):
     """How a run ended; `error` has the reason of a failed one."""
 
     pipeline: str
@@ -325,9 +278,3 @@ class FinishRunTask(_Event):
     status: RunEnd
     reasons: list[str] = []
     error: TaskFailure | None = None
-
-
-class FinishReleaseTask(_Event):
-    release: Request
-    execution_arn: str
-    failure: TaskFailure | None = None

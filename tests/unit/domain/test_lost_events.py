@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sluice import events
+from sluice import events, release_events
 from sluice.catalog.records.releases import Package
 from sluice.domain import lost_events
 
@@ -59,13 +59,16 @@ def test_an_execution_that_nobody_remembers_has_ended_and_its_input_is_told() ->
 
 
 def test_our_models_read_every_hint() -> None:
-    def read(model: type[events._Event], hint: lost_events.Hint | None) -> None:
+    def read(model: type[events.Event], hint: lost_events.Hint | None) -> None:
         assert hint is not None
         model.model_validate({"detail": hint.detail})
 
     read(events.ObjectCreated, lost_events.object_created("data", "reviews/a b+c%20ü.csv", "v1"))
     read(events.JobStateChanged, lost_events.job_ended("training_job", "job", None))
     read(events.EndpointStateChanged, lost_events.endpoint_changed("sluice--reviews--production"))
-    read(events.ModelPackageStateChanged, lost_events.package_decided(Package("arn:package/1"), "Approved"))
+    read(
+        release_events.ModelPackageStateChanged,
+        lost_events.package_decided(Package("arn:package/1"), "Approved"),
+    )
     read(events.AlarmStateChanged, lost_events.alarm_fires("sluice--reviews--production--error-rate"))
     read(events.ExecutionStatusChanged, lost_events.execution_ended(EXECUTION, None, {}))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sluice.catalog.records.releases import Package
+if TYPE_CHECKING:
+    from sluice.catalog.records.releases import Package
 
 
 @dataclass(frozen=True, slots=True)

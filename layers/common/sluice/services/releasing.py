@@ -12,18 +12,17 @@ from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.builds import Project, Run
 from sluice.catalog.records.releases import Approval, Deployment, Release, Stage
 from sluice.domain import names, roles, tags
-from sluice.domain.build import run_manifest
-from sluice.domain.release import alarms, evidence, serving
+from sluice.domain.release import alarms, serving
 from sluice.domain.release.alarms import Guarded
 from sluice.domain.release.approvals import Provenance
-from sluice.domain.release.evidence import Evidence, EvidenceError
 from sluice.domain.release.releases import NotRegisteredYetError, ReleaseRefusedError, StageBusyError
 from sluice.ports import Cloud, Item
 from sluice.services import deploying
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
-    from sluice.events import ReleaseStageTask
+    from sluice.domain.release.evidence import Evidence
+    from sluice.release_events import ReleaseStageTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,7 @@ class Package:
 def find_package(cloud: Cloud, pipeline: str, arn: str, run_id: str | None = None) -> Package:
     """Look a package up; raises ReleaseRefusedError unless it is the pipeline's own, of the run if given."""
     from sluice.domain import config
+    from sluice.domain.build import run_manifest
 
     described = cloud.registry.describe_package(arn)
     if described is None:
@@ -65,6 +65,8 @@ def find_package(cloud: Cloud, pipeline: str, arn: str, run_id: str | None = Non
 
 def find_evidence(cloud: Cloud, package: Package) -> Evidence:
     """Return the verified evidence; raises ReleaseRefusedError, or NotRegisteredYetError for a while."""
+    from sluice.domain.release import evidence
+
     provenance = package.provenance
     item = cloud.catalog.get(keys.run_key(provenance.pipeline, provenance.run_id))
     run = Run.of(item) if item else None
@@ -72,7 +74,7 @@ def find_evidence(cloud: Cloud, package: Package) -> Evidence:
         raise NotRegisteredYetError(f"{provenance.run_id} has not ended registering its model")
     try:
         found = evidence.read(package.arn, provenance, run, _read(cloud, run.manifest_uri if run else None))
-    except EvidenceError as error:
+    except evidence.EvidenceError as error:
         raise ReleaseRefusedError(*error.reasons) from None
     if faults := evidence.package_faults(found, package.described, package.config_sha256):
         raise ReleaseRefusedError(*faults)
@@ -81,6 +83,8 @@ def find_evidence(cloud: Cloud, package: Package) -> Evidence:
 
 def evidence_faults(cloud: Cloud, package: Package) -> list[str]:
     """Return what is wrong with a package's evidence, including the bytes of what serves."""
+    from sluice.domain.release import evidence
+
     try:
         found = find_evidence(cloud, package)
     except ReleaseRefusedError as refusal:

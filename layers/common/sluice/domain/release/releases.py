@@ -45,7 +45,7 @@ class NotRegisteredYetError(ReleaseError, TransientError):
 class Request(BaseModel):
     """The input of `release_model`: a package to release, or without one a stage to roll back."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     pipeline: str
     release_id: str
@@ -66,7 +66,7 @@ class Request(BaseModel):
 class StagePlan(BaseModel):
     """What a release does to one stage."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     stage: str
     endpoint_name: str
