@@ -26,7 +26,7 @@ from sluice.domain.release.approvals import Provenance
 from sluice.events import RegisterModelTask
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import building
+from sluice.services import artifacts, building
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -129,6 +129,7 @@ def _new_manifest(
         raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")
     model = _pinned(cloud, task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
     code = _code(cloud, task, project)
+    cause, actor = _why(cloud, task)
     return RunManifest(
         pipeline=task.pipeline,
         run_id=task.run_id,
@@ -149,6 +150,8 @@ def _new_manifest(
                 evaluation.sha256,
                 len(content),
             ),
+            _bundle(cloud, project),
+            *artifacts.of_steps(cloud, steps.values()),
         ],
         serving=Serving(
             run_manifest.container(config, cloud.region, model.uri, code.uri),
@@ -156,7 +159,22 @@ def _new_manifest(
         ),
         evaluation=evaluation.finite,
         gates=steps[names.GATES]["detail"],
+        cause=cause,
+        actor=actor,
+        framework=config.framework.model_dump() if config.framework else None,
     )
+
+
+def _why(cloud: Cloud, task: RegisterModelTask) -> tuple[str, str]:
+    """Return why the run was started, and by whom: the stack itself, unless a person asked for it."""
+    item = cloud.catalog.get(keys.pipeline_key(task.pipeline)) or {}
+    return item.get("build_cause") or "unknown", "sluice"
+
+
+def _bundle(cloud: Cloud, project: Project) -> Artifact:
+    """Return the project as it was pushed, from which the run can be repeated."""
+    data = cloud.objects.read(project.bundle_uri)
+    return Artifact("bundle", "push", project.bundle_uri, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def _code(cloud: Cloud, task: RegisterModelTask, project: Project) -> Artifact:
@@ -166,7 +184,7 @@ def _code(cloud: Cloud, task: RegisterModelTask, project: Project) -> Artifact:
     if code.sha256 != pushed:
         raise CodeChangedError(
             f"{project.sourcedir_uri} has changed since the project was pushed: its sha256 is "
-            f"{code.sha256[:12]}, not {pushed[:12]}; restore the object's earlier version"
+            f"{str(code.sha256)[:12]}, not {str(pushed)[:12]}; restore the object's earlier version"
         )
     return code
 
@@ -205,6 +223,7 @@ def _inputs(cloud: Cloud, task: RegisterModelTask, project: Project) -> Inputs:
         dataset_objects=dataset["objects"],
         dataset_rows=dataset["rows"],
         dataset_size_bytes=dataset["size_bytes"],
+        source=project.source or {},
     )
 
 

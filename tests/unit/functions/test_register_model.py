@@ -17,6 +17,7 @@ from sluice.catalog.records.builds import Run
 from sluice.domain.build import projects
 from sluice.domain.release import approvals, evidence
 from sluice.ports import JobKind
+from sluice.services import artifacts
 
 
 @pytest.fixture
@@ -90,6 +91,51 @@ def test_the_manifest_holds_what_the_run_used_and_found(world: World) -> None:
     assert steps["train-0"]["metrics"] == {"accuracy": 0.8}
     assert manifest["evaluation"]["metrics"]["accuracy"]["value"] == 0.85
     assert all(gate["passed"] for gate in manifest["gates"])
+    assert (manifest["cause"], manifest["actor"]) == ("1 new object", "sluice")
+    assert manifest["framework"] == {"name": "scikit-learn", "version": "1.4-2"}
+
+
+def test_the_manifest_names_all_that_processing_jobs_wrote_by_its_content(world: World) -> None:
+    rows = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/prepare/train/a/b.csv"
+    world.cloud.objects.write(rows, b"x,y\n")
+    assert world.build("a.csv") == "registered"
+    manifest = json.loads(world.cloud.objects.read(world.catalog_run()["manifest_uri"]))
+    found = {each["name"]: each for each in manifest["artifacts"]}
+    assert found["prepare/train/a/b.csv"] == {
+        "name": "prepare/train/a/b.csv",
+        "step": "prepare",
+        "uri": rows,
+        "sha256": hashlib.sha256(b"x,y\n").hexdigest(),
+        "size_bytes": 4,
+        "version_id": "v1",
+    }
+    assert found["evaluate-candidate/evaluation/evaluation.json"]["sha256"] == found["evaluation"]["sha256"]
+    bundle = world.cloud.objects.read(found["bundle"]["uri"])
+    assert projects.version(projects.unpack(bundle)) == manifest["inputs"]["project_version"]
+
+
+def test_what_is_too_large_to_be_hashed_is_named_by_its_version(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "HASHED_MAX_BYTES", 50)
+    folder = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/prepare/train"
+    world.cloud.objects.write(f"{folder}/a.csv", b"x" * 60)
+    world.cloud.objects.write(f"{folder}/b.csv", b"x")
+    assert world.build("a.csv") == "registered"
+    manifest = json.loads(world.cloud.objects.read(world.catalog_run()["manifest_uri"]))
+    found = {each["name"]: (each["sha256"], each.get("version_id")) for each in manifest["artifacts"]}
+    assert found["prepare/train/a.csv"] == (None, "v1")
+    assert found["prepare/train/b.csv"] == (hashlib.sha256(b"x").hexdigest(), "v1")
+
+
+def test_the_manifest_and_the_package_say_the_commit_of_the_push(world: World) -> None:
+    source = {"commit": "c" * 40, "remote": "https://host/r", "is_clean": True}
+    project = keys.project_key(PIPELINE, world.pipeline["project_version"])
+    world.cloud.catalog.update(project, {"source": source})
+    assert world.build("a.csv") == "registered"
+    manifest = json.loads(world.cloud.objects.read(world.catalog_run()["manifest_uri"]))
+    assert manifest["inputs"]["source"] == source
+    assert package(world)["CustomerMetadataProperties"]["sluice:commit"] == "c" * 40
 
 
 def test_registering_again_is_the_same_package_and_manifest(world: World) -> None:

@@ -175,3 +175,74 @@ def test_a_version_waits_for_a_person_unless_the_pipeline_says_otherwise(
     config = load(config_text.replace("{group: reviews}", f"{{group: reviews, approval: {approval}}}"))
     assert package(config, may_approve=True)["ModelApprovalStatus"] == status
     assert package(config)["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+def test_the_manifest_says_what_ran_in_what_with_which_packages(run_manifest: manifest.RunManifest) -> None:
+    listed = [{"name": "numpy", "version": "1.26.4"}, {"name": "joblib", "version": "1.4"}]
+    own = {"environment": "e" * 64, "python": "3.10.14", "packages": listed}
+    steps: list[dict[str, Any]] = [
+        {"step": "prepare", "image": "x/y:1", **own},
+        {"step": "train-1", "image": "x/y:1", **own, "packages": {"joblib": "1.4", "numpy": "1.26.4"}},
+        {"step": "evaluate-candidate", "image": "x/y:1"},
+        {"step": "gates"},
+    ]
+    assert replace(run_manifest, steps=steps).document()["environments"] == [
+        {
+            "image": "x/y:1",
+            "image_digest": None,
+            "environment": "e" * 64,
+            "python": "3.10.14",
+            "packages": {"joblib": "1.4", "numpy": "1.26.4"},
+            "steps": ["prepare", "train-1"],
+        },
+        {
+            "image": "x/y:1",
+            "image_digest": None,
+            "environment": None,
+            "python": None,
+            "packages": None,
+            "steps": ["evaluate-candidate"],
+        },
+    ]
+
+
+def test_an_object_that_may_be_written_again_is_named_by_its_version(
+    run_manifest: manifest.RunManifest,
+) -> None:
+    large = manifest.Artifact("prepare/train/a.csv", "prepare", "s3://artifacts/a.csv", None, 1 << 40, "v1")
+    found = replace(run_manifest, artifacts=[MODEL, large]).document()["artifacts"]
+    assert "version_id" not in found[0]
+    assert (found[1]["sha256"], found[1]["version_id"]) == (None, "v1")
+
+
+def test_the_package_says_its_commit_and_what_made_it(pipeline_config: PipelineConfig) -> None:
+    source = {"commit": "c" * 40, "branch": "größe/x", "remote": "https://host/r.git", "is_clean": False}
+    request = package(
+        pipeline_config,
+        inputs=replace(INPUTS, source=source),
+        cause="2 new objects",
+        actor="arn:aws:iam::1:user/me (unverified)",
+        framework={"name": "scikit-learn", "version": "1.4-2"},
+        parameters={"train": {"alpha": "1e-05", "penalty": '"l2"', "space": '{"a": [1]}', "long": "9" * 300}},
+        champion={"package_arn": "arn:aws:sagemaker:eu-central-1:1:model-package/reviews/3"},
+    )
+    assert request["MetadataProperties"]["CommitId"] == "c" * 40
+    assert request["MetadataProperties"]["Repository"] == "https://host/r.git"
+    found = request["CustomerMetadataProperties"]
+    assert found["sluice:branch"] == "gr__e/x"
+    assert found["sluice:is-committed"] == "false"
+    assert found["sluice:framework"] == "scikit-learn 1.4-2"
+    assert found["sluice:champion"].endswith("model-package/reviews/3")
+    assert found["sluice:cause"] == "2 new objects"
+    assert found["sluice:actor"] == "arn:aws:iam::1:user/me _unverified_"
+    assert found["sluice:hyperparameter:alpha"] == "1e-05"
+    assert found["sluice:hyperparameter:penalty"] == "l2"
+    assert len(found["sluice:hyperparameter:long"]) == 256
+    for key, value in found.items():
+        assert re.fullmatch(r"[\w .:/=+\-@]{1,128}", key)
+        assert re.fullmatch(r"[\w .:/=+\-@]{1,256}", value)
+
+
+def test_the_package_keeps_to_the_number_of_properties(pipeline_config: PipelineConfig) -> None:
+    many = {f"p{number}": "1" for number in range(100)}
+    assert len(package(pipeline_config, parameters={"train": many})["CustomerMetadataProperties"]) <= 50

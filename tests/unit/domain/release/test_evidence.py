@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sluice.catalog.records.builds import Run
-from sluice.domain.build.run_manifest import FORMAT
+from sluice.domain.build.run_manifest import FORMAT, FORMATS
 from sluice.domain.release import evidence
 from sluice.domain.release.approvals import Provenance
 from sluice.domain.release.evidence import EvidenceError
@@ -68,6 +68,14 @@ def test_evidence_that_is_as_it_was_has_no_faults() -> None:
 def test_what_serves_is_the_manifests_container_with_its_image_by_digest() -> None:
     image = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/own@{DIGEST}"
     assert READ.container == {**CONTAINER, "Image": image}
+
+
+@pytest.mark.parametrize("version", FORMATS)
+def test_a_manifest_of_a_former_format_still_releases(version: str) -> None:
+    former = json.dumps({**DOCUMENT, "format": version}).encode()
+    sha256 = hashlib.sha256(former).hexdigest()
+    run, provenance = replace(RUN, manifest_sha256=sha256), replace(PROVENANCE, manifest_sha256=sha256)
+    assert evidence.read(ARN, provenance, run, former).archives == READ.archives
 
 
 def test_a_manifest_of_a_format_that_is_not_known_is_refused_however_true_it_is() -> None:

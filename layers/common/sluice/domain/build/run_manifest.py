@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +15,42 @@ if TYPE_CHECKING:
     from sluice.domain.build.gates import GateResult
     from sluice.domain.config import PipelineConfig
 
-FORMAT = "sluice-run-manifest/2"
+FORMAT = "sluice-run-manifest/3"
+# What releases, `sluice manifest` and `sluice lineage` read. Format 2 has no source, framework, environments
+# or cause, and of the artifacts only model, code and evaluation.
+FORMATS = ("sluice-run-manifest/2", FORMAT)
+_UNKNOWN = "unknown"
 _CLIENT_TOKEN_MAX = 36
+# The registry's limits of CustomerMetadataProperties: 50 pairs of so many characters, of these signs.
+_NAME_MAX, _VALUE_MAX, _HYPERPARAMETERS_MAX = 128, 256, 25
+_REFUSED = re.compile(r"[^\w .:/=+\-@]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An output of a step, identified by content."""
+    """An output of a step, identified by content.
+
+    `version_id` is set where the key may be written again. A large object has no sha256, only its version.
+    """
 
     name: str
     step: str
     uri: str
-    sha256: str
+    sha256: str | None
     size_bytes: int
+    version_id: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The artifact as plain data."""
+        described = asdict(self)
+        if self.version_id is None:
+            del described["version_id"]
+        return described
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The inputs of the run."""
+    """The inputs of the run; `source` is the git commit of the project, as its push said."""
 
     project_version: str
     bundle_uri: str
@@ -40,6 +59,7 @@ class Inputs:
     dataset_objects: int
     dataset_rows: int
     dataset_size_bytes: int
+    source: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,10 @@ class RunManifest:
     serving: Serving
     evaluation: Mapping[str, Any]
     gates: Sequence[GateResult | Mapping[str, Any]]
+    cause: str = _UNKNOWN
+    actor: str = _UNKNOWN
+    framework: Mapping[str, str] | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The manifest as plain data."""
@@ -75,13 +99,18 @@ class RunManifest:
             "pipeline": self.pipeline,
             "run_id": self.run_id,
             "created_at": self.created_at,
+            "cause": self.cause,
+            "actor": self.actor,
             "inputs": asdict(self.inputs),
             "parameters": dict(self.parameters),
+            "overrides": dict(self.overrides),
+            "framework": None if self.framework is None else dict(self.framework),
             "images": _images(self.steps),
+            "environments": environments(self.steps),
             "steps": [dict(step) for step in self.steps],
             "candidate": self.candidate,
             "champion": None if self.champion is None else dict(self.champion),
-            "artifacts": [asdict(artifact) for artifact in self.artifacts],
+            "artifacts": [artifact.document() for artifact in self.artifacts],
             "serving": asdict(self.serving),
             "evaluation": dict(self.evaluation),
             "gates": gates,
@@ -100,6 +129,37 @@ def _images(steps: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
     """Return the images used, each with the digest that its URI pins; None if it has a tag."""
     uris = sorted({step["image"] for step in steps if step.get("image")})
     return {uri: uri.partition("@")[2] or None for uri in uris}
+
+
+def environments(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the jobs of which steps ran in: image, digest of the environment, Python, packages.
+
+    `packages` is None where no job said what it had.
+    """
+    found: dict[bytes, dict[str, Any]] = {}
+    for step in steps:
+        if not step.get("image"):
+            continue
+        described = {
+            "image": step["image"],
+            "image_digest": step["image"].partition("@")[2] or None,
+            "environment": step.get("environment"),
+            "python": step.get("python"),
+            "packages": packages(step.get("packages")),
+        }
+        same = found.setdefault(canonical.to_json(described), {**described, "steps": []})
+        same["steps"].append(step["step"])
+    return [*found.values()]
+
+
+def packages(listed: Any) -> dict[str, str] | None:
+    """Return versions by package name, of a mapping or a list of names and versions; None without any."""
+    if not listed:
+        return None
+    if isinstance(listed, Mapping):
+        return {str(name): str(version) for name, version in sorted(listed.items())}
+    pairs = ((str(each["name"]), str(each["version"])) for each in listed)
+    return dict(sorted(pairs))
 
 
 def parameters(config: PipelineConfig, hyperparameters: Mapping[str, str]) -> dict[str, Any]:
@@ -139,6 +199,7 @@ def package_request(
     The package waits for a person unless both the project and the stack (`may_approve`) allow it without.
     """
     run_id, inputs = document["run_id"], document["inputs"]
+    source = inputs.get("source") or {}
     artifacts = {artifact["name"]: artifact for artifact in document["artifacts"]}
     evaluation = artifacts["evaluation"]
     statistics = {
@@ -161,7 +222,12 @@ def package_request(
             "SupportedResponseMIMETypes": [config.serve.accept],
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
-        "MetadataProperties": {"GeneratedBy": run_id, "ProjectId": inputs["project_version"]},
+        "MetadataProperties": {
+            "GeneratedBy": run_id,
+            "ProjectId": inputs["project_version"],
+            **({"CommitId": source["commit"]} if source.get("commit") else {}),
+            **({"Repository": source["remote"]} if source.get("remote") else {}),
+        },
         "CustomerMetadataProperties": {
             **tags.of_pipeline(stack, config.name),
             tags.RUN: run_id,
@@ -170,5 +236,39 @@ def package_request(
             "sluice:dataset-version": inputs["dataset_version"],
             "sluice:project-version": inputs["project_version"],
             "sluice:model-sha256": artifacts["model"]["sha256"],
+            **_told(document),
         },
     }
+
+
+def _told(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return what else of a manifest fits into a package's metadata, as people filter by it in Studio.
+
+    The registry takes values of at most 256 characters, of letters, digits and a few signs.
+    """
+    source, champion = document["inputs"].get("source") or {}, document.get("champion") or {}
+    clean = source.get("is_clean")
+    said = {
+        "sluice:commit": source.get("commit"),
+        "sluice:branch": source.get("branch"),
+        "sluice:repository": source.get("remote"),
+        "sluice:is-committed": None if clean is None else str(bool(clean)).lower(),
+        "sluice:framework": " ".join((document.get("framework") or {}).values()),
+        "sluice:candidate": document["candidate"],
+        "sluice:champion": champion.get("package_arn"),
+        "sluice:cause": document.get("cause"),
+        "sluice:actor": document.get("actor"),
+        **{f"sluice:hyperparameter:{name}": value for name, value in _hyperparameters(document).items()},
+    }
+    return {_plain(name, _NAME_MAX): _plain(str(value), _VALUE_MAX) for name, value in said.items() if value}
+
+
+def _hyperparameters(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the chosen candidate's hyperparameters, text without JSON's quotation marks."""
+    chosen = [*(document["parameters"].get("train") or {}).items()][:_HYPERPARAMETERS_MAX]
+    return {name: str(value).strip('"') for name, value in chosen}
+
+
+def _plain(text: str, length: int) -> str:
+    """Replace the signs that the registry refuses in metadata."""
+    return _REFUSED.sub("_", text)[:length]

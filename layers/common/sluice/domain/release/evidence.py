@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.catalog.records.builds import Run
-from sluice.domain.build.run_manifest import FORMAT
+from sluice.domain.build.run_manifest import FORMATS
 from sluice.domain.release.approvals import Provenance
 
 _RESTORE = "restore the object's earlier version or train again"
@@ -81,9 +81,9 @@ def read(arn: str, provenance: Provenance, run: Run | None, manifest: bytes | No
     if digest != run.manifest_sha256:
         raise EvidenceError(_changed("run manifest", run.manifest_uri, digest, run.manifest_sha256))
     document = json.loads(manifest)
-    if document["format"] != FORMAT:
+    if document["format"] not in FORMATS:
         raise EvidenceError(
-            f"the run manifest has the format {document['format']}, not {FORMAT}: train again"
+            f"the run manifest has the format {document['format']}, not {' or '.join(FORMATS)}: train again"
         )
     if faults := _metadata_faults(provenance, run, document):
         raise EvidenceError(*faults)

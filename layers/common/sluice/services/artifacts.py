@@ -1,0 +1,53 @@
+"""List what a run's processing jobs wrote, each object by the sha256 of the version that was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from sluice.domain import digests
+from sluice.domain.build.run_manifest import Artifact
+from sluice.services.arrivals import on_each
+
+if TYPE_CHECKING:
+    from sluice.ports import Cloud, ObjectHead
+
+# Objects that a manifest names; what else there is lies beside them.
+LISTED_MAX = 1000
+# A function has minutes: larger objects are named by their version, without a digest.
+HASHED_MAX_BYTES = 512 * 1024 * 1024
+
+
+def of_steps(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[Artifact]:
+    """Return what processing jobs wrote, by their steps' outputs, up to LISTED_MAX objects.
+
+    The smallest are hashed first, as far as HASHED_MAX_BYTES go; the others have no sha256. The outputs of a
+    step may lie in another run's folder, if that did the same before.
+    """
+    found = [*islice(_written(cloud, steps), LISTED_MAX)]
+    left, hashed = HASHED_MAX_BYTES, set[str]()
+    for _, _, head in sorted(found, key=lambda each: (each[2].size_bytes, each[2].key)):
+        if (left := left - head.size_bytes) < 0:
+            break
+        hashed.add(head.key)
+    return on_each(found, lambda each: _artifact(cloud, *each, is_hashed=each[2].key in hashed))
+
+
+def _written(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, ObjectHead]]:
+    """Yield the step, the name and the head of each object."""
+    for step in steps:
+        outputs = step.get("outputs") if step.get("kind") == "processing_job" else None
+        for output, uri in (outputs or {}).items():
+            bucket, _, folder = f"{str(uri).rstrip('/')}/".removeprefix("s3://").partition("/")
+            if bucket != cloud.artifact_bucket:
+                continue
+            for head in cloud.objects.listing(bucket, folder):
+                yield step["step"], f"{step['step']}/{output}/{head.key.removeprefix(folder)}", head
+
+
+def _artifact(cloud: Cloud, step: str, name: str, head: ObjectHead, *, is_hashed: bool) -> Artifact:
+    # The listing names versions, so what is read is what is named, whatever is written meanwhile.
+    chunks = cloud.objects.chunks(head.bucket, head.key, head.version_id) if is_hashed else None
+    sha256 = digests.of_content(head.size_bytes, chunks) if chunks is not None else None
+    return Artifact(name, step, f"s3://{head.bucket}/{head.key}", sha256, head.size_bytes, head.version_id)
