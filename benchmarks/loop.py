@@ -1,4 +1,4 @@
-"""Measure the loop against its physical floor: the same scripts as plain subprocesses.
+"""Measure the loop beside its floor, the same scripts as plain processes, and beside orchestrators.
 
 .venv/bin/python benchmarks/loop.py [--quick] [--json FILE]
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
@@ -13,14 +14,17 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from environments import FailedError, interpreter, last_line
 from figures import Figure, arguments, report
 from sluice.domain.build import candidates, jobs, projects
 from sluice.domain.config import PipelineConfig
@@ -34,9 +38,29 @@ from sluice_local.settings import Settings
 
 EXAMPLE = REPOSITORY / "examples/reviews"
 DATA = REPOSITORY / ".sluice/data/reviews"
-PLAIN = Path(__file__).with_name("plain_loop.py")
+CONTENDERS = Path(__file__).parent / "contenders/orchestrators"
 REPORT = re.compile(r"^REPORT .*?\tDuration: ([\d.]+) ms.*?(?:Init Duration: ([\d.]+) ms)?$")
 MEGABYTE = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A script of `contenders/orchestrators`, and the environment that it needs besides its own."""
+
+    name: str
+    script: str
+    environment: str | None = None
+    arguments: tuple[str, ...] = ()
+
+
+PLAIN = Contender("plain scripts", "plain")
+ORCHESTRATORS = (
+    Contender("Metaflow", "in_metaflow", "metaflow", ("--quiet", "run")),
+    Contender("ZenML", "in_zenml", "zenml"),
+    Contender("Kedro", "in_kedro", "kedro"),
+    Contender("Prefect", "in_prefect", "prefect"),
+    Contender("Dagster", "in_dagster", "dagster"),
+)
 
 
 @contextmanager
@@ -128,35 +152,88 @@ def load_config() -> PipelineConfig:
     return projects.load_project(project.read_folder(EXAMPLE).files).config
 
 
-def plain_run(files: list[Path], evaluations: int) -> float:
-    """Return the seconds that the same scripts take as plain subprocesses on the same files."""
+@contextmanager
+def workshop(files: list[Path]) -> Iterator[Callable[[Contender, Path], float]]:
+    """Yield a function that runs a contender on the files, with its Python; it returns the seconds.
+
+    A contender keeps its folders, /opt/ml among them, for its next run: who makes a database does so once.
+    """
     config = load_config()
     image = ImageCache(Settings(port=0, state_dir=Path()).image_cache).environment(
         config.image_uri("us-east-1"), EXAMPLE / "src/requirements.txt"
     )
     with tempfile.TemporaryDirectory() as folder:
-        sandbox = container.Sandbox.create(Path(folder) / "plain", image)
-        for part in ("input/data", "train", "validation", "test", "evaluation"):
-            (sandbox.ml / "processing" / part).mkdir(parents=True)
-        for path in files:
-            shutil.copy(path, sandbox.ml / "processing/input/data")
-        shutil.copytree(EXAMPLE / "src", sandbox.ml / "code")
-        shutil.copy(PLAIN, sandbox.ml / "plain_loop.py")
-        spec = {
-            "scripts": "/opt/ml/code",
-            "prepare_arguments": jobs.container_arguments(config.prepare.parameters),
-            "candidates": [
-                {name: str(json.loads(value)) for name, value in candidate.hyperparameters.items()}
-                for candidate in candidates.expand(config.train)
-            ],
-            "evaluations": evaluations,
-        }
-        command = ["python3", "/opt/ml/plain_loop.py", json.dumps(spec)]
-        running = sandbox.start(command, sandbox.variables(container.available_cpus()))
-        output = running.output.read()
-        if running.wait() != 0:
-            raise SystemExit(f"the plain loop failed:\n{output.decode()}")
-    return float(json.loads(output.splitlines()[-1])["seconds"])
+
+        @functools.cache
+        def sandbox_of(contender: Contender) -> container.Sandbox:
+            return container.Sandbox.create(Path(folder) / contender.script, image)
+
+        def run(contender: Contender, python: Path) -> float:
+            sandbox = sandbox_of(contender)
+            for part in ("processing", "candidates", "output"):
+                shutil.rmtree(sandbox.ml / part, ignore_errors=True)
+            for part in ("input/data", "train", "validation", "test", "evaluation"):
+                (sandbox.ml / "processing" / part).mkdir(parents=True)
+            for path in files:
+                shutil.copy(path, sandbox.ml / "processing/input/data")
+            shutil.copytree(EXAMPLE / "src", sandbox.ml / "code", dirs_exist_ok=True)
+            shutil.copytree(CONTENDERS, sandbox.ml / "flow", dirs_exist_ok=True)
+            variables = sandbox.variables(container.available_cpus())
+            command = [str(python), f"/opt/ml/flow/{contender.script}.py", *contender.arguments]
+            start = time.perf_counter()
+            running = sandbox.start(command, {**variables, **contender_variables(sandbox)}, "/opt/ml/flow")
+            output = running.output.read()
+            code = running.wait()
+            seconds = time.perf_counter() - start
+            if code or not (sandbox.ml / "processing/evaluation/evaluation.json").exists():
+                raise FailedError(f"failed: {last_line(output.decode(errors='replace'))}")
+            return seconds
+
+        yield run
+
+
+def contender_variables(sandbox: container.Sandbox) -> dict[str, str]:
+    """Return the steps to run, and what keeps contenders' files and questions here."""
+    config = load_config()
+    spec = {
+        "python": str(sandbox.python.python),
+        "scripts": "/opt/ml/code",
+        "prepare_arguments": jobs.container_arguments(config.prepare.parameters),
+        "candidates": [
+            {name: str(json.loads(value)) for name, value in candidate.hyperparameters.items()}
+            for candidate in candidates.expand(config.train)
+        ],
+    }
+    home = sandbox.directory / "home"
+    (home / "dagster").mkdir(exist_ok=True)
+    return {
+        "LOOP_SPEC": json.dumps(spec),
+        "USERNAME": "sluice",
+        "DO_NOT_TRACK": "1",
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_CONFIG_PATH": str(home / "zenml"),
+        "DAGSTER_HOME": str(home / "dagster"),
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+
+
+def orchestrator_figures(files: list[Path], repetitions: int, *, may_install: bool) -> list[Figure]:
+    """Run the same steps by other orchestrators, each from the start of its process to its end."""
+    figures = []
+    with workshop(files) as run:
+        floor = statistics.median(run(PLAIN, Path(sys.executable)) for _ in range(repetitions))
+        for contender in ORCHESTRATORS:
+            try:
+                python = interpreter(contender.environment, may_install=may_install)
+                run(contender, python)  # what only the first run needs
+                value = statistics.median(run(contender, python) for _ in range(repetitions))
+            except FailedError as error:
+                print(f"{contender.name} {error}")
+                continue
+            figures.append(Figure(f"{contender.name}, the same steps", value, "s", floor, "s plain scripts"))
+    return figures
 
 
 def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]:
@@ -167,7 +244,8 @@ def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]
     runs, plain = [], []
     for index, path in enumerate(parts):
         runs.append(timed_run(target, pipeline, path))
-        plain.append(plain_run([first, *parts[: index + 1]], evaluations=1))
+        with workshop([first, *parts[: index + 1]]) as run:
+            plain.append(run(PLAIN, Path(sys.executable)))
 
     def median(name: str) -> float:
         return statistics.median(run[name] for run in runs)
@@ -262,6 +340,10 @@ def main() -> None:
         figures = loop_figures(target, Path(folder), repetitions=2 if options.quick else 5)
         release_once(target, load_config().name)
         figures += function_figures(target)
+    with tempfile.TemporaryDirectory() as folder:
+        first, *parts = write_parts(Path(folder), 1)
+        repetitions = 1 if options.quick else 5
+        figures += orchestrator_figures([first, *parts], repetitions, may_install=not options.quick)
     report("The loop on the local cloud", figures, options.json)
 
 

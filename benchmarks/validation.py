@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,15 +16,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
+import environments
 from contenders.task import Answer, planted, rules_count
+from environments import FOLDER, FailedError, last_line
 from figures import Figure, arguments, report
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / ".sluice/benchmarks"
-UV = ROOT / ".venv/bin/uv"
 SIZES = (1_000_000, 10_000_000)
 QUICK_ROWS = 100_000
 # Numbers of rows are multiples of this, which planted violations divide.
@@ -71,35 +69,6 @@ class Run:
     cpu_s: float
     peak_mb: float
     answer: Answer
-
-
-class FailedError(Exception):
-    """A contender has no figures; the message says why."""
-
-
-def interpreter(contender: Contender, *, may_install: bool) -> Path:
-    """Return the contender's Python; make its environment anew if its lock file changed."""
-    if contender.environment is None:
-        return Path(sys.executable)
-    lock = ROOT / f"requirements/bench-{contender.environment}.txt"
-    folder = FOLDER / "envs" / contender.environment
-    python, made_from = folder / "bin/python", folder / "made-from"
-    digest = sha256(lock.read_bytes()).hexdigest()
-    if made_from.exists() and made_from.read_text() == digest:
-        return python
-    if not may_install:
-        raise FailedError("is not set up yet: run once without --quick")
-    shutil.rmtree(folder, ignore_errors=True)
-    commands: tuple[list[str | Path], ...] = (
-        ["venv", "--python", sys.executable, folder],
-        ["pip", "sync", "--require-hashes", "--compile-bytecode", "--python", python, lock],
-    )
-    for command in commands:
-        made = subprocess.run([UV, *command, "--quiet"], capture_output=True, text=True)
-        if made.returncode:
-            raise FailedError(f"cannot be installed: {last_line(made.stderr)}")
-    made_from.write_text(digest)
-    return python
 
 
 def data(rows: int) -> Path:
@@ -151,10 +120,6 @@ def why_failed(errors: str, memory: int, *, max_s: float | None) -> str:
     return f"failed: {last_line(errors)}"
 
 
-def last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1][:300]
-
-
 def free_memory() -> int:
     """Return the bytes that are available without swapping."""
     lines = Path("/proc/meminfo").read_text().splitlines()
@@ -178,7 +143,7 @@ def runs(
     start = time.monotonic()
     for contender in contenders:
         try:
-            python = interpreter(contender, may_install=not quick)
+            python = environments.interpreter(contender.environment, may_install=not quick)
             left_s = max(0.1, QUICK_S - (time.monotonic() - start)) if quick else max_s
             run = measure(python, contender, path, data_format, left_s)
             check(contender, run.answer, rows)
