@@ -1,6 +1,6 @@
 """Provide framework images without Docker: an image URI is a locked set of packages in a cached environment.
 
-`images/<framework>-<version>.txt` defines an image here, so the file's digest is the image's digest. An
+A lock file of `sluice.containers.packages` defines an image here, so the file's digest is the image's. An
 environment is built once for each lock and requirements.txt, and is read-only from then on: each job gets an
 *overlay*, its own virtual environment of a few files that sees the image's packages.
 """
@@ -21,14 +21,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-LOCKS = Path(__file__).resolve().parents[2] / "images"
+from sluice.containers.packages import locks_of, names
 
-_FRAMEWORKS = {
-    "sagemaker-scikit-learn": "scikit-learn"
-}  # repositories, and the prefixes of their locks' names
 # The Python of SageMaker's own images; here all run on the checkout's.
 REAL_PYTHONS = {"scikit-learn 1.4-2": "3.10", "scikit-learn 1.2-1": "3.9"}
-_TAG_SUFFIX = "-cpu-py3"
 _COMPLETE = ".complete"
 _PYTHON = os.path.realpath(sys.executable)
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
@@ -101,15 +97,6 @@ class Overlay(Environment):
         return os.pathsep.join((str(self.bin), str(self.image.bin)))
 
 
-def names() -> list[str]:
-    """Return the images that exist locally, as repository:tag."""
-    return [
-        f"{repository}:{lock.stem.removeprefix(framework + '-')}{_TAG_SUFFIX}"
-        for repository, framework in _FRAMEWORKS.items()
-        for lock in _locks(framework)
-    ]
-
-
 def other_pythons() -> dict[str, str]:
     """Return the images whose Python differs on SageMaker, and its version there."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -119,11 +106,9 @@ def other_pythons() -> dict[str, str]:
 def lock_file(image_uri: str) -> Path:
     """Return an image's lock file, whatever its registry; raises ImageError if there is none."""
     tagged, _, wanted_digest = image_uri.partition("@")
-    repository, _, tag = tagged.rpartition("/")[2].partition(":")
-    if (tag or wanted_digest) and repository in _FRAMEWORKS:
-        for lock in _locks(_FRAMEWORKS[repository]):
-            version = lock.stem.removeprefix(_FRAMEWORKS[repository] + "-")
-            if tag in ("", version, version + _TAG_SUFFIX) and wanted_digest in ("", _digest(lock)):
+    if wanted_digest or ":" in tagged.rpartition("/")[2]:
+        for lock in locks_of(image_uri):
+            if wanted_digest in ("", _digest(lock)):
                 return lock
     raise ImageError(f'Image "{image_uri}" does not exist locally. These do: {", ".join(names())}.')
 
@@ -242,10 +227,6 @@ def _uv(*arguments: str) -> None:
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         raise ImageError(result.stderr.strip())
-
-
-def _locks(framework: str) -> list[Path]:
-    return sorted(LOCKS.glob(f"{framework}-*.txt"))
 
 
 def _digest(lock: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sluice.containers.packages import LOCKS, names
 from sluice_local.sagemaker.containers import images
 from sluice_local.sagemaker.containers.images import Environment, ImageCache, ImageError, RequirementsError
 
@@ -18,7 +19,7 @@ IMAGE = f"{REGISTRY}/sagemaker-scikit-learn:1.4-2-cpu-py3"
 
 
 def test_an_image_is_its_lock_whatever_its_registry() -> None:
-    lock = images.LOCKS / "scikit-learn-1.4-2.txt"
+    lock = LOCKS / "scikit-learn-1.4-2.txt"
     for uri in (
         IMAGE,
         "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3",
@@ -54,12 +55,12 @@ def test_an_unknown_image_is_refused_with_the_names_that_exist(uri: str) -> None
 
 
 def test_every_name_that_is_said_to_exist_does() -> None:
-    assert len(images.names()) >= 2
-    for name in images.names():
+    assert len(names()) >= 2
+    for name in names():
         assert images.digest(name).startswith("sha256:")
 
 
-@pytest.mark.parametrize("lock", sorted(images.LOCKS.glob("*.txt")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("lock", sorted(LOCKS.glob("*.txt")), ids=lambda path: path.stem)
 def test_locks_pin_every_package_by_hash_and_name_no_index(lock: Path) -> None:
     lines = lock.read_text().splitlines()
     packages = [line for line in lines if line[:1].isalnum()]
@@ -71,7 +72,7 @@ def test_locks_pin_every_package_by_hash_and_name_no_index(lock: Path) -> None:
 
 def test_of_every_image_it_is_known_which_python_it_has_on_sagemaker() -> None:
     assert set(images.REAL_PYTHONS) == {
-        lock.stem.replace("scikit-learn-", "scikit-learn ") for lock in images.LOCKS.glob("*.txt")
+        lock.stem.replace("scikit-learn-", "scikit-learn ") for lock in LOCKS.glob("*.txt")
     }
     assert images.other_pythons() == images.REAL_PYTHONS  # no checkout runs on either
 
