@@ -21,6 +21,7 @@ from sluice.domain.failures import MissingError
 from sluice_cli.build_commands import build_app
 from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
+from sluice_cli.lineage_commands import lineage_app
 from sluice_cli.local_commands import local_app
 from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
@@ -47,7 +48,7 @@ look_app = typer.Typer()
 look_app.command(epilog=example("sluice validate part-1.csv --pipeline examples/reviews"))(validate)
 look_app.command(epilog=example("sluice report reviews-sentiment-00001"))(report)
 # `sluice --help` lists them in this order.
-for commands in (local_app, build_app, release_app, serving_app, look_app):
+for commands in (local_app, build_app, release_app, serving_app, lineage_app, look_app):
     app.add_typer(commands)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(data_app, name="data")

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
-from sluice.catalog.changes.data import add_dataset
+from sluice.catalog.changes.data import add_dataset, index_dataset
 from sluice.catalog.records.data import Dataset
 from sluice.domain import wording
 from sluice.domain.data import batches, uploads
@@ -259,10 +259,13 @@ def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:
         size_bytes=head.size_bytes,
         created_at=now,
     )
-    if cloud.catalog.apply(add_dataset(dataset)):
+    if cloud.catalog.apply(add_dataset(dataset), index_dataset(dataset)):
         detail = f"{head.version[:12]}: {wording.count(head.objects, 'object')}, {head.size_bytes} bytes"
         note(cloud, task.pipeline, now, task.run_id, "dataset versioned", detail)
-    cloud.catalog.apply(builds.read_data(task.pipeline, task.run_id, head.version))
+    cloud.catalog.apply(
+        builds.read_data(task.pipeline, task.run_id, head.version),
+        builds.index_reader(task.pipeline, task.run_id, head.version, now),
+    )
 
 
 def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:

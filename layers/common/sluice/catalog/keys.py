@@ -23,6 +23,9 @@ STAGES = "STAGE#"
 DEPLOYMENTS = "DEPLOYMENT#"
 RELEASES = "RELEASE#"
 TIMELINE = "TIMELINE#"
+# Data set versions by time, and the runs that read a version: what lineage asks for.
+VERSIONS = "VERSION#"
+READERS = "READBY#"
 # Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
 APPROVALS = "APPROVAL#"
@@ -199,6 +202,20 @@ def dataset_key(pipeline: str, version: str) -> Key:
 def built_key(pipeline: str, dataset_version: str, project_version: str) -> Key:
     """Return the key of the note that a run of the project came to a conclusion on the data set version."""
     return {"pk": partition(pipeline), "sk": f"BUILT#{dataset_version}#{project_version}"}
+
+
+def version_index_key(pipeline: str, created_at: str, version: str) -> Key:
+    """Return the key by which data set versions are found in the order of their making."""
+    return {"pk": partition(pipeline), "sk": f"{VERSIONS}{created_at}#{version}"}
+
+
+def readers_of(dataset_version: str) -> str:
+    """Return the prefix of the sort keys of the notes of which runs read a data set version."""
+    return f"{READERS}{dataset_version}#"
+
+
+def reader_key(pipeline: str, dataset_version: str, run_id: str) -> Key:
+    return {"pk": partition(pipeline), "sk": f"{readers_of(dataset_version)}{run_id}"}
 
 
 def counts_key(pipeline: str) -> Key:

@@ -27,8 +27,8 @@ _BEFORE_ITS_JOB: tuple[StepStatus, ...] = ("Starting", "Waiting")
 
 
 def make_pipeline(pipeline: Pipeline) -> Put:
-    """Make the pipeline of a first push, which has built nothing."""
-    return Put({**pipeline.item(), "build_seq": 0, "budget_used": 0})
+    """Make the pipeline of a first push, which has built nothing: all that it will build is indexed."""
+    return Put({**pipeline.item(), "build_seq": 0, "budget_used": 0, "is_indexed": True})
 
 
 def activate_project(active: Pipeline, since: str | None) -> Update:
@@ -152,6 +152,11 @@ def reach(pipeline: str, run_id: str, milestone: Milestone, at: str) -> Update:
 def read_data(pipeline: str, run_id: str, dataset_version: str) -> Update:
     """Note the data set version that a run reads."""
     return Update(keys.run_key(pipeline, run_id), {"dataset_version": dataset_version})
+
+
+def index_reader(pipeline: str, run_id: str, dataset_version: str, at: str) -> Update:
+    """Note with a data set version that a run read it, so that nobody reads all runs to find that."""
+    return Update(keys.reader_key(pipeline, dataset_version, run_id), {"run_id": run_id, "at": at})
 
 
 def claim_manifest(pipeline: str, run_id: str, sha256: str) -> Update:

@@ -14,6 +14,12 @@ def add_dataset(dataset: Dataset) -> Put:
     return Put(dataset.item())
 
 
+def index_dataset(dataset: Dataset) -> Put:
+    """Note when a version was made, so that those since a time are found without reading all."""
+    key = keys.version_index_key(dataset.pipeline, dataset.created_at, dataset.version)
+    return Put({**key, "version": dataset.version, "created_at": dataset.created_at})
+
+
 def accept_dataset(
     pipeline: str, version: str, rows: int | None, report_uri: str, reasons: Sequence[str]
 ) -> Update:

@@ -54,6 +54,8 @@ class Pipeline:
     asks_at: str | None = None
     # The release that began last.
     last_release: str | None = None
+    # Whether all its runs and data set versions are indexed; not if an older stack made it.
+    is_indexed: bool = False
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Pipeline:

@@ -1,0 +1,156 @@
+"""`sluice lineage` tells where a model came from, and what came from data, over a stack of fakes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import fakes
+from build_world import PIPELINE, ROWS, RUN, Invoke, World
+from sluice.catalog import keys
+from sluice_cli import lookup, main
+from sluice_cli.errors import CommandError
+from sluice_cli.options import Options
+
+
+class Stack:
+    """The parts of a `Target` that the commands use, over the fakes."""
+
+    stack = "sluice"
+
+    def __init__(self, cloud: fakes.Cloud) -> None:
+        self.cloud, self.catalog = cloud, cloud.catalog
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Two models, of which the second serves; the second data set has one object more."""
+    world = World(cloud, invoke)
+    monkeypatch.setattr(Options, "target", lambda _: Stack(cloud))
+    monkeypatch.setattr(lookup, "model_arn", lambda _, model: arn(world, f"reviews-0000{model[-1]}"))
+    world.push()
+    source = {"commit": "c" * 40, "branch": "main", "remote": "https://host/r", "is_clean": False}
+    project = keys.project_key(PIPELINE, world.pipeline["project_version"])
+    world.cloud.catalog.update(project, {"source": source})
+    assert world.build("a.csv") == "registered"
+    world.release()
+    assert world.build("b.csv", ROWS + b"3,1\n") == "registered"
+    return world
+
+
+def arn(world: World, run_id: str) -> str:
+    return str(world.catalog_run(run_id)["model_package_arn"])
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main.app, ["lineage", *arguments], catch_exceptions=False)
+
+
+def answer(*arguments: str) -> Any:
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0
+    return json.loads(result.stdout)
+
+
+def test_a_models_tree_names_all_that_it_was_made_of(world: World) -> None:
+    text = call("reviews/2").stdout
+    version = world.catalog_run("reviews-00002")["dataset_version"]
+    for told in (
+        "reviews/2 PendingManualApproval",
+        "run reviews-00002 (1 new object, by sluice)",
+        f"data set {version[:12]}: 2 objects, 5 rows",
+        "reviews/b.csv",
+        "commit cccccccccccc on main with changes that are not committed",
+        "https://host/r",
+        "scikit-learn 1.4-2",
+        "train-1, chosen (accuracy 0.9)",
+        "alpha = 0.2",
+        "evaluate-candidate/evaluation/evaluation.json",
+        "environment without a digest",
+        "compared with reviews/1 of reviews-00001",
+    ):
+        assert told in text
+    assert "serves on sluice--reviews--production" in call("reviews/1").stdout
+
+
+def test_a_models_json_has_the_whole_chain(world: World) -> None:
+    found = answer("reviews/2")
+    assert found["manifest"]["is_intact"] is True
+    assert found["project"]["source"]["commit"] == "c" * 40
+    assert [each["model"] for each in found["champions"]] == ["reviews/1"]
+    assert {obj["key"] for obj in found["dataset"]["shown"]} == {"reviews/a.csv", "reviews/b.csv"}
+    assert found["parameters"]["train"] == {"alpha": "0.2"}
+    steps = {step["step"]: step for step in found["steps"]}
+    assert [each["name"] for each in steps["train-1"]["artifacts"]] == ["model"]
+
+
+def test_a_manifest_that_was_changed_is_told(world: World) -> None:
+    uri = world.catalog_run()["manifest_uri"]
+    world.cloud.objects.write(uri, world.cloud.objects.read(uri) + b" ")
+    assert "differs" in call("reviews/1").stdout
+    assert answer("reviews/1")["manifest"]["is_intact"] is False
+
+
+def test_openlineage_events_are_lines_of_json(world: World) -> None:
+    lines = call("reviews/2", "--openlineage").stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert {event["job"]["name"] for event in events} >= {"run", "prepare", "train-1", "evaluate-candidate"}
+    assert {event["eventType"] for event in events} == {"START", "COMPLETE"}
+
+
+def test_what_came_from_a_data_set_version_is_its_runs_models_and_endpoints(world: World) -> None:
+    version = world.catalog_run()["dataset_version"]
+    found = answer("--dataset", version[:12])
+    (run,) = found["runs"]
+    assert (run["run_id"], run["status"], run["model"]["model"]) == (RUN, "registered", "reviews/1")
+    assert [live["stage"] for live in run["model"]["live_on"]] == ["production"]
+    assert "run reviews-00001 registered" in call("--dataset", version).stdout
+
+
+def test_what_came_from_an_object_is_told_by_its_versions(world: World) -> None:
+    found = answer("--object", "reviews/a.csv")
+    made = [(each["version_id"], each["runs"][0]["run_id"]) for each in found["dataset_versions"]]
+    assert made == [("v1", "reviews-00001"), ("v1", "reviews-00002")]
+    only_last = answer("--object", f"s3://{fakes.DATA_BUCKET}/reviews/b.csv")
+    assert [each["runs"][0]["run_id"] for each in only_last["dataset_versions"]] == ["reviews-00002"]
+    text = call("--object", "reviews/a.csv").stdout
+    assert "version v1" in text
+    assert "serves on sluice--reviews--production (production)" in text
+
+
+def test_an_overwritten_object_has_two_histories(world: World) -> None:
+    world.build("a.csv", ROWS + b"4,0\n")
+    found = answer("--object", "reviews/a.csv")
+    assert [each["version_id"] for each in found["object_versions"]] == ["v1", "v2"]
+    by_run = {each["runs"][0]["run_id"]: each["version_id"] for each in found["dataset_versions"]}
+    assert by_run == {"reviews-00001": "v1", "reviews-00002": "v1", "reviews-00003": "v2"}
+
+
+def test_a_long_history_comes_in_pages(world: World) -> None:
+    first = answer("--object", "reviews/a.csv", "--limit", "1")
+    assert [each["runs"][0]["run_id"] for each in first["dataset_versions"]] == ["reviews-00001"]
+    rest = answer("--object", "reviews/a.csv", "--limit", "1", "--after", first["next_after"])
+    assert [each["runs"][0]["run_id"] for each in rest["dataset_versions"]] == ["reviews-00002"]
+    assert rest["next_after"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name a model, or --dataset, or --object"),
+        (["reviews/1", "--dataset", "abcd"], "name a model, or --dataset, or --object"),
+        (["--dataset", "abcd", "--openlineage"], "--openlineage is for a model"),
+        (["--object", "a.csv"], "'a.csv' names no uploaded object"),
+        (["--object", "s3://elsewhere/reviews/a.csv"], "names no uploaded object"),
+        (["--object", "review/a.csv"], "there is no pipeline 'review'"),
+        (["--object", "reviews/z.csv"], "reviews/z.csv never arrived"),
+        (["--dataset", "abcdef"], "no data set version begins with abcdef"),
+    ],
+)
+def test_what_cannot_be_answered_says_what_to_type(world: World, arguments: list[str], said: str) -> None:
+    with pytest.raises(CommandError, match=said) as caught:
+        call(*arguments)
+    assert caught.value.exit_code == 2
