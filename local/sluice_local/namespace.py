@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -34,6 +35,9 @@ _MS_PRIVATE = 0x40000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
 _IS_LINUX = sys.platform.startswith("linux")
 _HANDED_ON = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _NOT_EXECUTABLE = 126
@@ -158,6 +162,19 @@ def _add_to_opt(stage: str) -> None:
         _mount(entry.path, copy, flags=_MS_BIND | _MS_REC)
     os.mkdir(os.path.join(stage, os.path.basename(OPT_ML)))
     _mount(stage, OPT, flags=_MS_BIND | _MS_REC)
+
+
+def drop_capabilities() -> None:
+    """Give up the superuser's privileges for good; files keep their owner, who stays the same.
+
+    A bounding set that is empty gives programs that are started later none either.
+    """
+    _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    with suppress(OSError):  # there are no further capabilities, or none may be dropped
+        for capability in range(64):
+            _call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _call("capset", header, bytes(24))
 
 
 def _write(path: str, text: str) -> None:

@@ -48,7 +48,7 @@ def test_no_layer_ships_what_lambda_has() -> None:
     assert not {"boto3", "botocore"} & (required("common").keys() | required("data").keys())
 
 
-@pytest.mark.parametrize("package", ["duckdb", "markupsafe", "pydantic-core", "pyyaml"])
+@pytest.mark.parametrize("package", ["duckdb", "markupsafe", "pydantic-core", "pyyaml", "zstandard"])
 def test_a_binary_asks_for_no_symbol_that_amazon_linux_2_lacks(package: str) -> None:
     libraries = [Path(str(f.locate())) for f in metadata.files(package) or [] if f.name.endswith(".so")]
     assert libraries

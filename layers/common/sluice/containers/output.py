@@ -125,6 +125,17 @@ class Transcript:
                 self._record(lines)
         self._record([rest] if rest else [])
 
+    def following(self, output: IO[bytes], has_ended: Callable[[], bool]) -> threading.Thread:
+        """Follow the output in a thread of its own."""
+        thread = threading.Thread(target=self.follow, args=(output, has_ended), daemon=True)
+        thread.start()
+        return thread
+
+    def note(self, line: str) -> None:
+        """Add a line of the platform."""
+        self._write([line])
+        self._tail.append(line)
+
     def tail(self, lines: int) -> list[str]:
         """Return the last lines."""
         return list(self._tail)[-lines:]

@@ -1,18 +1,22 @@
 """Implement script mode: run the user's script as the SageMaker training toolkit does.
 
-Pure, except `unpack_code`. Paths are those inside the container.
+Pure, except for what brings the code. Paths are those inside the container.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sluice.containers.data import S3Location, Storage
+
+OPT_ML = "/opt/ml"
 CODE_DIR = "/opt/ml/code"
 MODEL_DIR = "/opt/ml/model"
 INPUT_DIR = "/opt/ml/input"
@@ -166,6 +170,22 @@ _NOT_VARIABLES = (
     *("additional_framework_parameters", "channel_input_dirs", "hyperparameters", "is_master"),
     *("job_name", "master_hostname"),
 )
+
+
+def fetch_code(storage: Storage, script: Script, ml: Path) -> None:
+    """Bring the user's code to /opt/ml/code, from S3 or from a channel; raises ScriptError and DataError."""
+    source = script.submit_directory
+    if source.startswith("s3://"):
+        unpack_code(storage.read(S3Location.of(source)), ml / "code")
+    elif source != CODE_DIR:
+        try:
+            inside = ml / Path(source).relative_to(OPT_ML)
+            if inside.is_dir():
+                shutil.copytree(inside, ml / "code", dirs_exist_ok=True)
+            else:
+                unpack_code(inside.read_bytes(), ml / "code")
+        except (ValueError, OSError) as error:
+            raise ScriptError(str(error)) from error
 
 
 def unpack_code(archive: bytes, folder: Path) -> None:

@@ -62,7 +62,6 @@ _CONFIGURATIONS = {
     "UV_CONFIG_FILE": ("~/.config/uv/uv.toml",),
 }
 _INIT_TIMEOUT_S = 5.0
-_ABSOLUTE_PYTHON = re.compile(r"/.*/python3?(\.\d+)?")
 _NETWORK_VARIABLE = re.compile(
     r"(PIP|UV)_\w+|(HTTP|HTTPS|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.IGNORECASE
 )
@@ -201,14 +200,6 @@ def environment(cache: ImageCache, image_uri: str, code: Path) -> tuple[Environm
     if is_indexed(requirements):
         return cache.environment(image_uri, requirements), False
     return cache.environment(image_uri), True
-
-
-def image_command(command: Sequence[str]) -> list[str]:
-    """Adapt a command: wherever an image has its Python, here it is the first on PATH."""
-    program, *arguments = command
-    if _ABSOLUTE_PYTHON.fullmatch(program):
-        program = "python3"
-    return [program, *arguments]
 
 
 def _network_variables() -> dict[str, str]:

@@ -22,8 +22,9 @@ from sluice.containers.data import (
     shard,
     upload,
 )
+from sluice.containers.environments import image_command
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
-from sluice_local.sagemaker.containers.container import Sandbox, available_cpus, image_command
+from sluice_local.sagemaker.containers.container import Sandbox, available_cpus
 from sluice_local.sagemaker.jobs import cluster
 from sluice_local.sagemaker.jobs.cluster import End, Instance
 from sluice_local.sagemaker.jobs.lifecycle import (

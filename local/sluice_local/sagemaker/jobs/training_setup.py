@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from sluice.containers import configuration, script_mode
-from sluice.containers.data import S3Location, data_objects, download, shard
+from sluice.containers.data import data_objects, download, shard
+from sluice.containers.environments import image_command
 from sluice.containers.script_mode import Host, Script, ScriptError
 from sluice_local.sagemaker.api.core import Item
 from sluice_local.sagemaker.containers.container import (
-    OPT_ML,
     Sandbox,
     available_cpus,
     environment,
-    image_command,
 )
 from sluice_local.sagemaker.containers.images import RequirementsError
 from sluice_local.sagemaker.jobs.cluster import Instance
@@ -79,16 +77,8 @@ def _download_channels(job: Job, roots: Sequence[Path]) -> None:
 def _fetch_code(job: Job, script: Script, ml: Path) -> None:
     """Bring the user's code to /opt/ml/code, from S3 or from a channel."""
     try:
-        if script.submit_directory.startswith("s3://"):
-            archive = job.storage.read(S3Location.of(script.submit_directory))
-            script_mode.unpack_code(archive, ml / "code")
-        elif script.submit_directory != script_mode.CODE_DIR:
-            source = ml / Path(script.submit_directory).relative_to(OPT_ML)
-            if source.is_dir():
-                shutil.copytree(source, ml / "code", dirs_exist_ok=True)
-            else:
-                script_mode.unpack_code(source.read_bytes(), ml / "code")
-    except (ScriptError, ValueError, OSError) as error:
+        script_mode.fetch_code(job.storage, script, ml)
+    except ScriptError as error:
         raise JobFailedError(
             f"AlgorithmError: the code at {script.submit_directory} cannot be used: {error}"
         ) from error

@@ -1,0 +1,175 @@
+"""Run a job's script as a child of this process, and leave nothing of it behind (Linux).
+
+This process serves one job after another, of whatever pipeline. So it becomes the *subreaper* of all that a
+script starts, in any session and however often forked, and ends it. It also hides its memory and variables,
+which hold credentials: a process that is not dumpable cannot be read or traced by others of the same user.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+_LOOK_EVERY_S = 0.1
+_END_TIMEOUT_S = 10.0
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+# The kernel frees memory by ending the process with the highest value: the script, before us.
+_FIRST_TO_END = "1000"
+
+
+class LeftoverError(Exception):
+    """Something of a job cannot be removed: nothing else may run here."""
+
+
+def shield() -> None:
+    """Become the parent of all orphans below, and unreadable for other processes."""
+    call = ctypes.CDLL(None, use_errno=True).prctl
+    for option, value in ((_PR_SET_CHILD_SUBREAPER, 1), (_PR_SET_DUMPABLE, 0)):
+        if call(option, value, 0, 0, 0) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"prctl {option}: {os.strerror(number)}")
+
+
+class Process:
+    """A script's process; what it started is below it, or below us once its parent ended."""
+
+    def __init__(self, command: Sequence[str], variables: Mapping[str, str], working_dir: Path) -> None:
+        """Start it; raises OSError if the command cannot be run."""
+        self._process = subprocess.Popen(
+            command,
+            env=dict(variables),
+            cwd=working_dir,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        with suppress(OSError):
+            Path(f"/proc/{self._process.pid}/oom_score_adj").write_text(_FIRST_TO_END)
+        self._ended = threading.Event()
+        self._peak_kb = 0
+        self.exit_code = 0
+        """Of a process that ended; 128 + n after signal n."""
+        threading.Thread(target=self._reap, daemon=True).start()
+        threading.Thread(target=self._measure, daemon=True).start()
+
+    @property
+    def output(self) -> IO[bytes]:
+        """Its output, including standard error."""
+        assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe
+        return self._process.stdout
+
+    @property
+    def peak_mb(self) -> int:
+        """The most memory that it and all below it held at once, as far as it was seen."""
+        return -(-self._peak_kb // 1024)
+
+    def has_ended(self) -> bool:
+        return self._ended.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for its end; False if it still runs after `timeout_s`."""
+        return self._ended.wait(timeout_s)
+
+    def stop(self, grace_s: float) -> None:
+        """Send SIGTERM to its group, and end it after `grace_s`."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        if not self.wait(grace_s):
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._ended.wait()
+
+    def _reap(self) -> None:
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._peak_kb = max(self._peak_kb, usage.ru_maxrss)
+        code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = code
+        self.exit_code = code if code >= 0 else 128 - code
+        self._ended.set()
+
+    def _measure(self) -> None:
+        while not self._ended.wait(_LOOK_EVERY_S):
+            self._peak_kb = max(self._peak_kb, sum(map(_resident_kb, _below(os.getpid()))))
+
+
+def end_children() -> None:
+    """End our children, generation by generation, as orphans become ours; raises LeftoverError."""
+    deadline = time.monotonic() + _END_TIMEOUT_S
+    while True:
+        for pid in _below(os.getpid()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:  # no process is left
+            return
+        if time.monotonic() > deadline:
+            raise LeftoverError("processes of the job cannot be ended")
+        time.sleep(0.001)
+
+
+def clear(folder: Path, keep: Sequence[Path] = ()) -> None:
+    """Delete all in a folder but what is kept; raises LeftoverError."""
+    for entry in list(os.scandir(folder)):
+        path = Path(entry.path)
+        if path in keep:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if any(path in each.parents for each in keep):
+                clear(path, keep)
+                continue
+            # `onerror`, as Python 3.11 knows no `onexc`.
+            shutil.rmtree(path, onerror=lambda function, at, _: _retry(function, Path(at)))
+        else:
+            with suppress(FileNotFoundError):
+                path.unlink()
+        if os.path.lexists(path):
+            raise LeftoverError(f"{path} cannot be deleted")
+
+
+def _retry(function: object, path: Path) -> None:
+    """Delete what a script protected from its own user."""
+    with suppress(OSError):
+        for each in (path.parent, path):
+            if not each.is_symlink():
+                each.chmod(stat.S_IRWXU)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def _below(pid: int) -> Iterator[int]:
+    """Yield the descendants of a process, parents first."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
+                # After the command's name, which is in brackets and may hold anything: state, parent.
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+                children.setdefault(parent, []).append(int(name))
+    waiting = list(children.get(pid, ()))
+    while waiting:
+        each = waiting.pop(0)
+        yield each
+        waiting += children.get(each, ())
+
+
+def _resident_kb(pid: int) -> int:
+    with suppress(OSError, IndexError, ValueError):
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_KB
+    return 0

@@ -1,0 +1,334 @@
+"""Run one job as SageMaker's platform does: data in, the script unchanged, outputs and a result out.
+
+Paths in the request are those of the container: this process must see the job's folder as /opt/ml.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sluice.containers import configuration, script_mode
+from sluice.containers.archives import write_archive
+from sluice.containers.data import (
+    DataError,
+    S3Location,
+    Storage,
+    Synchronizer,
+    data_objects,
+    download,
+    files_below,
+    objects_below,
+    upload,
+)
+from sluice.containers.environments import Python
+from sluice.containers.output import Metrics, Transcript
+from sluice.containers.processes import Process
+from sluice.containers.script_mode import Host, Script, ScriptError
+
+Item = dict[str, Any]
+Limit = Literal["memory", "time", "disk"]
+OPT_ML = Path("/opt/ml")
+_CHECKPOINTS = "/opt/ml/checkpoints"
+_REASON_LENGTH = 1024
+_TAIL_LINES = 20
+_STOP_GRACE_S = 10.0
+_LOOK_EVERY_S = 1.0
+# So little space means that the script ended for want of it.
+_DISK_IS_FULL_BYTES = 16 << 20
+_KILLED = 137
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request to SageMaker, and what the place where it runs adds to it."""
+
+    kind: Literal["training_job", "processing_job"]
+    name: str
+    arn: str
+    request: Mapping[str, Any]
+    variables: Mapping[str, str]
+    """Of its container: credentials, region."""
+    cpus: int
+    seconds: float
+    """After which the script is stopped, whatever the request allows."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a job ended; `changes` are those of its description, with times in seconds since 1970."""
+
+    status: Literal["Completed", "Failed", "Stopped"]
+    secondary_status: str = ""
+    reason: str = ""
+    limit: Limit | None = None
+    """The limit of the place, which another place may not have."""
+    changes: Item = field(default_factory=dict)
+    peak_mb: int = 0
+    tail: Sequence[str] = ()
+
+    def item(self) -> Item:
+        """Return what a description of the job is completed with."""
+        return {
+            "status": self.status,
+            "secondary_status": self.secondary_status or self.status,
+            "reason": self.reason[:_REASON_LENGTH],
+            "limit": self.limit,
+            "changes": self.changes,
+            "peak_memory_mb": self.peak_mb,
+            "log_tail": list(self.tail),
+        }
+
+
+class _FailedError(Exception):
+    """The job fails for this reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    command: list[str]
+    variables: Mapping[str, str]
+    working_dir: Path
+    script: Script | None = None
+
+
+def run(
+    job: Job,
+    storage: Storage,
+    python: Python,
+    write_log: Callable[[Sequence[str]], None],
+    is_stopped: Callable[[], bool],
+) -> Ending:
+    """Run the job in an empty /opt/ml; every end is an Ending, never an error."""
+    started = time.time()
+    transcript: Transcript | None = None
+    process: Process | None = None
+    metrics = Metrics(job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions", []), time.time)
+    transcript = Transcript(write_log, metrics)
+    try:
+        if is_stopped():
+            return Ending("Stopped", reason="it was stopped before it began")
+        work = _prepared(job, storage, python)
+        with _synchronized(job, storage):
+            process = Process(python.command(work.command), work.variables, work.working_dir)
+            how = _watch(job, process, transcript, is_stopped, started)
+        ending = _ended(job, storage, work, process, transcript, how)
+    except (DataError, ScriptError, _FailedError, OSError) as error:
+        ending = _broken(error)
+        if isinstance(error, DataError | OSError):
+            transcript.note(str(error))
+    if process is not None:
+        ending.peak_mb = process.peak_mb
+    ending.tail = transcript.tail(_TAIL_LINES)
+    times = ("TrainingStartTime", "TrainingEndTime")
+    if job.kind == "processing_job":
+        times = ("ProcessingStartTime", "ProcessingEndTime")
+    else:
+        ending.changes["FinalMetricDataList"] = metrics.final()
+    ending.changes |= {times[0]: started, times[1]: time.time()}
+    return ending
+
+
+def _broken(error: Exception) -> Ending:
+    """End a job whose data or script are not to be had."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return Ending("Failed", reason="the disk is full", limit="disk")
+    if isinstance(error, _FailedError):
+        return Ending("Failed", reason=str(error))
+    if isinstance(error, ScriptError):
+        return Ending("Failed", reason=f"AlgorithmError: the code cannot be used: {error}")
+    return Ending("Failed", reason=f"ClientError: {error}")
+
+
+# ------------------------------------------------------------------------------------------------- before it
+
+
+def _prepared(job: Job, storage: Storage, python: Python) -> _Work:
+    return (_training if job.kind == "training_job" else _processing)(job, storage, python)
+
+
+def _training(job: Job, storage: Storage, python: Python) -> _Work:
+    request = job.request
+    algorithm = request["AlgorithmSpecification"]
+    script = script_mode.script_of(request.get("HyperParameters", {}), request.get("Environment", {}))
+    if script is None and "ContainerEntrypoint" not in algorithm:
+        raise _FailedError(
+            "AlgorithmError: there is nothing to run: give the hyperparameters sagemaker_program and "
+            "sagemaker_submit_directory, or AlgorithmSpecification.ContainerEntrypoint."
+        )
+    (name,) = configuration.host_names(1)
+    host = Host(name, [name], request["ResourceConfig"].get("InstanceType", ""), job.cpus)
+    configuration.write_training(OPT_ML, request, host)
+    for channel in request.get("InputDataConfig", []):
+        folder = OPT_ML / "input" / "data" / channel["ChannelName"]
+        folder.mkdir()
+        source = channel["DataSource"]["S3DataSource"]
+        is_zipped = channel.get("CompressionType") == "Gzip"
+        download(storage, data_objects(storage, source), folder, gunzip=is_zipped)
+    variables = {
+        "TRAINING_JOB_NAME": job.name,
+        "TRAINING_JOB_ARN": job.arn,
+        "SM_MODEL_DIR": script_mode.MODEL_DIR,
+    }
+    if "ContainerEntrypoint" in algorithm or script is None:
+        command = [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
+        return _Work(command, _variables(job, python, variables), OPT_ML / "code")
+    script_mode.fetch_code(storage, script, OPT_ML)
+    channels = configuration.input_data_config(request)
+    variables |= script_mode.variables(script, job.name, host, channels)
+    variables["PYTHONPATH"] = script_mode.CODE_DIR
+    is_package = (OPT_ML / "code" / "setup.py").is_file()
+    return _Work(
+        script.command(is_package), _variables(job, python, variables), Path(script_mode.CODE_DIR), script
+    )
+
+
+def _processing(job: Job, storage: Storage, python: Python) -> _Work:
+    request = job.request
+    hosts = configuration.host_names(1)
+    configuration.write_processing(OPT_ML, job.arn, request, hosts[0], hosts)
+    for output in configuration.outputs_of(request):
+        _inside(output["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
+    for given in request.get("ProcessingInputs", []):
+        source = given["S3Input"]
+        folder = _inside(source["LocalPath"])
+        folder.mkdir(parents=True, exist_ok=True)
+        is_zipped = source.get("S3CompressionType") == "Gzip"
+        download(storage, data_objects(storage, source), folder, gunzip=is_zipped)
+    application = request["AppSpecification"]
+    command = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
+    variables = {"PROCESSING_JOB_NAME": job.name, "PROCESSING_JOB_ARN": job.arn}
+    return _Work(command, _variables(job, python, variables), OPT_ML / "processing")
+
+
+def _variables(job: Job, python: Python, own: Mapping[str, str]) -> dict[str, str]:
+    return {**python.variables, **job.variables, **own, **job.request.get("Environment", {})}
+
+
+def _inside(path: str) -> Path:
+    """Check that a path is below /opt/ml."""
+    normal = Path(os.path.normpath(path))
+    if OPT_ML not in normal.parents:
+        raise _FailedError(f"ClientError: {path} is not below {OPT_ML}")
+    return normal
+
+
+# ---------------------------------------------------------------------------------------------- while it runs
+
+
+@contextmanager
+def _synchronized(job: Job, storage: Storage) -> Iterator[None]:
+    """Restore checkpoints, and upload new ones and continuous outputs while they are written."""
+    followed = []
+    if checkpoints := job.request.get("CheckpointConfig"):
+        folder = _inside(checkpoints.get("LocalPath", _CHECKPOINTS))
+        target = S3Location.of(checkpoints["S3Uri"])
+        folder.mkdir(parents=True, exist_ok=True)
+        download(storage, objects_below(storage, target), folder)
+        followed.append((folder, target))
+    for output in configuration.outputs_of(job.request):
+        if output["S3Output"]["S3UploadMode"] == "Continuous":
+            target = S3Location.of(output["S3Output"]["S3Uri"])
+            followed.append((_inside(output["S3Output"]["LocalPath"]), target))
+    synchronizers = [Synchronizer(storage, folder, target) for folder, target in followed]
+    try:
+        yield
+    finally:
+        for synchronizer in synchronizers:
+            synchronizer.finish()
+
+
+def _watch(
+    job: Job, process: Process, transcript: Transcript, is_stopped: Callable[[], bool], started: float
+) -> Literal["itself", "stopped", "max runtime", "time"]:
+    """Follow the process to its end; say what ended it."""
+    follower = transcript.following(process.output, process.has_ended)
+    own_end = time.monotonic() + job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+    last = time.monotonic() + job.seconds - (time.time() - started)
+    how: Literal["itself", "stopped", "max runtime", "time"] = "itself"
+    while not process.wait(max(0.0, min(_LOOK_EVERY_S, own_end - time.monotonic(), last - time.monotonic()))):
+        now = time.monotonic()
+        if now >= last:
+            how = "time"
+        elif now >= own_end:
+            how = "max runtime"
+        elif is_stopped():
+            how = "stopped"
+        if how != "itself":
+            process.stop(_STOP_GRACE_S)
+    follower.join()
+    return how
+
+
+# --------------------------------------------------------------------------------------------------- after it
+
+
+def _ended(
+    job: Job, storage: Storage, work: _Work, process: Process, transcript: Transcript, how: str
+) -> Ending:
+    if how == "time":
+        reason = f"it ran longer than the {job.seconds:.0f} s that Lambda leaves a script"
+        return Ending("Failed", "MaxRuntimeExceeded", reason, "time")
+    if how == "max runtime" and job.kind == "processing_job":
+        return Ending("Stopped", "MaxRuntimeExceeded", "it ran longer than max_runtime_s")
+    failed = how == "itself" and process.exit_code != 0
+    save = _save_training if job.kind == "training_job" else _save_processing
+    changes = save(job, storage, failed)
+    if not failed:
+        status: Literal["Completed", "Stopped"] = "Completed" if how == "itself" else "Stopped"
+        secondary = "MaxRuntimeExceeded" if how == "max runtime" else ""
+        return Ending(status, secondary, changes=changes)
+    if process.exit_code == _KILLED:
+        return Ending("Failed", reason=_out_of_memory(process), limit="memory", changes=changes)
+    if job.kind == "processing_job":
+        reason = configuration.processing_reason(OPT_ML, process.exit_code)
+    else:
+        traceback = transcript.traceback()
+        reason = configuration.training_reason(
+            OPT_ML, work.command, work.script, process.exit_code, traceback
+        )
+    full = shutil.disk_usage(OPT_ML.resolve()).free < _DISK_IS_FULL_BYTES
+    return Ending("Failed", reason=reason, limit="disk" if full else None, changes=changes)
+
+
+def _out_of_memory(process: Process) -> str:
+    return f"it was ended for want of memory; it held {process.peak_mb} MB when it was last looked at"
+
+
+def _save_training(job: Job, storage: Storage, failed: bool) -> Item:
+    output = S3Location.of(job.request["OutputDataConfig"]["S3OutputPath"]).within(f"{job.name}/output")
+    data = OPT_ML / "output" / "data"
+    if any(files_below(data)):
+        _save_archive(storage, data, output.within("output.tar.gz"))
+    if failed:
+        return {}
+    if job.request["OutputDataConfig"].get("CompressionType") == "NONE":
+        upload(storage, OPT_ML / "model", output.within("model"))
+        return {"ModelArtifacts": {"S3ModelArtifacts": str(output.within("model/"))}}
+    model = output.within("model.tar.gz")
+    _save_archive(storage, OPT_ML / "model", model)
+    return {"ModelArtifacts": {"S3ModelArtifacts": str(model)}}
+
+
+def _save_archive(storage: Storage, folder: Path, target: S3Location) -> None:
+    archive = OPT_ML / target.key.rpartition("/")[2]
+    write_archive(archive, [folder])
+    storage.write(target, archive)
+    archive.unlink()
+
+
+def _save_processing(job: Job, storage: Storage, failed: bool) -> Item:
+    if not failed:
+        for output in configuration.outputs_of(job.request):
+            if output["S3Output"]["S3UploadMode"] == "EndOfJob":
+                folder, uri = output["S3Output"]["LocalPath"], output["S3Output"]["S3Uri"]
+                upload(storage, _inside(folder), S3Location.of(uri))
+    message = configuration.exit_message(OPT_ML)
+    return {"ExitMessage": message} if message else {}

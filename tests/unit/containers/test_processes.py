@@ -1,0 +1,109 @@
+"""Nothing of a job is left: no process, however it hid, and no file, however it is protected."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sluice.containers.processes import clear
+
+ROOT = Path(__file__).parents[3]
+
+# A process of its own, as it becomes unreadable and the parent of orphans.
+RUNNER = """
+import os, sys, time
+from pathlib import Path
+from sluice.containers import processes
+from sluice_local import namespace
+namespace.drop_capabilities()  # the superuser could read everything
+processes.shield()
+script, folder = sys.argv[1], Path(sys.argv[2])
+process = processes.Process([sys.executable, "-I", "-c", script], {"PATH": os.environ["PATH"]}, folder)
+out = process.output.readline().decode().strip()
+process.wait(20)
+processes.end_children()
+left = [int(pid) for pid in out.split() if Path(f"/proc/{pid}").exists()]
+print(process.exit_code, out, "left:", left, process.peak_mb)
+"""
+
+
+def run(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER, script, "/"],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}/layers/common:{ROOT}/local",
+            "SECRET": "of the runtime",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_children_that_left_the_session_and_were_forked_twice_are_ended() -> None:
+    script = """
+import os, time
+read, write = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.setsid()
+        os.write(write, str(os.getpid()).encode())
+        os.close(1)
+        time.sleep(600)
+    os._exit(0)
+os.wait()
+print(os.read(read, 20).decode(), flush=True)
+"""
+    said = run(script)
+    assert said.startswith("0 ")
+    assert said.split("left:")[0].split()[1].isdigit()
+    assert "left: []" in said
+
+
+def test_a_killed_script_ends_with_its_signal_and_its_peak_is_known() -> None:
+    script = """
+import os, time
+held = b"x" * (60 << 20)
+print(len(held) >> 60, flush=True)
+time.sleep(.3)
+os.kill(os.getpid(), 9)
+"""
+    said = run(script)
+    assert said.startswith("137 ")
+    assert 60 <= int(said.split()[-1]) < 400
+
+
+def test_the_runtime_s_variables_cannot_be_read_by_a_script() -> None:
+    script = """
+import os
+try:
+    print(open(f"/proc/{os.getppid()}/environ").read().count("SECRET"), flush=True)
+except PermissionError:
+    print("refused", flush=True)
+"""
+    assert "refused" in run(script)
+
+
+def test_files_and_folders_that_a_script_protected_are_deleted(tmp_path: Path) -> None:
+    kept = tmp_path / "environments" / "abc"
+    (kept / "lib").mkdir(parents=True)
+    (tmp_path / "environments" / "other").mkdir()
+    locked = tmp_path / "ml" / "deep" / "er"
+    locked.mkdir(parents=True)
+    (locked / "file").write_text("x")
+    (tmp_path / "outside").symlink_to("/usr")
+    for folder in (locked, locked.parent):
+        folder.chmod(0)
+    clear(tmp_path, [kept])
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
+        "environments",
+        "environments/abc",
+        "environments/abc/lib",
+    ]
+    assert Path("/usr").is_dir()
