@@ -82,7 +82,7 @@ def listening_socket(port: int, state_dir: Path, *, fresh: bool = False) -> sock
 
 def serve(settings: Settings, sock: socket.socket) -> None:
     """Run until SIGTERM or SIGINT; every child process is gone when this returns."""
-    for leftover in ("tmp", "lambda", "endpoints", *(("saved",) if settings.fresh else ())):
+    for leftover in ("tmp", "lambda", "lambda-layers", "endpoints", *(("saved",) if settings.fresh else ())):
         shutil.rmtree(settings.state_dir / leftover, ignore_errors=True)
     _set_environment(settings)
     try:

@@ -1,12 +1,14 @@
 """Run as a script: give this process its own /opt/ml, run the command, and clean up after it.
 
-    python -I -S namespace.py HOST_PID ISOLATION ML_DIR STAGE_DIR WORKING_DIR COMMAND...
+    python -I -S namespace.py HOST_PID ISOLATION FOLDERS STAGE_DIR WORKING_DIR COMMAND...
 
 It is a separate program because a mount namespace belongs to a process, and a process that unshares must not
 have threads. It imports little, as the start of every container waits for it.
 
 HOST_PID is the parent process, whose end ends the command; 0 means none, and then SIGTERM ends the command at
-once. ISOLATION is `mount` (we may mount), `user` (we may in our own user namespace) or `none`.
+once. ISOLATION is `mount` (we may mount), `user` (we may in our own user namespace) or `none`. FOLDERS is the
+folder shown as /opt/ml; or for a function of Lambda `@OPT:TASK:TMP`, the folders whose content is shown in
+/opt, and the folders shown as /var/task and /tmp.
 
 On Linux this process stays beside the command, like a container's init. It is the *subreaper* of all that the
 command starts, in any session. It passes signals to the command, ends what the command leaves behind, and
@@ -29,6 +31,8 @@ OPT_ML = "/opt/ml"
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
+_MS_RDONLY = 0x1
+_MS_REMOUNT = 0x20
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
 _MS_PRIVATE = 0x40000
@@ -44,7 +48,7 @@ _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
 
-def main(host_pid: str, isolation: str, ml: str, stage: str, working_dir: str, *command: str) -> None:
+def main(host_pid: str, isolation: str, folders: str, stage: str, working_dir: str, *command: str) -> None:
     """Run the command; never returns."""
     host = int(host_pid)
     if host and _IS_LINUX:
@@ -53,10 +57,16 @@ def main(host_pid: str, isolation: str, ml: str, stage: str, working_dir: str, *
         sys.exit(1)
     if isolation != "none":
         _unshare(own_user_namespace=isolation == "user")
-        _map_opt_ml(ml, stage)
+        if folders.startswith("@"):
+            layers, task, tmp = folders[1:].split(":")
+            _map_function(layers, task, tmp, stage)
+        else:
+            _map_opt_ml(folders, stage)
     os.chdir(working_dir)
     if _IS_LINUX:
         _stay_beside(command, term=signal.SIGTERM if host else signal.SIGKILL)
+    if folders.startswith("@") and isolation != "none":
+        drop_capabilities()
     _become(command)
 
 
@@ -143,15 +153,39 @@ def _unshare(own_user_namespace: bool) -> None:
 
 def _map_opt_ml(ml: str, stage: str) -> None:
     if not os.path.isdir(OPT_ML):
-        _add_to_opt(stage)
+        _mount("tmpfs", stage, kind="tmpfs")
+        _show_all(OPT, stage)
+        os.mkdir(os.path.join(stage, os.path.basename(OPT_ML)))
+        _mount(stage, OPT, flags=_MS_BIND | _MS_REC)
     _mount(ml, OPT_ML, flags=_MS_BIND | _MS_REC)
 
 
-def _add_to_opt(stage: str) -> None:
-    """Show /opt with an additional `ml` folder, without writing to the disk's /opt."""
+def _map_function(layers: str, task: str, tmp: str, stage: str) -> None:
+    """Show what a function of Lambda sees: its layers in /opt, its code in /var/task, a /tmp of its own.
+
+    First what may itself lie below /tmp. Code and layers cannot be written to.
+    """
     _mount("tmpfs", stage, kind="tmpfs")
-    for entry in os.scandir(OPT):
-        copy = os.path.join(stage, entry.name)
+    opt, var = os.path.join(stage, "opt"), os.path.join(stage, "var")
+    os.mkdir(opt)
+    os.mkdir(var)
+    _show_all(layers, opt, read_only=True)
+    _show_all(OPT, opt)
+    _show_all("/var", var)
+    shown = os.path.join(var, "task")
+    os.makedirs(shown, exist_ok=True)
+    _bind(task, shown, read_only=True)
+    _mount(opt, OPT, flags=_MS_BIND | _MS_REC)
+    _mount(var, "/var", flags=_MS_BIND | _MS_REC)
+    _mount(tmp, "/tmp", flags=_MS_BIND | _MS_REC)  # noqa: S108 - Lambda's
+
+
+def _show_all(folder: str, target: str, read_only: bool = False) -> None:
+    """Show a folder's entries in another folder, without writing to the disk, unless they exist there."""
+    for entry in os.scandir(folder):
+        copy = os.path.join(target, entry.name)
+        if os.path.lexists(copy):
+            continue
         if entry.is_symlink():
             os.symlink(os.readlink(entry.path), copy)
             continue
@@ -159,9 +193,13 @@ def _add_to_opt(stage: str) -> None:
             os.mkdir(copy)
         else:
             _write(copy, "")
-        _mount(entry.path, copy, flags=_MS_BIND | _MS_REC)
-    os.mkdir(os.path.join(stage, os.path.basename(OPT_ML)))
-    _mount(stage, OPT, flags=_MS_BIND | _MS_REC)
+        _bind(entry.path, copy, read_only)
+
+
+def _bind(source: str, target: str, read_only: bool = False) -> None:
+    _mount(source, target, flags=_MS_BIND | _MS_REC)
+    if read_only:
+        _mount("none", target, flags=_MS_BIND | _MS_REMOUNT | _MS_RDONLY)
 
 
 def drop_capabilities() -> None:

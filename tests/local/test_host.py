@@ -70,11 +70,17 @@ def test_it_listens_on_loopback_alone(cloud: LocalCloud) -> None:
 def test_what_it_writes_is_in_the_state_directory(state_dir: Path, unique: Callable[[str], str]) -> None:
     with LocalCloud(state_dir) as cloud:
         name = unique("writes")
-        source = "import os\ndef handler(event, context): return os.environ['TMPDIR'], __file__"
+        source = (
+            "import os, tempfile\ndef handler(event, context):\n"
+            "    os.mkdir(f'{tempfile.gettempdir()}/{event}')\n    os.mkdir(f'/tmp/{event}-spelt')"
+        )
         create_function(cloud, name, source)
-        (scratch, module), _error = invoke(cloud, name)
-        assert Path(scratch).is_relative_to(state_dir)
-        assert Path(module).is_relative_to(state_dir)
+        _answer, error = invoke(cloud, name, name)
+        assert error is None
+        written = {path.name for path in state_dir.rglob(f"{name}*")}
+        assert {name, f"{name}-spelt"} <= written
+        assert not {path.name for path in Path("/tmp").glob(f"{name}*")}
+        assert any(path.read_text() == source for path in state_dir.rglob("app.py"))
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="reads the process table of Linux")

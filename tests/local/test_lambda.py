@@ -24,6 +24,7 @@ from local.functions import (
     receive,
     wait_for,
 )
+from local.jobs import needs_namespaces
 from sluice_local.cloud import LocalCloud
 
 ENVIRONMENT = """
@@ -411,3 +412,52 @@ def invoke_async(cloud: LocalCloud, name: str, event: object) -> None:
         FunctionName=name, Payload=json.dumps(event), InvocationType="Event"
     )
     assert response["StatusCode"] == 202
+
+
+SEEN = """
+import os, subprocess
+def handler(event, context):
+    if event == "write":
+        os.mkdir("/tmp/mine")
+    try:
+        open("/var/task/app.py", "a")
+        code = "writable"
+    except OSError:
+        code = "read-only"
+    privileges = [line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff")]
+    return {
+        "link": os.readlink("/opt/ml"),
+        "tool": subprocess.run(["/opt/bin/tool"], capture_output=True, text=True).stdout,
+        "code": code, "cwd": os.getcwd(), "tmp": os.listdir("/tmp"), "privileges": int(privileges[0], 16),
+    }
+"""
+
+
+@needs_namespaces
+def test_a_function_sees_its_layers_in_opt_its_code_in_var_task_and_a_tmp_of_its_own(
+    cloud: LocalCloud, unique: Callable[[str], str]
+) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path, mode, text in (
+            ("bin/tool", 0o100755, "#!/bin/sh\necho works"),
+            ("ml", 0o120777, "/tmp/ml"),
+        ):
+            info = zipfile.ZipInfo(path)
+            info.create_system, info.external_attr = 3, mode << 16
+            archive.writestr(info, text)
+    published = cloud.client("lambda").publish_layer_version(
+        LayerName=unique("layer"), Content={"ZipFile": buffer.getvalue()}
+    )
+    names = [unique("one"), unique("other")]
+    for name in names:
+        create_function(cloud, name, SEEN, Layers=[published["LayerVersionArn"]])
+    seen = [invoke(cloud, name, event)[0] for name, event in zip(names, ("write", ""), strict=True)]
+    expected = {
+        "link": "/tmp/ml",
+        "tool": "works\n",
+        "code": "read-only",
+        "cwd": "/var/task",
+        "privileges": 0,
+    }
+    assert seen == [{**expected, "tmp": ["mine"]}, {**expected, "tmp": []}]

@@ -118,7 +118,7 @@ class JobStorage:
             **where,
             "UploadId": self._s3.create_multipart_upload(**where, **self._encryption)["UploadId"],
         }
-        parts = []
+        parts: list[dict[str, Any]] = []
         with source.open("rb") as file:
             while data := file.read(_PART_BYTES):
                 number = len(parts) + 1

@@ -6,13 +6,20 @@ Ministack runs them in its own interpreter, with all its packages, reports every
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
 import socketserver
+import stat
+import subprocess
 import sys
 import tempfile
+import threading
 import time
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +33,28 @@ from sluice_local.patches.functions.logs import EnvironmentLog
 from sluice_local.patches.functions.memory import MemoryWatch
 from sluice_local.settings import Settings
 
-# Arguments of namespace.py: no parent, no directories; what a function leaves behind ends with it.
-_UNGUARDED = ("0", "none", "-", "-", ".")
+_TASK = "/var/task"
+# What bootstrap reads, and the function does not see: the arguments of namespace.py. What a function leaves
+# behind ends with it.
+_ARGUMENTS = ("SLUICE_ISOLATION", "SLUICE_FOLDERS", "SLUICE_STAGE", "SLUICE_WORKING_DIR")
+_QUOTED = " ".join(f'"${name}"' for name in _ARGUMENTS)
 _INVOKE_ERRORS = {"Runtime.ExitError", "Sandbox.Timedout"}
 
 
 def install(settings: Settings) -> None:
     """Route every Python function to the Runtime API's worker."""
+    inside = shlex.join([sys.executable, "-I", "-S", namespace.__file__, "0"])
     _Environment.bootstrap = (
-        f"#!/bin/sh\nexec {shlex.join([sys.executable, '-I', '-S', namespace.__file__, *_UNGUARDED])} "
+        f"#!/bin/sh\nset -- {_QUOTED}\n"
+        f"unset {' '.join(_ARGUMENTS)}\n"
+        f'exec {inside} "$@" '
         f'{shlex.quote(str(settings.lambda_python))} -m awslambdaric "$_HANDLER"\n'
     )
+    _Environment.isolation = _isolation(settings)
     _Environment.endpoint_url = settings.endpoint_url
     _Environment.folder = settings.directory("lambda")
     other_worker_class, other_emit = runtime._worker_class_for, service._emit_lambda_logs
+    service._extract_zip_preserving_mode = _extract
     runtime._worker_class_for = lambda config: (
         PythonWorker if _is_python(config) else other_worker_class(config)
     )
@@ -53,10 +68,14 @@ def install(settings: Settings) -> None:
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 
+_layers_lock = threading.Lock()
+
+
 class _Environment:
     """What all execution environments are made of."""
 
     bootstrap: str
+    isolation: str
     endpoint_url: str
     folder: Path
     memory = MemoryWatch()
@@ -131,9 +150,14 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
     def _spawn(self, init_timeout: float | None = None) -> None:
         started = time.monotonic()
         self._log.open_stream()
-        self._scratch = Path(tempfile.mkdtemp(prefix=f"{self.func_name}-", dir=_Environment.folder))
-        self.config |= {"_LogStream": self._log.stream, "_Scratch": str(self._scratch)}
-        super()._spawn(init_timeout)
+        scratch = Path(tempfile.mkdtemp(prefix=f"{self.func_name}-", dir=_Environment.folder))
+        for name in ("tmp", "stage"):
+            (scratch / name).mkdir()
+        self.config |= {"_LogStream": self._log.stream, "_Scratch": str(scratch)}
+        try:
+            super()._spawn(init_timeout)  # which first tears down what was before, with its scratch
+        finally:
+            self._scratch = scratch
         self._spawn_s = time.monotonic() - started
 
     def _teardown(self) -> None:
@@ -209,6 +233,57 @@ def _with_bootstrap(code_dir: Any) -> Any:
     return unpacked
 
 
+def _isolation(settings: Settings) -> str:
+    """Return how functions get folders of their own, by trying; a /tmp of its own would hide its Python."""
+    if Path("/tmp") not in settings.lambda_python.resolve().parents:  # noqa: S108
+        for candidate in ("mount", "user"):
+            with tempfile.TemporaryDirectory() as folder:
+                parts = [Path(folder, name) for name in ("opt", "task", "tmp", "stage")]
+                for part in parts:
+                    part.mkdir()
+                *shown, stage = map(str, parts)
+                trial = ["0", candidate, f"@{':'.join(shown)}", stage, _TASK, "true"]
+                command = [sys.executable, "-I", "-S", namespace.__file__, *trial]
+                if subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0:
+                    return candidate
+    return "none"
+
+
+def _extract(archive: zipfile.ZipFile, folder: str) -> None:
+    """Unpack an archive with modes and symbolic links, as Lambda does."""
+    for info in archive.infolist():
+        mode = info.external_attr >> 16
+        target = archive.extract(info, folder)
+        if stat.S_ISLNK(mode):
+            link = Path(target)
+            leads_to = link.read_text()
+            link.unlink()
+            link.symlink_to(leads_to)
+        elif mode & 0o7777:
+            Path(target).chmod(mode & 0o7777)
+
+
+def _layers_dir(layers: Sequence[Path]) -> Path:
+    """Return a folder with the content of all layers, of which a later one covers an earlier one."""
+    name = hashlib.sha256(":".join(map(str, layers)).encode()).hexdigest()[:16]
+    folder = _Environment.folder.parent / "lambda-layers" / name
+    with _layers_lock:
+        if not folder.exists():
+            draft = folder.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            for layer in layers:
+                shutil.copytree(layer, draft, symlinks=True, copy_function=_link, dirs_exist_ok=True)
+            draft.rename(folder)
+    return folder
+
+
+def _link(source: str, target: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(target)
+    os.link(source, target, follow_symlinks=False)
+
+
 def _layer_dir(attachment: Any) -> Path | None:
     """Unpack a layer once."""
     blob = service._resolve_layer_zip(attachment)
@@ -220,17 +295,20 @@ def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dic
     _account, region = runtime._account_region_from_function_config(config)
     name, lambda_runtime = config["FunctionName"], config.get("Runtime", "")
     logging = config.get("LoggingConfig") or {}
-    layers = [path for path in map(_layer_dir, config.get("Layers") or []) if path]
-    search = [code_dir]
-    for layer in reversed(layers):  # a later layer covers an earlier one
-        search += [f"{layer}/python/lib/{lambda_runtime}/site-packages", f"{layer}/python"]
+    layers = _layers_dir([path for path in map(_layer_dir, config.get("Layers") or []) if path])
+    scratch = config["_Scratch"]
+    mapped = _Environment.isolation != "none"
+    opt, task, tmp = ("/opt", _TASK, "/tmp") if mapped else (str(layers), code_dir, f"{scratch}/tmp")  # noqa: S108
+    modules = ("python/lib/{lambda_runtime}/site-packages", "python")
+    folders = [name.format(lambda_runtime=lambda_runtime) for name in modules]
+    search = [task, *(f"{opt}/{name}" for name in folders if (layers / name).is_dir())]
     environment = {
         "PATH": "/usr/local/bin:/usr/bin/:/bin",
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        "HOME": config["_Scratch"],
-        "TMPDIR": config["_Scratch"],
-        "PYTHONPATH": os.pathsep.join(path for path in search if os.path.isdir(path)),
+        "HOME": tmp,
+        "TMPDIR": tmp,
+        "PYTHONPATH": os.pathsep.join(search),
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{lambda_runtime}",
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
@@ -245,7 +323,11 @@ def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dic
         **service._runtime_env_vars(config),
         **runtime.execution_credentials(config),
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
-        "LAMBDA_TASK_ROOT": code_dir,
+        "LAMBDA_TASK_ROOT": task,
         "_HANDLER": config.get("Handler", ""),
+        "SLUICE_ISOLATION": _Environment.isolation,
+        "SLUICE_FOLDERS": ":".join((f"@{layers}", code_dir, f"{scratch}/tmp")),  # noqa: S108
+        "SLUICE_STAGE": f"{scratch}/stage",
+        "SLUICE_WORKING_DIR": task,
     }
     return {name: value for name, value in environment.items() if value}
