@@ -26,6 +26,7 @@ from typing import Any
 
 from environments import FailedError, interpreter, last_line
 from figures import Figure, arguments, report
+from sluice.domain import names
 from sluice.domain.build import candidates, jobs, projects
 from sluice.domain.config import PipelineConfig
 from sluice.services.views import stages
@@ -200,8 +201,8 @@ def contender_variables(sandbox: container.Sandbox) -> dict[str, str]:
         "scripts": "/opt/ml/code",
         "prepare_arguments": jobs.container_arguments(config.prepare.parameters),
         "candidates": [
-            {name: str(json.loads(value)) for name, value in candidate.hyperparameters.items()}
-            for candidate in candidates.expand(config.train)
+            {name: str(json.loads(value)) for name, value in candidates.of_step(config.train, step).items()}
+            for step in (f"{names.TRAIN}{name}" for name in candidates.first(config.train))
         ],
     }
     home = sandbox.directory / "home"

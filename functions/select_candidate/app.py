@@ -14,14 +14,16 @@ from pydantic import ValidationError
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Step
 from sluice.catalog.records.releases import Stage
-from sluice.domain import failures
-from sluice.domain.build import archives, candidates, champions
+from sluice.domain import failures, names
+from sluice.domain.build import archives, candidates, champions, selection
 from sluice.domain.build.champions import ChampionError, Live
 from sluice.domain.build.errors import BuildError
+from sluice.domain.build.selection import Selection
 from sluice.domain.config import PipelineConfig, restore
 from sluice.domain.config.images import UnknownImageError
-from sluice.domain.config.models import Candidates
+from sluice.domain.config.models import Train
 from sluice.domain.failures import MissingError
 from sluice.domain.release import evidence
 from sluice.events import SelectCandidateTask
@@ -50,21 +52,14 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     logger.append_keys(run_id=task.run_id)
     _check_unchanged(cloud, task)
     config = building.find_config(cloud, task)
-    wanted = config.train.candidates
-    regex = next(metric.regex for metric in config.train.metrics if metric.name == wanted.objective)
-    trained = building.find_results(cloud, task, config.train.candidates.count)
-    best = _best(cloud, task, trained, wanted, regex)
-    detail = f"{best['step']} with {wanted.objective} {best['metrics'][wanted.objective]:.6g}"
-    note(
-        cloud,
-        task.pipeline,
-        building.first_time(cloud, task, "selected"),
-        task.run_id,
-        "candidate selected",
-        detail,
-    )
+    trained, next_rung = _trained(cloud, task, config.train)
+    if next_rung:
+        return {"is_final": False, "candidates": next_rung}
+    best, selection = _best(cloud, task, trained, config.train)
     champion = _champion(cloud, task, config)
+    _record(cloud, task, config.train, selection, champion)
     return {
+        "is_final": True,
         # Pin the version: any job of the run may overwrite the model before the registration.
         "candidate": {name: best[name] for name in ("step", "model_uri", "model_version_id")},
         "evaluations": champions.evaluations(str(best["model_uri"]), task.project_version, champion),
@@ -72,23 +67,76 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     }
 
 
+def _trained(cloud: Cloud, task: SelectCandidateTask, train: Train) -> tuple[list[Item], list[str]]:
+    """Return the results of all rungs that were trained, and the names of the next one's candidates.
+
+    Which go on follows from the results alone, so a repeated task plans the same.
+    """
+    results, names, rung = list[Item](), candidates.first(train), 0
+    while names:
+        found = building.find_results(cloud, task.run_id, names)
+        if rung and not any("status" in result for result in found):
+            break
+        results += found
+        names = selection.promoted(train, rung, found)
+        rung += 1
+    return results, names
+
+
 def _best(
-    cloud: Cloud, task: SelectCandidateTask, trained: list[Item], wanted: Candidates, regex: str
-) -> dict[str, Any]:
+    cloud: Cloud, task: SelectCandidateTask, trained: list[Item], train: Train
+) -> tuple[dict[str, Any], Selection]:
     """Return the best result that has a model: SageMaker completes jobs that saved none, too."""
     while True:
-        selection = candidates.select(trained, wanted.objective, wanted.direction, regex)
-        if selection.best is None:
-            raise NoCandidateError("; ".join(failures.bounded(selection.reasons)))
-        best = dict(selection.best)
+        found = selection.select(train, trained)
+        if found.best is None:
+            _remark(cloud, task, found)
+            raise NoCandidateError(failures.together(found.reasons))
+        best = dict(found.best)
         head = _find_model(cloud, str(best["model_uri"]))
         problem = _model_problem(cloud, head)
         if head is not None and problem is None:
-            return {**best, "model_version_id": head.version_id}
+            return {**best, "model_version_id": head.version_id}, found
         # For SageMaker, and so for the step, the job is completed.
         cloud.catalog.apply(builds.remark_on_step(task.run_id, best["step"], problem))
         failed = {"step": best["step"], "status": "Failed", "failure_reason": problem}
         trained = [failed if each["step"] == best["step"] else each for each in trained]
+
+
+def _record(
+    cloud: Cloud,
+    task: SelectCandidateTask,
+    train: Train,
+    found: Selection,
+    champion: dict[str, Any] | None,
+) -> None:
+    """Record what was chosen and why, and against whom it has to stand."""
+    now, why = building.first_time(cloud, task, "selected"), selection.why(train, found)
+    step = Step(
+        run_id=task.run_id,
+        step=names.SELECT,
+        status="Completed",
+        kind="selection",
+        started_at=now,
+        ended_at=now,
+        detail={
+            "objective": train.candidates.objective,
+            "direction": train.candidates.direction,
+            "ranked": [result["step"] for result in found.ranked],
+            "why": why,
+            "champion": None if champion is None else champions.identity(champion),
+        },
+    )
+    cloud.catalog.apply(builds.record_step(step))
+    _remark(cloud, task, found)
+    note(cloud, task.pipeline, now, task.run_id, "candidate selected", why)
+
+
+def _remark(cloud: Cloud, task: SelectCandidateTask, found: Selection) -> None:
+    """Note with completed jobs what they did not report."""
+    for step, problem in found.problems.items():
+        if problem.startswith(selection.UNREPORTED):
+            cloud.catalog.apply(builds.remark_on_step(task.run_id, step, problem))
 
 
 def _find_model(cloud: Cloud, uri: str) -> ObjectHead | None:

@@ -17,6 +17,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Pipeline, Run
 from sluice.domain import config, failures, names
+from sluice.domain.build import candidates
 from sluice.domain.build.governor import StartBuild, WaitUntil
 from sluice.domain.failures import MissingError
 from sluice.domain.times import from_iso, to_iso
@@ -132,6 +133,6 @@ def _payload(cloud: Cloud, pipeline: str, run_id: str, version: str) -> dict[str
         "pipeline": pipeline,
         "run_id": run_id,
         "project_version": version,
-        "candidates": list(range(train.candidates.count)),
+        "candidates": candidates.first(train),
         "max_parallel": train.candidates.max_parallel,
     }

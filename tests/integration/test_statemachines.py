@@ -190,8 +190,12 @@ HISTORY_MAX = 25_000
 # Of one attempt: scheduled, started, submitted, failed, and the wait before the next one.
 EVENTS_OF_AN_ATTEMPT = 5
 EVENTS_OF_A_STATE = 2
+# The most rungs of successive halving, of 50 candidates halved, and how many are trained in all of them.
+RUNGS = (50, 25, 12, 6, 3, 1)
 # The most items that a Map gets: candidates, evaluations, stages.
-ITEMS = {"TrainCandidates": 50, "EvaluateModels": 2, "ReleaseStages": 5}
+ITEMS = {"TrainCandidates": sum(RUNGS), "EvaluateModels": 2, "ReleaseStages": 5}
+# What is passed once for each rung.
+OF_A_RUNG = {"SelectCandidate", "IsSelectionFinal", "PromoteCandidates"}
 
 
 def longest_history(definition: dict[str, Any]) -> int:
@@ -199,7 +203,8 @@ def longest_history(definition: dict[str, Any]) -> int:
     events = 0
     for name, state in definition["States"].items():
         attempts = 1 + sum(retry["MaxAttempts"] for retry in state.get("Retry", []))
-        events += EVENTS_OF_A_STATE + attempts * EVENTS_OF_AN_ATTEMPT * (state["Type"] == "Task")
+        passed = EVENTS_OF_A_STATE + attempts * EVENTS_OF_AN_ATTEMPT * (state["Type"] == "Task")
+        events += passed * (len(RUNGS) if name in OF_A_RUNG else 1)
         if state["Type"] == "Map":
             events += ITEMS[name] * (EVENTS_OF_A_STATE + longest_history(state["ItemProcessor"]))
     return events

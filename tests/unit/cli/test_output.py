@@ -13,6 +13,7 @@ import boto3
 import pytest
 from rich.console import Console
 
+from sluice.domain import failures
 from sluice_cli import build_commands, cloud, log_streams, output, reasons, serving_commands, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
@@ -104,7 +105,7 @@ def test_a_reason_of_several_lines_is_one_line_in_a_list_and_indented_in_full(
         "NoCandidateError: train-0 Failed: AlgorithmError: ExecuteUserScriptError: […] "
         "ValueError: C is None (+1)"
     )
-    assert reasons.brief("two\nlines") == "two lines"
+    assert failures.brief("two\nlines") == "two lines"
     run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": []}
     build_commands.print_run(run | {"reasons": [TRACEBACK]})
     assert '\n    Command "python train.py -C 1", exit code: 1\n' in capsys.readouterr().out

@@ -57,3 +57,11 @@ def test_of_many_reasons_the_first_are_told_and_how_many_there_are() -> None:
 
 def test_a_cause_that_is_deeply_nested_json_is_text() -> None:
     assert failures.message("[" * 100_000) == "[" * 100_000
+
+
+def test_reasons_told_together_share_the_room_that_there_is() -> None:
+    assert failures.together(["a", "b" * 900]) == f"a; {'b' * 900}"
+    told = failures.together([f"{number} {'x' * 9000} last {number}" for number in range(50)])
+    assert len(told) <= failures.REASON_MAX
+    assert all(f"{number} x" in told and f"x last {number};" in told for number in range(10))
+    assert told.endswith("and 40 more")

@@ -69,6 +69,7 @@ def test_the_gates_and_the_objective_are_what_the_scripts_report(project: projec
     for gate in project.config.gates:
         assert f'"{gate.split(".")[1]}": {{"value"' in evaluate
     (metric,) = project.config.train.metrics
+    assert metric.regex
     assert metric.regex.partition("(")[0] in project.files["src/train.py"].decode()
 
 

@@ -66,6 +66,59 @@ def goes_on_without_a_candidate(world: World) -> None:
     registers(world)
 
 
+HALVING = (
+    "candidates: {strategy: halving, space: {alpha: {min: 0, max: 1}}, max_candidates: 4,"
+    " objective: accuracy, budget: {hyperparameter: epochs, min: 1, max: 4}, reduction_factor: 2}"
+)
+
+
+def halves(world: World) -> None:
+    """Four candidates with one epoch, the best two with two, and the better one of them with four."""
+    push_halving(world)
+    world.accuracies |= {f"train-{index}": value for index, value in enumerate((0.5, 0.8, 0.9, 0.6))}
+    world.accuracies |= {"train-1-r1": 0.9, "train-2-r1": 0.7, "train-1-r2": 0.65}
+    registers_after(world, ["0", "1", "2", "3", "1-r1", "2-r1", "1-r2"])
+    assert chosen(world)["step"] == "train-1-r2"
+
+
+def halves_on_without_a_candidate(world: World) -> None:
+    """All but one fail at first: that one goes on alone, and where it fails too its first model counts."""
+    push_halving(world)
+    world.accuracies |= {f"train-{index}": 0.5 for index in range(4)}
+    world.failing = {"train-0", "train-1", "train-3", "train-2-r1"}
+    registers_after(world, ["0", "1", "2", "3", "2-r1"])
+    assert chosen(world)["step"] == "train-2"
+
+
+def fails_without_any_candidate(world: World) -> None:
+    world.failing = {"train-0", "train-1"}
+    fails(world, "NoCandidateError")
+    (reason,) = world.catalog_run()["reasons"]
+    assert reason == "NoCandidateError: train-0, train-1 Failed: cannot load the model"
+
+
+def push_halving(world: World) -> None:
+    grid = "candidates: {space: {alpha: [0.1, 0.2]}, objective: accuracy}"
+    world.push(pipeline=PIPELINE_YAML.replace(grid, HALVING).encode())
+
+
+def registers_after(world: World, candidates: list[str]) -> None:
+    assert world.build("a.csv") == "registered"
+    steps = [payload["step"] for function, payload in world.sent if function == "start_job"]
+    assert steps == ["prepare", *(f"train-{name}" for name in candidates), "evaluate-candidate"]
+    for name in candidates:
+        index, _, rung = name.partition("-r")
+        detail = world.step(f"train-{name}")["detail"]
+        assert detail["epochs"] == str(2 ** int(rung or 0))
+        assert detail["alpha"] == world.step(f"train-{index}")["detail"]["alpha"]
+
+
+def chosen(world: World) -> dict[str, Any]:
+    (payload,) = [payload for function, payload in world.sent if function == "register_model"]
+    candidate: dict[str, Any] = payload["candidate"]
+    return candidate
+
+
 def fails_without_prepared_data(world: World) -> None:
     world.failing = {"prepare"}
     fails(world, "JobFailedError")
@@ -213,6 +266,9 @@ SCENARIOS: dict[str, Scenario] = {
     "skips what was built": skips_what_was_built,
     "rejects a worse model": rejects_a_worse_model,
     "goes on without a candidate": goes_on_without_a_candidate,
+    "halves": halves,
+    "halves on without a candidate": halves_on_without_a_candidate,
+    "fails without any candidate": fails_without_any_candidate,
     "fails without prepared data": fails_without_prepared_data,
     "fails without an evaluation": fails_without_an_evaluation,
     **{f"{name} dies": survives(name) for name in FUNCTIONS},
@@ -251,6 +307,10 @@ def test_the_build_as_it_is_deployed(world: World, scenario: str) -> None:
         ("IsModelBetter/Default", "RegisterModel", "rejects a worse model"),
         ("SelectCandidate/Next", "CheckGates", "registers"),
         ("SelectCandidate/Next", "Nowhere", "registers"),
+        ("SelectCandidate/Next", "EvaluateModels", "halves"),
+        ("PromoteCandidates/Next", "EvaluateModels", "halves"),
+        ("PromoteCandidates/InputPath", "$.selected.is_final", "halves"),
+        ("IsSelectionFinal/Default", "PromoteCandidates", "registers"),
         ("SelectCandidate/ResultPath", "$.other", "registers"),
         ("PrepareData/Catch", None, "fails without prepared data"),
         ("PrepareData/Retry", None, "the role is not ready"),

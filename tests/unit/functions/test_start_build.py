@@ -37,7 +37,7 @@ def test_a_build_that_is_due_gets_the_lock_a_number_and_an_execution(world: Worl
         "pipeline": PIPELINE,
         "run_id": RUN,
         "project_version": world.pipeline["project_version"],
-        "candidates": [0, 1],
+        "candidates": ["0", "1"],
         "max_parallel": 2,
     }
     assert (world.pipeline["in_flight"], world.pipeline["build_seq"]) == (RUN, 1)

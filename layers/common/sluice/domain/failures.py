@@ -73,4 +73,27 @@ def bounded(reasons: Sequence[str]) -> list[str]:
     return [*shown, f"and {left_out} more"] if left_out else shown
 
 
+def brief(reason: str) -> str:
+    """Shorten a reason to one line: of a traceback keep the first line and the one that says why."""
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    saying = [line for line in lines[1:] if not line.startswith(("Command ", "ExitCode "))]
+    if len(saying) < 2:
+        return " ".join(lines)
+    last = saying[-1].rstrip('"')
+    return f"{lines[0]} […] {last}"
+
+
+def together(reasons: Sequence[str], most: int = REASON_MAX - 60) -> str:
+    """Join reasons into one, which leaves room for an error's name: if they are long, each gets its share."""
+    whole = "; ".join(reasons)
+    if len(whole) <= most:
+        return whole
+    shown = reasons[: most // _LEAST]
+    left_out = len(reasons) - len(shown)
+    said = [cut(reason, most // len(shown) - 2) for reason in shown]
+    return "; ".join([*said, f"and {left_out} more"] if left_out else said)
+
+
 _CUT = " […] "
+# The fewest characters of a reason that shares its space with others.
+_LEAST = 90

@@ -13,6 +13,7 @@ STAGE_PATTERN = r"^[a-z](?:[a-z0-9-]{0,14}[a-z0-9])?$"
 PREPARE = "prepare"
 # Candidates' steps have this name and their index.
 TRAIN = "train-"
+SELECT = "select"
 GATES = "gates"
 SAGEMAKER_NAME_MAX = 63
 ALARM_NAME_MAX = 255

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -117,9 +118,9 @@ def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
     return (run.when(milestone) if run else None) or now
 
 
-def find_results(cloud: Cloud, task: BuildTask, count: int) -> list[Item]:
-    """Return the job results of the candidates, in order, as their steps recorded them."""
-    steps = [f"{names.TRAIN}{index}" for index in range(count)]
+def find_results(cloud: Cloud, run_id: str, candidates: Iterable[str]) -> list[Item]:
+    """Return the job results of candidates, in the order of their names, as their steps recorded them."""
+    steps = [f"{names.TRAIN}{name}" for name in candidates]
     catalog = cloud.catalog
-    found = {step: catalog.get(keys.step_key(task.run_id, step)) or {} for step in steps}
+    found = {step: catalog.get(keys.step_key(run_id, step)) or {} for step in steps}
     return [{"step": step, **item} for step, item in found.items()]

@@ -59,6 +59,11 @@ def test_what_is_left_out_has_its_default(config_text: str) -> None:
     assert loaded.register_.approval == "manual"
 
 
+RANDOM_OLD = "space: {alpha: [1e-5, 1e-4]}"
+RANDOM = "strategy: random, max_candidates: 3, space: {{alpha: {{{}}}}}"
+HALVING = "strategy: halving, max_candidates: 2, budget: {{hyperparameter: {}}}"
+
+
 @pytest.mark.parametrize(
     ("last", "count", "age"),
     [
@@ -145,6 +150,11 @@ def test_a_typo_is_placed_and_the_nearest_match_named(
         ("{quiet_period_s: 2}", "", "data.complete_when is empty: expected a mapping"),
         ("min: 0.99", "min: 1.5", "data.quality[0].min is 1.5: expected less than or equal to 1"),
         ("alpha: [1e-5, 1e-4]", "alpha: 1e-5", "train.candidates.space.alpha is 1e-05: expected a list"),
+        ("alpha: [1e-5, 1e-4]", "alpha: {lo: 1}", "space.alpha.lo is no field here: expected one of min"),
+        ("alpha: [1e-5, 1e-4]", "alpha: {min: 1}", "space.alpha.max is missing: expected the greatest"),
+        ("alpha: [1e-5, 1e-4]", "alpha: {min: a, max: 2}", 'space.alpha.min is "a": expected a number'),
+        ("max_parallel: 2", "strategy: rnadom", 'strategy is "rnadom": expected one of grid, random, ha'),
+        ("max_parallel: 2", "max_candidates: 51", "max_candidates is 51: expected less than or equal to 50"),
         ("alpha: [1e-5, 1e-4]", "alpha: []", "space.alpha is a list: expected at least 1 item"),
         ("epochs: 10", "epochs: [1]", "epochs is a list: expected a string, number or boolean"),
         ("epochs: 10", "epochs: {a: 1}", "hyperparameters.epochs is a mapping: expected a string, number or"),
@@ -209,6 +219,44 @@ def test_a_wrong_value_says_what_was_expected(problems: Problems, old: str, new:
         ("cs: [", 'cs: [{name: "validation:accuracy", regex: (x)}, ', "train.metrics[1].name", "again"),
         ("[1e-5, 1e-4]", str(list(range(51))), "train.candidates.space", "makes 51 candidates"),
         ("[1e-5, 1e-4]", "[1, 1]", "train.candidates.space.alpha", "has a value twice"),
+        ("[1e-5, 1e-4]", "{min: 0, max: 1}", "train.candidates.space.alpha", "is a range: expected a list"),
+        ("max_parallel: 2", "max_candidates: 1", "train.candidates.space", "makes 2 candidates: expected"),
+        ("max_parallel: 2", "strategy: random", "train.candidates", "draws random candidates without a nu"),
+        ("max_parallel: 2", "reduction_factor: 2", "train.candidates.reduction_factor", "with strategy grid"),
+        (RANDOM_OLD, RANDOM.format("min: 2, max: 1"), "train.candidates.space.alpha.max", "is 1: expected m"),
+        (RANDOM_OLD, RANDOM.format("min: 0, max: 1, log: true"), "train.candidates.space.alpha.min", "is 0"),
+        (
+            RANDOM_OLD,
+            RANDOM.format("min: 0.5, max: 2, integer: true"),
+            "train.candidates.space.alpha.min",
+            "is 0.5: expected a whole number",
+        ),
+        (
+            RANDOM_OLD,
+            RANDOM.format("min: 0, max: 1").replace("alpha", "sagemaker_x"),
+            "train.candidates.space.sagemaker_x",
+            "is reserved",
+        ),
+        (RANDOM_OLD, "space: {}, strategy: random, max_candidates: 2", "train.candidates.space", "is empty"),
+        ("max_parallel: 2", "strategy: halving, max_candidates: 2", "train.candidates", "has no budget"),
+        (
+            "max_parallel: 2",
+            HALVING.format("alpha, min: 1, max: 2"),
+            "train.candidates.budget.hyperparameter",
+            "is 'alpha': expected one outside of the space",
+        ),
+        (
+            "max_parallel: 2",
+            HALVING.format("epochs, min: 3, max: 2"),
+            "train.candidates.budget.max",
+            "is 2: expected more than min, 3",
+        ),
+        (
+            "max_parallel: 2",
+            HALVING.format("sagemaker_x, min: 1, max: 2"),
+            "train.candidates.budget.hyperparameter",
+            "is reserved",
+        ),
         ("space: {", "space: {sagemaker_a: [x], ", "train.candidates.space.sagemaker_a", "is reserved"),
         ("epochs: 10", "sagemaker_program: x", "train.hyperparameters.sagemaker_program", "is reserved"),
         ("epochs: 10", f"epochs: {'x' * 2500}", "train.hyperparameters.epochs", "a value of 2502 characters"),

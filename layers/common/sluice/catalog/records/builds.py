@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from sluice.catalog import keys
 from sluice.catalog.records.base import attributes, known
@@ -16,7 +16,7 @@ RunStatus = Literal["running"] | RunEnd
 # The statuses of a step's job, before it exists, while it runs, and at its end.
 StepStatus = Literal["Starting", "Waiting", "InProgress", "Stopping", "Completed", "Failed", "Stopped"]
 JobKind = Literal["training_job", "processing_job"]
-StepKind = JobKind | Literal["gates", "model_package"]
+StepKind = JobKind | Literal["selection", "gates", "model_package"]
 Backend = Literal["lambda", "sagemaker"]
 EnvironmentStatus = Literal["building", "ready", "failed"]
 TaskStatus = Literal["open", "done"]
@@ -166,7 +166,7 @@ class Step:
     # SageMaker's message while a quota is used up.
     waits_for: str | None = None
     remark: str | None = None
-    # Hyperparameters of a candidate, results of gates, or what was registered.
+    # Hyperparameters of a candidate, which was selected and why, results of gates, or what was registered.
     detail: Any = None
     evaluation_sha256: str | None = None
     # Where the job runs, and why there. Steps older than this attribute ran on SageMaker.
@@ -185,9 +185,9 @@ class Step:
     @property
     def job(self) -> tuple[JobKind, str] | None:
         """The kind and name of its job, also before that exists."""
-        if self.job_name is None or self.kind == "gates" or self.kind == "model_package":
+        if self.job_name is None or self.kind in ("selection", "gates", "model_package"):
             return None
-        return self.kind, self.job_name
+        return cast("JobKind", self.kind), self.job_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,51 +1,111 @@
-"""Expand the grid of hyperparameters into candidates, and choose the best one that was trained."""
+"""Make the candidates of a run: their hyperparameters follow from the project alone, by name.
+
+A grid is all combinations, in the order written. Random candidates are drawn by hashing: a value depends
+on the seed, the hyperparameter's name and the number of the draw, and on nothing else. So the same seed
+draws the same on every machine and version of Python, more candidates keep the former, and another
+hyperparameter does not change those there are.
+
+Successive halving (Jamieson and Talwalkar 2016, algorithm 1; budgets as in Hyperband, Li et al. 2018) trains
+all with a small budget, and of each rung the best, one in `reduction_factor`, once more with so much more.
+A candidate's name is its index, and from the second rung on `-r` and its rung: `3`, `3-r1`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sluice.domain import names
 
 if TYPE_CHECKING:
+    from sluice.domain.config.candidates import Budget, Candidates, Range
     from sluice.domain.config.models import Train
+
+# Random draws that only repeat what was drawn end: a small space has no more.
+_DRAWS_FOR_EACH = 200
+_DIGITS = 6
+_NAME = re.compile(r"(?P<index>\d+)(-r(?P<rung>[1-9]\d*))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One training job to run; its hyperparameters are JSON-encoded, as script mode requires."""
+    """A point of the space."""
 
     index: int
-    hyperparameters: dict[str, str]
+    values: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """The best job result, None if none is eligible, and why each ineligible one is not."""
+class Rung:
+    """How many candidates are trained together; `budget` is the value of the budget's hyperparameter."""
 
-    best: Mapping[str, Any] | None
-    reasons: tuple[str, ...]
+    size: int
+    budget: float | int | None = None
 
 
 def expand(train: Train) -> tuple[Candidate, ...]:
-    """Return all combinations of the space, with the common hyperparameters; the last name varies fastest."""
-    space = train.candidates.space
-    combinations = itertools.product(*space.values())
-    return tuple(
-        Candidate(index, _encode({**train.hyperparameters, **dict(zip(space, values, strict=True))}))
-        for index, values in enumerate(combinations)
-    )
+    """Return the candidates of the first rung; of a grid the last name of the space varies fastest."""
+    wanted = train.candidates
+    points = _grid(wanted) if wanted.strategy == "grid" else _drawn(wanted)
+    return tuple(Candidate(index, point) for index, point in enumerate(points))
+
+
+def rungs(train: Train) -> tuple[Rung, ...]:
+    """Return how many candidates are trained with which budget; only halving has more than one rung."""
+    wanted, size = train.candidates, len(expand(train))
+    if wanted.budget is None:
+        return (Rung(size),)
+    found = list[Rung]()
+    budgets = _budgets(wanted.budget, wanted.reduction_factor)
+    for step, budget in enumerate(budgets):
+        left = size // wanted.reduction_factor**step
+        if left <= 1:
+            # One that is alone needs no comparison: it gets all at once.
+            return (*found, Rung(1, budgets[-1]))
+        found.append(Rung(left, budget))
+    return tuple(found)
+
+
+def first(train: Train) -> list[str]:
+    """Return the names of the candidates to train first."""
+    return [name(candidate.index, 0) for candidate in expand(train)]
+
+
+def name(index: int, rung: int) -> str:
+    return f"{index}-r{rung}" if rung else str(index)
+
+
+def place(step: str) -> tuple[int, int]:
+    """Return the index and the rung of a candidate's step."""
+    found = _NAME.fullmatch(step.removeprefix(names.TRAIN))
+    if found is None:
+        raise names.InvalidNameError(f"{step!r} is no candidate's step")
+    return int(found["index"]), int(found["rung"] or 0)
+
+
+def is_candidate(step: str) -> bool:
+    return step.startswith(names.TRAIN)
+
+
+def values_of(train: Train, step: str) -> dict[str, Any]:
+    """Return the hyperparameters by which a candidate differs from the others, as they were written."""
+    index, rung = place(step)
+    budget = train.candidates.budget
+    spent = {} if budget is None else {budget.hyperparameter: rungs(train)[rung].budget}
+    return {**expand(train)[index].values, **spent}
 
 
 def of_step(train: Train, step: str) -> dict[str, str]:
-    """Return the hyperparameters of a candidate's step; other steps have none."""
-    if not step.startswith(names.TRAIN):
+    """Return the hyperparameters of a candidate's step, JSON-encoded; other steps have none."""
+    if not is_candidate(step):
         return {}
-    return expand(train)[int(step.removeprefix(names.TRAIN))].hyperparameters
+    return _encode({**train.hyperparameters, **values_of(train, step)})
 
 
 def _encode(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
@@ -53,30 +113,60 @@ def _encode(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in hyperparameters.items()}
 
 
-def select(
-    results: Sequence[Mapping[str, Any]],
-    objective: str,
-    direction: Literal["maximize", "minimize"],
-    regex: str,
-) -> Selection:
-    """Choose the completed result with the best objective, which `regex` reads; of equal ones the first."""
-    problems = [_ineligible(result, objective, regex) for result in results]
-    eligible = [result for result, problem in zip(results, problems, strict=True) if problem is None]
-    reasons = tuple(problem for problem in problems if problem is not None)
-    if not eligible:
-        return Selection(None, reasons or ("no candidate was trained",))
-    sign = 1 if direction == "maximize" else -1
-    return Selection(max(eligible, key=lambda result: sign * result["metrics"][objective]), reasons)
+def _grid(wanted: Candidates) -> Iterator[dict[str, Any]]:
+    space = wanted.choices
+    for values in itertools.product(*space.values()):
+        yield dict(zip(space, values, strict=True))
 
 
-def _ineligible(result: Mapping[str, Any], objective: str, regex: str) -> str | None:
-    step = result["step"]
-    if result.get("status") != "Completed":
-        return f"{step} {result.get('status', 'has no status')}: {result.get('failure_reason', 'no reason')}"
-    metrics = result.get("metrics") or {}
-    if objective not in metrics:
-        return f"{step} did not report {objective}: no line of its log matches the regex {regex}"
-    value = metrics[objective]
-    if value is None:
-        return f"{step} reported {objective} as no finite number"
-    return None if math.isfinite(value) else f"{step} reported {objective} as {value}"
+def _drawn(wanted: Candidates) -> list[dict[str, Any]]:
+    """Draw different points; of a space that has no more than wanted, return all."""
+    number = wanted.max_candidates or 1
+    if wanted.combinations is not None and wanted.combinations <= number:
+        return list(_grid(wanted))
+    found: dict[str, dict[str, Any]] = {}
+    for draw in range(number * _DRAWS_FOR_EACH):
+        point = {name: _value(wanted, name, draw) for name in wanted.space}
+        found.setdefault(json.dumps(point, sort_keys=True), point)
+        if len(found) == number:
+            break
+    return list(found.values())
+
+
+def _value(wanted: Candidates, name: str, draw: int) -> Any:
+    at = _uniform(wanted.seed, name, draw)
+    if name in wanted.ranges:
+        return _within(wanted.ranges[name], at)
+    choices = wanted.choices[name]
+    return choices[int(at * len(choices))]
+
+
+def _uniform(seed: int, name: str, draw: int) -> float:
+    """Return a number from 0 to below 1: the first 53 bits of a digest."""
+    digest = hashlib.sha256(f"{seed}/{name}/{draw}".encode()).digest()
+    return (int.from_bytes(digest[:8]) >> 11) / 2**53
+
+
+def _within(numbers: Range, at: float) -> float | int:
+    """Return the number of a range at a share of it, in six digits; whole numbers are equally likely."""
+    least, most = numbers.min, numbers.max + (1 if numbers.integer else 0)
+    value = least * (most / least) ** at if numbers.log else least + (most - least) * at
+    if numbers.integer:
+        return min(max(math.floor(value), int(numbers.min)), int(numbers.max))
+    return min(max(_rounded(value), numbers.min), numbers.max)
+
+
+def _budgets(budget: Budget, factor: int) -> list[float | int]:
+    """Return the greatest budget, and those by `factor` less down to the least; in ascending order."""
+    is_whole = budget.min.is_integer() and budget.max.is_integer()
+    found = list[float | int]()
+    spent = budget.max
+    # Dividing step by step loses digits: the least budget still counts.
+    while spent >= budget.min * (1 - 1e-9):
+        found.append(round(spent) if is_whole else _rounded(spent))
+        spent /= factor
+    return found[::-1]
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

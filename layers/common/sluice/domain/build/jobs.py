@@ -194,7 +194,7 @@ def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]
         "AlgorithmSpecification": {
             "TrainingImage": build.image_uri,
             "TrainingInputMode": "File",
-            "MetricDefinitions": [{"Name": m.name, "Regex": m.regex} for m in train.metrics],
+            "MetricDefinitions": [{"Name": m.name, "Regex": m.regex} for m in train.metrics if m.regex],
         },
         "HyperParameters": {
             **hyperparameters,

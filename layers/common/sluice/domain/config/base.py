@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
 Severity = Literal["fail", "warn"]
 Scalar = str | int | float | bool
+# Of an argument or a hyperparameter.
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 
 
 class Model(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -11,11 +10,11 @@ from pydantic_core import PydanticCustomError
 
 from sluice.domain import names
 from sluice.domain.config import gate_syntax, images
-from sluice.domain.config.base import Model, ScalarValue, Severity
+from sluice.domain.config.base import Model, ParameterName, ScalarValue, Severity
+from sluice.domain.config.candidates import Candidates, Metric
 from sluice.domain.config.checks import AnyCheck, Constraints
 from sluice.domain.config.statistics import Bias, Drift
 
-HYPERPARAMETERS_MAX = 90
 _GATHERING_S = 2
 _RUNTIME_S = 3600
 # The shortest and the longest timeout that SageMaker allows a deployment.
@@ -37,7 +36,6 @@ def _only_gate(text: str) -> str:
 
 
 GateExpression = Annotated[str, AfterValidator(_only_gate)]
-ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 ScriptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.py$")]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
 ObjectName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f\x7f]{1,255}$")]
@@ -187,42 +185,16 @@ class Prepare(Model):
     compute: Compute = Field(default_factory=Compute)
 
 
-class Metric(Model):
-    name: str = Field(
-        description="a metric's name, such as validation:accuracy", min_length=1, max_length=255
-    )
-    regex: str = Field(
-        description="a regular expression with one group, the number", min_length=1, max_length=500
-    )
-
-
-class Candidates(Model):
-    """The training jobs of a run: one for each combination of values of the space."""
-
-    strategy: Literal["grid"] = Field("grid", description="grid")
-    space: dict[ParameterName, Annotated[tuple[ScalarValue, ...], Field(min_length=1)]] = Field(
-        {}, description="a list of values by hyperparameter", max_length=10
-    )
-    objective: str = Field(description="the name of one of train.metrics", min_length=1)
-    direction: Literal["maximize", "minimize"] = Field("maximize", description="maximize or minimize")
-    max_parallel: int = Field(2, description="the number of training jobs at a time", ge=1, le=20)
-
-    @property
-    def count(self) -> int:
-        """The number of candidates."""
-        return math.prod(len(values) for values in self.space.values())
-
-
 class Train(Model):
     """The training jobs, in script mode."""
 
     script: ScriptPath = Field(description="a Python file of the project")
     hyperparameters: dict[ParameterName, ScalarValue] = Field(
-        {}, description="the script's arguments, the same for each candidate", max_length=HYPERPARAMETERS_MAX
+        {}, description="the script's arguments, the same for each candidate", max_length=90
     )
     candidates: Candidates = Field(description="which candidates to train and how to choose")
     metrics: tuple[Metric, ...] = Field(
-        description="what to read from the job's log", min_length=1, max_length=40
+        description="what to read from the job's log or its metrics.json", min_length=1, max_length=40
     )
     compute: TrainCompute = Field(default_factory=TrainCompute)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 from sluice.domain.config import images
-from sluice.domain.config.base import ScalarValue
-from sluice.domain.config.models import HYPERPARAMETERS_MAX, PipelineConfig, Traffic
+from sluice.domain.config.candidate_rules import (
+    bounded_candidates,
+    sound_halving,
+    sound_hyperparameters,
+    sound_metrics,
+)
+from sluice.domain.config.models import PipelineConfig, Traffic
 from sluice.domain.config.problems import Breach
 from sluice.domain.config.quality_rules import (
     distinct_columns,
@@ -21,10 +25,8 @@ from sluice.domain.config.quality_rules import (
 from sluice.domain.config.statistics_rules import sound_bias, sound_drift
 from sluice.domain.nearest import nearest
 
-CANDIDATES_MAX = 50
 ARGUMENT_MAX = 256
 LINEAR_PERCENT_MIN = 10
-HYPERPARAMETER_MAX = 2500
 
 
 def breaches(config: PipelineConfig) -> Iterator[Breach]:
@@ -76,73 +78,12 @@ def _window_of_its_mode(config: PipelineConfig) -> Iterator[Breach]:
         yield Breach(("data", "window"), f"is given with mode {config.data.mode}", "mode: window with it")
 
 
-def _sound_metrics(config: PipelineConfig) -> Iterator[Breach]:
-    metrics = [metric.name for metric in config.train.metrics]
-    for index, metric in enumerate(config.train.metrics):
-        if metric.name in metrics[:index]:
-            yield Breach(("train", "metrics", index, "name"), f"is {metric.name!r} again", "each metric once")
-        if problem := _no_single_group(metric.regex):
-            yield Breach(("train", "metrics", index, "regex"), problem, "a regular expression with one group")
-    objective = config.train.candidates.objective
-    if objective not in metrics:
-        loc = ("train", "candidates", "objective")
-        yield Breach(loc, f"is {objective!r}", f"one of {', '.join(metrics)}", nearest(objective, metrics))
-
-
-def _no_single_group(regex: str) -> str | None:
-    try:
-        groups = re.compile(regex).groups
-    except re.error as error:
-        return f"cannot be read: {error}"
-    return None if groups == 1 else f"has {groups} groups"
-
-
-def _bounded_candidates(config: PipelineConfig) -> Iterator[Breach]:
-    train = config.train
-    space = train.candidates.space
-    count = train.candidates.count
-    if count > CANDIDATES_MAX:
-        yield Breach(
-            ("train", "candidates", "space"), f"makes {count} candidates", f"at most {CANDIDATES_MAX}"
-        )
-    if len({*train.hyperparameters, *space}) > HYPERPARAMETERS_MAX:
-        yield Breach(
-            ("train", "hyperparameters"),
-            "are too many",
-            f"at most {HYPERPARAMETERS_MAX} with those of the space",
-        )
-    for name, values in space.items():
-        loc = ("train", "candidates", "space", name)
-        yield from _unreserved(loc)
-        for value in values:
-            yield from _short_hyperparameter(loc, value)
-        if len({json.dumps(value) for value in values}) < len(values):
-            loc = ("train", "candidates", "space", name)
-            yield Breach(loc, "has a value twice", "each value once, as each is trained")
-
-
 def _short_arguments(config: PipelineConfig) -> Iterator[Breach]:
     for name, value in config.prepare.parameters.items():
         text = value if isinstance(value, str) else json.dumps(value)
         if len(text) > ARGUMENT_MAX:
             expected = f"at most {ARGUMENT_MAX}, SageMaker's limit: put it into a file of the project"
             yield Breach(("prepare", "parameters", name), f"has {len(text)} characters", expected)
-    for name, scalar in config.train.hyperparameters.items():
-        loc = ("train", "hyperparameters", name)
-        yield from _unreserved(loc)
-        yield from _short_hyperparameter(loc, scalar)
-
-
-def _short_hyperparameter(loc: tuple[str, ...], value: ScalarValue) -> Iterator[Breach]:
-    length = len(json.dumps(value))
-    if length > HYPERPARAMETER_MAX:
-        expected = f"at most {HYPERPARAMETER_MAX}, SageMaker's limit: put it into a file of the project"
-        yield Breach(loc, f"has a value of {length} characters", expected)
-
-
-def _unreserved(loc: tuple[str, ...]) -> Iterator[Breach]:
-    if loc[-1].startswith("sagemaker_"):
-        yield Breach(loc, "is reserved", "a name that does not start with sagemaker_")
 
 
 def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:
@@ -186,8 +127,10 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     sound_drift,
     _one_completion,
     _window_of_its_mode,
-    _sound_metrics,
-    _bounded_candidates,
+    sound_metrics,
+    bounded_candidates,
+    sound_halving,
     _short_arguments,
+    sound_hyperparameters,
     _sound_stages,
 )

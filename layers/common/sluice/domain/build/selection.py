@@ -1,0 +1,130 @@
+"""Choose among trained candidates: which go on to the next rung, which is the best, and why.
+
+A candidate is eligible if its job completed and reported the objective as a finite number. A later rung
+goes before an earlier one, as its candidates had more budget; then the objective decides, and of equal ones
+the least index. So the same results always choose the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sluice.domain import failures
+from sluice.domain.build import candidates
+
+if TYPE_CHECKING:
+    from sluice.domain.config.models import Train
+
+METRICS_FILE = "metrics.json"
+METRICS_PATH = f"/opt/ml/output/data/{METRICS_FILE}"
+UNREPORTED = "did not report "
+_SHOWN = 8
+_SUPERLATIVES = {"maximize": "highest", "minimize": "lowest"}
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The eligible results, best first, and by step why each other one is not."""
+
+    ranked: tuple[Result, ...]
+    problems: Mapping[str, str]
+
+    @property
+    def best(self) -> Result | None:
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why none is eligible, or why some are not: steps with the same reason together."""
+        if not self.ranked and not self.problems:
+            return ("no candidate was trained",)
+        steps: dict[str, list[str]] = {}
+        for step, problem in self.problems.items():
+            steps.setdefault(problem, []).append(step)
+        return tuple(f"{_listed(same)} {problem}" for problem, same in steps.items())
+
+
+def select(train: Train, results: Sequence[Result]) -> Selection:
+    """Rank job results; each has `step`, `status`, `metrics` and, if it failed, `failure_reason`."""
+    objective = train.candidates.objective
+    problems = {result["step"]: _problem(train, result) for result in results}
+    eligible = [result for result in results if problems[result["step"]] is None]
+    sign = -1 if train.candidates.direction == "maximize" else 1
+
+    def place(result: Result) -> tuple[float, float, int]:
+        index, rung = candidates.place(result["step"])
+        return (-rung, sign * result["metrics"][objective], index)
+
+    found = {step: problem for step, problem in problems.items() if problem is not None}
+    return Selection(tuple(sorted(eligible, key=place)), found)
+
+
+def promoted(train: Train, rung: int, results: Sequence[Result]) -> list[str]:
+    """Return the names of a rung's candidates that go on to the next one, by index; none after the last."""
+    planned = candidates.rungs(train)
+    if rung + 1 >= len(planned):
+        return []
+    best = select(train, results).ranked[: planned[rung + 1].size]
+    indexes = sorted(candidates.place(result["step"])[0] for result in best)
+    return [candidates.name(index, rung + 1) for index in indexes]
+
+
+def why(train: Train, selection: Selection) -> str:
+    """Say in a sentence why the best was chosen."""
+    wanted, best = train.candidates, selection.best
+    if best is None:
+        return "; ".join(selection.reasons)
+    value = best["metrics"][wanted.objective]
+    rung = candidates.place(best["step"])[1]
+    same = [each for each in selection.ranked if candidates.place(each["step"])[1] == rung]
+    of = f"of {len(same)} candidates" if len(same) > 1 else "as the only candidate"
+    said = f"{best['step']} has the {_SUPERLATIVES[wanted.direction]} {wanted.objective}, {value:.6g}, {of}"
+    if rung:
+        said += f" with {_budget(train, rung)}"
+    equal = [each["step"] for each in same[1:] if each["metrics"][wanted.objective] == value]
+    if equal:
+        said += f"; {_listed(equal)} {'has' if len(equal) == 1 else 'have'} the same, and a later number"
+    return said
+
+
+def _budget(train: Train, rung: int) -> str:
+    budget = train.candidates.budget
+    return f"{budget.hyperparameter if budget else ''} {candidates.rungs(train)[rung].budget:g}"
+
+
+def _problem(train: Train, result: Result) -> str | None:
+    """Return why a result is not eligible, as a predicate of its step; None if it is."""
+    if result.get("status") != "Completed":
+        reason = failures.brief(str(result.get("failure_reason") or "no reason"))
+        return f"{result.get('status', 'has no status')}: {reason}"
+    objective, metrics = train.candidates.objective, result.get("metrics") or {}
+    if objective not in metrics:
+        return f"{UNREPORTED}{objective}: {unreported(train, objective)}{_reported(metrics)}"
+    value = metrics[objective]
+    if value is None:
+        return f"reported {objective} as no finite number"
+    return None if math.isfinite(value) else f"reported {objective} as {value}"
+
+
+def unreported(train: Train, metric: str) -> str:
+    """Say where a metric would have been found."""
+    regex = next((each.regex for each in train.metrics if each.name == metric), None)
+    if regex is None:
+        return f"{METRICS_PATH} has no such number"
+    return f"no line of its log matches the regex {regex}, and {METRICS_PATH} has no such number"
+
+
+def _reported(metrics: Mapping[str, Any]) -> str:
+    if not metrics:
+        return ""
+    more = f" and {len(metrics) - _SHOWN} more" if len(metrics) > _SHOWN else ""
+    return f"; it reported {', '.join(sorted(metrics)[:_SHOWN])}{more}"
+
+
+def _listed(steps: Sequence[str]) -> str:
+    more = f" and {len(steps) - _SHOWN} more" if len(steps) > _SHOWN else ""
+    return f"{', '.join(steps[:_SHOWN])}{more}"
