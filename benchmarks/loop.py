@@ -161,7 +161,7 @@ def workshop(files: list[Path]) -> Iterator[Callable[[Contender, Path], float]]:
     """
     config = load_config()
     image = ImageCache(Settings(port=0, state_dir=Path()).image_cache).environment(
-        config.image_uri("us-east-1"), EXAMPLE / "src/requirements.txt"
+        config.training_image_uri("us-east-1"), EXAMPLE / "src/requirements.txt"
     )
     with tempfile.TemporaryDirectory() as folder:
 

@@ -19,6 +19,7 @@ from sluice.domain.build import projects, sources
 from sluice.domain.build.projects import REPLACE_CHAMPION, Project, ProjectError
 from sluice.domain.build.sources import Source
 from sluice.domain.config import ConfigError
+from sluice.domain.config.images import UnknownImageError
 from sluice.domain.failures import ConflictError
 from sluice.domain.locations import Locations, parse_bundle_key
 from sluice.domain.release import packages
@@ -73,6 +74,10 @@ def _require_allowed(cloud: Cloud, project: Project) -> None:
             "register.approval is automatic, which this stack does not allow: set it to manual, "
             "or deploy the stack with AutomaticApproval=true"
         )
+    try:
+        project.config.image_uris(cloud.region)
+    except UnknownImageError as error:
+        raise ProjectError(str(error)) from None
     if project.has_requirements and cloud.safeguards.isolates_jobs:
         raise ProjectError(
             "requirements.txt cannot be installed where jobs have no network (JobNetworkIsolation): "

@@ -198,7 +198,7 @@ def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ChampionError(f"its run's manifest cannot be read: {run.manifest_uri}") from error
     project = building.find_project(cloud, pipeline, run.project_version)
-    image = image or restore(project.config).image_uri(cloud.region)
+    image = image or restore(project.config).serving_image_uri(cloud.region)
     return {
         "project_version": run.project_version,
         "model_uri": model_uri,

@@ -58,6 +58,10 @@ class Locations:
         """Return the S3OutputPath of the run's training jobs; each job adds its name."""
         return self._uri(f"runs/{self.pipeline}/{run_id}/train")
 
+    def checkpoints(self, run_id: str, step: str) -> str:
+        """Return where a candidate's training job keeps its checkpoints."""
+        return self._uri(f"runs/{self.pipeline}/{run_id}/train/checkpoints/{step}")
+
     def evaluation(self, run_id: str, role: str) -> str:
         return self._uri(f"runs/{self.pipeline}/{run_id}/evaluate/{role}")
 

@@ -12,6 +12,8 @@ Request = dict[str, Any]
 CODE_CHANNEL = "code"
 _CODE_FOLDER = f"/opt/ml/input/data/{CODE_CHANNEL}"
 _SUBMIT = "sagemaker_submit_directory"
+# The stack may demand it of all jobs, and pipeline.yaml of its own.
+_ISOLATION = "EnableNetworkIsolation"
 # A hardware key encrypts these instances' own disks: SageMaker refuses another key for them.
 _OWN_DISKS = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g4dn|g5|g6e?|p4de?|p5e?n?|p6\w*|trn\d\w*)\.")
 # SageMaker uses the role of the job or the model to put network interfaces into the account's subnets.
@@ -93,21 +95,22 @@ class Safeguards:
         return {**resources, **key}
 
     def _training(self, request: Request) -> Request:
+        isolated = self.isolates_jobs or bool(request.get(_ISOLATION))
         secured = {
             **request,
             **self._vpc,
-            "EnableNetworkIsolation": self.isolates_jobs,
+            _ISOLATION: isolated,
             "EnableInterContainerTrafficEncryption": self.encrypts_job_traffic,
         }
         if self.kms_key_arn:
             secured["OutputDataConfig"] = self._keyed(request["OutputDataConfig"])
             secured["ResourceConfig"] = self._disk(request["ResourceConfig"])
-        return _with_code_channel(secured) if self.isolates_jobs else secured
+        return _with_code_channel(secured) if isolated else secured
 
     def _processing(self, request: Request) -> Request:
         network = {
             **self._vpc,
-            "EnableNetworkIsolation": self.isolates_jobs,
+            _ISOLATION: self.isolates_jobs or bool(request.get("NetworkConfig", {}).get(_ISOLATION)),
             "EnableInterContainerTrafficEncryption": self.encrypts_job_traffic,
         }
         secured = {**request, "NetworkConfig": network}

@@ -346,11 +346,11 @@ def test_an_image_replaces_the_framework_and_is_used_in_every_region(config_text
     loaded = config.load(
         config_text.replace('framework: {name: scikit-learn, version: "1.4-2"}', "image: x/y:1")
     )
-    assert loaded.image_uri("eu-central-1") == "x/y:1"
+    assert loaded.training_image_uri("eu-central-1") == "x/y:1"
 
 
 def test_a_framework_resolves_to_its_image_in_the_region(pipeline_config: PipelineConfig) -> None:
-    assert pipeline_config.image_uri("eu-central-1").startswith("492215442770.dkr.ecr.eu-central-1.")
+    assert pipeline_config.training_image_uri("eu-central-1").startswith("492215442770.dkr.ecr.eu-central-1.")
 
 
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.text(), st.lists).map(yaml.safe_dump))

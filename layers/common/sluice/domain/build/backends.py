@@ -70,9 +70,8 @@ def choose(compute: Compute, facts: Facts) -> Choice:
 
 def _obstacle(compute: Compute, facts: Facts) -> str | None:
     """Say what keeps a job from Lambda, apart from memory; None if nothing does."""
-    instances = getattr(compute, "instance_count", 1)
-    if instances > 1:
-        return f"{instances} instances"
+    if needed := compute.needs_sagemaker:
+        return needed
     if not _SMALL.fullmatch(compute.instance_type):
         return f"{compute.instance_type} is more than Lambda has"
     if compute.max_runtime_s and compute.max_runtime_s > 900:

@@ -17,7 +17,7 @@ from sluice.domain.locations import Locations
 from sluice.domain.times import to_iso
 
 if TYPE_CHECKING:
-    from sluice.domain.config.models import Compute, PipelineConfig
+    from sluice.domain.config.models import Compute, PipelineConfig, TrainCompute
 
 JobKind = Literal["training_job", "processing_job"]
 Request = dict[str, Any]
@@ -61,12 +61,16 @@ class Build:
         return Locations(self.artifact_bucket, self.config.name)
 
     @property
-    def image_uri(self) -> str:
-        return self.image or self.config.image_uri(self.region)
+    def training_image_uri(self) -> str:
+        return self.image or self.config.training_image_uri(self.region)
 
-    @property
-    def tags(self) -> list[dict[str, str]]:
-        return tags.listed({**tags.of_pipeline(self.stack, self.config.name), tags.RUN: self.run_id})
+    def processing_image_uri(self, compute: Compute) -> str:
+        return self.image or self.config.processing_image_uri(self.region, compute)
+
+    def tags_of(self, compute: Compute) -> list[dict[str, str]]:
+        """Return a job's tags: those of its step, and those by which the stack knows it."""
+        own = {**tags.of_pipeline(self.stack, self.config.name), tags.RUN: self.run_id}
+        return tags.listed({**compute.tags, **own})
 
 
 def kind_of(step: str) -> JobKind:
@@ -86,6 +90,10 @@ def prepare_request(build: Build, files_uri: str) -> Request:
         inputs=[_input("data", files_uri, "input/data", "ManifestFile")],
         outputs=outputs,
     )
+    resources = request["ProcessingResources"]["ClusterConfig"]
+    resources["InstanceCount"] = prepare.compute.instance_count
+    data = request["ProcessingInputs"][-1]["S3Input"]
+    data["S3DataDistributionType"] = prepare.compute.s3_data_distribution_type
     arguments = container_arguments(prepare.parameters)
     if arguments:
         request["AppSpecification"]["ContainerArguments"] = arguments
@@ -121,7 +129,7 @@ def processing_request(
         "ProcessingJobName": names.job_name(build.stack, build.run_id, step),
         "RoleArn": build.role_arn,
         "AppSpecification": {
-            "ImageUri": build.image_uri,
+            "ImageUri": build.processing_image_uri(compute),
             "ContainerEntrypoint": entrypoint(script, install=build.has_requirements),
         },
         "ProcessingInputs": [code, *inputs],
@@ -136,8 +144,13 @@ def processing_request(
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": compute.sagemaker_runtime_s},
-        "Environment": {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"},
-        "Tags": build.tags,
+        "Environment": {
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PYTHONUNBUFFERED": "1",
+            **compute.environment,
+        },
+        **({"NetworkConfig": {"EnableNetworkIsolation": True}} if compute.isolation else {}),
+        "Tags": build.tags_of(compute),
     }
 
 
@@ -192,7 +205,7 @@ def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]
         "TrainingJobName": names.job_name(build.stack, build.run_id, step),
         "RoleArn": build.role_arn,
         "AlgorithmSpecification": {
-            "TrainingImage": build.image_uri,
+            "TrainingImage": build.training_image_uri,
             "TrainingInputMode": "File",
             "MetricDefinitions": [{"Name": m.name, "Regex": m.regex} for m in train.metrics if m.regex],
         },
@@ -201,24 +214,51 @@ def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]
             **{name: json.dumps(value) for name, value in script_mode.items()},
         },
         "InputDataConfig": [
-            _channel(split, f"{build.locations.prepared(build.run_id, split)}/")
-            for split in ("train", "validation")
+            _channel(
+                "train",
+                f"{build.locations.prepared(build.run_id, 'train')}/",
+                train.compute.s3_data_distribution_type,
+            ),
+            _channel("validation", f"{build.locations.prepared(build.run_id, 'validation')}/"),
         ],
         "OutputDataConfig": {"S3OutputPath": build.locations.training_output(build.run_id)},
-        "ResourceConfig": {
-            "InstanceType": train.compute.instance_type,
-            "InstanceCount": train.compute.instance_count,
-            "VolumeSizeInGB": train.compute.volume_gb,
-        },
-        "StoppingCondition": {"MaxRuntimeInSeconds": train.compute.sagemaker_runtime_s},
-        "EnableNetworkIsolation": False,
-        "Environment": {"PYTHONUNBUFFERED": "1"},
-        "Tags": build.tags,
+        "ResourceConfig": _training_resources(train.compute),
+        **_training_time(build, step, train.compute),
+        "EnableNetworkIsolation": train.compute.isolation,
+        "Environment": {"PYTHONUNBUFFERED": "1", **train.compute.environment},
+        "Tags": build.tags_of(train.compute),
     }
 
 
-def _channel(name: str, uri: str) -> Request:
-    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+def _training_resources(compute: TrainCompute) -> Request:
+    pool = {"KeepAlivePeriodInSeconds": compute.keep_alive_s} if compute.keep_alive_s else {}
+    return {
+        "InstanceType": compute.instance_type,
+        "InstanceCount": compute.instance_count,
+        "VolumeSizeInGB": compute.volume_gb,
+        **pool,
+    }
+
+
+def _training_time(build: Build, step: str, compute: TrainCompute) -> Request:
+    """Return how long the job may take; on spot instances also where it keeps its checkpoints.
+
+    They lie in the run's folder, so that what AWS interrupts goes on from there, and no other run does.
+    """
+    limits = {"MaxRuntimeInSeconds": compute.sagemaker_runtime_s}
+    if compute.spot is None:
+        return {"StoppingCondition": limits}
+    return {
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {**limits, "MaxWaitTimeInSeconds": compute.spot.max_wait_s},
+        "CheckpointConfig": {"S3Uri": build.locations.checkpoints(build.run_id, step)},
+    }
+
+
+def _channel(
+    name: str, uri: str, distribution: Literal["FullyReplicated", "ShardedByS3Key"] = "FullyReplicated"
+) -> Request:
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": distribution}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 

@@ -135,6 +135,11 @@ def _check_requirements(project: Project) -> None:
     except ValueError as error:
         path = f"{project.source_dir}/{REQUIREMENTS_FILE}".lstrip("/")
         raise ProjectError(f"{path} cannot be read: {error}") from None
+    if project.has_requirements and any(each.isolation for each in project.config.computes.values()):
+        raise ProjectError(
+            "requirements.txt cannot be installed without a network: take compute.isolation out, or name an "
+            "image that holds what the scripts need"
+        )
 
 
 def version(files: Mapping[str, bytes]) -> str:

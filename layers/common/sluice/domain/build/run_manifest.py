@@ -175,7 +175,7 @@ def config_sha256(stored: str) -> str:
 def container(config: PipelineConfig, region: str, model_uri: str, code_uri: str) -> dict[str, Any]:
     """Return the container that serves a model with the pipeline's script."""
     return {
-        "Image": config.image_uri(region),
+        "Image": config.serving_image_uri(region),
         "ModelDataUrl": model_uri,
         "Environment": {
             "SAGEMAKER_PROGRAM": PurePosixPath(config.serve.script).name,

@@ -19,6 +19,8 @@ _GATHERING_S = 2
 _RUNTIME_S = 3600
 # The shortest and the longest timeout that SageMaker allows a deployment.
 _DEPLOYMENT_S = (600, 28800)
+# The state machine waits six days for a job: half a day less.
+_SPOT_WAIT_MAX_S = 475_200
 # Besides waiting, a deployment starts instances, loads models and stops instances.
 _PROVISIONING_S = 3600
 _WINDOW_UNITS = {"d": "days", "h": "hours"}
@@ -38,13 +40,29 @@ def _only_gate(text: str) -> str:
 GateExpression = Annotated[str, AfterValidator(_only_gate)]
 ScriptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.py$")]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
+# SageMaker's characters of tags; `\w` are letters, digits and the underscore of any script.
+TagKey = Annotated[str, Field(pattern=r"^[\w .:/=+@-]+$", max_length=128)]
+TagValue = Annotated[str, Field(pattern=r"^[\w .:/=+@-]*$", max_length=256)]
 ObjectName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f\x7f]{1,255}$")]
 MimeType = Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=256)]
 
 
 class Framework(Model):
-    name: Literal["scikit-learn"] = Field(description="a framework SageMaker has an image of")
-    version: str = Field(description="the image's version, such as '1.4-2'", min_length=1)
+    name: Literal["scikit-learn", "xgboost", "pytorch", "tensorflow", "huggingface"] = Field(
+        description="a framework SageMaker has images of"
+    )
+    version: str = Field(
+        description="the image's version, such as '1.4-2'; of huggingface that of transformers", min_length=1
+    )
+    inference_version: str | None = Field(
+        None, description="the version of the image that serves, by default `version`", min_length=1
+    )
+
+    def uri(self, region: str, use: images.Use, instance_type: str) -> str:
+        """Return an image; raises images.UnknownImageError."""
+        version = self.inference_version or self.version if use == "inference" else self.version
+        return images.uri(self.name, version, region, use, instance_type)
 
 
 class Column(Constraints, Model):
@@ -160,14 +178,73 @@ class Compute(Model):
         le=432000,
     )
 
+    environment: dict[VariableName, Annotated[str, Field(max_length=256)]] = Field(
+        {}, description="environment variables of the script: text by name", max_length=90
+    )
+    tags: dict[TagKey, TagValue] = Field(
+        {}, description="tags of the job, beside those of the stack", max_length=40
+    )
+    isolation: bool = Field(
+        False, description="whether the container has no network, as the stack may require for all"
+    )
+
     @property
     def sagemaker_runtime_s(self) -> int:
         """The seconds after which SageMaker stops the job."""
         return self.max_runtime_s or _RUNTIME_S
 
+    @property
+    def needs_sagemaker(self) -> str | None:
+        """Which of the options only SageMaker has; None if none is used."""
+        return "network isolation" if self.isolation else None
 
-class TrainCompute(Compute):
-    instance_count: int = Field(1, description="the number of instances", ge=1, le=20)
+
+class ClusterCompute(Compute):
+    """Several instances, each with all data or a part of them."""
+
+    instance_count: int = Field(1, description="the number of instances", ge=1, le=100)
+    data_distribution: Literal["fully_replicated", "sharded_by_s3_key"] = Field(
+        "fully_replicated",
+        description="fully_replicated (each instance has all data) or sharded_by_s3_key (each some objects)",
+    )
+
+    @property
+    def s3_data_distribution_type(self) -> Literal["FullyReplicated", "ShardedByS3Key"]:
+        """SageMaker's word for the distribution."""
+        return "ShardedByS3Key" if self.data_distribution == "sharded_by_s3_key" else "FullyReplicated"
+
+    @property
+    def needs_sagemaker(self) -> str | None:
+        if self.instance_count > 1:
+            return f"{self.instance_count} instances"
+        return super().needs_sagemaker
+
+
+class Spot(Model):
+    """Managed spot training: cheaper instances, which AWS may take back."""
+
+    max_wait_s: int = Field(
+        description="seconds for waiting and training together, at least max_runtime_s",
+        ge=1,
+        le=_SPOT_WAIT_MAX_S,
+    )
+
+
+class TrainCompute(ClusterCompute):
+    spot: Spot | None = Field(
+        None, description="{max_wait_s: ...}: train on spot instances, with checkpoints"
+    )
+    keep_alive_s: int = Field(
+        0, description="seconds to keep the instances for the next candidate (a warm pool)", ge=0, le=21600
+    )
+
+    @property
+    def needs_sagemaker(self) -> str | None:
+        if self.spot:
+            return "spot instances"
+        if self.keep_alive_s:
+            return "a warm pool"
+        return super().needs_sagemaker
 
 
 class ServeCompute(Model):
@@ -182,7 +259,7 @@ class Prepare(Model):
     parameters: dict[ParameterName, JsonValue] = Field(
         {}, description="the script's arguments: `--name value`, lists and maps as JSON", max_length=50
     )
-    compute: Compute = Field(default_factory=Compute)
+    compute: ClusterCompute = Field(default_factory=ClusterCompute)
 
 
 class Train(Model):
@@ -333,11 +410,49 @@ class PipelineConfig(Model):
             "serve": self.serve.script,
         }
 
-    def image_uri(self, region: str) -> str:
-        """Return the image of the jobs and the endpoints; raises images.UnknownImageError."""
+    @property
+    def computes(self) -> dict[str, Compute]:
+        """What the jobs run on, by the fields that say so."""
+        return {
+            "prepare": self.prepare.compute,
+            "train": self.train.compute,
+            "evaluate": self.evaluate.compute,
+        }
+
+    def training_image_uri(self, region: str) -> str:
+        """Return the image of the training jobs; raises images.UnknownImageError."""
+        return self._image_uri(region, "training", self.train.compute.instance_type)
+
+    def processing_image_uri(self, region: str, compute: Compute) -> str:
+        """Return the image of the jobs that prepare and evaluate; raises images.UnknownImageError.
+
+        It is the one that trains, so that a script finds the same packages; where that needs a GPU and the
+        instance has none, it is the one that serves.
+        """
+        try:
+            return self._image_uri(region, "training", compute.instance_type)
+        except images.UnknownImageError as error:
+            if error.wrong != "instance":
+                raise
+            return self._image_uri(region, "inference", compute.instance_type)
+
+    def serving_image_uri(self, region: str) -> str:
+        """Return the image of the endpoints; raises images.UnknownImageError."""
+        return self._image_uri(region, "inference", self.serve.compute.instance_type)
+
+    def _image_uri(self, region: str, use: images.Use, instance_type: str) -> str:
         if self.framework is not None:
-            return images.scikit_learn(self.framework.version, region)
+            return self.framework.uri(region, use, instance_type)
         return self.image or ""
+
+    def image_uris(self, region: str) -> dict[str, str]:
+        """Return the images by the steps that use them; raises images.UnknownImageError."""
+        return {
+            "prepare": self.processing_image_uri(region, self.prepare.compute),
+            "train": self.training_image_uri(region),
+            "evaluate": self.processing_image_uri(region, self.evaluate.compute),
+            "serve": self.serving_image_uri(region),
+        }
 
     @property
     def source_dir(self) -> str:

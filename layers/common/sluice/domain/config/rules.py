@@ -13,6 +13,7 @@ from sluice.domain.config.candidate_rules import (
     sound_hyperparameters,
     sound_metrics,
 )
+from sluice.domain.config.compute_rules import sound_compute
 from sluice.domain.config.models import PipelineConfig, Traffic
 from sluice.domain.config.problems import Breach
 from sluice.domain.config.quality_rules import (
@@ -27,6 +28,8 @@ from sluice.domain.nearest import nearest
 
 ARGUMENT_MAX = 256
 LINEAR_PERCENT_MIN = 10
+# Has every image that is listed.
+_ANY_REGION = "us-east-1"
 
 
 def breaches(config: PipelineConfig) -> Iterator[Breach]:
@@ -40,11 +43,47 @@ def _one_image(config: PipelineConfig) -> Iterator[Breach]:
         yield Breach((), "names no image", "framework (name and version) or image (a URI)")
     if config.framework is not None and config.image is not None:
         yield Breach(("image",), "is given beside framework", "one of the two")
-    if config.framework is not None and config.framework.version not in images.SCIKIT_LEARN_VERSIONS:
-        known, version = images.SCIKIT_LEARN_VERSIONS, config.framework.version
-        yield Breach(
-            ("framework", "version"), f"is {version!r}", f"one of {', '.join(known)}", nearest(version, known)
-        )
+
+
+def _known_framework(config: PipelineConfig) -> Iterator[Breach]:
+    """Refuse a version that SageMaker has no image of; the region is checked where it is known."""
+    framework = config.framework
+    if framework is None:
+        return
+    uses: tuple[tuple[str, str, images.Use], ...] = (
+        ("version", framework.version, "training"),
+        ("inference_version", framework.inference_version or framework.version, "inference"),
+    )
+    unknown = False
+    for name, version, use in uses:
+        known = images.versions(framework.name, use)
+        if images.full_version(framework.name, version, use) is None and not unknown:
+            unknown = True
+            given = name == "version" or framework.inference_version is not None
+            message = f"is {version!r}" if given else f"is missing, and nothing serves version {version!r}"
+            yield Breach(("framework", name), message, f"one of {', '.join(known)}", nearest(version, known))
+    if not unknown:
+        yield from _instances_of_the_framework(config)
+
+
+def _instances_of_the_framework(config: PipelineConfig) -> Iterator[Breach]:
+    images_of: dict[str, Callable[[], str]] = {
+        "prepare": lambda: config.processing_image_uri(_ANY_REGION, config.prepare.compute),
+        "train": lambda: config.training_image_uri(_ANY_REGION),
+        "evaluate": lambda: config.processing_image_uri(_ANY_REGION, config.evaluate.compute),
+        "serve": lambda: config.serving_image_uri(_ANY_REGION),
+    }
+    for step, image_of in images_of.items():
+        instance_type = getattr(config, step).compute.instance_type
+        try:
+            image_of()
+        except images.UnknownImageError:
+            has_gpu = images.processor_of(instance_type) != "cpu"
+            expected = (
+                "another instance type" if has_gpu else "one with a GPU, such as ml.g4dn.xlarge"
+            ) + ", or an image of your own"
+            message = f"is {instance_type!r}, for which the framework has no image"
+            yield Breach((step, "compute", "instance_type"), message, expected)
 
 
 def _one_source_dir(config: PipelineConfig) -> Iterator[Breach]:
@@ -117,6 +156,7 @@ def _deployable(traffic: Traffic, loc: tuple[str | int, ...]) -> Iterator[Breach
 
 _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _one_image,
+    _known_framework,
     _one_source_dir,
     known_columns,
     distinct_columns,
@@ -130,6 +170,7 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     sound_metrics,
     bounded_candidates,
     sound_halving,
+    sound_compute,
     _short_arguments,
     sound_hyperparameters,
     _sound_stages,

@@ -1,0 +1,50 @@
+"""Rules about where jobs run: what SageMaker would refuse at a run, and what does not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sluice.domain.config.models import Compute, PipelineConfig
+from sluice.domain.config.problems import Breach
+
+# SageMaker, its toolkits and AWS's SDKs set these themselves.
+_RESERVED_VARIABLES = ("SM_", "SAGEMAKER_", "AWS_", "TRAINING_JOB_", "PROCESSING_JOB_")
+_RESERVED_TAGS = ("aws:", "sluice:")
+
+
+def sound_compute(config: PipelineConfig) -> Iterator[Breach]:
+    """Check the `compute` of each step that is a job."""
+    for step, compute in config.computes.items():
+        loc = (step, "compute")
+        yield from _on_its_backend(compute, loc)
+        yield from _unreserved(loc, "environment", compute.environment, _RESERVED_VARIABLES)
+        yield from _unreserved(loc, "tags", compute.tags, _RESERVED_TAGS)
+    yield from _sound_spot(config)
+
+
+def _on_its_backend(compute: Compute, loc: tuple[str, ...]) -> Iterator[Breach]:
+    if compute.backend == "lambda" and (needed := compute.needs_sagemaker):
+        expected = f"sagemaker or auto, as Lambda has not {needed}"
+        yield Breach((*loc, "backend"), "is lambda", expected)
+
+
+def _unreserved(
+    loc: tuple[str, ...], field: str, given: dict[str, str], reserved: tuple[str, ...]
+) -> Iterator[Breach]:
+    for name in given:
+        # IAM compares keys of tags, and Windows names of variables, without case.
+        if found := next((each for each in reserved if name.casefold().startswith(each.casefold())), None):
+            yield Breach((*loc, field, name), "is reserved", f"a name that does not start with {found}")
+
+
+def _sound_spot(config: PipelineConfig) -> Iterator[Breach]:
+    compute, loc = config.train.compute, ("train", "compute")
+    if compute.spot is None:
+        return
+    if compute.spot.max_wait_s < compute.sagemaker_runtime_s:
+        expected = f"at least max_runtime_s, {compute.sagemaker_runtime_s}, as training is part of it"
+        yield Breach((*loc, "spot", "max_wait_s"), f"is {compute.spot.max_wait_s}", expected)
+    if compute.keep_alive_s:
+        yield Breach(
+            (*loc, "keep_alive_s"), "is given beside spot", "one of them: no pool keeps spot instances"
+        )

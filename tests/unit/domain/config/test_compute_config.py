@@ -1,0 +1,124 @@
+"""What AWS would refuse hours later is refused at the push, with what there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.domain import config
+from sluice.domain.config import ConfigError
+
+FRAMEWORK = 'framework: {name: scikit-learn, version: "1.4-2"}'
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        config.load(text)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def with_compute(config_text: str, step: str, compute: str) -> str:
+    """The config with another `compute` of a step."""
+    import yaml
+
+    document = yaml.safe_load(config_text)
+    document[step]["compute"] = yaml.safe_load(compute)
+    return yaml.safe_dump(document)
+
+
+@pytest.mark.parametrize(
+    ("step", "compute"),
+    [
+        ("prepare", "{instance_count: 4, data_distribution: sharded_by_s3_key}"),
+        ("train", "{spot: {max_wait_s: 3600}}"),
+        ("train", "{keep_alive_s: 1800, tags: {team: ml}, environment: {DEPTH: '3'}}"),
+        ("evaluate", "{isolation: true}"),
+    ],
+)
+def test_what_sagemaker_takes_is_taken(config_text: str, step: str, compute: str) -> None:
+    assert config.load(with_compute(config_text, step, compute))
+
+
+@pytest.mark.parametrize(
+    ("step", "compute", "said"),
+    [
+        ("train", "{spot: {max_wait_s: 60}}", "max_wait_s is 60: expected at least max_runtime_s, 3600"),
+        ("train", "{spot: {max_wait: 7200}}", "did you mean 'max_wait_s'?"),
+        (
+            "train",
+            "{spot: {max_wait_s: 500000}}",
+            "max_wait_s is 500000: expected less than or equal to 475200",
+        ),
+        ("train", "{spot: {max_wait_s: 7200}, keep_alive_s: 60}", "keep_alive_s is given beside spot"),
+        ("train", "{keep_alive_s: 30000}", "keep_alive_s is 30000: expected less than or equal to 21600"),
+        ("train", "{keepalive_s: 60}", "did you mean 'keep_alive_s'?"),
+        ("prepare", "{instance_count: 101}", "instance_count is 101: expected less than or equal to 100"),
+        ("prepare", "{data_distribution: ShardedByS3Key}", "did you mean 'sharded_by_s3_key'?"),
+        ("evaluate", "{instance_count: 2}", "evaluate.compute.instance_count is no field here"),
+        ("prepare", "{spot: {max_wait_s: 7200}}", "prepare.compute.spot is no field here"),
+        ("train", "{backend: lambda, instance_count: 2}", "as Lambda has not 2 instances"),
+        ("train", "{environment: {SM_MODEL_DIR: x}}", "environment.SM_MODEL_DIR is reserved"),
+        ("train", "{environment: {1A: x}}", "environment"),
+        ("train", "{environment: {A: 1}}", "environment.A is 1: expected a string"),
+        ("train", "{tags: {'AWS:x': y}}", "a name that does not start with aws:"),
+        ("prepare", "{tags: {'sluice:run': y}}", "a name that does not start with sluice:"),
+    ],
+)
+def test_what_sagemaker_would_refuse_is_refused(config_text: str, step: str, compute: str, said: str) -> None:
+    found = problems(with_compute(config_text, step, compute))
+    assert any(said in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("framework", "said"),
+    [
+        ("{name: xgbost, version: 1.7-1}", "did you mean 'xgboost'?"),
+        ("{name: xgboost, version: '1.7'}", "did you mean '1.7-1'?"),
+        ("{name: pytorch, version: '2.9'}", "one of 2.0.0, 2.0.1"),
+        (
+            "{name: pytorch, version: 2.8.0}",
+            "inference_version is missing, and nothing serves version '2.8.0'",
+        ),
+        (
+            "{name: pytorch, version: 2.8.0, inference_version: 2.5.0}",
+            "one of 2.0.0, 2.0.1, 2.1.0, 2.2.0, 2.3.0, 2.4.0, 2.5.1, 2.6.0; did you mean",
+        ),
+        ("{name: huggingface, version: 4.49.0}", "one with a GPU, such as ml.g4dn.xlarge"),
+    ],
+)
+def test_an_image_that_sagemaker_does_not_have_is_refused(
+    config_text: str, framework: str, said: str
+) -> None:
+    found = problems(config_text.replace(FRAMEWORK, f"framework: {framework}"))
+    assert any(said in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("framework", "train", "serve"),
+    [
+        ("{name: xgboost, version: 3.0-5}", "sagemaker-xgboost:3.0-5", "sagemaker-xgboost:3.0-5"),
+        (
+            "{name: pytorch, version: 2.8.0, inference_version: 2.6.0}",
+            "pytorch-training:2.8.0-cpu-py312",
+            "pytorch-inference:2.6.0-cpu-py312",
+        ),
+        (
+            "{name: tensorflow, version: '2.16'}",
+            "tensorflow-training:2.16.2-cpu-py310",
+            "tensorflow-inference:2.16.1-cpu",
+        ),
+    ],
+)
+def test_a_framework_trains_and_serves_in_its_own_images(
+    config_text: str, framework: str, train: str, serve: str
+) -> None:
+    found = config.load(config_text.replace(FRAMEWORK, f"framework: {framework}")).image_uris("eu-central-1")
+    assert found["train"].endswith(f"/{train}")
+    assert found["prepare"] == found["evaluate"] == found["train"]
+    assert found["serve"].endswith(f"/{serve}")
+
+
+def test_transformers_prepare_without_a_gpu_in_the_image_that_serves(config_text: str) -> None:
+    text = config_text.replace(FRAMEWORK, "framework: {name: huggingface, version: 4.49.0}")
+    found = config.load(with_compute(text, "train", "{instance_type: ml.g5.xlarge}")).image_uris("us-east-1")
+    assert "huggingface-pytorch-training:" in found["train"]
+    assert "huggingface-pytorch-inference:" in found["prepare"]
