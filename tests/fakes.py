@@ -467,6 +467,11 @@ class FakeWorkflows:
         execution = self.executions.get(execution_arn)
         return {**execution, "input": json.dumps(execution["input"])} if execution else None
 
+    def stop(self, execution_arn: str, error: str, cause: str) -> None:
+        execution = self.executions[execution_arn]
+        if execution["status"] == "RUNNING":
+            execution |= {"status": "ABORTED", "error": error, "cause": cause}
+
     def succeed(self, task_token: str, output: Mapping[str, Any]) -> bool:
         if not self._take(task_token):
             return False

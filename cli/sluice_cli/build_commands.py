@@ -19,7 +19,12 @@ from sluice_cli.target import Target
 # A run's reason quotes at least this many characters of its step's.
 _TOLD = 200
 # How `upload --wait` exits by the end of its run; other ends are successes.
-RUN_EXITS = {"failed": EXIT_FAILED, "rejected": EXIT_REJECTED, "data_rejected": EXIT_REJECTED}
+RUN_EXITS = {
+    "failed": EXIT_FAILED,
+    "stopped": EXIT_FAILED,
+    "rejected": EXIT_REJECTED,
+    "data_rejected": EXIT_REJECTED,
+}
 
 build_app = typer.Typer()
 

@@ -100,6 +100,8 @@ STATUS_STYLES = {
     "quarantined": "yellow",
     "rolled_back": "yellow",
     "failed": "red",
+    "stopped": "yellow",
+    "Stopped": "yellow",
     "Failed": "red",
     "Rejected": "red",
     "ALARM": "red",

@@ -14,7 +14,7 @@ from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import ending
+from sluice.services import ending, stopping
 from sluice.tasks import machine_task
 
 # The report has the rest.
@@ -51,11 +51,14 @@ def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishRunTask | None:
         return None
     described = execution or {}
     cause = described.get("cause") or "the execution ended so"
+    pipeline, error = hint.name.rpartition("-")[0], described.get("error")
+    if error == stopping.STOPPED:
+        return FinishRunTask(pipeline=pipeline, run_id=hint.name, status="stopped", reasons=[cause])
     return FinishRunTask(
-        pipeline=hint.name.rpartition("-")[0],
+        pipeline=pipeline,
         run_id=hint.name,
         status="failed",
-        error=TaskFailure(error=described.get("error") or status, cause=cause),
+        error=TaskFailure(error=error or status, cause=cause),
     )
 
 

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds, releases
-from sluice.catalog.records.builds import Project, Step
+from sluice.catalog.records.builds import Project, Run, Step
 from sluice.catalog.records.releases import Package
 from sluice.domain import names
 from sluice.domain.build import evaluations, run_manifest
@@ -129,7 +129,8 @@ def _new_manifest(
         raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")
     model = _pinned(cloud, task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
     code = _code(cloud, task, project)
-    cause, actor = _why(cloud, task)
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    cause, actor = _why(cloud, task, run)
     return RunManifest(
         pipeline=task.pipeline,
         run_id=task.run_id,
@@ -161,12 +162,15 @@ def _new_manifest(
         gates=steps[names.GATES]["detail"],
         cause=cause,
         actor=actor,
+        overrides=run.overrides if run and run.overrides else {},
         framework=config.framework.model_dump() if config.framework else None,
     )
 
 
-def _why(cloud: Cloud, task: RegisterModelTask) -> tuple[str, str]:
+def _why(cloud: Cloud, task: RegisterModelTask, run: Run | None) -> tuple[str, str]:
     """Return why the run was started, and by whom: the stack itself, unless a person asked for it."""
+    if run is not None and run.cause:
+        return run.cause, run.actor or "sluice"
     item = cloud.catalog.get(keys.pipeline_key(task.pipeline)) or {}
     return item.get("build_cause") or "unknown", "sluice"
 

@@ -19,7 +19,7 @@ from sluice.catalog.records.releases import Stage
 from sluice.domain import failures, names
 from sluice.domain.build import archives, candidates, champions, selection
 from sluice.domain.build.champions import ChampionError, Live
-from sluice.domain.build.errors import BuildError
+from sluice.domain.build.errors import BuildError, DatasetChangedError
 from sluice.domain.build.selection import Selection
 from sluice.domain.config import PipelineConfig, restore
 from sluice.domain.config.images import UnknownImageError
@@ -38,10 +38,6 @@ _KEYS_SHOWN = 5
 
 class NoCandidateError(BuildError):
     """No candidate was trained; the reasons of all follow."""
-
-
-class DatasetChangedError(BuildError):
-    """Objects changed while jobs read them: the model matches no data set version."""
 
 
 @logger.inject_lambda_context(clear_state=True)

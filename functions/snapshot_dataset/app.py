@@ -14,8 +14,10 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.changes.data import add_dataset, index_dataset
+from sluice.catalog.records.builds import Run
 from sluice.catalog.records.data import Dataset
 from sluice.domain import wording
+from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.data import batches, uploads
 from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.batches import Batch
@@ -32,6 +34,8 @@ from sluice.tasks import machine_task
 if TYPE_CHECKING:
     from sluice.domain.config.models import Data
 
+_KEYS_SHOWN = 5
+
 
 @logger.inject_lambda_context(clear_state=True)
 @machine_task
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
 def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    if run is not None and run.given_dataset:
+        return _given(cloud, task, run, run.given_dataset)
     data = building.find_config(cloud, task).data
     former = _former(cloud, task.pipeline)
     made = _grow(cloud, task.pipeline, data, former) or _make(cloud, task, data, former)
@@ -48,15 +55,36 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     _take_up(cloud, task, version, made.found)
     if not is_new:
         _set_aside_again(cloud, task.pipeline, version, made.fresh)
+    is_wanted = run is not None and run.actor is not None and bool(made.head.objects)
+    return _answer(cloud, task, version, made.head.objects, made.head.size_bytes, is_new or is_wanted)
+
+
+def _answer(
+    cloud: Cloud, task: BuildTask, version: str, objects: int, size_bytes: int, is_new: bool
+) -> dict[str, Any]:
     locations = building.locations(cloud, task.pipeline)
     return {
         "dataset_version": version,
         "manifest_uri": locations.dataset_manifest(version),
         "files_uri": locations.dataset_files(version),
         "is_new": is_new,
-        "objects": made.head.objects,
-        "size_bytes": made.head.size_bytes,
+        "objects": objects,
+        "size_bytes": size_bytes,
     }
+
+
+def _given(cloud: Cloud, task: BuildTask, run: Run, version: str) -> dict[str, Any]:
+    """Use a version that a person named. A retry also takes up again what the failed run had taken up."""
+    if changed := presence.changed_since_made(cloud, task.pipeline, version):
+        shown = ", ".join(changed[:_KEYS_SHOWN])
+        raise DatasetChangedError(
+            f"{len(changed)} objects changed since the data set {version[:12]} was made: {shown}"
+        )
+    cloud.catalog.apply(builds.read_data(task.pipeline, task.run_id, version))
+    if run.retry_of:
+        batching.take_up_again(cloud, task.pipeline, run.retry_of, version, task.run_id)
+    item = cloud.catalog.get(keys.dataset_key(task.pipeline, version)) or {}
+    return _answer(cloud, task, version, item["objects"], item["size_bytes"], is_new=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,23 +10,19 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import ValidationError
 
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Pipeline, Run
-from sluice.domain import config, failures, names
-from sluice.domain.build import candidates
+from sluice.domain import names
 from sluice.domain.build.governor import StartBuild, WaitUntil
-from sluice.domain.failures import MissingError
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
 from sluice.observability import logger
-from sluice.ports import Cloud, StartRefusedError
-from sluice.services import batching, building, deciding, ending
+from sluice.ports import Cloud
+from sluice.services import batching, deciding, launching
 from sluice.services.deciding import Outlook
-from sluice.services.timeline import note
 
 # A log line names so many incomplete batches.
 _SHOWN = 5
@@ -65,7 +61,7 @@ def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> N
         return
     state = Pipeline.of(item)
     if state.in_flight:
-        _relaunch(cloud, state, state.in_flight)
+        launching.relaunch(cloud, state, state.in_flight)
         return
     if (state.asks_at or "") > cloud.now() and state.asks_at not in awaited:
         logger.debug("asked again later", extra={"pipeline": pipeline})
@@ -99,40 +95,5 @@ def _start(cloud: Cloud, pipeline: Pipeline, decision: StartBuild, at: str) -> N
         budget_used=decision.budget_used,
     )
     if cloud.catalog.apply(claim):
-        run = Run(pipeline.name, run_id, "running", pipeline.project_version, at)
-        _launch(cloud, run, decision.reason)
-
-
-def _relaunch(cloud: Cloud, pipeline: Pipeline, run_id: str) -> None:
-    """Start the run that holds the lock, if a crash prevented its execution."""
-    run = building.find_run(cloud, pipeline.name, run_id)
-    if run is None or run.execution_arn is None:
-        version, at = str(pipeline.built_project_version), str(pipeline.last_build_at)
-        _launch(cloud, Run(pipeline.name, run_id, "running", version, at), str(pipeline.build_cause))
-
-
-def _launch(cloud: Cloud, run: Run, cause: str) -> None:
-    """Record and start the run that holds the lock; every part can be repeated."""
-    cloud.catalog.apply(builds.start_run(run))
-    try:
-        payload = _payload(cloud, run.pipeline, run.run_id, run.project_version)
-        execution_arn = cloud.workflows.start("build", run.run_id, payload)
-    except (StartRefusedError, ValidationError, MissingError) as error:
-        # Retries would fail alike, and the lock would be held for ever.
-        why = failures.reason(type(error).__name__, str(error))
-        ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])
-        return
-    cloud.catalog.apply(builds.record_execution(run.pipeline, run.run_id, execution_arn))
-    note(cloud, run.pipeline, run.started_at, run.run_id, "build started", cause)
-
-
-def _payload(cloud: Cloud, pipeline: str, run_id: str, version: str) -> dict[str, Any]:
-    """Return an execution's input: only names, as a state may not hold what they stand for."""
-    train = config.restore(building.find_project(cloud, pipeline, version).config).train
-    return {
-        "pipeline": pipeline,
-        "run_id": run_id,
-        "project_version": version,
-        "candidates": candidates.first(train),
-        "max_parallel": train.candidates.max_parallel,
-    }
+        version = pipeline.project_version
+        launching.launch(cloud, Run(pipeline.name, run_id, "running", version, at, cause=decision.reason))

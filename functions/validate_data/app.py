@@ -121,7 +121,8 @@ def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data) -> Baseline:
     """Return the last valid version, and its profile or that of the pinned version."""
     catalog = cloud.catalog
     previous = (catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
-    if previous in {None, task.dataset_version}:
+    # A version that a person named came before the last valid one: it is no drift from that.
+    if previous in {None, task.dataset_version} or building.is_given(cloud, task):
         previous, rows = None, None
     else:
         rows = (catalog.get(keys.dataset_key(task.pipeline, previous)) or {}).get("rows")
@@ -210,7 +211,8 @@ def _record(
     verdict = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
     if report.is_valid:
         # Write the base of later versions first: judged objects outside it would be left out for ever.
-        if not catalog.apply(builds.base_on(task.pipeline, task.dataset_version, task.run_id)):
+        is_base = not building.is_given(cloud, task)
+        if is_base and not catalog.apply(builds.base_on(task.pipeline, task.dataset_version, task.run_id)):
             raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
         catalog.apply(data.accept_dataset(*verdict))
     else:

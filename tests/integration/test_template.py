@@ -454,7 +454,7 @@ def test_a_rule_for_our_own_events_hears_those_of_its_stack_alone() -> None:
     """All stacks of an account and region share the default bus."""
     ours = [rule["EventPattern"] for rule in of_type("AWS::Events::Rule").values()]
     ours += [given["Pattern"] for _, given in rules() if "Pattern" in given]
-    own_types = ("DatasetRejected", "DataReleaseRequested", "StageRetired")
+    own_types = ("DatasetRejected", "DataReleaseRequested", "RunRequested", "StageRetired")
     heard = [pattern for pattern in ours if pattern["detail-type"][0] in own_types]
     assert len(heard) == len(own_types)
     for pattern in heard:

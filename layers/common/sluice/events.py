@@ -126,6 +126,23 @@ class StageRetired(Event):
         return self.detail.reason
 
 
+class _RunRequestedDetail(Event):
+    pipeline: str
+    request_id: str
+    actor: str = "unknown"
+    overrides: dict[str, Any] = {}
+    dataset_version: str | None = None
+    retry_of: str | None = None
+    is_uncached: bool = False
+
+
+class RunRequested(Event):
+    """The event of `sluice start` and `sluice retry`; `actor` is what the sender claims."""
+
+    time: str
+    detail: _RunRequestedDetail
+
+
 class _JobDetail(Event):
     job_name: str = Field(validation_alias=AliasChoices("TrainingJobName", "ProcessingJobName"))
 

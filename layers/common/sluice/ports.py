@@ -242,6 +242,9 @@ class Workflows(Protocol):
     def describe(self, execution_arn: str) -> dict[str, Any] | None:
         """Return the execution's description, or None."""
 
+    def stop(self, execution_arn: str, error: str, cause: str) -> None:
+        """End an execution that is running; does nothing if it has ended."""
+
     def succeed(self, task_token: str, output: Mapping[str, Any]) -> bool:
         """Complete a waiting task; False if nobody waits for the token any more."""
 

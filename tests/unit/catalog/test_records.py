@@ -21,6 +21,7 @@ RECORDS: dict[str, Any] = {
     "pipeline": builds.Pipeline("reviews", "v1"),
     "project": builds.Project("reviews", "v1", "refused", reasons=["no script"]),
     "run": builds.Run("reviews", "reviews-00001", "running", "v1", "2026-11-28T09:00:00.000Z"),
+    "request": builds.RunRequest("reviews", "r1", "refused", "2026", "me", reasons=["no data"]),
     "step": builds.Step("reviews-00001", "train-0", "Starting", "training_job", job_name="job"),
     "job task": builds.JobTask(
         "job", "token", "training_job", "reviews", "reviews-00001", "train-0", "open", 1, "2026"
@@ -43,6 +44,7 @@ OF_KEY = {
     "pipeline": {"name"},
     "project": {"pipeline", "version"},
     "run": {"pipeline", "run_id"},
+    "request": {"pipeline", "request_id"},
     "step": {"run_id", "step"},
     "job task": {"job_name"},
     "environment": {"spec"},

@@ -49,6 +49,11 @@ class StepFunctionsWorkflows:
                 return None
             raise
 
+    def stop(self, execution_arn: str, error: str, cause: str) -> None:
+        self._stepfunctions.stop_execution(
+            executionArn=execution_arn, error=error[:_ERROR_MAX], cause=cause[:_CAUSE_MAX]
+        )
+
     def succeed(self, task_token: str, output: Mapping[str, Any]) -> bool:
         try:
             self._stepfunctions.send_task_success(taskToken=task_token, output=json.dumps(output))

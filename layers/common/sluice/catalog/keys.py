@@ -26,6 +26,7 @@ TIMELINE = "TIMELINE#"
 # Data set versions by time, and the runs that read a version: what lineage asks for.
 VERSIONS = "VERSION#"
 READERS = "READBY#"
+REQUESTS = "REQUEST#"
 # Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
 APPROVALS = "APPROVAL#"
@@ -98,6 +99,10 @@ def dataset_version_of(item: Mapping[str, Any]) -> str:
 
 def run_id_of(item: Mapping[str, Any]) -> str:
     return _after(RUNS, item["sk"])
+
+
+def request_id_of(item: Mapping[str, Any]) -> str:
+    return _after(REQUESTS, item["sk"])
 
 
 def steps_run_id_of(item: Mapping[str, Any]) -> str:
@@ -230,6 +235,11 @@ def sweep_key(what: str) -> Key:
 
 def run_key(pipeline: str, run_id: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{RUNS}{run_id}"}
+
+
+def request_key(pipeline: str, request_id: str) -> Key:
+    """Return the key of a person's wish for a run."""
+    return {"pk": partition(pipeline), "sk": f"{REQUESTS}{request_id}"}
 
 
 def step_key(run_id: str, step: str) -> Key:

@@ -130,6 +130,17 @@ def put_back(cloud: Cloud, pipeline: str, run_id: str) -> None:
     )
 
 
+def take_up_again(cloud: Cloud, pipeline: str, failed_run: str, version: str, run_id: str) -> None:
+    """Take up what a failed run had put back, for a run that builds on the same version."""
+    included = {"status": "included", "dataset_version": version, "taken_up_by": run_id, "failed_run": None}
+    on_each(
+        [item for item in arrivals.waiting(cloud, pipeline) if item.get("failed_run") == failed_run],
+        lambda item: cloud.catalog.update(
+            keys.key_of(item), included, when={"status": item["status"], "failed_run": failed_run}
+        ),
+    )
+
+
 def settle(cloud: Cloud, pipeline: str, run_id: str, *, markers_before: str = "") -> None:
     """Settle what a run took up for a valid data set version, and the markers that it saw.
 

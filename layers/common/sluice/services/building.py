@@ -36,9 +36,28 @@ def find_project(cloud: Cloud, pipeline: str, version: str) -> Project:
 
 
 def find_config(cloud: Cloud, task: BuildTask) -> PipelineConfig:
+    """Return the config of the task's run: its project's, with what the run overrides."""
+    run = find_run(cloud, task.pipeline, task.run_id)
+    if run is None:
+        run = Run(task.pipeline, task.run_id, "running", task.project_version)
+    return config_of(cloud, run)
+
+
+def config_of(cloud: Cloud, run: Run) -> PipelineConfig:
+    """Return a run's config: its project's, with what the run overrides."""
+    return overridden(find_project(cloud, run.pipeline, run.project_version), run)
+
+
+def overridden(project: Project, run: Run | None) -> PipelineConfig:
+    """Return a project's config, with what the run overrides if the project is its own."""
     from sluice.domain import config
 
-    return config.restore(find_project(cloud, task.pipeline, task.project_version).config)
+    restored = config.restore(project.config)
+    if run is None or not run.overrides or run.project_version != project.version:
+        return restored
+    from sluice.domain.config import overrides
+
+    return overrides.applied(restored, run.overrides)
 
 
 def uses_markers(cloud: Cloud, pipeline: str, project_version: str) -> bool:
@@ -53,13 +72,11 @@ def find_build(
     cloud: Cloud, task: BuildTask, *, script_version: str | None = None, image: str | None = None
 ) -> jobs.Build:
     """Return what the requests of a run's jobs are made from: its project, or another's scripts or image."""
-    from sluice.domain import config
-
     version = script_version or task.project_version
     project = find_project(cloud, task.pipeline, version)
     return jobs.Build(
         stack=cloud.stack_name,
-        config=config.restore(project.config),
+        config=overridden(project, find_run(cloud, task.pipeline, task.run_id)),
         run_id=task.run_id,
         project_version=version,
         artifact_bucket=cloud.artifact_bucket,
@@ -99,6 +116,12 @@ def find_profile(cloud: Cloud, pipeline: str, dataset_version: str) -> Profile |
 def find_run(cloud: Cloud, pipeline: str, run_id: str) -> Run | None:
     item = cloud.catalog.get(keys.run_key(pipeline, run_id))
     return Run.of(item) if item else None
+
+
+def is_given(cloud: Cloud, task: BuildTask) -> bool:
+    """Tell whether a person named the data set version of the run."""
+    run = find_run(cloud, task.pipeline, task.run_id)
+    return run is not None and run.given_dataset is not None
 
 
 def find_steps(cloud: Cloud, run_id: str) -> list[Step]:

@@ -14,6 +14,8 @@ from sluice.services.timeline import note
 
 # Ends of runs that used their data; whether a failed run did is unknown.
 _CONCLUSIVE = {"registered", "rejected", "data_rejected"}
+# Ends after which the run's data wait for another build.
+_INCONCLUSIVE = {"failed", "stopped"}
 
 
 def end_run(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: Sequence[str]) -> Run | None:
@@ -41,7 +43,7 @@ def clear_up(cloud: Cloud, run: Run) -> None:
     Each part can be repeated. As long as the lock is held, `reconcile` finds what is left to do.
     """
     concluding.stop_jobs(cloud, run)
-    if run.status == "failed":
+    if run.status in _INCONCLUSIVE:
         batching.put_back(cloud, run.pipeline, run.run_id)
     elif run.dataset_version is not None:
         _settle(cloud, run, run.dataset_version)
@@ -51,19 +53,30 @@ def clear_up(cloud: Cloud, run: Run) -> None:
 
 def _settle(cloud: Cloud, run: Run, version: str) -> None:
     """Settle what a valid version took up; of another it was quarantined or put back, or waits still."""
-    if run.status in _CONCLUSIVE:
+    # What other values lead to says nothing about the project as it was pushed.
+    if run.status in _CONCLUSIVE and not run.overrides:
         built = {"run_id": run.run_id, "started_at": run.started_at}
         cloud.catalog.update(keys.built_key(run.pipeline, version, run.project_version), built)
     dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, version)) or {}
     if dataset.get("status") == "valid":
-        uses_markers = building.uses_markers(cloud, run.pipeline, run.project_version)
-        batching.settle(
-            cloud, run.pipeline, run.run_id, markers_before=run.started_at if uses_markers else ""
-        )
+        batching.settle(cloud, run.pipeline, run.run_id, markers_before=_markers_before(cloud, run))
+        if run.given_dataset:
+            # It looked at nothing that happened since that version.
+            return
         # A version that was built before is not the one that later data are added to.
         base = (cloud.catalog.get(keys.pipeline_key(run.pipeline)) or {}).get("dataset_version")
         if base == version:
             arrivals.forget_touched(cloud, run.pipeline, run.started_at)
+
+
+def _markers_before(cloud: Cloud, run: Run) -> str:
+    """Return the time before which the run saw all markers: a retry takes up what the first run saw."""
+    if not building.uses_markers(cloud, run.pipeline, run.project_version):
+        return ""
+    first: Run | None = run
+    while first is not None and first.retry_of:
+        first = building.find_run(cloud, run.pipeline, first.retry_of)
+    return "" if first is None or (run.given_dataset and not run.retry_of) else first.started_at
 
 
 def _unlock(cloud: Cloud, run: Run) -> None:

@@ -55,7 +55,7 @@ def place(item: Item, run_status: str | None, dataset_status: str | None) -> tup
         return keys.QUARANTINED, {}
     if item["status"] != "included":
         return keys.WAITING, {}
-    if run_status == "failed":
+    if run_status in ("failed", "stopped"):
         status = CONTROL if item.get("is_control") else "pending"
         put_back = {"status": status, "dataset_version": None, "taken_up_by": None}
         return keys.WAITING, {**put_back, "failed_run": item["taken_up_by"]}

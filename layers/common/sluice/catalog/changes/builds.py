@@ -6,8 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.catalog.changes.base import Put, Update
-from sluice.catalog.records.builds import JobTask, Milestone, Pipeline, Project, Run, RunEnd, Step, StepStatus
+from sluice.catalog.changes.base import Change, Put, Update
+from sluice.catalog.records.builds import (
+    JobTask,
+    Milestone,
+    Pipeline,
+    Project,
+    Run,
+    RunEnd,
+    RunRequest,
+    Step,
+    StepStatus,
+)
 
 # The attributes of a pipeline's item that describe its project.
 _OF_THE_PROJECT = (
@@ -65,6 +75,34 @@ def claim_build(
     return Update(
         keys.pipeline_key(pipeline.name), claim, {"in_flight": None, "build_seq": pipeline.build_seq}
     )
+
+
+def claim_by_hand(pipeline: Pipeline, run: Run, request: RunRequest) -> tuple[Change, ...]:
+    """Take the build lock for a run that a person asked for: all or none of these, once for each request.
+
+    It costs no budget, which limits what data may start. The project counts as built if the run builds what
+    the next build would.
+    """
+    claim: dict[str, Any] = {
+        "in_flight": run.run_id,
+        "build_cause": run.cause,
+        "build_seq": pipeline.build_seq + 1,
+        "last_build_at": run.started_at,
+        "former_build_at": pipeline.last_build_at,
+        "asks_at": None,
+    }
+    if run.is_plain and run.project_version == pipeline.project_version:
+        claim |= {
+            "built_project_version": pipeline.project_version,
+            "built_content": pipeline.project_content,
+        }
+    free = {"in_flight": None, "build_seq": pipeline.build_seq}
+    return Put(request.item()), Update(keys.pipeline_key(pipeline.name), claim, free), Put(run.item())
+
+
+def refuse_request(request: RunRequest) -> Put:
+    """Note why there is no run for a person's wish."""
+    return Put(request.item())
 
 
 def release_build_lock(pipeline: str, run_id: str, skipped: Pipeline | None = None) -> Update:

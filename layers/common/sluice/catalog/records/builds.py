@@ -11,7 +11,7 @@ from sluice.catalog.records.base import attributes, known
 
 Item = dict[str, Any]
 ProjectStatus = Literal["registering", "active", "refused"]
-RunEnd = Literal["registered", "rejected", "data_rejected", "skipped", "failed"]
+RunEnd = Literal["registered", "rejected", "data_rejected", "skipped", "failed", "stopped"]
 RunStatus = Literal["running"] | RunEnd
 # The statuses of a step's job, before it exists, while it runs, and at its end.
 StepStatus = Literal["Starting", "Waiting", "InProgress", "Stopping", "Completed", "Failed", "Stopped"]
@@ -20,6 +20,7 @@ StepKind = JobKind | Literal["selection", "gates", "model_package"]
 Backend = Literal["lambda", "sagemaker"]
 EnvironmentStatus = Literal["building", "ready", "failed"]
 TaskStatus = Literal["open", "done"]
+RequestStatus = Literal["taken", "refused"]
 Milestone = Literal["validated", "selected", "judged", "registered"]
 
 
@@ -122,6 +123,17 @@ class Run:
     selected_at: str | None = None
     judged_at: str | None = None
     registered_at: str | None = None
+    # Why it was started; by whom, if a person did.
+    cause: str | None = None
+    actor: str | None = None
+    # Values of the config by dotted path, in place of the project's.
+    overrides: Mapping[str, Any] | None = None
+    # The data set version that a person named: nothing else is taken up.
+    given_dataset: str | None = None
+    # The failed run whose finished steps are used.
+    retry_of: str | None = None
+    # Set if every step is to be computed anew.
+    is_uncached: bool = False
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Run:
@@ -134,6 +146,11 @@ class Run:
     def has_ended(self) -> bool:
         return self.ended_at is not None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it builds what the pipeline's next build would: its project as pushed, on its data."""
+        return not (self.overrides or self.given_dataset)
+
     def when(self, milestone: Milestone) -> str | None:
         """Return when the run first reached a milestone, which a retry may reach again."""
         return {
@@ -142,6 +159,30 @@ class Run:
             "judged": self.judged_at,
             "registered": self.registered_at,
         }[milestone]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A person's wish for a run, and what became of it."""
+
+    pipeline: str
+    request_id: str
+    status: RequestStatus
+    at: str
+    actor: str
+    run_id: str | None = None
+    reasons: Sequence[str] = ()
+    # The run that holds the build lock, if that is why there is no run.
+    in_flight: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> RunRequest:
+        key = {"pipeline": keys.pipeline_of(item), "request_id": keys.request_id_of(item)}
+        return cls(**known(cls, item, **key))
+
+    def item(self) -> Item:
+        key = keys.request_key(self.pipeline, self.request_id)
+        return {**key, **attributes(self, "pipeline", "request_id")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,10 @@ class BuildError(Exception):
     """A run cannot continue."""
 
 
+class DatasetChangedError(BuildError):
+    """Objects changed since the data set version was made: jobs would read, or have read, something else."""
+
+
 class JobFailedError(BuildError):
     """A job ended without completing. The state machine knows this error by name."""
 

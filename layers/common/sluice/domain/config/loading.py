@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sluice.domain.config.checks import CHECKS
 from sluice.domain.config.models import PipelineConfig
-from sluice.domain.config.problems import ConfigError, Problem, dotted
+from sluice.domain.config.problems import Breach, ConfigError, Problem, dotted
 from sluice.domain.config.rules import breaches
-from sluice.domain.config.source import Source, read
+from sluice.domain.config.source import read
 from sluice.domain.nearest import nearest
 
 _MISSING = "is missing"
@@ -30,7 +31,46 @@ _NOUNS = {
 
 def load(text: str) -> PipelineConfig:
     """Read and check a pipeline.yaml; raises ConfigError with every problem found."""
-    source = read(text)
+    return _checked(read(text))
+
+
+def check(data: dict[str, Any], former: PipelineConfig) -> PipelineConfig:
+    """Check plain data that another config was changed to; raises ConfigError, whose problems name no lines.
+
+    Defaults are written out there, so a rule that asks what the author wrote may be broken in both.
+    """
+    known = set(breaches(PipelineConfig.model_validate_json(former.model_dump_json())))
+    return _checked(_Untold(data), known)
+
+
+class _Located(Protocol):
+    """Data, and where their parts are."""
+
+    @property
+    def data(self) -> dict[str, Any]: ...
+
+    def resolve(self, loc: Sequence[str | int]) -> tuple[tuple[str | int, ...], int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Untold:
+    """Data that were no text."""
+
+    data: dict[str, Any]
+
+    def resolve(self, loc: Sequence[str | int]) -> tuple[tuple[str | int, ...], int]:
+        """Return the part of a location that exists in the data; they have no lines."""
+        place: Any = self.data
+        path = list[str | int]()
+        for part in loc:
+            known = dict(enumerate(place)) if isinstance(place, list) else place
+            if isinstance(known, dict) and part in known:
+                place = known[part]
+                path.append(part)
+        return tuple(path), 0
+
+
+def _checked(source: _Located, known: Collection[Breach] = ()) -> PipelineConfig:
     try:
         # Go through JSON: only there does pydantic's strict mode accept a list for a tuple.
         config = PipelineConfig.model_validate_json(json.dumps(source.data))
@@ -41,13 +81,14 @@ def load(text: str) -> PipelineConfig:
             dotted(breach.loc), source.resolve(breach.loc)[1], breach.message, breach.expected, breach.nearest
         )
         for breach in breaches(config)
+        if breach not in known
     ]
     if broken:
         raise ConfigError(broken)
     return config
 
 
-def _problems(error: ValidationError, source: Source) -> list[Problem]:
+def _problems(error: ValidationError, source: _Located) -> list[Problem]:
     """Return one problem for each place: a union reports each of its members at the same place."""
     found: dict[str, Problem] = {}
     details = error.errors(include_url=False)
@@ -70,7 +111,7 @@ def _sibling(path: str, name: str) -> str:
     return f"{path.rpartition('.')[0]}.{name}".removeprefix(".")
 
 
-def _translate(detail: ErrorDetails, source: Source) -> Problem:
+def _translate(detail: ErrorDetails, source: _Located) -> Problem:
     loc, context = detail["loc"], detail.get("ctx", {})
     match detail["type"]:
         case "missing":
@@ -105,7 +146,7 @@ def _translate(detail: ErrorDetails, source: Source) -> Problem:
 
 
 def _problem(
-    source: Source, loc: Sequence[str | int], message: str, expected: str, near: str | None = None
+    source: _Located, loc: Sequence[str | int], message: str, expected: str, near: str | None = None
 ) -> Problem:
     path, line = source.resolve(loc)
     if loc and loc[-1] not in path[-1:] and message == _MISSING:

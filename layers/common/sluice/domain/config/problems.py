@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem; its text is a single line."""
+    """One problem; its text is a single line. Data that were no text have line 0."""
 
     path: str
     line: int
@@ -18,7 +18,8 @@ class Problem:
 
     def __str__(self) -> str:
         hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
-        where = f"line {self.line}: {self.path}" if self.path else f"line {self.line}: the file"
+        where = self.path or "the file"
+        where = f"line {self.line}: {where}" if self.line else where
         return f"{where} {self.message}: expected {self.expected}{hint}"
 
 

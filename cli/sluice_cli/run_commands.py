@@ -1,0 +1,138 @@
+"""`sluice start`, `retry` and `stop`: runs by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sluice.services.wishes import Wanted
+from sluice_cli import log_streams, lookup, starting, stopping, waiting
+from sluice_cli.build_commands import RUN_EXITS, print_run
+from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
+from sluice_cli.output import duration, err, escape, hint, out, short
+from sluice_cli.target import Target
+
+_SHOWN = 10
+
+run_app = typer.Typer()
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute every step anew.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")]
+RunId = Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")]
+
+
+@run_app.command(epilog=example("sluice start reviews-sentiment -p train.hyperparameters.alpha=0.1 --wait"))
+def start(
+    context: typer.Context,
+    pipeline: Pipeline = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--set", metavar="PATH=VALUE", help="A value in place of the project's."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Build on this data set version, or the one with these first digits.")
+    ] = None,
+    no_cache: NoCache = False,
+    dry_run: DryRun = False,
+    wait: Wait = False,
+    as_json: Json = False,
+) -> None:
+    """Start a run of the pipeline's project, with values of its own if you like.
+
+    It waits for no quiet period, cooldown or budget, and is never skipped as nothing new. A pipeline has one
+    run at a time: with --wait it starts when that has ended, and is followed to its own end.
+    """
+    target = context.obj.target()
+    name = lookup.the_pipeline(target, pipeline)
+    values = starting.read_overrides(target, name, given or [])
+    version = lookup.the_dataset_version(target, name, dataset)["dataset_version"] if dataset else None
+    wanted = starting.wish(target, name, overrides=values, dataset_version=version, is_uncached=no_cache)
+    _run(target, wanted, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+@run_app.command(epilog=example("sluice retry reviews-sentiment-00004 --wait"))
+def retry(
+    context: typer.Context,
+    run_id: RunId,
+    no_cache: NoCache = False,
+    dry_run: DryRun = False,
+    wait: Wait = False,
+    as_json: Json = False,
+) -> None:
+    """Start a failed or stopped run again: a new run with its project, values and data.
+
+    Steps that had finished are not computed again. It is refused if their outputs are gone, or if the data
+    have changed since.
+    """
+    target = context.obj.target()
+    former = lookup.the_run(target, run_id)
+    wanted = starting.wish(target, former["pipeline"], retry_of=run_id, is_uncached=no_cache)
+    _run(target, wanted, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) -> None:
+    planned = starting.planned(target, wanted)
+    if dry_run:
+        show(planned, as_json, lambda: _print_plan(planned))
+        return
+    with err.status("asking for a run") as status:
+        run_id = starting.ask(
+            target, wanted, waits=wait, say=lambda why: err.print(f"[dim]waiting: {escape(why)}[/]")
+        )
+        result: dict[str, Any] = {**planned, "run_id": run_id}
+        if wait:
+            ended = waiting.run_end(
+                target, wanted.pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
+            )
+            result["run"] = log_streams.with_log_tails(target, ended)
+
+    def text() -> None:
+        out.print(f"[green]started[/] {run_id} ({escape(str(planned['cause']))})")
+        _print_values(planned)
+        if wait:
+            print_run(result["run"])
+        else:
+            hint(f"next: `sluice run {run_id}` shows it, `sluice stop {run_id}` ends it")
+
+    show(result, as_json, text)
+    if wait and (code := RUN_EXITS.get(result["run"]["status"])):
+        raise typer.Exit(code)
+
+
+def _print_plan(planned: dict[str, Any]) -> None:
+    out.print(f"[bold]{planned['pipeline']}[/] would run ({escape(str(planned['cause']))})")
+    version = planned["dataset_version"]
+    data = f"data set {short(version)}" if version else "the data that are there"
+    out.print(f"  project {short(planned['project_version'])}, {data}")
+    _print_values(planned)
+    count = len(planned["candidates"])
+    out.print(f"  {count} candidate{'' if count == 1 else 's'}:")
+    for candidate in planned["candidates"][:_SHOWN]:
+        values = ", ".join(f"{name}={value}" for name, value in candidate.items())
+        out.print(f"    {escape(values or 'no hyperparameters')}")
+    if count > _SHOWN:
+        out.print(f"    and {count - _SHOWN} more")
+    if planned["in_flight"]:
+        out.print(f"  [yellow]•[/] {planned['in_flight']} is in flight: it would have to end first")
+    hint("next: the same without --dry-run starts it")
+
+
+def _print_values(planned: dict[str, Any]) -> None:
+    for path, value in planned["overrides"].items():
+        out.print(f"  {escape(path)} = {escape(str(value))}")
+
+
+@run_app.command(epilog=example('sluice stop reviews-sentiment-00004 -m "wrong data"'))
+def stop(context: typer.Context, run_id: RunId, reason: Reason = "", as_json: Json = False) -> None:
+    """Stop a run and its jobs. Its data wait for the next build, or for `sluice retry`."""
+    target = context.obj.target()
+    with err.status(f"stopping {run_id}"):
+        found = stopping.stop(target, run_id, reason)
+
+    def text() -> None:
+        print_run(found)
+        took = duration(found.get("started_at"), found.get("ended_at"))
+        out.print(f"  it ran for {took}")
+        hint(f"next: `sluice retry {run_id}` goes on from where it was")
+
+    show(found, as_json, text)

@@ -1,0 +1,116 @@
+"""`sluice start` and `sluice retry`: ask the stack for a run, and wait for its answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.catalog.records.builds import Project, Run, RunRequest
+from sluice.domain import config, names
+from sluice.domain.build import candidates
+from sluice.domain.config import overrides
+from sluice.services import building, wishes
+from sluice.services.wishes import NotStartedError, Wanted
+from sluice_cli import bus, waiting
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.target import Target
+
+_ANSWER_S = 120
+_LOCK_S = 6 * 3600
+
+
+def read_overrides(target: Target, pipeline: str, assignments: Sequence[str]) -> dict[str, Any]:
+    """Read what was typed for the pipeline's project; raises CommandError with every problem."""
+    if not assignments:
+        return {}
+    try:
+        return overrides.read_all(config.restore(_project(target, pipeline).config), assignments)
+    except overrides.OverrideError as error:
+        raise CommandError(
+            str(error),
+            hint="Nothing was started. docs/runs.md says what can be overridden.",
+            exit_code=EXIT_USAGE,
+        ) from None
+
+
+def _project(target: Target, pipeline: str) -> Project:
+    item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
+    return building.find_project(target.cloud, pipeline, item["project_version"])
+
+
+def wish(target: Target, pipeline: str, **given: Any) -> Wanted:
+    """Make a wish of whoever calls."""
+    actor = target.call("sts", "get_caller_identity")["Arn"]
+    return Wanted(pipeline, uuid.uuid4().hex, actor, **given)
+
+
+def planned(target: Target, wanted: Wanted) -> dict[str, Any]:
+    """Return what the run would be; raises CommandError if there can be none."""
+    try:
+        run = wishes.plan(target.cloud, wanted)
+    except NotStartedError as error:
+        raise CommandError(str(error), hint="Nothing was started.", exit_code=EXIT_USAGE) from None
+    return {"pipeline": wanted.pipeline, **_described(target, run)}
+
+
+def _described(target: Target, run: Run) -> dict[str, Any]:
+    train = building.config_of(target.cloud, run).train
+    item = target.catalog.get(keys.pipeline_key(run.pipeline)) or {}
+    return {
+        "cause": run.cause,
+        "project_version": run.project_version,
+        "overrides": dict(run.overrides or {}),
+        "dataset_version": run.given_dataset,
+        "retry_of": run.retry_of,
+        "uses_cache": not run.is_uncached,
+        "candidates": [candidates.of_step(train, f"{names.TRAIN}{name}") for name in candidates.first(train)],
+        "in_flight": item.get("in_flight"),
+    }
+
+
+def ask(target: Target, wanted: Wanted, *, waits: bool, say: waiting.Say) -> str:
+    """Have the run started; returns its id. `waits` for the run that is in flight, if there is one."""
+    while True:
+        answer = _answer(target, wanted)
+        if answer.run_id:
+            return answer.run_id
+        if answer.in_flight is None:
+            raise CommandError("; ".join(answer.reasons), hint="Nothing was started.", exit_code=EXIT_USAGE)
+        if not waits:
+            raise CommandError(
+                f"{answer.in_flight} is in flight, and a pipeline has one run at a time",
+                hint=f"Add --wait, or end it with `sluice stop {answer.in_flight}`.",
+            )
+        say(f"{answer.in_flight} is in flight")
+        _until_free(target, wanted.pipeline)
+        wanted = replace(wanted, request_id=uuid.uuid4().hex)
+
+
+def _answer(target: Target, wanted: Wanted) -> RunRequest:
+    detail = {
+        "stack": target.stack,
+        "pipeline": wanted.pipeline,
+        "request_id": wanted.request_id,
+        "actor": wanted.actor,
+        "overrides": dict(wanted.overrides),
+        "dataset_version": wanted.dataset_version,
+        "retry_of": wanted.retry_of,
+        "is_uncached": wanted.is_uncached,
+    }
+    bus.announce(target.client("events"), "RunRequested", detail)
+    return waiting.until(
+        lambda: wishes.find_request(target.cloud, wanted.pipeline, wanted.request_id),
+        timeout_s=_ANSWER_S,
+        what="the stack to answer (`sluice logs --function start_run` shows why)",
+    )
+
+
+def _until_free(target: Target, pipeline: str) -> None:
+    def look() -> bool | None:
+        item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
+        return None if item.get("in_flight") else True
+
+    waiting.until(look, timeout_s=_LOCK_S, what="the run in flight to end")

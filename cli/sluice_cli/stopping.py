@@ -1,0 +1,29 @@
+"""`sluice stop`: end a run and its jobs, and say what they took."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.services import building, stopping
+from sluice.services.stopping import NotStoppedError
+from sluice_cli import lookup, waiting
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.target import Target
+
+_END_S = 300
+
+
+def stop(target: Target, run_id: str, reason: str) -> dict[str, Any]:
+    """Stop a run and wait for its end; returns the run with its steps."""
+    found = lookup.the_run(target, run_id)
+    run = building.find_run(target.cloud, found["pipeline"], run_id)
+    if run is None:
+        raise lookup.no_run(target, run_id, found["pipeline"])
+    actor = target.call("sts", "get_caller_identity")["Arn"]
+    try:
+        stopping.stop(target.cloud, run, actor, reason)
+    except NotStoppedError as error:
+        raise CommandError(
+            str(error), hint=f"`sluice run {run_id}` shows it.", exit_code=EXIT_USAGE
+        ) from None
+    return waiting.run_end(target, found["pipeline"], run_id, lambda _: None, timeout_s=_END_S)

@@ -1,0 +1,255 @@
+"""Override values of a pipeline's config for one run: which may be, and what they must be.
+
+An override is a dotted path and a value, such as `train.hyperparameters.alpha` and 0.1. It changes what a run
+computes with the scripts as they were pushed. What the project is (its name, data, scripts, gates, serving
+and stages) stays as pushed: what is registered is compared with it later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sluice.domain.config.base import is_of
+from sluice.domain.config.models import PipelineConfig
+from sluice.domain.nearest import hint
+
+Overrides = Mapping[str, Any]
+# Fields below these, and these themselves, are a run's matter.
+_BRANCHES = (
+    "prepare.parameters",
+    "prepare.compute",
+    "train.hyperparameters",
+    "train.candidates",
+    "train.compute",
+    "evaluate.compute",
+)
+_LEAVES = ("prepare.cache", "train.cache", "evaluate.cache")
+_HYPERPARAMETERS, _SPACE = "train.hyperparameters", "train.candidates.space"
+# Mappings whose names are the project's own.
+_FREE = ("prepare.parameters", _HYPERPARAMETERS, _SPACE)
+# Fields that take a value of another kind than the one they have.
+_UNTYPED = _LEAVES
+_LISTED_MAX = 10
+
+
+class OverrideError(ValueError):
+    """A run cannot have these overrides; `problems` says why, a line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+
+def parse(assignment: str) -> tuple[str, Any, str]:
+    """Read `PATH=VALUE`, the value as YAML of one line; returns path, value and the value's text."""
+    path, equals, text = assignment.partition("=")
+    path = path.strip()
+    if not equals or not path:
+        raise OverrideError([f"{assignment!r}: expected PATH=VALUE, such as train.hyperparameters.alpha=0.1"])
+    from sluice.domain.config.problems import ConfigError
+    from sluice.domain.config.source import read
+
+    try:
+        found = read(f"value: {text}\n").data
+    except ConfigError:
+        # Text that YAML cannot read is text.
+        return path, text, text
+    return path, found["value"] if found.keys() == {"value"} else text, text
+
+
+def read_all(config: PipelineConfig, assignments: Sequence[str]) -> dict[str, Any]:
+    """Read what a person typed for a config; raises OverrideError with every problem."""
+    problems: list[str] = []
+    found: dict[str, Any] = {}
+    document = _document(config)
+    for assignment in assignments:
+        try:
+            path, value, text = parse(assignment)
+        except OverrideError as error:
+            problems += error.problems
+            continue
+        if path in found:
+            problems.append(f"{path} is given twice: expected each once")
+        # A number where the project has text is that text.
+        found[path] = text.strip() if isinstance(_current(document, path), str) else value
+    check(config, found, problems)
+    return found
+
+
+def check(config: PipelineConfig, overrides: Overrides, problems: Sequence[str] = ()) -> PipelineConfig:
+    """Return the config as overridden; raises OverrideError with every problem, those given too."""
+    document = _document(config)
+    found = [*problems]
+    for path, value in overrides.items():
+        problem = _problem(document, path, value)
+        found += [problem] if problem else []
+    found += _conflicts(overrides)
+    if found:
+        raise OverrideError(found)
+    from sluice.domain.config import loading
+    from sluice.domain.config.problems import ConfigError
+
+    try:
+        return loading.check(_overridden(document, overrides), config)
+    except ConfigError as error:
+        raise OverrideError(error.reasons) from None
+
+
+def applied(config: PipelineConfig, overrides: Overrides | None) -> PipelineConfig:
+    """Return the config with overrides that were checked before."""
+    if not overrides:
+        return config
+    document = _overridden(_document(config), overrides)
+    return PipelineConfig.model_validate_json(json.dumps(document))
+
+
+def _document(config: PipelineConfig) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(config.model_dump_json())
+    return document
+
+
+def _overridden(document: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
+    changed: dict[str, Any] = json.loads(json.dumps(document))
+    for path, value in overrides.items():
+        *parents, name = path.split(".")
+        place = changed
+        for parent in parents:
+            place = place[parent]
+        place[name] = value
+        if path.startswith(f"{_HYPERPARAMETERS}."):
+            # A hyperparameter that is given is searched no longer.
+            changed["train"]["candidates"]["space"].pop(name, None)
+    return changed
+
+
+def _current(document: Mapping[str, Any], path: str) -> Any:
+    """Return the value at a path; of a hyperparameter in the space the first that would be tried."""
+    place: Any = document
+    for name in path.split("."):
+        if not isinstance(place, Mapping) or name not in place:
+            return _first(document, path)
+        place = place[name]
+    return place
+
+
+def _first(document: Mapping[str, Any], path: str) -> Any:
+    branch, _, name = path.rpartition(".")
+    values = document["train"]["candidates"]["space"].get(name) if branch == _HYPERPARAMETERS else None
+    if isinstance(values, list) and values:
+        return values[0]
+    if isinstance(values, Mapping):
+        return int(values["min"]) if values["integer"] else float(values["min"])
+    return None
+
+
+def _problem(document: Mapping[str, Any], path: str, value: Any) -> str | None:
+    names = path.split(".")
+    place: Any = document
+    for index, name in enumerate(names):
+        here = ".".join(names[:index])
+        known = _names(document, here, place)
+        if name not in known:
+            return _unknown(here, name, known)
+        place = place.get(name) if isinstance(place, Mapping) else None
+    if not _may_be(path):
+        return _forbidden(path)
+    if value is None:
+        return f"{path} is empty: expected a value"
+    return _mismatch(document, path, value)
+
+
+def _names(document: Mapping[str, Any], here: str, place: Any) -> list[str]:
+    """Return the names at a place; a hyperparameter of the space can be given a value, too."""
+    names = [*place] if isinstance(place, Mapping) else []
+    if here == _HYPERPARAMETERS:
+        names += [name for name in document["train"]["candidates"]["space"] if name not in names]
+    if here == _SPACE:
+        names += [name for name in document["train"]["hyperparameters"] if name not in names]
+    return names
+
+
+def _unknown(here: str, name: str, known: Sequence[str]) -> str:
+    path = f"{here}.{name}" if here else name
+    if not known:
+        return f"{path} is no field: {here} has none"
+    listed = ", ".join(known[:_LISTED_MAX]) + (", …" if len(known) > _LISTED_MAX else "")
+    what = "is not in pipeline.yaml" if here in _FREE else "is no field"
+    return f"{path} {what}: expected one of {listed}{hint(name, known)}"
+
+
+def _may_be(path: str) -> bool:
+    is_below = any(path.startswith(f"{branch}.") for branch in _BRANCHES)
+    return path in _LEAVES or (is_below and path not in _FREE)
+
+
+def _forbidden(path: str) -> str:
+    below = [branch for branch in (*_BRANCHES, *_LEAVES) if branch.startswith(path.split(".")[0] + ".")]
+    if any(branch == path or branch.startswith(f"{path}.") for branch in (*_BRANCHES, *_LEAVES)):
+        return f"{path} is a mapping: expected one of its fields, such as {below[0]}.NAME"
+    known = ", ".join(f"{branch}.*" for branch in _BRANCHES)
+    return (
+        f"{path} cannot be overridden, as it is part of what was pushed: change pipeline.yaml and push it; "
+        f"a run may override {known}"
+    )
+
+
+def _mismatch(document: Mapping[str, Any], path: str, value: Any) -> str | None:
+    """Say what is wrong with the kind of a value that the project's own names."""
+    branch, _, name = path.rpartition(".")
+    if branch not in _FREE:
+        return None
+    current = _current(document, path)
+    if branch == _SPACE:
+        current = _tried(document, name)
+        values = value if isinstance(value, list) else []
+        if current is None or not values:
+            return None
+        wrong = next((each for each in values if not _is_like(current, each)), None)
+        return None if wrong is None else _said(path, wrong, current)
+    if current is None or _is_like(current, value):
+        return None
+    return _said(path, value, current)
+
+
+def _tried(document: Mapping[str, Any], name: str) -> Any:
+    first = _first(document, f"{_HYPERPARAMETERS}.{name}")
+    return document["train"]["hyperparameters"].get(name) if first is None else first
+
+
+def _said(path: str, value: Any, current: Any) -> str:
+    return f"{path} is {_spelt(value)}: expected {_kind(current)}, as pipeline.yaml has {_spelt(current)}"
+
+
+def _is_like(current: Any, value: Any) -> bool:
+    if isinstance(current, list | dict):
+        return isinstance(value, type(current))
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    return is_of(kinds[type(current)], value)
+
+
+def _kind(value: Any) -> str:
+    kinds = {
+        bool: "true or false",
+        int: "an integer",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "a mapping",
+    }
+    return kinds[type(value)]
+
+
+def _spelt(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _conflicts(overrides: Overrides) -> list[str]:
+    names = {path.removeprefix(f"{_SPACE}.") for path in overrides if path.startswith(f"{_SPACE}.")}
+    return [
+        f"{_HYPERPARAMETERS}.{name} is given beside {_SPACE}.{name}: expected one of the two"
+        for name in sorted(names)
+        if f"{_HYPERPARAMETERS}.{name}" in overrides
+    ]

@@ -1,0 +1,58 @@
+"""Start the execution of a run that holds its pipeline's build lock; every part can be repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Pipeline, Run
+from sluice.domain import failures
+from sluice.domain.build import candidates
+from sluice.domain.failures import MissingError
+from sluice.ports import Cloud, StartRefusedError
+from sluice.services import building, ending
+from sluice.services.timeline import note
+
+
+def launch(cloud: Cloud, run: Run) -> None:
+    """Record and start the run that holds the lock."""
+    cloud.catalog.apply(builds.start_run(run))
+    try:
+        execution_arn = cloud.workflows.start("build", run.run_id, _payload(cloud, run))
+    except (StartRefusedError, ValidationError, MissingError) as error:
+        # Retries would fail alike, and the lock would be held for ever.
+        why = failures.reason(type(error).__name__, str(error))
+        ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])
+        return
+    cloud.catalog.apply(builds.record_execution(run.pipeline, run.run_id, execution_arn))
+    given = [f"{path}={value}" for path, value in (run.overrides or {}).items()]
+    detail = f"{run.cause}: {', '.join(given)}" if given else str(run.cause)
+    note(cloud, run.pipeline, run.started_at, run.run_id, "build started", detail, **_actor(run.actor))
+
+
+def relaunch(cloud: Cloud, pipeline: Pipeline, run_id: str) -> None:
+    """Start the run that holds the lock, if a crash prevented its execution."""
+    run = building.find_run(cloud, pipeline.name, run_id)
+    if run is None:
+        version, at = str(pipeline.built_project_version), str(pipeline.last_build_at)
+        run = Run(pipeline.name, run_id, "running", version, at, cause=pipeline.build_cause)
+    if run.execution_arn is None:
+        launch(cloud, run)
+
+
+def _actor(actor: str | None) -> dict[str, str]:
+    return {"actor": actor} if actor else {}
+
+
+def _payload(cloud: Cloud, run: Run) -> dict[str, Any]:
+    """Return an execution's input: only names, as a state may not hold what they stand for."""
+    train = building.config_of(cloud, run).train
+    return {
+        "pipeline": run.pipeline,
+        "run_id": run.run_id,
+        "project_version": run.project_version,
+        "candidates": candidates.first(train),
+        "max_parallel": train.candidates.max_parallel,
+    }

@@ -1,0 +1,166 @@
+"""What `sluice start`, `retry` and `stop` ask for, refuse and say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import fakes
+from build_world import PIPELINE, RUN, Invoke, World
+from sluice_cli import log_streams, main, options
+
+SECOND = "reviews-00002"
+CHANGED = {"train.hyperparameters.alpha": 0.3}
+
+
+class Stack:
+    """A stack whose clients are the fakes, and whose rules hear of what commands do."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.cloud, self.catalog = world, world.cloud, world.cloud.catalog
+        self.stack, self.description = "sluice", "a stack of fakes"
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def client(self, service: str) -> Any:
+        return self
+
+    def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
+
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        (entry,) = Entries
+        assert entry["DetailType"] == "RunRequested"
+        event = {"time": "2026-11-24T12:00:00Z", "detail": json.loads(entry["Detail"])}
+        self.world.invoke("start_run", event)
+        self.meanwhile()
+        return {"FailedEntryCount": 0}
+
+
+@pytest.fixture
+def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    world = World(cloud, invoke)
+    world.push()
+    assert world.build("a.csv") == "registered"
+    stack = Stack(world)
+    monkeypatch.setattr(options.Options, "target", lambda self: stack)
+    monkeypatch.setattr(log_streams, "step_log", lambda target, step: ["the last line"])
+    return stack
+
+
+def sluice(*arguments: str) -> Any:
+    return CliRunner().invoke(main.app, [*arguments])
+
+
+def test_a_run_is_started_and_named(stack: Stack) -> None:
+    result = sluice("start", PIPELINE, "-p", "train.hyperparameters.alpha=0.3")
+    assert result.exit_code == 0, result.output
+    assert f"started {SECOND} (started by hand)" in result.stdout
+    assert "train.hyperparameters.alpha = 0.3" in result.stdout
+    assert stack.world.catalog_run(SECOND)["overrides"] == CHANGED
+
+
+def test_with_wait_it_is_followed_to_its_end(stack: Stack) -> None:
+    stack.meanwhile = lambda: stack.world.play(SECOND)
+    result = sluice("start", PIPELINE, "--wait", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["run"]["status"] == "registered"
+
+
+def test_a_dry_run_says_what_would_run_and_starts_nothing(stack: Stack) -> None:
+    result = sluice("start", PIPELINE, "-p", "train.candidates.space.alpha=[0.1, 0.2, 0.3]", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "3 candidates:" in result.stdout
+    assert "alpha=0.3" in result.stdout
+    assert stack.world.pipeline.get("in_flight") is None
+    planned = json.loads(sluice("start", PIPELINE, "--dry-run", "--json").stdout)
+    assert [each["alpha"] for each in planned["candidates"]] == ["0.1", "0.2"]
+
+
+def test_a_wrong_value_starts_nothing_and_names_what_may_have_been_meant(stack: Stack) -> None:
+    result = sluice("start", PIPELINE, "-p", "train.hyperparameters.alhpa=0.3", "-p", "name=x")
+    assert "did you mean 'alpha'?" in str(result.exception)
+    assert "name cannot be overridden" in str(result.exception)
+    assert stack.world.pipeline.get("in_flight") is None
+
+
+def test_a_version_is_named_by_its_first_digits(stack: Stack) -> None:
+    version = stack.world.catalog_run()["dataset_version"]
+    assert sluice("start", PIPELINE, "--dataset", version[:8]).exit_code == 0
+    assert stack.world.catalog_run(SECOND)["given_dataset"] == version
+    result = sluice("start", PIPELINE, "--dataset", "ffffffff")
+    assert "no data set version begins with ffffffff" in str(result.exception)
+
+
+def test_while_a_run_is_in_flight_it_is_named_or_waited_for(stack: Stack) -> None:
+    assert sluice("start", PIPELINE).exit_code == 0
+    result = sluice("start", PIPELINE)
+    assert f"{SECOND} is in flight" in str(result.exception)
+    ended: list[str] = []
+
+    def meanwhile() -> None:
+        in_flight = str(stack.world.pipeline.get("in_flight"))
+        ended.append(stack.world.play(in_flight))
+
+    stack.meanwhile = meanwhile
+    result = sluice("start", PIPELINE, "--wait")
+    assert result.exit_code == 0, result.output
+    assert "started reviews-00003" in result.stdout
+    assert ended == ["registered", "registered"]
+
+
+def test_a_run_that_did_not_fail_is_not_tried_again(stack: Stack) -> None:
+    result = sluice("retry", RUN)
+    assert f"{RUN} ended as registered: a retry goes on from a run that failed" in str(result.exception)
+    assert "there is no run 'reviews-00009'" in str(sluice("retry", "reviews-00009").exception)
+
+
+# ---------------------------------------------------------------------------------------------------- stop
+
+
+@pytest.fixture
+def running(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A run whose first job runs, in a stack that hears of executions that are stopped."""
+    world = stack.world
+    assert sluice("start", PIPELINE).exit_code == 0
+    world.prepare_run(SECOND)
+    world.start("prepare", SECOND)
+    stop = world.cloud.workflows.stop
+
+    def heard(arn: str, error: str, cause: str) -> None:
+        stop(arn, error, cause)
+        name = arn.rpartition(":")[2]
+        detail = {"executionArn": arn, "name": name, "stateMachineArn": arn, "status": "ABORTED"}
+        world.invoke("finish_run", {"detail": detail})
+
+    monkeypatch.setattr(world.cloud.workflows, "stop", heard)
+    return stack
+
+
+def test_a_stopped_run_ends_with_its_jobs_and_says_who_and_why(running: Stack) -> None:
+    result = sluice("stop", SECOND, "-m", "wrong data")
+    assert result.exit_code == 0, result.output
+    run = running.world.catalog_run(SECOND)
+    said = "stopped by arn:aws:iam::123456789012:user/ada (unverified): wrong data"
+    assert (run["status"], run["reasons"]) == ("stopped", [said])
+    assert running.world.cloud.jobs.stopped == [f"sluice--{SECOND}-prepare"]
+    assert running.world.pipeline.get("in_flight") is None
+    assert f"sluice retry {SECOND}" in result.output
+
+
+def test_what_a_stopped_run_took_up_waits_for_another_build(running: Stack) -> None:
+    world = running.world
+    sluice("stop", SECOND)
+    world.upload("b.csv", b"x,y\n3,1\n")
+    assert sluice("start", PIPELINE).exit_code == 0
+    world.prepare_run("reviews-00003")
+    assert world.arrivals()["reviews/b.csv#v1"] == "included"
+    assert sluice("stop", "reviews-00003").exit_code == 0
+    assert world.arrivals()["reviews/b.csv#v1"] == "pending"
+
+
+def test_a_run_that_ended_is_not_stopped(stack: Stack) -> None:
+    assert f"{RUN} has ended as registered" in str(sluice("stop", RUN).exception)
