@@ -163,7 +163,7 @@ def _new_manifest(
         cause=cause,
         actor=actor,
         overrides=run.overrides if run and run.overrides else {},
-        framework=config.framework.model_dump() if config.framework else None,
+        framework=config.framework.model_dump(exclude_none=True) if config.framework else None,
     )
 
 
