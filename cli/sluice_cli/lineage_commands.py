@@ -203,7 +203,7 @@ def _add_project(node: Tree, found: Mapping[str, Any]) -> None:
     if project["source"].get("remote"):
         at.add(_plain(project["source"]["remote"]))
     if framework := project["framework"]:
-        at.add(_plain(" ".join(framework.values())))
+        at.add(_plain(" ".join(map(str, filter(None, framework.values())))))
     for name, value in found["overrides"].items():
         at.add(_plain(f"{name} = {value} (by hand)"))
 

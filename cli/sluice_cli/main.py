@@ -23,6 +23,7 @@ from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 from sluice_cli.lineage_commands import lineage_app
 from sluice_cli.local_commands import local_app
+from sluice_cli.manifest_commands import manifest_app
 from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
 from sluice_cli.release_commands import release_app
@@ -53,6 +54,7 @@ for commands in (local_app, build_app, run_app, release_app, serving_app, lineag
     app.add_typer(commands)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(data_app, name="data")
+app.add_typer(manifest_app, name="manifest")
 app.add_typer(schema_app, name="schema")
 
 
