@@ -79,3 +79,24 @@ def test_of_a_comparison_with_the_champion(world: World, failing: set[str]) -> N
     world.failing = failing
     world.build("b.csv")
     assert cost_of(world, "reviews-00002").transitions == transitions(world)
+
+
+def test_of_successive_halving(world: World) -> None:
+    halving = (
+        "candidates: {strategy: halving, space: {alpha: {min: 0, max: 1}}, max_candidates: 4, "
+        "budget: {hyperparameter: epochs, min: 1, max: 4}, reduction_factor: 2, objective: accuracy}"
+    )
+    grid = "candidates: {space: {alpha: [0.1, 0.2]}, objective: accuracy}"
+    world.accuracies |= {f"train-{index}": 0.8 + index / 100 for index in range(4)}
+    world.accuracies |= {f"train-{index}-r1": 0.8 + index / 100 for index in range(4)}
+    world.accuracies |= {f"train-{index}-r2": 0.8 + index / 100 for index in range(4)}
+    world.push(pipeline=PIPELINE_YAML.replace(grid, halving).encode())
+    assert world.build("a.csv") == "registered"
+    assert len(cost_of(world).steps) > 6
+    assert cost_of(world).transitions == transitions(world)
+
+
+def test_of_a_run_without_any_candidate(world: World) -> None:
+    world.failing = {"train-0", "train-1"}
+    assert world.build("a.csv") == "failed"
+    assert cost_of(world).transitions == transitions(world)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sluice.domain import names, prices
+from sluice.domain.build import candidates
 from sluice.domain.build.champions import OWN_ROLE
 from sluice.domain.nearest import hint
 
@@ -175,7 +176,7 @@ def count_transitions(steps: Sequence[str], run: Mapping[str, Any], failed: set[
     `run` has `status` and `validated_at`, as in the catalog.
     """
     status = run.get("status")
-    trained = [step for step in steps if step.startswith(names.TRAIN)]
+    trained = [step for step in steps if candidates.is_candidate(step)]
     evaluated = [step for step in steps if step.startswith(names.evaluate_step(""))]
     # SnapshotDataset, IsDatasetNew.
     count = 2
@@ -184,10 +185,12 @@ def count_transitions(steps: Sequence[str], run: Mapping[str, Any], failed: set[
     if names.PREPARE in steps:
         count += 1
     if trained:
-        # The map, each candidate, and KeepFailure of each that failed.
-        count += 1 + len(trained) + len(failed & {*trained})
+        # Each candidate, and KeepFailure of each that failed. Each rung has the map, SelectCandidate, the
+        # choice after it and, but for the last one, PromoteCandidates.
+        rungs = len({candidates.place(step)[1] for step in trained})
+        count += len(trained) + len(failed & {*trained}) + 4 * rungs - 2
     if evaluated:
-        # SelectCandidate and the map.
+        # The choice after the last rung, and the map.
         count += 2 + len(evaluated) + sum(_after_failure(step, evaluated) for step in failed & {*evaluated})
     if "gates" in steps:
         count += 2
