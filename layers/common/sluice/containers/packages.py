@@ -1,13 +1,24 @@
-"""The packages of frameworks' images: a lock file for each pins what SageMaker's image ships, by hash."""
+"""The packages of frameworks' images, and what a project's requirements.txt may add to them.
+
+A lock file for each image pins what SageMaker's ships, by hash.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 LOCKS = Path(__file__).with_name("images")
 # Repositories of SageMaker's images, and the prefixes of their locks' names.
 FRAMEWORKS = {"sagemaker-scikit-learn": "scikit-learn"}
 _TAG_SUFFIX = "-cpu-py3"
+# A line that means the same in every folder: a name, optional versions, a marker and hashes.
+_INDEXED = re.compile(
+    r"([A-Za-z0-9][\w.-]*\s*(\[[\w\s,.-]*\])?\s*([=<>!~(][^/@#]*)?(;[^/@#]*)?|--hash[=\s]\S+)\s*\\?(\s#.*)?"
+)
+_ARCHIVE = re.compile(r"\.(whl|zip|tar(\.\w+)?|tgz)\b", re.IGNORECASE)
+_INDEX = re.compile(r"(-i|-f|--index-url|--extra-index-url|--find-links)[=\s]")
 
 
 def names() -> list[str]:
@@ -37,3 +48,13 @@ def locks_of(image_uri: str) -> list[Path]:
 
 def _locks(framework: str) -> list[Path]:
     return sorted(LOCKS.glob(f"{framework}-*.txt"))
+
+
+def not_indexed(lines: Iterable[str]) -> list[str]:
+    """Return the lines of a requirements.txt that are no packages of an index, such as paths and options."""
+    return [line for line in lines if not _INDEXED.fullmatch(line) or _ARCHIVE.search(line)]
+
+
+def names_index(line: str) -> bool:
+    """Tell whether a line of a requirements.txt names an index."""
+    return bool(_INDEX.match(line))

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluice.containers.packages import locks_of, names
+from sluice.containers.packages import locks_of, names, not_indexed
 
 # The Python of SageMaker's own images; here all run on the checkout's.
 REAL_PYTHONS = {"scikit-learn 1.4-2": "3.10", "scikit-learn 1.2-1": "3.9"}
@@ -29,11 +28,6 @@ _COMPLETE = ".complete"
 _PYTHON = os.path.realpath(sys.executable)
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 PIP_INSTALL = ("-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "requirements.txt")
-# A requirements.txt line that means the same in every folder: a name, optional versions, marker and hashes.
-_INDEXED = re.compile(
-    r"([A-Za-z0-9][\w.-]*\s*(\[[\w\s,.-]*\])?\s*([=<>!~(][^/@#]*)?(;[^/@#]*)?|--hash[=\s]\S+)\s*\\?(\s#.*)?"
-)
-_ARCHIVE = re.compile(r"\.(whl|zip|tar(\.\w+)?|tgz)\b", re.IGNORECASE)
 _ERROR_LENGTH = 2000
 
 
@@ -196,7 +190,7 @@ def is_indexed(requirements: Path) -> bool:
         lines = _lines(requirements)
     except UnicodeDecodeError:  # pip may read another encoding
         return False
-    return all(_INDEXED.fullmatch(line) and not _ARCHIVE.search(line) for line in lines)
+    return not not_indexed(lines)
 
 
 def _lines(requirements: Path) -> list[str]:
