@@ -29,7 +29,7 @@ from sluice.domain.release import evidence
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
 from sluice.ports import Cloud, Item, ObjectHead
-from sluice.services import building, deploying, presence
+from sluice.services import building, deploying, measuring, presence
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -51,9 +51,9 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     trained, next_rung = _trained(cloud, task, config.train)
     if next_rung:
         return {"is_final": False, "candidates": next_rung}
-    best, selection = _best(cloud, task, trained, config.train)
+    best, found = _best(cloud, task, trained, config.train)
     champion = _champion(cloud, task, config)
-    _record(cloud, task, config.train, selection, champion)
+    _record(cloud, task, config.train, found, champion)
     return {
         "is_final": True,
         # Pin the version: any job of the run may overwrite the model before the registration.
@@ -68,15 +68,18 @@ def _trained(cloud: Cloud, task: SelectCandidateTask, train: Train) -> tuple[lis
 
     Which go on follows from the results alone, so a repeated task plans the same.
     """
-    results, names, rung = list[Item](), candidates.first(train), 0
-    while names:
-        found = building.find_results(cloud, task.run_id, names)
+    results, planned, rung = list[Item](), candidates.first(train), 0
+    while planned:
+        found = [
+            measuring.complete(cloud, task.run_id, train, result)
+            for result in building.find_results(cloud, task.run_id, planned)
+        ]
         if rung and not any("status" in result for result in found):
             break
         results += found
-        names = selection.promoted(train, rung, found)
+        planned = selection.promoted(train, rung, found)
         rung += 1
-    return results, names
+    return results, planned
 
 
 def _best(

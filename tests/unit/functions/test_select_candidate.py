@@ -148,3 +148,43 @@ def test_a_job_that_did_not_report_the_objective_says_what_it_was_held_against(w
     train(world)
     assert select(world)["candidate"]["step"] == "train-0"
     assert "no line of its log matches the regex accuracy: ([0-9.]+)" in world.step("train-1")["remark"]
+
+
+def write_metrics(world: World, step: str, content: bytes) -> None:
+    uri = model_uri(step).replace("model.tar.gz", "output.tar.gz")
+    world.cloud.objects.write(uri, projects.pack({"metrics.json": content}))
+
+
+def test_a_metric_that_the_log_lacks_is_read_from_the_file(world: World) -> None:
+    world.accuracies = {"train-1": 0.9}
+    train(world)
+    write_metrics(world, "train-0", b'{"accuracy": 0.95}')
+    write_metrics(world, "train-1", b'{"accuracy": 0.99}')
+    assert select(world)["candidate"]["step"] == "train-0"
+    # The log had that of the other.
+    assert [world.step(f"train-{index}")["metrics"]["accuracy"] for index in range(2)] == [0.95, 0.9]
+
+
+def test_a_metric_without_a_regex_is_read_from_the_file(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = World(cloud, invoke, accuracies={})
+    world.push(pipeline=PIPELINE_YAML.replace(', regex: "accuracy: ([0-9.]+)"', "").encode())
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    train(world)
+    write_metrics(world, "train-0", b'{"accuracy": NaN}')
+    write_metrics(world, "train-1", b'{"accuracy": 0.5}')
+    assert select(world)["candidate"]["step"] == "train-1"
+    request = cloud.jobs.requests[f"sluice--{RUN}-train-0"]
+    assert request["AlgorithmSpecification"]["MetricDefinitions"] == []
+    assert world.step("train-0")["metrics"] == {"accuracy": None}
+
+
+def test_a_file_that_cannot_be_used_is_a_reason(world: World) -> None:
+    world.accuracies = {}
+    train(world)
+    write_metrics(world, "train-0", b"accuracy 0.9")
+    told = r"train-0 did not report accuracy: no line .*, and /opt/ml/output/data/metrics.json is no JSON.*; "
+    with pytest.raises(Exception, match=told + r"train-1 did not .* was not written"):
+        select(world)
+    assert "is no JSON" in world.step("train-0")["remark"]

@@ -1,4 +1,4 @@
-"""Check a model.tar.gz without reading all of it."""
+"""Look into archives of jobs without reading all of them: model.tar.gz and output.tar.gz."""
 
 from __future__ import annotations
 
@@ -42,6 +42,47 @@ def problem(chunks: Iterable[bytes]) -> str | None:
     return NOTHING_SAVED
 
 
+class ArchiveError(ValueError):
+    """An archive cannot be read, or not as far as a file in it; the message is a predicate of its name."""
+
+
+def content(chunks: Iterable[bytes], name: str, most_bytes: int, unpacked_max: int) -> bytes | None:
+    """Return a file of a .tar.gz, at most a byte more than `most_bytes` of it; None if it has no such file.
+
+    Unpacks no more than `unpacked_max` bytes, however small the archive is; raises ArchiveError beyond, and
+    for what cannot be read.
+    """
+    stream = cast("Any", io.BufferedReader(_Stream(_unpacked(chunks, unpacked_max))))
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                if member.isfile() and member.name.removeprefix("./") == name:
+                    file = archive.extractfile(member)
+                    return file.read(most_bytes + 1) if file else None
+    except ArchiveError:
+        raise
+    except (tarfile.TarError, zlib.error, OSError, ValueError) as error:
+        raise ArchiveError(f"cannot be read: {error}") from None
+    return None
+
+
+def _unpacked(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
+    # 16 more than zlib's greatest window: the gzip format.
+    unpacker, left = zlib.decompressobj(16 + zlib.MAX_WBITS), most_bytes
+    for chunk in chunks:
+        rest = chunk
+        while rest and not unpacker.eof:
+            data = unpacker.decompress(rest, _PIECE_BYTES)
+            left -= len(data)
+            if left < 0:
+                raise ArchiveError(f"has {most_bytes} bytes before it, unpacked, and is read no further")
+            yield data
+            rest = unpacker.unconsumed_tail
+    if not unpacker.eof:
+        raise ArchiveError("cannot be read: it ends too early")
+
+
+_PIECE_BYTES = 1 << 20
 NOTHING_SAVED = (
     "it saved no model: nothing lies in /opt/ml/model (SM_MODEL_DIR), where a script must write it"
 )

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import failures
-from sluice.domain.build import candidates
+from sluice.domain.build import candidates, metrics_file
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Train
 
-METRICS_FILE = "metrics.json"
-METRICS_PATH = f"/opt/ml/output/data/{METRICS_FILE}"
 UNREPORTED = "did not report "
 _SHOWN = 8
 _SUPERLATIVES = {"maximize": "highest", "minimize": "lowest"}
@@ -103,19 +101,19 @@ def _problem(train: Train, result: Result) -> str | None:
         return f"{result.get('status', 'has no status')}: {reason}"
     objective, metrics = train.candidates.objective, result.get("metrics") or {}
     if objective not in metrics:
-        return f"{UNREPORTED}{objective}: {unreported(train, objective)}{_reported(metrics)}"
+        where = result.get("metrics_problem") or unreported(train, objective)
+        return f"{UNREPORTED}{objective}: {where}{_reported(metrics)}"
     value = metrics[objective]
     if value is None:
         return f"reported {objective} as no finite number"
     return None if math.isfinite(value) else f"reported {objective} as {value}"
 
 
-def unreported(train: Train, metric: str) -> str:
-    """Say where a metric would have been found."""
+def unreported(train: Train, metric: str, problem: str | None = None) -> str:
+    """Say where a metric would have been found; `problem` is what is wrong with metrics.json, if known."""
     regex = next((each.regex for each in train.metrics if each.name == metric), None)
-    if regex is None:
-        return f"{METRICS_PATH} has no such number"
-    return f"no line of its log matches the regex {regex}, and {METRICS_PATH} has no such number"
+    in_file = problem or f"{metrics_file.PATH} has no such number"
+    return f"no line of its log matches the regex {regex}, and {in_file}" if regex else in_file
 
 
 def _reported(metrics: Mapping[str, Any]) -> str:
