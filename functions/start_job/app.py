@@ -21,7 +21,8 @@ from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
-from sluice.services import building, concluding
+from sluice.services import building, concluding, spending
+from sluice.services.spending import CostLimitError
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -44,10 +45,11 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     # Record the step before the job too: the end of the run stops recorded jobs.
     _record_step(cloud, task, kind, name, hyperparameters)
     try:
+        spending.check(cloud, task.run_id, task.step, name, build.config.train)
         created = _start(cloud, task, kind, request)
     except QuotaError as refusal:
         raise _wait(cloud, task, quotas.of_job(quotas.read(str(refusal)))) from None
-    except RequestRefusedError as refusal:
+    except (RequestRefusedError, CostLimitError) as refusal:
         _give_up(cloud, task, str(refusal))
         raise
     _record_start(cloud, task, name)

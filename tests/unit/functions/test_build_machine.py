@@ -90,6 +90,21 @@ def halves_on_without_a_candidate(world: World) -> None:
     assert chosen(world)["step"] == "train-2"
 
 
+def trains_no_more_than_may_be_spent(world: World) -> None:
+    """Each job takes five minutes of an instance, for about a cent: a fourth would cost too much."""
+    pipeline = PIPELINE_YAML.replace("[0.1, 0.2]", "[1, 2, 3, 4, 5]")
+    world.push(pipeline=pipeline.replace("objective", "max_cost_usd: 0.035, objective").encode())
+    world.accuracies |= {f"train-{index}": 0.8 for index in range(5)}
+    assert world.build("a.csv") == "registered"
+    statuses = [world.step(f"train-{index}")["status"] for index in range(5)]
+    assert statuses == ["Completed"] * 3 + ["Failed"] * 2
+    why = world.step("train-3")["failure_reason"]
+    assert why == (
+        "not trained: one more would make candidates cost about $0.04, more than max_cost_usd, $0.04"
+    )
+    assert "sluice--reviews-00001-train-3" not in world.cloud.jobs.requests
+
+
 def fails_without_any_candidate(world: World) -> None:
     world.failing = {"train-0", "train-1"}
     fails(world, "NoCandidateError")
@@ -268,6 +283,7 @@ SCENARIOS: dict[str, Scenario] = {
     "goes on without a candidate": goes_on_without_a_candidate,
     "halves": halves,
     "halves on without a candidate": halves_on_without_a_candidate,
+    "trains no more than may be spent": trains_no_more_than_may_be_spent,
     "fails without any candidate": fails_without_any_candidate,
     "fails without prepared data": fails_without_prepared_data,
     "fails without an evaluation": fails_without_an_evaluation,

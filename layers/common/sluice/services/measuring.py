@@ -1,4 +1,4 @@
-"""Complete what training jobs reported: metrics that their logs lacked, from the metrics.json that they wrote."""
+"""Complete what training jobs reported: metrics that their logs lacked, from their metrics.json."""
 
 from __future__ import annotations
 

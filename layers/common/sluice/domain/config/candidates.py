@@ -69,6 +69,9 @@ class Candidates(Model):
         ge=1,
         le=CANDIDATES_MAX,
     )
+    max_cost_usd: float | None = Field(
+        None, description="start no more candidates once those of a run cost so much, at list prices", gt=0
+    )
     seed: int = Field(0, description="other seeds draw other candidates", ge=0, le=SEED_MAX)
     budget: Budget | None = Field(None, description="of strategy halving: {hyperparameter, min, max}")
     reduction_factor: int = Field(

@@ -1,0 +1,37 @@
+"""Hold `max_cost_usd`: whether a run's candidates have cost so much that no more are started."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sluice.domain.build import candidates, costs, jobs
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Step
+
+
+def refusal(steps: Sequence[Step], step: str, most_usd: float) -> str | None:
+    """Say why a candidate is not started; None if it is. `steps` are those of its run.
+
+    What runs, and the one to start, are taken to cost the mean of those that ended. So the first ones always
+    start, as nothing is known of them. A cost that cannot be told holds back all others.
+    """
+    others = [each for each in steps if candidates.is_candidate(each.step) and each.step != step]
+    ended = [each for each in others if jobs.has_ended(each.status) and each.job_arn]
+    running = sum(not jobs.has_ended(each.status) for each in others)
+    priced = [costs.of_step(each.step, each.backend, each.usage) for each in ended]
+    for cost in priced:
+        if cost.usd is None:
+            return f"max_cost_usd cannot be held, as the cost of {cost.step} is unknown: {cost.unknown}"
+    if not ended:
+        return None
+    spent = math.fsum(cost.usd or 0 for cost in priced)
+    expected = spent / len(ended) * (len(ended) + running + 1)
+    if expected <= most_usd:
+        return None
+    return (
+        f"one more would make candidates cost about {costs.money(expected)}, more than max_cost_usd, "
+        f"{costs.money(most_usd)}"
+    )

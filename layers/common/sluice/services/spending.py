@@ -1,0 +1,29 @@
+"""Start no more candidates than `max_cost_usd` allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sluice.domain.build import candidates, jobs
+from sluice.domain.build.errors import BuildError
+from sluice.ports import Cloud
+from sluice.services.building import find_steps
+
+if TYPE_CHECKING:
+    from sluice.domain.config.models import Train
+
+
+class CostLimitError(BuildError):
+    """The run's candidates cost as much as they may: this one is not trained."""
+
+
+def check(cloud: Cloud, run_id: str, step: str, job_name: str, train: Train) -> None:
+    """Raise CostLimitError for a candidate that is one too many, unless its job was started before."""
+    most_usd = train.candidates.max_cost_usd
+    if most_usd is None or not candidates.is_candidate(step):
+        return
+    from sluice.domain.build import spending
+
+    why = spending.refusal(find_steps(cloud, run_id), step, most_usd)
+    if why and cloud.jobs.describe(jobs.kind_of(step), job_name) is None:
+        raise CostLimitError(f"not trained: {why}")
