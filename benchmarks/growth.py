@@ -34,7 +34,7 @@ from sluice.domain.data import segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.domain.locations import Locations
-from sluice.services import batching, datasets, presence
+from sluice.services import arrivals, batching, datasets, presence
 from sluice.services.views import data, pipelines, runs, uploads
 from sluice_cli import lookup
 
@@ -207,7 +207,7 @@ def measure(size: int) -> dict[str, Measured]:
     for number in range(NEW):
         upload(world, f"new-{number}.csv")
     measured("record_arrival", lambda: upload(world, "new.csv"))
-    awaited = requests({"pipeline": PIPELINE, "at": world.pipeline["asks_at"]})
+    awaited = requests({"pipeline": PIPELINE, "at": world.pipeline["build_requested_for"]})
     measured("start_build, a decision", lambda: invoke("start_build", awaited))
     look(world, measured)
     world.later(minutes=2)
@@ -261,8 +261,9 @@ def build(world: World, measured: Measure) -> None:
 
 def set_aside(world: World, named: str) -> None:
     upload(world, named)
-    key = keys.arrival_key(keys.WAITING, PIPELINE, f"{PIPELINE}/new/{named}", "v1")
-    assert batching.set_aside(world.cloud, world.cloud.catalog.get(key) or {}, "x")
+    arrival = arrivals.find(world.cloud, PIPELINE, f"{PIPELINE}/new/{named}", "v1")
+    assert arrival is not None
+    assert batching.set_aside(world.cloud, arrival, "x")
 
 
 def release(world: World, named: str) -> None:

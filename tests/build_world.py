@@ -14,6 +14,7 @@ import fakes
 import machines
 from sluice.catalog import keys
 from sluice.catalog.changes import Change, Put
+from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import names
 from sluice.domain.build import projects
@@ -278,12 +279,14 @@ class World:
 
     def arrival(self, key: str, version_id: str = "v1") -> dict[str, Any]:
         """An arrival, wherever it lies; empty if there is none."""
-        return arrivals.find(self.cloud, PIPELINE, key, version_id) or {}
+        found = arrivals.find(self.cloud, PIPELINE, key, version_id)
+        return found.item() if found else {}
 
     def let_in(self, key: str) -> None:
         """What `sluice data release` writes."""
-        released = {"status": "pending", "reason": None}
-        assert arrivals.move(self.cloud, self.arrival(key), keys.WAITING, released)
+        arrival = arrivals.find(self.cloud, PIPELINE, key, "v1")
+        assert arrival is not None
+        assert self.cloud.catalog.apply(*changes.release(arrival, "r1"))
 
     def dataset(self, version: str) -> dict[str, Any]:
         return self.cloud.catalog.get(keys.dataset_key(PIPELINE, version)) or {}

@@ -192,6 +192,6 @@ def reject_bad_data(demo: Demo, step: Step) -> None:
         str(answered) == str(demo.live_version), f"v{answered} answers instead of v{demo.live_version}"
     )
     quarantined = uploads.quarantined(demo.target.cloud, demo.pipeline).items
-    demo.rejected = [{"key": item["key"], "reason": item["reason"]} for item in quarantined]
+    demo.rejected = [{"key": each.key, "reason": each.reason} for each in quarantined]
     demo.data_report = f"datasets/{demo.pipeline}/{run['dataset_version']}/report.html"
     step.detail = reasons.first_reasons(run)

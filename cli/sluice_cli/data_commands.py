@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.catalog import keys
 from sluice.domain import wording
 from sluice.services.views import data, uploads
 from sluice_cli import data_release, lookup, reasons
@@ -128,7 +127,7 @@ def list_data(
     name = lookup.the_pipeline(target, pipeline)
     page_of = uploads.quarantined if quarantined else uploads.page
     page = page_of(target.cloud, name, after, limit)
-    found = [keys.shown(item) for item in page.items]
+    found = [*map(uploads.shown, page.items)]
     waiting = {} if quarantined or after else data.what_waits(target.cloud, name)
 
     def text() -> None:

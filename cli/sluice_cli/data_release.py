@@ -6,6 +6,7 @@ import time
 import uuid
 from typing import Any
 
+from sluice.catalog.records.arrivals import Arrival
 from sluice.domain import nearest
 from sluice.domain.data import uploads
 from sluice.services import arrivals
@@ -24,7 +25,7 @@ def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> 
     bucket = target.cloud.data_bucket
     key = key.removeprefix(f"s3://{bucket}/")
     pipeline = str(uploads.parse_key(key)[0])
-    version_id = _releasable(target, pipeline, key)["version_id"]
+    version_id = _releasable(target, pipeline, key).version_id
     request_id = uuid.uuid4().hex
     detail = {
         "bucket": {"name": bucket},
@@ -35,28 +36,28 @@ def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> 
     }
     bus.announce(target.client("events"), "DataReleaseRequested", detail)
     answered = _answer(target, (pipeline, key, version_id), request_id, timeout_s)
-    if refused := answered.get("release_refused"):
-        raise CommandError(f"{key} {refused}", hint=_LISTED)
+    if answered.release_refused:
+        raise CommandError(f"{key} {answered.release_refused}", hint=_LISTED)
     # Its status may differ by now: a build may have quarantined it again.
     return {"pipeline": pipeline, "key": key, "version_id": version_id, "status": "pending"}
 
 
-def _answer(
-    target: Target, arrival: tuple[str, str, str], request_id: str, timeout_s: float
-) -> dict[str, Any]:
+def _answer(target: Target, arrival: tuple[str, str, str], request_id: str, timeout_s: float) -> Arrival:
     """Return the arrival once it holds the stack's answer to a request, which moves it."""
     deadline = time.monotonic() + timeout_s
-    while (found := arrivals.find(target.cloud, *arrival) or {}).get("release_request") != request_id:
+    while True:
+        found = arrivals.find(target.cloud, *arrival)
+        if found is not None and found.release_request == request_id:
+            return found
         if time.monotonic() > deadline:
             raise CommandError(
                 f"the release was asked for, but the stack did not answer within {timeout_s:.0f} s",
                 hint="`sluice logs --function release_data` shows why; to ask twice does no harm.",
             )
         time.sleep(_POLL_S)
-    return found
 
 
-def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
+def _releasable(target: Target, pipeline: str, key: str) -> Arrival:
     """Return the quarantined arrival of a key; raises CommandError if none can be released."""
     newest = seen.newest(target.cloud, pipeline, {key}).get(key)
     current = target.cloud.objects.head(target.cloud.data_bucket, key) if newest else None
@@ -72,4 +73,4 @@ def _releasable(target: Target, pipeline: str, key: str) -> dict[str, Any]:
 def _quarantined_keys(target: Target) -> list[str]:
     """Return quarantined keys of all pipelines, as many as a hint needs."""
     names = pipelines.pipeline_names(target.cloud)
-    return [item["key"] for name in names for item in seen.quarantined(target.cloud, name).items]
+    return [each.key for name in names for each in seen.quarantined(target.cloud, name).items]

@@ -13,8 +13,9 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Pipeline
 from sluice.domain import digests, names
-from sluice.domain.build import governor, projects, sources
+from sluice.domain.build import projects, sources
 from sluice.domain.build.projects import LeftOut, Project
 from sluice.domain.build.sources import Source
 from sluice.domain.release import alarms
@@ -125,8 +126,8 @@ def push(
 
 def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
     """Tell whether the project is being built or will be without an upload, and why."""
-    item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
-    state = governor.PipelineState.of(item, has_data=True)
+    item = target.catalog.get(keys.pipeline_key(pipeline))
+    state = Pipeline.of(item) if item else Pipeline(pipeline, "")
     if state.in_flight and state.built_project_version == state.project_version:
         return {"starts": True, "why": f"{state.in_flight} builds it"}
     waits = data.what_waits(target.cloud, pipeline)

@@ -20,7 +20,7 @@ from sluice.catalog.records.builds import JobTask, Run
 from sluice.catalog.records.releases import EndpointTask, Package, Release
 from sluice.domain import lost_events
 from sluice.domain.locations import parse_bundle_key
-from sluice.domain.lost_events import Hint
+from sluice.domain.lost_events import LostEvent
 from sluice.domain.release import packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
@@ -32,7 +32,7 @@ _LAST_MS = 10_000
 _NEWEST = 100
 
 # A build request for a pipeline, an event, or nothing: after each, check whether time is left.
-Finding = Hint | str | None
+Finding = LostEvent | str | None
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -41,7 +41,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     sent: Counter[str] = Counter()
     finished = True
     for finding in _findings(cloud):
-        if isinstance(finding, Hint):
+        if isinstance(finding, LostEvent):
             cloud.bus.put(finding.detail_type, finding.detail)
             sent[finding.detail_type] += 1
         elif finding is not None:
@@ -100,8 +100,8 @@ def _ended_tasks(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
             yield ended or _outlived_run(cloud, job)
 
 
-def _outlived_run(cloud: Cloud, task: JobTask) -> Hint | None:
-    """Return the hint for the end of a run whose job still runs: its receiver stops the job."""
+def _outlived_run(cloud: Cloud, task: JobTask) -> LostEvent | None:
+    """Return the lost event of the end of a run whose job still runs: its receiver stops the job."""
     run = _find_run(cloud, task.pipeline, task.run_id)
     return _ended_build(cloud, run) if run and run.has_ended else None
 
@@ -120,7 +120,7 @@ def _ended_builds(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
         yield _ended_build(cloud, run) if run and run.execution_arn else pipeline
 
 
-def _ended_build(cloud: Cloud, run: Run) -> Hint | None:
+def _ended_build(cloud: Cloud, run: Run) -> LostEvent | None:
     if run.execution_arn is None:
         return None
     payload = {"pipeline": run.pipeline, "run_id": run.run_id, "project_version": run.project_version}
@@ -145,7 +145,7 @@ def _holders(cloud: Cloud, pipelines: list[Item]) -> Iterator[Release]:
                 yield release
 
 
-def _ended_execution(cloud: Cloud, arn: str, payload: Item) -> Hint | None:
+def _ended_execution(cloud: Cloud, arn: str, payload: Item) -> LostEvent | None:
     return lost_events.execution_ended(arn, cloud.workflows.describe(arn), payload)
 
 
@@ -203,9 +203,7 @@ def _unregistered(cloud: Cloud, since: str) -> Iterator[Finding]:
 def _waiting_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Find pipelines whose arrivals wait for a build."""
     for item in pipelines:
-        is_pending = any(
-            arrival["status"] == "pending" for arrival in arrivals.waiting(cloud, item["gsi1sk"])
-        )
+        is_pending = any(arrival.status == "pending" for arrival in arrivals.waiting(cloud, item["gsi1sk"]))
         yield item["gsi1sk"] if is_pending and not item.get("in_flight") else None
 
 

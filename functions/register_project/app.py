@@ -12,9 +12,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import sluice.domain.config.loading  # noqa: F401 - each event needs it, and it loads faster before the first one
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.catalog.changes import builds
+from sluice.catalog.changes import arrivals, builds
 from sluice.catalog.records import builds as records
-from sluice.domain import actors, config, failures
+from sluice.catalog.records.arrivals import UnclaimedArrival
+from sluice.domain import actors, config, failures, lost_events
 from sluice.domain.build import projects, sources
 from sluice.domain.build.projects import REPLACE_CHAMPION, Project, ProjectError
 from sluice.domain.build.sources import Source
@@ -187,9 +188,9 @@ def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
 
 def _claim(cloud: Cloud, pipeline: str) -> None:
     """Announce uploads from before the pipeline existed again, now as its data."""
-    catalog, bucket = cloud.catalog, cloud.data_bucket
-    for arrival in catalog.query(keys.UNCLAIMED, keys.unclaimed_of(pipeline)):
-        if arrival["status"] == "unclaimed":
-            created = {"key": arrival["key"], "version-id": arrival["version_id"]}
-            cloud.bus.put("Object Created", {"bucket": {"name": bucket}, "object": created})
-            catalog.update(keys.key_of(arrival), {"status": "claimed"})
+    for item in cloud.catalog.query(keys.UNCLAIMED, keys.unclaimed_of(pipeline)):
+        arrival = UnclaimedArrival.of(item)
+        if arrival.status == "unclaimed":
+            again = lost_events.object_created(cloud.data_bucket, arrival.key, arrival.version_id)
+            cloud.bus.put(again.detail_type, again.detail)
+            cloud.catalog.apply(arrivals.claim(arrival))

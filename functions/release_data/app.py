@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
+from sluice.catalog.changes import Change
+from sluice.catalog.changes import arrivals as changes
+from sluice.catalog.records.arrivals import Arrival
 from sluice.domain.actors import unverified
 from sluice.domain.data import uploads
 from sluice.domain.failures import ConflictError
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import DataReleaseRequested
 from sluice.observability import logger
-from sluice.ports import Cloud, Item
+from sluice.ports import Cloud
 from sluice.services import arrivals
 from sluice.services.timeline import note
 
@@ -27,25 +31,26 @@ def lambda_handler(event: DataReleaseRequested, context: LambdaContext) -> dict[
     arrival = arrivals.find(cloud, pipeline, event.key, event.version_id)
     if arrival is None:
         return {"status": "unknown"}
-    if arrival.get("release_request") != event.request_id:
-        arrival = _decide(cloud, event, arrival)
-    _tell(cloud, event, pipeline, arrival.get("release_refused"))
-    return {"status": "refused" if arrival.get("release_refused") else "released"}
+    if arrival.release_request != event.request_id:
+        refused = _decide(cloud, event, arrival)
+    else:
+        refused = arrival.release_refused
+    _tell(cloud, event, pipeline, refused)
+    return {"status": "refused" if refused else "released"}
 
 
-def _decide(cloud: Cloud, event: DataReleaseRequested, arrival: Item) -> Item:
-    """Write the answer on the arrival, where the caller looks for it; returns the updated arrival."""
+def _decide(cloud: Cloud, event: DataReleaseRequested, arrival: Arrival) -> str | None:
+    """Write the answer on the arrival, where the caller looks for it; returns why it is not released."""
     head = cloud.objects.head(event.bucket, event.key)
     objection = uploads.release_objection(arrival, head.version_id if head else None)
-    answer: Item = {"release_request": event.request_id, "release_refused": objection}
-    if objection is None:
-        answer |= {"status": "pending", "reason": None}
-        is_written = arrivals.move(cloud, arrival, keys.WAITING, answer)
-    else:
-        is_written = cloud.catalog.update(keys.key_of(arrival), answer, when={"status": arrival["status"]})
-    if not is_written:
+    answer: Sequence[Change] = (
+        changes.release(arrival, event.request_id)
+        if objection is None
+        else [changes.refuse_release(arrival, event.request_id, objection)]
+    )
+    if not cloud.catalog.apply(*answer):
         raise ConflictError(f"the arrival of {event.key} changed while its release was decided")
-    return {**arrival, **answer}
+    return objection
 
 
 def _tell(cloud: Cloud, event: DataReleaseRequested, pipeline: str, refused: str | None) -> None:

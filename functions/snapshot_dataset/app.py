@@ -12,14 +12,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.changes import builds
 from sluice.catalog.changes.data import add_dataset, index_dataset
-from sluice.catalog.records.builds import Run
+from sluice.catalog.records.arrivals import Arrival
+from sluice.catalog.records.builds import Built, Run
 from sluice.catalog.records.data import Dataset
 from sluice.domain import wording
 from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.data import batches, uploads
-from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine, within
 from sluice.domain.data.segments import DatasetHead
@@ -128,7 +129,7 @@ def _grow(cloud: Cloud, pipeline: str, data: Data, former: _Former | None) -> _M
     present = presence.present_versions(cloud, {obj.key for obj in objects})
     there = (obj for obj in objects if present.get(obj.key) == obj.version_id)
     # Two manifest files may list the same object.
-    fresh = [*{obj.key: _object_version(obj) for obj in there}.values()]
+    fresh = [*{obj.key: ObjectVersion.of(obj) for obj in there}.values()]
     head = datasets.grow(cloud, pipeline, former.head, fresh) if fresh else former.head
     return _Made(head, fresh, found)
 
@@ -148,19 +149,13 @@ def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None) -> 
     _say_doubt(cloud, task, data, parts.complete)
     head = datasets.make(cloud, task.pipeline, manifest, former.head if former else None)
     held = set(manifest.objects)
-    fresh = [obj for obj in map(_object_version, parts.fresh) if obj in held]
+    fresh = [obj for obj in map(ObjectVersion.of, parts.fresh) if obj in held]
     return _Made(head, fresh, found)
-
-
-def _object_version(obj: Arrival) -> ObjectVersion:
-    return ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256)
 
 
 def _waiting(cloud: Cloud, pipeline: str) -> list[Arrival]:
     """Return what waits, including what a dead attempt or an invalid version took up."""
-    items = arrivals.waiting(cloud, pipeline)
-    unsettled = {item["dataset_version"] for item in items if item["status"] == "included"}
-    return [Arrival.of(item, unsettled) for item in items]
+    return [arrival.as_untaken() for arrival in arrivals.waiting(cloud, pipeline)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,9 +201,9 @@ def _set_aside_obstructed(cloud: Cloud, pipeline: str, mode: str, parts: _Parts)
 
 
 def _set_aside(cloud: Cloud, pipeline: str, obj: Arrival, reason: str) -> None:
-    item = cloud.catalog.get(keys.arrival_key(keys.WAITING, pipeline, obj.key, obj.version_id))
-    if item is not None and item["status"] == obj.status:
-        batching.set_aside(cloud, item, reason)
+    arrival = arrivals.find(cloud, pipeline, obj.key, obj.version_id)
+    if arrival is not None and arrival.state == keys.WAITING:
+        batching.set_aside(cloud, arrival, reason)
     note(cloud, pipeline, obj.arrived_at, obj.key, "data quarantined", reason)
 
 
@@ -224,11 +219,11 @@ def _say_doubt(cloud: Cloud, task: BuildTask, data: Data, complete: list[Batch])
 def _combine(
     cloud: Cloud, pipeline: str, data: Data, waiting: list[Arrival], parts: _Parts
 ) -> DatasetManifest:
-    manifest = combine(data.mode, parts.former, [_object_version(obj) for obj in parts.fresh])
+    manifest = combine(data.mode, parts.former, [*map(ObjectVersion.of, parts.fresh)])
     if data.window is None:
         return manifest
     # A window depends on when each object came.
-    settled = map(Arrival.of, arrivals.versions(cloud, pipeline, {obj.key for obj in manifest.objects}))
+    settled = arrivals.versions(cloud, pipeline, {obj.key for obj in manifest.objects})
     named = {obj: batch.name for batch in parts.complete for obj in batch.waiting}
     dated = (dataclasses.replace(obj, batch=named.get(obj, obj.batch)) for obj in waiting)
     return within(manifest, data.window, chain(settled, dated))
@@ -251,14 +246,10 @@ def _take_up(cloud: Cloud, task: BuildTask, version: str, found: Iterable[Batch]
         if not batch.missing
         for arrival in (*batch.waiting, *([batch.manifest] if batch.manifest else []))
     }
-    arrivals.on_each(settled.items(), lambda each: _include(cloud, task, version, *each))
-
-
-def _include(cloud: Cloud, task: BuildTask, version: str, arrival: Arrival, batch: str) -> None:
-    included: Item = {"status": "included", "dataset_version": version, "batch": batch}
-    included |= {"taken_up_by": task.run_id, "failed_run": None}
-    key = keys.arrival_key(keys.WAITING, task.pipeline, arrival.key, arrival.version_id)
-    cloud.catalog.update(key, included)
+    arrivals.on_each(
+        settled.items(),
+        lambda each: cloud.catalog.apply(changes.take_up(each[0], version, each[1], task.run_id)),
+    )
 
 
 def _set_aside_again(cloud: Cloud, pipeline: str, version: str, fresh: Sequence[ObjectVersion]) -> None:
@@ -301,8 +292,8 @@ def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:
 
     A run that compared with a champion does not count if a later push waives that comparison.
     """
-    built = cloud.catalog.get(keys.built_key(task.pipeline, dataset_version, task.project_version))
-    if built is None:
+    item = cloud.catalog.get(keys.built_key(task.pipeline, dataset_version, task.project_version))
+    if item is None:
         return False
     project = building.find_project(cloud, task.pipeline, task.project_version)
-    return bool(built["started_at"] >= (project.replaces_champion_at or ""))
+    return Built.of(item).started_at >= (project.replaces_champion_at or "")

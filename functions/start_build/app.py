@@ -63,11 +63,11 @@ def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> N
     if state.in_flight:
         launching.relaunch(cloud, state, state.in_flight)
         return
-    if (state.asks_at or "") > cloud.now() and state.asks_at not in awaited:
+    if (state.build_requested_for or "") > cloud.now() and state.build_requested_for not in awaited:
         logger.debug("asked again later", extra={"pipeline": pipeline})
         return
     now = from_iso(cloud.now())
-    outlook = deciding.decide(cloud, pipeline, item, now)
+    outlook = deciding.decide(cloud, state, now)
     _log(pipeline, outlook)
     decision = outlook.decision
     if isinstance(decision, StartBuild):

@@ -185,7 +185,7 @@ def _too_large(
 
 
 def _new_keys(cloud: Cloud, task: ValidateDataTask) -> set[str]:
-    return {item["key"] for item in batching.taken_up(cloud, task.pipeline, task.dataset_version)}
+    return {each.key for each in batching.taken_up(cloud, task.pipeline, task.dataset_version)}
 
 
 def _download(cloud: Cloud, manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:

@@ -41,4 +41,4 @@ def test_a_thousand_uploads_lose_nothing_and_build_at_most_twice(loop: Loop) -> 
     assert sorted(keys_of(loop, newest)) == sorted(f"{loop.pipeline}/{key}" for key in bodies)
     versions = {run["dataset_version"] for run in (newest, *earlier)}
     arrived = uploads.page(loop.target.cloud, loop.pipeline).items
-    assert {arrival["dataset_version"] for arrival in arrived} == versions
+    assert {arrival.dataset_version for arrival in arrived} == versions

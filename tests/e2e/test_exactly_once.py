@@ -110,7 +110,7 @@ def test_a_deletion_may_be_told_of_any_number_of_times(loop: Loop, times: int) -
 
     def is_heard() -> bool | None:
         known = arrivals.versions(loop.target.cloud, loop.pipeline, {key})
-        return any(item.get("gone") for item in known) or None
+        return any(arrival.gone for arrival in known) or None
 
     nudged(loop, is_heard, RUN_TIMEOUT_S, "the deletion to be heard of")
     loop.deliver_normally()

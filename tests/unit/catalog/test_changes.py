@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 import fakes
 from sluice.catalog import keys
-from sluice.catalog.changes import Change, Delete, Put, Update, builds, releases, tasks
+from sluice.catalog.changes import Change, Delete, Put, Update, arrivals, builds, progress, releases, tasks
+from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.builds import JobTask, Pipeline, Project, Run, RunEnd, Step
+from sluice.catalog.records.progress import Hashing
 from sluice.catalog.records.releases import Approval, Deployment, Package, Release, ReleaseEnd, Stage
 
 PIPELINE, RUN, STAGE = "reviews", "reviews-00001", "production"
@@ -129,7 +132,7 @@ def test_a_claim_says_what_is_built_and_what_a_skipped_run_puts_back() -> None:
         builds.claim_build(before, RUN, "new objects", AT, budget_day="2026-11-28", budget_used=3)
     )
     claimed = pipeline_of(catalog)
-    assert (claimed.in_flight, claimed.build_seq, claimed.asks_at) == (RUN, 1, None)
+    assert (claimed.in_flight, claimed.build_seq, claimed.build_requested_for) == (RUN, 1, None)
     assert (claimed.built_project_version, claimed.built_content) == ("v1", "c1")
     assert catalog.apply(builds.release_build_lock(PIPELINE, RUN, skipped=claimed))
     freed = pipeline_of(catalog)
@@ -144,14 +147,14 @@ def test_data_become_the_base_of_later_ones_only_while_their_run_holds_the_lock(
 
 
 def test_of_two_pushes_that_saw_the_same_project_one_is_activated() -> None:
-    catalog = catalog_of(Pipeline(PIPELINE, "v1", project_pushed_at="1", asks_at=AT))
+    catalog = catalog_of(Pipeline(PIPELINE, "v1", project_pushed_at="1", build_requested_for=AT))
     pushes = [
         builds.activate_project(Pipeline(PIPELINE, version, project_pushed_at=at), "1")
         for version, at in (("v2", "2"), ("v3", "3"))
     ]
     assert applied(catalog, pushes) == [True, False]
     assert pipeline_of(catalog).project_version == "v2"
-    assert pipeline_of(catalog).asks_at is None
+    assert pipeline_of(catalog).build_requested_for is None
 
 
 def test_a_refusal_replaces_a_refusal_and_never_an_active_project() -> None:
@@ -380,3 +383,74 @@ def test_a_transaction_that_dynamodb_would_refuse_is_refused_before_it_is_sent(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         fakes.FakeCatalog().apply(*changes)
+
+
+# ----------------------------------------------------------------------------------------------- arrivals
+
+PENDING = Arrival(PIPELINE, f"{PIPELINE}/a.csv", "1", 3, AT, "pending", "0" * 64, batch="former")
+TAKEN = replace(PENDING, status="included", dataset_version="d1", taken_up_by=RUN)
+
+
+def arrivals_of(catalog: fakes.FakeCatalog) -> list[Arrival]:
+    found = (catalog.query(keys.partition(PIPELINE), state) for state in keys.STATES)
+    return [Arrival.of(item) for items in found for item in items]
+
+
+def test_an_arrival_is_in_one_place_whatever_happens_to_it() -> None:
+    catalog = catalog_of(PENDING)
+    assert catalog.apply(arrivals.take_up(PENDING, "d1", "batch", RUN))
+    (taken,) = arrivals_of(catalog)
+    assert (taken.status, taken.dataset_version, taken.batch, taken.taken_up_by) == (
+        "included",
+        "d1",
+        "batch",
+        RUN,
+    )
+    assert catalog.apply(*arrivals.quarantine(taken, "bad", AT, AT))
+    (held,) = arrivals_of(catalog)
+    assert (held.status, held.state, held.reason) == ("quarantined", keys.QUARANTINED, "bad")
+    assert catalog.apply(*arrivals.release(held, "request"))
+    (released,) = arrivals_of(catalog)
+    assert (released.status, released.state, released.reason) == ("pending", keys.WAITING, "")
+
+
+@given(order=st.permutations(["quarantine", "put back", "put back failed", "settle"]))
+def test_of_those_who_saw_an_arrival_taken_up_the_first_decides(order: list[str]) -> None:
+    catalog = catalog_of(TAKEN)
+    changes: dict[str, Sequence[Change]] = {
+        "quarantine": arrivals.quarantine(TAKEN, "bad", AT),
+        "put back": [arrivals.put_back(TAKEN)],
+        "put back failed": [arrivals.put_back_failed(TAKEN, RUN)],
+        "settle": arrivals.settle(PIPELINE, [TAKEN], None),
+    }
+    assert [catalog.apply(*changes[name]) for name in order] == [True, False, False, False]
+    assert len(arrivals_of(catalog)) == 1
+
+
+def test_a_control_object_that_is_put_back_is_open_again() -> None:
+    catalog = catalog_of(replace(TAKEN, is_control=True))
+    assert catalog.apply(arrivals.put_back(replace(TAKEN, is_control=True)))
+    assert [(each.status, each.is_waiting) for each in arrivals_of(catalog)] == [("control", True)]
+
+
+def test_what_is_settled_is_counted_once_by_whoever_settles_it() -> None:
+    other = replace(TAKEN, version_id="2", status="control")
+    catalog = catalog_of(TAKEN, other)
+    settlers = [arrivals.settle(PIPELINE, [TAKEN, other], None) for _ in range(2)]
+    assert [catalog.apply(*changes) for changes in settlers] == [True, False]
+    assert (catalog.get(keys.counts_key(PIPELINE)) or {})["included"] == 1
+    more = replace(TAKEN, version_id="3")
+    assert catalog.create(more.item())
+    assert not catalog.apply(*arrivals.settle(PIPELINE, [more], 0))
+    assert catalog.apply(*arrivals.settle(PIPELINE, [more], 1))
+    assert (catalog.get(keys.counts_key(PIPELINE)) or {})["included"] == 2
+
+
+def test_one_at_a_time_computes_a_digest() -> None:
+    begun = Hashing("a", "1", taken_until=AT, expires_at=9)
+    catalog = fakes.FakeCatalog()
+    assert applied(catalog, [progress.begin_hashing(begun)] * 2) == [True, False]
+    assert catalog.apply(progress.leave_hashing(begun))
+    left = Hashing.of(catalog.get(keys.hashing_key("a", "1")) or {}, "a", "1")
+    assert left.taken_until is None
+    assert applied(catalog, [progress.take_hashing(left, AT, 10)] * 2) == [True, False]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import fakes
 from sluice.catalog import keys
-from sluice.catalog.records import builds, data, releases
+from sluice.catalog.records import arrivals, builds, data, progress, releases
 
 ARN = fakes.arn("sagemaker", "model-package/group/1")
 RECORDS: dict[str, Any] = {
@@ -38,6 +38,11 @@ RECORDS: dict[str, Any] = {
     ),
     "release": releases.Release("reviews", "reviews-v1-1", "approval", "running", "me", "arn", "2026"),
     "dataset": data.Dataset("reviews", "d1", "new", "s3://b/m", 3, 10, "2026"),
+    "built": builds.Built("reviews", "d1", "v1", "reviews-00001", "2026"),
+    "arrival": arrivals.Arrival("reviews", "reviews/a.csv", "1", 3, "2026", "included", state=keys.SETTLED),
+    "unclaimed arrival": arrivals.UnclaimedArrival("fraud/a.csv", "1", 3, "2026", "no pipeline"),
+    "touched": arrivals.Touched("reviews", "reviews/a.csv", "2026"),
+    "sweep": progress.Sweep("uploads", "reviews/a.csv", "2026-11-28", is_full=True),
 }
 # Fields that a record reads from its item's key, or that the table spells otherwise.
 OF_KEY = {
@@ -55,6 +60,11 @@ OF_KEY = {
     "deployment": {"pipeline", "stage", "release_id"},
     "release": {"pipeline", "release_id"},
     "dataset": {"pipeline", "version"},
+    "built": {"pipeline", "dataset_version", "project_version"},
+    "arrival": {"pipeline", "state"},
+    "unclaimed arrival": set(),
+    "touched": {"pipeline"},
+    "sweep": {"what"},
 }
 
 
@@ -91,6 +101,20 @@ def test_every_attribute_of_a_record_is_in_the_docs(name: str) -> None:
     words = set(re.findall(r"[a-z0-9_]+", told))
     missing = {field.name for field in fields(RECORDS[name])} - OF_KEY[name] - words
     assert not missing
+
+
+def test_a_build_request_that_an_older_stack_awaits_is_known() -> None:
+    asked = {**RECORDS["pipeline"].item(), "asks_at": "2026"}
+    assert builds.Pipeline.of(asked).build_requested_for == "2026"
+    assert builds.Pipeline.of({**asked, "build_requested_for": "2027"}).build_requested_for == "2027"
+
+
+@pytest.mark.parametrize("key", ["reviews/a.csv", f"reviews/{'a' * 910}", f"reviews/{'a' * 1016}"])
+def test_an_arrival_of_an_older_stack_knows_where_its_item_is(key: str) -> None:
+    """Older stacks named a key by its digest only where it had no room."""
+    old = arrivals.Arrival("reviews", key, "1", 3, "2026", "pending", state=keys.ARRIVALS)
+    assert ("sha256:" in old.place["sk"]) is (len(key) > 1000)
+    assert arrivals.Arrival.of(old.item()) == old
 
 
 def test_an_open_task_is_listed_and_a_closed_one_is_not() -> None:

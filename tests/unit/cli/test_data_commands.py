@@ -156,8 +156,8 @@ def test_a_manifest_that_was_changed_is_noticed(world: World, target: Target) ->
 def test_what_was_set_aside_is_listed_until_it_is_replaced(world: World, target: Target) -> None:
     world.build("a.csv", b"x\n1\n")
     ((item,), reason) = uploads.quarantined(target.cloud, PIPELINE).items, world.catalog_run()["reasons"][0]
-    assert item["key"] == f"{PIPELINE}/a.csv"
-    assert reason in item["reason"]
+    assert item.key == f"{PIPELINE}/a.csv"
+    assert reason in item.reason
     world.later(minutes=1)
     world.upload("a.csv")
     assert uploads.quarantined(target.cloud, PIPELINE).items == []

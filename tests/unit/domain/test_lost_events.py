@@ -59,7 +59,7 @@ def test_an_execution_that_nobody_remembers_has_ended_and_its_input_is_told() ->
 
 
 def test_our_models_read_every_hint() -> None:
-    def read(model: type[events.Event], hint: lost_events.Hint | None) -> None:
+    def read(model: type[events.Event], hint: lost_events.LostEvent | None) -> None:
         assert hint is not None
         model.model_validate({"detail": hint.detail})
 

@@ -11,6 +11,7 @@ import fakes
 from conftest import LambdaContext, load_function
 from release_world import ENDPOINT, PIPELINE, World
 from sluice.catalog import keys
+from sluice.catalog.records.arrivals import Arrival, UnclaimedArrival
 from sluice.catalog.records.builds import JobTask
 
 PUSHED = "a" * 64
@@ -143,17 +144,17 @@ def test_an_upload_that_was_not_seen_is_told_of(world: World, key: str) -> None:
 def test_an_upload_that_was_recorded_is_not(world: World, key: str) -> None:
     version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
     is_ours = key.startswith(PIPELINE)
-    ours = keys.arrival_key(keys.SETTLED, PIPELINE, key, version_id)
-    item = ours if is_ours else keys.unclaimed_key(key, version_id)
-    world.cloud.catalog.create({**item, "key": key, "version_id": version_id, "status": "included"})
+    ours = Arrival(PIPELINE, key, version_id, 1, world.cloud.now.at, "included", state=keys.SETTLED)
+    nobodys = UnclaimedArrival(key, version_id, 1, world.cloud.now.at, "no pipeline")
+    world.cloud.catalog.create(ours.item() if is_ours else nobodys.item())
     assert sent(world) == []
 
 
 def test_a_new_version_of_an_upload_is_another_upload(world: World) -> None:
     key = f"{PIPELINE}/a.csv"
     first = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
-    settled = keys.arrival_key(keys.SETTLED, PIPELINE, key, first)
-    world.cloud.catalog.create({**settled, "key": key, "version_id": first, "status": "included"})
+    settled = Arrival(PIPELINE, key, first, 1, world.cloud.now.at, "included", state=keys.SETTLED)
+    world.cloud.catalog.create(settled.item())
     second = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"y")
     ((_, detail),) = sent(world)
     assert detail["object"]["version-id"] == second
@@ -175,9 +176,7 @@ def test_a_pushed_project_that_was_not_seen_is_told_of(world: World) -> None:
 def test_a_pipeline_with_waiting_arrivals_is_asked_about(world: World) -> None:
     key = f"{PIPELINE}/a.csv"
     version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, b"x")
-    world.cloud.catalog.create(
-        {**keys.arrival_key(keys.WAITING, PIPELINE, key, version_id), "status": "pending"}
-    )
+    world.cloud.catalog.create(Arrival(PIPELINE, key, version_id, 1, world.cloud.now.at, "pending").item())
     world.invoke("reconcile", {})
     assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
 

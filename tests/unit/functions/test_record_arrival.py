@@ -124,7 +124,7 @@ def test_a_thousand_uploads_ask_for_a_build_once_a_quiet_period(world: World) ->
     for number in range(100):
         world.upload(f"{number}.csv")
     assert world.cloud.build_requests.sent == [(PIPELINE, 60)]
-    assert world.cloud.build_requests.awaited[-1] == world.pipeline["asks_at"]
+    assert world.cloud.build_requests.awaited[-1] == world.pipeline["build_requested_for"]
     world.later(seconds=60)
     world.upload("last.csv")
     assert world.cloud.build_requests.sent == [(PIPELINE, 60)] * 2

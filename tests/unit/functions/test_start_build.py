@@ -119,7 +119,7 @@ def test_a_push_does_not_wait_for_the_limits_of_the_version_before(world: World)
     world.ask()
     assert world.play() == "registered"
     world.upload("b.csv")
-    assert world.pipeline["asks_at"] > world.cloud.now.at
+    assert world.pipeline["build_requested_for"] > world.cloud.now.at
     world.later(seconds=1)
     world.push(pipeline=PIPELINE_YAML.replace("quiet_period_s: 60", "quiet_period_s: 0").encode())
     world.ask()

@@ -10,6 +10,7 @@ import fakes
 from build_world import PIPELINE, Invoke, World
 from conftest import LambdaContext, load_function
 from sluice.catalog import keys
+from sluice.catalog.records.arrivals import Arrival
 from sluice.services import sweeping
 
 
@@ -39,8 +40,8 @@ def told(world: World) -> list[str]:
 
 
 def record(world: World, key: str, state: str = keys.SETTLED) -> None:
-    item = keys.arrival_key(state, PIPELINE, key, "v1")
-    world.cloud.catalog.create({**item, "key": key, "version_id": "v1", "status": "included"})
+    arrival = Arrival(PIPELINE, key, "v1", 1, world.cloud.now.at, "included", state=state)
+    world.cloud.catalog.create(arrival.item())
 
 
 def test_the_first_pass_of_a_day_goes_to_the_end_and_others_see_a_page(world: World) -> None:

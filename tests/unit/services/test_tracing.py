@@ -14,6 +14,7 @@ import fakes
 from build_world import PIPELINE, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.catalog.changes.data import add_dataset, index_dataset
+from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.data import Dataset
 from sluice.domain.data import segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
@@ -45,14 +46,8 @@ class History:
         at = self.now()
         version = f"v{at}"
         obj = ObjectVersion(key, version, 1, f"{len(at)}{version}")
-        arrival = {
-            "key": key,
-            "version_id": version,
-            "arrived_at": at,
-            "recorded_at": at,
-            "status": "included",
-        }
-        self.cloud.catalog.create({**keys.arrival_key(keys.SETTLED, PIPELINE, key, version), **arrival})
+        arrival = Arrival(PIPELINE, key, version, 1, at, "included", recorded_at=at, state=keys.SETTLED)
+        self.cloud.catalog.create(arrival.item())
         self.only_grew = self.only_grew and key not in self.objects
         self.objects[key] = obj
         self.fresh = [*(each for each in self.fresh if each.key != key), obj]

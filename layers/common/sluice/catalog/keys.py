@@ -31,6 +31,7 @@ REQUESTS = "REQUEST#"
 STEPS = "STEP#"
 APPROVALS = "APPROVAL#"
 _PIPELINE, _TASK, _PACKAGE, _ENVIRONMENT = "PIPELINE#", "TASK#", "PACKAGE#", "ENVIRONMENT#"
+_SWEEP, _BUILT = "SWEEP#", "BUILT#"
 _ATTRIBUTES = {"pk", "sk", "gsi1pk", "gsi1sk"}
 SORT_KEY_MAX_BYTES = 1024
 # The table's own attributes.
@@ -132,6 +133,15 @@ def epoch_of(item: Mapping[str, Any]) -> int:
     return int(_after(APPROVALS, item["sk"]))
 
 
+def arrival_state_of(item: Mapping[str, Any]) -> str:
+    """Return the state of an arrival, as `arrival_key` takes it."""
+    return f"{item['sk'].partition('#')[0]}#"
+
+
+def sweep_of(item: Mapping[str, Any]) -> str:
+    return _after(_SWEEP, item["sk"])
+
+
 def stage_of(item: Mapping[str, Any]) -> str:
     return _after(STAGES, item["sk"])
 
@@ -161,7 +171,9 @@ def project_key(pipeline: str, version: str) -> Key:
 
 
 def arrival_key(state: str, pipeline: str, key: str, version_id: str) -> Key:
-    """Return the key of an arrived object version in one of `STATES`."""
+    """Return the key of an arrived object version in one of `STATES`, or of an older stack's."""
+    if state == ARRIVALS:
+        return {"pk": partition(pipeline), "sk": _named(key, version_id)}
     return {"pk": partition(pipeline), "sk": f"{versions_prefix(state, key)}{version_id}"}
 
 
@@ -183,7 +195,7 @@ def touched_key(pipeline: str, key: str) -> Key:
 
 
 def unclaimed_key(key: str, version_id: str) -> Key:
-    return {"pk": UNCLAIMED, "sk": _unclaimed(key, version_id)}
+    return {"pk": UNCLAIMED, "sk": _named(key, version_id)}
 
 
 def hashing_key(key: str, version_id: str) -> Key:
@@ -192,7 +204,7 @@ def hashing_key(key: str, version_id: str) -> Key:
     return {"pk": f"HASHING#{digest}#{version_id}", "sk": "HASHING"}
 
 
-def _unclaimed(key: str, version_id: str) -> str:
+def _named(key: str, version_id: str) -> str:
     """Name an object by its key, or by its digest if the key leaves no room."""
     sk = f"{ARRIVALS}{key}#{version_id}"
     if len(sk.encode()) <= SORT_KEY_MAX_BYTES:
@@ -206,7 +218,13 @@ def dataset_key(pipeline: str, version: str) -> Key:
 
 def built_key(pipeline: str, dataset_version: str, project_version: str) -> Key:
     """Return the key of the note that a run of the project came to a conclusion on the data set version."""
-    return {"pk": partition(pipeline), "sk": f"BUILT#{dataset_version}#{project_version}"}
+    return {"pk": partition(pipeline), "sk": f"{_BUILT}{dataset_version}#{project_version}"}
+
+
+def built_of(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the data set version and the project version of such a note."""
+    dataset_version, _, project_version = _after(_BUILT, item["sk"]).partition("#")
+    return dataset_version, project_version
 
 
 def version_index_key(pipeline: str, created_at: str, version: str) -> Key:
@@ -230,7 +248,7 @@ def counts_key(pipeline: str) -> Key:
 
 def sweep_key(what: str) -> Key:
     """Return the key of the progress of `reconcile` through something."""
-    return {"pk": "SWEEP", "sk": f"SWEEP#{what}"}
+    return {"pk": "SWEEP", "sk": f"{_SWEEP}{what}"}
 
 
 def run_key(pipeline: str, run_id: str) -> Key:

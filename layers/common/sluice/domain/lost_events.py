@@ -1,4 +1,4 @@
-"""Write hints for lost events: AWS's detail-types, with the fields that our rules and models read."""
+"""Write lost events again: AWS's detail-types, with the fields that our rules and models read."""
 
 from __future__ import annotations
 
@@ -12,60 +12,62 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
+class LostEvent:
     """An event to put on the bus; its receiver describes the resource and trusts only that."""
 
     detail_type: str
     detail: Mapping[str, Any]
 
 
-def object_created(bucket: str, key: str, version_id: str) -> Hint:
+def object_created(bucket: str, key: str, version_id: str) -> LostEvent:
     detail = {"bucket": {"name": bucket}, "object": {"key": key, "version-id": version_id}}
-    return Hint("Object Created", detail)
+    return LostEvent("Object Created", detail)
 
 
-def object_deleted(bucket: str, key: str) -> Hint:
-    return Hint("Object Deleted", {"bucket": {"name": bucket}, "object": {"key": key}})
+def object_deleted(bucket: str, key: str) -> LostEvent:
+    return LostEvent("Object Deleted", {"bucket": {"name": bucket}, "object": {"key": key}})
 
 
-def job_ended(kind: str, name: str, described: Mapping[str, Any] | None) -> Hint | None:
-    """Return the hint for a job (training_job or processing_job) that has ended or is gone."""
+def job_ended(kind: str, name: str, described: Mapping[str, Any] | None) -> LostEvent | None:
+    """Return the lost event of a job (training_job or processing_job) that has ended or is gone."""
     noun = {"training_job": "Training", "processing_job": "Processing"}[kind]
     status = described[f"{noun}JobStatus"] if described else "Failed"
     if status not in ("Completed", "Failed", "Stopped"):
         return None
     detail = {f"{noun}JobName": name, f"{noun}JobStatus": status}
-    return Hint(f"SageMaker {noun} Job State Change", detail)
+    return LostEvent(f"SageMaker {noun} Job State Change", detail)
 
 
-def endpoint_changed(name: str) -> Hint:
-    return Hint("SageMaker Endpoint State Change", {"EndpointName": name})
+def endpoint_changed(name: str) -> LostEvent:
+    return LostEvent("SageMaker Endpoint State Change", {"EndpointName": name})
 
 
-def package_decided(seen: Package, approval_status: str) -> Hint | None:
-    """Return the hint for a package whose decision was missed or not acted on."""
+def package_decided(seen: Package, approval_status: str) -> LostEvent | None:
+    """Return the lost event of a package whose decision was missed or not acted on."""
     if approval_status == seen.status and not seen.is_unfinished:
         return None
     detail = {"ModelPackageArn": seen.arn, "ModelApprovalStatus": approval_status}
-    return Hint("SageMaker Model Package State Change", detail)
+    return LostEvent("SageMaker Model Package State Change", detail)
 
 
-def alarm_fires(name: str) -> Hint:
+def alarm_fires(name: str) -> LostEvent:
     detail = {"alarmName": name, "state": {"value": "ALARM"}}
-    return Hint("CloudWatch Alarm State Change", detail)
+    return LostEvent("CloudWatch Alarm State Change", detail)
 
 
-def guard_is_off(name: str) -> Hint:
-    """Return the hint for an alarm that differs from what its stage's live release wants."""
-    return Hint("CloudWatch Alarm Configuration Change", {"alarmName": name, "operation": "update"})
+def guard_is_off(name: str) -> LostEvent:
+    """Return the lost event of an alarm that differs from what its stage's live release wants."""
+    return LostEvent("CloudWatch Alarm Configuration Change", {"alarmName": name, "operation": "update"})
 
 
-def execution_ended(arn: str, described: Mapping[str, Any] | None, payload: Mapping[str, Any]) -> Hint | None:
-    """Return the hint for an ended execution; with its payload, which Step Functions may have forgotten."""
+def execution_ended(
+    arn: str, described: Mapping[str, Any] | None, payload: Mapping[str, Any]
+) -> LostEvent | None:
+    """Return the lost event of an ended execution; with its payload, which AWS may have forgotten."""
     status = described["status"] if described else "ABORTED"
     if status == "RUNNING":
         return None
     machine, _, name = arn.replace(":execution:", ":stateMachine:").rpartition(":")
     detail = {"executionArn": arn, "name": name, "stateMachineArn": machine, "status": status}
     detail["input"] = json.dumps(payload)
-    return Hint("Step Functions Execution Status Change", detail)
+    return LostEvent("Step Functions Execution Status Change", detail)

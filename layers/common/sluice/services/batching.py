@@ -7,18 +7,19 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from sluice.catalog import keys
+from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.changes import builds
 from sluice.domain import failures
 from sluice.domain.data import batches
-from sluice.domain.data.arrivals import CONTROL, Arrival
 from sluice.domain.data.batches import Batch
 from sluice.domain.times import from_iso, to_iso
-from sluice.ports import BUILD_REQUEST_DELAY_MAX_S, Cloud, Item
+from sluice.ports import BUILD_REQUEST_DELAY_MAX_S, Cloud
 from sluice.services import arrivals
 from sluice.services.arrivals import on_each
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.arrivals import Arrival
+    from sluice.catalog.records.builds import Pipeline
     from sluice.domain.config.models import CompleteWhen
     from sluice.domain.data.datasets import ObjectVersion
     from sluice.quality.validation import Report
@@ -51,14 +52,14 @@ def _read(cloud: Cloud, arrival: Arrival) -> bytes:
     return b"".join(chunks)
 
 
-def ask_once(cloud: Cloud, pipeline: str, item: Item, delay_s: int) -> None:
-    """Request a build after a delay, unless the pipeline's item says that a request is due.
+def ask_once(cloud: Cloud, pipeline: Pipeline) -> None:
+    """Request a build after the pipeline's delay, unless its item says that a request is due.
 
     That request comes after what the caller wrote, so it sees it: a thousand uploads make a few requests.
     """
     soon = to_iso(from_iso(cloud.now()) + timedelta(seconds=_SKEW_S))
-    if item.get("asks_at", "") <= soon:
-        ask_later(cloud, pipeline, delay_s)
+    if (pipeline.build_requested_for or "") <= soon:
+        ask_later(cloud, pipeline.name, pipeline.ask_delay_s or 0)
 
 
 def ask_later(cloud: Cloud, pipeline: str, delay_s: int) -> None:
@@ -73,12 +74,12 @@ def ask_later(cloud: Cloud, pipeline: str, delay_s: int) -> None:
     cloud.catalog.apply(builds.request_build(pipeline, at))
 
 
-def taken_up(cloud: Cloud, pipeline: str, version: str) -> list[Item]:
+def taken_up(cloud: Cloud, pipeline: str, version: str) -> list[Arrival]:
     """Return the arrivals that this version took up, without those of earlier ones."""
     return [
-        item
-        for item in arrivals.waiting(cloud, pipeline)
-        if item["status"] == "included" and item["dataset_version"] == version
+        arrival
+        for arrival in arrivals.waiting(cloud, pipeline)
+        if arrival.is_included and arrival.dataset_version == version
     ]
 
 
@@ -93,26 +94,26 @@ def quarantine(
     """
     held = taken_up(cloud, pipeline, version)
     versions = {(obj.key, obj.version_id) for obj in judged}
-    new = [item for item in held if (item["key"], item["version_id"]) in versions]
-    offenders = report.offenders([item["key"] for item in new])
+    new = [arrival for arrival in held if (arrival.key, arrival.version_id) in versions]
+    offenders = report.offenders([arrival.key for arrival in new])
     # Quarantine the offenders last: a retry after a crash recognizes them by what is left.
-    on_each([item for item in held if item.get("is_control")], partial(_reopen, cloud))
-    on_each([item for item in new if item["key"] not in offenders], partial(_put_back, cloud))
+    _put_back(cloud, (arrival for arrival in held if arrival.is_control))
+    _put_back(cloud, (arrival for arrival in new if arrival.key not in offenders))
     at = to_iso(from_iso(cloud.now()).replace(microsecond=0))
     on_each(
-        [item for item in new if item["key"] in offenders],
-        lambda item: set_aside(
-            cloud, item, failures.cut("; ".join(offenders[item["key"]][:_REASONS_MAX])), set_aside_at=at
+        [arrival for arrival in new if arrival.key in offenders],
+        lambda arrival: set_aside(
+            cloud, arrival, failures.cut("; ".join(offenders[arrival.key][:_REASONS_MAX])), at
         ),
     )
 
 
-def set_aside(cloud: Cloud, item: Item, reason: str, **noted: str) -> bool:
+def set_aside(cloud: Cloud, arrival: Arrival, reason: str, at: str | None = None) -> bool:
     """Quarantine an arrival, if it is unchanged since it was read, and tag its object."""
-    changes = {"status": "quarantined", "reason": reason, **noted}
-    if not arrivals.set_aside(cloud, item, changes):
+    if not cloud.catalog.apply(*changes.quarantine(arrival, reason, cloud.now(), at)):
         return False
-    cloud.objects.tag(cloud.data_bucket, item["key"], item["version_id"], {"sluice:status": "quarantined"})
+    tags = {"sluice:status": "quarantined"}
+    cloud.objects.tag(cloud.data_bucket, arrival.key, arrival.version_id, tags)
     return True
 
 
@@ -121,23 +122,17 @@ def put_back(cloud: Cloud, pipeline: str, run_id: str) -> None:
 
     Marked with the run it cannot cause that build: what failed once would fail again and again.
     """
-    waits = {"dataset_version": None, "taken_up_by": None, "failed_run": run_id}
     on_each(
-        [item for item in arrivals.waiting(cloud, pipeline) if _is_taken_by(item, run_id)],
-        lambda item: _change(
-            cloud, item, {**waits, "status": CONTROL if item.get("is_control") else "pending"}
-        ),
+        [arrival for arrival in arrivals.waiting(cloud, pipeline) if _is_taken_by(arrival, run_id)],
+        lambda arrival: cloud.catalog.apply(changes.put_back_failed(arrival, run_id)),
     )
 
 
 def take_up_again(cloud: Cloud, pipeline: str, failed_run: str, version: str, run_id: str) -> None:
     """Take up what a failed run had put back, for a run that builds on the same version."""
-    included = {"status": "included", "dataset_version": version, "taken_up_by": run_id, "failed_run": None}
     on_each(
-        [item for item in arrivals.waiting(cloud, pipeline) if item.get("failed_run") == failed_run],
-        lambda item: cloud.catalog.update(
-            keys.key_of(item), included, when={"status": item["status"], "failed_run": failed_run}
-        ),
+        [arrival for arrival in arrivals.waiting(cloud, pipeline) if arrival.failed_run == failed_run],
+        lambda arrival: cloud.catalog.apply(changes.take_up_again(arrival, version, run_id)),
     )
 
 
@@ -147,27 +142,17 @@ def settle(cloud: Cloud, pipeline: str, run_id: str, *, markers_before: str = ""
     Late arrivals that belong to a settled marker still find it.
     """
 
-    def is_done(item: Item) -> bool:
-        return _is_taken_by(item, run_id) or (
-            item["status"] == CONTROL and item.get("recorded_at", "") < markers_before
-        )
+    def is_done(arrival: Arrival) -> bool:
+        is_old_marker = arrival.status == "control" and arrival.recorded_at < markers_before
+        return _is_taken_by(arrival, run_id) or is_old_marker
 
     arrivals.settle(cloud, pipeline, is_done)
 
 
-def _is_taken_by(item: Item, run_id: str) -> bool:
-    return item["status"] == "included" and item.get("taken_up_by") == run_id
+def _is_taken_by(arrival: Arrival, run_id: str) -> bool:
+    return arrival.is_included and arrival.taken_up_by == run_id
 
 
-def _reopen(cloud: Cloud, item: Item) -> None:
-    _change(cloud, item, {"status": CONTROL})
-
-
-def _put_back(cloud: Cloud, item: Item) -> None:
-    _change(cloud, item, {"status": "pending", "dataset_version": None})
-
-
-def _change(cloud: Cloud, item: Item, changes: Item) -> None:
-    """Change an arrival, if the rejected version still holds it."""
-    when = {"status": "included", "dataset_version": item["dataset_version"]}
-    cloud.catalog.update(keys.key_of(item), changes, when=when)
+def _put_back(cloud: Cloud, held: Iterable[Arrival]) -> None:
+    """Let arrivals wait again, if the rejected version still holds them."""
+    on_each(held, lambda arrival: cloud.catalog.apply(changes.put_back(arrival)))

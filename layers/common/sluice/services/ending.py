@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Pipeline, Run, RunEnd
+from sluice.catalog.records.builds import Built, Pipeline, Run, RunEnd
 from sluice.domain import failures
 from sluice.ports import Cloud
 from sluice.services import arrivals, batching, building, concluding
@@ -55,8 +55,8 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
     """Settle what a valid version took up; of another it was quarantined or put back, or waits still."""
     # What other values lead to says nothing about the project as it was pushed.
     if run.status in _CONCLUSIVE and not run.overrides:
-        built = {"run_id": run.run_id, "started_at": run.started_at}
-        cloud.catalog.update(keys.built_key(run.pipeline, version, run.project_version), built)
+        built = Built(run.pipeline, version, run.project_version, run.run_id, run.started_at)
+        cloud.catalog.apply(builds.note_built(built))
     dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, version)) or {}
     if dataset.get("status") == "valid":
         batching.settle(cloud, run.pipeline, run.run_id, markers_before=_markers_before(cloud, run))

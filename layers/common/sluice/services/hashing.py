@@ -6,9 +6,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from sluice.catalog import keys
+from sluice.catalog.changes import progress as changes
+from sluice.catalog.records.progress import Hashing
 from sluice.domain import digests, lost_events
 from sluice.domain.times import from_iso, to_iso
-from sluice.ports import Cloud, Item, ObjectHead
+from sluice.ports import Cloud, ObjectHead
 
 # A part takes a quarter of a minute; the function must have time left for a slow one.
 _PART_TAKES_MS = 90_000
@@ -29,34 +31,31 @@ def digest(cloud: Cloud, head: ObjectHead, remaining_ms: Callable[[], int]) -> s
 
 
 def _by_parts(cloud: Cloud, head: ObjectHead, remaining_ms: Callable[[], int]) -> str | None:
-    key = keys.hashing_key(head.key, head.version_id)
-    taken = _take(cloud, key)
+    taken = _take(cloud, head.key, head.version_id)
     if taken is None:
         return None
-    done: list[str] = taken.get("parts", [])
+    done = [*taken.parts]
     for span in digests.spans(head.size_bytes)[len(done) :]:
         if remaining_ms() < _PART_TAKES_MS:
-            cloud.catalog.update(key, {"taken_until": None})
-            hint = lost_events.object_created(head.bucket, head.key, head.version_id)
-            cloud.bus.put(hint.detail_type, hint.detail)
+            cloud.catalog.apply(changes.leave_hashing(taken))
+            lost = lost_events.object_created(head.bucket, head.key, head.version_id)
+            cloud.bus.put(lost.detail_type, lost.detail)
             return None
         chunks = cloud.objects.chunks(head.bucket, head.key, head.version_id, span)
         done = [*done, digests.of_bytes(chunks).hex()]
-        cloud.catalog.update(key, {"parts": done})
+        cloud.catalog.apply(changes.record_parts(taken, done))
     return digests.combined(map(bytes.fromhex, done))
 
 
-def _take(cloud: Cloud, key: keys.Key) -> Item | None:
+def _take(cloud: Cloud, key: str, version_id: str) -> Hashing | None:
     """Return the progress, to one caller at a time: an object without arrival is announced repeatedly."""
-    catalog, now = cloud.catalog, from_iso(cloud.now())
-    item = catalog.get(key) or {}
-    if item.get("taken_until", "") > to_iso(now):
+    now = from_iso(cloud.now())
+    until, expires_at = to_iso(now + _TAKEN_FOR), int((now + _PROGRESS_KEPT).timestamp())
+    item = cloud.catalog.get(keys.hashing_key(key, version_id))
+    if item is None:
+        begun = Hashing(key, version_id, taken_until=until, expires_at=expires_at)
+        return begun if cloud.catalog.apply(changes.begin_hashing(begun)) else None
+    known = Hashing.of(item, key, version_id)
+    if (known.taken_until or "") > to_iso(now):
         return None
-    expires_at = int((now + _PROGRESS_KEPT).timestamp())
-    taken = {"taken_until": to_iso(now + _TAKEN_FOR), "expires_at": expires_at}
-    is_taken = (
-        catalog.update(key, taken, when={"taken_until": item.get("taken_until")})
-        if item
-        else catalog.create({**key, **taken})
-    )
-    return item if is_taken else None
+    return known if cloud.catalog.apply(changes.take_hashing(known, until, expires_at)) else None

@@ -12,7 +12,7 @@ from sluice.services import arrivals, datasets
 from sluice.services.arrivals import on_each
 
 if TYPE_CHECKING:
-    from sluice.ports import Cloud, Item
+    from sluice.ports import Cloud
 
 # With more objects than this, do not list the bucket.
 LISTED_MAX = 1_000
@@ -57,8 +57,7 @@ def _by_folder(wanted: Iterable[str]) -> list[list[str]]:
 
 def is_listed(cloud: Cloud, pipeline: str) -> bool:
     """Tell whether the pipeline has few enough objects to list them whenever needed."""
-    counts = cloud.catalog.get(keys.counts_key(pipeline)) or {}
-    return bool(counts.get("included", 0) <= LISTED_MAX)
+    return (arrivals.counted(cloud, pipeline) or 0) <= LISTED_MAX
 
 
 def present_versions(cloud: Cloud, wanted: Iterable[str]) -> dict[str, str]:
@@ -122,7 +121,7 @@ def changed_objects(
         if current.get(obj.key, obj.version_id) != obj.version_id
     ]
     found = on_each(others, lambda other: arrivals.find(cloud, pipeline, *other))
-    known = [_object_version(arrival) for arrival in found if arrival and "sha256" in arrival]
+    known = [ObjectVersion.of(arrival) for arrival in found if arrival and arrival.sha256]
     return changed_since(manifest, current, known)
 
 
@@ -136,7 +135,3 @@ def changed_since_made(cloud: Cloud, pipeline: str, version: str) -> list[str]:
             return changed_objects(cloud, pipeline, new, present)
     manifest = datasets.find_manifest(cloud, pipeline, version)
     return changed_objects(cloud, pipeline, manifest, current_versions(cloud, pipeline, manifest))
-
-
-def _object_version(arrival: Item) -> ObjectVersion:
-    return ObjectVersion(arrival["key"], arrival["version_id"], arrival["size_bytes"], arrival["sha256"])

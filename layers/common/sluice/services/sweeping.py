@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
+from sluice.catalog.changes import progress as changes
+from sluice.catalog.records.progress import Sweep
 from sluice.domain import lost_events
 from sluice.domain.data import uploads
 from sluice.services import arrivals
 
 if TYPE_CHECKING:
-    from sluice.domain.lost_events import Hint
+    from sluice.catalog.records.arrivals import Arrival
+    from sluice.domain.lost_events import LostEvent
     from sluice.ports import Cloud, Item, ObjectHead
 
 PAGE = 1000
@@ -29,30 +33,35 @@ _LAST = "\U0010ffff"
 @contextmanager
 def daily(cloud: Cloud, what: str) -> Iterator[bool]:
     """Yield whether the day's first full pass is due; the end of the block marks it as done."""
-    key, today = keys.sweep_key(what), cloud.now()[:10]
-    is_due = (cloud.catalog.get(key) or {}).get("full_on", "") < today
+    today = cloud.now()[:10]
+    is_due = _progress(cloud, what).full_on < today
     yield is_due
     if is_due:
-        cloud.catalog.update(key, {"full_on": today})
+        cloud.catalog.apply(changes.finish_full_pass(what, today))
 
 
-def unseen(cloud: Cloud, pipelines: Collection[str]) -> Iterator[Hint | None]:
-    """Yield a hint for each upload without an arrival, and None for each other, as each takes time.
+def _progress(cloud: Cloud, what: str) -> Sweep:
+    item = cloud.catalog.get(keys.sweep_key(what))
+    return Sweep.of(item) if item else Sweep(what)
+
+
+def unseen(cloud: Cloud, pipelines: Collection[str]) -> Iterator[LostEvent | None]:
+    """Yield a lost event for each upload without an arrival, and None for each other, as each takes time.
 
     An event may still be on its way: to hear of an upload twice does no harm.
     """
 
-    def page(after: str) -> tuple[Iterator[Hint | None], str]:
+    def page(after: str) -> tuple[Iterator[LostEvent | None], str]:
         heads = list(islice(cloud.objects.listing(cloud.data_bucket, "", after=after), PAGE))
         return _unseen(cloud, pipelines, heads), heads[-1].key if len(heads) == PAGE else ""
 
     return _swept(cloud, "uploads", page)
 
 
-def deleted(cloud: Cloud, pipeline: str) -> Iterator[Hint | None]:
-    """Yield hints for settled objects that were deleted, or restored, unnoticed."""
+def deleted(cloud: Cloud, pipeline: str) -> Iterator[LostEvent | None]:
+    """Yield lost events of settled objects that were deleted, or restored, unnoticed."""
 
-    def page(after: str) -> tuple[Iterator[Hint | None], str]:
+    def page(after: str) -> tuple[Iterator[LostEvent | None], str]:
         found = arrivals.page(cloud, pipeline, [keys.SETTLED], after or None, PAGE)
         return _deleted(cloud, pipeline, found.items), found.after or ""
 
@@ -60,27 +69,26 @@ def deleted(cloud: Cloud, pipeline: str) -> Iterator[Hint | None]:
 
 
 def _swept(
-    cloud: Cloud, what: str, page: Callable[[str], tuple[Iterator[Hint | None], str]]
-) -> Iterator[Hint | None]:
+    cloud: Cloud, what: str, page: Callable[[str], tuple[Iterator[LostEvent | None], str]]
+) -> Iterator[LostEvent | None]:
     """Yield what `page` finds: one page a call, but on the first call of a day all pages to the end.
 
     A caller that stops early gets the same page the next time.
     """
-    key, today = keys.sweep_key(what), cloud.now()[:10]
-    sweep = cloud.catalog.get(key) or {}
-    if sweep.get("full_on", "") < today:
-        sweep = {"after": "", "full_on": today, "is_full": True}
+    sweep, today = _progress(cloud, what), cloud.now()[:10]
+    if sweep.full_on < today:
+        sweep = Sweep(what, full_on=today, is_full=True)
     while True:
-        found, after = page(sweep["after"])
+        found, after = page(sweep.after)
         yield from found
-        sweep = {"after": after, "full_on": sweep["full_on"], "is_full": sweep["is_full"] and bool(after)}
-        cloud.catalog.update(key, sweep)
-        if not sweep["is_full"]:
+        sweep = replace(sweep, after=after, is_full=sweep.is_full and bool(after))
+        cloud.catalog.apply(changes.record_sweep(sweep))
+        if not sweep.is_full:
             return
 
 
-def _deleted(cloud: Cloud, pipeline: str, items: Sequence[Item]) -> Iterator[Hint | None]:
-    were_gone = {item["key"]: bool(item.get("gone")) for item in items}
+def _deleted(cloud: Cloud, pipeline: str, settled: Sequence[Arrival]) -> Iterator[LostEvent | None]:
+    were_gone = {arrival.key: arrival.gone for arrival in settled}
     if not were_gone:
         return
     # One character less sorts just before the first key.
@@ -92,7 +100,9 @@ def _deleted(cloud: Cloud, pipeline: str, items: Sequence[Item]) -> Iterator[Hin
         yield lost_events.object_deleted(cloud.data_bucket, key) if is_gone != was_gone else None
 
 
-def _unseen(cloud: Cloud, pipelines: Collection[str], heads: Sequence[ObjectHead]) -> Iterator[Hint | None]:
+def _unseen(
+    cloud: Cloud, pipelines: Collection[str], heads: Sequence[ObjectHead]
+) -> Iterator[LostEvent | None]:
     by_owner: dict[str, list[ObjectHead]] = defaultdict(list)
     for head in heads:
         pipeline, _ = uploads.parse_key(head.key)

@@ -7,7 +7,7 @@ not all that ever was. A pipeline of an older stack has no index: all its runs a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from sluice.domain.data.segments import DatasetHead
 from sluice.services import arrivals, building, datasets
 
 if TYPE_CHECKING:
-    from sluice.ports import Cloud, Item
+    from sluice.catalog.records.arrivals import Arrival
+    from sluice.ports import Cloud
 
 # Data set versions of one page: each is a small object of the artifact bucket.
 PAGE = 500
@@ -50,20 +51,20 @@ def is_indexed(cloud: Cloud, pipeline: str) -> bool:
     return bool((cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("is_indexed"))
 
 
-def object_versions(cloud: Cloud, pipeline: str, key: str) -> list[Item]:
+def object_versions(cloud: Cloud, pipeline: str, key: str) -> list[Arrival]:
     """Return all recorded arrivals of an object's key, oldest first."""
     found = [
-        item
+        arrival
         for state in keys.STATES
-        for item in arrivals.stream(cloud, pipeline, keys.versions_prefix(state, key))
-        if item["key"] == key
+        for arrival in arrivals.stream(cloud, pipeline, keys.versions_prefix(state, key))
+        if arrival.key == key
     ]
     return sorted(found, key=_came)
 
 
-def _came(item: Mapping[str, str]) -> str:
+def _came(arrival: Arrival) -> str:
     """Return when an object was there at the latest, by S3's clock or ours."""
-    return min(item["arrived_at"], item.get("recorded_at", item["arrived_at"]))
+    return min(arrival.arrived_at, arrival.recorded_at or arrival.arrived_at)
 
 
 def holding(
@@ -152,7 +153,7 @@ def readers(cloud: Cloud, pipeline: str, versions: Sequence[str]) -> dict[str, l
         found = arrivals.on_each(versions, lambda version: _readers(cloud, pipeline, version))
         return dict(zip(versions, found, strict=True))
     runs: dict[str, list[Run]] = {version: [] for version in versions}
-    for run in map(Run.of, arrivals.stream(cloud, pipeline, keys.RUNS)):
+    for run in map(Run.of, arrivals.items_of(cloud, pipeline, keys.RUNS)):
         if run.dataset_version in runs:
             runs[run.dataset_version].append(run)
     return runs

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
-from sluice.domain.data.arrivals import CONTROL
+from sluice.catalog.changes import arrivals as changes
 from sluice.services import arrivals
 
 if TYPE_CHECKING:
-    from sluice.ports import Cloud, Item
+    from sluice.catalog.records.arrivals import Arrival
+    from sluice.ports import Cloud
 
 _AT_A_TIME = 40
 
@@ -30,35 +32,35 @@ def move_arrivals(cloud: Cloud, pipeline: str) -> Iterator[None]:
         dataset = cloud.catalog.get(keys.dataset_key(pipeline, version)) or {}
         return dataset.get("status")
 
-    items = arrivals.stream(cloud, pipeline, keys.ARRIVALS)
-    while some := list(islice(items, _AT_A_TIME)):
+    found = arrivals.stream(cloud, pipeline, keys.ARRIVALS)
+    while some := list(islice(found, _AT_A_TIME)):
         settled = []
-        for item in some:
-            run = run_status(item.get("taken_up_by", ""))
-            state, changes = place(item, run, dataset_status(item.get("dataset_version", "")))
-            if state == keys.SETTLED:
-                settled.append(item)
-            elif state == keys.QUARANTINED:
-                arrivals.set_aside(cloud, item, changes)
+        for arrival in some:
+            run = run_status(arrival.taken_up_by or "")
+            moved = placed(arrival, run, dataset_status(arrival.dataset_version or ""))
+            if moved.state == keys.SETTLED:
+                settled.append(arrival)
+            elif moved.state == keys.QUARANTINED:
+                cloud.catalog.apply(*changes.quarantine(arrival, arrival.reason, cloud.now()))
             else:
-                arrivals.move(cloud, item, state, changes)
+                cloud.catalog.apply(*changes.move(arrival, moved))
         arrivals.settle_these(cloud, pipeline, settled)
         yield None
 
 
-def place(item: Item, run_status: str | None, dataset_status: str | None) -> tuple[str, Item]:
-    """Return where an arrival of an older stack belongs, and its changed attributes.
+def placed(arrival: Arrival, run_status: str | None, dataset_status: str | None) -> Arrival:
+    """Return an arrival of an older stack as it is where it belongs.
 
     What a run took up waits until the run ends. A run that ended meanwhile did not find it there.
     """
-    if item["status"] == "quarantined":
-        return keys.QUARANTINED, {}
-    if item["status"] != "included":
-        return keys.WAITING, {}
+    if arrival.status == "quarantined":
+        return replace(arrival, state=keys.QUARANTINED)
+    waits = replace(arrival, state=keys.WAITING)
+    if not arrival.is_included:
+        return waits
     if run_status in ("failed", "stopped"):
-        status = CONTROL if item.get("is_control") else "pending"
-        put_back = {"status": status, "dataset_version": None, "taken_up_by": None}
-        return keys.WAITING, {**put_back, "failed_run": item["taken_up_by"]}
+        failed = replace(waits, taken_up_by=None, dataset_version=None, failed_run=arrival.taken_up_by)
+        return failed.as_untaken()
     if run_status == "running" or dataset_status != "valid":
-        return keys.WAITING, {}
-    return keys.SETTLED, {}
+        return waits
+    return replace(arrival, state=keys.SETTLED)

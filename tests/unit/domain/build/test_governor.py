@@ -7,38 +7,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.catalog.records.arrivals import Arrival
+from sluice.catalog.records.builds import Pipeline
 from sluice.domain.build.governor import (
     Decision,
     NothingDue,
-    PendingArrival,
-    PipelineState,
     Policy,
     StartBuild,
     WaitUntil,
     decide,
 )
 from sluice.domain.config import PipelineConfig
-from sluice.domain.times import to_iso
+from sluice.domain.times import from_iso, to_iso
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = Policy(quiet_period_s=60, cooldown_s=600, daily_budget=3)
-FRESH = PipelineState(
-    project_version="p1",
-    built_project_version=None,
-    in_flight=None,
-    last_build_at=None,
-    budget_day=None,
-    budget_used=0,
-    has_data=False,
-)
+FRESH = Pipeline("reviews", "p1")
+WITH_DATA = replace(FRESH, dataset_version="d1")
 
 
 def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def arrival(seconds: float, key: str = "a") -> PendingArrival:
-    return PendingArrival(key, "1", at(seconds))
+def arrival(seconds: float, key: str = "a") -> Arrival:
+    """What arrived by S3's clock long before the stack heard of it."""
+    known = to_iso(at(seconds))
+    return Arrival("reviews", key, "1", 1, to_iso(at(-9999)), "pending", recorded_at=known)
 
 
 def test_a_batch_is_complete_after_its_quiet_period() -> None:
@@ -53,7 +48,7 @@ def test_each_arrival_prolongs_the_quiet_period() -> None:
 
 
 def test_nothing_is_built_without_a_project() -> None:
-    state = replace(FRESH, project_version=None, has_data=True)
+    state = replace(WITH_DATA, project_version="")
     assert decide(state, [arrival(0)], POLICY, at(999)) == NothingDue("no project was pushed")
 
 
@@ -65,12 +60,12 @@ def test_a_push_of_what_no_run_reads_builds_nothing(
     content: str | None, built: str | None, is_built: bool
 ) -> None:
     """Where either is not known, as of an older stack, the versions decide."""
-    state = replace(FRESH, built_project_version="p0", has_data=True, content=content, built_content=built)
+    state = replace(WITH_DATA, built_project_version="p0", project_content=content, built_content=built)
     assert isinstance(decide(state, [], POLICY, NOON), StartBuild) is is_built
 
 
 def test_what_a_failed_run_took_up_is_tried_again_with_any_other_version() -> None:
-    state = replace(FRESH, built_project_version="p0", has_data=True, content="c1", built_content="c1")
+    state = replace(WITH_DATA, built_project_version="p0", project_content="c1", built_content="c1")
     taken_up = replace(arrival(-100), failed_run="r-00001")
     assert isinstance(decide(state, [], POLICY, NOON), NothingDue)
     assert isinstance(decide(state, [taken_up], POLICY, NOON), StartBuild)
@@ -78,7 +73,7 @@ def test_what_a_failed_run_took_up_is_tried_again_with_any_other_version() -> No
 
 @pytest.mark.parametrize("built", [None, "p1"])
 def test_nothing_is_built_without_anything_new(built: str | None) -> None:
-    state = replace(FRESH, built_project_version=built, has_data=built is not None)
+    state = replace(FRESH, built_project_version=built, dataset_version="d1" if built else None)
     assert decide(state, [], POLICY, NOON) == NothingDue("nothing new")
 
 
@@ -90,18 +85,18 @@ def test_one_build_at_a_time() -> None:
 
 
 def test_a_new_project_version_is_built_with_the_data_there_are() -> None:
-    state = replace(FRESH, project_version="p2", built_project_version="p1", has_data=True)
+    state = replace(WITH_DATA, project_version="p2", built_project_version="p1")
     assert decide(state, [], POLICY, NOON) == StartBuild("a new project version", "2026-03-01", 1)
 
 
 def test_builds_keep_their_distance() -> None:
-    state = replace(FRESH, last_build_at=at(-300))
+    state = replace(FRESH, last_build_at=to_iso(at(-300)))
     assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(at(300), "cooldown of 600 s")
     assert isinstance(decide(state, [arrival(-100)], POLICY, at(300)), StartBuild)
 
 
 def test_the_longest_wait_counts() -> None:
-    state = replace(FRESH, last_build_at=at(-590))
+    state = replace(FRESH, last_build_at=to_iso(at(-590)))
     assert decide(state, [arrival(0)], POLICY, NOON) == WaitUntil(at(60), "quiet period of 60 s")
 
 
@@ -117,17 +112,9 @@ def test_the_budget_counts_up_within_its_day() -> None:
     assert decide(state, [arrival(-100)], POLICY, NOON) == StartBuild("1 new object", "2026-03-01", 3)
 
 
-def test_the_catalogs_item_is_read() -> None:
-    item = {
-        "project_version": "p",
-        "last_build_at": to_iso(NOON),
-        "budget_day": "2026-03-01",
-        "budget_used": 2,
-    }
-    state = PipelineState.of(item, has_data=True)
-    assert (state.project_version, state.last_build_at, state.used_on("2026-03-01")) == ("p", NOON, 2)
-    assert state.used_on("2026-03-02") == 0
-    assert PipelineState.of({}, has_data=False) == replace(FRESH, project_version=None)
+def test_the_budget_counts_builds_of_its_day_alone() -> None:
+    state = replace(FRESH, budget_day="2026-03-01", budget_used=2)
+    assert [state.builds_on("2026-03-01"), state.builds_on("2026-03-02")] == [2, 0]
 
 
 def test_the_policy_is_the_configs(pipeline_config: PipelineConfig) -> None:
@@ -141,13 +128,13 @@ class World:
         self.policy = policy
         self.state = FRESH
         self.now = NOON
-        self.pending: list[PendingArrival] = []
-        self.included: list[PendingArrival] = []
+        self.pending: list[Arrival] = []
+        self.included: list[Arrival] = []
         self.builds: list[datetime] = []
 
     def arrive(self) -> None:
         number = len(self.pending) + len(self.included)
-        self.pending.append(PendingArrival(f"key-{number}", "1", self.now))
+        self.pending.append(replace(arrival(0, f"key-{number}"), recorded_at=to_iso(self.now)))
 
     def push(self) -> None:
         self.state = replace(self.state, project_version=f"p{len(self.builds)}-{self.now:%H%M%S}")
@@ -159,7 +146,8 @@ class World:
         self.now += timedelta(hours=7)
 
     def finish(self) -> None:
-        self.state = replace(self.state, in_flight=None, has_data=self.state.has_data or bool(self.included))
+        version = "d1" if self.state.has_data or self.included else None
+        self.state = replace(self.state, in_flight=None, dataset_version=version)
 
     @property
     def is_due(self) -> bool:
@@ -169,7 +157,7 @@ class World:
     def may_start(self, time: datetime) -> bool:
         """Whether all limits allow a build at a time, by what happened and not by what the governor keeps."""
         is_quiet = all(
-            time - arrival.arrived_at >= timedelta(seconds=self.policy.quiet_period_s)
+            time - from_iso(arrival.known_at) >= timedelta(seconds=self.policy.quiet_period_s)
             for arrival in self.pending
         )
         is_cool = not self.builds or time - self.builds[-1] >= timedelta(seconds=self.policy.cooldown_s)
@@ -202,7 +190,7 @@ class World:
             self.state,
             in_flight=f"ab-{len(self.builds):05d}",
             built_project_version=self.state.project_version,
-            last_build_at=self.now,
+            last_build_at=to_iso(self.now),
             budget_day=decision.budget_day,
             budget_used=decision.budget_used,
         )

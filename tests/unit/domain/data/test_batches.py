@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from sluice.catalog.records.arrivals import Arrival, ArrivalStatus
 from sluice.domain.config.models import CompleteWhen
 from sluice.domain.data import listings
-from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.batches import Batch, assemble, in_doubt
 
 QUIET, MARKER = CompleteWhen(), CompleteWhen(marker="_SUCCESS")
@@ -17,22 +17,24 @@ MANIFEST = CompleteWhen(manifest="manifest.json")
 SHA = "ab" * 32
 
 
-def arrived(key: str, second: int, status: str = "pending", size: int = 1, version: str = "1") -> Arrival:
+def arrived(
+    key: str, second: int, status: ArrivalStatus = "pending", size: int = 1, version: str = "1"
+) -> Arrival:
     name = key.rpartition("/")[2]
     return Arrival(
+        pipeline="p",
         key=key,
         version_id=version,
         size_bytes=size,
         sha256=SHA,
         arrived_at=f"2026-03-01T00:00:{second:02d}.000Z",
         status=status,
-        is_waiting=status in {"pending", "control"},
         is_control=name in {"_SUCCESS", "manifest.json"},
         reason="3 rows too few" if status == "quarantined" else "",
     )
 
 
-def control(key: str, second: int, status: str = "control") -> Arrival:
+def control(key: str, second: int, status: ArrivalStatus = "control") -> Arrival:
     return arrived(key, second, status, size=0)
 
 
@@ -62,7 +64,7 @@ def test_with_a_quiet_period_whatever_waits_is_one_batch() -> None:
 def set_aside(obj: Arrival, batch: str, second: int) -> Arrival:
     """The arrival as a rejection at a time leaves it that took it up with a batch."""
     at = f"2026-03-01T00:00:{second:02d}.000Z"
-    return replace(obj, status="quarantined", is_waiting=False, batch=batch, set_aside_at=at, reason="bad")
+    return replace(obj, status="quarantined", batch=batch, set_aside_at=at, reason="bad")
 
 
 def test_with_a_quiet_period_what_is_left_of_a_batch_is_a_batch() -> None:
@@ -206,7 +208,7 @@ def test_an_object_that_is_not_as_listed_is_named_until_it_is_replaced(entry: ob
     manifest, content = control("p/manifest.json", 1), listing(entry)
     (batch,) = found(MANIFEST, manifest, arrived("p/1", 2), content=content)
     assert (batch.missing, batch.is_ready) == ((said,), False)
-    right = Arrival("p/1", "2", 7, "cd" * 32, "2026-03-01T00:00:03.000Z", "pending", is_waiting=True)
+    right = Arrival("p", "p/1", "2", 7, "2026-03-01T00:00:03.000Z", "pending", "cd" * 32)
     (batch,) = found(MANIFEST, manifest, arrived("p/1", 2), right, content=content)
     assert [obj.version_id for obj in batch.objects] == ["1", "2"]
     assert batch.is_ready
@@ -258,7 +260,9 @@ def test_a_replaced_manifest_file_is_not_completed_by_what_comes_later() -> None
 
 
 @pytest.mark.parametrize("status", ["pending", "included"])
-def test_a_manifest_file_whose_batch_was_complete_stays_open_beside_a_newer_one(status: str) -> None:
+def test_a_manifest_file_whose_batch_was_complete_stays_open_beside_a_newer_one(
+    status: ArrivalStatus,
+) -> None:
     older, newer = control("p/manifest.json", 1), control("p/manifest.json", 3)
     contents = {older: listing("1", "2"), newer: listing("3")}
     arrivals = [older, newer, arrived("p/1", 2, status), arrived("p/2", 2)]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.catalog.records.arrivals import Arrival
 from sluice.domain.config.models import Window
-from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.datasets import (
     DatasetManifest,
     Mode,
@@ -143,9 +143,7 @@ def test_what_has_become_of_an_object_is_named(
 def dated(key: str, day: int, version_id: str = "1", content: str = "x") -> Arrival:
     """An arrival of a day in March, which is its batch, too."""
     at, given = f"2026-03-{day:02d}T00:00:00.000Z", obj(key, version_id, content)
-    return Arrival(
-        key, version_id, given.size_bytes, given.sha256, at, "included", is_waiting=False, batch=f"{at} p/"
-    )
+    return Arrival("p", key, version_id, given.size_bytes, at, "included", given.sha256, batch=f"{at} p/")
 
 
 def kept_by(last: str, *arrivals: Arrival, keys: str = "abcd") -> str:

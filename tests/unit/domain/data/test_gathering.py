@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice.catalog.records.arrivals import Arrival
+from sluice.catalog.records.builds import Pipeline
 from sluice.domain.build import governor
-from sluice.domain.build.governor import Decision, PipelineState, Policy, StartBuild, WaitUntil
+from sluice.domain.build.governor import Decision, Policy, StartBuild, WaitUntil
 from sluice.domain.config.models import CompleteWhen, Window
 from sluice.domain.data import batches, datasets
-from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, Mode, ObjectVersion
 from sluice.domain.times import from_iso, to_iso
@@ -50,7 +51,7 @@ class World:
         self.events: list[Event] = []
         self.items: dict[Event, dict[str, Any]] = {}
         self.sets: dict[str, str] = {}
-        self.state = PipelineState("p1", None, None, None, None, 0, has_data=False)
+        self.state = Pipeline("p", "p1")
         self.manifest: DatasetManifest | None = None
         self.built: DatasetManifest | None = None
         self.builds: list[datetime] = []
@@ -119,14 +120,20 @@ class World:
         for key, versions in self.bucket.items():
             self.record((key, str(len(versions))))
 
+    def arrivals(self) -> list[Arrival]:
+        return [Arrival(pipeline="p", **item) for item in self.items.values()]
+
     def find(self, unsettled: set[str]) -> list[Batch]:
-        arrivals = [Arrival.of(item, unsettled) for item in self.items.values()]
+        arrivals = [
+            arrival.as_untaken() if arrival.dataset_version in unsettled and arrival.is_included else arrival
+            for arrival in self.arrivals()
+        ]
         return batches.assemble(
             self.complete_when, arrivals, lambda a: self.bucket[a.key][int(a.version_id) - 1][0]
         )
 
     def ask(self, _: int = 0) -> Decision:
-        pending = governor.pending(batches.ready(self.find(set())), self.items.values())
+        pending = governor.pending(batches.ready(self.find(set())))
         decision = governor.decide(self.state, pending, self.policy, self.now)
         if isinstance(decision, StartBuild):
             self.check_start({(arrival.key, arrival.version_id) for arrival in pending})
@@ -135,7 +142,7 @@ class World:
                 self.state,
                 in_flight=f"p-{len(self.builds):05d}",
                 built_project_version="p1",
-                last_build_at=self.now,
+                last_build_at=to_iso(self.now),
                 budget_day=decision.budget_day,
                 budget_used=decision.budget_used,
             )
@@ -159,7 +166,7 @@ class World:
         complete = batches.ready(self.find(unsettled))
         taken = complete[-1:] if self.mode == "replace" else complete
         fresh = [
-            ObjectVersion(obj.key, obj.version_id, obj.size_bytes, obj.sha256)
+            ObjectVersion.of(obj)
             for batch in taken
             for obj in batch.objects
             if len(self.bucket[obj.key]) == int(obj.version_id)
@@ -170,8 +177,7 @@ class World:
         for batch in complete:
             self.take_up(batch, version)
         if self.mode == "window":
-            arrivals = [Arrival.of(item) for item in self.items.values()]
-            self.built = datasets.within(self.built, Window(last="3 batches"), arrivals)
+            self.built = datasets.within(self.built, Window(last="3 batches"), self.arrivals())
             self.sets.setdefault(self.built.version, "new")
             for event, item in self.items.items():
                 if item.get("dataset_version") == version:
@@ -182,11 +188,7 @@ class World:
         if self.manifest is None:
             return None
         current = {key: str(len(versions)) for key, versions in self.bucket.items()}
-        known = [
-            ObjectVersion(i["key"], i["version_id"], i["size_bytes"], i["sha256"])
-            for i in self.items.values()
-        ]
-        changed = datasets.changed_since(self.manifest, current, known)
+        changed = datasets.changed_since(self.manifest, current, map(ObjectVersion.of, self.arrivals()))
         return DatasetManifest.of(obj for obj in self.manifest.objects if obj.key not in changed)
 
     def check_complete(self, batch: Batch) -> None:
@@ -245,7 +247,8 @@ class World:
                 self.reports[version] = report
         if self.sets[version] == "rejected":
             self.set_aside(self.built)
-        self.state = replace(self.state, in_flight=None, has_data=self.manifest is not None)
+        valid = self.manifest.version if self.manifest else None
+        self.state = replace(self.state, in_flight=None, dataset_version=valid)
         self.built = None
 
     def set_aside(self, manifest: DatasetManifest) -> None:

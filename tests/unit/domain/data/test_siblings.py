@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice.catalog.records.arrivals import Arrival
 from sluice.domain.config.models import CompleteWhen
 from sluice.domain.data import batches, siblings
-from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.batches import Batch
 
 RULES = {
@@ -66,13 +66,13 @@ def pasts(draw: st.DrawFn, rule: CompleteWhen) -> tuple[list[Arrival], list[Arri
         former = ["", *(f"{time}/{time} {each}" for time in TIMES[:3] for each in above)]
         at = draw(st.sampled_from(TIMES))
         arrival = Arrival(
+            pipeline="p",
             key=f"{folder}{name}",
             version_id=f"v{number}",
             size_bytes=draw(st.integers(0, 1)),
             sha256=str(draw(st.integers(0, 1))) * 64,
             arrived_at=at,
             status="control" if is_control else "pending",
-            is_waiting=True,
             is_control=is_control,
             batch="" if is_control else draw(st.sampled_from(former)),
             heard_at=at,
@@ -82,14 +82,15 @@ def pasts(draw: st.DrawFn, rule: CompleteWhen) -> tuple[list[Arrival], list[Arri
         if where == "waiting":
             waiting.append(arrival)
         elif where == "taken up":
-            waiting.append(replace(arrival, status="included", is_waiting=draw(st.booleans())))
+            # To the next data set it waits, as it was before.
+            waiting.append(draw(st.sampled_from([arrival, replace(arrival, status="included")])))
         elif where == "settled":
             # A marker stays one; a manifest file is taken up with its batch.
             stays = is_control and rule.marker is not None
-            rest.append(arrival if stays else replace(arrival, status="included", is_waiting=False))
+            rest.append(arrival if stays else replace(arrival, status="included"))
         elif not is_control:
             aside = draw(st.sampled_from(["", *TIMES])) if arrival.batch else ""
-            rest.append(replace(arrival, status="quarantined", is_waiting=False, set_aside_at=aside))
+            rest.append(replace(arrival, status="quarantined", set_aside_at=aside))
     return waiting, rest
 
 
@@ -126,13 +127,13 @@ def test_a_batch_that_is_the_data_set_is_found_with_what_is_settled_of_it(
 
 
 def settled(key: str, at: str = TIMES[0]) -> Arrival:
-    return Arrival(key, "v0", 1, "0" * 64, at, "included", is_waiting=False, batch=f"{at}/ p/")
+    return Arrival("p", key, "v0", 1, at, "included", "0" * 64, batch=f"{at}/ p/")
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_of_a_long_past_next_to_nothing_is_read(rule: CompleteWhen) -> None:
     past = All([settled(f"p/{number}.csv") for number in range(100)])
-    new = Arrival("p/new.csv", "v1", 1, "1" * 64, TIMES[1], "pending", is_waiting=True)
+    new = Arrival("p", "p/new.csv", "v1", 1, TIMES[1], "pending", "1" * 64)
     control = replace(new, key=f"p/{rule.control_name}", status="control", is_control=True)
     siblings.find(rule, [new, control], past, read)
     assert past.read <= 2

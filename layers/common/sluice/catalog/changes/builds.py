@@ -8,6 +8,7 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.changes.base import Change, Put, Update
 from sluice.catalog.records.builds import (
+    Built,
     JobTask,
     Milestone,
     Pipeline,
@@ -29,6 +30,8 @@ _OF_THE_PROJECT = (
     "ask_delay_s",
     "control_name",
 )
+# No build request is awaited; the second is the name that older stacks gave it.
+_UNREQUESTED: Mapping[str, Any] = {"build_requested_for": None, "asks_at": None}
 # Statuses of a step whose job does not exist yet.
 _BEFORE_ITS_JOB: tuple[StepStatus, ...] = ("Starting", "Waiting")
 
@@ -47,7 +50,7 @@ def activate_project(active: Pipeline, since: str | None) -> Update:
     Another config may have other limits, so this forgets the build request: what waits is decided anew.
     """
     changes = {name: getattr(active, name) for name in _OF_THE_PROJECT}
-    return Update(keys.pipeline_key(active.name), {**changes, "asks_at": None}, {"project_pushed_at": since})
+    return Update(keys.pipeline_key(active.name), {**changes, **_UNREQUESTED}, {"project_pushed_at": since})
 
 
 def build_anew(pipeline: str, project_version: str) -> Update:
@@ -70,7 +73,7 @@ def claim_build(
         "former_build_at": pipeline.last_build_at,
         "budget_day": budget_day,
         "budget_used": budget_used,
-        "asks_at": None,
+        **_UNREQUESTED,
     }
     return Update(
         keys.pipeline_key(pipeline.name), claim, {"in_flight": None, "build_seq": pipeline.build_seq}
@@ -89,7 +92,7 @@ def claim_by_hand(pipeline: Pipeline, run: Run, request: RunRequest) -> tuple[Ch
         "build_seq": pipeline.build_seq + 1,
         "last_build_at": run.started_at,
         "former_build_at": pipeline.last_build_at,
-        "asks_at": None,
+        **_UNREQUESTED,
     }
     if run.is_plain and run.project_version == pipeline.project_version:
         claim |= {
@@ -118,7 +121,7 @@ def release_build_lock(pipeline: str, run_id: str, skipped: Pipeline | None = No
 
 def request_build(pipeline: str, at: str) -> Update:
     """Note when the build request that was sent is due: until then no other is needed."""
-    return Update(keys.pipeline_key(pipeline), {"asks_at": at})
+    return Update(keys.pipeline_key(pipeline), {**_UNREQUESTED, "build_requested_for": at})
 
 
 def base_on(pipeline: str, dataset_version: str, run_id: str) -> Update:
@@ -185,6 +188,12 @@ def reach(pipeline: str, run_id: str, milestone: Milestone, at: str) -> Update:
     """Note when a run first reached a milestone, so that a retry does not report it twice."""
     name = f"{milestone}_at"
     return Update(keys.run_key(pipeline, run_id), {name: at}, {name: None})
+
+
+def note_built(built: Built) -> Update:
+    """Note that a run came to a conclusion on its data, in place of what an earlier run noted."""
+    key = keys.built_key(built.pipeline, built.dataset_version, built.project_version)
+    return Update(key, {"run_id": built.run_id, "started_at": built.started_at})
 
 
 def read_data(pipeline: str, run_id: str, dataset_version: str) -> Update:

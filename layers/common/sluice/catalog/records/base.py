@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 
 def known(record: Any, item: Mapping[str, Any], **of_key: str | int) -> dict[str, Any]:
     """Return the attributes of an item that the record has fields for, and those in its key."""
-    names = {field.name for field in fields(record)}
+    names = _names(record)
     return {**{name: value for name, value in item.items() if name in names}, **of_key}
+
+
+@cache
+def _names(record: Any) -> frozenset[str]:
+    return frozenset(field.name for field in fields(record))
 
 
 def attributes(record: Any, *of_key: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Pipeline:
     ask_delay_s: int | None = None
     control_name: str | None = None
     # When the awaited build request comes.
-    asks_at: str | None = None
+    build_requested_for: str | None = None
     # The release that began last.
     last_release: str | None = None
     # Whether all its runs and data set versions are indexed; not if an older stack made it.
@@ -60,7 +60,25 @@ class Pipeline:
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Pipeline:
-        return cls(**known(cls, item, name=keys.pipeline_of(item)))
+        # Older stacks called the time of the awaited request `asks_at`.
+        awaited = {"build_requested_for": item["asks_at"]} if item.get("asks_at") else {}
+        return cls(**known(cls, {**awaited, **item}, name=keys.pipeline_of(item)))
+
+    @property
+    def is_project_new(self) -> bool:
+        """Whether the newest run read other content; a pipeline of an older stack knows only versions."""
+        if self.project_content and self.built_content:
+            return self.project_content != self.built_content
+        return self.project_version != self.built_project_version
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there is a data set to build on."""
+        return self.dataset_version is not None
+
+    def builds_on(self, day: str) -> int:
+        """Return how many builds of a day's budget are used."""
+        return self.budget_used if self.budget_day == day else 0
 
     def item(self) -> Item:
         listed = keys.listed(keys.PIPELINES, self.name)
@@ -183,6 +201,27 @@ class RunRequest:
     def item(self) -> Item:
         key = keys.request_key(self.pipeline, self.request_id)
         return {**key, **attributes(self, "pipeline", "request_id")}
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The note that a run of a project came to a conclusion on a data set version."""
+
+    pipeline: str
+    dataset_version: str
+    project_version: str
+    run_id: str
+    started_at: str
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Built:
+        dataset_version, project_version = keys.built_of(item)
+        key = {"dataset_version": dataset_version, "project_version": project_version}
+        return cls(**known(cls, item, pipeline=keys.pipeline_of(item), **key))
+
+    def item(self) -> Item:
+        key = keys.built_key(self.pipeline, self.dataset_version, self.project_version)
+        return {**key, **attributes(self, "pipeline", "dataset_version", "project_version")}
 
 
 @dataclass(frozen=True, slots=True)

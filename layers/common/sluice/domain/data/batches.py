@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sluice.catalog.records.arrivals import Arrival
 from sluice.domain.data import listings
-from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.listings import Expected, ManifestError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
     ranked: list[tuple[str, str, str, int, Arrival]] = []
     for (at, key), same in versions.items():
         if all(arrival.sequencer for arrival in same):
-            same.sort(key=lambda arrival: (arrival._rank, arrival.version_id))
+            same.sort(key=lambda arrival: (arrival.rank, arrival.version_id))
         else:
             same.sort(key=lambda arrival: (arrival.heard_at, arrival.version_id))
         # Events may come out of order: give a key's versions their heard times in S3's order.

@@ -14,8 +14,8 @@ from sluice.domain.data import set_hash
 from sluice.domain.times import from_iso, to_iso
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.arrivals import Arrival
     from sluice.domain.config.models import Window
-    from sluice.domain.data.arrivals import Arrival
 
 Mode = Literal["append", "replace", "window"]
 
@@ -28,6 +28,10 @@ class ObjectVersion:
     version_id: str
     size_bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, arrival: Arrival) -> ObjectVersion:
+        return cls(arrival.key, arrival.version_id, arrival.size_bytes, arrival.sha256)
 
     def same_content(self, other: ObjectVersion) -> bool:
         return (self.key, self.sha256) == (other.key, other.sha256)

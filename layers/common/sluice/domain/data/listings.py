@@ -12,7 +12,7 @@ from sluice.domain.data import uploads
 from sluice.domain.nearest import hint
 
 if TYPE_CHECKING:
-    from sluice.domain.data.arrivals import Arrival
+    from sluice.catalog.records.arrivals import Arrival
 
 # Enough for some hundred thousand keys: with more, functions would run out of memory.
 MAX_BYTES = 8 * 2**20

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from sluice.catalog.records.arrivals import Arrival
 from sluice.domain.data import batches, listings
-from sluice.domain.data.arrivals import Arrival
 from sluice.domain.data.listings import ManifestError
 
 if TYPE_CHECKING:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from sluice.domain.nearest import hint
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.arrivals import Arrival
 
 Status = Literal["accepted", "control", "ignored", "unclaimed", "quarantined"]
 # The catalog's sort key has 1,024 bytes for the object's key, its version id and a prefix.
@@ -101,17 +104,17 @@ def _unaddressable(rest: str, head: Head) -> str | None:
     return "a key with a control character" if _CONTROL.search(rest) else None
 
 
-def release_objection(arrival: Mapping[str, Any] | None, current_version: str | None) -> str | None:
-    """Say why an arrival (a catalog item) cannot be released, as a predicate of its key.
+def release_objection(arrival: Arrival | None, current_version: str | None) -> str | None:
+    """Say why an arrival cannot be released, as a predicate of its key.
 
     `current_version` is the version id that the bucket has now; None if the object is gone.
     """
     if arrival is None:
         return "did not arrive"
-    if arrival["status"] != "quarantined":
-        return f"is {arrival['status']}, not quarantined"
-    if "sha256" not in arrival:
-        return f"is of no use to any job: {arrival['reason']}"
-    if current_version != arrival["version_id"]:
+    if arrival.status != "quarantined":
+        return f"is {arrival.status}, not quarantined"
+    if not arrival.sha256:
+        return f"is of no use to any job: {arrival.reason}"
+    if current_version != arrival.version_id:
         return f"was {'overwritten' if current_version else 'deleted'} since: there is nothing to release"
     return None

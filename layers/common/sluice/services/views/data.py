@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Pipeline
 from sluice.domain import digests
 from sluice.domain.build import governor
 from sluice.domain.data.datasets import ObjectVersion, condition
@@ -86,11 +87,11 @@ def _sha256(store: Objects, bucket: str, key: str, version_id: str, size_bytes: 
 
 def what_waits(cloud: Cloud, pipeline: str, now: datetime | None = None) -> dict[str, Any]:
     """Return incomplete batches with what they lack, and the next build with what it waits for."""
-    item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
-    if not item.get("project_version"):
+    item = cloud.catalog.get(keys.pipeline_key(pipeline))
+    if item is None:
         return {"incomplete": [], "next_build": None, "failed": None}
     now = now or datetime.now(UTC)
-    outlook = deciding.decide(cloud, pipeline, item, now)
+    outlook = deciding.decide(cloud, Pipeline.of(item), now)
     return {
         "incomplete": [
             {"folder": batch.folder, "objects": len(batch.objects), "missing": list(batch.missing)}

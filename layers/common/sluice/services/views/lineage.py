@@ -212,13 +212,14 @@ def of_object(
         "key": key,
         "object_versions": [
             {
-                **{
-                    name: item.get(name)
-                    for name in ("version_id", "sha256", "size_bytes", "status", "reason")
-                },
-                "arrived_at": item["arrived_at"],
+                "version_id": arrival.version_id,
+                "sha256": arrival.sha256 or None,
+                "size_bytes": arrival.size_bytes,
+                "status": arrival.status,
+                "reason": arrival.reason or None,
+                "arrived_at": arrival.arrived_at,
             }
-            for item in came
+            for arrival in came
         ],
         "dataset_versions": [
             {

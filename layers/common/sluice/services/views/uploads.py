@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.ports import Cloud, Item
+from sluice.catalog.records.arrivals import Arrival
+from sluice.ports import Cloud
 from sluice.services import arrivals
 from sluice.services.arrivals import Page
 
@@ -32,33 +33,37 @@ def quarantined(cloud: Cloud, pipeline: str, after: str | None = None, limit: in
 
 def set_aside(cloud: Cloud, pipeline: str) -> tuple[int, list[dict[str, Any]]]:
     """Count quarantined objects, up to a page, and return the last that nothing replaced."""
-    items = arrivals.page(cloud, pipeline, [keys.QUARANTINED], None, PAGE).items
-    last = sorted(items, key=_arrived)[-_SHOWN_ASIDE:]
-    return len(items), [keys.shown(item) for item in _not_replaced(cloud, pipeline, last)]
+    found = arrivals.page(cloud, pipeline, [keys.QUARANTINED], None, PAGE).items
+    last = sorted(found, key=_arrived)[-_SHOWN_ASIDE:]
+    return len(found), [*map(shown, _not_replaced(cloud, pipeline, last))]
 
 
 def counts(cloud: Cloud, pipeline: str, aside: int) -> dict[str, int]:
     """Count arrived objects by status; `aside` is the number of quarantined ones."""
-    found = Counter(item["status"] for item in arrivals.waiting(cloud, pipeline))
-    settled = cloud.catalog.get(keys.counts_key(pipeline)) or {}
-    found["included"] += settled.get("included", 0)
+    found: Counter[str] = Counter(arrival.status for arrival in arrivals.waiting(cloud, pipeline))
+    found["included"] += arrivals.counted(cloud, pipeline) or 0
     found["quarantined"] = aside
     return {status: count for status, count in found.items() if count}
 
 
-def newest(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> dict[str, Item]:
+def newest(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> dict[str, Arrival]:
     """Return the newest arrival of each key."""
-    versions = [item for item in arrivals.waiting(cloud, pipeline) if item["key"] in wanted]
+    versions = [arrival for arrival in arrivals.waiting(cloud, pipeline) if arrival.key in wanted]
     versions += arrivals.versions(cloud, pipeline, wanted)
-    return {item["key"]: item for item in sorted(versions, key=_arrived)}
+    return {arrival.key: arrival for arrival in sorted(versions, key=_arrived)}
 
 
-def _not_replaced(cloud: Cloud, pipeline: str, items: Sequence[Item]) -> list[Item]:
-    if not items:
+def shown(arrival: Arrival) -> dict[str, Any]:
+    """Return an arrival for people: its attributes in the catalog, without the table's own."""
+    return keys.shown(arrival.item())
+
+
+def _not_replaced(cloud: Cloud, pipeline: str, found: Sequence[Arrival]) -> list[Arrival]:
+    if not found:
         return []
-    last = newest(cloud, pipeline, {item["key"] for item in items})
-    return sorted((item for item in items if last[item["key"]]["sk"] == item["sk"]), key=_arrived)
+    last = newest(cloud, pipeline, {arrival.key for arrival in found})
+    return sorted((arrival for arrival in found if last[arrival.key].place == arrival.place), key=_arrived)
 
 
-def _arrived(item: Mapping[str, Any]) -> str:
-    return str(item["arrived_at"])
+def _arrived(arrival: Arrival) -> str:
+    return arrival.arrived_at
