@@ -9,6 +9,10 @@ from pydantic import Discriminator, Field, Tag
 from sluice.domain.config.base import Model, ScalarValue, Severity
 
 BiasMetricName = Literal["CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL"]
+# Of a model's predictions. In a configuration AWS writes DCA and DCR for DCAcc and DCRej.
+PredictedBiasName = Literal[
+    "DPPL", "DI", "DCAcc", "DCRej", "SD", "RD", "DAR", "DRR", "AD", "TE", "CDDPL", "FT", "GE"
+]
 DriftMethod = Literal["psi", "js", "ks", "wasserstein", "chi_square", "l_infinity"]
 
 

@@ -1,0 +1,57 @@
+"""Draw hold-outs that two models predict equally well."""
+
+# ruff: noqa: S311 - simulations
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+
+from sluice.domain.config.prediction_metrics import PredictionMetric
+from sluice.quality.predictions.comparing import Comparison, compare
+from sluice.quality.predictions.scores import UndefinedError
+from sluice.quality.predictions.table import Predictions
+
+CONFIDENCE = 0.95
+COMPARISONS = 1000
+SEED = 1
+
+
+def most(share: float, comparisons: int) -> float:
+    """The greatest share to expect of a simulation, with a chance of 99 %."""
+    return share + 2.326 * math.sqrt(share * (1 - share) / comparisons)
+
+
+def equal_models(rng: random.Random, n: int, needs: str) -> tuple[Predictions, Predictions]:
+    """Two models that see the same signal of each row, with noise of their own."""
+    ids = list(map(str, range(n)))
+    if needs == "numbers":
+        truth = [rng.gauss(0, 1) for _ in ids]
+        signal = [y + rng.gauss(0, 0.7) for y in truth]
+        labels, scores = list(map(str, truth)), [[s + rng.gauss(0, 1) for s in signal] for _ in range(2)]
+    else:
+        positive = [rng.random() < 0.35 for _ in ids]
+        signal = [(0.7 if yes else -0.7) + rng.gauss(0, 0.7) for yes in positive]
+        labels = ["1" if yes else "0" for yes in positive]
+        scores = [[1 / (1 + math.exp(-(s + rng.gauss(0, 0.7)))) for s in signal] for _ in range(2)]
+    return Predictions(ids, labels, None, scores[0]), Predictions(ids, labels, None, scores[1])
+
+
+def comparisons(
+    metric: PredictionMetric, n: int, times: int, margin: float = 0.0
+) -> Iterator[Comparison | None]:
+    """Comparisons of equal models; None where the rows allow none."""
+    rng = random.Random(SEED)
+    for _ in range(times):
+        candidate, champion = equal_models(rng, n, metric.needs)
+        try:
+            yield compare(metric, candidate, champion, margin=margin, confidence=CONFIDENCE)
+        except UndefinedError:
+            yield None
+
+
+def passed(metric: PredictionMetric, n: int, times: int) -> float:
+    """The share of comparisons in which `better_than champion with confidence 0.95` passes."""
+    found = comparisons(metric, n, times)
+    return sum(each is not None and each.low > 0 and each.chance <= 1 - CONFIDENCE for each in found) / times

@@ -1,0 +1,58 @@
+"""A gate with a confidence passes no more often than it says: counted, with a fixed seed."""
+
+# ruff: noqa: S311 - simulations
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import equal_models
+from equal_models import COMPARISONS, CONFIDENCE, SEED, most
+from sluice.domain.config.prediction_metrics import METRICS
+from sluice.quality.predictions.comparing import compare
+from sluice.quality.predictions.table import Predictions
+
+# `benchmarks/gates.py` counts for all metrics and more sizes.
+NAMES = ("accuracy", "recall", "precision", "auc", "log_loss", "mae")
+
+
+@pytest.mark.parametrize("rows", [50, 200])
+@pytest.mark.parametrize("name", NAMES)
+def test_of_two_equal_models_none_is_called_better_more_often_than_in_one_of_twenty(
+    name: str, rows: int
+) -> None:
+    share = equal_models.passed(METRICS[name], rows, COMPARISONS)
+    assert share <= most(1 - CONFIDENCE, COMPARISONS)
+    # A gate that never passes would hold that, too.
+    assert share > 0
+
+
+def skewed(rng: random.Random, n: int) -> tuple[Predictions, Predictions]:
+    """The candidate is better on most rows and much worse on a few; on average it is worse by 0.1."""
+    ids, labels = list(map(str, range(n))), ["0"] * n
+    ours = [4.0 if rng.random() < 0.1 else 0.0 for _ in ids]
+    return Predictions(ids, labels, None, ours), Predictions(ids, labels, None, [0.3] * n)
+
+
+def test_a_model_that_is_worse_by_the_margin_seldom_passes_even_if_its_losses_are_skewed() -> None:
+    rng, passed = random.Random(SEED), 0
+    for _ in range(COMPARISONS):
+        found = compare(METRICS["mae"], *skewed(rng, 200), margin=-0.1, confidence=CONFIDENCE)
+        passed += found.low >= -0.1
+    assert passed / COMPARISONS <= most(1 - CONFIDENCE, COMPARISONS)
+
+
+@pytest.mark.parametrize("rows", [100, 400])
+def test_an_accuracy_that_is_worse_by_the_margin_seldom_passes(rows: int) -> None:
+    """A tenth of the rows is lost and a twentieth won: it is worse by 0.05, and 0.05 is allowed."""
+    rng, passed = random.Random(SEED), 0
+    ids, labels = list(map(str, range(rows))), ["1"] * rows
+    for _ in range(COMPARISONS):
+        fates = [rng.random() for _ in ids]
+        ours = Predictions(ids, labels, ["0" if fate < 0.1 else "1" for fate in fates], None)
+        theirs = Predictions(ids, labels, ["0" if 0.1 <= fate < 0.15 else "1" for fate in fates], None)
+        found = compare(METRICS["accuracy"], ours, theirs, margin=-0.05, confidence=CONFIDENCE)
+        passed += found.low >= -0.05
+    assert 0.01 < passed / COMPARISONS <= most(1 - CONFIDENCE, COMPARISONS)

@@ -1,0 +1,101 @@
+"""The post-training metrics of SageMaker Clarify, held to its own code's numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from sluice.domain.config.statistics import Bias, Facet, PredictedBiasName
+from sluice.quality.predictions import bias
+from sluice.quality.predictions.table import Predictions, PredictionsError
+
+# Computed with aws/amazon-sagemaker-clarify @024329d from rows of numpy's default_rng(7), and anew by hand.
+GOLDEN = json.loads((Path(__file__).parent / "clarify_golden_predictions.json").read_text())
+ROWS, EXPECTED = GOLDEN["rows"], GOLDEN["expected"]
+IN_CLARIFYS_CODE = {"DCAcc": "DCA", "DCRej": "DCR"}
+NAMES: tuple[PredictedBiasName, ...] = get_args(PredictedBiasName)
+
+
+def texts(values: list[Any]) -> list[str]:
+    return list(map(str, values))
+
+
+def golden() -> Predictions:
+    columns = {name: texts(ROWS[name]) for name in ("facet", "dept", "x1", "x2")}
+    return Predictions(texts(list(range(80))), texts(ROWS["y"]), texts(ROWS["yhat"]), None, columns)
+
+
+def config(**options: Any) -> Bias:
+    facets = (Facet(column="facet", values=(1,)),)
+    return Bias(facets=facets, favorable_labels=(1,), group="dept", **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_metric_is_that_of_clarify(name: PredictedBiasName) -> None:
+    (found,) = bias.measure(name, golden(), config(compat="clarify"))
+    assert found.value == pytest.approx(EXPECTED[IN_CLARIFYS_CODE.get(name, name)], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_compat_only_the_flips_have_another_sign_as_the_guide_says(name: PredictedBiasName) -> None:
+    (found,) = bias.measure(name, golden(), config())
+    sign = -1 if name == "FT" else 1
+    assert found.value == pytest.approx(sign * EXPECTED[IN_CLARIFYS_CODE.get(name, name)], rel=1e-12)
+
+
+def small(labels: str, guesses: str, facets: str) -> Predictions:
+    return Predictions(
+        texts(list(range(len(labels)))), list(labels), list(guesses), None, {"facet": list(facets)}
+    )
+
+
+def test_a_share_of_nothing_has_no_value_and_says_of_what() -> None:
+    of_nothing = small("1100", "1000", "0011")
+    (found,) = bias.measure("RD", of_nothing, config())
+    assert found.value is None
+    assert found.error == "no row of the facet is favorable by its label"
+    (clarify,) = bias.measure("RD", of_nothing, config(compat="clarify"))
+    assert clarify.value == 0.5
+
+
+def test_a_facet_without_rows_has_no_value() -> None:
+    (found,) = bias.measure("DPPL", small("10", "10", "00"), config())
+    assert (found.value, found.error) == (None, "there is no row of the facet")
+
+
+def test_each_value_of_a_column_is_a_facet_unless_some_are_named() -> None:
+    named = Bias(facets=("facet",), favorable_labels=("great",))
+    found = bias.measure("DPPL", small("1010", "1100", "xxyz"), named)
+    assert [each.facet for each in found] == ["facet = x", "facet = y", "facet = z"]
+    assert [each.value for each in found] == [-1.0, pytest.approx(2 / 3), pytest.approx(2 / 3)]
+
+
+def test_labels_that_are_none_of_the_favorable_ones_are_refused() -> None:
+    named = Bias(facets=("facet",), favorable_labels=("great",))
+    with pytest.raises(PredictionsError, match="none of the favorable labels great, but bad, good"):
+        bias.measure(
+            "DPPL",
+            Predictions(["1", "2"], ["good", "bad"], ["good", "bad"], None, {"facet": ["a", "b"]}),
+            named,
+        )
+
+
+def test_numbers_are_favorable_over_a_threshold() -> None:
+    over = Bias(facets=(Facet(column="facet", threshold=5),), favorable_threshold=10)
+    table = Predictions(
+        texts([1, 2, 3, 4]),
+        texts([9, 11, 9, 11]),
+        texts([11, 11, 9, 9]),
+        None,
+        {"facet": texts([1, 2, 6, 7])},
+    )
+    (found,) = bias.measure("DPPL", table, over)
+    assert (found.facet, found.value) == ("facet > 5", 1.0)
+
+
+def test_a_facet_that_predictions_lack_is_named() -> None:
+    with pytest.raises(PredictionsError, match="has no column 'facet'"):
+        bias.measure("AD", Predictions(["1"], ["1"], ["1"], None), config())
