@@ -24,6 +24,7 @@ RUN_EXITS = {
     "stopped": EXIT_FAILED,
     "rejected": EXIT_REJECTED,
     "data_rejected": EXIT_REJECTED,
+    "differed": EXIT_REJECTED,
 }
 
 build_app = typer.Typer()

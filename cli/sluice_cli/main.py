@@ -28,6 +28,7 @@ from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
 from sluice_cli.release_commands import release_app
 from sluice_cli.report import report
+from sluice_cli.reproduce_commands import reproduce_app
 from sluice_cli.run_commands import run_app
 from sluice_cli.serving_commands import serving_app
 from sluice_cli.target import REPOSITORY
@@ -50,7 +51,16 @@ look_app = typer.Typer()
 look_app.command(epilog=example("sluice validate part-1.csv --pipeline examples/reviews"))(validate)
 look_app.command(epilog=example("sluice report reviews-sentiment-00001"))(report)
 # `sluice --help` lists them in this order.
-for commands in (local_app, build_app, run_app, release_app, serving_app, lineage_app, look_app):
+for commands in (
+    local_app,
+    build_app,
+    run_app,
+    release_app,
+    serving_app,
+    lineage_app,
+    reproduce_app,
+    look_app,
+):
     app.add_typer(commands)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(data_app, name="data")

@@ -97,6 +97,8 @@ STATUS_STYLES = {
     "rejected": "yellow",
     "refused": "yellow",
     "data_rejected": "yellow",
+    "reproduced": "green",
+    "differed": "yellow",
     "quarantined": "yellow",
     "rolled_back": "yellow",
     "failed": "red",

@@ -99,6 +99,8 @@ def _answer(target: Target, wanted: Wanted) -> RunRequest:
         "dataset_version": wanted.dataset_version,
         "retry_of": wanted.retry_of,
         "is_uncached": wanted.is_uncached,
+        "reproduces": wanted.reproduces,
+        "tolerance": wanted.tolerance,
     }
     bus.announce(target.client("events"), "RunRequested", detail)
     return waiting.until(

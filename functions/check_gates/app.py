@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Step
+from sluice.catalog.records.builds import Run, Step
 from sluice.domain import failures, names
 from sluice.domain.build import champions, evaluations, gates
 from sluice.domain.build.evaluations import Evaluation, EvaluationError
@@ -33,11 +33,23 @@ def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, An
     logger.append_keys(run_id=task.run_id)
     candidate = _evaluation(cloud, task, "candidate")
     _record_metrics(cloud, task, "candidate", candidate)
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    if run is not None and run.reproduces:
+        return _compare(cloud, run, candidate)
     champion = None if task.champion is None else _champion(cloud, task, task.champion)
     verdict = gates.judge(building.find_config(cloud, task).gates, candidate.document, champion)
     results = [asdict(result) for result in verdict.results]
     _record(cloud, task, verdict, results, candidate)
     return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}
+
+
+def _compare(cloud: Cloud, run: Run, candidate: Evaluation) -> dict[str, Any]:
+    """Compare a reproduction with what it reproduces; it is never better, so that it is never registered."""
+    from sluice.services import reproducing
+
+    found = reproducing.compare(cloud, run, candidate.document)
+    note(cloud, run.pipeline, cloud.now(), run.run_id, found.verdict, "; ".join(found.reasons))
+    return {"is_better": False, "reasons": failures.bounded(found.reasons)}
 
 
 def _champion(cloud: Cloud, task: CheckGatesTask, champion: Mapping[str, Any]) -> Champion:

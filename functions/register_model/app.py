@@ -39,6 +39,10 @@ class ForeignManifestError(BuildError):
     """A manifest that the run did not write is in the place of the run's own."""
 
 
+class ReproductionError(BuildError):
+    """The run repeats another, to be compared with it: it registers nothing."""
+
+
 class CodeChangedError(BuildError):
     """The project's script archive changed since the push."""
 
@@ -57,6 +61,9 @@ class ModelChangedError(BuildError):
 def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    if run is not None and run.reproduces:
+        raise ReproductionError(f"{task.run_id} reproduces {run.reproduces}: it registers nothing")
     config = building.find_config(cloud, task)
     document, sha256 = _manifest(
         cloud, task, building.find_project(cloud, task.pipeline, task.project_version), config

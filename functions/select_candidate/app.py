@@ -52,7 +52,9 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     if next_rung:
         return {"is_final": False, "candidates": next_rung}
     best, found = _best(cloud, task, trained, config.train)
-    champion = _champion(cloud, task, config)
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    # A reproduction is compared with what it reproduces.
+    champion = None if run is not None and run.reproduces else _champion(cloud, task, config)
     _record(cloud, task, config.train, found, champion)
     return {
         "is_final": True,

@@ -81,7 +81,10 @@ def _given(cloud: Cloud, task: BuildTask, run: Run, version: str) -> dict[str, A
         raise DatasetChangedError(
             f"{len(changed)} objects changed since the data set {version[:12]} was made: {shown}"
         )
-    cloud.catalog.apply(builds.read_data(task.pipeline, task.run_id, version))
+    cloud.catalog.apply(
+        builds.read_data(task.pipeline, task.run_id, version),
+        builds.index_reader(task.pipeline, task.run_id, version, cloud.now()),
+    )
     if run.retry_of:
         batching.take_up_again(cloud, task.pipeline, run.retry_of, version, task.run_id)
     item = cloud.catalog.get(keys.dataset_key(task.pipeline, version)) or {}

@@ -27,6 +27,8 @@ def lambda_handler(event: RunRequested, context: LambdaContext) -> dict[str, str
             dataset_version=detail.dataset_version,
             retry_of=detail.retry_of,
             is_uncached=detail.is_uncached,
+            reproduces=detail.reproduces,
+            tolerance=detail.tolerance,
         ),
     )
     logger.info("answered", extra={"status": answer.status, "reasons": list(answer.reasons)})

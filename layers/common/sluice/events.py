@@ -134,6 +134,8 @@ class _RunRequestedDetail(Event):
     dataset_version: str | None = None
     retry_of: str | None = None
     is_uncached: bool = False
+    reproduces: str | None = None
+    tolerance: float | None = None
 
 
 class RunRequested(Event):

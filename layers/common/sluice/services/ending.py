@@ -28,6 +28,12 @@ def end_run(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: S
 
 def record(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: Sequence[str]) -> Run | None:
     """Record the end once; returns the updated run, None if there is none."""
+    run = building.find_run(cloud, pipeline, run_id)
+    if run is not None and run.reproduces and status == "rejected":
+        from sluice.services import reproducing
+
+        # It passes through the states of any run, and ends by its comparison.
+        status, reasons = reproducing.outcome(cloud, run) or (status, reasons)
     cloud.catalog.apply(builds.end_run(pipeline, run_id, status, failures.bounded(reasons), cloud.now()))
     run = building.find_run(cloud, pipeline, run_id)
     if run is None:

@@ -61,6 +61,14 @@ def plan(
     return known, checks
 
 
+def plan_inputs(cloud: Cloud, document: Mapping[str, Any]) -> tuple[list[Finding], list[Check]]:
+    """Return what is known of what a run read, and the checks that read it: code, data and environments."""
+    read = [each for each in document["artifacts"] if each["name"] in ("bundle", "code")]
+    checks: list[Check] = [partial(_artifact, cloud, each) for each in read]
+    found, more = _data(cloud, document)
+    return found, [*checks, partial(_project, cloud, document), *more]
+
+
 def run_all(checks: Iterable[Check]) -> Iterator[Finding]:
     """Run the checks, several at a time; yield each finding as it comes, in order."""
     with ThreadPoolExecutor(_READERS) as pool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline, Run, RunRequest
+from sluice.domain.failures import MissingError
 from sluice.services import arrivals, building, presence
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class Wanted:
     dataset_version: str | None = None
     retry_of: str | None = None
     is_uncached: bool = False
+    # The run to be repeated and compared with.
+    reproduces: str | None = None
+    tolerance: float | None = None
 
 
 class NotStartedError(Exception):
@@ -51,7 +55,10 @@ def plan(cloud: Cloud, wanted: Wanted) -> Run:
     if item is None:
         raise NotStartedError(f"there is no pipeline {wanted.pipeline}")
     state = Pipeline.of(item)
-    run = _retried(cloud, wanted) if wanted.retry_of else _started(cloud, wanted, state)
+    if wanted.reproduces:
+        run = _reproduced(cloud, wanted, wanted.reproduces)
+    else:
+        run = _retried(cloud, wanted) if wanted.retry_of else _started(cloud, wanted, state)
     if run.given_dataset:
         _check_dataset(cloud, wanted.pipeline, run.given_dataset)
     elif not state.dataset_version and not arrivals.waiting(cloud, wanted.pipeline):
@@ -86,6 +93,17 @@ def _check_overrides(cloud: Cloud, wanted: Wanted, version: str) -> None:
         raise NotStartedError(*error.problems) from None
 
 
+def _reproduced(cloud: Cloud, wanted: Wanted, run_id: str) -> Run:
+    from sluice.domain.build.reproduction import TOLERANCE
+    from sluice.services import reproducing
+
+    tolerance = TOLERANCE if wanted.tolerance is None else wanted.tolerance
+    try:
+        return reproducing.plan(cloud, wanted.pipeline, run_id, tolerance)
+    except MissingError as error:
+        raise NotStartedError(str(error)) from None
+
+
 def _retried(cloud: Cloud, wanted: Wanted) -> Run:
     """Return a run of the failed run's project, overrides and data; raises NotStartedError."""
     former = building.find_run(cloud, wanted.pipeline, str(wanted.retry_of))
@@ -107,6 +125,8 @@ def _retried(cloud: Cloud, wanted: Wanted) -> Run:
         given_dataset=dataset,
         retry_of=former.run_id,
         is_uncached=wanted.is_uncached,
+        reproduces=former.reproduces,
+        tolerance=former.tolerance,
     )
 
 

@@ -84,16 +84,16 @@ def claim_by_hand(pipeline: Pipeline, run: Run, request: RunRequest) -> tuple[Ch
     """Take the build lock for a run that a person asked for: all or none of these, once for each request.
 
     It costs no budget, which limits what data may start. The project counts as built if the run builds what
-    the next build would.
+    the next build would. A reproduction delays no later build: it takes the lock and a number, nothing else.
     """
     claim: dict[str, Any] = {
         "in_flight": run.run_id,
         "build_cause": run.cause,
         "build_seq": pipeline.build_seq + 1,
-        "last_build_at": run.started_at,
-        "former_build_at": pipeline.last_build_at,
         **_UNREQUESTED,
     }
+    if run.reproduces is None:
+        claim |= {"last_build_at": run.started_at, "former_build_at": pipeline.last_build_at}
     if run.is_plain and run.project_version == pipeline.project_version:
         claim |= {
             "built_project_version": pipeline.project_version,

@@ -11,12 +11,14 @@ from sluice.catalog.records.base import attributes, known
 
 Item = dict[str, Any]
 ProjectStatus = Literal["registering", "active", "refused"]
-RunEnd = Literal["registered", "rejected", "data_rejected", "skipped", "failed", "stopped"]
+RunEnd = Literal[
+    "registered", "rejected", "data_rejected", "skipped", "failed", "stopped", "reproduced", "differed"
+]
 RunStatus = Literal["running"] | RunEnd
 # The statuses of a step's job, before it exists, while it runs, and at its end.
 StepStatus = Literal["Starting", "Waiting", "InProgress", "Stopping", "Completed", "Failed", "Stopped"]
 JobKind = Literal["training_job", "processing_job"]
-StepKind = JobKind | Literal["selection", "gates", "model_package"]
+StepKind = JobKind | Literal["selection", "gates", "model_package", "comparison"]
 Backend = Literal["lambda", "sagemaker"]
 EnvironmentStatus = Literal["building", "ready", "failed"]
 TaskStatus = Literal["open", "done"]
@@ -152,6 +154,9 @@ class Run:
     retry_of: str | None = None
     # Set if every step is to be computed anew.
     is_uncached: bool = False
+    # The run that this one repeats, to be compared with it within a tolerance: it registers nothing.
+    reproduces: str | None = None
+    tolerance: float | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Run:
@@ -265,7 +270,7 @@ class Step:
     @property
     def job(self) -> tuple[JobKind, str] | None:
         """The kind and name of its job, also before that exists."""
-        if self.job_name is None or self.kind in ("selection", "gates", "model_package"):
+        if self.job_name is None or self.kind in ("selection", "gates", "model_package", "comparison"):
             return None
         return cast("JobKind", self.kind), self.job_name
 

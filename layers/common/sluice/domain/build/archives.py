@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 import zlib
@@ -83,6 +84,27 @@ def _unpacked(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
 
 
 _PIECE_BYTES = 1 << 20
+
+
+def contents(chunks: Iterable[bytes]) -> dict[str, str]:
+    """Return the sha256 of each file in an archive by its path.
+
+    Unlike the archive's bytes, they do not depend on the time of its making, nor on the order of its files.
+    Raises tarfile.TarError, zlib.error or OSError.
+    """
+    stream = cast("Any", io.BufferedReader(_Stream(chunks)))
+    found: dict[str, str] = {}
+    with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.isfile() else None
+            if file is not None:
+                digest = hashlib.sha256()
+                while data := file.read(_PIECE_BYTES):
+                    digest.update(data)
+                found[member.name.removeprefix("./")] = digest.hexdigest()
+    return found
+
+
 NOTHING_SAVED = (
     "it saved no model: nothing lies in /opt/ml/model (SM_MODEL_DIR), where a script must write it"
 )

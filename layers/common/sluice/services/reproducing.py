@@ -1,0 +1,96 @@
+"""Plan a run that repeats another by its manifest, and compare the two when it has a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Run, Step
+from sluice.domain.build import archives, gates, reproduction
+from sluice.domain.build.reproduction import Comparison
+from sluice.domain.failures import MissingError
+from sluice.services import building
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluice.ports import Cloud
+
+
+def read_manifest(cloud: Cloud, pipeline: str, run_id: str) -> dict[str, Any]:
+    """Return the manifest of a run as it was written; raises MissingError if it is gone or was changed."""
+    run = building.find_run(cloud, pipeline, run_id)
+    if run is None or run.manifest_uri is None:
+        raise MissingError(f"{run_id} registered no model, so it has no manifest to go by")
+    try:
+        stored = cloud.objects.read(run.manifest_uri)
+    except FileNotFoundError:
+        raise MissingError(f"the run manifest is gone: {run.manifest_uri}") from None
+    if hashlib.sha256(stored).hexdigest() != run.manifest_sha256:
+        raise MissingError(f"the run manifest was changed: {run.manifest_uri}")
+    document: dict[str, Any] = json.loads(stored)
+    return document
+
+
+def plan(cloud: Cloud, pipeline: str, run_id: str, tolerance: float) -> Run:
+    """Return a run with the project, data and chosen hyperparameters of another; raises MissingError."""
+    document = read_manifest(cloud, pipeline, run_id)
+    version = document["inputs"]["project_version"]
+    building.find_project(cloud, pipeline, version)
+    return Run(
+        pipeline,
+        "",
+        "running",
+        version,
+        cause=f"reproduction of {run_id}",
+        overrides=reproduction.overrides(document),
+        given_dataset=document["inputs"]["dataset_version"],
+        is_uncached=True,
+        reproduces=run_id,
+        tolerance=tolerance,
+    )
+
+
+def compare(cloud: Cloud, run: Run, evaluation: Mapping[str, Any]) -> Comparison:
+    """Compare a reproduction's model and evaluation with the original's, and record what was found."""
+    document = read_manifest(cloud, run.pipeline, str(run.reproduces))
+    (original,) = (each["uri"] for each in document["artifacts"] if each["name"] == "model")
+    found = reproduction.compare(
+        (_files(cloud, original), _files(cloud, _model_uri(cloud, run))),
+        (gates.metric_values(document["evaluation"]), gates.metric_values(evaluation)),
+        reproduction.TOLERANCE if run.tolerance is None else run.tolerance,
+    )
+    now = cloud.now()
+    step = Step(
+        run.run_id,
+        reproduction.STEP,
+        "Completed",
+        "comparison",
+        started_at=now,
+        ended_at=now,
+        detail={**asdict(found), "original": run.reproduces},
+    )
+    cloud.catalog.apply(builds.record_step(step))
+    return found
+
+
+def _model_uri(cloud: Cloud, run: Run) -> str:
+    """Return the model of the one candidate that a reproduction trains."""
+    trained = [step.model_uri for step in building.find_steps(cloud, run.run_id) if step.model_uri]
+    if not trained:
+        raise MissingError(f"{run.run_id} trained no model")
+    return trained[0]
+
+
+def _files(cloud: Cloud, uri: str) -> dict[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return archives.contents(cloud.objects.chunks(bucket, key))
+
+
+def outcome(cloud: Cloud, run: Run) -> tuple[reproduction.Verdict, list[str]] | None:
+    """Return how a reproduction ended, by its comparison; None if there was none."""
+    step = building.find_step(cloud, run.run_id, reproduction.STEP)
+    return None if step is None else (step.detail["verdict"], list(step.detail["reasons"]))

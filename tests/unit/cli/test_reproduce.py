@@ -1,0 +1,100 @@
+"""`sluice reproduce` says whether a model comes out again, and which input cannot be had."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import fakes
+from build_world import PIPELINE, RUN, Invoke, World
+from sluice_cli import log_streams, lookup, main, options
+
+SECOND = "reviews-00002"
+
+
+class Stack:
+    """A stack whose rule hears of the wish, and whose execution is played at once."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.cloud, self.catalog = world, world.cloud, world.cloud.catalog
+        self.stack, self.description = "sluice", "a stack of fakes"
+        self.meanwhile: Callable[[], object] = lambda: world.play(SECOND)
+
+    def client(self, service: str) -> Any:
+        return self
+
+    def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
+
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        event = {"time": "2026-11-24T12:00:00Z", "detail": json.loads(Entries[0]["Detail"])}
+        self.world.invoke("start_run", event)
+        self.meanwhile()
+        return {"FailedEntryCount": 0}
+
+
+@pytest.fixture
+def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    world = World(cloud, invoke)
+    world.push()
+    assert world.build("a.csv") == "registered"
+    stack = Stack(world)
+    monkeypatch.setattr(options.Options, "target", lambda self: stack)
+    monkeypatch.setattr(log_streams, "step_log", lambda target, step: ["the last line"])
+    monkeypatch.setattr(lookup, "model_arn", lambda *_: world.catalog_run()["model_package_arn"])
+    return stack
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main.app, ["reproduce", "reviews/1", *arguments], catch_exceptions=False)
+
+
+def test_a_reproduced_model_exits_with_0_and_is_told(stack: Stack) -> None:
+    result = call()
+    assert result.exit_code == 0
+    assert f"reproduced reviews/1 by {SECOND}" in result.stdout
+    assert "every metric is within 0.01" in result.stdout
+
+
+def test_a_model_that_differs_exits_with_3(stack: Stack) -> None:
+    stack.world.accuracies["evaluate-candidate"] = 0.8
+    result = call("--json")
+    assert result.exit_code == 3
+    found = json.loads(result.stdout)
+    assert found["comparison"]["verdict"] == "differed"
+    assert found["reproduces"] == RUN
+    assert found["run"]["status"] == "differed"
+
+
+def test_a_tolerance_is_the_callers(stack: Stack) -> None:
+    stack.world.accuracies["evaluate-candidate"] = 0.8
+    assert call("--tolerance", "0.1").exit_code == 0
+
+
+def test_a_run_that_fails_exits_with_1_and_shows_its_log(stack: Stack) -> None:
+    stack.world.failing = {"prepare"}
+    result = call()
+    assert result.exit_code == 1
+    assert "the last line" in result.stdout
+
+
+def test_without_waiting_it_is_started_and_named(stack: Stack) -> None:
+    stack.meanwhile = lambda: None
+    result = call("--no-wait")
+    assert result.exit_code == 0
+    assert f"started {SECOND} (reproduction of {RUN})" in result.stdout
+
+
+def test_an_input_that_cannot_be_had_is_named_and_nothing_starts(stack: Stack) -> None:
+    del stack.cloud.objects.buckets[fakes.DATA_BUCKET]["reviews/a.csv"]
+    result = call()
+    assert result.exit_code == 3
+    assert "gone object reviews/a.csv: version v1 was deleted" in result.stdout
+    assert "nothing was started" in result.stdout
+    assert stack.world.pipeline["build_seq"] == 1
+    (missing,) = json.loads(call("--json").stdout)["missing"]
+    assert (missing["kind"], missing["name"], missing["condition"]) == ("object", f"{PIPELINE}/a.csv", "gone")
