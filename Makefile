@@ -37,6 +37,7 @@ setup: .venv/.ready ## Make the environments from the lock files (the first time
 	@.venv/envs/data/bin/python examples/reviews/get_data.py --out .sluice/data/reviews
 	@if $(HAS_IMAGE); then \
 	  $(PY) -m sluice_local.sagemaker.containers.prebuild sagemaker-scikit-learn:1.4-2-cpu-py3 examples/reviews/src/requirements.txt; \
+	  $(PY) -m sluice_local.sagemaker.containers.prebuild sagemaker-xgboost:3.2-0; \
 	fi
 	@touch $@
 

@@ -20,7 +20,7 @@ from sluice.domain.build.projects import LeftOut, Project
 from sluice.domain.build.sources import Source
 from sluice.domain.release import alarms
 from sluice.services.views import data
-from sluice_cli import git, uploads
+from sluice_cli import git, local_images, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
@@ -89,6 +89,7 @@ def push(
     if read.left_out:
         say(f"left out: {said(read.left_out)}")
     project = projects.load_project(read.files)
+    local_images.require(target, project.config)
     pipeline, version = project.config.name, project.version
     left_out = [{**asdict(each), "files": files} for each, files in read.left_out.items()]
     # Import it here: no other command needs it.

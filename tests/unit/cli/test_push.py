@@ -22,6 +22,7 @@ class Stack:
 
     def __init__(self, cloud: fakes.Cloud, invoke: Invoke) -> None:
         self.cloud, self.invoke, self.catalog = cloud, invoke, cloud.catalog
+        self.is_local = False
         self.outputs = {"ArtifactBucketName": fakes.ARTIFACT_BUCKET}
         self.is_new, self.deaf = False, 0
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 LOCKS = Path(__file__).with_name("images")
 # Repositories of SageMaker's images, and the prefixes of their locks' names.
-FRAMEWORKS = {"sagemaker-scikit-learn": "scikit-learn"}
-_TAG_SUFFIX = "-cpu-py3"
+FRAMEWORKS = {"sagemaker-scikit-learn": "scikit-learn", "sagemaker-xgboost": "xgboost"}
+# Tags of xgboost are a version alone.
+_TAG_SUFFIXES = {"scikit-learn": "-cpu-py3", "xgboost": ""}
 # A line that means the same in every folder: a name, optional versions, a marker and hashes.
 _INDEXED = re.compile(
     r"([A-Za-z0-9][\w.-]*\s*(\[[\w\s,.-]*\])?\s*([=<>!~(][^/@#]*)?(;[^/@#]*)?|--hash[=\s]\S+)\s*\\?(\s#.*)?"
@@ -24,7 +25,7 @@ _INDEX = re.compile(r"(-i|-f|--index-url|--extra-index-url|--find-links)[=\s]")
 def names() -> list[str]:
     """Return the images whose packages are known, as repository:tag."""
     return [
-        f"{repository}:{lock.stem.removeprefix(framework + '-')}{_TAG_SUFFIX}"
+        f"{repository}:{lock.stem.removeprefix(framework + '-')}{_TAG_SUFFIXES[framework]}"
         for repository, framework in FRAMEWORKS.items()
         for lock in _locks(framework)
     ]
@@ -42,7 +43,7 @@ def locks_of(image_uri: str) -> list[Path]:
     return [
         lock
         for lock in _locks(framework)
-        if tag in ("", version := lock.stem.removeprefix(framework + "-"), version + _TAG_SUFFIX)
+        if tag in ("", version := lock.stem.removeprefix(framework + "-"), version + _TAG_SUFFIXES[framework])
     ]
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from sluice.containers.packages import locks_of, names, not_indexed
 
 # The Python of SageMaker's own images; here all run on the checkout's.
-REAL_PYTHONS = {"scikit-learn 1.4-2": "3.10", "scikit-learn 1.2-1": "3.9"}
+REAL_PYTHONS = {"scikit-learn 1.4-2": "3.10", "scikit-learn 1.2-1": "3.9", "xgboost 3.2-0": "3.12"}
 _COMPLETE = ".complete"
 _PYTHON = os.path.realpath(sys.executable)
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'

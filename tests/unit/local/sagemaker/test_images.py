@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,13 @@ def test_an_image_is_its_lock_whatever_its_registry() -> None:
     ):
         assert images.lock_file(uri) == lock
     assert images.digest(IMAGE) == f"sha256:{hashlib.sha256(lock.read_bytes()).hexdigest()}"
+
+
+def test_an_image_of_xgboost_has_a_version_as_its_tag() -> None:
+    image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
+    assert images.lock_file(image) == LOCKS / "xgboost-3.2-0.txt"
+    with pytest.raises(ImageError, match=r"sagemaker-xgboost:3\.2-0"):
+        images.lock_file(f"{image}-cpu-py3")
 
 
 def test_a_resolved_image_is_the_same_image() -> None:
@@ -71,10 +79,17 @@ def test_locks_pin_every_package_by_hash_and_name_no_index(lock: Path) -> None:
 
 
 def test_of_every_image_it_is_known_which_python_it_has_on_sagemaker() -> None:
+    frameworks = ("scikit-learn", "xgboost")
     assert set(images.REAL_PYTHONS) == {
-        lock.stem.replace("scikit-learn-", "scikit-learn ") for lock in LOCKS.glob("*.txt")
+        f"{framework} {lock.stem.removeprefix(f'{framework}-')}"
+        for framework in frameworks
+        for lock in LOCKS.glob(f"{framework}-*.txt")
     }
-    assert images.other_pythons() == images.REAL_PYTHONS  # no checkout runs on either
+    assert len(images.REAL_PYTHONS) == len(names())
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert images.other_pythons() == {
+        image: python for image, python in images.REAL_PYTHONS.items() if python != here
+    }
 
 
 class FakeInstaller:

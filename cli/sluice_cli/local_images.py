@@ -1,0 +1,27 @@
+"""Tell before an upload which images the local cloud lacks: a job would tell it only minutes later."""
+
+from __future__ import annotations
+
+from sluice.domain.config import PipelineConfig
+from sluice_cli.errors import CommandError
+from sluice_cli.target import Target
+
+
+def require(target: Target, config: PipelineConfig) -> None:
+    """Raise CommandError if the target is the local cloud and a step's image does not exist there."""
+    if not target.is_local:
+        return
+    # Import it here: no other command needs it, and AWS has no local cloud.
+    from sluice.containers import packages
+    from sluice_local.sagemaker.containers import images
+
+    for step, uri in config.image_uris(target.session.region_name or "").items():
+        try:
+            images.lock_file(uri)
+        except images.ImageError:
+            image, there_are = uri.rpartition("/")[2], ", ".join(packages.names())
+            raise CommandError(
+                f"the local cloud has no image {image}, which {step} needs; it has {there_are}",
+                hint="Name one of these in pipeline.yaml, push to AWS (`sluice --aws push`), or add its "
+                "packages as docs/local-cloud.md says.",
+            ) from None

@@ -1,0 +1,72 @@
+"""The example of xgboost trains, registers, is released and answers, in its own image."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from e2e.loop import Loop
+from sluice_cli import project
+from sluice_cli.errors import CommandError
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "deliveries"
+
+
+@pytest.fixture
+def folder(loop: Loop) -> Path:
+    """The example under the test's own pipeline name, as `sluice init` copies it."""
+    return project.init(loop.folder / loop.pipeline, "deliveries")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    subprocess.run([sys.executable, EXAMPLE / "get_data.py", "--out", tmp_path / "data"], check=True)
+    return tmp_path / "data"
+
+
+def test_it_trains_registers_and_serves(loop: Loop, folder: Path, data: Path) -> None:
+    project.push(loop.target, folder)
+    run = loop.run_after("part-1.csv", (data / "part-1.csv").read_bytes())
+    assert run["status"] == "registered", run["reasons"]
+    steps = {step["step"]: step for step in run["steps"]}
+    for name in ("train-0", "train-1"):
+        assert 0.5 < steps[name]["metrics"]["validation:auc"] <= 1
+        assert "sagemaker-xgboost" in steps[name]["image"]
+    assert loop.release_after(1)["status"] == "released"
+    answer = loop.target.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=loop.endpoint_name,
+        ContentType="application/json",
+        Accept="application/json",
+        Body=(EXAMPLE / "sample.json").read_bytes(),
+    )
+    first, second = json.loads(answer["Body"].read())["predictions"]
+    assert first["probability"] < second["probability"]
+
+
+def test_several_instances_each_prepare_a_part(loop: Loop, folder: Path, data: Path) -> None:
+    path = folder / "pipeline.yaml"
+    compute = "  compute: {instance_count: 2, data_distribution: sharded_by_s3_key}\n"
+    text = path.read_text().replace("[0.7, 0.1, 0.2]}\n", f"[0.7, 0.1, 0.2]}}\n{compute}")
+    path.write_text(text.replace("{quiet_period_s: 1}", "{marker: _SUCCESS}"))
+    project.push(loop.target, folder)
+    for part in (1, 2):
+        loop.upload(f"batch/part-{part}.csv", (data / f"part-{part}.csv").read_bytes())
+    run = loop.run_after("batch/_SUCCESS", b"")
+    assert run["status"] == "registered", run["reasons"]
+    (prepare,) = [step for step in run["steps"] if step["step"] == "prepare"]
+    assert prepare["usage"]["instance_count"] == 2
+    bucket, _, prefix = prepare["outputs"]["train"].removeprefix("s3://").partition("/")
+    listed = loop.target.client("s3").list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/")
+    names = sorted(each["Key"].rpartition("/")[2] for each in listed["Contents"])
+    assert names == ["train-algo-1.csv", "train-algo-2.csv"]
+
+
+def test_an_image_that_only_aws_has_is_told_before_the_upload(loop: Loop, folder: Path) -> None:
+    path = folder / "pipeline.yaml"
+    path.write_text(path.read_text().replace('"3.2-0"', '"1.7-1"'))
+    with pytest.raises(CommandError, match=r"no image sagemaker-xgboost:1\.7-1, which prepare needs"):
+        project.push(loop.target, folder)
