@@ -14,10 +14,9 @@ from sluice_cli import log_streams, lookup, project, reasons, uploads, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
+from sluice_cli.run_page import print_run
 from sluice_cli.target import Target
 
-# A run's reason quotes at least this many characters of its step's.
-_TOLD = 200
 # How `upload --wait` exits by the end of its run; other ends are successes.
 RUN_EXITS = {
     "failed": EXIT_FAILED,
@@ -175,72 +174,6 @@ def run(
     target = context.obj.target()
     found = log_streams.with_log_tails(target, lookup.the_run(target, run_id))
     show(found, as_json, lambda: print_run(found))
-
-
-def print_run(found: dict[str, Any]) -> None:
-    """Print a run for people."""
-    out.print(f"[bold]{found['run_id']}[/]", styled(found["status"]), age(found.get("started_at")))
-    print_table(
-        ("step", "status", "took", "metrics"),
-        (
-            (
-                step["step"],
-                styled(step.get("status", "")),
-                duration(step.get("started_at"), step.get("ended_at")),
-                ", ".join(_metric(*each) for each in (step.get("metrics") or {}).items()),
-            )
-            for step in found["steps"]
-        ),
-        empty="no steps yet",
-    )
-    reasons = [str(reason) for reason in found.get("reasons") or []]
-    for reason in reasons:
-        first, *others = escape(reason).splitlines() or [""]
-        out.print("\n".join([f"  [yellow]•[/] {first}", *(f"    {line}" for line in others)]))
-    _print_steps(found["steps"], reasons)
-    for entry in found["timeline"]:
-        out.print(f"  {entry['at']}  {escape(entry['event'])}", style="dim")
-    if found.get("model"):
-        hint(f"next: `sluice approve {found['model']}` releases it")
-    elif told := [step["step"] for step in found["steps"] if step.get("log_tail")]:
-        hint(f"next: `sluice logs {found['run_id']} --step {told[0]}` has all that it printed")
-    elif found["status"] == "data_rejected":
-        hint(f"next: `sluice data list {found['pipeline']} --quarantined` shows what was set aside")
-    elif found["status"] == "rejected":
-        hint(f"next: `sluice logs {found['run_id']}` has what its jobs printed")
-
-
-def _metric(name: str, value: float | None) -> str:
-    """Format a measured metric; None stands for a value that was not finite."""
-    return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
-
-
-def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
-    """Print reasons and log tails of steps; print a tail that several steps share only once."""
-    tails: dict[tuple[str, ...], str] = {}
-    for step in steps:
-        _print_step(step, reasons)
-        if "log_tail" not in step:
-            continue
-        tail = tuple(step["log_tail"])
-        if not tail:
-            out.print(f"the log of {step['step']} is empty")
-        elif (same := tails.setdefault(tail, step["step"])) != step["step"]:
-            out.print(f"the log of {step['step']} ends as that of {same}")
-        else:
-            out.print(f"the log of {step['step']} ends:")
-            for line in tail:
-                out.print(f"    {escape(line)}", style="dim", soft_wrap=True)
-
-
-def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
-    if step.get("waits_for"):
-        out.print(f"[yellow]{step['step']}[/] waits: {escape(step['waits_for'])}")
-    if step.get("remark"):
-        out.print(f"[yellow]{step['step']}[/]: {escape(step['remark'])}")
-    failure = step.get("failure_reason") or ""
-    if failure and not any(failure[:_TOLD] in reason for reason in reasons):
-        out.print(f"[red]{step['step']}[/]: {escape(failure)}")
 
 
 @build_app.command(epilog=example("sluice logs reviews-sentiment-00001 --step train-0"))

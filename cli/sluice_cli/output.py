@@ -155,9 +155,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 
 
 def _cell(value: object) -> Text:
-    """Put a value on one line, even if it has several."""
-    text = value if isinstance(value, Text) else Text("" if value is None else printable(str(value)))
-    return Text(" ".join(text.plain.split()), style=text.style)
+    """Put a value on one line, even if it has several; what is a Text stays as it is."""
+    if isinstance(value, Text):
+        return value
+    return Text(" ".join(printable(str(value)).split()) if value is not None else "")
 
 
 def _fits(widths: Sequence[int]) -> bool:

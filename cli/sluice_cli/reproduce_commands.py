@@ -13,11 +13,12 @@ from sluice.services import building, verifying
 from sluice.services.verifying import Finding
 from sluice.services.views import lineage as views
 from sluice_cli import log_streams, lookup, starting, waiting
-from sluice_cli.build_commands import RUN_EXITS, print_run
+from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.errors import EXIT_REJECTED
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import err, escape, hint, out, print_table, styled
 from sluice_cli.release_commands import MODEL_HELP
+from sluice_cli.run_page import print_run
 from sluice_cli.target import Target
 
 reproduce_app = typer.Typer()

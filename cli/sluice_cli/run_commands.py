@@ -8,9 +8,10 @@ import typer
 
 from sluice.services.wishes import Wanted
 from sluice_cli import log_streams, lookup, starting, stopping, waiting
-from sluice_cli.build_commands import RUN_EXITS, print_run
+from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
 from sluice_cli.output import duration, err, escape, hint, out, short
+from sluice_cli.run_page import print_run
 from sluice_cli.target import Target
 
 _SHOWN = 10

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from sluice.domain import failures
-from sluice_cli import build_commands, cloud, log_streams, output, reasons, serving_commands, waiting
+from sluice_cli import cloud, log_streams, output, reasons, run_page, serving_commands, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
 from sluice_cli.target import Target
@@ -49,7 +49,7 @@ def test_an_age_is_told_in_the_largest_fitting_unit(then: str | None, said: str)
 def test_a_run_ends_with_the_next_step(
     ended: dict[str, str], next_step: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build_commands.print_run({"run_id": "m-00001", "pipeline": "m", "steps": [], "timeline": [], **ended})
+    run_page.print_run({"run_id": "m-00001", "pipeline": "m", "steps": [], "timeline": [], **ended})
     assert f"next: `sluice {next_step}`" in capsys.readouterr().err
 
 
@@ -71,23 +71,23 @@ def test_a_failed_run_shows_the_end_of_the_log_that_may_say_why(
     )
     assert [("log_tail" in step) for step in told["steps"]] == [False, True, False]
     assert told["steps"][1]["log_tail"] == [f"m-train {n}" for n in range(10, 30)]
-    build_commands.print_run(told)
+    run_page.print_run(told)
     shown = capsys.readouterr()
     assert "the log of train-0 ends:\n    m-train 10\n" in shown.out
-    assert "next: `sluice logs m-00001 --step train-0`" in shown.err
+    assert "next: `sluice logs m-00001 train-0`" in shown.err
 
 
 def test_logs_that_end_alike_are_shown_once_and_an_empty_one_is_no_next_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": []}
-    build_commands.print_run(
+    run_page.print_run(
         run | {"steps": [{"step": f"train-{n}", "log_tail": ["ValueError: x"]} for n in range(2)]}
     )
     text = capsys.readouterr().out
     assert text.count("ValueError") == 1
     assert "the log of train-1 ends as that of train-0" in text
-    build_commands.print_run(run | {"steps": [{"step": "evaluate-candidate", "log_tail": []}]})
+    run_page.print_run(run | {"steps": [{"step": "evaluate-candidate", "log_tail": []}]})
     shown = capsys.readouterr()
     assert ("is empty" in shown.out, shown.err) == (True, "")
 
@@ -107,7 +107,7 @@ def test_a_reason_of_several_lines_is_one_line_in_a_list_and_indented_in_full(
     )
     assert failures.brief("two\nlines") == "two lines"
     run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": []}
-    build_commands.print_run(run | {"reasons": [TRACEBACK]})
+    run_page.print_run(run | {"reasons": [TRACEBACK]})
     assert '\n    Command "python train.py -C 1", exit code: 1\n' in capsys.readouterr().out
 
 
@@ -115,9 +115,9 @@ def test_a_failure_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     step = {"step": "prepare", "status": "Failed", "failure_reason": "AlgorithmError: exit code: 1"}
     reasons = ["JobFailedError: m-00001-prepare: AlgorithmError: exit code: 1"]
     run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": [step]}
-    build_commands.print_run(run | {"reasons": reasons})
+    run_page.print_run(run | {"reasons": reasons})
     assert capsys.readouterr().out.count("AlgorithmError") == 1
-    build_commands.print_run(run | {"reasons": ["another"]})
+    run_page.print_run(run | {"reasons": ["another"]})
     assert capsys.readouterr().out.count("AlgorithmError") == 1
 
 

@@ -1,5 +1,27 @@
 """Gather what commands and pages show from the whole cloud, as plain dictionaries."""
 
-from sluice.services.views import data, lineage, models, pipelines, runs, stages, uploads
+from sluice.services.views import (
+    candidates,
+    comparison,
+    data,
+    graph,
+    lineage,
+    models,
+    pipelines,
+    runs,
+    stages,
+    uploads,
+)
 
-__all__ = ["data", "lineage", "models", "pipelines", "runs", "stages", "uploads"]
+__all__ = [
+    "candidates",
+    "comparison",
+    "data",
+    "graph",
+    "lineage",
+    "models",
+    "pipelines",
+    "runs",
+    "stages",
+    "uploads",
+]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.domain import names
+from sluice.domain.build import candidates
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
 from sluice.services import timeline
-from sluice.services.views import models
+from sluice.services.views import graph, models
 
 # No job runs longer than this after its run has ended.
 _AFTERWARDS = timedelta(days=1)
@@ -33,14 +37,26 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         for step in cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS)
     ]
     steps.sort(key=started)
+    for step in steps:
+        if candidates.is_candidate(step["step"]):
+            encoded = step.get("detail") or {}
+            step["hyperparameters"] = {name: json.loads(text) for name, text in encoded.items()}
     return {
         "run_id": run_id,
         "pipeline": pipeline,
         **keys.shown(item),
+        "selected": _selected(steps),
+        "graph": graph.stages(item, steps),
         "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
         "steps": steps,
         "timeline": _timeline(cloud, pipeline, run_id, item),
     }
+
+
+def _selected(steps: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return which candidate was chosen, and why; None before that."""
+    detail = next((step["detail"] for step in steps if step["step"] == names.SELECT), None)
+    return detail and {"step": detail["ranked"][0], "why": detail["why"]}
 
 
 def _timeline(cloud: Cloud, pipeline: str, run_id: str, item: Item) -> list[Item]:

@@ -1,0 +1,176 @@
+"""`sluice candidates` and `compare`: what a run tried, and what differs between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from sluice.catalog.records.builds import Run
+from sluice.domain.build.costs import money
+from sluice.services import building
+from sluice.services.views import candidates, comparison
+from sluice_cli import lookup
+from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.options import Json, example, show
+from sluice_cli.output import escape, hint, out, print_table, short, styled
+from sluice_cli.run_page import metric
+from sluice_cli.target import Target
+
+candidate_app = typer.Typer()
+_NONE = "-"
+_DIGESTS = {("data", "version"), ("code", "project"), ("code", "commit")}
+
+
+@candidate_app.command("candidates", epilog=example("sluice candidates reviews-sentiment-00001"))
+def leaderboard(
+    context: typer.Context,
+    run_id: Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")],
+    as_json: Json = False,
+) -> None:
+    """Rank the candidates of a run, beside the champion: parameters, metrics, duration, cost at list prices.
+
+    The best has the most budget of successive halving, then the best objective, then the least number. The
+    champion's metric of training is of its own run; metrics of the hold-out were measured on the same data.
+    """
+    target = context.obj.target()
+    found = candidates.leaderboard(target.cloud, _the_run(target, run_id))
+    show(found, as_json, lambda: _print_leaderboard(found))
+
+
+def _the_run(target: Target, run_id: str) -> Run:
+    run = building.find_run(target.cloud, run_id.rpartition("-")[0], run_id)
+    if run is None:
+        raise lookup.no_run(target, run_id, run_id.rpartition("-")[0])
+    return run
+
+
+def _print_leaderboard(found: dict[str, Any]) -> None:
+    objective, names = found["objective"], found["parameters"]
+    others = sorted({name for row in found["candidates"] for name in row["metrics"]} - {objective})
+    out.print(f"[bold]{found['run_id']}[/]: {found['strategy']}, {found['direction']} {escape(objective)}")
+    rows = [_row(row, names, objective, others) for row in found["candidates"]]
+    if champion := found["champion"]:
+        rows.append(_champion_row(champion, names, objective, others))
+    columns = ("", "candidate", "status", *names, objective, *others, "took", "cost")
+    print_table(columns, rows, empty="no candidate was started yet")
+    for row in found["candidates"]:
+        if row["problem"]:
+            out.print(f"  [yellow]•[/] {row['step']} {escape(row['problem'])}")
+    if found["why"]:
+        out.print(f"  chosen: {escape(found['why'])}")
+    elif 0 < len(found["candidates"]) < found["planned"]:
+        out.print(f"  {found['planned'] - len(found['candidates'])} of {found['planned']} to come, at most")
+    _print_evaluations(found)
+    if found["candidates"]:
+        hint(f"next: `sluice run {found['run_id']}` shows the whole run")
+
+
+def _row(
+    row: dict[str, Any], names: Sequence[str], objective: str, others: Sequence[str]
+) -> tuple[object, ...]:
+    mark = Text("✔", style="green") if row["is_chosen"] else str(row["rank"] or "")
+    return (mark, row["step"], styled(row["status"]), *_measured(row, names, objective, others))
+
+
+def _champion_row(
+    row: dict[str, Any], names: Sequence[str], objective: str, others: Sequence[str]
+) -> tuple[object, ...]:
+    measured = {"hyperparameters": {}, "metrics": {}, "duration_s": None, "cost_usd": None, **row}
+    name = row["model"] or "a model that is gone"
+    return (Text("♛", style="yellow"), name, "champion", *_measured(measured, names, objective, others))
+
+
+def _measured(
+    row: dict[str, Any], names: Sequence[str], objective: str, others: Sequence[str]
+) -> tuple[object, ...]:
+    return (
+        *(_value(row["hyperparameters"].get(name)) for name in names),
+        *(_value(row["metrics"].get(name)) for name in (objective, *others)),
+        "" if row["duration_s"] is None else f"{row['duration_s']:.1f}s",
+        "" if row["cost_usd"] is None else money(row["cost_usd"]),
+    )
+
+
+def _print_evaluations(found: dict[str, Any]) -> None:
+    """Print what the chosen one and the champion scored on the same hold-out."""
+    if found["evaluation"]:
+        measured = ", ".join(metric(*each) for each in found["evaluation"].items())
+        out.print(f"  {found['chosen']} on the hold-out: {escape(measured)}")
+    champion = found["champion"] or {}
+    if champion.get("evaluation"):
+        measured = ", ".join(metric(*each) for each in champion["evaluation"].items())
+        out.print(f"  {champion['model']} on the hold-out: {escape(measured)}")
+    elif champion.get("problem"):
+        out.print(f"  [yellow]•[/] {champion['model']}: {escape(champion['problem'])}")
+
+
+@candidate_app.command(epilog=example("sluice compare reviews-sentiment-00001 reviews-sentiment-00002"))
+def compare(
+    context: typer.Context,
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two or more runs.")],
+    as_json: Json = False,
+) -> None:
+    """Compare runs: parameters, data, code, metrics, gates, durations and cost; differences come first."""
+    if len(set(run_ids)) < 2:
+        raise CommandError("compare needs two runs or more", exit_code=EXIT_USAGE)
+    target = context.obj.target()
+    runs = [_the_run(target, run_id) for run_id in dict.fromkeys(run_ids)]
+    found = comparison.compare(target.cloud, runs)
+
+    def text() -> None:
+        _print_rows("different", found["different"], found["runs"])
+        out.print("")
+        _print_rows("the same", found["same"], found["runs"])
+        hint(f"next: `sluice candidates {found['runs'][-1]}` shows what it tried")
+
+    show(found, as_json, text)
+
+
+def _print_rows(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[str]) -> None:
+    out.print(f"[bold]{title}[/]")
+    print_table(
+        ("", "", *runs, *(["change"] if len(runs) == 2 else [])),
+        (
+            (
+                row["subject"],
+                row["what"],
+                *(_compared(row, value) for value in row["values"]),
+                *([_change(row["values"])] if len(runs) == 2 else []),
+            )
+            for row in rows
+        ),
+        empty="  nothing",
+    )
+
+
+def _compared(row: dict[str, Any], value: Any) -> str:
+    if (row["subject"], row["what"]) in _DIGESTS and value:
+        return short(value)
+    if row["subject"] == "durations" and value is not None:
+        return f"{value:.1f}s"
+    if row["subject"] == "cost":
+        return money(value)
+    return _value(value)
+
+
+def _change(values: Sequence[Any]) -> str:
+    """Return the difference of two numbers, with its sign."""
+    before, after = values
+    if before == after or not all(_is_number(value) for value in values):
+        return ""
+    return f"{after - before:+.4g}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return _NONE
+    if isinstance(value, float):
+        return format(value, ".6g")
+    return str(value)

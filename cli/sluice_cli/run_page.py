@@ -1,0 +1,149 @@
+"""Print a run for people: its graph of steps, what was chosen and why, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from sluice.domain import wording
+from sluice_cli.output import STATUS_STYLES, age, duration, escape, hint, out, print_table, short
+
+# A run's reason quotes at least this many characters of its step's.
+_TOLD = 200
+_MARKS = {"done": "✔", "failed": "✘", "running": "▸", "waiting": "·"}
+_STYLES = {"done": "green", "failed": "red", "running": "cyan", "waiting": "dim"}
+_BRANCHES = "├ ", "└ "
+
+
+def print_run(found: dict[str, Any]) -> None:
+    """Print a run, as `views.runs.run` returns it."""
+    out.print(f"[bold]{found['run_id']}[/]", _status(found), age(found.get("started_at")))
+    _print_cause(found)
+    rows = list(_rows(found))
+    print_table(("step", "status", "took", "on", "hyperparameters", "metrics"), rows, empty="no steps yet")
+    _print_backends(found["steps"])
+    if selected := found.get("selected"):
+        out.print(f"  chosen: {escape(selected['why'])}")
+    reasons = [str(reason) for reason in found.get("reasons") or []]
+    for reason in reasons:
+        first, *others = escape(reason).splitlines() or [""]
+        out.print("\n".join([f"  [yellow]•[/] {first}", *(f"    {line}" for line in others)]))
+    _print_steps(found["steps"], reasons)
+    for entry in found["timeline"]:
+        out.print(f"  {entry['at']}  {escape(entry['event'])}", style="dim")
+    _print_next(found)
+
+
+def _status(found: Mapping[str, Any]) -> Text:
+    return Text(str(found["status"]), style=STATUS_STYLES.get(str(found["status"]), ""))
+
+
+def _print_cause(found: Mapping[str, Any]) -> None:
+    """Print why the run was started, by whom, and what it was given in place of the project's values."""
+    if cause := found.get("cause"):
+        actor = f", by {found['actor']}" if found.get("actor") else ""
+        out.print(f"  cause: {escape(str(cause) + actor)}")
+    for path, value in (found.get("overrides") or {}).items():
+        out.print(f"  {escape(path)} = {escape(str(value))}")
+
+
+def _rows(found: Mapping[str, Any]) -> Any:
+    """Yield the graph as rows: a stage, and beneath it its steps where they run beside each other."""
+    steps = {step["step"]: step for step in found["steps"]}
+    for stage in found.get("graph") or _flat(found["steps"]):
+        mine = [steps[name] for name in stage["steps"]]
+        mark = Text(f"{_MARKS[stage['state']]} ", style=_STYLES[stage["state"]])
+        if len(mine) == 1 and mine[0]["step"] == stage["name"]:
+            yield _row(mark + Text(stage["name"]), mine[0], found)
+            continue
+        yield (mark + Text(stage["name"]), *_about(stage, found), "", "", "", "")
+        for index, step in enumerate(mine):
+            branch = _BRANCHES[index == len(mine) - 1]
+            yield _row(Text(f"  {branch}{step['step']}"), step, found)
+
+
+def _flat(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a graph of steps whose order is all that is known."""
+    return [{"name": step["step"], "state": "done", "steps": [step["step"]]} for step in steps]
+
+
+def _about(stage: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[object]:
+    """Return what a stage of no single step has in the column of statuses."""
+    if stage["name"] == "data" and found.get("dataset_version"):
+        return (short(found["dataset_version"]),)
+    if stage["name"] in ("data", "validate"):
+        return ("",)
+    return (wording.count(len(stage["steps"]), "step") if stage["steps"] else "",)
+
+
+def _row(name: Text, step: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[object, ...]:
+    is_chosen = step["step"] == (found.get("selected") or {}).get("step")
+    status = str(step.get("status", ""))
+    return (
+        name + Text(" ← chosen" if is_chosen else "", style="green"),
+        Text("cached" if step.get("cached") else status, style=STATUS_STYLES.get(status, "")),
+        duration(step.get("started_at"), step.get("ended_at")),
+        (step.get("backend") or "sagemaker") if step.get("job_name") else "",
+        parameters(step.get("hyperparameters") or {}),
+        ", ".join(metric(*each) for each in (step.get("metrics") or {}).items()),
+    )
+
+
+def parameters(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def metric(name: str, value: float | None) -> str:
+    """Format a measured metric; None stands for a value that was not finite."""
+    return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
+
+
+def _print_backends(steps: Sequence[Mapping[str, Any]]) -> None:
+    """Print why jobs ran where they did, the steps with the same reason together."""
+    same: dict[tuple[str, str], list[str]] = {}
+    for step in steps:
+        if why := step.get("backend_reason"):
+            same.setdefault((str(step.get("backend", "sagemaker")), str(why)), []).append(step["step"])
+    for (backend, why), names in same.items():
+        out.print(f"  [dim]on {backend}: {escape(why)} ({', '.join(names)})[/]")
+
+
+def _print_next(found: Mapping[str, Any]) -> None:
+    if found.get("model"):
+        hint(f"next: `sluice approve {found['model']}` releases it")
+    elif told := [step["step"] for step in found["steps"] if step.get("log_tail")]:
+        hint(f"next: `sluice logs {found['run_id']} {told[0]}` has all that it printed")
+    elif found["status"] == "data_rejected":
+        hint(f"next: `sluice data list {found['pipeline']} --quarantined` shows what was set aside")
+    elif found["status"] == "rejected":
+        hint(f"next: `sluice logs {found['run_id']}` has what its jobs printed")
+
+
+def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
+    """Print reasons and log tails of steps; print a tail that several steps share only once."""
+    tails: dict[tuple[str, ...], str] = {}
+    for step in steps:
+        _print_step(step, reasons)
+        if "log_tail" not in step:
+            continue
+        tail = tuple(step["log_tail"])
+        if not tail:
+            out.print(f"the log of {step['step']} is empty")
+        elif (same := tails.setdefault(tail, step["step"])) != step["step"]:
+            out.print(f"the log of {step['step']} ends as that of {same}")
+        else:
+            out.print(f"the log of {step['step']} ends:")
+            for line in tail:
+                out.print(f"    {escape(line)}", style="dim", soft_wrap=True)
+
+
+def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
+    if step.get("waits_for"):
+        out.print(f"[yellow]{step['step']}[/] waits: {escape(step['waits_for'])}")
+    if step.get("remark"):
+        out.print(f"[yellow]{step['step']}[/]: {escape(step['remark'])}")
+    failure = step.get("failure_reason") or ""
+    if failure and not any(failure[:_TOLD] in reason for reason in reasons):
+        out.print(f"[red]{step['step']}[/]: {escape(failure)}")

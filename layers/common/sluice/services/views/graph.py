@@ -1,0 +1,99 @@
+"""Show the steps of a run as a graph: which run beside each other, which after which, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+from sluice.domain import names
+from sluice.domain.build import candidates
+
+State = Literal["done", "failed", "running", "waiting"]
+Step = Mapping[str, Any]
+_ENDS: dict[str, State] = {"Completed": "done", "Failed": "failed", "Stopped": "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A state of the machine that starts jobs or decides; `steps` are names of the run's steps there."""
+
+    name: str
+    has: Callable[[str], bool]
+
+
+_STAGES = (
+    Stage("prepare", lambda step: step == names.PREPARE),
+    Stage("train", candidates.is_candidate),
+    Stage("select", lambda step: step == names.SELECT),
+    Stage("evaluate", lambda step: step.startswith(names.evaluate_step(""))),
+    Stage("gates", lambda step: step == names.GATES),
+    Stage("register", lambda step: step == "register"),
+)
+
+
+def stages(run: Mapping[str, Any], steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Return the stages in order, each `{"name", "state", "steps", "after"}`; while it runs, all to its end.
+
+    Steps of no known stage come first of all, in a stage of their own name. Rungs of successive halving are
+    stages that follow each other.
+    """
+    found = [_data(run), _validation(run)]
+    known = {step["step"] for step in steps for stage in _STAGES if stage.has(step["step"])}
+    found += [_stage(step["step"], [step], run) for step in steps if step["step"] not in known]
+    for stage in _STAGES:
+        mine = [step for step in steps if stage.has(step["step"])]
+        if stage.name == "train":
+            found += _rungs(mine, run)
+        else:
+            found.append(_stage(stage.name, mine, run))
+    shown = [stage for stage in found if stage["state"] is not None]
+    for before, after in pairwise(shown):
+        after["after"] = before["name"]
+    return shown
+
+
+def _rungs(steps: Sequence[Step], run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rungs: dict[int, list[Step]] = {}
+    for step in sorted(steps, key=lambda step: candidates.place(step["step"])):
+        rungs.setdefault(candidates.place(step["step"])[1], []).append(step)
+    if not rungs:
+        return [_stage("train", [], run)]
+    return [_stage(f"train rung {rung}" if rung else "train", rungs[rung], run) for rung in sorted(rungs)]
+
+
+def _stage(name: str, steps: Sequence[Step], run: Mapping[str, Any]) -> dict[str, Any]:
+    listed = [step["step"] for step in steps]
+    return {"name": name, "state": _state(steps, run), "steps": listed, "after": None}
+
+
+def _state(steps: Sequence[Step], run: Mapping[str, Any]) -> State | None:
+    """Return the state of a stage; None if a run that has ended never came to it."""
+    if not steps:
+        return "waiting" if run.get("status") == "running" else None
+    states = {_ENDS.get(str(step.get("status")), "running") for step in steps}
+    if "running" in states and run.get("status") == "running":
+        return "running"
+    # Of candidates and evaluations one may fail.
+    return "done" if "done" in states else "failed"
+
+
+def _data(run: Mapping[str, Any]) -> dict[str, Any]:
+    return _of_run("data", run, is_done=bool(run.get("dataset_version")))
+
+
+def _validation(run: Mapping[str, Any]) -> dict[str, Any]:
+    stage = _of_run("validate", run, is_done=bool(run.get("validated_at")))
+    if not run.get("dataset_version"):
+        stage["state"] = "waiting" if run.get("status") == "running" else None
+    elif run.get("status") == "data_rejected":
+        stage["state"] = "failed"
+    return stage
+
+
+def _of_run(name: str, run: Mapping[str, Any], *, is_done: bool) -> dict[str, Any]:
+    """Return a stage without steps; a run that failed and did not come past it failed there."""
+    unfinished: dict[str, State] = {"running": "running", "failed": "failed"}
+    state = "done" if is_done else unfinished.get(str(run.get("status")))
+    return {"name": name, "state": state, "steps": [], "after": None}

@@ -1,0 +1,192 @@
+"""`sluice candidates`, `compare` and `run` show what runs tried, over a stack of fakes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import fakes
+from build_world import PIPELINE_YAML, ROWS, RUN, Invoke, World
+from sluice_cli import log_streams, main
+from sluice_cli.errors import CommandError
+from sluice_cli.options import Options
+
+SECOND = "reviews-00002"
+HALVING = PIPELINE_YAML.replace(
+    "{space: {alpha: [0.1, 0.2]}, objective: accuracy}",
+    "{strategy: halving, space: {alpha: {min: 0, max: 1}}, max_candidates: 4, objective: accuracy,"
+    " budget: {hyperparameter: epochs, min: 1, max: 2}, reduction_factor: 2}",
+)
+
+
+class Stack:
+    """The parts of a `Target` that the commands use, over the fakes."""
+
+    stack = "sluice"
+
+    def __init__(self, cloud: fakes.Cloud) -> None:
+        self.cloud, self.catalog = cloud, cloud.catalog
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(Options, "target", lambda _: Stack(cloud))
+    monkeypatch.setattr(log_streams, "step_log", lambda target, step: ["last words"])
+    world = World(cloud, invoke)
+    world.push()
+    return world
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main.app, arguments, catch_exceptions=False)
+
+
+def answer(*arguments: str) -> Any:
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0
+    return json.loads(result.stdout)
+
+
+def lines(*arguments: str) -> list[list[str]]:
+    """The words of each line."""
+    return [line.split() for line in call(*arguments).stdout.splitlines()]
+
+
+def test_candidates_are_ranked_with_the_champion_beneath(world: World) -> None:
+    world.build("a.csv")
+    world.release()
+    world.later(hours=1)
+    world.accuracies["train-0"] = 0.95
+    world.build("b.csv", ROWS + b"3,1\n")
+    found = lines("candidates", SECOND)
+    assert found[1] == ["candidate", "status", "alpha", "accuracy", "took", "cost"]
+    assert found[2][:5] == ["✔", "train-0", "Completed", "0.1", "0.95"]
+    assert found[3][:5] == ["2", "train-1", "Completed", "0.2", "0.9"]
+    # Its own run's numbers.
+    assert found[4][:5] == ["♛", "reviews/1", "champion", "0.2", "0.9"]
+    assert found[2][-2:] == ["300.0s", "$0.01"]
+    text = call("candidates", SECOND).stdout
+    assert "chosen: train-0 has the highest accuracy, 0.95, of 2 candidates" in text
+    assert "train-0 on the hold-out: accuracy 0.85" in text
+    assert "reviews/1 on the hold-out: accuracy 0.8" in text
+
+
+def test_the_leaderboard_for_programs_has_the_same(world: World) -> None:
+    world.build("a.csv")
+    found = answer("candidates", RUN)
+    assert (found["chosen"], found["champion"], found["evaluation"]) == ("train-1", None, {"accuracy": 0.85})
+    best, other = found["candidates"]
+    assert (best["rank"], best["parameters"], best["value"]) == (1, {"alpha": 0.2}, 0.9)
+    assert (best["is_chosen"], other["is_chosen"]) == (True, False)
+    assert (other["rank"], other["problem"], other["duration_s"]) == (2, None, 300.0)
+
+
+def test_a_candidate_that_failed_comes_last_with_its_reason(world: World) -> None:
+    world.failing = {"train-0"}
+    world.build("a.csv")
+    found = answer("candidates", RUN)
+    assert [(row["step"], row["rank"]) for row in found["candidates"]] == [("train-1", 1), ("train-0", None)]
+    assert "• train-0 Failed: cannot load the model" in call("candidates", RUN).stdout
+
+
+def test_rungs_are_ranked_by_budget_first(world: World) -> None:
+    world.push(pipeline=HALVING.encode())
+    world.accuracies |= {f"train-{index}": 0.9 for index in range(4)} | {"train-0-r1": 0.5}
+    world.accuracies["train-1-r1"] = 0.6
+    world.build("a.csv")
+    found = answer("candidates", RUN)
+    assert found["parameters"] == ["alpha", "epochs"]
+    ranked = [(row["step"], row["parameters"]["epochs"]) for row in found["candidates"]]
+    assert ranked[:3] == [("train-1-r1", 2), ("train-0-r1", 2), ("train-0", 1)]
+
+
+def test_a_run_that_trains_shows_what_is_to_come(world: World) -> None:
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    assert "no candidate was started yet" in call("candidates", RUN).stdout
+    world.start("train-0")
+    world.end("train-0")
+    text = call("candidates", RUN).stdout
+    assert "1 of 2 to come" in text
+    assert "✔" not in text
+
+
+def test_runs_are_compared_with_what_differs_first(world: World) -> None:
+    world.build("a.csv")
+    world.later(hours=2)
+    world.push(pipeline=PIPELINE_YAML.replace("0.1, 0.2", "0.1, 0.3").encode())
+    world.accuracies["train-1"] = 0.95
+    world.build("b.csv", ROWS + b"3,1\n")
+    found = answer("compare", RUN, SECOND)
+    different = {(row["subject"], row["what"]): row["values"] for row in found["different"]}
+    assert different["parameters", "train alpha"] == [0.2, 0.3]
+    assert different["metrics", "train accuracy"] == [0.9, 0.95]
+    assert different["data", "rows"] == [2, 5]
+    assert different["code", "project"][0] != different["code", "project"][1]
+    same = {(row["subject"], row["what"]): row["values"] for row in found["same"]}
+    assert same["metrics", "hold-out accuracy"] == [0.85, 0.85]
+    assert same["gates", "metrics.accuracy.value >= 0.7"] == ["passed", "passed"]
+    text = call("compare", RUN, SECOND).stdout
+    assert text.index("train alpha") < text.index("the same") < text.index("hold-out accuracy")
+    assert "+0.05" in text
+
+
+def test_several_runs_are_compared_and_one_is_not(world: World) -> None:
+    for name in ("a", "b", "c"):
+        world.build(f"{name}.csv", f"x,y\n{ord(name) - 90},1\n2,0\n".encode())
+        world.later(hours=2)
+    rows = answer("compare", RUN, SECOND, "reviews-00003")["different"]
+    assert all(len(row["values"]) == 3 for row in rows)
+    with pytest.raises(CommandError, match="two runs"):
+        call("compare", RUN, RUN)
+    with pytest.raises(CommandError, match="there is no run 'reviews-00009'"):
+        call("compare", RUN, "reviews-00009")
+
+
+def test_a_run_is_shown_as_a_graph_with_what_was_chosen_and_why(world: World) -> None:
+    world.build("a.csv")
+    text = call("run", RUN).stdout
+    found = [line.split() for line in text.splitlines()]
+    assert "  cause: 1 new object" in text
+    stages = [words[1] for words in found if words and words[0] == "✔"]
+    assert stages == ["data", "validate", "prepare", "train", "select", "evaluate", "gates", "register"]
+    assert ["├", "train-0", "Completed", "300.0s", "sagemaker", "alpha=0.1", "accuracy", "0.8"] in found
+    chosen = ["└", "train-1", "←", "chosen", "Completed", "300.0s", "sagemaker"]
+    assert [*chosen, "alpha=0.2", "accuracy", "0.9"] in found
+    assert "  chosen: train-1 has the highest accuracy, 0.9, of 2 candidates" in text
+
+
+def test_the_graph_of_a_run_under_way_shows_what_is_to_come(world: World) -> None:
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    world.start("prepare")
+    graph = answer("run", RUN)["graph"]
+    states = {stage["name"]: (stage["state"], stage["after"]) for stage in graph}
+    assert states["data"] == ("done", None)
+    assert states["prepare"] == ("running", "validate")
+    assert states["register"] == ("waiting", "gates")
+
+
+def test_the_graph_of_a_failed_run_ends_where_it_failed(world: World) -> None:
+    world.failing = {"prepare"}
+    world.build("a.csv")
+    graph = answer("run", RUN)["graph"]
+    assert [(stage["name"], stage["state"]) for stage in graph] == [
+        ("data", "done"),
+        ("validate", "done"),
+        ("prepare", "failed"),
+    ]
+    assert "last words" in call("run", RUN).stdout
+
+
+def test_the_graph_of_rejected_data_ends_at_their_validation(world: World) -> None:
+    world.build("a.csv", b"x,y\n1000,0\n")
+    graph = answer("run", RUN)["graph"]
+    assert [(stage["name"], stage["state"]) for stage in graph] == [("data", "done"), ("validate", "failed")]
