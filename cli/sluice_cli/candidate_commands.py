@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from sluice.catalog.records.builds import Run
-from sluice.domain.build.costs import money
+from sluice.domain.money import money
 from sluice.services import building
 from sluice.services.views import candidates, comparison
 from sluice_cli import lookup

@@ -20,6 +20,7 @@ from sluice.domain.config import ConfigError
 from sluice.domain.failures import MissingError
 from sluice_cli.build_commands import build_app
 from sluice_cli.candidate_commands import candidate_app
+from sluice_cli.cost_commands import cost_app
 from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 from sluice_cli.lineage_commands import lineage_app
@@ -56,6 +57,7 @@ for commands in (
     local_app,
     build_app,
     run_app,
+    cost_app,
     candidate_app,
     release_app,
     serving_app,

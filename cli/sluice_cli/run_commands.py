@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from sluice.services import costs
 from sluice.services.wishes import Wanted
-from sluice_cli import log_streams, lookup, starting, stopping, waiting
+from sluice_cli import log_streams, lookup, outlook, starting, stopping, waiting
 from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
 from sluice_cli.output import duration, err, escape, hint, out, short
@@ -72,7 +73,10 @@ def retry(
 
 
 def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) -> None:
-    planned = starting.planned(target, wanted)
+    planned = {
+        **starting.planned(target, wanted),
+        "costs": costs.outlook(target.cloud, wanted.pipeline),
+    }
     if dry_run:
         show(planned, as_json, lambda: _print_plan(planned))
         return
@@ -90,6 +94,7 @@ def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, as_json: 
     def text() -> None:
         out.print(f"[green]started[/] {run_id} ({escape(str(planned['cause']))})")
         _print_values(planned)
+        _print_costs(planned)
         if wait:
             print_run(result["run"])
         else:
@@ -113,9 +118,18 @@ def _print_plan(planned: dict[str, Any]) -> None:
         out.print(f"    {escape(values or 'no hyperparameters')}")
     if count > _SHOWN:
         out.print(f"    and {count - _SHOWN} more")
+    _print_costs(planned)
     if planned["in_flight"]:
         out.print(f"  [yellow]•[/] {planned['in_flight']} is in flight: it would have to end first")
     hint("next: the same without --dry-run starts it")
+
+
+def _print_costs(planned: dict[str, Any]) -> None:
+    """Say what it costs, and that the budget which holds builds back does not hold this one."""
+    for line in outlook.lines({**planned["costs"], "held_back": None}):
+        out.print(f"  {line}")
+    if held := planned["costs"]["held_back"]:
+        out.print(f"  [yellow]•[/] started by hand, though it is over the {escape(held)}")
 
 
 def _print_values(planned: dict[str, Any]) -> None:

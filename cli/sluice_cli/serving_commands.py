@@ -11,7 +11,7 @@ import typer
 
 from sluice.domain.release import answers
 from sluice.services import views
-from sluice_cli import lookup
+from sluice_cli import lookup, outlook
 from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
@@ -92,6 +92,8 @@ def print_status(item: dict[str, Any]) -> None:
     _print_last_release(item["last_release"])
     arrivals = ", ".join(f"{count} {name}" for name, count in sorted(item["arrivals"].items()))
     out.print(f"  objects  {arrivals or 'none yet'}")
+    for line in outlook.lines(item["costs"]):
+        out.print(f"  {line}")
     for stage in item["stages"]:
         _print_stage(item, stage)
     for decision in item["awaited"]:

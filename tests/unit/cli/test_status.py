@@ -30,6 +30,7 @@ def said(capsys: pytest.CaptureFixture[str], **item: Any) -> str:
         "last_release": None,
         "arrivals": {},
         "next_build": None,
+        "costs": {"estimate": None, "month": None, "held_back": None},
         **dict.fromkeys(("waiting_steps", "stages", "awaited", "waiting", "quarantined", "timeline"), ()),
     }
     serving_commands.print_status({**empty, **item})

@@ -9,7 +9,7 @@ from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Built, Pipeline, Run, RunEnd
 from sluice.domain import failures
 from sluice.ports import Cloud
-from sluice.services import arrivals, batching, building, concluding
+from sluice.services import arrivals, batching, building, concluding, costs
 from sluice.services.timeline import note
 
 # Ends of runs that used their data; whether a failed run did is unknown.
@@ -86,8 +86,16 @@ def _markers_before(cloud: Cloud, run: Run) -> str:
 
 
 def _unlock(cloud: Cloud, run: Run) -> None:
-    """Let the next build start. A run that found nothing new does not count."""
-    item = cloud.catalog.get(keys.pipeline_key(run.pipeline)) if run.status == "skipped" else None
-    skipped = Pipeline.of(item) if item else None
-    cloud.catalog.apply(builds.release_build_lock(run.pipeline, run.run_id, skipped))
+    """Let the next build start, and count what the run cost. One that found nothing new does not count."""
+    item = cloud.catalog.get(keys.pipeline_key(run.pipeline))
+    pipeline = Pipeline.of(item) if item else None
+    if pipeline is None or pipeline.in_flight != run.run_id:
+        cloud.build_requests.send(run.pipeline)
+        return
+    usd, spent = costs.count(cloud, pipeline, run)
+    skipped = pipeline if run.status == "skipped" else None
+    cloud.catalog.apply(
+        builds.release_build_lock(run.pipeline, run.run_id, skipped, spent),
+        builds.note_cost(run.pipeline, run.run_id, usd),
+    )
     cloud.build_requests.send(run.pipeline)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sluice.domain import prices
 from sluice.domain.build import costs
+from sluice.domain.money import money, month_of, next_month
 
 M5 = {"instance_type": "ml.m5.large", "instance_count": 1}
 
@@ -136,14 +137,14 @@ def test_an_estimate_lies_among_what_it_is_made_from(former: list[float]) -> Non
     ],
 )
 def test_money_is_written_so_that_small_amounts_can_be_told_apart(usd: float | None, written: str) -> None:
-    assert costs.money(usd) == written
+    assert money(usd) == written
 
 
 def test_months_are_utc() -> None:
     at = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
-    assert costs.month_of(at) == "2026-12"
-    assert costs.next_month(at) == datetime(2027, 1, 1, tzinfo=UTC)
-    assert costs.next_month(datetime(2026, 1, 31, tzinfo=UTC)) == datetime(2026, 2, 1, tzinfo=UTC)
+    assert month_of(at) == "2026-12"
+    assert next_month(at) == datetime(2027, 1, 1, tzinfo=UTC)
+    assert next_month(datetime(2026, 1, 31, tzinfo=UTC)) == datetime(2026, 2, 1, tzinfo=UTC)
 
 
 def test_the_table_says_from_when_and_where_its_prices_are() -> None:

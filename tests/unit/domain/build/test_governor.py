@@ -232,3 +232,48 @@ def test_whatever_happens_every_arrival_is_built_once_and_no_limit_is_broken(
     assert len(keys) == len(set(keys)) == happenings.count("arrive")
     if "arrive" in happenings:
         assert world.state.built_project_version == world.state.project_version
+
+
+MONTHLY = replace(POLICY, cooldown_s=0, monthly_budget_usd=1.0)
+APRIL = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+def spent(usd: float, month: str = "2026-03", last: float | None = None) -> Pipeline:
+    return replace(FRESH, spent_month=month, spent_usd=usd, last_cost_usd=last)
+
+
+def test_a_months_budget_that_is_used_up_holds_builds_back_until_the_next_month() -> None:
+    decision = decide(spent(1.02), [arrival(-100)], MONTHLY, NOON)
+    assert decision == WaitUntil(APRIL, "monthly budget of $1.00: $1.02 spent in 2026-03")
+    assert isinstance(decide(spent(1.02), [arrival(-100)], MONTHLY, APRIL), StartBuild)
+
+
+def test_it_also_holds_back_a_run_that_would_exceed_it_as_the_last_one_shows() -> None:
+    decision = decide(spent(0.9, last=0.2), [arrival(-100)], MONTHLY, NOON)
+    said = "monthly budget of $1.00: $0.90 spent in 2026-03, and another run like the last one costs $0.20"
+    assert decision == WaitUntil(APRIL, said)
+    assert isinstance(decide(spent(0.9, last=0.05), [arrival(-100)], MONTHLY, NOON), StartBuild)
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [FRESH, spent(0, last=5.0), spent(99, month="2026-02", last=5.0), spent(0.5)],
+    ids=["new", "nothing spent", "another month", "below"],
+)
+def test_the_first_run_of_a_month_always_starts(pipeline: Pipeline) -> None:
+    assert isinstance(decide(pipeline, [arrival(-100)], MONTHLY, NOON), StartBuild)
+
+
+def test_without_a_budget_nothing_is_held_back() -> None:
+    assert isinstance(decide(spent(1e6), [arrival(-100)], replace(POLICY, cooldown_s=0), NOON), StartBuild)
+
+
+@given(
+    usd=st.floats(0, 10),
+    last=st.none() | st.floats(0, 10),
+    budget=st.floats(0.01, 10),
+)
+def test_more_spent_never_lets_more_through(usd: float, last: float | None, budget: float) -> None:
+    policy = replace(MONTHLY, monthly_budget_usd=budget)
+    if isinstance(decide(spent(usd, last=last), [arrival(-100)], policy, NOON), WaitUntil):
+        assert isinstance(decide(spent(usd + 1, last=last), [arrival(-100)], policy, NOON), WaitUntil)

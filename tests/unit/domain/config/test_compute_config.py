@@ -68,6 +68,14 @@ def test_what_sagemaker_would_refuse_is_refused(config_text: str, step: str, com
     assert any(said in each for each in found), found
 
 
+def test_a_budget_needs_instances_with_a_price(config_text: str) -> None:
+    budgeted = config_text.replace("daily_budget: 10", "daily_budget: 10, monthly_budget_usd: 5")
+    assert config.load(budgeted).retrain.monthly_budget_usd == 5
+    found = problems(with_compute(budgeted, "train", "{instance_type: ml.m5.8xlarge}"))
+    assert any("beside retrain.monthly_budget_usd" in each and "did you mean" in each for each in found)
+    assert config.load(with_compute(config_text, "train", "{instance_type: ml.m5.8xlarge}"))
+
+
 @pytest.mark.parametrize(
     ("framework", "said"),
     [

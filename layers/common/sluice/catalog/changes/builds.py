@@ -108,12 +108,15 @@ def refuse_request(request: RunRequest) -> Put:
     return Put(request.item())
 
 
-def release_build_lock(pipeline: str, run_id: str, skipped: Pipeline | None = None) -> Update:
+def release_build_lock(
+    pipeline: str, run_id: str, skipped: Pipeline | None = None, spent: Mapping[str, Any] | None = None
+) -> Update:
     """Release the build lock if this run holds it.
 
-    `skipped` is the pipeline of a run that was skipped: such a run costs no budget and no cooldown.
+    `skipped` is the pipeline of a run that was skipped: such a run costs no budget and no cooldown. `spent`
+    are the counters of what runs cost, with this one: as the lock is released once, so is each run counted.
     """
-    changes: dict[str, Any] = {"in_flight": None}
+    changes: dict[str, Any] = {"in_flight": None, **(spent or {})}
     if skipped is not None:
         changes |= {"budget_used": skipped.budget_used - 1, "last_build_at": skipped.former_build_at}
     return Update(keys.pipeline_key(pipeline), changes, {"in_flight": run_id})
@@ -223,6 +226,11 @@ def end_run(pipeline: str, run_id: str, status: RunEnd, reasons: Sequence[str], 
     """End a run. The first end counts: later ones change nothing."""
     ended = {"status": status, "reasons": list(reasons), "ended_at": at}
     return Update(keys.run_key(pipeline, run_id), ended, {"status": "running"})
+
+
+def note_cost(pipeline: str, run_id: str, usd: float | None) -> Update:
+    """Note what a run cost, known when it ended."""
+    return Update(keys.run_key(pipeline, run_id), {"cost_usd": usd})
 
 
 def tell_owner(pipeline: str, run_id: str, at: str) -> Update:

@@ -57,6 +57,11 @@ class Pipeline:
     build_requested_for: str | None = None
     # The release that began last.
     last_release: str | None = None
+    # What the runs of a month cost, at list prices; how many have a step of unknown cost; the last one's.
+    spent_month: str | None = None
+    spent_usd: float = 0.0
+    unpriced_runs: int = 0
+    last_cost_usd: float | None = None
     # Whether all its runs and data set versions are indexed; not if an older stack made it.
     is_indexed: bool = False
 
@@ -65,6 +70,10 @@ class Pipeline:
         # Older stacks called the time of the awaited request `asks_at`.
         awaited = {"build_requested_for": item["asks_at"]} if item.get("asks_at") else {}
         return cls(**known(cls, {**awaited, **item}, name=keys.pipeline_of(item)))
+
+    def spent_in(self, month: str) -> float:
+        """Return what the runs of a month cost, as far as that is known."""
+        return self.spent_usd if self.spent_month == month else 0.0
 
     @property
     def is_project_new(self) -> bool:
@@ -157,6 +166,8 @@ class Run:
     # The run that this one repeats, to be compared with it within a tolerance: it registers nothing.
     reproduces: str | None = None
     tolerance: float | None = None
+    # What it cost at list prices, when it ended; unknown if a step's is.
+    cost_usd: float | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Run:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sluice.domain import names, prices
@@ -30,7 +29,6 @@ _FUNCTION_GB_S = 0.25
 _READS, _WRITES = 6, 4
 # Invocations for each job (start_job, finish_job and their retries by events) and for a run as a whole.
 _INVOCATIONS_OF_A_JOB, _INVOCATIONS_OF_A_RUN = 4, 8
-_CENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,24 +222,3 @@ def estimate(former: Iterable[float | None]) -> Estimate:
     if not known:
         return Estimate(0, None, None, None)
     return Estimate(len(known), math.fsum(known) / len(known), min(known), max(known))
-
-
-def money(usd: float | None) -> str:
-    """Write dollars for people: cents from a cent on, two significant digits below, `unknown` for None."""
-    if usd is None:
-        return "unknown"
-    if usd == 0 or usd >= _CENT:
-        return f"${usd:,.2f}"
-    digits = 1 - math.floor(math.log10(usd))
-    return f"${usd:.{digits}f}"
-
-
-def month_of(at: datetime) -> str:
-    """Return the month (UTC) that a time belongs to, as `2026-03`."""
-    return f"{at.astimezone(UTC):%Y-%m}"
-
-
-def next_month(at: datetime) -> datetime:
-    """Return when the next month (UTC) begins."""
-    first = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1)

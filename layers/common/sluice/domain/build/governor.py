@@ -1,4 +1,4 @@
-"""Decide whether a build is due, by complete batches, one build at a time, a cooldown and a daily budget.
+"""Decide whether a build is due, by complete batches, one build at a time, a cooldown, and budgets.
 
 What arrives while no build may start waits. The decision is taken again at each arrival, at the end of each
 build, and at the time that WaitUntil names.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from sluice.domain.money import money, month_of, next_month
 from sluice.domain.times import from_iso
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Policy:
     quiet_period_s: int
     cooldown_s: int
     daily_budget: int
+    monthly_budget_usd: float | None = None
 
     @classmethod
     def of(cls, config: PipelineConfig) -> Policy:
@@ -34,6 +36,7 @@ class Policy:
             quiet_period_s=config.data.complete_when.wait_s,
             cooldown_s=config.retrain.cooldown_s,
             daily_budget=config.retrain.daily_budget,
+            monthly_budget_usd=config.retrain.monthly_budget_usd,
         )
 
 
@@ -119,7 +122,28 @@ def _waits(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: 
     if pipeline.builds_on(_day(now)) >= policy.daily_budget:
         reason = f"daily budget of {policy.daily_budget} used"
         waits.append(WaitUntil(_next_day(now), reason))
+    if held := over_budget(pipeline, policy, now):
+        waits.append(WaitUntil(next_month(now), held))
     return waits
+
+
+def over_budget(pipeline: Pipeline, policy: Policy, now: datetime) -> str | None:
+    """Say why the month's budget holds builds back; None if it does not.
+
+    It does once it is used up, and if another run like the last one would exceed it. The month's first run
+    always starts, as nothing else would show what a changed project costs.
+    """
+    budget, month = policy.monthly_budget_usd, month_of(now)
+    spent = pipeline.spent_in(month)
+    if budget is None or spent == 0:
+        return None
+    said = f"monthly budget of {money(budget)}: {money(spent)} spent in {month}"
+    if spent >= budget:
+        return said
+    expected = pipeline.last_cost_usd
+    if expected is not None and spent + expected > budget:
+        return f"{said}, and another run like the last one costs {money(expected)}"
+    return None
 
 
 def _day(at: datetime) -> str:

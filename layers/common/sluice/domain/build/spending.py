@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sluice.domain.build import candidates, costs, jobs
+from sluice.domain.money import money
 
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Step
@@ -32,6 +33,6 @@ def refusal(steps: Sequence[Step], step: str, most_usd: float) -> str | None:
     if expected <= most_usd:
         return None
     return (
-        f"one more would make candidates cost about {costs.money(expected)}, more than max_cost_usd, "
-        f"{costs.money(most_usd)}"
+        f"one more would make candidates cost about {money(expected)}, more than max_cost_usd, "
+        f"{money(most_usd)}"
     )

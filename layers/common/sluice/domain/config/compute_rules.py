@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sluice.domain import prices
 from sluice.domain.config.models import Compute, PipelineConfig
 from sluice.domain.config.problems import Breach
+from sluice.domain.nearest import nearest
 
 # SageMaker, its toolkits and AWS's SDKs set these themselves.
 _RESERVED_VARIABLES = ("SM_", "SAGEMAKER_", "AWS_", "TRAINING_JOB_", "PROCESSING_JOB_")
@@ -20,6 +22,7 @@ def sound_compute(config: PipelineConfig) -> Iterator[Breach]:
         yield from _unreserved(loc, "environment", compute.environment, _RESERVED_VARIABLES)
         yield from _unreserved(loc, "tags", compute.tags, _RESERVED_TAGS)
     yield from _sound_spot(config)
+    yield from _priced(config)
 
 
 def _on_its_backend(compute: Compute, loc: tuple[str, ...]) -> Iterator[Breach]:
@@ -35,6 +38,24 @@ def _unreserved(
         # IAM compares keys of tags, and Windows names of variables, without case.
         if found := next((each for each in reserved if name.casefold().startswith(each.casefold())), None):
             yield Breach((*loc, field, name), "is reserved", f"a name that does not start with {found}")
+
+
+def _priced(config: PipelineConfig) -> Iterator[Breach]:
+    """Refuse a budget that could not be held, as the price of an instance is unknown."""
+    if config.retrain.monthly_budget_usd is None:
+        return
+    for step, compute in config.computes.items():
+        given = compute.instance_type
+        if given not in prices.INSTANCE_HOUR:
+            expected = (
+                f"one with a list price, so that the budget can be held: {', '.join(prices.INSTANCE_HOUR)}"
+            )
+            yield Breach(
+                (step, "compute", "instance_type"),
+                f"is {given!r} beside retrain.monthly_budget_usd",
+                expected,
+                nearest(given, prices.INSTANCE_HOUR),
+            )
 
 
 def _sound_spot(config: PipelineConfig) -> Iterator[Breach]:

@@ -371,6 +371,12 @@ class Retrain(Model):
         0, description="the least seconds between the starts of two builds", ge=0, le=604800
     )
     daily_budget: int = Field(24, description="the most builds in a day (UTC)", ge=1, le=1000)
+    monthly_budget_usd: float | None = Field(
+        None,
+        description="start no build from data once the runs of a month (UTC) cost so much, at list prices",
+        gt=0,
+        le=1_000_000,
+    )
 
 
 class PipelineConfig(Model):

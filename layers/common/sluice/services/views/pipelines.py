@@ -8,7 +8,7 @@ from sluice.catalog import keys
 from sluice.domain import config
 from sluice.domain.release import awaited
 from sluice.ports import Cloud
-from sluice.services import deploying, timeline
+from sluice.services import costs, deploying, timeline
 from sluice.services.views import data, models, runs, stages, uploads
 
 
@@ -52,6 +52,7 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
         "arrivals": uploads.counts(cloud, pipeline, count),
         **data.what_waits(cloud, pipeline),
         "quarantined": aside,
+        "costs": costs.outlook(cloud, pipeline),
         "last_run": next(iter(runs.runs(cloud, pipeline, limit=1)), None),
         "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
         "group": item.get("group"),

@@ -1,0 +1,27 @@
+"""Say in words what the next run will cost, and what a month's budget holds back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.domain import wording
+from sluice.domain.money import money
+from sluice_cli.output import escape
+
+
+def lines(outlook: dict[str, Any]) -> list[str]:
+    """Say what the next run will cost, and what the month has cost; empty if nothing is known."""
+    said = []
+    expected, month = outlook.get("estimate"), outlook.get("month")
+    if expected and expected["usd"] is not None:
+        span = f"{money(expected['least_usd'])} to {money(expected['most_usd'])}"
+        runs = wording.count(expected["runs"], "run")
+        said.append(f"the next run costs about {money(expected['usd'])} (the last {runs}: {span})")
+    if month and month["budget_usd"] is not None:
+        unknown = f", and {month['unpriced_runs']} of unknown cost" if month["unpriced_runs"] else ""
+        said.append(
+            f"{month['month']}: {money(month['spent_usd'])} of {money(month['budget_usd'])} spent{unknown}"
+        )
+    if held := outlook.get("held_back"):
+        said.append(f"[yellow]builds wait[/]: {escape(held)}; `sluice start` starts one all the same")
+    return said

@@ -1,0 +1,113 @@
+"""Tell what runs cost at list prices, what the next one will, and count what a pipeline's month costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sluice.catalog import keys
+from sluice.catalog.records.builds import Pipeline, Run
+from sluice.domain.money import month_of
+from sluice.domain.times import from_iso
+from sluice.services import building
+
+if TYPE_CHECKING:
+    from sluice.domain.build.costs import Estimate, RunCost
+    from sluice.ports import Cloud, Item
+
+# An estimate is made from so many runs, of so many that it looks at.
+_ESTIMATED_FROM, _LOOKED_AT = 5, 20
+# Runs that did all that a run does.
+_WHOLE = ("registered", "rejected")
+
+
+def of_run(cloud: Cloud, run: Run, storage_bytes: int = 0) -> RunCost:
+    """Price a run by its steps; a job that still runs, or ended unheard of, by the time since its start."""
+    from sluice.domain.build import costs
+
+    steps = [
+        {"step": keys.step_of(item), **item}
+        for item in cloud.catalog.query(keys.steps_partition(run.run_id), keys.STEPS)
+    ]
+    measured = [_measured(cloud, run, step) for step in steps]
+    attributes = {"status": run.status, "validated_at": run.validated_at}
+    return costs.of_run(measured, attributes, storage_bytes)
+
+
+def _measured(cloud: Cloud, run: Run, step: Mapping[str, Any]) -> Item:
+    """Return a step with the usage so far, if it has none yet."""
+    usage = dict(step.get("usage") or {})
+    started = step.get("started_at")
+    is_over = not step.get("job_arn") and step.get("ended_at")
+    if not step.get("job_name") or "billed_s" in usage or not started or is_over:
+        return dict(step)
+    until = step.get("ended_at") or cloud.now()
+    usage["billed_s"] = max(0.0, (from_iso(until) - from_iso(started)).total_seconds())
+    if step.get("backend", "sagemaker") == "sagemaker":
+        usage = {**_asked_for(cloud, run, str(step["step"])), **usage}
+    return {**step, "usage": usage}
+
+
+def _asked_for(cloud: Cloud, run: Run, step: str) -> Item:
+    """Return the instances that a step of a run asks for."""
+    compute = building.config_of(cloud, run).computes[step.partition("-")[0]]
+    return {
+        "instance_type": compute.instance_type,
+        "instance_count": getattr(compute, "instance_count", 1),
+        "volume_gb": compute.volume_gb,
+    }
+
+
+def count(cloud: Cloud, pipeline: Pipeline, run: Run) -> tuple[float | None, dict[str, Any]]:
+    """Return what an ended run cost, and the pipeline's counters with it: attributes of its item.
+
+    A run of unknown cost counts with what is known of it, and as one of `unpriced_runs`.
+    """
+    cost, month = of_run(cloud, run), month_of(from_iso(cloud.now()))
+    is_same = pipeline.spent_month == month
+    spent = {
+        "spent_month": month,
+        "spent_usd": pipeline.spent_in(month) + cost.known_usd,
+        "unpriced_runs": (pipeline.unpriced_runs if is_same else 0) + bool(cost.unknown),
+    }
+    if run.status in _WHOLE:
+        spent["last_cost_usd"] = cost.usd
+    return cost.usd, spent
+
+
+def estimate(cloud: Cloud, pipeline: str) -> Estimate:
+    """Estimate what the next run costs: the mean of the last five of known cost that trained a model."""
+    from sluice.domain.build import costs
+
+    newest = cloud.catalog.query(keys.partition(pipeline), keys.RUNS, newest_first=True, limit=_LOOKED_AT)
+    whole = [item.get("cost_usd") for item in newest if item.get("status") in _WHOLE]
+    return costs.estimate([usd for usd in whole if usd is not None][:_ESTIMATED_FROM])
+
+
+def outlook(cloud: Cloud, pipeline: str) -> dict[str, Any]:
+    """Return what the next run will cost, what the month's did, and why the budget holds builds back."""
+    from sluice.domain import config
+    from sluice.domain.build import governor
+
+    item = cloud.catalog.get(keys.pipeline_key(pipeline))
+    if item is None:
+        return {"estimate": None, "month": None, "held_back": None}
+    state, now = Pipeline.of(item), from_iso(cloud.now())
+    month, expected = month_of(now), estimate(cloud, pipeline)
+    project = config.restore(building.find_project(cloud, pipeline, state.project_version).config)
+    policy = governor.Policy.of(project)
+    return {
+        "estimate": {
+            "runs": expected.runs,
+            "usd": expected.usd,
+            "least_usd": expected.least_usd,
+            "most_usd": expected.most_usd,
+        },
+        "month": {
+            "month": month,
+            "spent_usd": state.spent_in(month),
+            "budget_usd": policy.monthly_budget_usd,
+            "unpriced_runs": state.unpriced_runs if state.spent_month == month else 0,
+        },
+        "held_back": governor.over_budget(state, policy, now),
+    }

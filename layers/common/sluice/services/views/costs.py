@@ -1,0 +1,45 @@
+"""Show what a run costs, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.catalog.records.builds import Run
+from sluice.domain import prices
+from sluice.ports import Cloud
+from sluice.services import costs
+
+
+def run_cost(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
+    """Return a run's cost with that of each step; None if there is no such run.
+
+    `usd` is None if a step's cost is unknown; `known_usd` is the sum of the others.
+    """
+    pipeline = run_id.rpartition("-")[0]
+    item = cloud.catalog.get(keys.run_key(pipeline, run_id))
+    if item is None:
+        return None
+    run = Run.of(item)
+    cost = costs.of_run(cloud, run, _stored_bytes(cloud, pipeline, run_id))
+    return {
+        "run_id": run_id,
+        "pipeline": pipeline,
+        "status": run.status,
+        "steps": [{**asdict(step), "used": step.used} for step in cost.steps],
+        "transitions": {"count": cost.transitions, "usd": cost.transitions_usd},
+        "functions_and_catalog": {"usd": cost.overhead_usd, "is_estimated": True},
+        "storage": {"bytes": cost.storage_bytes, "usd_a_month": cost.storage_usd_month},
+        "usd": cost.usd,
+        "known_usd": cost.known_usd,
+        "unknown": list(cost.unknown),
+        "prices": {"region": prices.REGION, "as_of": prices.AS_OF, "sources": list(prices.SOURCES)},
+        "next_run": costs.outlook(cloud, pipeline),
+    }
+
+
+def _stored_bytes(cloud: Cloud, pipeline: str, run_id: str) -> int:
+    """Return the size of what the run's jobs wrote, as far as it is still there."""
+    listed = cloud.objects.listing(cloud.artifact_bucket, f"runs/{pipeline}/{run_id}/")
+    return sum(head.size_bytes for head in listed)

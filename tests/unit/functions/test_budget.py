@@ -1,0 +1,130 @@
+"""What runs cost is counted once for each run, and a month's budget holds builds back and says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from build_world import PIPELINE_YAML, RUN, Invoke, World
+from sluice.services import costs
+from sluice.services.views import costs as views
+from sluice.services.views import pipelines
+
+# Four jobs of five minutes on ml.m5.large, and the rest.
+A_RUN_USD = 4 * 0.115 / 12
+SECOND = "reviews-00002"
+
+
+@pytest.fixture
+def world(cloud: Any, invoke: Invoke) -> World:
+    world = World(cloud, invoke)
+    world.push()
+    return world
+
+
+def limited(world: World, usd: float) -> None:
+    text = PIPELINE_YAML.replace("daily_budget: 5", f"daily_budget: 5, monthly_budget_usd: {usd}")
+    world.push(pipeline=text.encode())
+
+
+def test_each_run_is_counted_once_with_its_cost(world: World) -> None:
+    assert world.build("a.csv") == "registered"
+    assert world.catalog_run()["cost_usd"] == pytest.approx(A_RUN_USD, rel=0.1)
+    assert world.pipeline["spent_month"] == "2026-11"
+    assert world.pipeline["spent_usd"] == pytest.approx(A_RUN_USD, rel=0.1)
+    assert world.pipeline["last_cost_usd"] == world.catalog_run()["cost_usd"]
+    before = world.pipeline["spent_usd"]
+    for _ in range(3):
+        world.finish("registered")
+    assert world.pipeline["spent_usd"] == before
+
+
+def test_a_crash_while_it_is_counted_counts_it_neither_twice_nor_never(world: World) -> None:
+    world.upload("a.csv")
+    world.later(seconds=61)
+    world.ask()
+    world.prepare_run()
+    world.job("prepare")
+    for writes in range(6):
+        with world.crash_after(writes):
+            try:
+                world.finish("failed", reasons=["stopped"])
+            except RuntimeError:
+                continue
+    world.finish("failed", reasons=["stopped"])
+    assert world.pipeline["in_flight"] is None if "in_flight" in world.pipeline else True
+    assert world.pipeline["spent_usd"] == pytest.approx(0.115 / 12, rel=0.15)
+
+
+def test_a_new_month_starts_at_nothing(world: World) -> None:
+    world.build("a.csv")
+    world.later(days=10)
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert world.pipeline["spent_month"] == "2026-12"
+    assert world.pipeline["spent_usd"] == world.catalog_run(SECOND)["cost_usd"]
+
+
+def test_a_used_up_budget_holds_the_next_build_back_and_says_so(world: World) -> None:
+    limited(world, 0.04)
+    assert world.build("a.csv") == "registered"
+    world.later(hours=1)
+    world.upload("b.csv", b"x,y\n3,1\n")
+    world.later(seconds=61)
+    world.ask()
+    assert world.pipeline.get("in_flight") is None
+    status = pipelines.status(world.cloud, "reviews")
+    assert "monthly budget of $0.04" in status["costs"]["held_back"]
+    assert status["costs"]["month"]["budget_usd"] == 0.04
+
+
+def test_an_estimate_comes_from_the_last_runs(world: World) -> None:
+    assert costs.estimate(world.cloud, "reviews").usd is None
+    world.build("a.csv")
+    world.later(hours=1)
+    world.build("bad.csv", b"x,y\n1000,0\n")
+    found = costs.estimate(world.cloud, "reviews")
+    assert (found.runs, found.usd) == (1, world.catalog_run()["cost_usd"])
+
+
+def test_a_run_is_shown_with_all_that_it_costs(world: World) -> None:
+    world.build("a.csv")
+    found = views.run_cost(world.cloud, RUN) or {}
+    assert [step["step"] for step in found["steps"]] == [
+        "evaluate-candidate",
+        "prepare",
+        "train-0",
+        "train-1",
+    ]
+    assert found["usd"] == world.catalog_run()["cost_usd"]
+    assert found["storage"]["bytes"] > 0
+    assert found["prices"]["region"] == "us-east-1"
+    assert found["next_run"]["estimate"]["runs"] == 1
+    assert views.run_cost(world.cloud, "reviews-00099") is None
+
+
+def test_a_job_that_still_runs_costs_what_it_took_so_far(world: World) -> None:
+    world.upload("a.csv")
+    world.later(seconds=61)
+    world.ask()
+    world.prepare_run()
+    world.start("prepare")
+    world.later(minutes=10)
+    found = views.run_cost(world.cloud, RUN) or {}
+    (step,) = found["steps"]
+    assert (step["billed_s"], step["instance_type"]) == (600, "ml.m5.large")
+    assert found["usd"] > 0.115 / 6
+
+
+def test_a_run_of_unknown_cost_is_said_to_be_so(world: World) -> None:
+    text = PIPELINE_YAML.replace(
+        "prepare: {script: src/prepare.py}",
+        "prepare: {script: src/prepare.py, compute: {instance_type: ml.z1d.large}}",
+    )
+    world.push(pipeline=text.encode())
+    assert world.build("a.csv") == "registered"
+    assert "cost_usd" not in world.catalog_run()
+    assert world.pipeline["unpriced_runs"] == 1
+    found = views.run_cost(world.cloud, RUN) or {}
+    assert found["usd"] is None
+    assert "prepare: no list price of ml.z1d.large" in found["unknown"][0]
