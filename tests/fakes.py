@@ -283,6 +283,16 @@ def _prefix(kind: JobKind) -> str:
     return {"training_job": "Training", "processing_job": "Processing"}[kind]
 
 
+class FakeJobLogs:
+    """Logs of jobs, by job's name."""
+
+    def __init__(self) -> None:
+        self.by_job: dict[str, list[str]] = {}
+
+    def tail(self, group: str, name: str, lines: int) -> list[str]:
+        return self.by_job.get(name, [])[-lines:]
+
+
 class FakeRoles:
     """Roles by name; `forbidden` is an account that lets nobody make any."""
 
@@ -531,6 +541,7 @@ class Cloud:
     catalog: FakeCatalog = field(default_factory=FakeCatalog)
     objects: FakeObjects = field(default_factory=FakeObjects)
     jobs: FakeJobs = field(default_factory=FakeJobs)
+    job_logs: FakeJobLogs = field(default_factory=FakeJobLogs)
     roles: FakeRoles = field(default_factory=FakeRoles)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)

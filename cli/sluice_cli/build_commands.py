@@ -1,4 +1,4 @@
-"""`sluice push`, `upload`, `runs`, `run` and `logs`: from data to a registered model."""
+"""`sluice push`, `upload`, `runs` and `run`: from data to a registered model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.domain import wording
 from sluice.domain.build import sources
 from sluice.services import views
 from sluice_cli import log_streams, lookup, project, reasons, uploads, waiting
-from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED
 from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
 from sluice_cli.run_page import print_run
@@ -174,38 +174,3 @@ def run(
     target = context.obj.target()
     found = log_streams.with_log_tails(target, lookup.the_run(target, run_id))
     show(found, as_json, lambda: print_run(found))
-
-
-@build_app.command(epilog=example("sluice logs reviews-sentiment-00001 --step train-0"))
-def logs(
-    context: typer.Context,
-    run_id: Annotated[str | None, typer.Argument(help="A run, for the logs of its jobs.")] = None,
-    step: Annotated[str | None, typer.Option(help="One step of the run.")] = None,
-    function: Annotated[
-        str | None, typer.Option(help="One of the stack's functions, such as start_build.")
-    ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="An endpoint, for its model server's log.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Print the logs of a run's jobs, of a function, or of an endpoint."""
-    if sum(value is not None for value in (run_id, function, endpoint)) != 1:
-        raise CommandError("give a run, --function or --endpoint", exit_code=EXIT_USAGE)
-    target = context.obj.target()
-    if function:
-        found = {function: log_streams.function_log(target, function)}
-    elif endpoint:
-        found = {endpoint: log_streams.endpoint_log(target, endpoint)}
-    else:
-        steps = lookup.step_of(lookup.the_run(target, str(run_id)), step)
-        found = {item["step"]: log_streams.step_log(target, item) for item in steps}
-
-    def text() -> None:
-        for name, lines in found.items():
-            out.print(f"[bold]{escape(name)}[/]")
-            for line in lines:
-                # The terminal wraps the line, not we.
-                out.print(escape(line), soft_wrap=True)
-        if not any(found.values()):
-            hint("no log lines")
-
-    show(found, as_json, text)

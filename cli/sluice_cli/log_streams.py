@@ -6,29 +6,31 @@ from collections.abc import Iterator
 from typing import Any
 
 from sluice.domain import nearest
+from sluice.domain.build import log_tails, selection
 from sluice.services.views import pipelines, stages
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
-LOG_TAIL_LINES = 20
-LOG_GROUPS = {
-    "training_job": "/aws/sagemaker/TrainingJobs",
-    "processing_job": "/aws/sagemaker/ProcessingJobs",
-}
-
 
 def with_log_tails(target: Target, found: dict[str, Any]) -> dict[str, Any]:
-    """Add to a run's steps, as `log_tail`, the last lines of the logs that may say why the run failed.
+    """Add to a run's steps, as `log_tail`, the last lines of the logs that may say what went wrong.
 
-    These are the logs of the failed steps; if no step failed, of the last job.
+    These are the logs of the failed steps, and of those that did not report the objective; if there are none
+    and the run failed, of the last job. Those that were kept at the job's end are not read again.
     """
     jobs = [step for step in found["steps"] if step.get("job_name")]
-    failed = [step for step in jobs if step.get("failure_reason")]
-    if not failed and found["status"] == "failed":
-        failed = jobs[-1:]
-    for step in failed:
-        step["log_tail"] = step_log(target, step)[-LOG_TAIL_LINES:]
+    told = [step for step in jobs if step.get("failure_reason") or _is_unreported(step)]
+    if not told and found["status"] == "failed":
+        told = jobs[-1:]
+    for step in told:
+        if not step.get("log_tail"):
+            step["log_tail"] = log_tails.kept(step_log(target, step))
     return found
+
+
+def _is_unreported(step: dict[str, Any]) -> bool:
+    """Tell whether a training job completed and did not report the objective."""
+    return str(step.get("remark") or "").startswith(selection.UNREPORTED)
 
 
 def log_lines(target: Target, group: str, stream_prefix: str = "") -> Iterator[str]:
@@ -54,7 +56,7 @@ def log_lines(target: Target, group: str, stream_prefix: str = "") -> Iterator[s
 
 def step_log(target: Target, step: dict[str, Any]) -> list[str]:
     """Return the log of the job that a step ran."""
-    group = LOG_GROUPS.get(step.get("kind", ""))
+    group = step.get("log_group")
     return list(log_lines(target, group, f"{step['job_name']}/")) if group and step.get("job_name") else []
 
 
@@ -68,6 +70,11 @@ def physical_id(target: Target, logical: str) -> str:
 
 def function_log(target: Target, function: str) -> list[str]:
     """Return the log of a function of the stack, named by its folder."""
+    return list(log_lines(target, function_group(target, function)))
+
+
+def function_group(target: Target, function: str) -> str:
+    """Return the log group of a function; raises CommandError if there is no such function."""
     names = sorted(path.parent.name for path in (REPOSITORY / "functions").glob("*/app.py"))
     if function not in names:
         raise CommandError(
@@ -79,25 +86,33 @@ def function_log(target: Target, function: str) -> list[str]:
     configuration = target.call(
         "lambda", "get_function_configuration", FunctionName=physical_id(target, logical)
     )
-    group = (
-        configuration.get("LoggingConfig", {}).get("LogGroup")
-        or f"/aws/lambda/{configuration['FunctionName']}"
-    )
-    return list(log_lines(target, group))
+    group = configuration.get("LoggingConfig", {}).get("LogGroup")
+    return str(group or f"/aws/lambda/{configuration['FunctionName']}")
 
 
 def endpoint_log(target: Target, endpoint_name: str) -> list[str]:
     """Return the log of an endpoint's model server; raises CommandError if there is no such endpoint."""
-    lines = list(log_lines(target, f"/aws/sagemaker/Endpoints/{endpoint_name}"))
-    if not lines and target.cloud.endpoints.describe_endpoint(endpoint_name) is None:
-        names = [
-            row["endpoint_name"]
-            for name in pipelines.pipeline_names(target.cloud)
-            for row in stages.stages(target.cloud, name)
-        ]
-        raise CommandError(
-            f"there is no endpoint {endpoint_name!r}{nearest.hint(endpoint_name, names)}",
-            hint=f"Endpoints of this stack: {', '.join(names) or 'none yet'}.",
-            exit_code=EXIT_USAGE,
-        )
+    lines = list(log_lines(target, endpoint_group(endpoint_name)))
+    if not lines:
+        check_endpoint(target, endpoint_name)
     return lines
+
+
+def endpoint_group(endpoint_name: str) -> str:
+    return f"/aws/sagemaker/Endpoints/{endpoint_name}"
+
+
+def check_endpoint(target: Target, endpoint_name: str) -> None:
+    """Raise CommandError, which lists the stack's endpoints, if there is no such endpoint."""
+    if target.cloud.endpoints.describe_endpoint(endpoint_name) is not None:
+        return
+    names = [
+        row["endpoint_name"]
+        for name in pipelines.pipeline_names(target.cloud)
+        for row in stages.stages(target.cloud, name)
+    ]
+    raise CommandError(
+        f"there is no endpoint {endpoint_name!r}{nearest.hint(endpoint_name, names)}",
+        hint=f"Endpoints of this stack: {', '.join(names) or 'none yet'}.",
+        exit_code=EXIT_USAGE,
+    )

@@ -25,6 +25,7 @@ from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 from sluice_cli.lineage_commands import lineage_app
 from sluice_cli.local_commands import local_app
+from sluice_cli.log_commands import log_app
 from sluice_cli.manifest_commands import manifest_app
 from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
@@ -59,6 +60,7 @@ for commands in (
     run_app,
     cost_app,
     candidate_app,
+    log_app,
     release_app,
     serving_app,
     lineage_app,

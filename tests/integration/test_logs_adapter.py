@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sluice.adapters.logs import JOB_GROUPS, SageMakerLogs
+from sluice.adapters.logs import JOB_GROUPS, CloudWatchJobLogs, SageMakerLogs
 from sluice.domain.safeguards import Safeguards
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import InputLogEventTypeDef
 
 GROUP = JOB_GROUPS["training_job"]
 
@@ -42,3 +44,26 @@ def test_an_account_that_says_nothing_has_its_groups_left_alone(logs: CloudWatch
     logs.create_log_group(logGroupName=GROUP)
     SageMakerLogs(Safeguards(), logs).limit(GROUP)
     assert retention(logs) == [None]
+
+
+def test_the_last_lines_of_a_job_are_those_of_all_its_instances(logs: CloudWatchLogsClient) -> None:
+    logs.create_log_group(logGroupName=GROUP)
+    now_ms = int(time.time()) * 1000
+    for host, name in ((1, "job/algo-1"), (2, "job/algo-2"), (3, "job-2/algo-1")):
+        logs.create_log_stream(logGroupName=GROUP, logStreamName=name)
+        for second in range(1, 9):
+            event: InputLogEventTypeDef = {
+                "timestamp": now_ms + 1000 * second + host,
+                "message": f"{name} {second}\n",
+            }
+            logs.put_log_events(logGroupName=GROUP, logStreamName=name, logEvents=[event])
+    read = CloudWatchJobLogs(logs)
+    assert read.tail(GROUP, "job", 3) == ["job/algo-2 7", "job/algo-1 8", "job/algo-2 8"]
+    assert len(read.tail(GROUP, "job", 100)) == 16
+
+
+def test_a_job_without_a_log_has_no_last_lines(logs: CloudWatchLogsClient) -> None:
+    read = CloudWatchJobLogs(logs)
+    assert read.tail("/no/such/group", "job", 3) == []
+    logs.create_log_group(logGroupName=GROUP)
+    assert read.tail(GROUP, "job", 3) == []

@@ -139,6 +139,13 @@ class Jobs(Protocol):
         """Ask the job to stop; does nothing if it has ended or does not exist."""
 
 
+class JobLogs(Protocol):
+    """What jobs printed, in log groups of streams that are named after the jobs."""
+
+    def tail(self, group: str, name: str, lines: int) -> list[str]:
+        """Return the last lines of a job's log; empty if there is none, or none that we may read."""
+
+
 class RequestRefusedError(Exception):
     """SageMaker refuses a request for what it says, or for a role that it cannot assume."""
 
@@ -311,6 +318,8 @@ class Cloud(Protocol):
     def objects(self) -> Objects: ...
     @property
     def jobs(self) -> Jobs: ...
+    @property
+    def job_logs(self) -> JobLogs: ...
     @property
     def roles(self) -> Roles: ...
     @property

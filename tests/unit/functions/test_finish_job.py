@@ -101,3 +101,30 @@ def test_a_job_that_never_came_to_be_is_given_up_after_an_hour(world: World) -> 
     assert world.invoke("finish_job", ended(f"sluice--{RUN}-prepare")) == {"status": "given up"}
     with pytest.raises(TaskFailed, match=f"there is no processing job sluice--{RUN}-prepare"):
         world.answer(token)
+
+
+BARE = "AlgorithmError: , exit code: 1"
+
+
+def test_a_failed_script_s_last_lines_are_kept_and_its_last_words_are_the_reason(world: World) -> None:
+    log = [*map(str, range(30)), "ValueError: C is None", ""]
+    world.cloud.job_logs.by_job[f"sluice--{RUN}-prepare"] = log
+    token = world.start("prepare")
+    world.end("prepare", status="Failed", ExitMessage=BARE)
+    said = "AlgorithmError: the script ended with exit code 1: ValueError: C is None"
+    with pytest.raises(TaskFailed, match=said):
+        world.answer(token)
+    step = world.step("prepare")
+    assert step["failure_reason"] == said
+    assert step["log_tail"] == log[-20:]
+
+
+def test_a_description_may_have_the_last_lines_itself(world: World) -> None:
+    world.start("prepare")
+    world.end("prepare", status="Failed", ExitMessage=BARE, LogTail=["killed by the script"])
+    assert world.step("prepare")["failure_reason"].endswith("exit code 1: killed by the script")
+
+
+def test_a_completed_job_s_log_is_not_read(world: World) -> None:
+    world.cloud.job_logs.by_job[f"sluice--{RUN}-prepare"] = ["fine"]
+    assert "log_tail" not in world.job("prepare")

@@ -101,6 +101,12 @@ class AwsCloud:
         return SageMakerJobs(self._client("sagemaker"), safeguards=self.safeguards)
 
     @cached_property
+    def job_logs(self) -> ports.JobLogs:
+        from sluice.adapters.logs import CloudWatchJobLogs
+
+        return CloudWatchJobLogs(self._client("logs"))
+
+    @cached_property
     def roles(self) -> ports.Roles:
         from sluice.adapters.roles import IamRoles
 

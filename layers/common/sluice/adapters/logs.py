@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_code
+from sluice.domain.build import log_tails
 from sluice.domain.safeguards import Safeguards
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-JOB_GROUPS = {
-    "training_job": "/aws/sagemaker/TrainingJobs",
-    "processing_job": "/aws/sagemaker/ProcessingJobs",
-}
+JOB_GROUPS = log_tails.SAGEMAKER_GROUPS
 ENDPOINT_GROUP = "/aws/sagemaker/Endpoints/{name}"
+# A job has a stream for each of its instances.
+_STREAMS_READ = 5
+_UNREADABLE = {"ResourceNotFoundException", "AccessDeniedException"}
 
 
 class SageMakerLogs:
@@ -45,3 +46,33 @@ class SageMakerLogs:
                 raise
         self._client.put_retention_policy(logGroupName=group, retentionInDays=days)
         self._limited.add(group)
+
+
+class CloudWatchJobLogs:
+    """The logs of jobs: in a group a stream for each instance of a job, named `<job>/...`."""
+
+    def __init__(self, logs: CloudWatchLogsClient) -> None:
+        self._client = logs
+
+    def tail(self, group: str, name: str, lines: int) -> list[str]:
+        try:
+            return self._tail(group, name, lines)
+        except ClientError as error:
+            if error_code(error) in _UNREADABLE:
+                return []
+            raise
+
+    def _tail(self, group: str, name: str, lines: int) -> list[str]:
+        found = self._client.describe_log_streams(
+            logGroupName=group, logStreamNamePrefix=f"{name}/", limit=_STREAMS_READ
+        )
+        events = [
+            event
+            for stream in found["logStreams"]
+            for event in self._client.get_log_events(
+                logGroupName=group, logStreamName=stream["logStreamName"], limit=lines, startFromHead=False
+            )["events"]
+        ]
+        # In a stream events of one moment are in order, and sorting keeps that.
+        events.sort(key=lambda event: event["timestamp"])
+        return [event["message"].rstrip("\n") for event in events[-lines:]]

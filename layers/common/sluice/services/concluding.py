@@ -9,7 +9,7 @@ from sluice.catalog.changes import builds
 from sluice.catalog.changes.tasks import close_task
 from sluice.catalog.records.builds import JobTask, Run, Step
 from sluice.domain import failures
-from sluice.domain.build import jobs
+from sluice.domain.build import jobs, log_tails
 from sluice.domain.build.errors import JobFailedError, JobNameTakenError
 from sluice.domain.roles import RolesForbiddenError
 from sluice.domain.times import to_iso
@@ -81,6 +81,9 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
     result = jobs.job_result(task.kind, description, task.step)
     completed = result["status"] == COMPLETED
     reason = None if completed else _failure_reason(cloud, task, description)
+    if reason is not None:
+        result["log_tail"] = _log_tail(cloud, task, description)
+        reason = log_tails.told(reason, result["log_tail"])
     _record_end(cloud, task, result, reason)
     if reason is None:
         # The step has the rest: a state cannot hold it for many jobs.
@@ -95,6 +98,15 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
 def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> str:
     step = find_step(cloud, task.run_id, task.step)
     return (step.stopped_because if step else None) or jobs.failure_reason(task.kind, description)
+
+
+def _log_tail(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> list[str]:
+    """Return the last lines that a job printed: as its description has them, or else from its log."""
+    lines = description.get("LogTail")
+    if lines is None:
+        group = log_tails.group(cloud.stack_name, task.pipeline, task.kind, task.backend)
+        lines = cloud.job_logs.tail(group, task.job_name, log_tails.LINES_MAX)
+    return log_tails.kept(lines)
 
 
 def give_up_job(cloud: Cloud, task: JobTask, error: Exception) -> None:

@@ -257,6 +257,8 @@ class Step:
     metrics: Mapping[str, float | None] | None = None
     image: str | None = None
     failure_reason: str | None = None
+    # The last lines that a failed job printed.
+    log_tail: Sequence[str] = ()
     # Set if the job was stopped because its run had ended.
     stopped_because: str | None = None
     # SageMaker's message while a quota is used up.

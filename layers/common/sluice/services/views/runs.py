@@ -9,7 +9,7 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.domain import names
-from sluice.domain.build import candidates
+from sluice.domain.build import candidates, log_tails
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
 from sluice.services import timeline
@@ -38,6 +38,9 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     ]
     steps.sort(key=started)
     for step in steps:
+        if step.get("job_name"):
+            backend = step.get("backend", "sagemaker")
+            step["log_group"] = log_tails.group(cloud.stack_name, pipeline, step["kind"], backend)
         if candidates.is_candidate(step["step"]):
             encoded = step.get("detail") or {}
             step["hyperparameters"] = {name: json.loads(text) for name, text in encoded.items()}

@@ -1,0 +1,46 @@
+"""Of a failed script's log the last lines are kept, and the one that says why is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.domain.build import log_tails
+
+BARE = "AlgorithmError: the script ended with exit code 1; its log says why"
+TRACEBACK = [
+    "loading",
+    "Traceback (most recent call last):",
+    '  File "train.py", line 3, in <module>',
+    "    raise ValueError('C is None')",
+    "ValueError: C is None",
+]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], None),
+        (["", "  "], None),
+        (["one", "two", ""], "two"),
+        (TRACEBACK, "ValueError: C is None"),
+        ([*TRACEBACK, "bye"], "ValueError: C is None"),
+        ([*TRACEBACK, *TRACEBACK[:-1], "sklearn.NotFittedError: x"], "sklearn.NotFittedError: x"),
+        (["died", "2026-11-28 10:00:00,123 sagemaker-training-toolkit ERROR    Reporting"], "died"),
+        (["Traceback (most recent call last):", "cut"], "cut"),
+    ],
+)
+def test_the_line_that_says_why_is_found(lines: list[str], words: str | None) -> None:
+    assert log_tails.last_words(lines) == words
+
+
+def test_a_reason_without_words_gets_the_scripts_last_ones() -> None:
+    said = "AlgorithmError: the script ended with exit code 1: ValueError: C is None"
+    assert log_tails.told(BARE, TRACEBACK) == said
+    assert log_tails.told(said, TRACEBACK) == said
+    assert log_tails.told(BARE, []) == BARE
+    assert log_tails.told("CapacityError: none left", TRACEBACK) == "CapacityError: none left"
+
+
+def test_the_last_lines_are_kept_and_none_is_long() -> None:
+    lines = log_tails.kept([*map(str, range(100)), "x" * 5000])
+    assert (len(lines), lines[0], len(lines[-1])) == (20, "81", 400)
