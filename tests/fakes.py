@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
+from sluice.domain.build.function_ends import FunctionEnd
 from sluice.domain.digests import Part
 from sluice.domain.roles import Account, Role, RolesForbiddenError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead
+from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, Room
 
 DATA_BUCKET = "sluice-data"
 ARTIFACT_BUCKET = "sluice-artifacts"
@@ -277,6 +278,29 @@ class FakeJobs:
             output = description["OutputDataConfig"]["S3OutputPath"].rstrip("/")
             description["ModelArtifacts"] = {"S3ModelArtifacts": f"{output}/{name}/output/model.tar.gz"}
         description.update({f"{prefix}JobStatus": status, **described})
+
+
+class FakeLambdaJobs(FakeJobs):
+    """Jobs of functions: an order each, and ends that Lambda tells of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rooms: dict[str, Room] = {}
+        self.largest_mb = 3008
+        self.ends: dict[str, FunctionEnd] = {}
+
+    def start(self, kind: JobKind, request: Mapping[str, Any], room: Room | None = None) -> bool:
+        assert room is not None
+        self.rooms[request[f"{_prefix(kind)}JobName"]] = room
+        return super().start(kind, request)
+
+    def record_end(self, name: str, secret: str, end: FunctionEnd) -> bool:
+        if secret != "the order's" or name not in self.descriptions:
+            return False
+        if name not in self.ends:
+            self.ends[name] = end
+            self.end(name, "Failed", FailureReason=end.reason, LimitReached=end.limit)
+        return True
 
 
 def _prefix(kind: JobKind) -> str:
@@ -542,6 +566,7 @@ class Cloud:
     objects: FakeObjects = field(default_factory=FakeObjects)
     jobs: FakeJobs = field(default_factory=FakeJobs)
     job_logs: FakeJobLogs = field(default_factory=FakeJobLogs)
+    lambda_jobs: FakeLambdaJobs = field(default_factory=FakeLambdaJobs)
     roles: FakeRoles = field(default_factory=FakeRoles)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)

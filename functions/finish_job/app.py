@@ -1,4 +1,4 @@
-"""Answer the task that waits for a job, once SageMaker describes the job as ended."""
+"""Answer the task that waits for a job, once the job is described as ended."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.records.builds import JobTask
-from sluice.domain.build import jobs
+from sluice.domain.build import function_ends, jobs
 from sluice.domain.build.errors import JobFailedError, JobNameTakenError
 from sluice.domain.times import from_iso
 from sluice.events import JobStateChanged
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import concluding
+from sluice.services import building, concluding
 
 # Longer than the state machine waits between attempts to start a job.
 _PATIENCE = timedelta(hours=1)
@@ -32,7 +32,11 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
     if task is None or task.status != "open":
         # Another's job, or a repeated hint.
         return {"status": "ignored"}
-    description = cloud.jobs.describe(task.kind, event.job_name)
+    if event.order is not None and not cloud.lambda_jobs.record_end(
+        event.job_name, event.order.secret, function_ends.read(event.record)
+    ):
+        return {"status": "another order's"}
+    description = building.jobs_on(cloud, task.backend).describe(task.kind, event.job_name)
     if description is not None and jobs.is_terminal(task.kind, description):
         try:
             concluding.check_own(cloud, task, description)

@@ -25,7 +25,7 @@ from sluice.domain.release import packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import arrivals, releasing, sweeping, upgrading
+from sluice.services import arrivals, building, releasing, sweeping, upgrading
 
 _LAST_MS = 10_000
 # Each pass looks at so many packages of a group.
@@ -95,7 +95,7 @@ def _ended_tasks(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
             yield lost_events.endpoint_changed(resource) if is_over else None
         else:
             job = JobTask.of(item)
-            described = cloud.jobs.describe(job.kind, job.job_name)
+            described = building.jobs_on(cloud, job.backend).describe(job.kind, job.job_name)
             ended = lost_events.job_ended(job.kind, job.job_name, described)
             yield ended or _outlived_run(cloud, job)
 

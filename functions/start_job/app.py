@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -21,7 +22,8 @@ from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
-from sluice.services import building, concluding, spending
+from sluice.services import building, concluding, placing, spending
+from sluice.services.placing import Placement
 from sluice.services.spending import CostLimitError
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -38,21 +40,24 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     kind, name = jobs.kind_of(task.step), names.job_name(cloud.stack_name, task.run_id, task.step)
     logger.append_keys(run_id=task.run_id, job_name=name)
     build = building.find_build(cloud, task, script_version=task.script_version, image=task.image)
+    placement = placing.place(cloud, task, build, name)
+    if placement.choice.backend == "lambda":
+        build = replace(build, has_requirements=False)  # its packages are installed already
     hyperparameters = candidates.of_step(build.config.train, task.step)
     request = _request(task, build, hyperparameters)
     # Store the token first: a job that ends at once must find the task to answer.
-    waiting = _store_token(cloud, task, kind, name)
+    waiting = _store_token(cloud, task, kind, name, placement)
     # Record the step before the job too: the end of the run stops recorded jobs.
-    _record_step(cloud, task, kind, name, hyperparameters)
+    _record_step(cloud, task, kind, name, hyperparameters, placement)
     try:
         spending.check(cloud, task.run_id, task.step, name, build.config.train)
-        created = _start(cloud, task, kind, request)
+        created = _start(cloud, task, kind, request, placement)
     except QuotaError as refusal:
         raise _wait(cloud, task, quotas.of_job(quotas.read(str(refusal)))) from None
     except (RequestRefusedError, CostLimitError) as refusal:
         _give_up(cloud, task, str(refusal))
         raise
-    _record_start(cloud, task, name)
+    _record_start(cloud, task, name, placement)
     if not created:
         _adopt(cloud, waiting)
     _stop_if_over(cloud, task)
@@ -68,12 +73,14 @@ def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str
     return jobs.evaluate_request(build, role, str(task.model_uri))
 
 
-def _start(cloud: Cloud, task: StartJobTask, kind: JobKind, request: Request) -> bool:
-    """Start the job; the run's first job needs a new role, which SageMaker may not know yet."""
+def _start(cloud: Cloud, task: StartJobTask, kind: JobKind, request: Request, placement: Placement) -> bool:
+    """Start the job; the run's first job needs a new role, which AWS may not know yet."""
     made_at = None
     if task.step == names.PREPARE:
         made_at = cloud.roles.ensure(building.run_role(cloud, task.pipeline, task.run_id))
     try:
+        if placement.room is not None:
+            return cloud.lambda_jobs.start(kind, request, placement.room)
         return cloud.jobs.start(kind, request)
     except RequestRefusedError as refusal:
         if made_at and roles.is_settling(made_at, cloud.now()):
@@ -81,7 +88,7 @@ def _start(cloud: Cloud, task: StartJobTask, kind: JobKind, request: Request) ->
         raise
 
 
-def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str) -> JobTask:
+def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, placement: Placement) -> JobTask:
     waiting = JobTask(
         job_name=name,
         task_token=task.task_token,
@@ -92,13 +99,20 @@ def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str) -> 
         status="open",
         expires_at=int((from_iso(cloud.now()) + _TASK_KEPT).timestamp()),
         opened_at=cloud.now(),
+        backend=placement.choice.backend,
+        falls_back=placement.falls_back,
     )
     cloud.catalog.apply(builds.await_job(waiting))
     return waiting
 
 
 def _record_step(
-    cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, hyperparameters: Mapping[str, str]
+    cloud: Cloud,
+    task: StartJobTask,
+    kind: JobKind,
+    name: str,
+    hyperparameters: Mapping[str, str],
+    placement: Placement,
 ) -> None:
     step = Step(
         run_id=task.run_id,
@@ -108,8 +122,10 @@ def _record_step(
         job_name=name,
         started_at=cloud.now(),
         detail=dict(hyperparameters),
+        backend=placement.choice.backend,
+        backend_reason=placement.choice.reason,
     )
-    cloud.catalog.apply(builds.add_step(step))
+    cloud.catalog.apply(builds.move_step(step) if placement.moves else builds.add_step(step))
 
 
 def _wait(cloud: Cloud, task: StartJobTask, error: Exception) -> Exception:
@@ -127,10 +143,17 @@ def _give_up(cloud: Cloud, task: StartJobTask, why: str) -> None:
     cloud.catalog.apply(builds.refuse_step(task.run_id, task.step, failures.cut(why), cloud.now()))
 
 
-def _record_start(cloud: Cloud, task: StartJobTask, name: str) -> None:
+def _record_start(cloud: Cloud, task: StartJobTask, name: str, placement: Placement) -> None:
     now = cloud.now()
     if any(cloud.catalog.apply(change) for change in builds.start_step(task.run_id, task.step, now)):
-        note(cloud, task.pipeline, now, task.run_id, f"{task.step} started", name)
+        note(
+            cloud,
+            task.pipeline,
+            now,
+            task.run_id,
+            f"{task.step} started",
+            f"{name}, {placement.choice.reason}",
+        )
 
 
 def _stop_if_over(cloud: Cloud, task: StartJobTask) -> None:
@@ -142,7 +165,7 @@ def _stop_if_over(cloud: Cloud, task: StartJobTask) -> None:
 
 
 def _adopt(cloud: Cloud, waiting: JobTask) -> None:
-    description = cloud.jobs.describe(waiting.kind, waiting.job_name)
+    description = building.jobs_on(cloud, waiting.backend).describe(waiting.kind, waiting.job_name)
     if description is None:
         return
     concluding.check_own(cloud, waiting, description)

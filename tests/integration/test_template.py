@@ -21,6 +21,8 @@ RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 # What these actions work on cannot be named: IAM knows no resources for them.
 ONLY_WILDCARD = {
     "cloudwatch:PutMetricData",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
     "ecr:GetAuthorizationToken",
     "sagemaker:ListModelPackages",
     "logs:CreateLogDelivery",
@@ -57,11 +59,12 @@ def boundary_statements() -> list[dict[str, Any]]:
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every statement of a role, with whose it is."""
     for name, properties in {**FUNCTIONS, **MACHINES}.items():
-        for policy in properties["Policies"]:
+        for policy in properties.get("Policies", []):  # else it has a role that is declared
             yield from ((name, statement) for statement in policy["Statement"])
     for name, properties in of_type("AWS::IAM::Role").items():
         for policy in properties["Policies"]:
-            yield from ((name, statement) for statement in policy["PolicyDocument"]["Statement"])
+            for each in policy["PolicyDocument"]["Statement"]:
+                yield name, each[1] if isinstance(each, list) else each
     for name, properties in of_type("AWS::IAM::Policy").items():
         yield from ((name, statement) for statement in properties["PolicyDocument"]["Statement"])
 
@@ -87,7 +90,9 @@ def test_every_function_has_its_folder_and_every_folder_its_function() -> None:
 
 def test_a_functions_logical_id_is_its_folder_in_camel_case() -> None:
     for name, properties in FUNCTIONS.items():
-        assert name == "".join(part.title() for part in folder(properties).split("_")) + "Function"
+        camel = "".join(part.title() for part in folder(properties).split("_"))
+        sizes = ("Small", "Medium", "Large") if camel == "RunJob" else ("",)
+        assert name in [f"{camel}{size}Function" for size in sizes]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -108,6 +113,8 @@ def test_the_functions_get_every_variable_that_they_read_and_no_other() -> None:
     cloud = (ROOT / "layers/common/sluice/adapters/cloud.py").read_text()
     read = set(re.findall(r'(?:_settings\[|_optional\()"([A-Z_]+)"', cloud)) - {"AWS_REGION"}
     given = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
+    for properties in FUNCTIONS.values():
+        given |= set(properties.get("Environment", {}).get("Variables", {}))
     assert given == read | {"POWERTOOLS_LOG_LEVEL"}
 
 
@@ -439,7 +446,9 @@ def test_with_a_key_everything_that_holds_anything_is_encrypted_by_it() -> None:
 def test_with_a_key_every_function_may_use_it_and_only_then() -> None:
     for name in ("KeyPolicy", "GrantKeyPolicy"):
         assert RESOURCES[name]["Condition"] == "HasKey"
-    assert set(RESOURCES["KeyPolicy"]["Properties"]["Roles"]) == {f"{name}Role" for name in FUNCTIONS}
+    # The functions that run jobs use the credentials of the job alone.
+    users = {f"{name}Role" for name, properties in FUNCTIONS.items() if "Role" not in properties}
+    assert set(RESOURCES["KeyPolicy"]["Properties"]["Roles"]) == users | {"JobRunnerRole"}
 
 
 def test_every_parameter_is_in_the_docs() -> None:

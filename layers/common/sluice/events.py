@@ -5,9 +5,9 @@ Functions describe resources to learn the rest, so a hint that `reconcile` sends
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from sluice.catalog.records.builds import RunEnd
 
@@ -146,17 +146,37 @@ class RunRequested(Event):
 
 
 class _JobDetail(Event):
-    job_name: str = Field(validation_alias=AliasChoices("TrainingJobName", "ProcessingJobName"))
+    job_name: str = Field(validation_alias=AliasChoices("TrainingJobName", "ProcessingJobName", "JobName"))
+
+
+class _FailedOrder(Event):
+    name: str
+    secret: str
 
 
 class JobStateChanged(Event):
-    """SageMaker "Training Job State Change" or "Processing Job State Change"."""
+    """A job's end: SageMaker's "Training/Processing Job State Change", our "Job State Change", or Lambda's
+    record of the failed invocation that ran it."""
 
-    detail: _JobDetail
+    detail: _JobDetail | None = None
+    order: _FailedOrder | None = Field(default=None, alias="requestPayload")
+    context: dict[str, Any] = Field(default_factory=dict, alias="requestContext")
+    answer: Any = Field(default=None, alias="responsePayload")
+
+    @model_validator(mode="after")
+    def _names_a_job(self) -> Self:
+        if self.detail is None and self.order is None:
+            raise ValueError("neither a detail nor an order names a job")
+        return self
 
     @property
     def job_name(self) -> str:
-        return self.detail.job_name
+        return self.order.name if self.order else self.detail.job_name if self.detail else ""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The part of Lambda's record that says how the invocation ended."""
+        return {"requestContext": self.context, "responsePayload": self.answer}
 
 
 class _EndpointDetail(Event):

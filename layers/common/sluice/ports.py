@@ -11,6 +11,7 @@ from sluice.domain.failures import TransientError
 
 if TYPE_CHECKING:
     from sluice.catalog.changes import Change
+    from sluice.domain.build.function_ends import FunctionEnd
     from sluice.domain.digests import Part
     from sluice.domain.roles import Account, Role
     from sluice.domain.safeguards import Safeguards
@@ -126,11 +127,8 @@ class Objects(Protocol):
         """Tag an object version, if it still exists."""
 
 
-class Jobs(Protocol):
-    """SageMaker training and processing jobs."""
-
-    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
-        """Create the job; False if one of this name already exists. Raises RequestRefusedError."""
+class RunningJobs(Protocol):
+    """Training and processing jobs, wherever they run."""
 
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
         """Return the job's description, or None if there is no such job."""
@@ -144,6 +142,39 @@ class JobLogs(Protocol):
 
     def tail(self, group: str, name: str, lines: int) -> list[str]:
         """Return the last lines of a job's log; empty if there is none, or none that we may read."""
+
+
+class Jobs(RunningJobs, Protocol):
+    """Jobs of SageMaker."""
+
+    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+        """Create the job; False if one of this name already exists. Raises RequestRefusedError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a job on Lambda gets: memory, and packages (`uri` and `digest` of an archive)."""
+
+    pipeline: str
+    memory_mb: int
+    environment: Mapping[str, str] | None = None
+
+
+class LambdaJobs(RunningJobs, Protocol):
+    """Jobs that a function runs, of the same requests and descriptions as SageMaker's.
+
+    A description has `Usage` too, and `LimitReached` if a limit of Lambda ended the job.
+    """
+
+    @property
+    def largest_mb(self) -> int:
+        """The memory of the largest function."""
+
+    def start(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> bool:
+        """Order the job; False if it was ordered before. Raises RequestRefusedError."""
+
+    def record_end(self, name: str, secret: str, end: FunctionEnd) -> bool:
+        """Record how a job ended that could not say so; False if its order had another secret."""
 
 
 class RequestRefusedError(Exception):
@@ -320,6 +351,8 @@ class Cloud(Protocol):
     def jobs(self) -> Jobs: ...
     @property
     def job_logs(self) -> JobLogs: ...
+    @property
+    def lambda_jobs(self) -> LambdaJobs: ...
     @property
     def roles(self) -> Roles: ...
     @property

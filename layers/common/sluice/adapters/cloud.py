@@ -47,7 +47,13 @@ class AwsCloud:
 
     @property
     def account(self) -> Account:
-        return Account(self._settings["ROLES_ARN"], self.region, self.data_bucket, self.artifact_bucket)
+        return Account(
+            self._settings["ROLES_ARN"],
+            self.region,
+            self.data_bucket,
+            self.artifact_bucket,
+            starter_arn=self._optional("JOB_STARTER_ARN"),
+        )
 
     @property
     def alarms_topic_arn(self) -> str:
@@ -105,6 +111,21 @@ class AwsCloud:
         from sluice.adapters.logs import CloudWatchJobLogs
 
         return CloudWatchJobLogs(self._client("logs"))
+
+    @cached_property
+    def lambda_jobs(self) -> ports.LambdaJobs:
+        from sluice.adapters.lambda_jobs import FunctionJobs, Place
+
+        sizes = (each.split("=") for each in _listed(self._optional("RUN_JOB_FUNCTIONS")))
+        place = Place(
+            stack=self.stack_name,
+            account=self.account,
+            functions={int(size): arn for size, arn in sizes},
+            runner_role_arn=self._optional("JOB_RUNNER_ROLE_ARN"),
+            log_retention_days=int(self._optional("JOB_LOG_RETENTION_DAYS") or 30),
+            kms_key_arn=self.safeguards.kms_key_arn,
+        )
+        return FunctionJobs(place, self.objects, self._client)
 
     @cached_property
     def roles(self) -> ports.Roles:

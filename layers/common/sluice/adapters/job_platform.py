@@ -15,9 +15,7 @@ from typing import IO, Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import Session
 
-from sluice.adapters.clients import error_code
 from sluice.containers.data import DataError, S3Location
 
 _CONFIG = Config(
@@ -43,6 +41,8 @@ class Account:
     """A session whose credentials are replaced for each job."""
 
     def __init__(self) -> None:
+        from botocore.session import Session  # not before the first order
+
         self._session = Session()
         self._session.set_credentials(*_NOBODY)
         self._clients: dict[str, Any] = {}
@@ -146,7 +146,7 @@ class JobRecords:
         try:
             self._s3.put_object(Bucket=where.bucket, Key=where.key, Body=body, IfNoneMatch="*")
         except ClientError as error:
-            if error_code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
                 return False
             raise
         return True

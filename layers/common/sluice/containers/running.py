@@ -44,6 +44,8 @@ _LOOK_EVERY_S = 1.0
 # So little space means that the script ended for want of it.
 _DISK_IS_FULL_BYTES = 16 << 20
 _KILLED = 137
+# The rest of the memory is the runtime's, and what was taken since the last look.
+_MOST = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Job:
     variables: Mapping[str, str]
     """Of its container: credentials, region."""
     cpus: int
+    memory_mb: int
     seconds: float
     """After which the script is stopped, whatever the request allows."""
 
@@ -285,8 +288,9 @@ def _ended(
         status: Literal["Completed", "Stopped"] = "Completed" if how == "itself" else "Stopped"
         secondary = "MaxRuntimeExceeded" if how == "max runtime" else ""
         return Ending(status, secondary, changes=changes)
-    if process.exit_code == _KILLED:
-        return Ending("Failed", reason=_out_of_memory(process), limit="memory", changes=changes)
+    if process.exit_code == _KILLED and process.peak_mb >= _MOST * job.memory_mb:
+        reason = f"it was ended for want of memory: it held {process.peak_mb} MB of {job.memory_mb}"
+        return Ending("Failed", reason=reason, limit="memory", changes=changes)
     if job.kind == "processing_job":
         reason = configuration.processing_reason(OPT_ML, process.exit_code)
     else:
@@ -296,10 +300,6 @@ def _ended(
         )
     full = shutil.disk_usage(OPT_ML.resolve()).free < _DISK_IS_FULL_BYTES
     return Ending("Failed", reason=reason, limit="disk" if full else None, changes=changes)
-
-
-def _out_of_memory(process: Process) -> str:
-    return f"it was ended for want of memory; it held {process.peak_mb} MB when it was last looked at"
 
 
 def _save_training(job: Job, storage: Storage, failed: bool) -> Item:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def job_records(artifact_bucket: str, job_name: str) -> str:
+    """Return the folder of what is recorded about a job on Lambda."""
+    return f"s3://{artifact_bucket}/jobs/{job_name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Locations:
     """S3 URIs of a pipeline's artifacts.

@@ -37,6 +37,8 @@ class Account:
     region: str
     data_bucket: str
     artifact_bucket: str
+    # Who gives jobs on Lambda their credentials; known where roles of runs are made.
+    starter_arn: str = ""
 
     @property
     def partition(self) -> str:
@@ -94,7 +96,7 @@ def run_role(account: Account, pipeline: str, run_id: str) -> Role:
         *_container(account),
     ]
     tags = {"sluice:pipeline": pipeline, "sluice:run": run_id}
-    return _role(account, run_id, statements, tags)
+    return _role(account, run_id, statements, tags, account.starter_arn)
 
 
 def serving_role(account: Account, pipeline: str) -> Role:
@@ -113,7 +115,9 @@ def is_settling(made_at: str, now: str) -> bool:
     return from_iso(now) - from_iso(made_at) < _SETTLES
 
 
-def _role(account: Account, name: str, statements: list[Policy], tags: Mapping[str, str]) -> Role:
+def _role(
+    account: Account, name: str, statements: list[Policy], tags: Mapping[str, str], starter_arn: str = ""
+) -> Role:
     # A role's name is unique in its account, whatever its path, and another stack may have the same pipeline.
     name = f"{name}-{hashlib.sha256(account.path.encode()).hexdigest()[:8]}"
     trust = {
@@ -122,11 +126,14 @@ def _role(account: Account, name: str, statements: list[Policy], tags: Mapping[s
         "Action": "sts:AssumeRole",
         "Condition": {"StringEquals": {"aws:SourceAccount": account.number}},
     }
+    trusted = [trust]
+    if starter_arn:
+        trusted.append({"Effect": "Allow", "Principal": {"AWS": starter_arn}, "Action": "sts:AssumeRole"})
     return Role(
         name=name,
         arn=f"{account.roles_arn}{name}",
         path=account.path,
-        trust={"Version": _VERSION, "Statement": [trust]},
+        trust={"Version": _VERSION, "Statement": trusted},
         policy={"Version": _VERSION, "Statement": statements},
         tags=tags,
     )

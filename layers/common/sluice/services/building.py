@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Milestone, Project, Run, Step
+from sluice.catalog.records.builds import Backend, Milestone, Project, Run, Step
 from sluice.domain import names, roles, tags
 from sluice.domain.build import jobs
 from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
-from sluice.ports import Cloud, Item
+from sluice.ports import Cloud, Item, RunningJobs
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
@@ -85,6 +85,11 @@ def find_build(
         has_requirements=project.has_requirements,
         image=image,
     )
+
+
+def jobs_on(cloud: Cloud, backend: Backend) -> RunningJobs:
+    """Return the jobs of a backend, to describe and to stop them."""
+    return cloud.lambda_jobs if backend == "lambda" else cloud.jobs
 
 
 def run_role(cloud: Cloud, pipeline: str, run_id: str) -> Role:

@@ -9,13 +9,13 @@ from sluice.catalog.changes import builds
 from sluice.catalog.changes.tasks import close_task
 from sluice.catalog.records.builds import JobTask, Run, Step
 from sluice.domain import failures
-from sluice.domain.build import jobs, log_tails
-from sluice.domain.build.errors import JobFailedError, JobNameTakenError
+from sluice.domain.build import function_ends, jobs, log_tails
+from sluice.domain.build.errors import JobFailedError, JobNameTakenError, LambdaLimitError
 from sluice.domain.roles import RolesForbiddenError
 from sluice.domain.times import to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services.building import COMPLETED, find_run, find_step, find_steps, run_role
+from sluice.services.building import COMPLETED, find_run, find_step, find_steps, jobs_on, run_role
 from sluice.services.timeline import note
 
 
@@ -51,7 +51,8 @@ def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
         return
     kind, name = step.job
     ended_at, reason = str(run.ended_at), jobs.stop_reason(run.status, run.reasons)
-    description = cloud.jobs.describe(kind, name)
+    running = jobs_on(cloud, step.backend)
+    description = running.describe(kind, name)
     if description is None:
         for change in builds.give_up_step(run.run_id, step.step, reason, ended_at):
             cloud.catalog.apply(change)
@@ -59,7 +60,7 @@ def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
         return
     cloud.catalog.apply(builds.stop_step(run.run_id, step.step, reason))
     note(cloud, run.pipeline, ended_at, run.run_id, f"{step.step} is stopped", reason)
-    cloud.jobs.stop(kind, name)
+    running.stop(kind, name)
 
 
 def release_role(cloud: Cloud, run: Run) -> None:
@@ -90,14 +91,19 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
         done = {"step": task.step, "job_name": result["job_name"], "status": result["status"]}
         cloud.workflows.succeed(task.task_token, done)
     else:
+        limit = description.get("LimitReached")
+        error = LambdaLimitError if limit and task.falls_back else JobFailedError
         cause = failures.cut(f"{result['job_name']}: {reason}")
-        cloud.workflows.fail(task.task_token, JobFailedError.__name__, cause)
+        cloud.workflows.fail(task.task_token, error.__name__, cause)
     _close(cloud, task)
 
 
 def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> str:
     step = find_step(cloud, task.run_id, task.step)
-    return (step.stopped_because if step else None) or jobs.failure_reason(task.kind, description)
+    if step and step.stopped_because:
+        return step.stopped_because
+    reason = jobs.failure_reason(task.kind, description)
+    return reason if task.falls_back else reason + function_ends.advice(description.get("LimitReached"))
 
 
 def _log_tail(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> list[str]:

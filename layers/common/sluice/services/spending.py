@@ -25,5 +25,6 @@ def check(cloud: Cloud, run_id: str, step: str, job_name: str, train: Train) -> 
     from sluice.domain.build import spending
 
     why = spending.refusal(find_steps(cloud, run_id), step, most_usd)
-    if why and cloud.jobs.describe(jobs.kind_of(step), job_name) is None:
+    kind = jobs.kind_of(step)
+    if why and not any(running.describe(kind, job_name) for running in (cloud.jobs, cloud.lambda_jobs)):
         raise CostLimitError(f"not trained: {why}")

@@ -90,6 +90,7 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         self._scratch: Path | None = None
         self._spawn_s = 0.0
         self._exit_code: int | None = None
+        self._taken_id: str | None = None
         self._peak_mb = 0
         self.memory_limit_mb = int(config.get("MemorySize", 128))
         self.is_out_of_memory = False
@@ -134,7 +135,8 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         return process.pid if process is not None and process.poll() is None else None
 
     def _build_handler_class(self, *generation: Any) -> Any:
-        """Make the Runtime API, which refuses pages of browsers."""
+        """Make the Runtime API, which refuses pages of browsers, and the next event while there is one."""
+        worker = self
 
         class Guarded(super()._build_handler_class(*generation)):  # type: ignore[misc]
             def parse_request(self) -> bool:
@@ -144,6 +146,18 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
                 if refusal := foreign(headers, self.server.server_address[1]):
                     self.send_error(403, refusal)
                 return not refusal
+
+            def do_GET(self) -> None:
+                # Else what the function started could wait for the next event, and take it.
+                if worker._taken_id is not None and worker._taken_id == worker._current_request_id:
+                    self.send_error(403, "InvalidStateTransition")
+                    return
+                super().do_GET()
+
+            def send_header(self, keyword: str, value: str) -> None:
+                if keyword == "Lambda-Runtime-Aws-Request-Id":
+                    worker._taken_id = value
+                super().send_header(keyword, value)
 
         return Guarded
 

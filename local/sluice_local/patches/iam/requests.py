@@ -26,7 +26,7 @@ _refused: ContextVar[str] = ContextVar("refused_resource", default="*")
 
 def install() -> None:
     """Complete the checks of requests, record them, and word their refusals as AWS does."""
-    extract = _with_paths(_with_alarms(iam_actions.extract_resource_arn))
+    extract = _with_streams(_with_paths(_with_alarms(iam_actions.extract_resource_arn)))
     iam_actions.extract_resource_arn = _naming_the_machine(extract)
     iam_actions.request_tag_context = _with_condition_keys(iam_actions.request_tag_context)
     iam_actions.access_denied_response = _naming_the_resource(iam_actions.access_denied_response)
@@ -98,6 +98,18 @@ def _with_alarms(extract: Any) -> Any:
         return first
 
     return with_alarms
+
+
+def _with_streams(extract: Any) -> Any:
+    """Check PutLogEvents on the stream that it writes to."""
+
+    def with_streams(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
+        found = str(extract(service, method, path, headers, body, *rest))
+        if service == "logs" and b'"logEvents"' in body:
+            return f"{found}:log-stream:{json.loads(body).get('logStreamName')}"
+        return found
+
+    return with_streams
 
 
 def _with_paths(extract: Any) -> Any:

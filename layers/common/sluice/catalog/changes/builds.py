@@ -246,6 +246,13 @@ def add_step(step: Step) -> Put:
     return Put(step.item())
 
 
+def move_step(step: Step) -> Update:
+    """Begin a step anew on another backend than Lambda, which it reached a limit of; only one attempt can."""
+    item = step.item()
+    anew = {**keys.without_key(item), "ended_at": None, "failure_reason": None, "usage": None}
+    return Update(keys.key_of(item), anew, {"backend": "lambda"})
+
+
 def await_quota(run_id: str, step: str, said: str) -> Update:
     """Note what a job waits for; only the first refusal finds the step `Starting`."""
     waiting = {"status": "Waiting", "waits_for": said}

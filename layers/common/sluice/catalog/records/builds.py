@@ -324,6 +324,8 @@ class JobTask:
     expires_at: int
     opened_at: str = ""
     backend: Backend = "sagemaker"
+    # Whether SageMaker runs the job if a limit of Lambda ends it.
+    falls_back: bool = False
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> JobTask:

@@ -15,5 +15,9 @@ class JobFailedError(BuildError):
     """A job ended without completing. The state machine knows this error by name."""
 
 
+class LambdaLimitError(BuildError):
+    """A limit of Lambda ended a job, and SageMaker may run it. The state machine knows this error by name."""
+
+
 class JobNameTakenError(BuildError):
     """A job of this name is older than the run: a former stack left it."""

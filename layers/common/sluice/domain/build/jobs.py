@@ -284,6 +284,8 @@ def has_ended(status: str | None) -> bool:
 
 def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
     """Say why a job that has ended did not complete."""
+    if description.get("LimitReached"):
+        return str(description["FailureReason"])
     if description.get("SecondaryStatus") == "MaxRuntimeExceeded":
         return "it ran longer than max_runtime_s"
     said = description.get("FailureReason") or description.get("ExitMessage")

@@ -1,0 +1,149 @@
+"""Run one training or processing job as SageMaker does: the user's script, unchanged, and nothing of it left.
+
+This function's own role allows nothing that a job needs. Each order brings the credentials of its job.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluice.adapters.job_platform import Account, JobLog, JobRecords, JobStorage, announce
+from sluice.containers import environments, orders, processes, running
+from sluice.containers.data import DataError, S3Location
+from sluice.containers.environments import Python
+from sluice.containers.orders import Order
+from sluice.containers.running import Ending, Job
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_TMP = Path("/tmp")  # noqa: S108 - Lambda's only writable folder, and the execution environment's own
+# What a layer links /opt/ml to.
+_ML = _TMP / "ml"
+_ENVIRONMENTS = _TMP / "environments"
+_HOME = _TMP / "home"
+# Set for where AWS is reached, and for the libraries of Lambda's Python.
+_PASSED_ON = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "LD_LIBRARY_PATH")
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The environment that the last job left unpacked, and whose job that was."""
+
+    pipeline: str = ""
+    digest: str = ""
+    python: Python | None = None
+
+
+_kept = _Kept()
+
+
+@cache
+def _accounts() -> tuple[Account, Account]:
+    """Return the account as the script may use it, and as this function does."""
+    return Account(), Account()
+
+
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
+    started = time.time()
+    order = Order.of(event)
+    processes.shield()
+    _prepare(order)
+    theirs, ours = _accounts()
+    theirs.act_as(order.script_credentials)
+    ours.act_as(order.own_credentials)
+    records = JobRecords(ours.client("s3"), order.records_uri)
+    claim = {"claimed_at": started, "timeout_s": context.get_remaining_time_in_millis() / 1000}
+    if not records.create(orders.CLAIM, claim):
+        return {"status": "claimed before"}
+    log = JobLog(ours.client("logs"), order.log_group, order.log_stream)
+    ending = _run(order, log, records, context)
+    log.close()
+    memory_mb = int(context.memory_limit_in_mb)
+    usage = {
+        "billed_s": round(time.time() - started, 3),
+        "memory_mb": memory_mb,
+        "peak_memory_mb": ending.peak_mb,
+    }
+    records.create(orders.RESULT, {**ending.item(), "usage": usage, "log_problem": log.problem})
+    said = announce(ours.client("events"), {"stack": order.stack, "JobName": order.name})
+    if said:
+        print(f"the end of {order.name} was not announced: {said}")
+    theirs.forget()
+    ours.forget()
+    _leave_nothing(order)
+    return {"status": ending.status}
+
+
+def _prepare(order: Order) -> None:
+    """Remove what another job left, and its environment unless it is this pipeline's too."""
+    if running.OPT_ML.resolve() != _ML:
+        raise RuntimeError(f"{running.OPT_ML} is no link to {_ML}: the layer with the link is missing")
+    if _kept.pipeline != order.pipeline or _kept.digest != (order.environment or {}).get("digest", ""):
+        _kept.pipeline, _kept.digest, _kept.python = order.pipeline, "", None
+    _leave_nothing(order)
+    for folder in (_ML, _HOME):
+        folder.mkdir()
+
+
+def _leave_nothing(order: Order) -> None:
+    """End all processes and delete all files of a job, or this process, so that Lambda makes a new one."""
+    try:
+        processes.end_children()
+        processes.clear(_TMP, [_kept.python.folder] if _kept.python else [])
+    except (processes.LeftoverError, OSError) as error:
+        print(f"{order.name} left something behind: {error}")
+        os._exit(1)
+
+
+def _run(order: Order, log: JobLog, records: JobRecords, context: LambdaContext) -> Ending:
+    theirs, ours = _accounts()
+    try:
+        python = _python(order, ours)
+    except (DataError, OSError) as error:
+        return Ending("Failed", reason=f"ClientError: {error}")
+    output = order.request.get("OutputDataConfig") or order.request.get("ProcessingOutputConfig", {})
+    region = os.environ["AWS_REGION"]
+    storage = JobStorage(theirs.client("s3"), order.request["RoleArn"], region, output.get("KmsKeyId") or "")
+    job = Job(
+        kind=order.kind,
+        name=order.name,
+        arn=order.arn,
+        request=order.request,
+        variables=_variables(order),
+        cpus=os.cpu_count() or 1,
+        memory_mb=int(context.memory_limit_in_mb),
+        seconds=context.get_remaining_time_in_millis() / 1000 - orders.RESERVE_S,
+    )
+    return running.run(job, storage, python, log.write, lambda: records.has(orders.STOP))
+
+
+def _python(order: Order, ours: Account) -> Python:
+    """Return the packages' environment, unpacked unless the pipeline's former job left it."""
+    if _kept.python is None:
+        if order.environment is None:
+            _kept.python = environments.without_packages(_ENVIRONMENTS / "none")
+        else:
+            digest = order.environment["digest"]
+            place = S3Location.of(order.environment["uri"])
+            with JobStorage(ours.client("s3"), "", os.environ["AWS_REGION"]).open(place) as archive:
+                _kept.python = environments.unpack(archive, digest, _ENVIRONMENTS / digest)
+            _kept.digest = digest
+    return _kept.python
+
+
+def _variables(order: Order) -> dict[str, str]:
+    given = order.script_credentials
+    return {
+        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": given["SessionToken"],
+        "HOME": str(_HOME),
+        "TMPDIR": str(_TMP),
+    }

@@ -1,0 +1,243 @@
+"""Adapter for training and processing jobs that a function runs.
+
+A job's folder of the artifact bucket has what is known of it: `request.json`, from before it is ordered;
+`claim.json`, by the one invocation that runs it; `stop.json`, the wish that it stops; `result.json`, its end.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sluice.adapters.clients import error_code
+from sluice.containers import orders
+from sluice.containers.orders import Order
+from sluice.domain.build import log_tails, sessions
+from sluice.domain.build.function_ends import FunctionEnd
+from sluice.domain.locations import job_records
+from sluice.domain.roles import Account
+from sluice.ports import JobKind, Objects, RequestRefusedError, Room
+
+_FIELDS = {"training_job": "Training", "processing_job": "Processing"}
+# AssumeRole gives a role that was assumed itself at most an hour: to wait in Lambda's queue and to run.
+_SESSION_S = 3600
+# An asynchronous invocation's longest payload.
+_PAYLOAD_MAX_BYTES = 256 * 1024
+# Lambda drops an order that waited so long: see RunJob...Function in the template.
+_WAITS_S = 2400
+_LATE_S = 120
+_TIMES = {"TrainingStartTime", "TrainingEndTime", "ProcessingStartTime", "ProcessingEndTime"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a stack runs jobs: its functions by memory in MB, the role for their records, their logs."""
+
+    stack: str
+    account: Account
+    functions: Mapping[int, str]
+    runner_role_arn: str
+    log_retention_days: int
+    kms_key_arn: str = ""
+
+    def log_group(self, pipeline: str) -> str:
+        return log_tails.group(self.stack, pipeline, "", "lambda")
+
+
+class FunctionJobs:
+    """Jobs by their names; their functions are told what to run, and what they may, by an order."""
+
+    def __init__(self, place: Place, objects: Objects, client: Callable[[str], Any]) -> None:
+        self._place = place
+        self._objects = objects
+        self._client = client
+        self._groups: set[str] = set()
+
+    @property
+    def largest_mb(self) -> int:
+        return max(self._place.functions)
+
+    def start(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> bool:
+        name = request[f"{_FIELDS[kind]}JobName"]
+        sizes = sorted(self._place.functions)
+        memory_mb = next((size for size in sizes if size >= room.memory_mb), sizes[-1])
+        function = self._place.functions[memory_mb]
+        held = {
+            "kind": kind,
+            "request": dict(request),
+            "arn": f"{function}:job/{name}",
+            "created_at": datetime.now(UTC).timestamp(),
+            "secret": secrets.token_urlsafe(24),
+            "memory_mb": memory_mb,
+        }
+        uri = self._uri(name, orders.REQUEST)
+        created = self._objects.create(uri, json.dumps(held).encode(), "application/json")
+        if not created:
+            held = json.loads(self._objects.read(uri))
+            if self._read(name, orders.CLAIM) or self._read(name, orders.RESULT):
+                return False
+        # Order again what nobody claimed: who recorded it may have ended before the order.
+        self._order(kind, name, held, room, function)
+        return created
+
+    def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+        held = self._read(name, orders.REQUEST)
+        if held is None or held["kind"] != kind:
+            return None
+        field = _FIELDS[kind]
+        description = {
+            **held["request"],
+            f"{field}JobArn": held["arn"],
+            "CreationTime": _moment(held["created_at"]),
+        }
+        result = self._read(name, orders.RESULT) or self._lost(name, held)
+        if result is None:
+            status = "Stopping" if self._read(name, orders.STOP) else "InProgress"
+            return {**description, f"{field}JobStatus": status}
+        changes: dict[str, Any] = {
+            key: _moment(value) if key in _TIMES else value for key, value in result["changes"].items()
+        }
+        for metric in changes.get("FinalMetricDataList", ()):
+            metric["Timestamp"] = _moment(metric["Timestamp"])
+        reason = {"FailureReason": result["reason"]} if result["status"] == "Failed" else {}
+        return {
+            **description,
+            **changes,
+            **reason,
+            f"{field}JobStatus": result["status"],
+            "SecondaryStatus": result["secondary_status"],
+            "Usage": result["usage"],
+            "LimitReached": result["limit"],
+            # None if the job could not say: then its log has them.
+            "LogTail": result.get("log_tail"),
+        }
+
+    def stop(self, kind: JobKind, name: str) -> None:
+        if self._read(name, orders.RESULT) is None:
+            self._objects.create(self._uri(name, orders.STOP), b"{}", "application/json")
+
+    def record_end(self, name: str, secret: str, end: FunctionEnd) -> bool:
+        held, claim = self._read(name, orders.REQUEST), self._read(name, orders.CLAIM)
+        if held is None or not secrets.compare_digest(secret, held["secret"]):
+            return False
+        result = _failed(held, claim, end)
+        uri = self._uri(name, orders.RESULT)
+        self._objects.create(uri, json.dumps(result).encode(), "application/json")
+        return True
+
+    def _lost(self, name: str, held: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the end of a job that must have ended, and of which nobody told."""
+        claim = self._read(name, orders.CLAIM)
+        now = datetime.now(UTC).timestamp()
+        if claim and now > claim["claimed_at"] + claim["timeout_s"] + _LATE_S:
+            return _failed(held, claim, FunctionEnd("its function ended without a word"))
+        if claim is None and now > held["created_at"] + _WAITS_S + _LATE_S:
+            return _failed(held, claim, FunctionEnd("Lambda never ran it", "concurrency"))
+        return None
+
+    def _order(self, kind: JobKind, name: str, held: Mapping[str, Any], room: Room, function: str) -> None:
+        place, pipeline = self._place, room.pipeline
+        group, stream = place.log_group(pipeline), f"{name}/algo-1-{int(held['created_at'])}"
+        records = job_records(place.account.artifact_bucket, name)
+        environment = dict(room.environment) if room.environment else None
+        try:
+            script = sessions.of_script(kind, held["request"], place.account, pipeline, place.kms_key_arn)
+        except sessions.SessionTooLongError as error:
+            raise RequestRefusedError(str(error)) from error
+        runner = sessions.of_runner(
+            place.account,
+            records=records,
+            environment=environment["uri"] if environment else None,
+            log_group=group,
+            log_stream=stream,
+            kms_key_arn=place.kms_key_arn,
+        )
+        order = Order(
+            kind=kind,
+            name=name,
+            arn=held["arn"],
+            stack=place.stack,
+            pipeline=pipeline,
+            request=held["request"],
+            records_uri=records,
+            log_group=group,
+            log_stream=stream,
+            script_credentials=self._session(held["request"]["RoleArn"], name, script),
+            own_credentials=self._session(place.runner_role_arn, name, runner),
+            secret=held["secret"],
+            environment=environment,
+        )
+        self._ensure_group(group)
+        payload = json.dumps(order.event()).encode()
+        if len(payload) > _PAYLOAD_MAX_BYTES:
+            raise RequestRefusedError(
+                f"the request of {name} has {len(payload)} bytes, and Lambda takes {_PAYLOAD_MAX_BYTES}: "
+                "set compute.backend to sagemaker"
+            )
+        self._client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=payload)
+
+    def _session(self, role_arn: str, name: str, policy: str) -> dict[str, str]:
+        try:
+            answer = self._client("sts").assume_role(
+                RoleArn=role_arn,
+                RoleSessionName=f"job-{name}"[:64],
+                Policy=policy,
+                DurationSeconds=_SESSION_S,
+            )
+        except ClientError as error:
+            if error_code(error) in ("AccessDenied", "AccessDeniedException"):
+                raise RequestRefusedError(str(error)) from error
+            raise
+        given = answer["Credentials"]
+        return {key: given[key] for key in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
+
+    def _ensure_group(self, group: str) -> None:
+        if group in self._groups:
+            return
+        logs, key = self._client("logs"), self._place.kms_key_arn
+        try:
+            logs.create_log_group(logGroupName=group, **({"kmsKeyId": key} if key else {}))
+            logs.put_retention_policy(logGroupName=group, retentionInDays=self._place.log_retention_days)
+        except ClientError as error:
+            if error_code(error) != "ResourceAlreadyExistsException":
+                raise
+        self._groups.add(group)
+
+    def _uri(self, name: str, document: str) -> str:
+        return f"{job_records(self._place.account.artifact_bucket, name)}/{document}"
+
+    def _read(self, name: str, document: str) -> dict[str, Any] | None:
+        try:
+            read: dict[str, Any] = json.loads(self._objects.read(self._uri(name, document)))
+        except FileNotFoundError:
+            return None
+        return read
+
+
+def _failed(held: Mapping[str, Any], claim: Mapping[str, Any] | None, end: FunctionEnd) -> dict[str, Any]:
+    now = datetime.now(UTC).timestamp()
+    started = claim["claimed_at"] if claim else now
+    field = _FIELDS[held["kind"]]
+    return {
+        "status": "Failed",
+        "secondary_status": "Failed",
+        "reason": end.reason,
+        "limit": end.limit,
+        "changes": {f"{field}StartTime": started, f"{field}EndTime": now},
+        "usage": {
+            "billed_s": round(now - started, 3),
+            "memory_mb": held["memory_mb"],
+            # What ended for want of memory held all there was.
+            **({"peak_memory_mb": held["memory_mb"]} if end.limit == "memory" else {}),
+        },
+    }
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
