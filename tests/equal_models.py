@@ -9,9 +9,9 @@ import random
 from collections.abc import Iterator
 
 from sluice.domain.config.prediction_metrics import PredictionMetric
-from sluice.quality.predictions.comparing import Comparison, compare
-from sluice.quality.predictions.scores import UndefinedError
-from sluice.quality.predictions.table import Predictions
+from sluice.domain.predictions.comparing import Comparison, compare
+from sluice.domain.predictions.scores import UndefinedError
+from sluice.domain.predictions.table import Predictions
 
 CONFIDENCE = 0.95
 COMPARISONS = 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,15 +11,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Run, Step
-from sluice.domain import failures, names
-from sluice.domain.build import champions, evaluations, gates
-from sluice.domain.build.evaluations import Evaluation, EvaluationError
-from sluice.domain.build.gates import Champion
-from sluice.domain.build.jobs import EVALUATION_FILE
+from sluice.domain import canonical, failures, names
+from sluice.domain.build import gate_report, gates
+from sluice.domain.build.evaluations import Evaluation
+from sluice.domain.build.verdicts import Verdict
 from sluice.events import CheckGatesTask
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import building
+from sluice.services import building, judging
+from sluice.services.judging import Scored
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -31,15 +30,18 @@ from sluice.tasks import machine_task
 def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    candidate = _evaluation(cloud, task, "candidate")
+    scored = Scored(cloud, task.pipeline, task.run_id)
+    candidate = scored.evaluation("candidate")
     _record_metrics(cloud, task, "candidate", candidate)
     run = building.find_run(cloud, task.pipeline, task.run_id)
     if run is not None and run.reproduces:
         return _compare(cloud, run, candidate)
-    champion = None if task.champion is None else _champion(cloud, task, task.champion)
-    verdict = gates.judge(building.find_config(cloud, task).gates, candidate.document, champion)
-    results = [asdict(result) for result in verdict.results]
-    _record(cloud, task, verdict, results, candidate)
+    config = building.find_config(cloud, task)
+    verdict, role = judging.judge(scored, config, task.champion, task.evaluations)
+    if role is not None:
+        _record_metrics(cloud, task, role, scored.evaluation(role))
+    _write(cloud, task, verdict, candidate)
+    _record(cloud, task, verdict, candidate)
     return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}
 
 
@@ -50,46 +52,6 @@ def _compare(cloud: Cloud, run: Run, candidate: Evaluation) -> dict[str, Any]:
     found = reproducing.compare(cloud, run, candidate.document)
     note(cloud, run.pipeline, cloud.now(), run.run_id, found.verdict, "; ".join(found.reasons))
     return {"is_better": False, "reasons": failures.bounded(found.reasons)}
-
-
-def _champion(cloud: Cloud, task: CheckGatesTask, champion: Mapping[str, Any]) -> Champion:
-    """Return the champion's scores, from whichever of its evaluations completed."""
-    if why := champion.get("passed_over"):
-        return Champion(None, passed_over=why)
-    if problem := champion.get("problem"):
-        return Champion(None, unscored=f"{problem}; {champions.WAY_ON}")
-    problems = []
-    for role in (champions.ROLE, champions.OWN_ROLE):
-        step = building.find_step(cloud, task.run_id, names.evaluate_step(role))
-        try:
-            if step and step.status == building.COMPLETED:
-                evaluation = _evaluation(cloud, task, role)
-                _record_metrics(cloud, task, role, evaluation)
-                return Champion(evaluation.document)
-        except EvaluationError as error:
-            problems.append(str(error))
-        else:
-            problems += [f"{names.evaluate_step(role)}: {step.failure_reason}"] if step else []
-    return Champion(None, unscored=failures.cut("; ".join([*problems, champions.WAY_ON])))
-
-
-def _evaluation(cloud: Cloud, task: CheckGatesTask, role: str) -> Evaluation:
-    uri = f"{building.locations(cloud, task.pipeline).evaluation(task.run_id, role)}/{EVALUATION_FILE}"
-    try:
-        return evaluations.read(_content(cloud, uri))
-    except EvaluationError as error:
-        raise EvaluationError(f"the {role}'s {EVALUATION_FILE} {error} ({uri})") from None
-
-
-def _content(cloud: Cloud, uri: str) -> bytes:
-    objects = cloud.objects
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    head = objects.head(bucket, key)
-    if head is None:
-        raise EvaluationError("was not written: the script must write it to /opt/ml/processing/evaluation")
-    if head.size_bytes > evaluations.MAX_BYTES:
-        raise evaluations.too_large(head.size_bytes)
-    return objects.read(uri)
 
 
 def _record_metrics(cloud: Cloud, task: CheckGatesTask, role: str, evaluation: Evaluation) -> None:
@@ -108,13 +70,23 @@ def _record_metrics(cloud: Cloud, task: CheckGatesTask, role: str, evaluation: E
         )
 
 
-def _record(
-    cloud: Cloud,
-    task: CheckGatesTask,
-    verdict: gates.Verdict,
-    results: list[dict[str, Any]],
-    candidate: Evaluation,
-) -> None:
+def _write(cloud: Cloud, task: CheckGatesTask, verdict: Verdict, candidate: Evaluation) -> None:
+    """Write gates.json, which has all slices, for the page and for `sluice gates backtest`."""
+    document = gate_report.document(
+        verdict,
+        pipeline=task.pipeline,
+        run_id=task.run_id,
+        project_version=task.project_version,
+        judged_at=building.first_time(cloud, task, "judged"),
+        evaluation_sha256=candidate.sha256,
+        champion=task.champion,
+        models=task.evaluations,
+    )
+    uri = building.locations(cloud, task.pipeline).gates(task.run_id)
+    cloud.objects.write(uri, canonical.to_json(document), "application/json")
+
+
+def _record(cloud: Cloud, task: CheckGatesTask, verdict: Verdict, candidate: Evaluation) -> None:
     now = building.first_time(cloud, task, "judged")
     step = Step(
         run_id=task.run_id,
@@ -123,7 +95,7 @@ def _record(
         kind="gates",
         started_at=now,
         ended_at=now,
-        detail=results,
+        detail=[asdict(result.shortened) for result in verdict.results],
         # Pin what was judged: any job of the run may overwrite it before the registration.
         evaluation_sha256=candidate.sha256,
     )

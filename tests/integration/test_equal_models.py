@@ -11,8 +11,8 @@ import pytest
 import equal_models
 from equal_models import COMPARISONS, CONFIDENCE, SEED, most
 from sluice.domain.config.prediction_metrics import METRICS
-from sluice.quality.predictions.comparing import compare
-from sluice.quality.predictions.table import Predictions
+from sluice.domain.predictions.comparing import compare
+from sluice.domain.predictions.table import Predictions
 
 # `benchmarks/gates.py` counts for all metrics and more sizes.
 NAMES = ("accuracy", "recall", "precision", "auc", "log_loss", "mae")

@@ -285,6 +285,8 @@ class SelectCandidateTask(BuildTask):
 
 class CheckGatesTask(BuildTask):
     champion: dict[str, Any] | None = None
+    # Missing in a run that was in progress while the stack was updated.
+    evaluations: list[dict[str, Any]] = []
 
 
 class _Candidate(Event):

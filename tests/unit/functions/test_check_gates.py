@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import fakes
 from build_world import PIPELINE, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Step
+from sluice.domain.predictions import table
 
 CHAMPION = {"package_arn": "arn", "package_version": 1, "release_id": "release-1"}
 EVALUATE = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/evaluate"
@@ -85,3 +87,119 @@ def test_a_number_that_no_gate_reads_may_be_any(world: World) -> None:
 def test_an_evaluation_of_any_size_is_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Exception, match="has 5242881 bytes, at most"):
         judge(world, " " * (5 * 1024 * 1024 + 1))
+
+
+# ------------------------------------------------------------------ predictions
+
+PREDICTED = "predictions.accuracy >= 0.7"
+BETTER = "metrics.accuracy.value better_than champion with confidence 0.95"
+
+
+def predicted(right: int, rows: int = 100) -> bytes:
+    lines = [f"r{row},1,{int(row < right)},{'ab'[row % 2]}" for row in range(rows)]
+    return "\n".join(["id,label,prediction,category", *lines, ""]).encode()
+
+
+def gated(world: World, *gates: str) -> World:
+    """The world with a project of these gates in place of its own."""
+    item = world.cloud.catalog.get(keys.project_key(PIPELINE, world.common()["project_version"])) or {}
+    config = {**json.loads(item["config"]), "gates": gates}
+    world.cloud.catalog.update(
+        keys.project_key(PIPELINE, world.common()["project_version"]), {"config": json.dumps(config)}
+    )
+    return world
+
+
+def write(world: World, role: str, name: str, content: bytes) -> None:
+    world.cloud.objects.write(f"{EVALUATE}/{role}/{name}", content)
+
+
+def test_predictions_of_both_models_are_compared(world: World) -> None:
+    write(gated(world, BETTER), "candidate", "predictions.csv", predicted(90))
+    write(world, "champion", "predictions.csv", predicted(70))
+    assert judge(world, accuracy(0.9), accuracy(0.7))["is_better"]
+    (result,) = results(world)
+    assert (result["value"], result["champion"], result["method"]) == (0.9, 0.7, "exact McNemar test")
+    write(world, "candidate", "predictions.csv", predicted(72))
+    verdict = judge(world, accuracy(0.72), accuracy(0.7))
+    assert not verdict["is_better"]
+    assert "its gain of 0.02 may be" in verdict["reasons"][0]
+
+
+def test_how_gates_were_judged_is_written_with_all_slices(world: World) -> None:
+    write(gated(world, "for each category: accuracy >= 0.7"), "candidate", "predictions.csv", predicted(90))
+    judge(world, accuracy(0.9))
+    uri = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/gates/gates.json"
+    document = json.loads(world.cloud.objects.read(uri))
+    assert (document["format"], document["passed"], document["champion"]) == ("sluice-gates/1", True, None)
+    assert [each["name"] for each in document["gates"][0]["slices"]] == ["a", "b"]
+    assert document["evaluation_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({}, "predictions were not written: let evaluate.py write predictions.csv or predictions.parquet"),
+        (
+            {"prediction.csv": b"x"},
+            "where there is evaluation.json, prediction.csv; did you mean 'prediction.csv'?",
+        ),
+        (
+            {"out/predictions.csv": b"x"},
+            "where there is evaluation.json, out/predictions.csv; write out/predictions.csv one folder up",
+        ),
+        ({"predictions.csv": b"id,label\n"}, "predictions cannot be used: predictions.csv has neither"),
+        ({"predictions.csv": b"", "predictions.parquet": b""}, "predictions are there twice"),
+        ({"predictions.parquet": b"PAR1"}, "predictions.parquet is no Parquet file, or a damaged one"),
+    ],
+)
+def test_predictions_that_cannot_be_used_fail_the_gate_and_say_why(
+    world: World, files: dict[str, bytes], why: str
+) -> None:
+    gated(world, PREDICTED)
+    for name, content in files.items():
+        write(world, "candidate", name, content)
+    verdict = judge(world, accuracy(0.9))
+    assert not verdict["is_better"]
+    assert verdict["reasons"][0].startswith(f"{PREDICTED}: the candidate's ")
+    assert why in verdict["reasons"][0]
+
+
+def test_predictions_of_any_size_are_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "MAX_BYTES", 100)
+    write(gated(world, PREDICTED), "candidate", "predictions.csv", predicted(90))
+    assert "predictions.csv has 1019 bytes, at most 100" in judge(world, accuracy(0.9))["reasons"][0]
+
+
+def test_predictions_that_no_gate_asks_for_are_not_read(world: World) -> None:
+    write(world, "candidate", "predictions.csv", b"\xff")
+    assert judge(world, accuracy(0.9))["is_better"]
+
+
+def test_an_evaluation_in_another_place_is_named(world: World) -> None:
+    write(world, "candidate", "sub/evaluation.json", b"{}")
+    with pytest.raises(
+        Exception, match=r"where there is sub/evaluation\.json; write sub/evaluation\.json one"
+    ):
+        world.invoke("check_gates", {**world.common(), "champion": None})
+
+
+def test_the_size_of_a_model_is_that_of_its_archive(world: World) -> None:
+    gated(world, "model.size_mb <= 0.001", "model.size_mb not_worse_than champion by 0.0005")
+    uris = {
+        role: f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{role}.tar.gz"
+        for role in ("candidate", "champion")
+    }
+    world.cloud.objects.write(uris["candidate"], b"x" * 1001)
+    world.cloud.objects.write(uris["champion"], b"x" * 501)
+    for role in uris:
+        write(world, role, "evaluation.json", b"{}")
+    step = Step(RUN, "evaluate-champion", "Completed", "processing_job", job_name="job")
+    world.cloud.catalog.create(step.item())
+    evaluations = [{"role": role, "model_uri": uri} for role, uri in uris.items()]
+    task = {**world.common(), "champion": CHAMPION, "evaluations": evaluations}
+    world.invoke("check_gates", task)
+    assert [(each["passed"], each["value"]) for each in results(world)] == [
+        (False, 0.001001),
+        (True, 0.001001),
+    ]

@@ -70,6 +70,10 @@ class Locations:
     def evaluation(self, run_id: str, role: str) -> str:
         return self._uri(f"runs/{self.pipeline}/{run_id}/evaluate/{role}")
 
+    def gates(self, run_id: str) -> str:
+        """Return the URI of how the run's gates were judged, where no job can write."""
+        return self._uri(f"runs/{self.pipeline}/{run_id}/gates/gates.json")
+
     def run_manifest(self, run_id: str) -> str:
         """Return the URI of the run's manifest, where no job can write."""
         return self._uri(f"evidence/{self.pipeline}/{run_id}/manifest.json")

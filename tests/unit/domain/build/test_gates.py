@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.domain.build import gates
-from sluice.domain.build.gates import Champion
+from sluice.domain.build.verdicts import Champion, Verdict
 from sluice.domain.config import gate_syntax
 
 
@@ -18,7 +18,7 @@ def evaluation(accuracy: Any) -> dict[str, Any]:
     return {"metrics": {"accuracy": {"value": accuracy}}}
 
 
-def judged(gate: str, value: Any, champion: Any = None) -> gates.Verdict:
+def judged(gate: str, value: Any, champion: Any = None) -> Verdict:
     against = None if champion is None else evaluation(champion)
     return gates.judge(
         [f"metrics.accuracy.value {gate}"], evaluation(value), Champion(against) if against else None
@@ -233,3 +233,68 @@ def test_a_key_that_is_not_quoted_as_it_must_be_is_refused(text: str) -> None:
         gate_syntax.parse(text)
     with pytest.raises(gate_syntax.GateSyntaxError, match="a key with spaces or dots is quoted"):
         gate_syntax.parse("report.weighted avg.f1 >= 0.5")
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "expected", "nearest"),
+    [
+        (
+            "metrics.acuracy better_than champion with confidence 0.9",
+            1,
+            "a metric that is computed",
+            "accuracy",
+        ),
+        ("a.auc better_than champion with", 32, "'confidence'", None),
+        ("a.auc better_than champion with confidence", 43, "a number above 0.5", None),
+        ("a.auc better_than champion with confidence 95", 44, "a number above 0.5", None),
+        ("a.auc better_than champion wiht confidence 0.9", 28, "'by', 'lower_is_better'", "with"),
+        ("a.auc not_worse_than champion with confidence 0.9", 30, "'by' and a number above 0", None),
+        (
+            "a.auc better_than champion with confidence 0.9 lower_is_better",
+            48,
+            "nothing more, as of auc",
+            None,
+        ),
+        ("for category: recall >= 1", 5, "'each'", None),
+        ("for each a.b: recall >= 1", 10, "a column of the predictions", None),
+        ("for each category with m >= 3: recall >= 1", 24, "'n >='", None),
+        ("for each category with n > 3: recall >= 1", 26, "'>='", ">="),
+        ("for each category with n >= 0: recall >= 1", 29, "a number of rows", None),
+        ("for each category recall >= 1", 19, "'with n >='", None),
+        ("for each category: recal >= 1", 20, "a metric that is computed", "recall"),
+        ("for each category: bias.DI >= 1", 20, "a metric that is computed", None),
+        ("predictions.f2 >= 1", 1, "a metric that is computed", None),
+        ("bias.DPL within 1", 1, "one of bias.DPPL", "bias.DPPL"),
+        ("bias.DPPL within -1", 18, "a number of at least 0", None),
+        ("bias.DPPL better_than champion", 11, "one of >=", None),
+        ("metrics.f1.value within 1", 18, "one of >=", None),
+        ("model.size <= 1", 1, "one of model.size_mb", "model.size_mb"),
+        ("latency.p90_ms <= 1", 1, "one of latency.p50_ms", "latency.p99_ms"),
+    ],
+)
+def test_a_gate_on_what_was_measured_that_cannot_be_read_says_where(
+    text: str, column: int, expected: str, nearest: str | None
+) -> None:
+    with pytest.raises(gate_syntax.GateSyntaxError) as caught:
+        gate_syntax.parse(text)
+    assert (caught.value.column, caught.value.nearest) == (column, nearest)
+    assert caught.value.expected.startswith(expected)
+
+
+def test_a_gate_in_slices_is_read_into_its_parts() -> None:
+    text = "for each 'product group' with n >= 30: metrics.recall.value not_worse_than champion by 0.05"
+    gate = gate_syntax.parse(text)
+    assert (gate.slice_by, gate.rows_min, gate.source) == ("product group", 30, "predictions")
+    assert gate.metric is not None
+    assert (gate.metric.name, gate.amount) == ("recall", Decimal("0.05"))
+    assert gate_syntax.parse("for each c: f1 >= 1").rows_min == 1
+
+
+def test_a_first_key_in_quotes_is_a_key_of_evaluation_json() -> None:
+    assert gate_syntax.parse('"latency".p99 <= 5').source == "evaluation"
+    assert gates.judge(['"bias".x <= 5'], {"bias": {"x": 4}}, None).passed
+
+
+def test_clarifys_two_names_of_a_metric_are_one() -> None:
+    assert gate_syntax.parse("bias.DCA within 1").path == ("bias", "DCAcc")
+    assert gate_syntax.parse("bias.DCR.sex within 1").path == ("bias", "DCRej", "sex")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sluice.domain import canonical, tags
 
 if TYPE_CHECKING:
-    from sluice.domain.build.gates import GateResult
+    from sluice.domain.build.verdicts import GateResult
     from sluice.domain.config import PipelineConfig
 
 FORMAT = "sluice-run-manifest/3"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from sluice.domain import names
@@ -26,6 +26,14 @@ _PROVISIONING_S = 3600
 _WINDOW_UNITS = {"d": "days", "h": "hours"}
 
 
+def _joined(given: Any) -> Any:
+    """Put a gate in slices together, whose colon YAML reads as that of a mapping."""
+    if isinstance(given, dict) and len(given) == 1:
+        ((start, end),) = given.items()
+        return f"{start}: {end}"
+    return given
+
+
 def _only_gate(text: str) -> str:
     try:
         gate_syntax.parse(text)
@@ -37,7 +45,22 @@ def _only_gate(text: str) -> str:
     return text
 
 
-GateExpression = Annotated[str, AfterValidator(_only_gate)]
+_GATE_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "description": "a gate in slices: for each COLUMN [with n >= N], and behind the colon the gate",
+            "patternProperties": {"^for each ": {"type": "string"}},
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        },
+    ]
+}
+GateExpression = Annotated[
+    str, BeforeValidator(_joined), AfterValidator(_only_gate), WithJsonSchema(_GATE_SCHEMA)
+]
 ScriptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.py$")]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
@@ -280,6 +303,9 @@ class Evaluate(Model):
     """The processing job that scores a model on the test data and writes evaluation.json."""
 
     script: ScriptPath = Field(description="a Python file of the project")
+    positive: ScalarValue | None = Field(
+        None, description="the label of the predictions that is the positive one, by default 1 (or true)"
+    )
     compute: Compute = Field(default_factory=Compute)
 
 

@@ -14,6 +14,7 @@ from sluice.domain.config.candidate_rules import (
     sound_metrics,
 )
 from sluice.domain.config.compute_rules import sound_compute
+from sluice.domain.config.gate_rules import sound_gates
 from sluice.domain.config.models import PipelineConfig, Traffic
 from sluice.domain.config.problems import Breach
 from sluice.domain.config.quality_rules import (
@@ -174,4 +175,5 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _short_arguments,
     sound_hyperparameters,
     _sound_stages,
+    sound_gates,
 )

@@ -20,66 +20,6 @@ def normal_sf(z: float) -> float:
     return math.erfc(z / math.sqrt(2)) / 2
 
 
-def student_sf(t: float, degrees: float) -> float:
-    """Return the chance of a value of Student's t above t, by the incomplete beta function (DLMF 8.17)."""
-    if math.isinf(t):
-        return 0.0 if t > 0 else 1.0
-    tail = _regularized_beta(degrees / (degrees + t * t), degrees / 2, 0.5) / 2
-    return tail if t >= 0 else 1 - tail
-
-
-def student_isf(chance: float, degrees: float) -> float:
-    """Return the t above which Student's t is with this chance, of at most 0.5."""
-    low, high = 0.0, 1.0
-    while student_sf(high, degrees) > chance:
-        low, high = high, high * 2
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if student_sf(middle, degrees) > chance else (low, middle)
-    return high
-
-
-def _regularized_beta(x: float, a: float, b: float) -> float:
-    """Evaluate the fraction of DLMF 8.17.22 by Lentz's method, on the side where it converges fast."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _regularized_beta(1 - x, b, a)
-    scale = math.exp(
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    )
-    c, d = 1.0, 1 / _nonzero(1 - (a + b) * x / (a + 1))
-    value = d
-    for m in count(1):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
-            d = 1 / _nonzero(1 + term * d)
-            c = _nonzero(1 + term / c)
-            value *= d * c
-        if abs(d * c - 1) < _PRECISION * 10:
-            break
-    return scale * value / a
-
-
-def half_binomial_sf(least: int, n: int) -> float:
-    """Return the chance that at least so many of n fair coins show heads, exactly."""
-    if least <= 0:
-        return 1.0
-    if least > n:
-        return 0.0
-    if 2 * least <= n:
-        # The greater part: what is left of it is summed.
-        return 1 - half_binomial_sf(n - least + 1, n)
-    total = term = math.exp(_log_choose(n, least) - n * math.log(2))
-    for heads in range(least, n):
-        term *= (n - heads) / (heads + 1)
-        total += term
-        if term < total * _PRECISION:
-            break
-    return min(total, 1.0)
-
-
 def chi_square_sf(statistic: float, degrees: int) -> float:
     """Return the chance of a greater chi-square value: Q(degrees / 2, statistic / 2) of DLMF 8.2.4."""
     if statistic < _TINY or degrees < 1:

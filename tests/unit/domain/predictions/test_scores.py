@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sluice.domain.config.prediction_metrics import METRICS
-from sluice.quality.predictions import scores
-from sluice.quality.predictions.scores import UndefinedError
-from sluice.quality.predictions.table import Predictions, PredictionsError
+from sluice.domain.predictions import scores
+from sluice.domain.predictions.scores import UndefinedError
+from sluice.domain.predictions.table import Predictions, PredictionsError
 
 # Computed with scikit-learn 1.4.2 and SciPy 1.13 from rows of random.Random(5).
 GOLDEN = json.loads((Path(__file__).parent / "scikit_learn_golden.json").read_text())

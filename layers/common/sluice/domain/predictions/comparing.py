@@ -25,10 +25,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sluice.domain.config.prediction_metrics import PredictionMetric
-from sluice.quality.predictions import scores
-from sluice.quality.predictions.scores import Confusion, UndefinedError
-from sluice.quality.predictions.table import Predictions
-from sluice.quality.statistics.significance import half_binomial_sf, normal_sf, student_isf, student_sf
+from sluice.domain.predictions import scores
+from sluice.domain.predictions.scores import Confusion, UndefinedError
+from sluice.domain.predictions.table import Predictions
+from sluice.domain.predictions.tails import half_binomial_sf, normal_sf, student_isf, student_sf
 
 ROWS_MIN = 30
 OF_EACH_CLASS_MIN = 10
@@ -330,9 +330,10 @@ def _ranks(
     if least < OF_EACH_CLASS_MIN:
         raise TooFewRowsError(f"{least} rows of a label are too few: at least {OF_EACH_CLASS_MIN} of each")
     areas = [scores.area(*each) for each in (ours, theirs)]
-    placed = [_placements(*each) for each in (ours, theirs)]
+    placed = [scores.placements(*each) for each in (ours, theirs)]
     parts = [
-        _variance([a - b for a, b in zip(placed[0][side], placed[1][side], strict=True)]) / len(ours[side])
+        scores.variance([a - b for a, b in zip(placed[0][side], placed[1][side], strict=True)])
+        / len(ours[side])
         for side in (0, 1)
     ]
     gain, error = areas[0] - areas[1], math.sqrt(sum(parts))
@@ -346,25 +347,6 @@ def _ranks(
     return Comparison(
         areas[0], areas[1], gain, gain - reach, gain + reach, chance, len(candidate), "DeLong test"
     )
-
-
-def _placements(positives: Sequence[float], negatives: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Return each positive row's share of negatives below it, each negative one's of positives above."""
-    together = scores.midranks([*positives, *negatives])
-    most, least = len(positives), len(negatives)
-    above = [
-        (whole - own) / least for whole, own in zip(together[:most], scores.midranks(positives), strict=True)
-    ]
-    below = [
-        1 - (whole - own) / most
-        for whole, own in zip(together[most:], scores.midranks(negatives), strict=True)
-    ]
-    return above, below
-
-
-def _variance(values: Sequence[float]) -> float:
-    mean = math.fsum(values) / len(values)
-    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
 _KINDS = {"share": _shares, "counts": _counts, "mean": _means, "ranks": _ranks}

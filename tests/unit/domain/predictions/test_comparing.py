@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.domain.config.prediction_metrics import METRICS
-from sluice.quality.predictions.comparing import (
+from sluice.domain.predictions.comparing import (
     Comparison,
     TooFewRowsError,
     compare,
     tango_interval,
 )
-from sluice.quality.predictions.table import Predictions
-from sluice.quality.statistics.significance import half_binomial_sf, student_isf, student_sf
+from sluice.domain.predictions.table import Predictions
+from sluice.domain.predictions.tails import half_binomial_sf, student_isf, student_sf
 
 GOLDEN = json.loads((Path(__file__).parent / "scikit_learn_golden.json").read_text())
 

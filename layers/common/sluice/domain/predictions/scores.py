@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from sluice.domain.config.prediction_metrics import PredictionMetric
-from sluice.quality.predictions.table import (
+from sluice.domain.predictions.table import (
     LABEL,
     PREDICTION,
     SCORE,
@@ -68,7 +68,7 @@ def _predicted(predictions: Predictions, positive: str) -> list[str]:
     if predictions.predicted is not None:
         return _named(predictions.predicted)
     scores = predictions.scores or ()
-    others = sorted({*_labels(predictions)} - {positive})
+    others = sorted(predictions.classes - {positive})
     if len(others) > 1:
         raise PredictionsError(
             f"has scores alone, and {len(others) + 1} classes ({_listed([*others, positive])}): "
@@ -80,7 +80,7 @@ def _predicted(predictions: Predictions, positive: str) -> list[str]:
 
 def require_positive(predictions: Predictions, positive: str) -> None:
     """Raise PredictionsError if the positive label is none of the classes at all."""
-    there = {*_labels(predictions), *_named(predictions.predicted or ())}
+    there = predictions.classes
     if positive not in there and not there <= {_YES, _NO}:
         raise PredictionsError(
             f"has no label {positive!r}, but {_listed(sorted(there))}: "
@@ -265,10 +265,9 @@ def _chances(predictions: Predictions, metric: str) -> Sequence[float]:
     scores = _scores(predictions, metric)
     for row, score in enumerate(scores):
         if not 0 <= score <= 1:
-            line = predictions.first_line + row
             raise PredictionsError(
-                f"has {score:g} in line {line}, column {SCORE!r}: {metric} needs the chance of the "
-                "positive label, 0 to 1"
+                f"has {score:g} in {predictions.place(row)}, column {SCORE!r}: {metric} needs the chance of "
+                "the positive label, 0 to 1"
             )
     return scores
 
@@ -302,3 +301,20 @@ def midranks(values: Sequence[float]) -> list[float]:
             ranks[row] = below + (len(rows) + 1) / 2
         below += len(rows)
     return ranks
+
+
+def placements(positives: Sequence[float], negatives: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return each positive row's share of negatives below it, each negative one's of positives above."""
+    together = midranks([*positives, *negatives])
+    most, least = len(positives), len(negatives)
+    above = [(whole - own) / least for whole, own in zip(together[:most], midranks(positives), strict=True)]
+    below = [
+        1 - (whole - own) / most for whole, own in zip(together[most:], midranks(negatives), strict=True)
+    ]
+    return above, below
+
+
+def variance(values: Sequence[float]) -> float:
+    """Return the variance of a sample."""
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)

@@ -12,6 +12,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sluice.domain import nearest
 
@@ -21,6 +22,7 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_ROWS = 500_000
 MAX_COLUMNS = 50
 _VALUE_MAX = 10_000
+_NUMBER_MAX = 1e140
 _SHOWN = 5
 ID, LABEL, PREDICTION, SCORE = "id", "label", "prediction", "score"
 OWN = (ID, LABEL, PREDICTION, SCORE)
@@ -32,9 +34,12 @@ class PredictionsError(ValueError):
     """Predictions cannot be used; the message is a predicate of the file's name, and says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Predictions:
-    """A row of each sequence is a row of the hold-out; values are as written, an empty text if missing."""
+    """A row of each sequence is a row of the hold-out; values are as written, an empty text if missing.
+
+    `whole` is set if these are some rows of another table.
+    """
 
     ids: Sequence[str]
     labels: Sequence[str]
@@ -42,8 +47,16 @@ class Predictions:
     scores: Sequence[float] | None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sha256: str = ""
-    # Of a file with a header the first row is its second line.
+    # Of a file with a header the first row is its second line; Parquet has rows.
     first_line: int = 2
+    whole: Predictions | None = None
+
+    @cached_property
+    def classes(self) -> frozenset[str]:
+        """The classes that are a label or predicted, of the whole table."""
+        if self.whole is not None:
+            return self.whole.classes
+        return frozenset(map(class_name, {*self.labels, *(self.predicted or ())}))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,7 +77,11 @@ class Predictions:
         values = own[name] if name in own else self.column(name)
         if values is None:
             raise PredictionsError(f"has no column {name!r}: let evaluate.py write it")
-        return [_number(value, self.first_line + row, name) for row, value in enumerate(values)]
+        return [_number(value, self.place(row), name) for row, value in enumerate(values)]
+
+    def place(self, row: int) -> str:
+        """Name a row as its file does, such as `line 2`."""
+        return _place(row, self.first_line)
 
     def rows(self, chosen: Sequence[int]) -> Predictions:
         """Return some of the rows, by their positions."""
@@ -79,6 +96,8 @@ class Predictions:
             None if self.scores is None else [self.scores[row] for row in chosen],
             {name: only(values) for name, values in self.columns.items()},
             self.sha256,
+            self.first_line,
+            self.whole or self,
         )
 
 
@@ -172,7 +191,7 @@ def build(columns: Mapping[str, Sequence[str]], sha256: str, first_line: int = 2
         predicted=columns.get(PREDICTION),
         scores=None
         if scores is None
-        else [_number(value, first_line + row, SCORE) for row, value in enumerate(scores)],
+        else [_number(value, _place(row, first_line), SCORE) for row, value in enumerate(scores)],
         columns={name: values for name, values in columns.items() if name not in OWN},
         sha256=sha256,
         first_line=first_line,
@@ -182,8 +201,8 @@ def build(columns: Mapping[str, Sequence[str]], sha256: str, first_line: int = 2
 def _check_values(columns: Mapping[str, Sequence[str]], first_line: int) -> None:
     for name in (ID, LABEL, PREDICTION):
         if "" in (values := columns.get(name, ())):
-            line = first_line + list(values).index("")
-            raise PredictionsError(f"has no {name} in line {line}: write one in each row")
+            place = _place(list(values).index(""), first_line)
+            raise PredictionsError(f"has no {name} in {place}: write one in each row")
     for name, values in columns.items():
         _first(values, lambda value: len(value) > _VALUE_MAX, name, first_line)
 
@@ -192,7 +211,7 @@ def _first(values: Sequence[str], is_bad: Callable[[str], bool], name: str, firs
     for row, value in enumerate(values):
         if is_bad(value):
             raise PredictionsError(
-                f"has {len(value)} characters in line {first_line + row}, column {name!r}: leave out texts"
+                f"has {len(value)} characters in {_place(row, first_line)}, column {name!r}: leave out texts"
             )
 
 
@@ -203,20 +222,25 @@ def _check_ids(ids: Sequence[str], first_line: int) -> None:
     for row, name in enumerate(ids):
         if name in seen:
             raise PredictionsError(
-                f"has the id {name!a} in lines {first_line + seen[name]} and {first_line + row}: "
+                f"has the id {name!a} in {_place(seen[name], first_line)} and {_place(row, first_line)}: "
                 "an id names one row of the hold-out"
             )
         seen[name] = row
 
 
-def _number(value: str, line: int, column: str) -> float:
+def _place(row: int, first_line: int) -> str:
+    return f"{'line' if first_line > 1 else 'row'} {row + first_line}"
+
+
+def _number(value: str, place: str, column: str) -> float:
     try:
         number = float(value)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
+    # Squares of numbers up to the greatest are finite, too.
+    if not abs(number) <= _NUMBER_MAX:
         shown = repr(value[:40]) if value else "nothing"
-        raise PredictionsError(f"has {shown} in line {line}, column {column!r}: write a finite number")
+        raise PredictionsError(f"has {shown} in {place}, column {column!r}: write a finite number")
     return number
 
 

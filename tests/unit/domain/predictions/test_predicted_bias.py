@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 
 from sluice.domain.config.statistics import Bias, Facet, PredictedBiasName
-from sluice.quality.predictions import bias
-from sluice.quality.predictions.table import Predictions, PredictionsError
+from sluice.domain.predictions import bias
+from sluice.domain.predictions.table import Predictions, PredictionsError
 
 # Computed with aws/amazon-sagemaker-clarify @024329d from rows of numpy's default_rng(7), and anew by hand.
 GOLDEN = json.loads((Path(__file__).parent / "clarify_golden_predictions.json").read_text())

@@ -24,10 +24,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluice.domain.config.statistics import Bias, Facet, PredictedBiasName
-from sluice.quality.predictions import scores
-from sluice.quality.predictions.table import LABEL, PREDICTION, Predictions, PredictionsError, class_name
-from sluice.quality.statistics.bias import FACETS_MAX
+from sluice.domain.predictions import scores
+from sluice.domain.predictions.table import LABEL, PREDICTION, Predictions, PredictionsError, class_name
 
+FACETS_MAX = 50
 NEIGHBOURS = 5
 # With so few rows Clarify looks at the nearest alone.
 _FEW = 10

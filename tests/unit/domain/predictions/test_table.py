@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.quality.predictions import table
-from sluice.quality.predictions.table import Predictions, PredictionsError, pair, read_csv
+from sluice.domain.predictions import table
+from sluice.domain.predictions.table import Predictions, PredictionsError, pair, read_csv
 
 HEADER = "id,label,prediction,score,category\n"
 
@@ -30,7 +30,7 @@ def test_a_file_is_read_by_its_header() -> None:
         (b"\xff\xfe", "is no UTF-8 text at line 1"),
         (f"{HEADER}a,1,1\n".encode(), "has 3 values in line 2, and 5 columns"),
         (f"{HEADER}a,1,1,0.5,x\n\n".encode(), "has an empty line 3"),
-        (f"{HEADER}a,1,1,0.5,x\na,1,1,0.5,x\n".encode(), "has the id 'a' in lines 2 and 3"),
+        (f"{HEADER}a,1,1,0.5,x\na,1,1,0.5,x\n".encode(), "has the id 'a' in line 2 and line 3"),
         (f"{HEADER}a,,1,0.5,x\n".encode(), "has no label in line 2"),
         (f"{HEADER},1,1,0.5,x\n".encode(), "has no id in line 2"),
         (f"{HEADER}a,1,1,nan,x\n".encode(), "has 'nan' in line 2, column 'score': write a finite number"),

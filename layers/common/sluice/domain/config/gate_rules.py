@@ -1,0 +1,28 @@
+"""Rules between gates and what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sluice.domain.config import gate_syntax
+from sluice.domain.config.models import PipelineConfig
+from sluice.domain.config.problems import Breach
+from sluice.domain.nearest import nearest
+
+
+def sound_gates(config: PipelineConfig) -> Iterator[Breach]:
+    """Require that gates on bias have facets, and those on CDDPL a group."""
+    bias = config.data.bias
+    for index, text in enumerate(config.gates):
+        gate, loc = gate_syntax.parse(text), ("gates", index)
+        if gate.source != "bias":
+            continue
+        if bias is None:
+            yield Breach(loc, "has no facets", "data.bias with facets and favorable labels")
+            continue
+        columns = [facet.column for facet in bias.facet_models]
+        if len(gate.path) > 2 and gate.path[2] not in columns:
+            near = nearest(gate.path[2], columns)
+            yield Breach(loc, f"names {gate.path[2]!r}", f"a facet of data.bias: {', '.join(columns)}", near)
+        if gate.path[1] == "CDDPL" and bias.group is None:
+            yield Breach(loc, "has no group", "data.bias.group, the column to compare within")

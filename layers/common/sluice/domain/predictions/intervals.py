@@ -1,0 +1,79 @@
+"""How sure a metric of one model is: an interval that holds the true value with 95 %."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from sluice.domain.config.prediction_metrics import PredictionMetric
+from sluice.domain.predictions import scores
+from sluice.domain.predictions.scores import UndefinedError
+from sluice.domain.predictions.table import Predictions
+from sluice.domain.predictions.tails import student_isf
+
+_Z = 1.959964
+_TAIL = 0.025
+_STEP = 1e-4
+
+
+def of_value(metric: PredictionMetric, predictions: Predictions, positive: str) -> tuple[float, float] | None:
+    """Return the interval of a metric; None where so few rows allow none."""
+    if len(predictions) < 2:
+        return None
+    if metric.kind == "share":
+        return _wilson(metric, predictions, positive)
+    value = scores.value(metric, predictions, positive)
+    error = _error(metric, predictions, positive)
+    if error is None:
+        return None
+    reach = student_isf(_TAIL, len(predictions) - 1) * error
+    return value - reach, value + reach
+
+
+def _wilson(metric: PredictionMetric, predictions: Predictions, positive: str) -> tuple[float, float] | None:
+    """Return the score interval of a share (Wilson 1927; Agresti 2013, 1.4.2)."""
+    wanted = {"recall": "1", "specificity": "0"}.get(metric.name)
+    outcomes = scores.outcomes(metric, predictions, positive)
+    right = [label == guess for label, guess in outcomes if wanted in (None, label)]
+    n = len(right)
+    if not n:
+        return None
+    share, z2 = sum(right) / n, _Z * _Z
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    reach = _Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
+
+
+def _error(metric: PredictionMetric, predictions: Predictions, positive: str) -> float | None:
+    if metric.kind == "ranks":
+        return _error_of_area(*scores.split_scores(predictions, positive))
+    if metric.kind == "mean":
+        return _error_of_mean(metric, predictions, positive)
+    cells = Counter(scores.outcomes(metric, predictions, positive))
+    n, squares = len(predictions), 0.0
+    at = scores.of_counts(metric, cells)
+    for cell, rows in cells.items():
+        heavier: Counter[tuple[str, str]] = Counter(cells)
+        heavier[cell] += n * _STEP  # type: ignore[assignment]
+        try:
+            squares += rows * ((scores.of_counts(metric, heavier) - at) / _STEP) ** 2
+        except UndefinedError:
+            return None
+    return math.sqrt(squares) / n
+
+
+def _error_of_mean(metric: PredictionMetric, predictions: Predictions, positive: str) -> float | None:
+    found = scores.losses(metric, predictions, positive)
+    n, mean = len(found), math.fsum(found) / len(found)
+    error = math.sqrt(math.fsum((loss - mean) ** 2 for loss in found) / (n - 1) / n)
+    if metric.name == "rmse":
+        return error / (2 * math.sqrt(mean)) if mean else 0.0
+    return error / scores.variance_of_labels(predictions) if metric.name == "r2" else error
+
+
+def _error_of_area(positives: list[float], negatives: list[float]) -> float | None:
+    """Return the error of DeLong, DeLong and Clarke-Pearson (1988)."""
+    if min(len(positives), len(negatives)) < 2:
+        return None
+    placed = scores.placements(positives, negatives)
+    return math.sqrt(sum(scores.variance(each) / len(each) for each in placed))

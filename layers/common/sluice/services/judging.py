@@ -1,0 +1,168 @@
+"""Read what the evaluations of a run wrote, and judge its gates by that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from sluice.domain import failures, names
+from sluice.domain.build import champions, evaluations, gates
+from sluice.domain.build.evaluations import Evaluation, EvaluationError
+from sluice.domain.build.jobs import EVALUATION_FILE
+from sluice.domain.build.verdicts import Champion, Facts, Meaning, Verdict
+from sluice.domain.nearest import hint
+from sluice.ports import Cloud
+from sluice.services import building
+
+if TYPE_CHECKING:
+    from sluice.domain.config import PipelineConfig
+
+FOLDER = "/opt/ml/processing/evaluation"
+_LISTED = 8
+
+
+class Scored:
+    """The evaluations of a run, by role; each file is read once."""
+
+    def __init__(self, cloud: Cloud, pipeline: str, run_id: str) -> None:
+        self._cloud, self._run_id = cloud, run_id
+        self._locations = building.locations(cloud, pipeline)
+        self._evaluations: dict[str, Evaluation] = {}
+
+    def evaluation(self, role: str) -> Evaluation:
+        """Return what a role's script found; raises EvaluationError."""
+        if role not in self._evaluations:
+            self._evaluations[role] = self._read(role)
+        return self._evaluations[role]
+
+    def _read(self, role: str) -> Evaluation:
+        uri = f"{self._folder(role)}/{EVALUATION_FILE}"
+        try:
+            return evaluations.read(self._content(role, uri))
+        except EvaluationError as error:
+            raise EvaluationError(f"the {role}'s {EVALUATION_FILE} {error} ({uri})") from None
+
+    def _content(self, role: str, uri: str) -> bytes:
+        head = self._cloud.objects.head(*_split(uri))
+        if head is None:
+            raise EvaluationError(
+                f"was not written: the script must write it to {FOLDER}, where there is "
+                f"{self._there(role, EVALUATION_FILE)}"
+            )
+        if head.size_bytes > evaluations.MAX_BYTES:
+            raise evaluations.too_large(head.size_bytes)
+        return self._cloud.objects.read(uri)
+
+    def _there(self, role: str, wanted: str) -> str:
+        """Say what a role's script wrote, in place of a file that it did not write."""
+        found = self._files(role)
+        shown = ", ".join(found[:_LISTED]) or "nothing"
+        more = " and more" if len(found) > _LISTED else ""
+        nested = next((name for name in found if name.endswith(f"/{wanted}")), None)
+        return shown + more + (f"; write {nested} one folder up" if nested else hint(wanted, found))
+
+    def _files(self, role: str) -> list[str]:
+        bucket, prefix = _split(f"{self._folder(role)}/")
+        heads = islice(self._cloud.objects.listing(bucket, prefix), _LISTED + 1)
+        return [head.key.removeprefix(prefix) for head in heads]
+
+    def _folder(self, role: str) -> str:
+        return self._locations.evaluation(self._run_id, role)
+
+    def facts(self, role: str, model_uri: str | None, *, with_predictions: bool) -> Facts:
+        """Return what was measured of a role's model; predictions only if they are asked for."""
+        size = self._cloud.objects.head(*_split(model_uri)) if model_uri else None
+        size_bytes = size.size_bytes if size else None
+        if not with_predictions:
+            return Facts(size_bytes=size_bytes)
+        return Facts(self._predictions(role), size_bytes)
+
+    def _predictions(self, role: str) -> Any:
+        """Return a role's predictions, or why there are none."""
+        from sluice.domain.predictions import table
+
+        heads = {
+            name: head
+            for name in table.FILES
+            if (head := self._cloud.objects.head(*_split(f"{self._folder(role)}/{name}")))
+        }
+        if not heads:
+            return (
+                f"were not written: let evaluate.py write {' or '.join(table.FILES)} with {table.WANTED} to "
+                f"{FOLDER}, where there is {self._there(role, table.CSV)}"
+            )
+        if len(heads) > 1:
+            return f"are there twice, as {' and '.join(heads)}: write one of them"
+        ((name, head),) = heads.items()
+        try:
+            if head.size_bytes > table.MAX_BYTES:
+                raise table.too_large(head.size_bytes)
+            data = self._cloud.objects.read(f"{self._folder(role)}/{name}")
+            return table.read_csv(data) if name == table.CSV else _read_parquet(data)
+        except table.PredictionsError as error:
+            return f"cannot be used: {name} {error}"
+
+    def champion(
+        self, known: Mapping[str, Any] | None, model_uri: str | None, *, with_predictions: bool
+    ) -> tuple[Champion | None, str | None]:
+        """Return the champion's scores and the role they are of: whichever of its evaluations completed."""
+        if known is None:
+            return None, None
+        if why := known.get("passed_over"):
+            return Champion(None, passed_over=why), None
+        if problem := known.get("problem"):
+            return Champion(None, unscored=f"{problem}; {champions.WAY_ON}"), None
+        problems = []
+        for role in (champions.ROLE, champions.OWN_ROLE):
+            step = building.find_step(self._cloud, self._run_id, names.evaluate_step(role))
+            try:
+                if step and step.status == building.COMPLETED:
+                    document = self.evaluation(role).document
+                    facts = self.facts(role, model_uri, with_predictions=with_predictions)
+                    return Champion(document, facts=facts), role
+            except EvaluationError as error:
+                problems.append(str(error))
+            else:
+                problems += [f"{names.evaluate_step(role)}: {step.failure_reason}"] if step else []
+        return Champion(None, unscored=failures.cut("; ".join([*problems, champions.WAY_ON]))), None
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def _read_parquet(data: bytes) -> Any:
+    # Only here is the engine loaded: most predictions are text.
+    from sluice.quality.engine import predictions_file
+
+    return predictions_file.read_parquet(data)
+
+
+def judge(
+    scored: Scored,
+    config: PipelineConfig,
+    known: Mapping[str, Any] | None,
+    models: Sequence[Mapping[str, Any]] = (),
+) -> tuple[Verdict, str | None]:
+    """Judge a run by a config's gates; also returns the role of the champion's scores.
+
+    `known` is what the run knew of the champion, `models` its evaluations with their models' URIs.
+    """
+    with_predictions = gates.reads_predictions(config.gates)
+    uris = {each["role"]: each.get("model_uri") for each in models}
+    candidate = scored.evaluation("candidate")
+    facts = scored.facts("candidate", uris.get("candidate"), with_predictions=with_predictions)
+    champion, role = scored.champion(known, uris.get(champions.ROLE), with_predictions=with_predictions)
+    return gates.judge(config.gates, candidate.document, champion, facts, meaning(config)), role
+
+
+def meaning(config: PipelineConfig) -> Meaning:
+    """Return what a project says that its predictions mean."""
+    positive = config.evaluate.positive
+    if positive is None:
+        return Meaning(bias=config.data.bias)
+    from sluice.domain.predictions.table import class_name
+
+    return Meaning(class_name(str(positive)), config.data.bias)
