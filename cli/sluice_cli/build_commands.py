@@ -10,7 +10,7 @@ import typer
 from sluice.domain import wording
 from sluice.domain.build import sources
 from sluice.services import views
-from sluice_cli import log_streams, lookup, project, reasons, uploads, waiting
+from sluice_cli import log_streams, lookup, project, reasons, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED
 from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
@@ -79,24 +79,29 @@ def upload(
     key: Annotated[
         str | None, typer.Option(help="Name the object this, below the pipeline's prefix.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be uploaded.")] = False,
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
     """Upload data; a run starts automatically when the batch is complete.
 
-    Files of a folder keep their paths relative to it. Hidden files are left out.
+    Files of a folder keep their paths relative to it. Links are followed. Hidden files are left out, and what
+    S3 cannot hold, such as empty folders: --dry-run lists all. A marker or manifest file goes last.
 
     With --wait it exits with 0 if the run registered a model or found nothing new, 1 if the run failed,
     and 3 if the data or the model were rejected.
     """
     target = context.obj.target()
     pipeline = lookup.the_pipeline(target, pipeline)
+    planned = project.plan_upload(target, pipeline, files, key=key)
+    if dry_run:
+        show(planned, as_json, lambda: _print_planned(planned))
+        return
     known = waiting.run_ids(target, pipeline)
-    uploaded = project.upload(target, pipeline, files, key=key)
-    left_out = uploads.left_out(files)
-    result: dict[str, Any] = {"uploaded": uploaded, "left_out": left_out}
+    uploaded = project.upload_planned(target, planned)
+    result: dict[str, Any] = {"uploaded": uploaded, "left_out": planned["left_out"]}
     if not as_json:
-        _print_uploaded(uploaded, left_out)
+        _print_uploaded(uploaded, planned["left_out"])
     if wait:
         result["run"] = follow_run(target, pipeline, known)
 
@@ -111,12 +116,28 @@ def upload(
         raise typer.Exit(code)
 
 
-def _print_uploaded(uploaded: list[dict[str, Any]], left_out: list[str]) -> None:
+def _print_planned(planned: dict[str, Any]) -> None:
+    for file in planned["files"]:
+        size = wording.count(file["size_bytes"], "byte")
+        fate = f", {escape(file['fate'])}" if file["fate"] else ""
+        out.print(f"{escape(file['path'])} to {escape(file['uri'])} ({size}{fate})")
+    _print_left_out(planned["left_out"])
+    total = sum(file["size_bytes"] for file in planned["files"])
+    files = wording.count(len(planned["files"]), "file")
+    out.print(f"{files}, {wording.count(total, 'byte')}; nothing was uploaded")
+    hint("next: the same without --dry-run uploads them")
+
+
+def _print_uploaded(uploaded: list[dict[str, Any]], left_out: list[dict[str, str]]) -> None:
     for item in uploaded:
         size = wording.count(item["size_bytes"], "byte")
         out.print(f"[green]uploaded[/] {escape(item['uri'])} ({size})")
-    for path in left_out:
-        out.print(f"[yellow]left out[/] {escape(path)} (hidden)")
+    _print_left_out(left_out)
+
+
+def _print_left_out(left_out: list[dict[str, str]]) -> None:
+    for each in left_out:
+        out.print(f"[yellow]left out[/] {escape(each['path'])} ({each['why']})")
 
 
 def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]:

@@ -179,20 +179,46 @@ def _is_registered(target: Target, project: Project, bundles: Collection[str]) -
     return bool(item["status"] == "active")
 
 
+def plan_upload(
+    target: Target, pipeline: str, files: list[Path], *, key: str | None = None
+) -> dict[str, Any]:
+    """Return what an upload would do: `files` in order, each with what becomes of it, and `left_out`."""
+    found = uploads.collect(files, key)
+    completing = uploads.completing_name(target, pipeline)
+    bucket = target.outputs["DataBucketName"]
+    planned = []
+    for name in uploads.in_order(list(found.files), completing):
+        size_bytes = found.files[name].stat().st_size
+        planned.append(
+            {
+                "path": str(found.files[name]),
+                "uri": f"s3://{bucket}/{pipeline}/{name}",
+                "size_bytes": size_bytes,
+                "fate": uploads.fate(pipeline, name, size_bytes, completing),
+            }
+        )
+    return {"files": planned, "left_out": [asdict(each) for each in found.left_out]}
+
+
 def upload(
     target: Target, pipeline: str, files: list[Path], *, key: str | None = None
 ) -> list[dict[str, Any]]:
     """Upload files, and files of folders, below the pipeline's prefix of the data bucket."""
-    named = uploads.collect(files, key)
-    completing = uploads.completing_name(target, pipeline)
+    return upload_planned(target, plan_upload(target, pipeline, files, key=key))
+
+
+def upload_planned(target: Target, planned: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Upload what was planned, in its order."""
     bucket = target.outputs["DataBucketName"]
     return [
         {
-            "uri": f"s3://{bucket}/{pipeline}/{name}",
-            "version_id": _upload(target, named[name], bucket, f"{pipeline}/{name}"),
-            "size_bytes": named[name].stat().st_size,
+            "uri": file["uri"],
+            "version_id": _upload(
+                target, Path(file["path"]), bucket, file["uri"].removeprefix(f"s3://{bucket}/")
+            ),
+            "size_bytes": file["size_bytes"],
         }
-        for name in uploads.in_order(named, completing)
+        for file in planned["files"]
     ]
 
 

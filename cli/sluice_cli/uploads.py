@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sluice.catalog import keys
 from sluice.domain import config
+from sluice.domain.data.uploads import classify
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.paths import a_file
 from sluice_cli.target import Target
 
 
-def collect(paths: list[Path], key: str | None = None) -> dict[str, Path]:
-    """Return the files that the arguments name, by their names below the pipeline's prefix.
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What of a folder is not uploaded, and why."""
 
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The files to upload, by their names below the pipeline's prefix, and what is left out."""
+
+    files: Mapping[str, Path]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """What a classification needs of an object that may be."""
+
+    key: str
+    size_bytes: int
+
+
+def collect(paths: Sequence[Path], key: str | None = None) -> Collected:
+    """Find the files that the arguments name; those of a folder keep their paths in it.
+
+    Links are followed, as S3 has none: a link to a file is that file, a link to a folder has its files.
     Raises CommandError if two files would have the same name, or if there is none.
     """
     if key is not None and (len(paths) != 1 or paths[0].is_dir()):
         raise CommandError("--key names one object: give one file", exit_code=EXIT_USAGE)
-    named: dict[str, Path] = {}
+    named, left_out = dict[str, Path](), list[LeftOut]()
     for path in paths:
-        for name, file in _files(path, hidden=False) if path.is_dir() else [(key or path.name, a_file(path))]:
+        for name, file in _below(path, left_out) if path.is_dir() else [(key or path.name, a_file(path))]:
             if (other := named.setdefault(name, file)) != file:
                 raise CommandError(
                     f"{other} and {file} would be the same object, {name}",
@@ -29,21 +56,49 @@ def collect(paths: list[Path], key: str | None = None) -> dict[str, Path]:
                     exit_code=EXIT_USAGE,
                 )
     if not named:
-        raise CommandError(f"there is no file in {', '.join(map(str, paths))}", exit_code=EXIT_USAGE)
-    return named
+        reasons = f" ({len(left_out)} left out: {left_out[0].path}, {left_out[0].why})" if left_out else ""
+        listed = ", ".join(map(str, paths))
+        raise CommandError(f"there is no file in {listed}{reasons}", exit_code=EXIT_USAGE)
+    return Collected(named, tuple(left_out))
 
 
-def left_out(paths: list[Path]) -> list[str]:
-    """Return the hidden files of the folders among the paths."""
-    return [str(file) for path in paths if path.is_dir() for _, file in _files(path, hidden=True)]
+def _below(folder: Path, left_out: list[LeftOut]) -> Iterator[tuple[str, Path]]:
+    """Yield (path in the folder, file) of a folder's files; what is left out is added to the list."""
+    yield from _walk(folder, "", frozenset({folder.resolve()}), left_out)
 
 
-def _files(folder: Path, *, hidden: bool) -> Iterator[tuple[str, Path]]:
-    """Yield (path in the folder, file) of all files that are hidden or in a hidden folder, or of the rest."""
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and hidden == any(part.startswith(".") for part in relative.parts):
-            yield relative.as_posix(), path
+def _walk(
+    folder: Path, prefix: str, above: frozenset[Path], left_out: list[LeftOut]
+) -> Iterator[tuple[str, Path]]:
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    if not entries:
+        left_out.append(LeftOut(str(folder), "an empty folder, which S3 cannot hold"))
+    for entry in entries:
+        if why := _unfit(entry, above):
+            left_out.append(LeftOut(str(entry), why))
+        elif entry.is_dir():
+            yield from _walk(entry, f"{prefix}{entry.name}/", above | {entry.resolve()}, left_out)
+        else:
+            yield f"{prefix}{entry.name}", entry
+
+
+def _unfit(entry: Path, above: frozenset[Path]) -> str | None:
+    """Say why an entry of a folder is not uploaded; None if it is. `above` are the folders around it."""
+    if entry.name.startswith("."):
+        return "hidden"
+    if not entry.exists():
+        return "a link that leads nowhere"
+    if entry.is_dir():
+        return "a link to a folder around it" if entry.resolve() in above else None
+    return None if entry.is_file() else "no regular file"
+
+
+def fate(pipeline: str, name: str, size_bytes: int, completing: str | None) -> str | None:
+    """Say what becomes of an upload that is no data: it completes a batch, or is quarantined and why."""
+    found = classify(_Object(f"{pipeline}/{name}", size_bytes), {pipeline}, completing)
+    if found.status == "accepted":
+        return None
+    return f"will be quarantined: {found.reason}" if found.status == "quarantined" else found.reason
 
 
 def in_order(names: Collection[str], completing: str | None) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import typer
@@ -25,6 +25,7 @@ from sluice_cli import (
     paths,
     project,
     target,
+    uploads,
     waiting,
 )
 from sluice_cli.errors import CommandError
@@ -155,7 +156,8 @@ def test_an_awaited_upload_exits_by_the_end_of_its_run(
     monkeypatch.setattr(options.Options, "target", lambda self: None)
     monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
     monkeypatch.setattr(waiting, "run_ids", lambda target, name: set())
-    monkeypatch.setattr(project, "upload", lambda *_, **__: [])
+    monkeypatch.setattr(project, "plan_upload", lambda *_, **__: {"files": [], "left_out": []})
+    monkeypatch.setattr(project, "upload_planned", lambda *_: [])
     monkeypatch.setattr(build_commands, "follow_run", lambda *_: run)
     assert CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--wait"]).exit_code == code
 
@@ -169,10 +171,39 @@ def test_what_was_uploaded_is_said_before_the_wait_for_its_run(
     monkeypatch.setattr(options.Options, "target", lambda self: None)
     monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
     monkeypatch.setattr(waiting, "run_ids", lambda target, name: set())
-    monkeypatch.setattr(project, "upload", lambda *_, **__: [{"uri": "s3://b/m/a.csv", "size_bytes": 1}])
+    left_out = [{"path": "d/.x", "why": "hidden"}]
+    monkeypatch.setattr(project, "plan_upload", lambda *_, **__: {"files": [], "left_out": left_out})
+    monkeypatch.setattr(project, "upload_planned", lambda *_: [{"uri": "s3://b/m/a.csv", "size_bytes": 1}])
     monkeypatch.setattr(build_commands, "follow_run", interrupted)
     said = CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--wait"]).stdout
-    assert said == "uploaded s3://b/m/a.csv (1 byte)\n"
+    assert said == "uploaded s3://b/m/a.csv (1 byte)\nleft out d/.x (hidden)\n"
+
+
+def test_a_dry_run_lists_what_would_be_uploaded_and_uploads_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stack:
+        """A stack whose pipeline completes batches by a marker; nothing can be sent to it."""
+
+        outputs: ClassVar[dict[str, str]] = {"DataBucketName": "data"}
+
+    for name in ("_SUCCESS", "dt=1/a.csv", ".hidden", "empty.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("" if name == "empty.csv" else "x")
+    monkeypatch.setattr(options.Options, "target", lambda self: Stack())
+    monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
+    monkeypatch.setattr(uploads, "completing_name", lambda target, name: "_SUCCESS")
+    said = CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--dry-run"]).stdout
+    assert said.splitlines() == [
+        f"{tmp_path}/dt=1/a.csv to s3://data/m/dt=1/a.csv (1 byte)",
+        f"{tmp_path}/empty.csv to s3://data/m/empty.csv (0 bytes, will be quarantined: zero bytes)",
+        f"{tmp_path}/_SUCCESS to s3://data/m/_SUCCESS (1 byte, completes a batch)",
+        f"left out {tmp_path}/.hidden (hidden)",
+        "3 files, 2 bytes; nothing was uploaded",
+    ]
+    called = CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--dry-run", "--json"])
+    found = json.loads(called.stdout)
+    assert [file["uri"] for file in found["files"]][-1] == "s3://data/m/_SUCCESS"
 
 
 def test_a_stale_ready_file_is_no_running_cloud(empty_home: Path) -> None:
