@@ -29,6 +29,7 @@ from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
 from sluice.services import arrivals, batching, building, datasets, presence
+from sluice.services.datasets import Held
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -49,7 +50,7 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
         return _given(cloud, task, run, run.given_dataset)
     data = building.find_config(cloud, task).data
     former = _former(cloud, task.pipeline)
-    made = _grow(cloud, task.pipeline, data, former) or _make(cloud, task, data, former)
+    made = _make(cloud, task, data, former)
     version = made.head.version
     _record(cloud, task, made.head)
     is_new = bool(made.head.objects) and not _was_built(cloud, task, version)
@@ -113,47 +114,57 @@ def _former(cloud: Cloud, pipeline: str) -> _Former | None:
     return None if version is None else _Former(version, datasets.find_head(cloud, pipeline, version))
 
 
-def _grow(cloud: Cloud, pipeline: str, data: Data, former: _Former | None) -> _Made | None:
-    """Add new objects to the last valid data set, without reading it.
-
-    Returns None if it is small or may have changed otherwise: one of its objects was overwritten, deleted or
-    quarantined, or new objects do not fit beside it.
-    """
-    if data.mode != "append" or former is None or former.head is None:
-        return None
-    if presence.is_listed(cloud, pipeline):
-        return None
-    found = batching.find(cloud, pipeline, data.complete_when, _waiting(cloud, pipeline))
-    objects = [obj for batch in batches.ready(found) for obj in batch.objects]
-    if not all(obj.is_waiting for obj in objects) or uploads.obstructed(obj.key for obj in objects):
-        return None
-    if presence.related(cloud, pipeline, arrivals.touched(cloud, pipeline)):
-        return None
-    present = presence.present_versions(cloud, {obj.key for obj in objects})
-    there = (obj for obj in objects if present.get(obj.key) == obj.version_id)
-    # Two manifest files may list the same object.
-    fresh = [*{obj.key: ObjectVersion.of(obj) for obj in there}.values()]
-    head = datasets.grow(cloud, pipeline, former.head, fresh) if fresh else former.head
-    return _Made(head, fresh, found)
-
-
 def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None) -> _Made:
-    """Make a version by reading all that belongs to it."""
-    known = None if former is None else datasets.find_manifest(cloud, task.pipeline, former.version)
-    current = presence.current_versions(cloud, task.pipeline, known)
     while True:
         waiting = _waiting(cloud, task.pipeline)
         whole = data.mode == "replace"
         found = batching.find(cloud, task.pipeline, data.complete_when, waiting, whole=whole)
-        parts = _parts(cloud, task.pipeline, data, known, batches.ready(found), current)
+        known = _known(cloud, task.pipeline, data, former, waiting)
+        parts = _parts(cloud, task.pipeline, data, known, batches.ready(found))
         if not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
             break
     manifest = _combine(cloud, task.pipeline, data, waiting, parts)
     _say_doubt(cloud, task, data, parts.complete)
-    head = datasets.make(cloud, task.pipeline, manifest, former.head if former else None)
+    if former is None or former.head is None:
+        head = datasets.make(cloud, task.pipeline, manifest, None)
+    else:
+        head = datasets.change(cloud, task.pipeline, former.head, known.held, manifest)
     held = set(manifest.objects)
-    fresh = [obj for obj in map(ObjectVersion.of, parts.fresh) if obj in held]
-    return _Made(head, fresh, found)
+    # Two manifest files may list the same object.
+    fresh = dict.fromkeys(obj for obj in map(ObjectVersion.of, parts.fresh) if obj in held)
+    return _Made(head, [*fresh], found)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """Objects of the last valid data set, and the bucket's current version ids by key."""
+
+    held: Held
+    current: Mapping[str, str]
+
+
+def _known(
+    cloud: Cloud, pipeline: str, data: Data, former: _Former | None, waiting: Sequence[Arrival]
+) -> _Known:
+    """Read the part of the last valid data set that may change.
+
+    In mode append that is what lies at, below or above a key where something happened since. Another mode
+    may drop anything. A small pipeline is read whole, so that it needs no event.
+    """
+    if former is None:
+        return _Known(Held(DatasetManifest(()), {}), presence.listed_versions(cloud, pipeline))
+    is_listed = presence.is_listed(cloud, pipeline)
+    touched = set() if is_listed else arrivals.touched(cloud, pipeline, waiting)
+    if former.head is None:
+        held = Held(datasets.find_manifest(cloud, pipeline, former.version), {})
+    elif is_listed or data.mode != "append":
+        held = datasets.find_all(cloud, pipeline, former.head)
+    else:
+        near = presence.related(cloud, pipeline, touched, waiting)
+        held = datasets.find_near(cloud, pipeline, former.head, near)
+    if is_listed:
+        return _Known(held, presence.listed_versions(cloud, pipeline))
+    return _Known(held, presence.current_versions(cloud, held.objects, touched))
 
 
 def _waiting(cloud: Cloud, pipeline: str) -> list[Arrival]:
@@ -165,13 +176,13 @@ def _waiting(cloud: Cloud, pipeline: str) -> list[Arrival]:
 class _Parts:
     """The parts of a data set: the last valid one, and the current objects of complete batches."""
 
-    former: DatasetManifest | None
+    former: DatasetManifest
     fresh: list[Arrival]
     complete: list[Batch]
 
     def keys(self, mode: str) -> Iterator[str]:
         """Yield the keys of the objects in order of arrival."""
-        if self.former and (mode != "replace" or not self.fresh):
+        if mode != "replace" or not self.fresh:
             yield from (obj.key for obj in self.former.objects)
         yield from (obj.key for obj in self.fresh)
 
@@ -180,19 +191,18 @@ def _parts(
     cloud: Cloud,
     pipeline: str,
     data: Data,
-    former: DatasetManifest | None,
+    known: _Known,
     complete: list[Batch],
-    current: Mapping[str, str],
 ) -> _Parts:
     """Collect the parts, without what was overwritten or deleted since."""
     # The newest complete batch replaced the others before they were built.
     taken = complete[-1:] if data.mode == "replace" else complete
     objects = [obj for batch in taken for obj in batch.objects]
     # Settled objects of a batch need not be in the last data set.
-    others = presence.present_versions(cloud, {obj.key for obj in objects} - current.keys())
-    now = {**current, **others}
+    others = presence.present_versions(cloud, {obj.key for obj in objects} - known.current.keys())
+    now = {**known.current, **others}
     fresh = [obj for obj in objects if now.get(obj.key) == obj.version_id]
-    return _Parts(_unchanged(cloud, pipeline, former, current), fresh, complete)
+    return _Parts(_unchanged(cloud, pipeline, known), fresh, complete)
 
 
 def _set_aside_obstructed(cloud: Cloud, pipeline: str, mode: str, parts: _Parts) -> bool:
@@ -232,13 +242,9 @@ def _combine(
     return within(manifest, data.window, chain(settled, dated))
 
 
-def _unchanged(
-    cloud: Cloud, pipeline: str, former: DatasetManifest | None, current: Mapping[str, str]
-) -> DatasetManifest | None:
-    if former is None:
-        return None
-    changed = set(presence.changed_objects(cloud, pipeline, former, current))
-    return DatasetManifest.of(obj for obj in former.objects if obj.key not in changed)
+def _unchanged(cloud: Cloud, pipeline: str, known: _Known) -> DatasetManifest:
+    changed = set(presence.changed_objects(cloud, pipeline, known.held.objects, known.current))
+    return DatasetManifest.of(obj for obj in known.held.objects.objects if obj.key not in changed)
 
 
 def _take_up(cloud: Cloud, task: BuildTask, version: str, found: Iterable[Batch]) -> None:
@@ -251,7 +257,7 @@ def _take_up(cloud: Cloud, task: BuildTask, version: str, found: Iterable[Batch]
     }
     arrivals.on_each(
         settled.items(),
-        lambda each: cloud.catalog.apply(changes.take_up(each[0], version, each[1], task.run_id)),
+        lambda each: cloud.catalog.apply(*changes.take_up(each[0], version, each[1], task.run_id)),
     )
 
 

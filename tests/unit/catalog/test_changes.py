@@ -398,7 +398,7 @@ def arrivals_of(catalog: fakes.FakeCatalog) -> list[Arrival]:
 
 def test_an_arrival_is_in_one_place_whatever_happens_to_it() -> None:
     catalog = catalog_of(PENDING)
-    assert catalog.apply(arrivals.take_up(PENDING, "d1", "batch", RUN))
+    assert catalog.apply(*arrivals.take_up(PENDING, "d1", "batch", RUN))
     (taken,) = arrivals_of(catalog)
     assert (taken.status, taken.dataset_version, taken.batch, taken.taken_up_by) == (
         "included",

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
+from sluice.catalog import keys
 from sluice.domain.data import segments
 from sluice.services import datasets, presence
 from sluice.services.presence import related
 
 SMALL, LARGE = 1_000, -1
-NAMES = ("a.csv", "b.csv", "c/d.csv", "c/e.csv")
+NAMES = ("a.csv", "b.csv", "c/d.csv", "c/e.csv", "c")
 
 
 @pytest.fixture
@@ -104,14 +105,78 @@ def test_an_object_that_two_manifest_files_list_is_taken_once(world: World) -> N
     assert [obj.partition("/")[2] for obj in made] == ["0.csv#v1", "day/1.csv#v1"]
 
 
+def test_an_object_that_a_failed_run_built_is_not_added_twice(world: World) -> None:
+    """Its data were valid, so the next data set grows from them; and it waits for the next run."""
+    assert world.build("0.csv", rows(0)) == "registered"
+    world.failing = {"evaluate-candidate"}
+    assert world.build("1.csv", rows(1)) == "failed"
+    world.failing = set()
+    # A run that is rejected meanwhile takes it up, and puts it back.
+    assert world.build("bad.csv", b"x\n1\n") == "data_rejected"
+    world.later(minutes=10)
+    assert world.build("2.csv", rows(2)) == "registered"
+    made = world.objects_of(f"{PIPELINE}-{world.pipeline['build_seq']:05}")
+    assert [obj.partition("/")[2] for obj in made] == ["0.csv#v1", "1.csv#v1", "2.csv#v1"]
+    head = datasets.find_head(world.cloud, PIPELINE, world.pipeline["dataset_version"])
+    assert head is not None
+    assert head.objects == 3
+
+
+@pytest.mark.parametrize("act", ["delete", "upload"])
+def test_an_object_that_a_former_release_added_twice_is_there_once_again(world: World, act: str) -> None:
+    assert world.build("0.csv", rows(0)) == "registered"
+    assert world.build("1.csv", rows(1)) == "registered"
+    head = datasets.find_head(world.cloud, PIPELINE, world.pipeline["dataset_version"])
+    assert head is not None
+    (held,) = (
+        obj for obj in datasets.find_all(world.cloud, PIPELINE, head).objects.objects if "0" in obj.key
+    )
+    twice = datasets.grow(world.cloud, PIPELINE, head, [held])
+    world.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": twice.version})
+    step(world, act, "0.csv", 5)
+    assert world.build("2.csv", rows(2)) == "registered"
+    made = world.objects_of(f"{PIPELINE}-{world.pipeline['build_seq']:05}")
+    expected = ["0.csv#v2", "1.csv#v1", "2.csv#v1"]
+    assert [obj.partition("/")[2] for obj in made] == expected[act == "delete" :]
+
+
+@pytest.mark.parametrize("act", ["overwrite", "delete", "again", "quarantine"])
+def test_a_build_reads_of_what_changed_its_segment_alone(world: World, act: str) -> None:
+    for number in range(4):
+        assert world.build(f"{number}.csv", rows(number)) == "registered"
+    before = datasets.find_head(world.cloud, PIPELINE, world.pipeline["dataset_version"])
+    assert before is not None
+    if act == "delete":
+        step(world, "delete", "2.csv", 0)
+    elif act != "quarantine":
+        world.upload("2.csv", rows(2) if act == "again" else rows(99))
+    else:
+        world.upload("2.csv", b"")
+    world.upload("new.csv", rows(7))
+    world.later(minutes=2)
+    world.ask()
+    run_id = world.pipeline["in_flight"]
+    with reads(world.cloud) as seen:
+        made = world.invoke("snapshot_dataset", world.common(run_id))
+    former = {f"segments/{each.digest}.json": each.first for each in before.segments}
+    assert [former[uri] for uri in seen if uri in former] == [f"{PIPELINE}/2.csv"]
+    head = datasets.find_head(world.cloud, PIPELINE, made["dataset_version"])
+    assert head is not None
+    kept = [each for each in before.segments if each.first != f"{PIPELINE}/2.csv" or act == "again"]
+    assert head.segments[: len(kept)] == tuple(kept)
+    assert head.parent == (before.version if act == "again" else None)
+
+
 STEPS = st.lists(
-    st.tuples(st.sampled_from(("upload", "again", "delete")), st.sampled_from(NAMES)),
+    st.tuples(
+        st.sampled_from(("upload", "upload", "again", "delete", "bad", "fail")), st.sampled_from(NAMES)
+    ),
     min_size=1,
     max_size=4,
 )
 
 
-@given(builds=st.lists(STEPS, min_size=2, max_size=4))
+@given(builds=st.lists(STEPS, min_size=2, max_size=5))
 @example(
     builds=[
         [("upload", "a.csv")],
@@ -120,11 +185,20 @@ STEPS = st.lists(
         [("upload", "a.csv")],
     ]
 )
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@example(
+    builds=[
+        [("upload", "a.csv")],
+        [("upload", "b.csv"), ("fail", "a.csv")],
+        [("bad", "c/e.csv")],
+        [("upload", "b.csv")],
+        [("upload", "c/d.csv")],
+    ]
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_large_pipeline_makes_the_versions_that_a_small_one_makes(
     builds: list[list[tuple[str, str]]], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Uploads, uploads of what was there before, deletions, and builds between them."""
+    """Uploads, also of what was there before or is bad, deletions, and builds between, which may fail."""
     small, large = (played(builds, invoke, monkeypatch, listed_max) for listed_max in (SMALL, LARGE))
     assert small == large
 
@@ -135,10 +209,12 @@ def played(
     cloud = fakes.Cloud()
     monkeypatch.setattr("sluice.wiring.cloud", lambda: cloud)
     monkeypatch.setattr(presence, "LISTED_MAX", listed_max)
+    monkeypatch.setattr(segments, "SMALL_MAX", 2)
     world, made = World(cloud, invoke), []
     world.push()
     numbers = itertools.count()
     for steps in builds:
+        world.failing = {"evaluate-candidate"} if any(act == "fail" for act, _ in steps) else set()
         for act, name in steps:
             step(world, act, name, next(numbers))
             world.later(seconds=2)
@@ -160,5 +236,6 @@ def step(world: World, act: str, name: str, number: int) -> None:
             world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{key}")
             detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d"}}
             world.invoke("record_deletion", {"detail": detail})
-    else:
-        world.upload(name, rows(1) if act == "again" else rows(number))
+    elif act != "fail":
+        content = {"again": rows(1), "bad": b"x\n1\n"}
+        world.upload(name, content.get(act, rows(number)))

@@ -43,6 +43,8 @@ QUARANTINED = "QUARANTINED#"
 STATES = (WAITING, SETTLED, QUARANTINED)
 # Keys whose object may differ from the last valid data set's, although nothing of it waits.
 TOUCHED = "TOUCHED#"
+# Keys that the last valid data set may hold although nothing of them is settled: a failed run took them up.
+LOOSE = "LOOSE#"
 # The longest key that leaves room for the longest of these prefixes and a version id.
 _ROOMY_KEY_BYTES = 900
 
@@ -192,6 +194,11 @@ def is_long(key: str) -> bool:
 def touched_key(pipeline: str, key: str) -> Key:
     """Return the key of the note that an object was deleted or quarantined since the last valid data set."""
     return {"pk": partition(pipeline), "sk": versions_prefix(TOUCHED, key)}
+
+
+def loose_key(pipeline: str, key: str) -> Key:
+    """Return the key of the note that a data set may hold an object of which nothing is settled."""
+    return {"pk": partition(pipeline), "sk": versions_prefix(LOOSE, key)}
 
 
 def unclaimed_key(key: str, version_id: str) -> Key:

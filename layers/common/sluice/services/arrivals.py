@@ -146,10 +146,10 @@ def touch(cloud: Cloud, pipeline: str, key: str) -> None:
     cloud.catalog.apply(changes.touch(pipeline, key, cloud.now()))
 
 
-def touched(cloud: Cloud, pipeline: str) -> set[str]:
+def touched(cloud: Cloud, pipeline: str, waiting: Iterable[Arrival]) -> set[str]:
     """Return the keys whose objects may differ from the last valid data set's, or be gone."""
     noted = {each.key for each in _noted(cloud, pipeline)}
-    return noted | {arrival.key for arrival in waiting(cloud, pipeline)}
+    return noted | {arrival.key for arrival in waiting}
 
 
 def _noted(cloud: Cloud, pipeline: str) -> Iterator[Touched]:

@@ -132,7 +132,7 @@ def take_up_again(cloud: Cloud, pipeline: str, failed_run: str, version: str, ru
     """Take up what a failed run had put back, for a run that builds on the same version."""
     on_each(
         [arrival for arrival in arrivals.waiting(cloud, pipeline) if arrival.failed_run == failed_run],
-        lambda arrival: cloud.catalog.apply(changes.take_up_again(arrival, version, run_id)),
+        lambda arrival: cloud.catalog.apply(*changes.take_up_again(arrival, version, run_id)),
     )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sluice.domain import canonical
 from sluice.domain.data import datasets, segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
-from sluice.domain.data.segments import DatasetHead, Segment
-from sluice.domain.locations import Locations
+from sluice.domain.data.segments import DatasetHead, Packed
 from sluice.services.arrivals import on_each
 from sluice.services.building import locations
 
@@ -32,8 +32,7 @@ def find_manifest(cloud: Cloud, pipeline: str, version: str) -> DatasetManifest:
     head = DatasetHead.from_json(stored)
     if head is None:
         return DatasetManifest.from_json(stored)
-    found = read_segments(cloud, pipeline, [each.digest for each in head.segments])
-    return DatasetManifest.of(obj for manifest in found.values() for obj in manifest.objects)
+    return find_all(cloud, pipeline, head).objects
 
 
 def read_segments(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict[str, DatasetManifest]:
@@ -45,31 +44,81 @@ def read_segments(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict
 
 def find_added(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetManifest:
     """Read the objects that a version has and its parent lacks."""
-    found = read_segments(cloud, pipeline, head.added)
-    return DatasetManifest.of(obj for manifest in found.values() for obj in manifest.objects)
+    return _all(read_segments(cloud, pipeline, head.added))
 
 
-def grow(cloud: Cloud, pipeline: str, former: DatasetHead, new: Sequence[ObjectVersion]) -> DatasetHead:
+@dataclass(frozen=True)
+class Held:
+    """Objects that a version holds, and the segments that were read to find them, by digest."""
+
+    objects: DatasetManifest
+    segments: Mapping[str, DatasetManifest]
+
+
+def find_all(cloud: Cloud, pipeline: str, head: DatasetHead) -> Held:
+    """Find all objects of a version."""
+    read = read_segments(cloud, pipeline, [each.digest for each in head.segments])
+    return Held(_all(read), read)
+
+
+def find_near(cloud: Cloud, pipeline: str, head: DatasetHead, keys: Collection[str]) -> Held:
+    """Find what a version holds at some keys, below or above them; reads the segments that may hold it."""
+    read = read_segments(cloud, pipeline, head.near(keys)) if keys else {}
+    folders = {folder for key in keys for folder in segments.above(key)}
+    found = (obj for obj in _all(read).objects if segments.is_near(obj.key, keys, folders))
+    return Held(DatasetManifest.of(found), read)
+
+
+def _all(read: Mapping[str, DatasetManifest]) -> DatasetManifest:
+    return DatasetManifest.of(obj for manifest in read.values() for obj in manifest.objects)
+
+
+def grow(cloud: Cloud, pipeline: str, former: DatasetHead, new: Iterable[ObjectVersion]) -> DatasetHead:
     """Store a version with these objects and those of a former one, without reading the latter."""
-    places = locations(cloud, pipeline)
     added = [*segments.parts(sorted(new))]
     _write_segments(cloud, pipeline, added)
     head = former.grown(added)
-    _extend_files(cloud, places, former.version, head.version, [obj.key for obj in sorted(new)])
+    keys = [obj.key for each in added for obj in each.objects.objects]
+    _write_files(cloud, pipeline, former.version, head.version, keys)
+    return _store(cloud, pipeline, _merge_small(cloud, pipeline, head))
+
+
+def change(
+    cloud: Cloud, pipeline: str, former: DatasetHead, held: Held, wanted: DatasetManifest
+) -> DatasetHead:
+    """Store a version that has the wanted objects in place of those that were found in a former one."""
+    before, after = set(held.objects.objects), set(wanted.objects)
+    gone, new = before - after, after - before
+    if not gone:
+        return grow(cloud, pipeline, former, new) if new else former
+    split = {
+        digest: segments.split(part, gone)
+        for digest, part in held.segments.items()
+        if not gone.isdisjoint(part.objects)
+    }
+    lost = {digest: lost for digest, (_, lost) in split.items()}
+    rest = [Packed.of(left) for left, _ in split.values() if left.objects]
+    added = [*segments.parts(sorted(new))]
+    _write_segments(cloud, pipeline, [*rest, *added])
+    # It did not only grow: its objects are judged anew.
+    head = replace(former.reduced(lost, rest).grown(added), parent=None, added=())
+    # A version of a former release may list a key twice.
+    listed = Counter(
+        obj.key for each in former.segments if each.digest in lost for obj in lost[each.digest].objects
+    )
+    replaced = {obj.key for obj in new if listed[obj.key] == 1}
+    more = sorted({obj.key for obj in new} - replaced)
+    _write_files(cloud, pipeline, former.version, head.version, more, listed.keys() - replaced)
     return _store(cloud, pipeline, _merge_small(cloud, pipeline, head))
 
 
 def make(cloud: Cloud, pipeline: str, manifest: DatasetManifest, former: DatasetHead | None) -> DatasetHead:
     """Store a version given by all its objects; it shares unchanged segments with a former one."""
-    digests = [each.digest for each in former.segments] if former else []
-    known = read_segments(cloud, pipeline, digests)
-    wanted, had = set(manifest.objects), {obj for each in known.values() for obj in each.objects}
-    if former is not None and had <= wanted:
-        return grow(cloud, pipeline, former, [*wanted - had]) if wanted != had else former
-    divided = segments.divide(manifest, known)
-    # Those that stayed are there.
-    _write_segments(cloud, pipeline, (part for part in divided if not any(part is k for k in known.values())))
-    head = replace(DatasetHead().grown(divided), parent=None, added=())
+    if former is not None:
+        return change(cloud, pipeline, former, find_all(cloud, pipeline, former), manifest)
+    added = [*segments.parts(manifest.objects)]
+    _write_segments(cloud, pipeline, added)
+    head = replace(DatasetHead().grown(added), parent=None, added=())
     files = datasets.files_manifest(cloud.data_bucket, manifest.objects)
     uri = locations(cloud, pipeline).dataset_files(head.version)
     cloud.objects.write(uri, json.dumps(files).encode(), _JSON)
@@ -81,12 +130,11 @@ def _store(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
     return head
 
 
-def _write_segments(cloud: Cloud, pipeline: str, parts: Iterable[DatasetManifest]) -> None:
+def _write_segments(cloud: Cloud, pipeline: str, packed: Iterable[Packed]) -> None:
     """Write segments, named by their digests, so that writing one again changes nothing."""
     places = locations(cloud, pipeline)
-    for part in parts:
-        file = segments.to_file(part)
-        cloud.objects.create(places.segment(segments.digest(file)), file, _JSON)
+    for each in packed:
+        cloud.objects.create(places.segment(each.segment.digest), each.file, _JSON)
 
 
 def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
@@ -98,16 +146,28 @@ def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
     merged, rows = [*segments.parts(objects)], read_rows(cloud, pipeline, digests)
     _write_segments(cloud, pipeline, merged)
     for part in merged:
-        _write_rows(cloud, pipeline, Segment.of(part).digest, part, rows)
+        _write_rows(cloud, pipeline, part.segment.digest, part.objects, rows)
     return head.merged(head.small, merged)
 
 
-def _extend_files(
-    cloud: Cloud, places: Locations, former: str, version: str, new_keys: Sequence[str]
+def _write_files(
+    cloud: Cloud,
+    pipeline: str,
+    former: str,
+    version: str,
+    new_keys: Sequence[str],
+    lost_keys: Collection[str] = (),
 ) -> None:
     """Write the list of files that a job reads: SageMaker takes one list for an input, of any length."""
-    tail = "".join(f", {json.dumps(key)}" for key in new_keys) + "]"
-    cloud.objects.extend(places.dataset_files(former), 1, tail.encode(), places.dataset_files(version))
+    places = locations(cloud, pipeline)
+    uri = places.dataset_files(version)
+    if not lost_keys:
+        tail = "".join(f", {json.dumps(key)}" for key in new_keys) + "]"
+        cloud.objects.extend(places.dataset_files(former), 1, tail.encode(), uri)
+        return
+    prefix, *listed = json.loads(cloud.objects.read(places.dataset_files(former)))
+    files = [prefix, *(key for key in listed if key not in lost_keys), *new_keys]
+    cloud.objects.write(uri, json.dumps(files).encode(), _JSON)
 
 
 # -------------------------------------------------------------------------------------------- rows of objects

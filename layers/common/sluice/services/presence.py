@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, changed_since
+from sluice.domain.data.segments import above, is_near
 from sluice.services import arrivals, datasets
 from sluice.services.arrivals import on_each
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.arrivals import Arrival
     from sluice.ports import Cloud
 
 # With more objects than this, do not list the bucket.
@@ -21,30 +23,41 @@ _HEADS_MAX = 10
 _OTHERS_MAX = 3
 
 
-def related(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> set[str]:
-    """Return the keys that have something settled at the same key, below it or above it."""
+def related(
+    cloud: Cloud, pipeline: str, wanted: Collection[str], waiting: Iterable[Arrival] = ()
+) -> set[str]:
+    """Return the keys that a data set may hold, or that have such a key below or above.
+
+    It holds what is settled, and what a run took up that failed after its data were valid.
+    """
+    loose = {arrival.key for arrival in waiting if arrival.failed_run}
+    states = [keys.SETTLED]
+    if cloud.catalog.query(keys.partition(pipeline), keys.LOOSE, limit=1):
+        states.append(keys.LOOSE)
+    found = {key for state in states for key in _related(cloud, pipeline, wanted, state)}
+    folders = {folder for key in loose for folder in above(key)}
+    return found | {key for key in wanted if is_near(key, loose, folders)}
+
+
+def _related(cloud: Cloud, pipeline: str, wanted: Collection[str], state: str) -> set[str]:
+    """Return the keys that have an item of a state at the same key, below it or above it."""
     pk = keys.partition(pipeline)
 
-    def is_settled(folder: str) -> bool:
-        return bool(cloud.catalog.query(pk, keys.versions_prefix(keys.SETTLED, folder), limit=1))
+    def is_known(folder: str) -> bool:
+        return bool(cloud.catalog.query(pk, keys.versions_prefix(state, folder), limit=1))
 
     def known(group: Sequence[str]) -> list[str]:
-        """The settled keys among and below a folder's keys, or all of these, if there is more than a page."""
-        span = f"{keys.SETTLED}{group[0]}", f"{keys.SETTLED}{group[-1]}/\U0010ffff"
+        """The keys among and below a folder's keys, or all of these, if there is more than a page."""
+        span = f"{state}{group[0]}", f"{state}{group[-1]}/\U0010ffff"
         found = cloud.catalog.query(pk, between=span, limit=arrivals.PAGE)
         return [item["key"] for item in found] if len(found) < arrivals.PAGE else [*group]
 
     groups = [group for group in _by_folder(wanted) if not any(map(keys.is_long, group))]
-    settled = {key for found in on_each(groups, known) for key in found}
-    settled |= {above for key in settled for above in _above(key)}
-    folders = sorted({folder for key in wanted for folder in _above(key)} - {pipeline})
-    files = {name for name, known in zip(folders, on_each(folders, is_settled), strict=True) if known}
-    return {key for key in wanted if key in settled or keys.is_long(key) or not files.isdisjoint(_above(key))}
-
-
-def _above(key: str) -> list[str]:
-    """The folders that a key lies in, without the slash at their end."""
-    return [key[:at] for at, sign in enumerate(key) if sign == "/"]
+    there = {key for found in on_each(groups, known) for key in found}
+    there |= {folder for key in there for folder in above(key)}
+    folders = sorted({folder for key in wanted for folder in above(key)} - {pipeline})
+    files = {name for name, known in zip(folders, on_each(folders, is_known), strict=True) if known}
+    return {key for key in wanted if key in there or keys.is_long(key) or not files.isdisjoint(above(key))}
 
 
 def _by_folder(wanted: Iterable[str]) -> list[list[str]]:
@@ -94,17 +107,19 @@ def _listed(cloud: Cloud, group: Sequence[str]) -> dict[str, str] | None:
     return found
 
 
-def current_versions(cloud: Cloud, pipeline: str, manifest: DatasetManifest | None) -> dict[str, str]:
-    """Return the current version id, by key, of each object of a data set and each that waits.
+def listed_versions(cloud: Cloud, pipeline: str) -> dict[str, str]:
+    """Return the current version id, by key, of all objects of a pipeline."""
+    listing = cloud.objects.listing(cloud.data_bucket, f"{pipeline}/")
+    return {head.key: head.version_id for head in listing}
 
-    Lists a small bucket. In a large one it looks only at keys where something happened since the last valid
-    data set, by S3's events and by what `reconcile` finds.
+
+def current_versions(cloud: Cloud, held: DatasetManifest, touched: Collection[str]) -> dict[str, str]:
+    """Return the current version id, by key, of objects of a data set and of touched keys.
+
+    Looks only at keys where something happened since the last valid data set, by S3's events and by what
+    `reconcile` finds.
     """
-    if manifest is None or is_listed(cloud, pipeline):
-        listing = cloud.objects.listing(cloud.data_bucket, f"{pipeline}/")
-        return {head.key: head.version_id for head in listing}
-    touched = arrivals.touched(cloud, pipeline)
-    known = {obj.key: obj.version_id for obj in manifest.objects if obj.key not in touched}
+    known = {obj.key: obj.version_id for obj in held.objects if obj.key not in touched}
     return {**known, **present_versions(cloud, touched)}
 
 
@@ -126,12 +141,24 @@ def changed_objects(
 
 
 def changed_since_made(cloud: Cloud, pipeline: str, version: str) -> list[str]:
-    """Return the keys of a data set whose content changed since it was made."""
+    """Return the keys of a data set whose content changed since it was made.
+
+    What happened is known since the last valid data set alone, so of any other the whole bucket is looked at.
+    """
     head = datasets.find_head(cloud, pipeline, version)
-    if head is not None and head.parent is not None and not is_listed(cloud, pipeline):
-        new = datasets.find_added(cloud, pipeline, head)
-        if not related(cloud, pipeline, arrivals.touched(cloud, pipeline) - {obj.key for obj in new.objects}):
-            present = present_versions(cloud, [obj.key for obj in new.objects])
-            return changed_objects(cloud, pipeline, new, present)
-    manifest = datasets.find_manifest(cloud, pipeline, version)
-    return changed_objects(cloud, pipeline, manifest, current_versions(cloud, pipeline, manifest))
+    base = (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("dataset_version")
+    if head is None or version != base or is_listed(cloud, pipeline):
+        manifest = datasets.find_manifest(cloud, pipeline, version)
+        return changed_objects(cloud, pipeline, manifest, listed_versions(cloud, pipeline))
+    waiting = arrivals.waiting(cloud, pipeline)
+    touched = arrivals.touched(cloud, pipeline, waiting)
+    # What the version took up is not settled yet, so the catalog does not tell that it holds this.
+    new = {arrival.key for arrival in waiting if arrival.dataset_version == version}
+    near = related(cloud, pipeline, touched - new, waiting)
+    if head.parent is None:
+        held = datasets.find_near(cloud, pipeline, head, near | new).objects.objects
+    else:
+        added = datasets.find_added(cloud, pipeline, head).objects
+        held = (*added, *datasets.find_near(cloud, pipeline, head, near).objects.objects)
+    asked = DatasetManifest.of(obj for obj in held if obj.key in touched)
+    return changed_objects(cloud, pipeline, asked, present_versions(cloud, touched))

@@ -18,17 +18,24 @@ def add_arrival(arrival: Arrival) -> Put:
     return Put(arrival.item())
 
 
-def take_up(arrival: Arrival, version: str, batch: str, run_id: str) -> Update:
+def take_up(arrival: Arrival, version: str, batch: str, run_id: str) -> tuple[Update, ...]:
     """Let a run take up an arrival, with the name of its batch, for a data set version."""
     taken = {"status": "included", "dataset_version": version, "batch": batch, "taken_up_by": run_id}
-    return Update(arrival.place, {**taken, "failed_run": None})
+    return Update(arrival.place, {**taken, "failed_run": None}), *_loosened(arrival)
 
 
-def take_up_again(arrival: Arrival, version: str, run_id: str) -> Update:
+def _loosened(arrival: Arrival) -> tuple[Update, ...]:
+    """Note that a run that failed took it up: if its data were valid, they hold the object."""
+    if arrival.failed_run is None:
+        return ()
+    return (Update(keys.loose_key(arrival.pipeline, arrival.key), {"key": arrival.key}),)
+
+
+def take_up_again(arrival: Arrival, version: str, run_id: str) -> tuple[Update, ...]:
     """Take up what a failed run put back, if it is still so, for a run that builds on the same version."""
     taken = {"status": "included", "dataset_version": version, "taken_up_by": run_id, "failed_run": None}
     when = {"status": arrival.status, "failed_run": arrival.failed_run}
-    return Update(arrival.place, taken, when)
+    return Update(arrival.place, taken, when), *_loosened(arrival)
 
 
 def put_back_failed(arrival: Arrival, run_id: str) -> Update:
@@ -56,14 +63,12 @@ def move(arrival: Arrival, moved: Arrival) -> tuple[Delete, Put]:
     return Delete(arrival.place, when=read), Put(moved.item())
 
 
-def quarantine(
-    arrival: Arrival, reason: str, at: str, set_aside_at: str | None = None
-) -> tuple[Delete, Put, Update]:
+def quarantine(arrival: Arrival, reason: str, at: str, set_aside_at: str | None = None) -> tuple[Change, ...]:
     """Quarantine an arrival, and note its key: it may have overwritten an object of a data set."""
     status: ArrivalStatus = "quarantined"
     held = set_aside_at or arrival.set_aside_at
     moved = replace(arrival, state=keys.QUARANTINED, status=status, reason=reason, set_aside_at=held)
-    return *move(arrival, moved), touch(arrival.pipeline, arrival.key, at)
+    return *move(arrival, moved), touch(arrival.pipeline, arrival.key, at), *_loosened(arrival)
 
 
 def release(arrival: Arrival, request_id: str) -> tuple[Delete, Put]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
@@ -24,19 +25,37 @@ SMALL_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A file of objects: the sha256 of its content, and its size."""
+    """A file of objects: the sha256 of its content, its size, and its first and last key.
+
+    A segment that an older stack wrote has no keys here: it may hold any.
+    """
 
     digest: str
     objects: int
     size_bytes: int
-
-    @classmethod
-    def of(cls, manifest: DatasetManifest) -> Segment:
-        return cls(digest(to_file(manifest)), len(manifest.objects), manifest.size_bytes)
+    first: str = ""
+    last: str = ""
 
     @property
     def is_small(self) -> bool:
         return self.objects < OBJECTS_MAX // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A segment with its objects and the content of its file."""
+
+    segment: Segment
+    objects: DatasetManifest
+    file: bytes
+
+    @classmethod
+    def of(cls, objects: DatasetManifest) -> Packed:
+        """Pack objects, at least one."""
+        file = to_file(objects)
+        first, last = objects.objects[0].key, objects.objects[-1].key
+        segment = Segment(digest(file), len(objects.objects), objects.size_bytes, first, last)
+        return cls(segment, objects, file)
 
 
 def to_file(manifest: DatasetManifest) -> bytes:
@@ -102,30 +121,62 @@ class DatasetHead:
         found = tuple(each for each in self.segments if each.is_small)
         return found if len(found) > SMALL_MAX else ()
 
-    def grown(self, added: Sequence[DatasetManifest]) -> DatasetHead:
+    def grown(self, added: Sequence[Packed]) -> DatasetHead:
         """Return the version with more objects, all with new keys."""
-        segments = [Segment.of(each) for each in added]
-        state = set_hash.union([self.state, *(each.state for each in added)])
+        segments = [each.segment for each in added]
+        state = set_hash.union([self.state, *(each.objects.state for each in added)])
         return DatasetHead(
             (*self.segments, *segments), state, self.version, tuple(each.digest for each in segments)
         )
 
-    def merged(self, former: Iterable[Segment], parts: Iterable[DatasetManifest]) -> DatasetHead:
+    def merged(self, former: Iterable[Segment], parts: Iterable[Packed]) -> DatasetHead:
         """Return the same version with segments in place of former ones."""
         gone = {each.digest for each in former}
         kept = (each for each in self.segments if each.digest not in gone)
-        return replace(self, segments=(*kept, *map(Segment.of, parts)))
+        return replace(self, segments=(*kept, *(each.segment for each in parts)))
+
+    def reduced(self, gone: Mapping[str, DatasetManifest], rest: Iterable[Packed]) -> DatasetHead:
+        """Return the version without what some segments, given by digest, lose; `rest` is left of them."""
+        kept = (each for each in self.segments if each.digest not in gone)
+        # A version of a former release may name a segment twice.
+        lost = (gone[each.digest].state for each in self.segments if each.digest in gone)
+        state = set_hash.difference(self.state, set_hash.union(lost))
+        return DatasetHead((*kept, *(each.segment for each in rest)), state)
+
+    def near(self, keys: Collection[str]) -> list[str]:
+        """Return the digests of the segments that may hold one of these keys, or one below or above it."""
+        points = sorted({point for key in keys for point in (*above(key), key, f"{key}/")})
+        return [each.digest for each in self.segments if each.first == "" or _may_hold(each, points, keys)]
 
 
-def divide(manifest: DatasetManifest, known: Mapping[str, DatasetManifest]) -> list[DatasetManifest]:
-    """Divide a data set into segments; keep the `known` ones, by digest, that it contains."""
-    wanted = set(manifest.objects)
-    kept = [each for each in known.values() if wanted.issuperset(each.objects)]
-    wanted.difference_update(obj for each in kept for obj in each.objects)
-    return [*kept, *parts(sorted(wanted))]
+def _may_hold(segment: Segment, points: Sequence[str], keys: Collection[str]) -> bool:
+    at = bisect_left(points, segment.first)
+    if at < len(points) and points[at] <= segment.last:
+        return True
+    # All of a segment may be in a folder.
+    return any(folder in keys for folder in above(segment.first))
 
 
-def parts(objects: Sequence[ObjectVersion]) -> Iterator[DatasetManifest]:
-    """Split objects, one version for each key, into segments of at most OBJECTS_MAX."""
+def above(key: str) -> list[str]:
+    """Return the folders that a key is in, without the slash at their end."""
+    return [key[:at] for at, sign in enumerate(key) if sign == "/"]
+
+
+def is_near(key: str, keys: Collection[str], folders: Collection[str]) -> bool:
+    """Tell whether a key is one of some keys, or below or above one; `folders` are those above them."""
+    return key in keys or key in folders or any(folder in keys for folder in above(key))
+
+
+def split(part: DatasetManifest, gone: Collection[ObjectVersion]) -> tuple[DatasetManifest, DatasetManifest]:
+    """Return what is left of a segment without some objects, and what it loses."""
+    rest = DatasetManifest(tuple(obj for obj in part.objects if obj not in gone))
+    lost = DatasetManifest(tuple(obj for obj in part.objects if obj in gone))
+    # Set the cached property: to divide states is faster than to hash all objects again.
+    rest.__dict__["state"] = set_hash.difference(part.state, lost.state)
+    return rest, lost
+
+
+def parts(objects: Sequence[ObjectVersion]) -> Iterator[Packed]:
+    """Pack objects, one version for each key, ordered by key, into segments of at most OBJECTS_MAX."""
     for start in range(0, len(objects), OBJECTS_MAX):
-        yield DatasetManifest.of(objects[start : start + OBJECTS_MAX])
+        yield Packed.of(DatasetManifest.of(objects[start : start + OBJECTS_MAX]))

@@ -34,6 +34,11 @@ def union(states: Iterable[int]) -> int:
     return product % PRIME
 
 
+def difference(whole: int, part: int) -> int:
+    """Return the state of a set without some of its elements."""
+    return whole * pow(part, -1, PRIME) % PRIME
+
+
 def digest(of_state: int) -> str:
     """Return 64 hex digits that stand for the set."""
     return hashlib.sha256(of_state.to_bytes(_BYTES, "little")).hexdigest()
