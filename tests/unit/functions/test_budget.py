@@ -33,7 +33,7 @@ def test_each_run_is_counted_once_with_its_cost(world: World) -> None:
     assert world.catalog_run()["cost_usd"] == pytest.approx(A_RUN_USD, rel=0.1)
     assert world.pipeline["spent_month"] == "2026-11"
     assert world.pipeline["spent_usd"] == pytest.approx(A_RUN_USD, rel=0.1)
-    assert world.pipeline["last_cost_usd"] == world.catalog_run()["cost_usd"]
+    assert world.pipeline["recent_costs_usd"] == [world.catalog_run()["cost_usd"]]
     before = world.pipeline["spent_usd"]
     for _ in range(3):
         world.finish("registered")

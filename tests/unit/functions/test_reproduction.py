@@ -87,7 +87,8 @@ def test_a_wider_tolerance_is_the_wishs(world: World) -> None:
 
 def state(world: World) -> dict[Any, Any]:
     """All of the catalog but what says that there was such a run, and all that functions may have written."""
-    own = ("in_flight", "build_seq", "build_cause", "asks_at", "build_requested_for")
+    counters = ("build_seq", "spent_month", "spent_usd", "unpriced_runs")
+    own = (*counters, "in_flight", "build_cause", "asks_at", "build_requested_for")
     items = {}
     for key, item in world.cloud.catalog.items.items():
         about_the_run = SECOND in key[0] or SECOND in key[1] or SECOND in str(item.get("subject", ""))

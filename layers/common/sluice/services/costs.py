@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sluice.domain.build.costs import Estimate, RunCost
     from sluice.ports import Cloud, Item
 
-# An estimate is made from so many runs, of so many that it looks at.
-_ESTIMATED_FROM, _LOOKED_AT = 5, 20
+# An estimate is made from so many runs.
+_ESTIMATED_FROM = 5
 # Runs that did all that a run does.
 _WHOLE = ("registered", "rejected")
 
@@ -65,23 +65,26 @@ def count(cloud: Cloud, pipeline: Pipeline, run: Run) -> tuple[float | None, dic
     """
     cost, month = of_run(cloud, run), month_of(from_iso(cloud.now()))
     is_same = pipeline.spent_month == month
-    spent = {
+    spent: dict[str, Any] = {
         "spent_month": month,
         "spent_usd": pipeline.spent_in(month) + cost.known_usd,
         "unpriced_runs": (pipeline.unpriced_runs if is_same else 0) + bool(cost.unknown),
     }
-    if run.status in _WHOLE:
-        spent["last_cost_usd"] = cost.usd
+    if run.status in _WHOLE and cost.usd is not None:
+        spent["recent_costs_usd"] = [*pipeline.recent_costs_usd, cost.usd][-_ESTIMATED_FROM:]
     return cost.usd, spent
 
 
 def estimate(cloud: Cloud, pipeline: str) -> Estimate:
     """Estimate what the next run costs: the mean of the last five of known cost that trained a model."""
+    item = cloud.catalog.get(keys.pipeline_key(pipeline))
+    return _estimate(Pipeline.of(item) if item else None)
+
+
+def _estimate(pipeline: Pipeline | None) -> Estimate:
     from sluice.domain.build import costs
 
-    newest = cloud.catalog.query(keys.partition(pipeline), keys.RUNS, newest_first=True, limit=_LOOKED_AT)
-    whole = [item.get("cost_usd") for item in newest if item.get("status") in _WHOLE]
-    return costs.estimate([usd for usd in whole if usd is not None][:_ESTIMATED_FROM])
+    return costs.estimate(pipeline.recent_costs_usd if pipeline else ())
 
 
 def outlook(cloud: Cloud, pipeline: str) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def outlook(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     if item is None:
         return {"estimate": None, "month": None, "held_back": None}
     state, now = Pipeline.of(item), from_iso(cloud.now())
-    month, expected = month_of(now), estimate(cloud, pipeline)
+    month, expected = month_of(now), _estimate(state)
     project = config.restore(building.find_project(cloud, pipeline, state.project_version).config)
     policy = governor.Policy.of(project)
     return {

@@ -239,7 +239,8 @@ APRIL = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 def spent(usd: float, month: str = "2026-03", last: float | None = None) -> Pipeline:
-    return replace(FRESH, spent_month=month, spent_usd=usd, last_cost_usd=last)
+    recent = () if last is None else (last / 2, last)
+    return replace(FRESH, spent_month=month, spent_usd=usd, recent_costs_usd=recent)
 
 
 def test_a_months_budget_that_is_used_up_holds_builds_back_until_the_next_month() -> None:

@@ -57,11 +57,12 @@ class Pipeline:
     build_requested_for: str | None = None
     # The release that began last.
     last_release: str | None = None
-    # What the runs of a month cost, at list prices; how many have a step of unknown cost; the last one's.
+    # What the runs of a month cost, at list prices; how many have a step of unknown cost.
     spent_month: str | None = None
     spent_usd: float = 0.0
     unpriced_runs: int = 0
-    last_cost_usd: float | None = None
+    # What the last five runs of known cost took that trained a model, the newest last.
+    recent_costs_usd: Sequence[float] = ()
     # Whether all its runs and data set versions are indexed; not if an older stack made it.
     is_indexed: bool = False
 

@@ -140,9 +140,9 @@ def over_budget(pipeline: Pipeline, policy: Policy, now: datetime) -> str | None
     said = f"monthly budget of {money(budget)}: {money(spent)} spent in {month}"
     if spent >= budget:
         return said
-    expected = pipeline.last_cost_usd
-    if expected is not None and spent + expected > budget:
-        return f"{said}, and another run like the last one costs {money(expected)}"
+    expected = [*pipeline.recent_costs_usd][-1:]
+    if expected and spent + expected[0] > budget:
+        return f"{said}, and another run like the last one costs {money(expected[0])}"
     return None
 
 
