@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -13,10 +15,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 from botocore.retries import standard
+from botocore.session import get_session
 from pydantic import ValidationError
 
 import asl
 from sluice.adapters import transient
+from sluice.adapters.catalog import DynamoDBCatalog
+from sluice.catalog.changes import Put
 from sluice.domain import quotas
 from sluice.domain.build.errors import JobFailedError
 from sluice.domain.failures import ConflictError, TransientError
@@ -178,6 +183,55 @@ def test_botocores_own_retries_know_no_error_that_is_not_known_here() -> None:
     codes += standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES  # type: ignore[attr-defined]
     unknown = {code for code in codes if not transient.is_curable(refusal(code))}
     assert unknown == {"LimitExceededException"}
+
+
+# The services that functions call, and errors of theirs which sound as if they would pass and do not: quotas,
+# requests that are too large or contradict what there is, and operations that we do not ask for.
+SERVICES = (
+    *("dynamodb", "s3", "sagemaker", "sagemaker-runtime", "stepfunctions", "events", "sqs", "iam"),
+    *("cloudwatch", "lambda", "logs"),
+)
+SOUNDS_PASSING = re.compile(r"throttl|internal|unavailab|conflict|concurren|inprogress|busy|temporar", re.I)
+STAYS = {
+    "ContinuousBackupsUnavailableException",
+    "DeleteConflict",
+    "ExportConflictException",
+    "ImportConflictException",
+    "NameConflict",
+    "PointInTimeRecoveryUnavailableException",
+    "ProvisionedConcurrencyConfigNotFoundException",
+    "PurgeQueueInProgress",
+    "ReportInProgress",
+    "ResourceConflict",
+}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_error_of_a_service_that_sounds_as_if_it_would_pass_is_known_either_way(service: str) -> None:
+    model = get_session().get_service_model(service)
+    codes = set()
+    for name in model.shape_names:
+        shape = model.shape_for(name)
+        error = shape.metadata.get("error", {})
+        if shape.metadata.get("exception") and error.get("httpStatusCode", 400) < 500:
+            codes.add(str(error.get("code", name)))
+    passing = {code for code in codes if SOUNDS_PASSING.search(code)}
+    assert {code for code in passing if not transient.is_curable(refusal(code))} <= STAYS
+    assert not {code for code in STAYS if transient.is_curable(refusal(code))}
+
+
+def test_a_conflict_that_outlasts_the_catalogs_retries_is_transient() -> None:
+    dynamodb = mock.Mock()
+    dynamodb.put_item.side_effect = refusal("TransactionConflictException")
+    dynamodb.transact_write_items.side_effect = refusal(
+        "TransactionCanceledException", reasons=("None", "TransactionConflict")
+    )
+    catalog = DynamoDBCatalog("table", dynamodb, pause=lambda _: None)
+    for changes in ([Put({"pk": "a", "sk": "a"})], [Put({"pk": name, "sk": "a"}) for name in "ab"]):
+        with pytest.raises(ClientError) as outlasted:
+            catalog.apply(*changes)
+        assert type(raised_for(outlasted.value)) is TransientError
+    assert dynamodb.put_item.call_count == dynamodb.transact_write_items.call_count > 1
 
 
 def called_by_machines() -> set[str]:

@@ -14,6 +14,12 @@ _STATUSES = {429, 500, 502, 503, 504}
 _THROTTLED = {
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
+    # Of KMS, as each service spells it.
+    "KMS.ThrottlingException",
+    "KMSThrottling",
+    "KMSThrottlingException",
+    "KmsThrottled",
+    "KmsThrottlingException",
     "PriorRequestNotComplete",
     "ProvisionedThroughputExceeded",
     "ProvisionedThroughputExceededException",
@@ -29,12 +35,20 @@ _THROTTLED = {
 }
 # Codes also count without a status: an entry of PutEvents can fail although the request succeeds.
 _FAULTS = {
+    "InternalDependencyException",
+    "InternalError",
     "InternalException",
     "InternalFailure",
     "InternalServerError",
+    "InternalServerException",
+    "InternalServiceError",
+    "InternalServiceFault",
+    "InternalStreamFailure",
+    "InternalStreamingException",
     "RequestTimeout",
     "RequestTimeoutException",
     "ServiceUnavailable",
+    "ServiceUnavailableException",
 }
 # Someone else is changing the same thing.
 _CONFLICTS = {
@@ -45,6 +59,8 @@ _CONFLICTS = {
     "EntityTemporarilyUnmodifiable",
     "OperationAborted",
     "OperationAbortedException",
+    # Lambda updates the function, or wakes it up.
+    "ResourceConflictException",
     "ReplicatedWriteConflictException",
     "TransactionConflict",
     "TransactionConflictException",
