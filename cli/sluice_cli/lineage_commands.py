@@ -13,7 +13,6 @@ from rich.tree import Tree
 
 from sluice.domain import wording
 from sluice.domain.build import sources
-from sluice.domain.data import uploads
 from sluice.services import tracing
 from sluice.services.views import lineage as views
 from sluice.services.views import pipelines
@@ -71,7 +70,7 @@ def lineage(
         found = views.dataset(target.cloud, pipeline, version)
         show(found, as_json, lambda: _print_dataset(found))
     else:
-        pipeline, key = the_object(target, str(obj))
+        pipeline, key = lookup.the_object(target, str(obj))
         found = views.of_object(target.cloud, pipeline, key, after, limit)
         show(found, as_json, lambda: _print_object(found))
 
@@ -103,27 +102,6 @@ def _the_dataset(target: Target, version: str) -> tuple[str, str]:
             exit_code=EXIT_USAGE,
         )
     )
-
-
-def the_object(target: Target, named: str) -> tuple[str, str]:
-    """Return the pipeline and the key of an object, given by key or S3 URI; raises CommandError."""
-    prefix = f"s3://{target.cloud.data_bucket}/"
-    key = named.removeprefix(prefix)
-    pipeline = uploads.parse_key(key)[0]
-    if pipeline is None or key.startswith("s3://"):
-        raise CommandError(
-            f"{named!r} names no uploaded object",
-            hint=f"Name it as `sluice data list` does, or as {prefix}PIPELINE/...",
-            exit_code=EXIT_USAGE,
-        )
-    lookup.the_pipeline(target, pipeline)
-    if not tracing.object_versions(target.cloud, pipeline, key):
-        raise CommandError(
-            f"{key} never arrived",
-            hint=f"`sluice data list {pipeline}` lists what did.",
-            exit_code=EXIT_USAGE,
-        )
-    return pipeline, key
 
 
 # ----------------------------------------------------------------------------------------------- a model

@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 from sluice.domain import nearest
+from sluice.domain.data import uploads
+from sluice.services import tracing
 from sluice.services.views import data, models, pipelines, runs
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.output import short
@@ -86,6 +88,27 @@ def the_dataset_version(target: Target, pipeline: str, version: str) -> dict[str
             problem = f"{len(found)} data set versions begin with {version}: {several}"
         raise CommandError(problem, hint=hint, exit_code=EXIT_USAGE)
     return found[0]
+
+
+def the_object(target: Target, named: str) -> tuple[str, str]:
+    """Return the pipeline and the key of an object, given by key or S3 URI; raises CommandError."""
+    prefix = f"s3://{target.cloud.data_bucket}/"
+    key = named.removeprefix(prefix)
+    pipeline = uploads.parse_key(key)[0]
+    if pipeline is None or key.startswith("s3://"):
+        raise CommandError(
+            f"{named!r} names no uploaded object",
+            hint=f"Name it as `sluice data list` does, or as {prefix}PIPELINE/...",
+            exit_code=EXIT_USAGE,
+        )
+    the_pipeline(target, pipeline)
+    if not tracing.object_versions(target.cloud, pipeline, key):
+        raise CommandError(
+            f"{key} never arrived",
+            hint=f"`sluice data list {pipeline}` lists what did.",
+            exit_code=EXIT_USAGE,
+        )
+    return pipeline, key
 
 
 def model_arn(target: Target, model: str) -> str:

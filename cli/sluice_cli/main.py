@@ -29,6 +29,7 @@ from sluice_cli.log_commands import log_app
 from sluice_cli.manifest_commands import manifest_app
 from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
+from sluice_cli.recall_commands import recall_app
 from sluice_cli.release_commands import release_app
 from sluice_cli.report import report
 from sluice_cli.reproduce_commands import reproduce_app
@@ -65,6 +66,7 @@ for commands in (
     serving_app,
     lineage_app,
     reproduce_app,
+    recall_app,
     look_app,
 ):
     app.add_typer(commands)

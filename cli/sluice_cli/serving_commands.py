@@ -103,11 +103,23 @@ def print_status(item: dict[str, Any]) -> None:
             f" since {age(decision['since'])}; `{invocation.command(decision['command'])}`"
         )
     print_waiting(item)
+    for recall in item.get("recalls") or ():
+        _print_recall(recall)
     for arrival in item["quarantined"]:
         out.print(f"  [yellow]quarantined[/] {escape(arrival['key'])}: {escape(arrival['reason'])}")
     for entry in item["timeline"]:
         subject = short(entry["subject"]) if _DIGEST.fullmatch(entry["subject"]) else entry["subject"]
         out.print(f"  {entry['at']}  {escape(subject)}  {escape(entry['event'])}", style="dim")
+
+
+def _print_recall(recall: dict[str, Any]) -> None:
+    told = f": {recall['reason']}" if recall["reason"] else ""
+    state = (
+        f"{recall['run_id']} made {recall['model']} without it, which awaits you"
+        if recall["model"]
+        else "no model was built without it yet"
+    )
+    out.print(f"  [yellow]recalled[/] {escape(recall['key'] + told)}; {escape(state)}")
 
 
 def invoke(target: Target, endpoint: str, body: bytes, content_type: str, accept: str) -> dict[str, Any]:

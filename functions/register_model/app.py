@@ -26,7 +26,7 @@ from sluice.domain.release.approvals import Provenance
 from sluice.events import RegisterModelTask
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import artifacts, building
+from sluice.services import artifacts, building, recalling
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -75,7 +75,8 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         stack=cloud.stack_name,
         manifest_uri=manifest_uri,
         manifest_sha256=sha256,
-        may_approve=cloud.allows_automatic_approval,
+        # After a recall a person looks at the next model, whatever the project says.
+        may_approve=cloud.allows_automatic_approval and not recalling.open_recalls(cloud, task.pipeline),
     )
     # A clean-up of the registry may have deleted the group.
     building.ensure_group(cloud, config)
@@ -265,6 +266,8 @@ def _record(
     # A push that waives the comparison with the champion does so for one model, which is this one.
     if building.find_project(cloud, task.pipeline, task.project_version).replaces_champion_at:
         catalog.apply(builds.use_up_replacement(task.pipeline, task.project_version, task.run_id))
+    if run := building.find_run(cloud, task.pipeline, task.run_id):
+        recalling.note_rebuilt(cloud, task.pipeline, task.run_id, run.started_at, arn)
     status = package["ModelApprovalStatus"]
     name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
     detail = f"{name}, {status}"

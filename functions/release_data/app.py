@@ -8,9 +8,11 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog.changes import Change
+from sluice.catalog import keys
+from sluice.catalog.changes import Change, recalls
 from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.records.arrivals import Arrival
+from sluice.catalog.records.recalls import Recall
 from sluice.domain.actors import unverified
 from sluice.domain.data import uploads
 from sluice.domain.failures import ConflictError
@@ -44,13 +46,19 @@ def _decide(cloud: Cloud, event: DataReleaseRequested, arrival: Arrival) -> str 
     head = cloud.objects.head(event.bucket, event.key)
     objection = uploads.release_objection(arrival, head.version_id if head else None)
     answer: Sequence[Change] = (
-        changes.release(arrival, event.request_id)
+        [*changes.release(arrival, event.request_id), *_lift(cloud, arrival)]
         if objection is None
         else [changes.refuse_release(arrival, event.request_id, objection)]
     )
     if not cloud.catalog.apply(*answer):
         raise ConflictError(f"the arrival of {event.key} changed while its release was decided")
     return objection
+
+
+def _lift(cloud: Cloud, arrival: Arrival) -> list[Change]:
+    """Take back the recall of what is released, if there is one."""
+    item = cloud.catalog.get(keys.recall_key(arrival.pipeline, arrival.sha256))
+    return [recalls.lift(Recall.of(item))] if item else []
 
 
 def _tell(cloud: Cloud, event: DataReleaseRequested, pipeline: str, refused: str | None) -> None:

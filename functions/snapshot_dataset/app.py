@@ -18,6 +18,7 @@ from sluice.catalog.changes.data import add_dataset, index_dataset
 from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.builds import Built, Run
 from sluice.catalog.records.data import Dataset
+from sluice.catalog.records.recalls import Recall
 from sluice.domain import wording
 from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.data import batches, uploads
@@ -28,7 +29,7 @@ from sluice.events import BuildTask
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
-from sluice.services import arrivals, batching, building, datasets, presence
+from sluice.services import arrivals, batching, building, datasets, presence, recalling
 from sluice.services.datasets import Held
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -115,12 +116,15 @@ def _former(cloud: Cloud, pipeline: str) -> _Former | None:
 
 
 def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None) -> _Made:
+    recalled = {each.sha256: each for each in recalling.find(cloud, task.pipeline)}
     while True:
         waiting = _waiting(cloud, task.pipeline)
         whole = data.mode == "replace"
         found = batching.find(cloud, task.pipeline, data.complete_when, waiting, whole=whole)
-        known = _known(cloud, task.pipeline, data, former, waiting)
-        parts = _parts(cloud, task.pipeline, data, known, batches.ready(found))
+        known = _known(cloud, task.pipeline, data, former, waiting, recalled)
+        parts = _parts(cloud, task.pipeline, data, known, batches.ready(found)).without(recalled)
+        if recalling.set_aside_waiting(cloud, waiting, recalled):
+            continue
         if not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
             break
     manifest = _combine(cloud, task.pipeline, data, waiting, parts)
@@ -144,20 +148,27 @@ class _Known:
 
 
 def _known(
-    cloud: Cloud, pipeline: str, data: Data, former: _Former | None, waiting: Sequence[Arrival]
+    cloud: Cloud,
+    pipeline: str,
+    data: Data,
+    former: _Former | None,
+    waiting: Sequence[Arrival],
+    recalled: Mapping[str, Recall],
 ) -> _Known:
     """Read the part of the last valid data set that may change.
 
     In mode append that is what lies at, below or above a key where something happened since. Another mode
-    may drop anything. A small pipeline is read whole, so that it needs no event.
+    may drop anything, as may a recall that no model was built for. A small pipeline is read whole, so that
+    it needs no event.
     """
+    is_recalled = any(each.status == "open" for each in recalled.values())
     if former is None:
         return _Known(Held(DatasetManifest(()), {}), presence.listed_versions(cloud, pipeline))
     is_listed = presence.is_listed(cloud, pipeline)
     touched = set() if is_listed else arrivals.touched(cloud, pipeline, waiting)
     if former.head is None:
         held = Held(datasets.find_manifest(cloud, pipeline, former.version), {})
-    elif is_listed or data.mode != "append":
+    elif is_listed or is_recalled or data.mode != "append":
         held = datasets.find_all(cloud, pipeline, former.head)
     else:
         near = presence.related(cloud, pipeline, touched, waiting)
@@ -185,6 +196,11 @@ class _Parts:
         if mode != "replace" or not self.fresh:
             yield from (obj.key for obj in self.former.objects)
         yield from (obj.key for obj in self.fresh)
+
+    def without(self, recalled: Mapping[str, Recall]) -> _Parts:
+        """Return them without objects of a recalled content."""
+        fresh = [obj for obj in self.fresh if obj.sha256 not in recalled]
+        return dataclasses.replace(self, former=recalling.without(self.former, recalled), fresh=fresh)
 
 
 def _parts(

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.catalog.changes import builds
+from sluice.catalog.changes import builds, recalls
 from sluice.catalog.records.builds import Pipeline, Run
 from sluice.domain import names
 from sluice.domain.build.governor import StartBuild, WaitUntil
@@ -86,6 +86,9 @@ def _log(pipeline: str, outlook: Outlook) -> None:
 def _start(cloud: Cloud, pipeline: Pipeline, decision: StartBuild, at: str) -> None:
     """Take the build lock and the next number: only one request can."""
     run_id = names.run_id(pipeline.name, pipeline.build_seq + 1)
+    if decision.is_recall:
+        _start_recall(cloud, pipeline, run_id, decision.reason, at)
+        return
     claim = builds.claim_build(
         pipeline,
         run_id,
@@ -97,3 +100,19 @@ def _start(cloud: Cloud, pipeline: Pipeline, decision: StartBuild, at: str) -> N
     if cloud.catalog.apply(claim):
         version = pipeline.project_version
         launching.launch(cloud, Run(pipeline.name, run_id, "running", version, at, cause=decision.reason))
+
+
+def _start_recall(cloud: Cloud, pipeline: Pipeline, run_id: str, cause: str, at: str) -> None:
+    """Start the build of a recall, which a person asked for: it is not skipped, and what it makes is held."""
+    run = Run(
+        pipeline.name,
+        run_id,
+        "running",
+        pipeline.project_version,
+        at,
+        cause=cause,
+        actor=pipeline.recalled_by,
+        recalls=pipeline.recalled_key,
+    )
+    if cloud.catalog.apply(*recalls.claim_build(pipeline, run)):
+        launching.launch(cloud, run)

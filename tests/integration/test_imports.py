@@ -74,6 +74,7 @@ def test_a_function_that_reads_no_project_does_not_load_what_a_project_may_say(
     [
         "record_arrival",
         "record_deletion",
+        "recall_data",
         "release_data",
         "start_build",
         "snapshot_dataset",

@@ -293,6 +293,7 @@ def test_only_what_moves_arrivals_can_delete_from_the_catalog() -> None:
     """A transaction asks for the permissions of its writes; nothing else of the catalog is ever deleted."""
     may = {name for name, each in statements() if "dynamodb:DeleteItem" in listed(each["Action"])}
     assert may == {
+        "RecallDataFunction",
         "ReleaseDataFunction",
         "SnapshotDatasetFunction",
         "ValidateDataFunction",
@@ -463,7 +464,13 @@ def test_a_rule_for_our_own_events_hears_those_of_its_stack_alone() -> None:
     """All stacks of an account and region share the default bus."""
     ours = [rule["EventPattern"] for rule in of_type("AWS::Events::Rule").values()]
     ours += [given["Pattern"] for _, given in rules() if "Pattern" in given]
-    own_types = ("DatasetRejected", "DataReleaseRequested", "RunRequested", "StageRetired")
+    own_types = (
+        "DatasetRejected",
+        "DataRecallRequested",
+        "DataReleaseRequested",
+        "RunRequested",
+        "StageRetired",
+    )
     heard = [pattern for pattern in ours if pattern["detail-type"][0] in own_types]
     assert len(heard) == len(own_types)
     for pattern in heard:

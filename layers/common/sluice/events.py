@@ -5,7 +5,7 @@ Functions describe resources to learn the rest, so a hint that `reconcile` sends
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
@@ -124,6 +124,22 @@ class StageRetired(Event):
     @property
     def reason(self) -> str:
         return self.detail.reason
+
+
+class _DataRecallDetail(Event):
+    pipeline: str
+    key: str
+    contents: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    request_id: str
+    actor: str = "unknown"
+    reason: str = ""
+
+
+class DataRecallRequested(Event):
+    """The event of `sluice recall`; `actor` is what the sender claims."""
+
+    time: str
+    detail: _DataRecallDetail
 
 
 class _RunRequestedDetail(Event):

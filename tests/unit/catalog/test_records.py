@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 import fakes
 from sluice.catalog import keys
-from sluice.catalog.records import arrivals, builds, data, progress, releases
+from sluice.catalog.records import arrivals, builds, data, progress, recalls, releases
 
 ARN = fakes.arn("sagemaker", "model-package/group/1")
 RECORDS: dict[str, Any] = {
     "pipeline": builds.Pipeline("reviews", "v1"),
     "project": builds.Project("reviews", "v1", "refused", reasons=["no script"]),
     "run": builds.Run("reviews", "reviews-00001", "running", "v1", "2026-11-28T09:00:00.000Z"),
+    "recall": recalls.Recall("reviews", "0" * 64, "reviews/a", "open", "2026", "me", "", "r1"),
     "request": builds.RunRequest("reviews", "r1", "refused", "2026", "me", reasons=["no data"]),
     "step": builds.Step("reviews-00001", "train-0", "Starting", "training_job", job_name="job"),
     "job task": builds.JobTask(
@@ -50,6 +51,7 @@ OF_KEY = {
     "project": {"pipeline", "version"},
     "run": {"pipeline", "run_id"},
     "request": {"pipeline", "request_id"},
+    "recall": {"pipeline", "sha256"},
     "step": {"run_id", "step"},
     "job task": {"job_name"},
     "environment": {"spec"},

@@ -26,6 +26,8 @@ TIMELINE = "TIMELINE#"
 # Data set versions by time, and the runs that read a version: what lineage asks for.
 VERSIONS = "VERSION#"
 READERS = "READBY#"
+# Contents that no data set may have.
+RECALLS = "RECALLED#"
 REQUESTS = "REQUEST#"
 # Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
@@ -232,6 +234,15 @@ def built_of(item: Mapping[str, Any]) -> tuple[str, str]:
     """Return the data set version and the project version of such a note."""
     dataset_version, _, project_version = _after(_BUILT, item["sk"]).partition("#")
     return dataset_version, project_version
+
+
+def recall_key(pipeline: str, sha256: str) -> Key:
+    return {"pk": partition(pipeline), "sk": f"{RECALLS}{sha256}"}
+
+
+def recalled_of(item: Mapping[str, Any]) -> str:
+    """Return the sha256 of a recalled content."""
+    return _after(RECALLS, item["sk"])
 
 
 def version_index_key(pipeline: str, created_at: str, version: str) -> Key:

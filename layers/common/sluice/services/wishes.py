@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline, Run, RunRequest
 from sluice.domain.failures import MissingError
-from sluice.services import arrivals, building, presence
+from sluice.services import arrivals, building, presence, recalling
 
 if TYPE_CHECKING:
     from sluice.ports import Cloud, Item
@@ -148,9 +148,14 @@ def _check_dataset(cloud: Cloud, pipeline: str, version: str) -> None:
             else f"{pipeline} has no data set version {version[:12]}"
         )
     try:
+        recalled = recalling.held_in(cloud, pipeline, version)
         changed = presence.changed_since_made(cloud, pipeline, version)
     except FileNotFoundError as error:
         raise NotStartedError(f"the data set version {version[:12]} is incomplete: {error} is gone") from None
+    if recalled:
+        raise NotStartedError(
+            f"the data set version {version[:12]} holds recalled data: {', '.join(recalled[:_SHOWN])}"
+        )
     if changed:
         shown = ", ".join(changed[:_SHOWN])
         raise NotStartedError(

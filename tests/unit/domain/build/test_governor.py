@@ -278,3 +278,11 @@ def test_more_spent_never_lets_more_through(usd: float, last: float | None, budg
     policy = replace(MONTHLY, monthly_budget_usd=budget)
     if isinstance(decide(spent(usd, last=last), [arrival(-100)], policy, NOON), WaitUntil):
         assert isinstance(decide(spent(usd + 1, last=last), [arrival(-100)], policy, NOON), WaitUntil)
+
+
+def test_a_recall_waits_for_the_run_in_flight_and_for_nothing_else() -> None:
+    built = replace(WITH_DATA, last_build_at=to_iso(NOON), budget_day="2026-03-01", budget_used=9)
+    asked = replace(built, recalled_key="reviews/a.csv")
+    decision = StartBuild("recall of reviews/a.csv", "2026-03-01", 9, is_recall=True)
+    assert decide(asked, [arrival(0)], POLICY, at(1)) == decision
+    assert isinstance(decide(replace(asked, in_flight="reviews-00001"), [], POLICY, at(1)), NothingDue)

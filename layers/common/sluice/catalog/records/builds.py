@@ -65,6 +65,9 @@ class Pipeline:
     recent_costs_usd: Sequence[float] = ()
     # Whether all its runs and data set versions are indexed; not if an older stack made it.
     is_indexed: bool = False
+    # The object whose recall the next build is for, and who recalled it.
+    recalled_key: str | None = None
+    recalled_by: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Pipeline:
@@ -169,6 +172,8 @@ class Run:
     tolerance: float | None = None
     # What it cost at list prices, when it ended; unknown if a step's is.
     cost_usd: float | None = None
+    # The key of the object whose recall it is for: what it registers waits for a person.
+    recalls: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Run:

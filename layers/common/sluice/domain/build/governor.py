@@ -47,6 +47,8 @@ class StartBuild:
     reason: str
     budget_day: str
     budget_used: int
+    # Whether a person's recall is the cause, which waits for nothing and costs no budget.
+    is_recall: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,9 @@ def decide(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: 
     """Decide for one pipeline; `now` is aware."""
     if not pipeline.project_version:
         return NothingDue("no project was pushed")
+    day = _day(now)
+    if pipeline.recalled_key is not None and pipeline.in_flight is None:
+        return StartBuild(f"recall of {pipeline.recalled_key}", day, pipeline.builds_on(day), is_recall=True)
     cause = _cause(pipeline, pending)
     if cause is None:
         return NothingDue(_nothing(pending))
@@ -84,7 +89,6 @@ def decide(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: 
     waits = [wait for wait in _waits(pipeline, pending, policy, now) if wait.time > now]
     if waits:
         return max(waits, key=lambda wait: wait.time)
-    day = _day(now)
     return StartBuild(cause, day, pipeline.builds_on(day) + 1)
 
 

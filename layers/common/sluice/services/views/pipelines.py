@@ -9,7 +9,7 @@ from sluice.domain import config
 from sluice.domain.release import awaited
 from sluice.ports import Cloud
 from sluice.services import costs, deploying, timeline
-from sluice.services.views import data, models, runs, stages, uploads
+from sluice.services.views import data, models, recalls, runs, stages, uploads
 
 
 def pipelines(cloud: Cloud) -> list[dict[str, Any]]:
@@ -53,6 +53,7 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
         **data.what_waits(cloud, pipeline),
         "quarantined": aside,
         "costs": costs.outlook(cloud, pipeline),
+        "recalls": recalls.recalls(cloud, pipeline),
         "last_run": next(iter(runs.runs(cloud, pipeline, limit=1)), None),
         "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
         "group": item.get("group"),

@@ -1,0 +1,91 @@
+"""Show recalls: which live models were trained with an object, and what became of a recall."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.catalog.records.recalls import Recall
+from sluice.catalog.records.releases import Package
+from sluice.domain.failures import MissingError
+from sluice.ports import Cloud
+from sluice.services import datasets, recalling, tracing
+from sluice.services.views import lineage, models, stages
+
+# So many objects of a live model's data set are named; the count says how many there are.
+_SHOWN = 20
+
+
+def contents(cloud: Cloud, pipeline: str, key: str) -> list[str]:
+    """Return the sha256 of all versions of a key that arrived."""
+    return sorted({each.sha256 for each in tracing.object_versions(cloud, pipeline, key) if each.sha256})
+
+
+def live_models(cloud: Cloud, key: str, contents: Collection[str]) -> list[dict[str, Any]]:
+    """List the models of all pipelines that serve and were trained with an object, by its key or its content.
+
+    `problem` says why it is not known of one.
+    """
+    names = [item["gsi1sk"] for item in cloud.catalog.listing(keys.PIPELINES)]
+    rows = [_row(pipeline, stage) for pipeline in names for stage in stages.stages(cloud, pipeline)]
+    found = [_trained(cloud, row, key, contents) for row in rows if row["arn"]]
+    return [row for row in found if row["objects"] or row["problem"]]
+
+
+def _row(pipeline: str, stage: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "pipeline": pipeline,
+        "stage": stage["stage"],
+        "endpoint_name": stage["endpoint_name"],
+        "arn": stage["live_package_arn"],
+    }
+
+
+def _trained(cloud: Cloud, row: dict[str, Any], key: str, contents: Collection[str]) -> dict[str, Any]:
+    row |= {"model": models.model_name(cloud, row["pipeline"], row["arn"]), "objects": [], "problem": None}
+    try:
+        _, run, stored = lineage.find_manifest(cloud, row["arn"])
+        version = json.loads(stored)["inputs"]["dataset_version"]
+        manifest = datasets.find_manifest(cloud, row["pipeline"], version)
+    except (MissingError, FileNotFoundError) as error:
+        return {**row, "problem": f"what it was trained with is not known: {error}"}
+    held = recalling.holders(manifest.objects, key, contents)
+    return {
+        **row,
+        "run_id": run.run_id,
+        "dataset_version": version,
+        "objects": held[:_SHOWN],
+        "objects_total": len(held),
+    }
+
+
+def recalls(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
+    """List recalls that ask something of a person: no model was built without it, or that one waits."""
+    found: dict[str, dict[str, Any]] = {}
+    for recall in recalling.find(cloud, pipeline):
+        if _is_open(cloud, recall):
+            row = found.setdefault(recall.request_id, _described(cloud, recall))
+            row["contents"].append(recall.sha256)
+    return sorted(found.values(), key=lambda row: str(row["at"]))
+
+
+def _is_open(cloud: Cloud, recall: Recall) -> bool:
+    if recall.status == "open" or recall.package_arn is None:
+        return True
+    item = cloud.catalog.get(keys.package_key(recall.package_arn))
+    return item is not None and Package.of(item).approval_status is None
+
+
+def _described(cloud: Cloud, recall: Recall) -> dict[str, Any]:
+    return {
+        "key": recall.key,
+        "status": recall.status,
+        "at": recall.at,
+        "actor": recall.actor,
+        "reason": recall.reason,
+        "run_id": recall.run_id,
+        "model": models.model_name(cloud, recall.pipeline, recall.package_arn),
+        "contents": [],
+    }

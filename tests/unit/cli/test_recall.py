@@ -1,0 +1,147 @@
+"""`sluice recall` names what was trained with an object, and has the stack build without it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import fakes
+from build_world import PIPELINE, ROWS, RUN, Invoke, World
+from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import Package
+from sluice.services.views import pipelines, recalls
+from sluice_cli import main, options, serving_commands
+from sluice_cli.errors import CommandError
+
+SECOND = "reviews-00002"
+BAD = b"x,y\n9,1\n"
+
+
+class Stack:
+    """A stack whose rule hears of the recall."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.cloud, self.catalog = world, world.cloud, world.cloud.catalog
+        self.stack, self.description = "sluice", "a stack of fakes"
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def client(self, service: str) -> Any:
+        return self
+
+    def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
+
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        (entry,) = Entries
+        assert entry["DetailType"] == "DataRecallRequested"
+        event = {"time": self.world.cloud.now.at, "detail": json.loads(entry["Detail"])}
+        self.world.invoke("recall_data", event)
+        self.meanwhile()
+        return {"FailedEntryCount": 0}
+
+
+@pytest.fixture
+def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A model of two objects, which serves."""
+    world = World(cloud, invoke)
+    world.push()
+    world.upload("bad.csv", BAD)
+    assert world.build("a.csv") == "registered"
+    world.release()
+    world.later(minutes=10)
+    stack = Stack(world)
+    monkeypatch.setattr(options.Options, "target", lambda self: stack)
+    return stack
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main.app, ["recall", *arguments], catch_exceptions=False)
+
+
+def build(stack: Stack) -> str:
+    stack.world.ask()
+    return stack.world.play(stack.world.pipeline["in_flight"])
+
+
+def test_the_live_models_that_were_trained_with_it_are_named(stack: Stack) -> None:
+    result = call("reviews/bad.csv", "--dry-run", "--json")
+    (row,) = json.loads(result.stdout)["live_models"]
+    assert (row["model"], row["stage"], row["run_id"]) == ("reviews/1", "production", RUN)
+    assert [obj["key"] for obj in row["objects"]] == ["reviews/bad.csv"]
+    assert "reviews/bad.csv, version v1" in call("reviews/bad.csv", "--dry-run").stdout
+    assert stack.world.events().count("data recalled") == 0
+
+
+def test_an_earlier_version_of_the_key_counts(stack: Stack) -> None:
+    """What serves was trained with what the key held before it was overwritten."""
+    assert stack.world.build("bad.csv", ROWS + b"5,0\n") == "registered"
+    (row,) = json.loads(call("reviews/bad.csv", "--dry-run", "--json").stdout)["live_models"]
+    assert row["objects"][0]["version_id"] == "v1"
+
+
+def test_the_same_bytes_under_another_key_count(stack: Stack) -> None:
+    stack.world.upload("copy.csv", BAD)
+    (row,) = json.loads(call("reviews/copy.csv", "--dry-run", "--json").stdout)["live_models"]
+    assert row["objects"][0]["key"] == "reviews/bad.csv"
+
+
+def test_a_model_without_it_is_not_named(stack: Stack) -> None:
+    stack.world.upload("new.csv", b"x,y\n3,0\n")
+    result = call("reviews/new.csv", "--dry-run")
+    assert "no model that serves was trained with reviews/new.csv" in result.stdout
+
+
+def test_a_model_whose_data_are_not_known_says_so(stack: Stack) -> None:
+    uri = stack.world.catalog_run()["manifest_uri"]
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    del stack.cloud.objects.buckets[bucket][key]
+    (row,) = json.loads(call("reviews/bad.csv", "--dry-run", "--json").stdout)["live_models"]
+    assert "is not known: the run manifest is gone" in row["problem"]
+
+
+def test_it_is_recalled_and_told_in_the_status_until_a_person_decided(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = call("reviews/bad.csv", "-m", "consent withdrawn")
+    assert result.exit_code == 0
+    assert "recalled reviews/bad.csv: no later data set of reviews has it" in result.stdout
+    (row,) = recalls.recalls(stack.cloud, PIPELINE)
+    assert (row["status"], row["reason"], row["model"]) == ("open", "consent withdrawn", None)
+    assert build(stack) == "registered"
+    (row,) = recalls.recalls(stack.cloud, PIPELINE)
+    assert (row["status"], row["run_id"], row["model"]) == ("rebuilt", SECOND, "reviews/2")
+    found = {
+        **pipelines.status(stack.cloud, PIPELINE),
+        **dict.fromkeys(("stages", "awaited", "timeline", "incomplete"), ()),
+    }
+    serving_commands.print_status({**found, "last_run": None, "last_release": None})
+    said = capsys.readouterr().out
+    assert "recalled reviews/bad.csv: consent withdrawn; reviews-00002 made reviews/2 without it" in said
+    arn = stack.world.catalog_run(SECOND)["model_package_arn"]
+    item = stack.catalog.get(keys.package_key(arn))
+    assert item is not None
+    stack.catalog.apply(changes.decide(Package.of(item), "Approved"))
+    assert recalls.recalls(stack.cloud, PIPELINE) == []
+
+
+def test_with_wait_the_build_is_followed(stack: Stack) -> None:
+    stack.meanwhile = lambda: build(stack)
+    result = call("reviews/bad.csv", "--wait", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["run"]["run_id"] == SECOND
+
+
+def test_what_never_arrived_cannot_be_recalled(stack: Stack) -> None:
+    with pytest.raises(CommandError, match=r"reviews/z.csv never arrived"):
+        call("reviews/z.csv")
+
+
+def test_what_was_of_no_use_need_not_be_recalled(stack: Stack) -> None:
+    stack.world.upload("empty.csv", b"")
+    with pytest.raises(CommandError, match="was never part of any data"):
+        call("reviews/empty.csv")
