@@ -82,6 +82,8 @@ class World:
     )
     tokens: int = 0
     failing: set[str] = field(default_factory=set)
+    # Steps whose jobs reach a limit of Lambda.
+    beyond_lambda: set[str] = field(default_factory=set)
     definition: machines.Definition = field(default_factory=lambda: machines.load("build_model"))
     # What the played executions sent to functions, and the last one of them.
     sent: list[tuple[str, Any]] = field(default_factory=list)
@@ -93,7 +95,7 @@ class World:
         """Let time pass, for the clock, S3 and SageMaker alike."""
         self.cloud.now.at = to_iso(from_iso(self.cloud.now.at) + timedelta(**delta))
         self.cloud.objects.at = self.cloud.now.at
-        self.cloud.jobs.created_at = from_iso(self.cloud.now.at)
+        self.cloud.jobs.created_at = self.cloud.lambda_jobs.created_at = from_iso(self.cloud.now.at)
 
     @contextmanager
     def crash_after(self, writes: int) -> Iterator[None]:
@@ -175,10 +177,15 @@ class World:
             metric = {"MetricName": "accuracy", "Value": self.accuracies[step]}
             described.setdefault("FinalMetricDataList", [metric])
         name = names.job_name("sluice", run_id, step)
-        self.cloud.jobs.end(name, status, **described)
+        self._running(name).end(name, status, **described)
         if status == "Completed":
             self._write_outputs(step, run_id)
         self.invoke("finish_job", ended(name))
+
+    def _running(self, name: str) -> fakes.FakeJobs:
+        """The backend where a job runs, or ran last."""
+        held = self.cloud.jobs.descriptions, self.cloud.lambda_jobs.descriptions
+        return self.cloud.lambda_jobs if name in held[1] and name not in held[0] else self.cloud.jobs
 
     def _write_outputs(self, step: str, run_id: str) -> None:
         runs = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}"
@@ -223,7 +230,12 @@ class World:
         if function != "start_job":
             return
         step = payload["step"]
-        job = self.cloud.jobs.descriptions.get(names.job_name("sluice", run_id, step), {})
+        name = names.job_name("sluice", run_id, step)
+        backend = self._running(name)
+        job = backend.descriptions.get(name, {})
+        if backend is self.cloud.lambda_jobs and step in self.beyond_lambda and not has_ended(job):
+            self.end(step, run_id, status="Failed", FailureReason="it needs more", LimitReached="memory")
+            return
         if "InProgress" in (job.get("TrainingJobStatus"), job.get("ProcessingJobStatus")):
             failed = {"status": "Failed", "FailureReason": "cannot load the model"}
             self.end(step, run_id, **(failed if step in self.failing else {}))
@@ -306,10 +318,10 @@ class World:
         return [item["event"] for item in self.timeline()]
 
     @classmethod
-    def of_prepared_run(cls, cloud: fakes.Cloud, invoke: Invoke) -> World:
+    def of_prepared_run(cls, cloud: fakes.Cloud, invoke: Invoke, **changed: bytes) -> World:
         """A world with a run whose data are prepared."""
         world = cls(cloud, invoke)
-        world.push()
+        world.push(replaces=None, **changed)
         world.upload("a.csv")
         world.later(minutes=2)
         world.ask()
@@ -327,6 +339,10 @@ class World:
 def execution_arn(run_id: str) -> str:
     """The execution of a run."""
     return fakes.arn("states", f"execution:sluice-build:{run_id}")
+
+
+def has_ended(job: dict[str, Any]) -> bool:
+    return "InProgress" not in (job.get("TrainingJobStatus"), job.get("ProcessingJobStatus"))
 
 
 def created(bucket: str, key: str, version_id: str | None = None) -> dict[str, Any]:

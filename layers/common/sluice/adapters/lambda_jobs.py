@@ -98,7 +98,8 @@ class FunctionJobs:
         }
         result = self._read(name, orders.RESULT) or self._lost(name, held)
         if result is None:
-            status = "Stopping" if self._read(name, orders.STOP) else "InProgress"
+            is_told = self._read(name, orders.STOP) is not None
+            status = "Stopping" if is_told else "InProgress"
             return {**description, f"{field}JobStatus": status}
         changes: dict[str, Any] = {
             key: _moment(value) if key in _TIMES else value for key, value in result["changes"].items()

@@ -34,6 +34,8 @@ def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) ->
     """Choose the backend of a step's job; a retry stays where the job is, unless a limit ended it there."""
     compute = _compute(build, task.step)
     before = building.find_step(cloud, task.run_id, task.step)
+    if before is not None and before.backend == "sagemaker" and before.backend_reason:
+        return Placement(Choice("sagemaker", 0, before.backend_reason))
     limit = _limit_reached(cloud, before, job_name) if before is not None else None
     if limit is not None and compute.backend == "auto":
         reason = f"sagemaker: on Lambda {limit}"

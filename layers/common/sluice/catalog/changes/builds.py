@@ -249,7 +249,8 @@ def add_step(step: Step) -> Put:
 def move_step(step: Step) -> Update:
     """Begin a step anew on another backend than Lambda, which it reached a limit of; only one attempt can."""
     item = step.item()
-    anew = {**keys.without_key(item), "ended_at": None, "failure_reason": None, "usage": None}
+    gone = dict.fromkeys(("ended_at", "failure_reason", "log_tail", "usage"))
+    anew = {**keys.without_key(item), **gone, "backend": step.backend}
     return Update(keys.key_of(item), anew, {"backend": "lambda"})
 
 
@@ -322,6 +323,7 @@ def record_step(step: Step) -> Update:
 def await_job(task: JobTask) -> Update:
     """Store the token of the newest attempt: only that one still waits."""
     item = task.item()
-    return Update(
-        keys.key_of(item), {name: value for name, value in item.items() if name not in ("pk", "sk")}
-    )
+    # An attempt before may have been on another backend.
+    placed = {"backend": task.backend, "falls_back": task.falls_back}
+    said = {name: value for name, value in item.items() if name not in ("pk", "sk")}
+    return Update(keys.key_of(item), {**said, **placed})

@@ -1,0 +1,163 @@
+"""Jobs on Lambda as records in S3: ordered until claimed, described without the function, lost for good."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+import fakes
+from sluice.adapters import lambda_jobs
+from sluice.adapters.lambda_jobs import FunctionJobs, Place
+from sluice.domain.build.function_ends import FunctionEnd
+from sluice.domain.roles import Account
+from sluice.ports import RequestRefusedError, Room
+
+ACCOUNT = Account(fakes.ROLES_ARN, "eu-central-1", fakes.DATA_BUCKET, fakes.ARTIFACT_BUCKET)
+FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:small"
+NAME = "sluice--reviews-00001-prepare"
+ROOM = Room("reviews", 1769, {"uri": "s3://sluice-artifacts/environments/abc.tar.zst", "digest": "abc"})
+REQUEST = {
+    "ProcessingJobName": NAME,
+    "RoleArn": f"{fakes.ROLES_ARN}reviews-00001-9f2c1a0b",
+    "ProcessingInputs": [],
+    "ProcessingOutputConfig": {"Outputs": []},
+}
+
+
+class Aws:
+    """The services that an order needs, and what they were asked for."""
+
+    def __init__(self) -> None:
+        self.orders: list[dict[str, Any]] = []
+        self.sessions: list[dict[str, Any]] = []
+        self.refusal: str | None = None
+        self.groups: list[str] = []
+
+    def __call__(self, service: str) -> Aws:
+        return self
+
+    def invoke(self, FunctionName: str, InvocationType: str, Payload: bytes) -> None:
+        assert (FunctionName, InvocationType) == (FUNCTION, "Event")
+        self.orders.append(json.loads(Payload))
+
+    def assume_role(self, **given: Any) -> dict[str, Any]:
+        if self.refusal:
+            raise ClientError({"Error": {"Code": self.refusal, "Message": ""}}, "AssumeRole")
+        self.sessions.append(given)
+        keys = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+        return {"Credentials": {key: f"{key} of {given['RoleArn']}" for key in keys}}
+
+    def create_log_group(self, logGroupName: str) -> None:
+        self.groups.append(logGroupName)
+
+    def put_retention_policy(self, logGroupName: str, retentionInDays: int) -> None:
+        assert retentionInDays == 30
+
+
+@pytest.fixture
+def aws() -> Aws:
+    return Aws()
+
+
+@pytest.fixture
+def objects() -> fakes.FakeObjects:
+    return fakes.FakeObjects()
+
+
+@pytest.fixture
+def jobs(aws: Aws, objects: fakes.FakeObjects) -> FunctionJobs:
+    functions = {1769: FUNCTION, 3008: "another"}
+    return FunctionJobs(Place("sluice", ACCOUNT, functions, "arn:runner", 30), objects, aws)
+
+
+def write(objects: fakes.FakeObjects, name: str, **content: Any) -> None:
+    objects.write(f"s3://{fakes.ARTIFACT_BUCKET}/jobs/{NAME}/{name}.json", json.dumps(content).encode())
+
+
+def status(jobs: FunctionJobs) -> str:
+    return str((jobs.describe("processing_job", NAME) or {})["ProcessingJobStatus"])
+
+
+def test_an_order_has_two_credentials_of_two_roles(jobs: FunctionJobs, aws: Aws) -> None:
+    assert jobs.start("processing_job", REQUEST, ROOM) is True
+    (order,) = aws.orders
+    assert order["script_credentials"]["AccessKeyId"].endswith(REQUEST["RoleArn"])
+    assert order["own_credentials"]["AccessKeyId"] == "AccessKeyId of arn:runner"
+    assert order["environment"] == ROOM.environment
+    assert (order["request"], order["stack"], order["pipeline"]) == (REQUEST, "sluice", "reviews")
+    assert aws.groups == [order["log_group"]] == ["/sluice/sluice/jobs/reviews"]
+    assert {session["DurationSeconds"] for session in aws.sessions} == {3600}
+
+
+def test_an_order_that_nobody_claimed_is_given_again_and_one_that_is_claimed_is_not(
+    jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects
+) -> None:
+    assert [jobs.start("processing_job", REQUEST, ROOM) for _ in range(2)] == [True, False]
+    assert [order["secret"] for order in aws.orders] == [aws.orders[0]["secret"]] * 2
+    write(objects, "claim", claimed_at=1.0, timeout_s=900)
+    assert jobs.start("processing_job", REQUEST, ROOM) is False
+    assert len(aws.orders) == 2
+
+
+def test_a_role_that_is_not_there_yet_refuses_the_request(jobs: FunctionJobs, aws: Aws) -> None:
+    aws.refusal = "AccessDenied"
+    with pytest.raises(RequestRefusedError):
+        jobs.start("processing_job", REQUEST, ROOM)
+
+
+def test_a_request_beyond_a_payload_is_refused(jobs: FunctionJobs) -> None:
+    large = {**REQUEST, "Environment": {"X": "x" * 300_000}}
+    with pytest.raises(RequestRefusedError, match="sagemaker"):
+        jobs.start("processing_job", large, ROOM)
+
+
+def test_a_job_is_described_from_its_records(jobs: FunctionJobs, objects: fakes.FakeObjects) -> None:
+    assert jobs.describe("processing_job", NAME) is None
+    jobs.start("processing_job", REQUEST, ROOM)
+    assert status(jobs) == "InProgress"
+    jobs.stop("processing_job", NAME)
+    assert status(jobs) == "Stopping"
+    assert jobs.describe("training_job", NAME) is None
+    write(
+        objects,
+        "result",
+        status="Completed",
+        secondary_status="Completed",
+        reason="",
+        limit=None,
+        changes={"ProcessingStartTime": 10.0, "ProcessingEndTime": 12.5},
+        usage={"billed_s": 3.5, "memory_mb": 1769},
+        log_tail=["done"],
+    )
+    described = jobs.describe("processing_job", NAME) or {}
+    assert described["ProcessingJobStatus"] == "Completed"
+    assert (described["ProcessingEndTime"] - described["ProcessingStartTime"]).total_seconds() == 2.5
+    assert (described["Usage"]["billed_s"], described["LogTail"]) == (3.5, ["done"])
+    assert "FailureReason" not in described
+
+
+def test_the_first_word_about_an_end_counts(jobs: FunctionJobs, aws: Aws) -> None:
+    jobs.start("processing_job", REQUEST, ROOM)
+    secret = aws.orders[0]["secret"]
+    assert jobs.record_end(NAME, "a guess", FunctionEnd("x")) is False
+    assert jobs.record_end(NAME, secret, FunctionEnd("no memory", "memory")) is True
+    assert jobs.record_end(NAME, secret, FunctionEnd("another")) is True
+    described = jobs.describe("processing_job", NAME) or {}
+    assert (described["FailureReason"], described["LimitReached"]) == ("no memory", "memory")
+    assert described["Usage"]["peak_memory_mb"] == 1769
+
+
+def test_a_job_of_which_nobody_tells_is_lost_once_its_function_must_have_ended(
+    jobs: FunctionJobs, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("processing_job", REQUEST, ROOM)
+    monkeypatch.setattr(lambda_jobs, "_WAITS_S", -1000)
+    described = jobs.describe("processing_job", NAME) or {}
+    assert (described["ProcessingJobStatus"], described["LimitReached"]) == ("Failed", "concurrency")
+    write(objects, "claim", claimed_at=1.0, timeout_s=900)
+    described = jobs.describe("processing_job", NAME) or {}
+    assert described["FailureReason"] == "its function ended without a word"
+    assert described["LimitReached"] is None

@@ -1,0 +1,189 @@
+"""Jobs go to Lambda where they fit, say why, and to SageMaker once where they turn out not to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import fakes
+import inline
+from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, TaskFailed, World
+from sluice.catalog import keys
+from sluice.domain.safeguards import Safeguards
+from sluice.services import placing
+
+NAME = f"sluice--{RUN}-prepare"
+PACKAGES = {"uri": f"s3://{fakes.ARTIFACT_BUCKET}/environments/abc.tar.zst", "digest": "abc"}
+
+
+@pytest.fixture(autouse=True)
+def packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "_packages", lambda *given: (PACKAGES, None))
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    return World.of_prepared_run(cloud, invoke)
+
+
+def declared(cloud: fakes.Cloud, invoke: Invoke, compute: str) -> World:
+    """A run whose prepare step has this compute."""
+    text = PIPELINE_YAML.replace(
+        "prepare: {script: src/prepare.py}", f"prepare: {{script: src/prepare.py, compute: {compute}}}"
+    )
+    return World.of_prepared_run(cloud, invoke, pipeline=text.encode())
+
+
+def lost(order: str, secret: str, error: str) -> dict[str, Any]:
+    """Lambda's record of an invocation that failed."""
+    return {
+        "version": "1.0",
+        "requestContext": {"condition": "RetriesExhausted"},
+        "requestPayload": {"name": order, "secret": secret},
+        "responsePayload": {"errorType": "Runtime.ExitError", "errorMessage": error},
+    }
+
+
+KILLED = "RequestId: 1 Error: Runtime exited with error: signal: killed"
+
+
+def test_a_small_job_runs_on_lambda_and_its_step_says_why(world: World) -> None:
+    world.start("prepare")
+    assert world.cloud.jobs.requests == {}
+    room = world.cloud.lambda_jobs.rooms[NAME]
+    assert (room.pipeline, room.memory_mb, room.environment) == (PIPELINE, 1769, PACKAGES)
+    step = world.step("prepare")
+    assert (step["status"], step["backend"]) == ("InProgress", "lambda")
+    assert step["backend_reason"].startswith("lambda: ")
+    world.end("prepare", Usage={"billed_s": 1.5, "memory_mb": 1769})
+    assert world.step("prepare")["status"] == "Completed"
+    assert world.step("prepare")["usage"] == {"billed_s": 1.5, "memory_mb": 1769}
+
+
+def test_no_packages_are_installed_in_a_job_that_has_them(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = World.of_prepared_run(cloud, invoke)
+    world.start("prepare")
+    entrypoint = cloud.lambda_jobs.requests[NAME]["AppSpecification"]["ContainerEntrypoint"]
+    assert entrypoint == ["python3", "/opt/ml/processing/input/code/prepare.py"]
+
+
+def test_without_packages_a_job_runs_on_sagemaker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "_packages", lambda *given: (None, "its packages are still being built"))
+    world.start("prepare")
+    assert world.step("prepare")["backend_reason"] == "sagemaker: its packages are still being built"
+    assert world.cloud.lambda_jobs.requests == {}
+
+
+def test_whoever_names_sagemaker_gets_it(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = declared(cloud, invoke, "{backend: sagemaker}")
+    world.start("prepare")
+    assert world.step("prepare")["backend_reason"] == "sagemaker: pipeline.yaml says so"
+
+
+def test_what_may_need_more_memory_than_the_stack_has_goes_to_sagemaker(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = declared(cloud, invoke, "{memory_mb: 5000}")
+    world.start("prepare")
+    assert "LargeJobMemoryMB" in world.step("prepare")["backend_reason"]
+    assert NAME in cloud.jobs.requests
+
+
+def test_an_account_without_network_for_jobs_runs_none_on_lambda(world: World) -> None:
+    world.cloud.safeguards = Safeguards(isolates_jobs=True)
+    world.start("prepare")
+    assert world.step("prepare")["backend_reason"].startswith("sagemaker: the account")
+
+
+# -------------------------------------------------------------------------------------------------- its end
+
+
+def test_our_own_event_answers_the_task(world: World) -> None:
+    token = world.start("prepare")
+    world.cloud.lambda_jobs.end(NAME)
+    event = {"source": "sluice", "detail": {"stack": "sluice", "JobName": NAME}}
+    assert world.invoke("finish_job", event) == {"status": "answered"}
+    assert world.answer(token)["status"] == "Completed"
+
+
+def test_a_function_that_died_fails_the_task_by_its_reason_and_sagemaker_runs_the_job(world: World) -> None:
+    token = world.start("prepare")
+    assert world.invoke("finish_job", lost(NAME, "the order's", KILLED)) == {"status": "answered"}
+    with pytest.raises(TaskFailed, match=r"LambdaLimitError: .*want of memory"):
+        world.answer(token)
+    again = world.start("prepare")
+    step = world.step("prepare")
+    assert (step["status"], step["backend"]) == ("InProgress", "sagemaker")
+    assert step["backend_reason"] == "sagemaker: on Lambda it was ended for want of memory"
+    assert "failure_reason" not in step
+    world.end("prepare")
+    assert world.answer(again)["status"] == "Completed"
+
+
+def test_a_retry_after_the_move_stays_on_sagemaker(world: World) -> None:
+    world.start("prepare")
+    world.invoke("finish_job", lost(NAME, "the order's", KILLED))
+    world.start("prepare")
+    world.start("prepare")
+    assert world.step("prepare")["backend"] == "sagemaker"
+    assert len(world.cloud.jobs.requests) == 1
+
+
+def test_who_does_not_know_the_order_s_secret_ends_no_job(world: World) -> None:
+    world.start("prepare")
+    assert world.invoke("finish_job", lost(NAME, "a guess", KILLED)) == {"status": "another order's"}
+    assert world.step("prepare")["status"] == "InProgress"
+    assert world.cloud.workflows.failures == []
+
+
+def test_a_crash_is_no_limit_and_nothing_is_tried_again(world: World) -> None:
+    token = world.start("prepare")
+    world.invoke("finish_job", lost(NAME, "the order's", "RequestId: 1 Error: exit status 1"))
+    with pytest.raises(TaskFailed, match=r"JobFailedError: .*exit status 1"):
+        world.answer(token)
+
+
+def test_whoever_names_lambda_is_told_what_to_do_about_its_limits(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = declared(cloud, invoke, "{backend: lambda}")
+    token = world.start("prepare")
+    world.invoke("finish_job", lost(NAME, "the order's", KILLED))
+    with pytest.raises(TaskFailed, match=r"JobFailedError: .*compute\.backend to auto or sagemaker"):
+        world.answer(token)
+
+
+def test_reconcile_hears_of_an_end_that_nobody_told(world: World) -> None:
+    world.start("prepare")
+    world.cloud.lambda_jobs.end(NAME)
+    world.invoke("reconcile", {})
+    hints = [detail for _, detail, _ in world.cloud.bus.entries if detail.get("ProcessingJobName") == NAME]
+    assert len(hints) == 1
+
+
+def test_an_ended_run_stops_its_jobs_on_lambda(world: World) -> None:
+    world.start("prepare")
+    world.finish("failed", error={"Error": "States.Timeout", "Cause": "too long"})
+    assert world.cloud.lambda_jobs.stopped == [NAME]
+    assert world.cloud.jobs.stopped == []
+
+
+# ----------------------------------------------------------------------------------------------- the machine
+
+
+def test_the_build_as_it_is_deployed_moves_what_lambda_cannot_do(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = World(cloud, invoke)
+    world.push()
+    world.beyond_lambda = {"train-0", "evaluate-candidate"}
+    assert world.build("a.csv") == "registered", world.catalog_run()
+    steps = {
+        item["sk"].removeprefix(keys.STEPS): item.get("backend")
+        for item in cloud.catalog.query(keys.steps_partition(RUN), keys.STEPS)
+        if item["kind"] in ("training_job", "processing_job")
+    }
+    assert steps == {
+        "prepare": "lambda",
+        "train-0": "sagemaker",
+        "train-1": "lambda",
+        "evaluate-candidate": "sagemaker",
+    }
+    assert inline.entered(world.execution)[-1] == "FinishRun"
