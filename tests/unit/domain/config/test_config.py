@@ -240,6 +240,15 @@ def test_a_wrong_value_says_what_was_expected(problems: Problems, old: str, new:
         (RANDOM_OLD, "space: {}, strategy: random, max_candidates: 2", "train.candidates.space", "is empty"),
         ("max_parallel: 2", "strategy: halving, max_candidates: 2", "train.candidates", "has no budget"),
         (
+            'parallel: 2}\n  metrics: [{name: "validation:accuracy", '
+            'regex: "validation accuracy: ([0-9.]+)"}]\n'
+            "  compute: {instance_type: ml.m5.large",
+            'parallel: 2, max_cost_usd: 1}\n  metrics: [{name: "validation:accuracy"}]\n'
+            "  compute: {instance_type: ml.m5.lage",
+            "train.compute.instance_type",
+            "is 'ml.m5.lage' beside train.candidates.max_cost_usd",
+        ),
+        (
             "max_parallel: 2",
             HALVING.format("alpha, min: 1, max: 2"),
             "train.candidates.budget.hyperparameter",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sluice.domain import prices
 from sluice.domain.config.base import ScalarValue
 from sluice.domain.config.candidates import CANDIDATES_MAX, Candidates, Range
 from sluice.domain.config.problems import Breach
@@ -90,6 +91,18 @@ def _sound_range(loc: tuple[str, ...], numbers: Range) -> Iterator[Breach]:
     for field, value in (("min", numbers.min), ("max", numbers.max)):
         if numbers.integer and not value.is_integer():
             yield Breach((*loc, field), f"is {value:g}", "a whole number, as integer is true")
+
+
+def priced_candidates(config: PipelineConfig) -> Iterator[Breach]:
+    """Yield an instance type without a list price, with which `max_cost_usd` could not be held."""
+    compute = config.train.compute
+    if config.train.candidates.max_cost_usd is None or compute.backend == "lambda":
+        return
+    if compute.instance_type not in prices.INSTANCE_HOUR:
+        found = f"is {compute.instance_type!r} beside train.candidates.max_cost_usd"
+        expected = f"one with a list price: {', '.join(prices.INSTANCE_HOUR)}"
+        near = nearest(compute.instance_type, prices.INSTANCE_HOUR)
+        yield Breach(("train", "compute", "instance_type"), found, expected, near)
 
 
 def sound_halving(config: PipelineConfig) -> Iterator[Breach]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from sluice.domain.config import images
 from sluice.domain.config.candidate_rules import (
     bounded_candidates,
+    priced_candidates,
     sound_halving,
     sound_hyperparameters,
     sound_metrics,
@@ -170,6 +171,7 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _window_of_its_mode,
     sound_metrics,
     bounded_candidates,
+    priced_candidates,
     sound_halving,
     sound_compute,
     _short_arguments,
