@@ -13,6 +13,7 @@ import signal
 import socket
 import urllib.request
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,13 @@ def _application(settings: Settings) -> tuple[Any, Keeper]:
     from sluice_local.patches.events import delivery
     from sluice_local.patches.iam import ledger
     from sluice_local.sagemaker.hosting import faults
+    from sluice_local.sagemaker.jobs import capacity
+    from sluice_local.sagemaker.jobs.training import TRAINING
 
     signatures.install(settings)
     identity = {"pid": processes.guardian_pid(), "port": settings.port}
     paths = {module.PATH: module.answer for module in (delivery, faults, ledger)}
+    paths[capacity.PATH] = partial(capacity.answer, TRAINING)
     paths[IDENTITY_PATH] = lambda method, body: (200, identity)
     keeper = Keeper(settings)
     application = keeper.watching(with_local_paths(ministack.app.app, paths))

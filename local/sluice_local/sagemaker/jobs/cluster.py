@@ -13,7 +13,7 @@ from enum import Enum, auto
 from sluice.containers.output import Metrics, Transcript
 from sluice_local.sagemaker.containers.container import NOT_MAPPED, Container, Sandbox
 from sluice_local.sagemaker.containers.logs import LogStream
-from sluice_local.sagemaker.jobs.lifecycle import Job
+from sluice_local.sagemaker.jobs.lifecycle import INTERRUPTION, Job
 
 
 class End(Enum):
@@ -23,6 +23,7 @@ class End(Enum):
     FAILED = auto()
     STOPPED = auto()
     MAX_RUNTIME = auto()
+    INTERRUPTED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,9 @@ def _watch(job: Job, followers: Sequence[_Follower], deadline: float) -> Outcome
         if message is None:
             _stop(followers, job.runtime.stop_grace_s)
             return Outcome(End.STOPPED)
+        if message == INTERRUPTION:
+            _stop(followers, job.runtime.stop_grace_s)
+            return Outcome(End.INTERRUPTED)
         index, exit_code = message
         if exit_code:
             _stop(followers, 0)  # a cluster that lost a member is useless

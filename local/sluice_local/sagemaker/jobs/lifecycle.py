@@ -24,6 +24,8 @@ from sluice_local.settings import Settings
 
 _REASON_LENGTH = 1024
 _OUTPUTS = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput")
+# A message to a job's inbox: AWS takes the spot instances back.
+INTERRUPTION = (-1, 0)
 _INTERNAL_ERROR = "InternalServerError: We encountered an internal error.  Please try again."
 
 
@@ -124,7 +126,7 @@ class Job:
         self.runtime = runtime
         self.directory = runtime.directory / f"{self.name}-{uuid.uuid4().hex[:8]}"
         self.inbox: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
-        """(index, exit code) of each container that ends, and None for the wish to stop."""
+        """(index, exit code) of each container that ends, None for the wish to stop, and INTERRUPTION."""
         self.stopping = threading.Event()
         self._has_begun = self._has_ended = False
         self._lock = threading.RLock()
@@ -172,6 +174,19 @@ class Job:
             if not self._has_begun:
                 self._end(Ending("Stopped"))
         self.inbox.put(None)
+
+    def interrupt(self) -> None:
+        """Take the instances back, as AWS does with spot instances; raises ApiError if it has none."""
+        if not self.request.get("EnableManagedSpotTraining") or not self._has_begun or self._has_ended:
+            raise ApiError("ValidationException", f"{self.name} has no spot instances now.")
+        self.inbox.put(INTERRUPTION)
+
+    def forget_ends(self) -> None:
+        """Forget the ends of containers that were stopped, but not the wish to stop the job."""
+        while not self.inbox.empty():
+            if self.inbox.get() is None:
+                self.inbox.put(None)
+                return
 
     def execute(self) -> None:
         """Do the job's work, unless it was stopped before."""

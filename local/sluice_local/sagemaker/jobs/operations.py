@@ -7,7 +7,7 @@ from typing import Any
 
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, operation
 from sluice_local.sagemaker.containers.container import isolation
-from sluice_local.sagemaker.jobs import lifecycle
+from sluice_local.sagemaker.jobs import capacity, lifecycle
 from sluice_local.sagemaker.jobs.lifecycle import JobKind
 from sluice_local.sagemaker.jobs.processing import PROCESSING
 from sluice_local.sagemaker.jobs.training import TRAINING
@@ -38,7 +38,7 @@ Operation = Callable[[Scope, dict[str, Any]], Item | None]
 
 
 def _describe(kind: JobKind) -> Operation:
-    return lambda scope, params: kind.table.get(scope, params[kind.name_key])
+    return lambda scope, params: capacity.described(kind.table.get(scope, params[kind.name_key]))
 
 
 def _list(kind: JobKind) -> Operation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +18,13 @@ from sluice.containers.data import (
     objects_below,
     upload,
 )
+from sluice.containers.output import Metrics
+from sluice.containers.script_mode import Script
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.containers.container import OPT_ML, Sandbox
 from sluice_local.sagemaker.containers.logs import training_metrics
-from sluice_local.sagemaker.jobs import cluster, training_setup
-from sluice_local.sagemaker.jobs.cluster import End
+from sluice_local.sagemaker.jobs import capacity, cluster, training_setup
+from sluice_local.sagemaker.jobs.cluster import End, Instance, Outcome
 from sluice_local.sagemaker.jobs.lifecycle import (
     Ending,
     Job,
@@ -41,7 +42,10 @@ _DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints"
 @operation("CreateTrainingJob")
 def create_training_job(scope: Scope, params: dict[str, Any]) -> Item:
     _check(params)
-    job = submit(TRAINING, scope, _completed(params))
+    capacity.check(params)
+    completed = _completed(params)
+    pool = capacity.take_from_pool(TRAINING, scope, params["TrainingJobName"], completed)
+    job = submit(TRAINING, scope, {**completed, **pool})
     return {"TrainingJobArn": job.arn}
 
 
@@ -106,31 +110,42 @@ def _completed_channel(channel: Item) -> Item:
 
 def run(job: Job) -> Ending:
     """Run the job, from the download of data to the upload of the model."""
-    started = now()
-    job.advance("Downloading", "Downloading input data", TrainingStartTime=started)
-    sandboxes, script = training_setup.prepare(job)
+    clock = capacity.Clock(job.request["StoppingCondition"]["MaxRuntimeInSeconds"])
+    job.advance("Downloading", "Downloading input data", TrainingStartTime=now())
     config = job.request["AlgorithmSpecification"]
     metrics = training_metrics(job.scope, job.name, config.get("MetricDefinitions", []))
-    with _checkpoints(job, sandboxes):
-        job.advance("Training", "Training image download completed. Training in progress.")
-        instances = training_setup.instances(job, sandboxes, script)
-        outcome = cluster.run(
-            job, instances, job.request["StoppingCondition"]["MaxRuntimeInSeconds"], metrics
-        )
-    changes: Item = {"FinalMetricDataList": metrics.final()}
+    sandboxes, instances, script, outcome = _train(job, metrics, clock)
+    while outcome.end is End.INTERRUPTED:
+        clock.pause()
+        capacity.after_interruption(job)
+        clock.go_on()
+        job.advance("Downloading", "Downloading input data")
+        sandboxes, instances, script, outcome = _train(job, metrics, clock)
+    changes: Item = {"FinalMetricDataList": metrics.final(), **capacity.left_pool(job.request)}
     output = S3Location.of(job.request["OutputDataConfig"]["S3OutputPath"]).within(f"{job.name}/output")
     if outcome.end is not End.FAILED:
         if outcome.end is End.COMPLETED:
             job.advance_unless_stopping("Uploading", "Uploading generated training model")
         changes["ModelArtifacts"] = {"S3ModelArtifacts": str(_upload_model(job, sandboxes, output))}
     _upload_output(job, sandboxes, output)
-    seconds = max(1, math.ceil(now() - started))
-    changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+    changes |= clock.seconds(is_spot=bool(job.request["EnableManagedSpotTraining"]))
     if outcome.end is End.FAILED:
         ml, command = sandboxes[outcome.index].ml, instances[outcome.index].command
         reason = training_reason(ml, command, script, outcome.exit_code, outcome.traceback)
         raise JobFailedError(reason, changes)
     return Ending(*_ENDINGS[outcome.end], changes)
+
+
+def _train(
+    job: Job, metrics: Metrics, clock: capacity.Clock
+) -> tuple[list[Sandbox], list[Instance], Script | None, Outcome]:
+    """Run the containers on instances of their own, with what the last ones left as checkpoints."""
+    sandboxes, script = training_setup.prepare(job)
+    with _checkpoints(job, sandboxes):
+        job.advance("Training", "Training image download completed. Training in progress.")
+        instances = training_setup.instances(job, sandboxes, script)
+        outcome = cluster.run(job, instances, clock.left_s, metrics)
+    return sandboxes, instances, script, outcome
 
 
 _ENDINGS = {
