@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
+from sluice.domain.build.environments import NoEnvironmentError, Wanted
 from sluice.domain.build.function_ends import FunctionEnd
 from sluice.domain.digests import Part
 from sluice.domain.roles import Account, Role, RolesForbiddenError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, Room
+from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, PackageArchive, Room
 
 DATA_BUCKET = "sluice-data"
 ARTIFACT_BUCKET = "sluice-artifacts"
@@ -200,6 +201,9 @@ class FakeObjects:
     def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
         path.write_bytes(self._existing(bucket, key, version_id).data)
 
+    def upload(self, path: Path, uri: str, content_type: str = "application/octet-stream") -> None:
+        self.write(uri, path.read_bytes(), content_type)
+
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
         if version := self._version(bucket, key, version_id):
             version.tags |= tags
@@ -232,6 +236,23 @@ def _head(bucket: str, key: str, version: _Version) -> ObjectHead:
         last_modified=version.at,
         metadata=version.metadata,
     )
+
+
+class FakePackages:
+    """An index that has all packages, or lacks some: `problem` says what it lacks."""
+
+    def __init__(self) -> None:
+        self.built: list[str] = []
+        self.problem: str | None = None
+
+    def build(self, wanted: Wanted, folder: Path, remaining_s: Callable[[], float]) -> PackageArchive:
+        self.built.append(wanted.spec)
+        if self.problem is not None:
+            raise NoEnvironmentError(self.problem)
+        (archive := folder / "environment.tar.zst").write_text(wanted.spec)
+        digest = hashlib.sha256(wanted.spec.encode()).hexdigest()
+        listed = [{"name": "scikit-learn", "version": "1.4.2"}]
+        return PackageArchive(archive, digest, wanted.describe(digest, 64, 640, packages=listed, lock=""))
 
 
 class FakeJobs:
@@ -567,6 +588,7 @@ class Cloud:
     jobs: FakeJobs = field(default_factory=FakeJobs)
     job_logs: FakeJobLogs = field(default_factory=FakeJobLogs)
     lambda_jobs: FakeLambdaJobs = field(default_factory=FakeLambdaJobs)
+    packages: FakePackages = field(default_factory=FakePackages)
     roles: FakeRoles = field(default_factory=FakeRoles)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)

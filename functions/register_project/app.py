@@ -28,7 +28,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
-from sluice.services import building
+from sluice.services import building, environments
 from sluice.services.timeline import note
 
 
@@ -184,6 +184,10 @@ def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
     note(cloud, pipeline, pushed_at, project.version, "project registered", project.version[:12])
     _claim(cloud, pipeline)
     cloud.build_requests.send(pipeline)
+    if environments.are_wanted(cloud, project.config):
+        # The first run need not wait for its packages then; if this is lost, it builds them itself.
+        told = {"stack": cloud.stack_name, "pipeline": pipeline, "project_version": project.version}
+        cloud.bus.announce("ProjectRegistered", told)
 
 
 def _claim(cloud: Cloud, pipeline: str) -> None:

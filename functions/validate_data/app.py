@@ -18,7 +18,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import builds, data
 from sluice.domain import failures, times
 from sluice.domain.build.errors import BuildError
-from sluice.domain.config.models import Data
+from sluice.domain.config.models import Data, PipelineConfig
 from sluice.domain.data.datasets import DatasetManifest, beyond, more_than
 from sluice.domain.data.segments import DatasetHead
 from sluice.domain.failures import MissingError
@@ -29,7 +29,7 @@ from sluice.quality import run
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.validation import DataFile, Report, Violation
-from sluice.services import batching, building, datasets
+from sluice.services import batching, building, datasets, environments
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -52,14 +52,25 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id, dataset_version=task.dataset_version)
     run = building.find_run(cloud, task.pipeline, task.run_id)
+    config = building.find_config(cloud, task)
     if run is not None and run.reproduces:
-        return _recorded(cloud, task)
-    data = building.find_config(cloud, task).data
+        verdict = _recorded(cloud, task)
+    else:
+        verdict = _judged(cloud, task, context, config.data)
+    return {**verdict, "needs_packages": verdict["is_valid"] and _needs_packages(cloud, task, config)}
+
+
+def _judged(cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data) -> dict[str, Any]:
     judged, outcome = _judge(cloud, task, context, data)
     report, report_uri = outcome.report, _write(cloud, task, outcome)
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
     _record(cloud, task, judged, report, report_uri, reasons)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
+
+
+def _needs_packages(cloud: Cloud, task: ValidateDataTask, config: PipelineConfig) -> bool:
+    project = building.find_project(cloud, task.pipeline, task.project_version)
+    return environments.are_missing(cloud, project, config)
 
 
 def _recorded(cloud: Cloud, task: ValidateDataTask) -> dict[str, Any]:

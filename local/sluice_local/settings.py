@@ -26,6 +26,8 @@ class Settings:
     max_jobs: int = 2
     # Environments of SageMaker's images: outside the state directory, as they take long to build.
     image_cache: Path = REPOSITORY / ".sluice/venvs"
+    # Archives of packages for jobs on Lambda, as an account would mount a folder that outlives its functions.
+    environments: Path = REPOSITORY / ".sluice/environments"
     # Time for a job to stop.
     job_stop_grace_s: float = 120.0
     # AWS waits one minute, then two, before it retries a failed asynchronous invocation.

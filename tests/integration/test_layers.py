@@ -20,13 +20,13 @@ def required(layer: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("layer", ["common", "data"])
+@pytest.mark.parametrize("layer", ["common", "data", "installer"])
 def test_what_a_layer_ships_is_what_is_tested_here(layer: str) -> None:
     for package, version in required(layer).items():
         assert metadata.version(package) == version, package
 
 
-@pytest.mark.parametrize("layer", ["common", "data"])
+@pytest.mark.parametrize("layer", ["common", "data", "installer"])
 def test_every_package_is_pinned_by_its_hash(layer: str) -> None:
     text = (ROOT / "layers" / layer / "requirements.txt").read_text()
     entries = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
@@ -34,7 +34,7 @@ def test_every_package_is_pinned_by_its_hash(layer: str) -> None:
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
-@pytest.mark.parametrize("layer", ["common", "data"])
+@pytest.mark.parametrize("layer", ["common", "data", "installer"])
 def test_a_layer_is_built_for_what_the_template_says_unless_told_otherwise(layer: str) -> None:
     parameters = asl.load_template(ROOT / "template.yaml")["Parameters"]
     text = (ROOT / "layers" / layer / "Makefile").read_text()
@@ -45,7 +45,9 @@ def test_a_layer_is_built_for_what_the_template_says_unless_told_otherwise(layer
 
 
 def test_no_layer_ships_what_lambda_has() -> None:
-    assert not {"boto3", "botocore"} & (required("common").keys() | required("data").keys())
+    assert not {"boto3", "botocore"} & (
+        required("common").keys() | required("data").keys() | required("installer").keys()
+    )
 
 
 @pytest.mark.parametrize("package", ["duckdb", "markupsafe", "pydantic-core", "pyyaml", "zstandard"])

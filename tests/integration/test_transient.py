@@ -29,6 +29,7 @@ from sluice.domain.release import releases
 from sluice.domain.roles import RoleNotReadyError
 from sluice.events import BuildTask
 from sluice.ports import EndpointBusyError
+from sluice.services.environments import EnvironmentBuildingError
 from sluice.tasks import machine_task
 from sluice_local.states.retry import Retries
 
@@ -262,6 +263,7 @@ def test_a_function_translates_its_errors_if_a_state_machine_calls_it(path: Path
 WAITS: dict[type[Exception], set[str]] = {
     EndpointBusyError: {"DeployModel", "RestoreEndpoint"},
     RoleNotReadyError: {"PrepareData", "DeployModel"},
+    EnvironmentBuildingError: {"BuildEnvironment"},
     quotas.QuotaTakenError: {
         "PrepareData",
         "TrainCandidate",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, model_validator
 
 from sluice.catalog.records.builds import RunEnd
 
@@ -277,6 +277,16 @@ class BuildTask(Event):
     pipeline: str
     run_id: str
     project_version: str
+
+
+class BuildEnvironmentTask(Event):
+    """A project whose jobs need packages: a run waits for them, or our "ProjectRegistered" tells of it."""
+
+    pipeline: str = Field(validation_alias=AliasChoices("pipeline", AliasPath("detail", "pipeline")))
+    project_version: str = Field(
+        validation_alias=AliasChoices("project_version", AliasPath("detail", "project_version"))
+    )
+    run_id: str | None = None
 
 
 class ValidateDataTask(BuildTask):

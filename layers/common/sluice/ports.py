@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -11,6 +11,7 @@ from sluice.domain.failures import TransientError
 
 if TYPE_CHECKING:
     from sluice.catalog.changes import Change
+    from sluice.domain.build.environments import Wanted
     from sluice.domain.build.function_ends import FunctionEnd
     from sluice.domain.digests import Part
     from sluice.domain.roles import Account, Role
@@ -123,8 +124,27 @@ class Objects(Protocol):
     def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
         """Write the object version to a local file."""
 
+    def upload(self, path: Path, uri: str, content_type: str = "application/octet-stream") -> None:
+        """Write one object from a local file."""
+
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
         """Tag an object version, if it still exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageArchive:
+    """An archive of Python packages in a local file, its sha256, and the document that lies beside it."""
+
+    path: Path
+    digest: str
+    document: dict[str, Any]
+
+
+class Packages(Protocol):
+    """A package index, and what installs from it."""
+
+    def build(self, wanted: Wanted, folder: Path, remaining_s: Callable[[], float]) -> PackageArchive:
+        """Build an archive in an empty folder; raises NoEnvironmentError for packages that cannot be had."""
 
 
 class RunningJobs(Protocol):
@@ -353,6 +373,8 @@ class Cloud(Protocol):
     def job_logs(self) -> JobLogs: ...
     @property
     def lambda_jobs(self) -> LambdaJobs: ...
+    @property
+    def packages(self) -> Packages: ...
     @property
     def roles(self) -> Roles: ...
     @property

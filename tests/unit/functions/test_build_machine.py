@@ -31,6 +31,8 @@ FUNCTIONS = (
 SECOND = "reviews-00002"
 JOBS = ("prepare", "train-0", "evaluate-candidate")
 Scenario = Callable[[World], None]
+VALID = {"Variable": "$.validation.is_valid", "BooleanEquals": True}
+ANY = {"ErrorEquals": ["States.ALL"]}
 
 
 def registers(world: World) -> None:
@@ -237,6 +239,42 @@ def ends_when_nothing_can_be_said(world: World) -> None:
     assert (world.execution["status"], world.execution["error"]) == ("FAILED", "JobFailedError")
 
 
+def builds_packages_once(world: World) -> None:
+    registers(world)
+    assert inline.entered(world.execution).count("BuildEnvironment") == 1
+    world.later(hours=1)
+    assert world.build("b.csv", b"x,y\n3,1\n") in ("registered", "rejected")
+    assert inline.entered(world.execution).count("BuildEnvironment") == 0
+    assert len(world.cloud.packages.built) == 1
+
+
+def builds_no_packages_for_sagemaker(world: World) -> None:
+    compute = "compute: {backend: sagemaker}"
+    pipeline = PIPELINE_YAML.replace("{script: src/prepare.py}", f"{{script: src/prepare.py, {compute}}}")
+    pipeline = pipeline.replace("{script: src/evaluate.py}", f"{{script: src/evaluate.py, {compute}}}")
+    world.push(pipeline=pipeline.replace("train:\n", f"train:\n  {compute}\n").encode())
+    registers(world)
+    assert inline.entered(world.execution).count("BuildEnvironment") == 0
+
+
+def goes_on_without_packages(world: World) -> None:
+    """Its jobs run on SageMaker then."""
+    interfere(world, "build_environment", ValueError, times=9)
+    registers(world)
+    world.later(hours=1)
+    world.cloud.packages.problem = "scikit-learn 1.4.2 has no wheel"
+    assert world.build("b.csv", b"x,y\n3,1\n") in ("registered", "rejected")
+
+
+def waits_for_who_builds_its_packages(world: World) -> None:
+    began = world.cloud.now.at
+    error = type("EnvironmentBuildingError", (Exception,), {})
+    assert len(interfere(world, "build_environment", error, times=50)) == 0
+    registers(world)
+    assert inline.seconds_between(began, world.cloud.now.at) >= 100
+    assert len(world.cloud.packages.built) == 1
+
+
 def survives(function: str, only: str = "") -> Scenario:
     """A function whose process dies, and that is throttled then."""
 
@@ -294,6 +332,11 @@ SCENARIOS: dict[str, Scenario] = {
     "the role is not ready": waits_for("RoleNotReadyError", "prepare", 25),
     **{f"a quota is taken at {step}": waits_for("QuotaTakenError", step, 700) for step in JOBS},
     "nobody ends a job": gives_up_a_job_that_nobody_ends,
+    "builds packages once": builds_packages_once,
+    "builds no packages for SageMaker": builds_no_packages_for_sagemaker,
+    "build_environment dies": survives("build_environment"),
+    "goes on without packages": goes_on_without_packages,
+    "waits for who builds its packages": waits_for_who_builds_its_packages,
     "scores the champion": scores_the_champion,
     "has its own script score the champion": has_its_own_script_score_the_champion,
     "rejects what no champion can be held against": rejects_what_no_champion_can_be_held_against,
@@ -319,6 +362,12 @@ def test_the_build_as_it_is_deployed(world: World, scenario: str) -> None:
     ("path", "value", "scenario"),
     [
         ("ValidateData/Next", "PrepareData", "rejects bad data"),
+        ("IsDataValid/Choices", [{**VALID, "Next": "BuildEnvironment"}], "builds packages once"),
+        ("IsDataValid/Choices", [{**VALID, "Next": "PrepareData"}], "builds packages once"),
+        ("BuildEnvironment/Catch", [{**ANY, "Next": "FinishFailedRun"}], "goes on without packages"),
+        ("BuildEnvironment/Retry", [{**ANY, "MaxAttempts": 3}], "waits for who builds its packages"),
+        ("BuildEnvironment/Next", "FinishFailedRun", "registers"),
+        ("BuildEnvironment/ResultPath", "$", "registers"),
         ("IsDatasetNew/Default", "ValidateData", "skips what was built"),
         ("IsModelBetter/Default", "RegisterModel", "rejects a worse model"),
         ("SelectCandidate/Next", "CheckGates", "registers"),

@@ -7,14 +7,23 @@ from typing import Any
 import pytest
 
 import inline
-from build_world import PIPELINE_YAML, RUN, Invoke, World
+from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.build import costs
 
 
+class PromptWorld(World):
+    """Where the packages of a push are built before a run needs them."""
+
+    def push(self, **given: Any) -> str:
+        version = super().push(**given)
+        self.invoke("build_environment", {"pipeline": PIPELINE, "project_version": version})
+        return version
+
+
 @pytest.fixture
 def world(cloud: Any, invoke: Invoke) -> World:
-    world = World(cloud, invoke)
+    world = PromptWorld(cloud, invoke)
     world.push()
     return world
 

@@ -128,6 +128,12 @@ class AwsCloud:
         return FunctionJobs(place, self.objects, self._client)
 
     @cached_property
+    def packages(self) -> ports.Packages:
+        from sluice.adapters.packages import UvPackages
+
+        return UvPackages(self._settings)
+
+    @cached_property
     def roles(self) -> ports.Roles:
         from sluice.adapters.roles import IamRoles
 

@@ -171,6 +171,11 @@ class S3Objects:
         with path.open("wb") as file:
             file.writelines(self.chunks(bucket, key, version_id))
 
+    def upload(self, path: Path, uri: str, content_type: str = "application/octet-stream") -> None:
+        bucket, key = _split(uri)
+        with path.open("rb") as file:
+            self._s3.put_object(Bucket=bucket, Key=key, Body=file, ContentType=content_type)
+
     def tag(self, bucket: str, key: str, version_id: str, tags: Mapping[str, str]) -> None:
         try:
             answer = self._s3.get_object_tagging(Bucket=bucket, Key=key, VersionId=version_id)

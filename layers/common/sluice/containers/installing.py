@@ -29,7 +29,7 @@ _TEST_FILES = ("test_*.py", "*_test.py")
 _PINNED = re.compile(r"([A-Za-z0-9][\w.-]*)==")
 # In each, files are compiled in one order, as that may show in bytecode.
 _COMPILERS = 2
-_UV = ("--quiet", "--no-progress", "--color", "never", "--no-build", "--index-strategy", "unsafe-best-match")
+_UV = ("--quiet", "--color", "never", "--no-build", "--index-strategy", "unsafe-best-match")
 _SAID_LENGTH = 600
 
 _NO_WHEEL = re.compile(r"([\w.-]+?)(?:==([\w.+!]+))? has no (?:usable wheels|wheels with a matching)")

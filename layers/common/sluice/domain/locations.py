@@ -10,6 +10,16 @@ def job_records(artifact_bucket: str, job_name: str) -> str:
     return f"s3://{artifact_bucket}/jobs/{job_name}"
 
 
+def environment_archive(artifact_bucket: str, digest: str) -> str:
+    """Return the URI of packages for jobs on Lambda, by the archive's sha256."""
+    return f"s3://{artifact_bucket}/environments/{digest}.tar.zst"
+
+
+def environment_document(artifact_bucket: str, digest: str) -> str:
+    """Return the URI of what is in the archive: names and versions, sizes, Python, the lock."""
+    return f"s3://{artifact_bucket}/environments/{digest}.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Locations:
     """S3 URIs of a pipeline's artifacts.

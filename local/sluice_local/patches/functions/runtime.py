@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from typing import Any
 from ministack.core import lambda_runtime as runtime
 from ministack.services import lambda_svc as service
 
-from sluice_local import namespace
+from sluice_local import namespace, network
 from sluice_local.gateway.guard import foreign
 from sluice_local.patches.functions import memory as lambda_memory
 from sluice_local.patches.functions.logs import EnvironmentLog
@@ -53,6 +53,7 @@ def install(settings: Settings) -> None:
     _Environment.isolation = _isolation(settings)
     _Environment.endpoint_url = settings.endpoint_url
     _Environment.folder = settings.directory("lambda")
+    _Environment.environments = settings.environments
     other_worker_class, other_emit = runtime._worker_class_for, service._emit_lambda_logs
     service._extract_zip_preserving_mode = _extract
     runtime._worker_class_for = lambda config: (
@@ -78,6 +79,7 @@ class _Environment:
     isolation: str
     endpoint_url: str
     folder: Path
+    environments: Path
     memory = MemoryWatch()
 
 
@@ -304,6 +306,14 @@ def _layer_dir(attachment: Any) -> Path | None:
     return Path(service._docker_extracted_dir(blob, "layer")) if blob else None
 
 
+def _of_installers(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return this machine's settings of package indexes, for a function that is set up to use uv."""
+    declared = service._runtime_env_vars(config)
+    if not any(name.startswith("UV_") for name in declared):
+        return {}
+    return {**network.variables_of_uv(), "ENVIRONMENTS_FOLDER": str(_Environment.environments)}
+
+
 def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
     """Return Lambda's variables, the function's own, and those that lead to this cloud."""
     _account, region = runtime._account_region_from_function_config(config)
@@ -334,6 +344,7 @@ def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dic
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ENDPOINT_URL": _Environment.endpoint_url,
+        **_of_installers(config),
         **service._runtime_env_vars(config),
         **runtime.execution_credentials(config),
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",

@@ -23,7 +23,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, overload
 
-from sluice_local import namespace
+from sluice_local import namespace, network
 from sluice_local.processes import end_descendants
 from sluice_local.sagemaker.containers.images import (
     PIP_INSTALL,
@@ -53,18 +53,7 @@ _THREADS_VARIABLES = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
     "LOKY_MAX_CPU_COUNT",
 )
-_CONFIGURATIONS = {
-    "PIP_CONFIG_FILE": (
-        "~/.config/pip/pip.conf",
-        "~/.pip/pip.conf",
-        "~/Library/Application Support/pip/pip.conf",
-    ),
-    "UV_CONFIG_FILE": ("~/.config/uv/uv.toml",),
-}
 _INIT_TIMEOUT_S = 5.0
-_NETWORK_VARIABLE = re.compile(
-    r"(PIP|UV)_\w+|(HTTP|HTTPS|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.IGNORECASE
-)
 # A child gets its death signal when the *thread* that started it ends: this thread lives as long as we do.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="container-starter")
 
@@ -161,7 +150,7 @@ class Sandbox:
     def variables(self, cpus: int) -> dict[str, str]:
         """Return the variables of an image's processes on a machine with so many processors."""
         return {
-            **_network_variables(),
+            **network.variables(),
             **_PYTHON_VARIABLES,
             **dict.fromkeys(_THREADS_VARIABLES, str(cpus)),
             "PATH": f"{self.python.path}:{_SYSTEM_PATH}",
@@ -200,19 +189,6 @@ def environment(cache: ImageCache, image_uri: str, code: Path) -> tuple[Environm
     if is_indexed(requirements):
         return cache.environment(image_uri, requirements), False
     return cache.environment(image_uri), True
-
-
-def _network_variables() -> dict[str, str]:
-    """Return this machine's settings of package indexes; containers get no other part of its environment."""
-    variables = {name: value for name, value in os.environ.items() if _NETWORK_VARIABLE.fullmatch(name)}
-    # pip and uv would look in the user's home, which the container's is not.
-    for name, places in _CONFIGURATIONS.items():
-        found = [path for place in places if (path := Path(place).expanduser()).is_file()]
-        if found:
-            variables.setdefault(name, str(found[0]))
-    for name in ("NO_PROXY", "no_proxy"):  # the local cloud is never behind a proxy
-        variables[name] = ",".join(filter(None, (variables.get(name), "127.0.0.1", "localhost")))
-    return variables
 
 
 class Container:

@@ -9,6 +9,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes.base import Change, Put, Update
 from sluice.catalog.records.builds import (
     Built,
+    Environment,
     JobTask,
     Milestone,
     Pipeline,
@@ -174,6 +175,25 @@ def use_up_replacement(pipeline: str, version: str, run_id: str) -> Update:
     """Note the one run whose model passed without a comparison."""
     key = keys.project_key(pipeline, version)
     return Update(key, {"champion_replaced_by": run_id}, {"champion_replaced_by": None})
+
+
+# --------------------------------------------------------------------------------------------- environments
+
+
+def claim_environment(claimed: Environment, former: Environment | None) -> Put | Update:
+    """Take on building an environment, if nobody has since `former` was read: only one can."""
+    item = claimed.item()
+    if former is None:
+        return Put(item)
+    changes = {**keys.without_key(item), "problem": None}
+    return Update(keys.key_of(item), changes, {"status": former.status, "started_at": former.started_at})
+
+
+def end_environment(ended: Environment) -> Update:
+    """Record an environment or why there is none, unless another has taken on building it since."""
+    item = ended.item()
+    claimed = {"status": "building", "started_at": ended.started_at}
+    return Update(keys.key_of(item), keys.without_key(item), claimed)
 
 
 # ----------------------------------------------------------------------------------------------------- runs

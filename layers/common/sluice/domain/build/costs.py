@@ -169,7 +169,9 @@ def _overhead(jobs: int) -> float:
 
 
 def count_transitions(steps: Sequence[str], run: Mapping[str, Any], failed: set[str]) -> int:
-    """Count the states of build_model that a run entered, by what it left behind; retries are not counted.
+    """Count the states of build_model that a run entered, by what it left behind.
+
+    Retries are not counted, and BuildEnvironment is not, which a run enters whose packages no push had built.
 
     `run` has `status` and `validated_at`, as in the catalog.
     """

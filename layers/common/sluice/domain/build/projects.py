@@ -14,13 +14,13 @@ from pathlib import PurePosixPath
 
 from sluice.domain import canonical
 from sluice.domain.build import requirements
+from sluice.domain.build.requirements import REQUIREMENTS_FILE
 from sluice.domain.config import PipelineConfig, dump, load
 from sluice.domain.nearest import hint
 
 CONFIG_FILE = "pipeline.yaml"
 # Metadata of a bundle: the next model need not beat the champion. The value names who says so.
 REPLACE_CHAMPION = "replace-champion"
-REQUIREMENTS_FILE = "requirements.txt"
 # An item of the catalog holds the config; its limit is 400 kB.
 MAX_CONFIG_BYTES = 380_000
 MAX_FILES = 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
+REQUIREMENTS_FILE = "requirements.txt"
 _BYTE_ORDER_MARKS = (  # the longest first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),

@@ -1,0 +1,148 @@
+"""Find the packages that jobs on Lambda run with, and have them built once."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Environment, Project
+from sluice.domain import failures, locations
+from sluice.domain.build import environments
+from sluice.domain.build.environments import NoEnvironmentError, Wanted
+from sluice.domain.build.requirements import REQUIREMENTS_FILE
+from sluice.domain.failures import TransientError
+from sluice.ports import Cloud, PackageArchive
+
+if TYPE_CHECKING:
+    from sluice.domain.config import PipelineConfig
+
+# As Lambda calls what the kernel calls aarch64.
+_ARCHITECTURES = {"aarch64": "arm64"}
+_ANOTHER = "another function builds the packages for Lambda"
+
+
+class EnvironmentBuildingError(TransientError):
+    """Another builds the environment: wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An environment that jobs can have, or why there is none."""
+
+    environment: Environment | None = None
+    problem: str | None = None
+
+
+def want(cloud: Cloud, project: Project, config: PipelineConfig, image: str | None = None) -> Wanted:
+    """Return what a project's jobs need on this version of Python; raises NoEnvironmentError.
+
+    `image` takes the place of the project's own, for a champion that brings its own.
+    """
+    requirements = b""
+    if project.has_requirements:
+        requirements = cloud.objects.read(f"{project.code_prefix}{REQUIREMENTS_FILE}")
+    machine = platform.machine()
+    return environments.want(
+        config,
+        image,
+        requirements,
+        region=cloud.region,
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        architecture=_ARCHITECTURES.get(machine, machine),
+    )
+
+
+def find(cloud: Cloud, project: Project, config: PipelineConfig, image: str | None = None) -> Found:
+    """Return the environment of a project's jobs, or why there is none."""
+    try:
+        wanted = want(cloud, project, config, image)
+    except NoEnvironmentError as error:
+        return Found(problem=str(error))
+    found = find_record(cloud, wanted.spec)
+    if found is None:
+        return Found(problem="its packages were not built for Lambda")
+    if found.status == "ready":
+        return Found(found)
+    if environments.is_building(found, cloud.now()):
+        return Found(problem="its packages are still being built for Lambda")
+    return Found(problem=found.problem or "building its packages for Lambda came to no end")
+
+
+def find_record(cloud: Cloud, spec: str) -> Environment | None:
+    item = cloud.catalog.get(keys.environment_key(spec))
+    return Environment.of(item) if item else None
+
+
+def describe(cloud: Cloud, digest: str) -> dict[str, Any]:
+    """Return the document of an environment: its packages, Python, sizes."""
+    document: dict[str, Any] = json.loads(
+        cloud.objects.read(locations.environment_document(cloud.artifact_bucket, digest))
+    )
+    return document
+
+
+def are_wanted(cloud: Cloud, config: PipelineConfig) -> bool:
+    """Tell whether any job of a project may run on Lambda, by its config and by what the account demands."""
+    return environments.is_wanted(config) and not cloud.safeguards.isolates_jobs
+
+
+def are_missing(cloud: Cloud, project: Project, config: PipelineConfig) -> bool:
+    """Tell whether jobs of a project may run on Lambda, and nobody built their packages yet."""
+    if not are_wanted(cloud, config):
+        return False
+    try:
+        found = find_record(cloud, want(cloud, project, config).spec)
+    except NoEnvironmentError:
+        return False
+    return found is None or found.status == "building" or environments.is_due(found, cloud.now())
+
+
+def ensure(cloud: Cloud, wanted: Wanted, build: Callable[[Wanted], PackageArchive]) -> Environment:
+    """Return the environment; build it unless it is there.
+
+    `build` raises NoEnvironmentError for packages that cannot be had; that is recorded, and raised for a
+    while. Raises EnvironmentBuildingError while another builds.
+    """
+    former, now = find_record(cloud, wanted.spec), cloud.now()
+    if former is not None and not environments.is_due(former, now):
+        if former.status == "ready":
+            return former
+        if former.status == "failed":
+            raise NoEnvironmentError(former.problem)
+        raise EnvironmentBuildingError(_ANOTHER)
+    claimed = Environment(wanted.spec, "building", now)
+    if not cloud.catalog.apply(builds.claim_environment(claimed, former)):
+        raise EnvironmentBuildingError(_ANOTHER)
+    try:
+        ended = _stored(cloud, claimed, build(wanted))
+    except Exception as error:
+        known = isinstance(error, NoEnvironmentError)
+        problem = str(error) if known else f"building its packages failed: {type(error).__name__}: {error}"
+        failed = replace(claimed, status="failed", problem=failures.cut(problem))
+        cloud.catalog.apply(builds.end_environment(failed))
+        raise
+    cloud.catalog.apply(builds.end_environment(ended))
+    return ended
+
+
+def _stored(cloud: Cloud, claimed: Environment, archive: PackageArchive) -> Environment:
+    document, bucket = archive.document, cloud.artifact_bucket
+    uri = locations.environment_archive(bucket, archive.digest)
+    cloud.objects.upload(archive.path, uri, "application/zstd")
+    # The document comes last: whoever finds it, finds the archive.
+    described = locations.environment_document(bucket, archive.digest)
+    cloud.objects.write(described, json.dumps(document, indent=1).encode(), "application/json")
+    return replace(
+        claimed,
+        status="ready",
+        digest=archive.digest,
+        size_bytes=document["size_bytes"],
+        unpacked_bytes=document["unpacked_bytes"],
+        packages=len(document["packages"]),
+    )

@@ -1,0 +1,51 @@
+"""A push has the packages of its jobs built for Lambda, before a run needs them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+from e2e.loop import Loop
+from sluice.catalog.records.builds import Environment
+from sluice.domain import locations
+from sluice.services import environments
+
+
+def environment_after(loop: Loop, known: set[str], timeout_s: float = 240) -> Environment:
+    """The environment that a push asked for, once nobody builds it any more."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        ended = [each for each in all_of(loop) if each.status != "building" and each.spec not in known]
+        if ended:
+            return ended[0]
+        assert time.monotonic() < deadline, all_of(loop)
+        time.sleep(0.2)
+
+
+def all_of(loop: Loop) -> list[Environment]:
+    client = loop.target.client("dynamodb")
+    found = client.scan(
+        TableName=loop.target.outputs["CatalogTableName"],
+        FilterExpression="begins_with(pk, :prefix)",
+        ExpressionAttributeValues={":prefix": {"S": "ENVIRONMENT#"}},
+    )
+    keys = [{"pk": item["pk"]["S"], "sk": item["sk"]["S"]} for item in found["Items"]]
+    return [Environment.of(loop.target.cloud.catalog.get(key) or {}) for key in keys]
+
+
+def test_a_push_has_the_packages_built_and_what_cannot_be_had_is_named(loop: Loop) -> None:
+    loop.push()
+    environment = environment_after(loop, set())
+    digest, bucket = str(environment.digest), loop.target.cloud.artifact_bucket
+    archive = loop.target.cloud.objects.read(locations.environment_archive(bucket, digest))
+    assert hashlib.sha256(archive).hexdigest() == digest
+    document = environments.describe(loop.target.cloud, digest)
+    assert {"name": "scikit-learn", "version": "1.4.2"} in document["packages"]
+    assert len(archive) == environment.size_bytes == document["size_bytes"]
+
+    requirements = loop.folder / "project" / "src" / "requirements.txt"
+    requirements.write_text("--index-url http://127.0.0.1:9/simple\nnosuch==1.0\n")
+    loop.push()
+    refused = environment_after(loop, {environment.spec})
+    assert refused.status == "failed"
+    assert str(refused.problem).startswith("the package index cannot be reached: http://127.0.0.1:9/simple/")
