@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluice.domain import config, names
-from sluice.domain.config import ConfigError, PipelineConfig, Problem
+from sluice.domain.config import ConfigError, PipelineConfig, Problem, rules
 from sluice.domain.config.models import CompleteWhen
 
 Problems = Callable[[str, str], tuple[Problem, ...]]
@@ -434,3 +434,14 @@ def test_a_wide_contract_is_stored_without_its_defaults_and_one_beyond_the_limit
     assert config.restore(config.dump(loaded)) == loaded
     (problem,) = problems_of(wide(20_000))
     assert "is too large" in str(problem)
+
+
+def test_a_config_as_it_is_stored_keeps_the_rules_of_candidates(config_text: str) -> None:
+    """A person's overrides are checked on it, and it has every default value."""
+    stored = yaml.safe_dump(json.loads(config.dump(config.load(config_text))))
+    for strategy in ("grid", "random"):
+        wanted = {"strategy": strategy, "max_candidates": 2}
+        document = yaml.safe_load(stored)
+        document["train"]["candidates"] |= wanted
+        found = rules.breaches(config.restore(json.dumps(document)))
+        assert [breach for breach in found if breach.loc[0] == "train"] == []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sluice.domain import prices
 from sluice.domain.config.base import ScalarValue
-from sluice.domain.config.candidates import CANDIDATES_MAX, Candidates, Range
+from sluice.domain.config.candidates import CANDIDATES_MAX, REDUCTION_FACTOR, Candidates, Range
 from sluice.domain.config.problems import Breach
 from sluice.domain.nearest import nearest
 
@@ -110,7 +110,9 @@ def sound_halving(config: PipelineConfig) -> Iterator[Breach]:
     wanted = config.train.candidates
     loc, budget = (*_CANDIDATES, "budget"), wanted.budget
     if wanted.strategy != "halving":
-        for field in sorted(wanted.model_fields_set & {"budget", "reduction_factor"}):
+        # A stored config has its default values too.
+        given = {"budget": budget, "reduction_factor": wanted.reduction_factor != REDUCTION_FACTOR}
+        for field in (name for name, is_given in given.items() if is_given):
             found = f"is given with strategy {wanted.strategy}"
             yield Breach((*_CANDIDATES, field), found, "strategy: halving with it")
         return

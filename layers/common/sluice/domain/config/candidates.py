@@ -12,6 +12,7 @@ from sluice.domain.config.base import Model, ParameterName, Scalar, ScalarValue
 
 CANDIDATES_MAX = 50
 SEED_MAX = 2**32 - 1
+REDUCTION_FACTOR = 3
 
 
 class Metric(Model):
@@ -75,7 +76,10 @@ class Candidates(Model):
     seed: int = Field(0, description="other seeds draw other candidates", ge=0, le=SEED_MAX)
     budget: Budget | None = Field(None, description="of strategy halving: {hyperparameter, min, max}")
     reduction_factor: int = Field(
-        3, description="of strategy halving: one in so many goes on, with so much more budget", ge=2, le=10
+        REDUCTION_FACTOR,
+        description="of strategy halving: one in so many goes on, with so much more budget",
+        ge=2,
+        le=10,
     )
 
     @property
