@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from math import ceil
 from typing import Any, overload
 
@@ -208,6 +209,9 @@ class GrownObjects(fakes.FakeObjects):
     """Buckets with a past of small objects, each with one version."""
 
     past: dict[str, Numbered] = field(default_factory=dict)
+    # Objects of the past whose content is computed on reading, by URI.
+    deleted: set[str] = field(default_factory=set)
+    computed: dict[str, Callable[[], bytes]] = field(default_factory=dict)
     count: Count = field(default_factory=Count)
 
     def __post_init__(self) -> None:
@@ -235,7 +239,8 @@ class GrownObjects(fakes.FakeObjects):
         return super().folders(bucket, prefix)
 
     def read(self, uri: str) -> bytes:
-        data = super().read(uri)
+        computed = self.computed.get(uri)
+        data = computed() if computed else super().read(uri)
         self.count.requests += 1
         self.count.bytes += len(data)
         return data
@@ -244,11 +249,17 @@ class GrownObjects(fakes.FakeObjects):
         """S3 copies what is there: only the tail is this machine's."""
         self.count.requests += 2
         self.write(uri, tail)
+        before = self.computed.get(source_uri, partial(super().read, source_uri))
+        self.computed[uri] = lambda: before()[:-cut_bytes] + tail
 
     def _old(self, bucket: str, key: str) -> ObjectHead:
         return ObjectHead(bucket, key, "v1", 1000, "", "2026-01-01T00:00:00.000Z")
 
     def _version(self, bucket: str, key: str, version_id: str | None) -> Any:
+        if key in self.deleted:
+            return None
+        if key in self.buckets.get(bucket, {}):
+            return super()._version(bucket, key, version_id)
         if (held := self.past.get(bucket)) and held.find(key) is not None:
             return fakes._Version("v1", b"x,y\n1,0\n", "text/csv", "2026-01-01T00:00:00.000Z")
         return super()._version(bucket, key, version_id)

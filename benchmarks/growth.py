@@ -8,12 +8,14 @@ The functions and commands are the real ones, over a catalog and a bucket in mem
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from figures import arguments
 from grown import Count, GrownCatalog, GrownObjects, GrownRegistry, Numbered
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.domain import canonical
 from sluice.domain.data import segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.data.segments import DatasetHead, Segment
@@ -43,6 +46,8 @@ QUICK_SIZES = (1_000, 10_000)
 BUILDS, QUICK_BUILDS = 1_000, 250
 ARRIVALS_PER_RUN = 100
 AT = "2026-01-01T00:00:00.000Z"
+CONTENT = b"x,y\n1,0\n"
+CONTENT_SHA256 = hashlib.sha256(CONTENT).hexdigest()
 PK = keys.partition(PIPELINE)
 NEW = 5
 
@@ -97,7 +102,7 @@ def add_arrivals(catalog: GrownCatalog, size: int) -> None:
             "key": name(number),
             "version_id": "v1",
             "size_bytes": 1000,
-            "sha256": sha256(number),
+            "sha256": CONTENT_SHA256,
             "arrived_at": AT,
             "heard_at": AT,
             "recorded_at": AT,
@@ -148,17 +153,36 @@ def add_dataset(world: World, size: int) -> None:
     """Add the last valid version, which has all arrivals; a large one's segments are never read."""
     cloud, numbers = world.cloud, range(size)
     if size <= presence.LISTED_MAX:
-        objects = DatasetManifest.of(ObjectVersion(name(n), "v1", 1000, sha256(n)) for n in numbers)
+        objects = DatasetManifest.of(ObjectVersion(name(n), "v1", 1000, CONTENT_SHA256) for n in numbers)
         head = datasets.make(cloud, PIPELINE, objects, None)
     else:
         full = segments.OBJECTS_MAX
-        head = DatasetHead(tuple(Segment(sha256(n), full, 1000 * full) for n in range(-(-size // full))))
         places = Locations(fakes.ARTIFACT_BUCKET, PIPELINE)
+        parts = [range(first, min(first + full, size)) for first in range(0, size, full)]
+        head = DatasetHead(tuple(map(past_segment, parts)))
+        assert isinstance(cloud.objects, GrownObjects)
+        for part in parts:
+            cloud.objects.computed[places.segment(sha256(part.start))] = partial(segment_file, part)
         cloud.objects.write(places.dataset_manifest(head.version), head.to_json())
         cloud.objects.write(places.dataset_files(head.version), b"[]")
+        cloud.objects.computed[places.dataset_files(head.version)] = partial(files, size)
     item = {"status": "valid", "created_at": AT, "rows": size, "objects": size}
     cloud.catalog.create({**keys.dataset_key(PIPELINE, head.version), **item})
     cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": head.version})
+
+
+def past_segment(part: range) -> Segment:
+    return Segment(sha256(part.start), len(part), 1000 * len(part), name(part[0]), name(part[-1]))
+
+
+def segment_file(part: range) -> bytes:
+    """Write a segment's file; the state of its hash is any number, as it is not checked."""
+    listed = [asdict(ObjectVersion(name(n), "v1", 1000, CONTENT_SHA256)) for n in part]
+    return canonical.to_json({"objects": listed, "state": "3"})
+
+
+def files(size: int) -> bytes:
+    return json.dumps([{"prefix": f"s3://{fakes.DATA_BUCKET}/"}, *map(name, range(size))]).encode()
 
 
 class Measure:
@@ -213,6 +237,11 @@ def measure(size: int) -> dict[str, Measured]:
     world.later(minutes=2)
     measured("start_build, a start", lambda: invoke("start_build", requests(PIPELINE)))
     build(world, measured)
+    for what, act in CHANGES.items():
+        act(world)
+        world.later(minutes=2)
+        invoke("start_build", requests(PIPELINE))
+        build(world, measured, f", {what}")
     set_aside(world, "bad.csv")
     measured("release_data", lambda: release(world, "bad.csv"))
     for what in ("uploads", f"deletions of {PIPELINE}", "packages", "projects"):
@@ -244,19 +273,53 @@ def data_list(target: Any) -> None:
     data.what_waits(target.cloud, PIPELINE)
 
 
-def build(world: World, measured: Measure) -> None:
+def overwrite(world: World) -> None:
+    """Upload an object of the past again, with other content."""
+    put_again(world, name(7), b"x,y\n2,0\n")
+
+
+def upload_again(world: World) -> None:
+    """Upload an object of the past again, as it is."""
+    put_again(world, name(8), CONTENT)
+
+
+def put_again(world: World, key: str, body: bytes) -> None:
+    objects = world.cloud.objects
+    # Its first version is of the past.
+    objects.put(fakes.DATA_BUCKET, key, CONTENT)
+    invoke("record_arrival", created(fakes.DATA_BUCKET, key, objects.put(fakes.DATA_BUCKET, key, body)))
+
+
+def delete(world: World) -> None:
+    """Delete an object of the past, and upload a new one, as a deletion alone starts no build."""
+    objects, key = world.cloud.objects, name(9)
+    assert isinstance(objects, GrownObjects)
+    objects.deleted.add(key)
+    detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d"}}
+    invoke("record_deletion", {"detail": detail})
+    upload(world, "beside-a-deletion.csv")
+
+
+CHANGES: dict[str, Callable[[World], None]] = {
+    "an object overwritten": overwrite,
+    "the same again": upload_again,
+    "an object deleted": delete,
+}
+
+
+def build(world: World, measured: Measure, of: str = "") -> None:
     """Measure a build's own steps, except those that depend on the size of its data."""
     run_id = world.pipeline["in_flight"]
-    snapshot = measured("snapshot_dataset", lambda: invoke("snapshot_dataset", world.common(run_id)))
+    snapshot = measured(f"snapshot_dataset{of}", lambda: invoke("snapshot_dataset", world.common(run_id)))
     version = snapshot["dataset_version"]
     world.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": version})
     world.cloud.catalog.update(keys.dataset_key(PIPELINE, version), {"status": "valid"})
     for step in ("prepare", "train-0", "train-1"):
         world.job(step, run_id)
     task = {**world.common(run_id), "dataset_version": version}
-    measured("select_candidate", lambda: invoke("select_candidate", task))
+    measured(f"select_candidate{of}", lambda: invoke("select_candidate", task))
     ended = {"pipeline": PIPELINE, "run_id": run_id, "status": "rejected", "reasons": ["x"]}
-    measured("finish_run", lambda: invoke("finish_run", ended))
+    measured(f"finish_run{of}", lambda: invoke("finish_run", ended))
 
 
 def set_aside(world: World, named: str) -> None:
