@@ -39,6 +39,10 @@ QUALITY: list[dict[str, Any]] = [
     {"check": "allowed_share", "column": "s", "values": ["a", "b"], "min": 0.5},
     {"check": "row_count", "min": 3},
     {"check": "freshness", "column": "t", "max_age_s": 86400},
+    {"check": "distinct_count", "column": "s", "min": 2, "max": 3},
+    {"check": "uniqueness", "column": "x", "min": 0.6},
+    {"check": "distinct_count", "column": "t", "min": 2},
+    {"check": "uniqueness", "column": "y", "min": 0.4},
 ]
 BIAS = {"facets": ["s"], "favorable_labels": [True], "limits": {"DPL": 0.3}}
 
@@ -265,6 +269,27 @@ def test_results_under_another_contract_or_of_half_the_data_are_no_start(world: 
         world.judge([body(rows(5))], first=1, former=doubled)
 
 
+@pytest.mark.parametrize("check", ["distinct_count", "uniqueness"])
+def test_different_values_are_told_from_parts_as_long_as_there_are_few(tmp_path: Path, check: str) -> None:
+    """Those of the first thousand are told apart; of more, each build counts all."""
+    schema = {"x": {"type": "integer"}, "y": {"type": "boolean"}}
+    quality = [{"check": check, "column": "x", "min": 1}]
+    world = World(tmp_path, contract(schema=schema, quality=quality, bias=None))
+
+    def numbers(first: int, last: int) -> str:
+        return body([(str(n), "true") for n in range(first, last)], "x,y")
+
+    bodies = [numbers(0, 700), numbers(600, 1000), numbers(900, 1300), numbers(0, 10)]
+    part = grown(world.judge(bodies[:1]).part)
+    for n in (1, 2):
+        outcome = world.judge(bodies[n : n + 1], first=n, former=part)
+        whole = world.judge(bodies[: n + 1])
+        assert plain(outcome.documents[run.REPORT]) == plain(whole.documents[run.REPORT])
+        part = outcome.part
+    with pytest.raises(NeedsWholeError, match="more than 1024 different values"):
+        world.judge(bodies[3:], first=3, former=part)
+
+
 def test_an_unreadable_file_is_one_of_a_part_too(world: World) -> None:
     former = world.judge([GOOD])
     together = world.judge(["n,x,s,t,y\n1,2,3\n", GOOD], first=1, former=former.part)
@@ -285,7 +310,8 @@ def test_an_unreadable_file_is_one_of_a_part_too(world: World) -> None:
             ("more than 200 columns",),
         ),
         ({"drift": {"method": "wasserstein", "max": 1.0}}, ("drift by wasserstein",)),
-        ({"quality": [{"check": "distinct_count", "column": "s", "min": 1}]}, ("distinct_count of s",)),
+        ({"quality": [{"check": "distinct_count", "column": "s", "min": 1}]}, ()),
+        ({"quality": [{"check": "uniqueness", "column": "s", "min": 0.1}]}, ()),
     ],
 )
 def test_what_must_see_all_data_is_named_and_kept_of_no_part(

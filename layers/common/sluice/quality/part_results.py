@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 PART = "part.json"
-FORMAT = 1
+FORMAT = 2
 _NAMED_MAX = 5
 # A column's part takes as long as its profile, and with more columns than this most of the time.
 COLUMNS_MAX = 200

@@ -18,6 +18,7 @@ from sluice.domain.config.checks.base import (
     Typed,
     crossed,
 )
+from sluice.domain.config.checks.figures import counted_values, distinct, merged_values
 from sluice.domain.config.checks.messages import out_of_bounds
 from sluice.domain.config.problems import Breach
 
@@ -38,10 +39,7 @@ class DistinctCountCheck(ColumnCheck):
 
 
 def _measure(check: Check, ask: Ask) -> Any:
-    if not ask.has_column:
-        return 0
-    values = f"SELECT DISTINCT {ask.column} FROM data WHERE {ask.column} IS NOT NULL"
-    return ask.one(f"SELECT count(*) FROM ({values})")
+    return counted_values(ask)
 
 
 def _judge(finding: Finding, at: Circumstances) -> str | None:
@@ -53,4 +51,4 @@ def _judge(finding: Finding, at: Circumstances) -> str | None:
 
 
 CHECKS = (DistinctCountCheck,)
-KINDS = (Kind("distinct_count", _judge, measure=_measure),)
+KINDS = (Kind("distinct_count", _judge, measure=_measure, merge=merged_values, value=distinct),)

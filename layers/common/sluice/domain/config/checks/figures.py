@@ -8,7 +8,10 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sluice.domain.config.checks.base import NeedsWholeError
+from sluice.domain.config.checks.base import Ask, NeedsWholeError
+
+# Up to so many different values are told apart in parts of the data, by their hashes of 64 bits.
+DISTINCT_MAX = 1024
 
 
 def share(figure: Sequence[int] | None, now: datetime | None) -> Fraction | None:
@@ -48,3 +51,43 @@ def _std(some: dict[str, Any], others: dict[str, Any], count: int) -> float:
     share, gap = others["count"] / count, others["mean"] - some["mean"]
     within = some["std"] ** 2 * (1 - share) + others["std"] ** 2 * share
     return math.sqrt(within + gap * gap * share * (1 - share))
+
+
+def counted_values(ask: Ask) -> dict[str, Any]:
+    """Count the column's values and how many differ; few ones are hashed, so that parts of the data merge."""
+    if not ask.has_column:
+        return {"present": 0, "distinct": 0, "hashes": []}
+    values = f"SELECT count(*) AS n FROM data WHERE {ask.column} IS NOT NULL GROUP BY {ask.column}"
+    distinct, present = ask.counts(f"SELECT count(*), coalesce(sum(n), 0)::BIGINT FROM ({values})")
+    hashes = None
+    if distinct <= DISTINCT_MAX:
+        hashed = f"SELECT DISTINCT hash({ask.column}) FROM data WHERE {ask.column} IS NOT NULL"
+        hashes = sorted(ask.all(hashed))
+    return {"present": present, "distinct": distinct, "hashes": hashes}
+
+
+def merged_values(some: dict[str, Any] | None, others: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Merge the counts of two parts; raises NeedsWholeError if one has many different values."""
+    if some is None or others is None:
+        return some or others
+    present = some["present"] + others["present"]
+    if some["present"] == 0 or others["present"] == 0:
+        return {**(some if others["present"] == 0 else others), "present": present}
+    if some["hashes"] is None or others["hashes"] is None:
+        raise NeedsWholeError(
+            f"a column has more than {DISTINCT_MAX} different values, which must be counted"
+        )
+    hashes = sorted({*some["hashes"], *others["hashes"]})
+    kept = hashes if len(hashes) <= DISTINCT_MAX else None
+    return {"present": present, "distinct": len(hashes), "hashes": kept}
+
+
+def distinct(figure: dict[str, Any] | None, now: datetime | None) -> int | None:
+    return None if figure is None else int(figure["distinct"])
+
+
+def distinct_share(figure: dict[str, Any] | None, now: datetime | None) -> Fraction | None:
+    """Return the share of the values that are distinct; None without any."""
+    if figure is None or not figure["present"]:
+        return None
+    return Fraction(figure["distinct"], figure["present"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from sluice.domain.config.checks.base import Ask, Check, Circumstances, ColumnCheck, Finding, Kind, Typed
-from sluice.domain.config.checks.figures import share
+from sluice.domain.config.checks.figures import counted_values, distinct_share, merged_values
 from sluice.domain.config.checks.messages import too_small_a_share
 
 
@@ -23,11 +23,8 @@ class UniquenessCheck(ColumnCheck):
         yield self.of_column("uniqueness", self.column, columns, self.min)
 
 
-def _measure(check: Check, ask: Ask) -> list[int] | None:
-    if not ask.has_column:
-        return None
-    values = f"SELECT count(*) AS n FROM data WHERE {ask.column} IS NOT NULL GROUP BY {ask.column}"
-    return ask.counts(f"SELECT count(*), coalesce(sum(n), 0)::BIGINT FROM ({values})")
+def _measure(check: Check, ask: Ask) -> Any:
+    return counted_values(ask)
 
 
 def _judge(finding: Finding, at: Circumstances) -> str | None:
@@ -35,4 +32,4 @@ def _judge(finding: Finding, at: Circumstances) -> str | None:
 
 
 CHECKS = (UniquenessCheck,)
-KINDS = (Kind("uniqueness", _judge, measure=_measure, value=share),)
+KINDS = (Kind("uniqueness", _judge, measure=_measure, merge=merged_values, value=distinct_share),)
