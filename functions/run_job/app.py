@@ -6,6 +6,7 @@ This function's own role allows nothing that a job needs. Each order brings the 
 from __future__ import annotations
 
 import os
+import platform
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -68,6 +69,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     usage = {
         "billed_s": round(time.time() - started, 3),
         "memory_mb": memory_mb,
+        "architecture": "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
         "peak_memory_mb": ending.peak_mb,
     }
     records.create(orders.RESULT, {**ending.item(), "usage": usage, "log_problem": log.problem})

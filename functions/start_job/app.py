@@ -124,6 +124,7 @@ def _record_step(
         detail=dict(hyperparameters),
         backend=placement.choice.backend,
         backend_reason=placement.choice.reason,
+        lambda_usage=placement.lambda_usage,
     )
     cloud.catalog.apply(builds.move_step(step) if placement.moves else builds.add_step(step))
 

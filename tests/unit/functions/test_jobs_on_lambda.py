@@ -187,3 +187,8 @@ def test_the_build_as_it_is_deployed_moves_what_lambda_cannot_do(cloud: fakes.Cl
         "evaluate-candidate": "sagemaker",
     }
     assert inline.entered(world.execution)[-1] == "FinishRun"
+    moved, stayed = world.step("train-0"), world.step("train-1")
+    assert moved["lambda_usage"]["memory_mb"] >= 1769
+    assert "instance_type" in moved["usage"]
+    assert "lambda_usage" not in stayed
+    assert world.catalog_run()["cost_usd"] > 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
 from sluice.domain import names
@@ -28,6 +29,8 @@ class Placement:
     """Whether SageMaker runs the job if a limit of Lambda ends it."""
     moves: bool = False
     """Whether it ran on Lambda before, and reached a limit."""
+    lambda_usage: Mapping[str, Any] | None = None
+    """What it used there."""
 
 
 def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) -> Placement:
@@ -39,7 +42,8 @@ def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) ->
     limit = _limit_reached(cloud, before, job_name) if before is not None else None
     if limit is not None and compute.backend == "auto":
         reason = f"sagemaker: on Lambda {limit}"
-        return Placement(Choice("sagemaker", 0, reason), moves=True)
+        used = dict(before.usage or {}) if before else {}
+        return Placement(Choice("sagemaker", 0, reason), moves=True, lambda_usage=used)
     packages = None
     problem = _no_lambda(cloud)
     if problem is None and compute.backend != "sagemaker":

@@ -19,9 +19,10 @@ M5 = {"instance_type": "ml.m5.large", "instance_count": 1}
 def test_a_job_on_lambda_costs_its_memory_for_its_time_and_a_request() -> None:
     cost = costs.of_step("prepare", "lambda", {"billed_s": 10.0, "memory_mb": 2048})
     assert cost.gb_s == 20
-    assert cost.usd == pytest.approx(20 * 0.0000166667 + 0.0000002)
+    disk = 10 * (10240 - 512) / 1024 * 0.0000000309
+    assert cost.usd == pytest.approx(20 * 0.0000166667 + disk + 0.0000002)
     arm = costs.of_step("prepare", "lambda", {"billed_s": 10, "memory_mb": 2048, "architecture": "arm64"})
-    assert arm.usd == pytest.approx(20 * 0.0000133334 + 0.0000002)
+    assert arm.usd == pytest.approx(20 * 0.0000133334 + disk + 0.0000002)
 
 
 def test_temporary_storage_above_the_free_part_costs_too() -> None:
@@ -158,3 +159,16 @@ def test_a_larger_instance_of_a_family_costs_more() -> None:
     sizes = ("xlarge", "2xlarge", "4xlarge", "9xlarge", "18xlarge")
     family = [prices.INSTANCE_HOUR[f"ml.c5.{size}"] for size in sizes]
     assert family == sorted(family)
+
+
+def test_what_a_limit_of_lambda_ended_was_paid_for_too() -> None:
+    used = {"billed_s": 900, "memory_mb": 10240}
+    moved = job("train-0", backend="sagemaker", lambda_usage=used)
+    cost = costs.of_run([moved], ENDED)
+    first, then = cost.steps
+    assert (first.step, first.gb_s, then.step) == ("train-0, on Lambda first", 9000, "train-0")
+    assert first.usd is not None
+    assert first.usd > 0.15
+    assert costs.of_attempts("train-0", "sagemaker", moved["usage"], used) == cost.steps
+    unheard = costs.of_run([job("train-0", lambda_usage={})], ENDED)
+    assert "how long it ran was not recorded" in unheard.unknown[0]

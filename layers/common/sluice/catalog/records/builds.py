@@ -278,6 +278,8 @@ class Step:
     backend_reason: str | None = None
     # What the job took, such as billed_s, memory_mb, peak_memory_mb, instance_type and instance_count.
     usage: Mapping[str, Any] | None = None
+    # What the job took on Lambda, if a limit there moved it to SageMaker; empty if that is not known.
+    lambda_usage: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Step:

@@ -21,8 +21,9 @@ _MB_PER_GB = 1024
 _BYTES_PER_GB = 1024**3
 # The month that prices of storage are divided by: 730 hours.
 _MONTH_S = 730 * 3600
-# Lambda's free temporary storage.
+# Lambda's free temporary storage, and what the functions that run jobs have.
 _FREE_STORAGE_MB = 512
+JOB_STORAGE_MB = 10240
 # Estimates of what is not measured: what an invocation of one of the stack's own functions takes, and what it
 # reads from and writes to the catalog. All these together are a tenth of a cent for a run.
 _FUNCTION_GB_S = 0.25
@@ -102,7 +103,7 @@ def _on_lambda(step: str, billed_s: float, usage: Mapping[str, Any]) -> StepCost
         why = "its memory was not recorded" if rate else f"no price of Lambda on {architecture!r}"
         return StepCost(step, "lambda", None, billed_s=billed_s, unknown=why)
     gb_s = billed_s * float(usage["memory_mb"]) / _MB_PER_GB
-    extra_mb = max(0.0, float(usage.get("storage_mb") or 0) - _FREE_STORAGE_MB)
+    extra_mb = max(0.0, float(usage.get("storage_mb", JOB_STORAGE_MB)) - _FREE_STORAGE_MB)
     storage = billed_s * extra_mb / _MB_PER_GB * prices.LAMBDA_STORAGE_GB_S
     usd = gb_s * rate + storage + prices.LAMBDA_REQUEST * int(usage.get("requests") or 1)
     return StepCost(step, "lambda", usd, billed_s=billed_s, gb_s=gb_s)
@@ -138,12 +139,26 @@ def of_run(steps: Iterable[Mapping[str, Any]], run: Mapping[str, Any], storage_b
     jobs = [step for step in listed if step.get("job_name")]
     transitions = count_transitions([str(step["step"]) for step in listed], run, _failed(jobs))
     return RunCost(
-        steps=tuple(_priced(step) for step in jobs),
+        steps=tuple(cost for step in jobs for cost in (*_before_its_move(step), _priced(step))),
         transitions=transitions,
         transitions_usd=transitions * prices.STATE_TRANSITION,
         overhead_usd=_overhead(len(jobs)),
         storage_bytes=storage_bytes,
     )
+
+
+def of_attempts(
+    step: str, backend: str, usage: Mapping[str, Any] | None, lambda_usage: Mapping[str, Any] | None
+) -> tuple[StepCost, ...]:
+    """Price a step's job and, if it was moved from Lambda, what it used there."""
+    before = {"step": step, "lambda_usage": lambda_usage}
+    return (*_before_its_move(before), of_step(step, backend, usage))
+
+
+def _before_its_move(step: Mapping[str, Any]) -> tuple[StepCost, ...]:
+    """Price what a job used on Lambda before a limit moved it to SageMaker."""
+    used = step.get("lambda_usage")
+    return () if used is None else (of_step(f"{step['step']}, on Lambda first", "lambda", used),)
 
 
 def _priced(step: Mapping[str, Any]) -> StepCost:

@@ -22,7 +22,11 @@ def refusal(steps: Sequence[Step], step: str, most_usd: float) -> str | None:
     others = [each for each in steps if candidates.is_candidate(each.step) and each.step != step]
     ended = [each for each in others if jobs.has_ended(each.status) and each.job_arn]
     running = sum(not jobs.has_ended(each.status) for each in others)
-    priced = [costs.of_step(each.step, each.backend, each.usage) for each in ended]
+    priced = [
+        cost
+        for each in ended
+        for cost in costs.of_attempts(each.step, each.backend, each.usage, each.lambda_usage)
+    ]
     for cost in priced:
         if cost.usd is None:
             return f"max_cost_usd cannot be held, as the cost of {cost.step} is unknown: {cost.unknown}"
