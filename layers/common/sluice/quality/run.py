@@ -276,7 +276,6 @@ def _part(
             DATA,
             types,
             of_columns=len(data.columns),
-            rows=found.rows,
             written=found.written,
             edges=wanted,
         )

@@ -15,7 +15,7 @@ from sluice.quality.engine.profiling import (
     BATCH,
     ESTIMATE_ERROR,
     Column,
-    Scan,
+    grouped,
     histogram_of,
     in_order,
     moments,
@@ -35,7 +35,6 @@ def column_parts(
     columns: Mapping[str, ColumnType],
     *,
     of_columns: int,
-    rows: int,
     written: Mapping[str, int],
     edges: Mapping[str, Sequence[Edges]],
 ) -> dict[str, ColumnPart]:
@@ -43,7 +42,7 @@ def column_parts(
     sources = [Column(name, type_, written.get(name), None) for name, type_ in columns.items()]
     parts: dict[str, ColumnPart] = {}
     for start in range(0, len(sources), BATCH):
-        scan = _PartScan(connection, relation, sources[start : start + BATCH], rows, of_columns)
+        scan = _PartScan(connection, relation, sources[start : start + BATCH], of_columns)
         parts |= scan.parts(edges)
     return parts
 
@@ -66,13 +65,11 @@ class _PartScan:
         connection: duckdb.DuckDBPyConnection,
         relation: str,
         columns: Sequence[Column],
-        rows: int,
         of_columns: int,
     ) -> None:
         self._connection = connection
         self._relation = relation
         self._columns = columns
-        self._scan = Scan(connection, relation, columns, rows, of_columns)
         self._hashes_max = max(_HASHES_MIN, min(_HASHES_MAX, _HASHES_OF_ALL // of_columns))
 
     def parts(self, edges: Mapping[str, Sequence[Edges]]) -> dict[str, ColumnPart]:
@@ -85,7 +82,7 @@ class _PartScan:
         summaries = {c.name: self._summary(c, figures, edges.get(c.name, ())) for c in self._columns}
         # Counts of few values are cheap, but before counting their number is only an estimate.
         likely = [c for c in self._columns if summaries[c.name].distinct <= few(c.type) * ESTIMATE_ERROR]
-        groups = self._scan.group(likely)
+        groups = grouped(self._connection, self._relation, likely)
         values = {
             c.name: self._values(c, summaries[c.name].present, groups.get(c.name)) for c in self._columns
         }

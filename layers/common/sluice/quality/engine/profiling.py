@@ -134,12 +134,36 @@ def profile(
     profiles: dict[str, ColumnProfile] = {}
     in_baseline: dict[str, tuple[int, ...]] = {}
     for start in range(0, len(sources), BATCH):
-        scan = Scan(connection, relation, sources[start : start + BATCH], rows, len(sources))
+        scan = _Scan(connection, relation, sources[start : start + BATCH], rows, len(sources))
         scan.run(profiles, in_baseline)
     return Profile(rows, profiles, in_baseline)
 
 
-class Scan:
+def grouped(
+    connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[Column]
+) -> dict[str, dict[Any, int]]:
+    """Count every value of columns that have few, in one scan."""
+    if not columns:
+        return {}
+    names = [f"v{index}" for index in range(len(columns))]
+    inner = ", ".join(f"{c.value} AS {name}" for c, name in zip(columns, names, strict=True))
+    sets = ", ".join(f"({name})" for name in names)
+    found = connection.execute(
+        f"SELECT grouping({', '.join(names)}), {', '.join(names)}, count(*) "
+        f"FROM (SELECT {inner} FROM {relation}) GROUP BY GROUPING SETS ({sets})"
+    )
+    groups: dict[str, dict[Any, int]] = {column.name: {} for column in columns}
+    everything = (1 << len(columns)) - 1
+    while rows := found.fetchmany(10_000):
+        for mask, *values, count in rows:
+            # The grouped column's bit is clear; the first column has the highest bit.
+            index = len(columns) - (everything ^ mask).bit_length()
+            if values[index] is not None:
+                groups[columns[index].name][values[index]] = count
+    return groups
+
+
+class _Scan:
     """A batch of columns over a relation."""
 
     def __init__(
@@ -159,7 +183,8 @@ class Scan:
     def run(self, profiles: dict[str, ColumnProfile], in_baseline: dict[str, tuple[int, ...]]) -> None:
         """Add the columns' profiles, and their counts in the baseline's edges."""
         summaries = self._summarize()
-        groups = self.group([c for c in self._columns if _has_few(c, summaries[c.name])])
+        few_valued = [c for c in self._columns if _has_few(c, summaries[c.name])]
+        groups = grouped(self._connection, self._relation, few_valued)
         known = {c.name: _known(summaries[c.name], groups.get(c.name)) for c in self._columns}
         edges = self._edges(summaries, known)
         counts = self._count(edges, known)
@@ -216,27 +241,6 @@ class Scan:
             None if edges is None else in_order(histogram, edges),
             is_repetitive,
         )
-
-    def group(self, columns: Sequence[Column]) -> dict[str, dict[Any, int]]:
-        """Count every value of columns that have few, in one scan."""
-        if not columns:
-            return {}
-        names = [f"v{index}" for index in range(len(columns))]
-        inner = ", ".join(f"{c.value} AS {name}" for c, name in zip(columns, names, strict=True))
-        sets = ", ".join(f"({name})" for name in names)
-        found = self._connection.execute(
-            f"SELECT grouping({', '.join(names)}), {', '.join(names)}, count(*) "
-            f"FROM (SELECT {inner} FROM {self._relation}) GROUP BY GROUPING SETS ({sets})"
-        )
-        groups: dict[str, dict[Any, int]] = {column.name: {} for column in columns}
-        everything = (1 << len(columns)) - 1
-        while rows := found.fetchmany(10_000):
-            for mask, *values, count in rows:
-                # The grouped column's bit is clear; the first column has the highest bit.
-                index = len(columns) - (everything ^ mask).bit_length()
-                if values[index] is not None:
-                    groups[columns[index].name][values[index]] = count
-        return groups
 
     def _edges(
         self, summaries: Mapping[str, _Summary], known: Mapping[str, Mapping[float, int] | None]
