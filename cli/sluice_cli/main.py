@@ -23,6 +23,7 @@ from sluice_cli.candidate_commands import candidate_app
 from sluice_cli.cost_commands import cost_app
 from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
+from sluice_cli.gates_commands import gates_app
 from sluice_cli.lineage_commands import lineage_app
 from sluice_cli.local_commands import local_app
 from sluice_cli.log_commands import log_app
@@ -72,6 +73,7 @@ for commands in (
     app.add_typer(commands)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(data_app, name="data")
+app.add_typer(gates_app, name="gates")
 app.add_typer(manifest_app, name="manifest")
 app.add_typer(schema_app, name="schema")
 

@@ -78,6 +78,7 @@ err = console(stderr=True)
 
 STATUS_STYLES = {
     "registered": "green",
+    "passed": "green",
     "released": "green",
     "live": "green",
     "valid": "green",

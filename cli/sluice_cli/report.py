@@ -12,6 +12,7 @@ import typer
 
 from sluice.catalog import keys
 from sluice.services.views import data, pipelines
+from sluice.services.views import gates as gate_views
 from sluice_cli import lookup
 from sluice_cli import target as targets
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -31,28 +32,35 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--out", help="The file to write the page to.", dir_okay=False)
     ] = None,
+    of_gates: Annotated[
+        bool, typer.Option("--gates", help="How the run's gates were judged, in place of its data.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Open the data report of a run, or of a pipeline's newest or named data set version.
 
+    With --gates the page shows how the gates of a run were judged: values, intervals, limits and slices.
+
     Writes the page to a file and prints its path. On a terminal, opens it in a browser unless --out is given.
     """
     target = context.obj.target()
-    pipeline, dataset = _data_set(target, name, version)
-    page, uri = _page(target, pipeline, dataset)
-    file = output or targets.home() / "reports" / f"{pipeline}-{short(dataset['dataset_version'])}.html"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(page)
-    except OSError as error:
-        raise CommandError(f"{file} cannot be written: {error.strerror}", exit_code=EXIT_USAGE) from error
-    result: dict[str, Any] = {
-        "pipeline": pipeline,
-        "dataset_version": dataset["dataset_version"],
-        "status": dataset["status"],
-        "uri": uri,
-        "file": str(file),
-    }
+    if of_gates:
+        if version is not None:
+            raise CommandError("--gates takes a run, and no data set version", exit_code=EXIT_USAGE)
+        result, page = _gates(target, name)
+        file = output or targets.home() / "reports" / f"{name}-gates.html"
+    else:
+        pipeline, dataset = _data_set(target, name, version)
+        page, uri = _page(target, pipeline, dataset)
+        file = output or targets.home() / "reports" / f"{pipeline}-{short(dataset['dataset_version'])}.html"
+        result = {
+            "pipeline": pipeline,
+            "dataset_version": dataset["dataset_version"],
+            "status": dataset["status"],
+            "uri": uri,
+        }
+    _save(file, page)
+    result["file"] = str(file)
 
     def text() -> None:
         out.out(str(file), highlight=False)
@@ -60,6 +68,29 @@ def report(
             hint("opened in the browser")
 
     show(result, as_json, text)
+
+
+def _save(file: Path, page: bytes) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(page)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}", exit_code=EXIT_USAGE) from error
+
+
+def _gates(target: Target, run_id: str) -> tuple[dict[str, Any], bytes]:
+    """Return what is said of the gates of a run, and their page."""
+    from sluice.quality.report import gates_page
+
+    found = lookup.the_run(target, run_id)
+    document = gate_views.document(target.cloud, found["pipeline"], run_id)
+    if document is None:
+        raise CommandError(
+            f"the gates of {run_id} were not judged: it is {found['status']}",
+            hint=f"`sluice run {run_id}` shows how far it came.",
+        )
+    result = {"pipeline": found["pipeline"], "run_id": run_id, **document}
+    return result, gates_page.render(document).encode()
 
 
 def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict[str, Any]]:

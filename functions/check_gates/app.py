@@ -37,9 +37,10 @@ def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, An
     if run is not None and run.reproduces:
         return _compare(cloud, run, candidate)
     config = building.find_config(cloud, task)
-    verdict, role = judging.judge(scored, config, task.champion, task.evaluations)
-    if role is not None:
-        _record_metrics(cloud, task, role, scored.evaluation(role))
+    judged = judging.judge(scored, config, task.champion, task.evaluations)
+    verdict = judged.verdict
+    if judged.role is not None:
+        _record_metrics(cloud, task, judged.role, scored.evaluation(judged.role))
     _write(cloud, task, verdict, candidate)
     _record(cloud, task, verdict, candidate)
     return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}

@@ -1,7 +1,7 @@
 """Processing script: score a model on the test split.
 
 Reads the model archive in /opt/ml/processing/model and the CSV files in /opt/ml/processing/test; writes
-evaluation.json, which the gates read, and predictions.csv to /opt/ml/processing/evaluation.
+evaluation.json and predictions.csv, which the gates read, to /opt/ml/processing/evaluation.
 """
 
 import csv
@@ -24,8 +24,14 @@ def load_model(archive):
 
 def prediction(review, label, predicted, score):
     """Return a row named by the review's digest, which pairs rows of two models without repeating text."""
-    name = hashlib.sha256(review.encode()).hexdigest()[:12]
-    return name, int(label), int(predicted), f"{score:.6f}"
+    name = hashlib.sha256(review.encode()).hexdigest()[:16]
+    return name, int(label), int(predicted), f"{score:.6f}", length(review)
+
+
+def length(review):
+    """Return the slice of a review, which the gates look at apart: short ones say less."""
+    words = len(review.split())
+    return "short" if words < 40 else "medium" if words < 90 else "long"
 
 
 def main():
@@ -43,7 +49,7 @@ def main():
     (folder / "evaluation.json").write_text(json.dumps({"metrics": metrics, "rows": len(reviews)}))
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(("id", "label", "predicted", "score"))
+        rows.writerow(("id", "label", "prediction", "score", "length"))
         rows.writerows(map(prediction, reviews, labels, predicted, scores))
     print(f"evaluated on {len(reviews)} reviews: {metrics}")
 

@@ -16,14 +16,18 @@ from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.times import from_iso, to_iso
 from sluice.services.views import data, uploads
-from sluice_cli import data_commands, data_release, lookup, main, waiting
+from sluice_cli import data_commands, data_release, gates_commands, lookup, main, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
 from sluice_cli.target import Target
 
 COMMANDS = [
     (group, str(command.name))
-    for group, app in (("dataset", data_commands.dataset_app), ("data", data_commands.data_app))
+    for group, app in (
+        ("dataset", data_commands.dataset_app),
+        ("data", data_commands.data_app),
+        ("gates", gates_commands.gates_app),
+    )
     for command in app.registered_commands
 ]
 

@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from sluice.domain.build import projects
+from sluice.domain.config import gate_syntax
 from sluice_local.serving.handlers import InferenceService
 
 Row = tuple[str, ...]
@@ -66,8 +67,11 @@ def test_the_example_is_a_valid_project(project: projects.Project) -> None:
 
 def test_the_gates_and_the_objective_are_what_the_scripts_report(project: projects.Project) -> None:
     evaluate = project.files["src/evaluate.py"].decode()
-    for gate in project.config.gates:
-        assert f'"{gate.split(".")[1]}": {{"value"' in evaluate
+    for gate in map(gate_syntax.parse, project.config.gates):
+        if gate.slice_by is None:
+            assert f'"{gate.path[1]}": {{"value"' in evaluate
+        else:
+            assert f'"{gate.slice_by}"' in evaluate
     (metric,) = project.config.train.metrics
     assert metric.regex
     assert metric.regex.partition("(")[0] in project.files["src/train.py"].decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -140,13 +141,22 @@ def _read_parquet(data: bytes) -> Any:
     return predictions_file.read_parquet(data)
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, the role of the champion's scores, and which predictions were not to be had."""
+
+    verdict: Verdict
+    role: str | None
+    problems: tuple[str, ...] = ()
+
+
 def judge(
     scored: Scored,
     config: PipelineConfig,
     known: Mapping[str, Any] | None,
     models: Sequence[Mapping[str, Any]] = (),
-) -> tuple[Verdict, str | None]:
-    """Judge a run by a config's gates; also returns the role of the champion's scores.
+) -> Judgement:
+    """Judge a run by a config's gates; raises EvaluationError if the candidate has no evaluation.
 
     `known` is what the run knew of the champion, `models` its evaluations with their models' URIs.
     """
@@ -155,7 +165,12 @@ def judge(
     candidate = scored.evaluation("candidate")
     facts = scored.facts("candidate", uris.get("candidate"), with_predictions=with_predictions)
     champion, role = scored.champion(known, uris.get(champions.ROLE), with_predictions=with_predictions)
-    return gates.judge(config.gates, candidate.document, champion, facts, meaning(config)), role
+    verdict = gates.judge(config.gates, candidate.document, champion, facts, meaning(config))
+    if not with_predictions:
+        return Judgement(verdict, role)
+    of_both = {"candidate": facts, **({"champion": champion.facts} if champion and role else {})}
+    problems = (f"the {who}'s predictions {each.problem}" for who, each in of_both.items() if each.problem)
+    return Judgement(verdict, role, tuple(problems))
 
 
 def meaning(config: PipelineConfig) -> Meaning:

@@ -356,5 +356,5 @@ def test_text_and_drawings_have_contrast(scheme: str) -> None:
 def test_the_same_input_is_the_same_page() -> None:
     report = Report(100, (violation(),))
     first = render(report, profile(price=numbers()))
-    report_html._template.cache_clear()
+    report_html.template.cache_clear()
     assert render(report, profile(price=numbers())) == first

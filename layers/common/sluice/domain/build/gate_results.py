@@ -6,11 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 from sluice.domain.build.verdicts import GateResult, SliceResult
-from sluice.domain.config.gate_syntax import OPERATORS, WITHIN, Gate
-from sluice.domain.predictions import bias
+from sluice.domain.config.gate_syntax import NO_BIAS, OPERATORS, WITHIN, Gate
 from sluice.domain.predictions.bias import FacetMetric
 from sluice.domain.predictions.comparing import Comparison
 
@@ -67,8 +65,7 @@ def compared(gate: Gate, found: Comparison) -> GateResult:
 
 def _neutral(gate: Gate) -> float:
     """Return the value of a bias metric that means no bias."""
-    name: Any = gate.path[1]
-    return bias.NO_BIAS.get(name, 0.0)
+    return NO_BIAS.get(gate.path[1], 0.0)
 
 
 def of_facet(gate: Gate, facet: FacetMetric) -> SliceResult:
@@ -79,7 +76,7 @@ def of_facet(gate: Gate, facet: FacetMetric) -> SliceResult:
         passed, reason = False, "is infinite"
     elif gate.relation == WITHIN:
         passed = abs(decimal(value) - neutral) <= gate.amount
-        reason = f"{value:.4g} is {'' if passed else 'not '}within {gate.amount} of {neutral:g}"
+        reason = f"{value:.4g} is {'' if passed else 'not '}within {gate.amount} of {float(neutral):g}"
     else:
         passed = OPERATORS[gate.relation](decimal(value), gate.amount)
         reason = f"{value:.4g} {'passes' if passed else 'fails'} with limit {gate.amount}"
@@ -97,6 +94,7 @@ def together(gate: Gate, slices: Sequence[SliceResult], skipped: int) -> GateRes
     told = "; ".join(f"{each.name}: {each.reason}" for each in (bad or [worst])[:_SLICES_SHOWN])
     more = f" and {len(bad) - _SLICES_SHOWN} more" if len(bad) > _SLICES_SHOWN else ""
     what = f"{len(bad)} of {len(slices)} fail: " if bad else f"all {len(slices)} pass, the worst of them "
+    what = "" if len(slices) == 1 else what
     return GateResult(
         gate.text,
         not bad,

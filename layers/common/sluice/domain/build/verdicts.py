@@ -85,6 +85,11 @@ class Facts:
     predictions: Predictions | str = "were not read"
     size_bytes: int | None = None
 
+    @property
+    def problem(self) -> str:
+        """Why there are no predictions; empty if there are."""
+        return self.predictions if isinstance(self.predictions, str) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Champion:

@@ -44,6 +44,8 @@ OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
 }
 WITHIN = "within"
 BIAS_METRICS: tuple[PredictedBiasName, ...] = get_args(PredictedBiasName)
+# What a metric is without bias, if not 0.
+NO_BIAS = {"DI": 1.0}
 # In a configuration of Clarify two are named otherwise than in its guide.
 _BIAS_ALIASES = {"DCA": "DCAcc", "DCR": "DCRej"}
 SIZES = ("size_mb",)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sluice.domain.config.statistics import Bias, Facet, PredictedBiasName
@@ -33,7 +33,6 @@ NEIGHBOURS = 5
 _FEW = 10
 # Each row of d looks at each of a: of more rows, those with the least digests of their ids.
 NEIGHBOURHOOD_MAX = 1500
-NO_BIAS: Mapping[PredictedBiasName, float] = {"DI": 1.0}
 
 
 @dataclass(frozen=True, slots=True)

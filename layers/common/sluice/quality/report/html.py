@@ -40,7 +40,7 @@ def render(
     anchors = {name: f"column-{index}" for index, name in enumerate(shown, 1)}
     sections = {"drift" if drift else "", "bias" if bias else ""}
     before = baseline.columns if baseline else {}
-    return _template().render(
+    return template("report.html.j2").render(
         title=title,
         report=report,
         failures=views.violation_views(report, "fail", anchors, sections),
@@ -81,7 +81,8 @@ def _tags(report: Report, drift: DriftResult | None) -> Mapping[str, list[tuple[
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """Return a page's template, with the words that all pages write numbers and texts in."""
     environment = Environment(
         loader=PackageLoader("sluice.quality.report"),
         autoescape=True,
@@ -92,4 +93,4 @@ def _template() -> Template:
     filters = {"number": wording.number, "share": wording.share, "shorten": wording.shorten}
     environment.filters.update(filters, plural=wording.count)
     environment.globals.update(outline=charts.outline, hidden=views.HIDDEN)
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
