@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,8 +134,8 @@ def styled(status: object) -> Text:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print rows under column heads, or a sentence if there are none.
 
-    Values are not broken: if rows are wider than the terminal, the last column moves beneath its row; if
-    that is not enough, all columns but the first do.
+    Values are not broken: if rows are wider than the terminal, as many of the last columns as needed move
+    beneath their row; if that leaves only the first, all of them are named there.
     """
     table = [[_cell(value) for value in row] for row in rows]
     widths = [
@@ -144,15 +144,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     ]
     if not table:
         out.print(empty)
-    elif _fits(widths):
-        _print_rows(columns, table, widths)
-    elif _fits(widths[:-1]):
-        _print_rows(columns[:-1], table, widths)
+    elif kept := next((count for count in range(len(widths), 1, -1) if _fits(widths[:count])), None):
+        _print_rows(columns, table, widths, kept)
     else:
         for row in table:
             out.print(row[0])
-            pairs = zip(columns[1:], row[1:], strict=True)
-            _print_beneath(Text.assemble((f"{name}: ", "dim"), cell) for name, cell in pairs if cell)
+            _print_beneath(_named(columns[1:], row[1:]))
 
 
 def _cell(value: object) -> Text:
@@ -166,14 +163,24 @@ def _fits(widths: Sequence[int]) -> bool:
     return sum(widths) + _GAP * (len(widths) - 1) <= out.width
 
 
-def _print_rows(columns: Sequence[str], rows: Iterable[Sequence[Text]], widths: Sequence[int]) -> None:
-    """Print rows under heads, and values without a column beneath their row."""
-    for row in ([Text(name, style="bold") for name in columns], *rows):
-        cells = [_padded(cell, width) for cell, width in zip(row[: len(columns)], widths, strict=False)]
+def _print_rows(
+    columns: Sequence[str], rows: Iterable[Sequence[Text]], widths: Sequence[int], kept: int
+) -> None:
+    """Print the first `kept` columns under heads, and the others beneath their row; one alone has no name."""
+    others = columns[kept:]
+    for row in ([Text(name, style="bold") for name in columns[:kept]], *rows):
+        cells = [_padded(cell, width) for cell, width in zip(row[:kept], widths, strict=False)]
         line = Text(" " * _GAP).join(cells)
         line.rstrip()
         out.print(line, soft_wrap=True)
-        _print_beneath(row[len(columns) :])
+        _print_beneath(_named(others, row[kept:]) if len(others) > 1 else row[kept:])
+
+
+def _named(columns: Sequence[str], cells: Sequence[Text]) -> Iterator[Text]:
+    """Yield the cells that are not empty, each with its column's name."""
+    for name, cell in zip(columns, cells, strict=False):
+        if cell:
+            yield Text.assemble((f"{name}: ", "dim"), cell)
 
 
 def _padded(cell: Text, width: int) -> Text:

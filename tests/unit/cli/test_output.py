@@ -197,6 +197,20 @@ def test_what_does_not_fit_beside_a_row_stands_beneath_it(monkeypatch: pytest.Mo
     ]
 
 
+def test_as_many_columns_as_needed_stand_beneath_a_row_with_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert shown(monkeypatch, 40, *WIDE) == [
+        "run                      status",
+        "reviews-sentiment-00001  failed",
+        "    dataset: 9f2c1a0b77de",
+        "    why: one two three-four",
+        "      `sluice logs x --step y` five",
+        "reviews-sentiment-00002  registered",
+        "    dataset: 9f2c1a0b77de",
+    ]
+
+
 def test_no_value_is_broken_however_narrow_a_terminal_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(monkeypatch, 30, *WIDE) == [
         "reviews-sentiment-00001",
