@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluice.domain import names
-from sluice.services.views import uploads
-from sluice_cli import project, reasons, waiting
+from sluice.services import verifying
+from sluice.services.views import lineage, uploads
+from sluice_cli import lookup, project, reasons, waiting
 from sluice_cli.drill import faults, traffic
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Step, Steps
@@ -40,6 +41,8 @@ class Demo:
     rollback_s: float | None = None
     rejected: list[dict[str, Any]] = field(default_factory=list)
     data_report: str | None = None
+    lineage: dict[str, Any] | None = None
+    manifest_verified: bool | None = None
 
     @property
     def endpoint_name(self) -> str:
@@ -63,7 +66,7 @@ class Demo:
 
 
 def play(demo: Demo) -> None:
-    """Play the five acts."""
+    """Play the acts, each on what the one before left."""
     with demo.steps.step("push examples/reviews") as step:
         pushed = project.push(demo.target, EXAMPLE)
         demo.pipeline = pushed["pipeline"]
@@ -84,6 +87,8 @@ def play(demo: Demo) -> None:
         roll_back(demo, step)
     with demo.steps.step("upload a malformed file: it is rejected") as step:
         reject_bad_data(demo, step)
+    with demo.steps.step("what the live model was made of, read again") as step:
+        verify_manifest(demo, step)
 
 
 def train(demo: Demo, step: Step, name: str) -> dict[str, Any]:
@@ -195,3 +200,17 @@ def reject_bad_data(demo: Demo, step: Step) -> None:
     demo.rejected = [{"key": each.key, "reason": each.reason} for each in quarantined]
     demo.data_report = f"datasets/{demo.pipeline}/{run['dataset_version']}/report.html"
     step.detail = reasons.first_reasons(run)
+
+
+def verify_manifest(demo: Demo, step: Step) -> None:
+    """Hash again all that the live model's manifest names: artifacts, code, and each object of its data."""
+    cloud = demo.target.cloud
+    arn = lookup.model_arn(demo.target, f"{demo.pipeline}/{demo.live_version}")
+    _, run, stored = lineage.find_manifest(cloud, arn)
+    known, checks = verifying.plan(cloud, arn, run, stored)
+    found = [*known, *verifying.run_all(checks)]
+    demo.lineage = lineage.model(cloud, arn)
+    demo.manifest_verified = all(finding.is_sound for finding in found)
+    changed = ", ".join(finding.name for finding in found if not finding.is_sound)
+    demo.expect(demo.manifest_verified, f"v{demo.live_version} is not what its manifest says: {changed}")
+    step.detail = f"v{demo.live_version}: {len(found)} things, all intact"

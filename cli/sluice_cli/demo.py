@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sluice_cli import cloud
+from sluice_cli import cloud, lineage_tree
 from sluice_cli import target as targets
 from sluice_cli.acts import Demo, play
 from sluice_cli.errors import CommandError
@@ -58,6 +58,7 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
         "versions": {"live": played and played.live_version, "previous": played and played.previous_version},
         "runs": played.runs if played else [],
         "rollback_s": played and played.rollback_s,
+        "manifest_verified": played and played.manifest_verified,
         "data": {
             "rejected": played.rejected if played else [],
             "report": str(artifacts / played.data_report) if played and played.data_report else None,
@@ -66,6 +67,9 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
     report_path = REPOSITORY / ".sluice/demo.json"
     report_path.parent.mkdir(exist_ok=True)
     report_path.write_text(json.dumps(report, indent=2) + "\n")
+    if played and played.lineage:
+        console.print()
+        console.print(lineage_tree.of_model(played.lineage))
     summarize(console, report, failure, home=home, keep=keep)
     return report
 

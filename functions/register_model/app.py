@@ -131,7 +131,7 @@ def _new_manifest(
     content = cloud.objects.read(evaluation_uri)
     evaluation = evaluations.read(content)
     step = task.candidate.step
-    steps = {each["step"]: each for each in _steps(cloud, task.run_id)}
+    steps = {each["step"]: artifacts.reported(cloud, each) for each in _steps(cloud, task.run_id)}
     # Runs that were under way during an update of the stack have no digest.
     if steps[names.GATES].get("evaluation_sha256") not in (None, evaluation.sha256):
         raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")

@@ -42,7 +42,8 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     build = building.find_build(cloud, task, script_version=task.script_version, image=task.image)
     placement = placing.place(cloud, task, build, name)
     if placement.choice.backend == "lambda":
-        build = replace(build, has_requirements=False)  # its packages are installed already
+        # Its packages are installed already, and listed.
+        build = replace(build, has_requirements=False, reports_packages=False)
     hyperparameters = candidates.of_step(build.config.train, task.step)
     request = _request(task, build, hyperparameters)
     # Store the token first: a job that ends at once must find the task to answer.

@@ -61,6 +61,10 @@ def test_a_models_way_is_told_verified_repeated_and_taken_back(loop: Loop) -> No
     assert found["manifest"]["is_intact"]
     assert {obj["key"].rpartition("/")[2] for obj in found["dataset"]["shown"]} == {"bad.csv", "good.csv"}
     assert [live["stage"] for live in found["live_on"]] == ["production"]
+    # The job listed them from inside; on Lambda they are the environment's.
+    (environment,) = found["environments"]
+    assert environment["packages"]["scikit-learn"].startswith("1.4")
+    assert environment["python"].startswith("3.")
     prepare = next(step for step in found["steps"] if step["step"] == "prepare")
     assert {each["name"] for each in prepare["artifacts"]} >= {
         "prepare/train/data.csv",

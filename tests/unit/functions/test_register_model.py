@@ -114,6 +114,29 @@ def test_the_manifest_names_all_that_processing_jobs_wrote_by_its_content(world:
     assert projects.version(projects.unpack(bundle)) == manifest["inputs"]["project_version"]
 
 
+@pytest.mark.parametrize(
+    ("content", "packages"),
+    [
+        (b'{"python": "3.10.14", "packages": {"numpy": "1.26.4"}}', {"numpy": "1.26.4"}),
+        (b'{"packages": ["numpy"]}', None),
+        (b"no json", None),
+        (b" " * (artifacts.LIST_MAX_BYTES + 1), None),
+        (None, None),
+    ],
+)
+def test_the_manifest_has_the_packages_that_a_job_listed_from_inside(
+    world: World, content: bytes | None, packages: dict[str, str] | None
+) -> None:
+    folder = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/prepare/packages"
+    if content is not None:
+        world.cloud.objects.write(f"{folder}/packages.json", content)
+    assert world.build("a.csv") == "registered"
+    manifest = json.loads(world.cloud.objects.read(world.catalog_run()["manifest_uri"]))
+    (environment,) = manifest["environments"]
+    assert environment["packages"] == packages
+    assert environment["python"] == ("3.10.14" if packages else None)
+
+
 def test_what_is_too_large_to_be_hashed_is_named_by_its_version(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import digests
+from sluice.domain.build import jobs
 from sluice.domain.build.run_manifest import Artifact
 from sluice.services.arrivals import on_each
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 LISTED_MAX = 1000
 # A function has minutes: larger objects are named by their version, without a digest.
 HASHED_MAX_BYTES = 512 * 1024 * 1024
+# The list of a job's packages.
+LIST_MAX_BYTES = 256 * 1024
 
 
 def of_steps(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[Artifact]:
@@ -32,6 +36,24 @@ def of_steps(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[Artifact]
             break
         hashed.add(head.key)
     return on_each(found, lambda each: _artifact(cloud, *each, is_hashed=each[2].key in hashed))
+
+
+def reported(cloud: Cloud, step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a step with the Python and the packages that its job listed, if it did."""
+    uri = (step.get("outputs") or {}).get(jobs.PACKAGES)
+    if uri is None:
+        return dict(step)
+    bucket, _, key = f"{uri}/{jobs.PACKAGES_FILE}".removeprefix("s3://").partition("/")
+    head = cloud.objects.head(bucket, key)
+    if head is None or head.size_bytes > LIST_MAX_BYTES:
+        return dict(step)
+    try:
+        listed = json.loads(b"".join(cloud.objects.chunks(bucket, key, head.version_id)))
+        packages = {str(name): str(version) for name, version in listed["packages"].items()}
+        return {**step, "python": str(listed["python"]), "packages": packages}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # A job may write there what it likes.
+        return dict(step)
 
 
 def _written(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, ObjectHead]]:

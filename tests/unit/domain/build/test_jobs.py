@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -75,7 +76,7 @@ def test_prepare_reads_the_data_sets_files_and_writes_three_splits(
     run = "s3://artifacts/runs/reviews-sentiment/reviews-sentiment-00001"
     assert outputs(request) == {
         split: (f"{run}/prepare/{split}", f"/opt/ml/processing/{split}")
-        for split in ("train", "validation", "test")
+        for split in ("train", "validation", "test", "packages")
     }
     assert request["Tags"] == [
         {"Key": "sluice:stack", "Value": "sluice"},
@@ -129,10 +130,53 @@ def test_requirements_are_installed_before_the_script_and_its_arguments_are_kept
 ) -> None:
     request = jobs.prepare_request(replace(build, has_requirements=True), "s3://b/m")
     assert invalid("CreateProcessingJob", request) == ""
-    shell, flag, command, script = request["AppSpecification"]["ContainerEntrypoint"]
+    entrypoint = request["AppSpecification"]["ContainerEntrypoint"]
+    shell, flag, command, script, *run = entrypoint
     assert (shell, flag, script) == ("/bin/sh", "-c", "/opt/ml/processing/input/code/prepare.py")
-    assert command.endswith('exec python3 "$0" "$@"')
-    assert len(command) <= 256
+    assert command.endswith('exec "$@"')
+    assert (run[0], run[-1]) == ("python3", script)
+    assert all(len(part) <= 256 and part.isprintable() for part in entrypoint)
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_the_prepare_job_writes_down_the_packages_of_its_image(
+    build: jobs.Build, invalid: Invalid, reports: bool
+) -> None:
+    request = jobs.prepare_request(replace(build, reports_packages=reports), "s3://b/m")
+    assert invalid("CreateProcessingJob", request) == ""
+    assert ("packages" in outputs(request)) is reports
+    command = request["AppSpecification"]["ContainerEntrypoint"]
+    assert (command[1] == "-c") is reports
+    assert command[-1] == "/opt/ml/processing/input/code/prepare.py"
+
+
+def test_packages_are_listed_before_the_script_runs_as_it_would(tmp_path: Path) -> None:
+    code = tmp_path / "processing/input/code"
+    code.mkdir(parents=True)
+    (code / "prepare.py").write_text("import sys; print(sys.argv, __name__, sys.path[0])")
+    command = [
+        part.replace("/opt/ml", str(tmp_path))
+        for part in jobs.entrypoint("src/prepare.py", install=False, report=True)
+    ]
+    done = subprocess.run([sys.executable, *command[1:], "--rate", "1"], capture_output=True, text=True)
+    script = str(code / "prepare.py")
+    assert done.stdout == f"{[script, '--rate', '1']} __main__ {code}\n"
+    found = json.loads((tmp_path / "processing/packages/packages.json").read_text())
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["packages"]["pytest"] == pytest.__version__
+
+
+def test_a_script_runs_even_if_its_packages_cannot_be_listed(tmp_path: Path) -> None:
+    code = tmp_path / "processing/input/code"
+    code.mkdir(parents=True)
+    (code / "prepare.py").write_text("print('ran')")
+    (tmp_path / "processing/packages").write_text("a file in the way")
+    command = [
+        part.replace("/opt/ml", str(tmp_path))
+        for part in jobs.entrypoint("src/prepare.py", install=False, report=True)
+    ]
+    done = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "ran\n")
 
 
 def run_entrypoint(folder: Path, pip: str) -> subprocess.CompletedProcess[str]:

@@ -206,6 +206,24 @@ def test_the_manifest_says_what_ran_in_what_with_which_packages(run_manifest: ma
     ]
 
 
+def test_jobs_with_the_same_image_have_the_packages_that_one_of_them_listed(
+    run_manifest: manifest.RunManifest,
+) -> None:
+    """But for the champion's, which are installed for its own requirements."""
+    steps: list[dict[str, Any]] = [
+        {"step": "evaluate-candidate", "image": "x/y:1"},
+        {"step": "evaluate-champion", "image": "x/y:1"},
+        {"step": "prepare", "image": "x/y:1", "python": "3.10.1", "packages": {"numpy": "1"}},
+        {"step": "train-0", "image": "x/gpu:1"},
+    ]
+    found = replace(run_manifest, steps=steps).document()["environments"]
+    assert [(each["steps"], each["packages"]) for each in found] == [
+        (["evaluate-candidate", "prepare"], {"numpy": "1"}),
+        (["evaluate-champion"], None),
+        (["train-0"], None),
+    ]
+
+
 def test_an_object_that_may_be_written_again_is_named_by_its_version(
     run_manifest: manifest.RunManifest,
 ) -> None:

@@ -34,8 +34,22 @@ _INSTALL_AND_RUN = (
     'e=/opt/ml/output/message;mkdir -p ${e%/*};(cd "${0%/*}"&&python3 -m pip install -q '
     "-r requirements.txt)2>$e.log||{ cat $e.log>&2;"
     "(echo requirements.txt:;grep -ai error $e.log|tail -c 900)>$e;"
-    'exit 1;};exec python3 "$0" "$@"'
+    'exit 1;};exec "$@"'
 )
+# Before the script runs, in its own Python: write the packages that there are, whatever comes of that, and
+# become the script. Arguments of an entry point have no line breaks.
+_REPORT_AND_RUN = (
+    'import os,sys;a=sys.argv;c=a.pop(1);exec("try:\\n exec(c)\\nexcept Exception:0");'
+    "os.execv(sys.executable,[sys.executable,*a[1:]])"
+)
+_REPORT = (
+    "import json;from importlib.metadata import distributions as d;"
+    f'p="{_PROCESSING}/packages/";os.makedirs(p,exist_ok=True);'
+    'json.dump({"python":sys.version.split()[0],"packages":{x.metadata["Name"]:x.version for x in d()}},'
+    'open(p+"packages.json","w"))'
+)
+# An output of the prepare step on SageMaker, and the file in it. On Lambda an environment has a list.
+PACKAGES, PACKAGES_FILE = "packages", "packages.json"
 _TERMINAL = {"Completed", "Failed", "Stopped"}
 # So many characters of the run's first reason are quoted for each job that it stops.
 _REASON_SHOWN = 300
@@ -55,6 +69,8 @@ class Build:
     region: str
     has_requirements: bool = False
     image: str | None = None
+    # Whether the prepare job is to write down the packages of its image.
+    reports_packages: bool = True
 
     @property
     def locations(self) -> Locations:
@@ -81,7 +97,8 @@ def kind_of(step: str) -> JobKind:
 def prepare_request(build: Build, files_uri: str) -> Request:
     """Make the CreateProcessingJob of the prepare step; `files_uri` is the data set's ManifestFile."""
     prepare = build.config.prepare
-    outputs = {split: (build.locations.prepared(build.run_id, split), split) for split in SPLITS}
+    written = (*SPLITS, PACKAGES) if build.reports_packages else SPLITS
+    outputs = {name: (build.locations.prepared(build.run_id, name), name) for name in written}
     request = processing_request(
         build,
         names.PREPARE,
@@ -130,7 +147,9 @@ def processing_request(
         "RoleArn": build.role_arn,
         "AppSpecification": {
             "ImageUri": build.processing_image_uri(compute),
-            "ContainerEntrypoint": entrypoint(script, install=build.has_requirements),
+            "ContainerEntrypoint": entrypoint(
+                script, install=build.has_requirements, report=PACKAGES in outputs
+            ),
         },
         "ProcessingInputs": [code, *inputs],
         "ProcessingOutputConfig": {
@@ -154,11 +173,15 @@ def processing_request(
     }
 
 
-def entrypoint(script: str, *, install: bool) -> list[str]:
-    """Return the command that runs a script; `install` installs its folder's requirements.txt first."""
+def entrypoint(script: str, *, install: bool, report: bool = False) -> list[str]:
+    """Return the command that runs a script.
+
+    `install` installs its folder's requirements.txt first; `report` then writes the packages that there are.
+    """
     path = f"{_CODE}/{PurePosixPath(script).name}"
-    # After the command come "$0", which is the script, and then the container's arguments.
-    return ["/bin/sh", "-c", _INSTALL_AND_RUN, path] if install else ["python3", path]
+    run = ["python3", *(["-c", _REPORT_AND_RUN, _REPORT] if report else []), path]
+    # After the command come "$0", which is the script, and then what to run, with the container's arguments.
+    return ["/bin/sh", "-c", _INSTALL_AND_RUN, path, *run] if install else run
 
 
 def container_arguments(parameters: Mapping[str, Any]) -> list[str]:

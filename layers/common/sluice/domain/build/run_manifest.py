@@ -20,6 +20,7 @@ FORMAT = "sluice-run-manifest/3"
 # or cause, and of the artifacts only model, code and evaluation.
 FORMATS = ("sluice-run-manifest/2", FORMAT)
 _UNKNOWN = "unknown"
+_OF_THE_CHAMPION = "evaluate-champion"
 _CLIENT_TOKEN_MAX = 36
 # The registry's limits of CustomerMetadataProperties: 50 pairs of so many characters, of these signs.
 _NAME_MAX, _VALUE_MAX, _HYPERPARAMETERS_MAX = 128, 256, 25
@@ -134,22 +135,30 @@ def _images(steps: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
 def environments(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what the jobs of which steps ran in: image, digest of the environment, Python, packages.
 
-    `packages` is None where no job said what it had.
+    One job of a run lists the packages of its image; others with this image and the same requirements have
+    the same. `packages` is None where no job said what it had.
     """
+    listed = {step["image"]: step for step in steps if step.get("packages") and not step.get("environment")}
     found: dict[bytes, dict[str, Any]] = {}
     for step in steps:
         if not step.get("image"):
             continue
+        by = step if step.get("packages") or _has_own(step) else listed.get(step["image"], step)
         described = {
             "image": step["image"],
             "image_digest": step["image"].partition("@")[2] or None,
             "environment": step.get("environment"),
-            "python": step.get("python"),
-            "packages": packages(step.get("packages")),
+            "python": by.get("python"),
+            "packages": packages(by.get("packages")),
         }
         same = found.setdefault(canonical.to_json(described), {**described, "steps": []})
         same["steps"].append(step["step"])
     return [*found.values()]
+
+
+def _has_own(step: Mapping[str, Any]) -> bool:
+    """Tell whether a step's packages may be others than those of its run: the champion has its own."""
+    return bool(step.get("environment")) or str(step["step"]).startswith(_OF_THE_CHAMPION)
 
 
 def packages(listed: Any) -> dict[str, str] | None:
