@@ -30,10 +30,11 @@ def cost(
     target = context.obj.target()
     lookup.the_run(target, run_id)
     found = costs.run_cost(target.cloud, run_id) or {}
-    show(found, as_json, lambda: _print(found, is_local=target.is_local))
+    show(found, as_json, lambda: print_cost(found, is_local=target.is_local))
 
 
-def _print(found: dict[str, Any], *, is_local: bool) -> None:
+def print_cost(found: dict[str, Any], *, is_local: bool) -> None:
+    """Print a run's cost for people."""
     rows = [
         (step["step"], step["backend"], _seconds(step["billed_s"]), step["used"], money(step["usd"]))
         for step in found["steps"]

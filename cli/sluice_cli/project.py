@@ -14,10 +14,11 @@ from boto3.s3.transfer import TransferConfig
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline
-from sluice.domain import digests, names
+from sluice.domain import digests, names, prices
 from sluice.domain.build import projects, sources
 from sluice.domain.build.projects import LeftOut, Project
 from sluice.domain.build.sources import Source
+from sluice.domain.config import PipelineConfig
 from sluice.domain.release import alarms
 from sluice.services.views import data
 from sluice_cli import git, local_images, uploads
@@ -72,6 +73,18 @@ def said(left_out: Mapping[LeftOut, int]) -> str:
     return ", ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
+def unpriced(config: PipelineConfig) -> list[str]:
+    """Name the instance types without a list price: typing errors, or types whose costs are unknown."""
+    from sluice.domain.build import costs
+
+    types = {step: compute.instance_type for step, compute in config.computes.items()}
+    return [
+        f"{step}.compute.instance_type: {costs.no_price(given)}, so what runs cost is unknown"
+        for step, given in types.items()
+        if given not in prices.INSTANCE_HOUR
+    ]
+
+
 def push(
     target: Target,
     folder: Path,
@@ -95,7 +108,11 @@ def push(
     # Import it here: no other command needs it.
     from sluice.quality import part_results
 
-    warnings = [*alarms.unseen_bakes(project.config.release), *part_results.reading(project.config.data)]
+    warnings = [
+        *alarms.unseen_bakes(project.config.release),
+        *part_results.reading(project.config.data),
+        *unpriced(project.config),
+    ]
     source = git.source(folder, read.files)
     result = {
         "pipeline": pipeline,

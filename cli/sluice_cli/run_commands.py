@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sluice.domain.money import money
 from sluice.services import costs
 from sluice.services.wishes import Wanted
 from sluice_cli import log_streams, lookup, outlook, starting, stopping, waiting
@@ -147,7 +148,7 @@ def stop(context: typer.Context, run_id: RunId, reason: Reason = "", as_json: Js
     def text() -> None:
         print_run(found)
         took = duration(found.get("started_at"), found.get("ended_at"))
-        out.print(f"  it ran for {took}")
+        out.print(f"  it ran for {took} and cost {money(found['cost']['usd'])} at list prices")
         hint(f"next: `sluice retry {run_id}` goes on from where it was")
 
     show(found, as_json, text)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sluice.services import building, stopping
 from sluice.services.stopping import NotStoppedError
+from sluice.services.views import costs
 from sluice_cli import lookup, waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import Target
@@ -26,4 +27,6 @@ def stop(target: Target, run_id: str, reason: str) -> dict[str, Any]:
         raise CommandError(
             str(error), hint=f"`sluice run {run_id}` shows it.", exit_code=EXIT_USAGE
         ) from None
-    return waiting.run_end(target, found["pipeline"], run_id, lambda _: None, timeout_s=_END_S)
+    ended = waiting.run_end(target, found["pipeline"], run_id, lambda _: None, timeout_s=_END_S)
+    cost = costs.run_cost(target.cloud, run_id) or {}
+    return {**ended, "cost": {name: cost.get(name) for name in ("usd", "known_usd", "unknown")}}

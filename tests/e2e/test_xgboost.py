@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from e2e.loop import Loop
+from sluice.services.views import costs
 from sluice_cli import project
 from sluice_cli.errors import CommandError
 
@@ -36,6 +37,12 @@ def test_it_trains_registers_and_serves(loop: Loop, folder: Path, data: Path) ->
     for name in ("train-0", "train-1"):
         assert 0.5 < steps[name]["metrics"]["validation:auc"] <= 1
         assert "sagemaker-xgboost" in steps[name]["image"]
+    cost = costs.run_cost(loop.target.cloud, run["run_id"])
+    assert cost is not None
+    assert cost["unknown"] == []
+    assert {step["step"] for step in cost["steps"]} == {"prepare", "train-0", "train-1", "evaluate-candidate"}
+    assert 0 < cost["usd"] < 0.05
+    assert cost["storage"]["bytes"] > 10_000
     assert loop.release_after(1)["status"] == "released"
     answer = loop.target.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=loop.endpoint_name,
