@@ -169,6 +169,8 @@ def test_what_a_limit_of_lambda_ended_was_paid_for_too() -> None:
     assert (first.step, first.gb_s, then.step) == ("train-0, on Lambda first", 9000, "train-0")
     assert first.usd is not None
     assert first.usd > 0.15
-    assert costs.of_attempts("train-0", "sagemaker", moved["usage"], used) == cost.steps
+    assert costs.of_item(moved) == cost.steps
+    assert costs.usd_of_item(moved) == sum(step.usd or 0 for step in cost.steps)
+    assert costs.usd_of_item(job("train-0", usage=None)) is None
     unheard = costs.of_run([job("train-0", lambda_usage={})], ENDED)
     assert "how long it ran was not recorded" in unheard.unknown[0]

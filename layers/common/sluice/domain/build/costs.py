@@ -139,7 +139,7 @@ def of_run(steps: Iterable[Mapping[str, Any]], run: Mapping[str, Any], storage_b
     jobs = [step for step in listed if step.get("job_name")]
     transitions = count_transitions([str(step["step"]) for step in listed], run, _failed(jobs))
     return RunCost(
-        steps=tuple(cost for step in jobs for cost in (*_before_its_move(step), _priced(step))),
+        steps=tuple(cost for step in jobs for cost in of_item(step)),
         transitions=transitions,
         transitions_usd=transitions * prices.STATE_TRANSITION,
         overhead_usd=_overhead(len(jobs)),
@@ -147,12 +147,18 @@ def of_run(steps: Iterable[Mapping[str, Any]], run: Mapping[str, Any], storage_b
     )
 
 
-def of_attempts(
-    step: str, backend: str, usage: Mapping[str, Any] | None, lambda_usage: Mapping[str, Any] | None
-) -> tuple[StepCost, ...]:
-    """Price a step's job and, if it was moved from Lambda, what it used there."""
-    before = {"step": step, "lambda_usage": lambda_usage}
-    return (*_before_its_move(before), of_step(step, backend, usage))
+def of_item(step: Mapping[str, Any]) -> tuple[StepCost, ...]:
+    """Price a step's job and, if it was moved from Lambda, what it used there.
+
+    `step` has its attributes in the catalog, and its name as `step`.
+    """
+    return (*_before_its_move(step), _priced(step))
+
+
+def usd_of_item(step: Mapping[str, Any]) -> float | None:
+    """Return what a step's job costs in all; None if a part of that is unknown."""
+    known = [cost.usd for cost in of_item(step)]
+    return None if None in known else math.fsum(usd or 0 for usd in known)
 
 
 def _before_its_move(step: Mapping[str, Any]) -> tuple[StepCost, ...]:

@@ -20,13 +20,11 @@ def refusal(steps: Sequence[Step], step: str, most_usd: float) -> str | None:
     start, as nothing is known of them. A cost that cannot be told holds back all others.
     """
     others = [each for each in steps if candidates.is_candidate(each.step) and each.step != step]
-    ended = [each for each in others if jobs.has_ended(each.status) and each.job_arn]
-    running = sum(not jobs.has_ended(each.status) for each in others)
-    priced = [
-        cost
-        for each in ended
-        for cost in costs.of_attempts(each.step, each.backend, each.usage, each.lambda_usage)
-    ]
+    items = [{"step": each.step, **each.item()} for each in others if jobs.has_ended(each.status)]
+    running = len(others) - len(items)
+    # What was reused cost nothing, and says nothing of what the next one will.
+    ended = [item for item in items if item.get("job_arn") and not item.get("cached")]
+    priced = [cost for item in ended for cost in costs.of_item(item)]
     for cost in priced:
         if cost.usd is None:
             return f"max_cost_usd cannot be held, as the cost of {cost.step} is unknown: {cost.unknown}"

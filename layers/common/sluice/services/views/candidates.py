@@ -90,16 +90,9 @@ def row_of(step: Step, shown: Sequence[str], objective: str) -> Row:
         "value": (step.metrics or {}).get(objective),
         "metrics": dict(step.metrics or {}),
         "duration_s": seconds(step.started_at, step.ended_at),
-        "cost_usd": _cost_usd(step),
+        "cost_usd": costs.usd_of_item({"step": step.step, **step.item()}),
         "backend": step.backend,
     }
-
-
-def _cost_usd(step: Step) -> float | None:
-    """Return what a candidate's job cost, with what it used before it was moved; None if that is unknown."""
-    found = costs.of_attempts(step.step, step.backend, step.usage, step.lambda_usage)
-    known = [cost.usd for cost in found if cost.usd is not None]
-    return sum(known) if len(known) == len(found) else None
 
 
 def varied(train: Train) -> list[str]:
