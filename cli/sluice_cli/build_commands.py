@@ -14,7 +14,7 @@ from sluice_cli import log_streams, lookup, project, reasons, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED
 from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
-from sluice_cli.run_page import print_run
+from sluice_cli.run_page import print_reuse, print_run
 from sluice_cli.target import Target
 
 # How `upload --wait` exits by the end of its run; other ends are successes.
@@ -189,9 +189,21 @@ def runs(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fals
 def run(
     context: typer.Context,
     run_id: Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")],
+    explain_cache: Annotated[
+        bool, typer.Option("--explain-cache", help="Say of each step why it was computed, or whose it uses.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a run: its steps, metrics, gates and timeline."""
+    """Show a run: its steps, metrics, gates and timeline.
+
+    With --explain-cache it says instead which inputs of each step changed since the runs before, and from
+    what to what.
+    """
     target = context.obj.target()
-    found = log_streams.with_log_tails(target, lookup.the_run(target, run_id))
+    found = lookup.the_run(target, run_id)
+    if explain_cache:
+        explained = views.reuse.explain(target.cloud, found["pipeline"], run_id)
+        show(explained, as_json, lambda: print_reuse(explained))
+        return
+    found = log_streams.with_log_tails(target, found)
     show(found, as_json, lambda: print_run(found))

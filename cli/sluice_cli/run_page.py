@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from sluice_cli.output import STATUS_STYLES, age, duration, escape, hint, out, p
 _TOLD = 200
 _MARKS = {"done": "✔", "failed": "✘", "running": "▸", "waiting": "·"}
 _STYLES = {"done": "green", "failed": "red", "running": "cyan", "waiting": "dim"}
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _BRANCHES = "├ ", "└ "
 
 
@@ -23,6 +25,7 @@ def print_run(found: dict[str, Any]) -> None:
     _print_cause(found)
     rows = list(_rows(found))
     print_table(("step", "status", "took", "on", "hyperparameters", "metrics"), rows, empty="no steps yet")
+    _print_cached(found["steps"])
     _print_backends(found["steps"])
     if selected := found.get("selected"):
         out.print(f"  chosen: {escape(selected['why'])}")
@@ -98,6 +101,38 @@ def parameters(values: Mapping[str, Any]) -> str:
 def metric(name: str, value: float | None) -> str:
     """Format a measured metric; None stands for a value that was not finite."""
     return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
+
+
+def _print_cached(steps: Sequence[Mapping[str, Any]]) -> None:
+    """Print whose outputs the steps use that did the same before."""
+    for step in steps:
+        if cached := step.get("cached"):
+            source, key = f"{cached['step']} of {cached['run_id']}", short(step.get("cache_key"))
+            out.print(f"  [dim]{step['step']}: cached, {source} did the same (key {key})[/]")
+
+
+def print_reuse(explained: Sequence[Mapping[str, Any]]) -> None:
+    """Print of each step why it was computed, as `views.reuse.explain` returns it."""
+    for each in explained:
+        if each["outcome"] == "cached":
+            source = f"{each['from']['step']} of {each['from']['run_id']}"
+            out.print(f"[green]{each['step']}[/]: cached, {source} did the same (key {short(each['key'])})")
+            continue
+        why = f", as {escape(each['why'])}" if each["why"] else ""
+        out.print(f"[cyan]{each['step']}[/]: computed{why}")
+        if each.get("differences"):
+            nearest = each["compared_with"]
+            out.print(f"  unlike {nearest['step']} of {nearest['run_id']}:")
+        for changed in each.get("differences", ()):
+            before, now = (_told(changed[when]) for when in ("before", "now"))
+            out.print(f"    {escape(changed['part'])}: {escape(before)} → {escape(now)}")
+
+
+def _told(value: str | None) -> str:
+    """Format a part of a step; of a digest its first digits do."""
+    if value is None:
+        return "none"
+    return _DIGEST.sub(lambda found: short(found[0]), value)
 
 
 def _print_backends(steps: Sequence[Mapping[str, Any]]) -> None:

@@ -126,8 +126,8 @@ def _written(cloud: Cloud, uri: str) -> bytes | None:
 def _new_manifest(
     cloud: Cloud, task: RegisterModelTask, project: Project, config: PipelineConfig
 ) -> RunManifest:
-    locations = building.locations(cloud, task.pipeline)
-    evaluation_uri = f"{locations.evaluation(task.run_id, 'candidate')}/{EVALUATION_FILE}"
+    folder = building.evaluation_uri(cloud, task.pipeline, task.run_id, "candidate")
+    evaluation_uri = f"{folder}/{EVALUATION_FILE}"
     content = cloud.objects.read(evaluation_uri)
     evaluation = evaluations.read(content)
     step = task.candidate.step
@@ -136,6 +136,7 @@ def _new_manifest(
     if steps[names.GATES].get("evaluation_sha256") not in (None, evaluation.sha256):
         raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")
     model = _pinned(cloud, task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
+    judged = Artifact("evaluation", "evaluate-candidate", evaluation_uri, evaluation.sha256, len(content))
     code = _code(cloud, task, project)
     run = building.find_run(cloud, task.pipeline, task.run_id)
     cause, actor = _why(cloud, task, run)
@@ -150,15 +151,9 @@ def _new_manifest(
         candidate=step,
         champion=task.champion,
         artifacts=[
-            model,
+            artifacts.produced(model, steps),
             code,
-            Artifact(
-                "evaluation",
-                "evaluate-candidate",
-                evaluation_uri,
-                evaluation.sha256,
-                len(content),
-            ),
+            artifacts.produced(judged, steps),
             _bundle(cloud, project),
             *artifacts.of_steps(cloud, steps.values()),
         ],

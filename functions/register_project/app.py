@@ -16,7 +16,7 @@ from sluice.catalog.changes import arrivals, builds
 from sluice.catalog.records import builds as records
 from sluice.catalog.records.arrivals import UnclaimedArrival
 from sluice.domain import actors, config, failures, lost_events
-from sluice.domain.build import projects, sources
+from sluice.domain.build import code, projects, sources
 from sluice.domain.build.projects import REPLACE_CHAMPION, Project, ProjectError
 from sluice.domain.build.sources import Source
 from sluice.domain.config import ConfigError
@@ -133,6 +133,8 @@ def _described(project: Project, locations: Locations, pushed_at: str) -> record
         code_prefix=locations.code(project.version),
         sourcedir_uri=locations.sourcedir(project.version),
         sourcedir_sha256=hashlib.sha256(projects.sourcedir(project)).hexdigest(),
+        code_files=code.digests(project.source_files),
+        code_unread=code.unread(project.source_files, project.script_names),
         pushed_at=pushed_at,
     )
 

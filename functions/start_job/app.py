@@ -22,7 +22,7 @@ from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
-from sluice.services import building, concluding, placing, spending
+from sluice.services import building, caching, concluding, placing, spending
 from sluice.services.placing import Placement
 from sluice.services.spending import CostLimitError
 from sluice.services.timeline import note
@@ -46,10 +46,19 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
         build = replace(build, has_requirements=False, reports_packages=False)
     hyperparameters = candidates.of_step(build.config.train, task.step)
     request = _request(task, build, hyperparameters)
+    before = building.find_step(cloud, task.run_id, task.step)
+    found = None
+    # A job that a former attempt started goes on.
+    if before is None or before.cached or placement.moves:
+        found = caching.find(cloud, task, build, request, placement.environment)
+        if not placement.moves and caching.reuse(cloud, task, found, hyperparameters):
+            return {"job_name": ""}
     # Store the token first: a job that ends at once must find the task to answer.
     waiting = _store_token(cloud, task, kind, name, placement)
     # Record the step before the job too: the end of the run stops recorded jobs.
     _record_step(cloud, task, kind, name, hyperparameters, placement)
+    if found is not None:
+        caching.depend(cloud, task, found)
     try:
         spending.check(cloud, task.run_id, task.step, name, build.config.train)
         created = _start(cloud, task, kind, request, placement)
@@ -75,9 +84,9 @@ def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str
 
 
 def _start(cloud: Cloud, task: StartJobTask, kind: JobKind, request: Request, placement: Placement) -> bool:
-    """Start the job; the run's first job needs a new role, which AWS may not know yet."""
+    """Start the job; the run's first jobs need a new role, which AWS may not know yet."""
     made_at = None
-    if task.step == names.PREPARE:
+    if task.step == names.PREPARE or _was_reused(cloud, task, names.PREPARE):
         made_at = cloud.roles.ensure(building.run_role(cloud, task.pipeline, task.run_id))
     try:
         if placement.room is not None:
@@ -87,6 +96,12 @@ def _start(cloud: Cloud, task: StartJobTask, kind: JobKind, request: Request, pl
         if made_at and roles.is_settling(made_at, cloud.now()):
             raise RoleNotReadyError(str(refusal)) from refusal
         raise
+
+
+def _was_reused(cloud: Cloud, task: StartJobTask, step: str) -> bool:
+    """Tell whether a step had no job, so that another is the run's first and finds no role."""
+    found = building.find_step(cloud, task.run_id, step)
+    return found is not None and found.cached is not None
 
 
 def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, placement: Placement) -> JobTask:

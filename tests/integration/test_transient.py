@@ -262,7 +262,13 @@ def test_a_function_translates_its_errors_if_a_state_machine_calls_it(path: Path
 
 WAITS: dict[type[Exception], set[str]] = {
     EndpointBusyError: {"DeployModel", "RestoreEndpoint"},
-    RoleNotReadyError: {"PrepareData", "DeployModel"},
+    RoleNotReadyError: {
+        "PrepareData",
+        "TrainCandidate",
+        "EvaluateModel",
+        "EvaluateByItsOwnScript",
+        "DeployModel",
+    },
     EnvironmentBuildingError: {"BuildEnvironment"},
     quotas.QuotaTakenError: {
         "PrepareData",

@@ -23,6 +23,7 @@ RECORDS: dict[str, Any] = {
     "run": builds.Run("reviews", "reviews-00001", "running", "v1", "2026-11-28T09:00:00.000Z"),
     "recall": recalls.Recall("reviews", "0" * 64, "reviews/a", "open", "2026", "me", "", "r1"),
     "request": builds.RunRequest("reviews", "r1", "refused", "2026", "me", reasons=["no data"]),
+    "cache": builds.CachedStep("reviews", "k" * 64, "reviews-00001", "train-0", "2026", 1),
     "step": builds.Step("reviews-00001", "train-0", "Starting", "training_job", job_name="job"),
     "job task": builds.JobTask(
         "job", "token", "training_job", "reviews", "reviews-00001", "train-0", "open", 1, "2026"
@@ -52,6 +53,7 @@ OF_KEY = {
     "run": {"pipeline", "run_id"},
     "request": {"pipeline", "request_id"},
     "recall": {"pipeline", "sha256"},
+    "cache": {"pipeline", "key"},
     "step": {"run_id", "step"},
     "job task": {"job_name"},
     "environment": {"spec"},

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import fakes
 from build_world import PIPELINE, RUN, Invoke, World
+from caching_world import Caching
 from sluice_cli import log_streams, main, options
 
 SECOND = "reviews-00002"
@@ -42,7 +43,7 @@ class Stack:
 
 @pytest.fixture
 def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    world = World(cloud, invoke)
+    world = Caching(cloud, invoke)
     world.push()
     assert world.build("a.csv") == "registered"
     stack = Stack(world)
@@ -118,6 +119,29 @@ def test_a_run_that_did_not_fail_is_not_tried_again(stack: Stack) -> None:
     assert "there is no run 'reviews-00009'" in str(sluice("retry", "reviews-00009").exception)
 
 
+def test_a_run_says_whose_outputs_it_uses_and_what_changed(stack: Stack) -> None:
+    stack.meanwhile = lambda: stack.world.play(SECOND)
+    result = sluice("start", PIPELINE, "-p", "train.hyperparameters.alpha=0.3", "--wait")
+    assert result.exit_code == 0, result.output
+    told = sluice("run", SECOND, "--explain-cache")
+    assert told.exit_code == 0, told.output
+    assert "hyperparameter.alpha: 0.1 → 0.3" in told.stdout
+    assert f"unlike train-0 of {RUN}:" in told.stdout
+    as_json = json.loads(sluice("run", SECOND, "--explain-cache", "--json").stdout)
+    assert [each["step"] for each in as_json] == ["prepare", "train-0", "evaluate-candidate"]
+
+
+def test_a_run_shows_which_steps_were_cached(stack: Stack) -> None:
+    stack.meanwhile = lambda: stack.world.play(SECOND)
+    result = sluice("start", PIPELINE, "--wait")
+    assert result.exit_code == 0, result.output
+    assert f"train-1: cached, train-1 of {RUN} did the same (key " in result.stdout
+    told = sluice("run", SECOND, "--explain-cache")
+    assert f"train-1: cached, train-1 of {RUN} did the same" in told.stdout
+    assert sluice("start", PIPELINE, "--no-cache").exit_code == 0
+    assert stack.world.catalog_run("reviews-00003")["is_uncached"]
+
+
 # ---------------------------------------------------------------------------------------------------- stop
 
 
@@ -125,7 +149,7 @@ def test_a_run_that_did_not_fail_is_not_tried_again(stack: Stack) -> None:
 def running(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A run whose first job runs, in a stack that hears of executions that are stopped."""
     world = stack.world
-    assert sluice("start", PIPELINE).exit_code == 0
+    assert sluice("start", PIPELINE, "--no-cache").exit_code == 0
     world.prepare_run(SECOND)
     world.start("prepare", SECOND)
     stop = world.cloud.workflows.stop

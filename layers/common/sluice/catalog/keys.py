@@ -29,6 +29,7 @@ READERS = "READBY#"
 # Contents that no data set may have.
 RECALLS = "RECALLED#"
 REQUESTS = "REQUEST#"
+CACHE = "CACHE#"
 # Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
 APPROVALS = "APPROVAL#"
@@ -104,6 +105,11 @@ def dataset_version_of(item: Mapping[str, Any]) -> str:
 
 def run_id_of(item: Mapping[str, Any]) -> str:
     return _after(RUNS, item["sk"])
+
+
+def cache_of(item: Mapping[str, Any]) -> str:
+    """Return the key of what a step depends on."""
+    return _after(CACHE, item["sk"])
 
 
 def request_id_of(item: Mapping[str, Any]) -> str:
@@ -271,6 +277,11 @@ def sweep_key(what: str) -> Key:
 
 def run_key(pipeline: str, run_id: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{RUNS}{run_id}"}
+
+
+def cache_key(pipeline: str, key: str) -> Key:
+    """Return the key of a step that completed, by the key of what it depends on."""
+    return {"pk": partition(pipeline), "sk": f"{CACHE}{key}"}
 
 
 def request_key(pipeline: str, request_id: str) -> Key:

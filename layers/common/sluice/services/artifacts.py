@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,21 @@ def of_steps(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[Artifact]
     The smallest are hashed first, as far as HASHED_MAX_BYTES go; the others have no sha256. The outputs of a
     step may lie in another run's folder, if that did the same before.
     """
-    found = [*islice(_written(cloud, steps), LISTED_MAX)]
+    producers = {str(step["step"]): step for step in steps}
+    found = [*islice(_written(cloud, producers.values()), LISTED_MAX)]
     left, hashed = HASHED_MAX_BYTES, set[str]()
     for _, _, head in sorted(found, key=lambda each: (each[2].size_bytes, each[2].key)):
         if (left := left - head.size_bytes) < 0:
             break
         hashed.add(head.key)
-    return on_each(found, lambda each: _artifact(cloud, *each, is_hashed=each[2].key in hashed))
+    made = on_each(found, lambda each: _artifact(cloud, *each, is_hashed=each[2].key in hashed))
+    return [produced(artifact, producers) for artifact in made]
+
+
+def produced(artifact: Artifact, steps: Mapping[str, Mapping[str, Any]]) -> Artifact:
+    """Name the step and the run that produced an artifact, if its step used what another did before."""
+    cached = (steps.get(artifact.step) or {}).get("cached")
+    return replace(artifact, step=cached["step"], run_id=cached["run_id"]) if cached else artifact
 
 
 def reported(cloud: Cloud, step: Mapping[str, Any]) -> dict[str, Any]:

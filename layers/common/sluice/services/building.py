@@ -74,6 +74,7 @@ def find_build(
     """Return what the requests of a run's jobs are made from: its project, or another's scripts or image."""
     version = script_version or task.project_version
     project = find_project(cloud, task.pipeline, version)
+    prepared = find_step(cloud, task.run_id, names.PREPARE)
     return jobs.Build(
         stack=cloud.stack_name,
         config=overridden(project, find_run(cloud, task.pipeline, task.run_id)),
@@ -84,6 +85,7 @@ def find_build(
         region=cloud.region,
         has_requirements=project.has_requirements,
         image=image,
+        prepared=prepared.outputs if prepared else None,
     )
 
 
@@ -136,6 +138,13 @@ def find_steps(cloud: Cloud, run_id: str) -> list[Step]:
 def find_step(cloud: Cloud, run_id: str, step: str) -> Step | None:
     item = cloud.catalog.get(keys.step_key(run_id, step))
     return Step.of(item) if item else None
+
+
+def evaluation_uri(cloud: Cloud, pipeline: str, run_id: str, role: str) -> str:
+    """Return the folder of an evaluation: the run's own, or another's that did the same."""
+    item = cloud.catalog.get(keys.step_key(run_id, names.evaluate_step(role))) or {}
+    uri: str | None = (item.get("outputs") or {}).get("evaluation")
+    return uri or locations(cloud, pipeline).evaluation(run_id, role)
 
 
 def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:

@@ -15,6 +15,7 @@ from sluice.domain.roles import RolesForbiddenError
 from sluice.domain.times import to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud
+from sluice.services import caching
 from sluice.services.building import COMPLETED, find_run, find_step, find_steps, jobs_on, run_role
 from sluice.services.timeline import note
 
@@ -85,7 +86,11 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
     if reason is not None:
         result["log_tail"] = _log_tail(cloud, task, description)
         reason = log_tails.told(reason, result["log_tail"])
+    if completed:
+        result["contents"] = caching.digests(cloud, result)
     _record_end(cloud, task, result, reason)
+    if completed:
+        caching.remember(cloud, task)
     if reason is None:
         # The step has the rest: a state cannot hold it for many jobs.
         done = {"step": task.step, "job_name": result["job_name"], "status": result["status"]}

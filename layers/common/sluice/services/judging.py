@@ -69,7 +69,7 @@ class Scored:
         return [head.key.removeprefix(prefix) for head in heads]
 
     def _folder(self, role: str) -> str:
-        return self._locations.evaluation(self._run_id, role)
+        return building.evaluation_uri(self._cloud, self._locations.pipeline, self._run_id, role)
 
     def facts(self, role: str, model_uri: str | None, *, with_predictions: bool) -> Facts:
         """Return what was measured of a role's model; predictions only if they are asked for."""

@@ -32,6 +32,12 @@ class Placement:
     lambda_usage: Mapping[str, Any] | None = None
     """What it used there."""
 
+    @property
+    def environment(self) -> str | None:
+        """The digest of the packages that are at hand there; SageMaker's job has its image's."""
+        packages = self.room.environment if self.room else None
+        return packages["digest"] if packages else None
+
 
 def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) -> Placement:
     """Choose the backend of a step's job; a retry stays where the job is, unless a limit ended it there."""

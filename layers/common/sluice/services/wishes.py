@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline, Run, RunRequest
 from sluice.domain.failures import MissingError
-from sluice.services import arrivals, building, presence, recalling
+from sluice.services import arrivals, building, caching, presence, recalling
 
 if TYPE_CHECKING:
     from sluice.ports import Cloud, Item
@@ -114,6 +114,8 @@ def _retried(cloud: Cloud, wanted: Wanted) -> Run:
         raise NotStartedError(
             f"{former.run_id} {said}: a retry goes on from a run that failed or was stopped"
         )
+    if not wanted.is_uncached and (missing := caching.missing_outputs(cloud, former.run_id)):
+        raise NotStartedError(f"{missing[0]}: `sluice start {wanted.pipeline}` computes it anew")
     dataset = former.given_dataset or _judged(cloud, former)
     return Run(
         wanted.pipeline,

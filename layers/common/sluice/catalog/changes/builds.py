@@ -9,6 +9,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes.base import Change, Put, Update
 from sluice.catalog.records.builds import (
     Built,
+    CachedStep,
     Environment,
     JobTask,
     Milestone,
@@ -272,6 +273,28 @@ def move_step(step: Step) -> Update:
     gone = dict.fromkeys(("ended_at", "failure_reason", "log_tail", "usage"))
     anew = {**keys.without_key(item), **gone, "backend": step.backend}
     return Update(keys.key_of(item), anew, {"backend": "lambda"})
+
+
+def reuse_step(step: Step) -> Update:
+    """Record a step whose outputs are those of another; a retry writes the same."""
+    item = step.item()
+    return Update(keys.key_of(item), keys.without_key(item))
+
+
+def depend_step(step: Step) -> Update:
+    """Note what a step depends on, and why nothing was reused."""
+    depends = {
+        "cache_key": step.cache_key,
+        "cache_parts": step.cache_parts,
+        "cache_miss": step.cache_miss,
+    }
+    return Update(keys.step_key(step.run_id, step.step), depends)
+
+
+def remember_step(cached: CachedStep) -> Update:
+    """Let later runs find a completed step; of equal ones the newest, whose outputs are kept longest."""
+    item = cached.item()
+    return Update(keys.key_of(item), keys.without_key(item))
 
 
 def await_quota(run_id: str, step: str, said: str) -> Update:

@@ -117,6 +117,9 @@ class Project:
     pushed_at: str | None = None
     bundle_version_id: str | None = None
     reasons: Sequence[str] = ()
+    # Digests of the scripts' files by path, unless they are too many; which scripts a step does not read.
+    code_files: Mapping[str, str] | None = None
+    code_unread: Mapping[str, Sequence[str]] | None = None
     # Of a push with `--replace-champion`.
     replaces_champion_at: str | None = None
     replaces_champion_by: str | None = None
@@ -276,6 +279,14 @@ class Step:
     # Where the job runs, and why there. Steps older than this attribute ran on SageMaker.
     backend: Backend = "sagemaker"
     backend_reason: str | None = None
+    # What the step depends on, by name, with the key made of it; why nothing was reused.
+    cache_key: str | None = None
+    cache_parts: Mapping[str, str] | None = None
+    cache_miss: str | None = None
+    # The run and the step whose outputs are used, as that did the same before.
+    cached: Mapping[str, str] | None = None
+    # Digests of the outputs by name.
+    contents: Mapping[str, str] | None = None
     # What the job took, such as billed_s, memory_mb, peak_memory_mb, instance_type and instance_count.
     usage: Mapping[str, Any] | None = None
     # What the job took on Lambda, if a limit there moved it to SageMaker; empty if that is not known.
@@ -294,6 +305,25 @@ class Step:
         if self.job_name is None or self.kind in ("selection", "gates", "model_package", "comparison"):
             return None
         return cast("JobKind", self.kind), self.job_name
+
+
+@dataclass(frozen=True, slots=True)
+class CachedStep:
+    """A step that completed, found by the key of what it depends on."""
+
+    pipeline: str
+    key: str
+    run_id: str
+    step: str
+    at: str
+    expires_at: int
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> CachedStep:
+        return cls(**known(cls, item, pipeline=keys.pipeline_of(item), key=keys.cache_of(item)))
+
+    def item(self) -> Item:
+        return {**keys.cache_key(self.pipeline, self.key), **attributes(self, "pipeline", "key")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ class Build:
     image: str | None = None
     # Whether the prepare job is to write down the packages of its image.
     reports_packages: bool = True
+    # Where the prepared data are, by split, if not in the run's own folder.
+    prepared: Mapping[str, str] | None = None
 
     @property
     def locations(self) -> Locations:
@@ -79,6 +81,11 @@ class Build:
     @property
     def training_image_uri(self) -> str:
         return self.image or self.config.training_image_uri(self.region)
+
+    def prepared_uri(self, split: str) -> str:
+        """Return the folder of prepared data: the run's own, or another's that did the same."""
+        uri = (self.prepared or {}).get(split) or self.locations.prepared(self.run_id, split)
+        return f"{uri.rstrip('/')}/"
 
     def processing_image_uri(self, compute: Compute) -> str:
         return self.image or self.config.processing_image_uri(self.region, compute)
@@ -120,7 +127,7 @@ def prepare_request(build: Build, files_uri: str) -> Request:
 def evaluate_request(build: Build, role: str, model_uri: str) -> Request:
     """Make the CreateProcessingJob that scores a model (a model.tar.gz) on the run's test data."""
     evaluate = build.config.evaluate
-    test_uri = f"{build.locations.prepared(build.run_id, 'test')}/"
+    test_uri = build.prepared_uri("test")
     return processing_request(
         build,
         names.evaluate_step(role),
@@ -239,10 +246,10 @@ def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]
         "InputDataConfig": [
             _channel(
                 "train",
-                f"{build.locations.prepared(build.run_id, 'train')}/",
+                build.prepared_uri("train"),
                 train.compute.s3_data_distribution_type,
             ),
-            _channel("validation", f"{build.locations.prepared(build.run_id, 'validation')}/"),
+            _channel("validation", build.prepared_uri("validation")),
         ],
         "OutputDataConfig": {"S3OutputPath": build.locations.training_output(build.run_id)},
         "ResourceConfig": _training_resources(train.compute),

@@ -78,6 +78,12 @@ class Project:
         }
 
     @property
+    def script_names(self) -> dict[str, str]:
+        """The scripts by step, as paths in the script folder."""
+        prefix = f"{self.source_dir}/" if self.source_dir else ""
+        return {step: path.removeprefix(prefix) for step, path in self.config.scripts.items()}
+
+    @property
     def content(self) -> str:
         """A digest of what a run reads: the config's meaning, the scripts and the sample.
 

@@ -32,6 +32,7 @@ class Artifact:
     """An output of a step, identified by content.
 
     `version_id` is set where the key may be written again. A large object has no sha256, only its version.
+    `run_id` is the run whose step produced it, if that is another: it did the same before.
     """
 
     name: str
@@ -40,13 +41,13 @@ class Artifact:
     sha256: str | None
     size_bytes: int
     version_id: str | None = None
+    run_id: str | None = None
 
     def document(self) -> dict[str, Any]:
         """The artifact as plain data."""
+        optional = ("version_id", "run_id")
         described = asdict(self)
-        if self.version_id is None:
-            del described["version_id"]
-        return described
+        return {name: value for name, value in described.items() if value is not None or name not in optional}
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,6 +275,20 @@ class ServeCompute(Model):
     instance_count: int = Field(1, description="the number of instances", ge=1, le=100)
 
 
+class Cache(Model):
+    """When the outputs of a step that did the same before are used."""
+
+    max_age_s: int | None = Field(
+        None, description="seconds after which a step is computed anew, such as 604800 for a week", ge=1
+    )
+
+
+StepCache = Annotated[
+    bool | Cache,
+    Field(description="false: compute the step each time; {max_age_s: 604800}: at least once a week"),
+]
+
+
 class Prepare(Model):
     """The processing job that turns the data set into train, validation and test."""
 
@@ -283,6 +297,7 @@ class Prepare(Model):
         {}, description="the script's arguments: `--name value`, lists and maps as JSON", max_length=50
     )
     compute: ClusterCompute = Field(default_factory=ClusterCompute)
+    cache: StepCache = True
 
 
 class Train(Model):
@@ -297,6 +312,7 @@ class Train(Model):
         description="what to read from the job's log or its metrics.json", min_length=1, max_length=40
     )
     compute: TrainCompute = Field(default_factory=TrainCompute)
+    cache: StepCache = True
 
 
 class Evaluate(Model):
@@ -307,6 +323,7 @@ class Evaluate(Model):
         None, description="the label of the predictions that is the positive one, by default 1 (or true)"
     )
     compute: Compute = Field(default_factory=Compute)
+    cache: StepCache = True
 
 
 class Serve(Model):

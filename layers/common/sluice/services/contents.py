@@ -1,0 +1,42 @@
+"""Digest what jobs wrote: each object by its bytes, a very large one by S3's own digest of it."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sluice.domain.build import step_cache
+from sluice.services.arrivals import on_each
+
+if TYPE_CHECKING:
+    from sluice.ports import Cloud, ObjectHead
+
+# Of an output so much is read; what is larger is known by its ETag, which S3 makes of the bytes unless a KMS
+# key encrypts them: then the same content written again looks new, and nothing wrong is reused.
+READ_MAX_BYTES = 64 * 1024 * 1024
+# An output of more objects has no digest.
+OBJECTS_MAX = 10_000
+
+
+def digest(cloud: Cloud, uri: str) -> str | None:
+    """Return the digest of an object, or of a folder with the paths in it; None if nothing is there."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    head = cloud.objects.head(bucket, key) if "." in key.rpartition("/")[2] else None
+    folder = key.rpartition("/")[0] + "/" if head else f"{key.rstrip('/')}/"
+    heads = [head] if head else [*islice(cloud.objects.listing(bucket, folder), OBJECTS_MAX + 1)]
+    if len(heads) > OBJECTS_MAX:
+        return None
+    reads = sum(each.size_bytes for each in heads) <= READ_MAX_BYTES
+    return step_cache.content(on_each(heads, lambda each: _described(cloud, each, folder, reads=reads)))
+
+
+def _described(cloud: Cloud, head: ObjectHead, folder: str, *, reads: bool) -> tuple[str, int, str]:
+    path = head.key.removeprefix(folder)
+    if not reads:
+        return path, head.size_bytes, f"etag {head.etag}"
+    found = hashlib.sha256()
+    # The listing names versions, so what is read is what is digested.
+    for chunk in cloud.objects.chunks(head.bucket, head.key, head.version_id):
+        found.update(chunk)
+    return path, head.size_bytes, f"sha256 {found.hexdigest()}"
