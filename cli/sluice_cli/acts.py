@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sluice.domain import names
 from sluice.services import verifying
-from sluice.services.views import lineage, uploads
+from sluice.services.views import gates, lineage, uploads
 from sluice_cli import lookup, project, reasons, waiting
 from sluice_cli.drill import faults, traffic
 from sluice_cli.errors import CommandError
@@ -20,6 +23,8 @@ from sluice_cli.target import REPOSITORY, Target
 EXAMPLE = REPOSITORY / "examples/reviews"
 DATA = REPOSITORY / ".sluice/data/reviews"
 STAGE = "production"
+# A model that knows only very frequent words: above the limits, and worse than the one that serves.
+BETTER_TERMS, WORSE_TERMS = "min_df: 2,", "min_df: 400,"
 RUN_TIMEOUT_S = 120
 RELEASE_TIMEOUT_S = 90
 
@@ -43,6 +48,7 @@ class Demo:
     data_report: str | None = None
     lineage: dict[str, Any] | None = None
     manifest_verified: bool | None = None
+    gate_refused: dict[str, Any] | None = None
 
     @property
     def endpoint_name(self) -> str:
@@ -89,6 +95,8 @@ def play(demo: Demo) -> None:
         reject_bad_data(demo, step)
     with demo.steps.step("what the live model was made of, read again") as step:
         verify_manifest(demo, step)
+    with demo.steps.step("push a worse model: a gate refuses it") as step:
+        refuse_worse_model(demo, step)
 
 
 def train(demo: Demo, step: Step, name: str) -> dict[str, Any]:
@@ -214,3 +222,38 @@ def verify_manifest(demo: Demo, step: Step) -> None:
     changed = ", ".join(finding.name for finding in found if not finding.is_sound)
     demo.expect(demo.manifest_verified, f"v{demo.live_version} is not what its manifest says: {changed}")
     step.detail = f"v{demo.live_version}: {len(found)} things, all intact"
+
+
+def refuse_worse_model(demo: Demo, step: Step) -> None:
+    """Push a project that makes a worse model: the comparison with the live one refuses it."""
+    with tempfile.TemporaryDirectory() as folder:
+        worse = Path(folder) / "reviews"
+        shutil.copytree(EXAMPLE, worse, ignore=shutil.ignore_patterns("data"))
+        text = (worse / "pipeline.yaml").read_text(encoding="utf-8")
+        demo.expect(BETTER_TERMS in text, f"the example has no {BETTER_TERMS}")
+        (worse / "pipeline.yaml").write_text(text.replace(BETTER_TERMS, WORSE_TERMS), encoding="utf-8")
+        run = build_by_push(demo, step, worse)
+    demo.runs.append({key: run.get(key) for key in ("run_id", "status", "dataset_version", "reasons")})
+    judged = gates.document(demo.target.cloud, demo.pipeline, run["run_id"])
+    refused = [gate for gate in (judged or {"gates": []})["gates"] if not gate["passed"]]
+    demo.expect(
+        run["status"] == "rejected" and bool(refused) and bool(refused[0]["interval"]),
+        f"{run['run_id']} ended as {run['status']}: {run.get('reasons')}",
+    )
+    kept = ("gate", "value", "limit", "champion", "interval", "confidence", "chance", "rows", "reason")
+    demo.gate_refused = {"run_id": run["run_id"], **{name: refused[0][name] for name in kept}}
+    low, high = refused[0]["interval"]
+    step.detail = (
+        f"accuracy {refused[0]['value']:.4f} against {refused[0]['champion']:.4f}: "
+        f"a gain of {low:.4f} to {high:.4f}"
+    )
+    # What was built before is not built again.
+    build_by_push(demo, step, EXAMPLE)
+
+
+def build_by_push(demo: Demo, step: Step, folder: Path) -> dict[str, Any]:
+    """Push a project and follow the run that it starts."""
+    known = waiting.run_ids(demo.target, demo.pipeline)
+    project.push(demo.target, folder)
+    run_id = waiting.new_run(demo.target, demo.pipeline, known, timeout_s=RUN_TIMEOUT_S)
+    return waiting.run_end(demo.target, demo.pipeline, run_id, step.say, timeout_s=RUN_TIMEOUT_S)

@@ -28,6 +28,7 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
     steps = Steps(console)
     played: Demo | None = None
     failure: str | None = None
+    page: str | None = None
     try:
         with steps.step("start the local cloud") as step:
             begin_afresh(keep=keep)
@@ -46,6 +47,7 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
             step.detail = f"{download_artifacts(target, artifacts)} files in {artifacts}"
             report_html = artifacts / str(played.data_report)
             played.expect(report_html.is_file(), f"there is no {report_html}")
+            page = write_gates_page(artifacts, played)
     except Exception as error:  # whatever it is, the report must tell it
         steps.failed()
         failure = f"{error} {getattr(error, 'hint', '')}".strip()
@@ -59,6 +61,7 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
         "runs": played.runs if played else [],
         "rollback_s": played and played.rollback_s,
         "manifest_verified": played and played.manifest_verified,
+        "gate_refused": {**played.gate_refused, "page": page} if played and played.gate_refused else None,
         "data": {
             "rejected": played.rejected if played else [],
             "report": str(artifacts / played.data_report) if played and played.data_report else None,
@@ -100,6 +103,18 @@ def download_artifacts(target: Target, folder: Path) -> int:
     return len(listed)
 
 
+def write_gates_page(artifacts: Path, played: Demo) -> str | None:
+    """Draw how the gates refused the worse model, beside their gates.json; returns the page's path."""
+    from sluice.quality.report import gates_page
+
+    if played.gate_refused is None:
+        return None
+    folder = artifacts / "runs" / played.pipeline / played.gate_refused["run_id"] / "gates"
+    page = folder / "gates.html"
+    page.write_text(gates_page.render(json.loads((folder / "gates.json").read_bytes())), encoding="utf-8")
+    return str(page)
+
+
 def summarize(
     console: Console, report: dict[str, Any], failure: str | None, *, home: Path, keep: bool
 ) -> None:
@@ -116,6 +131,8 @@ def summarize(
     console.print(f"\n[green]the loop ran[/] in {total:.0f}s: {len(report['runs'])} runs, {rollback}")
     console.print(f"artifacts  {home}/artifacts (data sets, run manifests, models, evaluations)")
     console.print(f"bad data   {report['data']['report']}")
+    if refused := report["gate_refused"]:
+        console.print(f"gates      {refused['page']}")
     console.print(f"report     {REPOSITORY}/.sluice/demo.json")
     if keep:
         console.print("next       `sluice status`, `sluice runs`, `sluice models`; `sluice down` ends it")
