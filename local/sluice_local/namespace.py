@@ -6,9 +6,10 @@ It is a separate program because a mount namespace belongs to a process, and a p
 have threads. It imports little, as the start of every container waits for it.
 
 HOST_PID is the parent process, whose end ends the command; 0 means none, and then SIGTERM ends the command at
-once. ISOLATION is `mount` (we may mount), `user` (we may in our own user namespace) or `none`. FOLDERS is the
-folder shown as /opt/ml; or for a function of Lambda `@OPT:TASK:TMP`, the folders whose content is shown in
-/opt, and the folders shown as /var/task and /tmp.
+once. ISOLATION is `mount` (we may mount), `user` (we may in our own user namespace) or `none`; with
+`-offline` at its end the command has no network but its own loopback. FOLDERS is the folder shown as
+/opt/ml; or for a function of Lambda `@OPT:TASK:TMP`, the folders whose content is shown in /opt, and the
+folders shown as /var/task and /tmp.
 
 On Linux this process stays beside the command, like a container's init. It is the *subreaper* of all that the
 command starts, in any session. It passes signals to the command, ends what the command leaves behind, and
@@ -31,6 +32,10 @@ OPT_ML = "/opt/ml"
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+_OFFLINE = "-offline"
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 0x1
 _MS_RDONLY = 0x1
 _MS_REMOUNT = 0x20
 _MS_BIND = 0x1000
@@ -55,8 +60,9 @@ def main(host_pid: str, isolation: str, folders: str, stage: str, working_dir: s
         _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if host and os.getppid() != host:  # the host ended before the line above
         sys.exit(1)
+    isolation, offline = isolation.removesuffix(_OFFLINE), isolation.endswith(_OFFLINE)
     if isolation != "none":
-        _unshare(own_user_namespace=isolation == "user")
+        _unshare(own_user_namespace=isolation == "user", offline=offline)
         if folders.startswith("@"):
             layers, task, tmp = folders[1:].split(":")
             _map_function(layers, task, tmp, stage)
@@ -140,15 +146,27 @@ def _become(command: Sequence[str]) -> NoReturn:
         sys.exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE)
 
 
-def _unshare(own_user_namespace: bool) -> None:
-    """Leave the machine's mount namespace, so that new mounts are invisible outside."""
+def _unshare(own_user_namespace: bool, offline: bool = False) -> None:
+    """Leave the machine's mount namespace, so that new mounts are invisible outside, and its network."""
     user, group = os.getuid(), os.getgid()
-    _call("unshare", _CLONE_NEWNS | (_CLONE_NEWUSER if own_user_namespace else 0))
+    own_user = _CLONE_NEWUSER if own_user_namespace else 0
+    _call("unshare", _CLONE_NEWNS | own_user | (_CLONE_NEWNET if offline else 0))
     if own_user_namespace:  # keep the same user inside, so that files keep their owner
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"{user} {user} 1")
         _write("/proc/self/gid_map", f"{group} {group} 1")
+    if offline:
+        _start_loopback()
     _mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
+
+
+def _start_loopback() -> None:
+    """Let processes of the container reach each other at 127.0.0.1, as in any container."""
+    import fcntl
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        fcntl.ioctl(handle, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
 
 
 def _map_opt_ml(ml: str, stage: str) -> None:

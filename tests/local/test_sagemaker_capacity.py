@@ -1,4 +1,4 @@
-"""Spot instances and warm pools: what is billed, what an interruption leaves, who may use what is kept."""
+"""Spot instances, warm pools and networks: what is billed, interrupted, kept and reached."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.jobs import Jobs, until
+from local.jobs import Jobs, archive, channel, needs_namespaces, until
 from sluice_local import control
 from sluice_local.cloud import LocalCloud
 
@@ -132,3 +132,44 @@ def test_a_job_on_demand_cannot_be_interrupted(jobs: Jobs) -> None:
     name = jobs.train("print(1)")["TrainingJobName"]
     with pytest.raises(urllib.error.HTTPError):
         control.ask(jobs.cloud.endpoint_url, "interruptions", "POST", {"job": name})
+
+
+REACHES = """
+import os, socket, urllib.parse
+to = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"])
+try:
+    socket.create_connection((to.hostname, to.port), 5).close()
+    print("reached", flush=True)
+except OSError as error:
+    print("no network", flush=True)
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname(), 5).close()
+"""
+
+
+@needs_namespaces
+@pytest.mark.parametrize(("isolated", "said"), [(True, "no network"), (False, "reached")])
+def test_an_isolated_container_has_no_network_but_itself(jobs: Jobs, isolated: bool, said: str) -> None:
+    job = jobs.process(REACHES, NetworkConfig={"EnableNetworkIsolation": isolated})
+    assert job["ProcessingJobStatus"] == "Completed", job
+    assert jobs.log("ProcessingJobs", job["ProcessingJobName"]) == [said]
+
+
+@needs_namespaces
+def test_an_isolated_training_job_gets_its_code_in_a_channel(jobs: Jobs) -> None:
+    code = jobs.put("code/isolated/sourcedir.tar.gz", archive({"train.py": REACHES}))
+    name = jobs.unique("train")
+    jobs.sagemaker.create_training_job(
+        TrainingJobName=name,
+        **jobs.training_request(
+            EnableNetworkIsolation=True,
+            HyperParameters={
+                "sagemaker_program": '"train.py"',
+                "sagemaker_submit_directory": '"/opt/ml/input/data/code/sourcedir.tar.gz"',
+            },
+            InputDataConfig=[channel("code", code)],
+        ),
+    )
+    job = jobs.ended_training(name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert jobs.log("TrainingJobs", name) == ["no network"]

@@ -85,9 +85,7 @@ def _works(candidate: Isolation) -> bool:
         return subprocess.run(trial, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def _namespaced(
-    how: Isolation, ml: Path, stage: Path, working_dir: Path, command: Sequence[str]
-) -> list[str]:
+def _namespaced(how: str, ml: Path, stage: Path, working_dir: Path, command: Sequence[str]) -> list[str]:
     script = [sys.executable, "-I", "-S", namespace.__file__]
     return [*script, str(os.getpid()), how, str(ml), str(stage), str(working_dir), *command]
 
@@ -105,13 +103,14 @@ class Sandbox:
     directory: Path
     python: Environment
     isolation: Isolation = field(default_factory=isolation)
+    has_network: bool = True
 
     @classmethod
-    def create(cls, directory: Path, image: Environment) -> Sandbox:
+    def create(cls, directory: Path, image: Environment, *, has_network: bool = True) -> Sandbox:
         """Make missing directories, and an environment on top of the image's for what the user installs."""
         for name in ("ml", "stage", "home", "tmp"):
             (directory / name).mkdir(parents=True, exist_ok=True)
-        return cls(directory, image.overlay(directory / "python"))
+        return cls(directory, image.overlay(directory / "python"), has_network=has_network)
 
     def install(self, code: str, variables: Mapping[str, str]) -> None:
         """Install the code folder's requirements.txt with pip, only for this container.
@@ -138,6 +137,10 @@ class Sandbox:
     def is_mapped(self) -> bool:
         """Whether the container's processes see it as /opt/ml."""
         return self.isolation is not Isolation.NONE
+
+    @property
+    def _isolation_word(self) -> str:
+        return str(self.isolation) if self.has_network or not self.is_mapped else f"{self.isolation}-offline"
 
     def inside(self, text: str) -> str:
         """Translate an argument or variable that may name /opt/ml for the container."""
@@ -168,7 +171,7 @@ class Sandbox:
         stage = self.directory / "stage"
         process = _STARTER.submit(
             subprocess.Popen[bytes],
-            _namespaced(self.isolation, self.ml, stage, directory, arguments),
+            _namespaced(self._isolation_word, self.ml, stage, directory, arguments),
             env={name: self.inside(value) for name, value in variables.items()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

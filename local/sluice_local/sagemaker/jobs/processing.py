@@ -130,7 +130,8 @@ def _prepare(job: Job) -> list[Sandbox]:
     request = job.request
     image = job.runtime.images.environment(request["AppSpecification"]["ImageUri"])
     names = host_names(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
-    sandboxes = [Sandbox.create(job.directory / name, image) for name in names]
+    has_network = not request.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
+    sandboxes = [Sandbox.create(job.directory / name, image, has_network=has_network) for name in names]
     for name, sandbox in zip(names, sandboxes, strict=True):
         write_processing(sandbox.ml, job.arn, request, name, names)
         for output in outputs_of(request):

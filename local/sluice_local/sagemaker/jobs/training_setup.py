@@ -46,7 +46,8 @@ def _sandboxes(job: Job, folders: Sequence[Path]) -> list[Sandbox]:
     image_uri = job.request["AlgorithmSpecification"]["TrainingImage"]
     try:
         image, is_to_install = environment(job.runtime.images, image_uri, folders[0] / "ml" / "code")
-        sandboxes = [Sandbox.create(folder, image) for folder in folders]
+        has_network = not job.request["EnableNetworkIsolation"]
+        sandboxes = [Sandbox.create(folder, image, has_network=has_network) for folder in folders]
         for sandbox in sandboxes if is_to_install else ():
             sandbox.install(script_mode.CODE_DIR, job.request.get("Environment", {}))
     except RequirementsError as error:
