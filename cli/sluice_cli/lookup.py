@@ -64,6 +64,12 @@ def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:
             exit_code=EXIT_USAGE,
         )
     chosen = [step for step in jobs if step["step"] == wanted]
+    if cached := next((s["cached"] for s in found["steps"] if s["step"] == wanted and s.get("cached")), None):
+        raise CommandError(
+            f"the step {wanted!r} was not computed: {cached['step']} of {cached['run_id']} did the same",
+            hint=f"`sluice logs {cached['run_id']} {cached['step']}` has its log.",
+            exit_code=EXIT_USAGE,
+        )
     if not chosen:
         listed = ", ".join(step["step"] for step in jobs) or "none yet"
         raise CommandError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+from sluice.domain.build import jobs
 from sluice.services import building, stopping
 from sluice.services.stopping import NotStoppedError
 from sluice.services.views import costs
@@ -12,6 +14,7 @@ from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import Target
 
 _END_S = 300
+_JOBS_S = 120
 
 
 def stop(target: Target, run_id: str, reason: str) -> dict[str, Any]:
@@ -27,6 +30,15 @@ def stop(target: Target, run_id: str, reason: str) -> dict[str, Any]:
         raise CommandError(
             str(error), hint=f"`sluice run {run_id}` shows it.", exit_code=EXIT_USAGE
         ) from None
-    ended = waiting.run_end(target, found["pipeline"], run_id, lambda _: None, timeout_s=_END_S)
+    waiting.run_end(target, found["pipeline"], run_id, lambda _: None, timeout_s=_END_S)
+    with suppress(CommandError):
+        # What a job took is known at its end; one that takes longer is told of as unknown.
+        waiting.until(lambda: _have_jobs_ended(target, run_id), timeout_s=_JOBS_S, what="its jobs to stop")
+    ended = lookup.the_run(target, run_id)
     cost = costs.run_cost(target.cloud, run_id) or {}
     return {**ended, "cost": {name: cost.get(name) for name in ("usd", "known_usd", "unknown")}}
+
+
+def _have_jobs_ended(target: Target, run_id: str) -> bool | None:
+    steps = building.find_steps(target.cloud, run_id)
+    return None if any(step.job and not jobs.has_ended(step.status) for step in steps) else True

@@ -152,13 +152,16 @@ def running(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     assert sluice("start", PIPELINE, "--no-cache").exit_code == 0
     world.prepare_run(SECOND)
     world.start("prepare", SECOND)
-    stop = world.cloud.workflows.stop
+    stop, ended = world.cloud.workflows.stop, set[str]()
 
     def heard(arn: str, error: str, cause: str) -> None:
         stop(arn, error, cause)
         name = arn.rpartition(":")[2]
         detail = {"executionArn": arn, "name": name, "stateMachineArn": arn, "status": "ABORTED"}
         world.invoke("finish_run", {"detail": detail})
+        for job in {*world.cloud.jobs.stopped} - ended:
+            ended.add(job)
+            world.end("prepare", name, status="Stopped")
 
     monkeypatch.setattr(world.cloud.workflows, "stop", heard)
     return stack
@@ -188,3 +191,20 @@ def test_what_a_stopped_run_took_up_waits_for_another_build(running: Stack) -> N
 
 def test_a_run_that_ended_is_not_stopped(stack: Stack) -> None:
     assert f"{RUN} has ended as registered" in str(sluice("stop", RUN).exception)
+
+
+def test_the_log_of_a_step_that_was_not_computed_is_another_runs(stack: Stack) -> None:
+    stack.meanwhile = lambda: stack.world.play(SECOND)
+    assert sluice("start", PIPELINE, "--wait").exit_code == 0
+    result = sluice("logs", SECOND, "prepare")
+    assert f"prepare of {RUN} did the same" in str(result.exception)
+    assert f"sluice logs {RUN} prepare" in result.exception.hint
+
+
+def test_what_was_not_computed_costs_nothing(stack: Stack) -> None:
+    stack.meanwhile = lambda: stack.world.play(SECOND)
+    assert sluice("start", PIPELINE, "--wait").exit_code == 0
+    found = json.loads(sluice("cost", SECOND, "--json").stdout)
+    assert {step["step"]: (step["backend"], step["usd"]) for step in found["steps"]} == dict.fromkeys(
+        ("prepare", "train-0", "train-1", "evaluate-candidate"), ("cache", 0.0)
+    )

@@ -139,7 +139,7 @@ def of_run(steps: Iterable[Mapping[str, Any]], run: Mapping[str, Any], storage_b
     jobs = [step for step in listed if step.get("job_name")]
     transitions = count_transitions([str(step["step"]) for step in listed], run, _failed(jobs))
     return RunCost(
-        steps=tuple(cost for step in jobs for cost in of_item(step)),
+        steps=tuple(cost for step in listed if step in jobs or step.get("cached") for cost in of_item(step)),
         transitions=transitions,
         transitions_usd=transitions * prices.STATE_TRANSITION,
         overhead_usd=_overhead(len(jobs)),
