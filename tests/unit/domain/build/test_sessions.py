@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -46,6 +47,18 @@ def reads(policy: str, path: str) -> bool:
 
 def writes(policy: str, path: str) -> bool:
     return allows(policy, "s3:PutObject", f"arn:aws:s3:::{path}")
+
+
+def test_where_prepare_was_reused_its_outputs_are_read_and_nothing_else_of_that_run(build: Build) -> None:
+    former = "art/runs/reviews-sentiment/reviews-sentiment-00003"
+    prepared = {split: f"s3://{former}/prepare/{split}" for split in jobs.SPLITS}
+    request = jobs.training_request(replace(build, prepared=prepared), "train-0", {})
+    policy = sessions.of_script("training_job", request, ACCOUNT, "reviews-sentiment")
+    assert reads(policy, f"{former}/prepare/train/data.csv")
+    assert reads(policy, f"{former}/prepare/validation/data.csv")
+    for beyond in (f"{former}/prepare/test/data.csv", f"{former}/train/x", f"{RUNS}/prepare/train/data.csv"):
+        assert not reads(policy, beyond), beyond
+    assert not writes(policy, f"{former}/prepare/train/data.csv")
 
 
 def test_a_candidate_reads_what_was_prepared_and_its_code_and_writes_its_output(build: Build) -> None:
