@@ -18,7 +18,7 @@ from sluice.domain import digests, names, prices
 from sluice.domain.build import projects, sources
 from sluice.domain.build.projects import LeftOut, Project
 from sluice.domain.build.sources import Source
-from sluice.domain.config import PipelineConfig
+from sluice.domain.config import PipelineConfig, gate_rules
 from sluice.domain.release import alarms
 from sluice.services.views import data
 from sluice_cli import git, local_images, uploads
@@ -112,6 +112,7 @@ def push(
         *alarms.unseen_bakes(project.config.release),
         *part_results.reading(project.config.data),
         *unpriced(project.config),
+        *gate_rules.warnings(project.config),
     ]
     source = git.source(folder, read.files)
     result = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sluice.domain.config import gate_syntax
+from sluice.domain.config import gate_syntax, prediction_metrics
 from sluice.domain.config.models import PipelineConfig
 from sluice.domain.config.problems import Breach
 from sluice.domain.nearest import nearest
@@ -26,3 +26,16 @@ def sound_gates(config: PipelineConfig) -> Iterator[Breach]:
             yield Breach(loc, f"names {gate.path[2]!r}", f"a facet of data.bias: {', '.join(columns)}", near)
         if gate.path[1] == "CDDPL" and bias.group is None:
             yield Breach(loc, "has no group", "data.bias.group, the column to compare within")
+
+
+def warnings(config: PipelineConfig) -> Iterator[str]:
+    """Tell which gates compare a loss as if more of it were better."""
+    for text in config.gates:
+        gate = gate_syntax.parse(text)
+        metric = prediction_metrics.find(gate.path)
+        is_loss = metric is not None and metric.lower_is_better
+        if metric and is_loss and gate.source == "evaluation" and gate.compares and not gate.lower_is_better:
+            yield (
+                f"{text}: of {metric.name} less is better, as lower_is_better at the gate's end says; "
+                "this one wants more"
+            )
