@@ -125,7 +125,7 @@ def _add_project(node: Tree, found: Mapping[str, Any]) -> None:
 
 def _add_step(node: Tree, step: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     chosen = ", chosen" if step["step"] == found["candidate"] else ""
-    metrics = ", ".join(f"{name} {value}" for name, value in (step.get("metrics") or {}).items())
+    metrics = ", ".join(_metric(*each) for each in (step.get("metrics") or {}).items())
     at = node.add(_plain(" ".join(filter(None, (f"{step['step']}{chosen}", metrics and f"({metrics})")))))
     if chosen:
         for name, value in (found["parameters"].get("train") or {}).items():
@@ -133,6 +133,10 @@ def _add_step(node: Tree, step: Mapping[str, Any], found: Mapping[str, Any]) -> 
     _add_limited(
         at, (f"{each['name']} {short(each['sha256']) or 'not hashed'}" for each in step["artifacts"])
     )
+
+
+def _metric(name: str, value: float | None) -> str:
+    return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
 
 
 def _add_environment(node: Tree, environment: Mapping[str, Any]) -> None:

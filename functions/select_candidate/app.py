@@ -152,6 +152,10 @@ def _model_problem(cloud: Cloud, head: ObjectHead | None) -> str | None:
 
 
 def _check_unchanged(cloud: Cloud, task: SelectCandidateTask) -> None:
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    if run is not None and run.restored_uri:
+        # It reads copies, which no job can write.
+        return
     if changed := presence.changed_since_made(cloud, task.pipeline, task.dataset_version):
         shown = ", ".join(changed[:_KEYS_SHOWN])
         raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")

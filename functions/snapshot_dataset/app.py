@@ -78,7 +78,13 @@ def _answer(
 
 def _given(cloud: Cloud, task: BuildTask, run: Run, version: str) -> dict[str, Any]:
     """Use a version that a person named. A retry also takes up again what the failed run had taken up."""
-    if changed := presence.changed_since_made(cloud, task.pipeline, version):
+    changed = presence.changed_since_made(cloud, task.pipeline, version)
+    if changed and run.reproduces:
+        from sluice.services import reproducing
+
+        uri = reproducing.restore(cloud, run, version)
+        cloud.catalog.apply(builds.read_restored(task.pipeline, task.run_id, uri))
+    elif changed:
         shown = ", ".join(changed[:_KEYS_SHOWN])
         raise DatasetChangedError(
             f"{len(changed)} objects changed since the data set {version[:12]} was made: {shown}"

@@ -76,7 +76,8 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
 
 def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str]) -> Request:
     if task.step == names.PREPARE:
-        return jobs.prepare_request(build, build.locations.dataset_files(task.dataset_version))
+        files_uri = build.files_uri or build.locations.dataset_files(task.dataset_version)
+        return jobs.prepare_request(build, files_uri)
     if jobs.kind_of(task.step) == "training_job":
         return jobs.training_request(build, task.step, hyperparameters)
     role = task.step.removeprefix(names.evaluate_step(""))

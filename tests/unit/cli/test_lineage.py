@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -154,3 +155,22 @@ def test_what_cannot_be_answered_says_what_to_type(world: World, arguments: list
     with pytest.raises(CommandError, match=said) as caught:
         call(*arguments)
     assert caught.value.exit_code == 2
+
+
+def test_a_model_of_a_former_format_is_told_with_what_its_manifest_has(world: World) -> None:
+    uri = world.catalog_run()["manifest_uri"]
+    document = json.loads(world.cloud.objects.read(uri))
+    for name in ("cause", "actor", "framework", "environments", "overrides"):
+        del document[name]
+    del document["inputs"]["source"]
+    document["format"] = "sluice-run-manifest/2"
+    document["artifacts"] = document["artifacts"][:3]
+    former = json.dumps(document).encode()
+    world.cloud.objects.write(uri, former)
+    sha256 = hashlib.sha256(former).hexdigest()
+    world.cloud.catalog.update(keys.run_key(PIPELINE, RUN), {"manifest_sha256": sha256})
+    text = call("reviews/1").stdout
+    assert "run reviews-00001 (cause unknown, by ?)" in text
+    assert "no git commit: an older push recorded none" in text
+    assert answer("reviews/1")["manifest"]["is_intact"] is True
+    assert len(call("reviews/1", "--openlineage").stdout.splitlines()) >= 8

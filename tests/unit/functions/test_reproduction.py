@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 import fakes
-from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
+from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.build import projects
+from sluice.services import reproducing
 
 SECOND = "reviews-00002"
 
@@ -154,6 +156,48 @@ def overwrite(world: World) -> None:
     world.cloud.objects.put(fakes.DATA_BUCKET, "reviews/a.csv", b"x,y\n3,1\n")
 
 
+def delete(world: World) -> None:
+    """Hide it behind a delete marker, as a deletion in a versioned bucket does."""
+    head = world.cloud.objects.head
+
+    def hidden(bucket: str, key: str, version_id: str | None = None) -> Any:
+        return None if (key, version_id) == ("reviews/a.csv", None) else head(bucket, key, version_id)
+
+    world.cloud.objects.head = hidden  # type: ignore[method-assign]
+    world.cloud.objects.listing = lambda *given, **options: iter(())  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("change", [overwrite, delete])
+def test_an_object_that_has_another_version_by_now_is_read_by_its_own(world: World, change: Any) -> None:
+    change(world)
+    wish(world, reproduces=RUN)
+    assert world.play(SECOND) == "reproduced"
+    files = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{SECOND}/data/files.manifest"
+    prefix, key = json.loads(world.cloud.objects.read(files))
+    assert world.cloud.objects.read(f"{prefix['prefix']}{key}") == ROWS
+    request = world.cloud.jobs.requests[f"sluice--{SECOND}-prepare"]
+    read = {each["InputName"]: each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"]}
+    assert read["data"] == files
+
+
+def test_a_version_that_is_gone_fails_the_run_and_is_named(world: World) -> None:
+    del world.cloud.objects.buckets[fakes.DATA_BUCKET]["reviews/a.csv"]
+    wish(world, reproduces=RUN)
+    assert world.play(SECOND) == "failed"
+    assert "1 objects of the data set" in world.catalog_run(SECOND)["reasons"][0]
+    assert "are gone: reviews/a.csv" in world.catalog_run(SECOND)["reasons"][0]
+
+
+def test_too_many_objects_to_be_put_together_again_are_said_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproducing, "RESTORED_MAX", 0)
+    overwrite(world)
+    wish(world, reproduces=RUN)
+    assert world.play(SECOND) == "failed"
+    assert "cannot be put together again" in world.catalog_run(SECOND)["reasons"][0]
+
+
 def lose_manifest(world: World) -> None:
     uri = world.catalog_run()["manifest_uri"]
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -173,7 +217,6 @@ def lose_project(world: World) -> None:
 @pytest.mark.parametrize(
     ("lose", "said"),
     [
-        (overwrite, "1 objects changed since the data set version"),
         (lose_manifest, "the run manifest is gone"),
         (change_manifest, "the run manifest was changed"),
         (lose_project, "there is no project"),

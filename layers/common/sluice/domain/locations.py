@@ -10,6 +10,10 @@ def job_records(artifact_bucket: str, job_name: str) -> str:
     return f"s3://{artifact_bucket}/jobs/{job_name}"
 
 
+# The folder of a run's copies of objects.
+RESTORED = "data"
+
+
 def environment_archive(artifact_bucket: str, digest: str) -> str:
     """Return the URI of packages for jobs on Lambda, by the archive's sha256."""
     return f"s3://{artifact_bucket}/environments/{digest}.tar.zst"
@@ -64,6 +68,10 @@ class Locations:
     def segment_rows(self, digest: str) -> str:
         """Return the URI of the rows of a segment's objects."""
         return self._uri(f"datasets/{self.pipeline}/segments/{digest}.rows.json")
+
+    def restored(self, run_id: str) -> str:
+        """Return the folder of a reproduction's copies of objects."""
+        return self._uri(f"runs/{self.pipeline}/{run_id}/{RESTORED}/")
 
     def prepared(self, run_id: str, name: str) -> str:
         """Return the URI of prepare's train, validation or test data."""

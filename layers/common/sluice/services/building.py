@@ -75,9 +75,10 @@ def find_build(
     version = script_version or task.project_version
     project = find_project(cloud, task.pipeline, version)
     prepared = find_step(cloud, task.run_id, names.PREPARE)
+    run = find_run(cloud, task.pipeline, task.run_id)
     return jobs.Build(
         stack=cloud.stack_name,
-        config=overridden(project, find_run(cloud, task.pipeline, task.run_id)),
+        config=overridden(project, run),
         run_id=task.run_id,
         project_version=version,
         artifact_bucket=cloud.artifact_bucket,
@@ -86,6 +87,7 @@ def find_build(
         has_requirements=project.has_requirements,
         image=image,
         prepared=prepared.outputs if prepared else None,
+        files_uri=run.restored_uri if run else None,
     )
 
 

@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING, Any
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Run, Step
 from sluice.domain.build import archives, gates, reproduction
+from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.build.reproduction import Comparison
 from sluice.domain.failures import MissingError
-from sluice.services import building
+from sluice.services import arrivals, building, datasets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sluice.domain.data.datasets import ObjectVersion
     from sluice.ports import Cloud
+
+
+# Objects that a function copies in its time.
+RESTORED_MAX = 10_000
+# No object's key, as those begin with the pipeline.
+_FILES = "files.manifest"
+_KEYS_SHOWN = 5
 
 
 def read_manifest(cloud: Cloud, pipeline: str, run_id: str) -> dict[str, Any]:
@@ -52,6 +61,37 @@ def plan(cloud: Cloud, pipeline: str, run_id: str, tolerance: float) -> Run:
         reproduces=run_id,
         tolerance=tolerance,
     )
+
+
+def restore(cloud: Cloud, run: Run, version: str) -> str:
+    """Copy the object versions of a data set to a place of the run's own; returns the list that a job reads.
+
+    Jobs read objects by key, which may have another version by now. Raises DatasetChangedError.
+    """
+    objects = datasets.find_manifest(cloud, run.pipeline, version).objects
+    if len(objects) > RESTORED_MAX:
+        raise DatasetChangedError(
+            f"objects of the data set {version[:12]} have changed, and of {len(objects)} objects the earlier "
+            f"versions cannot be put together again: of at most {RESTORED_MAX}"
+        )
+    folder = building.locations(cloud, run.pipeline).restored(run.run_id)
+    gone = [key for key in arrivals.on_each(objects, lambda obj: _restore(cloud, obj, folder)) if key]
+    if gone:
+        shown = ", ".join(gone[:_KEYS_SHOWN])
+        raise DatasetChangedError(f"{len(gone)} objects of the data set {version[:12]} are gone: {shown}")
+    uri = f"{folder}{_FILES}"
+    files = [{"prefix": folder}, *(obj.key for obj in objects)]
+    cloud.objects.write(uri, json.dumps(files).encode(), "application/json")
+    return uri
+
+
+def _restore(cloud: Cloud, obj: ObjectVersion, folder: str) -> str | None:
+    """Copy an object version; returns its key if it is gone."""
+    head = cloud.objects.head(cloud.data_bucket, obj.key, obj.version_id)
+    if head is None:
+        return obj.key
+    cloud.objects.copy(head, f"{folder}{obj.key}")
+    return None
 
 
 def compare(cloud: Cloud, run: Run, evaluation: Mapping[str, Any]) -> Comparison:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sluice.domain import digests
 from sluice.domain.build import projects
 from sluice.domain.build.projects import ProjectError
+from sluice.domain.locations import environment_archive
 from sluice.domain.release.approvals import Provenance
 from sluice.services import datasets
 from sluice.services.building import locations
@@ -122,11 +123,12 @@ def _project(cloud: Cloud, document: Mapping[str, Any]) -> Finding:
 
 
 def _environment(cloud: Cloud, digest: str) -> Finding:
-    key = f"environments/{digest}.tar.zst"
-    head = cloud.objects.head(cloud.artifact_bucket, key)
-    found = _sha256(cloud, head.bucket, key, None, 0) if head else None
+    uri = environment_archive(cloud.artifact_bucket, digest)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    head = cloud.objects.head(bucket, key)
+    found = _sha256(cloud, bucket, key, None, 0) if head else None
     if head is None or found is None:
-        return Finding("environment", digest, "gone", detail=f"s3://{cloud.artifact_bucket}/{key}")
+        return Finding("environment", digest, "gone", detail=uri)
     return _compared("environment", digest, found, digest, head.size_bytes)
 
 

@@ -60,7 +60,7 @@ def plan(cloud: Cloud, wanted: Wanted) -> Run:
     else:
         run = _retried(cloud, wanted) if wanted.retry_of else _started(cloud, wanted, state)
     if run.given_dataset:
-        _check_dataset(cloud, wanted.pipeline, run.given_dataset)
+        _check_dataset(cloud, run, run.given_dataset)
     elif not state.dataset_version and not arrivals.waiting(cloud, wanted.pipeline):
         raise NotStartedError(f"{wanted.pipeline} has no data to build on: upload some")
     return run
@@ -140,7 +140,8 @@ def _judged(cloud: Cloud, former: Run) -> str | None:
     return version if _dataset(cloud, former.pipeline, version).get("status") == "valid" else None
 
 
-def _check_dataset(cloud: Cloud, pipeline: str, version: str) -> None:
+def _check_dataset(cloud: Cloud, run: Run, version: str) -> None:
+    pipeline = run.pipeline
     found = _dataset(cloud, pipeline, version)
     if found.get("status") != "valid":
         why = "; ".join(found.get("reasons") or []) or "it was never judged"
@@ -158,7 +159,8 @@ def _check_dataset(cloud: Cloud, pipeline: str, version: str) -> None:
         raise NotStartedError(
             f"the data set version {version[:12]} holds recalled data: {', '.join(recalled[:_SHOWN])}"
         )
-    if changed:
+    # A reproduction reads the versions that the data set has.
+    if changed and run.reproduces is None:
         shown = ", ".join(changed[:_SHOWN])
         raise NotStartedError(
             f"{len(changed)} objects changed since the data set version {version[:12]} was made, and jobs "

@@ -93,6 +93,17 @@ def test_the_prepare_job_reads_its_list_and_its_pipeline_s_data(build: Build) ->
     assert not allows(policy, "s3:ListBucket", listing, **{"s3:prefix": "other/"})
 
 
+def test_a_reproduction_reads_its_copies_and_not_the_pipelines_data(build: Build) -> None:
+    uri = f"{build.locations.restored(RUN)}files.manifest"
+    policy = sessions.of_script(
+        "processing_job", jobs.prepare_request(build, uri), ACCOUNT, "reviews-sentiment"
+    )
+    assert reads(policy, f"{RUNS}/data/files.manifest")
+    assert reads(policy, f"{RUNS}/data/reviews-sentiment/a.csv")
+    assert not reads(policy, "data/reviews-sentiment/a.csv")
+    assert not writes(policy, f"{RUNS}/data/reviews-sentiment/a.csv")
+
+
 def test_checkpoints_are_read_and_written(build: Build) -> None:
     request = jobs.training_request(build, "train-0", {})
     request["CheckpointConfig"] = {"S3Uri": f"s3://{RUNS}/train/checkpoints/0"}

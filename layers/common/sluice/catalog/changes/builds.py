@@ -225,6 +225,11 @@ def read_data(pipeline: str, run_id: str, dataset_version: str) -> Update:
     return Update(keys.run_key(pipeline, run_id), {"dataset_version": dataset_version})
 
 
+def read_restored(pipeline: str, run_id: str, files_uri: str) -> Update:
+    """Let a reproduction read copies of the object versions that its data set has."""
+    return Update(keys.run_key(pipeline, run_id), {"restored_uri": files_uri})
+
+
 def index_reader(pipeline: str, run_id: str, dataset_version: str, at: str) -> Update:
     """Note with a data set version that a run read it, so that nobody reads all runs to find that."""
     return Update(keys.reader_key(pipeline, dataset_version, run_id), {"run_id": run_id, "at": at})

@@ -173,6 +173,8 @@ class Run:
     # The run that this one repeats, to be compared with it within a tolerance: it registers nothing.
     reproduces: str | None = None
     tolerance: float | None = None
+    # The list of copies that it reads, where an object has another version by now than in its data set.
+    restored_uri: str | None = None
     # What it cost at list prices, when it ended; unknown if a step's is.
     cost_usd: float | None = None
     # The key of the object whose recall it is for: what it registers waits for a person.

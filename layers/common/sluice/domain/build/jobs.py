@@ -69,6 +69,8 @@ class Build:
     region: str
     has_requirements: bool = False
     image: str | None = None
+    # The list of the data's files, if it is not that of the data set.
+    files_uri: str | None = None
     # Whether the prepare job is to write down the packages of its image.
     reports_packages: bool = True
     # Where the prepared data are, by split, if not in the run's own folder.

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from sluice.domain.locations import RESTORED
 from sluice.domain.roles import Account
 
 Policy = dict[str, Any]
@@ -113,8 +114,9 @@ def _sources(sources: Iterable[Request], account: Account, pipeline: str) -> Ite
     for source in sources:
         yield _bare(source["S3Uri"])
         if source["S3DataType"] == "ManifestFile":
-            # It may list any object of the pipeline; its content is not known here.
-            yield f"{account.data_bucket}/{pipeline}/"
+            folder, _, _ = _bare(source["S3Uri"]).rpartition("/")
+            # It may list any object of the pipeline, or a run's own copies; its content is not known here.
+            yield f"{folder}/" if folder.endswith(f"/{RESTORED}") else f"{account.data_bucket}/{pipeline}/"
 
 
 def _bare(uri: str) -> str:

@@ -69,7 +69,10 @@ def model(cloud: Cloud, arn: str) -> dict[str, Any]:
         "parameters": document["parameters"],
         "overrides": document.get("overrides") or {},
         "candidate": document["candidate"],
-        "steps": [_step(each, document["artifacts"]) for each in document["steps"]],
+        "steps": [
+            _step(each, document["artifacts"])
+            for each in sorted(document["steps"], key=lambda step: str(step.get("started_at") or ""))
+        ],
         "environments": document.get("environments") or [],
         "image": {"uri": document["serving"]["container"]["Image"], "digest": run.image_digest},
         "metrics": document["evaluation"].get("metrics", {}),
