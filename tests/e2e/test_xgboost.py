@@ -72,6 +72,31 @@ def test_several_instances_each_prepare_a_part(loop: Loop, folder: Path, data: P
     assert names == ["train-algo-1.csv", "train-algo-2.csv"]
 
 
+def test_a_spot_job_without_a_network_keeps_checkpoints_in_the_runs_folder(
+    loop: Loop, folder: Path, data: Path
+) -> None:
+    path = folder / "pipeline.yaml"
+    spot = "spot: {max_wait_s: 3600}, isolation: true, tags: {team: ml}, environment: {DEPTH: '3'}"
+    text = path.read_text().replace("{instance_type: ml.m5.large, max", f"{{{spot}, max")
+    assert spot in text
+    path.write_text(text)
+    project.push(loop.target, folder)
+    run = loop.run_after("part-1.csv", (data / "part-1.csv").read_bytes())
+    assert run["status"] == "registered", run["reasons"]
+    train = next(step for step in run["steps"] if step["step"] == "train-0")
+    assert train["usage"]["is_spot"] is True
+    assert train["usage"]["billed_s"] <= train["usage"]["ran_s"]
+    job = loop.target.client("sagemaker").describe_training_job(TrainingJobName=train["job_name"])
+    assert job["EnableNetworkIsolation"] is True
+    bucket, _, prefix = job["CheckpointConfig"]["S3Uri"].removeprefix("s3://").partition("/")
+    assert prefix == f"runs/{loop.pipeline}/{run['run_id']}/train/checkpoints/train-0"
+    listed = loop.target.client("s3").list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/")
+    names = sorted(each["Key"].rpartition("/")[2] for each in listed["Contents"])
+    assert names == ["rounds-00020.json", "rounds-00040.json", "rounds-00060.json"]
+    tags = loop.target.client("sagemaker").list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]
+    assert {"Key": "team", "Value": "ml"} in tags
+
+
 def test_an_image_that_only_aws_has_is_told_before_the_upload(loop: Loop, folder: Path) -> None:
     path = folder / "pipeline.yaml"
     path.write_text(path.read_text().replace('"3.2-0"', '"1.7-1"'))

@@ -13,6 +13,7 @@ import pytest
 
 import asl
 from sluice.domain import roles
+from sluice.domain.build import costs
 from sluice.domain.safeguards import Safeguards
 
 ROOT = Path(__file__).parents[2]
@@ -477,3 +478,12 @@ def test_a_rule_for_our_own_events_hears_those_of_its_stack_alone() -> None:
     for pattern in heard:
         told = pattern["detail"]
         assert told.get("stack") == ["AWS::StackName"] or told["bucket"]["name"] == ["DataBucket"]
+
+
+def test_jobs_on_lambda_are_priced_with_the_storage_that_their_functions_have() -> None:
+    sizes = {
+        properties["EphemeralStorage"]["Size"]
+        for name, properties in FUNCTIONS.items()
+        if name.startswith("RunJob") and "EphemeralStorage" in properties
+    }
+    assert sizes == {costs.JOB_STORAGE_MB}
