@@ -8,18 +8,22 @@ import typer
 
 from sluice.domain.money import money
 from sluice.services import costs
+from sluice.services.views import reuse
 from sluice.services.wishes import Wanted
 from sluice_cli import log_streams, lookup, outlook, starting, stopping, waiting
 from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
 from sluice_cli.output import duration, err, escape, hint, out, short
-from sluice_cli.run_page import print_run
+from sluice_cli.run_page import print_reuse, print_run
 from sluice_cli.target import Target
 
 _SHOWN = 10
 
 run_app = typer.Typer()
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute every step anew.")]
+ExplainCache = Annotated[
+    bool, typer.Option("--explain-cache", help="With --wait: say of each step why it was computed.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")]
 RunId = Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")]
 
@@ -38,6 +42,7 @@ def start(
     no_cache: NoCache = False,
     dry_run: DryRun = False,
     wait: Wait = False,
+    explain_cache: ExplainCache = False,
     as_json: Json = False,
 ) -> None:
     """Start a run of the pipeline's project, with values of its own if you like.
@@ -50,7 +55,7 @@ def start(
     values = starting.read_overrides(target, name, given or [])
     version = lookup.the_dataset_version(target, name, dataset)["dataset_version"] if dataset else None
     wanted = starting.wish(target, name, overrides=values, dataset_version=version, is_uncached=no_cache)
-    _run(target, wanted, dry_run=dry_run, wait=wait, as_json=as_json)
+    _run(target, wanted, dry_run=dry_run, wait=wait, explains=explain_cache, as_json=as_json)
 
 
 @run_app.command(epilog=example("sluice retry reviews-sentiment-00004 --wait"))
@@ -60,6 +65,7 @@ def retry(
     no_cache: NoCache = False,
     dry_run: DryRun = False,
     wait: Wait = False,
+    explain_cache: ExplainCache = False,
     as_json: Json = False,
 ) -> None:
     """Start a failed or stopped run again: a new run with its project, values and data.
@@ -70,10 +76,12 @@ def retry(
     target = context.obj.target()
     former = lookup.the_run(target, run_id)
     wanted = starting.wish(target, former["pipeline"], retry_of=run_id, is_uncached=no_cache)
-    _run(target, wanted, dry_run=dry_run, wait=wait, as_json=as_json)
+    _run(target, wanted, dry_run=dry_run, wait=wait, explains=explain_cache, as_json=as_json)
 
 
-def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) -> None:
+def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, explains: bool, as_json: bool) -> None:
+    if explains and not wait:
+        raise typer.BadParameter("--explain-cache needs --wait: what is used is known at the run's end")
     planned = {
         **starting.planned(target, wanted),
         "costs": costs.outlook(target.cloud, wanted.pipeline),
@@ -91,6 +99,8 @@ def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, as_json: 
                 target, wanted.pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
             )
             result["run"] = log_streams.with_log_tails(target, ended)
+        if explains:
+            result["reuse"] = reuse.explain(target.cloud, wanted.pipeline, run_id)
 
     def text() -> None:
         out.print(f"[green]started[/] {run_id} ({escape(str(planned['cause']))})")
@@ -98,6 +108,7 @@ def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, as_json: 
         _print_costs(planned)
         if wait:
             print_run(result["run"])
+            print_reuse(result.get("reuse", ()))
         else:
             hint(f"next: `sluice run {run_id}` shows it, `sluice stop {run_id}` ends it")
 

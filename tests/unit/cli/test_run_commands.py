@@ -121,10 +121,11 @@ def test_a_run_that_did_not_fail_is_not_tried_again(stack: Stack) -> None:
 
 def test_a_run_says_whose_outputs_it_uses_and_what_changed(stack: Stack) -> None:
     stack.meanwhile = lambda: stack.world.play(SECOND)
-    result = sluice("start", PIPELINE, "-p", "train.hyperparameters.alpha=0.3", "--wait")
+    result = sluice("start", PIPELINE, "-p", "train.hyperparameters.alpha=0.3", "--wait", "--explain-cache")
     assert result.exit_code == 0, result.output
     told = sluice("run", SECOND, "--explain-cache")
     assert told.exit_code == 0, told.output
+    assert told.stdout in result.stdout
     assert "hyperparameter.alpha: 0.1 → 0.3" in told.stdout
     assert f"unlike train-0 of {RUN}:" in told.stdout
     as_json = json.loads(sluice("run", SECOND, "--explain-cache", "--json").stdout)

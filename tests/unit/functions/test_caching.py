@@ -416,3 +416,27 @@ def test_a_retry_of_a_run_whose_data_were_not_judged_gathers_them_anew(
     world.upload("b.csv", b"x,y\n3,1\n")
     assert world.play(start(world, retry_of=RUN)) == "registered"
     assert len(world.objects_of(SECOND)) == 2
+
+
+def test_markers_that_a_failed_run_saw_are_settled_by_its_retry(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = Caching(cloud, invoke, failing={"evaluate-candidate"})
+    world.push(pipeline=PIPELINE_YAML.replace("quiet_period_s: 60", "marker: _SUCCESS").encode())
+    world.upload("a/1.csv")
+    world.upload("a/_SUCCESS", b"")
+    world.later(seconds=2)
+    world.ask()
+    assert world.play() == "failed"
+    world.upload("b/2.csv", b"x,y\n3,1\n")
+    world.upload("b/_SUCCESS", b"")
+    world.failing = set()
+    assert world.play(start(world, retry_of=RUN)) == "registered"
+    assert len(world.objects_of(SECOND)) == 1
+    world.later(seconds=2)
+    world.ask()
+    assert world.play(THIRD) == "registered"
+    assert len(world.objects_of(THIRD)) == 2
+    world.ask()
+    assert world.pipeline.get("in_flight") is None
+    assert {world.arrival(f"reviews/{name}/_SUCCESS")["status"] for name in "ab"} == {"control"}
+    waiting = world.cloud.catalog.query(keys.partition(PIPELINE), keys.WAITING)
+    assert waiting == []

@@ -107,7 +107,8 @@ def _nothing(pending: Sequence[Arrival]) -> str:
         return "nothing new"
     run = max(arrival.failed_run or "" for arrival in pending)
     count = _objects(len(pending), "object")
-    return f"{run} failed with {count}, built with the next upload or push"
+    way = f"built with the next upload or push, or by `sluice retry {run}`"
+    return f"{run} ended without using {count}, {way}"
 
 
 def _objects(count: int, noun: str) -> str:
