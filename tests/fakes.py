@@ -408,9 +408,10 @@ class FakeRegistry:
         package = self.by_arn.get(arn)
         return dict(package) if package else None
 
-    def packages(self, group: str) -> Iterator[dict[str, Any]]:
+    def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
         for package in reversed(self.by_arn.values()):
-            if package["ModelPackageGroupName"] == group:
+            is_before = before is None or package["CreationTime"] < before
+            if package["ModelPackageGroupName"] == group and is_before:
                 yield dict(package)
 
 

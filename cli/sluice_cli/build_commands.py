@@ -12,7 +12,7 @@ from sluice.domain.build import sources
 from sluice.services import views
 from sluice_cli import log_streams, lookup, project, reasons, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED
-from sluice_cli.options import Json, Pipeline, Wait, example, show
+from sluice_cli.options import PAGE, Json, Limit, Pipeline, Wait, example, hint_more, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
 from sluice_cli.run_page import print_reuse, print_run
 from sluice_cli.target import Target
@@ -156,11 +156,19 @@ def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]
 
 
 @build_app.command(epilog=example("sluice runs reviews-sentiment"))
-def runs(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
+def runs(
+    context: typer.Context,
+    pipeline: Pipeline = None,
+    limit: Limit = PAGE,
+    after: Annotated[str | None, typer.Option(help="Continue behind this run.")] = None,
+    as_json: Json = False,
+) -> None:
     """List the runs of a pipeline, newest first."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
-    found = views.runs.runs(target.cloud, name)
+    if after is not None:
+        lookup.the_run(target, after)
+    found = views.runs.runs(target.cloud, name, limit, after)
 
     def text() -> None:
         print_table(
@@ -181,6 +189,7 @@ def runs(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fals
         )
         if found:
             hint(f"next: `sluice run {found[0]['run_id']}` shows its steps")
+        hint_more(f"runs {name}", found, limit, lambda item: str(item["run_id"]))
 
     show(found, as_json, text)
 

@@ -10,7 +10,7 @@ import typer
 from sluice.domain import wording
 from sluice.services.views import data, uploads
 from sluice_cli import data_release, lookup, reasons
-from sluice_cli.options import Json, Pipeline, Reason, example, show
+from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, example, hint_more, show
 from sluice_cli.output import age, escape, hint, out, print_table, short, styled
 
 # So many of a batch's missing parts are printed.
@@ -23,11 +23,18 @@ PipelineName = Annotated[str, typer.Argument(help="The pipeline's name.")]
 
 
 @dataset_app.command("list", epilog=example("sluice dataset list reviews-sentiment"))
-def list_versions(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
+def list_versions(
+    context: typer.Context,
+    pipeline: Pipeline = None,
+    limit: Limit = PAGE,
+    after: Annotated[str | None, typer.Option(help="Continue behind this version.")] = None,
+    as_json: Json = False,
+) -> None:
     """List a pipeline's data set versions, newest first."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
-    found = data.dataset_versions(target.cloud, name)
+    last = lookup.the_dataset_version(target, name, after)["dataset_version"] if after else None
+    found = data.dataset_versions(target.cloud, name, limit, last)
 
     def text() -> None:
         print_table(
@@ -48,6 +55,7 @@ def list_versions(context: typer.Context, pipeline: Pipeline = None, as_json: Js
         )
         if found:
             hint(f"next: `sluice dataset show {name} {short(found[0]['dataset_version'])}`")
+        hint_more(f"dataset list {name}", found, limit, lambda item: str(short(item["dataset_version"])))
 
     show(found, as_json, text)
 

@@ -135,7 +135,7 @@ def model_arn(target: Target, model: str) -> str:
 def _no_model(target: Target, model: str) -> CommandError:
     """Make the error that lists the models of the pipeline that was meant, or else the pipelines."""
     name = the_pipeline(target, model.partition("/")[0])
-    versions = ", ".join(row["model"] for row in models.models(target.cloud, name)[:LISTED])
+    versions = ", ".join(row["model"] for row in models.page(target.cloud, name, limit=LISTED))
     listed = f"Newest models of {name}: {versions}." if versions else f"{name} has no models yet."
     return CommandError(f"there is no model {model!r}", hint=listed, exit_code=EXIT_USAGE)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,6 +17,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Pipeline = Annotated[str | None, typer.Argument(help="The pipeline's name; optional if there is only one.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until what this starts has ended.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; recorded with the decision.")]
+
+# A page of a list that grows for ever.
+PAGE = 100
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,12 @@ class Options:
 def example(text: str) -> str:
     """Return the epilog of a command's help: what to type."""
     return f"Example: `{text}`"
+
+
+def hint_more(command: str, found: Sequence[Any], limit: int, last: Callable[[Any], str]) -> None:
+    """Say how to see the next page, if there may be one."""
+    if len(found) >= limit:
+        hint(f"more: `sluice {command} --after {shlex.quote(last(found[limit - 1]))}`")
 
 
 def show(value: Any, as_json: bool, text: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ from sluice.domain import names, wording
 from sluice.services import views
 from sluice_cli import decisions, lookup, retiring, waiting
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
-from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
+from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, Wait, example, hint_more, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
 
@@ -21,11 +21,18 @@ MODEL_HELP = "PIPELINE/VERSION, GROUP/VERSION, PIPELINE/GROUP/VERSION, PIPELINE 
 
 
 @release_app.command(epilog=example("sluice models reviews-sentiment"))
-def models(context: typer.Context, pipeline: Pipeline = None, as_json: Json = False) -> None:
-    """List the model versions in the registry and where each is live."""
+def models(
+    context: typer.Context,
+    pipeline: Pipeline = None,
+    limit: Limit = PAGE,
+    after: Annotated[str | None, typer.Option(help="Continue behind this model.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the model versions in the registry, newest first, and where each is live."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
-    found = views.models.models(target.cloud, name)
+    last = None if after is None else lookup.model_arn(target, after)
+    found = views.models.page(target.cloud, name, last, limit)
 
     def text() -> None:
         print_table(
@@ -42,6 +49,7 @@ def models(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fa
             ),
             empty=f"no models yet: `sluice upload {name} FILE` trains one",
         )
+        hint_more(f"models {name}", found, limit, lambda row: str(row["model"]))
 
     show(found, as_json, text)
 

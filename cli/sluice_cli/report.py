@@ -104,7 +104,7 @@ def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict
         if pipeline in names and name not in names:
             raise lookup.no_run(target, name, pipeline)
         pipeline = lookup.the_pipeline(target, name)
-        if not (found := data.dataset_versions(target.cloud, pipeline)):
+        if not (found := data.dataset_versions(target.cloud, pipeline, limit=1)):
             raise CommandError(
                 f"{pipeline} has no data set yet", hint=f"`sluice upload {pipeline} FILE` makes one."
             )

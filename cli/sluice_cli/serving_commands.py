@@ -20,6 +20,8 @@ from sluice_cli.paths import a_file
 from sluice_cli.target import Target
 
 serving_app = typer.Typer()
+# So many objects of no pipeline are shown.
+_UNCLAIMED = 20
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -31,13 +33,15 @@ def status(context: typer.Context, pipeline: Pipeline = None, as_json: Json = Fa
         [lookup.the_pipeline(target, pipeline)] if pipeline else views.pipelines.pipeline_names(target.cloud)
     )
     found = [views.pipelines.status(target.cloud, name) for name in names]
-    unclaimed = views.pipelines.unclaimed(target.cloud)
+    unclaimed = views.pipelines.unclaimed(target.cloud, _UNCLAIMED)
 
     def text() -> None:
         for item in found:
             print_status(item)
         for item in unclaimed:
             out.print(f"[yellow]unclaimed[/] {escape(item['key'])}: {escape(item['reason'])}")
+        if len(unclaimed) == _UNCLAIMED:
+            out.print("  perhaps more: a push of their pipeline takes them all up")
         if not found:
             out.print("no pipelines yet: `sluice push DIR` makes one")
 

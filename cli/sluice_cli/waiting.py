@@ -17,6 +17,8 @@ from sluice_cli.target import Target
 
 POLL_S = 0.2
 # To find out why nothing starts costs more than to see that nothing has.
+# Runs start one after another, so there are never so many new ones at once.
+_NEWEST = 5
 _LOOKS_BETWEEN_REASONS = 10
 RUNNING = "running"
 Say = Callable[[str], None]
@@ -37,8 +39,8 @@ def until(look: Callable[[], Found | None], *, timeout_s: float, what: str, poll
 
 
 def run_ids(target: Target, pipeline: str) -> set[str]:
-    """Return the ids of the runs that exist now, to recognize a new one later."""
-    return {run["run_id"] for run in runs.runs(target.cloud, pipeline)}
+    """Return the ids of the newest runs that exist now, to recognize a new one later."""
+    return {run["run_id"] for run in runs.runs(target.cloud, pipeline, limit=_NEWEST)}
 
 
 def new_run(
@@ -54,7 +56,7 @@ def new_run(
 
     def look() -> str | None:
         nonlocal said
-        newest = [str(run["run_id"]) for run in runs.runs(target.cloud, pipeline, limit=5)]
+        newest = [str(run["run_id"]) for run in runs.runs(target.cloud, pipeline, limit=_NEWEST)]
         if fresh := [run_id for run_id in newest if run_id not in known]:
             return fresh[-1]
         if next(looks) % _LOOKS_BETWEEN_REASONS == 0 and (why := data.why_waiting(target.cloud, pipeline)):

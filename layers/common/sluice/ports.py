@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from sluice.domain.failures import TransientError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sluice.catalog.changes import Change
     from sluice.domain.build.environments import Wanted
     from sluice.domain.build.function_ends import FunctionEnd
@@ -226,8 +228,11 @@ class Registry(Protocol):
     def describe_package(self, arn: str) -> dict[str, Any] | None:
         """Return the package's description, or None if there is none."""
 
-    def packages(self, group: str) -> Iterator[dict[str, Any]]:
-        """List package summaries of a group, newest first; empty if there is no such group."""
+    def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
+        """List package summaries of a group, newest first; empty if there is no such group.
+
+        `before` omits those that were created then or later.
+        """
 
 
 class Endpoints(Protocol):

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
 from sluice.catalog import keys
+from sluice.catalog.changes.data import add_dataset, index_dataset
+from sluice.catalog.records.data import Dataset
 from sluice.domain.times import from_iso, to_iso
 from sluice.services.views import data, uploads
 from sluice_cli import data_commands, data_release, gates_commands, lookup, main, waiting
@@ -372,6 +374,6 @@ def test_a_report_that_is_not_there_is_said_with_what_there_is(
     assert "no data set yet" in str(run_report(PIPELINE).exception)
     assert str(run_report(f"{PIPELINE}-00099").exception) == f"there is no run '{PIPELINE}-00099'"
     version = "ab" * 32
-    item = {"created_at": "2026-11-24T11:00:00Z", "status": "validating", "manifest_uri": "s3://b/d/m.json"}
-    world.cloud.catalog.create({**keys.dataset_key(PIPELINE, version), **item})
-    assert "has no report: it is validating" in str(run_report(PIPELINE).exception)
+    made = Dataset(PIPELINE, version, "new", "s3://b/d/m.json", 1, 1, "2026-11-24T11:00:00Z")
+    assert world.cloud.catalog.apply(add_dataset(made), index_dataset(made))
+    assert "has no report: it is new" in str(run_report(PIPELINE).exception)

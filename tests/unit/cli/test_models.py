@@ -26,7 +26,6 @@ class Stack:
     def __init__(self) -> None:
         self.cloud = fakes.Cloud()
         self.catalog = self.cloud.catalog
-        self.registry: dict[str, list[dict[str, Any]]] = {"case": [], "case-new": []}
         listed = {"gsi1pk": keys.PIPELINES, "gsi1sk": "case"}
         groups = {"group": "case-new", "groups": ["case", "case-new"]}
         self.catalog.create({**keys.pipeline_key("case"), **listed, **groups})
@@ -34,15 +33,15 @@ class Stack:
 
     def register(self, group: str, pipeline: str = "case") -> str:
         self.runs += 1
-        version = len(self.registry[group]) + 1
+        version = len([*self.cloud.registry.packages(group)]) + 1
         arn = fakes.arn("sagemaker", f"model-package/{group}/{version}")
-        summary = {
+        self.cloud.registry.by_arn[arn] = {
             "ModelPackageArn": arn,
+            "ModelPackageGroupName": group,
             "ModelPackageVersion": version,
             "ModelApprovalStatus": "PendingManualApproval",
             "CreationTime": START + timedelta(hours=self.runs),
         }
-        self.registry[group].insert(0, summary)
         item = {"pipeline": pipeline, "run_id": f"case-{self.runs:05d}", "group": group, "version": version}
         self.catalog.create({**keys.package_key(arn), **item})
         return arn
@@ -58,10 +57,9 @@ class Stack:
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
+def stack() -> Stack:
     """v1 and v2 in the former group, v1 in the present one."""
     made = Stack()
-    monkeypatch.setattr(models, "versions", lambda cloud, group: made.registry.get(group, []))
     for group in ("case", "case", "case-new"):
         made.register(group)
     return made
@@ -107,7 +105,7 @@ def test_what_is_live_stays_listed_when_its_group_is_a_former_one_or_gone(stack:
     stack.serve(fakes.arn("sagemaker", "model-package/case/1"), "case-00001")
     live = {row["model"]: row["live_on"] for row in models.models(stack.cloud, "case")}
     assert live["case/case/1"] == ["production"]
-    del stack.registry["case"]
+    stack.cloud.registry.delete_group("case")
     (last,) = [row for row in models.models(stack.cloud, "case") if row["live_on"]]
     assert (last["model"], last["approval_status"]) == ("case/case/1", "Deleted")
     with pytest.raises(CommandError, match="there is no model"):
@@ -121,6 +119,30 @@ def test_a_version_that_took_the_arn_of_one_that_was_deleted_is_not_what_is_live
     live = {row["run_id"]: row["live_on"] for row in models.models(stack.cloud, "case")}
     assert live["case-00009"] == []
     assert live["case-00001"] == ["production"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_pages_of_models_are_together_what_all_are(stack: Stack, limit: int) -> None:
+    for group in ("case-new", "case", "case-new", "case-new"):
+        stack.register(group)
+    stack.serve(fakes.arn("sagemaker", "model-package/case/2"), "case-00002")
+    found: list[dict[str, Any]] = []
+    after = None
+    while page := models.page(stack.cloud, "case", after, limit):
+        assert len(page) <= limit
+        found += page
+        after = lookup.model_arn(target(stack), page[-1]["model"])
+    assert found == models.models(stack.cloud, "case")
+
+
+def test_a_page_of_models_ends_with_what_is_live_and_gone(stack: Stack) -> None:
+    stack.serve(fakes.arn("sagemaker", "model-package/case/1"), "case-00001")
+    stack.cloud.registry.delete_group("case")
+    (first, gone) = models.page(stack.cloud, "case", limit=1)
+    assert (first["approval_status"], gone["approval_status"]) == ("PendingManualApproval", "Deleted")
+    assert (gone["live_on"], gone["run_id"]) == (["production"], "case-00001")
+    with pytest.raises(LookupError, match="gone from the registry"):
+        models.page(stack.cloud, "case", after=gone["arn"])
 
 
 def test_what_another_pipeline_has_in_a_shared_group_is_not_listed(stack: Stack) -> None:

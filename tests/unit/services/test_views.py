@@ -10,9 +10,11 @@ import build_world
 import fakes
 import release_world
 from sluice.catalog import keys
+from sluice.catalog.changes import arrivals
 from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.arrivals import UnclaimedArrival
 from sluice.catalog.records.releases import Deployment, Release
-from sluice.services.views import pipelines, runs, stages
+from sluice.services.views import data, pipelines, runs, stages
 
 TWO_STAGES = release_world.PIPELINE_YAML.replace(
     "stages: [{name: production,", "stages: [{name: staging}, {name: production, requires_approval: true,"
@@ -66,6 +68,8 @@ def test_runs_are_shown_newest_first_and_only_so_many(building: build_world.Worl
     newest, first = runs.runs(building.cloud, build_world.PIPELINE)
     assert (newest["run_id"], first["run_id"]) == ("reviews-00002", "reviews-00001")
     assert runs.runs(building.cloud, build_world.PIPELINE, limit=1) == [newest]
+    assert runs.runs(building.cloud, build_world.PIPELINE, after="reviews-00002") == [first]
+    assert runs.runs(building.cloud, build_world.PIPELINE, after="reviews-00001") == []
     assert pipelines.status(building.cloud, build_world.PIPELINE)["last_run"] == newest
 
 
@@ -161,6 +165,28 @@ def test_a_status_reads_no_more_of_releases_and_models_the_older_a_pipeline_is(
 def test_an_object_of_no_pipeline_is_shown(building: build_world.World) -> None:
     version_id = building.cloud.objects.put(fakes.DATA_BUCKET, "nobody/a.csv", b"x\n1\n")
     building.invoke("record_arrival", build_world.created(fakes.DATA_BUCKET, "nobody/a.csv", version_id))
+    # A decision about a package of nobody is noted in the same place.
+    building.cloud.catalog.create({**keys.timeline_item("x", "2026", "a", "b"), "pk": keys.UNCLAIMED})
     (shown,) = pipelines.unclaimed(building.cloud)
     assert shown["key"] == "nobody/a.csv"
     assert "pk" not in shown
+    (item,) = building.cloud.catalog.query(keys.UNCLAIMED, keys.ARRIVALS)
+    building.cloud.catalog.apply(arrivals.claim(UnclaimedArrival.of(item)))
+    assert pipelines.unclaimed(building.cloud) == []
+
+
+@pytest.mark.parametrize("is_indexed", [True, None])
+def test_pages_of_data_set_versions_are_together_what_all_are(
+    building: build_world.World, is_indexed: bool | None
+) -> None:
+    """With an index by time, and without one, as an older stack has none."""
+    for number in range(3):
+        building.build(f"{number}.csv")
+        building.later(hours=1)
+    building.cloud.catalog.update(keys.pipeline_key(build_world.PIPELINE), {"is_indexed": is_indexed})
+    every = data.dataset_versions(building.cloud, build_world.PIPELINE)
+    assert [each["objects"] for each in every] == [3, 2, 1]
+    first = data.dataset_versions(building.cloud, build_world.PIPELINE, limit=2)
+    last = first[-1]["dataset_version"]
+    rest = data.dataset_versions(building.cloud, build_world.PIPELINE, limit=2, after=last)
+    assert [*first, *rest] == every

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -63,9 +64,10 @@ class SageMakerRegistry:
                 return None
             raise
 
-    def packages(self, group: str) -> Iterator[dict[str, Any]]:
+    def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
+        until: Any = {} if before is None else {"CreationTimeBefore": before}
         pages = self._sagemaker.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
+            ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", **until
         )
         try:
             for page in pages:

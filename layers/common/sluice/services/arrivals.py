@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sluice.catalog import keys
 from sluice.catalog.changes import arrivals as changes
-from sluice.catalog.records.arrivals import Arrival, Touched
+from sluice.catalog.records.arrivals import Arrival, Touched, UnclaimedArrival
 from sluice.domain.failures import ConflictError
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ def _paged(query: Callable[..., list[Item]]) -> Iterator[Item]:
     while page:
         yield from page
         page = query(after=page[-1]["sk"]) if len(page) == PAGE else []
+
+
+def unclaimed(cloud: Cloud) -> Iterator[UnclaimedArrival]:
+    """Yield what belongs to no pipeline, read page by page."""
+    query = partial(cloud.catalog.query, keys.UNCLAIMED, keys.ARRIVALS, limit=PAGE)
+    return (arrival for arrival in map(UnclaimedArrival.of, _paged(query)) if arrival.status == "unclaimed")
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,39 @@ from sluice.domain.build import governor
 from sluice.domain.data.datasets import ObjectVersion, condition
 from sluice.domain.times import to_iso
 from sluice.ports import Cloud, Item, Objects
-from sluice.services import datasets, deciding
+from sluice.services import datasets, deciding, tracing
+from sluice.services.arrivals import on_each
 from sluice.services.deciding import Outlook
 
 _READERS = 8
 
 
-def dataset_versions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
-    """List a pipeline's data set versions, newest first."""
-    items = cloud.catalog.query(keys.partition(pipeline), keys.DATASETS)
-    found = [_described(item) for item in items]
-    return sorted(found, key=lambda item: str(item["created_at"]), reverse=True)
+def dataset_versions(
+    cloud: Cloud, pipeline: str, limit: int | None = None, after: str | None = None
+) -> list[dict[str, Any]]:
+    """List a pipeline's data set versions, newest first; `after` is the version to go on behind.
+
+    Of a pipeline of an older stack, which has no index by time, all are read.
+    """
+    pk, last = keys.partition(pipeline), _made(cloud, pipeline, after)
+    if tracing.is_indexed(cloud, pipeline):
+        begins = keys.version_index_key(pipeline, *last)["sk"] if last else None
+        index = cloud.catalog.query(pk, keys.VERSIONS, after=begins, newest_first=True, limit=limit)
+        made = on_each(index, lambda each: cloud.catalog.get(keys.dataset_key(pipeline, each["version"])))
+        return [_described(item) for item in made if item]
+    found = [_described(item) for item in cloud.catalog.query(pk, keys.DATASETS)]
+    found.sort(key=_age, reverse=True)
+    return [item for item in found if last is None or _age(item) < last][:limit]
+
+
+def _made(cloud: Cloud, pipeline: str, version: str | None) -> tuple[str, str] | None:
+    """Return when a version was made, and the version; None without one."""
+    item = cloud.catalog.get(keys.dataset_key(pipeline, version)) if version else None
+    return _age(_described(item)) if item else None
+
+
+def _age(item: dict[str, Any]) -> tuple[str, str]:
+    return str(item["created_at"]), str(item["dataset_version"])
 
 
 def _described(item: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from heapq import merge
+from itertools import islice, repeat
 from typing import Any
 
 from sluice.catalog import keys
@@ -29,6 +33,66 @@ def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
         row["model"] = called[row["group"], row["version"]]
         row["live_on"] = [stage["stage"] for stage in serving if is_live(row, stage)]
     return rows
+
+
+def page(
+    cloud: Cloud, pipeline: str, after: str | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """List a page of `models`: those older than the version with the ARN `after`.
+
+    The first page ends with live versions that are gone from the registry. Raises LookupError if the version
+    to go on from is gone.
+    """
+    serving = stages.stages(cloud, pipeline)
+    groups = packages.groups_of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+    listed = (
+        row
+        for group, summary in _older(cloud, groups, after)
+        if (row := _model(cloud, pipeline, group, summary))
+    )
+    rows = [*islice(listed, limit)]
+    if after is None:
+        rows += _gone(_live(cloud, pipeline, serving), serving)
+    for row in rows:
+        row["model"] = _called(cloud, pipeline, row, groups)
+        row["live_on"] = [stage["stage"] for stage in serving if is_live(row, stage)]
+    return rows
+
+
+def _older(cloud: Cloud, groups: Sequence[str], after: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the versions of groups, newest first, as far as they are read."""
+
+    def place(found: tuple[str, dict[str, Any]]) -> tuple[datetime, int, str]:
+        return found[1]["CreationTime"], found[1]["ModelPackageVersion"], found[0]
+
+    if after is None:
+        listed = [zip(repeat(group), cloud.registry.packages(group)) for group in groups]
+        return merge(*listed, key=place, reverse=True)
+    last = cloud.registry.describe_package(after)
+    if last is None:
+        raise LookupError(f"{after} is gone from the registry")
+    # Two versions may have been created at the same time.
+    before = last["CreationTime"] + timedelta(seconds=1)
+    listed = [zip(repeat(group), cloud.registry.packages(group, before)) for group in groups]
+    begins = place((packages.group_of(after), last))
+    return (found for found in merge(*listed, key=place, reverse=True) if place(found) < begins)
+
+
+def _live(cloud: Cloud, pipeline: str, serving: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the live versions that are in the registry."""
+    arns = {stage["live_package_arn"] for stage in serving} - {None}
+    found = {arn: cloud.registry.describe_package(arn) for arn in arns}
+    rows = (_model(cloud, pipeline, packages.group_of(arn), each) for arn, each in found.items() if each)
+    return [row for row in rows if row]
+
+
+def _called(cloud: Cloud, pipeline: str, row: dict[str, Any], groups: Sequence[str]) -> str:
+    """Name a version briefly, if no other group has its number."""
+    group, version, arn = row["group"], row["version"], row["arn"]
+    others = (arn.replace(f"/{group}/", f"/{other}/") for other in groups if other != group)
+    if any(cloud.registry.describe_package(other) for other in others):
+        return packages.full_name(pipeline, group, version)
+    return f"{pipeline}/{version}"
 
 
 def undecided(cloud: Cloud, pipeline: str, serving: list[dict[str, Any]]) -> list[dict[str, Any]]:

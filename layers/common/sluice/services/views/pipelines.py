@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from sluice.catalog import keys
 from sluice.domain import config
 from sluice.domain.release import awaited
 from sluice.ports import Cloud
-from sluice.services import costs, deploying, timeline
+from sluice.services import arrivals, costs, deploying, timeline
 from sluice.services.views import data, models, recalls, runs, stages, uploads
 
 
@@ -83,6 +84,6 @@ def _was_taken_back(cloud: Cloud, pipeline: str, decision: dict[str, Any]) -> bo
     return deploying.was_taken_back(cloud, pipeline, stage, arn, int(arn.rpartition("/")[2]))
 
 
-def unclaimed(cloud: Cloud) -> list[dict[str, Any]]:
-    """List objects that belong to no pipeline."""
-    return [keys.shown(item) for item in cloud.catalog.query(keys.UNCLAIMED)]
+def unclaimed(cloud: Cloud, limit: int | None = None) -> list[dict[str, Any]]:
+    """List objects that belong to no pipeline, by key, without what a pipeline claimed since."""
+    return [keys.shown(arrival.item()) for arrival in islice(arrivals.unclaimed(cloud), limit)]

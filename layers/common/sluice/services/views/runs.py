@@ -20,9 +20,14 @@ _AFTERWARDS = timedelta(days=1)
 _EVER = "9"
 
 
-def runs(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[dict[str, Any]]:
-    """List a pipeline's runs, newest first."""
-    items = cloud.catalog.query(keys.partition(pipeline), keys.RUNS, newest_first=True, limit=limit)
+def runs(
+    cloud: Cloud, pipeline: str, limit: int | None = None, after: str | None = None
+) -> list[dict[str, Any]]:
+    """List a pipeline's runs, newest first; `after` is the run to go on behind."""
+    begins = keys.run_key(pipeline, after)["sk"] if after else None
+    items = cloud.catalog.query(
+        keys.partition(pipeline), keys.RUNS, after=begins, newest_first=True, limit=limit
+    )
     return [{"run_id": keys.run_id_of(item), "pipeline": pipeline, **keys.shown(item)} for item in items]
 
 
