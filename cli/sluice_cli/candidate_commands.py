@@ -72,7 +72,8 @@ def _row(
     row: dict[str, Any], names: Sequence[str], objective: str, others: Sequence[str]
 ) -> tuple[object, ...]:
     mark = Text("✔", style="green") if row["is_chosen"] else str(row["rank"] or "")
-    return (mark, row["step"], styled(row["status"]), *_measured(row, names, objective, others))
+    status = "cached" if row["cached"] else styled(row["status"])
+    return (mark, row["step"], status, *_measured(row, names, objective, others))
 
 
 def _champion_row(

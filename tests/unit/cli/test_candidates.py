@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import fakes
-from build_world import PIPELINE_YAML, ROWS, RUN, Invoke, World
+from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
+from caching_world import Caching
 from sluice_cli import log_streams, main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -72,6 +73,21 @@ def test_candidates_are_ranked_with_the_champion_beneath(world: World) -> None:
     assert "chosen: train-0 has the highest accuracy, 0.95, of 2 candidates" in text
     assert "train-0 on the hold-out: accuracy 0.85" in text
     assert "reviews/1 on the hold-out: accuracy 0.8" in text
+
+
+@pytest.mark.usefixtures("world")
+def test_a_candidate_that_was_reused_is_shown_as_cached_and_costs_nothing(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    reusing = Caching(cloud, invoke)
+    reusing.build("a.csv")
+    detail = {"stack": "sluice", "pipeline": PIPELINE, "request_id": "r1", "actor": "ada"}
+    reusing.invoke("start_run", {"time": "2026-11-24T12:00:00Z", "detail": detail})
+    assert reusing.play(SECOND) == "registered"
+    found = answer("candidates", SECOND)["candidates"]
+    told = [(row["cached"], row["cost_usd"], row["value"]) for row in found]
+    assert told == [(True, 0, 0.9), (True, 0, 0.8)]
+    assert ["✔", "train-1", "cached", "0.2", "0.9"] in [words[:5] for words in lines("candidates", SECOND)]
 
 
 def test_the_leaderboard_for_programs_has_the_same(world: World) -> None:

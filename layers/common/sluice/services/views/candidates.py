@@ -92,6 +92,7 @@ def row_of(step: Step, shown: Sequence[str], objective: str) -> Row:
         "duration_s": seconds(step.started_at, step.ended_at),
         "cost_usd": costs.usd_of_item({"step": step.step, **step.item()}),
         "backend": step.backend,
+        "cached": step.cached is not None,
     }
 
 
