@@ -10,8 +10,10 @@ import fakes
 import inline
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, TaskFailed, World
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Environment
 from sluice.domain.safeguards import Safeguards
-from sluice.services import placing
+from sluice.services import environments
+from sluice.services.environments import Found
 
 NAME = f"sluice--{RUN}-prepare"
 PACKAGES = {"uri": f"s3://{fakes.ARTIFACT_BUCKET}/environments/abc.tar.zst", "digest": "abc"}
@@ -19,7 +21,9 @@ PACKAGES = {"uri": f"s3://{fakes.ARTIFACT_BUCKET}/environments/abc.tar.zst", "di
 
 @pytest.fixture(autouse=True)
 def packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placing, "_packages", lambda *given: (PACKAGES, None))
+    """The project's packages are built."""
+    ready = Environment("spec", "ready", "2026-11-24T08:00:00.000Z", digest="abc", unpacked_bytes=1)
+    monkeypatch.setattr(environments, "find", lambda *given: Found(ready))
 
 
 @pytest.fixture
@@ -69,7 +73,8 @@ def test_no_packages_are_installed_in_a_job_that_has_them(cloud: fakes.Cloud, in
 
 
 def test_without_packages_a_job_runs_on_sagemaker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placing, "_packages", lambda *given: (None, "its packages are still being built"))
+    found = Found(problem="its packages are still being built")
+    monkeypatch.setattr(environments, "find", lambda *given: found)
     world.start("prepare")
     assert world.step("prepare")["backend_reason"] == "sagemaker: its packages are still being built"
     assert world.cloud.lambda_jobs.requests == {}
@@ -94,6 +99,19 @@ def test_an_account_without_network_for_jobs_runs_none_on_lambda(world: World) -
     world.cloud.safeguards = Safeguards(isolates_jobs=True)
     world.start("prepare")
     assert world.step("prepare")["backend_reason"].startswith("sagemaker: the account")
+
+
+def test_the_next_run_knows_what_the_last_one_needed(world: World) -> None:
+    world.job("prepare")
+    world.cloud.catalog.update(keys.step_key(RUN, "prepare"), {"usage": {"peak_memory_mb": 2000}})
+    world.finish("failed", error={"Error": "x", "Cause": "y"})
+    world.later(hours=2)
+    world.upload("b.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run("reviews-00002")
+    world.start("prepare", "reviews-00002")
+    assert world.cloud.lambda_jobs.rooms["sluice--reviews-00002-prepare"].memory_mb == 3008
 
 
 # -------------------------------------------------------------------------------------------------- its end

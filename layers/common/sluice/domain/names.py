@@ -52,6 +52,12 @@ def run_id(pipeline: str, seq: int) -> str:
     return f"{pipeline_name(pipeline)}-{seq:05d}"
 
 
+def previous_run_id(run_id: str) -> str | None:
+    """Return the id of the pipeline's run before; None of the first one."""
+    pipeline, _, number = run_id.rpartition("-")
+    return f"{pipeline}-{int(number) - 1:05d}" if number.isdigit() and int(number) > 1 else None
+
+
 def evaluate_step(role: str) -> str:
     """Name the step that evaluates a model in its role: candidate or champion."""
     return f"evaluate-{role}"

@@ -10,13 +10,20 @@ from sluice.catalog import keys
 from sluice.domain import names
 from sluice.domain.build import jobs
 from sluice.domain.build.backends import Choice, Facts, choose
+from sluice.domain.locations import environment_archive
 from sluice.ports import Cloud, Room
-from sluice.services import building
+from sluice.services import building, environments
+from sluice.services.environments import Found
 
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Step
     from sluice.domain.config.models import Compute
     from sluice.events import StartJobTask
+
+
+# How reasons begin or end, by which the next run knows.
+_MOVED = "sagemaker: on Lambda "
+_LIMITED = "reached Lambda's limit of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +54,19 @@ def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) ->
         return Placement(Choice("sagemaker", 0, before.backend_reason))
     limit = _limit_reached(cloud, before, job_name) if before is not None else None
     if limit is not None and compute.backend == "auto":
-        reason = f"sagemaker: on Lambda {limit}"
+        reason = f"{_MOVED}{limit}"
         used = dict(before.usage or {}) if before else {}
         return Placement(Choice("sagemaker", 0, reason), moves=True, lambda_usage=used)
-    packages = None
-    problem = _no_lambda(cloud)
+    found, problem = Found(), _no_lambda(cloud)
     if problem is None and compute.backend != "sagemaker":
-        packages, problem = _packages(cloud, build)
-    facts = Facts(data_bytes=_data_bytes(cloud, task), environment_problem=problem)
+        found = _packages(cloud, task, build)
+        problem = found.problem
+    facts = Facts(
+        data_bytes=_data_bytes(cloud, task),
+        environment_bytes=found.environment.unpacked_bytes if found.environment else 0,
+        environment_problem=problem,
+        **_last_time(cloud, task),
+    )
     choice = choose(compute, facts)
     if choice.backend == "sagemaker":
         return Placement(choice)
@@ -63,7 +75,9 @@ def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) ->
         problem = f"it may need {choice.memory_mb} MB, LargeJobMemoryMB of the stack is {largest_mb}"
     if problem is not None:
         return Placement(Choice("sagemaker", 0, f"sagemaker: {problem}"))
-    room = Room(task.pipeline, choice.memory_mb, packages)
+    digest = str(found.environment.digest if found.environment else "")
+    archive = {"uri": environment_archive(cloud.artifact_bucket, digest), "digest": digest}
+    room = Room(task.pipeline, choice.memory_mb, archive)
     return Placement(choice, room, falls_back=compute.backend == "auto")
 
 
@@ -97,6 +111,23 @@ def _data_bytes(cloud: Cloud, task: StartJobTask) -> int:
     return int(dataset.get("size_bytes") or 0)
 
 
-def _packages(cloud: Cloud, build: jobs.Build) -> tuple[dict[str, str] | None, str | None]:
-    """Return the archive of the job's packages, or why there is none."""
-    return None, "its packages are not built for Lambda yet"
+def _last_time(cloud: Cloud, task: StartJobTask) -> dict[str, Any]:
+    """Return how the job went in the run before, if of the same project: its memory, a limit of Lambda."""
+    run_id = names.previous_run_id(task.run_id)
+    step = building.find_step(cloud, run_id, task.step) if run_id else None
+    run = building.find_run(cloud, task.pipeline, run_id) if run_id and step else None
+    if run_id is None or step is None or run is None or run.project_version != task.project_version:
+        return {}
+    reason, limit = step.backend_reason or "", None
+    if _LIMITED in reason:
+        limit = reason.rpartition(_LIMITED)[2]
+    elif reason.startswith(_MOVED) and step.job is not None:
+        description = cloud.lambda_jobs.describe(*step.job)
+        limit = description.get("LimitReached") if description else None
+    return {"peak_memory_mb": (step.usage or {}).get("peak_memory_mb"), "limit_reached": limit}
+
+
+def _packages(cloud: Cloud, task: StartJobTask, build: jobs.Build) -> Found:
+    """Return the job's packages, or why there are none."""
+    project = building.find_project(cloud, task.pipeline, build.project_version)
+    return environments.find(cloud, project, build.config, build.image)
