@@ -182,6 +182,10 @@ class World:
             self._write_outputs(step, run_id)
         self.invoke("finish_job", ended(name))
 
+    def request(self, name: str) -> dict[str, Any]:
+        """The request of a job, wherever it runs."""
+        return {**self.cloud.lambda_jobs.requests, **self.cloud.jobs.requests}[name]
+
     def _running(self, name: str) -> fakes.FakeJobs:
         """The backend where a job runs, or ran last."""
         held = self.cloud.jobs.descriptions, self.cloud.lambda_jobs.descriptions

@@ -30,6 +30,13 @@ FUNCTIONS = (
 )
 SECOND = "reviews-00002"
 JOBS = ("prepare", "train-0", "evaluate-candidate")
+ON_SAGEMAKER = PIPELINE_YAML.replace(
+    "  script: src/train.py", "  script: src/train.py\n  compute: {backend: sagemaker}"
+)
+for _script in ("prepare", "evaluate"):
+    ON_SAGEMAKER = ON_SAGEMAKER.replace(
+        f"src/{_script}.py}}", f"src/{_script}.py, compute: {{backend: sagemaker}}}}"
+    )
 Scenario = Callable[[World], None]
 VALID = {"Variable": "$.validation.is_valid", "BooleanEquals": True}
 ANY = {"ErrorEquals": ["States.ALL"]}
@@ -94,7 +101,7 @@ def halves_on_without_a_candidate(world: World) -> None:
 
 def trains_no_more_than_may_be_spent(world: World) -> None:
     """Each job takes five minutes of an instance, for about a cent: a fourth would cost too much."""
-    pipeline = PIPELINE_YAML.replace("[0.1, 0.2]", "[1, 2, 3, 4, 5]")
+    pipeline = ON_SAGEMAKER.replace("[0.1, 0.2]", "[1, 2, 3, 4, 5]")
     world.push(pipeline=pipeline.replace("objective", "max_cost_usd: 0.035, objective").encode())
     world.accuracies |= {f"train-{index}": 0.8 for index in range(5)}
     assert world.build("a.csv") == "registered"
@@ -171,7 +178,7 @@ def scores_the_champion(world: World) -> None:
 
 
 def evaluates(world: World, role: str, *, image: str, model_of: str, script: str) -> None:
-    request = world.cloud.jobs.requests[f"sluice--{SECOND}-evaluate-{role}"]
+    request = world.request(f"sluice--{SECOND}-evaluate-{role}")
     assert image in request["AppSpecification"]["ImageUri"]
     code, *inputs = (each["S3Input"]["S3Uri"] for each in request["ProcessingInputs"])
     assert script in code
@@ -309,7 +316,8 @@ def waits_for(error: str, step: str, at_least_s: float) -> Scenario:
 
 
 def gives_up_a_job_that_nobody_ends(world: World) -> None:
-    world.cloud.jobs.end = lambda *given, **described: None  # type: ignore[method-assign]
+    for backend in (world.cloud.jobs, world.cloud.lambda_jobs):
+        backend.end = lambda *given, **described: None  # type: ignore[method-assign]
     fails(world, "States.Timeout")
 
 
@@ -410,6 +418,7 @@ def test_what_tests_start_a_job_with_is_what_the_machine_does(world: World) -> N
 def test_what_waiting_cures_is_tried_again_and_a_missing_permission_is_not(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world.push(pipeline=ON_SAGEMAKER.encode())
     with monkeypatch.context() as patched:
         refusals = refused("ThrottlingException", 3, patched, world)
         registers(world)
