@@ -20,8 +20,9 @@ PACKAGES = {"uri": f"s3://{fakes.ARTIFACT_BUCKET}/environments/abc.tar.zst", "di
 
 
 @pytest.fixture(autouse=True)
-def packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The project's packages are built."""
+def packages(cloud: fakes.Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project's packages are built, and there are functions for jobs."""
+    cloud.lambda_jobs.largest_mb = 3008
     ready = Environment("spec", "ready", "2026-11-24T08:00:00.000Z", digest="abc", unpacked_bytes=1)
     monkeypatch.setattr(environments, "find", lambda *given: Found(ready))
 
