@@ -99,3 +99,45 @@ def test_numbers_are_favorable_over_a_threshold() -> None:
 def test_a_facet_that_predictions_lack_is_named() -> None:
     with pytest.raises(PredictionsError, match="has no column 'facet'"):
         bias.measure("AD", Predictions(["1"], ["1"], ["1"], None), config())
+
+
+def test_a_facet_over_a_number_wants_numbers() -> None:
+    over = Bias(facets=(Facet(column="facet", threshold=5),), favorable_labels=(1,))
+    with pytest.raises(PredictionsError, match="has 'x' in the column 'facet', whose facet is a number"):
+        bias.measure("AD", small("10", "10", "x7"), over)
+
+
+def test_disparity_within_groups_wants_a_group() -> None:
+    config = Bias(facets=(Facet(column="facet", values=(1,)),), favorable_labels=(1,))
+    (found,) = bias.measure("CDDPL", small("10", "10", "01"), config)
+    assert (found.value, found.error) == (None, "data.bias names no group")
+
+
+def test_without_any_benefit_there_is_no_entropy() -> None:
+    (found,) = bias.measure("GE", small("11", "00", "01"), config())
+    assert (found.facet, found.value, found.error) == ("all rows", None, "no row has any benefit")
+
+
+def test_flips_want_columns_of_numbers_and_latency_is_none() -> None:
+    found = small("10", "10", "01")
+    with pytest.raises(PredictionsError, match="has no columns of numbers, which FT finds neighbours by"):
+        bias.measure("FT", found, config())
+    found.columns["latency_ms"] = ["1", "2"]  # type: ignore[index]
+    found.columns["word"] = ["a", "b"]  # type: ignore[index]
+    with pytest.raises(PredictionsError, match="has no columns of numbers"):
+        bias.measure("FT", found, config())
+
+
+def test_of_many_rows_some_are_neighbours_whatever_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bias, "NEIGHBOURHOOD_MAX", 12)
+    found = golden()
+    (one,) = bias.measure("FT", found, config())
+    (other,) = bias.measure("FT", found.rows(list(reversed(range(80)))), config())
+    assert one.value == other.value is not None
+
+
+def test_a_score_counts_as_a_number_over_the_threshold() -> None:
+    over = Bias(facets=(Facet(column="facet", values=("b",)),), favorable_threshold=10)
+    found = Predictions(["1", "2"], ["9", "11"], None, [12.0, 3.0], {"facet": ["a", "b"]})
+    (measured,) = bias.measure("DPPL", found, over)
+    assert measured.value == 1.0

@@ -27,10 +27,9 @@ from sluice.domain.config.prediction_metrics import PredictionMetric
 from sluice.domain.predictions import bias, intervals, scores
 from sluice.domain.predictions.comparing import Comparison, compare
 from sluice.domain.predictions.scores import UndefinedError
-from sluice.domain.predictions.table import Predictions, PredictionsError, pair
+from sluice.domain.predictions.table import LATENCY, Predictions, PredictionsError, pair
 
 SLICES_MAX = 1000
-LATENCY = "latency_ms"
 NO_VALUE = "(none)"
 # evaluation.json and the predictions may round differently.
 _ALIKE = 1e-3

@@ -22,17 +22,26 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from heapq import nsmallest
 
 from sluice.domain.config.statistics import Bias, Facet, PredictedBiasName
 from sluice.domain.predictions import scores
-from sluice.domain.predictions.table import LABEL, PREDICTION, Predictions, PredictionsError, class_name
+from sluice.domain.predictions.table import (
+    LABEL,
+    LATENCY,
+    PREDICTION,
+    Predictions,
+    PredictionsError,
+    class_name,
+)
 
 FACETS_MAX = 50
 NEIGHBOURS = 5
 # With so few rows Clarify looks at the nearest alone.
 _FEW = 10
 # Each row of d looks at each of a: of more rows, those with the least digests of their ids.
-NEIGHBOURHOOD_MAX = 1500
+NEIGHBOURHOOD_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class FacetMetric:
         return f"{self.column} {self.values}".strip()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Facet:
     """The rows of a facet: whether each is in d, has a favorable label, and is predicted so."""
 
@@ -60,10 +69,15 @@ class _Facet:
     guesses: Sequence[bool]
     is_clarifys: bool
 
+    @cached_property
+    def _cells(self) -> Counter[tuple[bool, bool, bool]]:
+        return Counter(zip(self.is_d, self.labels, self.guesses, strict=True))
+
     def count(self, *, in_d: bool, label: bool | None = None, guess: bool | None = None) -> int:
         return sum(
-            is_d == in_d and label in (None, is_favorable) and guess in (None, is_guessed)
-            for is_d, is_favorable, is_guessed in zip(self.is_d, self.labels, self.guesses, strict=True)
+            rows
+            for (is_d, is_favorable, is_guessed), rows in self._cells.items()
+            if is_d == in_d and label in (None, is_favorable) and guess in (None, is_guessed)
         )
 
     def ratio(self, over: float, under: float, what: str) -> float:
@@ -283,8 +297,8 @@ def _flips(rows: _Facet, predictions: Predictions, config: Bias) -> float:
     nearest = NEIGHBOURS if len(of_a) >= _FEW else 1
     worse = better = 0
     for row in of_d:
-        near = sorted(of_a, key=lambda other: (math.dist(features[row], features[other]), other))[:nearest]
-        favored = 2 * sum(rows.guesses[other] for other in near) > len(near)
+        near = nsmallest(nearest, ((math.dist(features[row], features[other]), other) for other in of_a))
+        favored = 2 * sum(rows.guesses[other] for _, other in near) > len(near)
         worse += favored and not rows.guesses[row]
         better += rows.guesses[row] and not favored
     flips = (worse - better) / len(of_d)
@@ -300,8 +314,8 @@ def _sample(is_d: Sequence[bool], ids: Sequence[str], *, in_d: bool) -> list[int
 
 
 def _features(predictions: Predictions, config: Bias) -> list[tuple[float, ...]]:
-    """Return the columns of numbers beside facets and group."""
-    left_out = {facet.column for facet in config.facet_models} | {config.group}
+    """Return the columns of numbers beside facets, group and latency."""
+    left_out = {facet.column for facet in config.facet_models} | {config.group, LATENCY}
     columns = []
     for name in predictions.columns:
         if name not in left_out:

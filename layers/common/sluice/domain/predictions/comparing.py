@@ -258,9 +258,13 @@ def _means(
         # Linear in the losses, as its interval is wanted in the metric's own unit.
         mine = [loss / (2 * ours) if ours else 0.0 for loss in mine]
         others = [loss / (2 * theirs) if theirs else 0.0 for loss in others]
-    scale = scores.variance_of_labels(candidate) if metric.name == "r2" else 1.0
-    gains = [(theirs_ - mine_) / scale for mine_, theirs_ in zip(mine, others, strict=True)]
     gain = theirs - ours if metric.lower_is_better else ours - theirs
+    gains = [theirs_ - mine_ for mine_, theirs_ in zip(mine, others, strict=True)]
+    if metric.name == "r2":
+        # The labels' variance is of these rows too, and varies with them.
+        scale = scores.variance_of_labels(candidate)
+        squares = scores.squares_of_labels(candidate)
+        gains = [(each - gain * square) / scale for each, square in zip(gains, squares, strict=True)]
     spread = _Spread.of(gains)
     low, high = gain - spread.reach(confidence), gain + spread.mirrored().reach(confidence)
     chance = spread.chance(gain - margin)

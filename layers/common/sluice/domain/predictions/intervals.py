@@ -64,11 +64,16 @@ def _error(metric: PredictionMetric, predictions: Predictions, positive: str) ->
 
 def _error_of_mean(metric: PredictionMetric, predictions: Predictions, positive: str) -> float | None:
     found = scores.losses(metric, predictions, positive)
+    if metric.name == "r2":
+        # The labels' variance is of these rows too, and varies with them.
+        scale, unexplained = scores.variance_of_labels(predictions), math.fsum(found) / len(found)
+        squares = scores.squares_of_labels(predictions)
+        found = [(loss - unexplained * s / scale) / scale for loss, s in zip(found, squares, strict=True)]
     n, mean = len(found), math.fsum(found) / len(found)
     error = math.sqrt(math.fsum((loss - mean) ** 2 for loss in found) / (n - 1) / n)
     if metric.name == "rmse":
         return error / (2 * math.sqrt(mean)) if mean else 0.0
-    return error / scores.variance_of_labels(predictions) if metric.name == "r2" else error
+    return error
 
 
 def _error_of_area(positives: list[float], negatives: list[float]) -> float | None:

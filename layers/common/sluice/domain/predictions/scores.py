@@ -240,12 +240,18 @@ def _of_losses(name: str, found: Sequence[float], predictions: Predictions) -> f
 
 def variance_of_labels(predictions: Predictions) -> float:
     """Return the labels' variance, which r2 is measured by; raises UndefinedError if they are all alike."""
-    labels = predictions.numbers(LABEL)
-    mean = math.fsum(labels) / len(labels)
-    variance = math.fsum((label - mean) ** 2 for label in labels) / len(labels)
+    squares = squares_of_labels(predictions)
+    variance = math.fsum(squares) / len(squares)
     if not variance:
         raise UndefinedError("all rows have one label")
     return variance
+
+
+def squares_of_labels(predictions: Predictions) -> list[float]:
+    """Return each label's squared distance from their mean."""
+    labels = predictions.numbers(LABEL)
+    mean = math.fsum(labels) / len(labels)
+    return [(label - mean) ** 2 for label in labels]
 
 
 def _is_positive(predictions: Predictions, positive: str) -> list[bool]:

@@ -25,6 +25,8 @@ _VALUE_MAX = 10_000
 _NUMBER_MAX = 1e140
 _SHOWN = 5
 ID, LABEL, PREDICTION, SCORE = "id", "label", "prediction", "score"
+# A column that is measured, and no feature.
+LATENCY = "latency_ms"
 OWN = (ID, LABEL, PREDICTION, SCORE)
 WANTED = "id, label, prediction or score, and columns to slice by"
 _CLASSES = {"true": "1", "false": "0"}
