@@ -79,7 +79,7 @@ def _answer(
 def _given(cloud: Cloud, task: BuildTask, run: Run, version: str) -> dict[str, Any]:
     """Use a version that a person named. A retry also takes up again what the failed run had taken up."""
     changed = presence.changed_since_made(cloud, task.pipeline, version)
-    if changed and run.reproduces:
+    if changed and run.reads_versions:
         from sluice.services import reproducing
 
         uri = reproducing.restore(cloud, run, version)

@@ -440,3 +440,22 @@ def test_markers_that_a_failed_run_saw_are_settled_by_its_retry(cloud: fakes.Clo
     assert {world.arrival(f"reviews/{name}/_SUCCESS")["status"] for name in "ab"} == {"control"}
     waiting = world.cloud.catalog.query(keys.partition(PIPELINE), keys.WAITING)
     assert waiting == []
+
+
+def test_a_version_that_is_put_together_again_was_prepared_already(world: Caching) -> None:
+    world.upload("a.csv", b"x,y\n9,1\n")
+    version = world.catalog_run()["dataset_version"]
+    assert world.play(start(world, dataset_version=version)) == "registered"
+    assert world.catalog_run(SECOND)["restored_uri"]
+    assert jobs_of(world, SECOND) == set()
+
+
+def test_a_retry_is_refused_once_its_data_changed(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = Caching(cloud, invoke, failing={"evaluate-candidate"})
+    world.push()
+    assert world.build("a.csv") == "failed"
+    world.upload("a.csv", b"x,y\n9,1\n")
+    with pytest.raises(KeyError):
+        start(world, retry_of=RUN)
+    answer = world.cloud.catalog.get(keys.request_key(PIPELINE, "r1")) or {}
+    assert "1 objects changed since the data set version" in answer["reasons"][0]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
+from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.catalog.changes import Change
 
@@ -194,11 +194,21 @@ def test_what_waits_is_left_to_the_next_build(world: World) -> None:
     assert world.pipeline["in_flight"] == "reviews-00003"
 
 
-def test_a_version_whose_objects_changed_is_refused(world: World) -> None:
+def test_a_version_is_read_as_it_was_whatever_its_keys_hold_now(world: World) -> None:
     first = world.catalog_run()["dataset_version"]
     world.upload("a.csv", b"x,y\n9,1\n")
-    answer = wish(world, dataset_version=first)
-    assert "1 objects changed since the data set version" in answer["reasons"][0]
+    wish(world, dataset_version=first)
+    assert world.play(SECOND) == "registered"
+    files = json.loads(world.cloud.objects.read(world.catalog_run(SECOND)["restored_uri"]))
+    assert world.cloud.objects.read(f"{files[0]['prefix']}{files[1]}") == ROWS
+
+
+def test_a_version_whose_objects_are_gone_fails_and_names_them(world: World) -> None:
+    first = world.catalog_run()["dataset_version"]
+    world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv")
+    wish(world, dataset_version=first)
+    assert world.play(SECOND) == "failed"
+    assert "are gone: reviews/a.csv" in world.catalog_run(SECOND)["reasons"][0]
 
 
 def test_a_version_that_was_rejected_is_refused(world: World) -> None:

@@ -136,7 +136,9 @@ def _parts(
     cloud: Cloud, task: StartJobTask, build: Build, request: Request, environment: str | None
 ) -> dict[str, str]:
     locations = build.locations
-    known = {locations.dataset_files(task.dataset_version): f"data set {task.dataset_version}"}
+    # Copies of the versions that a data set has are laid out as the objects are.
+    files_uri = build.files_uri or locations.dataset_files(task.dataset_version)
+    known = {files_uri: f"data set {task.dataset_version}"}
     prepared = building.find_step(cloud, task.run_id, names.PREPARE) if task.step != names.PREPARE else None
     for split in jobs.SPLITS:
         if prepared and (digest := (prepared.contents or {}).get(split)):

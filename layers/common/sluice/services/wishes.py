@@ -159,8 +159,7 @@ def _check_dataset(cloud: Cloud, run: Run, version: str) -> None:
         raise NotStartedError(
             f"the data set version {version[:12]} holds recalled data: {', '.join(recalled[:_SHOWN])}"
         )
-    # A reproduction reads the versions that the data set has.
-    if changed and run.reproduces is None:
+    if changed and not run.reads_versions:
         shown = ", ".join(changed[:_SHOWN])
         raise NotStartedError(
             f"{len(changed)} objects changed since the data set version {version[:12]} was made, and jobs "

@@ -196,6 +196,14 @@ class Run:
         """Whether it builds what the pipeline's next build would: its project as pushed, on its data."""
         return not (self.overrides or self.given_dataset)
 
+    @property
+    def reads_versions(self) -> bool:
+        """Whether it reads the object versions of the data set that was named, whatever their keys hold now.
+
+        A retry named none: it is refused if its data changed, as they may have been taken back.
+        """
+        return self.reproduces is not None or (self.given_dataset is not None and self.retry_of is None)
+
     def when(self, milestone: Milestone) -> str | None:
         """Return when the run first reached a milestone, which a retry may reach again."""
         return {
