@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.catalog.records.builds import JobTask, Run
+from sluice.catalog.records.builds import JobTask, Pipeline, Run
 from sluice.catalog.records.releases import EndpointTask, Package, Release
 from sluice.domain import lost_events
 from sluice.domain.locations import parse_bundle_key
@@ -168,7 +168,9 @@ def _unseen_decisions(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Find missed decisions about the newest packages of each group; once a day about all."""
     with sweeping.daily(cloud, "packages") as is_full:
         # Pipelines may share a group.
-        for group in dict.fromkeys(group for item in pipelines for group in packages.groups_of(item)):
+        for group in dict.fromkeys(
+            group for item in pipelines for group in packages.groups_of(Pipeline.of(item))
+        ):
             listed = cloud.registry.packages(group)
             yield from _undecided(cloud, listed if is_full else islice(listed, _NEWEST))
 

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
-from sluice.catalog.records.builds import Run
+from sluice.catalog.records.builds import Pipeline, Run
 from sluice.catalog.records.releases import Approval, Package
 from sluice.domain.failures import ConflictError, MissingError
 from sluice.domain.release import approvals, packages, releases
@@ -193,7 +193,7 @@ def _note_foreign(cloud: Cloud, claim: _Claim) -> None:
     owners = [
         keys.pipeline_of(item)
         for item in catalog.listing(keys.PIPELINES)
-        if claim.package.group in packages.groups_of(item)
+        if claim.package.group in packages.groups_of(Pipeline.of(item))
     ]
     entry = keys.timeline_item(
         owners[0] if owners else "",

@@ -154,8 +154,8 @@ def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
     )
     if cloud.catalog.apply(builds.make_pipeline(active)):
         return True
-    current = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
-    since = records.Pipeline.of(current).project_pushed_at
+    current = records.Pipeline.of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+    since = current.project_pushed_at
     if (since or "") > pushed_at:
         return False
     active = replace(active, groups=packages.with_group(current, group))

@@ -9,6 +9,7 @@ import pytest
 
 import fakes
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Pipeline
 from sluice.catalog.records.releases import Deployment, Stage
 from sluice.services.views import models
 from sluice_cli import lookup
@@ -26,9 +27,8 @@ class Stack:
     def __init__(self) -> None:
         self.cloud = fakes.Cloud()
         self.catalog = self.cloud.catalog
-        listed = {"gsi1pk": keys.PIPELINES, "gsi1sk": "case"}
-        groups = {"group": "case-new", "groups": ["case", "case-new"]}
-        self.catalog.create({**keys.pipeline_key("case"), **listed, **groups})
+        pipeline = Pipeline("case", "v1", group="case-new", groups=["case", "case-new"])
+        self.catalog.create(pipeline.item())
         self.runs = 0
 
     def register(self, group: str, pipeline: str = "case") -> str:

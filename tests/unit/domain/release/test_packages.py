@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from sluice.catalog.records.builds import Pipeline
 from sluice.domain.release import packages
 
 
 def test_a_pipelines_groups_are_all_that_its_pushes_named_the_newest_last() -> None:
-    assert packages.groups_of({}) == []
-    assert packages.groups_of({"group": "old"}) == ["old"]
-    item = {"group": "old", "groups": packages.with_group({"group": "old"}, "new")}
-    assert packages.groups_of(item) == ["old", "new"]
-    assert packages.with_group(item, "old") == ["new", "old"]
+    fresh = Pipeline("case", "v1")
+    assert packages.groups_of(fresh) == []
+    former = replace(fresh, group="old")
+    assert packages.groups_of(former) == ["old"]
+    both = replace(former, groups=packages.with_group(former, "new"))
+    assert packages.groups_of(both) == ["old", "new"]
+    assert packages.with_group(both, "old") == ["new", "old"]
 
 
 def test_a_version_is_called_in_full_only_where_another_group_has_it() -> None:

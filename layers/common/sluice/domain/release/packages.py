@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Pipeline
 
 
-def groups_of(pipeline: Mapping[str, Any]) -> list[str]:
-    """Return all groups that pushes of a pipeline (its item) named: those of former pushes stay its own."""
-    current = pipeline.get("group")
-    return list(pipeline.get("groups") or ([current] if current else []))
+def groups_of(pipeline: Pipeline) -> list[str]:
+    """Return all groups that pushes of a pipeline named: those of former pushes stay its own."""
+    return list(pipeline.groups or ([pipeline.group] if pipeline.group else []))
 
 
-def with_group(pipeline: Mapping[str, Any], group: str) -> list[str]:
+def with_group(pipeline: Pipeline, group: str) -> list[str]:
     """Return the pipeline's groups after a push that names this one."""
     return [*(known for known in groups_of(pipeline) if known != group), group]
 

@@ -9,6 +9,7 @@ from itertools import islice, repeat
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Pipeline
 from sluice.domain.release import awaited, packages
 from sluice.ports import Cloud
 from sluice.services.views import stages
@@ -22,7 +23,7 @@ def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     serving = stages.stages(cloud, pipeline)
     listed = [
         row
-        for group in packages.groups_of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+        for group in _groups(cloud, pipeline)
         for summary in versions(cloud, group)
         if (row := _model(cloud, pipeline, group, summary))
     ]
@@ -44,7 +45,7 @@ def page(
     to go on from is gone.
     """
     serving = stages.stages(cloud, pipeline)
-    groups = packages.groups_of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+    groups = _groups(cloud, pipeline)
     listed = (
         row
         for group, summary in _older(cloud, groups, after)
@@ -78,6 +79,11 @@ def _older(cloud: Cloud, groups: Sequence[str], after: str | None) -> Iterator[t
     return (found for found in merge(*listed, key=place, reverse=True) if place(found) < begins)
 
 
+def _groups(cloud: Cloud, pipeline: str) -> list[str]:
+    item = cloud.catalog.get(keys.pipeline_key(pipeline))
+    return packages.groups_of(Pipeline.of(item)) if item else []
+
+
 def _live(cloud: Cloud, pipeline: str, serving: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the live versions that are in the registry."""
     arns = {stage["live_package_arn"] for stage in serving} - {None}
@@ -101,7 +107,7 @@ def undecided(cloud: Cloud, pipeline: str, serving: list[dict[str, Any]]) -> lis
     They include all that wait for a person, without reading all versions. Only if the pipeline has several
     groups are all read: then a version's name depends on the others.
     """
-    groups = packages.groups_of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+    groups = _groups(cloud, pipeline)
     if len(groups) != 1:
         return models(cloud, pipeline)
     rows = list[dict[str, Any]]()
@@ -169,7 +175,7 @@ def model_name(cloud: Cloud, pipeline: str, arn: str | None) -> str | None:
     if arn is None:
         return None
     group, version = packages.group_of(arn), int(arn.rpartition("/")[2])
-    groups = packages.groups_of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+    groups = _groups(cloud, pipeline)
     is_only = groups in ([], [group])
     return f"{pipeline}/{version}" if is_only else packages.full_name(pipeline, group, version)
 
@@ -180,7 +186,10 @@ def named(cloud: Cloud, name: str) -> list[dict[str, Any]] | None:
     Returns None if there is no such pipeline or group.
     """
     first = name.partition("/")[0]
-    known = {item["gsi1sk"]: packages.groups_of(item) for item in cloud.catalog.listing(keys.PIPELINES)}
+    known = {
+        item["gsi1sk"]: packages.groups_of(Pipeline.of(item))
+        for item in cloud.catalog.listing(keys.PIPELINES)
+    }
     meant = [pipeline for pipeline, groups in known.items() if first == pipeline or first in groups]
     if not meant:
         return None
