@@ -3,72 +3,20 @@
 from __future__ import annotations
 
 import csv
-import json
-import shutil
-import tempfile
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from sluice.domain import names
-from sluice.services import verifying
-from sluice.services.views import gates, lineage, uploads
-from sluice_cli import lookup, project, reasons, waiting
+from sluice.services.views import uploads
+from sluice_cli import project, proofs, reasons, waiting
 from sluice_cli.drill import faults, traffic
-from sluice_cli.errors import CommandError
-from sluice_cli.progress import Step, Steps
-from sluice_cli.target import REPOSITORY, Target
+from sluice_cli.playing import Demo, act
+from sluice_cli.progress import Step
+from sluice_cli.target import REPOSITORY
 
 EXAMPLE = REPOSITORY / "examples/reviews"
 DATA = REPOSITORY / ".sluice/data/reviews"
-STAGE = "production"
-# A model that knows only very frequent words: above the limits, and worse than the one that serves.
-BETTER_TERMS, WORSE_TERMS = "min_df: 2,", "min_df: 400,"
 RUN_TIMEOUT_S = 120
 RELEASE_TIMEOUT_S = 90
-
-
-class FellShortError(CommandError):
-    """The loop did not do what the demo expects."""
-
-
-@dataclass
-class Demo:
-    """What the demo has learnt so far."""
-
-    target: Target
-    steps: Steps
-    pipeline: str = ""
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    live_version: int | None = None
-    previous_version: int | None = None
-    rollback_s: float | None = None
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    data_report: str | None = None
-    lineage: dict[str, Any] | None = None
-    manifest_verified: bool | None = None
-    gate_refused: dict[str, Any] | None = None
-
-    @property
-    def endpoint_name(self) -> str:
-        return names.endpoint_name(self.target.stack, self.pipeline, STAGE)
-
-    def expect(self, holds: bool, what: str) -> None:
-        """Fail the demo unless the expectation holds."""
-        if not holds:
-            raise FellShortError(what)
-
-    def predict(self, reviews: list[str]) -> dict[str, Any]:
-        """Ask the live endpoint about some reviews."""
-        answer = self.target.client("sagemaker-runtime").invoke_endpoint(
-            EndpointName=self.endpoint_name,
-            ContentType="application/json",
-            Accept="application/json",
-            Body=json.dumps({"reviews": reviews}),
-        )
-        prediction: dict[str, Any] = json.loads(answer["Body"].read())
-        return prediction
 
 
 def play(demo: Demo) -> None:
@@ -89,14 +37,16 @@ def play(demo: Demo) -> None:
         demo.expect(after > before, f"the second model is not better: {after:.4f} against {before:.4f}")
     with demo.steps.step("approve it: it is released") as step:
         release(demo, step, second)
+    with act(demo, "its candidates, and what the run costs") as step:
+        proofs.show_candidates(demo, step, second)
+    with act(demo, "start a run with a worse value: the gates refuse it") as step:
+        proofs.refuse_worse(demo, step)
     with demo.steps.step("the live model fails: it is rolled back") as step:
         roll_back(demo, step)
     with demo.steps.step("upload a malformed file: it is rejected") as step:
         reject_bad_data(demo, step)
-    with demo.steps.step("what the live model was made of, read again") as step:
-        verify_manifest(demo, step)
-    with demo.steps.step("push a worse model: a gate refuses it") as step:
-        refuse_worse_model(demo, step)
+    with act(demo, "what the live model was made of, read again") as step:
+        proofs.verify_manifest(demo, step)
 
 
 def train(demo: Demo, step: Step, name: str) -> dict[str, Any]:
@@ -105,9 +55,7 @@ def train(demo: Demo, step: Step, name: str) -> dict[str, Any]:
     project.upload(demo.target, demo.pipeline, [DATA / name])
     run_id = waiting.new_run(demo.target, demo.pipeline, known, timeout_s=RUN_TIMEOUT_S)
     run = waiting.run_end(demo.target, demo.pipeline, run_id, step.say, timeout_s=RUN_TIMEOUT_S)
-    demo.runs.append(
-        {key: run.get(key) for key in ("run_id", "status", "dataset_version", "model_package_arn", "reasons")}
-    )
+    demo.note(run)
     reasons = "; ".join(run.get("reasons") or [])
     demo.expect(run["status"] == "registered", f"{run_id} ended as {run['status']}: {reasons}")
     step.detail = f"{run_id} registered v{version_of(run)}, accuracy {accuracy(run):.4f}"
@@ -196,7 +144,7 @@ def reject_bad_data(demo: Demo, step: Step) -> None:
     project.upload(demo.target, demo.pipeline, [DATA / "bad.csv"])
     run_id = waiting.new_run(demo.target, demo.pipeline, known, timeout_s=RUN_TIMEOUT_S)
     run = waiting.run_end(demo.target, demo.pipeline, run_id, step.say, timeout_s=RUN_TIMEOUT_S)
-    demo.runs.append({key: run.get(key) for key in ("run_id", "status", "dataset_version", "reasons")})
+    demo.note(run)
     demo.expect(
         run["status"] == "data_rejected" and bool(run["reasons"]), f"{run_id} ended as {run['status']}"
     )
@@ -208,52 +156,3 @@ def reject_bad_data(demo: Demo, step: Step) -> None:
     demo.rejected = [{"key": each.key, "reason": each.reason} for each in quarantined]
     demo.data_report = f"datasets/{demo.pipeline}/{run['dataset_version']}/report.html"
     step.detail = reasons.first_reasons(run)
-
-
-def verify_manifest(demo: Demo, step: Step) -> None:
-    """Hash again all that the live model's manifest names: artifacts, code, and each object of its data."""
-    cloud = demo.target.cloud
-    arn = lookup.model_arn(demo.target, f"{demo.pipeline}/{demo.live_version}")
-    _, run, stored = lineage.find_manifest(cloud, arn)
-    known, checks = verifying.plan(cloud, arn, run, stored)
-    found = [*known, *verifying.run_all(checks)]
-    demo.lineage = lineage.model(cloud, arn)
-    demo.manifest_verified = all(finding.is_sound for finding in found)
-    changed = ", ".join(finding.name for finding in found if not finding.is_sound)
-    demo.expect(demo.manifest_verified, f"v{demo.live_version} is not what its manifest says: {changed}")
-    step.detail = f"v{demo.live_version}: {len(found)} things, all intact"
-
-
-def refuse_worse_model(demo: Demo, step: Step) -> None:
-    """Push a project that makes a worse model: the comparison with the live one refuses it."""
-    with tempfile.TemporaryDirectory() as folder:
-        worse = Path(folder) / "reviews"
-        shutil.copytree(EXAMPLE, worse, ignore=shutil.ignore_patterns("data"))
-        text = (worse / "pipeline.yaml").read_text(encoding="utf-8")
-        demo.expect(BETTER_TERMS in text, f"the example has no {BETTER_TERMS}")
-        (worse / "pipeline.yaml").write_text(text.replace(BETTER_TERMS, WORSE_TERMS), encoding="utf-8")
-        run = build_by_push(demo, step, worse)
-    demo.runs.append({key: run.get(key) for key in ("run_id", "status", "dataset_version", "reasons")})
-    judged = gates.document(demo.target.cloud, demo.pipeline, run["run_id"])
-    refused = [gate for gate in (judged or {"gates": []})["gates"] if not gate["passed"]]
-    demo.expect(
-        run["status"] == "rejected" and bool(refused) and bool(refused[0]["interval"]),
-        f"{run['run_id']} ended as {run['status']}: {run.get('reasons')}",
-    )
-    kept = ("gate", "value", "limit", "champion", "interval", "confidence", "chance", "rows", "reason")
-    demo.gate_refused = {"run_id": run["run_id"], **{name: refused[0][name] for name in kept}}
-    low, high = refused[0]["interval"]
-    step.detail = (
-        f"accuracy {refused[0]['value']:.4f} against {refused[0]['champion']:.4f}: "
-        f"a gain of {low:.4f} to {high:.4f}"
-    )
-    # What was built before is not built again.
-    build_by_push(demo, step, EXAMPLE)
-
-
-def build_by_push(demo: Demo, step: Step, folder: Path) -> dict[str, Any]:
-    """Push a project and follow the run that it starts."""
-    known = waiting.run_ids(demo.target, demo.pipeline)
-    project.push(demo.target, folder)
-    run_id = waiting.new_run(demo.target, demo.pipeline, known, timeout_s=RUN_TIMEOUT_S)
-    return waiting.run_end(demo.target, demo.pipeline, run_id, step.say, timeout_s=RUN_TIMEOUT_S)

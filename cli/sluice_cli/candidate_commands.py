@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from sluice.catalog.records.builds import Run
 from sluice.domain.money import money
 from sluice.services import building
 from sluice.services.views import candidates, comparison
-from sluice_cli import lookup
+from sluice_cli import leaderboard, lookup
 from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.leaderboard import value_text
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import escape, hint, out, print_table, short, styled
-from sluice_cli.run_page import metric
+from sluice_cli.output import hint, out, print_table, short
 from sluice_cli.target import Target
 
 candidate_app = typer.Typer()
@@ -25,7 +24,7 @@ _DIGESTS = {("data", "version"), ("code", "project"), ("code", "commit")}
 
 
 @candidate_app.command("candidates", epilog=example("sluice candidates reviews-sentiment-00001"))
-def leaderboard(
+def candidates_of_run(
     context: typer.Context,
     run_id: Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")],
     as_json: Json = False,
@@ -37,7 +36,9 @@ def leaderboard(
     """
     target = context.obj.target()
     found = candidates.leaderboard(target.cloud, _the_run(target, run_id))
-    show(found, as_json, lambda: _print_leaderboard(found))
+    show(found, as_json, lambda: leaderboard.print_out(found))
+    if found["candidates"] and not as_json:
+        hint(f"next: `sluice run {run_id}` shows the whole run")
 
 
 def _the_run(target: Target, run_id: str) -> Run:
@@ -45,67 +46,6 @@ def _the_run(target: Target, run_id: str) -> Run:
     if run is None:
         raise lookup.no_run(target, run_id, run_id.rpartition("-")[0])
     return run
-
-
-def _print_leaderboard(found: dict[str, Any]) -> None:
-    objective, names = found["objective"], found["parameters"]
-    others = sorted({name for row in found["candidates"] for name in row["metrics"]} - {objective})
-    out.print(f"[bold]{found['run_id']}[/]: {found['strategy']}, {found['direction']} {escape(objective)}")
-    rows = [_row(row, names, objective, others) for row in found["candidates"]]
-    if champion := found["champion"]:
-        rows.append(_champion_row(champion, names, objective, others))
-    columns = ("", "candidate", "status", *names, objective, *others, "took", "cost")
-    print_table(columns, rows, empty="no candidate was started yet")
-    for row in found["candidates"]:
-        if row["problem"]:
-            out.print(f"  [yellow]•[/] {row['step']} {escape(row['problem'])}")
-    if found["why"]:
-        out.print(f"  chosen: {escape(found['why'])}")
-    elif 0 < len(found["candidates"]) < found["planned"]:
-        out.print(f"  {found['planned'] - len(found['candidates'])} of {found['planned']} to come, at most")
-    _print_evaluations(found)
-    if found["candidates"]:
-        hint(f"next: `sluice run {found['run_id']}` shows the whole run")
-
-
-def _row(
-    row: dict[str, Any], names: Sequence[str], objective: str, others: Sequence[str]
-) -> tuple[object, ...]:
-    mark = Text("✔", style="green") if row["is_chosen"] else str(row["rank"] or "")
-    status = "cached" if row["cached"] else styled(row["status"])
-    return (mark, row["step"], status, *_measured(row, names, objective, others))
-
-
-def _champion_row(
-    row: dict[str, Any], names: Sequence[str], objective: str, others: Sequence[str]
-) -> tuple[object, ...]:
-    measured = {"hyperparameters": {}, "metrics": {}, "duration_s": None, "cost_usd": None, **row}
-    name = row["model"] or "a model that is gone"
-    return (Text("♛", style="yellow"), name, "champion", *_measured(measured, names, objective, others))
-
-
-def _measured(
-    row: dict[str, Any], names: Sequence[str], objective: str, others: Sequence[str]
-) -> tuple[object, ...]:
-    return (
-        *(_value(row["hyperparameters"].get(name)) for name in names),
-        *(_value(row["metrics"].get(name)) for name in (objective, *others)),
-        "" if row["duration_s"] is None else f"{row['duration_s']:.1f}s",
-        "" if row["cost_usd"] is None else money(row["cost_usd"]),
-    )
-
-
-def _print_evaluations(found: dict[str, Any]) -> None:
-    """Print what the chosen one and the champion scored on the same hold-out."""
-    if found["evaluation"]:
-        measured = ", ".join(metric(*each) for each in found["evaluation"].items())
-        out.print(f"  {found['chosen']} on the hold-out: {escape(measured)}")
-    champion = found["champion"] or {}
-    if champion.get("evaluation"):
-        measured = ", ".join(metric(*each) for each in champion["evaluation"].items())
-        out.print(f"  {champion['model']} on the hold-out: {escape(measured)}")
-    elif champion.get("problem"):
-        out.print(f"  [yellow]•[/] {champion['model']}: {escape(champion['problem'])}")
 
 
 @candidate_app.command(epilog=example("sluice compare reviews-sentiment-00001 reviews-sentiment-00002"))
@@ -154,7 +94,7 @@ def _compared(row: dict[str, Any], value: Any) -> str:
         return f"{value:.1f}s"
     if row["subject"] == "cost":
         return money(value)
-    return _value(value)
+    return value_text(value)
 
 
 def _change(values: Sequence[Any]) -> str:
@@ -167,11 +107,3 @@ def _change(values: Sequence[Any]) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return _NONE
-    if isinstance(value, float):
-        return format(value, ".6g")
-    return str(value)

@@ -10,11 +10,12 @@ from typing import Any
 
 from rich.console import Console
 
-from sluice_cli import cloud, lineage_tree
+from sluice_cli import cloud
 from sluice_cli import target as targets
-from sluice_cli.acts import Demo, play
+from sluice_cli.acts import play
 from sluice_cli.errors import CommandError
 from sluice_cli.output import err, escape, out
+from sluice_cli.playing import Demo
 from sluice_cli.progress import Steps
 from sluice_cli.target import REPOSITORY, Target
 
@@ -59,8 +60,11 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
         "steps": steps.as_dicts(),
         "versions": {"live": played and played.live_version, "previous": played and played.previous_version},
         "runs": played.runs if played else [],
+        "backend": played.backend if played else {},
+        "candidates": played.candidates if played else [],
+        "manifest_verified": bool(played and played.manifest_verified),
+        "cost_usd": played.cost_usd if played else {},
         "rollback_s": played and played.rollback_s,
-        "manifest_verified": played and played.manifest_verified,
         "gate_refused": {**played.gate_refused, "page": page} if played and played.gate_refused else None,
         "data": {
             "rejected": played.rejected if played else [],
@@ -70,9 +74,6 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
     report_path = REPOSITORY / ".sluice/demo.json"
     report_path.parent.mkdir(exist_ok=True)
     report_path.write_text(json.dumps(report, indent=2) + "\n")
-    if played and played.lineage:
-        console.print()
-        console.print(lineage_tree.of_model(played.lineage))
     summarize(console, report, failure, home=home, keep=keep)
     return report
 
