@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from build_world import PIPELINE_YAML, RUN, Invoke, World
+from caching_world import Caching
 from sluice.services import costs
 from sluice.services.views import costs as views
 from sluice.services.views import pipelines
@@ -128,3 +129,17 @@ def test_a_run_of_unknown_cost_is_said_to_be_so(world: World) -> None:
     found = views.run_cost(world.cloud, RUN) or {}
     assert found["usd"] is None
     assert "prepare: no list price of ml.z1d.large" in found["unknown"][0]
+
+
+def test_a_run_that_reuses_what_another_did_costs_less_and_is_no_estimate(cloud: Any, invoke: Invoke) -> None:
+    world = Caching(cloud, invoke)
+    world.push()
+    assert world.build("a.csv") == "registered"
+    whole = world.catalog_run()["cost_usd"]
+    detail = {"stack": "sluice", "pipeline": "reviews", "request_id": "r1", "actor": "ada"}
+    world.invoke("start_run", {"time": "2026-11-24T12:00:00Z", "detail": detail})
+    assert world.play(SECOND) == "registered"
+    found = views.run_cost(world.cloud, SECOND) or {}
+    assert {step["backend"] for step in found["steps"]} == {"cache"}
+    assert found["usd"] < whole / 10
+    assert costs.estimate(world.cloud, "reviews").usd == whole

@@ -70,13 +70,13 @@ def count(cloud: Cloud, pipeline: Pipeline, run: Run) -> tuple[float | None, dic
         "spent_usd": pipeline.spent_in(month) + cost.known_usd,
         "unpriced_runs": (pipeline.unpriced_runs if is_same else 0) + bool(cost.unknown),
     }
-    if run.status in _WHOLE and cost.usd is not None:
+    if run.status in _WHOLE and cost.usd is not None and not cost.is_reusing:
         spent["recent_costs_usd"] = [*pipeline.recent_costs_usd, cost.usd][-_ESTIMATED_FROM:]
     return cost.usd, spent
 
 
 def estimate(cloud: Cloud, pipeline: str) -> Estimate:
-    """Estimate what the next run costs: the mean of the last five of known cost that trained a model."""
+    """Estimate what the next run costs: the mean of the last five that computed all, of known cost."""
     item = cloud.catalog.get(keys.pipeline_key(pipeline))
     return _estimate(Pipeline.of(item) if item else None)
 

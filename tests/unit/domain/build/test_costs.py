@@ -97,8 +97,11 @@ def test_one_unknown_step_makes_the_total_unknown_but_not_what_is_known() -> Non
 
 def test_what_never_ran_and_what_was_reused_costs_nothing() -> None:
     never = job("train-0", job_arn=None, ended_at="2026", status="Stopped", usage=None)
-    reused = job("prepare", cached=True, usage=None)
-    assert [step.usd for step in costs.of_run([never, reused], ENDED).steps] == [0, 0]
+    reused = job("prepare", cached={"run_id": "r"}, job_name=None, job_arn=None, usage=None)
+    cost = costs.of_run([never, reused], ENDED)
+    assert [(step.backend, step.usd) for step in cost.steps] == [("sagemaker", 0), ("cache", 0)]
+    assert cost.is_reusing
+    assert not costs.of_run(STEPS, ENDED).is_reusing
 
 
 def test_a_job_that_still_runs_has_an_unknown_cost() -> None:

@@ -17,6 +17,8 @@ from sluice.domain.build import candidates
 from sluice.domain.build.champions import OWN_ROLE
 from sluice.domain.nearest import hint
 
+# In place of a backend, of a step that used the outputs of another.
+CACHE = "cache"
 _MB_PER_GB = 1024
 _BYTES_PER_GB = 1024**3
 # The month that prices of storage are divided by: 730 hours.
@@ -75,6 +77,11 @@ class RunCost:
     def unknown(self) -> tuple[str, ...]:
         """Why the total is unknown, for each step without a price; empty if it is known."""
         return tuple(f"{step.step}: {step.unknown}" for step in self.steps if step.usd is None)
+
+    @property
+    def is_reusing(self) -> bool:
+        """Whether a step used the outputs of another run, so that this one cost less than runs do."""
+        return any(step.backend == CACHE for step in self.steps)
 
     @property
     def usd(self) -> float | None:
@@ -136,7 +143,7 @@ def no_price(instance_type: str) -> str:
 def of_run(steps: Iterable[Mapping[str, Any]], run: Mapping[str, Any], storage_bytes: int = 0) -> RunCost:
     """Price a run by its steps' and its own attributes in the catalog; a step without a job is free."""
     listed = list(steps)
-    jobs = [step for step in listed if step.get("job_name")]
+    jobs = [step for step in listed if step.get("job_name") or step.get("cached")]
     transitions = count_transitions([str(step["step"]) for step in listed], run, _failed(jobs))
     return RunCost(
         steps=tuple(cost for step in listed if step in jobs or step.get("cached") for cost in of_item(step)),
@@ -170,7 +177,7 @@ def _before_its_move(step: Mapping[str, Any]) -> tuple[StepCost, ...]:
 def _priced(step: Mapping[str, Any]) -> StepCost:
     name, backend = str(step["step"]), str(step.get("backend") or "sagemaker")
     if step.get("cached"):
-        return StepCost(name, "cache", 0.0, billed_s=0.0)
+        return StepCost(name, CACHE, 0.0, billed_s=0.0)
     if step.get("job_arn") is None and step.get("ended_at"):
         # It ended before its job was created.
         return StepCost(name, backend, 0.0, billed_s=0.0)
