@@ -14,7 +14,7 @@ from sluice.catalog.records.releases import Approval, Package
 from sluice.domain.data.segments import DatasetHead
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
-from sluice.services import building, datasets, tracing
+from sluice.services import arrivals, building, datasets, tracing
 from sluice.services.views import models, stages
 
 # So many objects of a data set are shown, and so many champions that each replaced the one before.
@@ -189,17 +189,18 @@ def dataset(cloud: Cloud, pipeline: str, version: str) -> dict[str, Any]:
 def _runs(cloud: Cloud, pipeline: str, versions: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Return the runs that read each version, each with the model that it registered."""
     serving = stages.stages(cloud, pipeline)
+    found = tracing.readers(cloud, pipeline, versions)
+    runs = [run for each in found.values() for run in each]
+    rows = iter(arrivals.on_each(runs, lambda run: _run(cloud, pipeline, run, serving)))
+    return {version: [next(rows) for _ in each] for version, each in found.items()}
+
+
+def _run(cloud: Cloud, pipeline: str, run: Run, serving: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
-        version: [
-            {
-                "run_id": run.run_id,
-                "status": run.status,
-                "started_at": run.started_at,
-                "model": _model(cloud, pipeline, run, serving) if run.model_package_arn else None,
-            }
-            for run in found
-        ]
-        for version, found in tracing.readers(cloud, pipeline, versions).items()
+        "run_id": run.run_id,
+        "status": run.status,
+        "started_at": run.started_at,
+        "model": _model(cloud, pipeline, run, serving) if run.model_package_arn else None,
     }
 
 
