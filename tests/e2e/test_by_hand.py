@@ -106,3 +106,21 @@ def test_what_cannot_be_is_refused_by_the_command_and_by_the_stack(loop: Loop) -
     assert run["status"] == "registered", run
     assert waiting.run_ids(loop.target, loop.pipeline) - before == {run["run_id"]}
     assert cached(run) == {}
+
+
+def test_an_earlier_version_is_built_on_as_it_was(loop: Loop) -> None:
+    loop.push()
+    first = loop.run_after("part-1.csv", rows(100, seed=1))
+    second = loop.run_after("part-1.csv", rows(120, seed=2))
+    assert second["dataset_version"] != first["dataset_version"]
+    digits = first["dataset_version"][:12]
+    run = sluice(loop, "start", loop.pipeline, "--dataset", digits, "--no-cache", "--wait")["run"]
+    assert run["status"] == "registered", run
+    assert (run["dataset_version"], run["given_dataset"]) == (first["dataset_version"],) * 2
+    assert cached(run) == {}
+    models = {step["step"]: step["contents"]["model"] for step in run["steps"] if step.get("model_uri")}
+    formers = {step["step"]: step["contents"]["model"] for step in first["steps"] if step.get("model_uri")}
+    assert models == formers
+    # Later data build on the newest version all the same.
+    third = loop.run_after("part-2.csv", rows(50, seed=3))
+    assert third["status"] in ("registered", "rejected"), third
