@@ -75,11 +75,14 @@ def function_log(target: Target, function: str) -> list[str]:
 
 def function_group(target: Target, function: str) -> str:
     """Return the log group of a function; raises CommandError if there is no such function."""
-    names = sorted(path.parent.name for path in (REPOSITORY / "functions").glob("*/app.py"))
-    if function not in names:
+    names = {path.parent.name for path in (REPOSITORY / "functions").glob("*/app.py")}
+    # One folder is three functions.
+    sizes = {f"run_job_{size}" for size in ("small", "medium", "large")}
+    named = sorted((names - {"run_job"}) | sizes)
+    if function not in named:
         raise CommandError(
-            f"there is no function {function!r}{nearest.hint(function, names)}",
-            hint=f"Functions: {', '.join(names)}.",
+            f"there is no function {function!r}{nearest.hint(function, named)}",
+            hint=f"Functions: {', '.join(named)}.",
             exit_code=EXIT_USAGE,
         )
     logical = "".join(part.capitalize() for part in function.split("_")) + "Function"
