@@ -133,10 +133,13 @@ def push(
     for _ in range(attempts):
         bundles.append(_upload_bundle(target, project, metadata))
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if _is_registered(target, project, bundles):
-                return {**result, "unchanged": False, "build": what_builds(target, pipeline)}
+        # Look once, however late it is.
+        while not (is_registered := _is_registered(target, project, bundles)):
+            if time.monotonic() > deadline:
+                break
             time.sleep(POLL_S)
+        if is_registered:
+            return {**result, "unchanged": False, "build": what_builds(target, pipeline)}
     raise CommandError(
         f"the bundle was uploaded, but the stack did not register it within {attempts * timeout_s:.0f} s",
         hint="`sluice logs --function register_project` shows why; the upload is kept: push again.",

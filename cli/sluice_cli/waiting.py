@@ -16,9 +16,9 @@ from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 
 POLL_S = 0.2
-# To find out why nothing starts costs more than to see that nothing has.
 # Runs start one after another, so there are never so many new ones at once.
 _NEWEST = 5
+# To find out why nothing starts costs more than to see that nothing has.
 _LOOKS_BETWEEN_REASONS = 10
 RUNNING = "running"
 Say = Callable[[str], None]
