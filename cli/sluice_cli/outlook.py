@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.domain import wording
 from sluice.domain.money import money
 from sluice_cli.output import escape
 
@@ -15,8 +14,8 @@ def lines(outlook: dict[str, Any]) -> list[str]:
     expected, month = outlook.get("estimate"), outlook.get("month")
     if expected and expected["usd"] is not None:
         span = f"{money(expected['least_usd'])} to {money(expected['most_usd'])}"
-        runs = wording.count(expected["runs"], "run")
-        said.append(f"the next run costs about {money(expected['usd'])} (the last {runs}: {span})")
+        made_of = "as the last one did" if expected["runs"] == 1 else f"the last {expected['runs']}: {span}"
+        said.append(f"the next run costs about {money(expected['usd'])} ({made_of})")
     if month and month["budget_usd"] is not None:
         unknown = f", and {month['unpriced_runs']} of unknown cost" if month["unpriced_runs"] else ""
         said.append(

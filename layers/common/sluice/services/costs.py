@@ -29,6 +29,7 @@ def of_run(cloud: Cloud, run: Run, storage_bytes: int = 0) -> RunCost:
         {"step": keys.step_of(item), **item}
         for item in cloud.catalog.query(keys.steps_partition(run.run_id), keys.STEPS)
     ]
+    steps.sort(key=lambda step: str(step.get("started_at") or ""))
     measured = [_measured(cloud, run, step) for step in steps]
     attributes = {"status": run.status, "validated_at": run.validated_at}
     return costs.of_run(measured, attributes, storage_bytes)
