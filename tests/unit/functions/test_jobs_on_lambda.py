@@ -10,7 +10,7 @@ import fakes
 import inline
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, TaskFailed, World
 from sluice.catalog import keys
-from sluice.catalog.records.builds import Environment
+from sluice.catalog.records.builds import Environment, Step
 from sluice.domain.safeguards import Safeguards
 from sluice.services import environments
 from sluice.services.environments import Found
@@ -116,6 +116,29 @@ def test_the_next_run_knows_what_the_last_one_needed(world: World) -> None:
 
 
 # -------------------------------------------------------------------------------------------------- its end
+
+
+def test_a_run_that_had_no_job_of_its_own_forgets_nothing(world: World) -> None:
+    world.start("prepare")
+    world.cloud.catalog.update(keys.step_key(RUN, "prepare"), {"usage": {"peak_memory_mb": 2000}})
+    world.finish("failed", reasons=["no reason"])
+    for number in ("reviews-00002", "reviews-00003"):
+        world.upload(f"{number}.csv", b"x,y\n3,1\n")
+        world.later(minutes=2)
+        world.ask()
+        world.prepare_run(number)
+        if number == "reviews-00002":
+            cached = {"run_id": RUN, "step": "prepare", "job_name": NAME}
+            step = Step(number, "prepare", "Completed", "processing_job", cached=cached)
+            world.cloud.catalog.create(step.item())
+            world.finish("failed", number, reasons=["no reason"])
+    world.start("prepare", "reviews-00003")
+    assert world.cloud.lambda_jobs.rooms["sluice--reviews-00003-prepare"].memory_mb == 3008
+
+
+def test_the_packages_of_a_job_on_lambda_are_part_of_what_it_depends_on(world: World) -> None:
+    world.start("prepare")
+    assert world.step("prepare")["cache_parts"]["packages"] == "abc"
 
 
 def test_our_own_event_answers_the_task(world: World) -> None:

@@ -118,6 +118,9 @@ def _last_time(cloud: Cloud, task: StartJobTask) -> dict[str, Any]:
     run = building.find_run(cloud, task.pipeline, run_id) if run_id and step else None
     if run_id is None or step is None or run is None or run.project_version != task.project_version:
         return {}
+    if step.cached:
+        # It had no job of its own.
+        step = building.find_step(cloud, step.cached["run_id"], step.cached["step"]) or step
     reason, limit = step.backend_reason or "", None
     if _LIMITED in reason:
         limit = reason.rpartition(_LIMITED)[2]
