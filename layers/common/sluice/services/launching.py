@@ -12,7 +12,7 @@ from sluice.domain import failures
 from sluice.domain.build import candidates
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud, StartRefusedError
-from sluice.services import building, ending
+from sluice.services import building
 from sluice.services.timeline import note
 
 
@@ -22,6 +22,8 @@ def launch(cloud: Cloud, run: Run) -> None:
     try:
         execution_arn = cloud.workflows.start("build", run.run_id, _payload(cloud, run))
     except (StartRefusedError, ValidationError, MissingError) as error:
+        from sluice.services import ending  # hardly any start ends so, and all would load it
+
         # Retries would fail alike, and the lock would be held for ever.
         why = failures.reason(type(error).__name__, str(error))
         ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])
