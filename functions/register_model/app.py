@@ -126,6 +126,8 @@ def _written(cloud: Cloud, uri: str) -> bytes | None:
 def _new_manifest(
     cloud: Cloud, task: RegisterModelTask, project: Project, config: PipelineConfig
 ) -> RunManifest:
+    from sluice.services import environments  # what it loads with it is needed here alone
+
     folder = building.evaluation_uri(cloud, task.pipeline, task.run_id, "candidate")
     evaluation_uri = f"{folder}/{EVALUATION_FILE}"
     content = cloud.objects.read(evaluation_uri)
@@ -147,7 +149,7 @@ def _new_manifest(
         created_at=building.first_time(cloud, task, "registered"),
         inputs=_inputs(cloud, task, project),
         parameters=run_manifest.parameters(config, steps[step]["detail"]),
-        steps=list(steps.values()),
+        steps=environments.with_packages(cloud, steps.values()),
         candidate=step,
         champion=task.champion,
         artifacts=[

@@ -142,6 +142,7 @@ def _record_step(
         backend=placement.choice.backend,
         backend_reason=placement.choice.reason,
         lambda_usage=placement.lambda_usage,
+        environment=placement.environment,
     )
     cloud.catalog.apply(builds.move_step(step) if placement.moves else builds.add_step(step))
 

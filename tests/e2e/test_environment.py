@@ -5,10 +5,17 @@ from __future__ import annotations
 import hashlib
 import time
 
-from e2e.loop import Loop
+import pytest
+
+from e2e.loop import TINY, Loop, rows
 from sluice.catalog.records.builds import Environment
 from sluice.domain import locations
 from sluice.services import environments
+from sluice_local.sagemaker.containers.container import Isolation, isolation
+
+pytestmark = pytest.mark.skipif(
+    isolation() is Isolation.NONE, reason="/opt/ml is written in the scripts, and cannot be mapped here"
+)
 
 
 def environment_after(loop: Loop, known: set[str], timeout_s: float = 240) -> Environment:
@@ -33,8 +40,11 @@ def all_of(loop: Loop) -> list[Environment]:
     return [Environment.of(loop.target.cloud.catalog.get(key) or {}) for key in keys]
 
 
+@pytest.mark.timeout(600)
 def test_a_push_has_the_packages_built_and_what_cannot_be_had_is_named(loop: Loop) -> None:
-    loop.push()
+    text = (TINY / "pipeline.yaml").read_text().replace("name: tiny", f"name: {loop.pipeline}")
+    pipeline = text.replace("backend: sagemaker", "backend: auto")
+    loop.push(pipeline=pipeline)
     environment = environment_after(loop, set())
     digest, bucket = str(environment.digest), loop.target.cloud.artifact_bucket
     archive = loop.target.cloud.objects.read(locations.environment_archive(bucket, digest))
@@ -43,9 +53,18 @@ def test_a_push_has_the_packages_built_and_what_cannot_be_had_is_named(loop: Loo
     assert {"name": "scikit-learn", "version": "1.4.2"} in document["packages"]
     assert len(archive) == environment.size_bytes == document["size_bytes"]
 
+    run = loop.run_after("part-1.csv", rows(100, seed=1))
+    assert run["status"] == "registered"
+    jobs = [step for step in run["steps"] if step.get("job_name")]
+    assert {(step["step"], step["backend"], step["environment"]) for step in jobs} == {
+        (step, "lambda", digest) for step in ("prepare", "train-0", "train-1", "evaluate-candidate")
+    }, [step.get("backend_reason") for step in jobs]
+    (described,) = run["environments"]
+    assert described["packages"]["scikit-learn"] == "1.4.2"
+
     requirements = loop.folder / "project" / "src" / "requirements.txt"
     requirements.write_text("--index-url http://127.0.0.1:9/simple\nnosuch==1.0\n")
-    loop.push()
+    loop.push(pipeline=pipeline)
     refused = environment_after(loop, {environment.spec})
     assert refused.status == "failed"
     assert str(refused.problem).startswith("the package index cannot be reached: http://127.0.0.1:9/simple/")

@@ -6,6 +6,8 @@ The machine itself plays each scenario, and copies of it that are broken at one 
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -246,6 +248,18 @@ def ends_when_nothing_can_be_said(world: World) -> None:
     assert (world.execution["status"], world.execution["error"]) == ("FAILED", "JobFailedError")
 
 
+def registers_on_lambda(world: World) -> None:
+    """From beginning to end, with the packages that its manifest lists."""
+    world.cloud.lambda_jobs.largest_mb = 3008
+    registers(world)
+    assert world.cloud.jobs.requests == {}
+    assert len(world.cloud.lambda_jobs.requests) == 4
+    (described,) = json.loads(world.cloud.objects.read(world.catalog_run()["manifest_uri"]))["environments"]
+    assert described["environment"] == world.step("prepare")["environment"]
+    assert described["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert described["packages"] == {"scikit-learn": "1.4.2"}
+
+
 def builds_packages_once(world: World) -> None:
     registers(world)
     assert inline.entered(world.execution).count("BuildEnvironment") == 1
@@ -340,6 +354,7 @@ SCENARIOS: dict[str, Scenario] = {
     "the role is not ready": waits_for("RoleNotReadyError", "prepare", 25),
     **{f"a quota is taken at {step}": waits_for("QuotaTakenError", step, 700) for step in JOBS},
     "nobody ends a job": gives_up_a_job_that_nobody_ends,
+    "registers on Lambda": registers_on_lambda,
     "builds packages once": builds_packages_once,
     "builds no packages for SageMaker": builds_no_packages_for_sagemaker,
     "build_environment dies": survives("build_environment"),

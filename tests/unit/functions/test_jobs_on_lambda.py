@@ -12,6 +12,7 @@ from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, TaskFailed, World
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Environment, Step
 from sluice.domain.safeguards import Safeguards
+from sluice.ports import RequestRefusedError
 from sluice.services import environments
 from sluice.services.environments import Found
 
@@ -79,6 +80,16 @@ def test_without_packages_a_job_runs_on_sagemaker(world: World, monkeypatch: pyt
     world.start("prepare")
     assert world.step("prepare")["backend_reason"] == "sagemaker: its packages are still being built"
     assert world.cloud.lambda_jobs.requests == {}
+
+
+def test_whoever_names_lambda_is_told_what_keeps_the_job_from_it(
+    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = declared(cloud, invoke, "{backend: lambda}")
+    missing = Found(problem="numpy 1.24.1 has no wheel for Python 3.13 on x86_64")
+    monkeypatch.setattr(environments, "find", lambda *given: missing)
+    with pytest.raises(RequestRefusedError, match=r"is lambda, and numpy 1\.24\.1 has no wheel .*: set it"):
+        world.start("prepare")
 
 
 def test_whoever_names_sagemaker_gets_it(cloud: fakes.Cloud, invoke: Invoke) -> None:

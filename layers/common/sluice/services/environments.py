@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,22 @@ def describe(cloud: Cloud, digest: str) -> dict[str, Any]:
         cloud.objects.read(locations.environment_document(cloud.artifact_bucket, digest))
     )
     return document
+
+
+def with_packages(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return recorded steps; those that ran in an environment with its Python and its packages."""
+    known: dict[str, dict[str, Any]] = {}
+    found = list[dict[str, Any]]()
+    for step in steps:
+        digest = step.get("environment")
+        if digest and digest not in known:
+            try:
+                known[digest] = describe(cloud, digest)
+            except FileNotFoundError:
+                known[digest] = {}
+        about = known.get(digest or "", {})
+        found.append({**step, **{name: about[name] for name in ("python", "packages") if name in about}})
+    return found
 
 
 def are_wanted(cloud: Cloud, config: PipelineConfig) -> bool:

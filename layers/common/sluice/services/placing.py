@@ -11,7 +11,7 @@ from sluice.domain import names
 from sluice.domain.build import jobs
 from sluice.domain.build.backends import Choice, Facts, choose
 from sluice.domain.locations import environment_archive
-from sluice.ports import Cloud, Room
+from sluice.ports import Cloud, RequestRefusedError, Room
 from sluice.services import building, environments
 from sluice.services.environments import Found
 
@@ -47,7 +47,10 @@ class Placement:
 
 
 def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) -> Placement:
-    """Choose the backend of a step's job; a retry stays where the job is, unless a limit ended it there."""
+    """Choose the backend of a step's job; a retry stays where the job is, unless a limit ended it there.
+
+    Raises RequestRefusedError if pipeline.yaml names Lambda, where the job cannot run.
+    """
     compute = _compute(build, task.step)
     before = building.find_step(cloud, task.run_id, task.step)
     if before is not None and before.backend == "sagemaker" and before.backend_reason:
@@ -73,6 +76,8 @@ def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) ->
     largest_mb = cloud.lambda_jobs.largest_mb
     if compute.backend == "auto" and choice.memory_mb > largest_mb:
         problem = f"it may need {choice.memory_mb} MB, LargeJobMemoryMB of the stack is {largest_mb}"
+    if problem is not None and compute.backend == "lambda":
+        raise RequestRefusedError(f"compute.backend is lambda, and {problem}: set it to auto or sagemaker")
     if problem is not None:
         return Placement(Choice("sagemaker", 0, f"sagemaker: {problem}"))
     digest = str(found.environment.digest if found.environment else "")

@@ -370,3 +370,17 @@ def test_a_bundle_that_no_project_fills_is_refused_by_its_size_alone() -> None:
     projects.check_bundle_size(projects.MAX_TOTAL_BYTES)
     with pytest.raises(ProjectError, match="the bundle has 999999999999 bytes"):
         projects.check_bundle_size(999_999_999_999)
+
+
+def test_lambda_is_refused_where_packages_cannot_be_had_there(files: dict[str, bytes]) -> None:
+    text = files["pipeline.yaml"].decode()
+    named = text.replace("instance_count: 1, volume_gb", "backend: lambda, volume_gb", 1)
+    files |= {"src/requirements.txt": b"tabulate==0.9.0\n-e .\n"}
+    projects.load_project(files)  # where auto chooses, SageMaker can
+    files["pipeline.yaml"] = named.encode()
+    with pytest.raises(
+        ProjectError, match=r"train\.compute\.backend is lambda, and requirements\.txt has '-e"
+    ):
+        projects.load_project(files)
+    files["src/requirements.txt"] = b"tabulate==0.9.0\n"
+    projects.load_project(files)

@@ -297,6 +297,8 @@ class Step:
     cached: Mapping[str, str] | None = None
     # Digests of the outputs by name.
     contents: Mapping[str, str] | None = None
+    # The sha256 of the packages' archive that a job on Lambda has.
+    environment: str | None = None
     # What the job took, such as billed_s, memory_mb, peak_memory_mb, instance_type and instance_count.
     usage: Mapping[str, Any] | None = None
     # What the job took on Lambda, if a limit there moved it to SageMaker; empty if that is not known.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from sluice.domain import canonical
-from sluice.domain.build import requirements
+from sluice.domain.build import environments, requirements
 from sluice.domain.build.requirements import REQUIREMENTS_FILE
 from sluice.domain.config import PipelineConfig, dump, load
 from sluice.domain.nearest import hint
@@ -146,6 +146,17 @@ def _check_requirements(project: Project) -> None:
             "requirements.txt cannot be installed without a network: take compute.isolation out, or name an "
             "image that holds what the scripts need"
         )
+    named = [name for name, compute in project.config.computes.items() if compute.backend == "lambda"]
+    if named and (problem := _not_for_lambda(project)):
+        where = f"{named[0]}.compute.backend"
+        raise ProjectError(f"{where} is lambda, and {problem}: set it to auto or sagemaker")
+
+
+def _not_for_lambda(project: Project) -> str | None:
+    """Say why jobs on Lambda cannot have the packages; what only the package index knows, a run says."""
+    if project.config.framework is None:
+        return "what the custom image holds is not known"
+    return environments.requirements_problem(project.source_files.get(REQUIREMENTS_FILE, b""))
 
 
 def version(files: Mapping[str, bytes]) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.domain import names
-from sluice.domain.build import candidates, log_tails
+from sluice.domain.build import candidates, log_tails, run_manifest
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
-from sluice.services import timeline
+from sluice.services import environments, timeline
 from sluice.services.views import graph, models
 
 # No job runs longer than this after its run has ended.
@@ -57,6 +57,7 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         "graph": graph.stages(item, steps),
         "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
         "steps": steps,
+        "environments": run_manifest.environments(environments.with_packages(cloud, steps)),
         "timeline": _timeline(cloud, pipeline, run_id, item),
     }
 
