@@ -54,6 +54,16 @@ def test_an_archive_holds_what_a_lock_pins_and_an_interpreter_imports_it(index: 
     assert done.stdout.decode().split() == ["1.0", str(folder / "model" / "__init__.py")]
 
 
+@pytest.mark.parametrize("module", ["compileall", "struct", "filecmp"])
+def test_no_module_of_a_package_runs_however_it_is_called(index: Path, tmp_path: Path, module: str) -> None:
+    ran = tmp_path / "ran"
+    files = {f"{module}.py": f"open({str(ran)!r}, 'w').close()\n"}
+    built = build(index, pin(add_wheel(index, "model", files=files)))
+    assert not ran.exists()
+    folder = unpacked(built, tmp_path / "environment")
+    assert list((folder / "model" / "__pycache__").iterdir())
+
+
 def test_the_same_wheels_give_the_same_bytes(index: Path) -> None:
     lock = "".join(pin(add_wheel(index, name)) for name in ("one", "two", "three"))
     first, second = (build(index, lock, name=name).archive.read_bytes() for name in ("first", "second"))

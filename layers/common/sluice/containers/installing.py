@@ -157,10 +157,12 @@ def _strip(packages: Path) -> None:
 def _compile(packages: Path, timeout_s: float) -> None:
     """Write bytecode that is not checked against its source, which imports then need not look at.
 
-    A file that this Python cannot compile, such as a template, stays as it is.
+    A file that this Python cannot compile, such as a template, stays as it is. `-P` keeps the folder off the
+    compiler's own path: else a package's module called like one of Python's would run here.
     """
     sources = sorted(str(path.relative_to(packages)) for path in _files(packages) if path.suffix == ".py")
-    command = [sys.executable, "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash", "-i", "-"]
+    options = ("-qq", "--invalidation-mode", "unchecked-hash", "-i", "-")
+    command = [sys.executable, "-P", "-m", "compileall", *options]
     running = [
         subprocess.Popen(command, cwd=packages, stdin=subprocess.PIPE, env={"PYTHONHASHSEED": "0"})
         for _ in range(_COMPILERS)
