@@ -113,6 +113,7 @@ def push(
         *part_results.reading(project.config.data),
         *unpriced(project.config),
         *gate_rules.warnings(project.config),
+        *projects.off_lambda(project),
     ]
     source = git.source(folder, read.files)
     result = {

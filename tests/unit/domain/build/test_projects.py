@@ -376,11 +376,15 @@ def test_lambda_is_refused_where_packages_cannot_be_had_there(files: dict[str, b
     text = files["pipeline.yaml"].decode()
     named = text.replace("instance_count: 1, volume_gb", "backend: lambda, volume_gb", 1)
     files |= {"src/requirements.txt": b"tabulate==0.9.0\n-e .\n"}
-    projects.load_project(files)  # where auto chooses, SageMaker can
+    (warning,) = projects.off_lambda(projects.load_project(files))  # where auto chooses, SageMaker can
+    assert warning == (
+        "requirements.txt has '-e .', and Lambda gets wheels of a package index alone: "
+        "the jobs run on SageMaker, which takes minutes to start each"
+    )
     files["pipeline.yaml"] = named.encode()
     with pytest.raises(
         ProjectError, match=r"train\.compute\.backend is lambda, and requirements\.txt has '-e"
     ):
         projects.load_project(files)
     files["src/requirements.txt"] = b"tabulate==0.9.0\n"
-    projects.load_project(files)
+    assert projects.off_lambda(projects.load_project(files)) == []

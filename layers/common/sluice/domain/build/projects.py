@@ -152,6 +152,14 @@ def _check_requirements(project: Project) -> None:
         raise ProjectError(f"{where} is lambda, and {problem}: set it to auto or sagemaker")
 
 
+def off_lambda(project: Project) -> list[str]:
+    """Warn that jobs which would fit Lambda run on SageMaker, for want of packages."""
+    problem = _not_for_lambda(project)
+    if problem is None or not environments.is_wanted(project.config):
+        return []
+    return [f"{problem}: the jobs run on SageMaker, which takes minutes to start each"]
+
+
 def _not_for_lambda(project: Project) -> str | None:
     """Say why jobs on Lambda cannot have the packages; what only the package index knows, a run says."""
     if project.config.framework is None:
