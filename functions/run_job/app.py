@@ -55,6 +55,16 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     order = Order.of(event)
     processes.shield()
     _prepare(order)
+    try:
+        return _serve(order, started, context)
+    finally:
+        # Whatever happened: the runtime asks for the next order as soon as this returns.
+        for account in _accounts():
+            account.forget()
+        _leave_nothing(order)
+
+
+def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, str]:
     theirs, ours = _accounts()
     theirs.act_as(order.script_credentials)
     ours.act_as(order.own_credentials)
@@ -76,9 +86,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     said = announce(ours.client("events"), {"stack": order.stack, "JobName": order.name})
     if said:
         print(f"the end of {order.name} was not announced: {said}")
-    theirs.forget()
-    ours.forget()
-    _leave_nothing(order)
     return {"status": ending.status}
 
 

@@ -265,6 +265,31 @@ def test_a_hostile_script_reaches_its_own_inputs_and_outputs_and_nothing_else(jo
     assert after == {"tmp": ["environments", "home", "ml"], "sleeping": []}
 
 
+SWAPS = """
+import os, pathlib, subprocess, sys
+pathlib.Path(os.environ["SM_MODEL_DIR"], "model.bin").write_bytes(os.urandom(16_000_000))
+waits = '''
+import os, pathlib
+ours = pathlib.Path("/tmp/ours")
+ours.write_text("swapped")
+while not os.path.exists("/opt/ml/model.tar.gz"):
+    pass
+ours.rename("/opt/ml/model.tar.gz")
+'''
+nowhere = subprocess.DEVNULL
+subprocess.Popen([sys.executable, "-c", waits], stdout=nowhere, stderr=nowhere, start_new_session=True)
+while not os.path.exists("/tmp/ours"):
+    pass
+"""
+
+
+def test_what_a_script_left_running_changes_nothing_that_is_uploaded(jobs: LambdaJobs) -> None:
+    described = jobs.run(jobs.training("swaps", SWAPS))
+    assert described["TrainingJobStatus"] == "Completed", (described, jobs.log("swaps"))
+    model = jobs.read(described["ModelArtifacts"]["S3ModelArtifacts"].split("/", 3)[3])
+    assert model != b"swapped"
+
+
 def test_one_execution_environment_serves_job_after_job(
     jobs: LambdaJobs, unique: Callable[[str], str]
 ) -> None:

@@ -30,7 +30,7 @@ from sluice.containers.data import (
 )
 from sluice.containers.environments import Python
 from sluice.containers.output import Metrics, Transcript
-from sluice.containers.processes import Process
+from sluice.containers.processes import Process, end_children
 from sluice.containers.script_mode import Host, Script, ScriptError
 
 Item = dict[str, Any]
@@ -122,6 +122,8 @@ def run(
         with _synchronized(job, storage):
             process = Process(python.command(work.command), work.variables, work.working_dir)
             how = _watch(job, process, transcript, is_stopped, started)
+            # Whatever it left running would change what is uploaded from here on.
+            end_children()
         ending = _ended(job, storage, work, process, transcript, how)
     except (DataError, ScriptError, _FailedError, OSError) as error:
         ending = _broken(error)

@@ -1,0 +1,52 @@
+"""run_job leaves nothing of a job behind, also if it cannot say how the job ended."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from conftest import LambdaContext, load_function
+from sluice.containers import processes
+from sluice.containers.orders import Order
+
+KEYS = {"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c"}
+ORDER = Order(
+    kind="processing_job",
+    name="job",
+    arn="arn:job",
+    stack="stack",
+    pipeline="reviews",
+    request={},
+    records_uri="s3://artifacts/jobs/job",
+    log_group="group",
+    log_stream="stream",
+    script_credentials=KEYS,
+    own_credentials=KEYS,
+    secret="secret",
+)
+
+
+@pytest.fixture
+def run_job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(processes, "shield", lambda: None)
+    module = load_function("run_job")
+    monkeypatch.setattr(module, "_prepare", lambda order: None)
+    return module
+
+
+def test_a_job_whose_end_cannot_be_recorded_leaves_no_process_and_no_credentials(
+    run_job: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[Order] = []
+
+    def fail(*_: object) -> None:
+        raise ConnectionError("no S3")
+
+    monkeypatch.setattr(run_job, "_leave_nothing", left.append)
+    monkeypatch.setattr(run_job.JobRecords, "create", fail)
+    with pytest.raises(ConnectionError):
+        run_job.lambda_handler(ORDER.event(), LambdaContext())
+    assert [order.name for order in left] == ["job"]
+    for account in run_job._accounts():
+        assert account._session.get_credentials().secret_key == "none"
