@@ -82,7 +82,7 @@ def training_reason(
 ) -> str:
     """Return the FailureReason of a training job: the text in /opt/ml/output/failure, else the toolkit's."""
     message = ""
-    if (ml / "output" / "failure").is_file():
+    if _is_written(ml / "output" / "failure"):
         message = _text(ml / "output" / "failure", 4 * _FAILURE_LENGTH, "replace")[:_FAILURE_LENGTH]
     elif script:
         message = (
@@ -93,8 +93,13 @@ def training_reason(
     return f"AlgorithmError: {message}, exit code: {exit_code}"
 
 
+def _is_written(path: Path) -> bool:
+    """Tell whether the container wrote a file there: a link may lead to what only this process can read."""
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
+
+
 def _text(path: Path, size_bytes: int, errors: str) -> str:
-    if not path.is_file():
+    if not _is_written(path):
         return ""
     with path.open("rb") as file:
         return file.read(size_bytes).decode("utf-8", errors=errors)

@@ -88,7 +88,8 @@ class Metrics:
     def _started(self) -> subprocess.Popen[bytes]:
         limits = (str(_LINE_TIMEOUT_S), str(_METRIC_TIMEOUT_S))
         command = [sys.executable, "-I", "-S", metric_reader.__file__, *limits]
-        reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # Other processes of the same user, as a script's, can read its variables: it gets none.
+        reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={})
         assert reader.stdin is not None  # noqa: S101
         reader.stdin.write(json.dumps([text for _, text in self._definitions]).encode() + b"\n")
         return reader
