@@ -450,6 +450,31 @@ def test_a_version_that_is_put_together_again_was_prepared_already(world: Cachin
     assert jobs_of(world, SECOND) == set()
 
 
+class _Overwritten(Caching):
+    """A pipeline whose object is overwritten just before its first run reads it."""
+
+    def _write_outputs(self, step: str, run_id: str) -> None:
+        if (step, run_id) == ("prepare", RUN):
+            self.upload("a.csv", b"x,y\n9,1\n")
+            self.prepared = "overwritten"
+        super()._write_outputs(step, run_id)
+        self.prepared = "1"
+
+
+def test_what_was_prepared_of_changed_objects_is_not_what_the_version_leads_to(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = _Overwritten(cloud, invoke)
+    world.push()
+    assert world.build("a.csv") == "failed"
+    assert "changed while the run read them" in world.catalog_run()["reasons"][0]
+    version = world.catalog_run()["dataset_version"]
+    assert world.play(start(world, dataset_version=version)) == "registered"
+    assert world.catalog_run(SECOND)["restored_uri"]
+    assert "prepare" in jobs_of(world, SECOND)
+    assert step(world, SECOND, "prepare")["cache_miss"].endswith("may have read objects that had changed")
+
+
 def test_a_retry_is_refused_once_its_data_changed(cloud: fakes.Cloud, invoke: Invoke) -> None:
     world = Caching(cloud, invoke, failing={"evaluate-candidate"})
     world.push()

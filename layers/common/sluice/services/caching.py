@@ -200,9 +200,25 @@ def _usable(
     source = building.find_step(cloud, cached.run_id, cached.step)
     if source is None or source.cache_key != key:
         return None, f"{cached.step} of {cached.run_id} is gone"
-    if problem := _too_old(cloud, cache, cached) or _problem(cloud, source):
+    if problem := _too_old(cloud, cache, cached) or _unsure(cloud, run, source) or _problem(cloud, source):
         return None, problem
     return source, None
+
+
+def _unsure(cloud: Cloud, run: Run | None, source: Step) -> str | None:
+    """Say that a step may have read other objects than those of its data set.
+
+    Jobs read by key, and only once all candidates are trained is it seen whether the objects had changed. A
+    run that reads by key sees that itself; one that reads copies needs a source that was seen not to.
+    """
+    if source.step != names.PREPARE or run is None or run.restored_uri is None:
+        return None
+    origin = building.find_run(cloud, run.pipeline, source.run_id)
+    if origin is not None and origin.restored_uri is not None:
+        return None
+    if building.find_step(cloud, source.run_id, names.SELECT) is not None:
+        return None
+    return f"{source.step} of {source.run_id} may have read objects that had changed"
 
 
 def _origin(cloud: Cloud, run_id: str, name: str) -> Step | None:
