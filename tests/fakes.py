@@ -310,6 +310,10 @@ class FakeLambdaJobs(FakeJobs):
         # As if the stack had no functions for jobs: where the choice is free, they run on SageMaker.
         self.largest_mb = 0
         self.ends: dict[str, FunctionEnd] = {}
+        self.too_long: str | None = None
+
+    def problem(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> str | None:
+        return self.too_long
 
     def start(self, kind: JobKind, request: Mapping[str, Any], room: Room | None = None) -> bool:
         assert room is not None

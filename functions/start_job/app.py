@@ -40,12 +40,8 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     kind, name = jobs.kind_of(task.step), names.job_name(cloud.stack_name, task.run_id, task.step)
     logger.append_keys(run_id=task.run_id, job_name=name)
     build = building.find_build(cloud, task, script_version=task.script_version, image=task.image)
-    placement = placing.place(cloud, task, build, name)
-    if placement.choice.backend == "lambda":
-        # Its packages are installed already, and listed.
-        build = replace(build, has_requirements=False, reports_packages=False)
     hyperparameters = candidates.of_step(build.config.train, task.step)
-    request = _request(task, build, hyperparameters)
+    placement, request = _placed(cloud, task, build, name, hyperparameters)
     before = building.find_step(cloud, task.run_id, task.step)
     found = None
     # A job that a former attempt started goes on.
@@ -72,6 +68,23 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
         _adopt(cloud, waiting)
     _stop_if_over(cloud, task)
     return {"job_name": name}
+
+
+def _placed(
+    cloud: Cloud, task: StartJobTask, build: Build, name: str, hyperparameters: Mapping[str, str]
+) -> tuple[Placement, Request]:
+    """Choose where the job runs, and what is asked for there."""
+    placement = placing.place(cloud, task, build, name)
+    if placement.room is not None:
+        # Its packages are installed already, and listed.
+        own = replace(build, has_requirements=False, reports_packages=False)
+        request = _request(task, own, hyperparameters)
+        problem = cloud.lambda_jobs.problem(jobs.kind_of(task.step), request, placement.room)
+        if problem is not None:
+            placement = placing.instead(placement, problem)
+        if placement.room is not None:
+            return placement, request
+    return placement, _request(task, build, hyperparameters)
 
 
 def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str]) -> Request:

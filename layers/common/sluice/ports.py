@@ -192,6 +192,9 @@ class LambdaJobs(RunningJobs, Protocol):
     def largest_mb(self) -> int:
         """The memory of the largest function."""
 
+    def problem(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> str | None:
+        """Say why no function can be given such a job; None if one can."""
+
     def start(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> bool:
         """Order the job; False if it was ordered before. Raises RequestRefusedError."""
 

@@ -107,6 +107,15 @@ def test_what_may_need_more_memory_than_the_stack_has_goes_to_sagemaker(
     assert NAME in cloud.jobs.requests
 
 
+def test_a_job_of_too_many_places_for_one_session_goes_to_sagemaker(world: World) -> None:
+    world.cloud.lambda_jobs.too_long = "its session policy is too long"
+    for _ in range(2):  # a retry stays there
+        world.start("prepare")
+        assert world.step("prepare")["backend_reason"] == "sagemaker: its session policy is too long"
+    assert world.cloud.lambda_jobs.requests == {}
+    assert NAME in world.cloud.jobs.requests
+
+
 def test_an_account_without_network_for_jobs_runs_none_on_lambda(world: World) -> None:
     world.cloud.safeguards = Safeguards(isolates_jobs=True)
     world.start("prepare")

@@ -32,6 +32,8 @@ _PAYLOAD_MAX_BYTES = 256 * 1024
 # Lambda drops an order that waited so long: see RunJob...Function in the template.
 _WAITS_S = 2400
 _LATE_S = 120
+# Of a session: none will be given.
+_REFUSALS = ("AccessDenied", "AccessDeniedException", "PackedPolicyTooLarge")
 _TIMES = {"TrainingStartTime", "TrainingEndTime", "ProcessingStartTime", "ProcessingEndTime"}
 
 
@@ -62,6 +64,13 @@ class FunctionJobs:
     @property
     def largest_mb(self) -> int:
         return max(self._place.functions)
+
+    def problem(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> str | None:
+        try:
+            sessions.of_script(kind, request, self._place.account, room.pipeline, self._place.kms_key_arn)
+        except sessions.SessionTooLongError as error:
+            return str(error)
+        return None
 
     def start(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> bool:
         name = request[f"{_FIELDS[kind]}JobName"]
@@ -150,7 +159,7 @@ class FunctionJobs:
         try:
             script = sessions.of_script(kind, held["request"], place.account, pipeline, place.kms_key_arn)
         except sessions.SessionTooLongError as error:
-            raise RequestRefusedError(str(error)) from error
+            raise RequestRefusedError(f"{error}: set compute.backend to auto or sagemaker") from error
         runner = sessions.of_runner(
             place.account,
             records=records,
@@ -192,7 +201,7 @@ class FunctionJobs:
                 DurationSeconds=_SESSION_S,
             )
         except ClientError as error:
-            if error_code(error) in ("AccessDenied", "AccessDeniedException"):
+            if error_code(error) in _REFUSALS:
                 raise RequestRefusedError(str(error)) from error
             raise
         given = answer["Credentials"]

@@ -86,6 +86,13 @@ def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) ->
     return Placement(choice, room, falls_back=compute.backend == "auto")
 
 
+def instead(placement: Placement, problem: str) -> Placement:
+    """Return the place of a job that no function can be given, where that may be another."""
+    if not placement.falls_back:
+        return placement
+    return Placement(Choice("sagemaker", 0, f"sagemaker: {problem}"))
+
+
 def _compute(build: jobs.Build, step: str) -> Compute:
     if step == names.PREPARE:
         return build.config.prepare.compute

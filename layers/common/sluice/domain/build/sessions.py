@@ -148,6 +148,6 @@ def _policy(*statements: Policy) -> str:
     if len(text) > POLICY_MAX:
         raise SessionTooLongError(
             f"the job's inputs and outputs need a session policy of {len(text)} characters, and AWS takes "
-            f"{POLICY_MAX}: set compute.backend to sagemaker for this step"
+            f"{POLICY_MAX}"
         )
     return text
