@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+import uuid
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -69,12 +70,16 @@ def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, st
     theirs.act_as(order.script_credentials)
     ours.act_as(order.own_credentials)
     records = JobRecords(ours.client("s3"), order.records_uri)
-    claim = {"claimed_at": started, "timeout_s": context.get_remaining_time_in_millis() / 1000}
+    remaining_s = context.get_remaining_time_in_millis() / 1000
+    # Two invocations of one order have the same request id: the last member tells them apart.
+    claim = {"claimed_at": started, "timeout_s": remaining_s, "claimant": uuid.uuid4().hex}
     if not records.create(orders.CLAIM, claim):
         return {"status": "claimed before"}
     log = JobLog(ours.client("logs"), order.log_group, order.log_stream)
-    ending = _run(order, log, records, context)
-    log.close()
+    try:
+        ending = _run(order, log, records, context)
+    finally:
+        log.close()
     memory_mb = int(context.memory_limit_in_mb)
     usage = {
         "billed_s": round(time.time() - started, 3),

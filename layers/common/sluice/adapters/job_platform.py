@@ -34,6 +34,7 @@ _BATCH_EVENTS = 10_000
 _BATCH_BYTES = 1_000_000
 _EVENT_BYTES = 26
 _FLUSH_EVERY_S = 1.0
+_ERRORS = (ClientError, BotoCoreError)
 _NOBODY = ("none", "none", "none")
 
 
@@ -79,26 +80,32 @@ class JobStorage:
         )
 
     def read(self, location: S3Location) -> bytes:
-        return bytes(self.open(location).read())
+        try:
+            return bytes(self.open(location).read())
+        except BotoCoreError as error:
+            raise _failure("download", error, location) from error
 
     def open(self, location: S3Location) -> IO[bytes]:
         """Return a stream of an object."""
         try:
             body: IO[bytes] = self._s3.get_object(Bucket=location.bucket, Key=location.key)["Body"]
-        except ClientError as error:
+        except _ERRORS as error:
             raise _failure("download", error, location) from error
         return body
 
     def fetch(self, location: S3Location, target: Path) -> None:
         with self.open(location) as body, target.open("wb") as file:
-            while data := body.read(_CHUNK_BYTES):
-                file.write(data)
+            try:
+                while data := body.read(_CHUNK_BYTES):
+                    file.write(data)
+            except BotoCoreError as error:
+                raise _failure("download", error, location) from error
 
     def keys(self, prefix: S3Location) -> list[str]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
         try:
             found = [each["Key"] for page in pages for each in page.get("Contents", [])]
-        except ClientError as error:
+        except _ERRORS as error:
             raise _failure("download", error, prefix) from error
         return sorted(key for key in found if not key.endswith("/"))
 
@@ -110,7 +117,7 @@ class JobStorage:
                 return
             with source.open("rb") as body:
                 self._s3.put_object(**where, Body=body, **self._encryption)
-        except ClientError as error:
+        except _ERRORS as error:
             raise _failure("upload", error, location) from error
 
     def _write_parts(self, where: dict[str, str], source: Path) -> None:
@@ -127,9 +134,12 @@ class JobStorage:
         self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
 
 
-def _failure(what: str, error: ClientError, location: S3Location) -> DataError:
-    detail = error.response["Error"]
-    return DataError(f"Data {what} failed: {detail['Code']}: {detail['Message']} ({location})")
+def _failure(what: str, error: Exception, location: S3Location) -> DataError:
+    said = str(error)
+    if isinstance(error, ClientError):
+        detail = error.response["Error"]
+        said = f"{detail['Code']}: {detail['Message']}"
+    return DataError(f"Data {what} failed: {said} ({location})")
 
 
 class JobRecords:
@@ -140,16 +150,26 @@ class JobRecords:
         self._place = S3Location.of(uri)
 
     def create(self, name: str, content: Mapping[str, Any]) -> bool:
-        """Write a document, if there is none of its name yet; False if there is one."""
+        """Write a document, if there is none of its name yet; False if there is another.
+
+        A write whose answer is lost is sent again, and then refused for what the first one wrote.
+        """
         where = self._place.within(name)
         body = json.dumps(content).encode()
         try:
             self._s3.put_object(Bucket=where.bucket, Key=where.key, Body=body, IfNoneMatch="*")
         except ClientError as error:
             if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
-                return False
+                return self._is(where, body)
             raise
         return True
+
+    def _is(self, where: S3Location, body: bytes) -> bool:
+        """Tell whether a document is this one; of what cannot be read it is not."""
+        with suppress(ClientError, BotoCoreError):
+            held: bytes = self._s3.get_object(Bucket=where.bucket, Key=where.key)["Body"].read()
+            return held == body
+        return False
 
     def has(self, name: str) -> bool:
         """Tell whether there is a document; without news from S3 there is none."""

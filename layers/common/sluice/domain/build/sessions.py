@@ -69,7 +69,8 @@ def of_runner(
     """
     folder = _bare(records)
     here = f"{account.region}:{account.number}"
-    readable = [_s3(account, f"{folder}/stop.json")]
+    # The claim, to know its own again.
+    readable = [_s3(account, f"{folder}/{name}.json") for name in ("stop", "claim")]
     if environment:
         readable.append(_s3(account, _bare(environment)))
     written = [_s3(account, f"{folder}/{name}.json") for name in ("claim", "result")]

@@ -1,0 +1,76 @@
+"""What run_job asks of S3: each failure is the job's own, and its claim is known again."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+
+from sluice.adapters.job_platform import JobRecords, JobStorage
+from sluice.containers.data import DataError, S3Location
+
+WHERE = S3Location("artifacts", "runs/x")
+
+
+class Broken:
+    """S3 that cannot be reached, or is lost while it answers."""
+
+    def __init__(self, answers: bool = False) -> None:
+        self.answers = answers
+
+    def get_object(self, **_: str) -> dict[str, Any]:
+        if self.answers:
+            return {"Body": self}
+        raise EndpointConnectionError(endpoint_url="https://s3")
+
+    def read(self, *_: int) -> bytes:
+        raise ReadTimeoutError(endpoint_url="https://s3")
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> Broken:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def put_object(self, **_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://s3")
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_lost_connection_is_a_failure_of_the_job_s_data(tmp_path: Path, answers: bool) -> None:
+    storage = JobStorage(Broken(answers), "role", "eu-central-1")
+    with pytest.raises(DataError, match="Data download failed"):
+        storage.read(WHERE)
+    with pytest.raises(DataError, match="Data download failed"):
+        storage.fetch(WHERE, tmp_path / "x")
+    (tmp_path / "y").touch()
+    with pytest.raises(DataError, match="Data upload failed"):
+        storage.write(WHERE, tmp_path / "y")
+
+
+class Records:
+    """S3 whose answer to the first write is lost, so that the write is sent again."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, bytes] = {}
+
+    def put_object(self, Key: str, Body: bytes, **_: str) -> None:
+        if Key in self.held:
+            raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": ""}}, "PutObject")
+        self.held[Key] = Body
+        self.put_object(Key, Body)
+
+    def get_object(self, Key: str, **_: str) -> dict[str, Any]:
+        return {"Body": io.BytesIO(self.held[Key])}
+
+
+def test_a_claim_whose_answer_was_lost_is_still_one_s_own() -> None:
+    records = JobRecords(Records(), "s3://artifacts/jobs/job")
+    assert records.create("claim.json", {"by": "me"}) is True
+    assert records.create("claim.json", {"by": "another"}) is False
