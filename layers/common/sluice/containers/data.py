@@ -173,9 +173,19 @@ def upload(storage: Storage, folder: Path, target: S3Location) -> None:
     """Write every file of a folder below a prefix."""
 
     def write(path: Path) -> None:
-        storage.write(target.within(path.relative_to(folder).as_posix()), path)
+        storage.write(_uploaded(path, folder, target), path)
 
     _each(storage, write, list(files_below(folder)))
+
+
+def _uploaded(path: Path, folder: Path, target: S3Location) -> S3Location:
+    """Return where a file of a folder goes; raises DataError for a name that no key can have."""
+    name = path.relative_to(folder).as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"Data upload failed: the name of a file is no UTF-8: {name!a}") from error
+    return target.within(name)
 
 
 class Synchronizer:
@@ -207,7 +217,7 @@ class Synchronizer:
         for path in files_below(self._folder):
             version = _version(path)
             if self._seen.get(path) != version:
-                self._storage.write(self._target.within(path.relative_to(self._folder).as_posix()), path)
+                self._storage.write(_uploaded(path, self._folder, self._target), path)
                 self._seen[path] = version
 
 
