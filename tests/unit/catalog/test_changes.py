@@ -191,7 +191,7 @@ def test_nothing_that_comes_late_takes_back_how_a_job_ended(order: list[str]) ->
     catalog = catalog_of(STEP)
     changes: dict[str, Sequence[Update]] = {
         "start": builds.start_step(RUN, "train-0", AT),
-        "end": [builds.end_step(RUN, "train-0", {"status": "Completed"}, None, AT)],
+        "end": [builds.end_step(RUN, "train-0", {"status": "Completed"}, None, AT, "sagemaker")],
         "quota": [builds.await_quota(RUN, "train-0", "used up")],
         "give up": builds.give_up_step(RUN, "train-0", "its run has ended", AT),
     }

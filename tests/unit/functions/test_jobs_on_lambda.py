@@ -13,7 +13,7 @@ from sluice.catalog import keys
 from sluice.catalog.records.builds import Environment, Step
 from sluice.domain.safeguards import Safeguards
 from sluice.ports import RequestRefusedError
-from sluice.services import environments
+from sluice.services import concluding, environments
 from sluice.services.environments import Found
 
 NAME = f"sluice--{RUN}-prepare"
@@ -181,6 +181,23 @@ def test_a_function_that_died_fails_the_task_by_its_reason_and_sagemaker_runs_th
     assert "failure_reason" not in step
     world.end("prepare")
     assert world.answer(again)["status"] == "Completed"
+
+
+def test_an_end_on_lambda_that_is_told_twice_says_nothing_of_the_job_that_took_its_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start("prepare")
+
+    def moved_meanwhile(*given: object) -> list[str]:
+        world.start("prepare")
+        return []
+
+    monkeypatch.setattr(concluding, "_log_tail", moved_meanwhile)
+    world.invoke("finish_job", lost(NAME, "the order's", KILLED))
+    step = world.step("prepare")
+    assert (step["status"], step["backend"]) == ("InProgress", "sagemaker")
+    assert "failure_reason" not in step
+    assert "usage" not in step
 
 
 def test_a_retry_after_the_move_stays_on_sagemaker(world: World) -> None:

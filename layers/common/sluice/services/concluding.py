@@ -138,6 +138,6 @@ def _close(cloud: Cloud, task: JobTask) -> None:
 
 def _record_end(cloud: Cloud, task: JobTask, result: Mapping[str, Any], reason: str | None) -> None:
     ended_at = result["ended_at"] or cloud.now()
-    cloud.catalog.apply(builds.end_step(task.run_id, task.step, result, reason, ended_at))
+    cloud.catalog.apply(builds.end_step(task.run_id, task.step, result, reason, ended_at, task.backend))
     event = f"{task.step} {result['status'].lower()}"
     note(cloud, task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])

@@ -8,6 +8,7 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.changes.base import Change, Put, Update
 from sluice.catalog.records.builds import (
+    Backend,
     Built,
     CachedStep,
     Environment,
@@ -339,10 +340,17 @@ def fail_step(run_id: str, step: str, reason: str, at: str) -> Update:
     )
 
 
-def end_step(run_id: str, step: str, result: Mapping[str, Any], reason: str | None, at: str) -> Update:
-    """Record how a job ended; a repeated description writes the same."""
+def end_step(
+    run_id: str, step: str, result: Mapping[str, Any], reason: str | None, at: str, backend: Backend
+) -> Update:
+    """Record how a job ended; a repeated description writes the same.
+
+    That of a job on Lambda writes nothing once the step was moved: it may be told again, and late.
+    """
     said = {name: value for name, value in result.items() if name != "step"}
-    return Update(keys.step_key(run_id, step), {**said, "ended_at": at, "failure_reason": reason})
+    ended = {**said, "ended_at": at, "failure_reason": reason}
+    when = {"backend": backend} if backend == "lambda" else None
+    return Update(keys.step_key(run_id, step), ended, when)
 
 
 def stop_step(run_id: str, step: str, reason: str) -> Update:
