@@ -40,6 +40,15 @@ class _Kept:
     pipeline: str = ""
     digest: str = ""
     python: Python | None = None
+    # Of its files as they were unpacked.
+    seal: str = ""
+
+    def is_for(self, order: Order) -> bool:
+        """Tell whether it is the order's, as it was unpacked: scripts run as who unpacked it."""
+        wanted = (order.environment or {}).get("digest", "")
+        if (self.pipeline, self.digest) != (order.pipeline, wanted) or self.python is None:
+            return False
+        return environments.seal(self.python) == self.seal
 
 
 _kept = _Kept()
@@ -98,10 +107,10 @@ def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, st
 
 
 def _prepare(order: Order) -> None:
-    """Remove what another job left, and its environment unless it is this pipeline's too."""
+    """Remove what another job left, and its environment unless that is this pipeline's, and unchanged."""
     if running.OPT_ML.resolve() != _ML:
         raise RuntimeError(f"{running.OPT_ML} is no link to {_ML}: the layer with the link is missing")
-    if _kept.pipeline != order.pipeline or _kept.digest != (order.environment or {}).get("digest", ""):
+    if not _kept.is_for(order):
         _kept.pipeline, _kept.digest, _kept.python = order.pipeline, "", None
     _leave_nothing(order)
     for folder in (_ML, _HOME):
@@ -151,6 +160,7 @@ def _python(order: Order, ours: Account) -> Python:
             with JobStorage(ours.client("s3"), "", os.environ["AWS_REGION"]).open(place) as archive:
                 _kept.python = environments.unpack(archive, digest, _ENVIRONMENTS / digest)
             _kept.digest = digest
+        _kept.seal = environments.seal(_kept.python)
     return _kept.python
 
 

@@ -290,6 +290,25 @@ def test_what_a_script_left_running_changes_nothing_that_is_uploaded(jobs: Lambd
     assert model != b"swapped"
 
 
+SPOILS = """
+import os, pathlib
+(packages,) = pathlib.Path(os.environ["VIRTUAL_ENV"]).glob("lib/*/site-packages")
+found = (packages / "spoilt.py").exists()
+pathlib.Path("/opt/ml/processing/out/found").write_text(str(found))
+(packages / "spoilt.py").write_text("")
+"""
+
+
+def test_packages_that_a_job_changed_are_unpacked_anew_for_the_next_one(
+    jobs: LambdaJobs, unique: Callable[[str], str]
+) -> None:
+    found = []
+    for name in (unique("spoils"), unique("spoils")):
+        assert jobs.run(jobs.processing(name, SPOILS))["ProcessingJobStatus"] == "Completed", jobs.log(name)
+        found.append(jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/{name}/found"))
+    assert found == [b"False", b"False"]
+
+
 def test_one_execution_environment_serves_job_after_job(
     jobs: LambdaJobs, unique: Callable[[str], str]
 ) -> None:

@@ -113,6 +113,22 @@ def _write(path: str, content: IO[bytes] | None, mode: int) -> None:
             file.write(data)
 
 
+def seal(python: Python) -> str:
+    """Return a digest of what is in an environment's folder, by its files' sizes and times of change.
+
+    Who may write a file may set every time of it but this one, and another content has another.
+    """
+    found = hashlib.sha256()
+    for folder, folders, files in os.walk(python.folder):
+        folders.sort()
+        for name in [".", *sorted(files)]:
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            said = (path, status.st_ino, status.st_mode, status.st_size, status.st_ctime_ns)
+            found.update(repr(said).encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
+
+
 def without_packages(folder: Path) -> Python:
     """Make an environment that has the standard library alone."""
     python = Python(folder)
