@@ -29,8 +29,8 @@ from figures import Figure, arguments, report
 from sluice.domain import names
 from sluice.domain.build import candidates, jobs, projects
 from sluice.domain.config import PipelineConfig
-from sluice.services.views import stages
-from sluice_cli import cloud, log_streams, lookup, project, waiting
+from sluice.services.views import costs, stages
+from sluice_cli import cloud, log_streams, lookup, project, starting, waiting
 from sluice_cli import target as targets
 from sluice_cli.target import REPOSITORY, Target
 from sluice_local.sagemaker.containers import container
@@ -261,7 +261,33 @@ def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]
             statistics.median(plain),
             "s plain scripts",
         ),
+        *backend_figures(target, pipeline, repetitions),
     ]
+
+
+def backend_figures(target: Target, pipeline: str, repetitions: int) -> list[Figure]:
+    """Compare the same run on both backends. Here SageMaker's jobs start at once."""
+    on = {
+        backend: [run_by_hand(target, pipeline, backend) for _ in range(repetitions)]
+        for backend in ("lambda", "sagemaker")
+    }
+    took = {backend: statistics.median(run[0] for run in runs) for backend, runs in on.items()}
+    cents = {backend: 100 * statistics.median(run[1] for run in runs) for backend, runs in on.items()}
+    return [
+        Figure("a run, its jobs on Lambda", took["lambda"], "s", took["sagemaker"], "s on SageMaker"),
+        Figure("its list price", cents["lambda"], "cents", cents["sagemaker"], "cents on SageMaker"),
+    ]
+
+
+def run_by_hand(target: Target, pipeline: str, backend: str) -> tuple[float, float]:
+    """Run all steps anew on a backend; returns the seconds of its execution, and dollars at list prices."""
+    overrides = {f"{step}.compute.backend": backend for step in ("prepare", "train", "evaluate")}
+    wanted = starting.wish(target, pipeline, overrides=overrides, is_uncached=True)
+    run_id = starting.ask(target, wanted, waits=True, say=lambda _doing: None)
+    run = waiting.run_end(target, pipeline, run_id, lambda _doing: None)
+    execution = ended_execution(target, run["execution_arn"])
+    cost = costs.run_cost(target.cloud, run_id) or {}
+    return (execution["stopDate"] - execution["startDate"]).total_seconds(), cost["usd"]
 
 
 def release_once(target: Target, pipeline: str) -> None:

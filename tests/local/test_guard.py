@@ -267,7 +267,12 @@ def test_the_ports_of_functions_and_model_servers_are_guarded_too(
     module.__dict__.update({"model_fn": lambda folder: None, "predict_fn": lambda data, model: data})
     with ModelServer(0, InferenceService(module, "/opt/ml/model")) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        for port, path in ((int(address.rpartition(":")[2]), "/"), (server.server_address[1], "/ping")):
+        runtime_port, _, secret = address.removeprefix("127.0.0.1:").partition("/")
+        next_event = "/2018-06-01/runtime/invocation/next"
+        for guess in ("", "/guessed", f"/{secret[:-1]}"):
+            assert send_to(int(runtime_port), "GET", f"{guess}{next_event}", {})[0] == 404
+        ports = ((int(runtime_port), f"/{secret}/"), (server.server_address[1], "/ping"))
+        for port, path in ports:
             answered = [
                 send_to(port, "GET", path, headers)[0]
                 for headers in (
@@ -276,7 +281,7 @@ def test_the_ports_of_functions_and_model_servers_are_guarded_too(
                     {"Origin": "http://elsewhere.example"},
                 )
             ]
-            assert answered == [404 if path == "/" else 200, 403, 403]
+            assert answered == [200 if path == "/ping" else 404, 403, 403]
         server.shutdown()
 
 

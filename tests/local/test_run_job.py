@@ -204,8 +204,8 @@ for port in ports:
     for call in (url + "next", url + "any/response"):
         try:
             data = b"{}" if call.endswith("response") else None
-            answer = urllib.request.urlopen(urllib.request.Request(call, data=data), timeout=0.5).read()
-            if b"script_credentials" in answer:
+            answer = urllib.request.urlopen(urllib.request.Request(call, data=data), timeout=0.5)
+            if answer.status == 202 or answer.headers.get("Lambda-Runtime-Aws-Request-Id"):
                 got.append(call)
         except Exception:
             pass

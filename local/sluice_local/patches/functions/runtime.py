@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shlex
 import shutil
 import socketserver
@@ -44,11 +45,12 @@ _INVOKE_ERRORS = {"Runtime.ExitError", "Sandbox.Timedout"}
 def install(settings: Settings) -> None:
     """Route every Python function to the Runtime API's worker."""
     inside = shlex.join([sys.executable, "-I", "-S", namespace.__file__, "0"])
+    client = shlex.quote(str(Path(namespace.__file__).with_name("runtime_client.py")))
     _Environment.bootstrap = (
         f"#!/bin/sh\nset -- {_QUOTED}\n"
         f"unset {' '.join(_ARGUMENTS)}\n"
         f'exec {inside} "$@" '
-        f'{shlex.quote(str(settings.lambda_python))} -m awslambdaric "$_HANDLER"\n'
+        f'{shlex.quote(str(settings.lambda_python))} -P {client} "$_HANDLER"\n'
     )
     _Environment.isolation = _isolation(settings)
     _Environment.endpoint_url = settings.endpoint_url
@@ -93,6 +95,7 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         self._spawn_s = 0.0
         self._exit_code: int | None = None
         self._taken_id: str | None = None
+        self._secret = secrets.token_urlsafe(16)
         self._peak_mb = 0
         self.memory_limit_mb = int(config.get("MemorySize", 128))
         self.is_out_of_memory = False
@@ -137,7 +140,11 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         return process.pid if process is not None and process.poll() is None else None
 
     def _build_handler_class(self, *generation: Any) -> Any:
-        """Make the Runtime API, which refuses pages of browsers, and the next event while there is one."""
+        """Make the Runtime API, which answers its own function alone, and not while that has an event.
+
+        On AWS each environment has a network of its own. Here all processes of the machine reach every port,
+        so the function's address has a secret.
+        """
         worker = self
 
         class Guarded(super()._build_handler_class(*generation)):  # type: ignore[misc]
@@ -147,11 +154,16 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 if refusal := foreign(headers, self.server.server_address[1]):
                     self.send_error(403, refusal)
-                return not refusal
+                    return False
+                if not self.path.startswith(f"/{worker._secret}/"):
+                    self.send_error(404)
+                    return False
+                return True
 
             def do_GET(self) -> None:
                 # Else what the function started could wait for the next event, and take it.
-                if worker._taken_id is not None and worker._taken_id == worker._current_request_id:
+                is_answered = worker._response_ready.is_set()
+                if worker._taken_id == worker._current_request_id is not None and not is_answered:
                     self.send_error(403, "InvalidStateTransition")
                     return
                 super().do_GET()
@@ -169,7 +181,7 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
         scratch = Path(tempfile.mkdtemp(prefix=f"{self.func_name}-", dir=_Environment.folder))
         for name in ("tmp", "stage"):
             (scratch / name).mkdir()
-        self.config |= {"_LogStream": self._log.stream, "_Scratch": str(scratch)}
+        self.config |= {"_LogStream": self._log.stream, "_Scratch": str(scratch), "_Secret": self._secret}
         try:
             super()._spawn(init_timeout)  # which first tears down what was before, with its scratch
         finally:
@@ -347,7 +359,7 @@ def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dic
         **_of_installers(config),
         **service._runtime_env_vars(config),
         **runtime.execution_credentials(config),
-        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
+        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}/{config['_Secret']}",
         "LAMBDA_TASK_ROOT": task,
         "_HANDLER": config.get("Handler", ""),
         "SLUICE_ISOLATION": _Environment.isolation,
