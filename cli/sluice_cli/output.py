@@ -252,4 +252,4 @@ def duration(start: str | None, end: str | None) -> str:
 
 def short(digest: str | None) -> str:
     """Return the first 12 hex digits of a digest."""
-    return (digest or "")[:12]
+    return (digest or "").removeprefix("sha256:")[:12]

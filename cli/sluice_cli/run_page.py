@@ -142,7 +142,7 @@ def _print_backends(steps: Sequence[Mapping[str, Any]]) -> None:
         if why := step.get("backend_reason"):
             same.setdefault((str(step.get("backend", "sagemaker")), str(why)), []).append(step["step"])
     for (backend, why), names in same.items():
-        out.print(f"  [dim]on {backend}: {escape(why)} ({', '.join(names)})[/]")
+        out.print(f"  [dim]on {backend}: {escape(why.removeprefix(f'{backend}: '))} ({', '.join(names)})[/]")
 
 
 def _print_next(found: Mapping[str, Any]) -> None:
