@@ -15,6 +15,8 @@ CLOUDS ?= $(shell expr $(CORES) + 1)
 OFFLINE := --disable-socket --allow-unix-socket
 export SAM_CLI_TELEMETRY := 0
 
+# Folders with Python; a user's own projects beside them are none of lint's business.
+CODE := layers functions local cli tests benchmarks examples
 .PHONY: help setup image demo up down check test lint format types unit integration contract e2e coverage build bench lock clean
 
 help: ## Show this list.
@@ -60,15 +62,15 @@ check: setup ## Run lint, types and unit, while you change something: under a mi
 test: lint types unit integration contract e2e ## Everything the CI checks.
 
 lint: setup ## Check style, the template, and generated docs.
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m ruff format --check $(CODE)
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/cfn-lint template.yaml
 	.venv/envs/sam/bin/sam validate --lint --region us-east-1
 
 format: setup ## Rewrite the code in the house style.
-	$(PY) -m ruff check --fix .
-	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix $(CODE)
+	$(PY) -m ruff format $(CODE)
 
 types: setup ## mypy --strict.
 	$(PY) -m mypy

@@ -16,6 +16,7 @@ from sluice.services import verifying
 from sluice.services.verifying import Finding
 from sluice.services.views import lineage as views
 from sluice_cli import lookup
+from sluice_cli.errors import EXIT_REJECTED
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import err, escape, hint, out, print_table, short
 from sluice_cli.release_commands import MODEL_HELP
@@ -85,7 +86,7 @@ def verify_manifest(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Read again all that a model's manifest names, by version; exits 1 if anything differs or is gone.
+    """Read again all that a model's manifest names, by version; exits 3 if anything differs or is gone.
 
     Artifacts, the project, environments and each object of the data set are hashed again. An image is not
     read: its registry keeps it under its digest.
@@ -110,7 +111,7 @@ def verify_manifest(
     }
     show(result, as_json, lambda: _print_findings(model, found, with_data=with_data))
     if not is_intact:
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_REJECTED)
 
 
 def _print_findings(model: str, found: list[Finding], *, with_data: bool) -> None:

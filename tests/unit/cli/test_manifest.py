@@ -98,7 +98,7 @@ def test_a_changed_byte_is_found(world: World, what: str) -> None:
     uri = CHANGED[what](world)
     overwrite(world, uri)
     code, found = conditions()
-    assert code == 1
+    assert code == 3
     assert {key for key, condition in found.items() if condition == "differs"} == {what}
     assert f"differs {what}" in call("verify", "reviews/1").stdout
 
@@ -108,7 +108,7 @@ def test_what_is_gone_is_named(world: World, what: str) -> None:
     bucket, _, key = CHANGED[what](world).removeprefix("s3://").partition("/")
     del world.cloud.objects.buckets[bucket][key]
     code, found = conditions()
-    assert (code, found[what]) == (1, "gone")
+    assert (code, found[what]) == (3, "gone")
 
 
 def test_what_was_written_over_is_still_there_by_its_version(world: World) -> None:
@@ -124,9 +124,9 @@ def test_a_bundle_is_held_to_the_project_version(world: World) -> None:
     world.cloud.objects.buckets[bucket][key][0].data = projects.pack({"pipeline.yaml": b"name: other"})
     code, found = conditions()
     differs = {key.partition(" ")[0] for key, condition in found.items() if condition == "differs"}
-    assert (code, differs) == (1, {"artifact", "project"})
+    assert (code, differs) == (3, {"artifact", "project"})
     overwrite(world, uri)
-    assert conditions()[0] == 1
+    assert conditions()[0] == 3
     del world.cloud.objects.buckets[bucket][key]
     assert "gone project" in call("verify", "reviews/1").stdout
 

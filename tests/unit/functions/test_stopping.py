@@ -49,7 +49,7 @@ def test_the_siblings_of_what_failed_are_stopped_and_their_steps_say_why(world: 
     for _ in range(3):
         world.finish("failed", error=FAILURE)
     assert world.cloud.jobs.stopped == [f"sluice--{RUN}-train-0"]
-    assert world.events().count("train-0 is stopped") == 1
+    assert world.events().count("train-0 is being stopped") == 1
     world.end("train-0", status="Stopped")
     assert (world.step("train-0")["status"], world.step("train-0")["failure_reason"]) == ("Stopped", WHY)
     assert world.step("train-1")["failure_reason"] == "no luck"

@@ -84,6 +84,8 @@ def _former_reasons(document: Mapping[str, Any]) -> list[str]:
 def _without_verdict(run: Item) -> str:
     if run["status"] == "running":
         return "it is still running"
+    if run.get("reproduces"):
+        return "it was a reproduction, which is compared and not judged"
     reasons = [str(reason) for reason in run.get("reasons") or ()]
     return f"its gates were not judged: {reasons[0] if reasons else run['status']}"
 

@@ -60,7 +60,7 @@ def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
     if description is None or not jobs.is_running(kind, description) or not is_own(run, description):
         return
     cloud.catalog.apply(builds.stop_step(run.run_id, step.step, reason))
-    note(cloud, run.pipeline, ended_at, run.run_id, f"{step.step} is stopped", reason)
+    note(cloud, run.pipeline, ended_at, run.run_id, f"{step.step} is being stopped", reason)
     running.stop(kind, name)
 
 
