@@ -20,7 +20,8 @@ def print_out(found: dict[str, Any]) -> None:
     if champion := found["champion"]:
         rows.append(_champion_row(champion, names, objective, others))
     columns = ("", "candidate", "status", *names, objective, *others, "took", "cost")
-    print_table(columns, rows, empty="no candidate was started")
+    yet = " yet" if found["status"] == "running" else ""
+    print_table(columns, rows, empty=f"no candidate was started{yet}")
     for row in found["candidates"]:
         if row["problem"]:
             out.print(f"  [yellow]•[/] {row['step']} {escape(row['problem'])}")
