@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 import fakes
 from build_world import PIPELINE, ROWS, RUN, Invoke, World
+from command_world import Stack
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Package
@@ -22,29 +21,6 @@ SECOND = "reviews-00002"
 BAD = b"x,y\n9,1\n"
 
 
-class Stack:
-    """A stack whose rule hears of the recall."""
-
-    def __init__(self, world: World) -> None:
-        self.world, self.cloud, self.catalog = world, world.cloud, world.cloud.catalog
-        self.stack, self.description = "sluice", "a stack of fakes"
-        self.meanwhile: Callable[[], object] = lambda: None
-
-    def client(self, service: str) -> Any:
-        return self
-
-    def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
-        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
-
-    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
-        (entry,) = Entries
-        assert entry["DetailType"] == "DataRecallRequested"
-        event = {"time": self.world.cloud.now.at, "detail": json.loads(entry["Detail"])}
-        self.world.invoke("recall_data", event)
-        self.meanwhile()
-        return {"FailedEntryCount": 0}
-
-
 @pytest.fixture
 def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A model of two objects, which serves."""
@@ -54,7 +30,7 @@ def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -
     assert world.build("a.csv") == "registered"
     world.release()
     world.later(minutes=10)
-    stack = Stack(world)
+    stack = Stack(world, "DataRecallRequested", "recall_data")
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     return stack
 

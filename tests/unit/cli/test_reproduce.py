@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 import fakes
 from build_world import PIPELINE, RUN, Invoke, World
+from command_world import Stack
 from sluice_cli import log_streams, lookup, main, options
 
 SECOND = "reviews-00002"
-
-
-class Stack:
-    """A stack whose rule hears of the wish, and whose execution is played at once."""
-
-    def __init__(self, world: World) -> None:
-        self.world, self.cloud, self.catalog = world, world.cloud, world.cloud.catalog
-        self.stack, self.description = "sluice", "a stack of fakes"
-        self.meanwhile: Callable[[], object] = lambda: world.play(SECOND)
-
-    def client(self, service: str) -> Any:
-        return self
-
-    def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
-        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
-
-    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
-        event = {"time": "2026-11-24T12:00:00Z", "detail": json.loads(Entries[0]["Detail"])}
-        self.world.invoke("start_run", event)
-        self.meanwhile()
-        return {"FailedEntryCount": 0}
 
 
 @pytest.fixture
@@ -42,7 +20,8 @@ def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -
     world = World(cloud, invoke)
     world.push()
     assert world.build("a.csv") == "registered"
-    stack = Stack(world)
+    stack = Stack(world, "RunRequested", "start_run")
+    stack.meanwhile = lambda: world.play(SECOND)
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     monkeypatch.setattr(log_streams, "step_log", lambda target, step: ["the last line"])
     monkeypatch.setattr(lookup, "model_arn", lambda *_: world.catalog_run()["model_package_arn"])

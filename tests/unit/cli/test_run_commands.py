@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 import fakes
-from build_world import PIPELINE, RUN, Invoke, World
+from build_world import PIPELINE, RUN, Invoke
 from caching_world import Caching
+from command_world import Stack
 from sluice_cli import log_streams, main, options
 
 SECOND = "reviews-00002"
 CHANGED = {"train.hyperparameters.alpha": 0.3}
-
-
-class Stack:
-    """A stack whose clients are the fakes, and whose rules hear of what commands do."""
-
-    def __init__(self, world: World) -> None:
-        self.world, self.cloud, self.catalog = world, world.cloud, world.cloud.catalog
-        self.stack, self.description = "sluice", "a stack of fakes"
-        self.meanwhile: Callable[[], object] = lambda: None
-
-    def client(self, service: str) -> Any:
-        return self
-
-    def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
-        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
-
-    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
-        (entry,) = Entries
-        assert entry["DetailType"] == "RunRequested"
-        event = {"time": "2026-11-24T12:00:00Z", "detail": json.loads(entry["Detail"])}
-        self.world.invoke("start_run", event)
-        self.meanwhile()
-        return {"FailedEntryCount": 0}
 
 
 @pytest.fixture
@@ -46,7 +23,7 @@ def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -
     world = Caching(cloud, invoke)
     world.push()
     assert world.build("a.csv") == "registered"
-    stack = Stack(world)
+    stack = Stack(world, "RunRequested", "start_run")
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     monkeypatch.setattr(log_streams, "step_log", lambda target, step: ["the last line"])
     return stack
