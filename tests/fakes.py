@@ -485,7 +485,9 @@ class FakeEndpoints:
     def describe_model(self, name: str) -> dict[str, Any] | None:
         return self.models.get(name)
 
-    def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> Mapping[str, Any]:
+    def invoke(
+        self, name: str, body: bytes, content_type: str, accept: str, inference_id: str = ""
+    ) -> Mapping[str, Any]:
         return self.responses.pop(0)
 
 

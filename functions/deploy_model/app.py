@@ -133,7 +133,8 @@ def _create_model(cloud: Cloud, task: DeployModelTask, package: Package) -> None
 def _create_config(cloud: Cloud, task: DeployModelTask, package: Package) -> None:
     name, owner = task.stage.endpoint_config_name, releasing.owner(cloud, task)
     compute = package.config.serve.compute
-    request = serving.endpoint_config_request(name, task.stage.model_name, compute, owner)
+    capture = releasing.capture(cloud, package)
+    request = serving.endpoint_config_request(name, task.stage.model_name, compute, owner, capture)
     if not cloud.endpoints.create_config(request):
         found = cloud.endpoints.describe_config(name) or {}
         releasing.require_own(cloud, "endpoint config", name, found["EndpointConfigArn"], owner)

@@ -71,6 +71,7 @@ def _expected(cloud: Cloud, task: ReleaseStageTask, package: Package) -> serving
         endpoint_config_name=task.stage.endpoint_config_name,
         model=releasing.model_request(cloud, task, package, evidence),
         image_digest=evidence.image_digest,
+        capture=releasing.capture(cloud, package),
     )
 
 
@@ -88,7 +89,9 @@ def _sample(cloud: Cloud, package: Package) -> bytes:
 
 def _invoke(cloud: Cloud, task: ReleaseStageTask, package: Package, body: bytes) -> Mapping[str, Any]:
     serve = package.config.serve
-    return cloud.endpoints.invoke(task.stage.endpoint_name, body, serve.content_type, serve.accept)
+    return cloud.endpoints.invoke(
+        task.stage.endpoint_name, body, serve.content_type, serve.accept, inference_id=serving.SMOKE_TEST
+    )
 
 
 def _answer_faults(answer: Mapping[str, Any], accept: str) -> list[str]:

@@ -240,15 +240,15 @@ def test_a_role_is_made_below_the_stacks_path_and_within_its_boundary_or_not_at_
     assert makers == {"StartJobFunction", "DeployModelFunction"}
 
 
-def test_the_boundary_of_user_code_lets_it_write_nothing_but_the_outputs_of_steps() -> None:
+def test_the_boundary_of_user_code_lets_it_write_nothing_but_the_outputs_of_steps_and_capture() -> None:
     written = [
         resource
         for statement in boundary_statements()
         if "s3:PutObject" in listed(statement["Action"])
         for resource in listed(statement["Resource"])
     ]
-    folders = ("prepare", "train", "evaluate")
-    assert written == [f"${{ArtifactBucket.Arn}}/runs/*/*/{folder}/*" for folder in folders]
+    outputs = [f"runs/*/*/{folder}/*" for folder in ("prepare", "train", "evaluate")]
+    assert written == [f"${{ArtifactBucket.Arn}}/{each}" for each in (*outputs, "capture/*")]
 
 
 def test_a_role_of_user_code_allows_nothing_beyond_its_boundary() -> None:
@@ -401,12 +401,13 @@ def test_what_is_registered_is_written_by_register_model_alone() -> None:
 
 
 def test_no_old_version_of_an_object_is_ever_deleted_as_data_sets_consist_of_them() -> None:
-    """But of what runs leave behind, where the account says so: no data set and no model is there."""
+    """But of runs' outputs and captured requests, where the account says so: no data set is there."""
     for bucket in BUCKETS.values():
         for rule in bucket["LifecycleConfiguration"]["Rules"]:
             if isinstance(rule, list):
                 condition, rule, _ = rule
-                assert (condition, rule["Prefix"]) == ("ExpiresRunOutput", "runs/")
+                expiring = {"ExpiresRunOutput": "runs/", "ExpiresCapture": "capture/"}
+                assert rule["Prefix"] == expiring[condition]
                 continue
             assert not {key for key in rule if "Expiration" in key or "Transition" in key}
 

@@ -268,7 +268,9 @@ class Endpoints(Protocol):
     def describe_model(self, name: str) -> dict[str, Any] | None:
         """Return the model, or None."""
 
-    def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> Mapping[str, Any]:
+    def invoke(
+        self, name: str, body: bytes, content_type: str, accept: str, inference_id: str = ""
+    ) -> Mapping[str, Any]:
         """Invoke; returns `{"status_code", "body", "content_type", "variant"}`, even for 4XX and 5XX."""
 
 

@@ -80,12 +80,12 @@ def test_a_job_reads_what_is_its_pipelines_and_nothing_of_others() -> None:
     assert all("/reviews/" in prefix for prefix in prefixes(RUN, "artifacts"))
 
 
-def test_an_endpoint_reads_its_pipelines_models_and_writes_nothing() -> None:
+def test_an_endpoint_reads_its_pipelines_models_and_no_others() -> None:
     assert may(SERVING, "s3:GetObject", "arn:aws:s3:::artifacts/models/reviews/a/model.tar.gz")
     for other in ("models/other/a/model.tar.gz", "runs/reviews/r/train/m", "projects/reviews/v.tar.gz"):
         assert not may(SERVING, "s3:GetObject", f"arn:aws:s3:::artifacts/{other}")
     granted = {action for each in SERVING.policy["Statement"] for action in listed(each["Action"])}
-    reading = {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"}
+    reading = {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject"}
     assert {action for action in granted if action.startswith("s3:")} == reading
     assert prefixes(SERVING, "artifacts") == ["models/reviews/*"]
 
@@ -119,3 +119,14 @@ def test_a_policy_fits_a_role() -> None:
 def test_a_role_may_be_unknown_for_a_moment(now: str, settling: bool) -> None:
     at = "2026-11-24T10:00:00.000Z"
     assert roles.is_settling(at, f"2026-11-24T{now}.000Z") is settling
+
+
+def test_an_endpoint_writes_what_is_captured_of_its_pipeline_and_nothing_else() -> None:
+    assert may(SERVING, "s3:PutObject", "arn:aws:s3:::artifacts/capture/reviews/endpoint/AllTraffic/a.jsonl")
+    for key in (
+        "capture/reviews-2/endpoint/a.jsonl",
+        "models/reviews/abc/model.tar.gz",
+        "monitoring/reviews/a",
+    ):
+        assert not may(SERVING, "s3:PutObject", f"arn:aws:s3:::artifacts/{key}")
+    assert not may(SERVING, "s3:PutObject", "arn:aws:s3:::data/reviews/part.csv")

@@ -47,13 +47,13 @@ def test_the_projects_own_sample_is_what_is_sent(
 ) -> None:
     sent = []
 
-    def invoke(*request: Any) -> dict[str, Any]:
-        sent.append(request)
+    def invoke(*request: Any, inference_id: str) -> dict[str, Any]:
+        sent.append((*request, inference_id))
         return OK
 
     monkeypatch.setattr(world.cloud.endpoints, "invoke", invoke)
     world.invoke("smoke_test", task)
-    assert sent == [(ENDPOINT, b'["good"]', "application/json", "application/json")]
+    assert sent == [(ENDPOINT, b'["good"]', "application/json", "application/json", "sluice--smoke-test")]
 
 
 def test_an_endpoint_that_warms_up_is_asked_again(world: World, task: dict[str, Any]) -> None:

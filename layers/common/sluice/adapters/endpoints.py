@@ -114,12 +114,15 @@ class SageMakerEndpoints:
         pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
-    def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> Mapping[str, Any]:
+    def invoke(
+        self, name: str, body: bytes, content_type: str, accept: str, inference_id: str = ""
+    ) -> Mapping[str, Any]:
         if self._runtime is None:
             self._runtime = client("sagemaker-runtime", _PATIENT)
+        known: dict[str, Any] = {"InferenceId": inference_id} if inference_id else {}
         try:
             answer = self._runtime.invoke_endpoint(
-                EndpointName=name, Body=body, ContentType=content_type, Accept=accept
+                EndpointName=name, Body=body, ContentType=content_type, Accept=accept, **known
             )
         except ClientError as error:
             return _refusal(error)

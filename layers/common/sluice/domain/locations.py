@@ -10,6 +10,8 @@ def job_records(artifact_bucket: str, job_name: str) -> str:
     return f"s3://{artifact_bucket}/jobs/{job_name}"
 
 
+# The folder of the data bucket for labels of predictions: what is uploaded there is no data.
+GROUND_TRUTH = "ground-truth"
 # The folder of a run's copies of objects.
 RESTORED = "data"
 
@@ -95,6 +97,15 @@ class Locations:
     def run_manifest(self, run_id: str) -> str:
         """Return the URI of the run's manifest, where no job can write."""
         return self._uri(f"evidence/{self.pipeline}/{run_id}/manifest.json")
+
+    @property
+    def capture(self) -> str:
+        """Return where SageMaker captures requests; it adds the endpoint, the variant and the hour."""
+        return self._uri(f"capture/{self.pipeline}")
+
+    def monitoring(self, stage: str, window: str, name: str) -> str:
+        """Return the URI of a file about a window of a stage's requests."""
+        return self._uri(f"monitoring/{self.pipeline}/{stage}/{window}/{name}")
 
     def pinned(self, sha256: str, name: str) -> str:
         """Return the URI of an archive that serves, named by its digest, where no job can write."""

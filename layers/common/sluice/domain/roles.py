@@ -100,10 +100,15 @@ def run_role(account: Account, pipeline: str, run_id: str) -> Role:
 
 
 def serving_role(account: Account, pipeline: str) -> Role:
-    """Let a pipeline's endpoints read what serves, and see the alarms that guard their updates."""
+    """Let a pipeline's endpoints read what serves, capture requests, and see alarms that guard updates."""
     alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.number}:alarm:*"
     statements = [
         *_reading(account, account.artifact_bucket, [f"models/{pipeline}/"]),
+        {
+            "Effect": "Allow",
+            "Action": "s3:PutObject",
+            "Resource": _object(account, account.artifact_bucket, f"capture/{pipeline}/*"),
+        },
         {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": alarms},
         *_container(account),
     ]

@@ -61,7 +61,9 @@ class Safeguards:
     def endpoint_config(self, request: Request) -> Request:
         """Adapt a CreateEndpointConfig request."""
         instance_types = [variant["InstanceType"] for variant in request["ProductionVariants"]]
-        key = {"KmsKeyId": self.kms_key_arn} if self._has_key_for(*instance_types) else {}
+        key: Request = {"KmsKeyId": self.kms_key_arn} if self._has_key_for(*instance_types) else {}
+        if self.kms_key_arn and (capture := request.get("DataCaptureConfig")):
+            key["DataCaptureConfig"] = self._keyed(capture)
         return self.tagged({**request, **key})
 
     def statements(self) -> list[Request]:

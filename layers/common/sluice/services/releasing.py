@@ -12,6 +12,7 @@ from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.builds import Project, Run
 from sluice.catalog.records.releases import Approval, Deployment, Release, Stage
 from sluice.domain import names, roles, tags
+from sluice.domain.locations import Locations
 from sluice.domain.release import alarms, serving
 from sluice.domain.release.alarms import Guarded
 from sluice.domain.release.approvals import Provenance
@@ -120,6 +121,15 @@ def model_request(cloud: Cloud, task: ReleaseStageTask, package: Package, found:
     role = roles.serving_role(cloud.account, task.pipeline)
     name = task.stage.model_name
     return serving.model_request(found.container, package.version, name, role.arn, owner(cloud, task))
+
+
+def capture(cloud: Cloud, package: Package) -> dict[str, Any] | None:
+    """Return the DataCaptureConfig that the package's project wants; None if nothing is watched."""
+    monitor = package.config.monitor
+    if monitor is None:
+        return None
+    destination = Locations(cloud.artifact_bucket, package.provenance.pipeline).capture
+    return serving.data_capture(monitor, package.config.serve, destination)
 
 
 def lock_stages(cloud: Cloud, pipeline: str, release_id: str, positions: Mapping[str, int | None]) -> None:

@@ -177,7 +177,7 @@ def test_a_typo_is_placed_and_the_nearest_match_named(
         ("mode: append", "mode: window\n  window: {last: 30}", 'data.window.last is 30: expected a'),
         ("mode: append", "mode: window\n  window: {last: 30 days}", 'data.window.last is "30 days": expe'),
         ("{quiet_period_s: 2}", "{marker: a/_SUCCESS}", 'data.complete_when.marker is "a/_SUCCESS"'),
-        ("retrain:", "monitor: {}\nretrain:", "monitor is no field here"),
+        ("retrain:", "monitr: {}\nretrain:", "monitr is no field here"),
         ("src/evaluate.py", "src/evaluate.sh", "evaluate.script is"),
         ("format: csv", f"format: {'x' * 90}", f'data.format is "{"x" * 56}...: expected one of csv'),
     ],

@@ -9,6 +9,7 @@ import pytest
 
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.models import Traffic
+from sluice.domain.config.monitor import Monitor
 from sluice.domain.release import serving
 from sluice.domain.release.serving import Deployed, Identity, NotDeployed, Pending, Serving
 
@@ -212,3 +213,47 @@ def test_what_is_missing_is_named() -> None:
         "the config does not exist",
         "the model does not exist",
     ]
+
+
+CAPTURED = {
+    "EnableCapture": True,
+    "InitialSamplingPercentage": 40,
+    "DestinationS3Uri": "s3://artifacts/capture/reviews",
+    "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+    "CaptureContentTypeHeader": {
+        "CsvContentTypes": ["text/csv"],
+        "JsonContentTypes": ["application/jsonlines", "application/json"],
+    },
+}
+
+
+def test_a_watched_endpoint_captures_both_sides_as_text(pipeline_config: PipelineConfig) -> None:
+    serve = pipeline_config.serve.model_copy(update={"content_type": "application/jsonlines"})
+    capture = serving.data_capture(Monitor(capture_percent=40), serve, "s3://artifacts/capture/reviews")
+    assert capture == CAPTURED
+    request = serving.endpoint_config_request("config", "model", serve.compute, OWNER, capture)
+    assert request["DataCaptureConfig"] == CAPTURED
+    assert "DataCaptureConfig" not in serving.endpoint_config_request("c", "m", serve.compute, OWNER)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "fault"),
+    [
+        (CAPTURED, CAPTURED, None),
+        ({**CAPTURED, "KmsKeyId": "a key"}, CAPTURED, None),
+        (None, None, None),
+        (None, CAPTURED, "whether the config captures data is False, not True"),
+        (CAPTURED, None, "whether the config captures data is True, not False"),
+        ({**CAPTURED, "InitialSamplingPercentage": 1}, CAPTURED, "the captured share is 1, not 40"),
+        (
+            {**CAPTURED, "DestinationS3Uri": "s3://elsewhere"},
+            CAPTURED,
+            "where captured data go is s3://elsewhere, not s3://artifacts/capture/reviews",
+        ),
+    ],
+)
+def test_what_an_endpoint_captures_is_part_of_what_it_is(found: Any, wanted: Any, fault: str | None) -> None:
+    config = {**(FOUND.config or {}), **({"DataCaptureConfig": found} if found else {})}
+    faults = serving.identity_faults(replace(FOUND, config=config), replace(EXPECTED, capture=wanted))
+    assert fault is None or fault in faults
+    assert bool(faults) == bool(fault)

@@ -13,6 +13,7 @@ from sluice.domain.config import gate_syntax, images
 from sluice.domain.config.base import Model, ParameterName, ScalarValue, Severity
 from sluice.domain.config.candidates import Candidates, Metric
 from sluice.domain.config.checks import AnyCheck, Constraints
+from sluice.domain.config.monitor import Monitor
 from sluice.domain.config.statistics import Bias, Drift
 
 _GATHERING_S = 2
@@ -444,6 +445,7 @@ class PipelineConfig(Model):
     register_: Register = Field(default_factory=Register, alias="register")
     release: Release = Field(default_factory=Release)
     retrain: Retrain = Field(default_factory=Retrain)
+    monitor: Monitor | None = Field(None, description="how what serves is watched; by default it is not")
 
     def model_package_group(self, stack: str) -> str:
         """Return the group named here, which stacks may share, or else the pipeline's own in a stack."""

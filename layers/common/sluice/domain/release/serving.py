@@ -12,9 +12,12 @@ from sluice.domain.release.releases import ReleaseError
 
 if TYPE_CHECKING:
     from sluice.domain.config import models
+    from sluice.domain.config.monitor import Monitor
 
 VARIANT = "AllTraffic"
 MODEL_VERSION_VARIABLE = "SLUICE_MODEL_VERSION"
+# The inference id of requests that test a release: they are no traffic, and not watched.
+SMOKE_TEST = "sluice--smoke-test"
 
 
 class DeploymentError(ReleaseError):
@@ -70,11 +73,35 @@ def model_request(
     }
 
 
-def endpoint_config_request(
-    name: str, model_name: str, compute: models.ServeCompute, owner: Mapping[str, str]
-) -> dict[str, Any]:
-    """Make a CreateEndpointConfig request with one variant."""
+def data_capture(monitor: Monitor, serve: models.Serve, destination: str) -> dict[str, Any]:
+    """Make a DataCaptureConfig: both sides of each sampled request, as text where the type is JSON or CSV.
+
+    SageMaker writes content of types that are not listed as base64.
+    """
+    types = dict.fromkeys((serve.content_type, serve.accept, "application/json", "text/csv"))
+    named = {
+        "CsvContentTypes": [each for each in types if "csv" in each],
+        "JsonContentTypes": [each for each in types if "json" in each],
+    }
     return {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": monitor.capture_percent,
+        "DestinationS3Uri": destination,
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": named,
+    }
+
+
+def endpoint_config_request(
+    name: str,
+    model_name: str,
+    compute: models.ServeCompute,
+    owner: Mapping[str, str],
+    capture: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Make a CreateEndpointConfig request with one variant, and perhaps a DataCaptureConfig."""
+    return {
+        **({"DataCaptureConfig": capture} if capture else {}),
         "EndpointConfigName": name,
         "ProductionVariants": [
             {
@@ -192,6 +219,7 @@ class Identity:
     endpoint_config_name: str
     model: Mapping[str, Any]
     image_digest: str | None
+    capture: Mapping[str, Any] | None = None
 
 
 def identity_faults(serving: Serving, expected: Identity) -> list[str]:
@@ -211,9 +239,21 @@ def identity_faults(serving: Serving, expected: Identity) -> list[str]:
         ("the model's data", found.get("ModelDataUrl"), wanted_container["ModelDataUrl"]),
         ("the model's environment", found.get("Environment"), wanted_container["Environment"]),
     ]
+    pairs += _capture_pairs(serving.config.get("DataCaptureConfig") or {}, expected.capture or {})
     digests = _resolved_digests(serving.endpoint) if expected.image_digest else []
     pairs += [("the image's digest", digest, expected.image_digest) for digest in digests]
     return [f"{what} is {actual}, not {wanted}" for what, actual, wanted in pairs if actual != wanted]
+
+
+def _capture_pairs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Compare what is captured, how much of it, and where to; a key that encrypts it may be added."""
+    names = {
+        "EnableCapture": "whether the config captures data",
+        "InitialSamplingPercentage": "the captured share",
+        "DestinationS3Uri": "where captured data go",
+        "CaptureOptions": "what is captured",
+    }
+    return [(what, found.get(name, False), wanted.get(name, False)) for name, what in names.items()]
 
 
 def _resolved_digests(endpoint: Mapping[str, Any]) -> list[str]:
