@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from sluice.catalog.records.builds import Run
+from sluice.domain import wording
 from sluice.domain.money import money
 from sluice.services import building
 from sluice.services.views import candidates, comparison
@@ -15,11 +16,17 @@ from sluice_cli import leaderboard, lookup
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.leaderboard import value_text
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import hint, out, print_table, short
+from sluice_cli.output import hint, out, print_table, short, took
 from sluice_cli.target import Target
 
 candidate_app = typer.Typer()
 _NONE = "-"
+# How the numbers of a subject are written, and how far two are apart.
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "data": lambda value: wording.number(value) if _is_number(value) else str(value),
+    "durations": took,
+    "cost": money,
+}
 _DIGESTS = {("data", "version"), ("code", "project"), ("code", "commit")}
 
 
@@ -55,10 +62,11 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs: parameters, data, code, metrics, gates, durations and cost; differences come first."""
-    if len(set(run_ids)) < 2:
-        raise CommandError("compare needs two runs or more", exit_code=EXIT_USAGE)
+    different = list(dict.fromkeys(run_ids))
+    if len(different) < 2:
+        raise _one_run(run_ids)
     target = context.obj.target()
-    runs = [_the_run(target, run_id) for run_id in dict.fromkeys(run_ids)]
+    runs = [_the_run(target, run_id) for run_id in different]
     found = comparison.compare(target.cloud, runs)
 
     def text() -> None:
@@ -70,6 +78,18 @@ def compare(
     show(found, as_json, text)
 
 
+def _one_run(run_ids: Sequence[str]) -> CommandError:
+    """Refuse a single run, and tell who named it twice that both are the same."""
+    (run_id, *again) = run_ids
+    pipeline = run_id.rpartition("-")[0]
+    alone = f"{run_id} is compared with nothing: name another run"
+    return CommandError(
+        f"{run_id} was named each time: name another run" if again else alone,
+        hint=f"`sluice runs {pipeline}` lists the runs that it can be compared with.",
+        exit_code=EXIT_USAGE,
+    )
+
+
 def _print_rows(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[str]) -> None:
     out.print(f"[bold]{title}[/]")
     print_table(
@@ -79,7 +99,7 @@ def _print_rows(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[str])
                 row["subject"],
                 row["what"],
                 *(_compared(row, value) for value in row["values"]),
-                *([_change(row["values"])] if len(runs) == 2 else []),
+                *([_change(row)] if len(runs) == 2 else []),
             )
             for row in rows
         ),
@@ -90,19 +110,16 @@ def _print_rows(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[str])
 def _compared(row: dict[str, Any], value: Any) -> str:
     if (row["subject"], row["what"]) in _DIGESTS and value:
         return short(value)
-    if row["subject"] == "durations" and value is not None:
-        return f"{value:.1f}s"
-    if row["subject"] == "cost":
-        return money(value)
-    return value_text(value)
+    return value_text(value) if value is None else _FORMATS.get(row["subject"], value_text)(value)
 
 
-def _change(values: Sequence[Any]) -> str:
-    """Return the difference of two numbers, with its sign."""
-    before, after = values
-    if before == after or not all(_is_number(value) for value in values):
+def _change(row: dict[str, Any]) -> str:
+    """Return the difference of two numbers, with its sign, written as they are."""
+    before, after = row["values"]
+    if before == after or not all(_is_number(value) for value in row["values"]):
         return ""
-    return f"{after - before:+.4g}"
+    sign = "+" if after > before else "\u2212"
+    return sign + _FORMATS.get(row["subject"], wording.number)(abs(after - before))
 
 
 def _is_number(value: Any) -> bool:

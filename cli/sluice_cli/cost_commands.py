@@ -50,9 +50,9 @@ def print_cost(found: dict[str, Any], *, is_local: bool) -> None:
             out.print(f"  [yellow]•[/] {escape(reason)}")
     else:
         out.print(f"[bold]total{so_far}: {money(total)}[/]")
-    storage = found["storage"]
-    size = wording.number(storage["bytes"] / 1e6)
-    out.print(f"keeping its {size} MB costs {money(storage['usd_a_month'])} a month")
+    if stored := found["storage"]["bytes"]:
+        kept = f"{wording.size(stored)} that it wrote costs {money(found['storage']['usd_a_month'])} a month"
+        out.print(f"keeping the {kept}")
     prices = found["prices"]
     here = "; it ran here, for nothing" if is_local else ""
     out.print(f"list prices of {prices['region']} as of {prices['as_of']}{here}", style="dim")

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from sluice.domain.money import money
-from sluice_cli.output import escape, out, print_table, styled
+from sluice_cli.output import escape, out, print_table, styled, took
 from sluice_cli.run_page import metric
 
 
@@ -54,7 +54,7 @@ def _measured(
     return (
         *(value_text(row["hyperparameters"].get(name)) for name in names),
         *(value_text(row["metrics"].get(name)) for name in (objective, *others)),
-        "" if row["duration_s"] is None else f"{row['duration_s']:.1f}s",
+        took(row["duration_s"]),
         "" if row["cost_usd"] is None else money(row["cost_usd"]),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,8 @@ from rich import markup
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
+
+from sluice.domain.build import usage
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # What is never broken: a command in backticks, or a word.
@@ -243,11 +245,22 @@ def age(iso: str | None, now: datetime | None = None) -> str:
     return f"{max(0, int(seconds))}s ago"
 
 
+def since(item: Mapping[str, Any]) -> str:
+    """Tell how long ago a run or a release came to its status: it ended, or started if it is under way."""
+    if ended_at := item.get("ended_at"):
+        return age(ended_at)
+    started = age(item.get("started_at"))
+    return f"(started {started})" if started else ""
+
+
+def took(seconds: float | None) -> str:
+    """Format how long a step took; nothing if that is not known."""
+    return "" if seconds is None else f"{seconds:.1f}s"
+
+
 def duration(start: str | None, end: str | None) -> str:
     """Format the seconds between two ISO 8601 times."""
-    if not start or not end:
-        return ""
-    return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.1f}s"
+    return took(usage.seconds(start, end))
 
 
 def short(digest: str | None) -> str:

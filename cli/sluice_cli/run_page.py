@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from sluice.domain import wording
-from sluice_cli.output import STATUS_STYLES, age, duration, escape, hint, out, print_table, short
+from sluice_cli.output import STATUS_STYLES, escape, hint, out, print_table, short, since, took
 
 # A run's reason quotes at least this many characters of its step's.
 _TOLD = 200
@@ -21,7 +21,7 @@ _BRANCHES = "├ ", "└ "
 
 def print_run(found: dict[str, Any]) -> None:
     """Print a run, as `views.runs.run` returns it."""
-    out.print(f"[bold]{found['run_id']}[/]", _status(found), age(found.get("started_at")))
+    out.print(f"[bold]{found['run_id']}[/]", _status(found), since(found))
     _print_cause(found)
     rows = list(_rows(found))
     print_table(("step", "status", "took", "on", "hyperparameters", "metrics"), rows, empty="no steps yet")
@@ -87,7 +87,7 @@ def _row(name: Text, step: Mapping[str, Any], found: Mapping[str, Any]) -> tuple
     return (
         name + Text(" ← chosen" if is_chosen else "", style="green"),
         Text("cached" if step.get("cached") else status, style=STATUS_STYLES.get(status, "")),
-        duration(step.get("started_at"), step.get("ended_at")),
+        took(step.get("took_s")),
         (step.get("backend") or "sagemaker") if step.get("job_name") else "",
         parameters(step.get("hyperparameters") or {}),
         ", ".join(metric(*each) for each in (step.get("metrics") or {}).items()),

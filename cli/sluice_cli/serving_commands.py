@@ -15,7 +15,7 @@ from sluice_cli import lookup, outlook
 from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
-from sluice_cli.output import age, err, escape, invocation, out, print_json, short, styled
+from sluice_cli.output import age, err, escape, invocation, out, print_json, short, since, styled
 from sluice_cli.paths import a_file
 from sluice_cli.target import Target
 
@@ -52,7 +52,7 @@ def _print_last_run(item: dict[str, Any]) -> None:
     """Print the newest run, and which of its steps cannot start yet."""
     last = item["last_run"]
     if last:
-        out.print("  last run", last["run_id"], styled(last["status"]), age(last.get("started_at")))
+        out.print("  last run", last["run_id"], styled(last["status"]), since(last))
     for step in item["waiting_steps"]:
         out.print(f"  [yellow]waits[/] {step['step']}: {escape(step['waits_for'])}")
 
@@ -61,7 +61,7 @@ def _print_last_release(last: dict[str, Any] | None) -> None:
     """Print the newest release if it is running or failed, and why: no other command tells."""
     if last is None or last.get("status") == "released":
         return
-    out.print("  last release", last["release_id"], styled(last["status"]), age(last.get("started_at")))
+    out.print("  last release", last["release_id"], styled(last["status"]), since(last))
     for reason in last.get("reasons") or []:
         out.print(f"    [yellow]•[/] {escape(str(reason))}")
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from caching_world import Caching
-from sluice_cli import log_streams, main
+from sluice_cli import candidate_commands, log_streams, main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
 
@@ -152,14 +152,38 @@ def test_runs_are_compared_with_what_differs_first(world: World) -> None:
     assert "+0.05" in text
 
 
+def test_changes_are_written_as_the_values_are(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        ("data", "size_bytes", [632_101, 2_094_966]),
+        ("data", "version", ["e697b3b28948", "8d9a5a4ce6f2"]),
+        ("durations", "run", [27.1, 7.33]),
+        ("cost", "usd", [0.00087, 0.0010144]),
+        ("cost", "unknown", [None, 0.001]),
+        ("metrics", "train loss", [0.5, 0.4375]),
+    ]
+    named = [{"subject": subject, "what": what, "values": values} for subject, what, values in rows]
+    candidate_commands._print_rows("different", named, ["a", "b"])
+    found = [line.split()[-3:] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert found == [
+        ["632,101", "2,094,966", "+1,462,865"],
+        ["version", "e697b3b28948", "8d9a5a4ce6f2"],
+        ["27.1s", "7.3s", "\u221219.8s"],
+        ["$0.00087", "$0.0010", "+$0.00014"],
+        ["unknown", "-", "$0.0010"],
+        ["0.5", "0.4375", "\u22120.0625"],
+    ]
+
+
 def test_several_runs_are_compared_and_one_is_not(world: World) -> None:
     for name in ("a", "b", "c"):
         world.build(f"{name}.csv", f"x,y\n{ord(name) - 90},1\n2,0\n".encode())
         world.later(hours=2)
     rows = answer("compare", RUN, SECOND, "reviews-00003")["different"]
     assert all(len(row["values"]) == 3 for row in rows)
-    with pytest.raises(CommandError, match="two runs"):
+    with pytest.raises(CommandError, match=f"{RUN} was named each time: name another run"):
         call("compare", RUN, RUN)
+    with pytest.raises(CommandError, match=f"{RUN} is compared with nothing"):
+        call("compare", RUN)
     with pytest.raises(CommandError, match="there is no run 'reviews-00009'"):
         call("compare", RUN, "reviews-00009")
 

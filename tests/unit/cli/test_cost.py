@@ -70,9 +70,15 @@ def test_each_step_is_listed_with_what_it_used_and_costs(capsys: pytest.CaptureF
     assert "train-0 sagemaker 60.0 s 60 s of ml.m5.large $0.0020" in text
     assert "17 transitions" in text
     assert "total: $0.0027" in text
-    assert "keeping its 2 MB costs" in text
+    assert "keeping the 2 MB that it wrote costs" in text
     assert "us-east-1 as of 2026-08-20" in text
     assert "for nothing" not in text
+
+
+def test_a_run_that_wrote_nothing_keeps_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "keeping" not in printed(capsys, storage={"bytes": 0, "usd_a_month": 0.0})
+    text = printed(capsys, storage={"bytes": 3_100, "usd_a_month": 7e-8})
+    assert "keeping the 3 kB that it wrote costs $0.000000070 a month" in text
 
 
 def test_a_run_that_goes_on_and_one_on_the_local_cloud_say_so(capsys: pytest.CaptureFixture[str]) -> None:

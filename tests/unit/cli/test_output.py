@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -33,6 +33,17 @@ from sluice_local.state import state_lock
 )
 def test_an_age_is_told_in_the_largest_fitting_unit(then: str | None, said: str) -> None:
     assert output.age(then, now=datetime(2026, 1, 2, tzinfo=UTC)) == said
+
+
+def test_a_run_that_ended_has_its_status_since_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    now = datetime.now(UTC)
+    began, ended = ((now - timedelta(minutes=minutes)).isoformat() for minutes in (9, 2))
+    run = {"run_id": "m-1", "pipeline": "m", "steps": [], "timeline": [], "started_at": began}
+    run_page.print_run({**run, "status": "registered", "ended_at": ended})
+    run_page.print_run({**run, "status": "running"})
+    said = capsys.readouterr().out
+    assert "m-1 registered 2m ago" in said
+    assert "m-1 running (started 9m ago)" in said
 
 
 @pytest.mark.parametrize(

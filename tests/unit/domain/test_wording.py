@@ -37,6 +37,14 @@ def test_a_share_is_nothing_or_all_only_if_it_is(value: float, text: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "< 0.01%"), (0.00042, "0.042%"), (0.0314, "3.1%"), (0.9996, "> 99.9%"), (1.0, "100%")],
+)
+def test_a_chance_is_never_nothing(value: float, text: str) -> None:
+    assert wording.chance(value) == text
+
+
+@pytest.mark.parametrize(
     ("value", "span", "text"),
     [
         (0, 1e9, "1970-01-01"),

@@ -52,6 +52,22 @@ def share(value: float) -> str:
     return f"{value:.1%}"
 
 
+def chance(value: float) -> str:
+    """Write a chance as a percentage that is never 0, and 100 only if it is exactly that."""
+    if value == 1:
+        return "100%"
+    if value > 0.999:
+        return "> 99.9%"
+    if value < 0.0001:
+        return "< 0.01%"
+    return f"{value:.1%}" if value >= 0.01 else f"{100 * value:.2g}%"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes in kB or MB, 1 kB at least."""
+    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3)):,} kB"
+
+
 def shorten(text: str, length: int = TEXT_MAX) -> str:
     """Cut text to `length` characters, the last of them an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "\u2026"

@@ -52,7 +52,7 @@ def test_a_gain_beyond_chance_passes_and_tells_its_interval() -> None:
     assert 0 < result.interval[0] < 0.2 < result.interval[1]
     assert result.reason == (
         "0.9 passes against the champion's 0.7: it must gain, and its gain of 0.2 may be 0.1425 to 0.2733 "
-        "with confidence 0.95 (exact McNemar test, 100 rows, chance below 0.0001)"
+        "with confidence 0.95 (exact McNemar test, 100 rows, chance < 0.01%)"
     )
 
 

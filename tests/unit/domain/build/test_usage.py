@@ -56,3 +56,24 @@ def test_a_job_that_did_not_get_far_is_billed_for_what_is_known(
 def test_a_job_that_measures_itself_has_the_last_word() -> None:
     measured = {"billed_s": 3.2, "memory_mb": 2048, "peak_memory_mb": 900}
     assert usage.of_job("training_job", {**TRAINED, "Usage": measured}) == measured
+
+
+AT = {"started_at": "2026-03-01T10:00:03.000Z", "ended_at": "2026-03-01T10:00:04.500Z"}
+
+
+@pytest.mark.parametrize(
+    ("step", "took_s"),
+    [
+        # It was started 2 s before its script.
+        ({**AT, "backend": "lambda", "usage": {"billed_s": 3.5}}, 3.5),
+        ({**AT, "backend": "lambda"}, 1.5),
+        ({**AT, "backend": "lambda", "usage": {"billed_s": 3.5}, "cached": {"run_id": "r"}}, 1.5),
+        # On spot instances less is billed than it ran.
+        ({**AT, "backend": "sagemaker", "usage": {"billed_s": 0.45, "ran_s": 1.5}}, 1.5),
+        ({"started_at": AT["started_at"], "backend": "lambda"}, None),
+    ],
+)
+def test_a_step_took_what_is_billed_on_lambda_and_elsewhere_from_start_to_end(
+    step: dict[str, Any], took_s: float | None
+) -> None:
+    assert usage.took_s(step) == took_s

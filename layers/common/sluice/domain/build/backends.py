@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sluice.domain import wording
+
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Backend
     from sluice.domain.config.models import Compute
@@ -65,7 +67,9 @@ def choose(compute: Compute, facts: Facts) -> Choice:
     if obstacle or size is None:
         return Choice("sagemaker", 0, f"sagemaker: {obstacle or _too_large(compute, facts)}")
     limit_s = min(compute.max_runtime_s or RUNTIME_S, RUNTIME_S)
-    return Choice("lambda", size, f"lambda: {_megabytes(facts.data_bytes)} of data, at most {_span(limit_s)}")
+    return Choice(
+        "lambda", size, f"lambda: {wording.size(facts.data_bytes)} of data, at most {_span(limit_s)}"
+    )
 
 
 def _obstacle(compute: Compute, facts: Facts) -> str | None:
@@ -82,9 +86,8 @@ def _obstacle(compute: Compute, facts: Facts) -> str | None:
         return f"the last run reached Lambda's limit of {facts.limit_reached}"
     disk = facts.environment_bytes + _COPIES_ON_DISK * facts.data_bytes
     if disk > DISK_BYTES:
-        return (
-            f"{_megabytes(disk)} of packages, data and output, Lambda has a disk of {_megabytes(DISK_BYTES)}"
-        )
+        wanted, there = wording.size(disk), wording.size(DISK_BYTES)
+        return f"{wanted} of packages, data and output, Lambda has a disk of {there}"
     return None
 
 
@@ -106,11 +109,7 @@ def _needed_mb(compute: Compute, facts: Facts) -> float:
 def _too_large(compute: Compute, facts: Facts) -> str:
     if compute.memory_mb:
         return f"memory_mb is {compute.memory_mb}, Lambda has {SIZES_MB[-1]}"
-    return f"{_megabytes(facts.data_bytes)} of data may need more memory than Lambda has"
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3)):,} kB"
+    return f"{wording.size(facts.data_bytes)} of data may need more memory than Lambda has"
 
 
 def _span(seconds: int) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from sluice.domain import wording
 from sluice.domain.build.verdicts import GateResult, SliceResult
 from sluice.domain.config.gate_syntax import NO_BIAS, OPERATORS, WITHIN, Gate
 from sluice.domain.predictions.bias import FacetMetric
 from sluice.domain.predictions.comparing import Comparison
 
 _SLICES_SHOWN = 3
-_CHANCE_MIN = 0.0001
 
 
 def decimal(value: float) -> Decimal:
@@ -45,7 +45,7 @@ def compared(gate: Gate, found: Comparison) -> GateResult:
         f"{found.candidate:.4g} {'passes' if passed else 'fails'} against the champion's "
         f"{found.champion:.4g}: it {wanted}, and its gain of {found.gain:.4g} may be {found.low:.4g} to "
         f"{found.high:.4g} with confidence {gate.confidence} ({found.method}, {found.rows} rows, "
-        f"{_chance(found.chance)})"
+        f"chance {wording.chance(found.chance)})"
     )
     return GateResult(
         gate.text,
@@ -122,7 +122,3 @@ def _worst(gate: Gate, slices: Sequence[SliceResult]) -> SliceResult:
         return limit - each.value if below else each.value - limit
 
     return min(slices, key=distance)
-
-
-def _chance(chance: float) -> str:
-    return f"chance {chance:.2g}" if chance >= _CHANCE_MIN else f"chance below {_CHANCE_MIN}"

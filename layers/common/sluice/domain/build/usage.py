@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
+from sluice.domain.times import from_iso
+
 
 def of_job(kind: Literal["training_job", "processing_job"], description: Mapping[str, Any]) -> dict[str, Any]:
     """Return `billed_s`, `instance_type`, `instance_count` and `volume_gb`, if the description has them.
@@ -16,6 +18,21 @@ def of_job(kind: Literal["training_job", "processing_job"], description: Mapping
         return dict(description["Usage"])
     read = _training if kind == "training_job" else _processing
     return {name: value for name, value in read(description).items() if value is not None}
+
+
+def took_s(step: Mapping[str, Any]) -> float | None:
+    """Return how long a step took, by its attributes; on Lambda with its cold start, as it is billed."""
+    usage = step.get("usage") or {}
+    if step.get("backend") == "lambda" and not step.get("cached") and "billed_s" in usage:
+        return float(usage["billed_s"])
+    return seconds(step.get("started_at"), step.get("ended_at"))
+
+
+def seconds(start: str | None, end: str | None) -> float | None:
+    """Return the seconds between two times as the catalog has them; None if one is missing."""
+    if not start or not end:
+        return None
+    return (from_iso(end) - from_iso(start)).total_seconds()
 
 
 def _training(description: Mapping[str, Any]) -> dict[str, Any]:

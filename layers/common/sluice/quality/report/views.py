@@ -269,7 +269,7 @@ def _drift_view(
         has_too_few=column.has_too_few,
         value=wording.distance(distance.value) if distance else "not compared",
         part=min(1.0, distance.value / scale) if distance else 0.0,
-        chance=wording.share(max(distance.p_value, 1e-9)) if distance else "",
+        chance=wording.chance(distance.p_value) if distance else "",
         others=", ".join(
             f"{METHODS[method]} {wording.distance(other.value)}"
             for method, other in column.distances.items()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run, Step
 from sluice.catalog.records.releases import Package
 from sluice.domain import names
-from sluice.domain.build import candidates, champions, costs, selection
+from sluice.domain.build import candidates, champions, costs, selection, usage
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.views import models
@@ -89,7 +88,7 @@ def row_of(step: Step, shown: Sequence[str], objective: str) -> Row:
         "hyperparameters": values,
         "value": (step.metrics or {}).get(objective),
         "metrics": dict(step.metrics or {}),
-        "duration_s": seconds(step.started_at, step.ended_at),
+        "duration_s": usage.took_s(step.item()),
         "cost_usd": costs.usd_of_item({"step": step.step, **step.item()}),
         "backend": step.backend,
         "cached": step.cached is not None,
@@ -116,12 +115,6 @@ def selected(steps: Sequence[Step]) -> dict[str, Any]:
 def chosen_step(steps: Sequence[Step]) -> str | None:
     """Return the step of the candidate that was chosen; None before that."""
     return next(iter(selected(steps).get("ranked") or []), None)
-
-
-def seconds(start: str | None, end: str | None) -> float | None:
-    if not start or not end:
-        return None
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def _result(step: Step) -> dict[str, Any]:

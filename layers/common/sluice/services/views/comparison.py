@@ -9,7 +9,7 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run, Step
 from sluice.domain import names
-from sluice.domain.build import costs
+from sluice.domain.build import costs, usage
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.views import candidates, models
@@ -106,9 +106,9 @@ def _measured(steps: Sequence[Step]) -> Facts:
 def _times(run: Run, steps: Sequence[Step]) -> Facts:
     """Return how long the run and its jobs took; of candidates the chosen one, and all as if in turn."""
     chosen = candidates.chosen_step(steps)
-    trained = [_seconds(step) for step in steps if step.kind == "training_job"]
+    trained = [usage.took_s(step.item()) for step in steps if step.kind == "training_job"]
     others = {
-        "training of the chosen one" if step.step == chosen else step.step: _seconds(step)
+        "training of the chosen one" if step.step == chosen else step.step: usage.took_s(step.item())
         for step in steps
         if step.job
     }
@@ -117,12 +117,8 @@ def _times(run: Run, steps: Sequence[Step]) -> Facts:
         {"status": run.status, "validated_at": run.validated_at},
     )
     return {
-        ("durations", "run"): candidates.seconds(run.started_at, run.ended_at),
+        ("durations", "run"): usage.seconds(run.started_at, run.ended_at),
         ("durations", "training of all"): math.fsum(each or 0 for each in trained) if trained else None,
         **{("durations", name): took for name, took in others.items() if not name.startswith(names.TRAIN)},
         ("cost", "usd"): priced.usd,
     }
-
-
-def _seconds(step: Step) -> float | None:
-    return candidates.seconds(step.started_at, step.ended_at)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.domain import names
-from sluice.domain.build import candidates, log_tails, run_manifest
+from sluice.domain.build import candidates, log_tails, run_manifest, usage
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
 from sluice.services import environments, timeline
@@ -43,6 +43,7 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     ]
     steps.sort(key=started)
     for step in steps:
+        step["took_s"] = usage.took_s(step)
         if step.get("job_name"):
             backend = step.get("backend", "sagemaker")
             step["log_group"] = log_tails.group(cloud.stack_name, pipeline, step["kind"], backend)
