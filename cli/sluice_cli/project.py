@@ -21,7 +21,7 @@ from sluice.domain.build.sources import Source
 from sluice.domain.config import PipelineConfig, gate_rules
 from sluice.domain.release import alarms
 from sluice.services.views import data
-from sluice_cli import git, local_images, uploads
+from sluice_cli import git, local_images, scripts, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
@@ -103,6 +103,7 @@ def push(
         say(f"left out: {said(read.left_out)}")
     project = projects.load_project(read.files)
     local_images.require(target, project.config)
+    doubtful = scripts.check(target, project)
     pipeline, version = project.config.name, project.version
     left_out = [{**asdict(each), "files": files} for each, files in read.left_out.items()]
     # Import it here: no other command needs it.
@@ -114,6 +115,7 @@ def push(
         *unpriced(project.config),
         *gate_rules.warnings(project.config),
         *projects.off_lambda(project),
+        *doubtful,
     ]
     source = git.source(folder, read.files)
     result = {

@@ -67,7 +67,12 @@ def recall(
         out.print(f"[green]recalled[/] {escape(key)}: no later data set of {', '.join(concerned)} has it")
         if wait:
             print_run(result["run"])
-        hint(f"next: `sluice status {pipeline}` shows the build without it, which waits for your approval")
+        if not wait:
+            hint(f"next: `sluice status {pipeline}` shows the build without it; its model waits for you")
+        elif not result["run"].get("model"):
+            out.print(
+                "no model was built without it: what serves stays, and `sluice status` shows the recall"
+            )
 
     show(result, as_json, text)
     if wait and (code := RUN_EXITS.get(result["run"]["status"])):

@@ -7,6 +7,7 @@ import uuid
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from sluice.domain import names, wording
 from sluice.services import views
@@ -194,10 +195,10 @@ def _confirm_retiring(target: Target, planned: list[dict[str, Any]]) -> None:
 
 
 def _where(release: dict[str, Any]) -> str:
-    """Tell which version a successful release put where."""
+    """Tell which version a successful release, or rollback, put where."""
     if release["status"] != "released" or not release.get("stages"):
         return ""
-    return f"v{release['package_version']} on {', '.join(release['stages'])}"
+    return f": v{release['package_version']} serves on {', '.join(release['stages'])}"
 
 
 def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> None:
@@ -209,7 +210,7 @@ def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> No
         if note := result.get("note"):
             out.print(escape(note))
         if release:
-            out.print("release", release["release_id"], styled(release["status"]), _where(release))
+            out.print("release", release["release_id"], styled(release["status"]) + Text(_where(release)))
             for reason in release.get("reasons") or []:
                 out.print(f"  [yellow]•[/] {escape(str(reason))}")
         hint(next_step)

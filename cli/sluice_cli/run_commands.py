@@ -160,6 +160,5 @@ def stop(context: typer.Context, run_id: RunId, reason: Reason = "", as_json: Js
         print_run(found)
         took = duration(found.get("started_at"), found.get("ended_at"))
         out.print(f"  it ran for {took} and cost {money(found['cost']['usd'])} at list prices")
-        hint(f"next: `sluice retry {run_id}` goes on from where it was")
 
     show(found, as_json, text)

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from sluice.domain import wording
+from sluice.catalog.records.releases import PENDING
+from sluice.domain import failures, wording
 from sluice_cli.output import STATUS_STYLES, escape, hint, out, print_table, short, since, took
 
 # A run's reason quotes at least this many characters of its step's.
@@ -146,14 +147,20 @@ def _print_backends(steps: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _print_next(found: Mapping[str, Any]) -> None:
+    run_id, pipeline, status = found["run_id"], found["pipeline"], found["status"]
+    told = [step["step"] for step in found["steps"] if step.get("log_tail")]
     if found.get("model"):
-        hint(f"next: `sluice approve {found['model']}` releases it")
-    elif told := [step["step"] for step in found["steps"] if step.get("log_tail")]:
-        hint(f"next: `sluice logs {found['run_id']} {told[0]}` has all that it printed")
-    elif found["status"] == "data_rejected":
-        hint(f"next: `sluice data list {found['pipeline']} --quarantined` shows what was set aside")
-    elif found["status"] == "rejected":
-        hint(f"next: `sluice logs {found['run_id']}` has what its jobs printed")
+        is_decided = found.get("model_status") not in (None, PENDING)
+        approve = f"next: `sluice approve {found['model']}` releases it"
+        hint(f"next: `sluice status {pipeline}` shows what serves" if is_decided else approve)
+    elif status == "rejected":
+        hint(f"next: `sluice report {run_id} --gates` draws how it was judged")
+    elif status == "data_rejected":
+        hint(f"next: `sluice data list {pipeline} --quarantined` shows what was set aside")
+    elif told:
+        hint(f"next: `sluice logs {run_id} {told[0]}` has all that it printed")
+    if status in ("failed", "stopped"):
+        hint(f"next: `sluice retry {run_id}` goes on from where it was")
 
 
 def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
@@ -180,5 +187,12 @@ def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
     if step.get("remark"):
         out.print(f"[yellow]{step['step']}[/]: {escape(step['remark'])}")
     failure = step.get("failure_reason") or ""
-    if failure and not any(failure[:_TOLD] in reason for reason in reasons):
+    if failure and not _is_told(step, failure, reasons):
         out.print(f"[red]{step['step']}[/]: {escape(failure)}")
+
+
+def _is_told(step: Mapping[str, Any], failure: str, reasons: Sequence[str]) -> bool:
+    """Tell whether the run's reasons and the log that is shown say all of a failure."""
+    brief = failures.brief(failure)
+    is_whole = brief == " ".join(failure.split()) or bool(step.get("log_tail"))
+    return is_whole and any(brief[:_TOLD] in reason for reason in reasons)

@@ -53,6 +53,9 @@ def _print_last_run(item: dict[str, Any]) -> None:
     last = item["last_run"]
     if last:
         out.print("  last run", last["run_id"], styled(last["status"]), since(last))
+        if last["status"] in ("failed", "stopped"):
+            retry = invocation.command(f"retry {last['run_id']}")
+            out.print(f"    `{retry}` goes on from where it was")
     for step in item["waiting_steps"]:
         out.print(f"  [yellow]waits[/] {step['step']}: {escape(step['waits_for'])}")
 

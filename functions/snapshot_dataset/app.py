@@ -54,23 +54,26 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     made = _make(cloud, task, data, former)
     version = made.head.version
     _record(cloud, task, made.head)
-    is_new = bool(made.head.objects) and not _was_built(cloud, task, version)
+    reasons = _skip_reasons(cloud, task, made.head)
     _take_up(cloud, task, version, made.found)
-    if not is_new:
+    if reasons:
         _set_aside_again(cloud, task.pipeline, version, made.fresh)
     is_wanted = run is not None and run.actor is not None and bool(made.head.objects)
-    return _answer(cloud, task, version, made.head.objects, made.head.size_bytes, is_new or is_wanted)
+    return _answer(
+        cloud, task, version, made.head.objects, made.head.size_bytes, [] if is_wanted else reasons
+    )
 
 
 def _answer(
-    cloud: Cloud, task: BuildTask, version: str, objects: int, size_bytes: int, is_new: bool
+    cloud: Cloud, task: BuildTask, version: str, objects: int, size_bytes: int, skip_reasons: Sequence[str]
 ) -> dict[str, Any]:
     locations = building.locations(cloud, task.pipeline)
     return {
         "dataset_version": version,
         "manifest_uri": locations.dataset_manifest(version),
         "files_uri": locations.dataset_files(version),
-        "is_new": is_new,
+        "is_new": not skip_reasons,
+        "skip_reasons": [*skip_reasons],
         "objects": objects,
         "size_bytes": size_bytes,
     }
@@ -96,7 +99,7 @@ def _given(cloud: Cloud, task: BuildTask, run: Run, version: str) -> dict[str, A
     if run.retry_of:
         batching.take_up_again(cloud, task.pipeline, run.retry_of, version, task.run_id)
     item = cloud.catalog.get(keys.dataset_key(task.pipeline, version)) or {}
-    return _answer(cloud, task, version, item["objects"], item["size_bytes"], is_new=True)
+    return _answer(cloud, task, version, item["objects"], item["size_bytes"], [])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -316,6 +319,15 @@ def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:
         builds.read_data(task.pipeline, task.run_id, head.version),
         builds.index_reader(task.pipeline, task.run_id, head.version, now),
     )
+
+
+def _skip_reasons(cloud: Cloud, task: BuildTask, head: DatasetHead) -> list[str]:
+    """Say why there is nothing to build; empty if there is."""
+    if not head.objects:
+        return ["no data are left to build a model of"]
+    if _was_built(cloud, task, head.version):
+        return ["this project version came to a verdict on this data before"]
+    return []
 
 
 def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:

@@ -107,7 +107,7 @@ def test_what_a_release_reached_is_said_and_the_stage_that_waits_for_a_person_is
     waits = {"arn": arn, "stage": "production", "command": "approve reviews/1 --stage production"}
     monkeypatch.setattr(pipelines, "awaited_decisions", lambda cloud, pipeline: [waits])
     said = CliRunner().invoke(main.app, ["approve", "--wait", arn]).output
-    assert "released v1 on production" in said
+    assert "released: v1 serves on production" in said
     assert "`sluice approve reviews/1 --stage production` releases it to production" in said
 
 

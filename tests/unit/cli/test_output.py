@@ -54,7 +54,10 @@ def test_a_run_that_ended_has_its_status_since_its_end(capsys: pytest.CaptureFix
             "approve m/7",
         ),
         ({"status": "data_rejected"}, "data list m --quarantined"),
-        ({"status": "rejected"}, "logs m-00001"),
+        ({"status": "registered", "model": "m/7", "model_status": "Approved"}, "status m"),
+        ({"status": "rejected"}, "report m-00001 --gates"),
+        ({"status": "failed"}, "retry m-00001"),
+        ({"status": "stopped"}, "retry m-00001"),
     ],
 )
 def test_a_run_ends_with_the_next_step(
@@ -100,7 +103,7 @@ def test_logs_that_end_alike_are_shown_once_and_an_empty_one_is_no_next_step(
     assert "the log of train-1 ends as that of train-0" in text
     run_page.print_run(run | {"steps": [{"step": "evaluate-candidate", "log_tail": []}]})
     shown = capsys.readouterr()
-    assert ("is empty" in shown.out, shown.err) == (True, "")
+    assert ("is empty" in shown.out, "logs" in shown.err) == (True, False)
 
 
 TRACEBACK = (
@@ -130,6 +133,18 @@ def test_a_failure_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count("AlgorithmError") == 1
     run_page.print_run(run | {"reasons": ["another"]})
     assert capsys.readouterr().out.count("AlgorithmError") == 1
+
+
+def test_a_failure_that_the_log_shows_is_not_written_out_again(capsys: pytest.CaptureFixture[str]) -> None:
+    failure = TRACEBACK.removeprefix("NoCandidateError: train-0 Failed: ")
+    step = {"step": "train-0", "status": "Failed", "failure_reason": failure}
+    run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": []}
+    run |= {"reasons": [f"NoCandidateError: train-0 Failed: {failures.brief(failure)}"]}
+    run_page.print_run(run | {"steps": [{**step, "log_tail": ["Traceback", "ValueError: C is None"]}]})
+    assert capsys.readouterr().out.count("C is None") == 2
+    # Without a log its lines are nowhere else.
+    run_page.print_run(run | {"steps": [step]})
+    assert "File x.py, line 1" in capsys.readouterr().out
 
 
 def test_a_next_step_is_what_works_from_here(

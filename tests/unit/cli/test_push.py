@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,10 +13,12 @@ import pytest
 import fakes
 from build_world import FILES, PIPELINE, PIPELINE_YAML, RUN, Invoke, World, created
 from sluice.catalog import keys
+from sluice.domain.build import projects
 from sluice.domain.build.sources import Source
-from sluice_cli import git, project
+from sluice_cli import git, project, scripts
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
+from sluice_local.sagemaker.containers import images
 
 
 class Stack:
@@ -141,3 +145,35 @@ def test_a_push_records_its_commit_and_once_more_when_the_same_files_are_committ
     assert pushed(**clean) == (True, clean)
     push(train=b"print(2)\n")
     assert pushed(**dirty) == (False, clean)
+
+
+def test_a_script_that_is_no_python_is_refused_with_its_line_before_anything_is_uploaded(
+    stack: Stack, cloud: fakes.Cloud, push: Callable[..., dict[str, Any]]
+) -> None:
+    bad = b"import os\n\ndef main(:\n    pass\n"
+    with pytest.raises(CommandError) as refused:
+        push(train=bad, evaluate=b"\tx = 1\n y = 2\n")
+    said = str(refused.value).splitlines()
+    assert "src/train.py line 3: SyntaxError: invalid syntax: def main(:" in said
+    assert any(line.startswith("src/evaluate.py line ") for line in said)
+    assert not cloud.objects.buckets.get(fakes.ARTIFACT_BUCKET)
+
+
+def test_where_the_image_may_have_a_newer_python_a_script_gives_a_warning(
+    stack: Stack, push: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "REAL_PYTHONS", {"scikit-learn 1.4-2": "3.99"})
+    (said,) = [each for each in push(train=b"def main(:\n")["warnings"] if "SyntaxError" in each]
+    assert said.startswith("src/train.py line 1: SyntaxError: ")
+    assert said.endswith(f"as Python {sys.version_info.major}.{sys.version_info.minor} reads it")
+    # On the local cloud jobs have this Python.
+    local: Any = SimpleNamespace(is_local=True)
+    with pytest.raises(CommandError, match="SyntaxError"):
+        scripts.check(local, projects.load_project({**FILES, "src/train.py": b"def main(:\n"}))
+
+
+def test_another_file_that_is_no_python_is_a_warning() -> None:
+    loaded = projects.load_project({**FILES, "src/old.py": b"print 1\n", "notes.py": b"print 1\n"})
+    target: Any = SimpleNamespace(is_local=True)
+    (said,) = scripts.check(target, loaded)
+    assert said.startswith("src/old.py line 1: SyntaxError: Missing parentheses")

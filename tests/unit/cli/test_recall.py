@@ -112,6 +112,16 @@ def test_with_wait_the_build_is_followed(stack: Stack) -> None:
     assert json.loads(result.stdout)["run"]["run_id"] == SECOND
 
 
+def test_with_wait_it_says_if_nothing_was_built(stack: Stack) -> None:
+    call("reviews/bad.csv")
+    assert build(stack) == "registered"
+    stack.meanwhile = lambda: build(stack)
+    result = call("reviews/a.csv", "--wait")
+    assert "no data are left to build a model of" in result.stdout
+    assert "no model was built without it: what serves stays" in result.stdout
+    assert "waits for you" not in result.stderr
+
+
 def test_what_never_arrived_cannot_be_recalled(stack: Stack) -> None:
     with pytest.raises(CommandError, match=r"reviews/z.csv never arrived"):
         call("reviews/z.csv")

@@ -72,3 +72,14 @@ def test_a_digest_in_the_timeline_is_as_short_as_elsewhere(capsys: pytest.Captur
         "  2026-11-28T19:12:36.000Z  abababababab  project registered",
         "  2026-11-28T19:12:36.000Z  m-00001  project registered",
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_retried"), [("failed", True), ("stopped", True), ("registered", False)]
+)
+def test_a_run_that_failed_is_named_with_how_to_go_on(
+    status: str, is_retried: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = {"run_id": "m-00003", "status": status, "started_at": "2026-01-01T00:00:00.000Z"}
+    text = said(capsys, last_run=last)
+    assert ("`sluice retry m-00003` goes on from where it was" in text) is (status != "registered")

@@ -62,6 +62,9 @@ def skips_what_was_built(world: World) -> None:
     registers(world)
     world.later(hours=2)
     assert world.build("a.csv") == "skipped"
+    assert world.catalog_run(SECOND)["reasons"] == [
+        "this project version came to a verdict on this data before"
+    ]
     assert "ValidateData" not in inline.entered(world.execution)
 
 

@@ -122,6 +122,16 @@ def test_what_was_built_before_it_came_is_built_again(cloud: fakes.Cloud, invoke
     assert first == last
 
 
+def test_where_no_data_are_left_the_run_says_so(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    world = World(cloud, invoke)
+    world.push()
+    assert world.build("bad.csv", BAD) == "registered"
+    world.later(minutes=10)
+    recall(world)
+    assert rebuild(world) == "skipped"
+    assert world.catalog_run(SECOND)["reasons"] == ["no data are left to build a model of"]
+
+
 def test_a_run_in_flight_ends_first_and_its_model_is_held(cloud: fakes.Cloud, invoke: Invoke) -> None:
     cloud.allows_automatic_approval = True
     world = World(cloud, invoke)

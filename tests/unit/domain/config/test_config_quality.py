@@ -42,7 +42,7 @@ def problems(text: str) -> str:
         ),
         (
             "{check: completeness, column: score, min: 99}",
-            "is 99: expected less than or equal to 1 (the least share of rows with a value, 0 to 1)",
+            "is 99: expected at most 1 (the least share of rows with a value, 0 to 1)",
         ),
         (
             "{check: sql, name: a, query: SELECT 1}\n    - {check: sql, name: a, query: SELECT 2}",

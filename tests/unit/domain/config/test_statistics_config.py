@@ -129,7 +129,7 @@ def test_drift_is_psi_from_the_previous_version_unless_told_otherwise(config_tex
         ),
         (
             "facets: [code], favorable_labels: [great], limits: {DPL: -1}",
-            "data.bias.limits.DPL is -1: expected greater than or equal to 0",
+            "data.bias.limits.DPL is -1: expected at least 0",
         ),
     ],
 )

@@ -26,6 +26,8 @@ _NOUNS = {
     "a valid dictionary": "a mapping",
     "a valid integer": "an integer",
     "a valid ": "a ",
+    "greater than or equal to ": "at least ",
+    "less than or equal to ": "at most ",
 }
 
 

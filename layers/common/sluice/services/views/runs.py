@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.catalog.records.releases import Package
 from sluice.domain import names
 from sluice.domain.build import candidates, log_tails, run_manifest, usage
 from sluice.domain.times import from_iso, to_iso
@@ -57,10 +58,16 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         "selected": _selected(steps),
         "graph": graph.stages(item, steps),
         "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
+        "model_status": _model_status(cloud, item.get("model_package_arn")),
         "steps": steps,
         "environments": run_manifest.environments(environments.with_packages(cloud, steps)),
         "timeline": _timeline(cloud, pipeline, run_id, item),
     }
+
+
+def _model_status(cloud: Cloud, arn: str | None) -> str | None:
+    item = cloud.catalog.get(keys.package_key(arn)) if arn else None
+    return Package.of(item).status if item else None
 
 
 def _selected(steps: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
