@@ -184,8 +184,9 @@ def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
 def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
     if step.get("waits_for"):
         out.print(f"[yellow]{step['step']}[/] waits: {escape(step['waits_for'])}")
-    if step.get("remark"):
-        out.print(f"[yellow]{step['step']}[/]: {escape(step['remark'])}")
+    remark = step.get("remark") or ""
+    if remark and not any(remark[:_TOLD] in reason for reason in reasons):
+        out.print(f"[yellow]{step['step']}[/]: {escape(remark)}")
     failure = step.get("failure_reason") or ""
     if failure and not _is_told(step, failure, reasons):
         out.print(f"[red]{step['step']}[/]: {escape(failure)}")

@@ -180,6 +180,6 @@ def test_a_regex_that_matched_nothing_is_shown_with_the_lines_it_was_held_agains
     version = world.catalog_run()["dataset_version"]
     world.invoke("select_candidate", {**world.common(), "dataset_version": version})
     result = CliRunner().invoke(main.app, ["run", RUN], catch_exceptions=False)
-    assert "no line of its log matches the regex accuracy: ([0-9.]+)" in result.stdout
+    assert 'no line of the log matches the regex "accuracy: ([0-9.]+)"' in result.stdout
     assert "the log of train-0 ends:\n    accuracy is 0.8\n" in result.stdout
     assert "the log of train-1" not in result.stdout

@@ -133,6 +133,9 @@ def test_a_failure_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count("AlgorithmError") == 1
     run_page.print_run(run | {"reasons": ["another"]})
     assert capsys.readouterr().out.count("AlgorithmError") == 1
+    step = {"step": "train-0", "status": "Completed", "remark": "did not report accuracy"}
+    run_page.print_run(run | {"steps": [step], "reasons": ["train-0 did not report accuracy"]})
+    assert capsys.readouterr().out.count("did not report") == 1
 
 
 def test_a_failure_that_the_log_shows_is_not_written_out_again(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,5 +38,5 @@ def _read(cloud: Cloud, model_uri: str, wanted: list[str]) -> Reported:
     bucket, _, model_key = model_uri.removeprefix("s3://").partition("/")
     key = f"{model_key.rpartition('/')[0]}/{metrics_file.ARCHIVE}"
     if cloud.objects.head(bucket, key) is None:
-        return Reported(problem=f"{metrics_file.PATH} was not written")
+        return Reported(problem=f"the script wrote no {metrics_file.PATH}")
     return metrics_file.read(cloud.objects.chunks(bucket, key), wanted)

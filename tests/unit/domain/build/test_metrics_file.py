@@ -30,7 +30,7 @@ def test_a_number_that_is_not_finite_is_none(value: str) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, f"{PATH} was not written"),
+        (None, f"the script wrote no {PATH}"),
         (b"", f"{PATH} is no JSON"),
         (b"\xff", f"{PATH} is no JSON"),
         (b"[" * 100_000, f"{PATH} is no JSON"),

@@ -60,8 +60,8 @@ def test_those_that_failed_or_did_not_report_are_passed_over_with_reasons() -> N
     assert best_of(results, train_of()) == "train-3"
     assert selection.select(train_of(), results).reasons == (
         "train-0 Failed: MemoryError",
-        f"train-1 did not report accuracy: no line of its log matches the regex {REGEX}, and "
-        "/opt/ml/output/data/metrics.json has no such number",
+        f'train-1 did not report accuracy: no line of the log matches the regex "{REGEX}", and '
+        "/opt/ml/output/data/metrics.json has no number of that name",
         "train-2 reported accuracy as nan",
     )
 
@@ -73,7 +73,7 @@ def test_those_that_failed_or_did_not_report_are_passed_over_with_reasons() -> N
         ([{"step": "train-0"}], "train-0 has no status: no reason"),
         (
             [{"step": "train-0", "status": "Completed", "metrics": None}],
-            "train-0 did not report accuracy: no line of its log matches",
+            "train-0 did not report accuracy: no line of the log matches",
         ),
         (
             [{"step": "train-0", "status": "Completed", "metrics": {"accuracy": None}}],
@@ -81,7 +81,7 @@ def test_those_that_failed_or_did_not_report_are_passed_over_with_reasons() -> N
         ),
         (
             [{"step": "train-0", "status": "Completed", "metrics": {"loss": 1, "f1": 1}}],
-            "has no such number; it reported f1, loss",
+            "has no number of that name; it reported f1, loss",
         ),
     ],
 )
@@ -105,7 +105,9 @@ def test_the_same_reason_is_told_once_for_all() -> None:
 
 def test_a_metric_without_a_regex_is_only_looked_for_in_its_file() -> None:
     (reason,) = selection.select(train_of(regex=None), [result("train-0", None)]).reasons
-    assert reason == ("train-0 did not report accuracy: /opt/ml/output/data/metrics.json has no such number")
+    assert reason == (
+        "train-0 did not report accuracy: /opt/ml/output/data/metrics.json has no number of that name"
+    )
 
 
 @given(st.lists(st.floats() | st.none(), max_size=6))

@@ -39,7 +39,7 @@ def read(chunks: Iterable[bytes], wanted: Iterable[str]) -> Reported:
     except ArchiveError as error:
         return Reported(problem=f"{ARCHIVE}, where {NAME} is expected, {error}")
     if data is None:
-        return Reported(problem=f"{PATH} was not written")
+        return Reported(problem=f"the script wrote no {PATH}")
     if len(data) > MAX_BYTES:
         return Reported(problem=f"{PATH} has more than {MAX_BYTES} bytes")
     try:

@@ -112,8 +112,8 @@ def _problem(train: Train, result: Result) -> str | None:
 def unreported(train: Train, metric: str, problem: str | None = None) -> str:
     """Say where a metric would have been found; `problem` is what is wrong with metrics.json, if known."""
     regex = next((each.regex for each in train.metrics if each.name == metric), None)
-    in_file = problem or f"{metrics_file.PATH} has no such number"
-    return f"no line of its log matches the regex {regex}, and {in_file}" if regex else in_file
+    in_file = problem or f"{metrics_file.PATH} has no number of that name"
+    return f'no line of the log matches the regex "{regex}", and {in_file}' if regex else in_file
 
 
 def _reported(metrics: Mapping[str, Any]) -> str:

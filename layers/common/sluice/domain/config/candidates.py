@@ -21,7 +21,7 @@ class Metric(Model):
     )
     regex: str | None = Field(
         None,
-        description="a regular expression with one group, the number; without one metrics.json has it",
+        description="a regular expression with one group, the number; without a regex, metrics.json has it",
         min_length=1,
         max_length=500,
     )
