@@ -90,6 +90,15 @@ def test_of_a_loss_the_allowed_part_is_below() -> None:
     assert line.allowed == (0.0, line.limit_at)
 
 
+@pytest.mark.parametrize(
+    ("slices", "is_shown"),
+    [(SLICES, False), ("for each category with n >= 30: accuracy not_worse_than champion by 0.5", True)],
+)
+def test_slices_have_a_column_of_the_champion_only_if_it_is_known(slices: str, is_shown: bool) -> None:
+    page = gates_page.render(document(slices))
+    assert ('class="wide">champion</th>' in page) is is_shown
+
+
 def test_slices_share_one_axis() -> None:
     (result,) = document(SLICES)["gates"]
     view = gate_view(result)

@@ -198,7 +198,7 @@ def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if result.get("confidence") is not None:
         yield "confidence", f"{result['confidence']:g}"
     if result.get("chance") is not None:
-        yield "chance of it without a gain", wording.chance(result["chance"])
+        yield "chance of it at the limit", wording.chance(result["chance"])
     if result.get("rows") is not None:
         yield "rows", wording.number(result["rows"])
     if result.get("method"):
