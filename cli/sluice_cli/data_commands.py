@@ -169,13 +169,13 @@ def print_waiting(waiting: dict[str, Any]) -> None:
     if build := waiting.get("next_build"):
         out.print(f"  [cyan]next build[/] {build['at']}: {escape(build['reason'])}")
     if failed := waiting.get("failed"):
-        count = f"{failed['objects']} object{'' if failed['objects'] == 1 else 's'}"
+        count = wording.count(failed["objects"], "object")
         out.print(
-            f"  [yellow]waits[/] {count} of {failed['run_id']}, which failed:"
+            f"  [yellow]waits[/] {count} of {failed['run_id']}, which did not finish:"
             " the next `sluice upload`, or a push of a changed project, builds them"
         )
     for batch in waiting.get("incomplete", []):
-        count = f"{batch['objects']} object{'' if batch['objects'] == 1 else 's'}"
+        count = wording.count(batch["objects"], "object")
         out.print(f"  [yellow]incomplete[/] {escape(batch['folder'])} ({count})")
         for missing in batch["missing"][:SHOWN]:
             out.print(f"    {escape(missing)}")

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sluice.domain.build.projects import LeftOut, Project
 from sluice.domain.build.sources import Source
 from sluice.domain.config import PipelineConfig, gate_rules
 from sluice.domain.release import alarms
+from sluice.domain.times import to_iso
 from sluice.services.views import data
 from sluice_cli import git, local_images, scripts, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -157,7 +159,8 @@ def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
         return {"starts": True, "why": f"{state.in_flight} builds it"}
     waits = data.what_waits(target.cloud, pipeline)
     if build := waits["next_build"]:
-        return {"starts": True, "why": f"a build starts by itself ({build['reason']})"}
+        when = f" at {build['at']}" if build["at"] > to_iso(datetime.now(UTC)) else ""
+        return {"starts": True, "why": f"a build starts by itself{when} ({build['reason']})"}
     if state.in_flight and state.is_project_new:
         return {"starts": True, "why": f"a build starts when {state.in_flight} ends"}
     if state.is_project_new:

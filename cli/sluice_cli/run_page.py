@@ -194,6 +194,8 @@ def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
 
 def _is_told(step: Mapping[str, Any], failure: str, reasons: Sequence[str]) -> bool:
     """Tell whether the run's reasons and the log that is shown say all of a failure."""
+    if step.get("stopped_because") and any(reason[:_TOLD] in failure for reason in reasons):
+        return True
     brief = failures.brief(failure)
     is_whole = brief == " ".join(failure.split()) or bool(step.get("log_tail"))
     return is_whole and any(brief[:_TOLD] in reason for reason in reasons)

@@ -150,6 +150,15 @@ def test_a_failure_that_the_log_shows_is_not_written_out_again(capsys: pytest.Ca
     assert "File x.py, line 1" in capsys.readouterr().out
 
 
+def test_a_job_that_was_stopped_with_its_run_does_not_repeat_why(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "stopped by ada: wrong data"
+    told = f"stopped by sluice, as its run had ended as stopped ({why})"
+    step = {"step": "train-0", "status": "Stopped", "failure_reason": told, "stopped_because": told}
+    run = {"run_id": "m-00001", "pipeline": "m", "status": "stopped", "timeline": [], "steps": [step]}
+    run_page.print_run(run | {"reasons": [why]})
+    assert capsys.readouterr().out.count("wrong data") == 1
+
+
 def test_a_next_step_is_what_works_from_here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from build_world import FILES, PIPELINE, PIPELINE_YAML, RUN, Invoke, World, crea
 from sluice.catalog import keys
 from sluice.domain.build import projects
 from sluice.domain.build.sources import Source
+from sluice.services.views import data as data_views
 from sluice_cli import git, project, scripts
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
@@ -94,6 +95,14 @@ def test_a_push_says_whether_it_starts_a_build_and_why_not(
         "starts": False,
         "why": "no build starts, as nothing that a run reads has changed",
     }
+
+
+def test_a_push_says_when_a_build_starts_that_a_budget_holds_back(
+    stack: Stack, push: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, why = "2999-12-01T00:00:00.000Z", "monthly budget of $1.00: $2.00 spent in 2999-11"
+    monkeypatch.setattr(data_views, "what_waits", lambda *_: {"next_build": {"at": at, "reason": why}})
+    assert push()["build"] == {"starts": True, "why": f"a build starts by itself at {at} ({why})"}
 
 
 def test_what_the_stack_refused_is_taken_when_the_stack_has_changed(
