@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluice.domain.config.prediction_metrics import PredictionMetric
@@ -78,33 +78,48 @@ def compare(
     """
     if len(candidate) < ROWS_MIN:
         raise TooFewRowsError(f"{len(candidate)} rows are too few to compare: at least {ROWS_MIN}")
-    return _KINDS[metric.kind](metric, candidate, champion, margin, confidence, positive)
+    return _KINDS[metric.kind](_Question(metric, candidate, champion, margin, confidence, positive))
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Two models' predictions of the same rows, and what is asked about their gain."""
+
+    metric: PredictionMetric
+    candidate: Predictions
+    champion: Predictions
+    margin: float
+    confidence: float
+    positive: str
+
+    @property
+    def rows(self) -> int:
+        return len(self.candidate)
+
+    @property
+    def both(self) -> tuple[Predictions, Predictions]:
+        return self.candidate, self.champion
+
+    @property
+    def outcomes(self) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+        """Of each row the label with the candidate's class, and with the champion's."""
+        return zip(*(scores.outcomes(self.metric, each, self.positive) for each in self.both), strict=True)
 
 
 # ------------------------------------------------------------------ shares
 
 
-def _shares(
-    metric: PredictionMetric,
-    candidate: Predictions,
-    champion: Predictions,
-    margin: float,
-    confidence: float,
-    positive: str,
-) -> Comparison:
-    pairs = zip(
-        scores.outcomes(metric, candidate, positive), scores.outcomes(metric, champion, positive), strict=True
-    )
-    wanted = {"recall": "1", "specificity": "0"}.get(metric.name)
-    right = [(a[0] == a[1], b[0] == b[1]) for a, b in pairs if wanted in (None, a[0])]
+def _shares(asked: _Question) -> Comparison:
+    wanted = {"recall": "1", "specificity": "0"}.get(asked.metric.name)
+    right = [(a[0] == a[1], b[0] == b[1]) for a, b in asked.outcomes if wanted in (None, a[0])]
     if len(right) < OF_EACH_CLASS_MIN:
         raise TooFewRowsError(
             f"{len(right)} rows with the label are too few to compare: at least {OF_EACH_CLASS_MIN}"
         )
-    n = len(right)
+    n, margin = len(right), asked.margin
     won, lost = right.count((True, False)), right.count((False, True))
     both = right.count((True, True))
-    low, high = tango_interval(won, lost, n, confidence)
+    low, high = tango_interval(won, lost, n, asked.confidence)
     chance = half_binomial_sf(won, won + lost) if not margin else normal_sf(_tango(won, lost, n, margin))
     if not margin and not won + lost:
         chance = 1.0
@@ -143,18 +158,9 @@ def _tango_low(won: int, lost: int, n: int, confidence: float) -> float:
 # ------------------------------------------------------------------ functions of counts
 
 
-def _counts(
-    metric: PredictionMetric,
-    candidate: Predictions,
-    champion: Predictions,
-    margin: float,
-    confidence: float,
-    positive: str,
-) -> Comparison:
-    pairs = zip(
-        scores.outcomes(metric, candidate, positive), scores.outcomes(metric, champion, positive), strict=True
-    )
-    cells = Counter((label, mine, other) for (label, mine), (_, other) in pairs)
+def _counts(asked: _Question) -> Comparison:
+    metric, margin = asked.metric, asked.margin
+    cells = Counter((label, mine, other) for (label, mine), (_, other) in asked.outcomes)
     ours = scores.of_counts(metric, _margin(cells, 1))
     theirs = scores.of_counts(metric, _margin(cells, 2))
 
@@ -162,12 +168,12 @@ def _counts(
         return _or_zero(metric, _margin(counted, 1)) - _or_zero(metric, _margin(counted, 2))
 
     error = _jackknife(_enlarged(cells), gain_of)
-    gain, reach = ours - theirs, student_isf(1 - confidence, len(candidate) - 1) * error
+    gain, reach = ours - theirs, student_isf(1 - asked.confidence, asked.rows - 1) * error
     if margin:
-        chance, method = student_sf((gain - margin) / error, len(candidate) - 1), "jackknife"
+        chance, method = student_sf((gain - margin) / error, asked.rows - 1), "jackknife"
     else:
         chance, method = _permuted(metric, cells, gain), "paired permutation test"
-    return Comparison(ours, theirs, gain, gain - reach, gain + reach, chance, len(candidate), method)
+    return Comparison(ours, theirs, gain, gain - reach, gain + reach, chance, asked.rows, method)
 
 
 def _or_zero(metric: PredictionMetric, counts: Confusion) -> float:
@@ -243,17 +249,10 @@ def _permuted(metric: PredictionMetric, cells: Counter[Cell], gain: float) -> fl
 # ------------------------------------------------------------------ means
 
 
-def _means(
-    metric: PredictionMetric,
-    candidate: Predictions,
-    champion: Predictions,
-    margin: float,
-    confidence: float,
-    positive: str,
-) -> Comparison:
-    ours, theirs = scores.value(metric, candidate, positive), scores.value(metric, champion, positive)
-    mine = scores.losses(metric, candidate, positive)
-    others = scores.losses(metric, champion, positive)
+def _means(asked: _Question) -> Comparison:
+    metric = asked.metric
+    ours, theirs = (scores.value(metric, each, asked.positive) for each in asked.both)
+    mine, others = (scores.losses(metric, each, asked.positive) for each in asked.both)
     if metric.name == "rmse":
         # Linear in the losses, as its interval is wanted in the metric's own unit.
         mine = [loss / (2 * ours) if ours else 0.0 for loss in mine]
@@ -262,12 +261,12 @@ def _means(
     gains = [theirs_ - mine_ for mine_, theirs_ in zip(mine, others, strict=True)]
     if metric.name == "r2":
         # The labels' variance is of these rows too, and varies with them.
-        scale = scores.variance_of_labels(candidate)
-        squares = scores.squares_of_labels(candidate)
+        scale = scores.variance_of_labels(asked.candidate)
+        squares = scores.squares_of_labels(asked.candidate)
         gains = [(each - gain * square) / scale for each, square in zip(gains, squares, strict=True)]
     spread = _Spread.of(gains)
-    low, high = gain - spread.reach(confidence), gain + spread.mirrored().reach(confidence)
-    chance = spread.chance(gain - margin)
+    low, high = gain - spread.reach(asked.confidence), gain + spread.mirrored().reach(asked.confidence)
+    chance = spread.chance(gain - asked.margin)
     return Comparison(ours, theirs, gain, low, high, chance, len(gains), "paired t test")
 
 
@@ -321,15 +320,8 @@ class _Spread:
 # ------------------------------------------------------------------ ranks
 
 
-def _ranks(
-    metric: PredictionMetric,
-    candidate: Predictions,
-    champion: Predictions,
-    margin: float,
-    confidence: float,
-    positive: str,
-) -> Comparison:
-    ours, theirs = scores.split_scores(candidate, positive), scores.split_scores(champion, positive)
+def _ranks(asked: _Question) -> Comparison:
+    ours, theirs = (scores.split_scores(each, asked.positive) for each in asked.both)
     least = min(map(len, ours))
     if least < OF_EACH_CLASS_MIN:
         raise TooFewRowsError(f"{least} rows of a label are too few: at least {OF_EACH_CLASS_MIN} of each")
@@ -342,15 +334,18 @@ def _ranks(
     ]
     gain, error = areas[0] - areas[1], math.sqrt(sum(parts))
     if error <= _ALIKE:
-        chance = 0.0 if gain > margin + _ALIKE else 1.0
-        return Comparison(areas[0], areas[1], gain, gain, gain, chance, len(candidate), "DeLong test")
+        chance = 0.0 if gain > asked.margin + _ALIKE else 1.0
+        return Comparison(areas[0], areas[1], gain, gain, gain, chance, asked.rows, "DeLong test")
     squares = sum(part**2 / (len(ours[side]) - 1) for side, part in enumerate(parts))
     degrees = sum(parts) ** 2 / squares
-    reach = student_isf(1 - confidence, degrees) * error
-    chance = student_sf((gain - margin) / error, degrees)
-    return Comparison(
-        areas[0], areas[1], gain, gain - reach, gain + reach, chance, len(candidate), "DeLong test"
-    )
+    reach = student_isf(1 - asked.confidence, degrees) * error
+    chance = student_sf((gain - asked.margin) / error, degrees)
+    return Comparison(areas[0], areas[1], gain, gain - reach, gain + reach, chance, asked.rows, "DeLong test")
 
 
-_KINDS = {"share": _shares, "counts": _counts, "mean": _means, "ranks": _ranks}
+_KINDS: Mapping[str, Callable[[_Question], Comparison]] = {
+    "share": _shares,
+    "counts": _counts,
+    "mean": _means,
+    "ranks": _ranks,
+}
