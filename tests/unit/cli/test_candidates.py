@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from caching_world import Caching
+from command_world import Stack
 from sluice_cli import candidate_commands, log_streams, main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -21,15 +22,6 @@ HALVING = PIPELINE_YAML.replace(
     "{strategy: halving, space: {alpha: {min: 0, max: 1}}, max_candidates: 4, objective: accuracy,"
     " budget: {hyperparameter: epochs, min: 1, max: 2}, reduction_factor: 2}",
 )
-
-
-class Stack:
-    """The parts of a `Target` that the commands use, over the fakes."""
-
-    stack = "sluice"
-
-    def __init__(self, cloud: fakes.Cloud) -> None:
-        self.cloud, self.catalog = cloud, cloud.catalog
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
+from command_world import Hearing
 from sluice.catalog import keys
 from sluice.catalog.changes.data import add_dataset, index_dataset
 from sluice.catalog.records.data import Dataset
@@ -43,41 +44,9 @@ def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     return world
 
 
-class Stack:
-    """The parts of a `Target` that the commands use, over the fakes."""
-
-    def __init__(self, cloud: fakes.Cloud, events: Any = None) -> None:
-        self.cloud, self.catalog = cloud, cloud.catalog
-        self.events = events
-        self.outputs = {"DataBucketName": fakes.DATA_BUCKET, "BuildRequestsQueueUrl": "queue"}
-
-    def client(self, service: str) -> Any:
-        return self.events if service == "events" else service
-
-    def call(self, service: str, operation: str) -> dict[str, str]:
-        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
-
-
-class Events:
-    """EventBridge with the one rule there is for what commands announce."""
-
-    def __init__(self, invoke: Invoke) -> None:
-        self.invoke = invoke
-        self.before: Callable[[], None] = lambda: None
-
-    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
-        (entry,) = Entries
-        assert (entry["Source"], entry["DetailType"]) == ("sluice.cli", "DataReleaseRequested")
-        self.before()
-        event = {"time": "2026-11-24T11:00:00Z", "detail": json.loads(entry["Detail"])}
-        for _ in range(2):
-            self.invoke("release_data", event)
-        return {"FailedEntryCount": 0}
-
-
 @pytest.fixture
-def target(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Target:
-    return Stack(cloud, Events(invoke))  # type: ignore[return-value]
+def target(world: World) -> Target:
+    return Hearing(world, "DataReleaseRequested", "release_data")  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("group", "command"), COMMANDS)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 import fakes
 from build_world import RUN, Invoke, World
+from command_world import Stack
 from sluice_cli import main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -52,13 +53,12 @@ class Logs:
         return type("Paginator", (), {"paginate": staticmethod(pages)})
 
 
-class Stack:
-    """The parts of a `Target` that the commands use, over the fakes."""
-
-    stack = "sluice"
+class Logging(Stack):
+    """A stack whose only client is that of the logs."""
 
     def __init__(self, cloud: fakes.Cloud, logs: Logs) -> None:
-        self.cloud, self.catalog, self.logs = cloud, cloud.catalog, logs
+        super().__init__(cloud)
+        self.logs = logs
 
     def client(self, service: str) -> Any:
         return self.logs
@@ -71,7 +71,7 @@ def logs() -> Logs:
 
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(Options, "target", lambda _: Stack(cloud, logs))
+    monkeypatch.setattr(Options, "target", lambda _: Logging(cloud, logs))
     return World.of_prepared_run(cloud, invoke)
 
 

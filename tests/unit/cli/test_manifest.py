@@ -11,21 +11,13 @@ from typer.testing import CliRunner, Result
 
 import fakes
 from build_world import PIPELINE, ROWS, RUN, Invoke, World
+from command_world import Stack
 from sluice.catalog import keys
 from sluice.domain.build import projects
 from sluice.domain.failures import MissingError
 from sluice.services import artifacts
 from sluice_cli import lookup, main
 from sluice_cli.options import Options
-
-
-class Stack:
-    """The parts of a `Target` that the commands use, over the fakes."""
-
-    stack = "sluice"
-
-    def __init__(self, cloud: fakes.Cloud) -> None:
-        self.cloud, self.catalog = cloud, cloud.catalog
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 import fakes
 from build_world import PIPELINE, ROWS, RUN, Invoke, World
-from command_world import Stack
+from command_world import Hearing
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Package
@@ -22,7 +22,7 @@ BAD = b"x,y\n9,1\n"
 
 
 @pytest.fixture
-def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Hearing[World]:
     """A model of two objects, which serves."""
     world = World(cloud, invoke)
     world.push()
@@ -30,7 +30,7 @@ def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -
     assert world.build("a.csv") == "registered"
     world.release()
     world.later(minutes=10)
-    stack = Stack(world, "DataRecallRequested", "recall_data")
+    stack = Hearing(world, "DataRecallRequested", "recall_data")
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     return stack
 
@@ -39,12 +39,12 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(main.app, ["recall", *arguments], catch_exceptions=False)
 
 
-def build(stack: Stack) -> str:
+def build(stack: Hearing[World]) -> str:
     stack.world.ask()
     return stack.world.play(stack.world.pipeline["in_flight"])
 
 
-def test_the_live_models_that_were_trained_with_it_are_named(stack: Stack) -> None:
+def test_the_live_models_that_were_trained_with_it_are_named(stack: Hearing[World]) -> None:
     result = call("reviews/bad.csv", "--dry-run", "--json")
     (row,) = json.loads(result.stdout)["live_models"]
     assert (row["model"], row["stage"], row["run_id"]) == ("reviews/1", "production", RUN)
@@ -53,26 +53,26 @@ def test_the_live_models_that_were_trained_with_it_are_named(stack: Stack) -> No
     assert stack.world.events().count("data recalled") == 0
 
 
-def test_an_earlier_version_of_the_key_counts(stack: Stack) -> None:
+def test_an_earlier_version_of_the_key_counts(stack: Hearing[World]) -> None:
     """What serves was trained with what the key held before it was overwritten."""
     assert stack.world.build("bad.csv", ROWS + b"5,0\n") == "registered"
     (row,) = json.loads(call("reviews/bad.csv", "--dry-run", "--json").stdout)["live_models"]
     assert row["objects"][0]["version_id"] == "v1"
 
 
-def test_the_same_bytes_under_another_key_count(stack: Stack) -> None:
+def test_the_same_bytes_under_another_key_count(stack: Hearing[World]) -> None:
     stack.world.upload("copy.csv", BAD)
     (row,) = json.loads(call("reviews/copy.csv", "--dry-run", "--json").stdout)["live_models"]
     assert row["objects"][0]["key"] == "reviews/bad.csv"
 
 
-def test_a_model_without_it_is_not_named(stack: Stack) -> None:
+def test_a_model_without_it_is_not_named(stack: Hearing[World]) -> None:
     stack.world.upload("new.csv", b"x,y\n3,0\n")
     result = call("reviews/new.csv", "--dry-run")
     assert "no model that serves was trained with reviews/new.csv" in result.stdout
 
 
-def test_a_model_whose_data_are_not_known_says_so(stack: Stack) -> None:
+def test_a_model_whose_data_are_not_known_says_so(stack: Hearing[World]) -> None:
     uri = stack.world.catalog_run()["manifest_uri"]
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     del stack.cloud.objects.buckets[bucket][key]
@@ -81,7 +81,7 @@ def test_a_model_whose_data_are_not_known_says_so(stack: Stack) -> None:
 
 
 def test_it_is_recalled_and_told_in_the_status_until_a_person_decided(
-    stack: Stack, capsys: pytest.CaptureFixture[str]
+    stack: Hearing[World], capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = call("reviews/bad.csv", "-m", "consent withdrawn")
     assert result.exit_code == 0
@@ -105,14 +105,14 @@ def test_it_is_recalled_and_told_in_the_status_until_a_person_decided(
     assert recalls.recalls(stack.cloud, PIPELINE) == []
 
 
-def test_with_wait_the_build_is_followed(stack: Stack) -> None:
+def test_with_wait_the_build_is_followed(stack: Hearing[World]) -> None:
     stack.meanwhile = lambda: build(stack)
     result = call("reviews/bad.csv", "--wait", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["run"]["run_id"] == SECOND
 
 
-def test_with_wait_it_says_if_nothing_was_built(stack: Stack) -> None:
+def test_with_wait_it_says_if_nothing_was_built(stack: Hearing[World]) -> None:
     call("reviews/bad.csv")
     assert build(stack) == "registered"
     stack.meanwhile = lambda: build(stack)
@@ -122,12 +122,12 @@ def test_with_wait_it_says_if_nothing_was_built(stack: Stack) -> None:
     assert "waits for you" not in result.stderr
 
 
-def test_what_never_arrived_cannot_be_recalled(stack: Stack) -> None:
+def test_what_never_arrived_cannot_be_recalled(stack: Hearing[World]) -> None:
     with pytest.raises(CommandError, match=r"reviews/z.csv never arrived"):
         call("reviews/z.csv")
 
 
-def test_what_was_of_no_use_need_not_be_recalled(stack: Stack) -> None:
+def test_what_was_of_no_use_need_not_be_recalled(stack: Hearing[World]) -> None:
     stack.world.upload("empty.csv", b"")
     with pytest.raises(CommandError, match="was never part of any data"):
         call("reviews/empty.csv")

@@ -9,18 +9,18 @@ from typer.testing import CliRunner, Result
 
 import fakes
 from build_world import PIPELINE, RUN, Invoke, World
-from command_world import Stack
+from command_world import Hearing
 from sluice_cli import log_streams, lookup, main, options
 
 SECOND = "reviews-00002"
 
 
 @pytest.fixture
-def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Hearing[World]:
     world = World(cloud, invoke)
     world.push()
     assert world.build("a.csv") == "registered"
-    stack = Stack(world, "RunRequested", "start_run")
+    stack = Hearing(world, "RunRequested", "start_run")
     stack.meanwhile = lambda: world.play(SECOND)
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     monkeypatch.setattr(log_streams, "step_log", lambda target, step: ["the last line"])
@@ -32,14 +32,14 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(main.app, ["reproduce", "reviews/1", *arguments], catch_exceptions=False)
 
 
-def test_a_reproduced_model_exits_with_0_and_is_told(stack: Stack) -> None:
+def test_a_reproduced_model_exits_with_0_and_is_told(stack: Hearing[World]) -> None:
     result = call()
     assert result.exit_code == 0
     assert f"reproduced reviews/1 by {SECOND}" in result.stdout
     assert "every metric is within 0.01" in result.stdout
 
 
-def test_a_model_that_differs_exits_with_3(stack: Stack) -> None:
+def test_a_model_that_differs_exits_with_3(stack: Hearing[World]) -> None:
     stack.world.accuracies["evaluate-candidate"] = 0.8
     result = call("--json")
     assert result.exit_code == 3
@@ -49,26 +49,26 @@ def test_a_model_that_differs_exits_with_3(stack: Stack) -> None:
     assert found["run"]["status"] == "differed"
 
 
-def test_a_tolerance_is_the_callers(stack: Stack) -> None:
+def test_a_tolerance_is_the_callers(stack: Hearing[World]) -> None:
     stack.world.accuracies["evaluate-candidate"] = 0.8
     assert call("--tolerance", "0.1").exit_code == 0
 
 
-def test_a_run_that_fails_exits_with_1_and_shows_its_log(stack: Stack) -> None:
+def test_a_run_that_fails_exits_with_1_and_shows_its_log(stack: Hearing[World]) -> None:
     stack.world.failing = {"prepare"}
     result = call()
     assert result.exit_code == 1
     assert "the last line" in result.stdout
 
 
-def test_without_waiting_it_is_started_and_named(stack: Stack) -> None:
+def test_without_waiting_it_is_started_and_named(stack: Hearing[World]) -> None:
     stack.meanwhile = lambda: None
     result = call("--no-wait")
     assert result.exit_code == 0
     assert f"started {SECOND} (reproduction of {RUN})" in result.stdout
 
 
-def test_an_input_that_cannot_be_had_is_named_and_nothing_starts(stack: Stack) -> None:
+def test_an_input_that_cannot_be_had_is_named_and_nothing_starts(stack: Hearing[World]) -> None:
     del stack.cloud.objects.buckets[fakes.DATA_BUCKET]["reviews/a.csv"]
     result = call()
     assert result.exit_code == 3

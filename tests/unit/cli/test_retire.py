@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,36 +9,26 @@ import pytest
 from typer.testing import CliRunner
 
 import fakes
+from command_world import Hearing
 from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
 from sluice.catalog import keys
 from sluice.services.views import stages
 from sluice_cli import main, options
 
 
-class Stack:
-    """A stack whose clients are the fakes, and whose rule hears of what commands announce."""
+class Stack(Hearing[World]):
+    """A stack that notes what is deleted of it."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.cloud, self.catalog = world, world.cloud, world.cloud.catalog
-        self.stack = "sluice"
-        self.description = "a stack of fakes"
+        super().__init__(world, "StageRetired", "retire_stage")
         self.deleted: list[Any] = []
-
-    def client(self, service: str) -> Any:
-        return self
 
     def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
         if operation == "delete_endpoint":
             del self.world.cloud.endpoints.by_name[request["EndpointName"]]
         if operation.startswith("delete"):
             self.deleted.append(request)
-        return {"Arn": "arn:aws:iam::123456789012:user/ada"}
-
-    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
-        (entry,) = Entries
-        event = {"time": "2026-11-24T12:00:00Z", "detail": json.loads(entry["Detail"])}
-        self.world.invoke("retire_stage", event)
-        return {"FailedEntryCount": 0}
+        return super().call(service, operation, **request)
 
 
 @pytest.fixture

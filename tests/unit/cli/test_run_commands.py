@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import fakes
 from build_world import PIPELINE, RUN, Invoke
 from caching_world import Caching
-from command_world import Stack
+from command_world import Hearing
 from sluice_cli import log_streams, main, options
 
 SECOND = "reviews-00002"
@@ -19,11 +19,11 @@ CHANGED = {"train.hyperparameters.alpha": 0.3}
 
 
 @pytest.fixture
-def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Hearing[Caching]:
     world = Caching(cloud, invoke)
     world.push()
     assert world.build("a.csv") == "registered"
-    stack = Stack(world, "RunRequested", "start_run")
+    stack = Hearing(world, "RunRequested", "start_run")
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     monkeypatch.setattr(log_streams, "step_log", lambda target, step: ["the last line"])
     return stack
@@ -33,7 +33,7 @@ def sluice(*arguments: str) -> Any:
     return CliRunner().invoke(main.app, [*arguments])
 
 
-def test_a_run_is_started_and_named(stack: Stack) -> None:
+def test_a_run_is_started_and_named(stack: Hearing[Caching]) -> None:
     result = sluice("start", PIPELINE, "-p", "train.hyperparameters.alpha=0.3")
     assert result.exit_code == 0, result.output
     assert f"started {SECOND} (started by hand)" in result.stdout
@@ -41,14 +41,14 @@ def test_a_run_is_started_and_named(stack: Stack) -> None:
     assert stack.world.catalog_run(SECOND)["overrides"] == CHANGED
 
 
-def test_with_wait_it_is_followed_to_its_end(stack: Stack) -> None:
+def test_with_wait_it_is_followed_to_its_end(stack: Hearing[Caching]) -> None:
     stack.meanwhile = lambda: stack.world.play(SECOND)
     result = sluice("start", PIPELINE, "--wait", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["run"]["status"] == "registered"
 
 
-def test_a_dry_run_says_what_would_run_and_starts_nothing(stack: Stack) -> None:
+def test_a_dry_run_says_what_would_run_and_starts_nothing(stack: Hearing[Caching]) -> None:
     result = sluice("start", PIPELINE, "-p", "train.candidates.space.alpha=[0.1, 0.2, 0.3]", "--dry-run")
     assert result.exit_code == 0, result.output
     assert "3 candidates:" in result.stdout
@@ -58,14 +58,14 @@ def test_a_dry_run_says_what_would_run_and_starts_nothing(stack: Stack) -> None:
     assert [each["alpha"] for each in planned["candidates"]] == ["0.1", "0.2"]
 
 
-def test_a_wrong_value_starts_nothing_and_names_what_may_have_been_meant(stack: Stack) -> None:
+def test_a_wrong_value_starts_nothing_and_names_what_may_have_been_meant(stack: Hearing[Caching]) -> None:
     result = sluice("start", PIPELINE, "-p", "train.hyperparameters.alhpa=0.3", "-p", "name=x")
     assert "did you mean 'alpha'?" in str(result.exception)
     assert "name cannot be overridden" in str(result.exception)
     assert stack.world.pipeline.get("in_flight") is None
 
 
-def test_a_version_is_named_by_its_first_digits(stack: Stack) -> None:
+def test_a_version_is_named_by_its_first_digits(stack: Hearing[Caching]) -> None:
     version = stack.world.catalog_run()["dataset_version"]
     assert sluice("start", PIPELINE, "--dataset", version[:8]).exit_code == 0
     assert stack.world.catalog_run(SECOND)["given_dataset"] == version
@@ -73,7 +73,7 @@ def test_a_version_is_named_by_its_first_digits(stack: Stack) -> None:
     assert "no data set version begins with ffffffff" in str(result.exception)
 
 
-def test_while_a_run_is_in_flight_it_is_named_or_waited_for(stack: Stack) -> None:
+def test_while_a_run_is_in_flight_it_is_named_or_waited_for(stack: Hearing[Caching]) -> None:
     assert sluice("start", PIPELINE).exit_code == 0
     result = sluice("start", PIPELINE)
     assert f"{SECOND} is in flight" in str(result.exception)
@@ -90,13 +90,13 @@ def test_while_a_run_is_in_flight_it_is_named_or_waited_for(stack: Stack) -> Non
     assert ended == ["registered", "registered"]
 
 
-def test_a_run_that_did_not_fail_is_not_tried_again(stack: Stack) -> None:
+def test_a_run_that_did_not_fail_is_not_tried_again(stack: Hearing[Caching]) -> None:
     result = sluice("retry", RUN)
     assert f"{RUN} ended as registered: a retry goes on from a run that failed" in str(result.exception)
     assert "there is no run 'reviews-00009'" in str(sluice("retry", "reviews-00009").exception)
 
 
-def test_a_run_says_whose_outputs_it_uses_and_what_changed(stack: Stack) -> None:
+def test_a_run_says_whose_outputs_it_uses_and_what_changed(stack: Hearing[Caching]) -> None:
     stack.meanwhile = lambda: stack.world.play(SECOND)
     result = sluice("start", PIPELINE, "-p", "train.hyperparameters.alpha=0.3", "--wait", "--explain-cache")
     assert result.exit_code == 0, result.output
@@ -109,7 +109,7 @@ def test_a_run_says_whose_outputs_it_uses_and_what_changed(stack: Stack) -> None
     assert [each["step"] for each in as_json] == ["prepare", "train-0", "evaluate-candidate"]
 
 
-def test_a_run_shows_which_steps_were_cached(stack: Stack) -> None:
+def test_a_run_shows_which_steps_were_cached(stack: Hearing[Caching]) -> None:
     stack.meanwhile = lambda: stack.world.play(SECOND)
     result = sluice("start", PIPELINE, "--wait")
     assert result.exit_code == 0, result.output
@@ -124,7 +124,7 @@ def test_a_run_shows_which_steps_were_cached(stack: Stack) -> None:
 
 
 @pytest.fixture
-def running(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def running(stack: Hearing[Caching], monkeypatch: pytest.MonkeyPatch) -> Hearing[Caching]:
     """A run whose first job runs, in a stack that hears of executions that are stopped."""
     world = stack.world
     assert sluice("start", PIPELINE, "--no-cache").exit_code == 0
@@ -145,7 +145,7 @@ def running(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     return stack
 
 
-def test_a_stopped_run_ends_with_its_jobs_and_says_who_and_why(running: Stack) -> None:
+def test_a_stopped_run_ends_with_its_jobs_and_says_who_and_why(running: Hearing[Caching]) -> None:
     result = sluice("stop", SECOND, "-m", "wrong data")
     assert result.exit_code == 0, result.output
     run = running.world.catalog_run(SECOND)
@@ -156,7 +156,7 @@ def test_a_stopped_run_ends_with_its_jobs_and_says_who_and_why(running: Stack) -
     assert f"sluice retry {SECOND}" in result.output
 
 
-def test_what_a_stopped_run_took_up_waits_for_another_build(running: Stack) -> None:
+def test_what_a_stopped_run_took_up_waits_for_another_build(running: Hearing[Caching]) -> None:
     world = running.world
     sluice("stop", SECOND)
     world.upload("b.csv", b"x,y\n3,1\n")
@@ -167,11 +167,11 @@ def test_what_a_stopped_run_took_up_waits_for_another_build(running: Stack) -> N
     assert world.arrivals()["reviews/b.csv#v1"] == "pending"
 
 
-def test_a_run_that_ended_is_not_stopped(stack: Stack) -> None:
+def test_a_run_that_ended_is_not_stopped(stack: Hearing[Caching]) -> None:
     assert f"{RUN} has ended as registered" in str(sluice("stop", RUN).exception)
 
 
-def test_the_log_of_a_step_that_was_not_computed_is_another_runs(stack: Stack) -> None:
+def test_the_log_of_a_step_that_was_not_computed_is_another_runs(stack: Hearing[Caching]) -> None:
     stack.meanwhile = lambda: stack.world.play(SECOND)
     assert sluice("start", PIPELINE, "--wait").exit_code == 0
     result = sluice("logs", SECOND, "prepare")
@@ -179,7 +179,7 @@ def test_the_log_of_a_step_that_was_not_computed_is_another_runs(stack: Stack) -
     assert f"sluice logs {RUN} prepare" in result.exception.hint
 
 
-def test_what_was_not_computed_costs_nothing(stack: Stack) -> None:
+def test_what_was_not_computed_costs_nothing(stack: Hearing[Caching]) -> None:
     stack.meanwhile = lambda: stack.world.play(SECOND)
     assert sluice("start", PIPELINE, "--wait").exit_code == 0
     found = json.loads(sluice("cost", SECOND, "--json").stdout)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import fakes
 from build_world import PIPELINE_YAML, ROWS, Invoke, World
+from command_world import Stack
 from sluice_cli import main, stack_data, validation
 from sluice_cli.options import Options
 from sluice_cli.target import Target
@@ -19,14 +20,6 @@ CONTRACT = PIPELINE_YAML.replace(
     "  label: y",
     "  label: y\n  drift: {max: 0.2}\n  keys: [[x, y]]\n  quality: [{check: row_count, max_change: 0.9}]",
 )
-
-
-class Stack:
-    """The parts of a `Target` that are used, over the fakes."""
-
-    def __init__(self, cloud: fakes.Cloud) -> None:
-        self.stack, self.cloud, self.catalog = "sluice", cloud, cloud.catalog
-        self.outputs = {"DataBucketName": fakes.DATA_BUCKET}
 
 
 @pytest.fixture
