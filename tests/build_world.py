@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 from unittest import mock
+
+import pytest
 
 import fakes
 import machines
@@ -322,15 +324,42 @@ class World:
         return [item["event"] for item in self.timeline()]
 
     @classmethod
-    def of_prepared_run(cls, cloud: fakes.Cloud, invoke: Invoke, **changed: bytes) -> World:
+    def of_prepared_run(cls, cloud: fakes.Cloud, invoke: Invoke, **changed: bytes) -> Self:
         """A world with a run whose data are prepared."""
+        world = cls.of_started_run(cloud, invoke, **changed)
+        world.prepare_run()
+        return world
+
+    @classmethod
+    def of_started_run(cls, cloud: fakes.Cloud, invoke: Invoke, **changed: bytes) -> Self:
+        """A world with a run that was started and has done nothing yet."""
         world = cls(cloud, invoke)
         world.push(replaces=None, **changed)
         world.upload("a.csv")
         world.later(minutes=2)
         world.ask()
-        world.prepare_run()
         return world
+
+    @classmethod
+    def of_live_model(cls, cloud: fakes.Cloud, invoke: Invoke, *, for_minutes: int = 1) -> Self:
+        """A world whose first model was released so long ago."""
+        world = cls(cloud, invoke)
+        world.push()
+        assert world.build("a.csv") == "registered"
+        world.release()
+        world.later(minutes=for_minutes)
+        return world
+
+    def ask_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have a request for a build decided between the next decision and what it writes."""
+        apply = self.cloud.catalog.apply
+
+        def slow(*changes: Change) -> bool:
+            monkeypatch.setattr(self.cloud.catalog, "apply", apply)
+            self.ask()
+            return apply(*changes)
+
+        monkeypatch.setattr(self.cloud.catalog, "apply", slow)
 
     def step(self, name: str) -> dict[str, Any]:
         """What the catalog has of a step of the run; empty when there is nothing."""

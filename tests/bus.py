@@ -12,6 +12,18 @@ from sluice_local.cloud import LocalCloud
 Event = dict[str, Any]
 
 
+def queue_policy(queue_arn: str, service: str, source_arn: str) -> str:
+    """The policy by which a service may send a queue what comes from a rule or a topic."""
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": source_arn}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+
+
 class Listener:
     """Every event that matches a pattern, from now on, in the order of arrival."""
 
@@ -21,14 +33,7 @@ class Listener:
         self._url = sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = f"arn:aws:sqs:{cloud.region}:{cloud.account}:{name}"
         rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
-        allow = {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        policy = queue_policy(arn, "events.amazonaws.com", rule)
         sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": policy})
         events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
         self.received: list[Event] = []

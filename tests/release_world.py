@@ -217,6 +217,16 @@ class World:
         self.ended.add(arn)
         self.execution = machines.play(self.definition, arn, self._outside(self._sees), self.cloud)
 
+    def begin(self) -> str:
+        """Approve a version and plan its release, which then holds its stage; returns the execution."""
+        arn = self.register(1)
+        self.decide(arn, "Approved")
+        self.tell_decision(arn, "Approved")
+        (execution_arn,) = self.waiting()
+        request = self.cloud.workflows.executions[execution_arn]["input"]
+        self.task("plan_release", execution_arn=execution_arn, release=request)
+        return execution_arn
+
     def plan(self, arn: str) -> tuple[str, dict[str, Any]]:
         """Approve and plan, no more: the execution and its first stage's task."""
         self.decide(arn, "Approved")

@@ -140,15 +140,15 @@ def _print_left_out(left_out: list[dict[str, str]]) -> None:
         out.print(f"[yellow]left out[/] {escape(each['path'])} ({each['why']})")
 
 
-def follow_run(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]:
-    """Wait for the next run and follow it to its end."""
+def follow_run(target: Target, pipeline: str, known: set[str], *, timeout_s: float = 1200) -> dict[str, Any]:
+    """Wait for the next run, for so long at most, and follow it to its end."""
     with err.status("waiting for the run to start") as status:
 
         def say(why: str) -> None:
             # Print it too: not every output has a status line.
             err.print(f"[dim]waiting: {escape(why)}[/]")
 
-        run_id = waiting.new_run(target, pipeline, known, say, timeout_s=1200)
+        run_id = waiting.new_run(target, pipeline, known, say, timeout_s=timeout_s)
         ended = waiting.run_end(
             target, pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
         )

@@ -11,8 +11,8 @@ from sluice.catalog import keys
 from sluice.catalog.records.recalls import Recall
 from sluice.domain import wording
 from sluice.services.views import recalls as views
-from sluice_cli import bus, log_streams, lookup, waiting
-from sluice_cli.build_commands import RUN_EXITS
+from sluice_cli import bus, lookup, waiting
+from sluice_cli.build_commands import RUN_EXITS, follow_run
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Reason, Wait, example, show
 from sluice_cli.output import err, escape, hint, out, print_table, short
@@ -60,7 +60,7 @@ def recall(
     with err.status("recalling"):
         result["recalled"] = [_recall(target, each, result, reason) for each in concerned]
     if wait:
-        result["run"] = _follow(target, pipeline, known)
+        result["run"] = follow_run(target, pipeline, known, timeout_s=3600)
 
     def text() -> None:
         _print_trained(key, trained)
@@ -101,19 +101,6 @@ def _recall(target: Target, pipeline: str, found: dict[str, Any], reason: str) -
     what = "the stack to answer (`sluice logs --function recall_data` shows why; to ask twice does no harm)"
     waiting.until(look, timeout_s=_ANSWER_S, what=what)
     return {"pipeline": pipeline, "request_id": request_id}
-
-
-def _follow(target: Target, pipeline: str, known: set[str]) -> dict[str, Any]:
-    with err.status("waiting for the build") as status:
-
-        def say(why: str) -> None:
-            err.print(f"[dim]waiting: {escape(why)}[/]")
-
-        run_id = waiting.new_run(target, pipeline, known, say, timeout_s=3600)
-        ended = waiting.run_end(
-            target, pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
-        )
-    return log_streams.with_log_tails(target, ended)
 
 
 def _print_trained(key: str, trained: list[dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ from sluice.events import ExecutionStatusChanged, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import FinishReleaseTask
-from sluice.services import deploying, releasing, vouching
+from sluice.services import deploying, releasing
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -57,18 +57,8 @@ def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishReleaseTask | None:
 def _record(cloud: Cloud, task: FinishReleaseTask) -> Release:
     """Record the end once; returns the updated release."""
     request, now = task.release, cloud.now()
-    started = Release(
-        pipeline=request.pipeline,
-        release_id=request.release_id,
-        cause=request.cause,
-        status="running",
-        actor=vouching.actor(cloud, request),
-        execution_arn=task.execution_arn,
-        started_at=now,
-    )
     # A release that ended before it was planned has no item.
-    if cloud.catalog.apply(changes.start_release(started)):
-        cloud.catalog.apply(changes.note_release(request.pipeline, request.release_id))
+    started, _ = releasing.begin(cloud, request, task.execution_arn)
     release = releasing.find_release(cloud, request.pipeline, request.release_id) or started
     status: ReleaseEnd = "released"
     reasons = list[str]()

@@ -11,14 +11,14 @@ import sluice.domain.config  # noqa: F401 - each event needs it, and it loads fa
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
-from sluice.catalog.records.releases import PENDING, Deployment, Release
+from sluice.catalog.records.releases import PENDING, Deployment
 from sluice.domain import names
 from sluice.domain.release import approvals, releases
 from sluice.domain.release.releases import ReleaseRefusedError, Request, RollbackOptions, StagePlan
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import PlanReleaseTask
-from sluice.services import deploying, releasing, vouching
+from sluice.services import deploying, releasing
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -49,17 +49,8 @@ def lambda_handler(event: PlanReleaseTask, context: LambdaContext) -> dict[str, 
 def _record(cloud: Cloud, request: Request, execution_arn: str) -> None:
     if cloud.catalog.get(keys.pipeline_key(request.pipeline)) is None:
         raise ReleaseRefusedError(f"there is no pipeline {request.pipeline}")
-    release = Release(
-        pipeline=request.pipeline,
-        release_id=request.release_id,
-        cause=request.cause,
-        status="running",
-        actor=vouching.actor(cloud, request),
-        execution_arn=execution_arn,
-        started_at=cloud.now(),
-    )
-    if cloud.catalog.apply(changes.start_release(release)):
-        cloud.catalog.apply(changes.note_release(request.pipeline, request.release_id))
+    release, is_new = releasing.begin(cloud, request, execution_arn)
+    if is_new:
         what = "rollback started" if request.is_rollback else "release started"
         note(
             cloud,

@@ -8,6 +8,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+import bus
 from e2e.loop import RUN_TIMEOUT_S, Loop, rows, silent
 from sluice_cli import main, waiting
 
@@ -60,14 +61,7 @@ def test_the_owner_of_rejected_data_is_told_once_and_may_release_them(loop: Loop
     url = sqs.create_queue(QueueName=f"owner-{loop.pipeline}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     topic = loop.target.outputs["RejectedDataTopicArn"]
-    allow = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    policy = bus.queue_policy(arn, "sns.amazonaws.com", topic)
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
 

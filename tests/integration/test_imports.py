@@ -22,8 +22,8 @@ WITH_DATA_LAYER = "validate_data"
 NEVER = ("duckdb", "jinja2", "boto3", "botocore.session", "sluice.quality.engine", "sluice.quality.report")
 # It alone parses a pipeline.yaml; the others restore what it has stored.
 WITH_YAML = "register_project"
-# The most modules of ours: twenty are the contract's checks, and the widest control-plane function loads 76.
-MODULES_MAX = 85
+# The most modules of ours: thirty are the contract's fields and checks. The widest function loads just these.
+MODULES_MAX = 86
 
 # Each function in a process of its own, forked after what all of them load.
 LOADED = """

@@ -23,11 +23,7 @@ Run = Callable[..., Any]
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     """Two runs: the first model was registered and is live, the second one is worse and was rejected."""
-    made = World(cloud, invoke)
-    made.push()
-    assert made.build("a.csv") == "registered"
-    made.release()
-    made.later(minutes=1)
+    made = World.of_live_model(cloud, invoke)
     made.accuracies["evaluate-candidate"] = 0.75
     made.accuracies["evaluate-champion"] = 0.8
     assert made.build("b.csv") == "rejected"

@@ -21,12 +21,7 @@ RENAMED = f"{PIPELINE_YAML}release: {{stages: [{{name: prod}}]}}\n".encode()
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     """A pipeline whose first model is live."""
-    made = World(cloud, invoke)
-    made.push()
-    assert made.build("a.csv") == "registered"
-    made.release()
-    made.later(minutes=1)
-    return made
+    return World.of_live_model(cloud, invoke)
 
 
 def image(world: World, step: str, run_id: str = SECOND) -> str:

@@ -19,12 +19,7 @@ EVALUATE = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/evaluate"
 
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
-    world = World(cloud, invoke)
-    world.push()
-    world.upload("a.csv")
-    world.later(minutes=2)
-    world.ask()
-    return world
+    return World.of_started_run(cloud, invoke)
 
 
 def judge(world: World, candidate: str, champion: str | None = None) -> Any:

@@ -20,13 +20,7 @@ def world(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]) -> World:
 @pytest.fixture
 def under_way(world: World) -> str:
     """A release that was planned and holds its stage; returns its execution."""
-    arn = world.register(1)
-    world.decide(arn, "Approved")
-    world.tell_decision(arn, "Approved")
-    (execution_arn,) = world.waiting()
-    request = world.cloud.workflows.executions[execution_arn]["input"]
-    world.task("plan_release", execution_arn=execution_arn, release=request)
-    return execution_arn
+    return world.begin()
 
 
 def test_the_sample_task_records_a_failure_of_a_release_that_was_never_planned(

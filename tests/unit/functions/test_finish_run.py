@@ -13,11 +13,7 @@ from build_world import PIPELINE, RUN, Invoke, World
 
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
-    world = World(cloud, invoke)
-    world.push()
-    world.upload("a.csv")
-    world.later(minutes=2)
-    world.ask()
+    world = World.of_started_run(cloud, invoke)
     cloud.build_requests.sent.clear()
     return world
 

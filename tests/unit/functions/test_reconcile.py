@@ -103,12 +103,7 @@ def test_an_alarm_that_keeps_firing_is_told_of_again(world: World) -> None:
 
 
 def test_a_release_whose_execution_died_is_ended(world: World) -> None:
-    arn = world.register(1)
-    world.decide(arn, "Approved")
-    world.tell_decision(arn, "Approved")
-    (execution_arn,) = world.waiting()
-    request = world.cloud.workflows.executions[execution_arn]["input"]
-    world.task("plan_release", execution_arn=execution_arn, release=request)
+    execution_arn = world.begin()
     assert types(world) == []
     world.cloud.workflows.executions[execution_arn]["status"] = "TIMED_OUT"
     ((_, detail),) = sent(world)

@@ -19,12 +19,7 @@ SECOND = "reviews-00002"
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     """A pipeline with one registered model, which serves."""
-    world = World(cloud, invoke)
-    world.push()
-    assert world.build("a.csv") == "registered"
-    world.release()
-    world.later(minutes=10)
-    return world
+    return World.of_live_model(cloud, invoke, for_minutes=10)
 
 
 def wish(world: World, **given: Any) -> dict[str, Any]:

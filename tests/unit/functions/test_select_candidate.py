@@ -14,12 +14,7 @@ from sluice.domain.build import projects
 
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
-    world = World(cloud, invoke)
-    world.push()
-    world.upload("a.csv")
-    world.later(minutes=2)
-    world.ask()
-    return world
+    return World.of_started_run(cloud, invoke)
 
 
 def train(world: World, **failed: str) -> None:

@@ -55,14 +55,7 @@ def test_any_number_of_requests_is_one_build(world: World) -> None:
 
 def test_two_requests_at_once_are_one_build(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other request takes the lock between this one's decision and its claim."""
-    apply = world.cloud.catalog.apply
-
-    def slow(*changes: Change) -> bool:
-        monkeypatch.setattr(world.cloud.catalog, "apply", apply)
-        world.ask()
-        return apply(*changes)
-
-    monkeypatch.setattr(world.cloud.catalog, "apply", slow)
+    world.ask_meanwhile(monkeypatch)
     world.ask()
     assert [execution["name"] for execution in executions(world)] == [RUN]
     assert world.pipeline["build_seq"] == 1

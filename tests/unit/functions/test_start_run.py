@@ -11,7 +11,6 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
-from sluice.catalog.changes import Change
 
 SECOND = "reviews-00002"
 
@@ -155,14 +154,7 @@ def test_of_a_wish_and_a_build_at_once_one_gets_the_lock(
 ) -> None:
     world.upload("b.csv", b"x,y\n3,1\n")
     world.later(minutes=2)
-    apply = world.cloud.catalog.apply
-
-    def slow(*changes: Change) -> bool:
-        monkeypatch.setattr(world.cloud.catalog, "apply", apply)
-        world.ask()
-        return apply(*changes)
-
-    monkeypatch.setattr(world.cloud.catalog, "apply", slow)
+    world.ask_meanwhile(monkeypatch)
     answer = wish(world)
     assert (answer["status"], answer["in_flight"]) == ("refused", SECOND)
     assert world.catalog_run(SECOND)["cause"] == "1 new object"

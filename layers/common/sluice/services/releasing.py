@@ -16,9 +16,14 @@ from sluice.domain.locations import Locations
 from sluice.domain.release import alarms, serving
 from sluice.domain.release.alarms import Guarded
 from sluice.domain.release.approvals import Provenance
-from sluice.domain.release.releases import NotRegisteredYetError, ReleaseRefusedError, StageBusyError
+from sluice.domain.release.releases import (
+    NotRegisteredYetError,
+    ReleaseRefusedError,
+    Request,
+    StageBusyError,
+)
 from sluice.ports import Cloud, Item
-from sluice.services import deploying
+from sluice.services import deploying, vouching
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
@@ -240,6 +245,23 @@ def find_live(cloud: Cloud, pipeline: str, stage: str) -> Deployment | None:
     """Return the deployment that serves on a stage, by the catalog."""
     found = find_stage(cloud, pipeline, stage)
     return deploying.find_deployment(cloud, pipeline, stage, found.live) if found else None
+
+
+def begin(cloud: Cloud, request: Request, execution_arn: str) -> tuple[Release, bool]:
+    """Record that a release runs; returns it, and whether it was not known before."""
+    release = Release(
+        pipeline=request.pipeline,
+        release_id=request.release_id,
+        cause=request.cause,
+        status="running",
+        actor=vouching.actor(cloud, request),
+        execution_arn=execution_arn,
+        started_at=cloud.now(),
+    )
+    is_new = cloud.catalog.apply(changes.start_release(release))
+    if is_new:
+        cloud.catalog.apply(changes.note_release(request.pipeline, request.release_id))
+    return release, is_new
 
 
 def find_release(cloud: Cloud, pipeline: str, release_id: str) -> Release | None:

@@ -10,25 +10,11 @@ import botocore.validate
 import pytest
 
 from sluice.domain.build import backends, jobs
-from sluice.domain.config import PipelineConfig
 from sluice.domain.config.models import TrainCompute
 from sluice.domain.safeguards import Safeguards
 from sluice_local.sagemaker.api import validation
 
 RUN = "s3://artifacts/runs/reviews-sentiment/reviews-sentiment-00001"
-
-
-@pytest.fixture
-def build(pipeline_config: PipelineConfig) -> jobs.Build:
-    return jobs.Build(
-        stack="sluice",
-        config=pipeline_config,
-        run_id="reviews-sentiment-00001",
-        project_version="f" * 64,
-        artifact_bucket="artifacts",
-        role_arn="arn:aws:iam::123456789012:role/jobs",
-        region="eu-central-1",
-    )
 
 
 def with_compute(build: jobs.Build, step: str, **changes: Any) -> jobs.Build:

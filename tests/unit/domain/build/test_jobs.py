@@ -13,7 +13,6 @@ import botocore.validate
 import pytest
 
 from sluice.domain.build import jobs
-from sluice.domain.config import PipelineConfig
 
 Invalid = Callable[[str, jobs.Request], str]
 IMAGE = "492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
@@ -32,19 +31,6 @@ def invalid() -> Invalid:
         return str(validator.validate(request, shape).generate_report())
 
     return report
-
-
-@pytest.fixture
-def build(pipeline_config: PipelineConfig) -> jobs.Build:
-    return jobs.Build(
-        stack="sluice",
-        config=pipeline_config,
-        run_id="reviews-sentiment-00001",
-        project_version="f" * 64,
-        artifact_bucket="artifacts",
-        role_arn="arn:aws:iam::123456789012:role/jobs",
-        region="eu-central-1",
-    )
 
 
 def inputs(request: jobs.Request) -> dict[str, tuple[str, str, str]]:
