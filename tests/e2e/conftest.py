@@ -14,6 +14,7 @@ import pytest
 
 from e2e.loop import Loop
 from sluice_cli import cloud, target
+from sluice_local.sagemaker.containers.container import Isolation, isolation
 
 STACK = "e2e"
 
@@ -49,6 +50,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[target.Target]:
 def loop(stack: target.Target, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Loop]:
     """A pipeline of the test's own."""
     digest = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:10]
-    loop = Loop(stack, f"t{digest}", tmp_path)
+    wanted = request.node.get_closest_marker("backend")
+    # Most tests are of what happens around jobs: on Lambda a pipeline's first ones unpack its packages, which
+    # takes longer than the whole run. Where no folder can be mapped, none run there.
+    usual = wanted is None or isolation() is Isolation.NONE
+    loop = Loop(stack, f"t{digest}", tmp_path, "sagemaker" if usual else wanted.args[0])
     yield loop
     loop.deliver_normally()

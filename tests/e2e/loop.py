@@ -39,12 +39,13 @@ def rows(count: int, *, seed: int, noise: float = 0.1) -> bytes:
 
 
 class Loop:
-    """One pipeline of the tiny project."""
+    """One pipeline of the tiny project, whose jobs run on a backend: sagemaker, lambda, or auto (Lambda)."""
 
-    def __init__(self, target: Target, pipeline: str, folder: Path) -> None:
+    def __init__(self, target: Target, pipeline: str, folder: Path, backend: str = "sagemaker") -> None:
         self.target = target
         self.pipeline = pipeline
         self.folder = folder
+        self.backend = backend
 
     # ------------------------------------------------------------------ what a user does
 
@@ -52,18 +53,21 @@ class Loop:
         """Push the tiny project under this pipeline's name; `files` replaces texts, by file stem."""
         folder = self.folder / "project"
         shutil.copytree(TINY, folder, dirs_exist_ok=True)
-        text = (TINY / "pipeline.yaml").read_text().replace("name: tiny", f"name: {self.pipeline}")
-        (folder / "pipeline.yaml").write_text(text)
+        (folder / "pipeline.yaml").write_text(self.text)
         for name, replacement in files.items():
             found = next(path for path in folder.rglob("*") if path.stem == name)
             found.write_text(replacement)
         project.push(self.target, folder)
 
+    @property
+    def text(self) -> str:
+        """The text of pipeline.yaml, with this pipeline's name and backend."""
+        text = (TINY / "pipeline.yaml").read_text().replace("name: tiny", f"name: {self.pipeline}")
+        return text.replace("backend: auto", f"backend: {self.backend}")
+
     def configure(self, **replacements: str) -> str:
         """The text of pipeline.yaml with some of its lines replaced, by their key."""
-        lines = (
-            (TINY / "pipeline.yaml").read_text().replace("name: tiny", f"name: {self.pipeline}").splitlines()
-        )
+        lines = self.text.splitlines()
         changed = [
             next(
                 (

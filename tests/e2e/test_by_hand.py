@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from e2e.loop import Loop, rows
@@ -62,6 +63,7 @@ def test_with_another_value_the_data_are_prepared_already_and_models_are_trained
     assert loop.predict()["model_version"] == "3"
 
 
+@pytest.mark.backend("auto")
 def test_a_run_is_stopped_with_its_job_and_tried_again(loop: Loop) -> None:
     loop.push(train=SLOW)
     known = waiting.run_ids(loop.target, loop.pipeline)

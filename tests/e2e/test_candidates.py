@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from e2e.loop import TINY, Loop, rows
@@ -20,6 +22,24 @@ MEASURED = """\
         json.dumps({"validation:accuracy": accuracy(best, rows(os.environ["SM_CHANNEL_VALIDATION"]))})
     )
 """
+# It writes the predictions too, as Parquet, with the half that a row lies in.
+PREDICTING = """
+import pyarrow
+import pyarrow.parquet
+
+columns = {
+    "id": [str(number) for number in range(len(data))],
+    "label": [y for _, y in data],
+    "prediction": [int(x > threshold) for x, _ in data],
+    "half": ["low" if x < 50 else "high" for x, _ in data],
+}
+pyarrow.parquet.write_table(pyarrow.table(columns), root / "evaluation/predictions.parquet")
+"""
+PREDICTED = (
+    "  - metrics.accuracy.value >= 0.6\n"
+    "  - predictions.accuracy not_worse_than champion by 0.3 with confidence 0.95\n"
+    "  - for each half with n >= 10: accuracy >= 0.6\n"
+)
 TICKING = """\
 import sys, time
 for tick in range(6):
@@ -46,12 +66,20 @@ def halving(loop: Loop, *, dies_of: int) -> tuple[str, str]:
     return pipeline, train
 
 
+def step_of(run: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(step for step in run["steps"] if step["step"] == name)
+
+
+@pytest.mark.backend("auto")
 def test_candidates_are_halved_by_what_a_file_says_and_one_failure_loses_no_other(loop: Loop) -> None:
     # The second of those that seed 0 draws.
     pipeline, train = halving(loop, dies_of=10)
-    loop.push(pipeline=pipeline, train=train)
+    first, last = pipeline.index("  - metrics."), pipeline.index("serve:")
+    pipeline = pipeline[:first] + PREDICTED + pipeline[last:]
+    loop.push(pipeline=pipeline, train=train, evaluate=(TINY / "src/evaluate.py").read_text() + PREDICTING)
     run = loop.run_after("a.csv", rows(200, seed=1))
     assert run["status"] == "registered", run["reasons"]
+    assert loop.release_after(1)["status"] == "released"
     found = sluice(loop, "candidates", run["run_id"])
     ranked = {row["step"]: row for row in found["candidates"]}
     failed = [row for row in found["candidates"] if row["rank"] is None]
@@ -66,6 +94,12 @@ def test_candidates_are_halved_by_what_a_file_says_and_one_failure_loses_no_othe
     shown = sluice(loop, "run", run["run_id"])
     assert [stage["name"] for stage in shown["graph"]][3:6] == ["train", "train rung 1", "train rung 2"]
     other = loop.run_after("b.csv", rows(200, seed=2))
+    gates = {gate["gate"]: gate for gate in step_of(other, "gates")["detail"]}
+    (against,) = (gate for text, gate in gates.items() if "champion" in text)
+    assert (against["passed"], against["rows"], against["method"]) == (True, 80, "score test of Tango")
+    (halves,) = (gate for text, gate in gates.items() if "half" in text)
+    assert sorted(each["name"] for each in halves["slices"]) == ["high", "low"]
+    assert sum(each["rows"] for each in halves["slices"]) == 80
     compared = sluice(loop, "compare", run["run_id"], other["run_id"])
     assert ["data", "rows"] in [[row["subject"], row["what"]] for row in compared["different"]]
 

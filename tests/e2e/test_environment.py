@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from e2e.loop import TINY, Loop, rows
+from e2e.loop import Loop, rows
 from sluice.catalog.records.builds import Environment
 from sluice.domain import locations
 from sluice.services import environments
@@ -44,9 +44,9 @@ def all_of(loop: Loop) -> list[Environment]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.backend("auto")
 def test_a_push_has_the_packages_built_and_what_cannot_be_had_is_named(loop: Loop) -> None:
-    text = (TINY / "pipeline.yaml").read_text().replace("name: tiny", f"name: {loop.pipeline}")
-    pipeline = text.replace("backend: sagemaker", "backend: auto")
+    pipeline = loop.text
     loop.push(pipeline=pipeline)
 
     def has_scikit_learn(each: Environment) -> bool:

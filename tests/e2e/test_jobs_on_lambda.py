@@ -17,19 +17,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def text_of(loop: Loop, backend: str) -> str:
-    text = (TINY / "pipeline.yaml").read_text().replace("name: tiny", f"name: {loop.pipeline}")
-    return text.replace("backend: sagemaker", f"backend: {backend}")
-
-
 def steps_of(loop: Loop, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = lookup.the_run(loop.target, run["run_id"])["steps"]
     return {step["step"]: step for step in found if step.get("job_name")}
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.backend("lambda")
 def test_a_run_on_lambda_registers_the_model_that_it_trained(loop: Loop) -> None:
-    loop.push(pipeline=text_of(loop, "lambda"))
+    loop.push()
     run = loop.run_after("part.csv", rows(100, seed=1))
     assert run["status"] == "registered", run["reasons"]
     steps = steps_of(loop, run)
@@ -47,13 +43,14 @@ def test_a_run_on_lambda_registers_the_model_that_it_trained(loop: Loop) -> None
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.backend("auto")
 def test_a_script_that_takes_more_memory_than_lambda_gives_goes_on_on_sagemaker(loop: Loop) -> None:
     """Of the script's two attempts the first has 1769 MB; on SageMaker nobody counts here."""
     greedy = (
         "import os\nif os.path.islink('/opt/ml') and os.readlink('/opt/ml') == '/tmp/ml':\n"
         "    held = [b'x' * (1 << 26) for _ in range(100)]\n"
     )
-    loop.push(pipeline=text_of(loop, "auto"), train=greedy + (TINY / "src/train.py").read_text())
+    loop.push(train=greedy + (TINY / "src/train.py").read_text())
     run = loop.run_after("part.csv", rows(100, seed=2))
     assert run["status"] == "registered", run["reasons"]
     steps = steps_of(loop, run)
@@ -77,6 +74,7 @@ print("SAID " + json.dumps(said), flush=True)
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.backend("lambda")
 def test_a_script_on_lambda_reaches_no_more_than_its_own_job_needs(loop: Loop) -> None:
     """Less than on SageMaker, where a job may read all that its pipeline has."""
     artifacts, data = (loop.target.outputs[f"{name}BucketName"] for name in ("Artifact", "Data"))
@@ -97,7 +95,7 @@ def test_a_script_on_lambda_reaches_no_more_than_its_own_job_needs(loop: Loop) -
     }
     hostile = f"CALLS = {calls!r}{HOSTILE}"
     loop.push(
-        pipeline=text_of(loop, "lambda").replace("{bins: [4, 20]}", "{bins: [20]}"),
+        pipeline=loop.text.replace("{bins: [4, 20]}", "{bins: [20]}"),
         train=f"{(TINY / 'src/train.py').read_text()}\n{hostile}",
     )
     ended = loop.run_after("part.csv", rows(100, seed=3))

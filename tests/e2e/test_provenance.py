@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from e2e.loop import Loop, rows
@@ -43,6 +44,7 @@ def commit(folder: Path) -> str:
     return git("rev-parse", "HEAD")
 
 
+@pytest.mark.backend("auto")
 def test_a_models_way_is_told_verified_repeated_and_taken_back(loop: Loop) -> None:
     loop.push()
     head = commit(loop.folder / "project")
