@@ -281,8 +281,9 @@ def init(destination: Path, example: str) -> Path:
     if destination.exists():
         raise CommandError(f"{destination} exists already", exit_code=EXIT_USAGE)
     shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data", ".*"))
-    text = (destination / "pipeline.yaml").read_text()
     original = projects.load_project(read_folder(source).files).config.name
-    (destination / "pipeline.yaml").write_text(text.replace(original, name))
+    for file in ("pipeline.yaml", "README.md"):
+        if (named := destination / file).exists():
+            named.write_text(named.read_text().replace(original, name))
     projects.load_project(read_folder(destination).files)
     return destination

@@ -270,12 +270,15 @@ def test_what_aws_lacks_is_named_beside_a_running_local_cloud_too(
     assert "--aws" in caught.value.hint
 
 
-def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path) -> None:
-    folder = project.init(tmp_path / "my-model", "reviews")
+@pytest.mark.parametrize("example", ["reviews", "deliveries"])
+def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path, example: str) -> None:
+    folder = project.init(tmp_path / "my-model", example)
     loaded = projects.load_project(project.read_folder(folder).files)
     assert loaded.config.name == "my-model"
+    # The commands to try are of this pipeline.
+    assert "sluice approve my-model/1" in (folder / "README.md").read_text()
     with pytest.raises(CommandError, match="exists already"):
-        project.init(tmp_path / "my-model", "reviews")
+        project.init(tmp_path / "my-model", example)
 
 
 def test_the_pipeline_has_the_name_of_the_folder_and_the_folder_is_the_path(tmp_path: Path) -> None:
