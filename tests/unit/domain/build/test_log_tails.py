@@ -41,6 +41,20 @@ def test_a_reason_without_words_gets_the_scripts_last_ones() -> None:
     assert log_tails.told("CapacityError: none left", TRACEBACK) == "CapacityError: none left"
 
 
+def test_what_a_script_without_a_traceback_said_last_is_told_in_place_of_its_command() -> None:
+    """The command differs between candidates, which fail alike."""
+    wordless = (
+        'AlgorithmError: ExecuteUserScriptError:\nExitCode 1\nErrorMessage ""\n'
+        'Command "python train.py --alpha 1e-05", exit code: 1'
+    )
+    lines = ['  File "train.py", line 39', "    def main(:", "SyntaxError: invalid syntax"]
+    told = log_tails.told(wordless, lines)
+    assert told == "AlgorithmError: the script ended with exit code 1: SyntaxError: invalid syntax"
+    assert log_tails.told(wordless, []) == wordless
+    said = wordless.replace('""', '"Traceback: ValueError"')
+    assert log_tails.told(said, lines) == said
+
+
 def test_the_last_lines_are_kept_and_none_is_long() -> None:
     lines = log_tails.kept([*map(str, range(100)), "x" * 5000])
     assert (len(lines), lines[0], len(lines[-1])) == (20, "81", 400)

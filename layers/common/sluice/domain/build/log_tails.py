@@ -18,6 +18,11 @@ _TRACEBACK = "Traceback (most recent call last):"
 _TOOLKIT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} sagemaker-\S+ ")
 _SAYING = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt|Warning|Group)\b")
 _ENDED = "the script ended with exit code"
+# What SageMaker's training toolkit says of a script that ended without a traceback.
+_WORDLESS = re.compile(
+    r'(?P<error>\w+): ExecuteUserScriptError:\s*ExitCode (?P<code>-?\d+)\s*ErrorMessage ""\s*Command .*',
+    re.DOTALL,
+)
 
 
 def group(stack: str, pipeline: str, kind: str, backend: str) -> str:
@@ -43,6 +48,8 @@ def last_words(lines: Sequence[str]) -> str | None:
 def told(reason: str, lines: Sequence[str]) -> str:
     """Return a reason that only gives the exit code together with the script's last words."""
     words = last_words(lines)
+    if words and (ended := _WORDLESS.fullmatch(reason)):
+        return f"{ended['error']}: {_ENDED} {ended['code']}: {words}"
     if words is None or words in reason or _ENDED not in reason:
         return reason
     return f"{reason.removesuffix('; its log says why')}: {words}"
