@@ -135,6 +135,10 @@ def test_runs_are_compared_with_what_differs_first(world: World) -> None:
     assert different["parameters", "train alpha"] == [0.2, 0.3]
     assert different["metrics", "train accuracy"] == [0.9, 0.95]
     assert different["data", "rows"] == [2, 5]
+    durations = {
+        row["what"] for row in (*found["different"], *found["same"]) if row["subject"] == "durations"
+    }
+    assert durations >= {"run", "all candidates", "chosen candidate", "prepare", "evaluate-candidate"}
     assert different["code", "project"][0] != different["code", "project"][1]
     same = {(row["subject"], row["what"]): row["values"] for row in found["same"]}
     assert same["metrics", "hold-out accuracy"] == [0.85, 0.85]

@@ -108,7 +108,7 @@ def _times(run: Run, steps: Sequence[Step]) -> Facts:
     chosen = candidates.chosen_step(steps)
     trained = [usage.took_s(step.item()) for step in steps if step.kind == "training_job"]
     others = {
-        "training of the chosen one" if step.step == chosen else step.step: usage.took_s(step.item())
+        "chosen candidate" if step.step == chosen else step.step: usage.took_s(step.item())
         for step in steps
         if step.job
     }
@@ -118,7 +118,7 @@ def _times(run: Run, steps: Sequence[Step]) -> Facts:
     )
     return {
         ("durations", "run"): usage.seconds(run.started_at, run.ended_at),
-        ("durations", "training of all"): math.fsum(each or 0 for each in trained) if trained else None,
+        ("durations", "all candidates"): math.fsum(each or 0 for each in trained) if trained else None,
         **{("durations", name): took for name, took in others.items() if not name.startswith(names.TRAIN)},
         ("cost", "usd"): priced.usd,
     }
