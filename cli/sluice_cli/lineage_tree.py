@@ -94,7 +94,8 @@ def _add_serving(node: Tree, model: Mapping[str, Any]) -> None:
 
 def _add_dataset(node: Tree, dataset: Mapping[str, Any]) -> None:
     count = wording.count(dataset["objects"], "object")
-    at = node.add(_plain(f"data set {short(dataset['version'])}: {count}, {dataset['rows']} rows"))
+    held = f"{count}, {wording.count(dataset['rows'], 'row')}"
+    at = node.add(_plain(f"data set {short(dataset['version'])}: {held}"))
     _add_objects(at, dataset["shown"], dataset["objects"])
     if dataset["parent"]:
         at.add(_plain(f"grown from {short(dataset['parent'])}"))

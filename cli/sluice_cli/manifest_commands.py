@@ -40,7 +40,7 @@ def show_manifest(context: typer.Context, model: Model, as_json: Json = False) -
             ("sha256", str(run.manifest_sha256)),
             ("run", f"{document['run_id']}, {document['created_at']}"),
             ("cause", f"{document.get('cause') or 'unknown'}, by {document.get('actor') or 'unknown'}"),
-            ("data set", f"{inputs['dataset_version']} ({inputs['dataset_rows']} rows)"),
+            ("data set", f"{inputs['dataset_version']} ({wording.count(inputs['dataset_rows'], 'row')})"),
             ("project", inputs["project_version"]),
             ("source", sources.described(inputs.get("source"))),
             ("image", document["serving"]["container"]["Image"]),

@@ -155,9 +155,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 
 
 def _cell(value: object) -> Text:
-    """Put a value on one line, even if it has several; what is a Text stays as it is."""
+    """Put a value on one line, even if it has several, and commas into a number; a Text stays as it is."""
     if isinstance(value, Text):
         return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Text(f"{value:,}")
     return Text(" ".join(printable(str(value)).split()) if value is not None else "")
 
 

@@ -348,3 +348,13 @@ def test_a_process_that_ignores_the_request_to_end_is_made_to(monkeypatch: pytes
 def test_an_answer_is_shown_as_json_only_if_it_is(body: bytes, shown: object) -> None:
     """What --json prints must be read by others than Python."""
     assert serving_commands._parse_body(body) == shown
+
+
+def test_numbers_of_a_table_have_commas_and_other_values_do_not(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(
+        ("rows", "version", "new"), [(1_462_865, "1462865", True), (12, "v2", None)], empty="none"
+    )
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["1,462,865", "1462865", "True"],
+        ["12", "v2"],
+    ]
