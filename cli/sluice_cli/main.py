@@ -129,7 +129,7 @@ def main() -> None:
     except CommandError as error:
         fail(str(error), error.hint, error.exit_code)
     except (ConfigError, ProjectError) as error:
-        fail(str(error), f"Nothing was pushed. See {here(REPOSITORY / 'docs/pipeline-yaml.md')}.", EXIT_USAGE)
+        fail(str(error), f"Nothing was done. See {here(REPOSITORY / 'docs/pipeline-yaml.md')}.", EXIT_USAGE)
     except ClientError as error:
         fail(f"{error.operation_name}: {error.response['Error'].get('Message', error)}", "", EXIT_FAILED)
     except (MissingError, S3UploadFailedError) as error:

@@ -147,6 +147,8 @@ def _print_costs(planned: dict[str, Any]) -> None:
 def _print_values(planned: dict[str, Any]) -> None:
     for path, value in planned["overrides"].items():
         out.print(f"  {escape(path)} = {escape(str(value))}")
+    for warning in planned["warnings"]:
+        out.print(f"  [yellow]•[/] {escape(warning)}")
 
 
 @run_app.command(epilog=example('sluice stop reviews-sentiment-00004 -m "wrong data"'))

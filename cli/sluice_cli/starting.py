@@ -14,7 +14,7 @@ from sluice.domain.build import candidates
 from sluice.domain.config import overrides
 from sluice.services import building, wishes
 from sluice.services.wishes import NotStartedError, Wanted
-from sluice_cli import bus, waiting
+from sluice_cli import bus, project, waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import Target
 
@@ -57,12 +57,15 @@ def planned(target: Target, wanted: Wanted) -> dict[str, Any]:
 
 
 def _described(target: Target, run: Run) -> dict[str, Any]:
-    train = building.config_of(target.cloud, run).train
+    its, values = building.config_of(target.cloud, run), dict(run.overrides or {})
+    train = its.train
     item = target.catalog.get(keys.pipeline_key(run.pipeline)) or {}
     return {
         "cause": run.cause,
         "project_version": run.project_version,
-        "overrides": dict(run.overrides or {}),
+        "overrides": values,
+        # A push told of those that it knew.
+        "warnings": [said for said in project.unpriced(its) if said.partition(":")[0] in values],
         "dataset_version": run.given_dataset,
         "retry_of": run.retry_of,
         "uses_cache": not run.is_uncached,

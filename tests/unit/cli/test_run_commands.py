@@ -55,7 +55,15 @@ def test_a_dry_run_says_what_would_run_and_starts_nothing(stack: Hearing[Caching
     assert "alpha=0.3" in result.stdout
     assert stack.world.pipeline.get("in_flight") is None
     planned = json.loads(sluice("start", PIPELINE, "--dry-run", "--json").stdout)
+    assert planned["warnings"] == []
     assert [each["alpha"] for each in planned["candidates"]] == ["0.1", "0.2"]
+
+
+def test_an_instance_type_that_has_no_price_is_named_with_the_nearest(stack: Hearing[Caching]) -> None:
+    result = sluice("start", PIPELINE, "-p", "train.compute.instance_type=ml.m5.larg", "--dry-run")
+    assert result.exit_code == 0, result.output
+    (said,) = [line for line in result.stdout.splitlines() if "no list price" in line]
+    assert "train.compute.instance_type: no list price of ml.m5.larg; did you mean 'ml.m5.large'?" in said
 
 
 def test_a_wrong_value_starts_nothing_and_names_what_may_have_been_meant(stack: Hearing[Caching]) -> None:
