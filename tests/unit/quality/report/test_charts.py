@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -17,7 +20,7 @@ from sluice.quality.report.charts import (
     histogram,
     outline,
 )
-from sluice.quality.statistics.profiles import Categories, Distribution
+from sluice.quality.statistics.profiles import Categories, Distribution, bin_counts, quantile_edges
 
 VALUES = st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=60)
 
@@ -30,6 +33,12 @@ def distribution(values: list[float], edges: list[float] | None = None) -> Distr
     for value in values:
         counts[bisect_left(edges, value)] += 1
     return Distribution(values[0], values[-1], 0, 1, tuple(edges), tuple(counts), is_discrete=False)
+
+
+def counted(values: Mapping[float, int]) -> Distribution:
+    """Counted between quantiles, as a profile is."""
+    edges = quantile_edges(values)
+    return Distribution(min(values), max(values), 0, 1, edges, bin_counts(values, edges), is_discrete=False)
 
 
 def discrete(counts: dict[float, int]) -> Distribution:
@@ -55,8 +64,10 @@ def test_the_share_up_to_an_edge_is_exact(values: list[float]) -> None:
 
 
 def test_a_bin_may_be_wider_than_a_number_can_be() -> None:
-    wide = Distribution(-1.7e308, 1.7e308, 0, 1e308, (1.7e308,), (4, 0), is_discrete=False)
-    assert cumulative_share(wide, 0.0) == 0.5
+    wide = counted({-1.7e308: 1, 1.7e308: 1})
+    assert wide.edges == (-1.7e308, 1.7e308)
+    # Halfway to the next of a hundred quantiles.
+    assert cumulative_share(wide, 0.0) == pytest.approx(0.505)
 
 
 def test_an_axis_ends_at_the_greatest_number_there_is() -> None:
@@ -66,8 +77,27 @@ def test_an_axis_ends_at_the_greatest_number_there_is() -> None:
 
 
 def test_values_are_spread_evenly_within_a_bin() -> None:
-    shape = histogram([Distribution(0, 32, 0, 1, (16.0,), (32, 16), is_discrete=False)])
-    assert shape.shares[0] == pytest.approx([2 / 48] * 16 + [1 / 48] * 16)
+    shape = histogram([counted({number / 100: 1 + (number <= 1600) for number in range(1, 3201)})])
+    assert shape.shares[0] == pytest.approx([2 / 48] * 16 + [1 / 48] * 16, abs=0.002)
+
+
+def test_what_most_values_are_is_drawn_in_its_place() -> None:
+    """The lengths of a column of codes: only one in a thousand is shorter."""
+    shape = histogram([counted({10: 5040, **dict.fromkeys(range(1, 6), 2)})])
+    assert shape.bins[-1][1] == 10
+    assert shape.shares[0][-1] > 0.99
+    assert max(shape.shares[0][:-1]) < 0.001
+
+
+@pytest.mark.parametrize("ties", [0, 50, 400, 900])
+def test_whatever_the_values_are_their_shares_are_drawn_nearly(ties: int) -> None:
+    draw = random.Random(ties)  # noqa: S311 - a simulation
+    values = [draw.gauss(0, 1) for _ in range(1000 - ties)]
+    values += [draw.choice((-0.5, 0.0, 2.0)) for _ in range(ties)]
+    found = counted(Counter(values))
+    for value in (*values[:100], -0.5, 0.0, 2.0):
+        true = sum(each <= value for each in values) / len(values)
+        assert cumulative_share(found, value) == pytest.approx(true, abs=0.03)
 
 
 def test_few_values_are_bars_of_their_own_and_stand_side_by_side_with_the_baseline() -> None:

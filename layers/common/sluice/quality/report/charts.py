@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sluice.quality.statistics.profiles import Categories, Distribution
+from sluice.quality.statistics.profiles import EDGE_SHARES, Categories, Distribution
 
 BINS = 32
 CATEGORIES_SHOWN = 8
 # Cut off a tail that would squeeze the rest into less than a third of the plot.
 _TAIL_SHARE = 0.005
 _SQUEEZED = 1 / 3
+_SHARES = tuple(map(float, EDGE_SHARES))
+# Of sampled edges one or two may fall into a bin by chance.
+_SEVERAL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,11 @@ def categories(data_sets: Sequence[Categories]) -> CategoryBars:
 
 
 def cumulative_share(distribution: Distribution, value: float) -> float:
-    """Return the share of values up to `value`, assuming an even spread within bins."""
+    """Return the share of values up to `value`, assuming an even spread within bins.
+
+    Of a bin with several quantiles all but the first part are its upper edge itself: most values of a column
+    may be the same.
+    """
     total = distribution.total
     if not total or value < distribution.min:
         return 0.0
@@ -89,7 +96,14 @@ def cumulative_share(distribution: Distribution, value: float) -> float:
     right = distribution.edges[index] if index < len(distribution.edges) else distribution.max
     # Halve first: a difference may exceed a float's range.
     part = (value / 2 - left / 2) / (right / 2 - left / 2) if right / 2 > left / 2 else 1.0
-    return (below + part * distribution.counts[index]) / total
+    count = distribution.counts[index]
+    return (below + (count if part >= 1 else part * (count - _tied(below, count, total)))) / total
+
+
+def _tied(below: int, count: int, total: int) -> float:
+    """Return how many values of a bin are its upper edge: edges are the quantiles of `EDGE_SHARES`."""
+    first, behind = (bisect_right(_SHARES, rows / total) for rows in (below, below + count))
+    return below + count - _SHARES[first] * total if behind - first >= _SEVERAL else 0
 
 
 def outline(shares: Sequence[float], highest: float, width: float, height: float) -> str:
