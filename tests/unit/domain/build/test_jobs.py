@@ -5,8 +5,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import botocore.validate
@@ -307,6 +308,13 @@ def test_a_job_has_ended_when_its_status_says_so(status: str, terminal: bool) ->
     assert jobs.is_terminal("processing_job", {"ProcessingJobStatus": status}) is terminal
 
 
+ALLOWED = {"StoppingCondition": {"MaxRuntimeInSeconds": 900}}
+
+
+def ran(seconds: int) -> dict[str, datetime]:
+    return {"ProcessingStartTime": AT, "ProcessingEndTime": AT + timedelta(seconds=seconds)}
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
@@ -322,8 +330,14 @@ def test_a_job_has_ended_when_its_status_says_so(status: str, terminal: bool) ->
             "its log says why",
         ),
         ({"SecondaryStatus": "MaxRuntimeExceeded"}, "it ran longer than max_runtime_s"),
+        ({"SecondaryStatus": "MaxRuntimeExceeded", **ALLOWED}, "it ran longer than max_runtime_s, 900 s"),
+        # A processing job has no such status, only times.
+        ({**ALLOWED, **ran(900)}, "it ran longer than max_runtime_s, 900 s"),
+        ({**ALLOWED, **ran(900), "FailureReason": "KeyError"}, "KeyError"),
+        ({**ALLOWED, **ran(899)}, "it is Stopped, without a reason given"),
+        ({**ALLOWED, "ProcessingStartTime": AT}, "it is Stopped, without a reason given"),
         ({}, "it is Stopped, without a reason given"),
     ],
 )
-def test_a_failure_has_a_reason_whatever_the_job_left_of_it(said: dict[str, str], reason: str) -> None:
+def test_a_failure_has_a_reason_whatever_the_job_left_of_it(said: dict[str, Any], reason: str) -> None:
     assert jobs.failure_reason("processing_job", {"ProcessingJobStatus": "Stopped", **said}) == reason

@@ -318,8 +318,8 @@ def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
     """Say why a job that has ended did not complete."""
     if description.get("LimitReached"):
         return str(description["FailureReason"])
-    if description.get("SecondaryStatus") == "MaxRuntimeExceeded":
-        return "it ran longer than max_runtime_s"
+    if told := overran(kind, description):
+        return told
     said = description.get("FailureReason") or description.get("ExitMessage")
     if said and (exited := _BARE_EXIT.fullmatch(said)):
         killed = " (killed, most often for want of memory)" if exited["code"] == "137" else ""
@@ -348,6 +348,18 @@ def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict
         "usage": usage.of_job(kind, description),
         **read(description),
     }
+
+
+def overran(kind: JobKind, description: Mapping[str, Any]) -> str | None:
+    """Say so if a job ran as long as it may; of a processing job only its times tell."""
+    most_s = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+    started, ended = (description.get(f"Processing{end}Time") for end in ("Start", "End"))
+    is_over = description.get("SecondaryStatus") == "MaxRuntimeExceeded"
+    is_silent = not (description.get("FailureReason") or description.get("ExitMessage"))
+    if kind == "processing_job" and is_silent and started and ended and most_s:
+        is_over |= (ended - started).total_seconds() >= most_s
+    allowed = "" if most_s is None else f", {most_s} s"
+    return f"it ran longer than max_runtime_s{allowed}" if is_over else None
 
 
 def _training_result(description: Mapping[str, Any]) -> dict[str, Any]:
