@@ -450,8 +450,20 @@ class FakeEndpoints:
             "EndpointArn": arn("sagemaker", f"endpoint/{name}"),
             "EndpointStatus": "Creating",
             "EndpointConfigName": request["EndpointConfigName"],
+            "ProductionVariants": self._variants(request["EndpointConfigName"]),
             "Tags": request.get("Tags", []),
         }
+
+    def _variants(self, config: str) -> list[dict[str, Any]]:
+        described = []
+        for variant in self.configs.get(config, {}).get("ProductionVariants", []):
+            limits = (
+                {"CurrentServerlessConfig": variant["ServerlessConfig"]}
+                if "ServerlessConfig" in variant
+                else {}
+            )
+            described.append({"VariantName": variant["VariantName"], **limits})
+        return described
 
     def update_endpoint(self, request: Mapping[str, Any]) -> None:
         endpoint = self.by_name[request["EndpointName"]]
@@ -468,7 +480,10 @@ class FakeEndpoints:
         """End the change under way: on the requested config, or on the one a rollback went back to."""
         endpoint = self.by_name[name]
         requested = endpoint.pop("PendingDeploymentSummary", endpoint)["EndpointConfigName"]
-        endpoint.update(EndpointStatus=status, EndpointConfigName=config or requested)
+        serves = config or requested
+        endpoint.update(
+            EndpointStatus=status, EndpointConfigName=serves, ProductionVariants=self._variants(serves)
+        )
 
     def describe_endpoint(self, name: str) -> dict[str, Any] | None:
         endpoint = self.by_name.get(name)

@@ -74,6 +74,11 @@ class World:
     execution: Execution = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.push(self.pipeline_yaml)
+
+    def push(self, pipeline_yaml: str) -> None:
+        """Make this the project of the models that are registered from now on."""
+        self.pipeline_yaml = pipeline_yaml
         files = {"pipeline.yaml": self.pipeline_yaml.encode(), "sample.json": SAMPLE}
         self.project_version = projects.version(files)
         self.locations = Locations(fakes.ARTIFACT_BUCKET, PIPELINE)

@@ -105,6 +105,8 @@ def _prepare(cloud: Cloud, task: DeployModelTask) -> Item:
     _create_model(cloud, task, package)
     _create_config(cloud, task, package)
     watching = _put_alarms(cloud, task, package)
+    if package.config.serve.compute.serverless:
+        _note_unguarded_change(cloud, task)
     if task.is_rollback:
         return serving.immediate_deployment_config()
     if firing := _firing(cloud, watching):
@@ -173,6 +175,15 @@ def _require_hopeless(cloud: Cloud, task: DeployModelTask, firing: list[str]) ->
     note(cloud, task.pipeline, at, task.release_id, "unguarded", detail)
 
 
+def _note_unguarded_change(cloud: Cloud, task: DeployModelTask) -> None:
+    """Note that nothing watches while traffic moves: SageMaker has no guardrails for serverless endpoints."""
+    detail = (
+        f"{task.stage.endpoint_name} is serverless: it changes at once, and its alarms guard it afterwards"
+    )
+    at = releasing.started_at(cloud, task.pipeline, task.release_id)
+    note(cloud, task.pipeline, at, task.release_id, "all at once", detail)
+
+
 def _can_go_back(cloud: Cloud, live: Deployment) -> bool:
     """Tell whether there is a known good that nobody rejected since."""
     options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
@@ -196,6 +207,5 @@ def _change(
         raise EndpointBusyError(f"{name} had failed and is being deleted")
     if status not in _CHANGEABLE or endpoint.get("PendingDeploymentSummary"):
         raise EndpointBusyError(f"{name} is {endpoint['EndpointStatus']}")
-    endpoints.update_endpoint(
-        {"EndpointName": name, "EndpointConfigName": config, "DeploymentConfig": deployment_config}
-    )
+    watched = {} if serving.is_serverless(endpoint) else {"DeploymentConfig": deployment_config}
+    endpoints.update_endpoint({"EndpointName": name, "EndpointConfigName": config, **watched})

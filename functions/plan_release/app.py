@@ -13,7 +13,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import PENDING, Deployment
 from sluice.domain import names
-from sluice.domain.release import approvals, releases
+from sluice.domain.release import approvals, releases, serving
 from sluice.domain.release.releases import ReleaseRefusedError, Request, RollbackOptions, StagePlan
 from sluice.observability import logger
 from sluice.ports import Cloud
@@ -77,6 +77,8 @@ def _plan_forward(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[s
     releasing.lock_stages(cloud, request.pipeline, request.release_id, wanted)
     if reasons := _objections(cloud, package) + releasing.evidence_faults(cloud, package):
         raise ReleaseRefusedError(*reasons)
+    if reasons := _kind_faults(cloud, request, package, list(wanted)):
+        raise ReleaseRefusedError(*reasons)
     if request.cause == "approval" and (reasons := _overtaken(cloud, request, package, list(wanted))):
         raise ReleaseRefusedError(*reasons)
     planned = [
@@ -102,7 +104,8 @@ def _note_held_back(cloud: Cloud, request: Request, package: Package, released: 
 def _plan_rollback(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[str, int]]]:
     """Plan the stage's last known good whose evidence still holds."""
     stage = str(request.stage)
-    if releasing.find_stage(cloud, request.pipeline, stage) is None:
+    found = releasing.find_stage(cloud, request.pipeline, stage)
+    if found is None:
         raise ReleaseRefusedError(f"nothing was ever released to a stage {stage} of {request.pipeline}")
     releasing.lock_stages(cloud, request.pipeline, request.release_id, {stage: None})
     live = releasing.find_live(cloud, request.pipeline, stage)
@@ -110,12 +113,12 @@ def _plan_rollback(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[
         raise ReleaseRefusedError(f"no release is live on {stage}, so there is none to take back")
     if request.rolls_back not in (None, live.release_id):
         raise ReleaseRefusedError(f"{stage} no longer serves {request.rolls_back}, but {live.release_id}")
-    package = _first_sound(cloud, live)
+    package = _first_sound(cloud, live, found.endpoint_name)
     bake_s = {each.name: each.traffic.bake_s for each in package.config.release.stages}
     return package, [(stage, bake_s.get(stage, 0))]
 
 
-def _first_sound(cloud: Cloud, live: Deployment) -> Package:
+def _first_sound(cloud: Cloud, live: Deployment, endpoint_name: str) -> Package:
     """Return the first known good with sound evidence; its approval counts unless it was rejected since."""
     options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
     reasons = list[str]()
@@ -129,6 +132,8 @@ def _first_sound(cloud: Cloud, live: Deployment) -> Package:
             reasons.append(f"v{package.version} was rejected")
         elif faults := releasing.evidence_faults(cloud, package):
             reasons += [f"v{package.version}: {fault}" for fault in faults]
+        elif fault := _kind_fault(cloud, live.stage, endpoint_name, package):
+            reasons.append(f"v{package.version}: {fault}")
         else:
             return package
     raise ReleaseRefusedError(releases.no_known_good(live, [*options.reasons(), *reasons]))
@@ -147,6 +152,19 @@ def _objections(cloud: Cloud, package: Package) -> list[str]:
     status = package.described.get("ModelApprovalStatus", PENDING)
     approval = releasing.find_approval(cloud, package.arn)
     return approvals.objections(status, approval, package.provenance, cloud.now())
+
+
+def _kind_faults(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:
+    named = {stage: releasing.find_endpoint_name(cloud, request.pipeline, stage) for stage in stages}
+    faults = [_kind_fault(cloud, stage, name, package) for stage, name in named.items()]
+    return [fault for fault in faults if fault]
+
+
+def _kind_fault(cloud: Cloud, stage: str, endpoint_name: str, package: Package) -> str | None:
+    """Say why the stage's endpoint can serve no package of this kind of compute."""
+    endpoint = cloud.endpoints.describe_endpoint(endpoint_name)
+    wants_serverless = package.config.serve.compute.serverless is not None
+    return serving.kind_fault(package.provenance.pipeline, stage, endpoint, wants_serverless=wants_serverless)
 
 
 def _overtaken(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:

@@ -79,6 +79,11 @@ def _require_allowed(cloud: Cloud, project: Project) -> None:
         project.config.image_uris(cloud.region)
     except UnknownImageError as error:
         raise ProjectError(str(error)) from None
+    if project.config.serve.compute.serverless and cloud.safeguards.subnets:
+        raise ProjectError(
+            "serve.compute is serverless, which SageMaker does not put into a network of the account's "
+            "(SubnetIds): name instance_type and instance_count instead"
+        )
     if project.has_requirements and cloud.safeguards.isolates_jobs:
         raise ProjectError(
             "requirements.txt cannot be installed where jobs have no network (JobNetworkIsolation): "

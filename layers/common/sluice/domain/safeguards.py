@@ -59,8 +59,8 @@ class Safeguards:
         return self.tagged({**request, **self._vpc})
 
     def endpoint_config(self, request: Request) -> Request:
-        """Adapt a CreateEndpointConfig request."""
-        instance_types = [variant["InstanceType"] for variant in request["ProductionVariants"]]
+        """Adapt a CreateEndpointConfig request; a serverless variant has no instance type."""
+        instance_types = [variant.get("InstanceType", "") for variant in request["ProductionVariants"]]
         key: Request = {"KmsKeyId": self.kms_key_arn} if self._has_key_for(*instance_types) else {}
         if self.kms_key_arn and (capture := request.get("DataCaptureConfig")):
             key["DataCaptureConfig"] = self._keyed(capture)

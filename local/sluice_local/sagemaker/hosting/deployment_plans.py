@@ -9,6 +9,7 @@ from typing import Any
 from sluice_local.sagemaker.api.core import ApiError, Item, now
 from sluice_local.sagemaker.hosting.capture import CaptureConfig
 from sluice_local.sagemaker.hosting.fleets import Fleet, Variant
+from sluice_local.sagemaker.hosting.on_demand import Serverless
 
 _SIZES = {"CANARY": ("CanarySize", 1), "LINEAR": ("LinearStepSize", 10)}
 _MAX_STEP_PERCENT = 50
@@ -73,7 +74,8 @@ def variants_of(config: Item) -> list[Variant]:
             name=variant["VariantName"],
             model_name=variant["ModelName"],
             weight=variant["InitialVariantWeight"],
-            instances=variant["InitialInstanceCount"],
+            instances=variant.get("InitialInstanceCount", 1),
+            serverless=Serverless.parse(variant.get("ServerlessConfig")),
             startup_timeout_s=variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 240),
         )
         for variant in config["ProductionVariants"]
@@ -120,6 +122,17 @@ def check_same_variants(wanted: Plan, current: Fleet) -> None:
             "ValidationException",
             "A blue/green deployment needs an endpoint configuration with the endpoint's variant names.",
         )
+
+
+def check_serverless(wanted: Plan, current: Fleet, deployment: Mapping[str, Any] | None) -> None:
+    """Raise ApiError for an update that a serverless endpoint does not take."""
+    is_serverless = any(variant.serverless for variant in wanted.variants)
+    if current.is_serverless and not is_serverless:
+        raise ApiError(
+            "ValidationException", "A serverless endpoint cannot be updated to an instance-based endpoint."
+        )
+    if is_serverless and deployment:
+        raise ApiError("ValidationException", "Serverless endpoints do not support a DeploymentConfig.")
 
 
 def _retaining(variant: Variant, current: Variant, retained: frozenset[str]) -> Variant:

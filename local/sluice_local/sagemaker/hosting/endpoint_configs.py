@@ -6,6 +6,7 @@ from typing import Any
 
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, list_page, operation
 from sluice_local.sagemaker.hosting.models import MODELS
+from sluice_local.sagemaker.hosting.on_demand import MAX_CONCURRENCY, MEMORY_MB
 
 ENDPOINT_CONFIGS = Table("endpoint configuration", "endpoint-config", "EndpointConfigName")
 
@@ -27,6 +28,7 @@ def create_endpoint_config(scope: Scope, params: dict[str, Any]) -> Item:
             "ValidationException", "The variant names of an endpoint configuration must be unique."
         )
     variants = [_checked(scope, variant) for variant in params["ProductionVariants"]]
+    _check_serverless(params)
     return ENDPOINT_CONFIGS.create(
         scope, params["EndpointConfigName"], {**params, "ProductionVariants": variants}
     )
@@ -56,9 +58,8 @@ def delete_endpoint_config(scope: Scope, params: dict[str, Any]) -> None:
 
 def _checked(scope: Scope, variant: Item) -> Item:
     """Return the variant with defaults; require that its model exists and that it has instances."""
-    if "ServerlessConfig" in variant:
-        raise _not_served("serverless variants")
-    for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
+    instances = () if "ServerlessConfig" in variant else ("InstanceType", "InitialInstanceCount")
+    for member in ("ModelName", *instances):
         if member not in variant:
             raise ApiError(
                 "ValidationException",
@@ -66,6 +67,34 @@ def _checked(scope: Scope, variant: Item) -> Item:
             )
     MODELS.get(scope, variant["ModelName"])
     return {"InitialVariantWeight": 1.0, **variant}
+
+
+def _check_serverless(params: Item) -> None:
+    """Raise ApiError for what AWS does not offer beside a serverless variant."""
+    variants = [each for each in params["ProductionVariants"] if "ServerlessConfig" in each]
+    if not variants:
+        return
+    given = {
+        member
+        for variant in variants
+        for member in ("InstanceType", "InitialInstanceCount")
+        if member in variant
+    }
+    refused = [
+        (len(params["ProductionVariants"]) > 1, "several production variants"),
+        (bool(given), f"{' and '.join(sorted(given))}"),
+        (bool(params.get("DataCaptureConfig")), "data capture"),
+        (bool(params.get("VpcConfig")), "a VPC"),
+    ]
+    for is_given, what in refused:
+        if is_given:
+            raise ApiError("ValidationException", f"A serverless endpoint configuration cannot have {what}.")
+    limits = variants[0]["ServerlessConfig"]
+    if limits["MemorySizeInMB"] not in MEMORY_MB:
+        sizes = ", ".join(map(str, MEMORY_MB))
+        raise ApiError("ValidationException", f"MemorySizeInMB must be one of {sizes}.")
+    if not 1 <= limits["MaxConcurrency"] <= MAX_CONCURRENCY:
+        raise ApiError("ValidationException", f"MaxConcurrency must be from 1 to {MAX_CONCURRENCY}.")
 
 
 def _not_served(feature: str) -> ApiError:

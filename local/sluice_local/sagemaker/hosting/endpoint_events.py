@@ -52,7 +52,10 @@ def _detail(endpoint: Item) -> Item:
 
 def _variants(variants: Sequence[Item]) -> list[Item]:
     return [
-        {"VariantName": variant["VariantName"], **{name: float(variant[name]) for name in _NUMBERS}}
+        {
+            "VariantName": variant["VariantName"],
+            **{name: float(variant[name]) for name in _NUMBERS if name in variant},
+        }
         for variant in variants
     ]
 

@@ -14,6 +14,7 @@ from sluice_local.sagemaker.hosting.deployment_plans import (
     alarm_names,
     check_deployment,
     check_same_variants,
+    check_serverless,
     plan,
     retained_properties,
 )
@@ -86,6 +87,7 @@ def update_endpoint(scope: Scope, params: dict[str, Any]) -> Item:
     _check(scope, deployment)
     with live.updating(LastDeploymentConfig=deployment, FailureReason=None) as fleet:
         planned = plan(config, deployment, fleet, retained_properties(params))
+        check_serverless(planned, fleet, deployment)
         check_same_variants(planned, fleet)
     _deployer.update(live, fleet, planned)
     return {"EndpointArn": scope.arn("endpoint", live.name)}
@@ -96,6 +98,9 @@ def update_endpoint_weights_and_capacities(scope: Scope, params: dict[str, Any])
     live = _existing(scope, params["EndpointName"])
     desired = {wanted["VariantName"]: wanted for wanted in params["DesiredWeightsAndCapacities"]}
     with live.updating() as fleet:
+        if fleet.is_serverless:
+            message = "The capacity of a serverless endpoint cannot be changed: it has no instances."
+            raise ApiError("ValidationException", message)
         if unknown := sorted(desired.keys() - {variant.name for variant in fleet.variants}):
             raise ApiError(
                 "ValidationException", f"Endpoint {live.name} has no production variant {', '.join(unknown)}."

@@ -13,6 +13,9 @@ from sluice_local.sagemaker.api.core import ApiError, Item, Scope
 from sluice_local.sagemaker.hosting import models, traffic
 from sluice_local.sagemaker.hosting.capture_files import Capture
 from sluice_local.sagemaker.hosting.launcher import HostingError, Launcher, ModelServer, ServerSpec
+from sluice_local.sagemaker.hosting.on_demand import OnDemandServer, Serverless
+
+Server = ModelServer | OnDemandServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,20 @@ class Variant:
     weight: float
     instances: int
     startup_timeout_s: float = 240.0
+    serverless: Serverless | None = None
+    """What it is limited to, if it has no instances."""
 
     def describe(self, active: float = 1.0) -> dict[str, Any]:
         """Describe it as DescribeEndpoint does, with this share of the instances in service."""
-        return {
+        described = {
             "VariantName": self.name,
             "CurrentWeight": self.weight,
             "DesiredWeight": self.weight,
+        }
+        if self.serverless:
+            return {**described, "CurrentServerlessConfig": self.serverless.describe()}
+        return {
+            **described,
             "CurrentInstanceCount": round(self.instances * active),
             "DesiredInstanceCount": self.instances,
         }
@@ -43,7 +53,7 @@ class Fleet:
         self,
         config_name: str,
         variants: Sequence[Variant],
-        servers: Mapping[str, ModelServer],
+        servers: Mapping[str, Server],
         capture: Capture | None,
     ) -> None:
         self.config_name = config_name
@@ -51,7 +61,12 @@ class Fleet:
         self.capture = capture
         self._servers = servers
 
-    def choose(self, target_variant: str | None) -> tuple[Variant, ModelServer]:
+    @property
+    def is_serverless(self) -> bool:
+        """Tell whether it has no instances."""
+        return any(variant.serverless for variant in self.variants)
+
+    def choose(self, target_variant: str | None) -> tuple[Variant, Server]:
         """Choose the variant asked for, else one by weight, and its server; raises LookupError if none."""
         variants = {variant.name: variant for variant in self.variants}
         name = target_variant or traffic.choose({v.name: v.weight for v in self.variants}, _point())
@@ -67,7 +82,7 @@ class Fleet:
     def stop(self) -> None:
         """End the processes once they have answered, and write captured data."""
         with ThreadPoolExecutor(len(self._servers)) as pool:
-            list(pool.map(ModelServer.stop, self._servers.values()))
+            list(pool.map(lambda server: server.stop(), self._servers.values()))
         if self.capture:
             self.capture.close()
 
@@ -99,12 +114,12 @@ def launch(
     endpoint: str,
     variants: Sequence[Variant],
     cancelled: threading.Event,
-) -> dict[str, ModelServer]:
+) -> dict[str, Server]:
     """Start a server for each variant and wait until all are healthy. Raises HostingError."""
-    servers: dict[str, ModelServer] = {}
+    servers: dict[str, Server] = {}
     try:
         for variant in variants:
-            servers[variant.name] = launcher.launch(server_spec(scope, endpoint, variant))
+            servers[variant.name] = _launch(launcher, server_spec(scope, endpoint, variant), variant)
         for server in servers.values():
             server.wait_until_healthy(cancelled)
     except HostingError:
@@ -112,6 +127,12 @@ def launch(
             server.stop()
         raise
     return servers
+
+
+def _launch(launcher: Launcher, spec: ServerSpec, variant: Variant) -> Server:
+    if variant.serverless:
+        return OnDemandServer(lambda: launcher.launch(spec), variant.serverless)
+    return launcher.launch(spec)
 
 
 def server_spec(scope: Scope, endpoint: str, variant: Variant) -> ServerSpec:

@@ -67,15 +67,17 @@ class ServerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A container's answer, with lower-case header names, and its duration.
+    """A container's answer, with lower-case header names, and its duration without `setup_s`.
 
-    Status 0 means that it did not answer; then the body says why.
+    Status 0 means that it did not answer; then the body says why. `setup_s` is how long the request waited
+    for the container to start, if it did.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     seconds: float
+    setup_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

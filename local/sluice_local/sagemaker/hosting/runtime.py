@@ -6,17 +6,19 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sluice_local.sagemaker.api.core import ApiError, Scope
 from sluice_local.sagemaker.hosting import faults
 from sluice_local.sagemaker.hosting.capture import Message
-from sluice_local.sagemaker.hosting.fleets import Fleet, Variant
-from sluice_local.sagemaker.hosting.launcher import ModelServer, NotServingError, Reply
+from sluice_local.sagemaker.hosting.fleets import Fleet, Server, Variant
+from sluice_local.sagemaker.hosting.launcher import NotServingError, Reply
 from sluice_local.sagemaker.hosting.live_endpoints import LiveEndpoint
+from sluice_local.sagemaker.hosting.on_demand import ThrottledError
 from sluice_local.sagemaker.hosting.serving_metrics import ServingMetrics, Target
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
+SERVERLESS_MAX_BODY_BYTES = 4 * 1024 * 1024
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 Response = tuple[int, dict[str, str], bytes]
@@ -54,12 +56,16 @@ async def invoke(
 ) -> Response:
     """Invoke an endpoint; raises ApiError (ValidationError) for a request that no container can get."""
     started = time.perf_counter()
-    if len(body) > MAX_BODY_BYTES:
-        return _too_large(len(body))
+    if len(body) > (limit := _body_limit(live)):
+        return _too_large(len(body), limit)
     invocation = Invocation.parse(headers, body)
-    fleet, variant, reply = await _answered(live, invocation)
+    try:
+        fleet, variant, reply = await _answered(live, invocation)
+    except ThrottledError:
+        return _error(429, "ThrottlingException", {"Message": "Rate exceeded"})
     target = Target(live.scope, live.name, variant.name, fleet.config_name, max(variant.instances, 1))
-    metrics.record(target, reply.status, reply.seconds, time.perf_counter() - started - reply.seconds)
+    overhead_s = time.perf_counter() - started - reply.seconds
+    metrics.record(target, reply.status, reply.seconds, overhead_s, reply.setup_s)
     if not 200 <= reply.status < 300:
         return _model_error(live.scope, live.name, reply)
     _capture(fleet, variant, invocation, reply)
@@ -80,14 +86,19 @@ async def _answered(live: LiveEndpoint, invocation: Invocation) -> tuple[Fleet, 
             continue
 
 
-async def _asked(endpoint: str, fleet: Fleet, server: ModelServer, invocation: Invocation) -> Reply:
+def _body_limit(live: LiveEndpoint) -> int:
+    is_serverless = any(route.fleet.is_serverless for route in live.router.routes)
+    return SERVERLESS_MAX_BODY_BYTES if is_serverless else MAX_BODY_BYTES
+
+
+async def _asked(endpoint: str, fleet: Fleet, server: Server, invocation: Invocation) -> Reply:
     fault = faults.drawn(endpoint, fleet.config_name)
     delay_s = fault.latency_ms / 1000 if fault else 0.0
     await asyncio.sleep(delay_s)
     if fault and fault.status >= 400:
         return Reply(fault.status, {}, b"Injected fault.", delay_s)
     reply = await asyncio.wrap_future(server.submit(invocation.body, invocation.headers))
-    return Reply(reply.status, reply.headers, reply.body, reply.seconds + delay_s)
+    return replace(reply, seconds=reply.seconds + delay_s)
 
 
 def _not_chosen(live: LiveEndpoint, invocation: Invocation) -> str:
@@ -140,8 +151,8 @@ def _model_error(scope: Scope, endpoint: str, reply: Reply) -> Response:
     return _error(424, "ModelError", content)
 
 
-def _too_large(size: int) -> Response:
-    message = f"Request {size} bytes has exceeded the maximum payload of {MAX_BODY_BYTES} bytes."
+def _too_large(size: int, limit: int) -> Response:
+    message = f"Request {size} bytes has exceeded the maximum payload of {limit} bytes."
     return _error(413, "ValidationError", {"Message": message})
 
 

@@ -18,7 +18,7 @@ from sluice_local.sagemaker.api.core import Scope
 
 NAMESPACE = "AWS/SageMaker"
 _FLUSH_EVERY_S = 0.25
-_UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
+_UNITS = dict.fromkeys(("ModelLatency", "OverheadLatency", "ModelSetupTime"), "Microseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,20 @@ class ServingMetrics:
         """Store in the background as long as the process lives."""
         threading.Thread(target=self._flush_for_ever, name="serving-metrics", daemon=True).start()
 
-    def record(self, target: Target, status: int, model_latency_s: float, overhead_latency_s: float) -> None:
-        """Count one request."""
+    def record(
+        self,
+        target: Target,
+        status: int,
+        model_latency_s: float,
+        overhead_latency_s: float,
+        setup_s: float = 0.0,
+    ) -> None:
+        """Count one request, which waited so long for its server to start."""
         added = values(
             status, round(model_latency_s * 1e6), round(overhead_latency_s * 1e6), target.instances
         )
+        if setup_s:
+            added["ModelSetupTime"] = round(setup_s * 1e6)
         with self._lock:
             for metric, value in added.items():
                 self._pending.setdefault((target, metric), Counter())[value] += 1

@@ -130,3 +130,38 @@ def test_transformers_prepare_without_a_gpu_in_the_image_that_serves(config_text
     found = config.load(with_compute(text, "train", "{instance_type: ml.g5.xlarge}")).image_uris("us-east-1")
     assert "huggingface-pytorch-training:" in found["train"]
     assert "huggingface-pytorch-inference:" in found["prepare"]
+
+
+@pytest.mark.parametrize(
+    ("compute", "problem"),
+    [
+        ("{serverless: {memory_mb: 1500}}", "serve.compute.serverless.memory_mb"),
+        ("{serverless: {max_concurrency: 201}}", "serve.compute.serverless.max_concurrency"),
+        ("{serverless: {}, instance_count: 2}", "serve.compute.instance_count is given beside serverless"),
+    ],
+)
+def test_a_serverless_endpoint_has_limits_and_no_instances(
+    config_text: str, compute: str, problem: str
+) -> None:
+    assert any(problem in each for each in problems(with_compute(config_text, "serve", compute)))
+
+
+def serverless(config_text: str, traffic: str) -> str:
+    """The config with a serverless endpoint, and such traffic on its one stage."""
+    import yaml
+
+    document = yaml.safe_load(config_text)
+    document["serve"]["compute"] = {"serverless": {"memory_mb": 6144, "max_concurrency": 200}}
+    document["release"]["stages"] = [{"name": "production", "traffic": yaml.safe_load(traffic)}]
+    return str(yaml.safe_dump(document))
+
+
+def test_a_serverless_endpoint_has_no_canary(config_text: str) -> None:
+    assert config.load(serverless(config_text, "{type: all_at_once}")).serve.compute.serverless
+    canary = problems(serverless(config_text, "{type: canary, percent: 10}"))
+    assert any("is canary of a serverless endpoint" in each for each in canary)
+
+
+def test_what_is_captured_needs_instances(config_text: str) -> None:
+    watched = problems(serverless(config_text, "{type: all_at_once}") + "\nmonitor: {}\n")
+    assert any("monitor is given beside serve.compute.serverless" in each for each in watched)

@@ -22,6 +22,7 @@ def sound_compute(config: PipelineConfig) -> Iterator[Breach]:
         yield from _unreserved(loc, "environment", compute.environment, _RESERVED_VARIABLES)
         yield from _unreserved(loc, "tags", compute.tags, _RESERVED_TAGS)
     yield from _sound_spot(config)
+    yield from _sound_serving(config)
     yield from _priced(config)
 
 
@@ -56,6 +57,17 @@ def _priced(config: PipelineConfig) -> Iterator[Breach]:
                 expected,
                 nearest(given, prices.INSTANCE_HOUR),
             )
+
+
+def _sound_serving(config: PipelineConfig) -> Iterator[Breach]:
+    compute, loc = config.serve.compute, ("serve", "compute")
+    if compute.serverless is None:
+        return
+    for field in sorted(compute.model_fields_set & {"instance_type", "instance_count"}):
+        yield Breach((*loc, field), "is given beside serverless", "one of them: nothing has instances then")
+    if config.monitor:
+        expected = "none, or instances: SageMaker captures no data of a serverless endpoint"
+        yield Breach(("monitor",), "is given beside serve.compute.serverless", expected)
 
 
 def _sound_spot(config: PipelineConfig) -> Iterator[Breach]:

@@ -271,9 +271,22 @@ class TrainCompute(ClusterCompute):
         return super().needs_sagemaker
 
 
+class Serverless(Model):
+    """An endpoint that costs nothing while nobody asks."""
+
+    memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = Field(
+        2048, description="memory of a server, which gives it CPU in proportion"
+    )
+    max_concurrency: int = Field(5, description="the most requests answered at a time", ge=1, le=200)
+
+
 class ServeCompute(Model):
     instance_type: InstanceType = Field("ml.m5.large", description="an instance type such as ml.m5.large")
     instance_count: int = Field(1, description="the number of instances", ge=1, le=100)
+    serverless: Serverless | None = Field(
+        None,
+        description="{memory_mb: 2048, max_concurrency: 5}: no instances, nothing runs while nobody asks",
+    )
 
 
 class Cache(Model):

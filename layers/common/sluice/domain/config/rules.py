@@ -138,7 +138,12 @@ def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:
         if gradual != (stage.traffic.percent is not None):
             expected = "a percent" if gradual else "none, as all traffic moves"
             yield Breach((*loc, "traffic", "percent"), f"does not suit {stage.traffic.type}", expected)
-        if gradual and config.serve.compute.instance_count < 2:
+        if gradual and config.serve.compute.serverless:
+            expected = "all_at_once, as SageMaker shifts no traffic of serverless endpoints in steps"
+            yield Breach(
+                (*loc, "traffic", "type"), f"is {stage.traffic.type} of a serverless endpoint", expected
+            )
+        elif gradual and config.serve.compute.instance_count < 2:
             expected = "serve.compute.instance_count of at least 2, as a share of one instance is the whole"
             yield Breach((*loc, "traffic", "type"), f"is {stage.traffic.type} over one instance", expected)
         yield from _deployable(stage.traffic, (*loc, "traffic"))

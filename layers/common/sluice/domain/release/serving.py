@@ -100,20 +100,49 @@ def endpoint_config_request(
     capture: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Make a CreateEndpointConfig request with one variant, and perhaps a DataCaptureConfig."""
+    variant = {"VariantName": VARIANT, "ModelName": model_name, "InitialVariantWeight": 1.0}
     return {
         **({"DataCaptureConfig": capture} if capture else {}),
         "EndpointConfigName": name,
-        "ProductionVariants": [
-            {
-                "VariantName": VARIANT,
-                "ModelName": model_name,
-                "InstanceType": compute.instance_type,
-                "InitialInstanceCount": compute.instance_count,
-                "InitialVariantWeight": 1.0,
-            }
-        ],
+        "ProductionVariants": [{**variant, **_capacity(compute)}],
         "Tags": tags.listed(owner),
     }
+
+
+def _capacity(compute: models.ServeCompute) -> dict[str, Any]:
+    if compute.serverless is None:
+        return {"InstanceType": compute.instance_type, "InitialInstanceCount": compute.instance_count}
+    limits = compute.serverless
+    return {
+        "ServerlessConfig": {
+            "MemorySizeInMB": limits.memory_mb,
+            "MaxConcurrency": limits.max_concurrency,
+        }
+    }
+
+
+def is_serverless(endpoint: Mapping[str, Any]) -> bool:
+    """Tell whether a described endpoint has no instances."""
+    return any("CurrentServerlessConfig" in variant for variant in endpoint.get("ProductionVariants", ()))
+
+
+def kind_fault(
+    pipeline: str, stage: str, endpoint: Mapping[str, Any] | None, *, wants_serverless: bool
+) -> str | None:
+    """Say why an endpoint cannot serve with instances, or without: SageMaker never goes back from serverless.
+
+    So neither way is taken, as the first could not be rolled back.
+    """
+    if endpoint is None or status(endpoint["EndpointStatus"]) == "failed":
+        return None
+    if is_serverless(endpoint) == wants_serverless:
+        return None
+    has, wants = ("instances", "is serverless") if wants_serverless else ("no instances", "has instances")
+    return (
+        f"{endpoint['EndpointName']} has {has}, and what is to be released {wants}: SageMaker takes "
+        f"no endpoint back from serverless to instances. Name the stage otherwise, or `sluice retire "
+        f"{pipeline} --stage {stage}` first"
+    )
 
 
 def deployment_config(traffic: models.Traffic, alarms: Sequence[str]) -> dict[str, Any]:
