@@ -29,10 +29,12 @@ _Found = TypeVar("_Found")
 
 def on_each(items: Iterable[_Each], act: Callable[[_Each], _Found]) -> list[_Found]:
     """Act on many items of the catalog, several at a time."""
+    if len(listed := list(items)) < 2:
+        return [act(item) for item in listed]
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        return list(pool.map(act, items))
+        return list(pool.map(act, listed))
 
 
 def find(cloud: Cloud, pipeline: str, key: str, version_id: str) -> Arrival | None:
