@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import threading
@@ -31,11 +30,13 @@ Invoke = Callable[[str, Any], Any]
 
 def load(name: str) -> Definition:
     """A copy of `statemachines/<name>.asl.yaml`, with the template's substitutions."""
-    return copy.deepcopy(_load(f"statemachines/{name}.asl.yaml"))
+    copied: Definition = json.loads(_load(f"statemachines/{name}.asl.yaml"))
+    return copied
 
 
 @cache
-def _load(uri: str) -> Definition:
+def _load(uri: str) -> str:
+    """The definition as JSON."""
     resources = asl.load_template(ROOT / "template.yaml")["Resources"]
     (machine,) = [each for each in resources.values() if each["Properties"].get("DefinitionUri") == uri]
     values = {
@@ -43,8 +44,7 @@ def _load(uri: str) -> Definition:
         for name, value in machine["Properties"]["DefinitionSubstitutions"].items()
     }
     text = json.dumps(asl.load(ROOT / uri))
-    filled: Definition = json.loads(re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], text))
-    return filled
+    return re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], text)
 
 
 def _resource_arn(value: str, resources: dict[str, Any]) -> str:

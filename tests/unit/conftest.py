@@ -1,13 +1,21 @@
-"""What unit tests share: a complete pipeline.yaml that they vary, and an engine at hand."""
+"""What unit tests share: a complete pipeline.yaml that they vary, an engine at hand, what is done once."""
 
+import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from multiprocessing.process import BaseProcess
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from sluice.domain import config
-from sluice.domain.config import PipelineConfig
+from sluice.domain.config import PipelineConfig, loading
+from sluice.domain.config.models import Data
+from sluice.quality import run
+from sluice.quality.processes import Tell
+from sluice.quality.validation import DataFile
 
 TEXT = """\
 name: reviews-sentiment
@@ -72,6 +80,51 @@ def engine_at_hand() -> None:
     templates = html.template("report.html.j2").environment
     for name in templates.list_templates():
         templates.get_template(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def read_once() -> Iterator[None]:
+    """A text that hundreds of tests push is read once: its config is frozen, and nothing else is in it."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module, name in ((loading, "load"), (config, "restore")):
+            patched.setattr(module, name, lru_cache(maxsize=64)(getattr(module, name)))
+        yield
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch, engine_at_hand: None) -> None:
+    """A validation works in this process; what it tells, answers or raises is pickled, as by a pipe."""
+    monkeypatch.setattr(run, "processes", SimpleNamespace(run=_as_through_a_pipe))
+
+
+def _as_through_a_pipe(work: Callable[[Tell], Any], *, memory_mb: float | None, max_s: float | None) -> Any:
+    def passed(said: Any) -> Any:
+        return pickle.loads(pickle.dumps(said))  # noqa: S301
+
+    try:
+        return passed(work(passed))
+    except Exception as error:
+        raise passed(error) from error
+
+
+@pytest.fixture
+def judged_once(monkeypatch: pytest.MonkeyPatch, in_this_process: None) -> None:
+    """The same data are judged once for all tests, which play the same run over and over."""
+    validate = run.validate
+
+    def remembered(files: Sequence[DataFile], data: Data, *, limits: run.Limits, **given: Any) -> run.Outcome:
+        bodies = tuple((each.key, each.path.read_bytes()) for each in files)
+        # A check of freshness alone asks for the time.
+        about = {name: value for name, value in given.items() if name != "now" or data.quality}
+        asked = (bodies, data.model_dump_json(), *map(repr, about.items()))
+        if asked not in _outcomes:
+            _outcomes[asked] = validate(files, data, limits=limits, **given)
+        return _outcomes[asked]
+
+    monkeypatch.setattr(run, "validate", remembered)
+
+
+_outcomes: dict[Any, run.Outcome] = {}
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,9 +7,19 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from typer import main, testing
+
+
+@pytest.fixture(autouse=True, scope="session")
+def parsed_once() -> Iterator[None]:
+    """The commands are read from their functions' signatures once: they do not change between tests."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(testing, "_get_command", cache(main.get_command))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +39,6 @@ def former_handlers() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def without_waiting(monkeypatch: pytest.MonkeyPatch, engine_at_hand: None) -> None:
+def without_waiting(monkeypatch: pytest.MonkeyPatch, judged_once: None) -> None:
     """What is polled is looked at again at once, and handlers that pause between attempts go on."""
     monkeypatch.setattr("time.sleep", lambda _: None)

@@ -15,7 +15,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from conftest import ROOT
 from sluice.catalog import keys
-from sluice.quality import run
+from sluice.quality import processes, run
 from sluice.quality.engine import EngineLimitError
 from sluice.quality.engine.store import Store
 from sluice.quality.run import Limits
@@ -23,7 +23,7 @@ from sluice.services import datasets
 
 
 @pytest.fixture(autouse=True)
-def judged_once() -> None:
+def judged_once(in_this_process: None) -> None:
     """Here the judgement itself is tested: none is remembered."""
 
 
@@ -179,6 +179,7 @@ def test_an_object_that_takes_all_the_time_whatever_interrupts_it_is_set_aside_a
         return add(store, tables)
 
     with monkeypatch.context() as patched:
+        patched.setattr(run, "processes", processes)
         patched.setattr(Store, "add", stuck)
         patched.setattr(Limits, "of_function", lambda memory_mb, _, folder: Limits(memory_mb, 2.0, folder))
         verdict = validate(world)

@@ -22,7 +22,7 @@ TWO_STAGES = release_world.PIPELINE_YAML.replace(
 
 
 @pytest.fixture
-def building(cloud: fakes.Cloud, invoke: build_world.Invoke, engine_at_hand: None) -> build_world.World:
+def building(cloud: fakes.Cloud, invoke: build_world.Invoke, judged_once: None) -> build_world.World:
     world = build_world.World(cloud, invoke)
     world.push()
     return world
