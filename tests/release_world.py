@@ -40,7 +40,7 @@ evaluate: {script: src/evaluate.py}
 gates: [metrics.accuracy.value >= 0.5]
 serve: {script: src/inference.py, sample: sample.json}
 release:
-  stages: [{name: production, traffic: {type: all_at_once, bake_s: 60}}]
+  stages: [{name: production, traffic: {type: all_at_once, bake_s: 60, unwatched: true}}]
   alarms: {error_rate: 0.05, p99_latency_ms: 500, min_requests: 10}
 """
 

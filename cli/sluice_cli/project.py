@@ -22,6 +22,7 @@ from sluice.domain.build.sources import Source
 from sluice.domain.config import PipelineConfig, gate_rules
 from sluice.domain.release import alarms
 from sluice.domain.times import to_iso
+from sluice.services import guarding
 from sluice.services.views import data
 from sluice_cli import git, local_images, scripts, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -113,6 +114,7 @@ def push(
 
     warnings = [
         *alarms.unseen_bakes(project.config.release),
+        *guarding.warnings(target.cloud, pipeline, project.config.release),
         *part_results.reading(project.config.data),
         *unpriced(project.config),
         *gate_rules.warnings(project.config),

@@ -20,7 +20,7 @@ from sluice.domain.times import from_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, EndpointBusyError, Item, RequestRefusedError
 from sluice.release_events import DeployModelTask
-from sluice.services import deploying, releasing
+from sluice.services import deploying, guarding, releasing
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -109,6 +109,7 @@ def _prepare(cloud: Cloud, task: DeployModelTask) -> Item:
         _note_unguarded_change(cloud, task)
     if task.is_rollback:
         return serving.immediate_deployment_config()
+    watching += guarding.find_named(cloud, task, package)
     if firing := _firing(cloud, watching):
         _require_hopeless(cloud, task, firing)
         watching = []
@@ -145,7 +146,8 @@ def _create_config(cloud: Cloud, task: DeployModelTask, package: Package) -> Non
 def _put_alarms(cloud: Cloud, task: DeployModelTask, package: Package) -> list[str]:
     """Put the alarms that the package's project wants, and delete all others; returns their names."""
     guarded = releasing.find_guarded(cloud, task.pipeline, task.stage.stage, task.stage.endpoint_name)
-    wanted = alarms.requests(guarded, package.config.release.alarms, cloud.alarms_topic_arn)
+    limits, errors = package.config.release.alarms, package.config.serve.errors
+    wanted = alarms.requests(guarded, limits, cloud.alarms_topic_arn, errors)
     for request in wanted:
         cloud.alarms.put(request)
     watching = [request["AlarmName"] for request in wanted]

@@ -52,7 +52,7 @@ register: {group: reviews}
 release:
   stages:
     - {name: staging}
-    - {name: production, requires_approval: true, traffic: {type: canary, percent: 10, bake_s: 30}}
+    - {name: production, requires_approval: true, traffic: {type: canary, percent: 10, bake_s: 180}}
   alarms: {error_rate: 0.05, p99_latency_ms: 500, min_requests: 10}
 retrain: {cooldown_s: 60, daily_budget: 10}
 """

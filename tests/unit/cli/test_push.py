@@ -186,3 +186,10 @@ def test_another_file_that_is_no_python_is_a_warning() -> None:
     target: Any = SimpleNamespace(is_local=True)
     (said,) = scripts.check(target, loaded)
     assert said.startswith("src/old.py line 1: SyntaxError: Missing parentheses")
+
+
+def test_a_push_warns_of_an_alarm_that_could_not_guard_a_release(push: Callable[..., dict[str, Any]]) -> None:
+    named = PIPELINE_YAML.encode() + b"release: {stages: [{name: production, alarms: [refunds]}]}\n"
+    assert b"release:" not in PIPELINE_YAML.encode()
+    warnings = push(pipeline=named)["warnings"]
+    assert any(each.startswith("the alarm refunds does not exist") for each in warnings), warnings

@@ -52,6 +52,82 @@ def test_the_sample_task_creates_the_endpoint_of_the_sample_release(world: World
     }
 
 
+OWN_ALARM = {
+    "AlarmName": "refunds",
+    "Namespace": "Shop",
+    "MetricName": "Refunds",
+    "Statistic": "Sum",
+    "Period": 60,
+    "EvaluationPeriods": 2,
+    "Threshold": 9.0,
+    "ComparisonOperator": "GreaterThanThreshold",
+    "TreatMissingData": "notBreaching",
+    "StateValue": "OK",
+}
+
+
+@pytest.fixture
+def naming(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]) -> World:
+    """A project whose stage names an alarm of the account's own."""
+    text = World.pipeline_yaml.replace(", traffic: {", ", alarms: [refunds], traffic: {")
+    text = text.replace("bake_s: 60, unwatched: true", "bake_s: 180")
+    return World(cloud, invoke, pipeline_yaml=text)
+
+
+def test_an_alarm_that_a_stage_names_guards_its_deployment_beside_ours(naming: World) -> None:
+    naming.cloud.alarms.by_name["refunds"] = OWN_ALARM
+    naming.approve(naming.register(1))
+    naming.approve(naming.register(2))
+    request = naming.cloud.endpoints.updates[-1]["DeploymentConfig"]["AutoRollbackConfiguration"]
+    assert request["Alarms"] == [{"AlarmName": name} for name in (ERROR_ALARM, LATENCY_ALARM, "refunds")]
+
+
+@pytest.mark.parametrize(
+    ("alarm", "said"),
+    [
+        (None, "the alarm refunds does not exist"),
+        ({**OWN_ALARM, "Period": 300}, "the alarm refunds needs 2 x 300 s"),
+    ],
+)
+def test_a_release_whose_named_alarm_cannot_fire_is_refused_and_leaves_the_endpoint(
+    naming: World, alarm: dict[str, Any] | None, said: str
+) -> None:
+    if alarm:
+        naming.cloud.alarms.by_name["refunds"] = alarm
+    release = naming.release(naming.approve(naming.register(1)))
+    assert release["status"] == "refused"
+    assert said in release["reasons"][0]
+    assert ENDPOINT not in naming.cloud.endpoints.by_name
+
+
+def test_a_rollback_asks_nothing_of_named_alarms(naming: World) -> None:
+    naming.cloud.alarms.by_name["refunds"] = OWN_ALARM
+    arns = [naming.register(1), naming.register(2)]
+    for arn in arns:
+        naming.approve(arn)
+        naming.later(hours=1)
+    del naming.cloud.alarms.by_name["refunds"]
+    naming.decide(arns[1], "Rejected")
+    naming.tell_decision(arns[1], "Rejected")
+    naming.run_all()
+    assert naming.live_version() == 1
+
+
+def test_answers_that_are_the_models_errors_are_what_its_alarm_counts(
+    cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]
+) -> None:
+    text = World.pipeline_yaml.replace("sample: sample.json", 'sample: sample.json, errors: ["4XX", "5XX"]')
+    world = World(cloud, invoke, pipeline_yaml=text)
+    world.approve(world.register(1))
+    judged, _, *counted = cloud.alarms.by_name[ERROR_ALARM]["Metrics"]
+    assert judged["Expression"] == "IF(invocations >= 10, (errors4xx + errors5xx) / invocations, 0)"
+    metrics = [each["MetricStat"]["Metric"]["MetricName"] for each in counted]
+    assert metrics == ["Invocation4XXErrors", "Invocation5XXErrors"]
+    cloud.bus.entries.clear()
+    world.invoke("reconcile", {})
+    assert cloud.bus.entries == []
+
+
 def test_a_model_is_made_from_the_runs_manifest(world: World, planned: dict[str, Any]) -> None:
     deploy(world, planned)
     (model,) = world.cloud.endpoints.models.values()

@@ -203,7 +203,8 @@ def find_guard_faults(cloud: Cloud, stage: Stage) -> tuple[list[dict[str, Any]],
     if config is None:
         return [], {}
     guarded = find_guarded(cloud, stage.pipeline, stage.name, stage.endpoint_name)
-    wanted = alarms.requests(guarded, config.release.alarms, cloud.alarms_topic_arn)
+    limits, errors = config.release.alarms, config.serve.errors
+    wanted = alarms.requests(guarded, limits, cloud.alarms_topic_arn, errors)
     return wanted, alarms.faults(wanted, cloud.alarms.describe(guarded.alarm_names))
 
 

@@ -292,6 +292,9 @@ def test_a_wrong_value_says_what_was_expected(problems: Problems, old: str, new:
             "release.stages[0].traffic.bake_s",
             "is 2521 s, 10 times: expected at most 2520",
         ),
+        ("bake_s: 180", "bake_s: 179", "release.stages[1].traffic.bake_s", "too short for an alarm"),
+        ("error_rate: 0.05", "error_rate: 0.1", "release.alarms.error_rate", "less than 0.1, or a larger"),
+        ("p99_latency_ms: 500", "p99_latency_ms: 60000", "release.alarms.p99_latency_ms", "no latency"),
     ],
 )  # fmt: skip
 def test_fields_that_do_not_go_together_are_refused(
@@ -299,6 +302,12 @@ def test_fields_that_do_not_go_together_are_refused(
 ) -> None:
     found = problems(old, new)
     assert any(problem.path == path and said in str(problem) for problem in found), list(map(str, found))
+
+
+@pytest.mark.parametrize("bake", ["bake_s: 0", "bake_s: 179, unwatched: true", "bake_s: 180"])
+def test_a_bake_that_nothing_watches_is_accepted_if_the_project_says_so(config_text: str, bake: str) -> None:
+    canary = config.load(config_text.replace("bake_s: 180", bake)).release.stages[1].traffic
+    assert f"bake_s: {canary.bake_s}" in bake
 
 
 def test_too_many_hyperparameters_are_refused(config_text: str) -> None:

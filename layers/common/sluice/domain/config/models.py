@@ -69,6 +69,7 @@ VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_len
 TagKey = Annotated[str, Field(pattern=r"^[\w .:/=+@-]+$", max_length=128)]
 TagValue = Annotated[str, Field(pattern=r"^[\w .:/=+@-]*$", max_length=256)]
 ObjectName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f\x7f]{1,255}$")]
+AlarmName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")]
 MimeType = Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=256)]
 
 
@@ -349,6 +350,12 @@ class Serve(Model):
     sample: str = Field(
         description="a file of the project: the request that tests a new endpoint", min_length=1
     )
+    errors: tuple[Literal["4XX", "5XX"], ...] = Field(
+        ("5XX",),
+        description="which answers are the model's errors: [5XX], or [4XX, 5XX] if no client can cause a 4XX",
+        min_length=1,
+        max_length=2,
+    )
     compute: ServeCompute = Field(default_factory=ServeCompute)
 
 
@@ -371,6 +378,9 @@ class Traffic(Model):
         None, description="the percentage that a canary or a linear step shifts, 1 to 50", ge=1, le=50
     )
     bake_s: int = Field(300, description="seconds to watch alarms after a shift", ge=0, le=3600)
+    unwatched: bool = Field(
+        False, description="true: accept a bake_s in which no alarm can fire, so nothing guards the release"
+    )
 
     @property
     def bakes(self) -> int:
@@ -397,6 +407,9 @@ class Stage(Model):
     )
     requires_approval: bool = Field(False, description="whether the release waits here for a person")
     traffic: Traffic = Field(default_factory=Traffic)
+    alarms: tuple[AlarmName, ...] = Field(
+        (), description="names of alarms of your own that roll a release to this stage back", max_length=8
+    )
 
 
 class Alarms(Model):

@@ -16,7 +16,7 @@ from sluice.domain.config.candidate_rules import (
 )
 from sluice.domain.config.compute_rules import sound_compute
 from sluice.domain.config.gate_rules import sound_gates
-from sluice.domain.config.models import PipelineConfig, Traffic
+from sluice.domain.config.models import PipelineConfig
 from sluice.domain.config.monitor_rules import unreserved_name
 from sluice.domain.config.problems import Breach
 from sluice.domain.config.quality_rules import (
@@ -26,11 +26,11 @@ from sluice.domain.config.quality_rules import (
     sound_csv,
     sound_quality,
 )
+from sluice.domain.config.release_rules import reachable_alarms, sound_stages
 from sluice.domain.config.statistics_rules import sound_bias, sound_drift
 from sluice.domain.nearest import nearest
 
 ARGUMENT_MAX = 256
-LINEAR_PERCENT_MIN = 10
 # Has every image that is listed.
 _ANY_REGION = "us-east-1"
 
@@ -128,40 +128,6 @@ def _short_arguments(config: PipelineConfig) -> Iterator[Breach]:
             yield Breach(("prepare", "parameters", name), f"has {len(text)} characters", expected)
 
 
-def _sound_stages(config: PipelineConfig) -> Iterator[Breach]:
-    stages = [stage.name for stage in config.release.stages]
-    for index, stage in enumerate(config.release.stages):
-        loc = ("release", "stages", index)
-        if stage.name in stages[:index]:
-            yield Breach((*loc, "name"), f"is {stage.name!r} again", "each stage once")
-        gradual = stage.traffic.type != "all_at_once"
-        if gradual != (stage.traffic.percent is not None):
-            expected = "a percent" if gradual else "none, as all traffic moves"
-            yield Breach((*loc, "traffic", "percent"), f"does not suit {stage.traffic.type}", expected)
-        if gradual and config.serve.compute.serverless:
-            expected = "all_at_once, as SageMaker shifts no traffic of serverless endpoints in steps"
-            yield Breach(
-                (*loc, "traffic", "type"), f"is {stage.traffic.type} of a serverless endpoint", expected
-            )
-        elif gradual and config.serve.compute.instance_count < 2:
-            expected = "serve.compute.instance_count of at least 2, as a share of one instance is the whole"
-            yield Breach((*loc, "traffic", "type"), f"is {stage.traffic.type} over one instance", expected)
-        yield from _deployable(stage.traffic, (*loc, "traffic"))
-
-
-def _deployable(traffic: Traffic, loc: tuple[str | int, ...]) -> Iterator[Breach]:
-    """Refuse now what SageMaker would refuse at the release, long after the approval."""
-    if traffic.type == "linear" and traffic.percent is not None and traffic.percent < LINEAR_PERCENT_MIN:
-        expected = f"{LINEAR_PERCENT_MIN} to 50, SageMaker's limits of a linear step"
-        yield Breach((*loc, "percent"), f"is {traffic.percent} of a linear step", expected)
-    elif traffic.bake_s > (longest := traffic.longest_bake_s):
-        times = traffic.bakes
-        expected = (
-            f"at most {longest}: SageMaker ends a deployment after 8 hours, of which instances may take one"
-        )
-        yield Breach((*loc, "bake_s"), f"is {traffic.bake_s} s, {times} times", expected)
-
-
 _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _one_image,
     _known_framework,
@@ -182,7 +148,8 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     sound_compute,
     _short_arguments,
     sound_hyperparameters,
-    _sound_stages,
+    sound_stages,
+    reachable_alarms,
     sound_gates,
     unreserved_name,
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.catalog.records.releases import Deployment
 from sluice.domain import names, tags
+from sluice.domain.cloudwatch import DELIVERED_EVERY_S, FIRES_WITHIN_S
 from sluice.domain.release.releases import bake_until
 from sluice.domain.release.serving import VARIANT
 from sluice.domain.times import to_iso
@@ -15,10 +16,12 @@ from sluice.domain.times import to_iso
 if TYPE_CHECKING:
     from sluice.domain.config import models
 
-PERIOD_S = 60
+PERIOD_S = DELIVERED_EVERY_S
 # An alarm counts the requests of a period, published up to a minute late: for this long after traffic
 # moved, it may be about the previous version.
-SETTLES_S = 3 * PERIOD_S
+SETTLES_S = FIRES_WITHIN_S
+# The metrics that count answers of a kind.
+_METRICS = {"4XX": "Invocation4XXErrors", "5XX": "Invocation5XXErrors"}
 
 
 ERROR_RATE, P99_LATENCY = "error-rate", "p99-latency"
@@ -42,9 +45,16 @@ class Guarded:
         return tuple(self.alarm_name(what) for what in (ERROR_RATE, P99_LATENCY))
 
 
-def requests(guarded: Guarded, limits: models.Alarms, topic_arn: str) -> list[dict[str, Any]]:
-    """Make a PutMetricAlarm request for each limit; below `min_requests` a minute no alarm fires."""
+def requests(
+    guarded: Guarded, limits: models.Alarms, topic_arn: str, errors: Sequence[str] = ("5XX",)
+) -> list[dict[str, Any]]:
+    """Make a PutMetricAlarm request for each limit; below `min_requests` a minute no alarm fires.
+
+    `errors` are the kinds of answers that count as failures.
+    """
     endpoint = guarded.endpoint_name
+    failures = _failures(errors)
+    failed = " + ".join(failures)
     alarms = [
         _alarm(
             guarded.alarm_name(ERROR_RATE),
@@ -52,9 +62,11 @@ def requests(guarded: Guarded, limits: models.Alarms, topic_arn: str) -> list[di
             limits.error_rate,
             topic_arn,
             [
-                _judged("errors / invocations", limits.min_requests),
+                _judged(
+                    f"{failed if len(failures) == 1 else f'({failed})'} / invocations", limits.min_requests
+                ),
                 _metric("invocations", "Invocations", "Sum", endpoint),
-                _metric("errors", "Invocation5XXErrors", "Sum", endpoint),
+                *(_metric(query_id, metric, "Sum", endpoint) for query_id, metric in failures.items()),
             ],
         )
     ]
@@ -74,6 +86,14 @@ def requests(guarded: Guarded, limits: models.Alarms, topic_arn: str) -> list[di
         )
     owner = tags.listed(tags.of_stage(guarded.stack, guarded.pipeline, guarded.stage))
     return [{**alarm, "Tags": owner} for alarm in alarms]
+
+
+def _failures(errors: Sequence[str]) -> dict[str, str]:
+    """Return the metrics that count failures, by the id of their query."""
+    kinds = sorted(set(errors))
+    if len(kinds) == 1:
+        return {"errors": _METRICS[kinds[0]]}
+    return {f"errors{kind[0]}xx": _METRICS[kind] for kind in kinds}
 
 
 def _alarm(
