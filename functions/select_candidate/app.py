@@ -20,7 +20,7 @@ from sluice.domain import failures, names
 from sluice.domain.build import archives, candidates, champions, selection
 from sluice.domain.build.champions import ChampionError, Live
 from sluice.domain.build.errors import BuildError, DatasetChangedError
-from sluice.domain.build.selection import Selection
+from sluice.domain.build.selection import Selection, Trained
 from sluice.domain.config import PipelineConfig, restore
 from sluice.domain.config.images import UnknownImageError
 from sluice.domain.config.models import Train
@@ -28,7 +28,7 @@ from sluice.domain.failures import MissingError
 from sluice.domain.release import evidence
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
-from sluice.ports import Cloud, Item, ObjectHead
+from sluice.ports import Cloud, ObjectHead
 from sluice.services import building, deploying, measuring, presence
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -51,7 +51,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     trained, next_rung = _trained(cloud, task, config.train)
     if next_rung:
         return {"is_final": False, "candidates": next_rung}
-    best, found = _best(cloud, task, trained, config.train)
+    model, found = _best(cloud, task, trained, config.train)
     run = building.find_run(cloud, task.pipeline, task.run_id)
     # A reproduction is compared with what it reproduces.
     champion = None if run is not None and run.reproduces else _champion(cloud, task, config)
@@ -59,49 +59,49 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     return {
         "is_final": True,
         # Pin the version: any job of the run may overwrite the model before the registration.
-        "candidate": {name: best[name] for name in ("step", "model_uri", "model_version_id")},
-        "evaluations": champions.evaluations(str(best["model_uri"]), task.project_version, champion),
+        "candidate": model,
+        "evaluations": champions.evaluations(model["model_uri"], task.project_version, champion),
         "champion": None if champion is None else champions.identity(champion),
     }
 
 
-def _trained(cloud: Cloud, task: SelectCandidateTask, train: Train) -> tuple[list[Item], list[str]]:
-    """Return the results of all rungs that were trained, and the names of the next one's candidates.
+def _trained(cloud: Cloud, task: SelectCandidateTask, train: Train) -> tuple[list[Trained], list[str]]:
+    """Return the candidates of all rungs that were trained, and the names of the next one's candidates.
 
     Which go on follows from the results alone, so a repeated task plans the same.
     """
-    results, planned, rung = list[Item](), candidates.first(train), 0
+    trained, planned, rung = list[Trained](), candidates.first(train), 0
     while planned:
         found = [
-            measuring.complete(cloud, task.run_id, train, result)
-            for result in building.find_results(cloud, task.run_id, planned)
+            measuring.complete(cloud, task.run_id, train, candidate)
+            for candidate in measuring.find_trained(cloud, task.run_id, planned)
         ]
-        if rung and not any("status" in result for result in found):
+        if rung and not any(candidate.status for candidate in found):
             break
-        results += found
+        trained += found
         planned = selection.promoted(train, rung, found)
         rung += 1
-    return results, planned
+    return trained, planned
 
 
 def _best(
-    cloud: Cloud, task: SelectCandidateTask, trained: list[Item], train: Train
-) -> tuple[dict[str, Any], Selection]:
-    """Return the best result that has a model: SageMaker completes jobs that saved none, too."""
+    cloud: Cloud, task: SelectCandidateTask, trained: list[Trained], train: Train
+) -> tuple[dict[str, str], Selection]:
+    """Return the model of the best candidate that has one: SageMaker completes jobs that saved none, too."""
     while True:
         found = selection.select(train, trained)
-        if found.best is None:
+        if (best := found.best) is None:
             _remark(cloud, task, found)
             raise NoCandidateError(failures.together(found.reasons))
-        best = dict(found.best)
-        head = _find_model(cloud, str(best["model_uri"]))
+        uri = str(best.model_uri)
+        head = _find_model(cloud, uri)
         problem = _model_problem(cloud, head)
         if head is not None and problem is None:
-            return {**best, "model_version_id": head.version_id}, found
+            return {"step": best.step, "model_uri": uri, "model_version_id": head.version_id}, found
         # For SageMaker, and so for the step, the job is completed.
-        cloud.catalog.apply(builds.remark_on_step(task.run_id, best["step"], problem))
-        failed = {"step": best["step"], "status": "Failed", "failure_reason": problem}
-        trained = [failed if each["step"] == best["step"] else each for each in trained]
+        cloud.catalog.apply(builds.remark_on_step(task.run_id, best.step, problem))
+        failed = Trained(best.step, "Failed", failure_reason=problem)
+        trained = [failed if each.step == best.step else each for each in trained]
 
 
 def _record(
@@ -123,7 +123,7 @@ def _record(
         detail={
             "objective": train.candidates.objective,
             "direction": train.candidates.direction,
-            "ranked": [result["step"] for result in found.ranked],
+            "ranked": [each.step for each in found.ranked],
             "why": why,
             "champion": None if champion is None else champions.identity(champion),
         },

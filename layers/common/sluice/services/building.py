@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -13,7 +12,7 @@ from sluice.domain.build import jobs
 from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
-from sluice.ports import Cloud, Item, RunningJobs
+from sluice.ports import Cloud, RunningJobs
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
@@ -155,11 +154,3 @@ def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
     cloud.catalog.apply(builds.reach(task.pipeline, task.run_id, milestone, now))
     run = find_run(cloud, task.pipeline, task.run_id)
     return (run.when(milestone) if run else None) or now
-
-
-def find_results(cloud: Cloud, run_id: str, candidates: Iterable[str]) -> list[Item]:
-    """Return the job results of candidates, in the order of their names, as their steps recorded them."""
-    steps = [f"{names.TRAIN}{name}" for name in candidates]
-    catalog = cloud.catalog
-    found = {step: catalog.get(keys.step_key(run_id, step)) or {} for step in steps}
-    return [{"step": step, **item} for step, item in found.items()]

@@ -1,36 +1,46 @@
-"""Complete what training jobs reported: metrics that their logs lacked, from their metrics.json."""
+"""Find what training jobs reported, and add metrics that their logs lacked, from their metrics.json."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sluice.catalog.changes import builds
+from sluice.domain import names
 from sluice.domain.build import metrics_file, selection
 from sluice.domain.build.metrics_file import Reported
-from sluice.ports import Cloud, Item
-from sluice.services.building import COMPLETED
+from sluice.domain.build.selection import Trained
+from sluice.ports import Cloud
+from sluice.services.building import COMPLETED, find_step
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Train
 
 
-def complete(cloud: Cloud, run_id: str, train: Train, result: Item) -> Item:
-    """Return a job result with the metrics that its log lacked, which are also recorded with its step.
+def find_trained(cloud: Cloud, run_id: str, planned: Iterable[str]) -> list[Trained]:
+    """Return what is recorded of candidates' training jobs, in the order of their names."""
+    steps = [f"{names.TRAIN}{name}" for name in planned]
+    found = [(step, find_step(cloud, run_id, step)) for step in steps]
+    return [Trained.of(recorded) if recorded else Trained(step) for step, recorded in found]
+
+
+def complete(cloud: Cloud, run_id: str, train: Train, candidate: Trained) -> Trained:
+    """Return a candidate with the metrics that its job's log lacked, which are also recorded with its step.
 
     `metrics_problem` says where a metric that is missing still was looked for. A job whose log had all is not
     looked into.
     """
-    metrics: dict[str, Any] = dict(result.get("metrics") or {})
-    lacking = [metric for metric in train.metrics if metric.name not in metrics]
-    if result.get("status") != COMPLETED or not lacking:
-        return result
-    reported = _read(cloud, str(result["model_uri"]), [metric.name for metric in lacking])
-    metrics |= reported.metrics
+    lacking = [metric for metric in train.metrics if metric.name not in candidate.metrics]
+    if candidate.status != COMPLETED or not lacking:
+        return candidate
+    reported = _read(cloud, str(candidate.model_uri), [metric.name for metric in lacking])
+    metrics = {**candidate.metrics, **reported.metrics}
     objective = train.candidates.objective
     problem = None if objective in metrics else selection.unreported(train, objective, reported.problem)
     if reported.metrics:
-        cloud.catalog.apply(builds.measure_step(run_id, result["step"], metrics, reported.problem))
-    return {**result, "metrics": metrics, "metrics_problem": problem}
+        cloud.catalog.apply(builds.measure_step(run_id, candidate.step, metrics, reported.problem))
+    return replace(candidate, metrics=metrics, metrics_problem=problem)
 
 
 def _read(cloud: Cloud, model_uri: str, wanted: list[str]) -> Reported:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice.catalog.records.builds import StepStatus
 from sluice.domain.build import candidates, selection
+from sluice.domain.build.selection import Trained
 from sluice.domain.config.candidates import Budget, Candidates, Metric, Range
 from sluice.domain.config.models import Train
 
@@ -33,13 +35,13 @@ def halving(count: int = 9, direction: Direction = "maximize") -> Train:
     )
 
 
-def result(step: str, value: float | None, status: str = "Completed") -> dict[str, Any]:
-    return {"step": step, "status": status, "metrics": {} if value is None else {"accuracy": value}}
+def result(step: str, value: float | None, status: StepStatus = "Completed") -> Trained:
+    return Trained(step, status, {} if value is None else {"accuracy": value})
 
 
-def best_of(results: list[dict[str, Any]], train: Train) -> str | None:
+def best_of(results: list[Trained], train: Train) -> str | None:
     best = selection.select(train, results).best
-    return None if best is None else str(best["step"])
+    return None if best is None else best.step
 
 
 def test_the_best_is_the_greatest_or_the_least_as_asked() -> None:
@@ -55,7 +57,7 @@ def test_of_equals_the_one_with_the_least_number_is_chosen(direction: Direction)
 
 
 def test_those_that_failed_or_did_not_report_are_passed_over_with_reasons() -> None:
-    failed = {"step": "train-0", "status": "Failed", "failure_reason": "MemoryError"}
+    failed = Trained("train-0", "Failed", failure_reason="MemoryError")
     results = [failed, result("train-1", None), result("train-2", math.nan), result("train-3", 0.1)]
     assert best_of(results, train_of()) == "train-3"
     assert selection.select(train_of(), results).reasons == (
@@ -70,24 +72,22 @@ def test_those_that_failed_or_did_not_report_are_passed_over_with_reasons() -> N
     ("results", "reason"),
     [
         ([], "no candidate was trained"),
-        ([{"step": "train-0"}], "train-0 has no status: no reason"),
+        ([Trained("train-0")], "train-0 has no status: no reason"),
         (
-            [{"step": "train-0", "status": "Completed", "metrics": None}],
+            [Trained("train-0", "Completed")],
             "train-0 did not report accuracy: no line of the log matches",
         ),
         (
-            [{"step": "train-0", "status": "Completed", "metrics": {"accuracy": None}}],
+            [Trained("train-0", "Completed", {"accuracy": None})],
             "train-0 reported accuracy as no finite number",
         ),
         (
-            [{"step": "train-0", "status": "Completed", "metrics": {"loss": 1, "f1": 1}}],
+            [Trained("train-0", "Completed", {"loss": 1, "f1": 1})],
             "has no number of that name; it reported f1, loss",
         ),
     ],
 )
-def test_when_none_is_eligible_there_is_no_best_but_a_reason(
-    results: list[dict[str, Any]], reason: str
-) -> None:
+def test_when_none_is_eligible_there_is_no_best_but_a_reason(results: list[Trained], reason: str) -> None:
     found = selection.select(train_of(), results)
     assert found.best is None
     assert reason in found.reasons[0]
@@ -95,9 +95,7 @@ def test_when_none_is_eligible_there_is_no_best_but_a_reason(
 
 
 def test_the_same_reason_is_told_once_for_all() -> None:
-    failed = [
-        {"step": f"train-{index}", "status": "Failed", "failure_reason": "no memory"} for index in range(12)
-    ]
+    failed = [Trained(f"train-{index}", "Failed", failure_reason="no memory") for index in range(12)]
     (reason,) = selection.select(train_of(), failed).reasons
     assert reason.startswith("train-0, train-1, ")
     assert reason.endswith("train-7 and 4 more Failed: no memory")
@@ -115,7 +113,7 @@ def test_the_chosen_is_at_least_as_good_as_every_other(values: list[float | None
     results = [result(f"train-{i}", value) for i, value in enumerate(values)]
     finite = [value for value in values if value is not None and math.isfinite(value)]
     best = selection.select(train_of(), results).best
-    assert (best["metrics"]["accuracy"] if best else None) == max(finite, default=None)
+    assert (best.value("accuracy") if best else None) == max(finite, default=None)
 
 
 @settings(deadline=None)
@@ -152,14 +150,14 @@ def test_the_best_has_had_the_most_budget() -> None:
     """A score with less budget says less, even if it is higher."""
     results = [result("train-0", 0.95), result("train-0-r1", 0.8), result("train-1-r1", 0.7)]
     assert best_of(results, halving()) == "train-0-r1"
-    results[1:] = [{"step": "train-0-r1", "status": "Failed"}]
+    results[1:] = [Trained("train-0-r1", "Failed")]
     assert best_of(results, halving()) == "train-0"
 
 
 def test_why_a_candidate_was_chosen_is_a_sentence() -> None:
     results = [result("train-0", 0.9), result("train-1", 0.9), result("train-2", 0.8)]
 
-    def said(train: Train, results: list[dict[str, Any]]) -> str:
+    def said(train: Train, results: list[Trained]) -> str:
         return selection.why(train, selection.select(train, results))
 
     assert said(train_of(), results) == (

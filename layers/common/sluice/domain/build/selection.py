@@ -9,30 +9,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sluice.domain import failures
 from sluice.domain.build import candidates, metrics_file
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Step, StepStatus
     from sluice.domain.config.models import Train
 
 UNREPORTED = "did not report "
 _SHOWN = 8
 _SUPERLATIVES = {"maximize": "highest", "minimize": "lowest"}
-Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What is known of a candidate's training job."""
+
+    step: str
+    # None if its rung was not begun.
+    status: StepStatus | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    failure_reason: str | None = None
+    model_uri: str | None = None
+    # Where a metric that is missing was looked for.
+    metrics_problem: str | None = None
+
+    @classmethod
+    def of(cls, step: Step) -> Trained:
+        return cls(step.step, step.status, step.metrics or {}, step.failure_reason, step.model_uri)
+
+    def value(self, objective: str) -> float:
+        """Return its objective; NaN, which no candidate is eligible with, if it has none."""
+        value = self.metrics.get(objective)
+        return math.nan if value is None else value
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The eligible results, best first, and by step why each other one is not."""
+    """The eligible candidates, best first, and by step why each other one is not."""
 
-    ranked: tuple[Result, ...]
+    ranked: tuple[Trained, ...]
     problems: Mapping[str, str]
 
     @property
-    def best(self) -> Result | None:
+    def best(self) -> Trained | None:
         return self.ranked[0] if self.ranked else None
 
     @property
@@ -46,28 +69,28 @@ class Selection:
         return tuple(f"{_listed(same)} {problem}" for problem, same in steps.items())
 
 
-def select(train: Train, results: Sequence[Result]) -> Selection:
-    """Rank job results; each has `step`, `status`, `metrics` and, if it failed, `failure_reason`."""
+def select(train: Train, trained: Sequence[Trained]) -> Selection:
+    """Rank candidates."""
     objective = train.candidates.objective
-    problems = {result["step"]: _problem(train, result) for result in results}
-    eligible = [result for result in results if problems[result["step"]] is None]
+    problems = {each.step: _problem(train, each) for each in trained}
+    eligible = [each for each in trained if problems[each.step] is None]
     sign = -1 if train.candidates.direction == "maximize" else 1
 
-    def place(result: Result) -> tuple[float, float, int]:
-        index, rung = candidates.place(result["step"])
-        return (-rung, sign * result["metrics"][objective], index)
+    def place(candidate: Trained) -> tuple[float, float, int]:
+        index, rung = candidates.place(candidate.step)
+        return (-rung, sign * candidate.value(objective), index)
 
     found = {step: problem for step, problem in problems.items() if problem is not None}
     return Selection(tuple(sorted(eligible, key=place)), found)
 
 
-def promoted(train: Train, rung: int, results: Sequence[Result]) -> list[str]:
+def promoted(train: Train, rung: int, trained: Sequence[Trained]) -> list[str]:
     """Return the names of a rung's candidates that go on to the next one, by index; none after the last."""
     planned = candidates.rungs(train)
     if rung + 1 >= len(planned):
         return []
-    best = select(train, results).ranked[: planned[rung + 1].size]
-    indexes = sorted(candidates.place(result["step"])[0] for result in best)
+    best = select(train, trained).ranked[: planned[rung + 1].size]
+    indexes = sorted(candidates.place(each.step)[0] for each in best)
     return [candidates.name(index, rung + 1) for index in indexes]
 
 
@@ -76,14 +99,14 @@ def why(train: Train, selection: Selection) -> str:
     wanted, best = train.candidates, selection.best
     if best is None:
         return "; ".join(selection.reasons)
-    value = best["metrics"][wanted.objective]
-    rung = candidates.place(best["step"])[1]
-    same = [each for each in selection.ranked if candidates.place(each["step"])[1] == rung]
+    value = best.value(wanted.objective)
+    rung = candidates.place(best.step)[1]
+    same = [each for each in selection.ranked if candidates.place(each.step)[1] == rung]
     of = f"of {len(same)} candidates" if len(same) > 1 else "as the only candidate"
-    said = f"{best['step']} has the {_SUPERLATIVES[wanted.direction]} {wanted.objective}, {value:.6g}, {of}"
+    said = f"{best.step} has the {_SUPERLATIVES[wanted.direction]} {wanted.objective}, {value:.6g}, {of}"
     if rung:
         said += f" with {_budget(train, rung)}"
-    equal = [each["step"] for each in same[1:] if each["metrics"][wanted.objective] == value]
+    equal = [each.step for each in same[1:] if each.value(wanted.objective) == value]
     if equal:
         said += f"; {_listed(equal)} {'has' if len(equal) == 1 else 'have'} the same, and a later number"
     return said
@@ -94,14 +117,14 @@ def _budget(train: Train, rung: int) -> str:
     return f"{budget.hyperparameter if budget else ''} {candidates.rungs(train)[rung].budget:g}"
 
 
-def _problem(train: Train, result: Result) -> str | None:
-    """Return why a result is not eligible, as a predicate of its step; None if it is."""
-    if result.get("status") != "Completed":
-        reason = failures.brief(str(result.get("failure_reason") or "no reason"))
-        return f"{result.get('status', 'has no status')}: {reason}"
-    objective, metrics = train.candidates.objective, result.get("metrics") or {}
+def _problem(train: Train, candidate: Trained) -> str | None:
+    """Return why a candidate is not eligible, as a predicate of its step; None if it is."""
+    if candidate.status != "Completed":
+        reason = failures.brief(candidate.failure_reason or "no reason")
+        return f"{candidate.status or 'has no status'}: {reason}"
+    objective, metrics = train.candidates.objective, candidate.metrics
     if objective not in metrics:
-        where = result.get("metrics_problem") or unreported(train, objective)
+        where = candidate.metrics_problem or unreported(train, objective)
         return f"{UNREPORTED}{objective}: {where}{_reported(metrics)}"
     value = metrics[objective]
     if value is None:
@@ -116,7 +139,7 @@ def unreported(train: Train, metric: str, problem: str | None = None) -> str:
     return f'no line of the log matches the regex "{regex}", and {in_file}' if regex else in_file
 
 
-def _reported(metrics: Mapping[str, Any]) -> str:
+def _reported(metrics: Mapping[str, float | None]) -> str:
     if not metrics:
         return ""
     more = f" and {len(metrics) - _SHOWN} more" if len(metrics) > _SHOWN else ""

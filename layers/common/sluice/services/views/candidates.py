@@ -11,6 +11,7 @@ from sluice.catalog.records.builds import Run, Step
 from sluice.catalog.records.releases import Package
 from sluice.domain import names
 from sluice.domain.build import candidates, champions, costs, selection, usage
+from sluice.domain.build.selection import Trained
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.views import models
@@ -57,8 +58,8 @@ def ranked(train: Train, steps: Sequence[Step]) -> list[Row]:
         (step for step in steps if candidates.is_candidate(step.step)),
         key=lambda step: candidates.place(step.step)[::-1],
     )
-    judged = selection.select(train, [_result(step) for step in found])
-    order = selected(steps).get("ranked") or [result["step"] for result in judged.ranked]
+    judged = selection.select(train, [*map(Trained.of, found)])
+    order = selected(steps).get("ranked") or [each.step for each in judged.ranked]
     ranks = {step: rank for rank, step in enumerate(order, 1)}
     rows = [
         row_of(step, varied(train), train.candidates.objective)
@@ -115,15 +116,6 @@ def selected(steps: Sequence[Step]) -> dict[str, Any]:
 def chosen_step(steps: Sequence[Step]) -> str | None:
     """Return the step of the candidate that was chosen; None before that."""
     return next(iter(selected(steps).get("ranked") or []), None)
-
-
-def _result(step: Step) -> dict[str, Any]:
-    return {
-        "step": step.step,
-        "status": step.status,
-        "metrics": step.metrics,
-        "failure_reason": step.failure_reason,
-    }
 
 
 def _evaluation(steps: Sequence[Step], *roles: str) -> dict[str, Any] | None:
