@@ -104,6 +104,7 @@ bench: setup ## Measure; prints tables (see docs/benchmarks.md).
 	$(PY) benchmarks/loop.py
 	$(PY) benchmarks/validation.py --quick
 	$(PY) benchmarks/growth.py --quick
+	$(PY) benchmarks/imports.py --quick
 
 COMPILE := $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 lock: setup ## Resolve the lock files again.

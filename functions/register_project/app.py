@@ -15,7 +15,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import arrivals, builds
 from sluice.catalog.records import builds as records
 from sluice.catalog.records.arrivals import UnclaimedArrival
-from sluice.domain import actors, config, failures, lost_events
+from sluice.domain import actors, config, failures
 from sluice.domain.build import code, projects, sources
 from sluice.domain.build.projects import REPLACE_CHAMPION, Project, ProjectError
 from sluice.domain.build.sources import Source
@@ -202,6 +202,8 @@ def _claim(cloud: Cloud, pipeline: str) -> None:
     for item in cloud.catalog.query(keys.UNCLAIMED, keys.unclaimed_of(pipeline)):
         arrival = UnclaimedArrival.of(item)
         if arrival.status == "unclaimed":
+            from sluice.domain import lost_events  # few pushes find such uploads
+
             again = lost_events.object_created(cloud.data_bucket, arrival.key, arrival.version_id)
             cloud.bus.put(again.detail_type, again.detail)
             cloud.catalog.apply(arrivals.claim(arrival))

@@ -25,7 +25,6 @@ from sluice.domain.config import PipelineConfig, restore
 from sluice.domain.config.images import UnknownImageError
 from sluice.domain.config.models import Train
 from sluice.domain.failures import MissingError
-from sluice.domain.release import evidence
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
@@ -192,6 +191,8 @@ def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
 
 def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
     """Return its model, image and project, from its run's manifest; raises if any is gone."""
+    from sluice.domain.release import evidence  # a first model needs nothing of it
+
     run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
     if run is None or run.manifest_uri is None:
         raise ChampionError(f"v{live.package_version} has no run in the catalog")

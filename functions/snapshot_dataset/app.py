@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine, within
 from sluice.domain.data.segments import DatasetHead
 from sluice.events import BuildTask
+from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
@@ -102,7 +103,7 @@ def _given(cloud: Cloud, task: BuildTask, run: Run, version: str) -> dict[str, A
     return _answer(cloud, task, version, item["objects"], item["size_bytes"], [])
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Former:
     """Return the last valid data set; an older stack's version has no head."""
 
@@ -110,7 +111,7 @@ class _Former:
     head: DatasetHead | None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Made:
     """A stored version, its new objects, and all batches that were found."""
 
@@ -148,7 +149,7 @@ def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None) -> 
     return _Made(head, [*fresh], found)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Known:
     """Objects of the last valid data set, and the bucket's current version ids by key."""
 
@@ -192,7 +193,7 @@ def _waiting(cloud: Cloud, pipeline: str) -> list[Arrival]:
     return [arrival.as_untaken() for arrival in arrivals.waiting(cloud, pipeline)]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Parts:
     """The parts of a data set: the last valid one, and the current objects of complete batches."""
 
@@ -209,7 +210,7 @@ class _Parts:
     def without(self, recalled: Mapping[str, Recall]) -> _Parts:
         """Return them without objects of a recalled content."""
         fresh = [obj for obj in self.fresh if obj.sha256 not in recalled]
-        return dataclasses.replace(self, former=recalling.without(self.former, recalled), fresh=fresh)
+        return replace(self, former=recalling.without(self.former, recalled), fresh=fresh)
 
 
 def _parts(
@@ -263,7 +264,7 @@ def _combine(
     # A window depends on when each object came.
     settled = arrivals.versions(cloud, pipeline, {obj.key for obj in manifest.objects})
     named = {obj: batch.name for batch in parts.complete for obj in batch.waiting}
-    dated = (dataclasses.replace(obj, batch=named.get(obj, obj.batch)) for obj in waiting)
+    dated = (replace(obj, batch=named.get(obj, obj.batch)) for obj in waiting)
     return within(manifest, data.window, chain(settled, dated))
 
 

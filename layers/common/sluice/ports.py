@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sluice.domain.failures import TransientError
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +21,7 @@ from sluice.domain.build import log_tails, sessions
 from sluice.domain.build.function_ends import FunctionEnd
 from sluice.domain.locations import job_records
 from sluice.domain.roles import Account
+from sluice.lazy import dataclass
 from sluice.ports import JobKind, Objects, RequestRefusedError, Room
 
 _FIELDS = {"training_job": "Training", "processing_job": "Processing"}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from sluice.lazy import dataclass
 
 # S3's largest object has some 5,000 such parts; S3 allows 10,000.
 PART_BYTES = 1 << 30

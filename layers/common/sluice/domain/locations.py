@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from sluice.lazy import dataclass
 
 
 def job_records(artifact_bucket: str, job_name: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.catalog.records.releases import Package

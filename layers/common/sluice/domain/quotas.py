@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from sluice.domain.failures import TransientError
+from sluice.lazy import dataclass
 
 _SAID = re.compile(
     r"service limit '(?P<name>[^']+)' is (?P<limit>\d+)\b.*?"

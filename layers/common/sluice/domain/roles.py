@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sluice.domain.failures import TransientError
 from sluice.domain.times import from_iso
+from sluice.lazy import dataclass
 
 Policy = dict[str, Any]
 _VERSION = "2012-10-17"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from sluice.lazy import dataclass
 
 Request = dict[str, Any]
 CODE_CHANNEL = "code"

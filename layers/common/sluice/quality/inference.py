@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from sluice.domain.config.base import ColumnType
+from sluice.lazy import dataclass
 
 # So few different values become `allowed`, if each occurs often enough.
 ALLOWED_MAX = 12

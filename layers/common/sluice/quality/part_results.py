@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any
@@ -19,6 +19,7 @@ from sluice.domain import canonical
 from sluice.domain.config.checks import KINDS
 from sluice.domain.config.checks.base import NeedsWholeError
 from sluice.domain.config.models import Data
+from sluice.lazy import dataclass
 from sluice.quality import validation
 from sluice.quality.statistics import column_parts
 from sluice.quality.statistics.bias import LabelCount

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sluice.domain.config.models import Data
+from sluice.lazy import dataclass
 from sluice.quality import processes, shortages, validation
 from sluice.quality.part_results import (
     Found,

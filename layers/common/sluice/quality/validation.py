@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sluice.domain.config.checks import CONSTRAINTS, KINDS
 from sluice.domain.config.checks.base import Check, Circumstances, Finding, RowRef
 from sluice.domain.config.checks.messages import VALUE_MAX, shown, twins
 from sluice.domain.config.models import Column, Data
+from sluice.lazy import dataclass
 
 __all__ = [
     "EXAMPLES_MAX",

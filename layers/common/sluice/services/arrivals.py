@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +10,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.records.arrivals import Arrival, Touched, UnclaimedArrival
 from sluice.domain.failures import ConflictError
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
@@ -73,7 +73,7 @@ def unclaimed(cloud: Cloud) -> Iterator[UnclaimedArrival]:
     return (arrival for arrival in map(UnclaimedArrival.of, _paged(query)) if arrival.status == "unclaimed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some arrivals, and the sort key after which the next page begins; None after the last one."""
 
@@ -109,7 +109,7 @@ def beside(
     return siblings.find(complete_when, waiting, _Known(cloud, pipeline), read, whole=whole)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Known:
     """Reads from the catalog what `siblings` asks for."""
 

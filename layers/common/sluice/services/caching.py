@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from sluice.domain import names
 from sluice.domain.build import jobs, step_cache
 from sluice.domain.build.step_cache import UnknownContentError
 from sluice.domain.times import from_iso
+from sluice.lazy import dataclass
 from sluice.services import building, contents
 from sluice.services.building import COMPLETED
 from sluice.services.timeline import note

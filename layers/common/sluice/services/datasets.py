@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sluice.domain import canonical
 from sluice.domain.data import datasets, segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.data.segments import DatasetHead, Packed
+from sluice.lazy import dataclass
 from sluice.services.arrivals import on_each
 from sluice.services.building import locations
 
@@ -47,7 +48,7 @@ def find_added(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetManifes
     return _all(read_segments(cloud, pipeline, head.added))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Held:
     """Objects that a version holds, and the segments that were read to find them, by digest."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sluice.domain import config
 from sluice.domain.build import governor
 from sluice.domain.data import batches
+from sluice.lazy import dataclass
 from sluice.services import arrivals, batching, building
 
 if TYPE_CHECKING:

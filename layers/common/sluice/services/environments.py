@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -17,6 +17,7 @@ from sluice.domain.build import environments
 from sluice.domain.build.environments import NoEnvironmentError, Wanted
 from sluice.domain.build.requirements import REQUIREMENTS_FILE
 from sluice.domain.failures import TransientError
+from sluice.lazy import dataclass
 from sluice.ports import Cloud, PackageArchive
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from sluice.domain.build.evaluations import Evaluation, EvaluationError
 from sluice.domain.build.jobs import EVALUATION_FILE
 from sluice.domain.build.verdicts import Champion, Facts, Meaning, Verdict
 from sluice.domain.nearest import hint
+from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.services import building
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -11,6 +10,7 @@ from sluice.domain import names
 from sluice.domain.build import jobs
 from sluice.domain.build.backends import Choice, Facts, choose
 from sluice.domain.locations import environment_archive
+from sluice.lazy import dataclass
 from sluice.ports import Cloud, RequestRefusedError, Room
 from sluice.services import building, environments
 from sluice.services.environments import Found

@@ -8,7 +8,6 @@ person.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -16,6 +15,7 @@ from sluice.catalog.changes import recalls as changes
 from sluice.catalog.records.recalls import Recall
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.failures import ConflictError
+from sluice.lazy import dataclass
 from sluice.services import arrivals, datasets
 from sluice.services.timeline import note
 

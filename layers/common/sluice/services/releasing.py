@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -22,6 +21,7 @@ from sluice.domain.release.releases import (
     Request,
     StageBusyError,
 )
+from sluice.lazy import dataclass
 from sluice.ports import Cloud, Item
 from sluice.services import deploying, vouching
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +14,7 @@ from sluice.domain.build import projects
 from sluice.domain.build.projects import ProjectError
 from sluice.domain.locations import environment_archive
 from sluice.domain.release.approvals import Provenance
+from sluice.lazy import dataclass
 from sluice.services import datasets
 from sluice.services.building import locations
 

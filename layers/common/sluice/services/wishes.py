@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline, Run, RunRequest
 from sluice.domain.failures import MissingError
+from sluice.lazy import dataclass
 from sluice.services import arrivals, building, caching, presence, recalling
 
 if TYPE_CHECKING:

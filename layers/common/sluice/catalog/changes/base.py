@@ -7,8 +7,9 @@ A condition is a mapping: the item exists and each attribute equals its value (N
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from sluice.lazy import dataclass
 
 CHANGES_MAX = 100  # DynamoDB's limit for a transaction
 

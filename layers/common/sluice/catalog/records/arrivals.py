@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from sluice.catalog import keys
 from sluice.catalog.records.base import attributes, known
+from sluice.lazy import dataclass
 
 Item = dict[str, Any]
 # `control` is a marker, or a manifest file that lists a batch which no run took up.

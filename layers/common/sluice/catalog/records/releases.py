@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from sluice.catalog import keys
 from sluice.catalog.records.base import attributes, known
+from sluice.lazy import dataclass
 
 Item = dict[str, Any]
 ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]

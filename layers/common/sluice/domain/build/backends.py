@@ -7,10 +7,10 @@ Lambda's limits are those of its documentation: 10,240 MB of memory with 6 vCPUs
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sluice.domain import wording
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Backend

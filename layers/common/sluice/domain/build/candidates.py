@@ -18,10 +18,10 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import names
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.domain.config.candidates import Budget, Candidates, Range

@@ -7,13 +7,13 @@ stage.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.catalog.records.builds import Project
 from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import names
 from sluice.domain.build.errors import BuildError
+from sluice.lazy import dataclass
 
 ROLE = "champion"
 # The role of a champion scored by its own project's script, as the new one's cannot.

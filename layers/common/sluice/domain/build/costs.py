@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.domain import names, prices
 from sluice.domain.build import candidates
 from sluice.domain.build.champions import OWN_ROLE
 from sluice.domain.nearest import hint
+from sluice.lazy import dataclass
 
 # In place of a backend, of a step that used the outputs of another.
 CACHE = "cache"

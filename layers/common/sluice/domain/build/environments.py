@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from sluice.domain.build.errors import BuildError
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.images import UnknownImageError
 from sluice.domain.times import from_iso
+from sluice.lazy import dataclass
 
 # Another way to build an environment is another environment.
 _FORMAT = "sluice-environment/1"

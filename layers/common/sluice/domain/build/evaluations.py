@@ -11,8 +11,9 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
+
+from sluice.lazy import dataclass
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_DEPTH = 32

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from sluice.lazy import dataclass
 
 # What ends a job on Lambda that might go on elsewhere.
 Limit = Literal["memory", "time", "disk", "concurrency"]

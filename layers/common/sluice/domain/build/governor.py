@@ -7,12 +7,12 @@ build, and at the time that WaitUntil names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from sluice.domain.money import money, month_of, next_month
 from sluice.domain.times import from_iso
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival

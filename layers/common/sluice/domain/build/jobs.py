@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +14,7 @@ from sluice.domain import names, tags
 from sluice.domain.build import usage
 from sluice.domain.locations import Locations
 from sluice.domain.times import to_iso
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Compute, PipelineConfig, TrainCompute

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from sluice.domain.build import archives
 from sluice.domain.build.archives import ArchiveError
+from sluice.lazy import dataclass
 
 NAME = "metrics.json"
 # Where a script writes it, also by SM_OUTPUT_DATA_DIR.

@@ -9,7 +9,6 @@ import re
 import tarfile
 import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from sluice.domain import canonical
@@ -17,6 +16,7 @@ from sluice.domain.build import environments, requirements
 from sluice.domain.build.requirements import REQUIREMENTS_FILE
 from sluice.domain.config import PipelineConfig, dump, load
 from sluice.domain.nearest import hint
+from sluice.lazy import dataclass
 
 CONFIG_FILE = "pipeline.yaml"
 # Metadata of a bundle: the next model need not beat the champion. The value names who says so.

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from sluice.lazy import dataclass
 
 # The absolute difference of a metric that counts as none.
 TOLERANCE = 0.01

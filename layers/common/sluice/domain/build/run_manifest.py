@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import canonical, tags
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.domain.build.verdicts import GateResult

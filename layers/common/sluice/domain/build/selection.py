@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from sluice.domain import failures
 from sluice.domain.build import candidates, metrics_file
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Step, StepStatus

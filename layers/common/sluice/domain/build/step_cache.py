@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.domain import canonical
+from sluice.lazy import dataclass
 
 FORMAT = "1"
 Parts = Mapping[str, str]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from sluice.domain.config.gate_syntax import OPERATORS, Gate
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.domain.config.statistics import Bias

@@ -26,7 +26,6 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal, get_args
 
@@ -34,6 +33,7 @@ from sluice.domain.config import prediction_metrics
 from sluice.domain.config.prediction_metrics import PredictionMetric
 from sluice.domain.config.statistics import PredictedBiasName
 from sluice.domain.nearest import nearest
+from sluice.lazy import dataclass
 
 OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
     ">=": operator.ge,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from sluice.domain.nearest import hint
+from sluice.lazy import dataclass
 
 Use = Literal["training", "inference"]
 Processor = Literal["cpu", "gpu", "neuron"]

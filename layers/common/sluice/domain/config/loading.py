@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +16,7 @@ from sluice.domain.config.problems import Breach, ConfigError, Problem, dotted
 from sluice.domain.config.rules import breaches
 from sluice.domain.config.source import read
 from sluice.domain.nearest import nearest
+from sluice.lazy import dataclass
 
 _MISSING = "is missing"
 _NOUNS = {

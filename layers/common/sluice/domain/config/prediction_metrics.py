@@ -9,8 +9,9 @@ scores (`score`, of two classes), numbers (`prediction`, or `score`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from sluice.lazy import dataclass
 
 Kind = Literal["share", "counts", "mean", "ranks"]
 Needs = Literal["classes", "scores", "numbers"]

@@ -14,12 +14,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sluice.catalog.records.arrivals import Arrival
 from sluice.domain.data import listings
 from sluice.domain.data.listings import Expected, ManifestError
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain.data import uploads
 from sluice.domain.nearest import hint
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival

@@ -6,16 +6,18 @@ only what is new.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 
 from sluice.domain import canonical
 from sluice.domain.data import set_hash
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.lazy import dataclass
 
 # Objects of a segment: a file of some 2 MB.
 OBJECTS_MAX = 10_000
@@ -76,7 +78,7 @@ def from_file(data: bytes) -> DatasetManifest:
     return manifest
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class DatasetHead:
     """A data set version: its segments and, if it only grew, its parent and the segments added to that.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from sluice.domain.nearest import hint
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival

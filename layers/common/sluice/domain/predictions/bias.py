@@ -17,11 +17,11 @@ its guide, where what is positive is to d's disadvantage: so does `compat: clari
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from heapq import nsmallest
 
@@ -35,6 +35,7 @@ from sluice.domain.predictions.table import (
     PredictionsError,
     class_name,
 )
+from sluice.lazy import dataclass
 
 FACETS_MAX = 50
 NEIGHBOURS = 5
@@ -60,7 +61,7 @@ class FacetMetric:
         return f"{self.column} {self.values}".strip()
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Facet:
     """The rows of a facet: whether each is in d, has a favorable label, and is predicted so."""
 

@@ -22,13 +22,13 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from sluice.domain.config.prediction_metrics import PredictionMetric
 from sluice.domain.predictions import scores
 from sluice.domain.predictions.scores import Confusion, UndefinedError
 from sluice.domain.predictions.table import Predictions
 from sluice.domain.predictions.tails import half_binomial_sf, normal_sf, student_isf, student_sf
+from sluice.lazy import dataclass
 
 ROWS_MIN = 30
 OF_EACH_CLASS_MIN = 10

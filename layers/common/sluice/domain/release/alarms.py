@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog.records.releases import Deployment
@@ -12,6 +11,7 @@ from sluice.domain.cloudwatch import DELIVERED_EVERY_S, FIRES_WITHIN_S
 from sluice.domain.release.releases import bake_until
 from sluice.domain.release.serving import VARIANT
 from sluice.domain.times import to_iso
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.domain.config import models

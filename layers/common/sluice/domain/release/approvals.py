@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sluice.catalog.records.releases import PENDING, Approval, ApprovalStatus, Package
 from sluice.domain import actors, tags
 from sluice.domain.times import from_iso, to_iso
+from sluice.lazy import dataclass
 
 VALID_DAYS = 30
 _APPROVAL_FIELD, _DESCRIPTION_FIELD = "ModelApprovalStatus", "ApprovalDescription"
@@ -99,7 +99,7 @@ class Decision:
         cls,
         package: Mapping[str, Any],
         now: str,
-        told: Told = Told(),
+        told: Told | None = None,
         last: Approval | None = None,
     ) -> Decision:
         """Read a described package, with what an event told and the record of the previous decision."""
@@ -109,7 +109,7 @@ class Decision:
         modified_at = to_iso(modified) if modified else now
         approver = _who(package.get("LastModifiedBy") or package.get("CreatedBy") or {})
         decided_at = modified_at
-        if told.is_decision(status) and told.at is not None:
+        if told and told.is_decision(status) and told.at is not None:
             decided_at = min(told.at, modified_at)
             if _is_later(modified_at, than=decided_at):
                 # Someone changed something else since, so the decision may be someone else's.
@@ -117,8 +117,8 @@ class Decision:
         return cls(status, approver, _reason(status, description, told, last), decided_at, description)
 
 
-def _reason(status: str, description: str, told: Told, last: Approval | None) -> str:
-    if told.is_decision(status):
+def _reason(status: str, description: str, told: Told | None, last: Approval | None) -> str:
+    if told and told.is_decision(status):
         return description if _DESCRIPTION_FIELD in (told.fields or ()) else ""
     # Without an event: an unchanged description belongs to the previous decision.
     said_before = (last.reason if last.description is None else last.description) if last else None

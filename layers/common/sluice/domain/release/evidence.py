@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.catalog.records.builds import Run
 from sluice.domain.build.run_manifest import FORMATS
 from sluice.domain.release.approvals import Provenance
+from sluice.lazy import dataclass
 
 _RESTORE = "restore the object's earlier version or train again"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import tags
 from sluice.domain.release.releases import ReleaseError
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.domain.config import models

@@ -7,12 +7,13 @@ from __future__ import annotations
 import itertools
 import mmap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sluice.domain import wording
 from sluice.domain.config.models import Data
+from sluice.lazy import dataclass
 from sluice.quality.engine import csv_text, inflate, line_ends, parquet_footer
 from sluice.quality.engine.inflate import Compression
 from sluice.quality.engine.limits import (

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.models import Column, Data
+from sluice.lazy import dataclass
 from sluice.quality.engine import DataFile, Engine, UnreadableError
 from sluice.quality.engine.csv_text import SANE_DELIMITERS, first_line
 from sluice.quality.engine.files import PARQUET_MAGIC, around_malformed, json_kind

@@ -17,7 +17,6 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +27,7 @@ import duckdb
 from sluice.domain.config import patterns
 from sluice.domain.config.checks import KINDS
 from sluice.domain.config.models import Data
+from sluice.lazy import dataclass
 from sluice.quality.engine.database import STATEMENT_ERRORS, Database, EngineLimitError
 from sluice.quality.engine.files import Storage, Table, head, open_table
 from sluice.quality.engine.limits import COLUMNS_MAX, UnreadableError

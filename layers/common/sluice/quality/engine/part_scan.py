@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
 from sluice.domain.config.base import ColumnType
+from sluice.lazy import dataclass
 from sluice.quality.engine.profiling import (
     BATCH,
     ESTIMATE_ERROR,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +18,7 @@ import duckdb
 
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.statistics import Bias, Facet
+from sluice.lazy import dataclass
 from sluice.quality.engine.sql import identifier, is_beyond_doubles, listed, scaled
 from sluice.quality.statistics.bias import LabelCount, TooManyValuesError
 from sluice.quality.statistics.profiles import (

@@ -11,11 +11,11 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from sluice.domain import wording
 from sluice.domain.config.models import Data
+from sluice.lazy import dataclass
 from sluice.quality.engine.database import Database
 from sluice.quality.engine.files import REJECTS_MAX, Query, Storage, Table, around_malformed, open_table
 from sluice.quality.engine.limits import BeyondLimitError, UnreadableError

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.domain.config.checks import KINDS
 from sluice.domain.config.models import Column
+from sluice.lazy import dataclass
 from sluice.quality.validation import Check
 
 _INTEGERS = frozenset(

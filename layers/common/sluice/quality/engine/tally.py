@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from sluice.lazy import dataclass
 from sluice.quality.validation import EXAMPLES_MAX, Check, Finding, RowRef, Violation
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+from sluice.lazy import dataclass
 from sluice.quality.statistics.profiles import EDGE_SHARES, Categories, Distribution
 
 BINS = 32

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.domain import wording
 from sluice.domain.config import gate_syntax
 from sluice.domain.config.gate_syntax import Gate, GateSyntaxError
+from sluice.lazy import dataclass
 
 SLICES_SHOWN = 50
 _MARGIN = 0.08

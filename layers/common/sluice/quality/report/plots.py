@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from sluice.domain import wording
+from sluice.lazy import dataclass
 from sluice.quality.report import charts
 from sluice.quality.statistics.profiles import Categories, ColumnProfile, Distribution
 

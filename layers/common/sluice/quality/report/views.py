@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from sluice.domain import wording
 from sluice.domain.config.base import Severity
+from sluice.lazy import dataclass
 from sluice.quality.report.plots import Plot, plot_of
 from sluice.quality.statistics.bias import BiasMetric, BiasResult, FacetBias
 from sluice.quality.statistics.drift import ColumnDrift, DriftResult

@@ -14,11 +14,12 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from sluice.domain.config.base import Severity
 from sluice.domain.config.statistics import Bias, BiasMetricName, Facet
+from sluice.lazy import dataclass
 from sluice.quality.statistics.distances import is_over, spelled
 
 FACETS_MAX = 50

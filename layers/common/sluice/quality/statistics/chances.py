@@ -9,8 +9,9 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sluice.lazy import dataclass
 from sluice.quality.statistics.cells import Cell, cumulated, merge_ordered, merge_rare, merged, tenths, totals
 from sluice.quality.statistics.significance import chi_square_sf, exclusive_sf, kolmogorov_sf, shares_sf
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from sluice.domain.config.base import ColumnType
 from sluice.domain.config.checks.base import NeedsWholeError
+from sluice.lazy import dataclass
 from sluice.quality.statistics.profiles import (
     CATEGORICAL_MAX,
     DISCRETE_MAX,

@@ -6,9 +6,9 @@ import math
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from sluice.lazy import dataclass
 from sluice.quality.statistics.cells import Cell, cumulated, totals
 from sluice.quality.statistics.chances import of_cell
 from sluice.quality.statistics.profiles import Distribution

@@ -7,7 +7,7 @@ false alarms on few rows, a p-value alone on many. All tests of all columns shar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from sluice.domain.config.base import ColumnType, Severity
 from sluice.domain.config.statistics import Drift, DriftMethod
 from sluice.domain.shares import exact
+from sluice.lazy import dataclass
 from sluice.quality.statistics import chances, distances
 from sluice.quality.statistics.cells import Cell, common_cells, merged, tenths, totals
 from sluice.quality.statistics.distances import Distance, is_over, spelled

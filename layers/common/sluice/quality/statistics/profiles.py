@@ -10,13 +10,14 @@ import json
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from fractions import Fraction
 from itertools import accumulate
 from typing import Any
 
 from sluice.domain import canonical
 from sluice.domain.config.base import ColumnType
+from sluice.lazy import dataclass
 
 # The profile's document, beside the data set's manifest.
 PROFILE = "profile.json"

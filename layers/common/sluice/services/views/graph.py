@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
 from sluice.domain import names
 from sluice.domain.build import candidates
+from sluice.lazy import dataclass
 
 State = Literal["done", "failed", "running", "waiting"]
 Step = Mapping[str, Any]

@@ -7,7 +7,7 @@ of a column's contract, and `KINDS` the kinds of checks that these ask for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -16,6 +16,7 @@ from pydantic import Field
 from sluice.domain.config.base import ColumnType, Model, Severity
 from sluice.domain.config.problems import Breach
 from sluice.domain.shares import exact
+from sluice.lazy import dataclass
 
 Loc = tuple[str | int, ...]
 # The kinds of SageMaker Model Monitor's constraint_violations.json.

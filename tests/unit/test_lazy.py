@@ -1,0 +1,123 @@
+"""A lazy dataclass does what one of the standard library does, and compiles nothing before its first use."""
+
+import builtins
+import copy
+import dataclasses
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, field, replace
+from typing import Any
+
+import pytest
+
+from sluice import lazy
+
+
+@lazy.dataclass(frozen=True, slots=True)
+class Point:
+    """A point with a name."""
+
+    x: int
+    y: int = 0
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def sum(self) -> int:
+        return self.x + self.y
+
+
+def made() -> Any:
+    @lazy.dataclass(frozen=True, slots=True)
+    class Fresh:
+        """Not made yet."""
+
+        x: int
+        y: tuple[int, ...] = ()
+        names: list[str] = field(default_factory=list)
+
+    return Fresh
+
+
+def test_it_has_the_values_that_it_is_given_and_its_defaults() -> None:
+    assert (Point(1).x, Point(1).y, Point(1, y=2).sum) == (1, 0, 3)
+    assert Point(1).names is not Point(1).names
+    assert repr(Point(1, 2)) == "Point(x=1, y=2, names=[])"
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
+        Point()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
+        Point(1, z=1)  # type: ignore[call-arg]
+
+
+def test_equal_ones_are_equal_and_hash_alike_before_anything_was_compiled() -> None:
+    for fresh in (made(), made()):
+        assert fresh(1, (2,)) == fresh(1, (2,)) != fresh(1)
+        assert fresh(1) != (1, (), [])
+    fresh = made()
+    one, other = fresh(1, names=()), fresh(1, names=())
+    assert len({one, other}) == 1
+    with pytest.raises(TypeError, match="unhashable type: 'list'"):
+        hash(fresh(1))
+
+
+def test_it_cannot_be_changed() -> None:
+    point = Point(1)
+    with pytest.raises(FrozenInstanceError):
+        point.x = 2  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        del point.x
+    with pytest.raises((FrozenInstanceError, AttributeError)):
+        point.z = 2  # type: ignore[attr-defined]
+    assert not hasattr(point, "__dict__")
+    assert point == Point(1)
+
+
+def test_what_takes_dataclasses_takes_it() -> None:
+    point = Point(1, 2, ["a"])
+    assert replace(point, y=3) == Point(1, 3, ["a"])
+    assert dataclasses.asdict(point) == {"x": 1, "y": 2, "names": ["a"]}
+    assert [each.name for each in dataclasses.fields(Point)] == ["x", "y", "names"]
+    assert dataclasses.fields(Point)[1].default == 0
+    match point:
+        case Point(x, y):
+            assert (x, y) == (1, 2)
+
+
+def test_it_is_copied_and_sent_to_other_processes() -> None:
+    point = Point(1, 2, ["a"])
+    assert pickle.loads(pickle.dumps(point)) == point == copy.deepcopy(point)  # noqa: S301
+
+
+def test_it_compiles_nothing_while_it_is_defined(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    execute = builtins.exec
+
+    def counted(text: str, *rest: Any) -> None:
+        compiled.append(text)
+        execute(text, *rest)
+
+    monkeypatch.setattr(builtins, "exec", counted)
+    fresh = made()
+    assert compiled == []
+    fresh(1)
+    assert compiled
+    before = len(compiled)
+    assert fresh(2) == fresh(2)
+    assert len(compiled) == before
+
+
+def test_threads_may_make_the_first_ones_at_once() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            fresh = made()
+            assert len({each.x for each in pool.map(fresh, range(16))}) == 16
+
+
+def test_one_that_it_cannot_stand_for_is_refused() -> None:
+    options: Any = {"frozen": False, "slots": True}
+    with pytest.raises(TypeError, match="frozen and has slots"):
+        lazy.dataclass(**options)
+    with pytest.raises(TypeError, match="inherits from a dataclass"):
+
+        @lazy.dataclass(frozen=True, slots=True)
+        class Space(Point):
+            z: int = 0
