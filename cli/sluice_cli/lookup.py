@@ -141,9 +141,9 @@ def _no_model(target: Target, model: str) -> CommandError:
 
 
 def _candidates(target: Target, model: str) -> list[dict[str, Any]]:
-    """Return the versions that a name may mean; for a pipeline all its versions, newest first."""
+    """Return the versions that a name may mean; for a pipeline its newest one."""
     found = models.named(target.cloud, model) if "/" in model else None
     if found is not None:
         return found
     name = model.partition("/")[0]
-    return models.models(target.cloud, the_pipeline(target, name))
+    return models.page(target.cloud, the_pipeline(target, name), limit=1)

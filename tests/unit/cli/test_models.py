@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 
@@ -86,6 +89,40 @@ def test_every_name_that_is_listed_or_noted_is_one_that_commands_take(stack: Sta
     assert found(stack, "case-new/1") == "case-new/1"
     assert found(stack, "case") == "case-new/1"
     assert found(stack, "case/2") == "case/2"
+
+
+@pytest.mark.parametrize("name", ["case/2", "case-new/1", "case/case/1", "case", "case/case-new/300"])
+def test_a_model_is_found_by_its_name_without_reading_all_versions(stack: Stack, name: str) -> None:
+    small = versions_read(stack, name)
+    for _ in range(299):
+        stack.register("case-new")
+    assert versions_read(stack, name) <= max(small, 6)
+
+
+def versions_read(stack: Stack, name: str) -> int:
+    """Count the versions that are listed or described to find one, or that there is none."""
+    read = 0
+    registry = stack.cloud.registry
+    listed, described = registry.packages, registry.describe_package
+
+    def counted(*given: Any) -> Iterator[dict[str, Any]]:
+        nonlocal read
+        for package in listed(*given):
+            read += 1
+            yield package
+
+    def describe(arn: str) -> dict[str, Any] | None:
+        nonlocal read
+        read += 1
+        return described(arn)
+
+    with (
+        mock.patch.object(registry, "packages", counted),
+        mock.patch.object(registry, "describe_package", describe),
+        suppress(CommandError),
+    ):
+        found(stack, name)
+    return read
 
 
 def test_a_name_that_may_be_one_of_several_is_refused_with_the_candidates(stack: Stack) -> None:

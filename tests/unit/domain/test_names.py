@@ -97,6 +97,21 @@ def test_names_are_as_documented() -> None:
     assert names.package_group("sluice", "reviews") == "sluice--reviews"
     config = names.endpoint_config_name("sluice", "reviews-v3-9f2c1a0b", "production")
     assert config == "sluice--reviews-v3-9f2c1a0b--production"
+    assert names.release_of_config("sluice", "production", config) == "reviews-v3-9f2c1a0b"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "sluice--reviews-v3-9f2c1a0b--staging",
+        "other--reviews-v3-9f2c1a0b--production",
+        names.endpoint_config_name("sluice", f"{'r' * 32}-v3-9f2c1a0b", "production-stage"),
+        "",
+    ],
+)
+def test_of_another_stages_or_stacks_config_and_of_a_cut_name_no_release_is_known(config: str) -> None:
+    assert names.release_of_config("sluice", "production", config) is None
+    assert names.release_of_config("sluice", "production-stage", config) is None
 
 
 def test_one_cause_makes_one_release_id_and_another_cause_another() -> None:

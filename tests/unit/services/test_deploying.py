@@ -15,6 +15,7 @@ import fakes
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment, Release, Stage
+from sluice.domain import names
 from sluice.domain.release.releases import RollbackOptions
 from sluice.domain.times import from_iso, to_iso
 from sluice.services import deploying
@@ -211,3 +212,26 @@ def test_a_way_back_is_found_without_reading_what_lies_before_it(count: int) -> 
     options = RollbackOptions(deploying.find_history(history.cloud, live), live, to_iso(history.at))
     assert next(options.known_good()).package_version == count - 2
     assert history.catalog.read == 1
+
+
+@pytest.mark.parametrize(("is_own", "is_named"), [(True, True), (False, True), (True, False)])
+def test_whether_a_config_is_the_stacks_is_asked_of_its_own_release(is_own: bool, is_named: bool) -> None:
+    """Only a config that is not named for its release, as too long a name is not, is looked for among all."""
+    reads = []
+    for releases in (2, 200):
+        history = History()
+        history.make(under_an_older_stack=False)
+        for version in range(releases):
+            history.promote(version, 0)
+        release = f"{PIPELINE}-v1-{2:08x}"
+        config = (
+            names.endpoint_config_name(history.cloud.stack_name, release, STAGE) if is_named else "config"
+        )
+        if is_own:
+            key = keys.deployment_key(PIPELINE, STAGE, release)
+            history.catalog.items[key["pk"], key["sk"]]["endpoint_config_name"] = config
+        assert not deploying.is_deployed(history.cloud, PIPELINE, STAGE, history.stage.live, "a-foreign-one")
+        before = history.catalog.read
+        assert deploying.is_deployed(history.cloud, PIPELINE, STAGE, "no-release", config) is is_own
+        reads.append(history.catalog.read - before)
+    assert reads == ([2, 2] if is_named else [3, 201])

@@ -93,6 +93,13 @@ def endpoint_config_name(stack: str, release_id: str, stage: str) -> str:
     return _of_stack(stack, release_id, stage_name(stage))
 
 
+def release_of_config(stack: str, stage: str, config: str) -> str | None:
+    """Return the release that an endpoint config is named for; None if its name does not have it whole."""
+    begin, end = f"{stack}{_SEPARATOR}", f"{_SEPARATOR}{stage}"
+    release = config.removeprefix(begin).removesuffix(end)
+    return release if config == f"{begin}{release}{end}" and not release.startswith("-") else None
+
+
 def package_group(stack: str, pipeline: str) -> str:
     """Name the model package group of a pipeline whose project names none."""
     return _of_stack(stack, pipeline_name(pipeline))

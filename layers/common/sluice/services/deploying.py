@@ -62,9 +62,16 @@ def was_taken_back(cloud: Cloud, pipeline: str, stage: str, arn: str, version: i
 
 
 def is_deployed(cloud: Cloud, pipeline: str, stage: str, live: str | None, config: str | None) -> bool:
-    """Tell whether a release deployed an endpoint config to a stage; look at the live one first."""
-    found = find_deployment(cloud, pipeline, stage, live)
-    if found is not None and found.endpoint_config_name == config:
+    """Tell whether a release deployed an endpoint config to a stage.
+
+    It looks at the live release and at the one that the config is named for, and at all only if the name does
+    not have that whole.
+    """
+    own = names.release_of_config(cloud.stack_name, stage, config or "")
+    found = (find_deployment(cloud, pipeline, stage, release) for release in (live, own))
+    if any(each is not None and each.endpoint_config_name == config for each in found):
         return True
+    if own is not None:
+        return False
     items = cloud.catalog.query(keys.partition(pipeline), keys.deployments_of(stage))
     return any(Deployment.of(item).endpoint_config_name == config for item in items)

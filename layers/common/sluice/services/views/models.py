@@ -183,9 +183,10 @@ def model_name(cloud: Cloud, pipeline: str, arn: str | None) -> str | None:
 def named(cloud: Cloud, name: str) -> list[dict[str, Any]] | None:
     """List the versions that `PIPELINE/...` or `GROUP/...` may mean, each with its `full_name`.
 
-    Returns None if there is no such pipeline or group.
+    It describes one version of each group that may be meant, however many there are. Returns None if there is
+    no such pipeline or group.
     """
-    first = name.partition("/")[0]
+    first, number = name.partition("/")[0], name.rpartition("/")[2]
     known = {
         item["gsi1sk"]: packages.groups_of(Pipeline.of(item))
         for item in cloud.catalog.listing(keys.PIPELINES)
@@ -193,9 +194,22 @@ def named(cloud: Cloud, name: str) -> list[dict[str, Any]] | None:
     meant = [pipeline for pipeline, groups in known.items() if first == pipeline or first in groups]
     if not meant:
         return None
-    return [
-        {**row, "full_name": packages.full_name(pipeline, row["group"], row["version"])}
+    version = int(number) if number.isdecimal() else 0
+    rows = [
+        {**row, "full_name": packages.full_name(pipeline, group, version)}
         for pipeline in meant
-        for row in models(cloud, pipeline)
-        if packages.is_meant(name, pipeline, row["group"], row["version"])
+        for group in known[pipeline]
+        if packages.is_meant(name, pipeline, group, version)
+        and (row := _version(cloud, pipeline, group, version))
     ]
+    return sorted(rows, key=lambda row: str(row["created_at"]), reverse=True)
+
+
+def _version(cloud: Cloud, pipeline: str, group: str, version: int) -> dict[str, Any] | None:
+    """Describe a version of a group, whose ARN is like that of the group's newest."""
+    newest = next(cloud.registry.packages(group), None)
+    if newest is None:
+        return None
+    arn = f"{newest['ModelPackageArn'].rpartition('/')[0]}/{version}"
+    described = cloud.registry.describe_package(arn)
+    return _model(cloud, pipeline, group, described) if described else None
