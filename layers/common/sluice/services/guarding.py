@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sluice.domain.release import alarm_lint
 from sluice.domain.release.releases import ReleaseRefusedError
 from sluice.services import releasing
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 def find_named(cloud: Cloud, task: ReleaseStageTask, package: Package) -> list[str]:
     """Return the alarms that the project names for a stage; raises ReleaseRefusedError for useless ones."""
     stage = next(each for each in package.config.release.stages if each.name == task.stage.stage)
+    if not stage.alarms:
+        return []
     is_live = releasing.find_live(cloud, task.pipeline, stage.name) is not None
     if faults := named_faults(cloud, stage, task.stage.endpoint_name, is_live=is_live):
         raise ReleaseRefusedError(*faults)
@@ -26,6 +27,8 @@ def find_named(cloud: Cloud, task: ReleaseStageTask, package: Package) -> list[s
 
 def named_faults(cloud: Cloud, stage: Stage, endpoint_name: str, *, is_live: bool) -> list[str]:
     """Say what keeps the alarms that a stage names from guarding its releases."""
+    from sluice.domain.release import alarm_lint
+
     bake_s = None if stage.traffic.unwatched else stage.traffic.bake_s
     guarded = alarm_lint.Guarding(endpoint_name, bake_s, is_live=is_live)
     described = cloud.alarms.describe(stage.alarms)
