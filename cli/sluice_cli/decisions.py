@@ -7,9 +7,9 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Project
 from sluice.catalog.records.releases import PENDING, Package, Release
-from sluice.domain import config
+from sluice.domain import actors, config
 from sluice.domain.release import packages, releases
-from sluice.services import building
+from sluice.services import approving, building
 from sluice.services.views import stages
 from sluice_cli import waiting
 from sluice_cli.errors import CommandError
@@ -40,6 +40,8 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
     leads to a release, or neither, and then the reason in `note`.
     """
     seen, result = own_package(target, arn), {"model_package_arn": arn, "status": APPROVED}
+    if note := _own_approval_stands(target, arn, seen):
+        return {**result, "note": note}
     awaited = {**result, "after_epoch": seen.epoch}
     if _status(target, arn) != APPROVED:
         _decide(target, arn, APPROVED, reason)
@@ -60,6 +62,17 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
     return {**awaited, "after_epoch": seen.epoch + 1, "note": note}
 
 
+def _own_approval_stands(target: Target, arn: str, seen: Package) -> str | None:
+    """Say so if the caller approved a version that awaits other people: nobody counts twice."""
+    quorum = approving.find_quorum(target.cloud, seen)
+    if quorum is None or quorum.is_reached or _status(target, arn) != APPROVED:
+        return None
+    caller = actors.person(target.call("sts", "get_caller_identity")["Arn"])
+    if caller not in {actors.person(each) for each in quorum.by}:
+        return None
+    return f"you approved it before; {quorum.missing}: another person must approve it too"
+
+
 def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
     """Reject a version; if it is rejected already but still live, tell where."""
     result = {"model_package_arn": arn, "status": REJECTED}
@@ -78,7 +91,12 @@ def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] |
     """Wait for the end of the release that a result of `approve` leads to; None if it leads to none."""
     pipeline = str(own_package(target, result["model_package_arn"]).pipeline)
     if "after_epoch" in result:
-        release_id = _release_of(target, result["model_package_arn"], result["after_epoch"])
+        decided = _decision_after(target, result["model_package_arn"], result["after_epoch"])
+        quorum = approving.find_quorum(target.cloud, decided)
+        if quorum is not None and not quorum.is_reached:
+            result["note"] = f"{quorum.missing}: another person must approve it too"
+            return None
+        release_id = _release_id(decided)
     elif "release_id" in result:
         release_id = result["release_id"]
     else:
@@ -149,8 +167,8 @@ def _until_withdrawn(target: Target, arn: str, epoch: int) -> None:
     waiting.until(look, timeout_s=HEARD_S, what="the stack to hear that the approval was withdrawn")
 
 
-def _release_of(target: Target, arn: str, epoch: int) -> str:
-    """Wait for the release that follows a decision after an epoch; raises CommandError if none does."""
+def _decision_after(target: Target, arn: str, epoch: int) -> Package:
+    """Wait for the approval after an epoch; raises CommandError if somebody decided otherwise."""
 
     def look() -> Package | None:
         seen = own_package(target, arn)
@@ -160,4 +178,4 @@ def _release_of(target: Target, arn: str, epoch: int) -> str:
     seen = waiting.until(look, timeout_s=HEARD_S, what=what)
     if seen.status != APPROVED:
         raise CommandError(f"the version is {seen.status} by now: somebody decided otherwise")
-    return _release_id(seen)
+    return seen

@@ -131,7 +131,10 @@ def push(
     }
     if _is_current(target, project, source) and not replace_champion:
         return {**result, "unchanged": True, "build": what_builds(target, pipeline)}
-    metadata = {sources.SOURCE: source.encode(), **(_replacing(target) if replace_champion else {})}
+    caller = target.call("sts", "get_caller_identity")["Arn"]
+    metadata = {sources.SOURCE: source.encode(), projects.PUSHED_BY: caller}
+    if replace_champion:
+        metadata[projects.REPLACE_CHAMPION] = caller
     attempts = 1
     if target.is_new:
         say("waiting: the stack is new: EventBridge may take five minutes to act on its rules")
@@ -181,11 +184,6 @@ def _upload_bundle(target: Target, project: Project, metadata: Mapping[str, str]
         Metadata=metadata,
     )
     return str(answer.get("VersionId", "null"))
-
-
-def _replacing(target: Target) -> dict[str, str]:
-    """Return the object metadata by which a caller waives the comparison with the champion."""
-    return {projects.REPLACE_CHAMPION: target.call("sts", "get_caller_identity")["Arn"]}
 
 
 def _is_current(target: Target, project: Project, source: Source) -> bool:

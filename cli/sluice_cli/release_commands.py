@@ -34,15 +34,19 @@ def models(
     name = lookup.the_pipeline(target, pipeline)
     last = None if after is None else lookup.model_arn(target, after)
     found = views.models.page(target.cloud, name, last, limit)
+    awaited = {row["arn"]: row for row in views.pipelines.awaited_decisions(target.cloud, name)}
+    for row in found:
+        row["awaits"] = awaited[row["arn"]]["command"] if row["arn"] in awaited else None
 
     def text() -> None:
         print_table(
-            ("model", "approval", "live on", "run", "registered"),
+            ("model", "approval", "live on", "awaits you", "run", "registered"),
             (
                 (
                     row["model"],
                     styled(row["approval_status"]),
                     ", ".join(row["live_on"]),
+                    f"sluice {row['awaits']}" if row["awaits"] else "",
                     row["run_id"],
                     age(row["created_at"]),
                 )

@@ -105,6 +105,7 @@ def print_status(item: dict[str, Any]) -> None:
         _print_stage(item, stage)
     for decision in item["awaited"]:
         where = f" to {decision['stage']}" if decision["stage"] else ""
+        where += f" ({escape(decision['held'])})" if decision.get("held") else ""
         out.print(
             f"  [yellow]awaits you[/]: {decision['what']} of {decision['model']}{where},"
             f" since {age(decision['since'])}; `{invocation.command(decision['command'])}`"

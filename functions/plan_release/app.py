@@ -18,7 +18,7 @@ from sluice.domain.release.releases import ReleaseRefusedError, Request, Rollbac
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import PlanReleaseTask
-from sluice.services import deploying, releasing
+from sluice.services import approving, deploying, releasing
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -150,8 +150,20 @@ def _serves(cloud: Cloud, request: Request, stage: str, package: Package) -> boo
 
 def _objections(cloud: Cloud, package: Package) -> list[str]:
     status = package.described.get("ModelApprovalStatus", PENDING)
-    approval = releasing.find_approval(cloud, package.arn)
-    return approvals.objections(status, approval, package.provenance, cloud.now())
+    approval, provenance = releasing.find_approval(cloud, package.arn), package.provenance
+    reasons = approvals.objections(status, approval, provenance, cloud.now())
+    rules = package.config.release.approval
+    if reasons or not rules.counts_people:
+        return reasons
+    counted = approving.count(
+        cloud,
+        rules,
+        provenance.pipeline,
+        provenance.project_version,
+        package.arn,
+        provenance.manifest_sha256,
+    )
+    return [] if counted.is_reached else [f"{counted.missing}: another person must approve the version"]
 
 
 def _kind_faults(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:

@@ -20,7 +20,7 @@ from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import ModelPackageStateChanged
-from sluice.services import deploying, releasing
+from sluice.services import approving, deploying, releasing
 from sluice.services.timeline import note
 
 _CLAIMS = 5
@@ -111,8 +111,12 @@ def _recorded(
     cloud: Cloud, arn: str, package: Package, decision: Decision, provenance: Provenance | None
 ) -> _Claim:
     """Return the claim with the approval's record as it was first written, by any invocation."""
-    epoch = package.epoch
-    cloud.catalog.apply(changes.record_approval(approvals.approval(arn, epoch, decision, provenance)))
+    epoch, valid_for = package.epoch, approvals.VALID_FOR
+    if provenance is not None:
+        rules = approving.find_rules(cloud, provenance.pipeline, provenance.project_version)
+        valid_for = rules.valid_for if rules else valid_for
+    record = approvals.approval(arn, epoch, decision, provenance, valid_for)
+    cloud.catalog.apply(changes.record_approval(record))
     item = cloud.catalog.get(keys.approval_key(arn, epoch))
     if item is None:
         raise MissingError(f"approval {epoch} of {arn} was created but is not there")
@@ -128,12 +132,22 @@ def _act(cloud: Cloud, arn: str, claim: _Claim) -> list[str]:
     note(cloud, pipeline, approval.decided_at, claim.version_name, event, approval.reason, approval.approver)
     requests = list[releases.Request]()
     if approval.status == "Approved":
-        requests = [_release(pipeline, claim)]
+        requests = [] if _is_held(cloud, pipeline, claim) else [_release(pipeline, claim)]
     elif approval.status == "Rejected":
         requests = _rollbacks(cloud, pipeline, claim)
     for request in requests:
         cloud.workflows.start("release", request.release_id, request.model_dump())
     return [request.release_id for request in requests]
+
+
+def _is_held(cloud: Cloud, pipeline: str, claim: _Claim) -> bool:
+    """Tell whether other people must approve the version too; `plan_release` refuses it until then."""
+    quorum = approving.find_quorum(cloud, claim.package)
+    if quorum is None or quorum.is_reached:
+        return False
+    detail = f"{quorum.missing}: another person approves it with `sluice approve {claim.version_name}`"
+    note(cloud, pipeline, claim.approval.decided_at, claim.version_name, "approval awaited", detail)
+    return True
 
 
 def _release(pipeline: str, claim: _Claim) -> releases.Request:

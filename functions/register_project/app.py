@@ -17,7 +17,7 @@ from sluice.catalog.records import builds as records
 from sluice.catalog.records.arrivals import UnclaimedArrival
 from sluice.domain import actors, config, failures
 from sluice.domain.build import code, projects, sources
-from sluice.domain.build.projects import REPLACE_CHAMPION, Project, ProjectError
+from sluice.domain.build.projects import PUSHED_BY, REPLACE_CHAMPION, Project, ProjectError
 from sluice.domain.build.sources import Source
 from sluice.domain.config import ConfigError
 from sluice.domain.config.images import UnknownImageError
@@ -30,6 +30,8 @@ from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
 from sluice.services import building, environments
 from sluice.services.timeline import note
+
+_PUSHERS_MAX = 20
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -187,7 +189,12 @@ def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
     known, said = _find(cloud, project), Source.decode(head.metadata.get(sources.SOURCE, ""))
     # The same files, once committed, stay what was committed.
     source = sources.better(said, (known.source if known else None) or {})
-    cloud.catalog.apply(builds.finish_project(pipeline, project.version, pushed_at, head.version_id, source))
+    pushers = list(known.pushed_by if known else ())
+    if (said_by := head.metadata.get(PUSHED_BY)) and actors.unverified(said_by) not in pushers:
+        pushers = [actors.unverified(said_by), *pushers][:_PUSHERS_MAX]
+    cloud.catalog.apply(
+        builds.finish_project(pipeline, project.version, pushed_at, head.version_id, source, pushers)
+    )
     note(cloud, pipeline, pushed_at, project.version, "project registered", project.version[:12])
     _claim(cloud, pipeline)
     cloud.build_requests.send(pipeline)

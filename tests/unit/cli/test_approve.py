@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import fakes
-from release_world import PIPELINE, World
+from release_world import PIPELINE, PIPELINE_YAML, World
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Package, Release
 from sluice.services.views import pipelines
@@ -28,8 +28,11 @@ class Stack:
         self.world = world
         self.cloud, self.catalog = world.cloud, world.cloud.catalog
         self.decided: list[str] = []
+        self.caller = "arn:aws:iam::123456789012:user/anna"
 
     def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+        if operation == "get_caller_identity":
+            return {"Arn": self.caller}
         arn = str(request.get("ModelPackageName") or request.get("ModelPackageArn"))
         package = self.world.cloud.registry.by_arn[arn]
         if operation == "describe_model_package":
@@ -38,7 +41,7 @@ class Stack:
         self.decided.append(status)
         fields = ["ModelApprovalStatus"] if package["ModelApprovalStatus"] != status else []
         self.world.later(minutes=1)
-        self.world.decide(arn, status)
+        self.world.decide(arn, status, self.caller)
         self.world.tell_decision(arn, status, fields)
         self.world.run_all()
         return {}
@@ -66,7 +69,9 @@ def registered(stack: Stack, number: int = 1) -> str:
     """A version that the catalog knows, as register_model leaves it."""
     arn = stack.world.register(number)
     run_id = f"{PIPELINE}-{number:05d}"
+    evidence = stack.catalog.get(keys.run_key(PIPELINE, run_id)) or {}
     item = {"pipeline": PIPELINE, "group": PIPELINE, "version": number, "run_id": run_id}
+    item["manifest_sha256"] = evidence["manifest_sha256"]
     stack.catalog.create({**keys.package_key(arn), **item})
     return arn
 
@@ -167,3 +172,20 @@ def test_what_was_rejected_before_is_said_with_where_it_is_live_all_the_same(sta
     assert code == 0
     assert "it is still live on production: `sluice rollback reviews --stage production`" in (result["note"])
     assert stack.decided == ["Approved", "Rejected"]
+
+
+def test_two_people_approve_and_the_second_one_releases(
+    stack: Stack, cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]
+) -> None:
+    cloud.catalog = stack.catalog = fakes.FakeCatalog()
+    stack.world = World(cloud, invoke, f"{PIPELINE_YAML}  approval: {{approvals: 2}}\n")
+    arn = registered(stack)
+    code, result = run(APPROVE, arn)
+    assert (code, result["release"]) == (0, None)
+    assert "1 of 2 approvals" in result["note"]
+    code, result = run(APPROVE, arn)
+    assert "you approved it before; 1 of 2 approvals" in result["note"]
+    assert stack.decided == ["Approved"]
+    stack.caller = "arn:aws:iam::123456789012:user/bert"
+    code, result = run(APPROVE, arn)
+    assert (code, result["release"]["status"]) == (0, "released")

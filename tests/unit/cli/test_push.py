@@ -21,6 +21,8 @@ from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 from sluice_local.sagemaker.containers import images
 
+PUSHER = "arn:aws:iam::123456789012:user/paul"
+
 
 class Stack:
     """A stack whose rule hears of an upload, unless it is too new for that."""
@@ -32,6 +34,8 @@ class Stack:
         self.is_new, self.deaf = False, 0
 
     def call(self, service: str, operation: str, **put: Any) -> dict[str, str]:
+        if (service, operation) == ("sts", "get_caller_identity"):
+            return {"Arn": PUSHER}
         assert (service, operation) == ("s3", "put_object")
         version_id = self.cloud.objects.put(put["Bucket"], put["Key"], put["Body"], put["Metadata"])
         if self.deaf:
@@ -193,3 +197,20 @@ def test_a_push_warns_of_an_alarm_that_could_not_guard_a_release(push: Callable[
     assert b"release:" not in PIPELINE_YAML.encode()
     warnings = push(pipeline=named)["warnings"]
     assert any(each.startswith("the alarm refunds does not exist") for each in warnings), warnings
+
+
+def test_all_who_pushed_a_version_are_on_record_by_their_own_account(
+    stack: Stack, cloud: fakes.Cloud, push: Callable[..., dict[str, Any]]
+) -> None:
+    version = push()["project_version"]
+    assert _pushed_by(cloud, version) == [f"{PUSHER} (unverified)"]
+    for name in ("anna", "paul"):
+        again = cloud.objects.read(f"s3://{fakes.ARTIFACT_BUCKET}/projects/{PIPELINE}/{version}.tar.gz")
+        key, who = f"projects/{PIPELINE}/{version}.tar.gz", PUSHER.replace("paul", name)
+        version_id = cloud.objects.put(fakes.ARTIFACT_BUCKET, key, again, {"pushed-by": who})
+        stack.invoke("register_project", created(fakes.ARTIFACT_BUCKET, key, version_id))
+    assert _pushed_by(cloud, version) == [f"{PUSHER[:-4]}{name} (unverified)" for name in ("anna", "paul")]
+
+
+def _pushed_by(cloud: fakes.Cloud, version: str) -> Any:
+    return (cloud.catalog.get(keys.project_key(PIPELINE, version)) or {})["pushed_by"]

@@ -7,8 +7,37 @@ a function who sent an event or started an execution: such an actor is marked wh
 from __future__ import annotations
 
 _UNVERIFIED = "(unverified)"
+# IAM Identity Center makes these roles, one for each permission set, and names the session after the person.
+_IDENTITY_CENTER = "AWSReservedSSO_"
+UNKNOWN = "unknown"
 
 
 def unverified(actor: str) -> str:
     """Mark an actor that only the request names: no service told us who sent it."""
     return actor if actor.endswith(_UNVERIFIED) else f"{actor} {_UNVERIFIED}"
+
+
+def is_vouched_for(actor: str) -> bool:
+    """Tell whether a service named the actor."""
+    return bool(actor) and actor != UNKNOWN and not actor.endswith(_UNVERIFIED)
+
+
+def claimed(actor: str) -> str:
+    """Return the actor that a mark was set on."""
+    return actor.removesuffix(_UNVERIFIED).rstrip()
+
+
+def person(actor: str) -> str:
+    """Return what tells one person from another, so that nobody counts as two.
+
+    Who assumes a role chooses the session's name, so all sessions of a role are one person, but for the
+    roles of IAM Identity Center, which names sessions itself. A source identity is a person.
+    """
+    parts = claimed(actor).split(":")
+    if len(parts) < 6 or parts[0] != "arn":
+        return claimed(actor)
+    account, kind, _, name = parts[4], *parts[5].partition("/")
+    if kind == "assumed-role":
+        role, _, session = name.partition("/")
+        return f"{account}:{session}" if role.startswith(_IDENTITY_CENTER) else f"{account}:role/{role}"
+    return f"{account}:role/{name.rpartition('/')[2]}" if kind == "role" else claimed(actor)

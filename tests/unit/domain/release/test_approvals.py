@@ -61,7 +61,7 @@ def package(**changes: Any) -> dict[str, Any]:
 def test_a_decision_names_its_approver_its_reason_and_its_time() -> None:
     decision = Decision.of(package(), NOW)
     anna, at = "arn:aws:iam::1:user/anna", "2026-11-24T10:00:00.000Z"
-    assert decision == Decision("Approved", anna, "fine", at, "fine")
+    assert decision == Decision("Approved", anna, "fine", at, "fine", anna)
 
 
 AT = "2026-11-24T10:00:00.000Z"
@@ -154,7 +154,7 @@ def test_a_standing_approval_allows_a_release() -> None:
     [
         ("Rejected", {}, "the package is Rejected, not Approved"),
         ("PendingManualApproval", {}, "approve it again"),
-        ("Approved", {"valid_until": "2026-11-24T11:59:59.999Z"}, "valid for 30 days"),
+        ("Approved", {"valid_until": "2026-11-24T11:59:59.999Z"}, "valid until 2026-11-24T11:59:59.999Z"),
         ("Approved", {"manifest_sha256": "f" * 64}, "another run manifest than when it was approved"),
     ],
 )

@@ -155,7 +155,12 @@ def describe_project(project: Project) -> Update:
 
 
 def finish_project(
-    pipeline: str, version: str, pushed_at: str, bundle_version_id: str, source: Mapping[str, Any]
+    pipeline: str,
+    version: str,
+    pushed_at: str,
+    bundle_version_id: str,
+    source: Mapping[str, Any],
+    pushed_by: Sequence[str] = (),
 ) -> Update:
     """Mark a project as active: all its parts exist. `source` is the commit that this push was."""
     active = {
@@ -163,6 +168,7 @@ def finish_project(
         "pushed_at": pushed_at,
         "bundle_version_id": bundle_version_id,
         "source": dict(source),
+        "pushed_by": list(pushed_by),
     }
     return Update(keys.project_key(pipeline, version), active)
 

@@ -126,6 +126,8 @@ class Project:
     champion_replaced_by: str | None = None
     # The commit, as the last push said (`domain/build/sources.py`); missing in older projects.
     source: Mapping[str, Any] | None = None
+    # Who pushed it, as each push said.
+    pushed_by: Sequence[str] = ()
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Project:

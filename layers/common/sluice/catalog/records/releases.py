@@ -76,6 +76,8 @@ class Approval:
     valid_until: str
     # The registry's at that time, whoever wrote it; missing in decisions older than this attribute.
     description: str | None = None
+    # The IAM identity behind the approver, if the registry named it.
+    identity: str | None = None
     manifest_sha256: str | None = None
 
     @classmethod

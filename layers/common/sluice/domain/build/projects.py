@@ -19,6 +19,8 @@ from sluice.domain.nearest import hint
 from sluice.lazy import dataclass
 
 CONFIG_FILE = "pipeline.yaml"
+# Metadata of a bundle: who pushes it, by its own account.
+PUSHED_BY = "pushed-by"
 # Metadata of a bundle: the next model need not beat the champion. The value names who says so.
 REPLACE_CHAMPION = "replace-champion"
 # An item of the catalog holds the config; its limit is 400 kB.

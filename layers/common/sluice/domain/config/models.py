@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from sluice.domain import names
 from sluice.domain.config import gate_syntax, images
+from sluice.domain.config.approval import Approval
 from sluice.domain.config.base import Model, ParameterName, ScalarValue, Severity
 from sluice.domain.config.candidates import Candidates, Metric
 from sluice.domain.config.checks import AnyCheck, Constraints
@@ -432,6 +433,7 @@ class Release(Model):
         max_length=5,
     )
     alarms: Alarms = Field(default_factory=Alarms)
+    approval: Approval = Field(default_factory=Approval)
 
 
 class Retrain(Model):

@@ -128,6 +128,12 @@ def _short_arguments(config: PipelineConfig) -> Iterator[Breach]:
             yield Breach(("prepare", "parameters", name), f"has {len(text)} characters", expected)
 
 
+def _approved_by_people(config: PipelineConfig) -> Iterator[Breach]:
+    if config.register_.approval == "automatic" and config.release.approval.counts_people:
+        expected = "manual, or neither release.approval.approvals above 1 nor separation"
+        yield Breach(("register", "approval"), "is automatic where people must approve", expected)
+
+
 _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _one_image,
     _known_framework,
@@ -150,6 +156,7 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     sound_hyperparameters,
     sound_stages,
     reachable_alarms,
+    _approved_by_people,
     sound_gates,
     unreserved_name,
 )

@@ -11,7 +11,7 @@ from sluice.domain import actors, tags
 from sluice.domain.times import from_iso, to_iso
 from sluice.lazy import dataclass
 
-VALID_DAYS = 30
+VALID_FOR = timedelta(days=30)
 _APPROVAL_FIELD, _DESCRIPTION_FIELD = "ModelApprovalStatus", "ApprovalDescription"
 _SAME_TIME = timedelta(seconds=2)
 
@@ -93,6 +93,8 @@ class Decision:
     reason: str
     decided_at: str
     description: str = ""
+    # The IAM identity that decided, beside the person behind it.
+    identity: str | None = None
 
     @classmethod
     def of(
@@ -107,14 +109,16 @@ class Decision:
         description = package.get("ApprovalDescription", "")
         modified = package.get("LastModifiedTime") or package.get("CreationTime")
         modified_at = to_iso(modified) if modified else now
-        approver = _who(package.get("LastModifiedBy") or package.get("CreatedBy") or {})
+        context = package.get("LastModifiedBy") or package.get("CreatedBy") or {}
+        approver, identity = _who(context), context.get("IamIdentity", {}).get("Arn")
         decided_at = modified_at
         if told and told.is_decision(status) and told.at is not None:
             decided_at = min(told.at, modified_at)
             if _is_later(modified_at, than=decided_at):
                 # Someone changed something else since, so the decision may be someone else's.
                 approver = actors.unverified(approver)
-        return cls(status, approver, _reason(status, description, told, last), decided_at, description)
+        reason = _reason(status, description, told, last)
+        return cls(status, approver, reason, decided_at, description, identity)
 
 
 def _reason(status: str, description: str, told: Told | None, last: Approval | None) -> str:
@@ -133,7 +137,7 @@ def _is_later(at: str, *, than: str) -> bool:
 def _who(context: Mapping[str, Any]) -> str:
     identity = context.get("IamIdentity", {})
     who = context.get("UserProfileArn") or identity.get("SourceIdentity") or identity.get("Arn")
-    return str(who or "unknown")
+    return str(who or actors.UNKNOWN)
 
 
 def undecided(arn: str, package: Mapping[str, Any], provenance: Provenance | None) -> Package:
@@ -151,7 +155,13 @@ def undecided(arn: str, package: Mapping[str, Any], provenance: Provenance | Non
     )
 
 
-def approval(arn: str, epoch: int, decision: Decision, provenance: Provenance | None) -> Approval:
+def approval(
+    arn: str,
+    epoch: int,
+    decision: Decision,
+    provenance: Provenance | None,
+    valid_for: timedelta = VALID_FOR,
+) -> Approval:
     """Make the record of a decision, bound to the evidence of that time."""
     return Approval(
         arn=arn,
@@ -160,8 +170,9 @@ def approval(arn: str, epoch: int, decision: Decision, provenance: Provenance | 
         approver=decision.approver,
         reason=decision.reason,
         decided_at=decision.decided_at,
-        valid_until=to_iso(from_iso(decision.decided_at) + timedelta(days=VALID_DAYS)),
+        valid_until=to_iso(from_iso(decision.decided_at) + valid_for),
         description=decision.description,
+        identity=decision.identity,
         manifest_sha256=provenance.manifest_sha256 if provenance else None,
     )
 
@@ -176,7 +187,7 @@ def objections(status: str, approval: Approval | None, provenance: Provenance, n
         ]
     if approval.valid_until < now:
         return [
-            f"its approval of {approval.decided_at} was valid for {VALID_DAYS} days: "
+            f"its approval of {approval.decided_at} was valid until {approval.valid_until}: "
             "set the package to PendingManualApproval and approve it again"
         ]
     approved = approval.manifest_sha256

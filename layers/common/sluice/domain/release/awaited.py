@@ -21,8 +21,9 @@ def decisions(
     """List what waits for a person, since when, and the arguments of the command that ends the wait.
 
     `stages` are the project's, in order; `serving` is what serves on each (`views.stages`); `models` are the
-    versions in the registry, newest first (`views.models`); `taken_back` are the stages and packages of
-    rollbacks. A version waits only if it is newer than the newest decided one: older ones were passed over.
+    versions in the registry, newest first (`views.models`), with `held` if an approved one needs other people
+    too; `taken_back` are the stages and packages of rollbacks. A version waits only if it is newer than the
+    newest decided one: older ones were passed over.
     """
     live = {row["stage"]: row for row in serving}
     found = [*_approvals(models), *_releases(stages, live, models)]
@@ -32,7 +33,8 @@ def decisions(
 def _approvals(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     awaited = []
     for row in models:
-        if row["approval_status"] != PENDING:
+        held = row.get("held")
+        if row["approval_status"] != PENDING and held is None:
             break
         awaited.append(
             {
@@ -42,8 +44,11 @@ def _approvals(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "stage": None,
                 "since": row["created_at"],
                 "command": f"approve {row['model']}",
+                **({"held": held} if held else {}),
             }
         )
+        if held:
+            break
     return awaited
 
 

@@ -6,10 +6,11 @@ from itertools import islice
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.catalog.records.releases import Package
 from sluice.domain import config
 from sluice.domain.release import awaited
 from sluice.ports import Cloud
-from sluice.services import arrivals, costs, deploying, timeline
+from sluice.services import approving, arrivals, costs, deploying, timeline
 from sluice.services.views import data, models, recalls, runs, stages, uploads
 
 
@@ -72,8 +73,16 @@ def awaited_decisions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
         return []
     listed = config.restore(project["config"]).release.stages
     serving = stages.stages(cloud, pipeline)
-    found = awaited.decisions(listed, serving, models.undecided(cloud, pipeline, serving))
+    newest = [{**row, "held": _held(cloud, row)} for row in models.undecided(cloud, pipeline, serving)]
+    found = awaited.decisions(listed, serving, newest)
     return [each for each in found if not _was_taken_back(cloud, pipeline, each)]
+
+
+def _held(cloud: Cloud, row: dict[str, Any]) -> str | None:
+    """Say how many approvals an approved version has that other people must approve too."""
+    item = cloud.catalog.get(keys.package_key(row["arn"])) if row["approval_status"] == "Approved" else None
+    counted = approving.find_quorum(cloud, Package.of(item)) if item else None
+    return None if counted is None or counted.is_reached else counted.missing
 
 
 def _was_taken_back(cloud: Cloud, pipeline: str, decision: dict[str, Any]) -> bool:
