@@ -8,8 +8,8 @@ have threads. It imports little, as the start of every container waits for it.
 HOST_PID is the parent process, whose end ends the command; 0 means none, and then SIGTERM ends the command at
 once. ISOLATION is `mount` (we may mount), `user` (we may in our own user namespace) or `none`; with
 `-offline` at its end the command has no network but its own loopback. FOLDERS is the folder shown as
-/opt/ml; or for a function of Lambda `@OPT:TASK:TMP`, the folders whose content is shown in /opt, and the
-folders shown as /var/task and /tmp.
+/opt/ml; or for a function of Lambda `@OPT:TASK:TMP:LANG:CLIENT`, the folders whose content is shown in /opt,
+the folders shown as /var/task and /tmp, and Python and its program, shown as /var/lang and in /var/runtime.
 
 On Linux this process stays beside the command, like a container's init. It is the *subreaper* of all that the
 command starts, in any session. It passes signals to the command, ends what the command leaves behind, and
@@ -64,8 +64,7 @@ def main(host_pid: str, isolation: str, folders: str, stage: str, working_dir: s
     if isolation != "none":
         _unshare(own_user_namespace=isolation == "user", offline=offline)
         if folders.startswith("@"):
-            layers, task, tmp = folders[1:].split(":")
-            _map_function(layers, task, tmp, stage)
+            _map_function(stage, *folders[1:].split(":"))
         else:
             _map_opt_ml(folders, stage)
     os.chdir(working_dir)
@@ -178,10 +177,10 @@ def _map_opt_ml(ml: str, stage: str) -> None:
     _mount(ml, OPT_ML, flags=_MS_BIND | _MS_REC)
 
 
-def _map_function(layers: str, task: str, tmp: str, stage: str) -> None:
+def _map_function(stage: str, layers: str, task: str, tmp: str, lang: str, client: str) -> None:
     """Show what a function of Lambda sees: its layers in /opt, its code in /var/task, a /tmp of its own.
 
-    First what may itself lie below /tmp. Code and layers cannot be written to.
+    First what may itself lie below /tmp. Only /tmp can be written to.
     """
     _mount("tmpfs", stage, kind="tmpfs")
     opt, var = os.path.join(stage, "opt"), os.path.join(stage, "var")
@@ -190,9 +189,14 @@ def _map_function(layers: str, task: str, tmp: str, stage: str) -> None:
     _show_all(layers, opt, read_only=True)
     _show_all(OPT, opt)
     _show_all("/var", var)
-    shown = os.path.join(var, "task")
-    os.makedirs(shown, exist_ok=True)
-    _bind(task, shown, read_only=True)
+    for folder, name in ((task, "task"), (lang, "lang")):
+        shown = os.path.join(var, name)
+        os.makedirs(shown, exist_ok=True)
+        _bind(folder, shown, read_only=True)
+    os.makedirs(os.path.join(var, "runtime"), exist_ok=True)
+    shown = os.path.join(var, "runtime", os.path.basename(client))
+    _write(shown, "")
+    _bind(client, shown, read_only=True)
     _mount(opt, OPT, flags=_MS_BIND | _MS_REC)
     _mount(var, "/var", flags=_MS_BIND | _MS_REC)
     _mount(tmp, "/tmp", flags=_MS_BIND | _MS_REC)  # noqa: S108 - Lambda's

@@ -6,7 +6,10 @@ import base64
 import io
 import itertools
 import json
+import subprocess
+import sys
 import time
+import venv
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +28,9 @@ from local.functions import (
     wait_for,
 )
 from local.jobs import needs_namespaces
+from sluice_local import namespace
 from sluice_local.cloud import LocalCloud
+from sluice_local.sagemaker.containers.container import isolation
 
 ENVIRONMENT = """
 import importlib, os, sys
@@ -415,7 +420,7 @@ def invoke_async(cloud: LocalCloud, name: str, event: object) -> None:
 
 
 SEEN = """
-import os, subprocess
+import os, subprocess, sys
 def handler(event, context):
     if event == "write":
         os.mkdir("/tmp/mine")
@@ -429,6 +434,7 @@ def handler(event, context):
         "link": os.readlink("/opt/ml"),
         "tool": subprocess.run(["/opt/bin/tool"], capture_output=True, text=True).stdout,
         "code": code, "cwd": os.getcwd(), "tmp": os.listdir("/tmp"), "privileges": int(privileges[0], 16),
+        "python": sys.executable,
     }
 """
 
@@ -459,5 +465,33 @@ def test_a_function_sees_its_layers_in_opt_its_code_in_var_task_and_a_tmp_of_its
         "code": "read-only",
         "cwd": "/var/task",
         "privileges": 0,
+        "python": "/var/lang/bin/python",
     }
     assert seen == [{**expected, "tmp": ["mine"]}, {**expected, "tmp": []}]
+
+
+@needs_namespaces
+def test_a_functions_python_may_lie_where_its_own_tmp_is(tmp_path: Path) -> None:
+    """A checkout below /tmp works like any other."""
+    folders = [tmp_path / name for name in ("opt", "task", "tmp", "lang", "stage")]
+    for folder in folders:
+        folder.mkdir()
+    *shown, lang, stage = folders
+    venv.create(lang, symlinks=True)
+    client = tmp_path / "client.py"
+    client.write_text("import sys, os; print(sys.prefix, os.listdir('/tmp'), *sys.argv[1:])")
+    arguments = [
+        "0",
+        isolation().value,
+        "@" + ":".join(map(str, (*shown, lang, client))),
+        str(stage),
+        "/var/task",
+    ]
+    command = ["/var/lang/bin/python", "/var/runtime/client.py", "handler"]
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", namespace.__file__, *arguments, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("/var/lang [] handler\n", "")

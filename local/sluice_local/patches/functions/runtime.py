@@ -34,7 +34,8 @@ from sluice_local.patches.functions.logs import EnvironmentLog
 from sluice_local.patches.functions.memory import MemoryWatch
 from sluice_local.settings import Settings
 
-_TASK = "/var/task"
+_TASK, _PYTHON, _RUNTIME = "/var/task", "/var/lang/bin/python", "/var/runtime"
+_TMP = "/tmp"  # noqa: S108 - Lambda's
 # What bootstrap reads, and the function does not see: the arguments of namespace.py. What a function leaves
 # behind ends with it.
 _ARGUMENTS = ("SLUICE_ISOLATION", "SLUICE_FOLDERS", "SLUICE_STAGE", "SLUICE_WORKING_DIR")
@@ -45,14 +46,21 @@ _INVOKE_ERRORS = {"Runtime.ExitError", "Sandbox.Timedout"}
 def install(settings: Settings) -> None:
     """Route every Python function to the Runtime API's worker."""
     inside = shlex.join([sys.executable, "-I", "-S", namespace.__file__, "0"])
-    client = shlex.quote(str(Path(namespace.__file__).with_name("runtime_client.py")))
+    client = Path(namespace.__file__).with_name("runtime_client.py")
+    # `python` is a link to the interpreter: its environment is around the link.
+    _Environment.python = settings.lambda_python.parent.parent, client
+    _Environment.isolation = _isolation(settings)
+    python, program = (
+        (str(settings.lambda_python), str(client))
+        if _Environment.isolation == "none"
+        else (_PYTHON, f"{_RUNTIME}/{client.name}")
+    )
     _Environment.bootstrap = (
         f"#!/bin/sh\nset -- {_QUOTED}\n"
         f"unset {' '.join(_ARGUMENTS)}\n"
         f'exec {inside} "$@" '
-        f'{shlex.quote(str(settings.lambda_python))} -P {client} "$_HANDLER"\n'
+        f'{shlex.quote(python)} -P {shlex.quote(program)} "$_HANDLER"\n'
     )
-    _Environment.isolation = _isolation(settings)
     _Environment.endpoint_url = settings.endpoint_url
     _Environment.folder = settings.directory("lambda")
     _Environment.environments = settings.environments
@@ -82,6 +90,8 @@ class _Environment:
     endpoint_url: str
     folder: Path
     environments: Path
+    # The environment of the interpreter, and the program that it runs.
+    python: tuple[Path, Path]
     memory = MemoryWatch()
 
 
@@ -262,19 +272,25 @@ def _with_bootstrap(code_dir: Any) -> Any:
 
 
 def _isolation(settings: Settings) -> str:
-    """Return how functions get folders of their own, by trying; a /tmp of its own would hide its Python."""
-    if Path("/tmp") not in settings.lambda_python.resolve().parents:  # noqa: S108
+    """Return how functions get folders of their own, by trying; their own /tmp may hide the interpreter."""
+    if not _is_hidden(settings.lambda_python.resolve()):
         for candidate in ("mount", "user"):
             with tempfile.TemporaryDirectory() as folder:
                 parts = [Path(folder, name) for name in ("opt", "task", "tmp", "stage")]
                 for part in parts:
                     part.mkdir()
                 *shown, stage = map(str, parts)
+                shown += map(str, _Environment.python)
                 trial = ["0", candidate, f"@{':'.join(shown)}", stage, _TASK, "true"]
                 command = [sys.executable, "-I", "-S", namespace.__file__, *trial]
                 if subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0:
                     return candidate
     return "none"
+
+
+def _is_hidden(path: Path) -> bool:
+    """Tell whether a path is below /tmp, where a function sees a folder of its own."""
+    return Path(_TMP) in path.parents
 
 
 def _extract(archive: zipfile.ZipFile, folder: str) -> None:
@@ -323,7 +339,9 @@ def _of_installers(config: Mapping[str, Any]) -> dict[str, str]:
     declared = service._runtime_env_vars(config)
     if not any(name.startswith("UV_") for name in declared):
         return {}
-    return {**network.variables_of_uv(), "ENVIRONMENTS_FOLDER": str(_Environment.environments)}
+    kept = _Environment.environments
+    folder = {} if _is_hidden(kept) else {"ENVIRONMENTS_FOLDER": str(kept)}
+    return {**network.variables_of_uv(), **folder}
 
 
 def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
@@ -334,7 +352,8 @@ def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dic
     layers = _layers_dir([path for path in map(_layer_dir, config.get("Layers") or []) if path])
     scratch = config["_Scratch"]
     mapped = _Environment.isolation != "none"
-    opt, task, tmp = ("/opt", _TASK, "/tmp") if mapped else (str(layers), code_dir, f"{scratch}/tmp")  # noqa: S108
+    own_tmp = f"{scratch}{_TMP}"
+    opt, task, tmp = ("/opt", _TASK, _TMP) if mapped else (str(layers), code_dir, own_tmp)
     modules = ("python/lib/{lambda_runtime}/site-packages", "python")
     folders = [name.format(lambda_runtime=lambda_runtime) for name in modules]
     search = [task, *(f"{opt}/{name}" for name in folders if (layers / name).is_dir())]
@@ -363,7 +382,7 @@ def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dic
         "LAMBDA_TASK_ROOT": task,
         "_HANDLER": config.get("Handler", ""),
         "SLUICE_ISOLATION": _Environment.isolation,
-        "SLUICE_FOLDERS": ":".join((f"@{layers}", code_dir, f"{scratch}/tmp")),  # noqa: S108
+        "SLUICE_FOLDERS": ":".join(map(str, (f"@{layers}", code_dir, own_tmp, *_Environment.python))),
         "SLUICE_STAGE": f"{scratch}/stage",
         "SLUICE_WORKING_DIR": task,
     }
