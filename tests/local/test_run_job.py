@@ -15,7 +15,7 @@ import pytest
 from local.functions import wait_for
 from local.jobs import needs_namespaces
 from local.lambda_jobs import MEMORY_MB, PIPELINE, RUN, LambdaJobs
-from sluice.domain.build import function_ends
+from sluice.domain.build import function_ends, job_failures
 from sluice_local.cloud import LocalCloud
 
 pytestmark = needs_namespaces
@@ -154,6 +154,22 @@ def test_a_script_that_takes_all_memory_ends_in_that_reason(jobs: LambdaJobs) ->
     assert (described["ProcessingJobStatus"], described["LimitReached"]) == ("Failed", "memory")
     assert described["FailureReason"] == "it was ended for want of memory"
     assert jobs.log("memory") == ["began"]
+
+
+@pytest.mark.parametrize(("megabytes", "limit"), [(350, "memory"), (20, None)])
+def test_a_script_that_the_kernel_kills_alone_was_so_for_memory_only_if_it_held_that_much(
+    jobs: LambdaJobs, megabytes: int, limit: str | None
+) -> None:
+    # The kernel ends the script before the function, which lives on and tells the end.
+    script = (
+        f"import os, signal\nheld = b'x' * ({megabytes} << 20)\nprint('began', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    described = jobs.run(jobs.processing(f"killed-{megabytes}", script))
+    assert (described["ProcessingJobStatus"], described["LimitReached"]) == ("Failed", limit)
+    reason = job_failures.failure_reason("processing_job", described)
+    assert ("it was ended for want of memory" if limit else "and not for want of memory") in reason
+    assert f" MB of {MEMORY_MB}" in reason
 
 
 # -------------------------------------------------------------------------------------------------- isolation

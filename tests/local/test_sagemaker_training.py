@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.jobs import IMAGE, Jobs, archive, channel, members, needs_namespaces
+from sluice.containers.configuration import OUT_OF_MEMORY
 from sluice_local.cloud import LocalCloud
 from sluice_local.sagemaker.containers.container import Isolation, isolation
 
@@ -144,6 +146,20 @@ def test_a_failing_script_s_traceback_is_the_failure_reason(jobs: Jobs) -> None:
     assert "ValueError: no rows" in reason
     assert reason.endswith('Command "python train.py", exit code: 1')
     assert "ModelArtifacts" not in job
+
+
+def test_a_script_that_holds_more_than_its_instance_has_is_ended(jobs: Jobs) -> None:
+    # What a child in a session of its own holds counts too.
+    script = """
+        import subprocess, sys
+        code = "import time; held = [b'x' * (256 << 20) for _ in range(40)]; time.sleep(60)"
+        subprocess.run([sys.executable, "-c", code], start_new_session=True)
+        print("it goes on", flush=True)
+    """
+    resources = {"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 5}
+    job = jobs.train(textwrap.dedent(script), ResourceConfig=resources)
+    assert (job["TrainingJobStatus"], job["FailureReason"]) == ("Failed", OUT_OF_MEMORY)
+    assert "it goes on" not in jobs.log(LOG_GROUP, job["TrainingJobName"])
 
 
 def test_the_failure_file_is_the_failure_reason(jobs: Jobs) -> None:

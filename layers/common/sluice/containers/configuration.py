@@ -72,6 +72,13 @@ def exit_message(ml: Path) -> str:
     return _text(ml / "output" / "message", _MESSAGE_BYTES, "ignore")
 
 
+# The FailureReason of a job whose container held more memory than its instance has, whatever it wrote.
+OUT_OF_MEMORY = (
+    "ClientError: Please use an instance type with more memory, or reduce the size of job data processed "
+    "on an instance."
+)
+
+
 def processing_reason(ml: Path, exit_code: int) -> str:
     """Return the FailureReason of a processing job whose container failed."""
     return f"AlgorithmError: {exit_message(ml)}, exit code: {exit_code}"

@@ -290,9 +290,8 @@ def _ended(
         status: Literal["Completed", "Stopped"] = "Completed" if how == "itself" else "Stopped"
         secondary = "MaxRuntimeExceeded" if how == "max runtime" else ""
         return Ending(status, secondary, changes=changes)
-    if process.exit_code == _KILLED and process.peak_mb >= _MOST * job.memory_mb:
-        reason = f"it was ended for want of memory: it held {process.peak_mb} MB of {job.memory_mb}"
-        return Ending("Failed", reason=reason, limit="memory", changes=changes)
+    if process.exit_code == _KILLED:
+        return _killed(process.peak_mb, job.memory_mb, changes)
     if job.kind == "processing_job":
         reason = configuration.processing_reason(OPT_ML, process.exit_code)
     else:
@@ -302,6 +301,16 @@ def _ended(
         )
     full = shutil.disk_usage(OPT_ML.resolve()).free < _DISK_IS_FULL_BYTES
     return Ending("Failed", reason=reason, limit="disk" if full else None, changes=changes)
+
+
+def _killed(peak_mb: int, memory_mb: int, changes: Item) -> Ending:
+    """End a job whose script got a SIGKILL that nobody here sent: the kernel's, if it held that much."""
+    if peak_mb >= _MOST * memory_mb:
+        reason = f"it was ended for want of memory: it held {peak_mb} MB of {memory_mb}"
+        return Ending("Failed", reason=reason, limit="memory", changes=changes)
+    held = f"it held {peak_mb} MB of {memory_mb}"
+    reason = f"AlgorithmError: the script was killed (SIGKILL), and not for want of memory: {held}"
+    return Ending("Failed", reason=reason, changes=changes)
 
 
 def _save_training(job: Job, storage: Storage, failed: bool) -> Item:

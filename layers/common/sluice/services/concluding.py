@@ -9,7 +9,7 @@ from sluice.catalog.changes import builds
 from sluice.catalog.changes.tasks import close_task
 from sluice.catalog.records.builds import JobTask, Run, Step
 from sluice.domain import failures
-from sluice.domain.build import function_ends, jobs, log_tails
+from sluice.domain.build import function_ends, job_failures, jobs, log_tails
 from sluice.domain.build.errors import JobFailedError, JobNameTakenError, LambdaLimitError
 from sluice.domain.roles import RolesForbiddenError
 from sluice.domain.times import to_iso
@@ -51,7 +51,7 @@ def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
     if step.job is None:
         return
     kind, name = step.job
-    ended_at, reason = str(run.ended_at), jobs.stop_reason(run.status, run.reasons)
+    ended_at, reason = str(run.ended_at), job_failures.stop_reason(run.status, run.reasons)
     running = jobs_on(cloud, step.backend)
     description = running.describe(kind, name)
     if description is None:
@@ -107,7 +107,7 @@ def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any])
     step = find_step(cloud, task.run_id, task.step)
     if step and step.stopped_because:
         return step.stopped_because
-    reason = jobs.failure_reason(task.kind, description)
+    reason = job_failures.failure_reason(task.kind, description)
     return reason if task.falls_back else reason + function_ends.advice(description.get("LimitReached"))
 
 

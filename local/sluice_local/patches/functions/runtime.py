@@ -27,11 +27,10 @@ from typing import Any
 from ministack.core import lambda_runtime as runtime
 from ministack.services import lambda_svc as service
 
+from sluice_local import memory as lambda_memory
 from sluice_local import namespace, network
 from sluice_local.gateway.guard import foreign
-from sluice_local.patches.functions import memory as lambda_memory
 from sluice_local.patches.functions.logs import EnvironmentLog
-from sluice_local.patches.functions.memory import MemoryWatch
 from sluice_local.settings import Settings
 
 _TASK, _PYTHON, _RUNTIME = "/var/task", "/var/lang/bin/python", "/var/runtime"
@@ -92,7 +91,7 @@ class _Environment:
     environments: Path
     # The environment of the interpreter, and the program that it runs.
     python: tuple[Path, Path]
-    memory = MemoryWatch()
+    memory = lambda_memory.MemoryWatch("lambda-memory")
 
 
 class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]

@@ -17,13 +17,14 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, overload
 
 from sluice_local import namespace, network
+from sluice_local.memory import MemoryWatch
 from sluice_local.processes import end_descendants
 from sluice_local.sagemaker.containers.images import (
     PIP_INSTALL,
@@ -54,6 +55,7 @@ _THREADS_VARIABLES = (
     "LOKY_MAX_CPU_COUNT",
 )
 _INIT_TIMEOUT_S = 5.0
+_memory = MemoryWatch("container-memory", longest_s=1.0)
 # A child gets its death signal when the *thread* that started it ends: this thread lives as long as we do.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="container-starter")
 
@@ -104,13 +106,23 @@ class Sandbox:
     python: Environment
     isolation: Isolation = field(default_factory=isolation)
     has_network: bool = True
+    memory_mb: int | None = None
+    """What its processes may hold together; None if there is no limit."""
 
     @classmethod
-    def create(cls, directory: Path, image: Environment, *, has_network: bool = True) -> Sandbox:
+    def create(
+        cls,
+        directory: Path,
+        image: Environment,
+        *,
+        has_network: bool = True,
+        memory_mb: int | None = None,
+    ) -> Sandbox:
         """Make missing directories, and an environment on top of the image's for what the user installs."""
         for name in ("ml", "stage", "home", "tmp"):
             (directory / name).mkdir(parents=True, exist_ok=True)
-        return cls(directory, image.overlay(directory / "python"), has_network=has_network)
+        python = image.overlay(directory / "python")
+        return cls(directory, python, has_network=has_network, memory_mb=memory_mb)
 
     def install(self, code: str, variables: Mapping[str, str]) -> None:
         """Install the code folder's requirements.txt with pip, only for this container.
@@ -178,7 +190,7 @@ class Sandbox:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         ).result()
-        return Container(process)
+        return Container(process, self.memory_mb)
 
 
 def environment(cache: ImageCache, image_uri: str, code: Path) -> tuple[Environment, bool]:
@@ -195,16 +207,26 @@ def environment(cache: ImageCache, image_uri: str, code: Path) -> tuple[Environm
 
 
 class Container:
-    """A running container. When its first process ends, all that it left behind ends too."""
+    """A running container. When its first process ends, all that it left behind ends too.
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    So does it if its processes hold more memory than they may.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], memory_limit_mb: int | None = None) -> None:
         self._process = process
+        self.memory_limit_mb = memory_limit_mb or 0
+        self.is_out_of_memory = False
         self._ended = threading.Event()
         threading.Thread(target=self._reap, name=f"container-{process.pid}", daemon=True).start()
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def supervisor_pid(self) -> int | None:
+        """The process beside the command, below which all others are."""
+        return None if self.has_ended else self.pid
 
     @property
     def output(self) -> IO[bytes]:
@@ -241,7 +263,8 @@ class Container:
 
     def _reap(self) -> None:
         # As long as it is not reaped, no other process gets its id.
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        with _memory.over(self) if self.memory_limit_mb else nullcontext():
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sluice.containers import instances
 from sluice_local.sagemaker.api.core import ApiError, Item, now
 from sluice_local.sagemaker.hosting.capture import CaptureConfig
 from sluice_local.sagemaker.hosting.fleets import Fleet, Variant
@@ -75,11 +76,17 @@ def variants_of(config: Item) -> list[Variant]:
             model_name=variant["ModelName"],
             weight=variant["InitialVariantWeight"],
             instances=variant.get("InitialInstanceCount", 1),
+            memory_mb=_memory_mb(variant),
             serverless=Serverless.parse(variant.get("ServerlessConfig")),
             startup_timeout_s=variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 240),
         )
         for variant in config["ProductionVariants"]
     ]
+
+
+def _memory_mb(variant: Item) -> int | None:
+    limits = Serverless.parse(variant.get("ServerlessConfig"))
+    return limits.memory_mb if limits else instances.memory_mb(variant["InstanceType"])
 
 
 def alarm_names(deployment: Mapping[str, Any]) -> list[str]:

@@ -26,6 +26,8 @@ class Variant:
     model_name: str
     weight: float
     instances: int
+    memory_mb: int | None
+    """What a server may hold; None if that is not known."""
     startup_timeout_s: float = 240.0
     serverless: Serverless | None = None
     """What it is limited to, if it has no instances."""
@@ -155,6 +157,7 @@ def server_spec(scope: Scope, endpoint: str, variant: Variant) -> ServerSpec:
         image=containers[0]["Image"],
         model_data_url=containers[0].get("ModelDataUrl"),
         environment=containers[0].get("Environment", {}),
+        memory_mb=variant.memory_mb,
         startup_timeout_s=variant.startup_timeout_s,
     )
 

@@ -60,6 +60,7 @@ class ServerSpec:
     image: str
     model_data_url: str | None
     environment: Mapping[str, str]
+    memory_mb: int | None
     startup_timeout_s: float = 240.0
     log_group: str | None = None
     """By default the endpoint's."""
@@ -114,7 +115,7 @@ class Launcher:
             code = unpacked / "code"
             unpack(storage, submitted, code)
         image, is_to_install = environment(self.images, spec.image, code)
-        sandbox = Sandbox.create(directory / "container", image)
+        sandbox = Sandbox.create(directory / "container", image, memory_mb=spec.memory_mb)
         (sandbox.ml / "model").mkdir()
         for folder in unpacked.iterdir():
             folder.replace(sandbox.ml / folder.name)
@@ -175,7 +176,7 @@ class ModelServer:
         while not self._is_healthy():
             if (code := self._container.wait(_PING_EVERY_S)) is not None:
                 self._keeper.join()
-                raise self._unhealthy(self._last_error() or f"It ended with exit code {code}.")
+                raise self._unhealthy(self._why_ended(code))
             if time.monotonic() > deadline or cancelled.is_set():
                 raise self._unhealthy("It did not answer in time.")
         self._serving.set()
@@ -254,9 +255,11 @@ class ModelServer:
             f"check. Please check CloudWatch logs for this endpoint. {cause}"
         )
 
-    def _last_error(self) -> str:
-        """Return the exception that ended the process: the last line of its traceback."""
-        return self._transcript.traceback().rpartition("\n")[2]
+    def _why_ended(self, code: int) -> str:
+        """Say that memory ended it, or which exception: the last line of its traceback."""
+        if self._container.is_out_of_memory:
+            return f"It held more than the {self.spec.memory_mb} MB that it has (exit code {code})."
+        return self._transcript.traceback().rpartition("\n")[2] or f"It ended with exit code {code}."
 
 
 class _ReservedPort:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from sluice.containers.output import Metrics, Transcript
@@ -28,12 +28,13 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the containers ended; if one failed, its index, exit code and last output."""
+    """How the containers ended; of one that failed, its index, exit code, last output, and if for memory."""
 
     end: End
     index: int = 0
     exit_code: int = 0
     traceback: str = ""
+    is_out_of_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,12 @@ def run(
         follower.thread.join()
     if outcome.end is not End.FAILED:
         return outcome
-    traceback = followers[outcome.index].transcript.traceback()
-    return Outcome(End.FAILED, outcome.index, outcome.exit_code, traceback)
+    failed = followers[outcome.index]
+    return replace(
+        outcome,
+        traceback=failed.transcript.traceback(),
+        is_out_of_memory=failed.container.is_out_of_memory,
+    )
 
 
 class _Follower:

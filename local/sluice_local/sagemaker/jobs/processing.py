@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any
 
+from sluice.containers import instances
 from sluice.containers.configuration import (
+    OUT_OF_MEMORY,
     exit_message,
     host_names,
     outputs_of,
@@ -111,12 +113,13 @@ def run(job: Job) -> Ending:
     sandboxes = _prepare(job)
     job.advance("Processing", "Processing the data", ProcessingStartTime=now())
     with _continuous_outputs(job, sandboxes):
-        instances = [_instance(job, sandbox) for sandbox in sandboxes]
-        outcome = cluster.run(job, instances, request["StoppingCondition"]["MaxRuntimeInSeconds"])
+        running = [_instance(job, sandbox) for sandbox in sandboxes]
+        outcome = cluster.run(job, running, request["StoppingCondition"]["MaxRuntimeInSeconds"])
     message = exit_message(sandboxes[outcome.index].ml)
     changes = {"ExitMessage": message} if message else {}
     if outcome.end is End.FAILED:
-        raise JobFailedError(processing_reason(sandboxes[outcome.index].ml, outcome.exit_code), changes)
+        reason = processing_reason(sandboxes[outcome.index].ml, outcome.exit_code)
+        raise JobFailedError(OUT_OF_MEMORY if outcome.is_out_of_memory else reason, changes)
     for sandbox in sandboxes:
         for output in outputs_of(request):
             if output["S3Output"]["S3UploadMode"] == "EndOfJob":
@@ -131,7 +134,11 @@ def _prepare(job: Job) -> list[Sandbox]:
     image = job.runtime.images.environment(request["AppSpecification"]["ImageUri"])
     names = host_names(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
     has_network = not request.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
-    sandboxes = [Sandbox.create(job.directory / name, image, has_network=has_network) for name in names]
+    memory_mb = instances.memory_mb(request["ProcessingResources"]["ClusterConfig"]["InstanceType"])
+    sandboxes = [
+        Sandbox.create(job.directory / name, image, has_network=has_network, memory_mb=memory_mb)
+        for name in names
+    ]
     for name, sandbox in zip(names, sandboxes, strict=True):
         write_processing(sandbox.ml, job.arn, request, name, names)
         for output in outputs_of(request):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice.containers.archives import write_archive
-from sluice.containers.configuration import training_reason
+from sluice.containers.configuration import OUT_OF_MEMORY, training_reason
 from sluice.containers.data import (
     S3Location,
     Synchronizer,
@@ -132,7 +132,7 @@ def run(job: Job) -> Ending:
     if outcome.end is End.FAILED:
         ml, command = sandboxes[outcome.index].ml, instances[outcome.index].command
         reason = training_reason(ml, command, script, outcome.exit_code, outcome.traceback)
-        raise JobFailedError(reason, changes)
+        raise JobFailedError(OUT_OF_MEMORY if outcome.is_out_of_memory else reason, changes)
     return Ending(*_ENDINGS[outcome.end], changes)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from sluice.containers import configuration, script_mode
 from sluice.containers.data import data_objects, download, shard
 from sluice.containers.environments import image_command
+from sluice.containers.instances import memory_mb as memory_of
 from sluice.containers.script_mode import Host, Script, ScriptError
 from sluice_local.sagemaker.api.core import Item
 from sluice_local.sagemaker.containers.container import (
@@ -47,7 +48,10 @@ def _sandboxes(job: Job, folders: Sequence[Path]) -> list[Sandbox]:
     try:
         image, is_to_install = environment(job.runtime.images, image_uri, folders[0] / "ml" / "code")
         has_network = not job.request["EnableNetworkIsolation"]
-        sandboxes = [Sandbox.create(folder, image, has_network=has_network) for folder in folders]
+        memory_mb = memory_of(job.request["ResourceConfig"].get("InstanceType", ""))
+        sandboxes = [
+            Sandbox.create(folder, image, has_network=has_network, memory_mb=memory_mb) for folder in folders
+        ]
         for sandbox in sandboxes if is_to_install else ():
             sandbox.install(script_mode.CODE_DIR, job.request.get("Environment", {}))
     except RequirementsError as error:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from sluice.containers import instances
 from sluice.containers.data import DataObject, S3Location, data_objects
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.api.events import iso_time
@@ -93,7 +94,10 @@ def run(job: Job) -> Ending:
 
 def _launch(job: Job) -> ModelServer:
     launcher = Launcher(job.directory, job.runtime.images, job.runtime.endpoint_url)
-    spec = fleets.server_spec(job.scope, job.name, Variant(job.name, job.request["ModelName"], 1.0, 1))
+    instance_type = job.request["TransformResources"]["InstanceType"]
+    memory_mb = instances.memory_mb(instance_type)
+    variant = Variant(job.name, job.request["ModelName"], 1.0, 1, memory_mb)
+    spec = fleets.server_spec(job.scope, job.name, variant)
     environment = {
         **spec.environment,
         **job.request["Environment"],

@@ -5,9 +5,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import botocore.session
 import botocore.validate
@@ -306,38 +305,3 @@ def test_a_processing_jobs_result_has_its_outputs() -> None:
 def test_a_job_has_ended_when_its_status_says_so(status: str, terminal: bool) -> None:
     assert jobs.is_terminal("training_job", {"TrainingJobStatus": status}) is terminal
     assert jobs.is_terminal("processing_job", {"ProcessingJobStatus": status}) is terminal
-
-
-ALLOWED = {"StoppingCondition": {"MaxRuntimeInSeconds": 900}}
-
-
-def ran(seconds: int) -> dict[str, datetime]:
-    return {"ProcessingStartTime": AT, "ProcessingEndTime": AT + timedelta(seconds=seconds)}
-
-
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ({"FailureReason": "KeyError", "ExitMessage": "x"}, "KeyError"),
-        ({"ExitMessage": "no rows"}, "no rows"),
-        (
-            {"FailureReason": "AlgorithmError: , exit code: 3"},
-            "AlgorithmError: the script ended with exit code 3; its log says why",
-        ),
-        (
-            {"FailureReason": "AlgorithmError: , exit code: 137"},
-            "AlgorithmError: the script ended with exit code 137 (killed, most often for want of memory); "
-            "its log says why",
-        ),
-        ({"SecondaryStatus": "MaxRuntimeExceeded"}, "it ran longer than max_runtime_s"),
-        ({"SecondaryStatus": "MaxRuntimeExceeded", **ALLOWED}, "it ran longer than max_runtime_s, 900 s"),
-        # A processing job has no such status, only times.
-        ({**ALLOWED, **ran(900)}, "it ran longer than max_runtime_s, 900 s"),
-        ({**ALLOWED, **ran(900), "FailureReason": "KeyError"}, "KeyError"),
-        ({**ALLOWED, **ran(899)}, "it is Stopped, without a reason given"),
-        ({**ALLOWED, "ProcessingStartTime": AT}, "it is Stopped, without a reason given"),
-        ({}, "it is Stopped, without a reason given"),
-    ],
-)
-def test_a_failure_has_a_reason_whatever_the_job_left_of_it(said: dict[str, Any], reason: str) -> None:
-    assert jobs.failure_reason("processing_job", {"ProcessingJobStatus": "Stopped", **said}) == reason

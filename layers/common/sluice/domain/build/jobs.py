@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,8 +24,6 @@ SPLITS = ("train", "validation", "test")
 EVALUATION_FILE = "evaluation.json"
 _PROCESSING = "/opt/ml/processing"
 _CODE = f"{_PROCESSING}/input/code"
-# SageMaker's text for a processing script that wrote no message of its own.
-_BARE_EXIT = re.compile(r"(?P<error>\w+): , exit code: (?P<code>-?\d+)")
 # pip runs in the code folder, as in SageMaker's training and inference toolkits: there
 # paths in a requirements.txt begin. Its errors are the job's ExitMessage. An argument of an
 # entry point has at most 256 characters.
@@ -52,7 +49,6 @@ _REPORT = (
 PACKAGES, PACKAGES_FILE = "packages", "packages.json"
 _TERMINAL = {"Completed", "Failed", "Stopped"}
 # So many characters of the run's first reason are quoted for each job that it stops.
-_REASON_SHOWN = 300
 _FIELDS = {"training_job": "TrainingJob", "processing_job": "ProcessingJob"}
 
 
@@ -314,27 +310,6 @@ def has_ended(status: str | None) -> bool:
     return status in _TERMINAL
 
 
-def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
-    """Say why a job that has ended did not complete."""
-    if description.get("LimitReached"):
-        return str(description["FailureReason"])
-    if told := overran(kind, description):
-        return told
-    said = description.get("FailureReason") or description.get("ExitMessage")
-    if said and (exited := _BARE_EXIT.fullmatch(said)):
-        killed = " (killed, most often for want of memory)" if exited["code"] == "137" else ""
-        return (
-            f"{exited['error']}: the script ended with exit code {exited['code']}{killed}; its log says why"
-        )
-    return str(said or f"it is {job_status(kind, description)}, without a reason given")
-
-
-def stop_reason(run_status: str, reasons: Sequence[str]) -> str:
-    """Say why a job is stopped: its run has ended."""
-    first = f" ({reasons[0][:_REASON_SHOWN]})" if reasons else ""
-    return f"stopped by sluice, as its run had ended as {run_status}{first}"
-
-
 def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict[str, Any]:
     """Return a job's outcome as the state machine passes it on."""
     field = _FIELDS[kind]
@@ -348,18 +323,6 @@ def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict
         "usage": usage.of_job(kind, description),
         **read(description),
     }
-
-
-def overran(kind: JobKind, description: Mapping[str, Any]) -> str | None:
-    """Say so if a job ran as long as it may; of a processing job only its times tell."""
-    most_s = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-    started, ended = (description.get(f"Processing{end}Time") for end in ("Start", "End"))
-    is_over = description.get("SecondaryStatus") == "MaxRuntimeExceeded"
-    is_silent = not (description.get("FailureReason") or description.get("ExitMessage"))
-    if kind == "processing_job" and is_silent and started and ended and most_s:
-        is_over |= (ended - started).total_seconds() >= most_s
-    allowed = "" if most_s is None else f", {most_s} s"
-    return f"it ran longer than max_runtime_s{allowed}" if is_over else None
 
 
 def _training_result(description: Mapping[str, Any]) -> dict[str, Any]:
