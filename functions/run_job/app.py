@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sluice.adapters.job_platform import Account, JobLog, JobRecords, JobStorage, announce
 from sluice.containers import environments, orders, processes, running
 from sluice.containers.data import DataError, S3Location
-from sluice.containers.environments import Python
+from sluice.containers.environments import Python, Seal
 from sluice.containers.orders import Order
 from sluice.containers.running import Ending, Job
 
@@ -41,14 +41,14 @@ class _Kept:
     digest: str = ""
     python: Python | None = None
     # Of its files as they were unpacked.
-    seal: str = ""
+    seal: Seal | None = None
 
     def is_for(self, order: Order) -> bool:
         """Tell whether it is the order's, as it was unpacked: scripts run as who unpacked it."""
         wanted = (order.environment or {}).get("digest", "")
-        if (self.pipeline, self.digest) != (order.pipeline, wanted) or self.python is None:
+        if (self.pipeline, self.digest) != (order.pipeline, wanted) or self.seal is None:
             return False
-        return environments.seal(self.python) == self.seal
+        return self.seal.is_intact()
 
 
 _kept = _Kept()
@@ -111,7 +111,7 @@ def _prepare(order: Order) -> None:
     if running.OPT_ML.resolve() != _ML:
         raise RuntimeError(f"{running.OPT_ML} is no link to {_ML}: the layer with the link is missing")
     if not _kept.is_for(order):
-        _kept.pipeline, _kept.digest, _kept.python = order.pipeline, "", None
+        _kept.pipeline, _kept.digest, _kept.python, _kept.seal = order.pipeline, "", None, None
     _leave_nothing(order)
     for folder in (_ML, _HOME):
         folder.mkdir()
@@ -160,7 +160,7 @@ def _python(order: Order, ours: Account) -> Python:
             with JobStorage(ours.client("s3"), "", os.environ["AWS_REGION"]).open(place) as archive:
                 _kept.python = environments.unpack(archive, digest, _ENVIRONMENTS / digest)
             _kept.digest = digest
-        _kept.seal = environments.seal(_kept.python)
+        _kept.seal = Seal.of(_kept.python)
     return _kept.python
 
 

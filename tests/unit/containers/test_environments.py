@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import zstandard
 
 from sluice.containers import environments
 from sluice.containers.data import DataError
+from sluice.containers.environments import Seal
 
 
 def archive(*members: tuple[str, str | None, bytes]) -> bytes:
@@ -78,3 +82,64 @@ def test_without_packages_there_is_the_standard_library(tmp_path: Path) -> None:
     command = python.command(["python", "-c", "import json, sys; print(len(sys.path) > 0)"])
     done = subprocess.run(command, env=python.variables, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+def _overwrite(packages: Path) -> None:
+    path = packages / "mine/__init__.py"
+    before = path.stat()
+    path.write_bytes(b"x = 2\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _swap(packages: Path) -> None:
+    one, other, aside = packages / "mine/__init__.py", packages / "mine/more.py", packages / "mine/aside"
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def _lead_elsewhere(packages: Path) -> None:
+    (packages / "mine").rename(packages.parents[3] / "elsewhere")
+    (packages / "mine").symlink_to(packages.parents[3] / "elsewhere")
+
+
+def _put_a_copy_in_its_place(packages: Path) -> None:
+    folder = packages.parents[2]
+    shutil.copytree(folder, folder.with_name("copy"), symlinks=True)
+    shutil.rmtree(folder)
+    folder.with_name("copy").rename(folder)
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        _overwrite,
+        _swap,
+        _lead_elsewhere,
+        _put_a_copy_in_its_place,
+        lambda packages: (packages / "sitecustomize.py").write_bytes(b""),
+        lambda packages: (packages / "mine/more.py").unlink(),
+        lambda packages: (packages / "mine/more.py").chmod(0o755),
+        lambda packages: shutil.rmtree(packages.parents[2]),
+    ],
+)
+def test_a_seal_tells_of_every_change_to_an_environment(
+    tmp_path: Path, tamper: Callable[[Path], object]
+) -> None:
+    data = archive(("./mine/__init__.py", None, b"x = 1\n"), ("./mine/more.py", None, b"x = 3\n"))
+    python = unpack(data, tmp_path / "env")
+    seal = Seal.of(python)
+    said = ["python3", "-c", "import mine.more"]
+    subprocess.run(python.command(said), env=python.variables, check=True)
+    assert seal.is_intact()
+    tamper(python.site_packages)
+    assert not seal.is_intact()
+
+
+def test_an_environment_that_seems_to_be_from_the_future_is_never_intact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = unpack(archive(("a.py", None, b"")), tmp_path / "env")
+    monkeypatch.setattr(environments.time, "clock_gettime_ns", lambda clock: 0)
+    monkeypatch.setattr(environments.time, "sleep", lambda seconds: None)
+    assert not Seal.of(python).is_intact()

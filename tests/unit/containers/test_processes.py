@@ -79,6 +79,19 @@ os.kill(os.getpid(), 9)
     assert 60 <= int(said.split()[-1]) < 400
 
 
+def test_the_memory_of_all_that_a_script_starts_counts_at_once() -> None:
+    script = """
+import os, subprocess, sys, time
+print(os.getpid(), flush=True)
+child = "import time; held = b'x' * (50 << 20); time.sleep(.4)"
+orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-I', '-c', {child!r}])"
+for code in (child, child, orphan):
+    subprocess.Popen([sys.executable, "-I", "-c", code], start_new_session=True)
+time.sleep(.5)
+"""
+    assert 150 <= int(run(script).split()[-1]) < 400
+
+
 def test_the_runtime_s_variables_cannot_be_read_by_a_script() -> None:
     script = """
 import os
