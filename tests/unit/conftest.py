@@ -77,9 +77,7 @@ def engine_at_hand() -> None:
     import sluice.quality.engine  # noqa: F401
     from sluice.quality.report import html
 
-    templates = html.template("report.html.j2").environment
-    for name in templates.list_templates():
-        templates.get_template(name)
+    html.load()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 from sluice.domain.config.models import Data
 from sluice.quality import run
 from sluice.quality.engine import DataFile
+from sluice.quality.report import html
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.statistics.profiles import Profile
 
@@ -51,3 +52,10 @@ def test_a_bias_limit_that_nothing_can_be_held_against_is_a_warning(tmp_path: Pa
     assert found.report.warnings == (
         "x = 7: DPL has a limit and no value, as there is no label of the facet",
     )
+
+
+def test_what_a_validation_needs_is_loaded_by_the_process_that_stays(tmp_path: Path) -> None:
+    html.template.cache_clear()
+    for _ in range(2):
+        validated(tmp_path, "y\n0\n1\n", {"schema": {"y": {"type": "integer"}}}, Baseline())
+    assert html.template.cache_info().misses == 1

@@ -124,11 +124,24 @@ def validate(
     raises NeedsWholeError if that does not suffice. The engine works in a separate process, as it neither
     counts all its memory nor always ends when asked.
     """
+    _load()
     judge = partial(_judge, files, data, limits, now, baseline, title, former, keeps_part)
     try:
         return processes.run(judge, memory_mb=limits.process_mb, max_s=limits.max_s)
     except ProcessEndedError as ended:
         return refuse([beyond_limits(*_blame(ended, limits))], data, title)
+
+
+def _load() -> None:
+    """Load what each forked process needs, once for all: the engine, the report's page.
+
+    DuckDB starts no thread before a connection, so a fork of this process is safe.
+    """
+    from sluice.quality.engine import part_scan, profiling  # noqa: F401 - large, and only a validation's
+
+    html.load()
+    # pydantic puts off what only a digest of the contract needs.
+    Data.model_rebuild()
 
 
 def _blame(ended: ProcessEndedError, limits: Limits) -> tuple[str, Sequence[str]]:

@@ -18,6 +18,8 @@ from sluice.quality.statistics.profiles import Profile
 from sluice.quality.validation import Report
 
 COLUMNS_SHOWN = 200
+_REPORT = "report.html.j2"
+_PARTS = ("plots.html.j2", "report.css")
 
 
 def render(
@@ -40,7 +42,7 @@ def render(
     anchors = {name: f"column-{index}" for index, name in enumerate(shown, 1)}
     sections = {"drift" if drift else "", "bias" if bias else ""}
     before = baseline.columns if baseline else {}
-    return template("report.html.j2").render(
+    return template(_REPORT).render(
         title=title,
         report=report,
         failures=views.violation_views(report, "fail", anchors, sections),
@@ -64,6 +66,13 @@ def render(
         facets=[views.facet_view(facet, bias, redact) for facet in bias.facets] if bias else (),
         redact=frozenset(redact),
     )
+
+
+def load() -> None:
+    """Compile the report's templates, which `render` else does at first use."""
+    environment = template(_REPORT).environment
+    for name in _PARTS:
+        environment.get_template(name)
 
 
 def _tags(report: Report, drift: DriftResult | None) -> Mapping[str, list[tuple[str, str]]]:
