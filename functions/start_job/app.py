@@ -23,6 +23,7 @@ from sluice.events import StartJobTask
 from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
 from sluice.services import building, caching, concluding, placing, spending
+from sluice.services.building import WantedJob
 from sluice.services.placing import Placement
 from sluice.services.spending import CostLimitError
 from sluice.services.timeline import note
@@ -39,14 +40,14 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     cloud = wiring.cloud()
     kind, name = jobs.kind_of(task.step), names.job_name(cloud.stack_name, task.run_id, task.step)
     logger.append_keys(run_id=task.run_id, job_name=name)
-    build = building.find_build(cloud, task, script_version=task.script_version, image=task.image)
-    hyperparameters = candidates.of_step(build.config.train, task.step)
-    placement, request = _placed(cloud, task, build, name, hyperparameters)
-    before = building.find_step(cloud, task.run_id, task.step)
+    wanted = building.find_wanted_job(cloud, task)
+    before, train = wanted.step, wanted.build.config.train
+    hyperparameters = candidates.of_step(train, task.step)
+    placement, request = _placed(cloud, wanted, name, hyperparameters)
     found = None
     # A job that a former attempt started goes on.
     if before is None or before.cached or placement.moves:
-        found = caching.find(cloud, task, build, request, placement.environment)
+        found = caching.find(cloud, wanted, request, placement.environment)
         if not placement.moves and caching.reuse(cloud, task, found, hyperparameters):
             return {"job_name": ""}
     # Store the token first: a job that ends at once must find the task to answer.
@@ -56,8 +57,8 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     if found is not None:
         caching.depend(cloud, task, found)
     try:
-        spending.check(cloud, task.run_id, task.step, name, build.config.train)
-        created = _start(cloud, task, kind, request, placement)
+        spending.check(cloud, task.run_id, task.step, name, train)
+        created = _start(cloud, wanted, kind, request, placement)
     except QuotaError as refusal:
         raise _wait(cloud, task, quotas.of_job(quotas.read(str(refusal)))) from None
     except (RequestRefusedError, CostLimitError) as refusal:
@@ -71,10 +72,11 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
 
 
 def _placed(
-    cloud: Cloud, task: StartJobTask, build: Build, name: str, hyperparameters: Mapping[str, str]
+    cloud: Cloud, wanted: WantedJob, name: str, hyperparameters: Mapping[str, str]
 ) -> tuple[Placement, Request]:
     """Choose where the job runs, and what is asked for there."""
-    placement = placing.place(cloud, task, build, name)
+    task, build = wanted.task, wanted.build
+    placement = placing.place(cloud, wanted, name)
     if placement.room is not None:
         # Its packages are installed already, and listed.
         own = replace(build, has_requirements=False, reports_packages=False)
@@ -97,10 +99,11 @@ def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str
     return jobs.evaluate_request(build, role, str(task.model_uri))
 
 
-def _start(cloud: Cloud, task: StartJobTask, kind: JobKind, request: Request, placement: Placement) -> bool:
+def _start(cloud: Cloud, wanted: WantedJob, kind: JobKind, request: Request, placement: Placement) -> bool:
     """Start the job; the run's first jobs need a new role, which AWS may not know yet."""
-    made_at = None
-    if task.step == names.PREPARE or _was_reused(cloud, task, names.PREPARE):
+    made_at, task, prepared = None, wanted.task, wanted.prepared
+    # A step that was reused had no job, so that another is the run's first and finds no role.
+    if task.step == names.PREPARE or (prepared is not None and prepared.cached is not None):
         made_at = cloud.roles.ensure(building.run_role(cloud, task.pipeline, task.run_id))
     try:
         if placement.room is not None:
@@ -110,12 +113,6 @@ def _start(cloud: Cloud, task: StartJobTask, kind: JobKind, request: Request, pl
         if made_at and roles.is_settling(made_at, cloud.now()):
             raise RoleNotReadyError(str(refusal)) from refusal
         raise
-
-
-def _was_reused(cloud: Cloud, task: StartJobTask, step: str) -> bool:
-    """Tell whether a step had no job, so that another is the run's first and finds no role."""
-    found = building.find_step(cloud, task.run_id, step)
-    return found is not None and found.cached is not None
 
 
 def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, placement: Placement) -> JobTask:

@@ -30,6 +30,7 @@ from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.validation import DataFile, Report, Violation
 from sluice.services import batching, building, datasets, environments
+from sluice.services.arrivals import on_each
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -168,9 +169,12 @@ def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
     documents = dict(outcome.documents)
     if outcome.part is not None and outcome.report.is_valid:
         documents[PART] = outcome.part
-    for name, body in documents.items():
+
+    def write(name: str) -> None:
         uri = places.dataset_document(task.dataset_version, name)
-        cloud.objects.write(uri, body, _CONTENT_TYPES[Path(name).suffix])
+        cloud.objects.write(uri, documents[name], _CONTENT_TYPES[Path(name).suffix])
+
+    on_each(list(documents), write)
     datasets.write_rows(cloud, task.pipeline, task.dataset_version, outcome.object_rows)
     return places.dataset_report(task.dataset_version)
 

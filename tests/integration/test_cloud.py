@@ -33,7 +33,7 @@ def test_the_environment_of_the_tests_and_the_fakes_are_of_one_stack() -> None:
         assert getattr(of_environment, part) == getattr(of_tests, part)
 
 
-def test_a_part_is_made_once_by_the_client_that_is_given() -> None:
+def test_a_part_is_made_once_and_parts_of_one_service_share_its_client() -> None:
     asked: list[str] = []
 
     def client(service: str) -> object:
@@ -43,6 +43,7 @@ def test_a_part_is_made_once_by_the_client_that_is_given() -> None:
     cloud = AwsCloud(os.environ, client)
     assert cloud.catalog is cloud.catalog
     assert cloud.registry is not None
+    assert cloud.endpoints is not None
     assert asked == ["dynamodb", "sagemaker"]
 
 

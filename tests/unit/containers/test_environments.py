@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +141,6 @@ def test_an_environment_that_seems_to_be_from_the_future_is_never_intact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python = unpack(archive(("a.py", None, b"")), tmp_path / "env")
-    monkeypatch.setattr(environments.time, "clock_gettime_ns", lambda clock: 0)
-    monkeypatch.setattr(environments.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: 0)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     assert not Seal.of(python).is_intact()

@@ -23,6 +23,7 @@ class AwsCloud:
     def __init__(self, settings: Mapping[str, str], client: Callable[[str], Any] | None = None) -> None:
         self._settings = settings
         self._given = client
+        self._clients: dict[str, Any] = {}
 
     def now(self) -> str:
         return times.to_iso(datetime.now(UTC))
@@ -82,6 +83,12 @@ class AwsCloud:
     # -------------------------------------------------------------------------------------------- ports
 
     def _client(self, service: str) -> Any:
+        """Return the service's one client, which keeps its connections while the function is warm."""
+        if service not in self._clients:
+            self._clients[service] = self._made(service)
+        return self._clients[service]
+
+    def _made(self, service: str) -> Any:
         if self._given is not None:
             return self._given(service)
         from sluice.adapters.clients import client

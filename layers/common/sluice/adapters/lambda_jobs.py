@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -168,6 +169,9 @@ class FunctionJobs:
             log_stream=stream,
             kms_key_arn=place.kms_key_arn,
         )
+        script_credentials, own_credentials = self._sessions(
+            name, (held["request"]["RoleArn"], script), (place.runner_role_arn, runner)
+        )
         order = Order(
             kind=kind,
             name=name,
@@ -178,8 +182,8 @@ class FunctionJobs:
             records_uri=records,
             log_group=group,
             log_stream=stream,
-            script_credentials=self._session(held["request"]["RoleArn"], name, script),
-            own_credentials=self._session(place.runner_role_arn, name, runner),
+            script_credentials=script_credentials,
+            own_credentials=own_credentials,
             secret=held["secret"],
             environment=environment,
         )
@@ -192,20 +196,12 @@ class FunctionJobs:
             )
         self._client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=payload)
 
-    def _session(self, role_arn: str, name: str, policy: str) -> dict[str, str]:
-        try:
-            answer = self._client("sts").assume_role(
-                RoleArn=role_arn,
-                RoleSessionName=f"job-{name}"[:64],
-                Policy=policy,
-                DurationSeconds=_SESSION_S,
-            )
-        except ClientError as error:
-            if error_code(error) in _REFUSALS:
-                raise RequestRefusedError(str(error)) from error
-            raise
-        given = answer["Credentials"]
-        return {key: given[key] for key in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
+    def _sessions(self, name: str, *wanted: tuple[str, str]) -> list[dict[str, str]]:
+        """Assume several roles at once, each with its policy."""
+        # Make it before the threads, which must not make clients at once.
+        sts = self._client("sts")
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            return list(pool.map(lambda each: _session(sts, name, *each), wanted))
 
     def _ensure_group(self, group: str) -> None:
         if group in self._groups:
@@ -228,6 +224,22 @@ class FunctionJobs:
         except FileNotFoundError:
             return None
         return read
+
+
+def _session(sts: Any, name: str, role_arn: str, policy: str) -> dict[str, str]:
+    try:
+        answer = sts.assume_role(
+            RoleArn=role_arn,
+            RoleSessionName=f"job-{name}"[:64],
+            Policy=policy,
+            DurationSeconds=_SESSION_S,
+        )
+    except ClientError as error:
+        if error_code(error) in _REFUSALS:
+            raise RequestRefusedError(str(error)) from error
+        raise
+    given = answer["Credentials"]
+    return {key: given[key] for key in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
 
 
 def _failed(held: Mapping[str, Any], claim: Mapping[str, Any] | None, end: FunctionEnd) -> dict[str, Any]:

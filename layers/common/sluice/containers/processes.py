@@ -172,7 +172,8 @@ def _below(pid: int) -> Iterator[int]:
 def _seen_below(pid: int) -> Iterator[int]:
     """Yield the descendants of a process, perhaps without one that is starting or ending.
 
-    The kernel's lists of children cost a tenth of a look at each process of a machine; not every kernel has them.
+    To read the kernel's lists of children costs a tenth of a look at each process of a machine; not every
+    kernel has them.
     """
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):

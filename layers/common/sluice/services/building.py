@@ -12,11 +12,12 @@ from sluice.domain.build import jobs
 from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
+from sluice.lazy import dataclass
 from sluice.ports import Cloud, RunningJobs
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
-    from sluice.events import BuildTask
+    from sluice.events import BuildTask, StartJobTask
     from sluice.quality.statistics.profiles import Profile
 
 COMPLETED = "Completed"
@@ -67,27 +68,41 @@ def uses_markers(cloud: Cloud, pipeline: str, project_version: str) -> bool:
     return restored.data.complete_when.marker is not None
 
 
-def find_build(
-    cloud: Cloud, task: BuildTask, *, script_version: str | None = None, image: str | None = None
-) -> jobs.Build:
-    """Return what the requests of a run's jobs are made from: its project, or another's scripts or image."""
-    version = script_version or task.project_version
-    project = find_project(cloud, task.pipeline, version)
-    prepared = find_step(cloud, task.run_id, names.PREPARE)
+@dataclass(frozen=True, slots=True)
+class WantedJob:
+    """What is on record about a job that a task asks for, read once before anything is decided."""
+
+    task: StartJobTask
+    project: Project
+    """The run's, or another's whose scripts it runs."""
+    run: Run | None
+    step: Step | None
+    """As a former attempt left it."""
+    prepared: Step | None
+    """The run's step `prepare`."""
+    build: jobs.Build
+
+
+def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
+    """Return what a job of a run is made from: the run's project, or another's scripts or image."""
+    project = find_project(cloud, task.pipeline, task.script_version or task.project_version)
     run = find_run(cloud, task.pipeline, task.run_id)
-    return jobs.Build(
+    prepared = find_step(cloud, task.run_id, names.PREPARE)
+    step = prepared if task.step == names.PREPARE else find_step(cloud, task.run_id, task.step)
+    build = jobs.Build(
         stack=cloud.stack_name,
         config=overridden(project, run),
         run_id=task.run_id,
-        project_version=version,
+        project_version=project.version,
         artifact_bucket=cloud.artifact_bucket,
         role_arn=run_role(cloud, task.pipeline, task.run_id).arn,
         region=cloud.region,
         has_requirements=project.has_requirements,
-        image=image,
+        image=task.image,
         prepared=prepared.outputs if prepared else None,
         files_uri=run.restored_uri if run else None,
     )
+    return WantedJob(task, project, run, step, prepared, build)
 
 
 def jobs_on(cloud: Cloud, backend: Backend) -> RunningJobs:

@@ -21,6 +21,7 @@ from sluice.domain.build.step_cache import UnknownContentError
 from sluice.domain.times import from_iso
 from sluice.lazy import dataclass
 from sluice.services import building, contents
+from sluice.services.arrivals import on_each
 from sluice.services.building import COMPLETED
 from sluice.services.timeline import note
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sluice.domain.config.models import Cache
     from sluice.events import StartJobTask
     from sluice.ports import Cloud
+    from sluice.services.building import WantedJob
 
 _KEPT = timedelta(days=365)
 # Where register_model puts archives by their digest, and no job can write.
@@ -47,17 +49,14 @@ class Found:
     miss: str | None
 
 
-def find(
-    cloud: Cloud, task: StartJobTask, build: Build, request: Request, environment: str | None = None
-) -> Found:
+def find(cloud: Cloud, wanted: WantedJob, request: Request, environment: str | None = None) -> Found:
     """Look for a completed step of the same key; `environment` is the digest of the job's packages."""
     try:
-        parts = _parts(cloud, task, build, request, environment)
+        parts = _parts(cloud, wanted, request, environment)
     except UnknownContentError as error:
         return Found(None, None, None, str(error))
     key = step_cache.key(parts)
-    run = building.find_run(cloud, task.pipeline, task.run_id)
-    source, miss = _usable(cloud, task, build, run, key)
+    source, miss = _usable(cloud, wanted.task, wanted.build, wanted.run, key)
     return Found(parts, key, source, miss)
 
 
@@ -101,8 +100,9 @@ def depend(cloud: Cloud, task: StartJobTask, found: Found) -> None:
 
 def digests(cloud: Cloud, result: Mapping[str, Any]) -> dict[str, str]:
     """Return the digests of a completed job's outputs, by name; of nothing there is none."""
-    found = {name: contents.digest(cloud, uri) for name, uri in (result.get("outputs") or {}).items() if uri}
-    return {name: digest for name, digest in found.items() if digest}
+    outputs = {name: uri for name, uri in (result.get("outputs") or {}).items() if uri}
+    found = on_each(list(outputs.values()), lambda uri: contents.digest(cloud, uri))
+    return {name: digest for name, digest in zip(outputs, found, strict=True) if digest}
 
 
 def remember(cloud: Cloud, task: JobTask) -> None:
@@ -133,20 +133,19 @@ def _is_whole(step: Step) -> bool:
 # ------------------------------------------------------------------------------------ what a step depends on
 
 
-def _parts(
-    cloud: Cloud, task: StartJobTask, build: Build, request: Request, environment: str | None
-) -> dict[str, str]:
+def _parts(cloud: Cloud, wanted: WantedJob, request: Request, environment: str | None) -> dict[str, str]:
+    task, build = wanted.task, wanted.build
     locations = build.locations
     # Copies of the versions that a data set has are laid out as the objects are.
     files_uri = build.files_uri or locations.dataset_files(task.dataset_version)
     known = {files_uri: f"data set {task.dataset_version}"}
-    prepared = building.find_step(cloud, task.run_id, names.PREPARE) if task.step != names.PREPARE else None
+    prepared = wanted.prepared if task.step != names.PREPARE else None
     for split in jobs.SPLITS:
         if prepared and (digest := (prepared.contents or {}).get(split)):
             known[build.prepared_uri(split)] = digest
     if task.model_uri and (model := _model(cloud, task.run_id, task.model_uri)):
         known[task.model_uri] = model
-    return step_cache.parts(request, known, _code(cloud, task, build), environment)
+    return step_cache.parts(request, known, _code(wanted), environment)
 
 
 def _model(cloud: Cloud, run_id: str, uri: str) -> str | None:
@@ -157,14 +156,14 @@ def _model(cloud: Cloud, run_id: str, uri: str) -> str | None:
     return f"sha256 {pinned['sha256']}" if (pinned := _PINNED.fullmatch(uri)) else None
 
 
-def _code(cloud: Cloud, task: StartJobTask, build: Build) -> dict[str, str]:
+def _code(wanted: WantedJob) -> dict[str, str]:
     """Return the digests of the files that the step reads, by path; of many files that of the folder."""
-    project = building.find_project(cloud, task.pipeline, build.project_version)
+    project = wanted.project
     if project.code_files is not None:
-        left_out = (project.code_unread or {}).get(_section(task.step), ())
+        left_out = (project.code_unread or {}).get(_section(wanted.task.step), ())
         return {path: digest for path, digest in project.code_files.items() if path not in left_out}
     if project.sourcedir_sha256 is None:
-        raise UnknownContentError(f"the digests of the scripts of {build.project_version[:12]} are not known")
+        raise UnknownContentError(f"the digests of the scripts of {project.version[:12]} are not known")
     return {"*": project.sourcedir_sha256}
 
 

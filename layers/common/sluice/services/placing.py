@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sluice.catalog.records.builds import Step
     from sluice.domain.config.models import Compute
     from sluice.events import StartJobTask
+    from sluice.services.building import WantedJob
 
 
 # How reasons begin or end, by which the next run knows.
@@ -46,13 +47,13 @@ class Placement:
         return packages["digest"] if packages else None
 
 
-def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) -> Placement:
+def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
     """Choose the backend of a step's job; a retry stays where the job is, unless a limit ended it there.
 
     Raises RequestRefusedError if pipeline.yaml names Lambda, where the job cannot run.
     """
-    compute = _compute(build, task.step)
-    before = building.find_step(cloud, task.run_id, task.step)
+    task, before = wanted.task, wanted.step
+    compute = _compute(wanted.build, task.step)
     if before is not None and before.backend == "sagemaker" and before.backend_reason:
         return Placement(Choice("sagemaker", 0, before.backend_reason))
     limit = _limit_reached(cloud, before, job_name) if before is not None else None
@@ -62,7 +63,7 @@ def place(cloud: Cloud, task: StartJobTask, build: jobs.Build, job_name: str) ->
         return Placement(Choice("sagemaker", 0, reason), moves=True, lambda_usage=used)
     found, problem = Found(), _no_lambda(cloud)
     if problem is None and compute.backend != "sagemaker":
-        found = _packages(cloud, task, build)
+        found = environments.find(cloud, wanted.project, wanted.build.config, wanted.build.image)
         problem = found.problem
     facts = Facts(
         data_bytes=_data_bytes(cloud, task),
@@ -140,9 +141,3 @@ def _last_time(cloud: Cloud, task: StartJobTask) -> dict[str, Any]:
         description = cloud.lambda_jobs.describe(*step.job)
         limit = description.get("LimitReached") if description else None
     return {"peak_memory_mb": (step.usage or {}).get("peak_memory_mb"), "limit_reached": limit}
-
-
-def _packages(cloud: Cloud, task: StartJobTask, build: jobs.Build) -> Found:
-    """Return the job's packages, or why there are none."""
-    project = building.find_project(cloud, task.pipeline, build.project_version)
-    return environments.find(cloud, project, build.config, build.image)
