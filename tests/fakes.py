@@ -609,6 +609,16 @@ class FakeBuildRequests:
         self.awaited.append(at)
 
 
+class FakeMetrics:
+    def __init__(self) -> None:
+        self.values: list[tuple[str, dict[str, str], dict[str, float], str]] = []
+
+    def put(
+        self, namespace: str, dimensions: Mapping[str, str], values: Mapping[str, float], at: str
+    ) -> None:
+        self.values.append((namespace, dict(dimensions), dict(values), at))
+
+
 class Clock:
     """A time that moves only when a test says so."""
 
@@ -635,6 +645,7 @@ class Cloud:
     alarms: FakeAlarms = field(default_factory=FakeAlarms)
     workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
     bus: FakeBus = field(default_factory=FakeBus)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
     build_requests: FakeBuildRequests = field(default_factory=FakeBuildRequests)
     now: Clock = field(default_factory=Clock)
     stack_name: str = "sluice"

@@ -28,6 +28,7 @@ from sluice_cli.lineage_commands import lineage_app
 from sluice_cli.local_commands import local_app
 from sluice_cli.log_commands import log_app
 from sluice_cli.manifest_commands import manifest_app
+from sluice_cli.monitor_commands import monitor_app
 from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
 from sluice_cli.recall_commands import recall_app
@@ -75,6 +76,7 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(data_app, name="data")
 app.add_typer(gates_app, name="gates")
 app.add_typer(manifest_app, name="manifest")
+app.add_typer(monitor_app, name="monitor")
 app.add_typer(schema_app, name="schema")
 
 

@@ -59,18 +59,24 @@ def report(
             "status": dataset["status"],
             "uri": uri,
         }
-    _save(file, page)
+    save(file, page)
     result["file"] = str(file)
 
     def text() -> None:
-        out.out(str(file), highlight=False)
-        if output is None and out.is_terminal and _has_browser() and webbrowser.open(file.resolve().as_uri()):
-            hint("opened in the browser")
+        open_page(file, is_opened=output is None)
 
     show(result, as_json, text)
 
 
-def _save(file: Path, page: bytes) -> None:
+def open_page(file: Path, *, is_opened: bool) -> None:
+    """Print a page's path, and open it in a browser on a terminal that has one."""
+    out.out(str(file), highlight=False)
+    if is_opened and out.is_terminal and _has_browser() and webbrowser.open(file.resolve().as_uri()):
+        hint("opened in the browser")
+
+
+def save(file: Path, page: bytes) -> None:
+    """Write a page; raises CommandError if it cannot be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(page)

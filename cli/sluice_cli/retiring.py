@@ -7,7 +7,7 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.domain.release import serving
 from sluice.domain.release.alarms import Guarded
-from sluice.services import deploying
+from sluice.services import deploying, releasing
 from sluice.services.views import stages
 from sluice_cli import bus, waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -43,7 +43,7 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
             hint="It is not the stack's to delete: delete it yourself if nobody needs it.",
         )
     found = stages.alarms(target.cloud, pipeline, name, endpoint_name)
-    ours = Guarded(target.stack, pipeline, name, endpoint_name).alarm_names
+    ours = _alarm_names(Guarded(target.stack, pipeline, name, endpoint_name))
     watching = [alarm["alarm"] for alarm in found if alarm["alarm"] in ours]
     return {
         "stage": name,
@@ -74,3 +74,7 @@ def _until_recorded(target: Target, pipeline: str, stages: list[str]) -> None:
         return None if any(stage.get("live") for stage in found) else True
 
     waiting.until(look, timeout_s=RECORDED_S, what="the catalog to say that the stages serve nothing")
+
+
+def _alarm_names(guarded: Guarded) -> tuple[str, ...]:
+    return (*guarded.alarm_names, *releasing.watch_alarm_names(guarded))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from sluice_cli import lookup, outlook
 from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
-from sluice_cli.output import age, err, escape, invocation, out, print_json, short, since, styled
+from sluice_cli.output import age, err, escape, hint, invocation, out, print_json, short, since, styled
 from sluice_cli.paths import a_file
 from sluice_cli.target import Target
 
@@ -130,12 +131,18 @@ def _print_recall(recall: dict[str, Any]) -> None:
     out.print(f"  [yellow]recalled[/] {escape(recall['key'] + told)}; {escape(state)}")
 
 
-def invoke(target: Target, endpoint: str, body: bytes, content_type: str, accept: str) -> dict[str, Any]:
+def invoke(
+    target: Target, endpoint: str, body: bytes, content_type: str, accept: str, inference_id: str
+) -> dict[str, Any]:
     """Invoke an endpoint; raises CommandError with the model's answer if that is an error."""
     runtime = target.client("sagemaker-runtime")
     try:
         answer: dict[str, Any] = runtime.invoke_endpoint(
-            EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept
+            EndpointName=endpoint,
+            Body=body,
+            ContentType=content_type,
+            Accept=accept,
+            InferenceId=inference_id,
         )
     except runtime.exceptions.ModelError as error:
         status, said = error.response["OriginalStatusCode"], error.response["OriginalMessage"]
@@ -155,6 +162,9 @@ def predict(
     stage: Annotated[str, typer.Option(help="Which stage's endpoint.")] = "production",
     content_type: Annotated[str, typer.Option(help="The body's MIME type.")] = "application/json",
     accept: Annotated[str, typer.Option(help="The answer's MIME type.")] = "application/json",
+    inference_id: Annotated[
+        str | None, typer.Option(help="The id by which labels find the prediction; default: a new one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask the live model for a prediction."""
@@ -170,14 +180,21 @@ def predict(
             f"nothing serves on {pipeline}/{stage} yet", hint=f"`sluice approve {pipeline}` releases a model."
         )
     body = _body(data, file)
-    answer = invoke(target, serving[stage]["endpoint_name"], body, content_type, accept)
+    identity = inference_id or str(uuid.uuid4())
+    answer = invoke(target, serving[stage]["endpoint_name"], body, content_type, accept, identity)
     result = {
         "prediction": _parse_body(answer["Body"].read()),
         "variant": answer["InvokedProductionVariant"],
         "model_version": serving[stage]["live_version"],
         "endpoint_name": serving[stage]["endpoint_name"],
+        "inference_id": identity,
     }
-    show(result, as_json, lambda: print_json(result["prediction"]))
+
+    def text() -> None:
+        print_json(result["prediction"])
+        hint(f"inference id: {identity}")
+
+    show(result, as_json, text)
 
 
 def _body(data: str | None, file: Path | None) -> bytes:

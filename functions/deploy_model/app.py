@@ -144,14 +144,17 @@ def _create_config(cloud: Cloud, task: DeployModelTask, package: Package) -> Non
 
 
 def _put_alarms(cloud: Cloud, task: DeployModelTask, package: Package) -> list[str]:
-    """Put the alarms that the package's project wants, and delete all others; returns their names."""
+    """Put the alarms that the package's project wants, delete all others; returns those that roll back."""
     guarded = releasing.find_guarded(cloud, task.pipeline, task.stage.stage, task.stage.endpoint_name)
     limits, errors = package.config.release.alarms, package.config.serve.errors
     wanted = alarms.requests(guarded, limits, cloud.alarms_topic_arn, errors)
-    for request in wanted:
+    told = releasing.watch_alarms(cloud, guarded, package.config)
+    for request in (*wanted, *told):
         cloud.alarms.put(request)
     watching = [request["AlarmName"] for request in wanted]
-    if unwanted := [name for name in guarded.alarm_names if name not in watching]:
+    kept = {*watching, *(request["AlarmName"] for request in told)}
+    known = (*guarded.alarm_names, *releasing.watch_alarm_names(guarded))
+    if unwanted := [name for name in known if name not in kept]:
         cloud.alarms.delete(unwanted)
     return watching
 

@@ -21,7 +21,7 @@ from sluice.services.timeline import note
 def lambda_handler(event: AlarmConfigurationChanged, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(alarm_name=event.alarm_name)
-    stage = releasing.find_guarded_stage(cloud, event.alarm_name)
+    stage = releasing.find_guarded_stage(cloud, event.alarm_name, or_watched=True)
     if stage is None:
         return {"status": "not ours"}
     wanted, faults = releasing.find_guard_faults(cloud, stage)

@@ -15,7 +15,7 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds, recalls
 from sluice.catalog.records.builds import Pipeline, Run
-from sluice.domain import names
+from sluice.domain import actors, names
 from sluice.domain.build.governor import StartBuild, WaitUntil
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch
@@ -99,7 +99,10 @@ def _start(cloud: Cloud, pipeline: Pipeline, decision: StartBuild, at: str) -> N
     )
     if cloud.catalog.apply(claim):
         version = pipeline.project_version
-        launching.launch(cloud, Run(pipeline.name, run_id, "running", version, at, cause=decision.reason))
+        # What somebody asked for is not skipped, though the data may be those of the last build.
+        actor = actors.of_cause(decision.reason)
+        run = Run(pipeline.name, run_id, "running", version, at, cause=decision.reason, actor=actor)
+        launching.launch(cloud, run)
 
 
 def _start_recall(cloud: Cloud, pipeline: Pipeline, run_id: str, cause: str, at: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 APPS = sorted((ROOT / "functions").glob("*/app.py"))
 # It alone has the layer with the engine and the page of the report.
-WITH_DATA_LAYER = "validate_data"
+WITH_DATA_LAYER = ("validate_data", "monitor_endpoint")
 # What a client needs is loaded when the first one is made, and what judges data never.
 NEVER = ("duckdb", "jinja2", "boto3", "botocore.session", "sluice.quality.engine", "sluice.quality.report")
 # It alone parses a pipeline.yaml; the others restore what it has stored.
@@ -32,8 +32,10 @@ AT_ONCE = {
     "sluice.domain.data.datasets.DatasetManifest",
     "sluice.domain.data.datasets.ObjectVersion",
     "sluice.domain.data.segments.DatasetHead",
+    "sluice.domain.monitor.capture.Traffic",
     "sluice.domain.predictions.bias._Facet",
     "sluice.domain.predictions.table.Predictions",
+    "sluice.services.monitoring.watched.Watched",
 }
 
 # It imports nothing of ours.
@@ -86,7 +88,7 @@ def test_a_function_compiles_a_dataclass_when_it_makes_the_first_one(
     assert found - AT_ONCE == set()
 
 
-@pytest.mark.parametrize("name", [app.parent.name for app in APPS if app.parent.name != WITH_DATA_LAYER])
+@pytest.mark.parametrize("name", [app.parent.name for app in APPS if app.parent.name not in WITH_DATA_LAYER])
 def test_a_function_of_the_control_plane_loads_what_it_decides_with_and_no_more(
     loaded: dict[str, list[str]], name: str
 ) -> None:

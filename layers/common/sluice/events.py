@@ -345,3 +345,18 @@ class FinishRunTask(Event):
     status: RunEnd
     reasons: list[str] = []
     error: TaskFailure | None = None
+
+
+class _MonitoringDetail(Event):
+    pipeline: str | None = None
+    stage: str | None = None
+    # A person's request, which ends the window under way.
+    request_id: str | None = None
+    bucket: _Bucket | None = None
+    object: _Object | None = None
+
+
+class MonitoringAsked(Event):
+    """The schedule, which names no pipeline; a pipeline that is due; or S3's event of uploaded labels."""
+
+    detail: _MonitoringDetail = Field(default_factory=lambda: _MonitoringDetail())

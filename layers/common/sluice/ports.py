@@ -321,6 +321,15 @@ class Workflows(Protocol):
         """Fail a waiting task; False if nobody waits for the token any more."""
 
 
+class Metrics(Protocol):
+    """Metrics of CloudWatch."""
+
+    def put(
+        self, namespace: str, dimensions: Mapping[str, str], values: Mapping[str, float], at: str
+    ) -> None:
+        """Record values, by metric, of a time."""
+
+
 class EventRefusedError(Exception):
     """EventBridge does not take an event, for what it says or for who sends it."""
 
@@ -398,5 +407,7 @@ class Cloud(Protocol):
     def workflows(self) -> Workflows: ...
     @property
     def bus(self) -> Bus: ...
+    @property
+    def metrics(self) -> Metrics: ...
     @property
     def build_requests(self) -> BuildRequests: ...

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import fakes
 from sluice.catalog import keys
-from sluice.catalog.records import arrivals, builds, data, progress, recalls, releases
+from sluice.catalog.records import arrivals, builds, data, monitoring, progress, recalls, releases
 
 ARN = fakes.arn("sagemaker", "model-package/group/1")
 RECORDS: dict[str, Any] = {
@@ -44,6 +44,23 @@ RECORDS: dict[str, Any] = {
     "arrival": arrivals.Arrival("reviews", "reviews/a.csv", "1", 3, "2026", "included", state=keys.SETTLED),
     "unclaimed arrival": arrivals.UnclaimedArrival("fraud/a.csv", "1", 3, "2026", "no pipeline"),
     "touched": arrivals.Touched("reviews", "reviews/a.csv", "2026"),
+    "watch": monitoring.Watch("reviews", "production", "reviews-v1-1", "2026", asked=["drift"]),
+    "window": monitoring.Window(
+        "reviews",
+        "production",
+        "2026",
+        "2027",
+        "reviews-v1-1",
+        1,
+        "ok",
+        "2027",
+        "2026",
+        figures={"drift": 0.5},
+    ),
+    "labels": monitoring.LabelWindow(
+        "reviews", "production", "2026", "2027", "2028", "reviews-v1-1", 1, measured=[{"slice": ""}]
+    ),
+    "truth": monitoring.TruthUpload("reviews", "2026", "ground-truth/reviews/a.csv", "1", 3, ["line 2"]),
     "sweep": progress.Sweep("uploads", "reviews/a.csv", "2026-11-28", is_full=True),
 }
 # Of attributes that older items have, and that records still read.
@@ -70,6 +87,10 @@ OF_KEY = {
     "arrival": {"pipeline", "state"},
     "unclaimed arrival": set(),
     "touched": {"pipeline"},
+    "watch": {"pipeline", "stage"},
+    "window": {"pipeline", "stage", "start"},
+    "labels": {"pipeline", "stage", "start"},
+    "truth": {"pipeline", "received_at"},
     "sweep": {"what"},
 }
 

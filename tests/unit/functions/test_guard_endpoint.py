@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import fakes
-from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
+from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, PIPELINE_YAML, World
 from sluice.catalog import keys
 
 HINT = "CloudWatch Alarm Configuration Change"
@@ -85,3 +85,34 @@ def test_what_serves_no_more_is_not_guarded(world: World, gone: str) -> None:
         world.cloud.endpoints.delete_endpoint(ENDPOINT)
     assert guard(world, {"alarmName": ERROR_ALARM}) == {"status": "nothing to do"}
     assert not world.cloud.alarms.by_name
+
+
+DRIFT_ALARM = "sluice--reviews--production--drift"
+
+
+def test_alarms_of_what_is_watched_are_guarded_and_roll_nothing_back(
+    cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]
+) -> None:
+    world = World(cloud, invoke, PIPELINE_YAML + "monitor: {}\n")
+    world.approve(world.register(1))
+    assert DRIFT_ALARM in cloud.alarms.by_name
+    # A deployment is watched by what goes back with it, and drift does not.
+    update = cloud.endpoints.updates[-1]
+    assert DRIFT_ALARM not in str(update)
+    cloud.alarms.delete([DRIFT_ALARM])
+    assert [hint["alarmName"] for hint in reconcile(world)] == [DRIFT_ALARM]
+    assert guard(world, {"alarmName": DRIFT_ALARM}) == {"status": "put back", "alarms": [DRIFT_ALARM]}
+    world.approve(world.register(2))
+    world.fire(DRIFT_ALARM)
+    world.tell_alarm(DRIFT_ALARM)
+    assert world.waiting() == []
+    assert world.live_version() == 2
+
+
+def test_a_project_that_is_watched_no_more_has_no_such_alarms(
+    cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]
+) -> None:
+    world = World(cloud, invoke)
+    cloud.alarms.put({"AlarmName": DRIFT_ALARM})
+    world.approve(world.register(1))
+    assert DRIFT_ALARM not in cloud.alarms.by_name

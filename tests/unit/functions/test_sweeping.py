@@ -11,6 +11,7 @@ from build_world import PIPELINE, Invoke, World
 from conftest import LambdaContext, load_function
 from sluice.catalog import keys
 from sluice.catalog.records.arrivals import Arrival
+from sluice.catalog.records.monitoring import TruthUpload
 from sluice.services import sweeping
 
 
@@ -187,3 +188,12 @@ def test_a_move_that_dies_half_way_is_gone_on_with_and_counts_once(world: World,
     assert told(world) == []
     assert set(places(world).values()) == {(keys.SETTLED, "included")}
     assert (world.cloud.catalog.get(keys.counts_key(PIPELINE)) or {})["included"] == 100
+
+
+def test_labels_whose_event_was_lost_are_told_of_as_labels_and_not_as_data(world: World) -> None:
+    world.cloud.objects.at = world.cloud.now.at
+    (key, other) = *put(world, 1, f"ground-truth/{PIPELINE}"), *put(world, 1, "ground-truth/others")
+    assert other not in told(world)
+    assert told(world) == [key]
+    world.cloud.catalog.create(TruthUpload(PIPELINE, world.cloud.now.at, key, "v1").item())
+    assert told(world) == []

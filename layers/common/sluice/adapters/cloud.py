@@ -181,6 +181,12 @@ class AwsCloud:
         return EventBridgeBus(self._client("events"))
 
     @cached_property
+    def metrics(self) -> ports.Metrics:
+        from sluice.adapters.metrics import EmbeddedMetrics
+
+        return EmbeddedMetrics()
+
+    @cached_property
     def build_requests(self) -> ports.BuildRequests:
         from sluice.adapters.build_requests import SqsBuildRequests
 

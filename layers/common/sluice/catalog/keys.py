@@ -29,6 +29,11 @@ READERS = "READBY#"
 # Contents that no data set may have.
 RECALLS = "RECALLED#"
 REQUESTS = "REQUEST#"
+# How far the watching of stages is, windows of requests, windows of labels, and uploads of labels.
+MONITORS = "MONITOR#"
+WINDOWS = "WINDOW#"
+LABEL_WINDOWS = "LABELS#"
+TRUTHS = "TRUTH#"
 CACHE = "CACHE#"
 # Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
@@ -287,6 +292,55 @@ def cache_key(pipeline: str, key: str) -> Key:
 def request_key(pipeline: str, request_id: str) -> Key:
     """Return the key of a person's wish for a run."""
     return {"pk": partition(pipeline), "sk": f"{REQUESTS}{request_id}"}
+
+
+def monitor_key(pipeline: str, stage: str) -> Key:
+    """Return the key of how far the watching of a stage is."""
+    return {"pk": partition(pipeline), "sk": f"{MONITORS}{stage}"}
+
+
+def monitored_stage_of(item: Mapping[str, Any]) -> str:
+    return _after(MONITORS, item["sk"])
+
+
+def windows_of(stage: str) -> str:
+    """Return the prefix of the sort keys of a stage's windows of requests."""
+    return f"{WINDOWS}{stage}#"
+
+
+def label_windows_of(stage: str) -> str:
+    """Return the prefix of the sort keys of a stage's windows of labels."""
+    return f"{LABEL_WINDOWS}{stage}#"
+
+
+def window_key(pipeline: str, stage: str, start: str) -> Key:
+    return {"pk": partition(pipeline), "sk": f"{windows_of(stage)}{start}"}
+
+
+def label_window_key(pipeline: str, stage: str, start: str) -> Key:
+    return {"pk": partition(pipeline), "sk": f"{label_windows_of(stage)}{start}"}
+
+
+def window_of(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the stage and the start of a window of requests or of labels."""
+    _, stage, start = item["sk"].split("#")
+    return stage, start
+
+
+def truths_between(since: str, until: str) -> tuple[str, str]:
+    """Return the range of sort keys of labels that came in a time."""
+    return f"{TRUTHS}{since}", f"{TRUTHS}{until}~"
+
+
+def truth_key(pipeline: str, received_at: str, key: str, version_id: str) -> Key:
+    """Return the key of an upload of labels; its name may be long."""
+    digest = hashlib.sha256(f"{key}#{version_id}".encode()).hexdigest()[:20]
+    return {"pk": partition(pipeline), "sk": f"{TRUTHS}{received_at}#{digest}"}
+
+
+def received_at_of(item: Mapping[str, Any]) -> str:
+    """Return when an upload of labels came."""
+    return _after(TRUTHS, item["sk"]).partition("#")[0]
 
 
 def step_key(run_id: str, step: str) -> Key:

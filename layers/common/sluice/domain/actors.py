@@ -10,6 +10,13 @@ _UNVERIFIED = "(unverified)"
 # IAM Identity Center makes these roles, one for each permission set, and names the session after the person.
 _IDENTITY_CENTER = "AWSReservedSSO_"
 UNKNOWN = "unknown"
+# Who asks for a build because of what a released model is asked or answers.
+MONITORING = "monitoring"
+
+
+def of_cause(cause: str | None) -> str | None:
+    """Return who asked for a build, by its cause; None if data or a push are the cause."""
+    return MONITORING if (cause or "").startswith(f"{MONITORING}: ") else None
 
 
 def unverified(actor: str) -> str:

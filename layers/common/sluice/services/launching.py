@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Pipeline, Run
-from sluice.domain import failures
+from sluice.domain import actors, failures
 from sluice.domain.build import candidates
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud, StartRefusedError
@@ -40,6 +41,7 @@ def relaunch(cloud: Cloud, pipeline: Pipeline, run_id: str) -> None:
     if run is None:
         version, at = str(pipeline.built_project_version), str(pipeline.last_build_at)
         run = Run(pipeline.name, run_id, "running", version, at, cause=pipeline.build_cause)
+        run = replace(run, actor=actors.of_cause(run.cause))
     if run.execution_arn is None:
         launch(cloud, run)
 

@@ -199,16 +199,34 @@ def find_guard_faults(cloud: Cloud, stage: Stage) -> tuple[list[dict[str, Any]],
     While a release is under way, the alarms belong to it.
     """
     live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
-    config = _live_config(cloud, live) if live and not stage.releasing else None
+    config = live_config(cloud, live) if live and not stage.releasing else None
     if config is None:
         return [], {}
     guarded = find_guarded(cloud, stage.pipeline, stage.name, stage.endpoint_name)
     limits, errors = config.release.alarms, config.serve.errors
-    wanted = alarms.requests(guarded, limits, cloud.alarms_topic_arn, errors)
-    return wanted, alarms.faults(wanted, cloud.alarms.describe(guarded.alarm_names))
+    wanted = [*alarms.requests(guarded, limits, cloud.alarms_topic_arn, errors)]
+    wanted += watch_alarms(cloud, guarded, config)
+    found = cloud.alarms.describe((*guarded.alarm_names, *watch_alarm_names(guarded)))
+    return wanted, alarms.faults(wanted, found)
 
 
-def _live_config(cloud: Cloud, live: Deployment) -> PipelineConfig | None:
+def watch_alarms(cloud: Cloud, guarded: Guarded, config: PipelineConfig) -> list[dict[str, Any]]:
+    """Return the alarms that tell of drift and decay, if the project is watched."""
+    from sluice.domain.monitor import alarms as watching
+
+    if config.monitor is None:
+        return []
+    return watching.requests(guarded.stack, guarded.pipeline, guarded.stage, cloud.alarms_topic_arn)
+
+
+def watch_alarm_names(guarded: Guarded) -> tuple[str, ...]:
+    """Return the names of all alarms that tell of drift and decay on a stage: they roll nothing back."""
+    from sluice.domain.monitor import alarms as watching
+
+    return watching.alarm_names(guarded.stack, guarded.pipeline, guarded.stage)
+
+
+def live_config(cloud: Cloud, live: Deployment) -> PipelineConfig | None:
     """Return the config of the live model's project, from the catalog: the package may be gone."""
     from sluice.domain import config
 
@@ -219,12 +237,12 @@ def _live_config(cloud: Cloud, live: Deployment) -> PipelineConfig | None:
     return config.restore(Project.of(project).config) if project else None
 
 
-def find_guarded_stage(cloud: Cloud, alarm_name: str) -> Stage | None:
-    """Return the stage that an alarm guards; None if it is not our alarm."""
+def find_guarded_stage(cloud: Cloud, alarm_name: str, *, or_watched: bool = False) -> Stage | None:
+    """Return the stage that an alarm guards, or perhaps only watches; None if it is not our alarm."""
     for item in cloud.catalog.listing(keys.PIPELINES):
         for stage in find_stages(cloud, keys.pipeline_of(item)):
             guarded = find_guarded(cloud, stage.pipeline, stage.name, stage.endpoint_name)
-            if alarm_name in guarded.alarm_names:
+            if alarm_name in guarded.alarm_names or (or_watched and alarm_name in watch_alarm_names(guarded)):
                 return stage
     return None
 

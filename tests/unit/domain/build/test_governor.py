@@ -286,3 +286,16 @@ def test_a_recall_waits_for_the_run_in_flight_and_for_nothing_else() -> None:
     decision = StartBuild("recall of reviews/a.csv", "2026-03-01", 9, is_recall=True)
     assert decide(asked, [arrival(0)], POLICY, at(1)) == decision
     assert isinstance(decide(replace(asked, in_flight="reviews-00001"), [], POLICY, at(1)), NothingDue)
+
+
+def test_what_watching_a_model_asked_for_is_built_within_cooldown_and_budget() -> None:
+    state = replace(WITH_DATA, built_project_version="p1", retrain_cause="monitoring: drift on production: x")
+    assert decide(state, [], POLICY, NOON) == StartBuild(
+        "monitoring: drift on production: x", "2026-03-01", 1
+    )
+    cooling = replace(state, last_build_at=to_iso(at(-10)))
+    assert decide(cooling, [], POLICY, NOON) == WaitUntil(at(590), "cooldown of 600 s")
+    spent = replace(state, budget_day="2026-03-01", budget_used=3)
+    assert isinstance(decide(spent, [], POLICY, NOON), WaitUntil)
+    assert isinstance(decide(replace(state, in_flight="r-00001"), [], POLICY, NOON), NothingDue)
+    assert isinstance(decide(replace(state, dataset_version=None), [], POLICY, NOON), NothingDue)

@@ -76,6 +76,7 @@ def claim_build(
         "former_build_at": pipeline.last_build_at,
         "budget_day": budget_day,
         "budget_used": budget_used,
+        "retrain_cause": None,
         **_UNREQUESTED,
     }
     return Update(
@@ -101,6 +102,7 @@ def claim_by_hand(pipeline: Pipeline, run: Run, request: RunRequest) -> tuple[Ch
         claim |= {
             "built_project_version": pipeline.project_version,
             "built_content": pipeline.project_content,
+            "retrain_cause": None,
         }
     free = {"in_flight": None, "build_seq": pipeline.build_seq}
     return Put(request.item()), Update(keys.pipeline_key(pipeline.name), claim, free), Put(run.item())
@@ -128,6 +130,11 @@ def release_build_lock(
 def request_build(pipeline: str, at: str) -> Update:
     """Note when the build request that was sent is due: until then no other is needed."""
     return Update(keys.pipeline_key(pipeline), {**_UNREQUESTED, "build_requested_for": at})
+
+
+def ask_retrain(pipeline: str, cause: str) -> Update:
+    """Let the next build be one that watching a model asks for, within cooldown and budget."""
+    return Update(keys.pipeline_key(pipeline), {**_UNREQUESTED, "retrain_cause": cause}, {})
 
 
 def base_on(pipeline: str, dataset_version: str, run_id: str) -> Update:

@@ -68,6 +68,8 @@ class Pipeline:
     # The object whose recall the next build is for, and who recalled it.
     recalled_key: str | None = None
     recalled_by: str | None = None
+    # What watching a model found, for which it asked for the next build.
+    retrain_cause: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Pipeline:

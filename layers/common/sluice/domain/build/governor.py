@@ -93,6 +93,8 @@ def decide(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: 
 
 
 def _cause(pipeline: Pipeline, pending: Sequence[Arrival]) -> str | None:
+    if pipeline.retrain_cause and (pending or pipeline.has_data):
+        return pipeline.retrain_cause
     if any(arrival.failed_run is None for arrival in pending):
         return _objects(len(pending), "new object")
     # Another project version tries again what a failed run took up.

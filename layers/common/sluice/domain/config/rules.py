@@ -17,7 +17,7 @@ from sluice.domain.config.candidate_rules import (
 from sluice.domain.config.compute_rules import sound_compute
 from sluice.domain.config.gate_rules import sound_gates
 from sluice.domain.config.models import PipelineConfig
-from sluice.domain.config.monitor_rules import unreserved_name
+from sluice.domain.config.monitor_rules import sound_monitor, unreserved_name
 from sluice.domain.config.problems import Breach
 from sluice.domain.config.quality_rules import (
     distinct_columns,
@@ -159,4 +159,5 @@ _RULES: tuple[Callable[[PipelineConfig], Iterator[Breach]], ...] = (
     _approved_by_people,
     sound_gates,
     unreserved_name,
+    sound_monitor,
 )

@@ -1,9 +1,10 @@
-"""How sure a metric of one model is: an interval that holds the true value with 95 %."""
+"""How sure a metric of one model is: an interval that holds the true value, by default with 95 %."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from statistics import NormalDist
 
 from sluice.domain.config.prediction_metrics import PredictionMetric
 from sluice.domain.predictions import scores
@@ -11,26 +12,29 @@ from sluice.domain.predictions.scores import UndefinedError
 from sluice.domain.predictions.table import Predictions
 from sluice.domain.predictions.tails import student_isf
 
-_Z = 1.959964
-_TAIL = 0.025
+CONFIDENCE = 0.95
 _STEP = 1e-4
 
 
-def of_value(metric: PredictionMetric, predictions: Predictions, positive: str) -> tuple[float, float] | None:
+def of_value(
+    metric: PredictionMetric, predictions: Predictions, positive: str, confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
     """Return the interval of a metric; None where so few rows allow none."""
     if len(predictions) < 2:
         return None
     if metric.kind == "share":
-        return _wilson(metric, predictions, positive)
+        return _wilson(metric, predictions, positive, confidence)
     value = scores.value(metric, predictions, positive)
     error = _error(metric, predictions, positive)
     if error is None:
         return None
-    reach = student_isf(_TAIL, len(predictions) - 1) * error
+    reach = student_isf((1 - confidence) / 2, len(predictions) - 1) * error
     return value - reach, value + reach
 
 
-def _wilson(metric: PredictionMetric, predictions: Predictions, positive: str) -> tuple[float, float] | None:
+def _wilson(
+    metric: PredictionMetric, predictions: Predictions, positive: str, confidence: float
+) -> tuple[float, float] | None:
     """Return the score interval of a share (Wilson 1927; Agresti 2013, 1.4.2)."""
     wanted = {"recall": "1", "specificity": "0"}.get(metric.name)
     outcomes = scores.outcomes(metric, predictions, positive)
@@ -38,9 +42,10 @@ def _wilson(metric: PredictionMetric, predictions: Predictions, positive: str) -
     n = len(right)
     if not n:
         return None
-    share, z2 = sum(right) / n, _Z * _Z
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, z2 = sum(right) / n, z * z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    reach = _Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    reach = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return max(middle - reach, 0.0), min(middle + reach, 1.0)
 
 

@@ -53,7 +53,8 @@ def endpoint_status(cloud: Cloud, endpoint_name: str) -> str:
 
 def alarms(cloud: Cloud, pipeline: str, stage: str, endpoint_name: str) -> list[dict[str, Any]]:
     """List the stage's alarms and their states."""
-    names = releasing.find_guarded(cloud, pipeline, stage, endpoint_name).alarm_names
+    guarded = releasing.find_guarded(cloud, pipeline, stage, endpoint_name)
+    names = (*guarded.alarm_names, *releasing.watch_alarm_names(guarded))
     found = cloud.alarms.describe(names)
     return [{"alarm": name, "state": found[name]["StateValue"]} for name in names if name in found]
 

@@ -1,0 +1,72 @@
+"""Show how a live model does: its windows of requests and of labels, and its alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.catalog.records.monitoring import LabelWindow, Watch, Window
+from sluice.ports import Cloud
+from sluice.services import releasing
+from sluice.services.monitoring import watched
+
+WINDOWS = 10
+
+
+def monitoring(
+    cloud: Cloud, pipeline: str, stage: str | None = None, limit: int = WINDOWS
+) -> list[dict[str, Any]]:
+    """List the stages that are watched, with their newest windows, the newest first."""
+    return [_stage(found, limit) for found in watched.find(cloud, pipeline, stage)]
+
+
+def _stage(found: watched.Watched, limit: int) -> dict[str, Any]:
+    cloud, pipeline, stage = found.cloud, found.pipeline, found.stage
+    item = cloud.catalog.get(keys.monitor_key(pipeline, stage))
+    watch = Watch.of(item) if item else None
+    return {
+        "stage": stage,
+        "endpoint_name": found.endpoint_name,
+        "release_id": found.live.release_id,
+        "live_version": found.live.package_version,
+        "metric": found.monitor.quality.metric,
+        "every_s": found.monitor.every_s,
+        "retrain_on": list(found.monitor.retrain_on),
+        "asked": list(watch.asked) if watch else [],
+        "window_since": watch.next_window if watch else None,
+        "windows": [_window(Window.of(each)) for each in _newest(found, keys.windows_of(stage), limit)],
+        "labels": [
+            _labels(LabelWindow.of(each)) for each in _newest(found, keys.label_windows_of(stage), limit)
+        ],
+        "alarms": _alarms(found),
+    }
+
+
+def _newest(found: watched.Watched, prefix: str, limit: int) -> list[dict[str, Any]]:
+    partition = keys.partition(found.pipeline)
+    return found.cloud.catalog.query(partition, prefix, newest_first=True, limit=limit)
+
+
+def _window(window: Window) -> dict[str, Any]:
+    return {"start": window.start, **keys.shown(window.item()), "report_uri": _report(window.folder_uri)}
+
+
+def _labels(window: LabelWindow) -> dict[str, Any]:
+    return {
+        "start": window.start,
+        "status": window.status,
+        "is_final": window.is_final,
+        **keys.shown(window.item()),
+        "report_uri": _report(window.folder_uri),
+    }
+
+
+def _report(folder_uri: str | None) -> str | None:
+    return f"{folder_uri}report.html" if folder_uri else None
+
+
+def _alarms(found: watched.Watched) -> list[dict[str, Any]]:
+    guarded = releasing.find_guarded(found.cloud, found.pipeline, found.stage, found.endpoint_name)
+    names = releasing.watch_alarm_names(guarded)
+    described = found.cloud.alarms.describe(names)
+    return [{"alarm": name, "state": described[name]["StateValue"]} for name in names if name in described]
