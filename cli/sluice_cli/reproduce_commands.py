@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from sluice.services.verifying import Finding
 from sluice.services.views import lineage as views
 from sluice_cli import log_streams, lookup, starting, waiting
 from sluice_cli.build_commands import RUN_EXITS
-from sluice_cli.errors import EXIT_REJECTED
+from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import err, escape, hint, out, print_table, styled
 from sluice_cli.release_commands import MODEL_HELP
@@ -42,6 +43,8 @@ def reproduce(
 
     It exits with 3 if the model was not reproduced, or if an input cannot be had, which it names.
     """
+    if not math.isfinite(tolerance):
+        raise CommandError("--tolerance is no number", exit_code=EXIT_USAGE)
     target = context.obj.target()
     package, run, stored = views.find_manifest(target.cloud, lookup.model_arn(target, model))
     pipeline = str(package.pipeline)

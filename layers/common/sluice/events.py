@@ -151,7 +151,7 @@ class _RunRequestedDetail(Event):
     retry_of: str | None = None
     is_uncached: bool = False
     reproduces: str | None = None
-    tolerance: float | None = None
+    tolerance: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class RunRequested(Event):

@@ -214,3 +214,9 @@ def test_a_project_whose_jobs_all_run_on_sagemaker_needs_none(world: World) -> N
     push(world, pipeline=pipeline.replace("train:\n", f"train:\n  {compute}\n"))
     assert world.cloud.bus.announced == []
     assert world.invoke("build_environment", task(world)) == {"status": "not needed"}
+
+
+def test_what_is_written_beside_an_archive_has_no_password_of_an_index() -> None:
+    lines = ["--extra-index-url https://ada:secret@packages.example/simple", "emoji==2.14.0"]
+    document = Wanted("image", "", lines, "3.12", "arm64").describe("d", size_bytes=1, unpacked_bytes=1)
+    assert document["requirements"] == ["--extra-index-url https://packages.example/simple", "emoji==2.14.0"]

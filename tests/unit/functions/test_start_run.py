@@ -7,10 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
+from sluice.domain.times import from_iso
 
 SECOND = "reviews-00002"
 
@@ -226,3 +228,17 @@ def test_markers_of_what_a_named_version_did_not_look_at_stay(cloud: fakes.Cloud
     world.ask()
     assert world.play("reviews-00003") == "registered"
     assert len(world.objects_of("reviews-00003")) == 2
+
+
+def test_an_answer_is_kept_for_a_month_whatever_it_is(world: World, cloud: fakes.Cloud) -> None:
+    expected = int(from_iso(cloud.now()).timestamp()) + 30 * 24 * 3600
+    assert wish(world)["expires_at"] == expected
+    refused = wish(world, "r2", pipeline="nobodys") or cloud.catalog.get(keys.request_key("nobodys", "r2"))
+    assert refused
+    assert (refused["status"], refused["expires_at"]) == ("refused", expected)
+
+
+@pytest.mark.parametrize("tolerance", [float("nan"), float("inf"), -0.1])
+def test_a_tolerance_that_no_metric_can_be_held_to_is_no_wish(world: World, tolerance: float) -> None:
+    with pytest.raises(ValidationError):
+        wish(world, reproduces=RUN, tolerance=tolerance)

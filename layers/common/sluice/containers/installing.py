@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sluice.containers.archives import write_tree
-from sluice.containers.packages import names_index
+from sluice.containers.packages import names_index, without_credentials
 
 # More is slow to unpack at each cold start, and leaves a job little of its function's disk.
 UNPACKED_BYTES_MAX = 4 * 10**9
@@ -37,7 +37,6 @@ _UNKNOWN = re.compile(r"([\w.-]+) was not found in the (?:package registry|provi
 _UNREACHED = re.compile(
     r"Failed to fetch: `?(\S+?)`?$|error sending request for url \((\S+?)\)", re.MULTILINE
 )
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class InstallError(Exception):
@@ -199,10 +198,10 @@ def explain(said: str) -> str:
     if found := _UNKNOWN.search(said):
         return f"{found[1]} is not in the package index"
     if found := _UNREACHED.search(said):
-        address = _CREDENTIALS.sub("", found[1] or found[2])
+        address = without_credentials(found[1] or found[2])
         return f"the package index cannot be reached: {address}"
     if "No space left on device" in said or "os error 28" in said:
         return "its packages do not fit into the disk of the function that installs them"
     causes = [line.strip().removeprefix("cause: ") for line in said.splitlines()]
     told = " ".join(line for line in causes if line and not line.startswith(("error: No solution", "hint:")))
-    return _CREDENTIALS.sub("", told)[:_SAID_LENGTH]
+    return without_credentials(told)[:_SAID_LENGTH]

@@ -19,6 +19,7 @@ _INDEXED = re.compile(
     r"([A-Za-z0-9][\w.-]*\s*(\[[\w\s,.-]*\])?\s*([=<>!~(][^/@#]*)?(;[^/@#]*)?|--hash[=\s]\S+)\s*\\?(\s#.*)?"
 )
 _ARCHIVE = re.compile(r"\.(whl|zip|tar(\.\w+)?|tgz)\b", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _INDEX = re.compile(r"(-i|-f|--index-url|--extra-index-url|--find-links)[=\s]")
 
 
@@ -54,6 +55,11 @@ def _locks(framework: str) -> list[Path]:
 def not_indexed(lines: Iterable[str]) -> list[str]:
     """Return the lines of a requirements.txt that are no packages of an index, such as paths and options."""
     return [line for line in lines if not _INDEXED.fullmatch(line) or _ARCHIVE.search(line)]
+
+
+def without_credentials(text: str) -> str:
+    """Leave the names and passwords out of the URLs in a text."""
+    return _CREDENTIALS.sub("", text)
 
 
 def names_index(line: str) -> bool:

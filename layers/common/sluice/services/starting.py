@@ -7,6 +7,7 @@ or budget, and is never skipped as nothing new.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -15,6 +16,7 @@ from sluice.catalog.records.builds import Pipeline, Run, RunRequest
 from sluice.domain import failures, names
 from sluice.domain.actors import unverified
 from sluice.domain.failures import ConflictError
+from sluice.domain.times import from_iso
 from sluice.services import building, launching
 from sluice.services.wishes import NotStartedError, Wanted, find_request, plan
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sluice.ports import Cloud
 
 _ATTEMPTS = 5
+_KEPT = timedelta(days=30)
 
 
 def start(cloud: Cloud, wanted: Wanted) -> RunRequest:
@@ -39,7 +42,8 @@ def start(cloud: Cloud, wanted: Wanted) -> RunRequest:
 def _decide(cloud: Cloud, wanted: Wanted) -> RunRequest | None:
     """Write the answer; None if others were faster, and it has to be decided anew."""
     at, actor = cloud.now(), unverified(wanted.actor)
-    answer = RunRequest(wanted.pipeline, wanted.request_id, "refused", at, actor)
+    expires_at = int((from_iso(at) + _KEPT).timestamp())
+    answer = RunRequest(wanted.pipeline, wanted.request_id, "refused", at, actor, expires_at=expires_at)
     try:
         run = plan(cloud, wanted)
     except NotStartedError as error:

@@ -165,3 +165,11 @@ def test_a_serverless_endpoint_has_no_canary(config_text: str) -> None:
 def test_what_is_captured_needs_instances(config_text: str) -> None:
     watched = problems(serverless(config_text, "{type: all_at_once}") + "\nmonitor: {}\n")
     assert any("monitor is given beside serve.compute.serverless" in each for each in watched)
+
+
+def test_alarms_of_ones_own_guard_no_serverless_endpoint(config_text: str) -> None:
+    import yaml
+
+    document = yaml.safe_load(serverless(config_text, "{type: all_at_once}"))
+    document["release"]["stages"][0]["alarms"] = ["refunds"]
+    assert any("are given for a serverless endpoint" in each for each in problems(yaml.safe_dump(document)))

@@ -231,6 +231,8 @@ class RunRequest:
     reasons: Sequence[str] = ()
     # The run that holds the build lock, if that is why there is no run.
     in_flight: str | None = None
+    # The answer is kept for as long as its event may come again, and somebody may look for it.
+    expires_at: int | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> RunRequest:

@@ -60,7 +60,7 @@ class Wanted:
             "python": self.python,
             "architecture": self.architecture,
             "image": self.image,
-            "requirements": list(self.requirements),
+            "requirements": [packages.without_credentials(line) for line in self.requirements],
             "size_bytes": size_bytes,
             "unpacked_bytes": unpacked_bytes,
             **more,

@@ -22,6 +22,9 @@ def sound_stages(config: PipelineConfig) -> Iterator[Breach]:
         loc = ("release", "stages", index)
         if stage.name in stages[:index]:
             yield Breach((*loc, "name"), f"is {stage.name!r} again", "each stage once")
+        if stage.alarms and config.serve.compute.serverless:
+            expected = "none: SageMaker watches no alarm while a serverless endpoint changes"
+            yield Breach((*loc, "alarms"), "are given for a serverless endpoint", expected)
         yield from _sound_traffic(config, stage.traffic, (*loc, "traffic"))
         yield from _watched(config, stage, loc)
 
