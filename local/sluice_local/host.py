@@ -40,6 +40,7 @@ PATCHES = (
     "sluice_local.patches.alarms.cloudwatch",
     "sluice_local.patches.states.stepfunctions",
     "sluice_local.sagemaker",
+    "sluice_local.autoscaling",
     "sluice_local.patches.iam.enforcement",
 )
 

@@ -83,6 +83,22 @@ def test_more_requests_than_the_concurrency_are_throttled(hosting: Hosting) -> N
     assert hosting.answers(name) == "single"
 
 
+def test_its_concurrency_changes_without_a_new_config(hosting: Hosting) -> None:
+    name = hosting.endpoint(serverless(hosting, hosting.model("single"), concurrency=1))
+    desired = {"VariantName": "AllTraffic", "ServerlessUpdateConfig": {"MaxConcurrency": 2}}
+    hosting.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=name, DesiredWeightsAndCapacities=[desired]
+    )
+    (variant,) = hosting.settled(name)["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
+    slow = threading.Thread(target=hosting.invoke, args=(name, "sleep 1"))
+    slow.start()
+    time.sleep(0.2)
+    once = hosting.cloud.client("sagemaker-runtime", config=_NO_RETRIES)
+    assert once.invoke_endpoint(EndpointName=name, Body="good", ContentType="text/csv")["Body"].read()
+    slow.join()
+
+
 def test_an_update_replaces_the_model_at_once(hosting: Hosting) -> None:
     name = hosting.endpoint(serverless(hosting, hosting.model("first")))
     hosting.update(name, serverless(hosting, hosting.model("second")))
@@ -101,7 +117,7 @@ def test_instances_become_serverless_and_never_the_other_way(hosting: Hosting) -
     assert hosting.describe(name)["EndpointStatus"] == "InService"
 
 
-def test_there_are_no_guardrails_and_no_capacity_to_change(hosting: Hosting) -> None:
+def test_there_are_no_guardrails_and_no_instances_to_change(hosting: Hosting) -> None:
     name = hosting.endpoint(serverless(hosting, hosting.model("only")))
     routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     policy = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}

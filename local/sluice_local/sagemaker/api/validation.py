@@ -1,4 +1,4 @@
-"""Check requests by botocore's model of the SageMaker API, and cut answers to it.
+"""Check requests by botocore's model of an API, and cut answers to it.
 
 If a request violates the model, the caller gets the answer of AWS's front end: `ValidationException` for a
 value outside its constraints, `SerializationException` for JSON of another type.
@@ -27,21 +27,23 @@ from botocore.model import (
 
 from sluice_local.sagemaker.api.core import ApiError
 
+# Java's POSIX classes, as ranges.
+_ASCII_CLASSES = {"Alnum": "a-zA-Z0-9", "Print": " -~"}
 _BITS = {"integer": 32, "long": 64}
 _NUMBERS = ("integer", "long", "float", "double", "timestamp")
 
 
 @cache
-def service_model() -> ServiceModel:
-    return botocore.session.get_session().get_service_model("sagemaker")
+def service_model(service: str = "sagemaker") -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
 
 
 @cache
-def operation_model(name: str) -> OperationModel:
-    """Return an operation's model; raises ApiError if SageMaker has no such operation."""
-    if name not in service_model().operation_names:
+def operation_model(name: str, service: str = "sagemaker") -> OperationModel:
+    """Return an operation's model; raises ApiError if the service has no such operation."""
+    if name not in service_model(service).operation_names:
         raise ApiError("UnknownOperationException", f"The requested operation {name} is not recognized.")
-    return service_model().operation_model(name)
+    return service_model(service).operation_model(name)
 
 
 def validated(shape: Shape | None, params: Any) -> dict[str, Any]:
@@ -231,13 +233,14 @@ def java_pattern(pattern: str) -> re.Pattern[str]:
     # Python refuses Java's UTF-16 form of supplementary planes, and a repeated end anchor.
     pattern = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")
     pattern = re.sub(r"\$\{\d+,\d+\}", "$", pattern)
-    # The model has these classes only inside brackets, so their ranges can replace them.
+    # Elsewhere the model has these classes only inside brackets, so their ranges can replace them.
+    pattern = pattern.replace(r"\p{Print}+", f"[{_ASCII_CLASSES['Print']}]+")
     pattern = re.sub(r"\\p\{(\w+)\}", lambda found: _character_class(found[1]), pattern)
     return re.compile(pattern, re.ASCII)
 
 
 def _character_class(name: str) -> str:
-    return "a-zA-Z0-9" if name == "Alnum" else _categories()[name]
+    return _ASCII_CLASSES.get(name) or _categories()[name]
 
 
 @cache

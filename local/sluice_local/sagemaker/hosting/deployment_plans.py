@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -140,6 +141,36 @@ def check_serverless(wanted: Plan, current: Fleet, deployment: Mapping[str, Any]
         )
     if is_serverless and deployment:
         raise ApiError("ValidationException", "Serverless endpoints do not support a DeploymentConfig.")
+
+
+def check_scaled(current: Item | None, wanted: Item) -> None:
+    """Raise ApiError for an update that takes a scaled variant away, or gives it other instances."""
+    kept = {variant["VariantName"]: variant.get("InstanceType") for variant in wanted["ProductionVariants"]}
+    scaled = (current or wanted)["ProductionVariants"]
+    changed = [
+        each["VariantName"] for each in scaled if kept.get(each["VariantName"]) != each.get("InstanceType")
+    ]
+    if changed:
+        raise ApiError(
+            "ValidationException",
+            f"The variant(s) {json.dumps(changed)} must be deregistered as scalable targets with AWS Auto "
+            "Scaling before they can be removed or have their instance type updated.",
+        )
+
+
+def check_capacities(fleet: Fleet, desired: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ApiError for instances of a serverless variant, or a concurrency of one that has instances."""
+    for variant in fleet.variants:
+        given = desired.get(variant.name, {})
+        if variant.serverless and "DesiredInstanceCount" in given:
+            raise ApiError(
+                "ValidationException",
+                "The instances of a serverless endpoint cannot be changed: it has no instances.",
+            )
+        if not variant.serverless and "ServerlessUpdateConfig" in given:
+            raise ApiError(
+                "ValidationException", f"Variant {variant.name} is not serverless: it has no concurrency."
+            )
 
 
 def _retaining(variant: Variant, current: Variant, retained: frozenset[str]) -> Variant:

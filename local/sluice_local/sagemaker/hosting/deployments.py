@@ -122,7 +122,7 @@ def _serve(live: LiveEndpoint, fleet: Fleet, **changes: Any) -> None:
 
 
 def _reweigh(live: LiveEndpoint, fleet: Fleet, variants: Sequence[Variant]) -> None:
-    fleet.variants = variants
+    fleet.reweigh(variants)
     _serve(live, fleet)
 
 

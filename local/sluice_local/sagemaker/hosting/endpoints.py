@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,10 @@ from sluice_local.sagemaker.containers.images import ImageCache
 from sluice_local.sagemaker.hosting import runtime
 from sluice_local.sagemaker.hosting.deployment_plans import (
     alarm_names,
+    check_capacities,
     check_deployment,
     check_same_variants,
+    check_scaled,
     check_serverless,
     plan,
     retained_properties,
@@ -29,6 +31,7 @@ from sluice_local.settings import Settings
 _deployer: Deployer
 _metrics = ServingMetrics()
 _live: dict[tuple[Scope, str], LiveEndpoint] = {}
+_is_scaled: Callable[[Scope, str], bool] | None = None
 
 
 def install(settings: Settings) -> None:
@@ -37,6 +40,12 @@ def install(settings: Settings) -> None:
     images = ImageCache(settings.image_cache)
     _deployer = Deployer(Launcher(settings.directory("endpoints"), images, settings.endpoint_url))
     _metrics.start()
+
+
+def scaled_by(is_scaled: Callable[[Scope, str], bool]) -> None:
+    """Ask this from now on whether a variant of an endpoint is a scalable target."""
+    global _is_scaled
+    _is_scaled = is_scaled
 
 
 async def invoke(scope: Scope, name: str, headers: Mapping[str, str], body: bytes) -> runtime.Response:
@@ -86,6 +95,8 @@ def update_endpoint(scope: Scope, params: dict[str, Any]) -> Item:
         deployment = ENDPOINTS.get(scope, live.name).get("LastDeploymentConfig")
     _check(scope, deployment)
     with live.updating(LastDeploymentConfig=deployment, FailureReason=None) as fleet:
+        if _is_scaled and _is_scaled(scope, live.name):
+            check_scaled(ENDPOINT_CONFIGS.find(scope, fleet.config_name), config)
         planned = plan(config, deployment, fleet, retained_properties(params))
         check_serverless(planned, fleet, deployment)
         check_same_variants(planned, fleet)
@@ -98,13 +109,11 @@ def update_endpoint_weights_and_capacities(scope: Scope, params: dict[str, Any])
     live = _existing(scope, params["EndpointName"])
     desired = {wanted["VariantName"]: wanted for wanted in params["DesiredWeightsAndCapacities"]}
     with live.updating() as fleet:
-        if fleet.is_serverless:
-            message = "The capacity of a serverless endpoint cannot be changed: it has no instances."
-            raise ApiError("ValidationException", message)
         if unknown := sorted(desired.keys() - {variant.name for variant in fleet.variants}):
             raise ApiError(
                 "ValidationException", f"Endpoint {live.name} has no production variant {', '.join(unknown)}."
             )
+        check_capacities(fleet, desired)
         variants = [_reweighed(variant, desired.get(variant.name, {})) for variant in fleet.variants]
     _deployer.reweigh(live, fleet, variants)
     return {"EndpointArn": scope.arn("endpoint", live.name)}
@@ -165,8 +174,12 @@ def _check(scope: Scope, deployment: Mapping[str, Any] | None) -> None:
 
 
 def _reweighed(variant: Variant, desired: Mapping[str, Any]) -> Variant:
+    update = desired.get("ServerlessUpdateConfig") or desired.get("CurrentServerlessConfig") or {}
+    limits = variant.serverless
     return replace(
         variant,
         weight=desired.get("DesiredWeight", variant.weight),
         instances=desired.get("DesiredInstanceCount", variant.instances),
+        serverless=limits
+        and replace(limits, max_concurrency=update.get("MaxConcurrency", limits.max_concurrency)),
     )

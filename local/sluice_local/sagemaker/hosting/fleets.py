@@ -81,6 +81,14 @@ class Fleet:
             for variant in self.variants
         ]
 
+    def reweigh(self, variants: Sequence[Variant]) -> None:
+        """Give the variants other weights, instances and concurrencies."""
+        self.variants = variants
+        for variant in variants:
+            server = self._servers[variant.name]
+            if variant.serverless and isinstance(server, OnDemandServer):
+                server.limit(variant.serverless)
+
     def stop(self) -> None:
         """End the processes once they have answered, and write captured data."""
         with ThreadPoolExecutor(len(self._servers)) as pool:

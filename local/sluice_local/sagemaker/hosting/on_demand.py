@@ -49,7 +49,7 @@ class OnDemandServer:
         self._server: ModelServer | None = start()
         self.spec = self._server.spec
         self.deployed_image = self._server.deployed_image
-        self._requests = ThreadPoolExecutor(limits.max_concurrency, f"{self.spec.endpoint}-on-demand")
+        self._requests = ThreadPoolExecutor(MAX_CONCURRENCY, f"{self.spec.endpoint}-on-demand")
         self._cancelled = threading.Event()
         self._waking = threading.Lock()
         self._counting = threading.Condition()
@@ -65,6 +65,11 @@ class OnDemandServer:
         finally:
             self._sleep()
         threading.Thread(target=self._watch, name=f"idle-{self.spec.endpoint}", daemon=True).start()
+
+    def limit(self, limits: Serverless) -> None:
+        """Take more or fewer requests at a time from now on."""
+        with self._counting:
+            self._limits = limits
 
     def submit(self, body: bytes, headers: Mapping[str, str]) -> Future[Reply]:
         """Answer a request; raises ThrottledError, and NotServingError once it is stopping."""
