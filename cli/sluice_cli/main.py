@@ -23,6 +23,7 @@ from sluice_cli.candidate_commands import candidate_app
 from sluice_cli.cost_commands import cost_app
 from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
+from sluice_cli.evidence_commands import evidence_app
 from sluice_cli.gates_commands import gates_app
 from sluice_cli.lineage_commands import lineage_app
 from sluice_cli.local_commands import local_app
@@ -67,6 +68,7 @@ for commands in (
     release_app,
     serving_app,
     lineage_app,
+    evidence_app,
     reproduce_app,
     recall_app,
     look_app,
