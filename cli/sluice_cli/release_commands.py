@@ -35,8 +35,13 @@ def models(
     last = None if after is None else lookup.model_arn(target, after)
     found = views.models.page(target.cloud, name, last, limit)
     awaited = {row["arn"]: row for row in views.pipelines.awaited_decisions(target.cloud, name)}
+    serving = views.stages.stages(target.cloud, name)
     for row in found:
         row["awaits"] = awaited[row["arn"]]["command"] if row["arn"] in awaited else None
+        row["deviates_on"] = [
+            each["stage"] for each in serving if each["deviation"] and each["stage"] in row["live_on"]
+        ]
+    off = {stage for row in found for stage in row["deviates_on"]}
 
     def text() -> None:
         print_table(
@@ -45,7 +50,7 @@ def models(
                 (
                     row["model"],
                     styled(row["approval_status"]),
-                    ", ".join(row["live_on"]),
+                    ", ".join(f"{each} (deviates)" if each in off else each for each in row["live_on"]),
                     f"sluice {row['awaits']}" if row["awaits"] else "",
                     row["run_id"],
                     age(row["created_at"]),

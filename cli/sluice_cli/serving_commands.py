@@ -79,6 +79,8 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
     if stage["live_group"] not in (None, item["group"]):
         version += f" of the group {stage['live_group']}"
     out.print(f"  {stage['stage']}: {version} on {stage['endpoint_name']}", styled(stage["endpoint_status"]))
+    if deviation := stage["deviation"]:
+        _print_deviation(deviation, version)
     if stage["releasing"]:
         out.print("    releasing", stage["releasing"])
     elif stage["is_rejected"]:
@@ -91,6 +93,15 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
         out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
     for fault in stage["guard_faults"]:
         out.print(f"    [red]unguarded[/]: the alarm {escape(fault)}; reconcile puts it back")
+
+
+def _print_deviation(deviation: dict[str, Any], version: str) -> None:
+    """Print how an endpoint differs from its live release, and what a person can do: nothing else does."""
+    for fault in deviation["faults"]:
+        out.print(f"    [red]deviates[/] since {age(deviation['since'])}: {escape(fault)}")
+    back, known_good, nothing = (f"`{invocation.command(each)}`" for each in deviation["commands"])
+    out.print(f"      what was done by hand stays: {back} puts {version} back,")
+    out.print(f"      {known_good} the last known good, {nothing} nothing")
 
 
 def print_status(item: dict[str, Any]) -> None:

@@ -141,7 +141,10 @@ def _first_sound(cloud: Cloud, live: Deployment, endpoint_name: str) -> Package:
 
 def _serves(cloud: Cloud, request: Request, stage: str, package: Package) -> bool:
     """Tell whether the package is live there, by the catalog and by the endpoint itself."""
-    live = releasing.find_live(cloud, request.pipeline, stage)
+    found = releasing.find_stage(cloud, request.pipeline, stage)
+    if found is None or found.deviates:
+        return False
+    live = deploying.find_deployment(cloud, request.pipeline, stage, found.live)
     if live is None or not live.is_of(package.arn, package.provenance.run_id):
         return False
     endpoint = cloud.endpoints.describe_endpoint(releasing.find_endpoint_name(cloud, request.pipeline, stage))

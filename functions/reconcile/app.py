@@ -17,15 +17,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.records.builds import JobTask, Pipeline, Run
-from sluice.catalog.records.releases import EndpointTask, Package, Release
+from sluice.catalog.records.releases import EndpointTask, Package, Release, Stage
 from sluice.domain import lost_events
 from sluice.domain.locations import parse_bundle_key
 from sluice.domain.lost_events import LostEvent
-from sluice.domain.release import packages, serving
+from sluice.domain.release import deviations, packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import arrivals, building, releasing, sweeping, upgrading
+from sluice.services import arrivals, building, deviating, releasing, sweeping, upgrading
 
 _LAST_MS = 10_000
 # Each pass looks at so many packages of a group.
@@ -62,7 +62,7 @@ def _findings(cloud: Cloud) -> Iterator[Finding]:
         _ended_builds,
         _ended_releases,
         _firing_alarms,
-        _unguarded_stages,
+        _altered_stages,
         _unseen_decisions,
         _unseen_projects,
         _older_arrivals,
@@ -154,14 +154,23 @@ def _firing_alarms(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
         yield lost_events.alarm_fires(alarm["AlarmName"])
 
 
-def _unguarded_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    """Find alarms that were deleted or edited by hand, or left by a failed release."""
+def _altered_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    """Find endpoints, and alarms, that are no longer what their stage's live release made them."""
     for item in pipelines:
         for stage in releasing.find_stages(cloud, keys.pipeline_of(item)):
+            yield _deviating(cloud, stage)
+            # Alarms may be deleted or edited by hand, or left by a failed release.
             _, faults = releasing.find_guard_faults(cloud, stage)
             for name in faults:
                 yield lost_events.guard_is_off(name)
-            yield None
+
+
+def _deviating(cloud: Cloud, stage: Stage) -> LostEvent | None:
+    """Return the lost event of an endpoint that changed, by hand or by itself, or is as released again."""
+    found = deviating.find_faults(cloud, stage)
+    if found is None or not deviations.is_news(stage, found.faults):
+        return None
+    return lost_events.endpoint_is_off(stage.endpoint_name, deviations.status_of_hint(found.endpoint))
 
 
 def _unseen_decisions(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:

@@ -239,6 +239,21 @@ def test_no_two_ends_of_a_release_both_succeed(ends: list[ReleaseEnd]) -> None:
     assert Release.of(catalog.get(release.item()) or {}).status == ends[0]
 
 
+@given(faults=st.lists(st.lists(st.text(min_size=1), max_size=2), min_size=1, max_size=4))
+def test_of_all_who_find_an_endpoint_changed_one_notes_it(faults: list[list[str]]) -> None:
+    seen = Stage(PIPELINE, STAGE, "endpoint", live=RELEASE_IDS[0])
+    catalog = catalog_of(seen)
+    noted = applied(catalog, [releases.note_deviation(seen, each, AT) for each in faults])
+    assert noted == [True, *[False] * (len(faults) - 1)]
+    stage = stage_of(catalog)
+    assert (stage.known_faults, stage.has_untold) == (faults[0], True)
+    told = applied(catalog, [releases.tell_deviation(stage)] * 2)
+    # What is over leaves nothing that a second one could note.
+    assert told == [True, False]
+    assert stage_of(catalog).deviates is bool(faults[0])
+    assert not stage_of(catalog).has_untold
+
+
 @given(
     acts=st.lists(
         st.tuples(st.sampled_from(["lock", "unlock", "point", "retire"]), st.sampled_from(RELEASE_IDS))

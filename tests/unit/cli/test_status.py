@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ STAGE = {
     "alarms": [],
     "guard_faults": [],
     "is_rejected": False,
+    "deviation": None,
 }
 
 
@@ -45,6 +47,26 @@ def test_a_rejected_model_that_serves_all_the_same_is_named_with_what_ends_it(
     assert "rejected: v2 still serves" in text
     assert "`sluice retire m --stage production`" in text
     assert "rejected" not in said(capsys, stages=[{**STAGE, "is_rejected": True, "releasing": "m-v1-0"}])
+
+
+def test_an_endpoint_that_deviates_is_shown_with_what_a_person_can_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    commands = [
+        "approve m/2 --stage production",
+        *(f"{act} m --stage production" for act in ("rollback", "retire")),
+    ]
+    deviation = {
+        "since": "2026-11-28T19:12:36.000Z",
+        "faults": ["it serves the config x"],
+        "commands": commands,
+    }
+    text = said(capsys, stages=[{**STAGE, "deviation": deviation}])
+    assert re.search(r"deviates since .+: it serves the config x", text)
+    assert "what was done by hand stays" in text
+    for command in commands:
+        assert f"`sluice {command}`" in text
+    assert "deviates" not in said(capsys, stages=[STAGE])
 
 
 def test_a_retired_stage_has_no_endpoint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,11 @@ def endpoint_changed(name: str) -> LostEvent:
     return LostEvent("SageMaker Endpoint State Change", {"EndpointName": name})
 
 
+def endpoint_is_off(name: str, status: str) -> LostEvent:
+    """Return the lost event of an endpoint that differs from what its stage's record says of it."""
+    return LostEvent("SageMaker Endpoint State Change", {"EndpointName": name, "EndpointStatus": status})
+
+
 def package_decided(seen: Package, approval_status: str) -> LostEvent | None:
     """Return the lost event of a package whose decision was missed or not acted on."""
     if approval_status == seen.status and not seen.is_unfinished:

@@ -85,6 +85,23 @@ def retire_stage(pipeline: str, stage: str, live: str) -> Update:
     return Update(keys.stage_key(pipeline, stage), retired, {"live": live, "releasing": None})
 
 
+def note_deviation(stage: Stage, faults: Sequence[str], at: str) -> Update:
+    """Note how a stage's endpoint differs from what is live, or that it no longer does.
+
+    It counts if all is as it was read, so that of many who look one tells.
+    """
+    deviation = {"release_id": stage.live or "", "at": at, "faults": list(faults), "is_told": False}
+    since = {"live": stage.live, "releasing": None, "deviation": stage.deviation}
+    return Update(keys.stage_key(stage.pipeline, stage.name), {"deviation": deviation}, since)
+
+
+def tell_deviation(stage: Stage) -> Update:
+    """Note that a deviation was told; of one that is over nothing is left."""
+    told = {**stage.deviation, "is_told": True} if stage.deviation and stage.known_faults else None
+    key = keys.stage_key(stage.pipeline, stage.name)
+    return Update(key, {"deviation": told}, {"deviation": stage.deviation})
+
+
 # --------------------------------------------------------------------------------------------- deployments
 
 

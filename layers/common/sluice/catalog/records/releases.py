@@ -102,6 +102,9 @@ class Stage:
     releasing: str | None = None
     # Whether all its promotions are linked; not if an older stack made it.
     is_linked: bool = False
+    # How its endpoint differs from a release: `release_id`, `at`, `faults`, `is_told`. Without faults it no
+    # longer does, which is still to be told.
+    deviation: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Stage:
@@ -109,6 +112,20 @@ class Stage:
 
     def item(self) -> Item:
         return {**keys.stage_key(self.pipeline, self.name), **attributes(self, "pipeline", "name")}
+
+    @property
+    def known_faults(self) -> list[str]:
+        """How the endpoint differed when it was looked at last."""
+        return list((self.deviation or {}).get("faults", ()))
+
+    @property
+    def has_untold(self) -> bool:
+        return self.deviation is not None and not self.deviation["is_told"]
+
+    @property
+    def deviates(self) -> bool:
+        """Whether the endpoint serves something else than what is live; a later release ends that."""
+        return bool(self.known_faults) and (self.deviation or {}).get("release_id") == self.live
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ def identity_faults(serving: Serving, expected: Identity) -> list[str]:
         ("the model's environment", found.get("Environment"), wanted_container["Environment"]),
     ]
     pairs += _capture_pairs(serving.config.get("DataCaptureConfig") or {}, expected.capture or {})
-    digests = _resolved_digests(serving.endpoint) if expected.image_digest else []
+    digests = resolved_digests(serving.endpoint) if expected.image_digest else []
     pairs += [("the image's digest", digest, expected.image_digest) for digest in digests]
     return [f"{what} is {actual}, not {wanted}" for what, actual, wanted in pairs if actual != wanted]
 
@@ -285,7 +285,7 @@ def _capture_pairs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
     return [(what, found.get(name, False), wanted.get(name, False)) for name, what in names.items()]
 
 
-def _resolved_digests(endpoint: Mapping[str, Any]) -> list[str]:
+def resolved_digests(endpoint: Mapping[str, Any]) -> list[str]:
     """Return the digests of the images that run; an image that SageMaker did not resolve has none."""
     resolved = [
         image.get("ResolvedImage", "")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.catalog.records.releases import Stage
+from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain.release import packages
 from sluice.ports import Cloud
-from sluice.services import deploying, releasing
+from sluice.services import deploying, deviating, releasing
 
 
 def stages(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
@@ -28,6 +28,22 @@ def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
         "promoted_at": live.promoted_at if live else None,
         "live_group": (packages.group_of(live.package_arn) or None) if live else None,
         "run_id": live.run_id if live else None,
+        "deviation": _deviation(stage, live),
+    }
+
+
+def _deviation(stage: Stage, live: Deployment | None) -> dict[str, Any] | None:
+    """Say how the endpoint differs from what is live, since when, and which commands end that."""
+    if not stage.deviates or stage.releasing or live is None:
+        return None
+    return {
+        "since": (stage.deviation or {})["at"],
+        "faults": stage.known_faults,
+        "commands": [
+            deviating.way_back(live),
+            f"rollback {stage.pipeline} --stage {stage.name}",
+            f"retire {stage.pipeline} --stage {stage.name}",
+        ],
     }
 
 

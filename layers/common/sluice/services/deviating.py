@@ -1,0 +1,131 @@
+"""Compare what a stage's endpoint serves with its live release, and tell a difference, and its end, once.
+
+Nothing is put back: what a person did by hand is a person's to undo, or to keep.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.builds import Run
+from sluice.catalog.records.releases import Package
+from sluice.domain import names
+from sluice.domain.release import deviations, packages, serving
+from sluice.lazy import dataclass
+from sluice.services import deploying, releasing
+from sluice.services.timeline import note
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.releases import Deployment, Stage
+    from sluice.ports import Cloud, Item
+
+DEVIATED, RESTORED = "EndpointDeviated", "EndpointRestored"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How an endpoint differs from its stage's live release, and what SageMaker says of it."""
+
+    faults: list[str]
+    endpoint: Item | None = None
+
+
+def find_faults(cloud: Cloud, stage: Stage) -> Found | None:
+    """Compare a stage's endpoint with its live release; None while that is no question.
+
+    While a release is under way, and while the endpoint is being changed, what it serves is no answer.
+    """
+    if stage.releasing:
+        return None
+    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
+    if live is None:
+        return Found([]) if stage.live is None else None
+    endpoint = cloud.endpoints.describe_endpoint(stage.endpoint_name)
+    if fault := deviations.state_fault(endpoint, stage.endpoint_name):
+        return Found([fault], endpoint)
+    if endpoint is None or deviations.is_changing(endpoint):
+        return None
+    config = str(endpoint["EndpointConfigName"])
+    if config != live.endpoint_config_name:
+        return Found([deviations.config_fault(config, live, _released(cloud, stage, config))], endpoint)
+    return Found(_content_faults(cloud, live, endpoint), endpoint)
+
+
+def _content_faults(cloud: Cloud, live: Deployment, endpoint: Item) -> list[str]:
+    config = cloud.endpoints.describe_config(live.endpoint_config_name)
+    model = cloud.endpoints.describe_model(live.model_name)
+    run = cloud.catalog.get(keys.run_key(live.pipeline, live.run_id)) if live.run_id else None
+    item = cloud.catalog.get(keys.package_key(live.package_arn))
+    package = Package.of(item) if item else None
+    # A group that was made again gives another run's package the same ARN.
+    is_its = package is not None and live.is_of(package.arn, package.run_id)
+    return deviations.content_faults(
+        serving.Serving(endpoint, config, model),
+        live,
+        Run.of(run).image_digest if run else None,
+        package.model_sha256 if package and is_its else None,
+    )
+
+
+def _released(cloud: Cloud, stage: Stage, config: str) -> Deployment | None:
+    """Return the deployment of this stage that made a config, by the config's name."""
+    release = names.release_of_config(cloud.stack_name, stage.name, config)
+    return deploying.find_deployment(cloud, stage.pipeline, stage.name, release)
+
+
+def find_stage_of(cloud: Cloud, endpoint_name: str) -> Stage | None:
+    """Return the stage that an endpoint belongs to, if any."""
+    for item in cloud.catalog.listing(keys.PIPELINES):
+        for stage in releasing.find_stages(cloud, keys.pipeline_of(item)):
+            if stage.endpoint_name == endpoint_name:
+                return stage
+    return None
+
+
+def record(cloud: Cloud, stage: Stage, faults: list[str]) -> str:
+    """Note faults that are new, or the end of known ones, and tell of it once; returns what was done.
+
+    It is written before it is told, and then that it was told: a crash in between repeats the telling.
+    """
+    if not deviations.is_news(stage, faults):
+        return "known" if faults else "as released"
+    if stage.known_faults != faults:
+        if not cloud.catalog.apply(changes.note_deviation(stage, faults, cloud.now())):
+            return "changed meanwhile"
+        found = releasing.find_stage(cloud, stage.pipeline, stage.name)
+        if found is None or found.deviation is None:
+            return "changed meanwhile"
+        stage = found
+    _tell(cloud, stage)
+    cloud.catalog.apply(changes.tell_deviation(stage))
+    return "deviates" if faults else "restored"
+
+
+def _tell(cloud: Cloud, stage: Stage) -> None:
+    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
+    at, faults = str((stage.deviation or {})["at"]), stage.known_faults
+    served = f"serves v{live.package_version} as released" if live else "serves nothing any more, as recorded"
+    said = "; ".join(faults) if faults else served
+    subject = stage.live or f"{stage.pipeline}-{stage.name}"
+    event = "endpoint deviates" if faults else "endpoint restored"
+    note(cloud, stage.pipeline, at, subject, event, f"{stage.name}: {said}")
+    detail = {
+        "stack": cloud.stack_name,
+        "pipeline": stage.pipeline,
+        "stage": stage.name,
+        "endpoint_name": stage.endpoint_name,
+        "release_id": stage.live,
+        "package_version": live.package_version if live else None,
+        "at": at,
+        "reasons": faults,
+        "command": way_back(live) if live and faults else None,
+    }
+    cloud.bus.announce(DEVIATED if faults else RESTORED, detail)
+
+
+def way_back(live: Deployment) -> str:
+    """Return the command that puts the live release's model back on its endpoint."""
+    model = packages.version_name(packages.group_of(live.package_arn), live.package_version)
+    return f"approve {model} --stage {live.stage}"
