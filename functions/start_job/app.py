@@ -86,7 +86,8 @@ def _placed(
             placement = placing.instead(placement, problem)
         if placement.room is not None:
             return placement, request
-    return placement, _request(task, build, hyperparameters)
+    own = replace(build, role_arn=building.step_role(cloud, build, task.step).arn)
+    return placement, _request(task, own, hyperparameters)
 
 
 def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str]) -> Request:
@@ -100,11 +101,8 @@ def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str
 
 
 def _start(cloud: Cloud, wanted: WantedJob, kind: JobKind, request: Request, placement: Placement) -> bool:
-    """Start the job; the run's first jobs need a new role, which AWS may not know yet."""
-    made_at, task, prepared = None, wanted.task, wanted.prepared
-    # A step that was reused had no job, so that another is the run's first and finds no role.
-    if task.step == names.PREPARE or (prepared is not None and prepared.cached is not None):
-        made_at = cloud.roles.ensure(building.run_role(cloud, task.pipeline, task.run_id))
+    """Start the job with its role, which may be so new that AWS does not know it yet."""
+    made_at = _ensure_role(cloud, wanted, placement)
     try:
         if placement.room is not None:
             return cloud.lambda_jobs.start(kind, request, placement.room)
@@ -113,6 +111,17 @@ def _start(cloud: Cloud, wanted: WantedJob, kind: JobKind, request: Request, pla
         if made_at and roles.is_settling(made_at, cloud.now()):
             raise RoleNotReadyError(str(refusal)) from refusal
         raise
+
+
+def _ensure_role(cloud: Cloud, wanted: WantedJob, placement: Placement) -> str | None:
+    """Make the role that the job needs; returns when it was made, None if it was there before."""
+    task, prepared = wanted.task, wanted.prepared
+    if placement.room is None:
+        return cloud.roles.ensure(building.step_role(cloud, wanted.build, task.step))
+    # The jobs on Lambda share one, which the first makes: that of `prepare`, if it is there.
+    if task.step == names.PREPARE or prepared is None or prepared.cached or prepared.backend != "lambda":
+        return cloud.roles.ensure(building.run_role(cloud, task.pipeline, task.run_id))
+    return None
 
 
 def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, placement: Placement) -> JobTask:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from e2e.loop import TINY, Loop, rows
+from sluice.domain import names
 from sluice_cli import cloud, lookup, target
 
 STACK = "e2e-minus"
@@ -92,6 +93,13 @@ for operation, given in CALLS:
     except Exception as error:
         SAID[operation + str(given)] = error.response["Error"]["Code"]
 """
+# What other steps of a run write, and train-0 must not.
+OF_OTHER_STEPS = (
+    "prepare/train/data.csv",
+    "prepare/test/more.csv",
+    "train/another/output/model.tar.gz",
+    "evaluate/candidate/evaluation.json",
+)
 
 
 def test_user_code_cannot_forge_evidence_or_see_other_pipelines(loop: Loop) -> None:
@@ -105,6 +113,7 @@ def test_user_code_cannot_forge_evidence_or_see_other_pipelines(loop: Loop) -> N
                 f"runs/{pipeline}/{run}/manifest.json",
                 f"evidence/{pipeline}/{run}/manifest.json",
                 f"runs/{pipeline}/{pipeline}-00002/train/model.tar.gz",
+                *(f"runs/{pipeline}/{run}/{other}" for other in OF_OTHER_STEPS),
                 "runs/other/other-00001/train/model.tar.gz",
                 f"models/{pipeline}/{'0' * 64}/model.tar.gz",
                 f"projects/{pipeline}/v/sourcedir.tar.gz",
@@ -117,7 +126,8 @@ def test_user_code_cannot_forge_evidence_or_see_other_pipelines(loop: Loop) -> N
         ("list_objects_v2", {"Bucket": artifacts}),
     ]
     hostile = f"CALLS = {calls!r}{HOSTILE}"
-    noted = {"Bucket": artifacts, "Key": f"runs/{pipeline}/{run}/train/note.json"}
+    job = names.job_name(loop.target.stack, run, "train-0")
+    noted = {"Bucket": artifacts, "Key": f"runs/{pipeline}/{run}/train/{job}/output/note.json"}
     tell = f"boto3.client('s3').put_object(**{noted!r}, Body=json.dumps(SAID))\n"
     answer = "\n\ndef output_fn(prediction, accept):\n    return json.dumps(SAID), 'application/json'\n"
     loop.push(

@@ -255,7 +255,8 @@ def test_a_role_of_user_code_allows_nothing_beyond_its_boundary() -> None:
     """Else IAM would refuse in silence what the role says."""
     bounded = {a for each in boundary_statements() for a in listed(each["Action"])}
     account = roles.Account("arn:aws:iam::123456789012:role/sluice/s/r/", "r", "data", "artifacts")
-    for role in (roles.run_role(account, "p", "p-00001"), roles.serving_role(account, "p")):
+    step = roles.step_role(account, "p", "p-00001", "prepare", ["prepare"])
+    for role in (roles.run_role(account, "p", "p-00001"), step, roles.serving_role(account, "p")):
         assert {a for each in role.policy["Statement"] for a in listed(each["Action"])} <= bounded
     (grant,) = (each for each in boundary_statements() if "kms:CreateGrant" in listed(each["Action"]))
     assert grant["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from local.jobs import IMAGE, Jobs, archive, channel, members, needs_namespaces
 from sluice.containers.configuration import OUT_OF_MEMORY
+from sluice.domain.roles import Account, step_role
 from sluice_local.cloud import LocalCloud
 from sluice_local.sagemaker.containers.container import Isolation, isolation
 
@@ -550,6 +551,59 @@ def test_the_script_acts_as_the_job_s_role(guarded_jobs: Jobs) -> None:
     role = guarded_jobs.role.rpartition("/")[2]
     assert caller.startswith(f"arn:aws:sts::000000000000:assumed-role/{role}/")
     assert code == "AccessDenied"
+
+
+def test_no_script_writes_into_another_steps_folder(
+    auth_cloud: LocalCloud, unique: Callable[[str], str]
+) -> None:
+    """Prepared data, another candidate's model, an evaluation; nor does it undo a version. Its own it may."""
+    bucket = unique("steps")
+    auth_cloud.client("s3").create_bucket(Bucket=bucket)
+    account = Account(
+        f"arn:aws:iam::000000000000:role/sluice/{bucket}/us-east-1/", "us-east-1", f"{bucket}-data", bucket
+    )
+    name, run = unique("train"), "runs/reviews/reviews-00001"
+    role = step_role(account, "reviews", "reviews-00001", "train-0", [f"train/{name}"])
+    iam = auth_cloud.client("iam")
+    arn = iam.create_role(
+        RoleName=role.name, Path=role.path, AssumeRolePolicyDocument=json.dumps(role.trust)
+    )["Role"]["Arn"]
+    iam.put_role_policy(RoleName=role.name, PolicyName="it", PolicyDocument=json.dumps(role.policy))
+    jobs = Jobs(auth_cloud, bucket, unique, arn)
+    others = [
+        f"{run}/{key}"
+        for key in ("prepare/train/a.csv", "train/other/output/model.tar.gz", "evaluate/candidate/e.json")
+    ]
+    for key in others:
+        jobs.put(key, "theirs")
+    script = f"""
+        import boto3, os
+        from botocore.exceptions import ClientError
+        s3 = boto3.client("s3")
+        for key in {others!r}:
+            for call in (s3.put_object, s3.delete_object):
+                try:
+                    call(Bucket="{bucket}", Key=key)
+                    print("forged", key)
+                except ClientError as error:
+                    print(error.response["Error"]["Code"])
+        s3.put_object(Bucket="{bucket}", Key="{run}/train/{name}/note", Body=b"")
+        open(os.environ["SM_MODEL_DIR"] + "/model.txt", "w").write("mine")
+        """
+    code = jobs.put("projects/reviews/v/sourcedir.tar.gz", archive({"train.py": script}))
+    request = jobs.training_request(
+        HyperParameters={"sagemaker_program": '"train.py"', "sagemaker_submit_directory": json.dumps(code)},
+        OutputDataConfig={"S3OutputPath": jobs.uri(f"{run}/train")},
+    )
+    jobs.sagemaker.create_training_job(TrainingJobName=name, **request)
+    job = jobs.ended_training(name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert jobs.log(LOG_GROUP, name) == ["AccessDenied"] * 6
+    assert [jobs.get(key) for key in others] == [b"theirs"] * 3
+    assert jobs.keys(f"{run}/train/{name}/") == [
+        f"{run}/train/{name}/note",
+        f"{run}/train/{name}/output/model.tar.gz",
+    ]
 
 
 def test_a_channel_that_the_role_may_not_read_fails_the_job(guarded_jobs: Jobs) -> None:

@@ -11,9 +11,11 @@ from sluice.domain import roles
 from sluice.domain.roles import Account, Role
 
 ROLES = "arn:aws:iam::123456789012:role/sluice/my-stack/eu-central-1/"
-ACCOUNT = Account(ROLES, "eu-central-1", "data", "artifacts")
+STARTER = "arn:aws:iam::123456789012:role/start-job"
+ACCOUNT = Account(ROLES, "eu-central-1", "data", "artifacts", starter_arn=STARTER)
 RUN = roles.run_role(ACCOUNT, "reviews", "reviews-00007")
 SERVING = roles.serving_role(ACCOUNT, "reviews")
+CANDIDATE = roles.step_role(ACCOUNT, "reviews", "reviews-00007", "train-0", ["train/job-0"])
 
 
 def listed(value: Any) -> list[Any]:
@@ -70,6 +72,16 @@ def test_a_job_writes_nothing_else(key: str) -> None:
     assert not may(RUN, "s3:PutObject", "arn:aws:s3:::data/reviews/part.csv")
 
 
+@pytest.mark.parametrize(
+    "folder", ["prepare/train", "train/job-00", "train/job-1/output", "evaluate/candidate", "train"]
+)
+def test_a_step_on_sagemaker_writes_its_own_folder_and_no_other_steps(folder: str) -> None:
+    runs = "arn:aws:s3:::artifacts/runs/reviews/reviews-00007"
+    assert may(CANDIDATE, "s3:PutObject", f"{runs}/train/job-0/output/model.tar.gz")
+    assert not may(CANDIDATE, "s3:PutObject", f"{runs}/{folder}/data.csv")
+    assert may(CANDIDATE, "s3:GetObject", f"{runs}/{folder}/data.csv")
+
+
 def test_a_job_reads_what_is_its_pipelines_and_nothing_of_others() -> None:
     for key in ("projects/reviews/v/code/a.py", "datasets/reviews/v/files.manifest", "models/reviews/a/b"):
         assert may(RUN, "s3:GetObject", f"arn:aws:s3:::artifacts/{key}")
@@ -91,10 +103,15 @@ def test_an_endpoint_reads_its_pipelines_models_and_no_others() -> None:
 
 
 def test_sagemaker_alone_takes_a_role_on_and_for_this_account() -> None:
-    for role in (RUN, SERVING):
+    for role in (CANDIDATE, SERVING):
         (statement,) = role.trust["Statement"]
         assert statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
         assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_the_role_of_a_runs_jobs_on_lambda_is_only_narrowed_by_who_starts_them() -> None:
+    (statement,) = RUN.trust["Statement"]
+    assert statement["Principal"] == {"AWS": STARTER}
 
 
 def test_a_roles_name_is_the_stacks_own_and_fits() -> None:
@@ -104,7 +121,9 @@ def test_a_roles_name_is_the_stacks_own_and_fits() -> None:
     names = {roles.run_role(account, longest, f"{longest}-00001").name for account in (ACCOUNT, other)} | {
         roles.serving_role(account, longest).name for account in (ACCOUNT, other)
     }
-    assert len(names) == 4
+    steps = ("prepare", "train", "train-999-r9", "evaluate-candidate", "evaluate-champion-own")
+    names |= {roles.step_role(ACCOUNT, longest, f"{longest}-00001", step).name for step in steps}
+    assert len(names) == 9
     assert all(len(name) <= 64 for name in names)
     assert (RUN.arn, RUN.path) == (f"{ROLES}{RUN.name}", "/sluice/my-stack/eu-central-1/")
 

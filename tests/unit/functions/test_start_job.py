@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import PIPELINE, RUN, Invoke, TaskFailed, World
+from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, TaskFailed, World
 from sluice.catalog import keys
 from sluice.domain.quotas import QuotaError
-from sluice.domain.roles import RolesForbiddenError
+from sluice.domain.roles import Role, RolesForbiddenError
 from sluice.ports import RequestRefusedError
 
 
@@ -126,14 +126,34 @@ def refuse(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.cloud.jobs, "start", start)
 
 
-def test_the_first_job_makes_the_runs_role_and_all_jobs_run_as_it(world: World) -> None:
-    world.start("prepare")
-    (role,) = world.cloud.roles.by_name.values()
-    assert role.tags == {"sluice:pipeline": PIPELINE, "sluice:run": RUN}
-    world.start("train-0", hyperparameters={})
-    asked = {request["RoleArn"] for request in world.cloud.jobs.requests.values()}
-    assert asked == {role.arn}
-    assert len(world.cloud.roles.by_name) == 1
+def written(role: Role) -> list[str]:
+    """The folders of the run that a role may write."""
+    (resources,) = (each["Resource"] for each in role.policy["Statement"] if "s3:PutObject" in each["Action"])
+    return [resource.partition(f"/{RUN}/")[2] for resource in resources]
+
+
+def test_each_job_on_sagemaker_has_a_role_that_writes_what_is_its_own(world: World) -> None:
+    for step in ("prepare", "train-0", "train-1"):
+        world.start(step)
+    by_arn = {role.arn: role for role in world.cloud.roles.by_name.values()}
+    of = {name: by_arn[request["RoleArn"]] for name, request in world.cloud.jobs.requests.items()}
+    assert len(by_arn) == 3
+    assert all(role.tags == {"sluice:pipeline": PIPELINE, "sluice:run": RUN} for role in by_arn.values())
+    assert written(of[f"sluice--{RUN}-prepare"]) == ["prepare/*"]
+    for name in (f"sluice--{RUN}-train-0", f"sluice--{RUN}-train-1"):
+        assert written(of[name]) == [f"train/{name}/*", f"train/checkpoints/{name[-7:]}/*"]
+
+
+def test_candidates_of_a_warm_pool_share_a_role_as_it_takes_no_job_with_another(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/train-warm-pools.html: matching training jobs."""
+    kept = PIPELINE_YAML.replace("  candidates:", "  compute: {keep_alive_s: 600}\n  candidates:")
+    world = World.of_prepared_run(cloud, invoke, pipeline=kept.encode())
+    for step in ("prepare", "train-0", "train-1"):
+        world.start(step)
+    of = {name: request["RoleArn"] for name, request in world.cloud.jobs.requests.items()}
+    assert of[f"sluice--{RUN}-train-0"] == of[f"sluice--{RUN}-train-1"] != of[f"sluice--{RUN}-prepare"]
 
 
 def test_a_role_that_sagemaker_does_not_know_yet_is_waited_for(

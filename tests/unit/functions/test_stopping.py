@@ -15,13 +15,16 @@ from sluice.domain.roles import Account
 
 WHY = "stopped by sluice, as its run had ended as failed (JobFailedError: no luck)"
 ACCOUNT = Account(fakes.ROLES_ARN, "eu-central-1", fakes.DATA_BUCKET, fakes.ARTIFACT_BUCKET)
-ROLE = roles.run_role(ACCOUNT, "reviews", RUN).name
 FAILURE = {"Error": "JobFailedError", "Cause": "no luck"}
 
 
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     return World.of_prepared_run(cloud, invoke)
+
+
+def role(step: str) -> str:
+    return roles.step_role(ACCOUNT, "reviews", RUN, step).name
 
 
 def end_execution(world: World, status: str) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def test_stopped_jobs_keep_their_role_until_the_last_of_them_has_uploaded_what_i
     world.invoke("finish_run", end_execution(world, "ABORTED"))
     assert len(world.cloud.jobs.stopped) == 2
     world.end("train-0", status="Stopped")
-    assert list(world.cloud.roles.by_name) == [ROLE]
+    assert list(world.cloud.roles.by_name) == [role(name) for name in ("prepare", "train-0", "train-1")]
     world.end("train-1", status="Stopped")
     assert not world.cloud.roles.by_name
 
@@ -80,7 +83,7 @@ def test_a_role_that_could_not_be_deleted_with_its_last_job_is_deleted_at_the_ne
         patched.setattr(world.cloud.roles, "delete", throttled)
         with pytest.raises(RuntimeError):
             world.end("prepare", status="Stopped")
-    assert list(world.cloud.roles.by_name) == [ROLE]
+    assert list(world.cloud.roles.by_name) == [role("prepare")]
     world.invoke("finish_job", ended(f"sluice--{RUN}-prepare"))
     assert not world.cloud.roles.by_name
     assert world.events().count("prepare stopped") == 1
@@ -88,7 +91,7 @@ def test_a_role_that_could_not_be_deleted_with_its_last_job_is_deleted_at_the_ne
 
 def test_a_run_whose_jobs_have_ended_leaves_no_role(world: World) -> None:
     world.job("prepare")
-    assert list(world.cloud.roles.by_name) == [ROLE]
+    assert list(world.cloud.roles.by_name) == [role("prepare")]
     world.finish("failed", error=FAILURE)
     assert not world.cloud.roles.by_name
 

@@ -1,13 +1,14 @@
-"""Define the roles of user code: one for the jobs of each run, one for the endpoints of each pipeline.
+"""Define the roles of user code: of jobs on SageMaker, of a run's jobs on Lambda, of a pipeline's endpoints.
 
-SageMaker gives the code in a container all that its role allows. So a role allows only a run's own folders or
-a pipeline's own models. The boundary in the template caps what any role can allow.
+SageMaker gives the code in a container all that its role allows. So a role allows to write only what is the
+job's own, or a pipeline's captured requests. The boundary in the template caps what any role can allow.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -79,7 +80,19 @@ class RolesForbiddenError(RoleError):
 
 
 def run_role(account: Account, pipeline: str, run_id: str) -> Role:
-    """Let a run's jobs read their pipeline's data, code and models, and write the run's step folders."""
+    """Let the starter of jobs give a run's jobs on Lambda their sessions, each of which allows less."""
+    role = _of_jobs(account, pipeline, run_id, run_id, ("prepare", "train", "evaluate"))
+    trusted = {"Effect": "Allow", "Principal": {"AWS": account.starter_arn}, "Action": "sts:AssumeRole"}
+    return replace(role, trust={"Version": _VERSION, "Statement": [trusted]})
+
+
+def step_role(account: Account, pipeline: str, run_id: str, step: str, folders: Sequence[str] = ()) -> Role:
+    """Let a step's job on SageMaker write these folders of its run, and none that another step wrote."""
+    return _of_jobs(account, pipeline, run_id, f"{run_id}-{step.removeprefix('evaluate-')}", folders)
+
+
+def _of_jobs(account: Account, pipeline: str, run_id: str, name: str, folders: Sequence[str]) -> Role:
+    """Let jobs read their pipeline's data, code and models, and write folders of their run."""
     mine = [f"projects/{pipeline}/", f"datasets/{pipeline}/", f"models/{pipeline}/", f"runs/{pipeline}/"]
     run = f"runs/{pipeline}/{run_id}"
     statements = [
@@ -88,15 +101,11 @@ def run_role(account: Account, pipeline: str, run_id: str) -> Role:
         {
             "Effect": "Allow",
             "Action": "s3:PutObject",
-            "Resource": [
-                _object(account, account.artifact_bucket, f"{run}/{step}/*")
-                for step in ("prepare", "train", "evaluate")
-            ],
+            "Resource": [_object(account, account.artifact_bucket, f"{run}/{each}/*") for each in folders],
         },
         *_container(account),
     ]
-    tags = {"sluice:pipeline": pipeline, "sluice:run": run_id}
-    return _role(account, run_id, statements, tags, account.starter_arn)
+    return _role(account, name, statements, {"sluice:pipeline": pipeline, "sluice:run": run_id})
 
 
 def serving_role(account: Account, pipeline: str) -> Role:
@@ -120,9 +129,7 @@ def is_settling(made_at: str, now: str) -> bool:
     return from_iso(now) - from_iso(made_at) < _SETTLES
 
 
-def _role(
-    account: Account, name: str, statements: list[Policy], tags: Mapping[str, str], starter_arn: str = ""
-) -> Role:
+def _role(account: Account, name: str, statements: list[Policy], tags: Mapping[str, str]) -> Role:
     # A role's name is unique in its account, whatever its path, and another stack may have the same pipeline.
     name = f"{name}-{hashlib.sha256(account.path.encode()).hexdigest()[:8]}"
     trust = {
@@ -131,14 +138,11 @@ def _role(
         "Action": "sts:AssumeRole",
         "Condition": {"StringEquals": {"aws:SourceAccount": account.number}},
     }
-    trusted = [trust]
-    if starter_arn:
-        trusted.append({"Effect": "Allow", "Principal": {"AWS": starter_arn}, "Action": "sts:AssumeRole"})
     return Role(
         name=name,
         arn=f"{account.roles_arn}{name}",
         path=account.path,
-        trust={"Version": _VERSION, "Statement": trusted},
+        trust={"Version": _VERSION, "Statement": [trust]},
         policy={"Version": _VERSION, "Statement": statements},
         tags=tags,
     )

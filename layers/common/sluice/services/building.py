@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -111,8 +112,23 @@ def jobs_on(cloud: Cloud, backend: Backend) -> RunningJobs:
 
 
 def run_role(cloud: Cloud, pipeline: str, run_id: str) -> Role:
-    """Return the role of the run's jobs, which exists from before the first job until the run's end."""
+    """Return the role of the run's jobs on Lambda, which exists from before the first until the run's end."""
     return roles.run_role(cloud.account, pipeline, run_id)
+
+
+def step_role(cloud: Cloud, build: jobs.Build, step: str) -> Role:
+    """Return the role of a step's job on SageMaker, which exists from before the job until the run's end."""
+    whose, folders = jobs.role_of(build, step)
+    return roles.step_role(cloud.account, build.config.name, build.run_id, whose, folders)
+
+
+def roles_of(cloud: Cloud, run: Run, steps: Iterable[Step]) -> list[Role]:
+    """Return all roles that the jobs of a run's steps may have had."""
+    whose = {step.step for step in steps if step.job and step.backend == "sagemaker"}
+    if any(jobs.kind_of(step) == "training_job" for step in whose):
+        whose.add(jobs.POOLED)
+    own = [roles.step_role(cloud.account, run.pipeline, run.run_id, each) for each in sorted(whose)]
+    return [run_role(cloud, run.pipeline, run.run_id), *own]
 
 
 def ensure_group(cloud: Cloud, config: PipelineConfig) -> None:

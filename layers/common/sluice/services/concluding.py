@@ -1,4 +1,4 @@
-"""End the jobs of a run: stop them, record how they ended, answer who waits, delete their role."""
+"""End the jobs of a run: stop them, record how they ended, answer who waits, delete their roles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from sluice.domain.times import to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import caching
-from sluice.services.building import COMPLETED, find_run, find_step, find_steps, jobs_on, run_role
+from sluice.services.arrivals import on_each
+from sluice.services.building import COMPLETED, find_run, find_step, find_steps, jobs_on, roles_of
 from sluice.services.timeline import note
 
 
@@ -64,18 +65,19 @@ def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
     running.stop(kind, name)
 
 
-def release_role(cloud: Cloud, run: Run) -> None:
-    """Delete the role of an ended run, so that leftovers of the run can do nothing.
+def release_roles(cloud: Cloud, run: Run) -> None:
+    """Delete the roles of an ended run, so that leftovers of the run can do nothing.
 
-    A job that stops uploads what it has with this role: the end of the last job deletes it. A role that the
+    A job that stops uploads what it has with its role: the end of the last job deletes all. A role that the
     account does not let us delete stays.
     """
-    if any(step.job and not jobs.has_ended(step.status) for step in find_steps(cloud, run.run_id)):
+    steps = find_steps(cloud, run.run_id)
+    if any(step.job and not jobs.has_ended(step.status) for step in steps):
         return
     try:
-        cloud.roles.delete(run_role(cloud, run.pipeline, run.run_id))
+        on_each(roles_of(cloud, run, steps), cloud.roles.delete)
     except RolesForbiddenError as error:
-        logger.warning("the run's role stays", extra={"error": str(error)})
+        logger.warning("the run's roles stay", extra={"error": str(error)})
 
 
 def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
@@ -132,7 +134,7 @@ def _close(cloud: Cloud, task: JobTask) -> None:
     """Close an answered task, last of all: a crash before that leaves it open for the next hint."""
     run = find_run(cloud, task.pipeline, task.run_id)
     if run is not None and run.has_ended:
-        release_role(cloud, run)
+        release_roles(cloud, run)
     cloud.catalog.apply(close_task(task.job_name, task.task_token))
 
 

@@ -54,7 +54,7 @@ def clear_up(cloud: Cloud, run: Run) -> None:
     elif run.dataset_version is not None:
         _settle(cloud, run, run.dataset_version)
     _unlock(cloud, run)
-    concluding.release_role(cloud, run)
+    concluding.release_roles(cloud, run)
 
 
 def _settle(cloud: Cloud, run: Run, version: str) -> None:

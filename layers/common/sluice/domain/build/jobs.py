@@ -47,6 +47,8 @@ _REPORT = (
 )
 # An output of the prepare step on SageMaker, and the file in it. On Lambda an environment has a list.
 PACKAGES, PACKAGES_FILE = "packages", "packages.json"
+# The folder of what candidates write, and whose role they have if a warm pool runs them.
+POOLED = "train"
 _TERMINAL = {"Completed", "Failed", "Stopped"}
 # So many characters of the run's first reason are quoted for each job that it stops.
 _FIELDS = {"training_job": "TrainingJob", "processing_job": "ProcessingJob"}
@@ -97,6 +99,19 @@ class Build:
 def kind_of(step: str) -> JobKind:
     """Return the kind of job that runs a step."""
     return "training_job" if step.startswith(names.TRAIN) else "processing_job"
+
+
+def role_of(build: Build, step: str) -> tuple[str, list[str]]:
+    """Return whose role a step's job on SageMaker has, and the run's folders that it writes.
+
+    A warm pool takes the next job only if its role is the former's: then the candidates share one.
+    """
+    if kind_of(step) == "processing_job":
+        return step, [step.replace("-", "/", 1)]
+    if build.config.train.compute.keep_alive_s:
+        return POOLED, [POOLED]
+    job = names.job_name(build.stack, build.run_id, step)
+    return step, [f"{POOLED}/{job}", f"{POOLED}/checkpoints/{step}"]
 
 
 def prepare_request(build: Build, files_uri: str) -> Request:
