@@ -70,6 +70,20 @@ def _print_last_release(last: dict[str, Any] | None) -> None:
         out.print(f"    [yellow]•[/] {escape(str(reason))}")
 
 
+def _print_recoveries(stage: dict[str, Any]) -> None:
+    """Print how far a rollback is that alarms or a rejection ask for, as long as they do."""
+    fires = any(alarm["state"] == "ALARM" for alarm in stage["alarms"])
+    for each in stage["recoveries"]:
+        if not (fires if each["fault"] == "alarm" else stage["is_rejected"]):
+            continue
+        if each["problem"]:
+            next_step = invocation.command(each["command"])
+            out.print(f"    [red]rollback impossible[/]: {escape(each['problem'])}; next: `{next_step}`")
+        elif each["attempt"]:
+            tried = f"attempt {each['attempt']} of {each['attempts']}"
+            out.print(f"    [yellow]rolling back[/]: {tried}, {each['release_id']}")
+
+
 def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
     """Print what serves on a stage, and what guards it."""
     if stage["live_version"] is None and stage["endpoint_status"] == "missing":
@@ -91,6 +105,7 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
         )
     for alarm in stage["alarms"]:
         out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
+    _print_recoveries(stage)
     for fault in stage["guard_faults"]:
         out.print(f"    [red]unguarded[/]: the alarm {escape(fault)}; reconcile puts it back")
 

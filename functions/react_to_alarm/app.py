@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -15,7 +16,8 @@ from sluice.domain.times import to_iso
 from sluice.events import AlarmStateChanged
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import deploying, releasing
+from sluice.services import deploying, recovering, releasing
+from sluice.services.recovering import Fault
 from sluice.services.timeline import note
 
 
@@ -45,17 +47,20 @@ def lambda_handler(event: AlarmStateChanged, context: LambdaContext) -> dict[str
 
 
 def _roll_back(cloud: Cloud, live: Deployment, alarm: Item) -> dict[str, Any]:
+    name, since = alarm["AlarmName"], to_iso(alarms.fires_since(alarm))
+    reason = f"{name}: {alarm.get('StateReason', 'it fires')}"
+    ask = partial(releases.alarm_request, live.pipeline, live.stage, live, name, reason)
+    fault = Fault(live, "alarm", since, name, ask)
     options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
     if next(options.known_good(), None) is None:
-        detail = releases.no_known_good(live, options.reasons())
-        _note(cloud, live.pipeline, live.release_id, alarm, "rollback impossible", detail)
+        recovering.give_up(cloud, fault, releases.no_known_good(live, options.reasons()), since)
         return {"status": "no known good"}
-    reason = f"{alarm['AlarmName']}: {alarm.get('StateReason', 'it fires')}"
-    request = releases.alarm_request(live.pipeline, live.stage, live, alarm["AlarmName"], reason)
     _note(cloud, live.pipeline, live.release_id, alarm, "alarm", reason)
-    cloud.workflows.start("release", request.release_id, request.model_dump())
-    logger.info("rollback started", extra={"release_id": request.release_id})
-    return {"status": "rollback started", "release_id": request.release_id}
+    release_id = recovering.recover(cloud, fault)
+    if release_id is None:
+        return {"status": "tried before"}
+    logger.info("rollback started", extra={"release_id": release_id})
+    return {"status": "rollback started", "release_id": release_id}
 
 
 def _note(cloud: Cloud, pipeline: str, subject: str, alarm: Item, event: str, detail: str) -> None:

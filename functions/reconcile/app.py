@@ -25,7 +25,7 @@ from sluice.domain.release import deviations, packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import arrivals, building, deviating, releasing, sweeping, upgrading
+from sluice.services import arrivals, building, deviating, recovering, releasing, sweeping, upgrading
 
 _LAST_MS = 10_000
 # Each pass looks at so many packages of a group.
@@ -155,7 +155,7 @@ def _firing_alarms(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 
 
 def _altered_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    """Find endpoints, and alarms, that are no longer what their stage's live release made them."""
+    """Find endpoints and alarms that differ from what the live release made, and rejected ones that serve."""
     for item in pipelines:
         for stage in releasing.find_stages(cloud, keys.pipeline_of(item)):
             yield _deviating(cloud, stage)
@@ -163,6 +163,8 @@ def _altered_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
             _, faults = releasing.find_guard_faults(cloud, stage)
             for name in faults:
                 yield lost_events.guard_is_off(name)
+            rejected = recovering.find_rejected(cloud, stage)
+            yield lost_events.rejected_serves(rejected.arn) if rejected else None
 
 
 def _deviating(cloud: Cloud, stage: Stage) -> LostEvent | None:

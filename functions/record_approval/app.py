@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -12,7 +14,7 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.builds import Pipeline, Run
-from sluice.catalog.records.releases import Approval, Package
+from sluice.catalog.records.releases import Approval, Deployment, Package
 from sluice.domain.failures import ConflictError, MissingError
 from sluice.domain.release import approvals, packages, releases
 from sluice.domain.release.approvals import Decision, Provenance, Told
@@ -20,7 +22,8 @@ from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import ModelPackageStateChanged
-from sluice.services import approving, deploying, releasing
+from sluice.services import approving, deploying, recovering, releasing
+from sluice.services.recovering import Fault
 from sluice.services.timeline import note
 
 _CLAIMS = 5
@@ -50,7 +53,7 @@ def lambda_handler(event: ModelPackageStateChanged, context: LambdaContext) -> d
         return {"status": "metadata only", "releases": []}
     claim = _claim(cloud, arn, event.told)
     if claim is None:
-        return {"status": "nothing new", "releases": []}
+        return {"status": "nothing new", "releases": _recover_again(cloud, arn, event.told)}
     started = _act(cloud, arn, claim)
     cloud.catalog.apply(changes.finish_decision(arn, claim.package.epoch))
     logger.info("decision recorded", extra={"decision": claim.approval.status, "releases": started})
@@ -130,14 +133,13 @@ def _act(cloud: Cloud, arn: str, claim: _Claim) -> list[str]:
         return []
     event = {"Approved": "approved", "Rejected": "rejected"}.get(approval.status, "approval withdrawn")
     note(cloud, pipeline, approval.decided_at, claim.version_name, event, approval.reason, approval.approver)
-    requests = list[releases.Request]()
-    if approval.status == "Approved":
-        requests = [] if _is_held(cloud, pipeline, claim) else [_release(pipeline, claim)]
-    elif approval.status == "Rejected":
-        requests = _rollbacks(cloud, pipeline, claim)
-    for request in requests:
-        cloud.workflows.start("release", request.release_id, request.model_dump())
-    return [request.release_id for request in requests]
+    if approval.status == "Rejected":
+        return _recover(cloud, claim.package, approval, _serving(cloud, pipeline, claim.package))
+    if approval.status != "Approved" or _is_held(cloud, pipeline, claim):
+        return []
+    request = _release(pipeline, claim)
+    cloud.workflows.start("release", request.release_id, request.model_dump())
+    return [request.release_id]
 
 
 def _is_held(cloud: Cloud, pipeline: str, claim: _Claim) -> bool:
@@ -157,23 +159,39 @@ def _release(pipeline: str, claim: _Claim) -> releases.Request:
     )
 
 
-def _rollbacks(cloud: Cloud, pipeline: str, claim: _Claim) -> list[releases.Request]:
-    """Return a rollback for each stage where the rejected package is live or under release."""
-    package, approval = claim.package, claim.approval
-    reason = f"{claim.version_name} was rejected: {approval.reason or 'no reason given'}"
-    return [
-        releases.rejection_request(pipeline, stage, package, release_id, approval.approver, reason)
-        for stage, release_id in _serving(cloud, pipeline, package)
-    ]
+def _recover(cloud: Cloud, package: Package, approval: Approval, serving: Iterable[Deployment]) -> list[str]:
+    """Roll back each stage where the rejected package is live or under release; returns what was started."""
+    name = packages.version_name(package.group, package.version)
+    reason = f"{name} was rejected: {approval.reason or 'no reason given'}"
+    started = []
+    for each in serving:
+        who = each.release_id, approval.approver, reason
+        ask = partial(releases.rejection_request, each.pipeline, each.stage, package, *who)
+        fault = Fault(each, recovering.rejection(package), approval.decided_at, approval.approver, ask)
+        started.append(recovering.recover(cloud, fault))
+    return [release_id for release_id in started if release_id]
 
 
-def _serving(cloud: Cloud, pipeline: str, package: Package) -> list[tuple[str, str]]:
+def _recover_again(cloud: Cloud, arn: str, told: Told) -> list[str]:
+    """Try the rollback of a rejected version again that still serves: the first attempt failed."""
+    package, approval = _find_seen(cloud, arn), releasing.find_approval(cloud, arn)
+    if package is None or package.pipeline is None or approval is None:
+        return []
+    if not told.status == package.status == approval.status == "Rejected":
+        return []
+    stages = [stage for stage in releasing.find_stages(cloud, package.pipeline) if not stage.releasing]
+    live = [deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live) for stage in stages]
+    serving = [each for each in live if each and each.is_of(package.arn, package.run_id)]
+    return _recover(cloud, package, approval, serving)
+
+
+def _serving(cloud: Cloud, pipeline: str, package: Package) -> list[Deployment]:
     found = []
     for stage in releasing.find_stages(cloud, pipeline):
         for release_id in (stage.releasing, stage.live):
             deployment = deploying.find_deployment(cloud, pipeline, stage.name, release_id)
             if deployment and deployment.is_of(package.arn, package.run_id):
-                found.append((stage.name, deployment.release_id))
+                found.append(deployment)
                 break
     return found
 

@@ -18,6 +18,7 @@ STAGE = {
     "releasing": None,
     "alarms": [],
     "guard_faults": [],
+    "recoveries": [],
     "is_rejected": False,
     "deviation": None,
 }
@@ -67,6 +68,24 @@ def test_an_endpoint_that_deviates_is_shown_with_what_a_person_can_do(
     for command in commands:
         assert f"`sluice {command}`" in text
     assert "deviates" not in said(capsys, stages=[STAGE])
+
+
+def test_a_rollback_that_is_tried_again_or_impossible_is_told_while_its_alarm_fires(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tried = {"fault": "alarm", "attempt": 2, "attempts": 3, "release_id": "m-v2-1", "problem": None}
+    firing = {**STAGE, "alarms": [{"alarm": "m-errors", "state": "ALARM"}]}
+    text = said(capsys, stages=[{**firing, "recoveries": [tried]}])
+    assert "    rolling back: attempt 2 of 3, m-v2-1\n" in text
+    failed = {
+        **tried,
+        "attempt": 3,
+        "problem": "3 attempts failed",
+        "command": "rollback m --stage production",
+    }
+    text = said(capsys, stages=[{**firing, "recoveries": [failed]}])
+    assert "rollback impossible: 3 attempts failed; next: `sluice rollback m --stage production`" in text
+    assert "rollback" not in said(capsys, stages=[{**STAGE, "recoveries": [failed]}])
 
 
 def test_a_retired_stage_has_no_endpoint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -378,6 +378,21 @@ def taken_back_key(pipeline: str, stage: str, arn: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"TAKENBACK#{stage}#{arn}"}
 
 
+def recoveries_of(stage: str, release_id: str) -> str:
+    """Return the prefix of the sort keys of what was tried to take back a live release."""
+    return f"RECOVERY#{stage}#{release_id}#"
+
+
+def recovery_key(pipeline: str, stage: str, release_id: str, fault: str) -> Key:
+    return {"pk": partition(pipeline), "sk": f"{recoveries_of(stage, release_id)}{fault}"}
+
+
+def recovery_of(item: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the stage, the release and the fault of a recovery."""
+    stage, release_id, fault = _after("RECOVERY#", item["sk"]).split("#", 2)
+    return stage, release_id, fault
+
+
 def release_key(pipeline: str, release_id: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{RELEASES}{release_id}"}
 

@@ -52,7 +52,16 @@ def package_decided(seen: Package, approval_status: str) -> LostEvent | None:
     """Return the lost event of a package whose decision was missed or not acted on."""
     if approval_status == seen.status and not seen.is_unfinished:
         return None
-    detail = {"ModelPackageArn": seen.arn, "ModelApprovalStatus": approval_status}
+    return _decided(seen.arn, approval_status)
+
+
+def rejected_serves(arn: str) -> LostEvent:
+    """Return the event of a rejection that was heard of, and whose rollback failed."""
+    return _decided(arn, "Rejected")
+
+
+def _decided(arn: str, status: str) -> LostEvent:
+    detail = {"ModelPackageArn": arn, "ModelApprovalStatus": status}
     return LostEvent("SageMaker Model Package State Change", detail)
 
 

@@ -14,9 +14,17 @@ def note(
     cloud: Cloud, pipeline: str, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR
 ) -> None:
     """Add an entry to the pipeline's timeline; repeating it changes nothing."""
+    cloud.catalog.create(entry_of(pipeline, at, subject, event, detail, actor))
+
+
+def entry_of(pipeline: str, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR) -> Item:
+    """Make an entry, to tell by it whether something was done before."""
     said = failures.cut(detail, _DETAIL_MAX)
-    entry = keys.timeline_item(pipeline, at, subject, event, actor=actor, detail=said)
-    cloud.catalog.create(entry)
+    return keys.timeline_item(pipeline, at, subject, event, actor=actor, detail=said)
+
+
+def is_noted(cloud: Cloud, entry: Item) -> bool:
+    return cloud.catalog.get(keys.key_of(entry)) is not None
 
 
 def entries_of(cloud: Cloud, pipeline: str, subject: str, since: str, until: str) -> list[Item]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Approval, Package
 from sluice.domain import actors
-from sluice.domain.release import releases
+from sluice.domain.release import recoveries, releases
 from sluice.domain.release.releases import Request
 from sluice.ports import Cloud
 from sluice.services import deploying
@@ -40,11 +41,12 @@ def _decider(cloud: Cloud, request: Request, arn: str, stage: str | None) -> str
         approval = Approval.of(item)
         if stage is None:
             args = (request.pipeline, arn, package.version, approval.epoch, "", "")
-            follows = releases.approval_request(*args)
+            follows = [releases.approval_request(*args)]
         else:
             decided = replace(package, approval_epoch=approval.epoch)
-            follows = releases.rejection_request(request.pipeline, stage, decided, "", "", "")
-        if follows.release_id == request.release_id:
+            ask = partial(releases.rejection_request, request.pipeline, stage, decided, "", "", "")
+            follows = [ask(attempt) for attempt in recoveries.ATTEMPTS]
+        if request.release_id in {each.release_id for each in follows}:
             return approval.approver
     return None
 
@@ -54,7 +56,8 @@ def _alarm(cloud: Cloud, request: Request) -> str | None:
     live = deploying.find_deployment(cloud, request.pipeline, stage, request.rolls_back)
     if live is None:
         return None
-    follows = releases.alarm_request(request.pipeline, stage, live, request.actor, "")
+    ask = partial(releases.alarm_request, request.pipeline, stage, live, request.actor, "")
+    follows = {ask(attempt).release_id for attempt in recoveries.ATTEMPTS}
     noted = cloud.catalog.query(
         keys.partition(request.pipeline), keys.TIMELINE, newest_first=True, limit=_NEWEST
     )
@@ -62,4 +65,4 @@ def _alarm(cloud: Cloud, request: Request) -> str | None:
         (entry["subject"], entry["event"], entry["actor"]) == (live.release_id, "alarm", request.actor)
         for entry in noted
     )
-    return request.actor if was_told and follows.release_id == request.release_id else None
+    return request.actor if was_told and request.release_id in follows else None

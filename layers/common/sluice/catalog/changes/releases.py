@@ -14,6 +14,7 @@ from sluice.catalog.records.releases import (
     Deployment,
     EndpointTask,
     Package,
+    Recovery,
     Release,
     ReleaseEnd,
     Stage,
@@ -160,6 +161,36 @@ def undo_promotion(pipeline: str, stage: str, release_id: str, at: str) -> Updat
 
 def _end(pipeline: str, stage: str, release_id: str, end: Mapping[str, Any], status: str) -> Update:
     return Update(keys.deployment_key(pipeline, stage, release_id), end, {"status": status})
+
+
+# ---------------------------------------------------------------------------------------------- recoveries
+
+
+def find_fault(recovery: Recovery) -> Put:
+    """Record that a live release must not serve on, before anything is tried."""
+    return Put(recovery.item())
+
+
+def try_recovery(recovery: Recovery, attempt: int, release_id: str, at: str) -> Update:
+    """Claim the next attempt at a rollback: of all who find it due only one may make it."""
+    tried = {
+        "attempt": attempt,
+        "attempt_id": release_id,
+        "tried_at": at,
+        "problem": None,
+        "problem_at": None,
+    }
+    return Update(_recovery_key(recovery), tried, {"attempt": recovery.attempt})
+
+
+def give_up(recovery: Recovery, problem: str, at: str) -> Update:
+    """Record why a person must act now, as long as no further attempt was made meanwhile."""
+    told = {"problem": problem, "problem_at": at}
+    return Update(_recovery_key(recovery), told, {"attempt": recovery.attempt})
+
+
+def _recovery_key(recovery: Recovery) -> Mapping[str, str]:
+    return keys.recovery_key(recovery.pipeline, recovery.stage, recovery.release_id, recovery.fault)
 
 
 # ------------------------------------------------------------------------------------------------ releases

@@ -181,6 +181,34 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was tried to take back a live release, for an alarm or a rejection, and why no more is."""
+
+    pipeline: str
+    stage: str
+    release_id: str
+    # `alarm`, or `rejection#<epoch>`.
+    fault: str
+    # The number of the newest attempt, and the rollback that it is; none if none was possible.
+    attempt: int | None = None
+    attempt_id: str | None = None
+    tried_at: str | None = None
+    # Why a person must act, and since when; what a page said.
+    problem: str | None = None
+    problem_at: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Recovery:
+        stage, release_id, fault = keys.recovery_of(item)
+        key = {"pipeline": keys.pipeline_of(item), "stage": stage, "release_id": release_id, "fault": fault}
+        return cls(**known(cls, item, **key))
+
+    def item(self) -> Item:
+        key = keys.recovery_key(self.pipeline, self.stage, self.release_id, self.fault)
+        return {**key, **attributes(self, "pipeline", "stage", "release_id", "fault")}
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """A release or a rollback, from its plan to its end."""
 

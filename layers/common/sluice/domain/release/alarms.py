@@ -14,6 +14,8 @@ from sluice.domain.times import to_iso
 from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sluice.domain.config import models
 
 PERIOD_S = DELIVERED_EVERY_S
@@ -174,10 +176,16 @@ def _agrees(wanted: Any, found: Any) -> bool:
     return bool(wanted == found)
 
 
+def fires_since(alarm: Mapping[str, Any]) -> datetime:
+    """Return when an alarm came into its state: CloudWatch may update that without changing it."""
+    since: datetime = alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"]
+    return since
+
+
 def concerns(alarm: Mapping[str, Any], live: Deployment, now: str) -> bool:
     """Tell whether an alarm in ALARM is about the live deployment and not its predecessor."""
     promoted_at = live.promoted_at or now
-    since = to_iso(alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"])
+    since = to_iso(fires_since(alarm))
     return since >= promoted_at or now >= bake_until(promoted_at, SETTLES_S)
 
 

@@ -93,10 +93,10 @@ def approval_request(
 
 
 def rejection_request(
-    pipeline: str, stage: str, rejected: Package, release_id: str, actor: str, reason: str
+    pipeline: str, stage: str, rejected: Package, release_id: str, actor: str, reason: str, attempt: int = 1
 ) -> Request:
-    """Make the one request for a rollback that follows from rejecting a package that serves on a stage."""
-    cause_key = f"rejection#{rejected.arn}#{rejected.epoch}#{stage}"
+    """Make the one request, of each attempt, for a rollback of a rejected package that serves on a stage."""
+    cause_key = _numbered(f"rejection#{rejected.arn}#{rejected.epoch}#{stage}", attempt)
     return Request(
         pipeline=pipeline,
         release_id=names.release_id(pipeline, rejected.version, cause_key),
@@ -108,9 +108,11 @@ def rejection_request(
     )
 
 
-def alarm_request(pipeline: str, stage: str, live: Deployment, alarm: str, reason: str) -> Request:
-    """Make the one request for a rollback that alarms can cause while a release is live."""
-    cause_key = f"alarm#{live.release_id}#{stage}"
+def alarm_request(
+    pipeline: str, stage: str, live: Deployment, alarm: str, reason: str, attempt: int = 1
+) -> Request:
+    """Make the one request, of each attempt, for a rollback that alarms can cause while a release is live."""
+    cause_key = _numbered(f"alarm#{live.release_id}#{stage}", attempt)
     return Request(
         pipeline=pipeline,
         release_id=names.release_id(pipeline, live.package_version, cause_key),
@@ -120,6 +122,11 @@ def alarm_request(pipeline: str, stage: str, live: Deployment, alarm: str, reaso
         actor=alarm,
         reason=reason,
     )
+
+
+def _numbered(cause_key: str, attempt: int) -> str:
+    """Name a further attempt apart: Step Functions takes the name of an execution once."""
+    return cause_key if attempt == 1 else f"{cause_key}#{attempt}"
 
 
 def planned_stages(release: models.Release, wanted: Sequence[str] | None) -> list[models.Stage]:

@@ -32,6 +32,7 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
             "endpoint_status": stages.endpoint_status(cloud, stage["endpoint_name"]),
             "alarms": stages.alarms(cloud, pipeline, stage["stage"], stage["endpoint_name"]),
             "guard_faults": stages.guard_faults(cloud, pipeline, stage["stage"]),
+            "recoveries": stages.recoveries(cloud, pipeline, stage["stage"], stage["live"]),
         }
         for stage in stages.stages(cloud, pipeline)
     ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.catalog.records.releases import Deployment, Stage
+from sluice.catalog.records.releases import Deployment, Recovery, Stage
 from sluice.domain.release import packages
+from sluice.domain.release import recoveries as decided
 from sluice.ports import Cloud
 from sluice.services import deploying, deviating, releasing
 
@@ -73,6 +74,24 @@ def alarms(cloud: Cloud, pipeline: str, stage: str, endpoint_name: str) -> list[
     names = (*guarded.alarm_names, *releasing.watch_alarm_names(guarded))
     found = cloud.alarms.describe(names)
     return [{"alarm": name, "state": found[name]["StateValue"]} for name in names if name in found]
+
+
+def recoveries(cloud: Cloud, pipeline: str, stage: str, live: str | None) -> list[dict[str, Any]]:
+    """List what was tried to take back what is live, and why a person must act."""
+    prefix = keys.recoveries_of(stage, live) if live else None
+    found = cloud.catalog.query(keys.partition(pipeline), prefix) if prefix else []
+    return [
+        {
+            "fault": each.fault.partition("#")[0],
+            "attempt": each.attempt or 0,
+            "attempts": len(decided.ATTEMPTS),
+            "release_id": each.attempt_id,
+            "problem": each.problem,
+            "problem_at": each.problem_at,
+            "command": decided.command(each),
+        }
+        for each in map(Recovery.of, found)
+    ]
 
 
 def guard_faults(cloud: Cloud, pipeline: str, stage: str) -> list[str]:

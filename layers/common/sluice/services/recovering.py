@@ -1,0 +1,105 @@
+"""Take back a live release that must not serve: start the rollback that is due, or call a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import Deployment, Package, Recovery, Stage
+from sluice.domain.release import recoveries
+from sluice.domain.release.recoveries import GivenUp
+from sluice.domain.release.releases import Request
+from sluice.lazy import dataclass
+from sluice.ports import Cloud
+from sluice.services import deploying, releasing, timeline
+
+IMPOSSIBLE = "RollbackImpossible"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a live release must not serve on, and what asks for each attempt at its rollback."""
+
+    live: Deployment
+    # `alarm`, or `rejection#<epoch>`: each has attempts of its own.
+    name: str
+    # When the alarm began to fire, or the rejection was decided.
+    since: str
+    actor: str
+    request: Callable[[int], Request]
+
+
+def recover(cloud: Cloud, fault: Fault) -> str | None:
+    """Start the rollback that is due and return its release id; call a person if none will follow."""
+    known = _find(cloud, fault)
+    last = releasing.find_release(cloud, known.pipeline, known.attempt_id) if known.attempt_id else None
+    step = recoveries.next_step(known, last, cloud.now())
+    if isinstance(step, GivenUp):
+        give_up(cloud, fault, step.reason, max(step.at, fault.since))
+    if step is None or isinstance(step, GivenUp):
+        return None
+    request = fault.request(step.number)
+    if step.number != known.attempt:
+        claim = changes.try_recovery(known, step.number, request.release_id, cloud.now())
+        if not cloud.catalog.apply(claim):
+            return None
+    cloud.workflows.start("release", request.release_id, request.model_dump())
+    return request.release_id
+
+
+def give_up(cloud: Cloud, fault: Fault, reason: str, at: str) -> None:
+    """Call a person, once for each time that it happens, and keep why: `sluice status` shows it."""
+    live, known = fault.live, _find(cloud, fault)
+    entry = timeline.entry_of(live.pipeline, at, live.release_id, "rollback impossible", reason, fault.actor)
+    if timeline.is_noted(cloud, entry):
+        return
+    # Tell first: what is told twice does less harm than what is never told.
+    detail = {
+        "stack": cloud.stack_name,
+        "pipeline": live.pipeline,
+        "stage": live.stage,
+        "release_id": live.release_id,
+        "package_version": live.package_version,
+        "cause": fault.name.partition("#")[0],
+        "actor": fault.actor,
+        "attempts": known.attempt or 0,
+        "reason": reason,
+        "command": f"sluice {recoveries.command(known)}",
+    }
+    cloud.bus.announce(IMPOSSIBLE, detail)
+    cloud.catalog.apply(changes.give_up(known, reason, at))
+    cloud.catalog.create(entry)
+
+
+def find_rejected(cloud: Cloud, stage: Stage) -> Package | None:
+    """Return the rejected version that still serves on a stage, unless a person was called for that.
+
+    While a release is under way, the version may be replaced.
+    """
+    if stage.releasing:
+        return None
+    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
+    item = cloud.catalog.get(keys.package_key(live.package_arn)) if live else None
+    package = Package.of(item) if item else None
+    if live is None or package is None or package.status != "Rejected":
+        return None
+    if not live.is_of(package.arn, package.run_id):
+        return None
+    fault = rejection(package)
+    known = cloud.catalog.get(keys.recovery_key(stage.pipeline, stage.name, live.release_id, fault))
+    return None if known and Recovery.of(known).problem else package
+
+
+def rejection(package: Package) -> str:
+    """Name the fault that a package was rejected: each rejection has attempts of its own."""
+    return f"rejection#{package.epoch}"
+
+
+def _find(cloud: Cloud, fault: Fault) -> Recovery:
+    live = fault.live
+    new = Recovery(live.pipeline, live.stage, live.release_id, fault.name)
+    found = cloud.catalog.get(keys.key_of(new.item()))
+    if found is None and not cloud.catalog.apply(changes.find_fault(new)):
+        return _find(cloud, fault)
+    return Recovery.of(found) if found else new
