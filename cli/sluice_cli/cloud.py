@@ -96,6 +96,11 @@ def is_alive(pid: int, born: str | None) -> bool:
     return born is not None and state_lock.birth(pid) == born
 
 
+def adopt(process: subprocess.Popen[bytes]) -> None:
+    """Take over a child that outlives what started it, so that its end is noticed here."""
+    _started[process.pid] = process
+
+
 def tail(path: Path, lines: int = 15) -> str:
     """Return the last lines of a log."""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
@@ -134,7 +139,7 @@ def deploy(
     sources = source_digest()
     options = ["--template-file", str(template), "--stack-name", stack, "--s3-bucket", PACKAGE_BUCKET]
     own = {"PythonRuntime": runtime(), "Architecture": architecture(), "LogRetentionDays": "1"}
-    overrides = {**own, **(parameters or {})}
+    overrides = {**own, "Console": "true", **(parameters or {})}
     given = ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
     configuration = ["--config-file", str(REPOSITORY / "samconfig.toml"), "--config-env", "local"]
     run_sam(["deploy", *configuration, *options, *given], environment, log="sam-deploy")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Project
 from sluice.catalog.records.releases import PENDING, Package, Release
-from sluice.domain import actors, config
+from sluice.domain import actors, config, names
 from sluice.domain.release import packages, releases
 from sluice.services import approving, building
 from sluice.services.views import stages
@@ -85,6 +87,21 @@ def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
         stage = serving[0]["stage"]
         note += f"; it is still live on {stage}: `sluice rollback {package.pipeline} --stage {stage}`"
     return {**result, "note": note}
+
+
+def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
+    """Start a release by command, with an id of its own; returns the id."""
+    release_id = names.release_id(pipeline, version, f"command#{uuid.uuid4()}")
+    actor = target.call("sts", "get_caller_identity")["Arn"]
+    request = {"pipeline": pipeline, "release_id": release_id, "cause": "command", "actor": actor, **command}
+    target.call(
+        "stepfunctions",
+        "start_execution",
+        stateMachineArn=target.outputs["ReleaseModelStateMachineArn"],
+        name=release_id,
+        input=json.dumps(request),
+    )
+    return release_id
 
 
 def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import typer
 
 from sluice_cli import cloud, continuing, project
 from sluice_cli import target as targets
+from sluice_cli.console import process as console
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import err, escape, here, hint, invocation, out, print_json
@@ -50,6 +51,7 @@ def up(
     continued = None if was_running else ready.get("continued")
     result = {
         **{"endpoint_url": ready["endpoint_url"], "pid": ready["pid"], "stack": stack},
+        "console": console.start(stack),
         **{"outputs": target.outputs, "continued": continued},
     }
 
@@ -59,6 +61,7 @@ def up(
             out.print(line)
         if not was_running and continued is None and (differs := continuing.about_images()):
             out.print(differs)
+        out.print("console:", escape(str(result["console"])))
         out.print(f'for AWS\'s own tools: eval "$({invocation.command("env")})"')
         hint(continuing.next_step(continued))
 
@@ -75,6 +78,7 @@ def parsed(parameters: list[str]) -> dict[str, str]:
 @local_app.command(epilog=example("sluice down"))
 def down(as_json: Json = False) -> None:
     """Stop the local cloud and all that runs in it; its state is kept for the next `sluice up`."""
+    console.stop()
     stopped = cloud.stop()
 
     def text() -> None:

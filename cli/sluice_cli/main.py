@@ -20,6 +20,7 @@ from sluice.domain.config import ConfigError
 from sluice.domain.failures import MissingError
 from sluice_cli.build_commands import build_app
 from sluice_cli.candidate_commands import candidate_app
+from sluice_cli.console_commands import console_app
 from sluice_cli.cost_commands import cost_app
 from sluice_cli.data_commands import data_app, dataset_app
 from sluice_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
@@ -72,6 +73,7 @@ for commands in (
     reproduce_app,
     recall_app,
     look_app,
+    console_app,
 ):
     app.add_typer(commands)
 app.add_typer(dataset_app, name="dataset")

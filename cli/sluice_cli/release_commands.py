@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import uuid
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from sluice.domain import names, wording
+from sluice.domain import wording
 from sluice.services import views
 from sluice_cli import decisions, lookup, retiring, waiting
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
@@ -84,7 +82,7 @@ def approve(
             result = decisions.approve(target, arn, reason, status.update)
         else:
             command = {"package_arn": arn, "stages": [stage], "reason": reason or "sluice approve --stage"}
-            release_id = start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
+            release_id = decisions.start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
             result = {"model_package_arn": arn, "status": "Approved", "release_id": release_id}
         if wait:
             status.update("waiting for the release")
@@ -103,21 +101,6 @@ def _next_step(target: Target, pipeline: str, arn: str) -> str:
                 f"next: `sluice {each['command']}` releases it to {each['stage']}, which waits for a person"
             )
     return f"next: `sluice status {pipeline}` shows the release"
-
-
-def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
-    """Start a release by command, with an id of its own; returns the id."""
-    release_id = names.release_id(pipeline, version, f"command#{uuid.uuid4()}")
-    actor = target.call("sts", "get_caller_identity")["Arn"]
-    request = {"pipeline": pipeline, "release_id": release_id, "cause": "command", "actor": actor, **command}
-    target.call(
-        "stepfunctions",
-        "start_execution",
-        stateMachineArn=target.outputs["ReleaseModelStateMachineArn"],
-        name=release_id,
-        input=json.dumps(request),
-    )
-    return release_id
 
 
 @release_app.command(epilog=example("sluice reject reviews-sentiment/2 -m 'fails on long reviews'"))
@@ -155,7 +138,7 @@ def rollback(
     # Name what serves now: repeating the command must not roll back further.
     live = serving[stage]
     command = {"stage": stage, "rolls_back": live["live"], "reason": reason or "sluice rollback"}
-    release_id = start_release(target, name, live["live_version"] or 0, command)
+    release_id = decisions.start_release(target, name, live["live_version"] or 0, command)
     result: dict[str, Any] = {"release_id": release_id, "status": "started"}
     if wait:
         with err.status(f"waiting for {release_id}"):

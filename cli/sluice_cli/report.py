@@ -71,7 +71,7 @@ def report(
 def open_page(file: Path, *, is_opened: bool) -> None:
     """Print a page's path, and open it in a browser on a terminal that has one."""
     out.out(str(file), highlight=False)
-    if is_opened and out.is_terminal and _has_browser() and webbrowser.open(file.resolve().as_uri()):
+    if is_opened and out.is_terminal and has_browser() and webbrowser.open(file.resolve().as_uri()):
         hint("opened in the browser")
 
 
@@ -132,7 +132,7 @@ def _page(target: Target, pipeline: str, dataset: dict[str, Any]) -> tuple[bytes
         ) from None
 
 
-def _has_browser() -> bool:
+def has_browser() -> bool:
     """Tell whether a browser can show a page: on a server a text browser might take the terminal."""
     displays = ("DISPLAY", "WAYLAND_DISPLAY")
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in displays)

@@ -19,6 +19,18 @@ _JOBS_S = 120
 
 def stop(target: Target, run_id: str, reason: str) -> dict[str, Any]:
     """Stop a run and wait for its end; returns the run with its steps."""
+    found = ask(target, run_id, reason)
+    waiting.run_end(target, found["pipeline"], run_id, lambda _: None, timeout_s=_END_S)
+    with suppress(CommandError):
+        # What a job took is known at its end; one that takes longer is told of as unknown.
+        waiting.until(lambda: _have_jobs_ended(target, run_id), timeout_s=_JOBS_S, what="its jobs to stop")
+    ended = lookup.the_run(target, run_id)
+    cost = costs.run_cost(target.cloud, run_id) or {}
+    return {**ended, "cost": {name: cost.get(name) for name in ("usd", "known_usd", "unknown")}}
+
+
+def ask(target: Target, run_id: str, reason: str) -> dict[str, Any]:
+    """Have a run stopped as whoever calls; returns the run as it was."""
     found = lookup.the_run(target, run_id)
     run = building.find_run(target.cloud, found["pipeline"], run_id)
     if run is None:
@@ -30,13 +42,7 @@ def stop(target: Target, run_id: str, reason: str) -> dict[str, Any]:
         raise CommandError(
             str(error), hint=f"`sluice run {run_id}` shows it.", exit_code=EXIT_USAGE
         ) from None
-    waiting.run_end(target, found["pipeline"], run_id, lambda _: None, timeout_s=_END_S)
-    with suppress(CommandError):
-        # What a job took is known at its end; one that takes longer is told of as unknown.
-        waiting.until(lambda: _have_jobs_ended(target, run_id), timeout_s=_JOBS_S, what="its jobs to stop")
-    ended = lookup.the_run(target, run_id)
-    cost = costs.run_cost(target.cloud, run_id) or {}
-    return {**ended, "cost": {name: cost.get(name) for name in ("usd", "known_usd", "unknown")}}
+    return found
 
 
 def _have_jobs_ended(target: Target, run_id: str) -> bool | None:

@@ -16,8 +16,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 APPS = sorted((ROOT / "functions").glob("*/app.py"))
-# It alone has the layer with the engine and the page of the report.
-WITH_DATA_LAYER = ("validate_data", "monitor_endpoint")
+# They alone have the layer with the engine and with what writes pages.
+WITH_DATA_LAYER = ("validate_data", "monitor_endpoint", "console")
 # What a client needs is loaded when the first one is made, and what judges data never.
 NEVER = ("duckdb", "jinja2", "boto3", "botocore.session", "sluice.quality.engine", "sluice.quality.report")
 # It alone parses a pipeline.yaml; the others restore what it has stored.
@@ -36,6 +36,7 @@ AT_ONCE = {
     "sluice.domain.predictions.bias._Facet",
     "sluice.domain.predictions.table.Predictions",
     "sluice.services.monitoring.watched.Watched",
+    "sluice.services.tracing._Search",
 }
 
 # It imports nothing of ours.

@@ -7,25 +7,27 @@ not all that ever was. A pipeline of an older stack has no index: all its runs a
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.data.segments import DatasetHead
+from sluice.lazy import dataclass
 from sluice.services import arrivals, building, datasets
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival
-    from sluice.ports import Cloud
+from sluice.ports import Cloud
 
 # Data set versions of one page: each is a small object of the artifact bucket.
 PAGE = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Holding:
     """A data set version that holds an object under its key, and the object's version in it."""
 
@@ -34,7 +36,7 @@ class Holding:
     held: ObjectVersion
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Holdings:
     """A page of versions that hold an object, oldest first.
 
@@ -101,7 +103,7 @@ def _made(cloud: Cloud, pipeline: str, since: str, after: str | None, limit: int
     return [each for each in made if each[0] >= since and "#".join(each) > (after or "")][:limit]
 
 
-@dataclass
+@dataclasses.dataclass
 class _Search:
     """Look for a key in versions, oldest first; `is_continued` if earlier ones were not looked at."""
 

@@ -38,6 +38,11 @@ def set_aside(cloud: Cloud, pipeline: str) -> tuple[int, list[dict[str, Any]]]:
     return len(found), [*map(shown, _not_replaced(cloud, pipeline, last))]
 
 
+def some_set_aside(cloud: Cloud, pipeline: str, limit: int = _SHOWN_ASIDE) -> int:
+    """Count quarantined objects that nothing replaced, of the first `limit`: enough to say that some wait."""
+    return len(quarantined(cloud, pipeline, limit=limit).items)
+
+
 def counts(cloud: Cloud, pipeline: str, aside: int) -> dict[str, int]:
     """Count arrived objects by status; `aside` is the number of quarantined ones."""
     found: Counter[str] = Counter(arrival.status for arrival in arrivals.waiting(cloud, pipeline))

@@ -1,0 +1,1 @@
+"""Pages: each is a pure function from a view to a `Page`."""

@@ -1,0 +1,69 @@
+"""Render pages by templates: all text is escaped, and nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sluice.console import static, words
+from sluice.console.plain import plain
+from sluice.console.requests import Frame
+from sluice.domain import wording
+from sluice.lazy import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page before it is HTML: its JSON twin is `view`, `command` says the same in a terminal.
+
+    While `is_live`, the browser asks for the page again.
+    """
+
+    title: str
+    template: str
+    view: Any
+    values: Mapping[str, Any]
+    command: str
+    trail: tuple[tuple[str, str], ...] = ()
+    tabs: tuple[tuple[str, str], ...] = ()
+    tab: str = ""
+    is_live: bool = False
+
+
+def render(page: Page, frame: Frame, path: str = "/", state: str = "") -> str:
+    """Return the page as HTML. `path` and `state` are what was asked for, for links to the page itself."""
+    here = quote(path) + (f"?{state}" if state else "")
+    twin = f"{quote(path if path != '/' else '/index')}.json" + (f"?{state}" if state else "")
+    return (
+        _environment()
+        .get_template(page.template)
+        .render({**page.values, "page": page, "frame": frame, "here": here, "twin": twin})
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("sluice.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=plain,
+    )
+    environment.filters.update(
+        number=wording.number, share=wording.share, shorten=wording.shorten, plural=wording.count,
+        bytes=wording.size, money=words.money, took=words.took, short=words.short, tone=words.tone,
+        metric=words.metric, status=words.status, moment=words.moment, segment=_segment, query=urlencode,
+    )  # fmt: skip
+    environment.globals.update(asset=static.address)
+    return environment
+
+
+def _segment(text: object) -> str:
+    """Write a name as one part of a path."""
+    return quote(str(text), safe="")

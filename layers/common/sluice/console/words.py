@@ -1,0 +1,84 @@
+"""Write what pages show: statuses with their tone, durations, money, and moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sluice.domain import wording
+
+_TONES = {
+    "good": "registered passed released live valid included InService Approved Completed OK done "
+    "reproduced ok",
+    "warn": "PendingManualApproval rejected refused data_rejected quarantined rolled_back stopped Stopped "
+    "differed violated waiting not_enough_data not_enough_labels",
+    "bad": "failed Failed Rejected ALARM missing",
+    "busy": "running deploying pending InProgress Updating Creating RollingBack Waiting Starting open",
+}
+_TONE_OF = {status: tone for tone, listed in _TONES.items() for status in listed.split()}
+_WORDS = {
+    "PendingManualApproval": "awaits approval",
+    "data_rejected": "data rejected",
+    "rolled_back": "rolled back",
+    "InService": "in service",
+    "not_enough_data": "too few requests",
+    "not_enough_labels": "too few labels",
+    "no_data": "no requests",
+}
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
+
+
+def tone(status: object) -> str:
+    """Return the class that colours a status; its word says the same."""
+    return _TONE_OF.get(str(status), "")
+
+
+def status(value: object) -> str:
+    return _WORDS.get(str(value), str(value))
+
+
+def took(seconds: float | None) -> str:
+    """Write a duration in one or two units; a dash if it is not known."""
+    if seconds is None:
+        return "\u2013"
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR_S:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < _DAY_S:
+        return f"{whole // _HOUR_S} h {whole % _HOUR_S // 60} min"
+    return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
+
+
+def money(usd: float | None) -> str:
+    """Write US dollars with two digits, or as many as a small amount needs."""
+    if usd is None:
+        return "\u2013"
+    if usd == 0 or usd >= 0.1:
+        return f"${usd:,.2f}"
+    return "< $0.0001" if usd < 0.0001 else f"${usd:.2g}"
+
+
+def short(digest: object) -> str:
+    """Return the first 12 hex digits of a digest."""
+    return str(digest or "").removeprefix("sha256:")[:12]
+
+
+def metric(value: Any) -> str:
+    """Write a measured value; None stands for one that was not finite."""
+    if value is None:
+        return "not finite"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return wording.number(value)
+
+
+def moment(iso: object) -> str:
+    """Write a time in UTC, to the second."""
+    text = str(iso or "")
+    return f"{text[:10]} {text[11:19]} UTC" if len(text) > 18 else text
+
+
+def parameters(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
