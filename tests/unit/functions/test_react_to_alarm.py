@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import fakes
-from release_world import ERROR_ALARM, PIPELINE, World
+from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
 from sluice.catalog import keys
+from sluice.domain.times import from_iso
 
 
 @pytest.fixture
@@ -77,3 +79,51 @@ def test_an_alarm_of_a_stage_on_which_nothing_is_live_does_nothing(world: World)
     world.cloud.catalog.update(keys.stage_key(PIPELINE, "production"), {"live": None})
     world.fire()
     assert world.tell_alarm()["status"] == "nothing live"
+
+
+# --------------------------------------------------------------- events that were lost, or too early
+
+
+def reconcile(world: World) -> None:
+    """A pass of reconcile, and what follows from the alarms that it tells of."""
+    world.cloud.bus.entries.clear()
+    world.invoke("reconcile", {})
+    for name, detail, _ in world.cloud.bus.entries:
+        if name == "CloudWatch Alarm State Change":
+            world.tell_alarm(detail["alarmName"])
+
+
+def test_an_alarm_from_before_the_promotion_is_looked_at_again_when_it_settled(world: World) -> None:
+    """Nothing else will tell of it: it does not change any more."""
+    live = world.deployment(world.stage()["live"])
+    world.cloud.alarms.set_state(ERROR_ALARM, "ALARM", from_iso(live["promoted_at"]) - timedelta(seconds=30))
+    world.cloud.now.at = live["promoted_at"]
+    world.later(seconds=60)
+    reconcile(world)
+    assert not world.waiting(), "it may count what the version before did"
+    world.later(minutes=3)
+    reconcile(world)
+    world.run_all()
+    assert world.served_version() == "1"
+
+
+@pytest.mark.parametrize("after_s", [20, 7200], ids=["in the bake", "after it"])
+def test_an_alarm_whose_event_was_lost_rolls_back(world: World, after_s: int) -> None:
+    world.cloud.now.at = world.deployment(world.stage()["live"])["promoted_at"]
+    world.later(seconds=after_s)
+    world.fire()
+    reconcile(world)
+    world.run_all()
+    assert world.served_version() == "1"
+
+
+def test_an_alarm_that_fired_during_a_release_is_looked_at_when_the_release_failed(world: World) -> None:
+    execution_arn, task = world.plan(world.register(3))
+    world.fire()
+    assert world.tell_alarm()["status"] == "release under way"
+    world.cloud.workflows.executions[execution_arn]["status"] = "ABORTED"
+    world.tell_execution(execution_arn)
+    assert task["stage"]["endpoint_name"] == ENDPOINT
+    reconcile(world)
+    world.run_all()
+    assert world.served_version() == "1"
