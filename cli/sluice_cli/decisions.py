@@ -169,7 +169,8 @@ def _served_by(target: Target, package: Package) -> str | None:
     run = building.find_run(target.cloud, pipeline, str(package.run_id))
     version = run.project_version if run else None
     project = target.catalog.get(keys.project_key(pipeline, version)) if version else None
-    live = [row["stage"] for row in _serving(target, package)]
+    # Where an automatic rollback put it back, a person releases it once more.
+    live = [row["stage"] for row in _serving(target, package) if not row["hold"]]
     wanted = live
     if project is not None:
         listed = releases.planned_stages(config.restore(Project.of(project).config).release, None)

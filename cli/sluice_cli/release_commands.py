@@ -36,10 +36,9 @@ def models(
     serving = views.stages.stages(target.cloud, name)
     for row in found:
         row["awaits"] = awaited[row["arn"]]["command"] if row["arn"] in awaited else None
-        row["deviates_on"] = [
-            each["stage"] for each in serving if each["deviation"] and each["stage"] in row["live_on"]
-        ]
-    off = {stage for row in found for stage in row["deviates_on"]}
+        live = [each for each in serving if each["stage"] in row["live_on"]]
+        row["deviates_on"] = [each["stage"] for each in live if each["deviation"]]
+        row["held_on"] = {each["stage"]: each["hold"] for each in live if each["hold"]}
 
     def text() -> None:
         print_table(
@@ -48,7 +47,7 @@ def models(
                 (
                     row["model"],
                     styled(row["approval_status"]),
-                    ", ".join(f"{each} (deviates)" if each in off else each for each in row["live_on"]),
+                    ", ".join(_marked(row, each) for each in row["live_on"]),
                     f"sluice {row['awaits']}" if row["awaits"] else "",
                     row["run_id"],
                     age(row["created_at"]),
@@ -60,6 +59,13 @@ def models(
         hint_more(f"models {name}", found, limit, lambda row: str(row["model"]))
 
     show(found, as_json, text)
+
+
+def _marked(row: dict[str, Any], stage: str) -> str:
+    """Name a stage where a version is live, with what is unusual there."""
+    hold = row["held_on"].get(stage)
+    marks = [*(["deviates"] if stage in row["deviates_on"] else []), *([hold["why"]] if hold else [])]
+    return f"{stage} ({', '.join(marks)})" if marks else stage
 
 
 @release_app.command(epilog=example("sluice approve reviews-sentiment/1 -m 'accuracy is fine' --wait"))

@@ -105,6 +105,11 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
         )
     for alarm in stage["alarms"]:
         out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
+    if hold := stage["hold"]:
+        ends = invocation.command(hold["command"])
+        out.print(
+            f"    [yellow]{hold['why']}[/] since {age(hold['since'])}: {escape(hold['reason'])}; `{ends}`"
+        )
     _print_recoveries(stage)
     for fault in stage["guard_faults"]:
         out.print(f"    [red]unguarded[/]: the alarm {escape(fault)}; reconcile puts it back")

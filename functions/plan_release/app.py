@@ -13,12 +13,12 @@ from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import PENDING, Deployment
 from sluice.domain import names
-from sluice.domain.release import approvals, releases, serving
+from sluice.domain.release import approvals, holds, releases, serving
 from sluice.domain.release.releases import ReleaseRefusedError, Request, RollbackOptions, StagePlan
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import PlanReleaseTask
-from sluice.services import approving, deploying, releasing
+from sluice.services import approving, deploying, holding, releasing
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -78,6 +78,8 @@ def _plan_forward(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[s
     if reasons := _objections(cloud, package) + releasing.evidence_faults(cloud, package):
         raise ReleaseRefusedError(*reasons)
     if reasons := _kind_faults(cloud, request, package, list(wanted)):
+        raise ReleaseRefusedError(*reasons)
+    if reasons := _holds(cloud, request, package, list(wanted)):
         raise ReleaseRefusedError(*reasons)
     if request.cause == "approval" and (reasons := _overtaken(cloud, request, package, list(wanted))):
         raise ReleaseRefusedError(*reasons)
@@ -147,6 +149,9 @@ def _serves(cloud: Cloud, request: Request, stage: str, package: Package) -> boo
     live = deploying.find_deployment(cloud, request.pipeline, stage, found.live)
     if live is None or not live.is_of(package.arn, package.provenance.run_id):
         return False
+    if holding.find_hold(cloud, live):
+        # A person releases it once more, which ends the hold.
+        return False
     endpoint = cloud.endpoints.describe_endpoint(releasing.find_endpoint_name(cloud, request.pipeline, stage))
     return endpoint is not None and endpoint.get("EndpointConfigName") == live.endpoint_config_name
 
@@ -180,6 +185,21 @@ def _kind_fault(cloud: Cloud, stage: str, endpoint_name: str, package: Package) 
     endpoint = cloud.endpoints.describe_endpoint(endpoint_name)
     wants_serverless = package.config.serve.compute.serverless is not None
     return serving.kind_fault(package.provenance.pipeline, stage, endpoint, wants_serverless=wants_serverless)
+
+
+def _holds(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:
+    """Say which stages wait for a person, and not for a version that nobody approved."""
+    approval = releasing.find_approval(cloud, package.arn)
+    if request.cause != "approval" or not holds.is_automatic(package.config.register_.approval, approval):
+        return []
+    live = {stage: releasing.find_live(cloud, request.pipeline, stage) for stage in stages}
+    held = {stage: holding.find_hold(cloud, each) for stage, each in live.items() if each}
+    command = f"sluice approve {request.pipeline}/{package.version}"
+    return [
+        f"{stage} is held: {hold.reason}, and no version is released unless a person does: `{command}`"
+        for stage, hold in held.items()
+        if hold
+    ]
 
 
 def _overtaken(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:

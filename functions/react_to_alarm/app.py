@@ -16,7 +16,7 @@ from sluice.domain.times import to_iso
 from sluice.events import AlarmStateChanged
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import deploying, recovering, releasing
+from sluice.services import deploying, holding, recovering, releasing
 from sluice.services.recovering import Fault
 from sluice.services.timeline import note
 
@@ -53,8 +53,12 @@ def _roll_back(cloud: Cloud, live: Deployment, alarm: Item) -> dict[str, Any]:
     fault = Fault(live, "alarm", since, name, ask)
     options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
     if next(options.known_good(), None) is None:
-        recovering.give_up(cloud, fault, releases.no_known_good(live, options.reasons()), since)
+        nothing = releases.no_known_good(live, options.reasons())
+        recovering.give_up(cloud, fault, "refused", nothing, since)
         return {"status": "no known good"}
+    if hold := holding.find_hold(cloud, live):
+        recovering.give_up(cloud, fault, hold.why, f"{reason}; {hold.reason}", since)
+        return {"status": hold.why}
     _note(cloud, live.pipeline, live.release_id, alarm, "alarm", reason)
     release_id = recovering.recover(cloud, fault)
     if release_id is None:

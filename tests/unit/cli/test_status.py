@@ -21,6 +21,7 @@ STAGE = {
     "recoveries": [],
     "is_rejected": False,
     "deviation": None,
+    "hold": None,
 }
 
 
@@ -86,6 +87,14 @@ def test_a_rollback_that_is_tried_again_or_impossible_is_told_while_its_alarm_fi
     text = said(capsys, stages=[{**firing, "recoveries": [failed]}])
     assert "rollback impossible: 3 attempts failed; next: `sluice rollback m --stage production`" in text
     assert "rollback" not in said(capsys, stages=[{**STAGE, "recoveries": [failed]}])
+
+
+def test_a_stage_that_is_held_says_why_since_when_and_what_ends_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hold = {"why": "held", "since": "2026-11-28T19:12:36.000Z", "reason": "an alarm put v2 back"}
+    text = said(capsys, stages=[{**STAGE, "hold": {**hold, "command": "approve m/2 --stage production"}}])
+    assert re.search(r"held since .+: an alarm put v2 back; `sluice approve m/2 --stage production`", text)
 
 
 def test_a_retired_stage_has_no_endpoint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
-from sluice.catalog.records.releases import Deployment, Package, Recovery, Stage
+from sluice.catalog.records.releases import Deployment, Package, Recovery, Stage, Why
 from sluice.domain.release import recoveries
 from sluice.domain.release.recoveries import GivenUp
 from sluice.domain.release.releases import Request
@@ -36,7 +37,7 @@ def recover(cloud: Cloud, fault: Fault) -> str | None:
     last = releasing.find_release(cloud, known.pipeline, known.attempt_id) if known.attempt_id else None
     step = recoveries.next_step(known, last, cloud.now())
     if isinstance(step, GivenUp):
-        give_up(cloud, fault, step.reason, max(step.at, fault.since))
+        give_up(cloud, fault, step.why, step.reason, max(step.at, fault.since))
     if step is None or isinstance(step, GivenUp):
         return None
     request = fault.request(step.number)
@@ -48,10 +49,12 @@ def recover(cloud: Cloud, fault: Fault) -> str | None:
     return request.release_id
 
 
-def give_up(cloud: Cloud, fault: Fault, reason: str, at: str) -> None:
+def give_up(cloud: Cloud, fault: Fault, why: Why, reason: str, at: str) -> None:
     """Call a person, once for each time that it happens, and keep why: `sluice status` shows it."""
     live, known = fault.live, _find(cloud, fault)
-    entry = timeline.entry_of(live.pipeline, at, live.release_id, "rollback impossible", reason, fault.actor)
+    known = replace(known, why=why)
+    event = "rollback withheld" if why == "held" else "rollback impossible"
+    entry = timeline.entry_of(live.pipeline, at, live.release_id, event, reason, fault.actor)
     if timeline.is_noted(cloud, entry):
         return
     # Tell first: what is told twice does less harm than what is never told.
@@ -64,11 +67,12 @@ def give_up(cloud: Cloud, fault: Fault, reason: str, at: str) -> None:
         "cause": fault.name.partition("#")[0],
         "actor": fault.actor,
         "attempts": known.attempt or 0,
+        "why": why,
         "reason": reason,
         "command": f"sluice {recoveries.command(known)}",
     }
     cloud.bus.announce(IMPOSSIBLE, detail)
-    cloud.catalog.apply(changes.give_up(known, reason, at))
+    cloud.catalog.apply(changes.give_up(known, why, reason, at))
     cloud.catalog.create(entry)
 
 

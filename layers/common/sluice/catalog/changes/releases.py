@@ -18,6 +18,7 @@ from sluice.catalog.records.releases import (
     Release,
     ReleaseEnd,
     Stage,
+    Why,
 )
 
 # ------------------------------------------------------------------------------------ packages, approvals
@@ -173,19 +174,14 @@ def find_fault(recovery: Recovery) -> Put:
 
 def try_recovery(recovery: Recovery, attempt: int, release_id: str, at: str) -> Update:
     """Claim the next attempt at a rollback: of all who find it due only one may make it."""
-    tried = {
-        "attempt": attempt,
-        "attempt_id": release_id,
-        "tried_at": at,
-        "problem": None,
-        "problem_at": None,
-    }
-    return Update(_recovery_key(recovery), tried, {"attempt": recovery.attempt})
+    tried = {"attempt": attempt, "attempt_id": release_id, "tried_at": at}
+    cleared = dict.fromkeys(("why", "problem", "problem_at"))
+    return Update(_recovery_key(recovery), {**tried, **cleared}, {"attempt": recovery.attempt})
 
 
-def give_up(recovery: Recovery, problem: str, at: str) -> Update:
+def give_up(recovery: Recovery, why: Why, problem: str, at: str) -> Update:
     """Record why a person must act now, as long as no further attempt was made meanwhile."""
-    told = {"problem": problem, "problem_at": at}
+    told = {"why": why, "problem": problem, "problem_at": at}
     return Update(_recovery_key(recovery), told, {"attempt": recovery.attempt})
 
 

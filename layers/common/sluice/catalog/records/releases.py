@@ -13,6 +13,8 @@ Item = dict[str, Any]
 ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
 DeploymentStatus = Literal["deploying", "live", "superseded", "rolled_back", "retired", "failed"]
 Cause = Literal["approval", "rollback", "alarm", "rejection", "command"]
+# Why nothing is rolled back automatically: all attempts failed, nothing to go back to, or the stage is held.
+Why = Literal["failed", "refused", "held"]
 ReleaseEnd = Literal["released", "failed", "refused"]
 ReleaseStatus = Literal["running"] | ReleaseEnd
 TaskStatus = Literal["open", "done"]
@@ -193,7 +195,8 @@ class Recovery:
     attempt: int | None = None
     attempt_id: str | None = None
     tried_at: str | None = None
-    # Why a person must act, and since when; what a page said.
+    # Why a person must act, and since when.
+    why: Why | None = None
     problem: str | None = None
     problem_at: str | None = None
 

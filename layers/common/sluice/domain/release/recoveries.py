@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sluice.catalog.records.releases import Recovery, Release
+from sluice.catalog.records.releases import Recovery, Release, Why
 from sluice.domain.times import from_iso, to_iso
 from sluice.lazy import dataclass
 
@@ -27,6 +27,7 @@ class Attempt:
 class GivenUp:
     """Trying again changes nothing: a person must act."""
 
+    why: Why
     reason: str
     at: str
 
@@ -46,18 +47,19 @@ def next_step(known: Recovery, last: Release | None, now: str) -> Attempt | Give
         return None
     ended_at, reasons = _end(known, last)
     if last is not None and last.status == "refused":
-        return GivenUp(reasons, ended_at)
+        return GivenUp("refused", reasons, ended_at)
     if known.attempt >= max(ATTEMPTS):
-        return GivenUp(f"{known.attempt} attempts failed, the last one so: {reasons}", ended_at)
+        said = f"{known.attempt} attempts failed, the last one so: {reasons}"
+        return GivenUp("failed", said, ended_at)
     wait = _WAIT * 2 ** (known.attempt - 1)
     return Attempt(known.attempt + 1) if _is_past(ended_at, wait, now) else None
 
 
 def command(known: Recovery) -> str:
     """Return the arguments of the command that a person who is called needs next."""
-    if (known.attempt or 0) >= max(ATTEMPTS):
-        return f"rollback {known.pipeline} --stage {known.stage}"
-    return f"models {known.pipeline}"
+    if known.why == "refused":
+        return f"models {known.pipeline}"
+    return f"rollback {known.pipeline} --stage {known.stage}"
 
 
 def _end(known: Recovery, last: Release | None) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sluice.catalog import keys
@@ -9,7 +10,7 @@ from sluice.catalog.records.releases import Deployment, Recovery, Stage
 from sluice.domain.release import packages
 from sluice.domain.release import recoveries as decided
 from sluice.ports import Cloud
-from sluice.services import deploying, deviating, releasing
+from sluice.services import deploying, deviating, holding, releasing
 
 
 def stages(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
@@ -30,7 +31,14 @@ def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
         "live_group": (packages.group_of(live.package_arn) or None) if live else None,
         "run_id": live.run_id if live else None,
         "deviation": _deviation(stage, live),
+        "hold": _hold(cloud, live),
     }
+
+
+def _hold(cloud: Cloud, live: Deployment | None) -> dict[str, Any] | None:
+    """Say why alarms only call a person there, since when, and which command ends that."""
+    hold = holding.find_hold(cloud, live) if live else None
+    return asdict(hold) if hold else None
 
 
 def _deviation(stage: Stage, live: Deployment | None) -> dict[str, Any] | None:
