@@ -1,6 +1,7 @@
 """Run one training or processing job as SageMaker does: the user's script, unchanged, and nothing of it left.
 
-This function's own role allows nothing that a job needs. Each order brings the credentials of its job.
+This function's own role allows nothing that a job needs. Each order brings the credentials of its job, and
+the role reads the key to them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sluice.adapters.job_platform import Account, JobLog, JobRecords, JobStorage
 from sluice.containers import environments, orders, processes, running
 from sluice.containers.data import DataError, S3Location
 from sluice.containers.environments import Python, Seal
-from sluice.containers.orders import Order
+from sluice.containers.orders import Credentials, Order
 from sluice.containers.running import Ending, Job
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ _TMP = Path("/tmp")  # noqa: S108 - Lambda's only writable folder, and the execu
 _ML = _TMP / "ml"
 _ENVIRONMENTS = _TMP / "environments"
 _HOME = _TMP / "home"
+# The credentials of this function's own role, as Lambda gives them.
+_OWN = {
+    "AccessKeyId": "AWS_ACCESS_KEY_ID",
+    "SecretAccessKey": "AWS_SECRET_ACCESS_KEY",
+    "SessionToken": "AWS_SESSION_TOKEN",
+}
 # Set for where AWS is reached, and for the libraries of Lambda's Python.
 _PASSED_ON = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "LD_LIBRARY_PATH")
 
@@ -75,9 +82,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
 
 
 def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, str]:
+    given, own = _credentials(order)
     theirs, ours = _accounts()
-    theirs.act_as(order.script_credentials)
-    ours.act_as(order.own_credentials)
+    theirs.act_as(given)
+    ours.act_as(own)
     records = JobRecords(ours.client("s3"), order.records_uri)
     remaining_s = context.get_remaining_time_in_millis() / 1000
     # Two invocations of one order have the same request id: the last member tells them apart.
@@ -89,7 +97,7 @@ def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, st
         return {"status": "ended before"}
     log = JobLog(ours.client("logs"), order.log_group, order.log_stream)
     try:
-        ending = _run(order, log, records, context)
+        ending = _run(order, given, log, records, context)
     finally:
         log.close()
     memory_mb = int(context.memory_limit_in_mb)
@@ -104,6 +112,14 @@ def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, st
     if said:
         print(f"the end of {order.name} was not announced: {said}")
     return {"status": ending.status}
+
+
+def _credentials(order: Order) -> tuple[Credentials, Credentials]:
+    """Open the order's credentials, with the key that this function's own role may read."""
+    _, ours = _accounts()
+    ours.act_as({name: os.environ[variable] for name, variable in _OWN.items()})
+    storage = JobStorage(ours.client("s3"), "", os.environ["AWS_REGION"])
+    return order.credentials(storage.read(S3Location.of(order.key_uri)))
 
 
 def _prepare(order: Order) -> None:
@@ -127,7 +143,9 @@ def _leave_nothing(order: Order) -> None:
         os._exit(1)
 
 
-def _run(order: Order, log: JobLog, records: JobRecords, context: LambdaContext) -> Ending:
+def _run(
+    order: Order, given: Credentials, log: JobLog, records: JobRecords, context: LambdaContext
+) -> Ending:
     theirs, ours = _accounts()
     try:
         python = _python(order, ours)
@@ -141,7 +159,7 @@ def _run(order: Order, log: JobLog, records: JobRecords, context: LambdaContext)
         name=order.name,
         arn=order.arn,
         request=order.request,
-        variables=_variables(order),
+        variables=_variables(given),
         cpus=os.cpu_count() or 1,
         memory_mb=int(context.memory_limit_in_mb),
         seconds=context.get_remaining_time_in_millis() / 1000 - orders.RESERVE_S,
@@ -164,13 +182,10 @@ def _python(order: Order, ours: Account) -> Python:
     return _kept.python
 
 
-def _variables(order: Order) -> dict[str, str]:
-    given = order.script_credentials
+def _variables(given: Credentials) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": given["SessionToken"],
+        **{variable: given[name] for name, variable in _OWN.items()},
         "HOME": str(_HOME),
         "TMPDIR": str(_TMP),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 import fakes
 from sluice.adapters import lambda_jobs
 from sluice.adapters.lambda_jobs import FunctionJobs, Place
+from sluice.containers.orders import Order
 from sluice.domain.build.function_ends import FunctionEnd
 from sluice.domain.roles import Account
 from sluice.ports import RequestRefusedError, Room
@@ -81,15 +83,36 @@ def status(jobs: FunctionJobs) -> str:
     return str((jobs.describe("processing_job", NAME) or {})["ProcessingJobStatus"])
 
 
-def test_an_order_has_two_credentials_of_two_roles(jobs: FunctionJobs, aws: Aws) -> None:
+def opened(order: dict[str, Any], objects: fakes.FakeObjects) -> Any:
+    return Order.of(order).credentials(objects.read(order["key_uri"]))
+
+
+def test_an_order_has_two_credentials_of_two_roles(
+    jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects
+) -> None:
     assert jobs.start("processing_job", REQUEST, ROOM) is True
     (order,) = aws.orders
-    assert order["script_credentials"]["AccessKeyId"].endswith(REQUEST["RoleArn"])
-    assert order["own_credentials"]["AccessKeyId"] == "AccessKeyId of arn:runner"
+    script, own = opened(order, objects)
+    assert script["AccessKeyId"].endswith(REQUEST["RoleArn"])
+    assert own["AccessKeyId"] == "AccessKeyId of arn:runner"
     assert order["environment"] == ROOM.environment
     assert (order["request"], order["stack"], order["pipeline"]) == (REQUEST, "sluice", "reviews")
     assert aws.groups == [order["log_group"]] == ["/sluice/sluice/jobs/reviews"]
     assert {session["DurationSeconds"] for session in aws.sessions} == {3600}
+
+
+def test_an_order_that_rests_in_a_queue_tells_no_credentials(
+    jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects
+) -> None:
+    for _ in range(2):
+        jobs.start("processing_job", REQUEST, ROOM)
+    first, second = aws.orders
+    for order in (first, second):
+        assert "SessionToken" not in json.dumps(order)
+        assert "SessionToken" not in str(base64.b64decode(order["sealed_credentials"]))
+        assert opened(order, objects)[0]["SessionToken"]
+    # A key that sealed two texts would tell their difference.
+    assert objects.read(first["key_uri"]) != objects.read(second["key_uri"])
 
 
 def test_an_order_that_nobody_claimed_is_given_again_and_one_that_is_claimed_is_not(

@@ -451,13 +451,13 @@ def test_with_a_key_everything_that_holds_anything_is_encrypted_by_it() -> None:
 def test_with_a_key_every_function_may_use_it_and_only_then() -> None:
     for name in ("KeyPolicy", "GrantKeyPolicy"):
         assert RESOURCES[name]["Condition"] == "HasKey"
-    # The functions that run jobs use the credentials of the job alone.
+    # The functions that run jobs share a role, which reads keys; else they have the job's credentials.
     users = {f"{name}Role" for name, properties in FUNCTIONS.items() if "Role" not in properties}
     # `!If [condition, role, nothing]` is the role.
     named = {
         each[1] if isinstance(each, list) else each for each in RESOURCES["KeyPolicy"]["Properties"]["Roles"]
     }
-    assert named == users | {"JobRunnerRole"}
+    assert named == users | {"JobRunnerRole", "RunJobRole"}
 
 
 def test_every_parameter_is_in_the_docs() -> None:

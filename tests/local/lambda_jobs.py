@@ -67,7 +67,11 @@ class LambdaJobs:
         queue = sqs.create_queue(QueueName=f"{name}-failures")["QueueUrl"]
         queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
         failures = queue_arn["Attributes"]["QueueArn"]
-        own = [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": failures}]
+        keys = f"arn:aws:s3:::{bucket}/jobs/*/keys/*"
+        own = [
+            {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": failures},
+            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": keys},
+        ]
         function_role = _role(iam, f"{name}-run-job", _LAMBDA_TRUST, own)
         lambdas = cloud.client("lambda")
         layers = [

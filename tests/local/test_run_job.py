@@ -145,6 +145,7 @@ def test_a_script_that_takes_all_memory_ends_in_that_reason(jobs: LambdaJobs) ->
     jobs.start(request)
     record = jobs.failure()
     order = record["requestPayload"]
+    assert "SessionToken" not in json.dumps(record), "dead letters must not have credentials"
     end = function_ends.read(record)
     assert (order["name"], end.limit) == ("memory", "memory")
     assert jobs.jobs.record_end("memory", "a guess", end) is False

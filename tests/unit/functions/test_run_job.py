@@ -7,10 +7,11 @@ from types import ModuleType
 import pytest
 
 from conftest import LambdaContext, load_function
-from sluice.containers import processes
+from sluice.containers import orders, processes
 from sluice.containers.orders import Order
 
 KEYS = {"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c"}
+KEY = b"k" * orders.KEY_BYTES
 ORDER = Order(
     kind="processing_job",
     name="job",
@@ -21,8 +22,8 @@ ORDER = Order(
     records_uri="s3://artifacts/jobs/job",
     log_group="group",
     log_stream="stream",
-    script_credentials=KEYS,
-    own_credentials=KEYS,
+    sealed_credentials=orders.seal(KEYS, KEYS, KEY),
+    key_uri="s3://artifacts/jobs/job/keys/one",
     secret="secret",
 )
 
@@ -31,7 +32,9 @@ ORDER = Order(
 def run_job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(processes, "shield", lambda: None)
     module = load_function("run_job")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "own")
     monkeypatch.setattr(module, "_prepare", lambda order: None)
+    monkeypatch.setattr(module.JobStorage, "read", lambda self, location: KEY)
     return module
 
 

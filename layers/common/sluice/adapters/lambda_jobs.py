@@ -1,13 +1,15 @@
 """Adapter for training and processing jobs that a function runs.
 
 A job's folder of the artifact bucket has what is known of it: `request.json`, from before it is ordered;
-`claim.json`, by the one invocation that runs it; `stop.json`, the wish that it stops; `result.json`, its end.
+`claim.json`, by the one invocation that runs it; `stop.json`, the wish that it stops; `result.json`, its end;
+`keys/`, each of which opens the credentials of an order.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -169,9 +171,8 @@ class FunctionJobs:
             log_stream=stream,
             kms_key_arn=place.kms_key_arn,
         )
-        script_credentials, own_credentials = self._sessions(
-            name, (held["request"]["RoleArn"], script), (place.runner_role_arn, runner)
-        )
+        key_uri = f"{records}/{orders.KEYS}/{uuid.uuid4().hex}"
+        wanted = (held["request"]["RoleArn"], script), (place.runner_role_arn, runner)
         order = Order(
             kind=kind,
             name=name,
@@ -182,8 +183,8 @@ class FunctionJobs:
             records_uri=records,
             log_group=group,
             log_stream=stream,
-            script_credentials=script_credentials,
-            own_credentials=own_credentials,
+            sealed_credentials=self._sealed(name, key_uri, wanted),
+            key_uri=key_uri,
             secret=held["secret"],
             environment=environment,
         )
@@ -196,12 +197,15 @@ class FunctionJobs:
             )
         self._client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=payload)
 
-    def _sessions(self, name: str, *wanted: tuple[str, str]) -> list[dict[str, str]]:
-        """Assume several roles at once, each with its policy."""
+    def _sealed(self, name: str, key_uri: str, wanted: tuple[tuple[str, str], tuple[str, str]]) -> str:
+        """Assume the two roles, each with its policy, and store the key to them, all at once."""
         # Make it before the threads, which must not make clients at once.
-        sts = self._client("sts")
-        with ThreadPoolExecutor(len(wanted)) as pool:
-            return list(pool.map(lambda each: _session(sts, name, *each), wanted))
+        sts, key = self._client("sts"), secrets.token_bytes(orders.KEY_BYTES)
+        with ThreadPoolExecutor(3) as pool:
+            stored = pool.submit(self._objects.write, key_uri, key)
+            script, own = pool.map(lambda each: _session(sts, name, *each), wanted)
+            stored.result()
+        return orders.seal(script, own, key)
 
     def _ensure_group(self, group: str) -> None:
         if group in self._groups:
