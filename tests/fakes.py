@@ -11,6 +11,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+import pytest
+
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
 from sluice.domain.build.environments import NoEnvironmentError, Wanted
 from sluice.domain.build.function_ends import FunctionEnd
@@ -103,6 +105,23 @@ class FakeCatalog:
     def listing(self, gsi1pk: str) -> list[Item]:
         found = [item for item in self.items.values() if item.get("gsi1pk") == gsi1pk and "gsi1sk" in item]
         return [_copy(item) for item in sorted(found, key=lambda item: str(item["gsi1sk"]))]
+
+
+def count_reads(catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that what is read from now on is added to, one entry for each item or vain look-up."""
+    read: list[Any] = []
+
+    def noted(look: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(*given: Any, **how: Any) -> Any:
+            found = look(*given, **how)
+            read.extend(found if isinstance(found, list) else [found])
+            return found
+
+        return looked
+
+    for name in ("get", "query", "listing"):
+        monkeypatch.setattr(catalog, name, noted(getattr(catalog, name)))
+    return read
 
 
 def _pair(key: Mapping[str, Any]) -> tuple[str, str]:

@@ -39,6 +39,7 @@ from sluice_cli.report import report
 from sluice_cli.reproduce_commands import reproduce_app
 from sluice_cli.run_commands import run_app
 from sluice_cli.serving_commands import serving_app
+from sluice_cli.story_commands import story_app
 from sluice_cli.target import REPOSITORY
 from sluice_cli.validation import schema_app, validate
 
@@ -68,6 +69,7 @@ for commands in (
     log_app,
     release_app,
     serving_app,
+    story_app,
     lineage_app,
     evidence_app,
     reproduce_app,

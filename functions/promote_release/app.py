@@ -30,7 +30,7 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
     cloud = wiring.cloud()
     logger.append_keys(release_id=task.release_id, stage=task.stage.stage)
     deployment = _declare(cloud, task)
-    _point(cloud, task)
+    _point(cloud, task, deployment)
     deploying.mark_replaced(cloud, deployment, is_rollback=task.is_rollback)
     detail = f"{task.stage.endpoint_name} serves v{deployment.package_version}" + (
         f" in place of {deployment.replaces}" if deployment.replaces else ""
@@ -53,9 +53,10 @@ def _declare(cloud: Cloud, task: ReleaseStageTask) -> Deployment:
     return deployment
 
 
-def _point(cloud: Cloud, task: ReleaseStageTask) -> None:
+def _point(cloud: Cloud, task: ReleaseStageTask, deployment: Deployment) -> None:
     stage = task.stage.stage
-    if not cloud.catalog.apply(changes.point_stage(task.pipeline, stage, task.release_id)):
+    pointed = changes.point_stage(task.pipeline, stage, task.release_id)
+    if not cloud.catalog.apply(pointed, changes.index_promotion(deployment)):
         raise _lost(task, releasing.find_stage(cloud, task.pipeline, stage))
 
 

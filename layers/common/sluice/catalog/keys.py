@@ -23,6 +23,8 @@ STAGES = "STAGE#"
 DEPLOYMENTS = "DEPLOYMENT#"
 RELEASES = "RELEASE#"
 TIMELINE = "TIMELINE#"
+# Promotions by time: which release served when.
+PROMOTIONS = "PROMOTED#"
 # Data set versions by time, and the runs that read a version: what lineage asks for.
 VERSIONS = "VERSION#"
 READERS = "READBY#"
@@ -373,6 +375,16 @@ def deployment_key(pipeline: str, stage: str, release_id: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{deployments_of(stage)}{release_id}"}
 
 
+def promotion_key(pipeline: str, stage: str, at: str) -> Key:
+    """Return the key by which the promotions on a stage are found in the order of time."""
+    return {"pk": partition(pipeline), "sk": f"{PROMOTIONS}{stage}#{at}"}
+
+
+def promotions_until(stage: str, at: str) -> tuple[str, str]:
+    """Return the range of sort keys of a stage's promotions up to a time, which is included."""
+    return f"{PROMOTIONS}{stage}#", f"{PROMOTIONS}{stage}#{at}"
+
+
 def taken_back_key(pipeline: str, stage: str, arn: str) -> Key:
     """Return the key of the note that a package was rolled back on a stage."""
     return {"pk": partition(pipeline), "sk": f"TAKENBACK#{stage}#{arn}"}
@@ -402,6 +414,16 @@ def timeline_item(pipeline: str, at: str, subject: str, event: str, **detail: An
     body = {"subject": subject, "event": event, **detail}
     digest = hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:10]
     return {"pk": partition(pipeline), "sk": f"{TIMELINE}{at}#{digest}", "at": at, **body}
+
+
+def timeline_id_of(item: Mapping[str, Any]) -> str:
+    """Return an entry's time and digest, by which a list goes on behind it."""
+    return _after(TIMELINE, item["sk"])
+
+
+def timeline_since(at: str) -> tuple[str, str]:
+    """Return the range of sort keys of a timeline's entries from a time on."""
+    return f"{TIMELINE}{at}", f"{TIMELINE}~"
 
 
 def shown(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,21 @@ def entries_of(cloud: Cloud, pipeline: str, subject: str, since: str, until: str
     return [keys.shown(entry) for entry in found if entry["subject"] == subject]
 
 
+def page(
+    cloud: Cloud, pipeline: str, since: str = "", after: str | None = None, limit: int | None = None
+) -> list[Item]:
+    """Return a page, newest first, each entry with its `id`; `after` is an id to go on behind."""
+    behind = f"{keys.TIMELINE}{after}" if after else None
+    found = cloud.catalog.query(
+        keys.partition(pipeline),
+        between=keys.timeline_since(since),
+        after=behind,
+        newest_first=True,
+        limit=limit,
+    )
+    return [{"id": keys.timeline_id_of(entry), **keys.shown(entry)} for entry in found]
+
+
 def entries(cloud: Cloud, pipeline: str, limit: int | None = None) -> list[Item]:
     """Return the pipeline's timeline, oldest first; `limit` keeps the newest."""
     found = cloud.catalog.query(keys.partition(pipeline), keys.TIMELINE, newest_first=True, limit=limit)

@@ -81,6 +81,12 @@ def point_stage(pipeline: str, stage: str, release_id: str) -> Update:
     return Update(keys.stage_key(pipeline, stage), live, {"releasing": release_id})
 
 
+def index_promotion(deployment: Deployment) -> Update:
+    """Let the promotion be found by its time; a retry writes the same."""
+    key = keys.promotion_key(deployment.pipeline, deployment.stage, str(deployment.promoted_at))
+    return Update(key, {"release_id": deployment.release_id})
+
+
 def retire_stage(pipeline: str, stage: str, live: str) -> Update:
     """Point a stage to nothing, if this is still live and no release is under way."""
     retired = {"live": None, "retired": live}

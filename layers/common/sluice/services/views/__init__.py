@@ -5,6 +5,7 @@ from sluice.services.views import (
     comparison,
     data,
     graph,
+    history,
     lineage,
     models,
     monitoring,
@@ -14,6 +15,7 @@ from sluice.services.views import (
     reuse,
     runs,
     stages,
+    story,
     uploads,
 )
 
@@ -22,6 +24,7 @@ __all__ = [
     "comparison",
     "data",
     "graph",
+    "history",
     "lineage",
     "models",
     "monitoring",
@@ -31,5 +34,6 @@ __all__ = [
     "reuse",
     "runs",
     "stages",
+    "story",
     "uploads",
 ]

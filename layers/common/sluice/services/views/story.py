@@ -1,0 +1,277 @@
+"""Tell why a version serves on a stage: data, run, gates, people, releases, and what came of it since.
+
+Every part is read by its key, or is a query with a limit. What was not recorded is None, and is not made up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.catalog.records.builds import Run, Step
+from sluice.catalog.records.data import Dataset
+from sluice.catalog.records.monitoring import LabelWindow, Window
+from sluice.catalog.records.releases import Approval, Deployment, Release
+from sluice.domain import names
+from sluice.ports import Cloud
+from sluice.services import building, deploying, releasing, timeline
+from sluice.services.views import candidates, models, stages
+
+Part = dict[str, Any]
+# So many decisions, windows, and entries of the timeline are looked at, the newest first.
+DECISIONS, WINDOWS, ENTRIES = 20, 10, 300
+_EVER = "9"
+
+
+def why(cloud: Cloud, pipeline: str, stage: str) -> Part | None:
+    """Return the story of what serves on a stage; None if there is no such stage."""
+    found = releasing.find_stage(cloud, pipeline, stage)
+    if found is None:
+        return None
+    live = deploying.find_deployment(cloud, pipeline, stage, found.live)
+    shown = next(each for each in stages.stages(cloud, pipeline) if each["stage"] == stage)
+    head = {
+        "pipeline": pipeline,
+        "stage": stage,
+        "endpoint_name": found.endpoint_name,
+        "releasing": found.releasing,
+        "deviation": shown["deviation"],
+    }
+    if live is None:
+        return {**head, "serves": None, "retired": found.retired}
+    run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
+    return {
+        **head,
+        "serves": _serves(cloud, live),
+        **(_origin(cloud, run) if run else dict.fromkeys(("data", "run", "candidates", "gates"))),
+        "approvals": _approvals(cloud, live.package_arn),
+        "releases": _releases(cloud, live),
+        "since": _since(cloud, live),
+    }
+
+
+def _serves(cloud: Cloud, live: Deployment) -> Part:
+    return {
+        "model": models.model_name(cloud, live.pipeline, live.package_arn),
+        "version": live.package_version,
+        "arn": live.package_arn,
+        "release_id": live.release_id,
+        "promoted_at": live.promoted_at,
+        "bake_until": live.bake_until,
+        "has_outlived_bake": live.outlived_its_bake(cloud.now()),
+        "replaces": live.replaces,
+    }
+
+
+def _origin(cloud: Cloud, run: Run) -> Part:
+    """Return what the version was made of, and how it was judged."""
+    steps = building.find_steps(cloud, run.run_id)
+    return {
+        "data": _data(cloud, run),
+        "run": _run(cloud, run),
+        "candidates": _candidates(cloud, run, steps),
+        "gates": _gates(steps),
+    }
+
+
+def _data(cloud: Cloud, run: Run) -> Part | None:
+    key = keys.dataset_key(run.pipeline, run.dataset_version) if run.dataset_version else None
+    item = cloud.catalog.get(key) if key else None
+    if item is None:
+        return None
+    found = Dataset.of(item)
+    report = _report(cloud, found.report_uri)
+    violations = report.get("violations", ())
+    return {
+        "version": found.version,
+        "created_at": found.created_at,
+        "objects": found.objects,
+        "rows": found.rows,
+        "size_bytes": found.size_bytes,
+        "checks": report.get("checks"),
+        "warnings": len(violations) if report else None,
+        "report_uri": found.report_uri,
+    }
+
+
+def _report(cloud: Cloud, uri: str | None) -> Part:
+    try:
+        return dict(json.loads(cloud.objects.read(uri))) if uri else {}
+    except FileNotFoundError:
+        return {}
+
+
+def _run(cloud: Cloud, run: Run) -> Part:
+    item = cloud.catalog.get(keys.project_key(run.pipeline, run.project_version)) or {}
+    return {
+        "run_id": run.run_id,
+        "cause": run.cause,
+        "actor": run.actor,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "cost_usd": run.cost_usd,
+        "overrides": dict(run.overrides or {}),
+        "project_version": run.project_version,
+        "source": item.get("source"),
+        "pushed_by": item.get("pushed_by"),
+    }
+
+
+def _candidates(cloud: Cloud, run: Run, steps: list[Step]) -> Part | None:
+    chosen = candidates.chosen_step(steps)
+    if chosen is None:
+        return None
+    found = candidates.leaderboard(cloud, run)
+    kept = ("step", "rank", "value", "parameters", "is_chosen", "problem")
+    return {
+        "chosen": chosen,
+        "why": found["why"],
+        "objective": found["objective"],
+        "evaluation": found["evaluation"],
+        "champion": found["champion"],
+        "all": [{name: row[name] for name in kept} for row in found["candidates"]],
+    }
+
+
+def _gates(steps: list[Step]) -> list[Part] | None:
+    judged = next((step for step in steps if step.step == names.GATES), None)
+    return None if judged is None else [dict(each) for each in judged.detail or ()]
+
+
+def _approvals(cloud: Cloud, arn: str) -> list[Part]:
+    """Return the decisions about a version, oldest first."""
+    newest = cloud.catalog.query(
+        keys.package_partition(arn), keys.APPROVALS, newest_first=True, limit=DECISIONS
+    )
+    found = [Approval.of(item) for item in reversed(newest)]
+    return [
+        {
+            "status": each.status,
+            "approver": each.approver,
+            "reason": each.reason,
+            "decided_at": each.decided_at,
+            "valid_until": each.valid_until,
+            "identity": each.identity,
+            "manifest_sha256": each.manifest_sha256,
+        }
+        for each in found
+    ]
+
+
+def _releases(cloud: Cloud, live: Deployment) -> list[Part]:
+    """Return the releases of the version, to every stage, in order of time, with what happened in each."""
+    of_version = names.releases_of(live.pipeline, live.package_version)
+    found = dict[str, list[Deployment]]()
+    for stage in releasing.find_stages(cloud, live.pipeline):
+        prefix = keys.deployments_of(stage.name) + of_version
+        for item in cloud.catalog.query(keys.partition(live.pipeline), prefix):
+            deployment = Deployment.of(item)
+            if deployment.is_of(live.package_arn, live.run_id):
+                found.setdefault(deployment.release_id, []).append(deployment)
+    if live.release_id not in found:
+        # A rollback to the version is named for the one that it took back.
+        found[live.release_id] = [live]
+    told = [_release(cloud, live.pipeline, release_id, each) for release_id, each in found.items()]
+    return sorted(told, key=lambda each: str(each["started_at"]))
+
+
+def _release(cloud: Cloud, pipeline: str, release_id: str, deployments: list[Deployment]) -> Part:
+    release = releasing.find_release(cloud, pipeline, release_id)
+    return {
+        "release_id": release_id,
+        "cause": release.cause if release else None,
+        "actor": release.actor if release else None,
+        "status": release.status if release else None,
+        "reasons": list(release.reasons) if release else [],
+        "started_at": release.started_at if release else None,
+        "ended_at": release.ended_at if release else None,
+        "stages": [_shift(cloud, each) for each in deployments],
+        "events": _events(cloud, release) if release else [],
+    }
+
+
+def _events(cloud: Cloud, release: Release) -> list[Part]:
+    """Return what happened to a release while it was under way, oldest first."""
+    until = release.ended_at or _EVER
+    found = timeline.entries_of(cloud, release.pipeline, release.release_id, release.started_at, until)
+    return [_event(entry) for entry in found]
+
+
+def _shift(cloud: Cloud, deployment: Deployment) -> Part:
+    """Say how traffic moved to a version on a stage, and what became of it there."""
+    traffic = _traffic(cloud, deployment)
+    return {
+        "stage": deployment.stage,
+        "status": deployment.status,
+        "promoted_at": deployment.promoted_at,
+        "bake_until": deployment.bake_until,
+        "ended_at": deployment.ended_at,
+        "traffic": traffic,
+    }
+
+
+def _traffic(cloud: Cloud, deployment: Deployment) -> Part | None:
+    """Return how the version's project says that traffic moves to it; None if that is gone."""
+    config = releasing.live_config(cloud, deployment)
+    listed = config.release.stages if config else ()
+    moves = next((each.traffic for each in listed if each.name == deployment.stage), None)
+    return None if moves is None else {"type": moves.type, "percent": moves.percent, "bake_s": moves.bake_s}
+
+
+def _since(cloud: Cloud, live: Deployment) -> Part:
+    """Return what came of the version since it serves: monitoring, alarms, rollbacks, deviations."""
+    windows = [Window.of(item) for item in _newest(cloud, live, keys.windows_of(live.stage))]
+    labels = [LabelWindow.of(item) for item in _newest(cloud, live, keys.label_windows_of(live.stage))]
+    return {
+        "windows": [_window(each) for each in windows if each.release_id == live.release_id],
+        "labels": [_labels(each) for each in labels if each.release_id == live.release_id],
+        "events": _events_since(cloud, live),
+    }
+
+
+def _newest(cloud: Cloud, live: Deployment, prefix: str) -> list[Part]:
+    partition = keys.partition(live.pipeline)
+    return cloud.catalog.query(partition, prefix, newest_first=True, limit=WINDOWS)
+
+
+def _window(window: Window) -> Part:
+    return {
+        "start": window.start,
+        "end": window.ends_at,
+        "status": window.status,
+        "rows": window.rows,
+        "reasons": {concern: list(found) for concern, found in (window.reasons or {}).items()},
+        "report_uri": f"{window.folder_uri}report.html" if window.folder_uri else None,
+    }
+
+
+def _labels(window: LabelWindow) -> Part:
+    return {
+        "start": window.start,
+        "end": window.ends_at,
+        "status": window.status,
+        "is_final": window.is_final,
+        "labelled": window.labelled,
+        "reasons": list(window.reasons),
+    }
+
+
+def _events_since(cloud: Cloud, live: Deployment) -> list[Part]:
+    """Return what the newest entries of the timeline say of the version since its release, oldest first."""
+    release = releasing.find_release(cloud, live.pipeline, live.release_id)
+    since = (release.ended_at if release else None) or str(live.promoted_at)
+    entries = timeline.page(cloud, live.pipeline, since, limit=ENTRIES)
+    of_version = names.releases_of(live.pipeline, live.package_version)
+    about = [
+        entry
+        for entry in reversed(entries)
+        if any(word == live.release_id or word.startswith(of_version) for word in entry["subject"].split())
+        and not (entry["subject"] == live.release_id and entry["at"] <= since)
+    ]
+    return [_event(entry) for entry in about]
+
+
+def _event(entry: Mapping[str, Any]) -> Part:
+    return {name: entry.get(name) for name in ("at", "event", "detail", "actor")}
