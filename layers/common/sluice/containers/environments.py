@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from sluice.containers import unpacking
 from sluice.containers.data import DataError
 
 # tarfile copies the rest of its buffer at each read.
@@ -76,7 +77,7 @@ def unpack(archive: IO[bytes], sha256: str, folder: Path) -> Python:
             _decompressed(reader) as stream,
             tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER_BYTES) as tar,
         ):
-            _extract(tar, str(python.site_packages))
+            unpacking.extract(tar, python.site_packages)
         while reader.read(1 << 20):
             pass
     except (tarfile.TarError, EOFError, ValueError, FileExistsError) as error:
@@ -85,37 +86,6 @@ def unpack(archive: IO[bytes], sha256: str, folder: Path) -> Python:
         raise DataError(f"The environment {sha256} is another: its sha256 is {reader.sha256}")
     _add_interpreter(python)
     return python
-
-
-def _extract(tar: tarfile.TarFile, folder: str) -> None:
-    """Write the members of an archive of ours; raises ValueError for one that lies elsewhere.
-
-    Ten thousand files take three times as long with `tarfile.extractall`, which looks at each path on the
-    disk, and sets owners and times.
-    """
-    made = set[str]()
-    for member in tar:
-        name = os.path.normpath(member.name)
-        if name.startswith(("/", "..")):
-            raise ValueError(f"{member.name} is not below the archive's root")
-        path = os.path.join(folder, name)
-        parent = path if member.isdir() else os.path.dirname(path)
-        if parent not in made:
-            os.makedirs(parent, exist_ok=True)
-            made.add(parent)
-        if member.isreg():
-            _write(path, tar.extractfile(member), 0o755 if member.mode & 0o100 else 0o644)
-        elif member.issym():
-            if os.path.normpath(os.path.join(os.path.dirname(name), member.linkname)).startswith(("/", "..")):
-                raise ValueError(f"{member.name} leads out of the archive")
-            os.symlink(member.linkname, path)
-
-
-def _write(path: str, content: IO[bytes] | None, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with open(descriptor, "wb", buffering=0) as file:
-        while content is not None and (data := content.read(_BUFFER_BYTES)):
-            file.write(data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,9 +190,11 @@ def fetch_code(storage: Storage, script: Script, ml: Path) -> None:
 
 def unpack_code(archive: bytes, folder: Path) -> None:
     """Unpack a sourcedir.tar.gz within the folder; raises ScriptError."""
+    from sluice.containers import unpacking  # functions that only read variables of script mode need it not
+
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(folder, filter="data")
+            unpacking.extract(tar, folder)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ScriptError(f"The code archive cannot be unpacked: {error}") from error
 

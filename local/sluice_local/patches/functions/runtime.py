@@ -294,16 +294,18 @@ def _is_hidden(path: Path) -> bool:
 
 def _extract(archive: zipfile.ZipFile, folder: str) -> None:
     """Unpack an archive with modes and symbolic links, as Lambda does."""
+    links: list[tuple[Path, str]] = []
     for info in archive.infolist():
         mode = info.external_attr >> 16
         target = archive.extract(info, folder)
         if stat.S_ISLNK(mode):
-            link = Path(target)
-            leads_to = link.read_text()
-            link.unlink()
-            link.symlink_to(leads_to)
+            links.append((Path(target), Path(target).read_text()))
         elif mode & 0o7777:
             Path(target).chmod(mode & 0o7777)
+    # A link may lead anywhere, so nothing is written once there is one.
+    for link, leads_to in links:
+        link.unlink()
+        link.symlink_to(leads_to)
 
 
 def _layers_dir(layers: Sequence[Path]) -> Path:

@@ -7,6 +7,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
+from sluice.containers import unpacking
 from sluice.containers.data import DataError, S3Location
 from sluice_local.sagemaker.containers.channels import JobStorage
 
@@ -31,7 +32,7 @@ def unpack(storage: JobStorage, uri: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-            archive.extractall(folder, filter="data")
+            unpacking.extract(archive, folder)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ModelDataError(
             'Failed to extract model data archive for container "container_1" from URL '
