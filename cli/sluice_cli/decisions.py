@@ -10,11 +10,12 @@ from sluice.catalog import keys
 from sluice.catalog.records.builds import Project
 from sluice.catalog.records.releases import PENDING, Package, Release
 from sluice.domain import actors, config, names
-from sluice.domain.release import packages, releases
+from sluice.domain.release import holds, packages, releases
+from sluice.domain.release.holds import Hold
 from sluice.services import approving, building
 from sluice.services.views import stages
 from sluice_cli import waiting
-from sluice_cli.errors import CommandError
+from sluice_cli.errors import EXIT_REJECTED, CommandError
 from sluice_cli.target import Target
 from sluice_cli.waiting import Say
 
@@ -45,9 +46,10 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
     if note := _own_approval_stands(target, arn, seen):
         return {**result, "note": note}
     awaited = {**result, "after_epoch": seen.epoch}
+    pinned = _pinned_before(target, seen)
     if _status(target, arn) != APPROVED:
         _decide(target, arn, APPROVED, reason)
-        return awaited
+        return {**awaited, "note": f"it is not released: {pinned}"} if pinned else awaited
     if seen.status != APPROVED:
         return {**awaited, "note": "it was approved before, but the stack has not heard of it yet"}
     if release_id := _under_way(target, seen):
@@ -56,6 +58,8 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
     if live_on := _served_by(target, seen):
         name = packages.version_name(seen.group, seen.version)
         return {**result, "note": f"{name} was approved before and is live on {live_on}: nothing to release"}
+    if pinned:
+        return {**result, "note": f"it was approved before, and is not released: {pinned}"}
     say("it was approved before and is not live: the approval is withdrawn and given anew")
     _decide(target, arn, PENDING, "")
     _until_withdrawn(target, arn, seen.epoch)
@@ -165,17 +169,42 @@ def _serving(target: Target, package: Package) -> list[dict[str, Any]]:
 
 def _served_by(target: Target, package: Package) -> str | None:
     """Name the stages that an approval releases to, if the version is live on all of them."""
+    # Where an automatic rollback put it back, a person releases it once more.
+    live = [row["stage"] for row in _serving(target, package) if not _is(row, "held")]
+    wanted = _wanted(target, package) or live
+    return ", ".join(wanted) if live and set(wanted) <= set(live) else None
+
+
+def _pinned_before(target: Target, package: Package) -> str | None:
+    """Say so if the first stage that an approval would release to is pinned to another version."""
+    live = {row["stage"] for row in _serving(target, package)}
+    rows = {row["stage"]: row for row in stages.stages(target.cloud, str(package.pipeline))}
+    pending = [name for name in _wanted(target, package) if name not in live]
+    row = rows.get(pending[0]) if pending else None
+    return holds.refusal(row["stage"], Hold(**row["hold"])) if row and _is(row, "pinned") else None
+
+
+def refuse_pinned(target: Target, pipeline: str, stage: str) -> None:
+    """Raise CommandError if what serves on a stage is pinned: a release there would be refused."""
+    for row in stages.stages(target.cloud, pipeline):
+        if row["stage"] == stage and _is(row, "pinned"):
+            raise CommandError(holds.refusal(stage, Hold(**row["hold"])), exit_code=EXIT_REJECTED)
+
+
+def _is(row: dict[str, Any], why: str) -> bool:
+    return row["hold"] is not None and row["hold"]["why"] == why
+
+
+def _wanted(target: Target, package: Package) -> list[str]:
+    """Return the stages that an approval of the version releases to, by the project that trained it."""
     pipeline = str(package.pipeline)
     run = building.find_run(target.cloud, pipeline, str(package.run_id))
     version = run.project_version if run else None
     project = target.catalog.get(keys.project_key(pipeline, version)) if version else None
-    # Where an automatic rollback put it back, a person releases it once more.
-    live = [row["stage"] for row in _serving(target, package) if not row["hold"]]
-    wanted = live
-    if project is not None:
-        listed = releases.planned_stages(config.restore(Project.of(project).config).release, None)
-        wanted = [stage.name for stage in listed]
-    return ", ".join(wanted) if live and set(wanted) <= set(live) else None
+    if project is None:
+        return []
+    listed = releases.planned_stages(config.restore(Project.of(project).config).release, None)
+    return [stage.name for stage in listed]
 
 
 def _until_withdrawn(target: Target, arn: str, epoch: int) -> None:

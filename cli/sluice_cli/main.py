@@ -33,6 +33,7 @@ from sluice_cli.manifest_commands import manifest_app
 from sluice_cli.monitor_commands import monitor_app
 from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
+from sluice_cli.pin_commands import pin_app
 from sluice_cli.recall_commands import recall_app
 from sluice_cli.release_commands import release_app
 from sluice_cli.report import report
@@ -68,6 +69,7 @@ for commands in (
     candidate_app,
     log_app,
     release_app,
+    pin_app,
     serving_app,
     story_app,
     lineage_app,

@@ -87,6 +87,7 @@ def approve(
         if stage is None:
             result = decisions.approve(target, arn, reason, status.update)
         else:
+            decisions.refuse_pinned(target, pipeline, stage)
             command = {"package_arn": arn, "stages": [stage], "reason": reason or "sluice approve --stage"}
             release_id = decisions.start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
             result = {"model_package_arn": arn, "status": "Approved", "release_id": release_id}

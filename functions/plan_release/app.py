@@ -75,30 +75,37 @@ def _plan_forward(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[s
     positions = {stage.name: index for index, stage in enumerate(package.config.release.stages)}
     wanted = {stage.name: positions[stage.name] for stage in stages}
     releasing.lock_stages(cloud, request.pipeline, request.release_id, wanted)
+    stages, pinned = holding.before_a_pin(cloud, request, stages)
+    wanted = {stage.name: positions[stage.name] for stage in stages}
     if reasons := _objections(cloud, package) + releasing.evidence_faults(cloud, package):
         raise ReleaseRefusedError(*reasons)
     if reasons := _kind_faults(cloud, request, package, list(wanted)):
         raise ReleaseRefusedError(*reasons)
-    if reasons := _holds(cloud, request, package, list(wanted)):
+    if reasons := holding.objections(cloud, request, package, list(wanted)):
         raise ReleaseRefusedError(*reasons)
     if request.cause == "approval" and (reasons := _overtaken(cloud, request, package, list(wanted))):
         raise ReleaseRefusedError(*reasons)
     planned = [
         (each.name, each.traffic.bake_s) for each in stages if not _serves(cloud, request, each.name, package)
     ]
+    if pinned and not planned:
+        raise ReleaseRefusedError(pinned)
     if not planned:
         served = ", ".join(stage.name for stage in stages)
         raise ReleaseRefusedError(f"v{package.version} is already live on {served}")
     if request.stages is None:
-        _note_held_back(cloud, request, package, [stage.name for stage in stages])
+        _note_held_back(cloud, request, package, [stage.name for stage in stages], pinned)
     return package, planned
 
 
-def _note_held_back(cloud: Cloud, request: Request, package: Package, released: list[str]) -> None:
+def _note_held_back(
+    cloud: Cloud, request: Request, package: Package, released: list[str], pinned: str | None
+) -> None:
     """Note which stage waits for a person."""
     gated = [stage.name for stage in package.config.release.stages if stage.name not in released]
     if gated:
-        detail = f"{gated[0]} asks for a person: start a release of v{package.version} that names the stage"
+        asks = f"{gated[0]} asks for a person: start a release of v{package.version} that names the stage"
+        detail = pinned or asks
         at = releasing.started_at(cloud, request.pipeline, request.release_id)
         note(cloud, request.pipeline, at, request.release_id, "held back", detail)
 
@@ -110,11 +117,15 @@ def _plan_rollback(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[
     if found is None:
         raise ReleaseRefusedError(f"nothing was ever released to a stage {stage} of {request.pipeline}")
     releasing.lock_stages(cloud, request.pipeline, request.release_id, {stage: None})
-    live = releasing.find_live(cloud, request.pipeline, stage)
+    found = releasing.find_stage(cloud, request.pipeline, stage) or found
+    live = deploying.find_deployment(cloud, request.pipeline, stage, found.live)
     if live is None:
         raise ReleaseRefusedError(f"no release is live on {stage}, so there is none to take back")
     if request.rolls_back not in (None, live.release_id):
         raise ReleaseRefusedError(f"{stage} no longer serves {request.rolls_back}, but {live.release_id}")
+    hold = holds.of_pin(found, live) if request.cause == "alarm" else None
+    if hold:
+        raise ReleaseRefusedError(holds.refusal(stage, hold))
     package = _first_sound(cloud, live, found.endpoint_name)
     bake_s = {each.name: each.traffic.bake_s for each in package.config.release.stages}
     return package, [(stage, bake_s.get(stage, 0))]
@@ -149,7 +160,7 @@ def _serves(cloud: Cloud, request: Request, stage: str, package: Package) -> boo
     live = deploying.find_deployment(cloud, request.pipeline, stage, found.live)
     if live is None or not live.is_of(package.arn, package.provenance.run_id):
         return False
-    if holding.find_hold(cloud, live):
+    if holding.find_hold(cloud, found, live):
         # A person releases it once more, which ends the hold.
         return False
     endpoint = cloud.endpoints.describe_endpoint(releasing.find_endpoint_name(cloud, request.pipeline, stage))
@@ -185,21 +196,6 @@ def _kind_fault(cloud: Cloud, stage: str, endpoint_name: str, package: Package) 
     endpoint = cloud.endpoints.describe_endpoint(endpoint_name)
     wants_serverless = package.config.serve.compute.serverless is not None
     return serving.kind_fault(package.provenance.pipeline, stage, endpoint, wants_serverless=wants_serverless)
-
-
-def _holds(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:
-    """Say which stages wait for a person, and not for a version that nobody approved."""
-    approval = releasing.find_approval(cloud, package.arn)
-    if request.cause != "approval" or not holds.is_automatic(package.config.register_.approval, approval):
-        return []
-    live = {stage: releasing.find_live(cloud, request.pipeline, stage) for stage in stages}
-    held = {stage: holding.find_hold(cloud, each) for stage, each in live.items() if each}
-    command = f"sluice approve {request.pipeline}/{package.version}"
-    return [
-        f"{stage} is held: {hold.reason}, and no version is released unless a person does: `{command}`"
-        for stage, hold in held.items()
-        if hold
-    ]
 
 
 def _overtaken(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog.records.releases import Deployment
 from sluice.domain.release import alarms, releases
+from sluice.domain.release.holds import Hold
 from sluice.domain.release.releases import RollbackOptions
 from sluice.domain.times import to_iso
 from sluice.events import AlarmStateChanged
@@ -43,20 +44,20 @@ def lambda_handler(event: AlarmStateChanged, context: LambdaContext) -> dict[str
         return {"status": "nothing live"}
     if not alarms.concerns(alarm, live, cloud.now()):
         return {"status": "about the version before"}
-    return _roll_back(cloud, live, alarm)
+    return _roll_back(cloud, live, alarm, holding.find_hold(cloud, stage, live))
 
 
-def _roll_back(cloud: Cloud, live: Deployment, alarm: Item) -> dict[str, Any]:
+def _roll_back(cloud: Cloud, live: Deployment, alarm: Item, hold: Hold | None) -> dict[str, Any]:
     name, since = alarm["AlarmName"], to_iso(alarms.fires_since(alarm))
     reason = f"{name}: {alarm.get('StateReason', 'it fires')}"
     ask = partial(releases.alarm_request, live.pipeline, live.stage, live, name, reason)
     fault = Fault(live, "alarm", since, name, ask)
     options = RollbackOptions(deploying.find_history(cloud, live), live, cloud.now())
-    if next(options.known_good(), None) is None:
+    if not (hold and hold.is_pin) and next(options.known_good(), None) is None:
         nothing = releases.no_known_good(live, options.reasons())
         recovering.give_up(cloud, fault, "refused", nothing, since)
         return {"status": "no known good"}
-    if hold := holding.find_hold(cloud, live):
+    if hold:
         recovering.give_up(cloud, fault, hold.why, f"{reason}; {hold.reason}", since)
         return {"status": hold.why}
     _note(cloud, live.pipeline, live.release_id, alarm, "alarm", reason)

@@ -485,6 +485,7 @@ def test_a_rule_for_our_own_events_hears_those_of_its_stack_alone() -> None:
         "DataRecallRequested",
         "DataReleaseRequested",
         "RunRequested",
+        "StagePinned",
         "StageRetired",
     )
     heard = [pattern for pattern in ours if pattern["detail-type"][0] in own_types]

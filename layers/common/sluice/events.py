@@ -96,18 +96,18 @@ class DataReleaseRequested(Event):
         return self.detail.reason
 
 
-class _StageRetiredDetail(Event):
+class _StageActDetail(Event):
     pipeline: str
     stage: str
     actor: str = "unknown"
     reason: str = ""
 
 
-class StageRetired(Event):
-    """The event of `sluice retire` after it deleted an endpoint; `actor` is what the sender claims."""
+class _StageAct(Event):
+    """What a person did about a stage; `actor` is what the sender claims."""
 
     time: str
-    detail: _StageRetiredDetail
+    detail: _StageActDetail
 
     @property
     def pipeline(self) -> str:
@@ -124,6 +124,30 @@ class StageRetired(Event):
     @property
     def reason(self) -> str:
         return self.detail.reason
+
+
+class StageRetired(_StageAct):
+    """The event of `sluice retire` after it deleted an endpoint."""
+
+
+class _StagePinnedDetail(_StageActDetail):
+    # The live release that the person saw.
+    live: str
+    is_on: bool
+
+
+class StagePinned(_StageAct):
+    """The event of `sluice pin`: a stage keeps what is live, or lets go of it."""
+
+    detail: _StagePinnedDetail
+
+    @property
+    def live(self) -> str:
+        return self.detail.live
+
+    @property
+    def is_on(self) -> bool:
+        return self.detail.is_on
 
 
 class _DataRecallDetail(Event):

@@ -53,7 +53,7 @@ def give_up(cloud: Cloud, fault: Fault, why: Why, reason: str, at: str) -> None:
     """Call a person, once for each time that it happens, and keep why: `sluice status` shows it."""
     live, known = fault.live, _find(cloud, fault)
     known = replace(known, why=why)
-    event = "rollback withheld" if why == "held" else "rollback impossible"
+    event = "rollback withheld" if why in ("held", "pinned") else "rollback impossible"
     entry = timeline.entry_of(live.pipeline, at, live.release_id, event, reason, fault.actor)
     if timeline.is_noted(cloud, entry):
         return

@@ -93,6 +93,12 @@ def retire_stage(pipeline: str, stage: str, live: str) -> Update:
     return Update(keys.stage_key(pipeline, stage), retired, {"live": live, "releasing": None})
 
 
+def pin_stage(stage: Stage, pin: Mapping[str, Any]) -> Update:
+    """Pin what is live, or let go of it, if nobody did since it was read and no release is under way."""
+    since = {"live": stage.live, "releasing": None, "pin": stage.pin}
+    return Update(keys.stage_key(stage.pipeline, stage.name), {"pin": pin}, since)
+
+
 def note_deviation(stage: Stage, faults: Sequence[str], at: str) -> Update:
     """Note how a stage's endpoint differs from what is live, or that it no longer does.
 

@@ -14,7 +14,7 @@ ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
 DeploymentStatus = Literal["deploying", "live", "superseded", "rolled_back", "retired", "failed"]
 Cause = Literal["approval", "rollback", "alarm", "rejection", "command"]
 # Why nothing is rolled back automatically: all attempts failed, nothing to go back to, or the stage is held.
-Why = Literal["failed", "refused", "held"]
+Why = Literal["failed", "refused", "held", "pinned"]
 ReleaseEnd = Literal["released", "failed", "refused"]
 ReleaseStatus = Literal["running"] | ReleaseEnd
 TaskStatus = Literal["open", "done"]
@@ -107,6 +107,8 @@ class Stage:
     # How its endpoint differs from a release: `release_id`, `at`, `faults`, `is_told`. Without faults it no
     # longer does, which is still to be told.
     deviation: Mapping[str, Any] | None = None
+    # What a person said last about keeping what is live: `release_id`, `is_on`, `at`, `actor`, `reason`.
+    pin: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Stage:
@@ -114,6 +116,11 @@ class Stage:
 
     def item(self) -> Item:
         return {**keys.stage_key(self.pipeline, self.name), **attributes(self, "pipeline", "name")}
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether a person pinned what is live; another live release ends that."""
+        return bool(self.pin and self.pin["is_on"] and self.pin["release_id"] == self.live)
 
     @property
     def known_faults(self) -> list[str]:

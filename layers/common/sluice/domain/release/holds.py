@@ -1,8 +1,8 @@
-"""Tell when a stage is taken out of automatic hands: nothing is rolled back there until a person acts."""
+"""Tell when a stage is out of automatic hands: alarms roll nothing back there until a person acts."""
 
 from __future__ import annotations
 
-from sluice.catalog.records.releases import Approval, Deployment, Release, Why
+from sluice.catalog.records.releases import Approval, Deployment, Release, Stage, Why
 from sluice.lazy import dataclass
 
 
@@ -15,6 +15,24 @@ class Hold:
     reason: str
     # Its arguments.
     command: str
+
+    @property
+    def is_pin(self) -> bool:
+        return self.why == "pinned"
+
+
+def of_pin(stage: Stage, live: Deployment) -> Hold | None:
+    """Return the hold of a stage whose live version a person pinned."""
+    if stage.pin is None or not stage.is_pinned:
+        return None
+    why = f": {stage.pin['reason']}" if stage.pin.get("reason") else ""
+    reason = f"{stage.pin['actor']} pinned v{live.package_version}{why}"
+    return Hold("pinned", stage.pin["at"], reason, f"pin {stage.pipeline} --stage {stage.name} --off")
+
+
+def refusal(stage: str, hold: Hold) -> str:
+    """Say why a version is not released to a stage whose live version is pinned."""
+    return f"{stage} is pinned since {hold.since}: {hold.reason}; `sluice {hold.command}` lets go of it"
 
 
 def after_rollback(live: Deployment, release: Release | None, command: str) -> Hold | None:

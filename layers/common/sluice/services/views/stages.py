@@ -31,13 +31,13 @@ def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
         "live_group": (packages.group_of(live.package_arn) or None) if live else None,
         "run_id": live.run_id if live else None,
         "deviation": _deviation(stage, live),
-        "hold": _hold(cloud, live),
+        "hold": _hold(cloud, stage, live),
     }
 
 
-def _hold(cloud: Cloud, live: Deployment | None) -> dict[str, Any] | None:
+def _hold(cloud: Cloud, stage: Stage, live: Deployment | None) -> dict[str, Any] | None:
     """Say why alarms only call a person there, since when, and which command ends that."""
-    hold = holding.find_hold(cloud, live) if live else None
+    hold = holding.find_hold(cloud, stage, live)
     return asdict(hold) if hold else None
 
 
