@@ -9,7 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Release, ReleaseEnd
+from sluice.domain import lost_events
 from sluice.domain.release import releases
+from sluice.domain.release.alarms import ERROR_RATE
 from sluice.domain.release.releases import Request
 from sluice.events import ExecutionStatusChanged, TaskFailure
 from sluice.observability import logger
@@ -32,6 +34,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     _end_deployments(cloud, task.release, release)
     _tell(cloud, task.release, release)
     releasing.unlock_stages(cloud, task.release.pipeline, task.release.release_id)
+    if release.status != "released":
+        _ask_for_guards(cloud, release)
     return {"status": release.status}
 
 
@@ -87,6 +91,15 @@ def _end_deployments(cloud: Cloud, request: Request, release: Release) -> None:
                 deploying.mark_replaced(cloud, deployment, is_rollback=request.is_rollback)
         elif stage is not None and stage.releasing == release_id:
             catalog.apply(changes.undo_promotion(release.pipeline, name, release_id, ended_at))
+
+
+def _ask_for_guards(cloud: Cloud, release: Release) -> None:
+    """Have the alarms of stages that keep what they served put back at once: it made its own already."""
+    for name in release.stages:
+        endpoint_name = releasing.find_endpoint_name(cloud, release.pipeline, name)
+        guarded = releasing.find_guarded(cloud, release.pipeline, name, endpoint_name)
+        hint = lost_events.guard_is_off(guarded.alarm_name(ERROR_RATE))
+        cloud.bus.put(hint.detail_type, hint.detail)
 
 
 def _tell(cloud: Cloud, request: Request, release: Release) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 import fakes
-from release_world import ENDPOINT, PIPELINE, PIPELINE_YAML, World
+from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, PIPELINE_YAML, World
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Stage
 
+P99_ALARM = "sluice--reviews--production--p99-latency"
+LIMITS = "{error_rate: 0.05, p99_latency_ms: 500, min_requests: 10}"
+LOOSE = PIPELINE_YAML.replace(LIMITS, "{error_rate: 0.5}")
 TWO_STAGES = PIPELINE_YAML.replace("stages: [{", "stages: [{name: staging}, {requires_approval: true, ")
 
 
@@ -83,6 +86,47 @@ def test_an_alarm_rolls_the_live_version_back_to_the_last_known_good(proven: Wor
     assert proven.deployment(bad)["status"] == "rolled_back"
     assert len(proven.releases()) == 3
     assert "rolled back" in proven.events()
+
+
+LOOSE = PIPELINE_YAML.replace(
+    "{error_rate: 0.05, p99_latency_ms: 500, min_requests: 10}", "{error_rate: 0.5}"
+)
+P99_ALARM = "sluice--reviews--production--p99-latency"
+
+
+def limits(world: World) -> dict[str, float]:
+    return {name: alarm["Threshold"] for name, alarm in world.cloud.alarms.by_name.items()}
+
+
+def test_the_limits_of_alarms_go_back_with_the_model(proven: World) -> None:
+    """What was approved with a limit is guarded by that limit, whatever came between."""
+    strict = limits(proven)
+    proven.push(LOOSE)
+    proven.approve(proven.register(3))
+    assert limits(proven) == {ERROR_ALARM: 0.5}
+    proven.later(hours=1)
+    proven.fire()
+    proven.tell_alarm()
+    proven.run_all()
+    assert proven.served_version() == "2"
+    assert limits(proven) == strict == {ERROR_ALARM: 0.05, P99_ALARM: 500_000}
+
+
+def test_a_release_that_failed_has_the_limits_of_what_still_serves_put_back_at_once(proven: World) -> None:
+    strict = limits(proven)
+    proven.push(LOOSE)
+    proven.cloud.endpoints.responses = [
+        {"status_code": 500, "body": b"boom", "content_type": "text/plain", "variant": None}
+    ] * 4
+    proven.approve(proven.register(3))
+    hints = [
+        detail
+        for kind, detail, _ in proven.cloud.bus.entries
+        if kind == "CloudWatch Alarm Configuration Change"
+    ]
+    (hint,) = hints
+    proven.invoke("guard_endpoint", {"detail": hint})
+    assert (proven.served_version(), limits(proven)) == ("2", strict)
 
 
 def test_the_alarm_of_the_version_before_does_not_roll_back_further(proven: World) -> None:
