@@ -215,7 +215,7 @@ class Stack:
 
     def __init__(self, cloud: fakes.Cloud) -> None:
         self.cloud, self.catalog = cloud, cloud.catalog
-        self.outputs = {"DataBucketName": fakes.DATA_BUCKET, "AlarmsTopicArn": "arn"}
+        self.outputs = {"DataBucketName": fakes.DATA_BUCKET}
 
     def client(self, service: str) -> Any:
         return None

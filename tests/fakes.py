@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
+from sluice.catalog.records.notices import Channel, Notice
 from sluice.domain.build.environments import NoEnvironmentError, Wanted
 from sluice.domain.build.function_ends import FunctionEnd
 from sluice.domain.digests import Part
+from sluice.domain.notices.webhooks import WebhookError
 from sluice.domain.roles import Account, Role, RolesForbiddenError
 from sluice.domain.safeguards import Safeguards
 from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, PackageArchive, Room
@@ -638,6 +640,35 @@ class FakeMetrics:
         self.values.append((namespace, dict(dimensions), dict(values), at))
 
 
+class FakeNotices:
+    def __init__(self, webhooks: Collection[Channel] = ()) -> None:
+        self.webhooks: Collection[Channel] = webhooks
+        self.published: list[Notice] = []
+        self.queued: list[tuple[str, Channel]] = []
+
+    def publish(self, notice: Notice) -> None:
+        self.published.append(notice)
+
+    def has(self, channel: Channel) -> bool:
+        return channel in self.webhooks
+
+    def queue(self, key: str, channel: Channel) -> None:
+        self.queued.append((key, channel))
+
+
+class FakeWebhooks:
+    """Webhooks that take everything, unless a refusal is set."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[Channel, Any]] = []
+        self.refusal: str | None = None
+
+    def post(self, channel: Channel, body: str) -> None:
+        if self.refusal is not None:
+            raise WebhookError(self.refusal)
+        self.posted.append((channel, json.loads(body)))
+
+
 class Clock:
     """A time that moves only when a test says so."""
 
@@ -665,6 +696,8 @@ class Cloud:
     workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
     bus: FakeBus = field(default_factory=FakeBus)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    notices: FakeNotices = field(default_factory=FakeNotices)
+    webhooks: FakeWebhooks = field(default_factory=FakeWebhooks)
     build_requests: FakeBuildRequests = field(default_factory=FakeBuildRequests)
     now: Clock = field(default_factory=Clock)
     stack_name: str = "sluice"
@@ -674,6 +707,5 @@ class Cloud:
     account: Account = field(
         default_factory=lambda: Account(ROLES_ARN, "eu-central-1", DATA_BUCKET, ARTIFACT_BUCKET)
     )
-    alarms_topic_arn: str = "arn:aws:sns:eu-central-1:123456789012:sluice-alarms"
     allows_automatic_approval: bool = False
     safeguards: Safeguards = field(default_factory=Safeguards)

@@ -31,6 +31,7 @@ from sluice_cli.local_commands import local_app
 from sluice_cli.log_commands import log_app
 from sluice_cli.manifest_commands import manifest_app
 from sluice_cli.monitor_commands import monitor_app
+from sluice_cli.notify_commands import notify_app
 from sluice_cli.options import Options, example
 from sluice_cli.output import err, escape, here, hint, invocation
 from sluice_cli.pin_commands import pin_app
@@ -85,6 +86,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(gates_app, name="gates")
 app.add_typer(manifest_app, name="manifest")
 app.add_typer(monitor_app, name="monitor")
+app.add_typer(notify_app, name="notify")
 app.add_typer(schema_app, name="schema")
 
 

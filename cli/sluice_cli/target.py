@@ -26,7 +26,6 @@ _SETTINGS = {
     "DATA_BUCKET": "DataBucketName",
     "ARTIFACT_BUCKET": "ArtifactBucketName",
     "BUILD_REQUESTS_URL": "BuildRequestsQueueUrl",
-    "ALARMS_TOPIC_ARN": "AlarmsTopicArn",
     "BUILD_MACHINE_ARN": "BuildModelStateMachineArn",
     "RELEASE_MACHINE_ARN": "ReleaseModelStateMachineArn",
 }

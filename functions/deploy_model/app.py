@@ -147,7 +147,7 @@ def _put_alarms(cloud: Cloud, task: DeployModelTask, package: Package) -> list[s
     """Put the alarms that the package's project wants, delete all others; returns those that roll back."""
     guarded = releasing.find_guarded(cloud, task.pipeline, task.stage.stage, task.stage.endpoint_name)
     limits, errors = package.config.release.alarms, package.config.serve.errors
-    wanted = alarms.requests(guarded, limits, cloud.alarms_topic_arn, errors)
+    wanted = alarms.requests(guarded, limits, errors)
     told = releasing.watch_alarms(cloud, guarded, package.config)
     for request in (*wanted, *told):
         cloud.alarms.put(request)

@@ -10,14 +10,14 @@ from sluice import wiring
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Release, ReleaseEnd
 from sluice.domain import lost_events
-from sluice.domain.release import releases
+from sluice.domain.release import packages, releases
 from sluice.domain.release.alarms import ERROR_RATE
 from sluice.domain.release.releases import Request
 from sluice.events import ExecutionStatusChanged, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import FinishReleaseTask
-from sluice.services import deploying, releasing
+from sluice.services import announcing, deploying, releasing
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -111,3 +111,9 @@ def _tell(cloud: Cloud, request: Request, release: Release) -> None:
         event, detail = f"{what} {release.status}", "; ".join(release.reasons)
     at, actor = str(release.ended_at), release.actor
     note(cloud, request.pipeline, at, request.release_id, event, detail, actor)
+    announcing.release_ended(cloud, release, is_rollback=request.is_rollback)
+    if release.status == "released" and release.held_back:
+        arn, reached = str(release.package_arn), ", ".join(release.stages)
+        name = packages.version_name(packages.group_of(arn), int(release.package_version or 0))
+        why, stage = f"it serves on {reached}, and the next stage asks for a person", release.held_back
+        announcing.approval_awaited(cloud, request.pipeline, name, arn, at, stage=stage, reason=why)

@@ -7,9 +7,6 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
-from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Run
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
@@ -17,8 +14,6 @@ from sluice.ports import Cloud
 from sluice.services import ending, stopping
 from sluice.tasks import machine_task
 
-# The report has the rest.
-_REASONS_TOLD = 5
 _ENDED_BADLY = {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
@@ -35,8 +30,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     if run is None:
         logger.warning("there is no such run")
         return {"status": "ignored"}
-    if run.status == "data_rejected":
-        _tell_owner(cloud, run)
     ending.clear_up(cloud, run)
     logger.info("run finished", extra={"status": run.status})
     return {"status": run.status}
@@ -60,23 +53,3 @@ def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishRunTask | None:
         status="failed",
         error=TaskFailure(error=error or status, cause=cause),
     )
-
-
-def _tell_owner(cloud: Cloud, run: Run) -> None:
-    """Announce a rejected data set once: a rule in the template tells the subscribers.
-
-    Sends the event before it notes that. Only a crash in between announces a run twice.
-    """
-    if run.owner_told_at is not None:
-        return
-    dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, str(run.dataset_version))) or {}
-    detail = {
-        "stack": cloud.stack_name,
-        "pipeline": run.pipeline,
-        "run_id": run.run_id,
-        "dataset_version": run.dataset_version,
-        "reasons": list(run.reasons[:_REASONS_TOLD]),
-        "report_uri": dataset.get("report_uri"),
-    }
-    cloud.bus.announce("DatasetRejected", detail)
-    cloud.catalog.apply(builds.tell_owner(run.pipeline, run.run_id, cloud.now()))

@@ -108,6 +108,7 @@ def _note_held_back(
         detail = pinned or asks
         at = releasing.started_at(cloud, request.pipeline, request.release_id)
         note(cloud, request.pipeline, at, request.release_id, "held back", detail)
+        cloud.catalog.apply(changes.hold_back(request.pipeline, request.release_id, gated[0]))
 
 
 def _plan_rollback(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[str, int]]]:

@@ -22,7 +22,7 @@ from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import ModelPackageStateChanged
-from sluice.services import approving, deploying, recovering, releasing
+from sluice.services import announcing, approving, deploying, recovering, releasing
 from sluice.services.recovering import Fault
 from sluice.services.timeline import note
 
@@ -148,7 +148,9 @@ def _is_held(cloud: Cloud, pipeline: str, claim: _Claim) -> bool:
     if quorum is None or quorum.is_reached:
         return False
     detail = f"{quorum.missing}: another person approves it with `sluice approve {claim.version_name}`"
-    note(cloud, pipeline, claim.approval.decided_at, claim.version_name, "approval awaited", detail)
+    at, name = claim.approval.decided_at, claim.version_name
+    note(cloud, pipeline, at, name, "approval awaited", detail)
+    announcing.approval_awaited(cloud, pipeline, name, claim.package.arn, at, reason=quorum.missing)
     return True
 
 

@@ -14,7 +14,7 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds, releases
 from sluice.catalog.records.builds import Project, Run, Step
-from sluice.catalog.records.releases import Package
+from sluice.catalog.records.releases import PENDING, Package
 from sluice.domain import names
 from sluice.domain.build import evaluations, run_manifest
 from sluice.domain.build.errors import BuildError
@@ -26,7 +26,7 @@ from sluice.domain.release.approvals import Provenance
 from sluice.events import RegisterModelTask
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import artifacts, building, recalling
+from sluice.services import announcing, artifacts, building, recalling
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -269,6 +269,9 @@ def _record(
     name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
     detail = f"{name}, {status}"
     note(cloud, task.pipeline, now, task.run_id, "model registered", detail)
+    if status == PENDING:
+        why = f"{task.run_id} registered it: its gates passed"
+        announcing.approval_awaited(cloud, task.pipeline, name, arn, now, run_id=task.run_id, reason=why)
 
 
 def _record_package(cloud: Cloud, task: RegisterModelTask, arn: str, package: Mapping[str, Any]) -> None:

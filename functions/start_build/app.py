@@ -74,6 +74,19 @@ def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> N
         _start(cloud, state, decision, to_iso(now))
     elif isinstance(decision, WaitUntil):
         batching.ask_later(cloud, pipeline, math.ceil((decision.time - now).total_seconds()))
+        if decision.is_budget:
+            _tell_budget(cloud, state, decision)
+
+
+def _tell_budget(cloud: Cloud, pipeline: Pipeline, decision: WaitUntil) -> None:
+    """Announce once that builds wait for their budget, and until when."""
+    until = to_iso(decision.time)
+    if pipeline.budget_told == until:
+        return
+    from sluice.services import announcing  # hardly any decision ends so, and all would load it
+
+    announcing.budget_reached(cloud, pipeline.name, decision.reason, until, cloud.now())
+    cloud.catalog.apply(builds.tell_budget(pipeline, until))
 
 
 def _log(pipeline: str, outlook: Outlook) -> None:

@@ -29,7 +29,7 @@ def cloudwatch() -> Iterator[Any]:
 def alarms(cloudwatch: Any) -> CloudWatchAlarms:
     """With both alarms of an endpoint."""
     adapter = CloudWatchAlarms(cloudwatch)
-    for request in wanted.requests(GUARDED, Alarms(p99_latency_ms=500), "arn:topic"):
+    for request in wanted.requests(GUARDED, Alarms(p99_latency_ms=500)):
         adapter.put(request)
     return adapter
 

@@ -53,7 +53,7 @@ def test_commands_reach_what_they_show_by_what_the_stack_puts_out() -> None:
     target.__dict__["_described"] = {
         "Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in outputs.items()]
     }
-    for part in ("catalog", "objects", "registry", "endpoints", "alarms", "alarms_topic_arn"):
+    for part in ("catalog", "objects", "registry", "endpoints", "alarms"):
         assert getattr(target.cloud, part) is not None
 
 

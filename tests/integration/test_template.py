@@ -481,7 +481,10 @@ def test_a_rule_for_our_own_events_hears_those_of_its_stack_alone() -> None:
     ours = [rule["EventPattern"] for rule in of_type("AWS::Events::Rule").values()]
     ours += [given["Pattern"] for _, given in rules() if "Pattern" in given]
     own_types = (
-        "DatasetRejected",
+        "ApprovalAwaited",
+        "MonitoringJudged",
+        "ReleaseEnded",
+        "RunEnded",
         "DataRecallRequested",
         "DataReleaseRequested",
         "RunRequested",

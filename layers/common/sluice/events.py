@@ -5,7 +5,7 @@ Functions describe resources to learn the rest, so a hint that `reconcile` sends
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, model_validator
 
@@ -291,6 +291,27 @@ class _Message(Event):
 
 class BuildRequestBatch(Event):
     """A batch of messages from SQS to `start_build`."""
+
+    records: list[_Message] = Field(alias="Records")
+
+
+class Happening(Event):
+    """An event that people are told of: ours, or of an alarm of the stack."""
+
+    detail_type: str = Field(alias="detail-type")
+    time: str
+    detail: dict[str, Any]
+
+
+class PostNotice(Event):
+    """The body of a message in the queue of webhooks."""
+
+    key: str
+    channel: Literal["slack", "teams"]
+
+
+class PostNoticeBatch(Event):
+    """A batch of messages from SQS to `post_notice`."""
 
     records: list[_Message] = Field(alias="Records")
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sluice.catalog.changes import Change
+    from sluice.catalog.records.notices import Channel, Notice
     from sluice.domain.build.environments import Wanted
     from sluice.domain.build.function_ends import FunctionEnd
     from sluice.domain.digests import Part
@@ -344,6 +345,26 @@ class Bus(Protocol):
         """Put an event of ours on the bus; raises EventRefusedError."""
 
 
+class Notices(Protocol):
+    """How notices leave: a topic, and a queue of what is posted to webhooks."""
+
+    def publish(self, notice: Notice) -> None:
+        """Send a notice to the topic."""
+
+    def has(self, channel: Channel) -> bool:
+        """Tell whether a webhook is configured."""
+
+    def queue(self, key: str, channel: Channel) -> None:
+        """Ask for a notice to be posted."""
+
+
+class Webhooks(Protocol):
+    """Addresses that take a notice and show it to people."""
+
+    def post(self, channel: Channel, body: str) -> None:
+        """Post a body once; raises WebhookError."""
+
+
 # SQS's longest delay of a message.
 BUILD_REQUEST_DELAY_MAX_S = 900
 
@@ -373,8 +394,6 @@ class Cloud(Protocol):
     def account(self) -> Account:
         """The buckets that user code uses, and where the roles that the stack makes for it are."""
 
-    @property
-    def alarms_topic_arn(self) -> str: ...
     @property
     def allows_automatic_approval(self) -> bool:
         """Whether a project may have its models registered as approved."""
@@ -409,5 +428,9 @@ class Cloud(Protocol):
     def bus(self) -> Bus: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def notices(self) -> Notices: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
     @property
     def build_requests(self) -> BuildRequests: ...

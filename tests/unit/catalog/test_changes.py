@@ -61,7 +61,7 @@ WHAT_A_RUN_DOES = st.one_of(
     st.builds(builds.record_execution, st.just(PIPELINE), st.just(RUN), st.just("arn")),
     st.builds(builds.read_data, st.just(PIPELINE), st.just(RUN), st.just("d1")),
     st.builds(builds.register_model, st.just(PIPELINE), st.just(RUN), st.just(ARN), st.just("s3"), st.none()),
-    st.builds(builds.tell_owner, st.just(PIPELINE), st.just(RUN), st.just(AT)),
+    st.builds(builds.tell_end, st.just(PIPELINE), st.just(RUN), st.just(AT)),
 )
 
 

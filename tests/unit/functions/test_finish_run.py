@@ -124,27 +124,22 @@ def test_a_crash_in_between_is_made_good_by_the_retry(
 
 
 def told(world: World) -> list[dict[str, Any]]:
-    """What the owner of rejected data was told."""
-    return [detail for event, detail in world.cloud.bus.announced if event == "DatasetRejected"]
+    """What was announced of ends of runs."""
+    return [detail for event, detail in world.cloud.bus.announced if event == "RunEnded"]
 
 
-def test_the_owner_of_rejected_data_is_told_once_with_the_first_reasons(world: World) -> None:
+def test_the_end_of_a_run_is_announced_once_with_the_first_reasons(world: World) -> None:
     snapshot = world.prepare_run()
     for _ in range(3):
         world.finish("data_rejected", reasons=[f"reason {number}" for number in range(9)])
     (detail,) = told(world)
     assert (detail["pipeline"], detail["run_id"]) == (PIPELINE, RUN)
     assert detail["dataset_version"] == snapshot["dataset_version"]
+    assert detail["status"] == "data_rejected"
     assert detail["reasons"] == [f"reason {number}" for number in range(5)]
 
 
-def test_nobody_is_told_of_data_that_are_not_rejected(world: World) -> None:
-    world.prepare_run()
-    world.finish("rejected", reasons=["worse"])
-    assert told(world) == []
-
-
-def test_a_crash_before_the_owner_is_told_is_made_good_by_the_retry(
+def test_a_crash_before_the_end_is_announced_is_made_good_by_the_retry(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object) -> None:

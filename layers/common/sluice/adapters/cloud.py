@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sluice import ports
 from sluice.domain import times
 from sluice.domain.roles import Account
 from sluice.domain.safeguards import Safeguards, parse_tags
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.notices import Channel
 
 
 class AwsCloud:
@@ -55,10 +58,6 @@ class AwsCloud:
             self.artifact_bucket,
             starter_arn=self._optional("JOB_STARTER_ARN"),
         )
-
-    @property
-    def alarms_topic_arn(self) -> str:
-        return self._settings["ALARMS_TOPIC_ARN"]
 
     @property
     def allows_automatic_approval(self) -> bool:
@@ -185,6 +184,33 @@ class AwsCloud:
         from sluice.adapters.metrics import EmbeddedMetrics
 
         return EmbeddedMetrics()
+
+    @cached_property
+    def notices(self) -> ports.Notices:
+        from sluice.adapters.notices import SnsNotices
+
+        return SnsNotices(
+            self.stack_name,
+            self._settings["NOTICES_TOPIC_ARN"],
+            self._settings["WEBHOOK_QUEUE_URL"],
+            self._webhook_secrets.keys(),
+            self._client("sns"),
+            self._client("sqs"),
+        )
+
+    @cached_property
+    def webhooks(self) -> ports.Webhooks:
+        from sluice.adapters.webhooks import SecretWebhooks
+
+        hosts = _listed(self._optional("WEBHOOK_HOSTS"))
+        return SecretWebhooks(self._webhook_secrets, hosts, self._client("secretsmanager"))
+
+    @property
+    def _webhook_secrets(self) -> Mapping[Channel, str]:
+        """The ARNs of the secrets of those webhooks that are configured."""
+        slack, teams = self._optional("SLACK_SECRET_ARN"), self._optional("TEAMS_SECRET_ARN")
+        given: dict[Channel, str] = {"slack": slack, "teams": teams}
+        return {channel: arn for channel, arn in given.items() if arn}
 
     @cached_property
     def build_requests(self) -> ports.BuildRequests:

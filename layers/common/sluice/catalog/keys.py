@@ -14,6 +14,9 @@ TASKS = "TASKS"
 RUNNING_RELEASES = "RELEASES"
 # The partition of items that belong to no pipeline.
 UNCLAIMED = "UNCLAIMED"
+# The partition of what people were told, and the prefix of its items, which are in the order of time.
+NOTICES = "NOTICES"
+NOTICE = "NOTICE#"
 # Prefixes of the sort keys of a pipeline's items.
 PROJECTS = "PROJECT#"
 ARRIVALS = "ARRIVAL#"
@@ -407,6 +410,20 @@ def recovery_of(item: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def release_key(pipeline: str, release_id: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{RELEASES}{release_id}"}
+
+
+def notice_key(key: str) -> Key:
+    """Return the key of what people are told of something that happened."""
+    return {"pk": NOTICES, "sk": f"{NOTICE}{key}"}
+
+
+def notice_of(item: Mapping[str, Any]) -> str:
+    return _after(NOTICE, item["sk"])
+
+
+def trouble_key(name: str) -> Key:
+    """Return the key of something that lasts until it is over."""
+    return {"pk": f"TROUBLE#{name}", "sk": "TROUBLE"}
 
 
 def timeline_item(pipeline: str, at: str, subject: str, event: str, **detail: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Built, Pipeline, Run, RunEnd
 from sluice.domain import failures
 from sluice.ports import Cloud
-from sluice.services import arrivals, batching, building, concluding, costs
+from sluice.services import announcing, arrivals, batching, building, concluding, costs
 from sluice.services.timeline import note
 
 # Ends of runs that used their data; whether a failed run did is unknown.
@@ -48,6 +48,7 @@ def clear_up(cloud: Cloud, run: Run) -> None:
 
     Each part can be repeated. As long as the lock is held, `reconcile` finds what is left to do.
     """
+    announcing.run_ended(cloud, run)
     concluding.stop_jobs(cloud, run)
     if run.status in _INCONCLUSIVE:
         batching.put_back(cloud, run.pipeline, run.run_id)

@@ -69,6 +69,7 @@ def give_up(cloud: Cloud, fault: Fault, why: Why, reason: str, at: str) -> None:
         "attempts": known.attempt or 0,
         "why": why,
         "reason": reason,
+        "at": at,
         "command": f"sluice {recoveries.command(known)}",
     }
     cloud.bus.announce(IMPOSSIBLE, detail)

@@ -204,7 +204,7 @@ def find_guard_faults(cloud: Cloud, stage: Stage) -> tuple[list[dict[str, Any]],
         return [], {}
     guarded = find_guarded(cloud, stage.pipeline, stage.name, stage.endpoint_name)
     limits, errors = config.release.alarms, config.serve.errors
-    wanted = [*alarms.requests(guarded, limits, cloud.alarms_topic_arn, errors)]
+    wanted = [*alarms.requests(guarded, limits, errors)]
     wanted += watch_alarms(cloud, guarded, config)
     found = cloud.alarms.describe((*guarded.alarm_names, *watch_alarm_names(guarded)))
     return wanted, alarms.faults(wanted, found)
@@ -216,7 +216,7 @@ def watch_alarms(cloud: Cloud, guarded: Guarded, config: PipelineConfig) -> list
 
     if config.monitor is None:
         return []
-    return watching.requests(guarded.stack, guarded.pipeline, guarded.stage, cloud.alarms_topic_arn)
+    return watching.requests(guarded.stack, guarded.pipeline, guarded.stage)
 
 
 def watch_alarm_names(guarded: Guarded) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def test_metrics_are_a_line_that_cloudwatch_reads(capsys: pytest.CaptureFixture[
 
 
 def test_an_alarm_can_fire_and_keeps_its_state_between_windows() -> None:
-    drift, decay = alarms.requests("sluice", "reviews", "production", "topic")
+    drift, decay = alarms.requests("sluice", "reviews", "production")
     assert (drift["AlarmName"], decay["AlarmName"]) == alarms.alarm_names("sluice", "reviews", "production")
     assert drift["AlarmName"] == "sluice--reviews--production--drift"
     for alarm, metric in ((drift, "DriftFound"), (decay, "DecayFound")):

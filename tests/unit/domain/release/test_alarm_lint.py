@@ -90,7 +90,7 @@ def test_every_alarm_that_we_make_can_fire_in_the_shortest_bake_that_we_accept(
     errors: list[str], error_rate: float, latency_ms: int, min_requests: int
 ) -> None:
     limits = Alarms(error_rate=error_rate, p99_latency_ms=latency_ms, min_requests=min_requests)
-    for request in alarms.requests(GUARDED, limits, "arn:topic", errors):
+    for request in alarms.requests(GUARDED, limits, errors):
         assert faults({**request, "StateValue": "OK"}, Guarding(ENDPOINT, alarms.SETTLES_S)) == []
 
 

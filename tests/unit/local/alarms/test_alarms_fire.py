@@ -95,7 +95,7 @@ def fires_after(
 
 
 def requested(errors: tuple[str, ...] = ("5XX",)) -> dict[str, dict[str, Any]]:
-    return {each["AlarmName"]: each for each in alarms.requests(GUARDED, LIMITS, "arn:topic", errors)}
+    return {each["AlarmName"]: each for each in alarms.requests(GUARDED, LIMITS, errors)}
 
 
 @pytest.mark.parametrize("phase_s", [0, 1, 30, 59])

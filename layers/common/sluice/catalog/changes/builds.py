@@ -273,9 +273,16 @@ def note_cost(pipeline: str, run_id: str, usd: float | None) -> Update:
     return Update(keys.run_key(pipeline, run_id), {"cost_usd": usd})
 
 
-def tell_owner(pipeline: str, run_id: str, at: str) -> Update:
-    """Note that the owner of rejected data was told."""
-    return Update(keys.run_key(pipeline, run_id), {"owner_told_at": at})
+def tell_end(pipeline: str, run_id: str, at: str) -> Update:
+    """Note that a run's end was announced."""
+    return Update(keys.run_key(pipeline, run_id), {"told_at": at})
+
+
+def tell_budget(pipeline: Pipeline, until: str) -> Update:
+    """Note until when builds wait for their budget, and that this was announced."""
+    return Update(
+        keys.pipeline_key(pipeline.name), {"budget_told": until}, {"budget_told": pipeline.budget_told}
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- steps

@@ -221,6 +221,11 @@ def plan_release(
     return Update(keys.release_key(pipeline, release_id), plan)
 
 
+def hold_back(pipeline: str, release_id: str, stage: str) -> Update:
+    """Note which stage waits for a person, once the release has ended."""
+    return Update(keys.release_key(pipeline, release_id), {"held_back": stage})
+
+
 def end_release(
     pipeline: str, release_id: str, status: ReleaseEnd, reasons: Sequence[str], at: str
 ) -> Update:

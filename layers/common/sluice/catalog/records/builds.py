@@ -70,6 +70,8 @@ class Pipeline:
     recalled_by: str | None = None
     # What watching a model found, for which it asked for the next build.
     retrain_cause: str | None = None
+    # Until when builds wait for their budget, as people were told.
+    budget_told: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Pipeline:
@@ -158,7 +160,8 @@ class Run:
     manifest_uri: str | None = None
     manifest_sha256: str | None = None
     image_digest: str | None = None
-    owner_told_at: str | None = None
+    # When its end was announced.
+    told_at: str | None = None
     validated_at: str | None = None
     selected_at: str | None = None
     judged_at: str | None = None

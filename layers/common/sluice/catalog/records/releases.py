@@ -234,6 +234,8 @@ class Release:
     package_arn: str | None = None
     package_version: int | None = None
     stages: Sequence[str] = ()
+    # The stage after these, which asks for a person.
+    held_back: str | None = None
     reasons: Sequence[str] = ()
 
     @classmethod

@@ -57,6 +57,8 @@ class WaitUntil:
 
     time: datetime
     reason: str
+    # Whether it is a budget that is used up, of which people are told.
+    is_budget: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,9 @@ def _waits(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: 
         waits.append(WaitUntil(cool, f"cooldown of {policy.cooldown_s} s"))
     if pipeline.builds_on(_day(now)) >= policy.daily_budget:
         reason = f"daily budget of {policy.daily_budget} used"
-        waits.append(WaitUntil(_next_day(now), reason))
+        waits.append(WaitUntil(_next_day(now), reason, is_budget=True))
     if held := over_budget(pipeline, policy, now):
-        waits.append(WaitUntil(next_month(now), held))
+        waits.append(WaitUntil(next_month(now), held, is_budget=True))
     return waits
 
 

@@ -19,7 +19,7 @@ def alarm_names(stack: str, pipeline: str, stage: str) -> tuple[str, ...]:
     return tuple(names.alarm_name(stack, pipeline, stage, what) for what in _WATCHED)
 
 
-def requests(stack: str, pipeline: str, stage: str, topic_arn: str) -> list[dict[str, Any]]:
+def requests(stack: str, pipeline: str, stage: str) -> list[dict[str, Any]]:
     """Make a PutMetricAlarm request for drift and one for decay.
 
     A window of any length gives one value, so an alarm keeps its state until the next.
@@ -32,7 +32,6 @@ def requests(stack: str, pipeline: str, stage: str, topic_arn: str) -> list[dict
         {
             "AlarmName": names.alarm_name(stack, pipeline, stage, what),
             "AlarmDescription": description.format(f"{pipeline} on {stage}").capitalize(),
-            "AlarmActions": [topic_arn],
             "Metrics": [
                 {
                     "Id": "found",

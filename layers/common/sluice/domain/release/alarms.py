@@ -48,7 +48,7 @@ class Guarded:
 
 
 def requests(
-    guarded: Guarded, limits: models.Alarms, topic_arn: str, errors: Sequence[str] = ("5XX",)
+    guarded: Guarded, limits: models.Alarms, errors: Sequence[str] = ("5XX",)
 ) -> list[dict[str, Any]]:
     """Make a PutMetricAlarm request for each limit; below `min_requests` a minute no alarm fires.
 
@@ -62,7 +62,6 @@ def requests(
             guarded.alarm_name(ERROR_RATE),
             f"More than {limits.error_rate:.2%} of the requests to {endpoint} fail.",
             limits.error_rate,
-            topic_arn,
             [
                 _judged(
                     f"{failed if len(failures) == 1 else f'({failed})'} / invocations", limits.min_requests
@@ -78,7 +77,6 @@ def requests(
                 guarded.alarm_name(P99_LATENCY),
                 f"The slowest 1 % of the requests to {endpoint} take more than {limits.p99_latency_ms} ms.",
                 limits.p99_latency_ms * 1000,  # ModelLatency is in microseconds
-                topic_arn,
                 [
                     _judged("latency", limits.min_requests),
                     _metric("invocations", "Invocations", "Sum", endpoint),
@@ -98,13 +96,10 @@ def _failures(errors: Sequence[str]) -> dict[str, str]:
     return {f"errors{kind[0]}xx": _METRICS[kind] for kind in kinds}
 
 
-def _alarm(
-    name: str, description: str, threshold: float, topic_arn: str, queries: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _alarm(name: str, description: str, threshold: float, queries: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "AlarmName": name,
         "AlarmDescription": description,
-        "AlarmActions": [topic_arn],
         "Metrics": queries,
         "EvaluationPeriods": 1,
         "DatapointsToAlarm": 1,
@@ -138,7 +133,6 @@ def _metric(query_id: str, metric: str, stat: str, endpoint: str) -> dict[str, A
 
 # The fields that make an alarm a guard. Anyone may change its description or add actions.
 _GUARDING = (
-    "AlarmActions",
     "Metrics",
     "EvaluationPeriods",
     "DatapointsToAlarm",
@@ -162,7 +156,7 @@ def faults(wanted: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str,
 
 
 def _changed(key: str, request: Mapping[str, Any], alarm: Mapping[str, Any]) -> str:
-    if key in ("Metrics", "AlarmActions"):
+    if key == "Metrics":
         return f"has other {key} than it was made with"
     return f"has {key} {alarm.get(key)}, not {request[key]}"
 

@@ -1,0 +1,88 @@
+"""Records of what people were told: notices, and troubles that last until they are over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from sluice.catalog import keys
+from sluice.catalog.records.base import attributes, known
+from sluice.lazy import dataclass
+
+Item = dict[str, Any]
+Kind = Literal[
+    "approval_awaited",
+    "data_rejected",
+    "run_failed",
+    "release_failed",
+    "release_refused",
+    "rolled_back",
+    "rollback_failed",
+    "rollback_impossible",
+    "stage_held",
+    "drift",
+    "decay",
+    "budget_reached",
+    "dead_letters",
+    "alarm",
+    "endpoint_deviated",
+    "test",
+]
+# Where a notice goes: the topic, which e-mail and programs subscribe to, and webhooks.
+Channel = Literal["topic", "slack", "teams"]
+CHANNELS: tuple[Channel, ...] = ("topic", "slack", "teams")
+WEBHOOKS: tuple[Channel, ...] = ("slack", "teams")
+WAITING = "waiting"
+SENT = "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message that a person can act on: a sentence, the reason, the next command, a link."""
+
+    # Of what happened and when, not of the event that told it: however often that comes, the key is the same.
+    key: str
+    kind: Kind
+    at: str
+    title: str
+    reason: str = ""
+    command: str | None = None
+    link: str | None = None
+    pipeline: str | None = None
+    # What lasts until it is over: it is told when it begins and when it ends.
+    trouble: str | None = None
+    is_over: bool = False
+    told_at: str | None = None
+    # What became of it on each channel: waiting, sent, or why not; absent if the channel is not configured.
+    topic: str | None = None
+    slack: str | None = None
+    teams: str | None = None
+    expires_at: int | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Notice:
+        return cls(**known(cls, item, key=keys.notice_of(item)))
+
+    def item(self) -> Item:
+        return {**keys.notice_key(self.key), **attributes(self, "key")}
+
+    def on(self, channel: Channel) -> str | None:
+        """Return what became of it on a channel."""
+        return {"topic": self.topic, "slack": self.slack, "teams": self.teams}[channel]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that lasts: since when, or when it was over."""
+
+    name: str
+    at: str
+    is_open: bool
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Trouble:
+        return cls(**known(cls, item))
+
+    def item(self) -> Item:
+        # False is an answer here, not the absence of one.
+        return {**keys.trouble_key(self.name), "name": self.name, "at": self.at, "is_open": self.is_open}

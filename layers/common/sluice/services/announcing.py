@@ -1,0 +1,72 @@
+"""Put on the bus what happened in a build or a release; people are told of some of it (`send_notice`).
+
+Whatever is announced may come twice: who acts on it does so once for each run, release or version.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sluice.catalog import keys
+from sluice.catalog.changes import builds
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Run
+    from sluice.catalog.records.releases import Release
+    from sluice.ports import Cloud
+
+# The catalog has the rest.
+_REASONS_TOLD = 5
+
+
+def run_ended(cloud: Cloud, run: Run) -> None:
+    """Announce a run's end, and note that: only a crash in between announces it twice."""
+    if run.told_at is not None:
+        return
+    detail: dict[str, Any] = {
+        "run_id": run.run_id,
+        "status": run.status,
+        "dataset_version": run.dataset_version,
+        "reasons": list(run.reasons[:_REASONS_TOLD]),
+        "execution_arn": run.execution_arn,
+        "ended_at": run.ended_at,
+    }
+    if run.status == "data_rejected":
+        dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, str(run.dataset_version))) or {}
+        detail["report_uri"] = dataset.get("report_uri")
+    _announce(cloud, "RunEnded", run.pipeline, detail)
+    cloud.catalog.apply(builds.tell_end(run.pipeline, run.run_id, cloud.now()))
+
+
+def release_ended(cloud: Cloud, release: Release, *, is_rollback: bool) -> None:
+    """Announce a release's end, with what it means for the stage: a rollback that failed is not a release."""
+    rollback = {"released": "rolled_back", "failed": "rollback_failed", "refused": "rollback_refused"}
+    detail = {
+        "release_id": release.release_id,
+        "outcome": rollback[release.status] if is_rollback else release.status,
+        "cause": release.cause,
+        "package_version": release.package_version,
+        "stages": list(release.stages),
+        "actor": release.actor,
+        "reasons": list(release.reasons[:_REASONS_TOLD]),
+        "execution_arn": release.execution_arn,
+        "ended_at": release.ended_at,
+    }
+    _announce(cloud, "ReleaseEnded", release.pipeline, detail)
+
+
+def approval_awaited(
+    cloud: Cloud, pipeline: str, model: str, package_arn: str, at: str, **others: str | None
+) -> None:
+    """Announce that a version waits for a person, to be approved, or to be released to a `stage`."""
+    detail = {"model": model, "package_arn": package_arn, "at": at, **others}
+    _announce(cloud, "ApprovalAwaited", pipeline, detail)
+
+
+def budget_reached(cloud: Cloud, pipeline: str, reason: str, until: str, at: str) -> None:
+    """Announce that builds wait for their budget."""
+    _announce(cloud, "BudgetReached", pipeline, {"reason": reason, "until": until, "at": at})
+
+
+def _announce(cloud: Cloud, detail_type: str, pipeline: str, detail: dict[str, Any]) -> None:
+    cloud.bus.announce(detail_type, {"stack": cloud.stack_name, "pipeline": pipeline, **detail})
