@@ -64,6 +64,7 @@ def test_a_function_sees_boto3_and_nothing_of_the_emulator(
     assert environment["AWS_LAMBDA_LOG_GROUP_NAME"] == f"/aws/lambda/{name}"
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
     assert environment["AWS_ENDPOINT_URL"] == cloud.endpoint_url
+    assert all(environment[f"AWS_{each}"] for each in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"))
     assert environment["MINE"] == "yes"
     assert not [key for key in environment if key.startswith(("MINISTACK", "PYTEST", "VIRTUAL_ENV"))]
     assert answer["arn"] == arn
