@@ -490,10 +490,11 @@ class FakeEndpoints:
     def _variants(self, config: str) -> list[dict[str, Any]]:
         described = []
         for variant in self.configs.get(config, {}).get("ProductionVariants", []):
+            count = variant.get("InitialInstanceCount")
             limits = (
                 {"CurrentServerlessConfig": variant["ServerlessConfig"]}
                 if "ServerlessConfig" in variant
-                else {}
+                else {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
             )
             described.append({"VariantName": variant["VariantName"], **limits})
         return described
@@ -505,6 +506,20 @@ class FakeEndpoints:
         self.updates.append(dict(request))
         endpoint["EndpointStatus"] = "Updating"
         endpoint["PendingDeploymentSummary"] = {"EndpointConfigName": request["EndpointConfigName"]}
+        endpoint["Retains"] = request.get("RetainAllVariantProperties", False)
+
+    def set_capacity(self, name: str, capacity: Mapping[str, Any]) -> None:
+        endpoint = self.by_name[name]
+        if endpoint["EndpointStatus"] != "InService":
+            raise EndpointBusyError(name)
+        (variant,) = endpoint["ProductionVariants"]
+        if (count := capacity.get("DesiredInstanceCount")) is not None:
+            variant.update(CurrentInstanceCount=count, DesiredInstanceCount=count)
+        else:
+            variant["CurrentServerlessConfig"] = {
+                **variant["CurrentServerlessConfig"],
+                **capacity["ServerlessUpdateConfig"],
+            }
 
     def delete_endpoint(self, name: str) -> None:
         self.by_name.pop(name, None)
@@ -514,9 +529,11 @@ class FakeEndpoints:
         endpoint = self.by_name[name]
         requested = endpoint.pop("PendingDeploymentSummary", endpoint)["EndpointConfigName"]
         serves = config or requested
-        endpoint.update(
-            EndpointStatus=status, EndpointConfigName=serves, ProductionVariants=self._variants(serves)
-        )
+        former, variants = endpoint["ProductionVariants"], self._variants(serves)
+        if endpoint.pop("Retains", False) and serves == requested:
+            for variant, kept in zip(variants, former, strict=True):
+                variant |= {key: kept[key] for key in ("CurrentInstanceCount", "DesiredInstanceCount")}
+        endpoint.update(EndpointStatus=status, EndpointConfigName=serves, ProductionVariants=variants)
 
     def describe_endpoint(self, name: str) -> dict[str, Any] | None:
         endpoint = self.by_name.get(name)
@@ -537,6 +554,26 @@ class FakeEndpoints:
         self, name: str, body: bytes, content_type: str, accept: str, inference_id: str = ""
     ) -> Mapping[str, Any]:
         return self.responses.pop(0)
+
+
+class FakeScaling:
+    """Scalable targets with their policies."""
+
+    def __init__(self) -> None:
+        self.targets: dict[str, dict[str, Any]] = {}
+
+    def describe(self, target: Mapping[str, str]) -> dict[str, Any] | None:
+        found = self.targets.get(target["ResourceId"])
+        return {**found, "Policies": list(found["Policies"].values())} if found else None
+
+    def register(self, request: Mapping[str, Any]) -> None:
+        self.targets.setdefault(request["ResourceId"], {"Policies": {}}).update(request)
+
+    def track(self, request: Mapping[str, Any]) -> None:
+        self.targets[request["ResourceId"]]["Policies"][request["PolicyName"]] = dict(request)
+
+    def deregister(self, target: Mapping[str, str]) -> None:
+        self.targets.pop(target["ResourceId"], None)
 
 
 class FakeAlarms:
@@ -692,6 +729,7 @@ class Cloud:
     roles: FakeRoles = field(default_factory=FakeRoles)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)
+    scaling: FakeScaling = field(default_factory=FakeScaling)
     alarms: FakeAlarms = field(default_factory=FakeAlarms)
     workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
     bus: FakeBus = field(default_factory=FakeBus)

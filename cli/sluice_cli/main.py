@@ -40,6 +40,7 @@ from sluice_cli.release_commands import release_app
 from sluice_cli.report import report
 from sluice_cli.reproduce_commands import reproduce_app
 from sluice_cli.run_commands import run_app
+from sluice_cli.scale_commands import scale_app
 from sluice_cli.serving_commands import serving_app
 from sluice_cli.story_commands import story_app
 from sluice_cli.target import REPOSITORY
@@ -71,6 +72,7 @@ for commands in (
     log_app,
     release_app,
     pin_app,
+    scale_app,
     serving_app,
     story_app,
     lineage_app,

@@ -162,7 +162,7 @@ def retire(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete a pipeline's endpoints and their alarms; data, models and evidence stay."""
+    """Delete a pipeline's endpoints, their alarms and scaling; data, models and evidence stay."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
     planned = retiring.plan(target, name, stage)

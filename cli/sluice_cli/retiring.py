@@ -1,11 +1,11 @@
-"""`sluice retire`: delete endpoints and alarms with the caller's own rights; data and evidence stay."""
+"""`sluice retire`: delete endpoints and what guards and scales them, with the caller's own rights."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.domain.release import serving
+from sluice.domain.release import scaling, serving
 from sluice.domain.release.alarms import Guarded
 from sluice.services import deploying, releasing
 from sluice.services.views import stages
@@ -52,6 +52,7 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
         "is_there": endpoint is not None,
         "is_going": endpoint is not None and serving.status(endpoint["EndpointStatus"]) == "deleting",
         "alarms": watching,
+        "is_scaled": target.cloud.scaling.describe(scaling.target(endpoint_name)) is not None,
     }
 
 
@@ -61,6 +62,12 @@ def retire(target: Target, pipeline: str, planned: list[dict[str, Any]], reason:
     for stage in planned:
         if stage["alarms"]:
             target.call("cloudwatch", "delete_alarms", AlarmNames=stage["alarms"])
+        if stage["is_scaled"]:
+            target.call(
+                "application-autoscaling",
+                "deregister_scalable_target",
+                **scaling.target(stage["endpoint_name"]),
+            )
         if stage["is_there"] and not stage["is_going"]:
             target.call("sagemaker", "delete_endpoint", EndpointName=stage["endpoint_name"])
         detail = {"stack": target.stack, "pipeline": pipeline, "stage": stage["stage"]}

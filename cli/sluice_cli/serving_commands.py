@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sluice.domain import wording
 from sluice.domain.release import answers
 from sluice.services import views
 from sluice_cli import lookup, outlook
@@ -103,6 +104,7 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
             f"    [red]rejected[/]: {version} still serves, as there was nothing to put back: approve"
             f" a version that works, or `{ends}`"
         )
+    _print_scaling(stage["scaling"])
     for alarm in stage["alarms"]:
         out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
     if hold := stage["hold"]:
@@ -122,6 +124,26 @@ def _print_deviation(deviation: dict[str, Any], version: str) -> None:
     back, known_good, nothing = (f"`{invocation.command(each)}`" for each in deviation["commands"])
     out.print(f"      what was done by hand stays: {back} puts {version} back,")
     out.print(f"      {known_good} the last known good, {nothing} nothing")
+
+
+def _print_scaling(scaling: dict[str, Any] | None) -> None:
+    """Print how much an endpoint can serve, unless it is one instance that nobody scales."""
+    if scaling is None:
+        return
+    words = [
+        f"serverless, {wording.count(scaling['concurrency'], 'request')} at a time"
+        if scaling["concurrency"]
+        else wording.count(scaling["instances"] or 0, "instance")
+    ]
+    if scaling["max"]:
+        each = scaling["invocations_per_instance"]
+        words.append(f"{scaling['min']} to {scaling['max']} by requests ({each} a minute each)")
+    if scaling["by"]:
+        words.append(f"scaled by {scaling['by']}")
+    if len(words) > 1 or scaling["instances"] != 1:
+        out.print("   ", escape(", ".join(words)))
+    for fault in scaling["faults"]:
+        out.print(f"    [red]not scaled[/]: {escape(fault)}; reconcile puts it right")
 
 
 def print_status(item: dict[str, Any]) -> None:

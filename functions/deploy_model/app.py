@@ -12,15 +12,17 @@ from sluice import wiring
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment, EndpointTask
 from sluice.domain import quotas, roles, tags
+from sluice.domain.config.models import ServeCompute
 from sluice.domain.quotas import QuotaError
 from sluice.domain.release import alarms, serving
+from sluice.domain.release import scaling as scales
 from sluice.domain.release.releases import AlarmFiringError, ReleaseRefusedError, RollbackOptions
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, EndpointBusyError, Item, RequestRefusedError
 from sluice.release_events import DeployModelTask
-from sluice.services import deploying, guarding, releasing
+from sluice.services import deploying, guarding, releasing, scaling
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -135,12 +137,18 @@ def _create_model(cloud: Cloud, task: DeployModelTask, package: Package) -> None
 
 def _create_config(cloud: Cloud, task: DeployModelTask, package: Package) -> None:
     name, owner = task.stage.endpoint_config_name, releasing.owner(cloud, task)
-    compute = package.config.serve.compute
+    compute = _compute(cloud, task, package)
     capture = releasing.capture(cloud, package)
     request = serving.endpoint_config_request(name, task.stage.model_name, compute, owner, capture)
     if not cloud.endpoints.create_config(request):
         found = cloud.endpoints.describe_config(name) or {}
         releasing.require_own(cloud, "endpoint config", name, found["EndpointConfigArn"], owner)
+
+
+def _compute(cloud: Cloud, task: DeployModelTask, package: Package) -> ServeCompute:
+    """Return what the project wants the endpoint to run on, as a person may have scaled it."""
+    stage = releasing.find_stage(cloud, task.pipeline, task.stage.stage)
+    return scales.effective(package.config.serve.compute, stage.scaled if stage else None)
 
 
 def _put_alarms(cloud: Cloud, task: DeployModelTask, package: Package) -> list[str]:
@@ -213,4 +221,7 @@ def _change(
     if status not in _CHANGEABLE or endpoint.get("PendingDeploymentSummary"):
         raise EndpointBusyError(f"{name} is {endpoint['EndpointStatus']}")
     watched = {} if serving.is_serverless(endpoint) else {"DeploymentConfig": deployment_config}
-    endpoints.update_endpoint({"EndpointName": name, "EndpointConfigName": config, **watched})
+    if task.stage.is_scaled:
+        scaling.pause(cloud, name, endpoint["EndpointConfigName"], config)
+    kept = scales.retained() if task.stage.keeps_instances else {}
+    endpoints.update_endpoint({"EndpointName": name, "EndpointConfigName": config, **watched, **kept})

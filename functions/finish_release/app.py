@@ -17,7 +17,7 @@ from sluice.events import ExecutionStatusChanged, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import FinishReleaseTask
-from sluice.services import announcing, deploying, releasing
+from sluice.services import announcing, deploying, releasing, scaling
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -36,6 +36,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     releasing.unlock_stages(cloud, task.release.pipeline, task.release.release_id)
     if release.status != "released":
         _ask_for_guards(cloud, release)
+        # The release may have stopped scaling them.
+        for stage in release.stages:
+            scaling.announce(cloud, release.pipeline, stage)
     return {"status": release.status}
 
 

@@ -24,7 +24,7 @@ def lambda_handler(event: AlarmConfigurationChanged, context: LambdaContext) -> 
     stage = releasing.find_guarded_stage(cloud, event.alarm_name, or_watched=True)
     if stage is None:
         return {"status": "not ours"}
-    wanted, faults = releasing.find_guard_faults(cloud, stage)
+    wanted, faults = releasing.find_guard_faults(cloud, stage, releasing.find_settled_config(cloud, stage))
     if not faults or not _serves(cloud, stage.endpoint_name):
         return {"status": "nothing to do"}
     for request in wanted:

@@ -18,7 +18,7 @@ from sluice.domain.release.releases import ReleaseRefusedError, Request, Rollbac
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import PlanReleaseTask
-from sluice.services import approving, deploying, holding, releasing
+from sluice.services import approving, deploying, holding, releasing, scaling
 from sluice.services.releasing import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -216,7 +216,8 @@ def _overtaken(cloud: Cloud, request: Request, package: Package, stages: list[st
 
 
 def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: int) -> StagePlan:
-    stack, endpoint_name = cloud.stack_name, releasing.find_endpoint_name(cloud, request.pipeline, stage)
+    stack, found = cloud.stack_name, releasing.require_stage(cloud, request.pipeline, stage)
+    endpoint_name = found.endpoint_name
     endpoint = releasing.find_own_endpoint(cloud, request.pipeline, stage, endpoint_name) or {}
     own_config = names.endpoint_config_name(stack, request.release_id, stage)
     previous = endpoint.get("EndpointConfigName")
@@ -227,6 +228,7 @@ def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: 
         endpoint_config_name=own_config,
         previous_config_name=previous if previous != own_config else None,
         bake_s=bake_s,
+        **scaling.plan(cloud, found, endpoint, package.config.serve.compute),
     )
     deployment = Deployment(
         pipeline=request.pipeline,

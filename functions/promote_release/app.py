@@ -14,7 +14,7 @@ from sluice.domain.release import releases
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import ReleaseStageTask
-from sluice.services import deploying, releasing
+from sluice.services import deploying, releasing, scaling
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -36,6 +36,8 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
         f" in place of {deployment.replaces}" if deployment.replaces else ""
     )
     note(cloud, task.pipeline, str(deployment.promoted_at), task.release_id, "promoted", detail)
+    if task.stage.is_scaled:
+        scaling.announce(cloud, task.pipeline, task.stage.stage)
     return {"stage": task.stage.stage, "replaces": deployment.replaces}
 
 

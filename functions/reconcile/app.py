@@ -25,7 +25,7 @@ from sluice.domain.release import deviations, packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import arrivals, building, deviating, recovering, releasing, sweeping, upgrading
+from sluice.services import arrivals, building, deviating, recovering, releasing, scaling, sweeping, upgrading
 
 _LAST_MS = 10_000
 # Each pass looks at so many packages of a group.
@@ -160,9 +160,12 @@ def _altered_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
         for stage in releasing.find_stages(cloud, keys.pipeline_of(item)):
             yield _deviating(cloud, stage)
             # Alarms may be deleted or edited by hand, or left by a failed release.
-            _, faults = releasing.find_guard_faults(cloud, stage)
+            config = releasing.find_settled_config(cloud, stage)
+            _, faults = releasing.find_guard_faults(cloud, stage, config)
             for name in faults:
                 yield lost_events.guard_is_off(name)
+            if scaling.find_faults(cloud, stage, config):
+                yield lost_events.scaling_due(cloud.stack_name, stage.pipeline, stage.name)
             rejected = recovering.find_rejected(cloud, stage)
             yield lost_events.rejected_serves(rejected.arn) if rejected else None
 

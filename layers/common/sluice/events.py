@@ -150,6 +150,30 @@ class StagePinned(_StageAct):
         return self.detail.is_on
 
 
+class Wish(Event):
+    """What `sluice scale` asks for: nothing but who and which request to end a former wish."""
+
+    request_id: str
+    actor: str = "unknown"
+    count: Annotated[int, Field(ge=1, le=100)] | None = None
+    min: Annotated[int, Field(ge=1, le=100)] | None = None
+    max: Annotated[int, Field(ge=1, le=100)] | None = None
+    concurrency: Annotated[int, Field(ge=1, le=200)] | None = None
+
+
+class _ScalingDueDetail(Event):
+    pipeline: str
+    stage: str
+    wish: Wish | None = None
+
+
+class ScalingDue(Event):
+    """A stage is to be scaled as it should be; the event of `sluice scale` has a wish."""
+
+    time: str
+    detail: _ScalingDueDetail
+
+
 class _DataRecallDetail(Event):
     pipeline: str
     key: str

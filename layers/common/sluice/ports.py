@@ -255,6 +255,9 @@ class Endpoints(Protocol):
     def update_endpoint(self, request: Mapping[str, Any]) -> None:
         """Update the endpoint; raises EndpointBusyError while it is changing."""
 
+    def set_capacity(self, name: str, capacity: Mapping[str, Any]) -> None:
+        """Change a variant's instances, or concurrency, without a new config; raises EndpointBusyError."""
+
     def delete_endpoint(self, name: str) -> None:
         """Delete the endpoint, if it exists."""
 
@@ -278,6 +281,22 @@ class Endpoints(Protocol):
 
 class EndpointBusyError(TransientError):
     """The endpoint is being created, updated or deleted; try again later."""
+
+
+class Scaling(Protocol):
+    """Application Auto Scaling; a target is what `domain.release.scaling.target` names."""
+
+    def describe(self, target: Mapping[str, str]) -> dict[str, Any] | None:
+        """Return the scalable target, with its `Policies`, or None."""
+
+    def register(self, request: Mapping[str, Any]) -> None:
+        """Register a scalable target, or change what the request gives of one."""
+
+    def track(self, request: Mapping[str, Any]) -> None:
+        """Put a scaling policy on a target."""
+
+    def deregister(self, target: Mapping[str, str]) -> None:
+        """Deregister a target with its policies, if it exists."""
 
 
 class Alarms(Protocol):
@@ -420,6 +439,8 @@ class Cloud(Protocol):
     def registry(self) -> Registry: ...
     @property
     def endpoints(self) -> Endpoints: ...
+    @property
+    def scaling(self) -> Scaling: ...
     @property
     def alarms(self) -> Alarms: ...
     @property

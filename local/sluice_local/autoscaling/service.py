@@ -25,11 +25,7 @@ _ROLE = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
 _PRINCIPAL = "sagemaker.application-autoscaling.amazonaws.com"
 # What Application Auto Scaling does in the caller's name when it is asked for this.
 _ON_ENDPOINTS = {
-    "RegisterScalableTarget": (
-        "DescribeEndpoint",
-        "DescribeEndpointConfig",
-        "UpdateEndpointWeightsAndCapacities",
-    ),
+    "RegisterScalableTarget": ("DescribeEndpoint", "UpdateEndpointWeightsAndCapacities"),
 }
 _ON_ALARMS = {
     "PutScalingPolicy": "PutMetricAlarm",

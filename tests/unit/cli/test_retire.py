@@ -12,6 +12,7 @@ import fakes
 from command_world import Hearing
 from release_world import ENDPOINT, ERROR_ALARM, PIPELINE, World
 from sluice.catalog import keys
+from sluice.domain.release import scaling
 from sluice.services.views import stages
 from sluice_cli import main, options
 
@@ -62,6 +63,23 @@ def test_it_says_what_goes_and_asks(stack: Stack, answer: str) -> None:
     assert f"{ENDPOINT} (serves v1), 1 alarm" in result.output
     assert str(result.exception) == "nothing was deleted"
     assert stack.deleted == []
+
+
+def test_a_scaled_endpoint_is_scaled_no_more(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = scaling.target(ENDPOINT)
+    stack.cloud.scaling.register(target)
+    asked: list[Any] = []
+    call = stack.call
+
+    def noted(service: str, operation: str, **request: Any) -> dict[str, Any]:
+        asked.append((operation, request))
+        return call(service, operation, **request)
+
+    monkeypatch.setattr(stack, "call", noted)
+    assert retire("--yes").exit_code == 0
+    names = [name for name, _ in asked]
+    assert ("deregister_scalable_target", target) in asked
+    assert names.index("deregister_scalable_target") < names.index("delete_endpoint")
 
 
 def test_a_foreign_endpoint_is_not_deleted(stack: Stack) -> None:

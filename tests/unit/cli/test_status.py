@@ -19,6 +19,7 @@ STAGE = {
     "alarms": [],
     "guard_faults": [],
     "recoveries": [],
+    "scaling": None,
     "is_rejected": False,
     "deviation": None,
     "hold": None,

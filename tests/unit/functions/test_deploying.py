@@ -398,6 +398,8 @@ def test_a_planned_stage_names_everything_after_its_release(planned: dict[str, A
         "endpoint_config_name": f"sluice--{release_id}--production",
         "previous_config_name": None,
         "bake_s": 60,
+        "is_scaled": False,
+        "keeps_instances": False,
     }
 
 

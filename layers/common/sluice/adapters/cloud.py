@@ -158,6 +158,12 @@ class AwsCloud:
         return SageMakerEndpoints(self._client("sagemaker"), safeguards=self.safeguards)
 
     @cached_property
+    def scaling(self) -> ports.Scaling:
+        from sluice.adapters.scaling import ApplicationAutoScaling
+
+        return ApplicationAutoScaling(self._client("application-autoscaling"))
+
+    @cached_property
     def alarms(self) -> ports.Alarms:
         from sluice.adapters.alarms import CloudWatchAlarms
 

@@ -97,6 +97,19 @@ class SageMakerEndpoints:
         endpoint = self.describe_endpoint(name)
         return endpoint["EndpointStatus"] if endpoint else None
 
+    def set_capacity(self, name: str, capacity: Mapping[str, Any]) -> None:
+        wanted: Any = [capacity]
+        try:
+            self._sagemaker.update_endpoint_weights_and_capacities(
+                EndpointName=name, DesiredWeightsAndCapacities=wanted
+            )
+        except ClientError as error:
+            if error_code(error) == "ResourceLimitExceeded":
+                raise QuotaError(error.response["Error"]["Message"]) from error
+            if error_code(error) in _AT_THE_WRONG_TIME and _is_changing(self._state(name)):
+                raise EndpointBusyError(f"{name} is being changed: {error}") from error
+            raise
+
     def delete_endpoint(self, name: str) -> None:
         if self.describe_endpoint(name) is not None:
             self._sagemaker.delete_endpoint(EndpointName=name)

@@ -75,6 +75,11 @@ def guard_is_off(name: str) -> LostEvent:
     return LostEvent("CloudWatch Alarm Configuration Change", {"alarmName": name, "operation": "update"})
 
 
+def scaling_due(stack: str, pipeline: str, stage: str) -> LostEvent:
+    """Return the lost event of a stage that is not scaled as it should be."""
+    return LostEvent("ScalingDue", {"stack": stack, "pipeline": pipeline, "stage": stage})
+
+
 def execution_ended(
     arn: str, described: Mapping[str, Any] | None, payload: Mapping[str, Any]
 ) -> LostEvent | None:

@@ -164,6 +164,14 @@ def find_stage(cloud: Cloud, pipeline: str, stage: str) -> Stage | None:
     return Stage.of(item) if item else None
 
 
+def require_stage(cloud: Cloud, pipeline: str, stage: str) -> Stage:
+    """Return a stage that a release has locked."""
+    found = find_stage(cloud, pipeline, stage)
+    if found is None:
+        raise ReleaseRefusedError(f"the stage {stage} of {pipeline} is gone from the catalog")
+    return found
+
+
 def find_stages(cloud: Cloud, pipeline: str) -> list[Stage]:
     return [Stage.of(item) for item in cloud.catalog.query(keys.partition(pipeline), keys.STAGES)]
 
@@ -193,13 +201,19 @@ def find_guarded(cloud: Cloud, pipeline: str, stage: str, endpoint_name: str) ->
     return Guarded(cloud.stack_name, pipeline, stage, endpoint_name)
 
 
-def find_guard_faults(cloud: Cloud, stage: Stage) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def find_settled_config(cloud: Cloud, stage: Stage) -> PipelineConfig | None:
+    """Return the config of the stage's live release; None while another release is under way."""
+    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
+    return live_config(cloud, live) if live and not stage.releasing else None
+
+
+def find_guard_faults(
+    cloud: Cloud, stage: Stage, config: PipelineConfig | None
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return the alarms that the stage's live release wants, and what is wrong with the existing ones.
 
-    While a release is under way, the alarms belong to it.
+    Without a settled config there is nothing to want: while a release is under way, the alarms belong to it.
     """
-    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
-    config = live_config(cloud, live) if live and not stage.releasing else None
     if config is None:
         return [], {}
     guarded = find_guarded(cloud, stage.pipeline, stage.name, stage.endpoint_name)

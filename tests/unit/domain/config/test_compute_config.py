@@ -146,6 +146,45 @@ def test_a_serverless_endpoint_has_limits_and_no_instances(
     assert any(problem in each for each in problems(with_compute(config_text, "serve", compute)))
 
 
+@pytest.mark.parametrize(
+    ("compute", "problem"),
+    [
+        ("{autoscaling: {invocations_per_instance: 5}}", "serve.compute.autoscaling.max"),
+        ("{autoscaling: {max: 2}}", "serve.compute.autoscaling.invocations_per_instance"),
+        (
+            "{instance_count: 3, autoscaling: {max: 2, invocations_per_instance: 5}}",
+            "serve.compute.instance_count is 3",
+        ),
+        (
+            "{autoscaling: {min: 2, max: 4, invocations_per_instance: 5}}",
+            "serve.compute.instance_count is 1",
+        ),
+        (
+            "{serverless: {}, autoscaling: {max: 2, invocations_per_instance: 5}}",
+            "serve.compute.autoscaling is given beside serverless",
+        ),
+    ],
+)
+def test_instances_begin_within_the_limits_that_they_are_scaled_in(
+    config_text: str, compute: str, problem: str
+) -> None:
+    found = problems(with_compute(config_text, "serve", compute))
+    assert any(problem in each for each in found), found
+
+
+def test_a_canary_needs_two_instances_at_any_time(config_text: str) -> None:
+    import yaml
+
+    scaled = "{instance_count: 2, autoscaling: {min: %d, max: 4, invocations_per_instance: 5}}"
+    document = yaml.safe_load(with_compute(config_text, "serve", scaled % 2))
+    canary = {"type": "canary", "percent": 10}
+    document["release"]["stages"] = [{"name": "production", "traffic": canary}]
+    assert config.load(yaml.safe_dump(document)).serve.compute.autoscaling
+    document["serve"]["compute"]["autoscaling"]["min"] = 1
+    found = problems(yaml.safe_dump(document))
+    assert any("serve.compute.autoscaling.min of at least 2" in each for each in found), found
+
+
 def serverless(config_text: str, traffic: str) -> str:
     """The config with a serverless endpoint, and such traffic on its one stage."""
     import yaml

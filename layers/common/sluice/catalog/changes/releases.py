@@ -17,6 +17,7 @@ from sluice.catalog.records.releases import (
     Recovery,
     Release,
     ReleaseEnd,
+    Scaled,
     Stage,
     Why,
 )
@@ -114,6 +115,13 @@ def tell_deviation(stage: Stage) -> Update:
     told = {**stage.deviation, "is_told": True} if stage.deviation and stage.known_faults else None
     key = keys.stage_key(stage.pipeline, stage.name)
     return Update(key, {"deviation": told}, {"deviation": stage.deviation})
+
+
+def scale_stage(stage: Stage, wish: Scaled | None, answer: Mapping[str, Any]) -> Update:
+    """Record a person's wish and its answer; a request that was answered changes nothing again."""
+    changed = {"wish": wish.item() if wish else None, "wish_answer": dict(answer)}
+    when = {"wish_answer": dict(stage.wish_answer) if stage.wish_answer else None}
+    return Update(keys.stage_key(stage.pipeline, stage.name), changed, when)
 
 
 # --------------------------------------------------------------------------------------------- deployments

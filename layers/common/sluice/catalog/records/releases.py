@@ -91,6 +91,34 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """How a person wishes an endpoint to be scaled, in place of what its project says."""
+
+    count: int | None = None
+    min: int | None = None
+    max: int | None = None
+    concurrency: int | None = None
+    actor: str = ""
+    at: str = ""
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Scaled:
+        whole = {name: int(item[name]) for name in _COUNTS if item.get(name) is not None}
+        return cls(**whole, actor=str(item.get("actor", "")), at=str(item.get("at", "")))
+
+    def item(self) -> Item:
+        return attributes(self)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it wishes what the project says."""
+        return all(getattr(self, name) is None for name in _COUNTS)
+
+
+_COUNTS = ("count", "min", "max", "concurrency")
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """What serves on a stage, and the release that holds it."""
 
@@ -109,10 +137,18 @@ class Stage:
     deviation: Mapping[str, Any] | None = None
     # What a person said last about keeping what is live: `release_id`, `is_on`, `at`, `actor`, `reason`.
     pin: Mapping[str, Any] | None = None
+    # A person's wish, which holds for all releases until it ends.
+    wish: Mapping[str, Any] | None = None
+    # The last request for one: `request_id`, and `fault` if it was refused.
+    wish_answer: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Stage:
         return cls(**known(cls, item, pipeline=keys.pipeline_of(item), name=keys.stage_of(item)))
+
+    @property
+    def scaled(self) -> Scaled | None:
+        return Scaled.of(self.wish) if self.wish else None
 
     def item(self) -> Item:
         return {**keys.stage_key(self.pipeline, self.name), **attributes(self, "pipeline", "name")}

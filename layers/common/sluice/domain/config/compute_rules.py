@@ -61,9 +61,12 @@ def _priced(config: PipelineConfig) -> Iterator[Breach]:
 
 def _sound_serving(config: PipelineConfig) -> Iterator[Breach]:
     compute, loc = config.serve.compute, ("serve", "compute")
+    if (scaled := compute.autoscaling) and not scaled.min <= compute.instance_count <= scaled.max:
+        expected = f"{scaled.min} to {scaled.max}, as autoscaling says"
+        yield Breach((*loc, "instance_count"), f"is {compute.instance_count}", expected)
     if compute.serverless is None:
         return
-    for field in sorted(compute.model_fields_set & {"instance_type", "instance_count"}):
+    for field in sorted(compute.model_fields_set & {"instance_type", "instance_count", "autoscaling"}):
         yield Breach((*loc, field), "is given beside serverless", "one of them: nothing has instances then")
     if config.monitor:
         expected = "none, or instances: SageMaker captures no data of a serverless endpoint"

@@ -282,9 +282,31 @@ class Serverless(Model):
     max_concurrency: int = Field(5, description="the most requests answered at a time", ge=1, le=200)
 
 
+class Autoscaling(Model):
+    """Instances that follow the requests, by target tracking of Application Auto Scaling."""
+
+    min: int = Field(1, description="the fewest instances", ge=1, le=100)
+    max: int = Field(description="the most instances", ge=1, le=100)
+    invocations_per_instance: int = Field(
+        description="the requests that each instance should have in a minute", ge=1, le=1_000_000
+    )
+    scale_in_cooldown_s: int = Field(
+        300, description="seconds after a change before instances are taken away", ge=0, le=86400
+    )
+    scale_out_cooldown_s: int = Field(
+        300, description="seconds after a change before instances are added", ge=0, le=86400
+    )
+
+
 class ServeCompute(Model):
     instance_type: InstanceType = Field("ml.m5.large", description="an instance type such as ml.m5.large")
-    instance_count: int = Field(1, description="the number of instances", ge=1, le=100)
+    instance_count: int = Field(
+        1, description="the number of instances; with autoscaling the first number", ge=1, le=100
+    )
+    autoscaling: Autoscaling | None = Field(
+        None,
+        description="{min: 1, max: 4, invocations_per_instance: 500}: instances follow the requests",
+    )
     serverless: Serverless | None = Field(
         None,
         description="{memory_mb: 2048, max_concurrency: 5}: no instances, nothing runs while nobody asks",

@@ -37,10 +37,18 @@ def _sound_traffic(config: PipelineConfig, traffic: Traffic, loc: Loc) -> Iterat
     if gradual and config.serve.compute.serverless:
         expected = "all_at_once, as SageMaker shifts no traffic of serverless endpoints in steps"
         yield Breach((*loc, "type"), f"is {traffic.type} of a serverless endpoint", expected)
-    elif gradual and config.serve.compute.instance_count < 2:
-        expected = "serve.compute.instance_count of at least 2, as a share of one instance is the whole"
+    elif gradual and (few := _fewest(config)):
+        expected = f"serve.compute.{few} of at least 2, as a share of one instance is the whole"
         yield Breach((*loc, "type"), f"is {traffic.type} over one instance", expected)
     yield from _deployable(traffic, loc)
+
+
+def _fewest(config: PipelineConfig) -> str | None:
+    """Return the field that lets an endpoint have one instance only; None if it always has more."""
+    compute = config.serve.compute
+    if compute.autoscaling and compute.autoscaling.min < 2:
+        return "autoscaling.min"
+    return "instance_count" if compute.instance_count < 2 else None
 
 
 def _deployable(traffic: Traffic, loc: Loc) -> Iterator[Breach]:

@@ -75,6 +75,9 @@ class StagePlan(BaseModel):
     # What served before, to go back to if the new version fails its test.
     previous_config_name: str | None = None
     bake_s: int = 0
+    # Whether its instances follow requests, or a person's wish, before or after; and whether as many stay.
+    is_scaled: bool = False
+    keeps_instances: bool = False
 
 
 def approval_request(

@@ -33,6 +33,7 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
             "alarms": stages.alarms(cloud, pipeline, stage["stage"], stage["endpoint_name"]),
             "guard_faults": stages.guard_faults(cloud, pipeline, stage["stage"]),
             "recoveries": stages.recoveries(cloud, pipeline, stage["stage"], stage["live"]),
+            "scaling": stages.scaling(cloud, pipeline, stage["stage"]),
         }
         for stage in stages.stages(cloud, pipeline)
     ]

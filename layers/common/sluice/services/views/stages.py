@@ -11,6 +11,7 @@ from sluice.domain.release import packages
 from sluice.domain.release import recoveries as decided
 from sluice.ports import Cloud
 from sluice.services import deploying, deviating, holding, releasing
+from sluice.services import scaling as scales
 
 
 def stages(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
@@ -102,8 +103,30 @@ def recoveries(cloud: Cloud, pipeline: str, stage: str, live: str | None) -> lis
     ]
 
 
+def scaling(cloud: Cloud, pipeline: str, stage: str) -> dict[str, Any] | None:
+    """Tell how much a stage's endpoint can serve, and who says so; None if nothing serves."""
+    found = releasing.find_stage(cloud, pipeline, stage)
+    wanted = scales.find_wanted(cloud, found) if found else None
+    endpoint = cloud.endpoints.describe_endpoint(found.endpoint_name) if found else None
+    if found is None or wanted is None or endpoint is None:
+        return None
+    variant: dict[str, Any] = next(iter(endpoint.get("ProductionVariants") or ()), {})
+    limits = variant.get("CurrentServerlessConfig", {})
+    scaled = wanted.autoscaling
+    return {
+        "instances": variant.get("DesiredInstanceCount"),
+        "concurrency": limits.get("MaxConcurrency"),
+        "min": scaled.min if scaled else None,
+        "max": scaled.max if scaled else None,
+        "invocations_per_instance": scaled.invocations_per_instance if scaled else None,
+        "by": found.scaled.actor if found.scaled else None,
+        "faults": scales.find_faults(cloud, found, releasing.find_settled_config(cloud, found)),
+    }
+
+
 def guard_faults(cloud: Cloud, pipeline: str, stage: str) -> list[str]:
     """List what is wrong with the alarms of the stage's live release, until `reconcile` restores them."""
     found = releasing.find_stage(cloud, pipeline, stage)
-    _, faults = releasing.find_guard_faults(cloud, found) if found else ([], {})
+    config = releasing.find_settled_config(cloud, found) if found else None
+    _, faults = releasing.find_guard_faults(cloud, found, config) if found else ([], {})
     return [f"{name} {fault}" for name, fault in faults.items()]
