@@ -191,8 +191,6 @@ def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
 
 def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
     """Return its model, image and project, from its run's manifest; raises if any is gone."""
-    from sluice.domain.release import evidence  # a first model needs nothing of it
-
     run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
     if run is None or run.manifest_uri is None:
         raise ChampionError(f"v{live.package_version} has no run in the catalog")
@@ -208,7 +206,8 @@ def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
     return {
         "project_version": run.project_version,
         "model_uri": model_uri,
-        "image": evidence.pinned_image(image, run.image_digest),
+        # The tag too: it tells which packages a job on Lambda needs.
+        "image": image if "@" in image or not run.image_digest else f"{image}@{run.image_digest}",
     }
 
 

@@ -52,6 +52,19 @@ def push(world: World, requirements: bytes | None = None, pipeline: str = PIPELI
         world.push(pipeline=pipeline.encode())
 
 
+def test_a_champion_has_the_packages_of_its_own_image_whatever_the_project_has_now(world: World) -> None:
+    push(world)
+    pushed = project(world)
+    now = config.restore(pushed.config)
+    repository, _, tag = now.training_image_uri("eu-central-1").rpartition(":")
+    champion = f"{repository}:1.2-1-cpu-py3@sha256:{'d' * 64}"
+    wanted = environments.want(world.cloud, pushed, now, champion)
+    assert (wanted.image, tag) == (f"{repository}:1.2-1-cpu-py3", "1.4-2-cpu-py3")
+    assert wanted.spec != environments.want(world.cloud, pushed, now).spec
+    with pytest.raises(NoEnvironmentError, match="named by its digest alone"):
+        environments.want(world.cloud, pushed, now, f"{repository}@sha256:{'d' * 64}")
+
+
 def test_a_push_asks_for_the_packages_which_are_stored_with_their_list(world: World) -> None:
     push(world)
     ((name, detail),) = world.cloud.bus.announced

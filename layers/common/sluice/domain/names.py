@@ -110,6 +110,13 @@ def alarm_name(stack: str, pipeline: str, stage: str, what: str) -> str:
     return _of_stack(stack, pipeline_name(pipeline), stage_name(stage), what, limit=ALARM_NAME_MAX)
 
 
+def image_by_digest(image: str) -> str:
+    """Return an image as SageMaker takes it: of one with a tag and a digest the digest, as a tag can move."""
+    named, at, digest = image.partition("@")
+    registry, slash, name = named.rpartition("/")
+    return f"{registry}{slash}{name.partition(':')[0]}@{digest}" if at else image
+
+
 def _of_stack(stack: str, *parts: str, limit: int = SAGEMAKER_NAME_MAX) -> str:
     """Return `<stack>--<part>--<part>`, which is unambiguous, as no part contains a double hyphen.
 

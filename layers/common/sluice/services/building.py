@@ -99,7 +99,7 @@ def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
         role_arn=run_role(cloud, task.pipeline, task.run_id).arn,
         region=cloud.region,
         has_requirements=project.has_requirements,
-        image=task.image,
+        image=names.image_by_digest(task.image) if task.image else None,
         prepared=prepared.outputs if prepared else None,
         files_uri=run.restored_uri if run else None,
     )

@@ -91,16 +91,11 @@ def want(
 
 
 def _image(config: PipelineConfig, image: str | None, region: str) -> str:
-    """Return the image with its tag. One named by its digest alone is the project's if it is alike."""
-    own = config.training_image_uri(region)
-    if image is None or ("@" in image and _repository(image) == _repository(own)):
-        return own
-    return image
-
-
-def _repository(uri: str) -> str:
-    registry, slash, name = uri.partition("@")[0].rpartition("/")
-    return f"{registry}{slash}{name.partition(':')[0]}"
+    """Return the image with its tag: a digest alone does not tell what is in it."""
+    named, is_pinned, _ = (image or config.training_image_uri(region)).partition("@")
+    if is_pinned and ":" not in named.rpartition("/")[2]:
+        raise NoEnvironmentError(f"the packages of {named}, named by its digest alone, are not known")
+    return named
 
 
 def _unknown(config: PipelineConfig, uri: str) -> str:

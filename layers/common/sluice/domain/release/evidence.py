@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.catalog.records.builds import Run
+from sluice.domain import names
 from sluice.domain.build.run_manifest import FORMATS
 from sluice.domain.release.approvals import Provenance
 from sluice.lazy import dataclass
@@ -56,8 +57,7 @@ def pinned_image(image: str, digest: str | None) -> str:
     """Return the image as `repository@sha256:...`, since a tag can move."""
     if digest is None or "@" in image:
         return image
-    registry, slash, name = image.rpartition("/")
-    return f"{registry}{slash}{name.partition(':')[0]}@{digest}"
+    return names.image_by_digest(f"{image}@{digest}")
 
 
 def read(arn: str, provenance: Provenance, run: Run | None, manifest: bytes | None) -> Evidence:
