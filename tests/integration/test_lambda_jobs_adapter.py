@@ -180,6 +180,17 @@ def test_a_job_of_which_nobody_tells_is_lost_once_its_function_must_have_ended(
     monkeypatch.setattr(lambda_jobs, "_WAITS_S", -1000)
     described = jobs.describe("processing_job", NAME) or {}
     assert (described["ProcessingJobStatus"], described["LimitReached"]) == ("Failed", "concurrency")
+    # Whatever runs it after all finds that, and does nothing.
+    write(objects, "claim", claimed_at=1.0, timeout_s=900)
+    assert jobs.describe("processing_job", NAME) == described
+    held = json.loads(objects.read(f"s3://{fakes.ARTIFACT_BUCKET}/jobs/{NAME}/result.json"))
+    assert held["limit"] == "concurrency"
+
+
+def test_a_job_whose_function_ended_without_a_word_is_told_so(
+    jobs: FunctionJobs, objects: fakes.FakeObjects
+) -> None:
+    jobs.start("processing_job", REQUEST, ROOM)
     write(objects, "claim", claimed_at=1.0, timeout_s=900)
     described = jobs.describe("processing_job", NAME) or {}
     assert described["FailureReason"] == "its function ended without a word"

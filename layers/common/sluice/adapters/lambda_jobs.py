@@ -108,7 +108,7 @@ class FunctionJobs:
             f"{field}JobArn": held["arn"],
             "CreationTime": _moment(held["created_at"]),
         }
-        result = self._read(name, orders.RESULT) or self._lost(name, held)
+        result = self._read(name, orders.RESULT) or self._given_up(name, held)
         if result is None:
             is_told = self._read(name, orders.STOP) is not None
             status = "Stopping" if is_told else "InProgress"
@@ -139,20 +139,23 @@ class FunctionJobs:
         held, claim = self._read(name, orders.REQUEST), self._read(name, orders.CLAIM)
         if held is None or not secrets.compare_digest(secret, held["secret"]):
             return False
-        result = _failed(held, claim, end)
-        uri = self._uri(name, orders.RESULT)
-        self._objects.create(uri, json.dumps(result).encode(), "application/json")
+        self._record(name, _failed(held, claim, end))
         return True
 
-    def _lost(self, name: str, held: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the end of a job that must have ended, and of which nobody told."""
+    def _given_up(self, name: str, held: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the end of a job that must have ended, and of which nobody told.
+
+        It is recorded, so that an order which comes even later runs nothing, and all are told the same end.
+        """
         claim = self._read(name, orders.CLAIM)
-        now = datetime.now(UTC).timestamp()
-        if claim and now > claim["claimed_at"] + claim["timeout_s"] + _LATE_S:
-            return _failed(held, claim, FunctionEnd("its function ended without a word"))
-        if claim is None and now > held["created_at"] + _WAITS_S + _LATE_S:
-            return _failed(held, claim, FunctionEnd("Lambda never ran it", "concurrency"))
-        return None
+        end = _loss(held, claim)
+        if end is None:
+            return None
+        self._record(name, _failed(held, claim, end))
+        return self._read(name, orders.RESULT)
+
+    def _record(self, name: str, result: Mapping[str, Any]) -> None:
+        self._objects.create(self._uri(name, orders.RESULT), json.dumps(result).encode(), "application/json")
 
     def _order(self, kind: JobKind, name: str, held: Mapping[str, Any], room: Room, function: str) -> None:
         place, pipeline = self._place, room.pipeline
@@ -244,6 +247,16 @@ def _session(sts: Any, name: str, role_arn: str, policy: str) -> dict[str, str]:
         raise
     given = answer["Credentials"]
     return {key: given[key] for key in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
+
+
+def _loss(held: Mapping[str, Any], claim: Mapping[str, Any] | None) -> FunctionEnd | None:
+    """Say how a job must have ended that has no result; None if it may still run."""
+    now = datetime.now(UTC).timestamp()
+    if claim and now > claim["claimed_at"] + claim["timeout_s"] + _LATE_S:
+        return FunctionEnd("its function ended without a word")
+    if claim is None and now > held["created_at"] + _WAITS_S + _LATE_S:
+        return FunctionEnd("Lambda never ran it", "concurrency")
+    return None
 
 
 def _failed(held: Mapping[str, Any], claim: Mapping[str, Any] | None, end: FunctionEnd) -> dict[str, Any]:
