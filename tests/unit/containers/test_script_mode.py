@@ -12,6 +12,7 @@ import pytest
 from sluice.containers import script_mode
 from sluice.containers.script_mode import Host, Script, ScriptError
 
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 HOST = Host("algo-2", ("algo-1", "algo-2"), "ml.m5.large", 2)
 
 
@@ -76,10 +77,25 @@ def test_anything_else_runs_as_a_program() -> None:
     assert command[-3:] == ["train.sh", "--epochs", "3"]
 
 
+@pytest.mark.parametrize(
+    ("image", "module"),
+    [
+        ("683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3", "sklearn"),
+        (
+            "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.5.1-cpu-py311-ubuntu22.04",
+            "pytorch",
+        ),
+        ("763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-training:2.18-cpu-py310", "tensorflow"),
+    ],
+)
+def test_a_framework_s_module_is_that_of_its_image(image: str, module: str) -> None:
+    assert script_mode.framework_module(image) == f"sagemaker_{module}_container.training:main"
+
+
 def test_the_variables_are_those_of_the_toolkit() -> None:
     script = Script("train.py", "s3://b/code.tar.gz", {"learning-rate": 0.1, "name": "x"}, {"p": 1})
     channels = {"train": {"TrainingInputMode": "File"}, "my-test": {"TrainingInputMode": "File"}}
-    variables = script_mode.variables(script, "job", HOST, channels)
+    variables = script_mode.variables(script, "job", HOST, channels, IMAGE)
     expected = {
         "SM_CHANNELS": '["my-test","train"]',
         "SM_CHANNEL_TRAIN": "/opt/ml/input/data/train",
@@ -103,6 +119,7 @@ def test_the_variables_are_those_of_the_toolkit() -> None:
         "SM_OUTPUT_DIR": "/opt/ml/output",
         "SM_USER_ARGS": '["--learning-rate","0.1","--name","x"]',
         "SM_USER_ENTRY_POINT": "train.py",
+        "SM_FRAMEWORK_MODULE": "sagemaker_xgboost_container.training:main",
         "SM_FRAMEWORK_PARAMS": '{"p":1}',
     }
     assert {name: variables[name] for name in expected} == expected

@@ -187,7 +187,7 @@ def _training(job: Job, storage: Storage, python: Python) -> _Work:
         return _Work(command, _variables(job, python, variables), OPT_ML / "code")
     script_mode.fetch_code(storage, script, OPT_ML)
     channels = configuration.input_data_config(request)
-    variables |= script_mode.variables(script, job.name, host, channels)
+    variables |= script_mode.variables(script, job.name, host, channels, algorithm.get("TrainingImage", ""))
     variables["PYTHONPATH"] = script_mode.CODE_DIR
     is_package = (OPT_ML / "code" / "setup.py").is_file()
     return _Work(

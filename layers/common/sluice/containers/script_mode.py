@@ -119,7 +119,16 @@ def arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
     return result
 
 
-def variables(script: Script, job_name: str, host: Host, channels: Mapping[str, Any]) -> dict[str, str]:
+def framework_module(image: str) -> str:
+    """Return what an image's Dockerfile sets as SAGEMAKER_TRAINING_MODULE, by the image's name."""
+    repository = image.rpartition("/")[2]
+    known = (name for name in ("xgboost", "pytorch", "tensorflow") if name in repository)
+    return f"sagemaker_{next(known, 'sklearn')}_container.training:main"
+
+
+def variables(
+    script: Script, job_name: str, host: Host, channels: Mapping[str, Any], image: str
+) -> dict[str, str]:
     """Return the SM_* variables; `channels` is the content of inputdataconfig.json."""
     environment: dict[str, Any] = {
         "additional_framework_parameters": script.framework_parameters,
@@ -127,7 +136,7 @@ def variables(script: Script, job_name: str, host: Host, channels: Mapping[str, 
         "current_host": host.name,
         "current_instance_group": "homogeneousCluster",
         "current_instance_type": host.instance_type,
-        "framework_module": "sagemaker_sklearn_container.training:main",
+        "framework_module": framework_module(image),
         "hosts": list(host.cluster),
         "hyperparameters": script.hyperparameters,
         "input_config_dir": CONFIG_DIR,

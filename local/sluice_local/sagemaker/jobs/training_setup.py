@@ -110,7 +110,8 @@ def instances(job: Job, sandboxes: Sequence[Sandbox], script: Script | None) -> 
             prepared.append(Instance(host.name, sandbox, command, variables))
             continue
         is_package = (sandbox.ml / "code" / "setup.py").is_file()
-        variables |= script_mode.variables(script, job.name, host, configuration.input_data_config(request))
+        channels, image = configuration.input_data_config(request), request["AlgorithmSpecification"]
+        variables |= script_mode.variables(script, job.name, host, channels, image.get("TrainingImage", ""))
         variables["PYTHONPATH"] = script_mode.CODE_DIR
         prepared.append(
             Instance(host.name, sandbox, script.command(is_package), variables, script_mode.CODE_DIR)
