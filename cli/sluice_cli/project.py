@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections import Counter
@@ -282,8 +283,10 @@ def init(destination: Path, example: str) -> Path:
         raise CommandError(f"{destination} exists already", exit_code=EXIT_USAGE)
     shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data", ".*"))
     original = projects.load_project(read_folder(source).files).config.name
+    # Its links to Sluice's own pages are relative to where it was.
+    links = "](../../", f"]({os.path.relpath(REPOSITORY, destination.resolve())}/"
     for file in ("pipeline.yaml", "README.md"):
         if (named := destination / file).exists():
-            named.write_text(named.read_text().replace(original, name))
+            named.write_text(named.read_text().replace(original, name).replace(*links))
     projects.load_project(read_folder(destination).files)
     return destination

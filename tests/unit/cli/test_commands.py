@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -276,7 +277,11 @@ def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path, exa
     loaded = projects.load_project(project.read_folder(folder).files)
     assert loaded.config.name == "my-model"
     # The commands to try are of this pipeline.
-    assert "sluice approve my-model/1" in (folder / "README.md").read_text()
+    text = (folder / "README.md").read_text()
+    assert "sluice approve my-model/1" in text
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert links
+    assert [link for link in links if not (folder / link).exists()] == []
     with pytest.raises(CommandError, match="exists already"):
         project.init(tmp_path / "my-model", example)
 
