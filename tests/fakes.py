@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sluice.adapters.signatures import EllipticKeys
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
 from sluice.catalog.records.notices import Channel, Notice
 from sluice.domain.build.environments import NoEnvironmentError, Wanted
@@ -730,6 +731,7 @@ class Cloud:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)
     scaling: FakeScaling = field(default_factory=FakeScaling)
+    signatures: EllipticKeys = field(default_factory=lambda: EllipticKeys(()))
     alarms: FakeAlarms = field(default_factory=FakeAlarms)
     workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
     bus: FakeBus = field(default_factory=FakeBus)

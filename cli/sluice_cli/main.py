@@ -42,6 +42,7 @@ from sluice_cli.reproduce_commands import reproduce_app
 from sluice_cli.run_commands import run_app
 from sluice_cli.scale_commands import scale_app
 from sluice_cli.serving_commands import serving_app
+from sluice_cli.sign_commands import sign_app
 from sluice_cli.story_commands import story_app
 from sluice_cli.target import REPOSITORY
 from sluice_cli.validation import schema_app, validate
@@ -73,6 +74,7 @@ for commands in (
     release_app,
     pin_app,
     scale_app,
+    sign_app,
     serving_app,
     story_app,
     lineage_app,

@@ -153,6 +153,7 @@ MATRIX: list[tuple[str, str, Mapping[str, Any], str]] = [
     ("s3:PutObject", f"{S3_ARTIFACTS}/evidence/reviews/r/manifest.json", {}, ""),
     ("s3:PutObject", f"{S3_ARTIFACTS}/models/reviews/0/model.tar.gz", {}, ""),
     ("s3:PutObject", f"{S3_ARTIFACTS}/runs/reviews/r/gates/gates.json", {}, ""),
+    ("s3:PutObject", f"{S3_ARTIFACTS}/signatures/reviews/r/model.sig", {}, "A"),
     ("s3:DeleteObject", f"{S3_ARTIFACTS}/evidence/reviews/r/manifest.json", {}, ""),
     ("s3:DeleteObjectVersion", f"{S3_ARTIFACTS}/evidence/reviews/r/manifest.json", {}, ""),
     *(("sagemaker:UpdateModelPackage", PACKAGE, {STATUS: status}, "A") for status in STATUSES),

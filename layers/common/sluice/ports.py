@@ -395,6 +395,17 @@ class BuildRequests(Protocol):
         """Ask about the pipeline after at most 900 s; `at` is that time, set if the pipeline awaits it."""
 
 
+class Signatures(Protocol):
+    """Signatures of models, by keys that the stack trusts."""
+
+    @property
+    def are_demanded(self) -> bool:
+        """Whether the stack has keys, and so releases nothing that is not signed by one."""
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        """Tell whether one of the keys signed the message; raises SigningKeyError."""
+
+
 class Cloud(Protocol):
     """One stack in its account: all that a use case receives. It uses nothing else."""
 
@@ -441,6 +452,8 @@ class Cloud(Protocol):
     def endpoints(self) -> Endpoints: ...
     @property
     def scaling(self) -> Scaling: ...
+    @property
+    def signatures(self) -> Signatures: ...
     @property
     def alarms(self) -> Alarms: ...
     @property

@@ -83,6 +83,7 @@ def test_each_file_is_stated_with_its_digest_and_nothing_else_is_there(world: Wo
     }  # fmt: skip
     assert {each["file"]: each["why"] for each in stated["missing"]} == {
         "project-readme.md": "the project has no README.md",
+        "model.sig": "nobody has signed it",
         "monitoring.json": "it has never served",
     }
 

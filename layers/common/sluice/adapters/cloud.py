@@ -164,6 +164,12 @@ class AwsCloud:
         return ApplicationAutoScaling(self._client("application-autoscaling"))
 
     @cached_property
+    def signatures(self) -> ports.Signatures:
+        from sluice.adapters.signatures import EllipticKeys
+
+        return EllipticKeys(_listed(self._optional("SIGNING_PUBLIC_KEYS")))
+
+    @cached_property
     def alarms(self) -> ports.Alarms:
         from sluice.adapters.alarms import CloudWatchAlarms
 

@@ -98,6 +98,10 @@ class Locations:
         """Return the URI of the run's manifest, where no job can write."""
         return self._uri(f"evidence/{self.pipeline}/{run_id}/manifest.json")
 
+    def signature(self, run_id: str) -> str:
+        """Return the URI of the signature of a run's model; it proves itself, whoever may write it."""
+        return self._uri(f"signatures/{self.pipeline}/{run_id}/model.sig")
+
     @property
     def capture(self) -> str:
         """Return where SageMaker captures requests; it adds the endpoint, the variant and the hour."""

@@ -12,7 +12,7 @@ from sluice.catalog.records.builds import Project, Run
 from sluice.catalog.records.releases import Approval, Deployment, Release, Stage
 from sluice.domain import names, roles, tags
 from sluice.domain.locations import Locations
-from sluice.domain.release import alarms, serving
+from sluice.domain.release import alarms, packages, serving
 from sluice.domain.release.alarms import Guarded
 from sluice.domain.release.approvals import Provenance
 from sluice.domain.release.releases import (
@@ -44,6 +44,11 @@ class Package:
     @property
     def version(self) -> int:
         return int(self.described["ModelPackageVersion"])
+
+    @property
+    def name(self) -> str:
+        """How the registry calls the version."""
+        return packages.version_name(self.described["ModelPackageGroupName"], self.version)
 
 
 def find_package(cloud: Cloud, pipeline: str, arn: str, run_id: str | None = None) -> Package:
@@ -88,14 +93,19 @@ def find_evidence(cloud: Cloud, package: Package) -> Evidence:
 
 
 def evidence_faults(cloud: Cloud, package: Package) -> list[str]:
-    """Return what is wrong with a package's evidence, including the bytes of what serves."""
+    """Return what is wrong with a package's evidence, the bytes of what serves, or its signature."""
     from sluice.domain.release import evidence
+    from sluice.services import signing
 
     try:
         found = find_evidence(cloud, package)
     except ReleaseRefusedError as refusal:
         return list(refusal.reasons)
-    return evidence.archive_faults(found, {each.uri: _sha256(cloud, each.uri) for each in found.archives})
+    digests = {each.uri: _sha256(cloud, each.uri) for each in found.archives}
+    return [
+        *evidence.archive_faults(found, digests),
+        *signing.faults(cloud, package.provenance, package.name, found),
+    ]
 
 
 def _read(cloud: Cloud, uri: str | None) -> bytes | None:

@@ -25,7 +25,7 @@ from sluice.domain.release.statements import MANIFEST, Missing, Statement
 from sluice.domain.times import from_iso, to_iso
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
-from sluice.services import approving, building
+from sluice.services import approving, building, signing
 from sluice.services.views import gates, lineage, models
 
 _CATALOG = "the catalog"
@@ -144,6 +144,14 @@ def _readme(version: _Version) -> Statement | Missing:
 def _manifest(version: _Version) -> Statement:
     says = "the run manifest: what the model was made of; its sha256 is what is approved"
     return Statement(MANIFEST, says, str(version.run.manifest_uri), version.stored)
+
+
+def _signature(version: _Version) -> Statement | Missing:
+    says = "a signature of the model, its code and its run manifest, as OpenSSF Model Signing has it"
+    found = signing.find(version.cloud, version.pipeline, version.run.run_id)
+    if found is None:
+        return Missing("model.sig", says, "nobody has signed it")
+    return Statement("model.sig", says, version.locations.signature(version.run.run_id), found)
 
 
 def _data_report(name: str, says: str) -> Callable[[_Version], Statement | Missing]:
@@ -283,6 +291,7 @@ _MAKERS: tuple[Callable[[_Version], Statement | Missing], ...] = (
     _card,
     _readme,
     _manifest,
+    _signature,
     _data_report("report.html", "what was checked of the training data"),
     _data_report("report.json", "what was checked of the training data, as data"),
     _gates_page,
