@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChainableUndefined, ChoiceLoader, Environment, PackageLoader
 
 from sluice.console import static, words
 from sluice.console.plain import plain
@@ -48,9 +48,10 @@ def render(page: Page, frame: Frame, path: str = "/", state: str = "") -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("sluice.console"),
+        # Gates are drawn as on the page that a report has of them.
+        loader=ChoiceLoader([PackageLoader("sluice.console"), PackageLoader("sluice.quality.report")]),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=ChainableUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=plain,

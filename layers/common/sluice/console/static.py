@@ -10,6 +10,7 @@ _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 # The report's style is the console's too.
 _PLACES = {
     "report.css": ("sluice.quality.report", "templates"),
+    "gates.css": ("sluice.quality.report", "templates"),
     "console.css": ("sluice.console", "static"),
     "console.js": ("sluice.console", "static"),
     "htmx.min.js": ("sluice.console", "static"),

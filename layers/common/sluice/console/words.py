@@ -21,6 +21,11 @@ _WORDS = {
     "data_rejected": "data rejected",
     "rolled_back": "rolled back",
     "InService": "in service",
+    "InProgress": "running",
+    "Completed": "done",
+    "Starting": "starting",
+    "Failed": "failed",
+    "Stopped": "stopped",
     "not_enough_data": "too few requests",
     "not_enough_labels": "too few labels",
     "no_data": "no requests",
@@ -37,9 +42,9 @@ def status(value: object) -> str:
     return _WORDS.get(str(value), str(value))
 
 
-def took(seconds: float | None) -> str:
+def took(seconds: Any) -> str:
     """Write a duration in one or two units; a dash if it is not known."""
-    if seconds is None:
+    if not isinstance(seconds, int | float):
         return "\u2013"
     if seconds < _MINUTE_S:
         return f"{seconds:.1f} s"
@@ -51,9 +56,9 @@ def took(seconds: float | None) -> str:
     return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
 
 
-def money(usd: float | None) -> str:
+def money(usd: Any) -> str:
     """Write US dollars with two digits, or as many as a small amount needs."""
-    if usd is None:
+    if not isinstance(usd, int | float):
         return "\u2013"
     if usd == 0 or usd >= 0.1:
         return f"${usd:,.2f}"
@@ -82,3 +87,8 @@ def moment(iso: object) -> str:
 
 def parameters(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def count_of(value: float | None, noun: str) -> str:
+    """Write `1 row` or `2 rows`; `unknown rows` if nobody counted."""
+    return f"unknown {noun}s" if value is None else wording.count(int(value), noun)

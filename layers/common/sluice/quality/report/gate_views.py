@@ -69,6 +69,12 @@ class GateView:
     end: str
 
 
+def gate_views(document: Mapping[str, Any] | None) -> list[GateView]:
+    """Prepare all cards of gates.json, those that failed first; none without one."""
+    found = [gate_view(result) for result in document["gates"]] if document else []
+    return sorted(found, key=lambda view: view.passed)
+
+
 def gate_view(result: Mapping[str, Any]) -> GateView:
     """Prepare a gate's card from its part of gates.json."""
     gate = _parsed(str(result["gate"]))

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice.quality.report import html
-from sluice.quality.report.gate_views import SLICES_SHOWN, gate_view
+from sluice.quality.report.gate_views import SLICES_SHOWN, gate_views
 
 
 def render(document: Mapping[str, Any]) -> str:
     """Render the page; gates that failed come first."""
-    views = [gate_view(result) for result in document["gates"]]
+    views = gate_views(document)
     champion = document.get("champion")
     return html.template("gates.html.j2").render(
         document=document,
-        gates=sorted(views, key=lambda view: view.passed),
+        gates=views,
         failed=sum(not view.passed for view in views),
         champion=champion,
         slices_shown=SLICES_SHOWN,

@@ -1,0 +1,281 @@
+"""Lay out drawings: where nodes, bars, lines and dots lie. Templates draw them as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from sluice.domain import wording
+from sluice.lazy import dataclass
+
+_NODE_W, _NODE_H = 130, 54
+_GAP_X, _GAP_Y = 24, 12
+_STACKED = 6
+_NAME_MAX = 14
+# A scale of values that span more than this is logarithmic.
+_LOGARITHMIC = 50
+_WIDE, _HIGH = 640.0, 220.0
+_TICKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A box of a graph: what it is called, what is said of it, its tone, and where it leads."""
+
+    name: str
+    note: str
+    tone: str
+    title: str = ""
+    link: str = ""
+    x: float = 0
+    y: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Boxes in columns, each joined to all of the next; paths are SVG's."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[str, ...]
+    width: float
+    height: float
+    node_width: float = _NODE_W
+    node_height: float = _NODE_H
+
+
+def graph(columns: Sequence[Sequence[Node]]) -> Graph:
+    """Place the nodes of each column beneath each other; of a tall column the last box counts the rest."""
+    shown = [_stacked(column) for column in columns if column]
+    rows = max(map(len, shown), default=0)
+    height = rows * (_NODE_H + _GAP_Y) - _GAP_Y if rows else 0
+    placed = [
+        [
+            _at(node, index * (_NODE_W + _GAP_X) + 1, _top(len(column), row, height) + 1)
+            for row, node in enumerate(column)
+        ]
+        for index, column in enumerate(shown)
+    ]
+    edges = [path for before, after in pairwise(placed) for path in _joined(before, after, height)]
+    width = len(shown) * (_NODE_W + _GAP_X) - _GAP_X if shown else 0
+    return Graph(tuple(node for column in placed for node in column), tuple(edges), width + 2, height + 2)
+
+
+def _stacked(column: Sequence[Node]) -> list[Node]:
+    if len(column) <= _STACKED:
+        return [*column]
+    rest = len(column) - _STACKED + 1
+    return [*column[: _STACKED - 1], Node(f"{rest} more", "in the table", "")]
+
+
+def _at(node: Node, x: float, y: float) -> Node:
+    name = wording.shorten(node.name, _NAME_MAX)
+    return Node(name, node.note, node.tone, node.title or node.name, node.link, x, y)
+
+
+def _top(count: int, row: int, height: float) -> float:
+    """Return where a row of a column begins, which is in the middle of the drawing."""
+    column = count * (_NODE_H + _GAP_Y) - _GAP_Y
+    return (height - column) / 2 + row * (_NODE_H + _GAP_Y)
+
+
+def _joined(before: Sequence[Node], after: Sequence[Node], height: float) -> list[str]:
+    """Join all nodes of two columns by one point between them."""
+    middle = height / 2 + 1
+    x = after[0].x - _GAP_X / 2
+    into = [_curve(node.x + _NODE_W, node.y + _NODE_H / 2, x, middle) for node in before]
+    return into + [_curve(x, middle, node.x - 1, node.y + _NODE_H / 2) for node in after]
+
+
+def _curve(x1: float, y1: float, x2: float, y2: float) -> str:
+    half = (x1 + x2) / 2
+    return f"M{x1:g} {y1:g}C{half:g} {y1:g} {half:g} {y2:g} {x2:g} {y2:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A bar of a time line; `start` and `length` are fractions of the whole."""
+
+    name: str
+    note: str
+    tone: str
+    start: float
+    length: float
+    link: str = ""
+
+
+def spans(rows: Sequence[tuple[str, str, str, float | None, float | None, str]], now: float) -> list[Span]:
+    """Put rows of (name, note, tone, began, ended, link) in seconds on one axis, which ends with the last."""
+    known = [row for row in rows if row[3] is not None]
+    if not known:
+        return []
+    first = min(began for *_, began, _, _ in known if began is not None)
+    last = max(ended if ended is not None else now for *_, ended, _ in known)
+    whole = max(last - first, 1e-9)
+    found = []
+    for name, note, tone, began, ended, link in known:
+        assert began is not None  # noqa: S101 - the others were left out
+        until = max(ended if ended is not None else now, began)
+        found.append(Span(name, note, tone, (began - first) / whole, (until - began) / whole, link))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A scale of numbers, or of names in the order in which they come."""
+
+    name: str
+    low: float
+    high: float
+    is_log: bool = False
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def over(cls, name: str, values: Sequence[Any]) -> Axis:
+        """Make the axis that holds all values; None is left out."""
+        known = [value for value in values if value is not None]
+        if not all(_is_number(value) for value in known):
+            named = tuple(dict.fromkeys(map(str, known)))
+            return cls(name, 0, max(len(named) - 1, 1), names=named)
+        low, high = (min(known), max(known)) if known else (0.0, 1.0)
+        is_log = low > 0 and high / low > _LOGARITHMIC
+        if low == high:
+            low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
+        return cls(name, low, high, is_log)
+
+    def part(self, value: Any) -> float | None:
+        """Return where a value lies, from 0 to 1; None if it does not."""
+        if self.names:
+            return self.names.index(str(value)) / self.high if str(value) in self.names else None
+        if not _is_number(value) or (self.is_log and value <= 0):
+            return None
+        low, high, at = (
+            map(math.log, (self.low, self.high, value)) if self.is_log else (self.low, self.high, value)
+        )
+        return min(max((at - low) / (high - low), 0.0), 1.0)
+
+    @property
+    def ticks(self) -> tuple[tuple[float, str], ...]:
+        """Where labels stand, and what they say."""
+        if self.names:
+            return tuple((index / self.high, name) for index, name in enumerate(self.names))
+        if self.is_log:
+            return ((0.0, wording.number(self.low)), (1.0, wording.number(self.high)))
+        steps = [index / _TICKS for index in range(_TICKS + 1)]
+        return tuple((step, wording.number(self.low + step * (self.high - self.low))) for step in steps)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A point of a plot with its words; `is_chosen` is drawn apart."""
+
+    x: float
+    y: float
+    title: str
+    is_chosen: bool = False
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Axes, dots and lines; x and y are in the drawing's units."""
+
+    x: Axis
+    y: Axis
+    dots: tuple[Dot, ...]
+    width: float = _WIDE
+    height: float = _HIGH
+
+
+def scatter(x: Axis, y: Axis, rows: Sequence[tuple[Any, Any, str, bool]]) -> Plot:
+    """Place rows of (x, y, words, whether it was chosen); what has no place is left out."""
+    dots = [
+        Dot(px * _WIDE, (1 - py) * _HIGH, title, is_chosen)
+        for vx, vy, title, is_chosen in rows
+        if (px := x.part(vx)) is not None and (py := y.part(vy)) is not None
+    ]
+    return Plot(x, y, tuple(sorted(dots, key=lambda dot: dot.is_chosen)))
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Axes beside each other, and a line across them for each row."""
+
+    axes: tuple[tuple[float, Axis], ...]
+    lines: tuple[tuple[str, str, bool], ...]
+    width: float = _WIDE
+    height: float = _HIGH
+
+
+def parallel(axes: Sequence[Axis], rows: Sequence[tuple[Mapping[str, Any], str, bool]]) -> Parallel:
+    """Draw rows of (value of each axis, words, whether it was chosen); one without all values is left out."""
+    step = _WIDE / max(len(axes) - 1, 1)
+    lines = []
+    for values, title, is_chosen in rows:
+        parts = [axis.part(values.get(axis.name)) for axis in axes]
+        if None not in parts:
+            points = (f"{i * step:g} {(1 - (part or 0)) * _HIGH:.1f}" for i, part in enumerate(parts))
+            lines.append(("M" + "L".join(points), title, is_chosen))
+    lines.sort(key=lambda line: line[2])
+    return Parallel(tuple((i * step, axis) for i, axis in enumerate(axes)), tuple(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Lines over time: each with its dots, marks of events, and a limit."""
+
+    y: Axis
+    path: str
+    dots: tuple[Dot, ...]
+    events: tuple[tuple[float, str], ...]
+    limit: float | None
+    band: str
+    start: str
+    end: str
+    width: float = _WIDE
+    height: float = 150.0
+
+
+def chart(
+    name: str,
+    points: Sequence[tuple[float, float, str, str]],
+    *,
+    limit: float | None = None,
+    events: Sequence[tuple[float, str]] = (),
+    bands: Sequence[tuple[float, float, float]] = (),
+    ends: tuple[str, str] = ("", ""),
+) -> Chart | None:
+    """Draw points of (time, value, words, tone); `bands` are (time, low, high). None without points."""
+    if not points:
+        return None
+    times = [at for at, *_ in points]
+    first, whole = times[0], max(times[-1] - times[0], 1e-9)
+    known = [value for _, value, *_ in points] + [edge for _, *both in bands for edge in both]
+    y, high = Axis.over(name, [*known, *([] if limit is None else [limit]), 0.0]), 150.0
+
+    def at(moment: float, value: float) -> tuple[float, float]:
+        return (moment - first) / whole * _WIDE, (1 - (y.part(value) or 0.0)) * high
+
+    dots = tuple(Dot(*at(when, value), title, tone=tone) for when, value, title, tone in points)
+    lower = [at(when, low) for when, low, _ in bands]
+    upper = [at(when, high_) for when, _, high_ in bands]
+    marks = [((when - first) / whole, what) for when, what in events]
+    return Chart(
+        y=Axis(name, y.low, y.high),
+        path=_path([(dot.x, dot.y) for dot in dots]),
+        dots=dots,
+        events=tuple((part * _WIDE, what) for part, what in marks if 0 <= part <= 1),
+        limit=None if limit is None else at(first, limit)[1],
+        band=_path([*upper, *reversed(lower)]) + "Z" if bands else "",
+        start=ends[0],
+        end=ends[1],
+    )
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) if points else ""

@@ -1,0 +1,69 @@
+"""Show all of a model together: what it was made of, how it was judged, who decided, and what waits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.catalog.records.releases import Package
+from sluice.domain import names
+from sluice.domain.build import champions
+from sluice.domain.failures import MissingError
+from sluice.ports import Cloud
+from sluice.services import approving, building
+from sluice.services.views import gates, lineage, models, pipelines, stages
+
+
+def page(cloud: Cloud, name: str) -> dict[str, Any]:
+    """Return what is known of a version that commands would take by this name; raises MissingError."""
+    found = models.named(cloud, name)
+    if not found:
+        raise MissingError(f"There is no model {name!r}.")
+    row = found[0]
+    item = cloud.catalog.get(keys.package_key(row["arn"]))
+    package = Package.of(item) if item else Package(row["arn"])
+    made, problem = _made(cloud, row["arn"])
+    pipeline = package.pipeline or name.partition("/")[0]
+    quorum = approving.find_quorum(cloud, package)
+    serving = stages.stages(cloud, pipeline)
+    return {
+        "model": name,
+        "pipeline": pipeline,
+        "arn": row["arn"],
+        "approval_status": row["approval_status"],
+        "created_at": row["created_at"],
+        "run_id": package.run_id,
+        "made": made,
+        "problem": problem,
+        "signed": {"manifest_sha256": package.manifest_sha256, "model_sha256": package.model_sha256},
+        "decisions": [keys.shown(each.item()) for each in approving.find_decisions(cloud, row["arn"])],
+        "quorum": asdict(quorum) | {"missing": quorum.missing} if quorum else None,
+        "awaited": [
+            each for each in pipelines.awaited_decisions(cloud, pipeline) if each["arn"] == row["arn"]
+        ],
+        "live_on": [stage["stage"] for stage in serving if models.is_live(row, stage)],
+        "measured": _measured(cloud, package.run_id),
+        "gates": gates.document(cloud, pipeline, package.run_id) if package.run_id else None,
+    }
+
+
+def _made(cloud: Cloud, arn: str) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        return lineage.model(cloud, arn), None
+    except MissingError as error:
+        return None, str(error)
+
+
+def _measured(cloud: Cloud, run_id: str | None) -> dict[str, Any]:
+    """Return what the evaluations of the candidate and of the champion measured, on the same hold-out."""
+    steps = {step.step: step for step in building.find_steps(cloud, run_id)} if run_id else {}
+
+    def metrics(*roles: str) -> dict[str, Any] | None:
+        evaluated = (steps.get(names.evaluate_step(role)) for role in roles)
+        return next((dict(each.metrics) for each in evaluated if each and each.metrics), None)
+
+    return {
+        "candidate": metrics("candidate"),
+        "champion": metrics(champions.ROLE, champions.OWN_ROLE),
+    }
