@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from sluice.console.pages import home, model, run
+from sluice.console import requests, security
+from sluice.console.pages import data, home, model, monitoring, pipeline, release, run
 from sluice.console.rendering import Page
-from sluice.console.requests import Request
+from sluice.console.requests import Answer, Request
 from sluice.console.routing import Route
+from sluice.domain.failures import MissingError
 from sluice.domain.times import from_iso
 from sluice.ports import Cloud
 from sluice.services import views
-from sluice.services.views import model_pages, run_pages
+from sluice.services.views import model_pages, pipeline_pages, run_pages
 
 _RUNS_SHOWN = 30
 _MODELS_SHOWN = 50
+_COMPARED = 5
 
 
 def _now(cloud: Cloud) -> float:
@@ -48,12 +51,61 @@ def _models(cloud: Cloud, request: Request, pipeline: str) -> Page:
     return model.list_page({"pipeline": pipeline, "models": found, "after": last})
 
 
+def _pipeline(cloud: Cloud, request: Request, name: str) -> Page:
+    return pipeline.page(pipeline_pages.overview(cloud, name), _now(cloud))
+
+
+def _data(cloud: Cloud, request: Request, name: str) -> Page:
+    return data.page(pipeline_pages.data_page(cloud, name, request.one("after")))
+
+
+def _version(cloud: Cloud, request: Request, name: str, version: str) -> Page:
+    return data.version_page(pipeline_pages.version_page(cloud, name, version))
+
+
+def _report(cloud: Cloud, request: Request, name: str, version: str) -> Answer:
+    html = pipeline_pages.report_html(cloud, name, version).decode()
+    return Answer(200, {**security.REPORT, "content-type": requests.HTML}, html)
+
+
+def _releases(cloud: Cloud, request: Request, name: str) -> Page:
+    return release.page(pipeline_pages.release_page(cloud, name))
+
+
+def _roll_back(cloud: Cloud, request: Request, name: str, stage: str) -> Page:
+    return release.rollback_page(pipeline_pages.rollback_page(cloud, name, stage))
+
+
+def _monitoring(cloud: Cloud, request: Request, name: str) -> Page:
+    return monitoring.page(pipeline_pages.monitoring_page(cloud, name))
+
+
+def _why(cloud: Cloud, request: Request, name: str) -> Page:
+    return pipeline.why_page(pipeline_pages.why_page(cloud, name, request.one("stage")))
+
+
+def _compare(cloud: Cloud, request: Request) -> Page:
+    wanted = list(dict.fromkeys(request.query.get("run", ())))
+    if not 2 <= len(wanted) <= _COMPARED:
+        raise MissingError(f"Choose two to {_COMPARED} runs to compare; these are {len(wanted)}.")
+    return pipeline.compare_page(pipeline_pages.comparison_page(cloud, wanted))
+
+
 ROUTES = (
     Route("/", _home),
     Route("/runs/<run_id>", _run),
     Route("/runs/<run_id>/logs/<step>", _log),
     Route("/pipelines/<pipeline>/runs", _runs),
     Route("/pipelines/<pipeline>/models", _models),
+    Route("/pipelines/<name>", _pipeline),
+    Route("/pipelines/<name>/data", _data),
+    Route("/pipelines/<name>/data/<version>", _version),
+    Route("/pipelines/<name>/data/<version>/report", _report),
+    Route("/pipelines/<name>/releases", _releases),
+    Route("/pipelines/<name>/releases/<stage>/rollback", _roll_back),
+    Route("/pipelines/<name>/monitoring", _monitoring),
+    Route("/pipelines/<name>/why", _why),
+    Route("/compare", _compare),
     Route("/models/<pipeline>/<version>", _model),
     Route("/models/<pipeline>/<group>/<version>", _model),
 )

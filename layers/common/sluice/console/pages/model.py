@@ -100,9 +100,9 @@ def _columns(view: Mapping[str, Any]) -> list[list[Node]]:
     made, pipeline = view["made"], view["pipeline"]
     dataset, run = made["dataset"], made["run"]
     version = links.pipeline(pipeline, "data", dataset["version"])
-    said = f"data set, {words.count_of(dataset['rows'], 'row')}"
+    said = words.count_of(dataset["rows"], "row")
     project = Node(words.short(made["project"]["version"]), "project", "", str(made["project"]["version"]))
-    tone = words.tone(view["approval_status"])
+    tone, status = words.tone(view["approval_status"]), words.status(view["approval_status"])
     served = [
         Node(
             each["stage"], "serves here", "good", each["endpoint_name"], links.pipeline(pipeline, "releases")
@@ -113,7 +113,7 @@ def _columns(view: Mapping[str, Any]) -> list[list[Node]]:
         _objects(dataset),
         [Node(words.short(dataset["version"]), said, "", link=version), project],
         [_run(run)],
-        [Node(view["model"], words.status(view["approval_status"]), tone)],
+        [Node(f"model {view['model'].rpartition('/')[2]}", status, tone, view["model"])],
         served or [Node("no endpoint", "serves nowhere", "")],
     ]
 
@@ -127,7 +127,8 @@ def _objects(dataset: Mapping[str, Any]) -> list[Node]:
 
 def _run(run: Mapping[str, Any]) -> Node:
     status = words.status(run["status"])
-    return Node(run["run_id"], status, words.tone(run["status"]), link=links.run(run["run_id"]))
+    name, link = f"run {run['run_id'].rpartition('-')[2]}", links.run(run["run_id"])
+    return Node(name, status, words.tone(run["status"]), run["run_id"], link)
 
 
 def list_page(view: Mapping[str, Any]) -> Page:

@@ -1,0 +1,108 @@
+"""The page of monitoring: what serves, window by window, with its releases marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sluice.console import drawings
+from sluice.console.drawings import Chart
+from sluice.console.pages import links
+from sluice.console.rendering import Page
+from sluice.domain import wording
+from sluice.domain.times import from_iso
+
+_TONES = {"violated": "bad", "ok": "good"}
+# Of many columns so many are drawn, those that moved most first.
+_DRAWN = 6
+
+
+def page(view: Mapping[str, Any]) -> Page:
+    """Show how what serves does, as `views.pipeline_pages.monitoring_page` returns it."""
+    pipeline = view["pipeline"]
+    return Page(
+        title=f"Monitoring of {pipeline}",
+        template="monitoring.html.j2",
+        view=view,
+        values={**view, "stages": [_stage(stage, view["history"]) for stage in view["stages"]]},
+        command=f"monitor show {pipeline}",
+        trail=((pipeline, links.pipeline(pipeline)),),
+        tabs=links.tabs(pipeline),
+        tab="Monitoring",
+    )
+
+
+def _stage(stage: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    windows = [*reversed(stage["windows"])]
+    events = [
+        (from_iso(row["from"]).timestamp(), f"v{row['version']}")
+        for row in history
+        if row["stage"] == stage["stage"] and row["from"]
+    ]
+    figures = {name for each in windows for name in each.get("figures") or {}}
+    most = sorted(
+        figures, key=lambda name: -max((each.get("figures") or {}).get(name) or 0 for each in windows)
+    )
+    charts = [
+        ("requests in a window", _chart("requests", windows, lambda each: each.get("requests"), events))
+    ]
+    charts += [
+        (name, _chart(name, windows, lambda each, name=name: (each.get("figures") or {}).get(name), events))
+        for name in most[:_DRAWN]
+    ]
+    labels = [*reversed(stage["labels"])]
+    quality = _quality(stage, labels, events)
+    return {
+        **stage,
+        "charts": [(name, chart) for name, chart in [*quality, *charts] if chart],
+        "reasons": _reasons(stage["windows"]),
+    }  # fmt: skip
+
+
+def _chart(name: str, windows: Sequence[Mapping[str, Any]], value: Any, events: Any) -> Chart | None:
+    points = [
+        (
+            from_iso(each["start"]).timestamp(),
+            float(found),
+            _said(each, found),
+            _TONES.get(each["status"], ""),
+        )
+        for each in windows
+        if (found := value(each)) is not None
+    ]
+    return drawings.chart(name, points, events=events, ends=_ends(windows))
+
+
+def _quality(stage: Mapping[str, Any], labels: Sequence[Mapping[str, Any]], events: Any) -> list[Any]:
+    """Draw the quality by labels with its interval; windows that are not mature are estimates."""
+    points, bands = [], []
+    for each in labels:
+        whole = next((part for part in each.get("measured") or () if not part.get("slice")), None)
+        if whole is None or whole.get("value") is None:
+            continue
+        at = from_iso(each["start"]).timestamp()
+        said = _said(each, whole["value"]) + ("" if each["is_final"] else ", an estimate until labels are in")
+        points.append((at, float(whole["value"]), said, _TONES.get(each["status"], "")))
+        if whole.get("interval"):
+            low, high = map(float, whole["interval"])
+            bands.append((at, low, high))
+    name = stage["metric"] or "quality"
+    drawn = drawings.chart(name, points, events=events, bands=bands, ends=_ends(labels))
+    return [(f"{name} by labels", drawn)]
+
+
+def _said(window: Mapping[str, Any], value: float) -> str:
+    return f"{window['start'][:16].replace('T', ' ')} UTC: {wording.number(value)} ({window['status']})"
+
+
+def _ends(windows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    if not windows:
+        return "", ""
+    return windows[0]["start"][:16].replace("T", " "), windows[-1]["start"][:16].replace("T", " ") + " UTC"
+
+
+def _reasons(windows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return what was wrong with the newest window that had something wrong."""
+    worst = next((each for each in windows if each.get("reasons")), None)
+    found = (worst or {}).get("reasons") or {}
+    return [(concern, reason) for concern, reasons in found.items() for reason in reasons]

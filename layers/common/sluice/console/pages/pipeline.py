@@ -1,0 +1,91 @@
+"""The page of a pipeline: what it does now and what waits, its steps as defined, and its newest runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sluice.console import drawings, words
+from sluice.console.drawings import Node
+from sluice.console.pages import links
+from sluice.console.pages.run import spans_of
+from sluice.console.rendering import Page
+
+
+def page(view: Mapping[str, Any], now: float) -> Page:
+    """Show a pipeline as `views.pipeline_pages.overview` returns it."""
+    name = view["pipeline"]
+    return Page(
+        title=name,
+        template="pipeline.html.j2",
+        view=view,
+        values={
+            "pipeline": view,
+            "graph": drawings.graph(_columns(view)) if view["definition"] else None,
+            "gantt": spans_of(view["runs"], now),
+        },
+        command=f"status {name}",
+        trail=((name, links.pipeline(name)),),
+        tabs=links.tabs(name),
+        tab="Overview",
+        is_live=bool(view["in_flight"]) or any(stage["releasing"] for stage in view["stages"]),
+    )
+
+
+def _columns(view: Mapping[str, Any]) -> list[list[Node]]:
+    """Draw the steps as the project defines them, and after them its stages with what serves."""
+    found = view["definition"]
+    serving = {stage["stage"]: stage for stage in view["stages"]}
+    trained = words.count_of(found["candidates"], "candidate")
+    checks = found["columns"] + found["checks"]
+    columns = [
+        [Node("data", found["mode"], "", link=links.pipeline(view["pipeline"], "data"))],
+        [Node("validate", words.count_of(checks, "check"), "")],
+        [Node("prepare", "script", "")],
+        [Node("train", trained, "", f"{trained}, by {found['strategy']}")],
+        [Node("evaluate", "with champion", "")],
+        [Node("gates", words.count_of(found["gates"], "gate"), "")],
+        [Node("register", "by a person" if found["approval"] == "manual" else "automatic", "")],
+    ]
+    return columns + [[_stage(stage, serving.get(stage["stage"]), view)] for stage in found["stages"]]
+
+
+def _stage(stage: Mapping[str, Any], serving: Mapping[str, Any] | None, view: Mapping[str, Any]) -> Node:
+    link = links.pipeline(view["pipeline"], "releases")
+    if serving and serving["live_version"]:
+        return Node(stage["stage"], f"serves v{serving['live_version']}", "good", link=link)
+    return Node(
+        stage["stage"], "asks a person" if stage["requires_approval"] else "serves nothing", "", link=link
+    )
+
+
+def compare_page(view: Mapping[str, Any]) -> Page:
+    """Show what differs between runs, by subject, and what is the same."""
+    runs = view["runs"]
+    pipeline = runs[0].rpartition("-")[0]
+    return Page(
+        title=f"{len(runs)} runs compared",
+        template="compare.html.j2",
+        view=view,
+        values=view,
+        command=f"compare {' '.join(runs)}",
+        trail=((pipeline, links.pipeline(pipeline)),),
+        tabs=links.tabs(pipeline),
+        tab="Runs",
+    )
+
+
+def why_page(view: Mapping[str, Any]) -> Page:
+    """Tell the story of what serves, on one page to print."""
+    pipeline = view["pipeline"]
+    stage = f" --stage {view['stage']}" if view["stage"] else ""
+    return Page(
+        title=f"Why {pipeline} serves what it serves",
+        template="why.html.j2",
+        view=view,
+        values={"why": view},
+        command=f"why {pipeline}{stage}",
+        trail=((pipeline, links.pipeline(pipeline)),),
+        tabs=links.tabs(pipeline),
+        tab="Why",
+    )

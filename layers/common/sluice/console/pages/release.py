@@ -1,0 +1,93 @@
+"""Pages of releases: stages from left to right, and a rollback that names both versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sluice.console import drawings, words
+from sluice.console.drawings import Node, Span
+from sluice.console.pages import links
+from sluice.console.rendering import Page
+from sluice.domain.times import from_iso
+
+
+def page(view: Mapping[str, Any]) -> Page:
+    """Show a pipeline's stages as `views.pipeline_pages.release_page` returns them."""
+    pipeline = view["pipeline"]
+    now = from_iso(view["now"]).timestamp()
+    stages = [_stage(stage, view, now) for stage in view["stages"]]
+    return Page(
+        title=f"Releases of {pipeline}",
+        template="releases.html.j2",
+        view=view,
+        values={
+            **view,
+            "stages": stages,
+            "graph": drawings.graph([[_node(stage)] for stage in stages]),
+            "served": _served(view, now),
+        },
+        command=f"status {pipeline}",
+        trail=((pipeline, links.pipeline(pipeline)),),
+        tabs=links.tabs(pipeline),
+        tab="Releases",
+        is_live=any(stage["releasing"] or stage["bakes_for_s"] for stage in stages),
+    )
+
+
+def _stage(stage: Mapping[str, Any], view: Mapping[str, Any], now: float) -> dict[str, Any]:
+    until, since = stage.get("bake_until"), stage.get("promoted_at")
+    left = from_iso(until).timestamp() - now if until else 0
+    whole = from_iso(until).timestamp() - from_iso(since).timestamp() if until and since else 0
+    return {
+        **stage,
+        "bakes_for_s": max(left, 0),
+        "baked": 1 - max(left, 0) / whole if whole > 0 else 1,
+        "awaited": [each for each in view["awaited"] if each["stage"] == stage["stage"]],
+        "roll_back": links.pipeline(view["pipeline"], "releases", stage["stage"], "rollback"),
+        "firing": [alarm for alarm in stage["alarms"] if alarm["state"] == "ALARM"],
+    }
+
+
+def _node(stage: Mapping[str, Any]) -> Node:
+    if stage["releasing"]:
+        return Node(stage["stage"], "deploying", "busy")
+    if not stage.get("live_version"):
+        return Node(stage["stage"], "serves nothing", "")
+    tone = "bad" if stage["firing"] else "good"
+    return Node(stage["stage"], f"serves v{stage['live_version']}", tone)
+
+
+def _served(view: Mapping[str, Any], now: float) -> dict[str, list[Span]]:
+    """Draw what served when, by stage, on one axis, oldest first."""
+    rows = [row for row in reversed(view["history"]) if row["from"]]
+    spans = drawings.spans(
+        [
+            (
+                f"{row['stage']} v{row['version']}",
+                words.status(row["status"]),
+                words.tone(row["status"]),
+                from_iso(row["from"]).timestamp(),
+                from_iso(row["until"]).timestamp() if row["until"] else None,
+                links.model(row["model"]) if row["model"] else "",
+            )
+            for row in rows
+        ],
+        now,
+    )
+    return {"spans": spans}
+
+
+def rollback_page(view: Mapping[str, Any]) -> Page:
+    """Ask whether a stage shall be rolled back, and say from what to what."""
+    pipeline, stage = view["pipeline"], view["stage"]
+    return Page(
+        title=f"Roll {stage} back",
+        template="rollback.html.j2",
+        view=view,
+        values={"rollback": view},
+        command=f"rollback {pipeline} --stage {stage}",
+        trail=((pipeline, links.pipeline(pipeline)), ("Releases", links.pipeline(pipeline, "releases"))),
+        tabs=links.tabs(pipeline),
+        tab="Releases",
+    )

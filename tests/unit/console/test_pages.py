@@ -1,0 +1,231 @@
+"""What each page shows of what happened, and that no text of others does harm there."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+import build_world
+import fakes
+import release_world
+from sluice.catalog import keys
+from sluice.console import requests
+from sluice.console.answering import answer
+
+BUILDS, RELEASES = build_world.PIPELINE, release_world.PIPELINE
+RUN = build_world.RUN
+TURNED = "\u202e\u2066"
+HOSTILE = f'"><script>alert(1)</script><img src=x onerror=alert(2)>{TURNED} x\x1b[2J'
+_VOID = {"meta", "link", "input", "br", "rect", "path", "circle", "line", "img"}
+
+
+def ask(cloud: fakes.Cloud, path: str, *, may_act: bool = True) -> tuple[int, str]:
+    given = {"person": "arn:aws:iam::123456789012:user/ada", "form_token": "0f" if may_act else ""}
+    where, _, query = path.partition("?")
+    event = {
+        "rawPath": where,
+        "rawQueryString": query,
+        "requestContext": {"http": {"method": "GET"}, "authorizer": {"lambda": given}},
+    }
+    shown = answer(cloud, requests.of_event(event)).payload()
+    return shown["statusCode"], shown["body"]
+
+
+class Page(HTMLParser):
+    """A page as a browser reads it: fails if an element is not closed, or closed twice."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.names: list[str] = []
+        self.forms: list[dict[str, str | None]] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.names += given
+        self.links += [str(given[name]) for name in ("href", "src", "action") if name in given]
+        if tag == "form":
+            self.forms.append(given)
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in _VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def page(cloud: fakes.Cloud, path: str, **given: Any) -> Page:
+    status, html = ask(cloud, path, **given)
+    assert status == 200, html
+    return Page(html)
+
+
+@pytest.fixture
+def built(cloud: fakes.Cloud, invoke: build_world.Invoke) -> build_world.World:
+    """A pipeline with a run that registered a model."""
+    world = build_world.World.of_started_run(cloud, invoke)
+    world.play()
+    return world
+
+
+@pytest.fixture
+def released(cloud: fakes.Cloud, invoke: release_world.Invoke) -> release_world.World:
+    """A pipeline of which a version serves, and a newer one waits for a person."""
+    world = release_world.World(cloud, invoke)
+    world.approve(world.register(1))
+    world.later(hours=1)
+    world.register(2)
+    return world
+
+
+def test_a_run_shows_its_verdict_first_and_each_step_with_its_time(built: build_world.World) -> None:
+    shown = page(built.cloud, f"/runs/{RUN}")
+    words = shown.words.partition("Skip to the content")[2]
+    assert words.index("Registered") < words.index("Steps") < words.index("Gates")
+    for step in ("prepare", "train-0", "evaluate-candidate", "register"):
+        assert step in words
+    assert f"/runs/{RUN}/logs/prepare" in shown.links
+    assert not shown.forms, "what has ended well can neither be stopped nor retried"
+
+
+def test_a_failed_run_shows_the_last_lines_of_the_script_before_all_else(built: build_world.World) -> None:
+    catalog = built.cloud.catalog
+    catalog.update(keys.run_key(BUILDS, RUN), {"status": "failed", "reasons": ["prepare failed"]})
+    tail = ["Traceback (most recent call last):", "KeyError: 'label'"]
+    said = {"status": "Failed", "failure_reason": "it ended with 1", "log_tail": tail}
+    catalog.update(keys.step_key(RUN, "prepare"), said)
+    shown = page(built.cloud, f"/runs/{RUN}")
+    assert shown.words.index("KeyError: 'label'") < shown.words.index("Steps")
+    assert [form["action"] for form in shown.forms] == ["/acts/retry"]
+
+
+def test_while_a_run_is_under_way_the_page_asks_again_and_offers_to_stop_it(
+    cloud: fakes.Cloud, invoke: build_world.Invoke
+) -> None:
+    build_world.World.of_started_run(cloud, invoke)
+    status, html = ask(cloud, f"/runs/{RUN}")
+    assert status == 200
+    assert f'hx-get="/runs/{RUN}"' in html
+    assert 'hx-trigger="every 2s"' in html
+    assert [form["action"] for form in Page(html).forms] == ["/acts/stop"]
+
+
+def test_an_approver_sees_whose_name_stands_under_which_digests(released: release_world.World) -> None:
+    shown = page(released.cloud, f"/models/{RELEASES}/2")
+    run = released.cloud.catalog.get(keys.run_key(RELEASES, f"{RELEASES}-00002")) or {}
+    assert "arn:aws:iam::123456789012:user/ada" in shown.words
+    for digest in (run["manifest_sha256"], run["project_version"]):
+        assert digest in shown.words
+    assert [form["action"] for form in shown.forms] == ["/acts/approve", "/acts/reject"]
+
+
+def test_without_a_person_behind_it_a_page_has_commands_in_place_of_forms(
+    released: release_world.World,
+) -> None:
+    shown = page(released.cloud, f"/models/{RELEASES}/2", may_act=False)
+    assert shown.forms == []
+    assert f"sluice approve {RELEASES}/2" in shown.words
+
+
+def test_a_rollback_is_confirmed_with_both_versions_by_name(released: release_world.World) -> None:
+    path = f"/pipelines/{RELEASES}/releases/production/rollback"
+    assert "There is nothing to go back to" in page(released.cloud, path).words
+    released.approve(next(arn for arn in released.cloud.registry.by_arn if arn.endswith("/2")))
+    released.later(hours=1)
+    shown = page(released.cloud, path)
+    assert "From v2 back to v1?" in shown.words
+    assert [form["action"] for form in shown.forms] == ["/acts/roll-back"]
+
+
+def test_home_tells_what_serves_and_what_waits_for_whom(released: release_world.World) -> None:
+    words = page(released.cloud, "/").words
+    assert "1 thing on this page waits for a person." in words
+    assert f"waits for you {RELEASES}/2 to be approved" in words
+    assert "v1 since" in words
+
+
+PATHS = (
+    "/",
+    "/pipelines/{p}",
+    "/pipelines/{p}/runs",
+    "/pipelines/{p}/data",
+    "/pipelines/{p}/models",
+    "/pipelines/{p}/releases",
+    "/pipelines/{p}/monitoring",
+    "/pipelines/{p}/why",
+    "/runs/{p}-00001",
+    "/runs/{p}-00001/logs/prepare",
+    "/models/{p}/1",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_says_the_same_as_json_and_which_command_says_it(built: build_world.World, path: str) -> None:
+    shown = page(built.cloud, path.format(p=BUILDS))
+    (twin,) = [link for link in shown.links if link.endswith(".json")]
+    status, text = ask(built.cloud, twin)
+    assert status == 200
+    assert isinstance(json.loads(text), dict)
+    assert re.search(r"The same in a terminal: sluice \w+", shown.words)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_text_of_others_runs_hides_or_turns_anything(built: build_world.World, path: str) -> None:
+    poison(built.cloud)
+    shown = page(built.cloud, path.format(p=BUILDS))
+    _, html = ask(built.cloud, path.format(p=BUILDS))
+    assert "<script>alert" not in html
+    assert not [name for name in shown.names if name.startswith("on")]
+    assert not set(TURNED + "\x1b") & set(html)
+    assert len(html.encode()) < 100_000
+    assert not [link for link in shown.links if not link.startswith(("/", "?", "#"))]
+
+
+def poison(cloud: fakes.Cloud) -> None:
+    """Put hostile text, and far too much of it, where people and scripts may write."""
+    free = {
+        "cause",
+        "actor",
+        "reason",
+        "failure_reason",
+        "detail",
+        "approver",
+        "description",
+        "why",
+        "subject",
+    }
+    long = HOSTILE + "x" * 10_000
+    for item in cloud.catalog.items.values():
+        for name, value in item.items():
+            if name in free and isinstance(value, str):
+                item[name] = long
+            elif name in ("reasons", "log_tail"):
+                item[name] = [long] * 20
+    run = cloud.catalog.items[keys.run_key(BUILDS, RUN)["pk"], keys.run_key(BUILDS, RUN)["sk"]]
+    run |= {"cause": long, "actor": long, "reasons": [long] * 20}
+
+
+def test_what_does_not_exist_is_said_in_a_sentence(built: build_world.World) -> None:
+    for path in ("/pipelines/nowhere", "/runs/nowhere-00001", "/models/nowhere/1", "/compare?run=a-1"):
+        status, html = ask(built.cloud, path)
+        assert status == 404
+        assert Page(html).words
+    hostile = quote(HOSTILE, safe="")
+    assert ask(built.cloud, f"/pipelines/{hostile}")[0] == 404
