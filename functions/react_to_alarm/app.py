@@ -42,8 +42,8 @@ def lambda_handler(event: AlarmStateChanged, context: LambdaContext) -> dict[str
         return {"status": "release under way"}
     if live is None:
         return {"status": "nothing live"}
-    if not alarms.concerns(alarm, live, cloud.now()):
-        return {"status": "about the version before"}
+    if not alarms.concerns(alarm, live, cloud.now(), stage.tried_at):
+        return {"status": "about another version"}
     return _roll_back(cloud, live, alarm, holding.find_hold(cloud, stage, live))
 
 

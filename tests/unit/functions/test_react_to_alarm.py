@@ -117,13 +117,32 @@ def test_an_alarm_whose_event_was_lost_rolls_back(world: World, after_s: int) ->
     assert world.served_version() == "1"
 
 
-def test_an_alarm_that_fired_during_a_release_is_looked_at_when_the_release_failed(world: World) -> None:
+def test_what_a_canary_made_fire_does_not_take_back_what_serves(world: World) -> None:
+    """SageMaker has taken the canary back; the alarm counts its errors for some minutes yet."""
     execution_arn, task = world.plan(world.register(3))
     world.fire()
     assert world.tell_alarm()["status"] == "release under way"
+    world.later(seconds=10)
     world.cloud.workflows.executions[execution_arn]["status"] = "ABORTED"
     world.tell_execution(execution_arn)
     assert task["stage"]["endpoint_name"] == ENDPOINT
+    world.later(minutes=2)
+    assert world.tell_alarm()["status"] == "about another version"
+    world.fire(state="OK")
+    world.later(hours=1)
+    reconcile(world)
+    assert (world.waiting(), world.served_version()) == ([], "2")
+
+
+def test_an_alarm_that_goes_on_after_a_release_that_failed_is_about_what_serves(world: World) -> None:
+    execution_arn, _ = world.plan(world.register(3))
+    world.fire()
+    world.later(seconds=10)
+    world.cloud.workflows.executions[execution_arn]["status"] = "ABORTED"
+    world.tell_execution(execution_arn)
+    reconcile(world)
+    assert not world.waiting()
+    world.later(minutes=3)
     reconcile(world)
     world.run_all()
     assert world.served_version() == "1"

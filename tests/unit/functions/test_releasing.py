@@ -135,7 +135,7 @@ def test_the_alarm_of_the_version_before_does_not_roll_back_further(proven: Worl
     proven.later(seconds=30)
     proven.run_all()
     proven.later(seconds=30)
-    assert proven.tell_alarm()["status"] == "about the version before"
+    assert proven.tell_alarm()["status"] == "about another version"
     assert not proven.waiting()
 
 

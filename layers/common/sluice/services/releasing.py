@@ -275,7 +275,8 @@ def unlock_stages(cloud: Cloud, pipeline: str, release_id: str) -> None:
     """Unlock every stage that this release holds."""
     for stage in find_stages(cloud, pipeline):
         if stage.releasing == release_id:
-            cloud.catalog.apply(changes.unlock_stage(pipeline, stage.name, release_id))
+            tried_at = None if stage.live == release_id else cloud.now()
+            cloud.catalog.apply(changes.unlock_stage(pipeline, stage.name, release_id, tried_at))
 
 
 def started_at(cloud: Cloud, pipeline: str, release_id: str) -> str:

@@ -71,9 +71,10 @@ def lock_stage(pipeline: str, stage: str, release_id: str) -> Update:
     return Update(keys.stage_key(pipeline, stage), {"releasing": release_id}, {"releasing": None})
 
 
-def unlock_stage(pipeline: str, stage: str, release_id: str) -> Update:
-    """Unlock a stage, if this release holds it."""
-    return Update(keys.stage_key(pipeline, stage), {"releasing": None}, {"releasing": release_id})
+def unlock_stage(pipeline: str, stage: str, release_id: str, tried_at: str | None = None) -> Update:
+    """Unlock a stage, if this release holds it; `tried_at` is when, if it failed there."""
+    tried = {"tried_at": tried_at} if tried_at else {}
+    return Update(keys.stage_key(pipeline, stage), {"releasing": None, **tried}, {"releasing": release_id})
 
 
 def point_stage(pipeline: str, stage: str, release_id: str) -> Update:

@@ -135,6 +135,8 @@ class Stage:
     # How its endpoint differs from a release: `release_id`, `at`, `faults`, `is_told`. Without faults it no
     # longer does, which is still to be told.
     deviation: Mapping[str, Any] | None = None
+    # When a release that failed let go of it: alarms may be about what it tried.
+    tried_at: str | None = None
     # What a person said last about keeping what is live: `release_id`, `is_on`, `at`, `actor`, `reason`.
     pin: Mapping[str, Any] | None = None
     # A person's wish, which holds for all releases until it ends.

@@ -176,11 +176,14 @@ def fires_since(alarm: Mapping[str, Any]) -> datetime:
     return since
 
 
-def concerns(alarm: Mapping[str, Any], live: Deployment, now: str) -> bool:
-    """Tell whether an alarm in ALARM is about the live deployment and not its predecessor."""
-    promoted_at = live.promoted_at or now
+def concerns(alarm: Mapping[str, Any], live: Deployment, now: str, tried_at: str | None = None) -> bool:
+    """Tell whether an alarm in ALARM is about the live deployment.
+
+    It may be about its predecessor, or about a canary of a release that failed at `tried_at`.
+    """
+    moved_at = max(live.promoted_at or now, tried_at or "")
     since = to_iso(fires_since(alarm))
-    return since >= promoted_at or now >= bake_until(promoted_at, SETTLES_S)
+    return since >= moved_at or now >= bake_until(moved_at, SETTLES_S)
 
 
 def unseen_bakes(release: models.Release) -> list[str]:
