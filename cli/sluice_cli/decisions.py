@@ -60,11 +60,13 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
         return {**result, "note": f"{name} was approved before and is live on {live_on}: nothing to release"}
     if pinned:
         return {**result, "note": f"it was approved before, and is not released: {pinned}"}
-    say("it was approved before and is not live: the approval is withdrawn and given anew")
+    is_back = any(_is(row, "held") for row in _serving(target, seen))
+    why = "serves only by an automatic rollback" if is_back else "is not live"
+    say(f"it was approved before and {why}: the approval is withdrawn and given anew")
     _decide(target, arn, PENDING, "")
     _until_withdrawn(target, arn, seen.epoch)
     _decide(target, arn, APPROVED, reason)
-    note = "it was approved before and is not live, so the approval was withdrawn and given anew"
+    note = f"it was approved before and {why}, so the approval was withdrawn and given anew"
     return {**awaited, "after_epoch": seen.epoch + 1, "note": note}
 
 

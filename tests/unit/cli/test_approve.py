@@ -95,6 +95,23 @@ def test_what_was_approved_before_and_is_not_live_is_released_again(stack: Stack
     assert stack.world.live_version() == 1
 
 
+def test_what_an_automatic_rollback_put_back_is_released_again_which_ends_the_hold(stack: Stack) -> None:
+    world, arn = stack.world, registered(stack)
+    run(APPROVE, arn)
+    world.later(hours=1)
+    run(APPROVE, registered(stack, 2))
+    world.fire()
+    world.tell_alarm()
+    world.run_all()
+    world.fire(state="OK")
+    world.later(hours=1)
+    code, result = run(APPROVE, arn)
+    assert (code, result["release"]["status"], result["release"]["cause"]) == (0, "released", "approval")
+    assert "serves only by an automatic rollback" in result["note"]
+    code, result = run(APPROVE, arn)
+    assert result["note"] == "reviews/1 was approved before and is live on production: nothing to release"
+
+
 def test_what_is_live_is_not_released_again_and_the_answer_comes_at_once(stack: Stack) -> None:
     arn = registered(stack)
     run(APPROVE, arn)
