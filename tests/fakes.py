@@ -447,6 +447,9 @@ class FakeRegistry:
         package = self.by_arn.get(arn)
         return dict(package) if package else None
 
+    def write_life_cycle(self, arn: str, life_cycle: Mapping[str, str]) -> None:
+        self.by_arn[arn]["ModelLifeCycle"] = dict(life_cycle)
+
     def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
         for package in reversed(self.by_arn.values()):
             is_before = before is None or package["CreationTime"] < before

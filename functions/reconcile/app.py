@@ -21,7 +21,7 @@ from sluice.catalog.records.releases import EndpointTask, Package, Release, Stag
 from sluice.domain import lost_events
 from sluice.domain.locations import parse_bundle_key
 from sluice.domain.lost_events import LostEvent
-from sluice.domain.release import deviations, packages, serving
+from sluice.domain.release import deviations, life_cycles, packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
@@ -195,6 +195,8 @@ def _undecided(cloud: Cloud, listed: Iterable[Mapping[str, Any]]) -> Iterator[Fi
         item = cloud.catalog.get(keys.package_key(arn))
         seen = Package.of(item) if item else Package(arn)
         yield lost_events.package_decided(seen, package["ModelApprovalStatus"])
+        said = life_cycles.of_package(package)
+        yield lost_events.life_cycle_changed(seen, said.text if said else None)
 
 
 def _unseen_projects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:

@@ -104,3 +104,14 @@ def test_a_package_that_may_not_be_read_is_not_taken_for_absent(sagemaker: Any) 
         stub.add_client_error("describe_model_package", "ThrottlingException")
         with pytest.raises(ClientError, match="Throttling"):
             SageMakerRegistry(sagemaker).describe_package("arn")
+
+
+def test_a_life_cycle_is_written_and_nothing_else_of_the_package(sagemaker: Any) -> None:
+    """Moto keeps none: what is asked of SageMaker is looked at."""
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/reviews/1"
+    life_cycle = {"Stage": "Production", "StageStatus": "Approved", "StageDescription": "live on production"}
+    with Stubber(sagemaker) as stubbed:
+        asked = {"ModelPackageArn": arn, "ModelLifeCycle": life_cycle}
+        stubbed.add_response("update_model_package", {"ModelPackageArn": arn}, asked)
+        SageMakerRegistry(sagemaker).write_life_cycle(arn, life_cycle)
+        stubbed.assert_no_pending_responses()

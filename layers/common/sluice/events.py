@@ -416,6 +416,18 @@ class FinishRunTask(Event):
     error: TaskFailure | None = None
 
 
+class _LifeCycleDetail(Event):
+    arn: str | None = Field(default=None, alias="ModelPackageArn")
+    pipeline: str | None = None
+    release_id: str | None = None
+
+
+class LifeCycleAsked(Event):
+    """A release that has ended, or a version whose life cycle somebody changed in the registry."""
+
+    detail: _LifeCycleDetail
+
+
 class _MonitoringDetail(Event):
     pipeline: str | None = None
     stage: str | None = None

@@ -233,6 +233,9 @@ class Registry(Protocol):
     def describe_package(self, arn: str) -> dict[str, Any] | None:
         """Return the package's description, or None if there is none."""
 
+    def write_life_cycle(self, arn: str, life_cycle: Mapping[str, str]) -> None:
+        """Set the package's ModelLifeCycle, whatever it was."""
+
     def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
         """List package summaries of a group, newest first; empty if there is no such group.
 

@@ -64,6 +64,10 @@ class SageMakerRegistry:
                 return None
             raise
 
+    def write_life_cycle(self, arn: str, life_cycle: Mapping[str, str]) -> None:
+        wanted: Any = dict(life_cycle)
+        self._sagemaker.update_model_package(ModelPackageArn=arn, ModelLifeCycle=wanted)
+
     def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
         until: Any = {} if before is None else {"CreationTimeBefore": before}
         pages = self._sagemaker.get_paginator("list_model_packages").paginate(

@@ -65,6 +65,15 @@ def _decided(arn: str, status: str) -> LostEvent:
     return LostEvent("SageMaker Model Package State Change", detail)
 
 
+def life_cycle_changed(seen: Package, text: str | None) -> LostEvent | None:
+    """Return the lost event of a life cycle (stage/status) that is not on record, or half written."""
+    is_known = text in (None, seen.life_cycle) and seen.life_cycle_next is None
+    if seen.pipeline is None or is_known:
+        return None
+    detail = {"ModelPackageArn": seen.arn, "UpdatedModelPackageFields": ["ModelLifeCycle"]}
+    return LostEvent("SageMaker Model Package State Change", detail)
+
+
 def alarm_fires(name: str) -> LostEvent:
     detail = {"alarmName": name, "state": {"value": "ALARM"}}
     return LostEvent("CloudWatch Alarm State Change", detail)

@@ -48,6 +48,27 @@ def finish_decision(arn: str, epoch: int) -> Update:
     return Update(keys.package_key(arn), {"acted_epoch": epoch}, {"approval_epoch": epoch})
 
 
+def see_life_cycle(seen: Package, text: str, following: str | None) -> Update:
+    """Note that a person's life cycle was heeded, once, and the one that is to be written in its place."""
+    return Update(
+        keys.package_key(seen.arn), {"life_cycle": text, "life_cycle_next": following}, _as_seen(seen)
+    )
+
+
+def plan_life_cycle(seen: Package, text: str) -> Update:
+    """Note which life cycle is about to be written, so that it is not taken for a person's."""
+    return Update(keys.package_key(seen.arn), {"life_cycle_next": text}, _as_seen(seen))
+
+
+def confirm_life_cycle(arn: str, text: str) -> Update:
+    """Note that the registry has the life cycle."""
+    return Update(keys.package_key(arn), {"life_cycle": text, "life_cycle_next": None}, {})
+
+
+def _as_seen(seen: Package) -> Mapping[str, str | None]:
+    return {"life_cycle": seen.life_cycle, "life_cycle_next": seen.life_cycle_next}
+
+
 def register_again(former: Package, package: Package) -> Update:
     """Replace a former package with the same ARN, once; nothing was decided about the new one.
 

@@ -41,6 +41,9 @@ class Package:
     approval_epoch: int | None = None
     # The decision whose consequence was started.
     acted_epoch: int | None = None
+    # The registry's life cycle (stage/status) as it was last written or heeded, and the one being written.
+    life_cycle: str | None = None
+    life_cycle_next: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Package:
