@@ -47,7 +47,7 @@ image: setup
 	@$(HAS_IMAGE) || { echo "The example's image has no wheels for `$(PY) --version`: make clean, and make PYTHON=python3.12"; exit 1; }
 
 demo: image ## Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback.
-	@.venv/bin/sluice demo
+	@.venv/bin/sluice demo $(ARGS)
 
 up: setup ## Start the local cloud with its saved state, and deploy the template to it.
 	@.venv/bin/sluice up

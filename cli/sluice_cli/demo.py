@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sluice_cli import cloud
+from sluice_cli import cloud, demo_project
 from sluice_cli import target as targets
 from sluice_cli.acts import play
 from sluice_cli.errors import CommandError
@@ -20,7 +20,7 @@ from sluice_cli.progress import Steps
 from sluice_cli.target import REPOSITORY, Target
 
 
-def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
+def demo(*, keep: bool = False, quiet: bool = False, short: bool = False) -> dict[str, Any]:
     """Play the loop; returns the report and writes it to `.sluice/demo.json`."""
     home = REPOSITORY / ".sluice" if keep else REPOSITORY / ".sluice/demo"
     os.environ["SLUICE_HOME"] = str(home)
@@ -42,7 +42,8 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
             cloud.deploy(ready, stack=targets.DEFAULT_STACK)
             target = targets.resolve(where="local", stack=targets.DEFAULT_STACK, profile=None, region=None)
             step.detail = f"stack {target.stack}, {len(target.outputs)} outputs"
-        played = Demo(target, steps)
+        folder = demo_project.EXAMPLE if short else demo_project.guarded(home / "project")
+        played = Demo(target, steps, folder, is_short=short)
         play(played)
         with steps.step("keep the artifacts") as step:
             step.detail = f"{download_artifacts(target, artifacts)} files in {artifacts}"
@@ -65,6 +66,7 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
         "manifest_verified": bool(played and played.manifest_verified),
         "cost_usd": played.cost_usd if played else {},
         "rollback_s": played and played.rollback_s,
+        **({} if short else guarded(played)),
         "gate_refused": {**played.gate_refused, "page": page} if played and played.gate_refused else None,
         "data": {
             "rejected": played.rejected if played else [],
@@ -76,6 +78,17 @@ def demo(*, keep: bool = False, quiet: bool = False) -> dict[str, Any]:
     report_path.write_text(json.dumps(report, indent=2) + "\n")
     summarize(console, report, failure, home=home, keep=keep)
     return report
+
+
+def guarded(played: Demo | None) -> dict[str, Any]:
+    """Report what was noticed of a model that became bad, and by whom it was taken back."""
+    return {
+        "canary_caught": bool(played and played.canary_caught),
+        "rolled_back_after_bake_s": played and played.rollback_s,
+        "rejection_rolled_back": bool(played and played.rejection_rolled_back),
+        "drift_retrained": bool(played and played.drift_retrained),
+        "decay_found": bool(played and played.decay_found),
+    }
 
 
 def begin_afresh(*, keep: bool) -> None:

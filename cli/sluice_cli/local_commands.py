@@ -128,12 +128,15 @@ def init(
 @local_app.command(epilog=example("sluice demo --json"))
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the local cloud running afterwards.")] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="Without canary, monitoring and rejection: a minute less.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback."""
     from sluice_cli import demo as play
 
-    report = play.demo(keep=keep, quiet=as_json)
+    report = play.demo(keep=keep, quiet=as_json, short=short)
     if as_json:
         print_json(report)
     if not report["ok"]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sluice.catalog import keys
 from sluice.domain import wording
 from sluice.services import views
 from sluice.services.views import monitoring
-from sluice_cli import bus, lookup, report, waiting
+from sluice_cli import judging, lookup, report
 from sluice_cli import target as targets
 from sluice_cli.errors import EXIT_REJECTED, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
@@ -20,7 +18,6 @@ from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
 
 monitor_app = typer.Typer(no_args_is_help=True, help="Watch what serves: drift, and decay by late labels.")
-_ANSWER_S = 300
 Stage = Annotated[str | None, typer.Option(help="Only this stage.")]
 
 
@@ -36,7 +33,7 @@ def run(
     name = lookup.the_pipeline(target, pipeline)
     before = _watched(target, name, stage)
     with err.status("judging what was captured"):
-        _ask(target, name, stage, [each["stage"] for each in before])
+        judging.judge_now(target, name, stage, [each["stage"] for each in before])
     found = monitoring.monitoring(target.cloud, name, stage)
     judged = [_judged(each, earlier) for each, earlier in zip(found, before, strict=False)]
     result = {"pipeline": name, "judged": judged}
@@ -54,19 +51,6 @@ def run(
 def _all(judged: dict[str, Any]) -> list[dict[str, Any]]:
     """Return all verdicts that count: an estimate does not."""
     return [*judged["windows"], *(each for each in judged["labels"] if each["is_final"])]
-
-
-def _ask(target: Target, pipeline: str, stage: str | None, stages: list[str]) -> None:
-    request_id = uuid.uuid4().hex
-    detail = {"stack": target.stack, "pipeline": pipeline, "stage": stage, "request_id": request_id}
-    bus.announce(target.client("events"), "MonitoringRequested", detail)
-
-    def look() -> bool | None:
-        items = (target.catalog.get(keys.monitor_key(pipeline, each)) or {} for each in stages)
-        return all(item.get("answered") == request_id for item in items) or None
-
-    what = "the stack to answer (`sluice logs --function monitor_endpoint` shows why)"
-    waiting.until(look, timeout_s=_ANSWER_S, what=what)
 
 
 def _judged(found: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:

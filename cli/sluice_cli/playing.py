@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sluice.domain import names
@@ -26,6 +27,9 @@ class Demo:
 
     target: Target
     steps: Steps
+    # The folder that is pushed: the example, or a copy of it that the acts change.
+    project: Path
+    is_short: bool = False
     pipeline: str = ""
     runs: list[dict[str, Any]] = field(default_factory=list)
     live_version: int | None = None
@@ -38,6 +42,12 @@ class Demo:
     cost_usd: dict[str, float | None] = field(default_factory=dict)
     gate_refused: dict[str, Any] | None = None
     manifest_verified: bool = False
+    canary_caught: bool = False
+    rejection_rolled_back: bool = False
+    drift_retrained: bool = False
+    decay_found: bool = False
+    # What customers will say, by inference id and row.
+    labels: dict[tuple[str, int], str] = field(default_factory=dict)
     # What the last act has to show below its line.
     shown: Callable[[], None] | None = None
 
@@ -59,13 +69,14 @@ class Demo:
         if not holds:
             raise FellShortError(what)
 
-    def predict(self, reviews: list[str]) -> dict[str, Any]:
-        """Ask the live endpoint about some reviews."""
+    def predict(self, reviews: list[str], **options: str) -> dict[str, Any]:
+        """Ask the live endpoint about some reviews; `options` are InvokeEndpoint's."""
         answer = self.target.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=self.endpoint_name,
             ContentType="application/json",
             Accept="application/json",
             Body=json.dumps({"reviews": reviews}),
+            **options,
         )
         prediction: dict[str, Any] = json.loads(answer["Body"].read())
         return prediction

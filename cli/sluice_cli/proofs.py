@@ -6,10 +6,10 @@ from typing import Any
 
 from sluice.domain.money import money
 from sluice.services import building, verifying
-from sluice.services.views import candidates, costs, gates, lineage
-from sluice_cli import leaderboard, lineage_tree, lookup, starting, waiting
+from sluice.services.views import candidates, costs, gates, lineage, story
+from sluice_cli import leaderboard, lineage_tree, lookup, starting, story_page, waiting
 from sluice_cli.output import out
-from sluice_cli.playing import Demo
+from sluice_cli.playing import STAGE, Demo
 from sluice_cli.progress import Step
 
 # A model that knows only very frequent words: above the limits, and worse than the one that serves.
@@ -63,3 +63,13 @@ def verify_manifest(demo: Demo, step: Step) -> None:
     demo.expect(demo.manifest_verified, f"v{demo.live_version} is not what its manifest says: {changed}")
     step.detail = f"v{demo.live_version}: {len(found)} things, all intact"
     demo.after(lambda: out.print(lineage_tree.of_model(tree)))
+
+
+def tell_why(demo: Demo, step: Step) -> None:
+    """Tell the whole story of what serves."""
+    told = story.why(demo.target.cloud, demo.pipeline, STAGE)
+    assert told is not None  # noqa: S101 - it has been released there
+    serves = told["serves"] or {"model": "nothing", "version": None}
+    demo.expect(serves["version"] == demo.live_version, f"the story is of {serves['model']}")
+    step.detail = f"{serves['model']}: `sluice why` has all of it"
+    demo.after(lambda: story_page.print_story(told))

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 import joblib
-from reviews import read_split
+from reviews import OTHER, POSITIVE, read_split
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 PROCESSING = Path("/opt/ml/processing")
@@ -25,7 +25,11 @@ def load_model(archive):
 def prediction(review, label, predicted, score):
     """Return a row named by the review's digest, which pairs rows of two models without repeating text."""
     name = hashlib.sha256(review.encode()).hexdigest()[:16]
-    return name, int(label), int(predicted), f"{score:.6f}", length(review)
+    return name, sentiment(label), sentiment(predicted), f"{score:.6f}", length(review)
+
+
+def sentiment(is_positive):
+    return POSITIVE if is_positive else OTHER
 
 
 def length(review):

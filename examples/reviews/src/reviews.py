@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-POSITIVE = "great"
+POSITIVE, OTHER = "great", "other"
 COLUMNS = ("review", "sentiment")
 # Reviews may be longer than the csv module's default limit of a field.
 csv.field_size_limit(10_000_000)
