@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -23,7 +22,7 @@ from sluice.domain import wording
 from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.data import batches, uploads
 from sluice.domain.data.batches import Batch
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine, within
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine
 from sluice.domain.data.segments import DatasetHead
 from sluice.events import BuildTask
 from sluice.lazy import dataclass
@@ -261,11 +260,11 @@ def _combine(
     manifest = combine(data.mode, parts.former, [*map(ObjectVersion.of, parts.fresh)])
     if data.window is None:
         return manifest
-    # A window depends on when each object came.
-    settled = arrivals.versions(cloud, pipeline, {obj.key for obj in manifest.objects})
+    from sluice.services import windows
+
     named = {obj: batch.name for batch in parts.complete for obj in batch.waiting}
-    dated = (replace(obj, batch=named.get(obj, obj.batch)) for obj in waiting)
-    return within(manifest, data.window, chain(settled, dated))
+    dated = [replace(obj, batch=named.get(obj, obj.batch)) for obj in waiting]
+    return windows.within(cloud, pipeline, data.window, parts.former, manifest, dated)
 
 
 def _unchanged(cloud: Cloud, pipeline: str, known: _Known) -> DatasetManifest:

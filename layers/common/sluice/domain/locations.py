@@ -63,6 +63,11 @@ class Locations:
         """Return the URI of a file about the data set, such as its profile."""
         return self._uri(f"datasets/{self.pipeline}/{dataset_version}/{name}")
 
+    @property
+    def arrival_times(self) -> str:
+        """Return the URI of when the objects of a window came."""
+        return self._uri(f"datasets/{self.pipeline}/arrival-times.json")
+
     def segment(self, digest: str) -> str:
         """Return the URI of a file of objects that data set versions share, by its sha256."""
         return self._uri(f"datasets/{self.pipeline}/segments/{digest}.json")

@@ -17,8 +17,8 @@ from sluice.domain.data.datasets import (
     combine,
     condition,
     files_manifest,
-    within,
 )
+from sluice.domain.data.windows import newest, within
 
 OBJECTS = st.builds(
     lambda key, content: ObjectVersion(
@@ -148,7 +148,7 @@ def dated(key: str, day: int, version_id: str = "1", content: str = "x") -> Arri
 
 def kept_by(last: str, *arrivals: Arrival, keys: str = "abcd") -> str:
     manifest = DatasetManifest.of(obj(arrival.key) for arrival in arrivals if arrival.key in keys)
-    return "".join(o.key for o in within(manifest, Window(last=last), arrivals).objects)
+    return "".join(o.key for o in within(manifest, Window(last=last), newest({}, arrivals)).objects)
 
 
 def test_a_window_of_time_ends_at_the_newest_object() -> None:

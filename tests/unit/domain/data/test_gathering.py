@@ -22,7 +22,7 @@ from sluice.catalog.records.builds import Pipeline
 from sluice.domain.build import governor
 from sluice.domain.build.governor import Decision, Policy, StartBuild, WaitUntil
 from sluice.domain.config.models import CompleteWhen, Window
-from sluice.domain.data import batches, datasets
+from sluice.domain.data import batches, datasets, windows
 from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, Mode, ObjectVersion
 from sluice.domain.times import from_iso, to_iso
@@ -177,7 +177,9 @@ class World:
         for batch in complete:
             self.take_up(batch, version)
         if self.mode == "window":
-            self.built = datasets.within(self.built, Window(last="3 batches"), self.arrivals())
+            self.built = windows.within(
+                self.built, Window(last="3 batches"), windows.newest({}, self.arrivals())
+            )
             self.sets.setdefault(self.built.version, "new")
             for event, item in self.items.items():
                 if item.get("dataset_version") == version:

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sluice.domain import canonical
 from sluice.domain.data import set_hash
-from sluice.domain.times import from_iso, to_iso
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival
-    from sluice.domain.config.models import Window
 
 Mode = Literal["append", "replace", "window"]
 
@@ -83,7 +81,7 @@ def combine(
 ) -> DatasetManifest:
     """Return the data set after the arrivals, given in their order.
 
-    append, window: the newest version of each key so far; `within` then removes what is outside a window.
+    append, window: the newest version of each key so far; `windows.within` then removes what is outside.
     replace: only the arrivals. An object that arrives with the same content keeps its former entry, so that
     the same data are the same version.
     """
@@ -111,37 +109,6 @@ def beyond(objects: Iterable[ObjectVersion], room_bytes: float, new: Collection[
 def more_than(most: int, objects: Iterable[ObjectVersion], new: Collection[str]) -> list[ObjectVersion]:
     """Return the objects beyond a number: new keys come last, in their order."""
     return sorted(objects, key=lambda obj: (obj.key in new, obj.key))[most:]
-
-
-def within(manifest: DatasetManifest, window: Window, arrivals: Iterable[Arrival]) -> DatasetManifest:
-    """Return the part of a data set within the window, counted back from its newest object or batch.
-
-    It does not count from today, so that the same arrivals are always the same version. What arrived again
-    with the same content is as recent as its last arrival.
-    """
-    recency = _recency(window, arrivals)
-    ages = {obj: recency.get((obj.key, obj.sha256), "") for obj in manifest.objects}
-    oldest = _oldest(window, ages.values())
-    return DatasetManifest.of(obj for obj, age in ages.items() if age >= oldest)
-
-
-def _recency(window: Window, arrivals: Iterable[Arrival]) -> dict[tuple[str, str], str]:
-    """Return when each content of a key last came: its batch's name or its time, as the window counts."""
-    newest: dict[tuple[str, str], str] = {}
-    for arrival in arrivals:
-        content = (arrival.key, arrival.sha256)
-        came = arrival.batch if window.age is None else arrival.arrived_at
-        newest[content] = max(came, newest.get(content, ""))
-    return newest
-
-
-def _oldest(window: Window, ages: Iterable[str]) -> str:
-    known = sorted(set(ages))
-    if not known:
-        return ""
-    if window.age is None:
-        return known[-window.count :][0]
-    return to_iso(from_iso(known[-1]) - window.age)
 
 
 Condition = Literal["intact", "differs", "gone", "overwritten", "deleted"]
