@@ -61,12 +61,16 @@ check: setup ## Run lint, types and unit, while you change something: under a mi
 
 test: lint types unit integration contract e2e ## Everything the CI checks.
 
-lint: setup ## Check style, the template, and generated docs.
+lint: setup .venv/.template ## Check style, direction of imports, and the template.
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m ruff format --check $(CODE)
 	.venv/bin/lint-imports --no-logo
+
+# The template's linters take most of lint's time: they run again when what they read has changed.
+.venv/.template: template.yaml samconfig.toml $(wildcard statemachines/*) .venv/.ready
 	.venv/bin/cfn-lint template.yaml
 	.venv/envs/sam/bin/sam validate --lint --region us-east-1
+	@touch $@
 
 format: setup ## Rewrite the code in the house style.
 	$(PY) -m ruff check --fix $(CODE)
