@@ -85,7 +85,10 @@ def _claim(cloud: Cloud, arn: str, told: Told) -> _Claim | None:
 
 
 def _provenance(cloud: Cloud, package: dict[str, Any]) -> Provenance | None:
-    """Return our metadata, if its run is ours and registered this package, or may be about to."""
+    """Return our metadata, if its run is ours and registered this package, or may be about to.
+
+    The project is the run's: who may write metadata could name one whose approvals hold longer.
+    """
     provenance = Provenance.of(package)
     if provenance is None or not provenance.is_of(cloud.stack_name):
         return None
@@ -93,7 +96,9 @@ def _provenance(cloud: Cloud, package: dict[str, Any]) -> Provenance | None:
     run = Run.of(item) if item else None
     if run is None or run.model_package_arn is None:
         return provenance if run and run.status == "running" else None
-    return provenance if run.model_package_arn == package["ModelPackageArn"] else None
+    if run.model_package_arn != package["ModelPackageArn"]:
+        return None
+    return replace(provenance, project_version=run.project_version)
 
 
 def _last_seen(cloud: Cloud, arn: str, described: dict[str, Any], provenance: Provenance | None) -> Package:

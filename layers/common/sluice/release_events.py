@@ -9,6 +9,8 @@ from sluice.domain.release.releases import Request, StagePlan
 from sluice.domain.times import from_event
 from sluice.events import Event, TaskFailure
 
+AWS = "aws.sagemaker"
+
 
 class _ModelPackageDetail(Event):
     arn: str = Field(alias="ModelPackageArn")
@@ -19,8 +21,12 @@ class _ModelPackageDetail(Event):
 
 
 class ModelPackageStateChanged(Event):
-    """SageMaker "Model Package State Change"."""
+    """SageMaker "Model Package State Change", or a hint that it was lost.
 
+    Nobody but AWS can send events of a source `aws.*`. Whoever may send events can send a hint.
+    """
+
+    source: str = AWS
     detail: _ModelPackageDetail
 
     @property
@@ -29,6 +35,8 @@ class ModelPackageStateChanged(Event):
 
     @property
     def told(self) -> Told:
+        if self.source != AWS:
+            return Told(is_hint=True)
         detail = self.detail
         return Told(detail.status, detail.updated_fields, from_event(detail.modified_at))
 

@@ -37,14 +37,23 @@ def claimed(actor: str) -> str:
 def person(actor: str) -> str:
     """Return what tells one person from another, so that nobody counts as two.
 
-    Who assumes a role chooses the session's name, so all sessions of a role are one person, but for the
-    roles of IAM Identity Center, which names sessions itself. A source identity is a person.
+    An IAM user, a user of IAM Identity Center, a source identity and a Studio profile of one name are one
+    person, in whatever account and domain. Who assumes another role chooses the session's name, so all
+    sessions of a role are one.
     """
     parts = claimed(actor).split(":")
     if len(parts) < 6 or parts[0] != "arn":
-        return claimed(actor)
+        return claimed(actor).casefold()
     account, kind, _, name = parts[4], *parts[5].partition("/")
-    if kind == "assumed-role":
-        role, _, session = name.partition("/")
-        return f"{account}:{session}" if role.startswith(_IDENTITY_CENTER) else f"{account}:role/{role}"
-    return f"{account}:role/{name.rpartition('/')[2]}" if kind == "role" else claimed(actor)
+    role, _, session = name.partition("/")
+    if kind == "assumed-role" and role.startswith(_IDENTITY_CENTER):
+        return session.casefold()
+    if kind in ("assumed-role", "role"):
+        return f"{account}:role/{role if kind == 'assumed-role' else name.rpartition('/')[2]}"
+    named = kind in ("user", "user-profile")
+    return name.rpartition("/")[2].casefold() if named else claimed(actor)
+
+
+def is_a_role(actor: str) -> bool:
+    """Tell whether an actor is whoever could assume a role: one person may have assumed two."""
+    return ":role/" in person(actor)

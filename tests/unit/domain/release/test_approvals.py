@@ -97,6 +97,11 @@ def test_a_later_change_moves_no_decision_and_leaves_its_approver_in_doubt() -> 
     assert Decision.of(package(), NOW, replace(told, at=AT)).approver == "arn:aws:iam::1:user/anna"
 
 
+def test_a_hint_names_nobody_as_the_approver() -> None:
+    """Whoever may send events can send one, just after they changed something else."""
+    assert Decision.of(package(), NOW, Told(is_hint=True)).approver == "arn:aws:iam::1:user/anna (unverified)"
+
+
 @pytest.mark.parametrize(
     ("context", "approver"),
     [

@@ -15,6 +15,8 @@ NOW, MANIFEST = "2026-11-24T12:00:00.000Z", "e" * 64
 ANNA, BERT = "arn:aws:iam::123456789012:user/anna", "arn:aws:iam::123456789012:user/bert"
 ROLE = "arn:aws:sts::123456789012:assumed-role/Approver"
 CENTER = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Approver_0123456789abcdef"
+ELSEWHERE = f"{CENTER}/anna@x.org".replace("123456789012", "222222222222")
+PROFILE = "arn:aws:sagemaker:eu-central-1:123456789012:user-profile/d-1/anna"
 TWO = approval.Approval(approvals=2)
 OTHER = approval.Approval(separation=True)
 
@@ -57,6 +59,17 @@ APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
         ([(f"{CENTER}/anna@x.org", APPROVED), (f"{CENTER}/bert@x.org", APPROVED)],
          [f"{CENTER}/anna@x.org", f"{CENTER}/bert@x.org"]),
         ([("anna@x.org", APPROVED), ("bert@x.org", APPROVED)], ["anna@x.org", "bert@x.org"]),
+        # One person in two guises: roles, accounts, a user and a source identity, capitals, a profile.
+        ([(f"{ROLE}/anna", APPROVED), (f"{ROLE}2/bert", APPROVED)], [f"{ROLE}/anna"]),
+        ([(f"{ROLE}/anna", APPROVED), ("arn:aws:iam::123456789012:role/a/Other", APPROVED), (BERT, APPROVED)],
+         [f"{ROLE}/anna", BERT]),
+        ([(f"{CENTER}/anna@x.org", APPROVED), (ELSEWHERE, APPROVED)],
+         [ELSEWHERE]),
+        ([(ANNA, APPROVED), ("anna", APPROVED)], ["anna"]),
+        ([("Anna@X.org", APPROVED), (f"{CENTER}/anna@x.org", APPROVED)], [f"{CENTER}/anna@x.org"]),
+        ([(PROFILE, APPROVED), (ANNA, APPROVED)], [ANNA]),
+        ([(ANNA, APPROVED), ("arn:aws:iam::123456789012:user/team/Anna", APPROVED)],
+         ["arn:aws:iam::123456789012:user/team/Anna"]),
         ([(actors.unverified(ANNA), APPROVED), ("unknown", APPROVED)], []),
     ],
 )  # fmt: skip
@@ -88,11 +101,21 @@ def test_an_approval_of_something_else_or_that_expired_does_not_count_and_says_s
         (f"{ROLE}/anna", "arn:aws:iam::123456789012:role/team/Approver", False),
         (f"{CENTER}/anna@x.org", f"{CENTER.replace('Approver', 'Developer')}/anna@x.org", False),
         (f"{CENTER}/anna@x.org", f"{CENTER}/bert@x.org", True),
+        ("anna@x.org", f"{CENTER}/Anna@x.org", False),
+        (PROFILE, ANNA, False),
     ],
 )
 def test_who_pushed_does_not_approve(approver: str, pusher: str, *, counts: bool) -> None:
     found = by(OTHER, decided((approver, APPROVED)), (actors.unverified(pusher),))
     assert found == ([approver] if counts else [])
+
+
+def test_a_second_role_is_told_why_it_does_not_count() -> None:
+    decisions = decided((f"{ROLE}/anna", APPROVED), (f"{ROLE}2/anna", APPROVED))
+    found = quorum.count(TWO, decisions, MANIFEST, (), NOW)
+    assert not found.is_reached
+    assert f"{ROLE}2/anna may be who approved as {ROLE}/anna" in found.missing
+    assert "a source identity does" in found.missing
 
 
 def test_a_person_by_a_source_identity_is_also_known_by_the_session_that_pushed() -> None:

@@ -69,11 +69,15 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an event says about an update: the new status, the changed fields, and when."""
+    """What an event says about an update: the new status, the changed fields, and when.
+
+    A hint says nothing: it tells to look at the version, and anybody may have sent it.
+    """
 
     status: str | None = None
     fields: tuple[str, ...] | None = None
     at: str | None = None
+    is_hint: bool = False
 
     def is_decision(self, status: str) -> bool:
         """Tell whether the update was the decision for this status; a hint does not say."""
@@ -111,6 +115,9 @@ class Decision:
         modified_at = to_iso(modified) if modified else now
         context = package.get("LastModifiedBy") or package.get("CreatedBy") or {}
         approver, identity = _who(context), context.get("IamIdentity", {}).get("Arn")
+        if told and told.is_hint:
+            # The registry names who changed something last, and no event says that this was the decision.
+            approver = actors.unverified(approver)
         decided_at = modified_at
         if told and told.is_decision(status) and told.at is not None:
             decided_at = min(told.at, modified_at)
@@ -181,7 +188,7 @@ def objections(status: str, approval: Approval | None, provenance: Provenance, n
     """Say why a package's approval (its described status, its last record) allows no release now."""
     if status != "Approved":
         return [f"the package is {status}, not Approved: approve it again to release it"]
-    if approval is None:
+    if approval is None or approval.status != "Approved":
         return [
             "no approval of the package is on record: set it to PendingManualApproval and approve it again"
         ]

@@ -60,11 +60,21 @@ def count(
         (each, _objection(rules, each, manifest_sha256, pushed_by, now))
         for each in sorted(standing.values(), key=lambda each: each.epoch)
     ]
-    return Quorum(
-        needed=rules.approvals,
-        given=tuple(each for each, objection in judged if objection is None),
-        passed_over=tuple(f"{each.approver} {objection}" for each, objection in judged if objection),
-    )
+    given, doubles = _told_apart([each for each, objection in judged if objection is None])
+    passed_over = [f"{each.approver} {objection}" for each, objection in judged if objection]
+    return Quorum(needed=rules.approvals, given=given, passed_over=(*passed_over, *doubles))
+
+
+def _told_apart(counting: Sequence[Approval]) -> tuple[tuple[Approval, ...], list[str]]:
+    """Return the approvals of different people, and which may be of one: two roles can be one person's."""
+    roles = [each for each in counting if actors.is_a_role(each.approver)]
+    doubles = roles[1:]
+    said = [
+        f"{each.approver} may be who approved as {roles[0].approver}: a role names no person, "
+        "a source identity does"
+        for each in doubles
+    ]
+    return tuple(each for each in counting if each not in doubles), said
 
 
 def _objection(
@@ -76,7 +86,10 @@ def _objection(
     if decision.valid_until < now:
         return f"approved until {decision.valid_until}"
     if not actors.is_vouched_for(decision.approver):
-        return "is not vouched for by the registry: somebody changed the version since"
+        return (
+            "is not vouched for by the registry: somebody changed the version since, or the decision's event "
+            "was lost; approve again"
+        )
     if rules.separation and not pushed_by:
         return "may have pushed the project: no push says who did, so push it with `sluice push`"
     if rules.separation and _pushed(decision, pushed_by):
