@@ -224,7 +224,10 @@ def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: 
     plan = StagePlan(
         stage=stage,
         endpoint_name=endpoint_name,
-        model_name=names.model_name(stack, request.release_id),
+        # A model that captures knows its endpoint; else all stages have the same.
+        model_name=own_config
+        if serving.captures_itself(package.config)
+        else names.model_name(stack, request.release_id),
         endpoint_config_name=own_config,
         previous_config_name=previous if previous != own_config else None,
         bake_s=bake_s,

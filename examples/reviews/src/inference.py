@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+import capturing
 import joblib
 from werkzeug.wrappers import Response  # part of every SageMaker framework image that serves with Flask
 
@@ -24,7 +25,8 @@ def model_fn(model_dir):
     return joblib.load(Path(model_dir) / "model.joblib")
 
 
-def input_fn(input_data, content_type):
+def input_fn(input_data, content_type, context=None):
+    capturing.remember(input_data, content_type, context)
     if content_type.partition(";")[0].strip().lower() != "application/json":
         return Refusal(415, f"content type {content_type}: this model reads application/json")
     try:
@@ -51,5 +53,6 @@ def output_fn(prediction, accept):
     predictions = [
         {"sentiment": "great" if score >= 0.5 else "other", "score": round(score, 4)} for score in prediction
     ]
-    body = {"predictions": predictions, "model_version": os.environ.get("SLUICE_MODEL_VERSION")}
-    return json.dumps(body), accept
+    answer = json.dumps({"predictions": predictions, "model_version": os.environ.get("SLUICE_MODEL_VERSION")})
+    capturing.write(answer, accept)
+    return answer, accept

@@ -88,3 +88,18 @@ def test_a_failed_release_restores_what_served(world: World) -> None:
     assert failed["status"] == "failed"
     assert world.served_version() == "1"
     assert "DeploymentConfig" not in world.cloud.endpoints.updates[-1]
+
+
+def test_a_script_that_captures_is_told_where_and_each_stage_has_its_own_model(world: World) -> None:
+    two = SERVERLESS.replace("stages: [", "stages: [{name: staging}, ") + "monitor: {capture: script}\n"
+    world.push(two)
+    world.approve(world.register(1))
+    for endpoint in (ENDPOINT, ENDPOINT.replace("production", "staging")):
+        config = world.cloud.endpoints.configs[world.cloud.endpoints.by_name[endpoint]["EndpointConfigName"]]
+        assert "DataCaptureConfig" not in config
+        model = world.cloud.endpoints.models[config["ProductionVariants"][0]["ModelName"]]
+        environment = model["PrimaryContainer"]["Environment"]
+        place = f"s3://{fakes.ARTIFACT_BUCKET}/capture/reviews/{endpoint}/AllTraffic"
+        assert environment["SLUICE_CAPTURE_URI"] == place
+        assert environment["SLUICE_CAPTURE_PERCENT"] == "100"
+    assert world.live_version() == 1

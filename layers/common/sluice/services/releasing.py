@@ -134,14 +134,18 @@ def owner(cloud: Cloud, task: ReleaseStageTask) -> tags.Tags:
 def model_request(cloud: Cloud, task: ReleaseStageTask, package: Package, found: Evidence) -> dict[str, Any]:
     """Make a CreateModel request from the evidence, whatever else the package says."""
     role = roles.serving_role(cloud.account, task.pipeline)
-    name = task.stage.model_name
-    return serving.model_request(found.container, package.version, name, role.arn, owner(cloud, task))
+    name, capturing = task.stage.model_name, dict[str, str]()
+    if (monitor := package.config.monitor) and serving.captures_itself(package.config):
+        destination = Locations(cloud.artifact_bucket, task.pipeline).capture
+        capturing = serving.script_capture(monitor, destination, task.stage.endpoint_name)
+    made_for = owner(cloud, task)
+    return serving.model_request(found.container, package.version, name, role.arn, made_for, capturing)
 
 
 def capture(cloud: Cloud, package: Package) -> dict[str, Any] | None:
-    """Return the DataCaptureConfig that the package's project wants; None if nothing is watched."""
+    """Return the DataCaptureConfig that the package's project wants; None if SageMaker captures nothing."""
     monitor = package.config.monitor
-    if monitor is None:
+    if monitor is None or serving.captures_itself(package.config):
         return None
     destination = Locations(cloud.artifact_bucket, package.provenance.pipeline).capture
     return serving.data_capture(monitor, package.config.serve, destination)

@@ -388,3 +388,13 @@ def test_lambda_is_refused_where_packages_cannot_be_had_there(files: dict[str, b
         projects.load_project(files)
     files["src/requirements.txt"] = b"tabulate==0.9.0\n"
     assert projects.off_lambda(projects.load_project(files)) == []
+
+
+def test_a_project_whose_script_should_capture_has_one_that_knows_where(
+    files: dict[str, bytes], config_text: str
+) -> None:
+    files["pipeline.yaml"] = f"{config_text}\nmonitor: {{capture: script}}\n".encode()
+    with pytest.raises(ProjectError, match="no script reads SLUICE_CAPTURE_URI"):
+        projects.load_project(files)
+    files["src/capturing.py"] = b'import os; os.environ["SLUICE_CAPTURE_URI"]'
+    assert projects.load_project(files).config.monitor

@@ -201,9 +201,13 @@ def test_a_serverless_endpoint_has_no_canary(config_text: str) -> None:
     assert any("is canary of a serverless endpoint" in each for each in canary)
 
 
-def test_what_is_captured_needs_instances(config_text: str) -> None:
-    watched = problems(serverless(config_text, "{type: all_at_once}") + "\nmonitor: {}\n")
-    assert any("monitor is given beside serve.compute.serverless" in each for each in watched)
+def test_of_a_serverless_endpoint_the_script_captures(config_text: str) -> None:
+    text = serverless(config_text, "{type: all_at_once}")
+    watched = problems(text + "\nmonitor: {}\n")
+    assert any("monitor.capture is endpoint beside serve.compute.serverless" in each for each in watched)
+    monitor = config.load(text + "\nmonitor: {capture: script}\n").monitor
+    assert monitor is not None
+    assert monitor.capture == "script"
 
 
 def test_alarms_of_ones_own_guard_no_serverless_endpoint(config_text: str) -> None:

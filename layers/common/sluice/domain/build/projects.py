@@ -18,6 +18,8 @@ from sluice.domain.config import PipelineConfig, dump, load
 from sluice.domain.nearest import hint
 from sluice.lazy import dataclass
 
+# Where a serving script that captures requests itself writes them.
+CAPTURE_URI_VARIABLE = "SLUICE_CAPTURE_URI"
 CONFIG_FILE = "pipeline.yaml"
 # Metadata of a bundle: who pushes it, by its own account.
 PUSHED_BY = "pushed-by"
@@ -128,6 +130,7 @@ def load_project(files: Mapping[str, bytes]) -> Project:
         raise ProjectError(f"{spelt}: name fewer columns in data.schema")
     project = Project(config, files, version(files))
     _check_requirements(project)
+    _check_capturing(project)
     return project
 
 
@@ -152,6 +155,18 @@ def _check_requirements(project: Project) -> None:
     if named and (problem := _not_for_lambda(project)):
         where = f"{named[0]}.compute.backend"
         raise ProjectError(f"{where} is lambda, and {problem}: set it to auto or sagemaker")
+
+
+def _check_capturing(project: Project) -> None:
+    """Refuse a project that says that its script captures requests, while no script does."""
+    monitor = project.config.monitor
+    if monitor is None or monitor.capture == "endpoint":
+        return
+    if not any(CAPTURE_URI_VARIABLE.encode() in data for data in project.source_files.values()):
+        raise ProjectError(
+            f"monitor.capture is script, and no script reads {CAPTURE_URI_VARIABLE}, where it is to write: "
+            "copy examples/reviews/src/capturing.py, or let the endpoint capture"
+        )
 
 
 def off_lambda(project: Project) -> list[str]:

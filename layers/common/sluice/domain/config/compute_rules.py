@@ -68,9 +68,12 @@ def _sound_serving(config: PipelineConfig) -> Iterator[Breach]:
         return
     for field in sorted(compute.model_fields_set & {"instance_type", "instance_count", "autoscaling"}):
         yield Breach((*loc, field), "is given beside serverless", "one of them: nothing has instances then")
-    if config.monitor:
-        expected = "none, or instances: SageMaker captures no data of a serverless endpoint"
-        yield Breach(("monitor",), "is given beside serve.compute.serverless", expected)
+    if config.monitor and config.monitor.capture == "endpoint":
+        expected = (
+            "script, with a serving script that captures as examples/reviews/src/capturing.py does: "
+            "SageMaker captures nothing of a serverless endpoint"
+        )
+        yield Breach(("monitor", "capture"), "is endpoint beside serve.compute.serverless", expected)
 
 
 def _sound_spot(config: PipelineConfig) -> Iterator[Breach]:

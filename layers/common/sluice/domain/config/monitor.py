@@ -118,6 +118,10 @@ class Volume(Model):
 class Monitor(Model):
     """Watch what serves: capture requests and answers, and judge windows of them."""
 
+    capture: Literal["endpoint", "script"] = Field(
+        "endpoint",
+        description="endpoint (SageMaker captures), or script (the serving script does, as for serverless)",
+    )
     capture_percent: int = Field(100, description="the share of requests to capture, 1 to 100", ge=1, le=100)
     every_s: int = Field(3600, description="seconds of a window of requests", ge=5, le=604800)
     label_delay: Duration = Field(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import tags
+from sluice.domain.build.projects import CAPTURE_URI_VARIABLE
 from sluice.domain.release.releases import ReleaseError
 from sluice.lazy import dataclass
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 VARIANT = "AllTraffic"
 MODEL_VERSION_VARIABLE = "SLUICE_MODEL_VERSION"
+CAPTURE_PERCENT_VARIABLE = "SLUICE_CAPTURE_PERCENT"
 # The inference id of requests that test a release: they are no traffic, and not watched.
 SMOKE_TEST = "sluice--smoke-test"
 
@@ -61,16 +63,35 @@ def foreign(
 
 
 def model_request(
-    container: Mapping[str, Any], version: int, name: str, role_arn: str, owner: Mapping[str, str]
+    container: Mapping[str, Any],
+    version: int,
+    name: str,
+    role_arn: str,
+    owner: Mapping[str, str],
+    capturing: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Make a CreateModel request with the manifest's container: a package could change its meaning later."""
-    environment = {**container["Environment"], MODEL_VERSION_VARIABLE: str(version)}
+    """Make a CreateModel request with the manifest's container: a package could change its meaning later.
+
+    `capturing` has the variables by which a script that captures requests itself knows where and how much.
+    """
+    environment = {**container["Environment"], MODEL_VERSION_VARIABLE: str(version), **(capturing or {})}
     return {
         "ModelName": name,
         "ExecutionRoleArn": role_arn,
         "PrimaryContainer": {**container, "Environment": environment},
         "Tags": tags.listed(owner),
     }
+
+
+def captures_itself(config: models.PipelineConfig) -> bool:
+    """Tell whether the serving script writes the records of what it is asked."""
+    return config.monitor is not None and config.monitor.capture == "script"
+
+
+def script_capture(monitor: Monitor, destination: str, endpoint_name: str) -> dict[str, str]:
+    """Return the variables of a script that captures: it writes where SageMaker would."""
+    place = f"{destination}/{endpoint_name}/{VARIANT}"
+    return {CAPTURE_URI_VARIABLE: place, CAPTURE_PERCENT_VARIABLE: str(monitor.capture_percent)}
 
 
 def data_capture(monitor: Monitor, serve: models.Serve, destination: str) -> dict[str, Any]:
