@@ -60,10 +60,12 @@ def test_the_owner_of_rejected_data_is_told_once_and_may_release_them(loop: Loop
     sns, sqs = loop.target.client("sns"), loop.target.client("sqs")
     url = sqs.create_queue(QueueName=f"owner-{loop.pipeline}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    topic = loop.target.outputs["RejectedDataTopicArn"]
+    topic = loop.target.outputs["NoticesTopicArn"]
     policy = bus.queue_policy(arn, "sns.amazonaws.com", topic)
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    wanted = {"kind": ["data_rejected"], "pipeline": [loop.pipeline]}
+    given = {"RawMessageDelivery": "true", "FilterPolicy": json.dumps(wanted)}
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=given)
 
     loop.push()
     run = loop.run_after("bad.csv", BAD)
@@ -76,13 +78,14 @@ def test_the_owner_of_rejected_data_is_told_once_and_may_release_them(loop: Loop
         return bool(told) or None
 
     waiting.until(hear, timeout_s=20, what="the owner to be told")
-    (event,) = told
-    assert (event["source"], event["detail-type"]) == ("sluice", "DatasetRejected")
-    assert (event["detail"]["run_id"], event["detail"]["reasons"]) == (run["run_id"], run["reasons"][:5])
-    key = event["detail"]["report_uri"].removeprefix(f"s3://{loop.target.outputs['ArtifactBucketName']}/")
+    (notice,) = told
+    assert (notice["kind"], notice["is_over"]) == ("data_rejected", False)
+    assert f"New data of {loop.pipeline} were rejected by {run['run_id']}" in notice["title"]
+    assert run["reasons"][0][:40] in notice["reason"]
+    assert notice["command"] == f"sluice --stack {loop.target.stack} report {run['run_id']}"
+    (kept, *_) = sluice(loop, "notify", "list")["notices"]
+    assert (kept["key"], kept["channels"]) == (notice["key"], {"topic": "sent"})
     s3, bucket = loop.target.client("s3"), loop.target.outputs["DataBucketName"]
-    report = s3.get_object(Bucket=loop.target.outputs["ArtifactBucketName"], Key=key)["Body"].read()
-    assert json.loads(report)["is_valid"] is False
 
     (listed,) = sluice(loop, "data", "list", loop.pipeline, "--quarantined")["arrivals"]
     assert listed["key"] == f"{loop.pipeline}/bad.csv"
@@ -99,7 +102,7 @@ def test_the_owner_of_rejected_data_is_told_once_and_may_release_them(loop: Loop
     assert loop.status()["quarantined"] == []
     hear()
     # A message that was received before may come again: it is the same event.
-    assert len({event["id"] for event in told}) == 1
+    assert len({notice["key"] for notice in told}) == 1
 
 
 def objects_of(loop: Loop, run: dict[str, Any]) -> list[str]:

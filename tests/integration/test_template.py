@@ -28,6 +28,10 @@ ONLY_WILDCARD = {
     "ec2:DescribeSubnets",
     "ecr:GetAuthorizationToken",
     "sagemaker:ListModelPackages",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",
     "logs:UpdateLogDelivery",
@@ -149,10 +153,81 @@ def test_an_event_that_a_function_fails_on_goes_to_the_dead_letter_queue() -> No
         assert config["DestinationConfig"]["OnFailure"]["Destination"] == "DeadLetterQueue.Arn"
 
 
-def test_a_dead_letter_raises_an_alarm() -> None:
-    alarms = of_type("AWS::CloudWatch::Alarm").values()
-    watched = {alarm["Dimensions"][0]["Value"].partition(".")[0] for alarm in alarms}
-    assert {"DeadLetterQueue", "BuildRequestsDeadLetterQueue"} <= watched
+ALARMS = of_type("AWS::CloudWatch::Alarm")
+# What tells people cannot tell that it fails itself.
+OF_TELLING = {"SendNoticeAlarm", "PostNoticeAlarm", "WebhookDeadLetterAlarm", "WebhookAgeAlarm"}
+
+
+def watched(metric: str) -> dict[str, str]:
+    """What the alarms on a metric watch, by the alarm's logical id."""
+    return {
+        name: alarm["Dimensions"][0]["Value"].partition(".")[0]
+        for name, alarm in ALARMS.items()
+        if alarm.get("MetricName") == metric and "Dimensions" in alarm
+    }
+
+
+def test_every_function_that_fails_raises_an_alarm_which_names_it() -> None:
+    of_errors = watched("Errors")
+    assert sorted(of_errors.values()) == sorted(FUNCTIONS)
+    for name, function in of_errors.items():
+        size = re.search(r"RunJob(Small|Medium|Large)", function)
+        called = folder(FUNCTIONS[function]) + (f"_{size[1].lower()}" if size else "")
+        assert ALARMS[name]["AlarmName"].endswith(f"errors-of-{called}")
+        assert RESOURCES[name].get("Condition") == RESOURCES[function].get("Condition")
+
+
+def test_every_queue_raises_an_alarm_by_its_depth_if_it_is_of_dead_letters_else_by_its_age() -> None:
+    dead = {name for name in of_type("AWS::SQS::Queue") if name.endswith("DeadLetterQueue")}
+    assert set(watched("ApproximateNumberOfMessagesVisible").values()) == dead
+    assert set(watched("ApproximateAgeOfOldestMessage").values()) == set(of_type("AWS::SQS::Queue")) - dead
+
+
+def test_every_state_machine_raises_an_alarm_if_its_executions_keep_failing() -> None:
+    ends = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+    found: dict[str, set[str]] = {}
+    for alarm in ALARMS.values():
+        for query in alarm.get("Metrics", []):
+            if metric := query.get("MetricStat", {}).get("Metric"):
+                found.setdefault(metric["Dimensions"][0]["Value"], set()).add(metric["MetricName"])
+    assert found == dict.fromkeys(MACHINES, ends)
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_goes_back_by_itself_when_nothing_happens_any_more(name: str) -> None:
+    assert ALARMS[name]["TreatMissingData"] == "notBreaching"
+    assert ALARMS[name]["EvaluationPeriods"] >= ALARMS[name].get("DatapointsToAlarm", 1) > 0
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_is_told_in_one_way(name: str) -> None:
+    """By the rule, which hears its beginning and its end; those of telling by themselves."""
+    alarm, topic = ALARMS[name], ["NoticesTopic"]
+    (rule,) = [given for rule, given in rules() if rule == "SendNoticeFunction.AlarmChanged"]
+    assert rule["Pattern"]["detail"]["alarmName"] == [{"prefix": "${AWS::StackName}_"}]
+    assert rule["Pattern"]["detail"]["state"] == {"value": ["ALARM", "OK"]}
+    is_heard = alarm["AlarmName"].startswith("${AWS::StackName}_")
+    acts = (alarm.get("AlarmActions"), alarm.get("OKActions"))
+    assert (is_heard, acts) == ((False, (topic, topic)) if name in OF_TELLING else (True, (None, None)))
+
+
+def test_an_alarm_that_is_heard_says_what_comes_next() -> None:
+    for name, alarm in ALARMS.items():
+        if name not in OF_TELLING and "_errors-of-" not in alarm["AlarmName"]:
+            assert re.search(
+                r"\. Next: (sluice --stack|aws) ", " ".join(alarm["AlarmDescription"].split())
+            ), name
+
+
+def test_all_that_runs_is_traced_but_user_code() -> None:
+    assert TEMPLATE["Globals"]["Function"]["Tracing"] == "Active"
+    others = {name: each["Tracing"] for name, each in FUNCTIONS.items() if "Tracing" in each}
+    assert others == {f"RunJob{size}Function": "PassThrough" for size in ("Small", "Medium", "Large")}
+    for name, machine in MACHINES.items():
+        assert machine["Tracing"] == {"Enabled": True}
+        assert "xray:PutTraceSegments" in {
+            action for whose, each in statements() if whose == name for action in listed(each["Action"])
+        }
 
 
 def test_rules_may_send_to_the_dead_letter_queue_and_nobody_else() -> None:

@@ -152,6 +152,17 @@ TOLD: list[tuple[str, dict[str, Any], str, str, str]] = [
         "aws sqs receive-message",
     ),
     (
+        making.ALARM_CHANGED,
+        {
+            **ALARM,
+            "alarmName": "sluice_errors-of-start_build",
+            "configuration": {"description": "A function."},
+        },
+        "alarm",
+        "start_build has failed for a quarter of an hour.",
+        "sluice logs --function start_build",
+    ),
+    (
         "NoticeTested",
         {"stack": "sluice", "request_id": "1", "at": AT},
         "test",

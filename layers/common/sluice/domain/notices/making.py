@@ -13,6 +13,8 @@ from sluice.domain.times import from_event
 from sluice.lazy import dataclass
 
 ALARM_CHANGED = "CloudWatch Alarm State Change"
+# Within the name of an alarm on a function, before the function's.
+_ERRORS_OF = "_errors-of-"
 # What one message shows of the reasons.
 _REASON_MAX = 600
 _DIGEST_HEX = 16
@@ -220,9 +222,12 @@ def _alarm_changed(told: Told) -> Notice | None:
     if value not in ("ALARM", "OK"):
         return None
     said = str((told.detail.get("configuration") or {}).get("description") or name)
-    # The template writes each as "<what is wrong> Next: <the command>".
+    # The template writes each as "<what is wrong> Next: <the command>", but for functions, which are many.
     what, _, words = said.partition(" Next: ")
     what, is_over = what.rstrip(". "), value == "OK"
+    if function := name.partition(_ERRORS_OF)[2]:
+        what, words = f"{function} has failed for a quarter of an hour", f"logs --function {function}"
+        words = told.place.command(words)
     return told.notice(
         "dead_letters" if "dead-letters" in name else "alarm",
         f"Over: {what[:1].lower()}{what[1:]}." if is_over else f"{what}.",
