@@ -461,6 +461,8 @@ class FakeEndpoints:
     """Models, endpoint configs, and endpoints that change only when a test settles them."""
 
     def __init__(self) -> None:
+        # When what is made from now on was made.
+        self.made_at = datetime(2026, 11, 24, 9, tzinfo=UTC)
         self.models: dict[str, dict[str, Any]] = {}
         self.configs: dict[str, dict[str, Any]] = {}
         self.by_name: dict[str, dict[str, Any]] = {}
@@ -469,12 +471,20 @@ class FakeEndpoints:
 
     def create_model(self, request: Mapping[str, Any]) -> bool:
         name = request["ModelName"]
-        described = {**request, "ModelArn": arn("sagemaker", f"model/{name}")}
+        described = {
+            **request,
+            "ModelArn": arn("sagemaker", f"model/{name}"),
+            "CreationTime": self.made_at,
+        }
         return self.models.setdefault(name, described) is described
 
     def create_config(self, request: Mapping[str, Any]) -> bool:
         name = request["EndpointConfigName"]
-        described = {**request, "EndpointConfigArn": arn("sagemaker", f"endpoint-config/{name}")}
+        described = {
+            **request,
+            "EndpointConfigArn": arn("sagemaker", f"endpoint-config/{name}"),
+            "CreationTime": self.made_at,
+        }
         return self.configs.setdefault(name, described) is described
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
@@ -553,6 +563,23 @@ class FakeEndpoints:
 
     def describe_model(self, name: str) -> dict[str, Any] | None:
         return self.models.get(name)
+
+    def list_configs(self, prefix: str) -> Iterator[dict[str, Any]]:
+        yield from self._listed(self.configs, "EndpointConfigArn", prefix)
+
+    def list_models(self, prefix: str) -> Iterator[dict[str, Any]]:
+        yield from self._listed(self.models, "ModelArn", prefix)
+
+    def _listed(self, found: Mapping[str, Any], arn: str, prefix: str) -> Iterator[dict[str, Any]]:
+        for name, each in list(found.items()):
+            if name.startswith(prefix):
+                yield {"Name": name, "Arn": each[arn], "CreationTime": each["CreationTime"]}
+
+    def delete_config(self, name: str) -> None:
+        self.configs.pop(name, None)
+
+    def delete_model(self, name: str) -> None:
+        self.models.pop(name, None)
 
     def invoke(
         self, name: str, body: bytes, content_type: str, accept: str, inference_id: str = ""

@@ -247,3 +247,20 @@ def test_a_quota_is_told_in_sagemakers_words(sagemaker: Any, stub: Stubber) -> N
     with pytest.raises(QuotaError) as refused:
         SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
     assert str(refused.value) == said
+
+
+def test_configs_and_models_are_listed_by_how_their_names_begin_and_deleted_once(sagemaker: Any) -> None:
+    endpoints = SageMakerEndpoints(sagemaker)
+    for name in ("s--reviews-v1-0a", "their-s--reviews-v1-0a"):
+        endpoints.create_model({**MODEL, "ModelName": name})
+        variants = [{"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}]
+        endpoints.create_config({"EndpointConfigName": name, "ProductionVariants": variants})
+    for found in (endpoints.list_configs("s--"), endpoints.list_models("s--")):
+        (each,) = found
+        assert each["Name"] == "s--reviews-v1-0a"
+        assert each["Arn"].endswith("/s--reviews-v1-0a")
+        assert each["CreationTime"].tzinfo is not None
+    for _ in range(2):
+        endpoints.delete_config("s--reviews-v1-0a")
+        endpoints.delete_model("s--reviews-v1-0a")
+    assert [*endpoints.list_configs("s--"), *endpoints.list_models("s--")] == []

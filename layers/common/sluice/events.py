@@ -416,6 +416,12 @@ class FinishRunTask(Event):
     error: TaskFailure | None = None
 
 
+class CleaningDue(Event):
+    """The schedule of `clean_releases`, with how many releases of each stage it keeps."""
+
+    keep: int = Field(ge=1)
+
+
 class _LifeCycleDetail(Event):
     arn: str | None = Field(default=None, alias="ModelPackageArn")
     pipeline: str | None = None

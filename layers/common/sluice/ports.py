@@ -276,6 +276,18 @@ class Endpoints(Protocol):
     def describe_model(self, name: str) -> dict[str, Any] | None:
         """Return the model, or None."""
 
+    def list_configs(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """List the endpoint configs whose names begin so: `{"Name", "Arn", "CreationTime"}`."""
+
+    def list_models(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """List the models whose names begin so, in the same form."""
+
+    def delete_config(self, name: str) -> None:
+        """Delete the endpoint config, if it exists: nothing may serve by it."""
+
+    def delete_model(self, name: str) -> None:
+        """Delete the model, if it exists."""
+
     def invoke(
         self, name: str, body: bytes, content_type: str, accept: str, inference_id: str = ""
     ) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,22 @@ class SageMakerEndpoints:
     def describe_model(self, name: str) -> dict[str, Any] | None:
         return _described(self._sagemaker.describe_model, ModelName=name)
 
+    def list_configs(self, prefix: str) -> Iterator[dict[str, Any]]:
+        pages = self._sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=prefix)
+        for page in pages:
+            yield from _summaries(page["EndpointConfigs"], "EndpointConfig", prefix)
+
+    def list_models(self, prefix: str) -> Iterator[dict[str, Any]]:
+        pages = self._sagemaker.get_paginator("list_models").paginate(NameContains=prefix)
+        for page in pages:
+            yield from _summaries(page["Models"], "Model", prefix)
+
+    def delete_config(self, name: str) -> None:
+        _delete(self._sagemaker.delete_endpoint_config, EndpointConfigName=name)
+
+    def delete_model(self, name: str) -> None:
+        _delete(self._sagemaker.delete_model, ModelName=name)
+
     def tags(self, arn: str) -> dict[str, str]:
         pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
@@ -147,6 +163,22 @@ class SageMakerEndpoints:
             "content_type": answer["ContentType"],
             "variant": answer["InvokedProductionVariant"],
         }
+
+
+def _summaries(found: Iterable[Any], kind: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """Yield summaries in one form; SageMaker looks for the prefix anywhere in a name."""
+    for each in found:
+        if each[f"{kind}Name"].startswith(prefix):
+            about = {"Name": each[f"{kind}Name"], "Arn": each[f"{kind}Arn"]}
+            yield {**about, "CreationTime": each["CreationTime"]}
+
+
+def _delete(delete: Callable[..., Any], **name: str) -> None:
+    try:
+        delete(**name)
+    except ClientError as error:
+        if error_code(error) not in _ABSENT:
+            raise
 
 
 def _is_young(described: Mapping[str, Any] | None) -> bool:
