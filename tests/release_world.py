@@ -200,6 +200,16 @@ class World:
     def tell_alarm(self, alarm: str = ERROR_ALARM) -> Any:
         return self.invoke("react_to_alarm", {"detail": {"alarmName": alarm, "state": {"value": "ALARM"}}})
 
+    def reconcile(self) -> None:
+        """A pass of reconcile, and what follows from the alarms and decisions that it tells of."""
+        self.cloud.bus.entries.clear()
+        self.invoke("reconcile", {})
+        for name, detail, _ in [*self.cloud.bus.entries]:
+            if name == "CloudWatch Alarm State Change":
+                self.tell_alarm(detail["alarmName"])
+            elif name == "SageMaker Model Package State Change":
+                self.invoke("record_approval", {"detail": detail})
+
     def tell_endpoint(self, name: str = ENDPOINT) -> Any:
         return self.invoke("finish_deployment", {"detail": {"EndpointName": name}})
 
@@ -331,6 +341,10 @@ class World:
         variant = self.cloud.endpoints.configs[described["EndpointConfigName"]]["ProductionVariants"][0]
         environment = self.cloud.endpoints.models[variant["ModelName"]]["PrimaryContainer"]["Environment"]
         return str(environment[serving.MODEL_VERSION_VARIABLE])
+
+    def pages(self) -> list[dict[str, Any]]:
+        """What called a person because nothing is rolled back."""
+        return [detail for name, detail in self.cloud.bus.announced if name == "RollbackImpossible"]
 
     def timeline(self) -> list[tuple[str, str]]:
         entries = self.cloud.catalog.query(keys.partition(PIPELINE), "TIMELINE#")

@@ -36,28 +36,15 @@ def held(world: World) -> World:
     return world
 
 
-def pages(world: World) -> list[dict[str, Any]]:
-    return [detail for name, detail in world.cloud.bus.announced if name == "RollbackImpossible"]
-
-
-def reconcile(world: World) -> None:
-    """A pass of reconcile, and what follows from the alarms that it tells of."""
-    world.cloud.bus.entries.clear()
-    world.invoke("reconcile", {})
-    for name, detail, _ in world.cloud.bus.entries:
-        if name == "CloudWatch Alarm State Change":
-            world.tell_alarm(detail["alarmName"])
-
-
 def test_a_second_alarm_rolls_back_no_further_and_calls_a_person_once(held: World) -> None:
     held.fire()
     for _ in range(3):
         assert held.tell_alarm()["status"] == "held"
         held.later(minutes=5)
-        reconcile(held)
+        held.reconcile()
     held.run_all()
     assert (held.live_version(), held.served_version()) == (2, "2")
-    (page,) = pages(held)
+    (page,) = held.pages()
     assert (page["why"], page["package_version"], page["attempts"]) == ("held", 2, 0)
     assert page["command"] == "sluice rollback reviews --stage production"
     assert held.events().count("rollback withheld") == 1
@@ -69,13 +56,13 @@ def test_an_alarm_that_goes_on_after_the_rollback_calls_a_person(world: World) -
     world.tell_alarm()
     world.later(seconds=30)
     world.run_all()
-    reconcile(world)
-    assert not pages(world), "it may count what the version before did"
+    world.reconcile()
+    assert not world.pages(), "it may count what the version before did"
     world.later(minutes=4)
-    reconcile(world)
+    world.reconcile()
     world.run_all()
     assert world.served_version() == "2"
-    assert [page["why"] for page in pages(world)] == ["held"]
+    assert [page["why"] for page in world.pages()] == ["held"]
 
 
 def test_status_says_that_a_stage_is_held_and_what_ends_it(held: World) -> None:

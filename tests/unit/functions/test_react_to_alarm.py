@@ -84,25 +84,16 @@ def test_an_alarm_of_a_stage_on_which_nothing_is_live_does_nothing(world: World)
 # --------------------------------------------------------------- events that were lost, or too early
 
 
-def reconcile(world: World) -> None:
-    """A pass of reconcile, and what follows from the alarms that it tells of."""
-    world.cloud.bus.entries.clear()
-    world.invoke("reconcile", {})
-    for name, detail, _ in world.cloud.bus.entries:
-        if name == "CloudWatch Alarm State Change":
-            world.tell_alarm(detail["alarmName"])
-
-
 def test_an_alarm_from_before_the_promotion_is_looked_at_again_when_it_settled(world: World) -> None:
     """Nothing else will tell of it: it does not change any more."""
     live = world.deployment(world.stage()["live"])
     world.cloud.alarms.set_state(ERROR_ALARM, "ALARM", from_iso(live["promoted_at"]) - timedelta(seconds=30))
     world.cloud.now.at = live["promoted_at"]
     world.later(seconds=60)
-    reconcile(world)
+    world.reconcile()
     assert not world.waiting(), "it may count what the version before did"
     world.later(minutes=3)
-    reconcile(world)
+    world.reconcile()
     world.run_all()
     assert world.served_version() == "1"
 
@@ -112,7 +103,7 @@ def test_an_alarm_whose_event_was_lost_rolls_back(world: World, after_s: int) ->
     world.cloud.now.at = world.deployment(world.stage()["live"])["promoted_at"]
     world.later(seconds=after_s)
     world.fire()
-    reconcile(world)
+    world.reconcile()
     world.run_all()
     assert world.served_version() == "1"
 
@@ -130,7 +121,7 @@ def test_what_a_canary_made_fire_does_not_take_back_what_serves(world: World) ->
     assert world.tell_alarm()["status"] == "about another version"
     world.fire(state="OK")
     world.later(hours=1)
-    reconcile(world)
+    world.reconcile()
     assert (world.waiting(), world.served_version()) == ([], "2")
 
 
@@ -140,9 +131,9 @@ def test_an_alarm_that_goes_on_after_a_release_that_failed_is_about_what_serves(
     world.later(seconds=10)
     world.cloud.workflows.executions[execution_arn]["status"] = "ABORTED"
     world.tell_execution(execution_arn)
-    reconcile(world)
+    world.reconcile()
     assert not world.waiting()
     world.later(minutes=3)
-    reconcile(world)
+    world.reconcile()
     world.run_all()
     assert world.served_version() == "1"

@@ -34,17 +34,6 @@ def fail_next(world: World) -> None:
     world.tell_execution(arn)
 
 
-def reconcile(world: World) -> None:
-    """A pass of reconcile, and what follows from what it says."""
-    world.cloud.bus.entries.clear()
-    world.invoke("reconcile", {})
-    for name, detail, _ in world.cloud.bus.entries:
-        if name == "CloudWatch Alarm State Change":
-            world.tell_alarm(detail["alarmName"])
-        elif name == "SageMaker Model Package State Change":
-            world.invoke("record_approval", {"detail": detail})
-
-
 def fire(world: World) -> None:
     world.fire()
     world.tell_alarm()
@@ -56,10 +45,6 @@ def reject(world: World) -> None:
     world.tell_decision(arn, "Rejected")
 
 
-def pages(world: World) -> list[dict[str, Any]]:
-    return [detail for name, detail in world.cloud.bus.announced if name == "RollbackImpossible"]
-
-
 @pytest.mark.parametrize("begin", [fire, reject])
 def test_a_rollback_that_failed_is_tried_again_and_works(
     world: World, begin: Callable[[World], None]
@@ -67,10 +52,10 @@ def test_a_rollback_that_failed_is_tried_again_and_works(
     begin(world)
     fail_next(world)
     world.later(minutes=5)
-    reconcile(world)
+    world.reconcile()
     world.run_all()
     assert (world.live_version(), world.served_version()) == (1, "1")
-    assert not pages(world)
+    assert not world.pages()
     attempts = [each for each in world.releases() if each["cause"] in ("alarm", "rejection")]
     assert sorted(each["status"] for each in attempts) == ["failed", "released"]
     assert not any("unverified" in each["actor"] for each in attempts)
@@ -85,12 +70,12 @@ def test_after_three_failures_a_person_is_called_once_and_told_why(
     for _ in range(3):
         fail_next(world)
         world.later(minutes=10)
-        reconcile(world)
+        world.reconcile()
     for _ in range(5):
         assert not world.waiting()
         world.later(minutes=10)
-        reconcile(world)
-    (page,) = pages(world)
+        world.reconcile()
+    (page,) = world.pages()
     assert (page["release_id"], page["attempts"], page["stage"]) == (live, 3, "production")
     assert "SageMaker does not answer" in page["reason"]
     assert page["command"] == "sluice rollback reviews --stage production"
@@ -103,10 +88,10 @@ def test_a_failed_rollback_is_not_tried_again_at_once(world: World) -> None:
     for wait in ({"seconds": 119}, {"seconds": 239}):
         fail_next(world)
         world.later(**wait)
-        reconcile(world)
+        world.reconcile()
         assert not world.waiting()
         world.later(seconds=1)
-        reconcile(world)
+        world.reconcile()
         assert len(world.waiting()) == 1
 
 
@@ -129,10 +114,10 @@ def test_a_refused_rollback_is_final(world: World) -> None:
     world.cloud.objects.delete(world.uri(1, "model"))
     fire(world)
     world.run_all()
-    reconcile(world)
-    reconcile(world)
+    world.reconcile()
+    world.reconcile()
     assert not world.waiting()
-    (page,) = pages(world)
+    (page,) = world.pages()
     assert "nothing to roll v2 back to" in page["reason"]
     assert page["command"] == "sluice models reviews"
 
@@ -142,7 +127,7 @@ def test_a_failed_rollback_whose_alarm_is_over_is_left_alone(world: World) -> No
     fail_next(world)
     world.fire(state="OK")
     world.later(hours=1)
-    reconcile(world)
+    world.reconcile()
     assert not world.waiting()
 
 
@@ -151,8 +136,8 @@ def test_a_rejected_version_that_a_person_replaced_is_left_alone(world: World) -
     fail_next(world)
     world.approve(world.register(3))
     world.later(hours=1)
-    reconcile(world)
-    assert (world.live_version(), pages(world)) == (3, [])
+    world.reconcile()
+    assert (world.live_version(), world.pages()) == (3, [])
 
 
 def test_an_attempt_that_was_claimed_and_not_started_is_started_by_the_next_event(
@@ -190,7 +175,7 @@ def test_a_person_is_called_again_when_the_alarm_fires_anew(world: World) -> Non
         world.tell_alarm()
         world.fire(state="OK")
         world.later(days=1)
-    assert len(pages(world)) == 2
+    assert len(world.pages()) == 2
 
 
 def first(world: World) -> str:
@@ -204,10 +189,10 @@ def test_status_says_how_often_it_was_tried_and_that_a_person_must_act(world: Wo
     assert (recovery["fault"], recovery["attempt"], recovery["problem"]) == ("alarm", 1, None)
     for _ in range(2):
         world.later(minutes=10)
-        reconcile(world)
+        world.reconcile()
         fail_next(world)
     world.later(minutes=10)
-    reconcile(world)
+    world.reconcile()
     (recovery,) = stages.recoveries(world.cloud, PIPELINE, "production", world.stage()["live"])
     assert recovery["attempt"] == 3
     assert recovery["problem"].startswith("3 attempts failed")
