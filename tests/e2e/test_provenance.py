@@ -85,6 +85,21 @@ def test_a_models_way_is_told_verified_repeated_and_taken_back(loop: Loop) -> No
     assert {each["kind"] for each in verified["findings"]} >= {"manifest", "package", "artifact", "object"}
     assert {each["condition"] for each in verified["findings"]} == {"intact"}
 
+    folder = loop.folder / "evidence"
+    stated = sluice(loop, "evidence", model, "--out", str(folder))
+    assert stated["manifest_sha256"] == found["manifest"]["sha256"]
+    assert {each["file"] for each in stated["missing"]} <= {
+        "model.sig",
+        "monitoring.json",
+        "project-readme.md",
+    }
+    assert sluice(loop, "evidence", "--verify", str(folder))["is_intact"]
+    (approval,) = json.loads((folder / "approvals.json").read_text())["decisions"]
+    assert (approval["status"], approval["is_of_this_manifest"]) == ("Approved", True)
+    page = folder / "index.html"
+    page.write_bytes(page.read_bytes()[:-1])
+    assert not sluice(loop, "evidence", "--verify", str(folder), exit_code=3)["is_intact"]
+
     repeated = sluice(loop, "reproduce", model)
     assert repeated["comparison"]["is_same_model"] is True
     assert repeated["run"]["status"] == "reproduced"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,8 @@ MATRIX: list[tuple[str, str, Mapping[str, Any], str]] = [
     ("sagemaker:DescribeModelPackage", PACKAGE, {}, "DAO"),
     ("events:PutEvents", BUS, announces("RunRequested"), "DO"),
     ("events:PutEvents", BUS, announces("StageRetired"), "O"),
+    ("events:PutEvents", BUS, announces("StagePinned"), "O"),
+    ("events:PutEvents", BUS, announces("ScalingDue"), "O"),
     ("events:PutEvents", BUS, announces("DataRecallRequested"), "O"),
     # A hint of `reconcile` tells the stack what happened: nobody may send one.
     ("events:PutEvents", BUS, announces("SageMaker Model Package State Change", "sluice.reconcile"), ""),
@@ -175,6 +178,8 @@ MATRIX: list[tuple[str, str, Mapping[str, Any], str]] = [
     ("sagemaker:DeleteEndpoint", ENDPOINT, OURS, "O"),
     ("sagemaker:DeleteEndpoint", ENDPOINT, {"aws:ResourceTag/sluice:stack": "another"}, ""),
     ("sagemaker:UpdateEndpoint", ENDPOINT, OURS, ""),
+    ("sagemaker:InvokeEndpoint", ENDPOINT, OURS, "DO"),
+    ("sagemaker:InvokeEndpoint", ENDPOINT, {"aws:ResourceTag/sluice:stack": "another"}, ""),
     ("sagemaker:CreateTrainingJob", f"{SAGEMAKER}:training-job/x", {}, ""),
     ("cloudwatch:DeleteAlarms", f"{ALARM}:sluice--reviews--production--error-rate", {}, "O"),
     ("cloudwatch:DeleteAlarms", f"{ALARM}:mine", {}, ""),
@@ -201,6 +206,15 @@ def test_each_may_do_their_part_and_nothing_else(
 ) -> None:
     may = {each[0] for each in PEOPLE if iam.allows([held(each)], action, resource, context, ADA)}
     assert may == set(who)
+
+
+def test_whatever_the_command_announces_is_somebodys_part() -> None:
+    sources = [path.read_text() for path in (ROOT / "cli/sluice_cli").glob("*.py")]
+    announced = {name for text in sources for name in re.findall(r'announce\(.*?, "([A-Z]\w+)"', text)}
+    assert len(announced) > 5
+    for name in announced:
+        may = [w for w in PEOPLE if iam.allows([held(w)], "events:PutEvents", BUS, announces(name))]
+        assert may, f"nobody may announce {name}"
 
 
 @pytest.mark.parametrize("who", ["Uploader", "Developer", "Operator"])
