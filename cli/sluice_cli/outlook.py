@@ -8,6 +8,13 @@ from sluice.domain.money import money
 from sluice_cli.output import escape
 
 
+def saving(outlook: dict[str, Any], foreseen: dict[str, Any] | None) -> str | None:
+    """Say what a run costs that uses what was done before; None if that is unknown, or the same."""
+    usd = (outlook.get("estimate") or {}).get("usd")
+    saved = foreseen["saved_usd"] if foreseen else None
+    return f"with what it uses of former runs about {money(max(0.0, usd - saved))}" if usd and saved else None
+
+
 def lines(outlook: dict[str, Any]) -> list[str]:
     """Say what the next run will cost, and what the month has cost; empty if nothing is known."""
     said = []

@@ -83,7 +83,7 @@ def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, explains:
     if explains and not wait:
         raise typer.BadParameter("--explain-cache needs --wait: what is used is known at the run's end")
     planned = {
-        **starting.planned(target, wanted),
+        **starting.planned(target, wanted, foresees=dry_run),
         "costs": costs.outlook(target.cloud, wanted.pipeline),
     }
     if dry_run:
@@ -130,6 +130,7 @@ def _print_plan(planned: dict[str, Any]) -> None:
         out.print(f"    {escape(values or 'no hyperparameters')}")
     if count > _SHOWN:
         out.print(f"    and {count - _SHOWN} more")
+    print_reuse(planned["foreseen"]["steps"])
     _print_costs(planned)
     if planned["in_flight"]:
         out.print(f"  [yellow]•[/] {planned['in_flight']} is in flight: it would have to end first")
@@ -140,6 +141,8 @@ def _print_costs(planned: dict[str, Any]) -> None:
     """Say what it costs, and that the budget which holds builds back does not hold this one."""
     for line in outlook.lines({**planned["costs"], "held_back": None}):
         out.print(f"  {line}")
+    if said := outlook.saving(planned["costs"], planned.get("foreseen")):
+        out.print(f"  {said}")
     if held := planned["costs"]["held_back"]:
         out.print(f"  [yellow]•[/] started by hand, though it is over the {escape(held)}")
 

@@ -113,11 +113,14 @@ def _print_cached(steps: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_reuse(explained: Sequence[Mapping[str, Any]]) -> None:
-    """Print of each step why it was computed, as `views.reuse.explain` returns it."""
+    """Print of each step why it was, or will be, computed, as `views.reuse` and `foresight` return it."""
     for each in explained:
         if each["outcome"] == "cached":
             source = f"{each['from']['step']} of {each['from']['run_id']}"
             out.print(f"[green]{each['step']}[/]: cached, {source} did the same (key {short(each['key'])})")
+            continue
+        if each["outcome"] == "open":
+            out.print(f"[dim]{each['step']}[/]: not known yet, as {escape(each['why'])}")
             continue
         why = f", as {escape(each['why'])}" if each["why"] else ""
         out.print(f"[cyan]{each['step']}[/]: computed{why}")

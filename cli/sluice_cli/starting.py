@@ -13,6 +13,7 @@ from sluice.domain import config, names
 from sluice.domain.build import candidates
 from sluice.domain.config import overrides
 from sluice.services import building, wishes
+from sluice.services.views import foresight
 from sluice.services.wishes import NotStartedError, Wanted
 from sluice_cli import bus, project, waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -47,13 +48,17 @@ def wish(target: Target, pipeline: str, **given: Any) -> Wanted:
     return Wanted(pipeline, uuid.uuid4().hex, actor, **given)
 
 
-def planned(target: Target, wanted: Wanted) -> dict[str, Any]:
-    """Return what the run would be; raises CommandError if there can be none."""
+def planned(target: Target, wanted: Wanted, *, foresees: bool = False) -> dict[str, Any]:
+    """Return what the run would be; raises CommandError if there can be none.
+
+    `foresees` which steps would use what was done before, which reads that.
+    """
     try:
         run = wishes.plan(target.cloud, wanted)
     except NotStartedError as error:
         raise CommandError(str(error), hint="Nothing was started.", exit_code=EXIT_USAGE) from None
-    return {"pipeline": wanted.pipeline, **_described(target, run)}
+    ahead = {"foreseen": foresight.foresee(target.cloud, run)} if foresees else {}
+    return {"pipeline": wanted.pipeline, **_described(target, run), **ahead}
 
 
 def _described(target: Target, run: Run) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import JobTask, Step
 from sluice.domain import failures, names, quotas, roles
 from sluice.domain.build import candidates, jobs
-from sluice.domain.build.jobs import Build, JobKind, Request
+from sluice.domain.build.jobs import JobKind, Request
 from sluice.domain.quotas import QuotaError, QuotaTooLowError
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
@@ -78,26 +78,15 @@ def _placed(
     task, build = wanted.task, wanted.build
     placement = placing.place(cloud, wanted, name)
     if placement.room is not None:
-        # Its packages are installed already, and listed.
-        own = replace(build, has_requirements=False, reports_packages=False)
-        request = _request(task, own, hyperparameters)
+        own = jobs.on_lambda(build)
+        request = building.request_of(task, own, hyperparameters)
         problem = cloud.lambda_jobs.problem(jobs.kind_of(task.step), request, placement.room)
         if problem is not None:
             placement = placing.instead(placement, problem)
         if placement.room is not None:
             return placement, request
     own = replace(build, role_arn=building.step_role(cloud, build, task.step).arn)
-    return placement, _request(task, own, hyperparameters)
-
-
-def _request(task: StartJobTask, build: Build, hyperparameters: Mapping[str, str]) -> Request:
-    if task.step == names.PREPARE:
-        files_uri = build.files_uri or build.locations.dataset_files(task.dataset_version)
-        return jobs.prepare_request(build, files_uri)
-    if jobs.kind_of(task.step) == "training_job":
-        return jobs.training_request(build, task.step, hyperparameters)
-    role = task.step.removeprefix(names.evaluate_step(""))
-    return jobs.evaluate_request(build, role, str(task.model_uri))
+    return placement, building.request_of(task, own, hyperparameters)
 
 
 def _start(cloud: Cloud, wanted: WantedJob, kind: JobKind, request: Request, placement: Placement) -> bool:

@@ -12,6 +12,7 @@ import fakes
 from build_world import PIPELINE, RUN, Invoke
 from caching_world import Caching
 from command_world import Hearing
+from sluice.services.views import reuse
 from sluice_cli import log_streams, main, options
 
 SECOND = "reviews-00002"
@@ -57,6 +58,42 @@ def test_a_dry_run_says_what_would_run_and_starts_nothing(stack: Hearing[Caching
     planned = json.loads(sluice("start", PIPELINE, "--dry-run", "--json").stdout)
     assert planned["warnings"] == []
     assert [each["alpha"] for each in planned["candidates"]] == ["0.1", "0.2"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        ["-p", "train.candidates.space.alpha=[0.1, 0.2, 0.3]"],
+        ["-p", "train.hyperparameters.alpha=0.3"],
+        ["-p", "train.compute.max_runtime_s=600"],
+        ["--no-cache"],
+    ],
+)
+def test_a_dry_run_foresees_which_steps_use_what_was_done_before(
+    stack: Hearing[Caching], given: list[str]
+) -> None:
+    """Held against the run itself: what it says to be cached is, and what it says to be computed is not."""
+    steps = json.loads(sluice("start", PIPELINE, *given, "--dry-run", "--json").stdout)["foreseen"]["steps"]
+    assert sluice("start", PIPELINE, *given).exit_code == 0
+    assert stack.world.play(SECOND) == "registered"
+    done = {each["step"]: each["outcome"] for each in reuse.explain(stack.world.cloud, PIPELINE, SECOND)}
+    told = {each["step"]: each["outcome"] for each in steps}
+    assert told.keys() == done.keys()
+    assert {step: done[step] for step, outcome in told.items() if outcome != "open"} == {
+        step: outcome for step, outcome in told.items() if outcome != "open"
+    }
+    assert set(told.values()) - {"open"}
+
+
+def test_a_dry_run_says_what_reuse_saves_and_what_is_not_known_yet(stack: Hearing[Caching]) -> None:
+    said = sluice("start", PIPELINE, "--dry-run").stdout
+    assert f"train-1: cached, train-1 of {RUN} did the same" in said
+    assert "with what it uses of former runs about $" in said
+    stack.world.upload("b.csv", b"x,y\n3,1\n")
+    said = sluice("start", PIPELINE, "--dry-run").stdout
+    assert "prepare: not known yet, as there may be other data" in said
+    assert "with what it uses" not in said
 
 
 def test_an_instance_type_that_has_no_price_is_named_with_the_nearest(stack: Hearing[Caching]) -> None:

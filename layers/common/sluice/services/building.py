@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -90,7 +90,14 @@ def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
     run = find_run(cloud, task.pipeline, task.run_id)
     prepared = find_step(cloud, task.run_id, names.PREPARE)
     step = prepared if task.step == names.PREPARE else find_step(cloud, task.run_id, task.step)
-    build = jobs.Build(
+    return WantedJob(task, project, run, step, prepared, build_of(cloud, task, project, run, prepared))
+
+
+def build_of(
+    cloud: Cloud, task: StartJobTask, project: Project, run: Run | None, prepared: Step | None
+) -> jobs.Build:
+    """Return what a job is made from that its run's other jobs are made from too."""
+    return jobs.Build(
         stack=cloud.stack_name,
         config=overridden(project, run),
         run_id=task.run_id,
@@ -103,7 +110,17 @@ def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
         prepared=prepared.outputs if prepared else None,
         files_uri=run.restored_uri if run else None,
     )
-    return WantedJob(task, project, run, step, prepared, build)
+
+
+def request_of(task: StartJobTask, build: jobs.Build, hyperparameters: Mapping[str, str]) -> jobs.Request:
+    """Return what is asked of SageMaker, or of what runs a job as it does."""
+    if task.step == names.PREPARE:
+        files_uri = build.files_uri or build.locations.dataset_files(task.dataset_version)
+        return jobs.prepare_request(build, files_uri)
+    if jobs.kind_of(task.step) == "training_job":
+        return jobs.training_request(build, task.step, hyperparameters)
+    role = task.step.removeprefix(names.evaluate_step(""))
+    return jobs.evaluate_request(build, role, str(task.model_uri))
 
 
 def jobs_on(cloud: Cloud, backend: Backend) -> RunningJobs:

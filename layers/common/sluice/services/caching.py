@@ -49,10 +49,19 @@ class Found:
     miss: str | None
 
 
-def find(cloud: Cloud, wanted: WantedJob, request: Request, environment: str | None = None) -> Found:
-    """Look for a completed step of the same key; `environment` is the digest of the job's packages."""
+def find(
+    cloud: Cloud,
+    wanted: WantedJob,
+    request: Request,
+    environment: str | None = None,
+    known: Mapping[str, str] | None = None,
+) -> Found:
+    """Look for a completed step of the same key; `environment` is the digest of the job's packages.
+
+    `known` are digests of content by URI, besides those of the run's own steps.
+    """
     try:
-        parts = _parts(cloud, wanted, request, environment)
+        parts = _parts(cloud, wanted, request, environment, known or {})
     except UnknownContentError as error:
         return Found(None, None, None, str(error))
     key = step_cache.key(parts)
@@ -133,17 +142,23 @@ def _is_whole(step: Step) -> bool:
 # ------------------------------------------------------------------------------------ what a step depends on
 
 
-def _parts(cloud: Cloud, wanted: WantedJob, request: Request, environment: str | None) -> dict[str, str]:
+def _parts(
+    cloud: Cloud, wanted: WantedJob, request: Request, environment: str | None, given: Mapping[str, str]
+) -> dict[str, str]:
     task, build = wanted.task, wanted.build
     locations = build.locations
     # Copies of the versions that a data set has are laid out as the objects are.
     files_uri = build.files_uri or locations.dataset_files(task.dataset_version)
-    known = {files_uri: f"data set {task.dataset_version}"}
+    known = {**given, files_uri: f"data set {task.dataset_version}"}
     prepared = wanted.prepared if task.step != names.PREPARE else None
     for split in jobs.SPLITS:
         if prepared and (digest := (prepared.contents or {}).get(split)):
             known[build.prepared_uri(split)] = digest
-    if task.model_uri and (model := _model(cloud, task.run_id, task.model_uri)):
+    if (
+        task.model_uri
+        and task.model_uri not in known
+        and (model := _model(cloud, task.run_id, task.model_uri))
+    ):
         known[task.model_uri] = model
     return step_cache.parts(request, known, _code(wanted), environment)
 
@@ -160,14 +175,14 @@ def _code(wanted: WantedJob) -> dict[str, str]:
     """Return the digests of the files that the step reads, by path; of many files that of the folder."""
     project = wanted.project
     if project.code_files is not None:
-        left_out = (project.code_unread or {}).get(_section(wanted.task.step), ())
+        left_out = (project.code_unread or {}).get(section(wanted.task.step), ())
         return {path: digest for path, digest in project.code_files.items() if path not in left_out}
     if project.sourcedir_sha256 is None:
         raise UnknownContentError(f"the digests of the scripts of {project.version[:12]} are not known")
     return {"*": project.sourcedir_sha256}
 
 
-def _section(step: str) -> str:
+def section(step: str) -> str:
     """Return the field of pipeline.yaml that describes a step."""
     if step == names.PREPARE:
         return "prepare"
@@ -190,9 +205,9 @@ def _usable(
             return source, None
     if run is not None and run.reproduces:
         return None, f"a reproduction of {run.reproduces} computes everything anew"
-    cache: bool | Cache = getattr(build.config, _section(task.step)).cache
+    cache: bool | Cache = getattr(build.config, section(task.step)).cache
     if cache is False:
-        return None, f"{_section(task.step)}.cache is false"
+        return None, f"{section(task.step)}.cache is false"
     item = cloud.catalog.get(keys.cache_key(task.pipeline, key))
     if item is None:
         return None, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
@@ -94,6 +95,11 @@ class Build:
         """Return a job's tags: those of its step, and those by which the stack knows it."""
         own = {**tags.of_pipeline(self.stack, self.config.name), tags.RUN: self.run_id}
         return tags.listed({**compute.tags, **own})
+
+
+def on_lambda(build: Build) -> Build:
+    """Return what jobs on Lambda have in common: their packages are installed already, and listed."""
+    return replace(build, has_requirements=False, reports_packages=False)
 
 
 def kind_of(step: str) -> JobKind:

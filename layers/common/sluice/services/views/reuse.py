@@ -24,8 +24,8 @@ def explain(cloud: Cloud, pipeline: str, run_id: str) -> list[dict[str, Any]]:
     differs least; `differences` are its inputs that changed, each from what to what.
     """
     steps = [step for step in building.find_steps(cloud, run_id) if step.cached or step.job]
-    former = [*_former(cloud, pipeline, run_id)] if any(step.cached is None for step in steps) else []
-    return [_explained(step, former) for step in sorted(steps, key=_place)]
+    former = [*steps_before(cloud, pipeline, run_id)] if any(step.cached is None for step in steps) else []
+    return [explained(step, former) for step in sorted(steps, key=_place)]
 
 
 def _place(step: Step) -> tuple[object, ...]:
@@ -36,7 +36,7 @@ def _place(step: Step) -> tuple[object, ...]:
     return (0 if step.step == names.PREPARE else 2, 0, 0, step.step)
 
 
-def _former(cloud: Cloud, pipeline: str, run_id: str) -> Iterator[Step]:
+def steps_before(cloud: Cloud, pipeline: str, run_id: str) -> Iterator[Step]:
     """Yield the steps of runs before, the newest run's first."""
     this = keys.run_key(pipeline, run_id)
     # Of all runs of a pipeline the numbers have the same length.
@@ -47,7 +47,8 @@ def _former(cloud: Cloud, pipeline: str, run_id: str) -> Iterator[Step]:
         yield from building.find_steps(cloud, keys.run_id_of(item))
 
 
-def _explained(step: Step, former: Sequence[Step]) -> dict[str, Any]:
+def explained(step: Step, former: Sequence[Step]) -> dict[str, Any]:
+    """Say what became of a step, and if it was computed, from which of the former ones it differs least."""
     if step.cached:
         return {"step": step.step, "outcome": "cached", "key": step.cache_key, "from": dict(step.cached)}
     told: dict[str, Any] = {"step": step.step, "outcome": "computed", "key": step.cache_key}
