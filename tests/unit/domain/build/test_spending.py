@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,13 +20,27 @@ def candidate(
     return Step("reviews-00001", f"train-{index}", status, "training_job", job_arn=arn, usage=usage)
 
 
-def refusal(most_usd: float, *steps: Step) -> str | None:
-    return spending.refusal(steps, "train-9", most_usd)
+def refusal(most_usd: float, *steps: Step, former: Sequence[Step] = ()) -> str | None:
+    return spending.refusal(steps, "train-9", most_usd, former)
 
 
-def test_the_first_is_always_started() -> None:
+def test_the_first_is_always_started_and_the_others_wait_for_what_it_costs() -> None:
     assert refusal(0.01) is None
-    assert refusal(0.01, candidate(0, "InProgress"), candidate(1, "Starting")) is None
+    for ahead in (candidate(0, "InProgress"), candidate(1, "Starting"), candidate(2, "Waiting")):
+        assert spending.must_wait([ahead], "train-9")
+        assert not spending.must_wait([ahead, candidate(3)], "train-9")
+        assert not spending.must_wait([ahead], "train-9", [candidate(0)])
+
+
+def test_of_those_that_ask_at_once_one_is_started() -> None:
+    asked = [candidate(index, "Starting") for index in (0, 1, 2)]
+    assert [spending.must_wait(asked, each.step) for each in asked] == [False, True, True]
+
+
+@pytest.mark.parametrize(("most_usd", "starts"), [(0.24, True), (0.22, False)])
+def test_before_one_has_ended_the_former_run_tells_what_each_costs(most_usd: float, starts: bool) -> None:
+    former = [candidate(0), candidate(1), candidate(2, "Failed", None, None)]
+    assert (refusal(most_usd, candidate(0, "InProgress"), former=former) is None) == starts
 
 
 @pytest.mark.parametrize(("most_usd", "starts"), [(0.24, True), (0.22, False)])
