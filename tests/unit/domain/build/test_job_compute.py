@@ -10,6 +10,7 @@ import botocore.validate
 import pytest
 
 from sluice.domain.build import backends, jobs
+from sluice.domain.config.candidates import Budget
 from sluice.domain.config.models import TrainCompute
 from sluice.domain.safeguards import Safeguards
 from sluice_local.sagemaker.api import validation
@@ -61,6 +62,19 @@ def test_several_instances_each_train_on_a_part_but_validate_on_all(build: jobs.
     }
     assert kinds == {"train": "ShardedByS3Key", "validation": "FullyReplicated"}
     assert request["ResourceConfig"]["InstanceCount"] == 2
+
+
+def test_rungs_of_a_candidate_hand_on_its_checkpoints_and_a_grid_keeps_none(build: jobs.Build) -> None:
+    assert "CheckpointConfig" not in jobs.training_request(build, "train-0", {})
+    space = {"alpha": [1, 2, 3]}
+    budget = Budget(hyperparameter="epochs", min=1, max=9)
+    halving = build.config.train.candidates.model_copy(update={"budget": budget, "space": space})
+    train = build.config.train.model_copy(update={"candidates": halving})
+    halved = replace(build, config=build.config.model_copy(update={"train": train}))
+    kept = [jobs.training_request(halved, step, {})["CheckpointConfig"] for step in ("train-2", "train-2-r1")]
+    assert kept == [{"S3Uri": f"{RUN}/train/checkpoints/train-2"}] * 2
+    _, folders = jobs.role_of(halved, "train-2-r1")
+    assert "train/checkpoints/train-2" in folders
 
 
 def test_spot_instances_keep_checkpoints_of_each_candidate_in_the_runs_folder(build: jobs.Build) -> None:

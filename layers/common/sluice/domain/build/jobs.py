@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from sluice.domain import names, tags
-from sluice.domain.build import usage
+from sluice.domain.build import candidates, usage
 from sluice.domain.locations import Locations
 from sluice.domain.times import to_iso
 from sluice.lazy import dataclass
@@ -117,7 +117,12 @@ def role_of(build: Build, step: str) -> tuple[str, list[str]]:
     if build.config.train.compute.keep_alive_s:
         return POOLED, [POOLED]
     job = names.job_name(build.stack, build.run_id, step)
-    return step, [f"{POOLED}/{job}", f"{POOLED}/checkpoints/{step}"]
+    return step, [f"{POOLED}/{job}", f"{POOLED}/checkpoints/{_first_rung(step)}"]
+
+
+def _first_rung(step: str) -> str:
+    """Return the step that trained the same candidate first."""
+    return f"{names.TRAIN}{candidates.place(step)[0]}"
 
 
 def prepare_request(build: Build, files_uri: str) -> Request:
@@ -290,17 +295,20 @@ def _training_resources(compute: TrainCompute) -> Request:
 
 
 def _training_time(build: Build, step: str, compute: TrainCompute) -> Request:
-    """Return how long the job may take; on spot instances also where it keeps its checkpoints.
+    """Return how long the job may take, and where it keeps checkpoints if it may go on from them.
 
-    They lie in the run's folder, so that what AWS interrupts goes on from there, and no other run does.
+    They lie in the run's folder, so that what AWS interrupts on spot instances, or what another rung of
+    successive halving trains with more budget, goes on from there, and no other run does.
     """
     limits = {"MaxRuntimeInSeconds": compute.sagemaker_runtime_s}
+    kept = {"CheckpointConfig": {"S3Uri": build.locations.checkpoints(build.run_id, _first_rung(step))}}
     if compute.spot is None:
-        return {"StoppingCondition": limits}
+        goes_on = build.config.train.candidates.budget is not None
+        return {"StoppingCondition": limits, **(kept if goes_on else {})}
     return {
         "EnableManagedSpotTraining": True,
         "StoppingCondition": {**limits, "MaxWaitTimeInSeconds": compute.spot.max_wait_s},
-        "CheckpointConfig": {"S3Uri": build.locations.checkpoints(build.run_id, step)},
+        **kept,
     }
 
 
