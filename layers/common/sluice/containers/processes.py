@@ -109,14 +109,15 @@ def end_children() -> None:
     """End our children, generation by generation, as orphans become ours; raises LeftoverError."""
     deadline = time.monotonic() + _END_TIMEOUT_S
     while True:
-        for pid in _below(os.getpid()):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        except ChildProcessError:  # no process is left
+        except ChildProcessError:
+            # None is left, as after most jobs: then nobody looks at all processes of a machine.
             return
+        for pid in _below(os.getpid()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
             raise LeftoverError("processes of the job cannot be ended")
         time.sleep(0.001)
