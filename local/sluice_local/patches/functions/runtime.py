@@ -91,7 +91,7 @@ class _Environment:
     environments: Path
     # The environment of the interpreter, and the program that it runs.
     python: tuple[Path, Path]
-    memory = lambda_memory.MemoryWatch("lambda-memory")
+    memory = lambda_memory.MemoryWatch("lambda-memory", longest_s=0.25)
 
 
 class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
