@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -76,7 +77,7 @@ class Saver:
             self._bodies = bodies
             if parts != self._saved:
                 before, self._saved = self._saved, parts
-                about = {**self._about, "format": FORMAT, "ministack": version("ministack")}
+                about = {**self._about, "format": FORMAT, "ministack": _emulator()}
                 self._files.commit({**about, "saved_at": _now(), "parts": parts})
                 self._files.sweep(named(before) | named(parts))
 
@@ -129,7 +130,7 @@ def resume(directory: Path, stores: list[Store]) -> Continued | None:
     continued = Continued(chosen["saved_at"], chosen["port"])
     if chosen is not manifests[0]:
         continued.left_out.append(f"what changed after {chosen['saved_at']}, as the last save was torn")
-    if chosen["ministack"] != version("ministack"):
+    if chosen["ministack"] != _emulator():
         _logger.warning("the state was saved by another version of ministack")
     for store in stores:
         if store.name in chosen["parts"]:
@@ -201,6 +202,12 @@ def _is_whole(files: StateFiles, manifest: Manifest) -> bool:
     except TornError:
         return False
     return True
+
+
+@functools.cache
+def _emulator() -> str:
+    """Return ministack's version, which Python reads from a whole page of metadata."""
+    return version("ministack")
 
 
 def _now() -> str:
