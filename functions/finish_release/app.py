@@ -17,7 +17,7 @@ from sluice.events import ExecutionStatusChanged, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import FinishReleaseTask
-from sluice.services import announcing, deploying, releasing, scaling
+from sluice.services import announcing, deploying, metering, releasing, scaling
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -72,8 +72,12 @@ def _record(cloud: Cloud, task: FinishReleaseTask) -> Release:
     if task.failure is not None and not _is_live_everywhere(cloud, release):
         status, why = releases.failure(task.failure.error, task.failure.cause)
         reasons = [why]
-    cloud.catalog.apply(changes.end_release(request.pipeline, request.release_id, status, reasons, now))
-    return releasing.find_release(cloud, request.pipeline, request.release_id) or release
+    end = changes.end_release(request.pipeline, request.release_id, status, reasons, now)
+    is_first = cloud.catalog.apply(end)
+    ended = releasing.find_release(cloud, request.pipeline, request.release_id) or release
+    if is_first:
+        metering.release_ended(cloud, ended, is_rollback=request.is_rollback)
+    return ended
 
 
 def _is_live_everywhere(cloud: Cloud, release: Release) -> bool:

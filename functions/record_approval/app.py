@@ -18,11 +18,12 @@ from sluice.catalog.records.releases import Approval, Deployment, Package
 from sluice.domain.failures import ConflictError, MissingError
 from sluice.domain.release import approvals, packages, releases
 from sluice.domain.release.approvals import Decision, Provenance, Told
+from sluice.domain.times import to_iso
 from sluice.lazy import dataclass
 from sluice.observability import logger
-from sluice.ports import Cloud
+from sluice.ports import Cloud, Item
 from sluice.release_events import ModelPackageStateChanged
-from sluice.services import announcing, approving, deploying, recovering, releasing
+from sluice.services import announcing, approving, deploying, metering, recovering, releasing
 from sluice.services.recovering import Fault
 from sluice.services.timeline import note
 
@@ -75,12 +76,12 @@ def _claim(cloud: Cloud, arn: str, told: Told) -> _Claim | None:
         newest = releasing.find_approval(cloud, arn)
         decision = Decision.of(package, cloud.now(), told, newest)
         if decision.status == seen.status and seen.is_unfinished:
-            return _recorded(cloud, arn, seen, decision, provenance)
+            return _recorded(cloud, package, seen, decision, provenance)
         if decision.status == seen.status and not approvals.is_renewed(told, decision.status, newest):
             return None
         if cloud.catalog.apply(changes.decide(seen, decision.status)):
             taken = replace(seen, approval_status=decision.status, approval_epoch=seen.epoch + 1)
-            return _recorded(cloud, arn, taken, decision, provenance)
+            return _recorded(cloud, package, taken, decision, provenance)
     raise ConflictError(f"others kept recording decisions about {arn}")
 
 
@@ -116,15 +117,16 @@ def _find_seen(cloud: Cloud, arn: str) -> Package | None:
 
 
 def _recorded(
-    cloud: Cloud, arn: str, package: Package, decision: Decision, provenance: Provenance | None
+    cloud: Cloud, described: Item, package: Package, decision: Decision, provenance: Provenance | None
 ) -> _Claim:
     """Return the claim with the approval's record as it was first written, by any invocation."""
-    epoch, valid_for = package.epoch, approvals.VALID_FOR
+    arn, epoch, valid_for = package.arn, package.epoch, approvals.VALID_FOR
     if provenance is not None:
         rules = approving.find_rules(cloud, provenance.pipeline, provenance.project_version)
         valid_for = rules.valid_for if rules else valid_for
     record = approvals.approval(arn, epoch, decision, provenance, valid_for)
-    cloud.catalog.apply(changes.record_approval(record))
+    if cloud.catalog.apply(changes.record_approval(record)) and package.pipeline:
+        metering.decided(cloud, package.pipeline, record, to_iso(described["CreationTime"]))
     item = cloud.catalog.get(keys.approval_key(arn, epoch))
     if item is None:
         raise MissingError(f"approval {epoch} of {arn} was created but is not there")

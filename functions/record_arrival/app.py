@@ -20,7 +20,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
-from sluice.services import arrivals, batching, hashing
+from sluice.services import arrivals, batching, hashing, metering
 from sluice.services.timeline import note
 
 
@@ -92,8 +92,9 @@ def _record(
             is_control=status == "control",
         )
         # While this hashed it, another event may have recorded the arrival, which may have moved on.
-        if head.sha256 or arrivals.find(cloud, pipeline, head.key, head.version_id) is None:
-            cloud.catalog.apply(changes.add_arrival(arrival))
+        is_new = head.sha256 or arrivals.find(cloud, pipeline, head.key, head.version_id) is None
+        if is_new and cloud.catalog.apply(changes.add_arrival(arrival)) and status == "pending":
+            metering.arrived(cloud, pipeline, head.size_bytes)
     event = "batch marked" if status == "control" else "data arrived"
     note(cloud, pipeline, arrival.arrived_at, head.key, event, f"{head.size_bytes} bytes")
     if arrival.status == status:

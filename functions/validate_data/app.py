@@ -29,7 +29,7 @@ from sluice.quality import run
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.validation import DataFile, Report, Violation
-from sluice.services import batching, building, datasets, environments
+from sluice.services import batching, building, datasets, environments, metering
 from sluice.services.arrivals import on_each
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -248,6 +248,7 @@ def _record(
         catalog.apply(data.reject_dataset(*verdict))
         if (catalog.get(key) or {}).get("status") == "rejected":
             batching.quarantine(cloud, task.pipeline, task.dataset_version, judged.objects, report)
+    metering.checked(cloud, task.pipeline, report.rows, is_valid=report.is_valid)
     event = "data valid" if report.is_valid else "data rejected"
     detail = "; ".join(reasons) or f"{report.rows} rows"
     note(cloud, task.pipeline, building.first_time(cloud, task, "validated"), task.run_id, event, detail)

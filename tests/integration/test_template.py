@@ -15,6 +15,7 @@ import asl
 from sluice.domain import roles
 from sluice.domain.build import costs
 from sluice.domain.safeguards import Safeguards
+from sluice.services import metering
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = asl.load_template(ROOT / "template.yaml")
@@ -219,6 +220,57 @@ def test_an_alarm_that_is_heard_says_what_comes_next() -> None:
             assert re.search(
                 r"\. Next: (sluice --stack|aws) ", " ".join(alarm["AlarmDescription"].split())
             ), name
+
+
+DASHBOARDS = of_type("AWS::CloudWatch::Dashboard")
+# What AWS's services measure, as their documentation spells it.
+OF_AWS = {
+    "AWS/Lambda": {"Errors", "Throttles", "Duration"},
+    "AWS/States": {f"Executions{end}" for end in ("Started", "Succeeded", "Failed", "TimedOut", "Aborted")},
+    "AWS/SQS": {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},
+    "AWS/SageMaker": {"Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "ModelLatency"},
+}
+
+
+def searches(name: str) -> Iterator[tuple[str, set[str]]]:
+    """The namespace and dimensions, and the metrics, of each graph of a dashboard."""
+    for widget in json.loads(DASHBOARDS[name]["DashboardBody"])["widgets"]:
+        for ((given,),) in [widget["properties"]["metrics"]]:
+            found = re.fullmatch(
+                r"SEARCH\('\{(.+?)\} .+ MetricName=(.+)', '[\w]+', \d+\)", given["expression"]
+            )
+            assert found, given
+            yield found[1], set(re.findall(r'"(\w+)"', found[2]))
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_a_dashboard_shows_what_is_measured_and_nothing_else(name: str) -> None:
+    of_stages = (ROOT / "layers/common/sluice/domain/monitor/metrics.py").read_text()
+    for schema, metrics in searches(name):
+        namespace, _, dimensions = schema.partition(",")
+        if namespace != "Sluice":
+            assert metrics <= OF_AWS[namespace]
+        elif dimensions == "Stack,Pipeline":
+            assert metrics <= metering.METRICS
+        else:
+            assert dimensions == "Stack,Pipeline,Stage"
+            assert [metric for metric in metrics if f'"{metric}"' not in of_stages] == []
+
+
+def test_all_that_is_measured_of_builds_and_releases_is_on_a_dashboard() -> None:
+    shown = {metric for name in DASHBOARDS for schema, found in searches(name) for metric in found}
+    assert metering.METRICS - shown == set()
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_a_dashboards_graphs_are_of_its_stack_and_do_not_cover_each_other(name: str) -> None:
+    widgets = json.loads(DASHBOARDS[name]["DashboardBody"])["widgets"]
+    places = [(each["x"], each["y"]) for each in widgets]
+    assert len(set(places)) == len(places)
+    for each in widgets:
+        assert each["x"] + each["width"] <= 24
+        assert each["properties"]["region"] == "${AWS::Region}"
+        assert "${AWS::StackName}" in each["properties"]["metrics"][0][0]["expression"]
 
 
 def test_all_that_runs_is_traced_but_user_code() -> None:
@@ -568,6 +620,7 @@ def test_a_rule_for_our_own_events_hears_those_of_its_stack_alone() -> None:
     own_types = (
         "ApprovalAwaited",
         "MonitoringJudged",
+        "ReleaseEnded",  # people are told, and the registry's life cycle follows
         "ReleaseEnded",
         "RunEnded",
         "DataRecallRequested",

@@ -136,17 +136,22 @@ def take_up_again(cloud: Cloud, pipeline: str, failed_run: str, version: str, ru
     )
 
 
-def settle(cloud: Cloud, pipeline: str, run_id: str, *, markers_before: str = "") -> None:
+def settle(cloud: Cloud, pipeline: str, run_id: str, *, markers_before: str = "") -> str | None:
     """Settle what a run took up for a valid data set version, and the markers that it saw.
 
-    Late arrivals that belong to a settled marker still find it.
+    Late arrivals that belong to a settled marker still find it. Returns when its newest upload came.
     """
+    uploaded = set[str]()
 
     def is_done(arrival: Arrival) -> bool:
         is_old_marker = arrival.status == "control" and arrival.recorded_at < markers_before
-        return _is_taken_by(arrival, run_id) or is_old_marker
+        if _is_taken_by(arrival, run_id):
+            uploaded.add(arrival.arrived_at)
+            return True
+        return is_old_marker
 
     arrivals.settle(cloud, pipeline, is_done)
+    return max(uploaded, default=None)
 
 
 def _is_taken_by(arrival: Arrival, run_id: str) -> bool:

@@ -9,7 +9,7 @@ from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Built, Pipeline, Run, RunEnd
 from sluice.domain import failures
 from sluice.ports import Cloud
-from sluice.services import announcing, arrivals, batching, building, concluding, costs
+from sluice.services import announcing, arrivals, batching, building, concluding, costs, metering
 from sluice.services.timeline import note
 
 # Ends of runs that used their data; whether a failed run did is unknown.
@@ -34,10 +34,13 @@ def record(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: Se
 
         # It passes through the states of any run, and ends by its comparison.
         status, reasons = reproducing.outcome(cloud, run) or (status, reasons)
-    cloud.catalog.apply(builds.end_run(pipeline, run_id, status, failures.bounded(reasons), cloud.now()))
+    end = builds.end_run(pipeline, run_id, status, failures.bounded(reasons), cloud.now())
+    is_first = cloud.catalog.apply(end)
     run = building.find_run(cloud, pipeline, run_id)
     if run is None:
         return None
+    if is_first:
+        metering.run_ended(cloud, run)
     detail = "; ".join(run.reasons) or "a model was registered"
     note(cloud, pipeline, str(run.ended_at), run_id, f"run {run.status}", detail)
     return run
@@ -66,7 +69,10 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
         cloud.catalog.apply(builds.note_built(built))
     dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, version)) or {}
     if dataset.get("status") == "valid":
-        batching.settle(cloud, run.pipeline, run.run_id, markers_before=_markers_before(cloud, run))
+        before = _markers_before(cloud, run)
+        uploaded_at = batching.settle(cloud, run.pipeline, run.run_id, markers_before=before)
+        if uploaded_at is not None and run.status == "registered":
+            metering.registered(cloud, run, uploaded_at)
         if run.given_dataset:
             # It looked at nothing that happened since that version.
             return
@@ -95,8 +101,7 @@ def _unlock(cloud: Cloud, run: Run) -> None:
         return
     usd, spent = costs.count(cloud, pipeline, run)
     skipped = pipeline if run.status == "skipped" else None
-    cloud.catalog.apply(
-        builds.release_build_lock(run.pipeline, run.run_id, skipped, spent),
-        builds.note_cost(run.pipeline, run.run_id, usd),
-    )
+    released = builds.release_build_lock(run.pipeline, run.run_id, skipped, spent)
+    if cloud.catalog.apply(released, builds.note_cost(run.pipeline, run.run_id, usd)):
+        metering.cost(cloud, run, usd)
     cloud.build_requests.send(run.pipeline)
