@@ -7,31 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Project, Run
-from sluice.catalog.records.monitoring import LabelWindow, Window
-from sluice.catalog.records.releases import Approval, Deployment, Package, Release
+from sluice.catalog.records.releases import Deployment, Package
 from sluice.domain import canonical, config
 from sluice.domain.build import open_lineage, projects, sbom
 from sluice.domain.build.projects import ProjectError
 from sluice.domain.locations import Locations
-from sluice.domain.release import model_card, releases, statements
+from sluice.domain.release import model_card, statements
 from sluice.domain.release.model_card import Known
 from sluice.domain.release.statements import MANIFEST, Missing, Statement
-from sluice.domain.times import from_iso, to_iso
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
-from sluice.services import approving, building, signing
-from sluice.services.views import gates, lineage, models
+from sluice.services import building, signing
+from sluice.services.views import gates, lineage, models, served
 
 _CATALOG = "the catalog"
 _README = "README.md"
-# A window may begin a little before the promotion that it is about.
-_BEFORE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +78,7 @@ def gather(cloud: Cloud, arn: str) -> Folder:
     pipeline = str(package.pipeline)
     item = cloud.catalog.get(keys.project_key(pipeline, run.project_version))
     project = Project.of(item) if item else None
-    version = _Version(cloud, package, run, stored, project, _deployments(cloud, package))
+    version = _Version(cloud, package, run, stored, project, served.deployments(cloud, package))
     found = [make(version) for make in _MAKERS]
     made = [each for each in found if isinstance(each, Statement)]
     missing = [each for each in found if isinstance(each, Missing)]
@@ -185,90 +179,25 @@ def _gates_page(version: _Version) -> Statement | Missing:
 
 
 def _approvals(version: _Version) -> Statement:
-    """Return every decision about the ARN: one about another manifest was about another model."""
-    decided = [
-        {"decision": each.epoch, **keys.shown(each.item()), "is_of_this_manifest": _is_of(version, each)}
-        for each in approving.find_decisions(version.cloud, version.package.arn)
-    ]
-    quorum = approving.find_quorum(version.cloud, version.package)
-    counted = asdict(quorum) if quorum else None
-    if counted is not None:
-        counted["given"] = [each["approver"] for each in counted["given"]]
-    found = {
-        "manifest_sha256": version.run.manifest_sha256,
-        "status": version.package.status,
-        "decisions": decided,
-        "quorum": counted,
-        "pushed_by": [*version.project.pushed_by] if version.project else None,
-    }
+    found = served.decisions(version.cloud, version.package, version.run.manifest_sha256)
+    found["pushed_by"] = [*version.project.pushed_by] if version.project else None
     says = "who decided, when, why, and about which run manifest"
     return Statement("approvals.json", says, _CATALOG, _json(found))
 
 
-def _is_of(version: _Version, decision: Approval) -> bool:
-    return decision.manifest_sha256 == version.run.manifest_sha256
-
-
-def _deployments(cloud: Cloud, package: Package) -> list[Deployment]:
-    items = cloud.catalog.query(keys.partition(str(package.pipeline)), keys.DEPLOYMENTS)
-    found = [Deployment.of(item) for item in items]
-    ours = (each for each in found if each.is_of(package.arn, package.run_id))
-    return sorted(ours, key=lambda each: each.promoted_at or "9")
-
-
 def _releases(version: _Version) -> Statement:
-    found = {
-        "releases": [_shown(each.release_id, each.item()) for each in _find_releases(version)],
-        "served": [
-            {"stage": each.stage, **_shown(each.release_id, each.item())} for each in version.deployments
-        ],
-    }
+    found = served.releases(version.cloud, version.package, version.deployments)
     says = "its releases and rollbacks, and what it served when"
     return Statement("releases.json", says, _CATALOG, _json(found))
 
 
-def _find_releases(version: _Version) -> list[Release]:
-    """Return the releases that deployed the version, and those that its approvals led to."""
-    package = version.package
-    ids = {each.release_id: None for each in version.deployments}
-    for decision in approving.find_decisions(version.cloud, package.arn):
-        asked = releases.approval_request(
-            version.pipeline, package.arn, package.version, decision.epoch, "", ""
-        )
-        ids[asked.release_id] = None
-    items = [version.cloud.catalog.get(keys.release_key(version.pipeline, each)) for each in ids]
-    return sorted((Release.of(item) for item in items if item), key=lambda each: each.started_at)
-
-
-def _shown(release_id: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    return {"release_id": release_id, **keys.shown(item)}
-
-
 def _monitoring(version: _Version) -> Statement | Missing:
     says = "what was seen while it served: windows of requests, and of labels"
-    served = [each for each in version.deployments if each.promoted_at]
-    windows = [
-        {"stage": each.stage, "start": window.start, **keys.shown(window.item())}
-        for each in served
-        for window in _windows(version.cloud, each)
-    ]
-    if not windows:
-        why = "no window has been judged while it served" if served else "it has never served"
-        return Missing("monitoring.json", says, why)
-    return Statement("monitoring.json", says, _CATALOG, _json({"windows": windows}))
-
-
-def _windows(cloud: Cloud, served: Deployment) -> list[Window | LabelWindow]:
-    partition = keys.partition(served.pipeline)
-    since = to_iso(from_iso(str(served.promoted_at)) - _BEFORE)
-    until = served.ended_at or cloud.now()
-
-    def within(prefix: str) -> list[dict[str, Any]]:
-        return cloud.catalog.query(partition, between=(f"{prefix}{since}", f"{prefix}{until}~"))
-
-    found: list[Window | LabelWindow] = [Window.of(each) for each in within(keys.windows_of(served.stage))]
-    found += [LabelWindow.of(each) for each in within(keys.label_windows_of(served.stage))]
-    return [each for each in found if each.release_id == served.release_id]
+    if windows := served.windows(version.cloud, version.deployments):
+        return Statement("monitoring.json", says, _CATALOG, _json({"windows": windows}))
+    has_served = any(each.promoted_at for each in version.deployments)
+    why = "no window has been judged while it served" if has_served else "it has never served"
+    return Missing("monitoring.json", says, why)
 
 
 def _lineage(version: _Version) -> Statement:
