@@ -58,7 +58,10 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
         verdict = _recorded(cloud, task)
     else:
         verdict = _judged(cloud, task, context, config.data)
-    return {**verdict, "needs_packages": verdict["is_valid"] and _needs_packages(cloud, task, config)}
+    needs_packages = verdict["is_valid"] and _needs_packages(cloud, task, config)
+    if needs_packages:
+        building.first_time(cloud, task, "packaged")
+    return {**verdict, "needs_packages": needs_packages}
 
 
 def _judged(cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data) -> dict[str, Any]:

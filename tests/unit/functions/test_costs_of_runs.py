@@ -44,6 +44,14 @@ def test_of_a_registered_model(world: World) -> None:
     assert cost_of(world).usd == pytest.approx(4 * 0.115 / 12, rel=0.1)
 
 
+def test_of_a_run_that_has_its_packages_built(cloud: Any, invoke: Invoke) -> None:
+    world = World(cloud, invoke)
+    world.push()
+    assert world.build("a.csv") == "registered"
+    assert "BuildEnvironment" in inline.entered(world.execution)
+    assert cost_of(world).transitions == transitions(world)
+
+
 def test_of_a_candidate_that_failed(world: World) -> None:
     world.failing = {"train-0"}
     assert world.build("a.csv") == "registered"

@@ -31,7 +31,7 @@ def of_run(cloud: Cloud, run: Run, storage_bytes: int = 0) -> RunCost:
     ]
     steps.sort(key=lambda step: str(step.get("started_at") or ""))
     measured = [_measured(cloud, run, step) for step in steps]
-    attributes = {"status": run.status, "validated_at": run.validated_at}
+    attributes = {"status": run.status, "validated_at": run.validated_at, "packaged_at": run.packaged_at}
     return costs.of_run(measured, attributes, storage_bytes)
 
 

@@ -23,7 +23,7 @@ Backend = Literal["lambda", "sagemaker"]
 EnvironmentStatus = Literal["building", "ready", "failed"]
 TaskStatus = Literal["open", "done"]
 RequestStatus = Literal["taken", "refused"]
-Milestone = Literal["validated", "selected", "judged", "registered"]
+Milestone = Literal["validated", "packaged", "selected", "judged", "registered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,8 @@ class Run:
     # When its end was announced.
     told_at: str | None = None
     validated_at: str | None = None
+    # When it went on to have packages built for its jobs on Lambda, if no push had.
+    packaged_at: str | None = None
     selected_at: str | None = None
     judged_at: str | None = None
     registered_at: str | None = None
@@ -215,6 +217,7 @@ class Run:
         """Return when the run first reached a milestone, which a retry may reach again."""
         return {
             "validated": self.validated_at,
+            "packaged": self.packaged_at,
             "selected": self.selected_at,
             "judged": self.judged_at,
             "registered": self.registered_at,

@@ -199,9 +199,7 @@ def _overhead(jobs: int) -> float:
 def count_transitions(steps: Sequence[str], run: Mapping[str, Any], failed: set[str]) -> int:
     """Count the states of build_model that a run entered, by what it left behind.
 
-    Retries are not counted, and BuildEnvironment is not, which a run enters whose packages no push had built.
-
-    `run` has `status` and `validated_at`, as in the catalog.
+    Retries are not counted. `run` has `status`, `validated_at` and `packaged_at`, as in the catalog.
     """
     status = run.get("status")
     trained = [step for step in steps if candidates.is_candidate(step)]
@@ -210,6 +208,8 @@ def count_transitions(steps: Sequence[str], run: Mapping[str, Any], failed: set[
     count = 2
     if run.get("validated_at") or steps:
         count += 2
+    # BuildEnvironment.
+    count += 1 if run.get("packaged_at") else 0
     if names.PREPARE in steps:
         count += 1
     if trained:

@@ -22,7 +22,7 @@ def page(cloud: Cloud, run_id: str) -> dict[str, Any]:
     if found is None or item is None:
         raise MissingError(f"There is no run {run_id!r}.")
     cost = costs.of_run(
-        found["steps"], {"status": found["status"], "validated_at": found.get("validated_at")}
+        found["steps"], {name: found.get(name) for name in ("status", "validated_at", "packaged_at")}
     )
     by_step = {each.step: each.usd for each in cost.steps}
     for step in found["steps"]:
