@@ -36,6 +36,7 @@ def models(
     serving = views.stages.stages(target.cloud, name)
     for row in found:
         row["awaits"] = awaited[row["arn"]]["command"] if row["arn"] in awaited else None
+        row["awaits_since"] = awaited[row["arn"]]["since"] if row["arn"] in awaited else None
         live = [each for each in serving if each["stage"] in row["live_on"]]
         row["deviates_on"] = [each["stage"] for each in live if each["deviation"]]
         row["held_on"] = {each["stage"]: each["hold"] for each in live if each["hold"]}
@@ -48,7 +49,7 @@ def models(
                     row["model"],
                     styled(row["approval_status"]),
                     ", ".join(_marked(row, each) for each in row["live_on"]),
-                    f"sluice {row['awaits']}" if row["awaits"] else "",
+                    f"sluice {row['awaits']} (since {age(row['awaits_since'])})" if row["awaits"] else "",
                     row["run_id"],
                     age(row["created_at"]),
                 )

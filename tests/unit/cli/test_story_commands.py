@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -136,3 +137,10 @@ def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(CommandError) as refused:
         a_time(text, NOW)
     assert "2026-11-29T08:30" in refused.value.hint
+
+
+def test_a_version_that_waits_is_listed_with_since_when_and_the_command(world: World) -> None:
+    world.register(3)
+    (first, *_) = told("models", PIPELINE)
+    assert (first["awaits"], first["awaits_since"]) == (f"approve {PIPELINE}/3", first["created_at"])
+    assert re.search(rf"sluice approve {PIPELINE}/3 \(since .+ ago\)", said("models", PIPELINE))
