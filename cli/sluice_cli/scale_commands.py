@@ -60,7 +60,8 @@ def scale(
         )
 
     def text() -> None:
-        out.print("[green]scaled[/]", escape(stage), "to", rules.wished(Scaled.of(given)))
+        to = "" if reset else "to "
+        out.print("[green]scaled[/]", escape(stage), f"{to}{rules.wished(Scaled.of(given))}")
         ends = "" if reset else f"; `sluice scale {name} --stage {stage} --reset` ends that"
         hint(f"next: `sluice status {name}` shows the endpoint, which takes minutes to get instances{ends}")
 
