@@ -14,9 +14,22 @@ from typer.testing import CliRunner
 
 from e2e.loop import Loop, rows
 from sluice.domain import names
-from sluice_cli import main
+from sluice.domain.release import scaling
+from sluice_cli import main, waiting
 
 TWO_STAGES = "[{name: staging}, {name: production, requires_approval: true}]"
+
+
+AUTOSCALING = (
+    "{script: src/inference.py, sample: sample.json, "
+    "compute: {autoscaling: {max: 3, invocations_per_instance: 500}}}"
+)
+
+
+def scales_up_to(loop: Loop, endpoint_name: str) -> int | None:
+    """How many instances an endpoint's requests may give it; None if it does not scale."""
+    found = loop.target.cloud.scaling.describe(scaling.target(endpoint_name))
+    return found["MaxCapacity"] if found else None
 
 
 def sluice(loop: Loop, *words: str) -> Any:
@@ -56,7 +69,7 @@ def test_every_command_tells_a_script_what_it_tells_a_person(loop: Loop) -> None
 
 
 def test_a_stage_that_requires_approval_waits_until_a_person_names_it(loop: Loop) -> None:
-    text = loop.configure(stages=TWO_STAGES)
+    text = loop.configure(stages=TWO_STAGES, serve=AUTOSCALING)
     loop.push(pipeline=text)
     loop.run_after("part-1.csv", rows(100, seed=1))
     released = sluice(loop, "approve", loop.pipeline, "--wait")["release"]
@@ -66,8 +79,11 @@ def test_a_stage_that_requires_approval_waits_until_a_person_names_it(loop: Loop
     released = sluice(loop, "approve", loop.pipeline, "--stage", "production", "--wait")["release"]
     assert (released["status"], released["stages"]) == ("released", ["production"])
     assert loop.predict()["model_version"] == "1"
-    (retired,) = sluice(loop, "retire", loop.pipeline, "--stage", "staging", "--yes")["retired"]
     staging = names.endpoint_name(loop.target.stack, loop.pipeline, "staging")
+    assert sluice(loop, "scale", loop.pipeline, "--stage", "staging", "--max", "4")["wish"] == {"max": 4}
+    waiting.until(lambda: scales_up_to(loop, staging) == 4 or None, timeout_s=30, what="the stage to scale")
+    (retired,) = sluice(loop, "retire", loop.pipeline, "--stage", "staging", "--yes")["retired"]
+    assert scales_up_to(loop, staging) is None
     assert (retired["endpoint_name"], len(retired["alarms"])) == (staging, 1)
     (status,) = sluice(loop, "status", loop.pipeline)["pipelines"]
     stages = {stage["stage"]: stage for stage in status["stages"]}
