@@ -127,11 +127,11 @@ def test_while_a_run_is_under_way_the_page_asks_again_and_offers_to_stop_it(
     assert [form["action"] for form in Page(html).forms] == ["/acts/stop"]
 
 
-def test_an_approver_sees_whose_name_stands_under_which_digests(released: release_world.World) -> None:
-    shown = page(released.cloud, f"/models/{RELEASES}/2")
-    run = released.cloud.catalog.get(keys.run_key(RELEASES, f"{RELEASES}-00002")) or {}
+def test_an_approver_sees_whose_name_stands_under_which_digests(built: build_world.World) -> None:
+    shown = page(built.cloud, f"/models/{BUILDS}/1")
+    run = built.catalog_run()
     assert "arn:aws:iam::123456789012:user/ada" in shown.words
-    for digest in (run["manifest_sha256"], run["project_version"]):
+    for digest in (run["manifest_sha256"], run["dataset_version"], run["project_version"]):
         assert digest in shown.words
     assert [form["action"] for form in shown.forms] == ["/acts/approve", "/acts/reject"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from sluice.console import requests, routing, security, static
+from sluice.console.moments import moment
 from sluice.console.pages import missing
 from sluice.console.requests import Answer, Request
 from sluice.console.site import ROUTES
@@ -28,7 +29,7 @@ def answer(cloud: Cloud, request: Request) -> Answer:
         return _error(request, 404, "There is no such page", "The address may be cut short.")
     show, parts = route
     try:
-        shown = show(cloud, request, **parts)
+        shown = show(moment(cloud), request, **parts)
     except MissingError as error:
         return _error(request, 404, "There is no such thing", str(error))
     return shown if isinstance(shown, Answer) else _written(request, shown)

@@ -15,12 +15,16 @@ from sluice.console.requests import Frame
 from sluice.domain import wording
 from sluice.lazy import dataclass
 
+_BUSY_S = 2
+# Where something may begin any time, but seldom does.
+IDLE_S = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page before it is HTML: its JSON twin is `view`, `command` says the same in a terminal.
 
-    While `is_live`, the browser asks for the page again.
+    While `is_live`, the browser asks for the page every two seconds, else every `idle_s`, if that is not 0.
     """
 
     title: str
@@ -32,6 +36,11 @@ class Page:
     tabs: tuple[tuple[str, str], ...] = ()
     tab: str = ""
     is_live: bool = False
+    idle_s: int = 0
+
+    @property
+    def refresh_s(self) -> int:
+        return _BUSY_S if self.is_live else self.idle_s
 
 
 def render(page: Page, frame: Frame, path: str = "/", state: str = "") -> str:

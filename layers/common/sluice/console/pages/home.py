@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sluice.console.rendering import Page
+from sluice.console.rendering import IDLE_S, Page
 
 
 def page(view: Mapping[str, Any]) -> Page:
@@ -24,6 +24,7 @@ def page(view: Mapping[str, Any]) -> Page:
             "total": view["total"],
         },
         command="status",
+        idle_s=IDLE_S,
         is_live=any(card["in_flight"] or card["releasing"] for card in cards),
     )
 

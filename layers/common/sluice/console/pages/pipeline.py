@@ -9,7 +9,7 @@ from sluice.console import drawings, words
 from sluice.console.drawings import Node
 from sluice.console.pages import links
 from sluice.console.pages.run import spans_of
-from sluice.console.rendering import Page
+from sluice.console.rendering import IDLE_S, Page
 
 
 def page(view: Mapping[str, Any], now: float) -> Page:
@@ -28,6 +28,7 @@ def page(view: Mapping[str, Any], now: float) -> Page:
         trail=((name, links.pipeline(name)),),
         tabs=links.tabs(name),
         tab="Overview",
+        idle_s=IDLE_S,
         is_live=bool(view["in_flight"]) or any(stage["releasing"] for stage in view["stages"]),
     )
 

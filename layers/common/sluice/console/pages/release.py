@@ -8,7 +8,7 @@ from typing import Any
 from sluice.console import drawings, words
 from sluice.console.drawings import Node, Span
 from sluice.console.pages import links
-from sluice.console.rendering import Page
+from sluice.console.rendering import IDLE_S, Page
 from sluice.domain.times import from_iso
 
 
@@ -31,6 +31,7 @@ def page(view: Mapping[str, Any]) -> Page:
         trail=((pipeline, links.pipeline(pipeline)),),
         tabs=links.tabs(pipeline),
         tab="Releases",
+        idle_s=IDLE_S,
         is_live=any(stage["releasing"] or stage["bakes_for_s"] for stage in stages),
     )
 
