@@ -148,6 +148,8 @@ def summarize(
     if refused := report["gate_refused"]:
         console.print(f"gates      {refused['page']}")
     console.print(f"report     {REPOSITORY}/.sluice/demo.json")
+    opening = "`sluice console`" if keep else "`make up`, then `.venv/bin/sluice console`"
+    console.print(f"console    {opening} opens pages of it in a browser")
     if keep:
         console.print("next       `sluice status`, `sluice runs`, `sluice models`; `sluice down` ends it")
     else:

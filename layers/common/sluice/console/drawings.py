@@ -10,10 +10,10 @@ from typing import Any
 from sluice.domain import wording
 from sluice.lazy import dataclass
 
-_NODE_W, _NODE_H = 136, 54
-_GAP_X, _GAP_Y = 24, 12
+_NODE_W, _NODE_H = 140, 54
+_GAP_X, _GAP_Y = 20, 12
 _STACKED = 6
-_NAME_MAX = 14
+_NAME_MAX = 13
 # A scale of values that span more than this is logarithmic.
 _LOGARITHMIC = 9
 _WIDE, _HIGH = 640.0, 220.0
