@@ -10,6 +10,8 @@ def job_records(artifact_bucket: str, job_name: str) -> str:
     return f"s3://{artifact_bucket}/jobs/{job_name}"
 
 
+# Tells a serving script that captures requests itself where it writes them.
+CAPTURE_URI_VARIABLE = "SLUICE_CAPTURE_URI"
 # The folder of the data bucket for labels of predictions: what is uploaded there is no data.
 GROUND_TRUTH = "ground-truth"
 # The folder of a run's copies of objects.

@@ -15,11 +15,10 @@ from sluice.domain import canonical
 from sluice.domain.build import environments, requirements
 from sluice.domain.build.requirements import REQUIREMENTS_FILE
 from sluice.domain.config import PipelineConfig, dump, load
+from sluice.domain.locations import CAPTURE_URI_VARIABLE
 from sluice.domain.nearest import hint
 from sluice.lazy import dataclass
 
-# Where a serving script that captures requests itself writes them.
-CAPTURE_URI_VARIABLE = "SLUICE_CAPTURE_URI"
 CONFIG_FILE = "pipeline.yaml"
 # Metadata of a bundle: who pushes it, by its own account.
 PUSHED_BY = "pushed-by"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import tags
-from sluice.domain.build.projects import CAPTURE_URI_VARIABLE
+from sluice.domain.locations import CAPTURE_URI_VARIABLE
 from sluice.domain.release.releases import ReleaseError
 from sluice.lazy import dataclass
 
