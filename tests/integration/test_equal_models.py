@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from statistics import NormalDist
 
 import pytest
 
@@ -42,6 +44,36 @@ def test_a_model_that_is_worse_by_the_margin_seldom_passes_even_if_its_losses_ar
         found = compare(METRICS["mae"], *skewed(rng, 200), margin=-0.1, confidence=CONFIDENCE)
         passed += found.low >= -0.1
     assert passed / COMPARISONS <= most(1 - CONFIDENCE, COMPARISONS)
+
+
+@pytest.mark.parametrize(("rows", "margin"), [(60, 0.1), (60, 0.05), (200, 0.1)])
+def test_an_auc_that_is_worse_by_the_margin_seldom_passes(rows: int, margin: float) -> None:
+    """Against 0.9, where an area varies the less the higher it comes out; nor does one that gains it."""
+    rng, worse, better = random.Random(SEED), 0, 0
+    labels = ["1" if number < 0.35 * rows else "0" for number in range(rows)]
+    for _ in range(COMPARISONS):
+        signals = [(0.7 if label == "1" else -0.7) + rng.gauss(0, 0.7) for label in labels]
+        both = [
+            Predictions(
+                list(map(str, range(rows))), labels, None, [_share(s + rng.gauss(0, noise)) for s in signals]
+            )
+            for noise in (_noise(0.9 - margin), _noise(0.9))
+        ]
+        found = compare(METRICS["auc"], both[0], both[1], margin=-margin, confidence=CONFIDENCE)
+        worse += found.low >= -margin
+        found = compare(METRICS["auc"], both[1], both[0], margin=margin, confidence=CONFIDENCE)
+        better += found.low >= margin
+    for passed in (worse, better):
+        assert 0.02 < passed / COMPARISONS <= most(1 - CONFIDENCE, COMPARISONS)
+
+
+def _noise(area: float) -> float:
+    """The noise with which the signal's area is this one."""
+    return math.sqrt((1.4 / NormalDist().inv_cdf(area)) ** 2 / 2 - 0.49)
+
+
+def _share(score: float) -> float:
+    return 1 / (1 + math.exp(-score))
 
 
 @pytest.mark.parametrize("rows", [100, 400])

@@ -13,7 +13,8 @@ that suits it:
 * a mean over rows (log_loss, mae, rmse): Student's paired t, and the transformation of Hall (1992), which
   allows for skewness; the more cautious of the two counts;
 * an order of scores (auc): the test of DeLong, DeLong and Clarke-Pearson (1988), by the ranks of Sun and Xu
-  (2014), with the degrees of freedom of Welch and Satterthwaite.
+  (2014), with the degrees of freedom of Welch and Satterthwaite. Against a margin, logits of areas are
+  compared: the higher an area comes out near 1, the less it varies, so a lucky candidate looked too sure.
 """
 
 from __future__ import annotations
@@ -333,6 +334,8 @@ def _ranks(asked: _Question) -> Comparison:
         for side in (0, 1)
     ]
     gain, error = areas[0] - areas[1], math.sqrt(sum(parts))
+    if asked.margin and error > _ALIKE:
+        return _logits(asked, _Areas.of(areas, placed))
     if error <= _ALIKE:
         chance = 0.0 if gain > asked.margin + _ALIKE else 1.0
         return Comparison(areas[0], areas[1], gain, gain, gain, chance, asked.rows, "DeLong test")
@@ -341,6 +344,62 @@ def _ranks(asked: _Question) -> Comparison:
     reach = student_isf(1 - asked.confidence, degrees) * error
     chance = student_sf((gain - asked.margin) / error, degrees)
     return Comparison(areas[0], areas[1], gain, gain - reach, gain + reach, chance, asked.rows, "DeLong test")
+
+
+@dataclass(frozen=True, slots=True)
+class _Areas:
+    """The areas of both models, and of the rows of each label: number, variances of both, covariance."""
+
+    ours: float
+    theirs: float
+    sides: Sequence[tuple[int, float, float, float]]
+
+    @classmethod
+    def of(cls, areas: Sequence[float], placed: Sequence[Sequence[Sequence[float]]]) -> _Areas:
+        sides = []
+        for mine, others in zip(*placed, strict=True):
+            own, other = scores.variance(mine), scores.variance(others)
+            apart = scores.variance([a - b for a, b in zip(mine, others, strict=True)])
+            sides.append((len(mine), own, other, (own + other - apart) / 2))
+        return cls(areas[0], areas[1], sides)
+
+    def chance(self, gain: float) -> float:
+        """Return the chance of such areas if the true gain were this one."""
+        wanted = self.theirs + gain
+        if not 0 < wanted < 1:
+            return 1.0 if wanted >= 1 else 0.0
+        # Half a pair of rows from the end: there the logit has none.
+        end = 0.5 / math.prod(n for n, *_ in self.sides)
+        ours = min(max(self.ours, end), 1 - end)
+        a, b = 1 / (ours * (1 - ours)), 1 / (wanted * (1 - wanted))
+        parts = [
+            max(a * a * own + b * b * other - 2 * a * b * both, 0.0) / n for n, own, other, both in self.sides
+        ]
+        over, error = _logit(ours) - _logit(wanted), math.sqrt(sum(parts))
+        if error <= _ALIKE:
+            return 0.0 if over > _ALIKE else 1.0
+        degrees = error**4 / sum(part**2 / (n - 1) for part, (n, *_) in zip(parts, self.sides, strict=True))
+        return student_sf(over / error, degrees)
+
+
+def _logits(asked: _Question, areas: _Areas) -> Comparison:
+    gain, refused = areas.ours - areas.theirs, 1 - asked.confidence
+    low = _where(lambda at: areas.chance(at) < refused, -1.0, gain)
+    high = _where(lambda at: areas.chance(at) <= 1 - refused, gain, 1.0)
+    chance = areas.chance(asked.margin)
+    return Comparison(areas.ours, areas.theirs, gain, low, high, chance, asked.rows, "DeLong test of logits")
+
+
+def _where(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Return how far from `low` on a condition holds, by bisection."""
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def _logit(area: float) -> float:
+    return math.log(area / (1 - area))
 
 
 _KINDS: Mapping[str, Callable[[_Question], Comparison]] = {
