@@ -42,14 +42,14 @@ class SecretWebhooks:
         connection = HTTPSConnection(to.host, to.port, timeout=TIMEOUT_S, context=self._tls())
         try:
             connection.request("POST", to.path, body.encode(), {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            said = answer.read(_ANSWER_MAX).decode("utf-8", "replace")
+            with connection.getresponse() as answer:
+                status, said = answer.status, answer.read(_ANSWER_MAX).decode("utf-8", "replace")
         except (OSError, HTTPException) as error:
             raise WebhookError(f"{to.host} cannot be reached: {type(error).__name__}") from None
         finally:
             connection.close()
-        if not 200 <= answer.status < 300:
-            raise WebhookError(f"{to.host} answered {answer.status} {_plain(said, to.path)}".rstrip())
+        if not 200 <= status < 300:
+            raise WebhookError(f"{to.host} answered {status} {_plain(said, to.path)}".rstrip())
 
 
 def _plain(said: str, secret: str) -> Any:
