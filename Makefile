@@ -10,10 +10,14 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 HAS_IMAGE := $(PY) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'
 CORES ?= $(shell nproc)
-# The contract tests mostly wait. There, and end to end, each worker has its own local cloud.
+# Contract and end-to-end tests wait for much of their time; each worker has its own local cloud.
 CLOUDS ?= $(shell expr $(CORES) + 1)
+# Whole files, in the order that tests/conftest.py puts them in.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 OFFLINE := --disable-socket --allow-unix-socket
 export SAM_CLI_TELEMETRY := 0
+# Else each worker and each server of the local cloud would compile all modules, and pytest rewrite all tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Folders with Python; a user's own projects beside them are none of lint's business.
 CODE := layers functions local cli tests benchmarks examples
@@ -86,10 +90,10 @@ integration: setup ## The engine, adapters against moto, state machines and temp
 	$(PY) -m pytest tests/integration $(OFFLINE) -q -n $(CORES) --dist worksteal
 
 contract: image ## The local cloud against statements about AWS.
-	$(PY) -m pytest tests/local -q -n $(CLOUDS) --dist loadfile
+	$(PY) -m pytest tests/local -q -n $(CLOUDS) $(BY_FILE)
 
 e2e: image ## The deployed stack on the local cloud, through public interfaces only.
-	$(PY) -m pytest tests/e2e -q -n $(CORES) --dist loadfile
+	$(PY) -m pytest tests/e2e -q -n $(CLOUDS) $(BY_FILE)
 
 coverage: setup ## List branches of deciding code that no unit test takes (pyproject.toml lists exceptions).
 	@mkdir -p .coverage

@@ -43,6 +43,7 @@ def all_of(loop: Loop) -> list[Environment]:
     return [Environment.of(loop.target.cloud.catalog.get(key) or {}) for key in keys]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.backend("auto")
 def test_a_push_has_the_packages_built_and_what_cannot_be_had_is_named(loop: Loop) -> None:

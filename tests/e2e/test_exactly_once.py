@@ -69,6 +69,7 @@ def play(loop: Loop) -> None:
         nudged(loop, released, RELEASE_TIMEOUT_S, "the release to end")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("times", [0, 1, 5])
 @pytest.mark.parametrize("source", ["aws.s3", "aws.sagemaker", "aws.states"])
 def test_each_source_of_events_may_deliver_any_number_of_times_in_any_order(

@@ -22,6 +22,7 @@ def steps_of(loop: Loop, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {step["step"]: step for step in found if step.get("job_name")}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.backend("lambda")
 def test_a_run_on_lambda_registers_the_model_that_it_trained(loop: Loop) -> None:

@@ -10,6 +10,15 @@ from botocore.exceptions import ClientError
 from e2e.loop import Loop, rows
 from sluice.services.views import models, stages
 from sluice_cli import lookup, waiting
+from sluice_cli.target import Target
+
+
+@pytest.fixture(scope="module")
+def serving(stack: Target, tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """A pipeline with two released versions, for tests that leave the second one live."""
+    loop = Loop(stack, "serving", tmp_path_factory.mktemp("serving"))
+    release_two(loop)
+    return loop
 
 
 def release_two(loop: Loop) -> None:
@@ -22,6 +31,7 @@ def release_two(loop: Loop) -> None:
         assert loop.predict() == {"predictions": [0, 1], "model_version": str(version)}
 
 
+@pytest.mark.long
 def test_an_upload_trains_registers_and_an_approval_releases(loop: Loop) -> None:
     loop.push()
     run = loop.run_after("part-1.csv", rows(100, seed=1))
@@ -75,23 +85,21 @@ def test_the_same_data_again_builds_nothing(loop: Loop) -> None:
     assert loop.counts() == {**before, "runs": before["runs"] + 1}
 
 
-def test_a_worse_model_is_not_registered_and_says_why(loop: Loop) -> None:
-    release_two(loop)
-    run = loop.run_after("part-3.csv", rows(1000, seed=3, noise=0.48))
+def test_a_worse_model_is_not_registered_and_says_why(serving: Loop) -> None:
+    run = serving.run_after("part-3.csv", rows(1000, seed=3, noise=0.48))
     assert run["status"] == "rejected"
     assert any("accuracy" in reason for reason in run["reasons"])
-    assert len(models.models(loop.target.cloud, loop.pipeline)) == 2
+    assert len(models.models(serving.target.cloud, serving.pipeline)) == 2
 
 
-def test_describing_metadata_on_a_live_version_releases_nothing(loop: Loop) -> None:
-    release_two(loop)
-    known = waiting.release_ids(loop.target, loop.pipeline)
-    arn = lookup.model_arn(loop.target, f"{loop.pipeline}/2")
-    loop.target.client("sagemaker").update_model_package(
+def test_describing_metadata_on_a_live_version_releases_nothing(serving: Loop) -> None:
+    known = waiting.release_ids(serving.target, serving.pipeline)
+    arn = lookup.model_arn(serving.target, f"{serving.pipeline}/2")
+    serving.target.client("sagemaker").update_model_package(
         ModelPackageArn=arn, CustomerMetadataProperties={"reviewed-by": "someone"}
     )
     time.sleep(2)
-    assert waiting.release_ids(loop.target, loop.pipeline) == known
+    assert waiting.release_ids(serving.target, serving.pipeline) == known
 
 
 def test_an_endpoint_deleted_by_hand_fails_its_release_and_the_next_one_makes_it_again(loop: Loop) -> None:

@@ -29,6 +29,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.long
 def test_it_trains_registers_and_serves(loop: Loop, folder: Path, data: Path) -> None:
     project.push(loop.target, folder)
     run = loop.run_after("part-1.csv", (data / "part-1.csv").read_bytes())

@@ -107,6 +107,7 @@ def test_a_source_of_aws_is_refused(cloud: LocalCloud) -> None:
     assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
 
 
+@pytest.mark.long
 def test_a_rate_rule_fires_every_minute(cloud: LocalCloud, unique: Callable[[str], str]) -> None:
     name, rule = unique("scheduled"), unique("rule")
     function = create_function(cloud, name, "def handler(event, context): print(event['detail-type'])")

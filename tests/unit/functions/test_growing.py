@@ -176,6 +176,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.long
 @given(builds=st.lists(STEPS, min_size=2, max_size=5))
 @example(
     builds=[
