@@ -106,24 +106,16 @@ def told(batch: Batch) -> tuple[object, ...]:
 def test_what_is_read_tells_the_same_batches_as_all_that_ever_came(
     rule: CompleteWhen, data: st.DataObject
 ) -> None:
+    """And with what is settled of a batch, where that is the data set, the batch is the same."""
     waiting, rest = data.draw(pasts(rule))
-    found = siblings.find(rule, waiting, All(rest), read)
-    narrow = batches.assemble(rule, [*waiting, *found], read)
-    assert [told(batch) for batch in narrow] == [
-        told(batch) for batch in batches.assemble(rule, [*waiting, *rest], read)
-    ]
+    wide = batches.assemble(rule, [*waiting, *rest], read)
 
+    def narrow(whole: bool) -> list[Batch]:
+        found = siblings.find(rule, waiting, All(rest), read, whole=whole)
+        return batches.assemble(rule, [*waiting, *found], read)
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-@settings(max_examples=150)
-@given(data=st.data())
-def test_a_batch_that_is_the_data_set_is_found_with_what_is_settled_of_it(
-    rule: CompleteWhen, data: st.DataObject
-) -> None:
-    waiting, rest = data.draw(pasts(rule))
-    found = siblings.find(rule, waiting, All(rest), read, whole=True)
-    narrow = batches.assemble(rule, [*waiting, *found], read)
-    assert batches.ready(narrow) == batches.ready(batches.assemble(rule, [*waiting, *rest], read))
+    assert [told(batch) for batch in narrow(whole=False)] == [told(batch) for batch in wide]
+    assert batches.ready(narrow(whole=True)) == batches.ready(wide)
 
 
 def settled(key: str, at: str = TIMES[0]) -> Arrival:

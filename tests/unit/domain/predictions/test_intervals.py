@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-# ruff: noqa: S311 - simulations
-import random
-
 import pytest
 
-import equal_models
 from sluice.domain.config.prediction_metrics import METRICS
-from sluice.domain.predictions import intervals, scores
+from sluice.domain.predictions import intervals
 from sluice.domain.predictions.table import Predictions
 
 
@@ -21,18 +17,6 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     """Agresti (2013), 1.4.3: none of 25 are vegetarians, and the score interval ends at 0.133."""
     found = intervals.of_value(METRICS["accuracy"], table("1" * 25, "0" * 25), "1")
     assert found == pytest.approx((0.0, 0.133), abs=5e-4)
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_the_interval_of_95_percent_holds_the_true_value_about_so_often(name: str) -> None:
-    metric, rng = METRICS[name], random.Random(5)
-    true = scores.value(metric, equal_models.equal_models(rng, 20_000, metric.needs)[0])
-    held = 0
-    for _ in range(100):
-        found = intervals.of_value(metric, equal_models.equal_models(rng, 150, metric.needs)[0], "1")
-        assert found is not None
-        held += found[0] <= true <= found[1]
-    assert held >= 88
 
 
 @pytest.mark.parametrize(
