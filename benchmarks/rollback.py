@@ -88,9 +88,9 @@ def released(release: dict[str, Any]) -> dict[str, Any]:
 
 def trial(target: Target, arn: str) -> Trial:
     """Release a version again, let its alarm fire, and take the rollback apart."""
-    command = {"package_arn": arn, "stages": [STAGE], "reason": "a drill"}
-    again = decisions.start_release(target, PIPELINE, int(arn.rpartition("/")[2]), command)
-    released(waiting.this_release_end(target, PIPELINE, again))
+    (live,) = stages.stages(target.cloud, PIPELINE)
+    if live["live_package_arn"] != arn:
+        release_again(target, arn)
     reacted = len(reaction_times(target))
     rollback = released(alarm(target))
     answer = target.client("sagemaker-runtime").invoke_endpoint(
@@ -99,6 +99,12 @@ def trial(target: Target, arn: str) -> Trial:
     if json.loads(answer["Body"].read())["model_version"] != "1":
         raise SystemExit("the version before does not serve")
     return taken_apart(target, rollback, reacted)
+
+
+def release_again(target: Target, arn: str) -> None:
+    command = {"package_arn": arn, "stages": [STAGE], "reason": "a drill"}
+    again = decisions.start_release(target, PIPELINE, int(arn.rpartition("/")[2]), command)
+    released(waiting.this_release_end(target, PIPELINE, again))
 
 
 def endpoint_name(target: Target) -> str:
