@@ -142,7 +142,8 @@ def taken_apart(target: Target, rollback: dict[str, Any], reacted: int) -> Trial
     execution = ended_execution(target, rollback["execution_arn"])
     began, ended = execution["startDate"].timestamp(), execution["stopDate"].timestamp()
     entered, submitted, changed = deployment(target, rollback["execution_arn"])
-    fired_at = seconds(fired[-1]["at"])
+    # The alarm is set off until the rollback begins, and once more after that now and then.
+    fired_at = max(at for each in fired if (at := seconds(each["at"])) <= began)
     times = waiting.until(
         lambda: reaction_times(target)[reacted:] or None, timeout_s=30, what="the function's report"
     )
