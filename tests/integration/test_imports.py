@@ -23,7 +23,7 @@ NEVER = ("duckdb", "jinja2", "boto3", "botocore.session", "sluice.quality.engine
 # It alone parses a pipeline.yaml; the others restore what it has stored.
 WITH_YAML = "register_project"
 # The most modules of ours: thirty are the contract's fields and checks. The widest function loads just these.
-MODULES_MAX = 89
+MODULES_MAX = 90
 
 # Dataclasses that `sluice.lazy` cannot stand for: ordered ones, those that cache a value, those that change.
 AT_ONCE = {
