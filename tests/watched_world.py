@@ -145,5 +145,9 @@ class Watching:
             if kind == "MonitoringJudged"
         ]
 
+    def measured(self) -> list[Any]:
+        """The metrics of what is watched: the release before it has some of its own."""
+        return [each for each in self.cloud.metrics.values if "Stage" in each[1]]
+
     def retrain_cause(self) -> str | None:
         return (self.cloud.catalog.get(keys.pipeline_key(PIPELINE)) or {}).get("retrain_cause")

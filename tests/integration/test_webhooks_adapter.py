@@ -17,6 +17,8 @@ import pytest
 from sluice.adapters.webhooks import SecretWebhooks
 from sluice.domain.notices.webhooks import WebhookError
 
+# A receiver on the loopback, with a certificate of its own.
+pytestmark = pytest.mark.enable_socket
 BODY = json.dumps({"text": "reviews-00001 failed."})
 
 

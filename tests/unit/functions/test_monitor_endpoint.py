@@ -42,7 +42,7 @@ def test_requests_like_the_training_data_are_ok_and_documented(watching: Watchin
     assert "OK" in page
     assert "hold-out data" in page
     assert watching.told() == [("requests", "ok", False)]
-    (_, dimensions, values, _) = watching.cloud.metrics.values[0]
+    _, dimensions, values, _ = watching.measured()[0]
     assert dimensions == {"Stack": "sluice", "Pipeline": PIPELINE, "Stage": "production"}
     assert (values["DriftFound"], values["Predictions"]) == (0, 300)
     assert watching.retrain_cause() is None
@@ -59,7 +59,7 @@ def test_drift_of_requests_and_of_predictions_is_found_told_and_asks_for_a_build
     assert first.status == second.status == "violated"
     assert set(first.reasons or {}) == {"drift", "predictions"}
     assert watching.told() == [("requests", "violated", False)] * 2
-    assert watching.cloud.metrics.values[0][2]["DriftFound"] == 1
+    assert watching.measured()[0][2]["DriftFound"] == 1
     assert str(watching.retrain_cause()).startswith("monitoring: drift on production: x: ")
     assert [pipeline for pipeline, _ in watching.cloud.build_requests.sent] == [PIPELINE]
     assert list(watching.progress().asked) == ["drift"]

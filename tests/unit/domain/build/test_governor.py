@@ -103,7 +103,9 @@ def test_the_longest_wait_counts() -> None:
 def test_a_used_budget_waits_for_the_next_utc_day() -> None:
     state = replace(FRESH, budget_day="2026-03-01", budget_used=3)
     midnight = datetime(2026, 3, 2, tzinfo=UTC)
-    assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(midnight, "daily budget of 3 used")
+    assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(
+        midnight, "daily budget of 3 used", is_budget=True
+    )
     assert decide(state, [arrival(-100)], POLICY, midnight) == StartBuild("1 new object", "2026-03-02", 1)
 
 
@@ -245,14 +247,14 @@ def spent(usd: float, month: str = "2026-03", last: float | None = None) -> Pipe
 
 def test_a_months_budget_that_is_used_up_holds_builds_back_until_the_next_month() -> None:
     decision = decide(spent(1.02), [arrival(-100)], MONTHLY, NOON)
-    assert decision == WaitUntil(APRIL, "monthly budget of $1.00: $1.02 spent in 2026-03")
+    assert decision == WaitUntil(APRIL, "monthly budget of $1.00: $1.02 spent in 2026-03", is_budget=True)
     assert isinstance(decide(spent(1.02), [arrival(-100)], MONTHLY, APRIL), StartBuild)
 
 
 def test_it_also_holds_back_a_run_that_would_exceed_it_as_the_last_one_shows() -> None:
     decision = decide(spent(0.9, last=0.2), [arrival(-100)], MONTHLY, NOON)
     said = "monthly budget of $1.00: $0.90 spent in 2026-03, and another run like the last one costs $0.20"
-    assert decision == WaitUntil(APRIL, said)
+    assert decision == WaitUntil(APRIL, said, is_budget=True)
     assert isinstance(decide(spent(0.9, last=0.05), [arrival(-100)], MONTHLY, NOON), StartBuild)
 
 
