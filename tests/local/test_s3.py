@@ -244,6 +244,7 @@ def test_a_burst_of_uploads_takes_few_threads_keeps_its_order_and_holds_no_other
     before = threads(cloud)
     for number in range(400):
         s3.put_object(Bucket=bucket, Key=f"busy/{number:03d}", Body=b"x")
+    waiting = 400 - len(seen.read_text().split())
     s3.put_object(Bucket=bucket, Key="other/000", Body=b"x")
     assert threads(cloud) - before < 50
     wait_for(lambda: seen.exists() and len(seen.read_text().split()) == 401, timeout_s=60)
@@ -251,7 +252,8 @@ def test_a_burst_of_uploads_takes_few_threads_keeps_its_order_and_holds_no_other
     assert sorted(keys) == [*(f"busy/{number:03d}" for number in range(400)), "other/000"]
     busy = [int(key[5:]) for key in keys if key.startswith("busy/")]
     assert max(abs(number - position) for position, number in enumerate(busy)) < 20
-    assert keys.index("other/000") < 395
+    # A slow machine has delivered most by then: whatever waits is overtaken.
+    assert 400 - keys.index("other/000") >= waiting // 2 - 10
 
 
 def threads(cloud: LocalCloud) -> int:
