@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Folders with Python; a user's own projects beside them are none of lint's business.
 CODE := layers functions local cli tests benchmarks examples
-.PHONY: help setup image demo up down check test lint format types unit integration contract e2e coverage build bench lock clean
+.PHONY: help setup image demo up down check test lint format types unit integration contract e2e thorough coverage build bench lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,7 +93,11 @@ contract: image ## The local cloud against statements about AWS.
 	$(PY) -m pytest tests/local -q -n $(CLOUDS) $(BY_FILE)
 
 e2e: image ## The deployed stack on the local cloud, through public interfaces only.
-	$(PY) -m pytest tests/e2e -q -n $(CLOUDS) $(BY_FILE)
+	$(PY) -m pytest tests/e2e -q -n $(CORES) $(BY_FILE) -m "not thorough"
+	@echo "left out, as together they take half an hour: 'make thorough' plays the other end-to-end tests"
+
+thorough: image ## The end-to-end tests that `make test` leaves out: half an hour more.
+	$(PY) -m pytest tests/e2e -q -n $(CORES) $(BY_FILE) -m thorough
 
 coverage: setup ## List branches of deciding code that no unit test takes (pyproject.toml lists exceptions).
 	@mkdir -p .coverage

@@ -9,6 +9,8 @@ import pytest
 from e2e.loop import Loop, rows
 from sluice_cli import cloud, target, waiting
 
+pytestmark = pytest.mark.thorough
+
 STACK = "e2e-back"
 
 

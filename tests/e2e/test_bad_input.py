@@ -13,6 +13,8 @@ from sluice.services import timeline
 from sluice.services.views import pipelines, stages
 from sluice_cli import log_streams, waiting
 
+pytestmark = pytest.mark.thorough
+
 
 def test_an_unknown_prefix_is_listed_with_the_nearest_pipeline(loop: Loop) -> None:
     loop.push()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from e2e.loop import Loop, rows
 from sluice.services.views import data, runs, uploads
 from sluice_cli import waiting
+
+pytestmark = pytest.mark.thorough
 
 OBJECTS = 1000
 UPLOADERS = 8

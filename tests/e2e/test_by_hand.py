@@ -12,6 +12,8 @@ from e2e.loop import Loop, rows
 from sluice.catalog import keys
 from sluice_cli import main, waiting
 
+pytestmark = pytest.mark.thorough
+
 # A container's first process gets no SIGTERM that it does not handle.
 SLOW = """\
 import signal, sys, time

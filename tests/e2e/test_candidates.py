@@ -12,6 +12,8 @@ from e2e.loop import TINY, Loop, rows
 from e2e.test_commands import sluice
 from sluice_cli import main, waiting
 
+pytestmark = pytest.mark.thorough
+
 HALVING = (
     "{strategy: halving, space: {bins: {min: 2, max: 20, integer: true}}, max_candidates: 4, max_parallel: 4,"
     " reduction_factor: 2, budget: {hyperparameter: epochs, min: 1, max: 4}, objective: validation:accuracy}"

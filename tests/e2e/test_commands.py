@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from e2e.loop import Loop, rows
 from sluice.domain import names
 from sluice.domain.release import scaling
 from sluice_cli import main, waiting
+
+pytestmark = pytest.mark.thorough
 
 TWO_STAGES = "[{name: staging}, {name: production, requires_approval: true}]"
 

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 Open = Callable[[str], "Page"]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="there is no chromium on this machine: the console was not looked at"
-)
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(
+        BROWSER is None, reason="there is no chromium on this machine: the console was not looked at"
+    ),
+]
 # A run takes ten seconds, and minutes where all cores are busy.
 _PATIENCE_MS = 240_000
 

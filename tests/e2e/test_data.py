@@ -6,11 +6,14 @@ import hashlib
 import json
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 import bus
 from e2e.loop import RUN_TIMEOUT_S, Loop, rows, silent
 from sluice_cli import main, waiting
+
+pytestmark = pytest.mark.thorough
 
 BAD = b"x,y\n" + b"1,0\n" * 30 + b"seven,1\n"
 

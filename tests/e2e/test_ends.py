@@ -10,6 +10,8 @@ from e2e.loop import TINY, Loop, rows
 from sluice_cli import log_streams, lookup, waiting
 from sluice_cli.errors import CommandError
 
+pytestmark = pytest.mark.thorough
+
 # A container's first process gets no SIGTERM that it does not handle.
 SLOW = """\
 import signal, sys, time

@@ -14,9 +14,12 @@ from sluice.domain import locations
 from sluice.services import environments
 from sluice_local.sagemaker.containers.container import Isolation, isolation
 
-pytestmark = pytest.mark.skipif(
-    isolation() is Isolation.NONE, reason="/opt/ml is written in the scripts, and cannot be mapped here"
-)
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(
+        isolation() is Isolation.NONE, reason="/opt/ml is written in the scripts, and cannot be mapped here"
+    ),
+]
 
 
 SCIKIT_LEARN = {"name": "scikit-learn", "version": "1.4.2"}

@@ -69,7 +69,7 @@ def play(loop: Loop) -> None:
         nudged(loop, released, RELEASE_TIMEOUT_S, "the release to end")
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.parametrize("times", [0, 1, 5])
 @pytest.mark.parametrize("source", ["aws.s3", "aws.sagemaker", "aws.states"])
 def test_each_source_of_events_may_deliver_any_number_of_times_in_any_order(
@@ -99,6 +99,7 @@ def test_all_events_at_once_lost_then_found_end_in_the_same_state(loop: Loop) ->
     assert waiting.release_end(loop.target, loop.pipeline, set(), silent)["package_version"] == 2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("times", [0, 1, 5])
 def test_a_deletion_may_be_told_of_any_number_of_times(loop: Loop, times: int) -> None:
     loop.push()

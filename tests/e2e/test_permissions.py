@@ -16,6 +16,8 @@ from e2e.loop import TINY, Loop, rows
 from sluice.domain import names
 from sluice_cli import cloud, lookup, target
 
+pytestmark = pytest.mark.thorough
+
 STACK = "e2e-minus"
 BUILT = cloud.BUILD_DIR / "template.yaml"
 

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from e2e.loop import Loop, rows
 from sluice_cli import main, project
 
+pytestmark = pytest.mark.thorough
+
 
 def sluice(loop: Loop, *words: str, exit_code: int = 0) -> Any:
     """What a command prints with --json."""

@@ -13,6 +13,8 @@ from sluice_cli import cloud, continuing, waiting
 from sluice_cli.target import Target, local_pid, local_state_dir
 from sluice_local.state.files import StateFiles
 
+pytestmark = pytest.mark.thorough
+
 
 def is_saved(text: str) -> bool:
     """Whether the last save knows it, in the records of executions and of the catalog."""

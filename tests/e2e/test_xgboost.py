@@ -14,6 +14,8 @@ from sluice.services.views import costs
 from sluice_cli import project
 from sluice_cli.errors import CommandError
 
+pytestmark = pytest.mark.thorough
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deliveries"
 
 
