@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from e2e.loop import Loop, rows
 from sluice_cli import waiting
 from sluice_cli.drill import traffic
+
+pytestmark = pytest.mark.thorough
 
 FAILING = (Path(__file__).parents[1] / "failing/inference.py").read_text()
 CANARY = "[{name: production, traffic: {type: canary, percent: 50, bake_s: 180}}]"
