@@ -108,7 +108,13 @@ TOLD: list[tuple[str, dict[str, Any], str, str, str]] = [
         "status",
     ),
     ("RollbackImpossible", STAGE, "rollback_impossible", "cannot be rolled back", "sluice models reviews"),
-    ("StageHeld", STAGE, "stage_held", "a person decides", "sluice models reviews"),
+    (
+        "RollbackImpossible",
+        {**STAGE, "why": "held"},
+        "rollback_impossible",
+        "a person decides",
+        "sluice models reviews",
+    ),
     (
         "EndpointDeviated",
         {**STAGE, "command": "approve reviews/3 --stage production"},

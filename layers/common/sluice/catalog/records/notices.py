@@ -19,7 +19,6 @@ Kind = Literal[
     "rolled_back",
     "rollback_failed",
     "rollback_impossible",
-    "stage_held",
     "drift",
     "decay",
     "budget_reached",

@@ -147,10 +147,6 @@ def _rollback_impossible(told: Told) -> Notice:
     return _stuck(told, "rollback_impossible", title)
 
 
-def _stage_held(told: Told) -> Notice:
-    return _stuck(told, "stage_held", f"{told.pipeline} on {told.stage} is held: a person decides.")
-
-
 def _stuck(told: Told, kind: Kind, title: str) -> Notice:
     """Tell what lasts as long as a release is live, once for each cause."""
     words = told.text("command", f"models {told.pipeline}").removeprefix("sluice ")
@@ -253,7 +249,6 @@ _MADE: Mapping[str, Callable[[Told], Notice | None]] = {
     "ApprovalAwaited": _approval_awaited,
     "ReleaseEnded": _release_ended,
     "RollbackImpossible": _rollback_impossible,
-    "StageHeld": _stage_held,
     "EndpointDeviated": _endpoint_deviated,
     "EndpointRestored": _endpoint_restored,
     "MonitoringJudged": _monitoring_judged,
