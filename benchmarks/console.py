@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,12 @@ from conftest import LambdaContext, load_function
 from figures import Figure, arguments, report
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.changes.releases import note_release, start_release
+from sluice.catalog.records.releases import Release
 from sluice.console import requests
 from sluice.console.answering import answer
 from sluice.ports import Item
+from sluice.services import releasing
 
 REQUEST_S = 0.004
 PIPELINES, RUNS, ARRIVALS = 100, 10_000, 100_000
@@ -55,7 +58,7 @@ class Counted:
     """Requests of one page."""
 
     def __init__(self) -> None:
-        self.gets = self.queries = 0
+        self.gets = self.batches = self.queries = 0
         self._lock = threading.Lock()
 
     def one(self, kind: str) -> None:
@@ -83,6 +86,11 @@ class Catalog(fakes.FakeCatalog):
         item = self.items.get((key["pk"], key["sk"]))
         return dict(item) if item else None
 
+    def get_all(self, keys: Sequence[Mapping[str, str]]) -> list[Item | None]:
+        self.counted.one("batches")
+        found = (self.items.get((key["pk"], key["sk"])) for key in keys)
+        return [dict(item) if item else None for item in found]
+
     def query(self, pk: str, prefix: str = "", **options: Any) -> list[Item]:
         self.counted.one("queries")
         sks, limit, after = self._sks.get(pk, []), options.get("limit"), options.get("after")
@@ -105,6 +113,7 @@ def grown(pipelines: int, runs: int, arrivals: int) -> fakes.Cloud:
     wiring.cloud = lambda: cloud  # type: ignore[assignment]
     invoke = lambda name, event: load_function(name).lambda_handler(event, LambdaContext())  # noqa: E731
     World.of_live_model(cloud, invoke)
+    _as_releases_do(cloud)
     text = json.dumps([[pk, sk, item] for (pk, sk), item in cloud.catalog.items.items()])
     packages = dict(cloud.registry.by_arn)
     items: dict[tuple[str, str], Item] = {}
@@ -122,10 +131,24 @@ def grown(pipelines: int, runs: int, arrivals: int) -> fakes.Cloud:
     return cloud
 
 
+def _as_releases_do(cloud: fakes.Cloud) -> None:
+    """Complete what the world wrote of its release by what a release notes besides."""
+    (stage,) = releasing.find_stages(cloud, PIPELINE)
+    listed = keys.listed(keys.ALL_STAGES, f"{PIPELINE}#{stage.name}")
+    cloud.catalog.update(keys.stage_key(PIPELINE, stage.name), {**listed, "is_linked": True})
+    cloud.catalog.update(keys.deployment_key(PIPELINE, stage.name, str(stage.live)), {"is_first": True})
+    release = Release(PIPELINE, str(stage.live), "approval", "released", "ada", "arn", cloud.now.at)
+    cloud.catalog.apply(start_release(release))
+    cloud.catalog.apply(note_release(PIPELINE, release.release_id))
+
+
 def _past(items: Mapping[tuple[str, str], Item], runs: int, arrivals: int) -> dict[tuple[str, str], Item]:
     key = keys.run_key(BUSY, f"{BUSY}-00001")
     run = items[key["pk"], key["sk"]]
-    found = {}
+    pipeline = keys.pipeline_key(BUSY)
+    found = {
+        (pipeline["pk"], pipeline["sk"]): {**items[pipeline["pk"], pipeline["sk"]], "build_seq": runs - 1}
+    }
     for number in range(2, runs):
         run_key = keys.run_key(BUSY, f"{BUSY}-{number:05}")
         found[run_key["pk"], run_key["sk"]] = {**run, **run_key}
@@ -142,7 +165,7 @@ def measure(cloud: fakes.Cloud, name: str, path: str, repeated: int) -> list[Fig
     event = {"rawPath": path, "requestContext": {"http": {"method": "GET"}}}
     took, counted, body = [], Counted(), ""
     for _ in range(repeated + 1):
-        counted.gets = counted.queries = 0
+        counted.gets = counted.batches = counted.queries = 0
         cloud.catalog.counted = counted  # type: ignore[attr-defined]
         began = time.perf_counter()
         payload = answer(cloud, requests.of_event(event)).payload()
@@ -153,6 +176,7 @@ def measure(cloud: fakes.Cloud, name: str, path: str, repeated: int) -> list[Fig
     return [
         Figure(f"{name}: queries of the catalog", counted.queries, "requests"),
         Figure(f"{name}: gets of the catalog", counted.gets, "requests"),
+        Figure(f"{name}: batches of gets", counted.batches, "requests"),
         Figure(f"{name}: size", len(body.encode()) / 1000, "kB", 100, "at most"),
         Figure(f"{name}: median", statistics.median(warm), "ms"),
         Figure(f"{name}: p95", warm[min(len(warm) - 1, round(0.95 * len(warm)))], "ms", 300, "at most"),

@@ -76,6 +76,15 @@ class CatalogContract:
     def test_what_is_not_there_is_none(self, catalog: Catalog) -> None:
         assert catalog.get(KEY) is None
 
+    def test_many_are_read_at_once_in_the_order_in_which_they_are_asked_for(self, catalog: Catalog) -> None:
+        wanted = [{"pk": "P#1", "sk": f"A#{number:03}"} for number in range(130)]
+        for key in wanted[::2]:
+            catalog.create({**key, "name": key["sk"]})
+        found = catalog.get_all([*reversed(wanted), wanted[0]])
+        assert found == [catalog.get(key) for key in (*reversed(wanted), wanted[0])]
+        assert found.count(None) == 65
+        assert catalog.get_all([]) == []
+
     def test_only_the_first_creation_succeeds(self, catalog: Catalog) -> None:
         assert catalog.create({**KEY, "by": "first"})
         assert not catalog.create({**KEY, "by": "second"})

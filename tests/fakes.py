@@ -44,6 +44,9 @@ class FakeCatalog:
         item = self.items.get(_pair(key))
         return _copy(item) if item is not None else None
 
+    def get_all(self, keys: Sequence[Mapping[str, str]]) -> list[Item | None]:
+        return [self.get(key) for key in keys]
+
     def create(self, item: Item) -> bool:
         return self.apply(Put(item))
 

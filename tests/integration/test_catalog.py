@@ -14,6 +14,7 @@ import fakes
 from catalog_contract import KEY, OTHER, TABLE, CatalogContract, create_table
 from sluice.adapters.catalog import DynamoDBCatalog
 from sluice.catalog.changes import Change, Delete, Put, Update
+from sluice.domain.failures import TransientError
 from sluice.ports import Catalog
 
 
@@ -33,6 +34,29 @@ class TestDynamoDB(CatalogContract):
 def test_an_error_that_is_no_answer_is_raised() -> None:
     with mock_aws(), pytest.raises(Exception, match="ResourceNotFoundException"):
         DynamoDBCatalog("nowhere", boto3.client("dynamodb", region_name="eu-central-1")).create(KEY)
+
+
+class Busy:
+    """A table that reads one item of each batch, and every other time none."""
+
+    def __init__(self, *, is_dead: bool = False) -> None:
+        self.calls = 0
+        self.is_dead = is_dead
+
+    def batch_get_item(self, RequestItems: Any) -> Any:
+        self.calls += 1
+        (first, *rest) = RequestItems[TABLE]["Keys"]
+        if self.is_dead or self.calls % 2:
+            return {"Responses": {}, "UnprocessedKeys": {TABLE: {"Keys": [first, *rest]}}}
+        left = {TABLE: {"Keys": rest}} if rest else {}
+        return {"Responses": {TABLE: [first]}, "UnprocessedKeys": left}
+
+
+def test_what_a_batch_leaves_is_asked_for_again_until_nothing_more_comes() -> None:
+    wanted = [{"pk": "p", "sk": str(number)} for number in range(20)]
+    assert DynamoDBCatalog(TABLE, Busy(), lambda _: None).get_all(wanted) == wanted  # type: ignore[arg-type]
+    with pytest.raises(TransientError, match="20 items"):
+        DynamoDBCatalog(TABLE, Busy(is_dead=True), lambda _: None).get_all(wanted)  # type: ignore[arg-type]
 
 
 class ScriptedDynamoDB:

@@ -31,6 +31,9 @@ class Catalog(Protocol):
     def get(self, key: Mapping[str, str]) -> Item | None:
         """Return the item at `{"pk", "sk"}` (strongly consistent), or None."""
 
+    def get_all(self, keys: Sequence[Mapping[str, str]]) -> list[Item | None]:
+        """Return the items at some keys, as `get` does, but with one request for a hundred."""
+
     def create(self, item: Item) -> bool:
         """Write the item if its key is free; False if it is taken."""
 

@@ -36,6 +36,29 @@ def test_what_is_read_twice_is_read_once_and_the_next_page_sees_what_is_new() ->
     assert later["project_version"] == "v1"
 
 
+def test_the_beginning_of_a_range_that_is_known_is_not_read_again() -> None:
+    catalog = Counting()
+    for number in range(4):
+        catalog.create({"pk": "p", "sk": f"A#{number}"})
+    now = moment(fakes.Cloud(catalog=catalog)).catalog
+    three = now.query("p", "A#", limit=3)
+    assert (now.query("p", "A#", after=None, limit=2), catalog.reads) == (three[:2], 1)
+    assert len(now.query("p", "A#", limit=4)) == 4, "more than is known is read"
+    assert len(now.query("p", "A#")) == 4, "a range that was cut may go on"
+    assert len(now.query("p", "A#", newest_first=True, limit=9)) == 4
+    assert (len(now.query("p", "A#", newest_first=True)), catalog.reads) == (4, 4), "nothing is behind it"
+
+
+def test_what_was_read_ahead_is_not_read_one_by_one() -> None:
+    catalog = Counting()
+    catalog.create({"pk": "p", "sk": "a"})
+    now = moment(fakes.Cloud(catalog=catalog)).catalog
+    wanted = [{"pk": "p", "sk": "a"}, {"pk": "p", "sk": "b"}]
+    assert now.get_all(wanted) == [{"pk": "p", "sk": "a"}, None]
+    catalog.create({"pk": "p", "sk": "b"})
+    assert [now.get(key) for key in wanted] == [{"pk": "p", "sk": "a"}, None]
+
+
 def test_a_reader_may_change_what_it_got() -> None:
     cloud = fakes.Cloud()
     cloud.catalog.create(Pipeline("m", "v1", groups=["a"]).item())

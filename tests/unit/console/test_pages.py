@@ -16,6 +16,7 @@ import release_world
 from sluice.catalog import keys
 from sluice.console import requests
 from sluice.console.answering import answer
+from sluice.services import arrivals
 
 BUILDS, RELEASES = build_world.PIPELINE, release_world.PIPELINE
 RUN = build_world.RUN
@@ -161,6 +162,36 @@ def test_home_tells_what_serves_and_what_waits_for_whom(released: release_world.
     assert "v1 since" in words
 
 
+class Asked(fakes.FakeCatalog):
+    """A catalog that notes its queries."""
+
+    def __init__(self, items: dict[Any, Any]) -> None:
+        self.items = items
+        self.queries: list[str] = []
+
+    def query(self, pk: str, prefix: str = "", **options: Any) -> Any:
+        self.queries.append(f"{pk} {prefix}")
+        return super().query(pk, prefix, **options)
+
+
+def test_however_many_pipelines_there_are_home_asks_for_none_of_them_alone(built: build_world.World) -> None:
+    copied = json.dumps([[*pair, item] for pair, item in built.cloud.catalog.items.items()])
+    asked = Asked({})
+    for number in range(9):
+        items = json.loads(copied.replace(BUILDS, f"p-{number}"))
+        asked.items |= {(pk, sk): item for pk, sk, item in items}
+    many = fakes.Cloud(catalog=asked, registry=built.cloud.registry)
+    words = page(many, "/").words
+    assert words.count("registered") == 9
+    assert asked.queries == []
+    # Where something is set aside, and in a pipeline of an older stack, it looks.
+    arrivals.note_aside(many, "p-3")
+    asked.update(keys.pipeline_key("p-5"), {"is_glanceable": None})
+    page(many, "/")
+    assert sorted(asked.queries) == [f"PIPELINE#p-{number} {what}" for number, what in LOOKED_FOR]
+
+
+LOOKED_FOR = ((3, "QUARANTINED#"), (5, "QUARANTINED#"), (5, "STAGE#"))
 PATHS = (
     "/",
     "/pipelines/{p}",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from sluice.adapters.clients import client, error_codes
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
+from sluice.domain.failures import TransientError
 from sluice.ports import Item
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _PASSING = {
     "ThrottlingError",
 }
 _ATTEMPTS = 8
+_GETS_MAX = 100  # DynamoDB's limit for a batch
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 
@@ -48,6 +51,31 @@ class DynamoDBCatalog:
     def get(self, key: Mapping[str, str]) -> Item | None:
         answer = self._dynamodb.get_item(TableName=self._table, Key=_encoded(key), ConsistentRead=True)
         return _decoded(answer["Item"]) if "Item" in answer else None
+
+    def get_all(self, keys: Sequence[Mapping[str, str]]) -> list[Item | None]:
+        wanted = list({(key["pk"], key["sk"]): _encoded(key) for key in keys}.values())
+        found: dict[tuple[str, str], Item] = {}
+        for start in range(0, len(wanted), _GETS_MAX):
+            found |= self._batch(wanted[start : start + _GETS_MAX])
+        return [copy.deepcopy(found.get((key["pk"], key["sk"]))) for key in keys]
+
+    def _batch(self, wanted: list[dict[str, Any]]) -> dict[tuple[str, str], Item]:
+        """Read up to a hundred items; DynamoDB may leave some for another request."""
+        found: dict[tuple[str, str], Item] = {}
+        pauses = 0
+        while wanted:
+            asked = {self._table: {"Keys": wanted, "ConsistentRead": True}}
+            answer = self._dynamodb.batch_get_item(RequestItems=asked)  # type: ignore[arg-type]
+            items = [_decoded(item) for item in answer["Responses"].get(self._table, [])]
+            found |= {(item["pk"], item["sk"]): item for item in items}
+            left = answer.get("UnprocessedKeys", {}).get(self._table, {"Keys": []})
+            wanted = [dict(key) for key in left["Keys"]]
+            pauses = 0 if items else pauses + 1
+            if wanted and pauses:
+                if pauses == _ATTEMPTS:
+                    raise TransientError(f"DynamoDB reads none of {len(wanted)} items")
+                self._pause(random.uniform(0, _LONGEST_PAUSE_S))  # noqa: S311 (no secret)
+        return found
 
     def create(self, item: Item) -> bool:
         return self.apply(Put(item))

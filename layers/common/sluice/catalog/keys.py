@@ -12,6 +12,7 @@ Key = dict[str, str]
 PIPELINES = "PIPELINES"
 TASKS = "TASKS"
 RUNNING_RELEASES = "RELEASES"
+ALL_STAGES = "STAGES"
 # The partition of items that belong to no pipeline.
 UNCLAIMED = "UNCLAIMED"
 # The partition of what people were told, and the prefix of its items, which are in the order of time.
@@ -283,6 +284,11 @@ def counts_key(pipeline: str) -> Key:
 def sweep_key(what: str) -> Key:
     """Return the key of the progress of `reconcile` through something."""
     return {"pk": "SWEEP", "sk": f"{_SWEEP}{what}"}
+
+
+def aside_key(pipeline: str) -> Key:
+    """Return the key of the note that objects of a pipeline were set aside at some time."""
+    return {"pk": partition(pipeline), "sk": "ASIDE"}
 
 
 def run_key(pipeline: str, run_id: str) -> Key:

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from sluice.lazy import dataclass
 from sluice.ports import Catalog, Cloud, Item
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The first items of a range, as many as were asked for; all of them without a limit."""
+
+    items: list[Item]
+    limit: int | None
+
+    def has(self, limit: int | None) -> bool:
+        """Whether nothing more has to be read for so many items."""
+        is_whole = self.limit is None or len(self.items) < self.limit
+        return is_whole or (limit is not None and limit <= len(self.items))
 
 
 class _Once:
@@ -15,14 +29,28 @@ class _Once:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._known: dict[Any, Any] = {}
+        self._ranges: dict[Any, _Range] = {}
 
     def get(self, key: Mapping[str, str]) -> Item | None:
         found: Item | None = self._read(("get", key["pk"], key["sk"]), lambda: self._catalog.get(key))
         return found
 
+    def get_all(self, keys: Sequence[Mapping[str, str]]) -> list[Item | None]:
+        new = [key for key in keys if ("get", key["pk"], key["sk"]) not in self._known]
+        found = zip(new, self._catalog.get_all(new) if new else [], strict=True)
+        self._known |= {("get", key["pk"], key["sk"]): item for key, item in found}
+        return [self.get(key) for key in keys]
+
     def query(self, pk: str, prefix: str = "", **options: Any) -> list[Item]:
-        asked = ("query", pk, prefix, tuple(sorted(options.items())))
-        return self._read(asked, lambda: self._catalog.query(pk, prefix, **options)) or []
+        """Read a range once; fewer items of its beginning are a part of what is known."""
+        limit = options.pop("limit", None)
+        given = sorted((name, value) for name, value in options.items() if value is not None)
+        asked = (pk, prefix, tuple(given))
+        known = self._ranges.get(asked)
+        if known is None or not known.has(limit):
+            found = self._catalog.query(pk, prefix, limit=limit, **options)
+            known = self._ranges[asked] = _Range(found, limit)
+        return copy.deepcopy(known.items[:limit])
 
     def listing(self, gsi1pk: str) -> list[Item]:
         return self._read(("listing", gsi1pk), lambda: self._catalog.listing(gsi1pk)) or []

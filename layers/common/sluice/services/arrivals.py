@@ -154,6 +154,11 @@ def touch(cloud: Cloud, pipeline: str, key: str) -> None:
     cloud.catalog.apply(changes.touch(pipeline, key, cloud.now()))
 
 
+def note_aside(cloud: Cloud, pipeline: str) -> None:
+    """Note that something is about to be set aside, before it is: nobody looks where this was never noted."""
+    cloud.catalog.apply(changes.note_aside(pipeline))
+
+
 def touched(cloud: Cloud, pipeline: str, waiting: Iterable[Arrival]) -> set[str]:
     """Return the keys whose objects may differ from the last valid data set's, or be gone."""
     noted = {each.key for each in _noted(cloud, pipeline)}

@@ -71,6 +71,14 @@ def quarantine(arrival: Arrival, reason: str, at: str, set_aside_at: str | None 
     return *move(arrival, moved), touch(arrival.pipeline, arrival.key, at), *_loosened(arrival)
 
 
+def note_aside(pipeline: str) -> Update:
+    """Note that something is about to be set aside.
+
+    It is a write of its own: the transactions of many objects set aside at a time would collide in it.
+    """
+    return Update(keys.aside_key(pipeline), {"is_noted": True})
+
+
 def release(arrival: Arrival, request_id: str) -> tuple[Delete, Put]:
     """Let a quarantined arrival wait again, as a person asked."""
     status: ArrivalStatus = "pending"

@@ -44,7 +44,9 @@ _BEFORE_ITS_JOB: tuple[StepStatus, ...] = ("Starting", "Waiting")
 
 def make_pipeline(pipeline: Pipeline) -> Put:
     """Make the pipeline of a first push, which has built nothing: all that it will build is indexed."""
-    return Put({**pipeline.item(), "build_seq": 0, "budget_used": 0, "is_indexed": True})
+    return Put(
+        {**pipeline.item(), "build_seq": 0, "budget_used": 0, "is_indexed": True, "is_glanceable": True}
+    )
 
 
 def activate_project(active: Pipeline, since: str | None) -> Update:

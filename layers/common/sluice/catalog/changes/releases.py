@@ -83,8 +83,9 @@ def register_again(former: Package, package: Package) -> Update:
 
 
 def make_stage(stage: Stage) -> Put:
-    """Make a stage at its first release, so that all promotions on it are linked."""
-    return Put({**stage.item(), "is_linked": True})
+    """Make a stage at its first release, so that all promotions on it are linked, and list it."""
+    listed = keys.listed(keys.ALL_STAGES, f"{stage.pipeline}#{stage.name}")
+    return Put({**stage.item(), **listed, "is_linked": True})
 
 
 def lock_stage(pipeline: str, stage: str, release_id: str) -> Update:

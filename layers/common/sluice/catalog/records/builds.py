@@ -65,6 +65,8 @@ class Pipeline:
     recent_costs_usd: Sequence[float] = ()
     # Whether all its runs and data set versions are indexed; not if an older stack made it.
     is_indexed: bool = False
+    # Whether all its stages are listed, and notes tell of what was set aside; not if an older stack made it.
+    is_glanceable: bool = False
     # The object whose recall the next build is for, and who recalled it.
     recalled_key: str | None = None
     recalled_by: str | None = None

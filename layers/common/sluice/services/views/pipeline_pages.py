@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.catalog.records.builds import Project
+from sluice.catalog.records.builds import Pipeline, Project
 from sluice.domain import config
 from sluice.domain.build import candidates
 from sluice.domain.config import PipelineConfig
@@ -45,7 +45,7 @@ def overview(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     return {
         **pipelines.status(cloud, pipeline),
         "definition": _definition(_config(cloud, pipeline, item)),
-        "runs": runs.runs(cloud, pipeline, limit=RUNS),
+        "runs": runs.newest(cloud, Pipeline.of(item), RUNS),
     }
 
 
@@ -81,6 +81,7 @@ def _definition(found: PipelineConfig | None) -> dict[str, Any] | None:
 def data_page(cloud: Cloud, pipeline: str, after: str | None = None) -> dict[str, Any]:
     """Return data set versions with their drift, what arrived, what is set aside, and what waits."""
     find(cloud, pipeline)
+    waits = data.what_waits(cloud, pipeline)
     versions = data.dataset_versions(cloud, pipeline, limit=VERSIONS)
     arrived = uploads.page(cloud, pipeline, after, ARRIVALS)
     aside = uploads.quarantined(cloud, pipeline, limit=ARRIVALS)
@@ -92,7 +93,7 @@ def data_page(cloud: Cloud, pipeline: str, after: str | None = None) -> dict[str
         "after": arrived.after,
         "quarantined": [uploads.shown(each) for each in aside.items],
         "more_quarantined": aside.after is not None,
-        **data.what_waits(cloud, pipeline),
+        **waits,
     }
 
 

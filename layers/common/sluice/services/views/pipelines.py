@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Pipeline
 from sluice.catalog.records.releases import Package
 from sluice.domain import config
 from sluice.domain.release import awaited
@@ -26,6 +27,7 @@ def pipeline_names(cloud: Cloud) -> list[str]:
 def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     """Return what a person asks first about one pipeline."""
     item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
+    state = Pipeline.of(item) if item else None
     serving = [
         {
             **stage,
@@ -47,7 +49,7 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     }
     for stage in serving:
         stage["is_rejected"] = stage["stage"] in rejected
-    count, aside = uploads.set_aside(cloud, pipeline)
+    count, aside = uploads.set_aside(cloud, state) if state else (0, [])
     return {
         "pipeline": pipeline,
         "project_version": item.get("project_version"),
@@ -58,23 +60,25 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
         "quarantined": aside,
         "costs": costs.outlook(cloud, pipeline),
         "recalls": recalls.recalls(cloud, pipeline),
-        "last_run": next(iter(runs.runs(cloud, pipeline, limit=1)), None),
+        "last_run": next(iter(runs.newest(cloud, state, 1)), None) if state else None,
         "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
         "group": item.get("group"),
         "stages": serving,
-        "awaited": awaited_decisions(cloud, pipeline),
+        "awaited": awaited_decisions(cloud, pipeline, serving),
         "timeline": timeline.entries(cloud, pipeline, limit=8),
     }
 
 
-def awaited_decisions(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
-    """List what waits for a person, by the pipeline's current project."""
+def awaited_decisions(
+    cloud: Cloud, pipeline: str, serving: list[dict[str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """List what waits for a person, by the pipeline's current project; `serving` is what `stages` shows."""
     project_version = (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("project_version")
     project = cloud.catalog.get(keys.project_key(pipeline, project_version)) if project_version else None
     if project is None:
         return []
     listed = config.restore(project["config"]).release.stages
-    serving = stages.stages(cloud, pipeline)
+    serving = stages.stages(cloud, pipeline) if serving is None else serving
     newest = [{**row, "held": _held(cloud, row)} for row in models.undecided(cloud, pipeline, serving)]
     found = awaited.decisions(listed, serving, newest)
     return [each for each in found if not _was_taken_back(cloud, pipeline, each)]

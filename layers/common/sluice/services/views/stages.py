@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +17,11 @@ from sluice.services import scaling as scales
 
 def stages(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     """List what serves on each stage, by the catalog."""
-    return [_stage(cloud, stage) for stage in releasing.find_stages(cloud, pipeline)]
+    return of_stages(cloud, releasing.find_stages(cloud, pipeline))
+
+
+def of_stages(cloud: Cloud, found: Sequence[Stage]) -> list[dict[str, Any]]:
+    return [_stage(cloud, stage) for stage in found]
 
 
 def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:

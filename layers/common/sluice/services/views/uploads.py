@@ -8,6 +8,7 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.arrivals import Arrival
+from sluice.catalog.records.builds import Pipeline
 from sluice.ports import Cloud
 from sluice.services import arrivals
 from sluice.services.arrivals import Page
@@ -31,16 +32,23 @@ def quarantined(cloud: Cloud, pipeline: str, after: str | None = None, limit: in
     return Page(_not_replaced(cloud, pipeline, found.items), found.after)
 
 
-def set_aside(cloud: Cloud, pipeline: str) -> tuple[int, list[dict[str, Any]]]:
+def set_aside(cloud: Cloud, pipeline: Pipeline) -> tuple[int, list[dict[str, Any]]]:
     """Count quarantined objects, up to a page, and return the last that nothing replaced."""
-    found = arrivals.page(cloud, pipeline, [keys.QUARANTINED], None, PAGE).items
+    if not _may_be_aside(cloud, pipeline):
+        return 0, []
+    found = arrivals.page(cloud, pipeline.name, [keys.QUARANTINED], None, PAGE).items
     last = sorted(found, key=_arrived)[-_SHOWN_ASIDE:]
-    return len(found), [*map(shown, _not_replaced(cloud, pipeline, last))]
+    return len(found), [*map(shown, _not_replaced(cloud, pipeline.name, last))]
 
 
-def some_set_aside(cloud: Cloud, pipeline: str, limit: int = _SHOWN_ASIDE) -> int:
+def some_set_aside(cloud: Cloud, pipeline: Pipeline, limit: int = _SHOWN_ASIDE) -> int:
     """Count quarantined objects that nothing replaced, of the first `limit`: enough to say that some wait."""
-    return len(quarantined(cloud, pipeline, limit=limit).items)
+    return len(quarantined(cloud, pipeline.name, limit=limit).items) if _may_be_aside(cloud, pipeline) else 0
+
+
+def _may_be_aside(cloud: Cloud, pipeline: Pipeline) -> bool:
+    """Tell whether something was ever set aside; an older stack did not note it."""
+    return not pipeline.is_glanceable or cloud.catalog.get(keys.aside_key(pipeline.name)) is not None
 
 
 def counts(cloud: Cloud, pipeline: str, aside: int) -> dict[str, int]:
