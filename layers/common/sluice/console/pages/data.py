@@ -8,6 +8,7 @@ from typing import Any
 from sluice.console import drawings, words
 from sluice.console.drawings import Chart
 from sluice.console.pages import links
+from sluice.console.pages.frame import of_pipeline
 from sluice.console.rendering import Page
 from sluice.domain import wording
 from sluice.domain.times import from_iso
@@ -18,15 +19,14 @@ _COLUMNS_DRAWN = 6
 def page(view: Mapping[str, Any]) -> Page:
     """Show a pipeline's data as `views.pipeline_pages.data_page` returns it."""
     pipeline = view["pipeline"]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Data",
         title=f"Data of {pipeline}",
         template="data.html.j2",
         view=view,
         values={**view, "charts": _charts(view["drift"])},
         command=f"data list {pipeline}",
-        trail=((pipeline, links.pipeline(pipeline)),),
-        tabs=links.tabs(pipeline),
-        tab="Data",
     )
 
 
@@ -60,17 +60,16 @@ def version_page(view: Mapping[str, Any]) -> Page:
     """Show a data set version: its report, its objects, and what came from it."""
     pipeline, version = view["pipeline"], view["dataset_version"]
     here = links.pipeline(pipeline, "data", version)
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Data",
         title=f"Data set {words.short(version)}",
         template="version.html.j2",
         view=view,
         values={"version": view, "report": f"{here}/report"},
         command=f"dataset show {pipeline} {words.short(version)}",
         trail=(
-            (pipeline, links.pipeline(pipeline)),
             ("Data", links.pipeline(pipeline, "data")),
             (words.short(version), here),
         ),
-        tabs=links.tabs(pipeline),
-        tab="Data",
     )

@@ -8,6 +8,7 @@ from typing import Any
 from sluice.console import drawings, words
 from sluice.console.drawings import Axis, Node
 from sluice.console.pages import links
+from sluice.console.pages.frame import of_pipeline
 from sluice.console.rendering import Page
 from sluice.domain import wording
 from sluice.quality.report.gate_views import SLICES_SHOWN, gate_views
@@ -25,7 +26,9 @@ def page(view: Mapping[str, Any]) -> Page:
     name, pipeline = view["model"], view["pipeline"]
     tone, verdict = _VERDICTS.get(view["approval_status"], ("", words.status(view["approval_status"])))
     document = view["gates"]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Models",
         title=name,
         template="model.html.j2",
         view=view,
@@ -41,9 +44,7 @@ def page(view: Mapping[str, Any]) -> Page:
             "graph": drawings.graph(_columns(view)) if view["made"] else None,
         },
         command=f"lineage {name}",
-        trail=((pipeline, links.pipeline(pipeline)), (name, links.model(name))),
-        tabs=links.tabs(pipeline),
-        tab="Models",
+        trail=((name, links.model(name)),),
     )
 
 
@@ -134,13 +135,12 @@ def _run(run: Mapping[str, Any]) -> Node:
 def list_page(view: Mapping[str, Any]) -> Page:
     """Show a pipeline's models, newest first."""
     pipeline = view["pipeline"]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Models",
         title=f"Models of {pipeline}",
         template="models.html.j2",
         view=view,
         values=view,
         command=f"models {pipeline}",
-        trail=((pipeline, links.pipeline(pipeline)),),
-        tabs=links.tabs(pipeline),
-        tab="Models",
     )

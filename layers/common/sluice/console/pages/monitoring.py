@@ -7,7 +7,7 @@ from typing import Any
 
 from sluice.console import drawings
 from sluice.console.drawings import Chart
-from sluice.console.pages import links
+from sluice.console.pages.frame import of_pipeline
 from sluice.console.rendering import Page
 from sluice.domain import wording
 from sluice.domain.times import from_iso
@@ -20,15 +20,14 @@ _DRAWN = 6
 def page(view: Mapping[str, Any]) -> Page:
     """Show how what serves does, as `views.pipeline_pages.monitoring_page` returns it."""
     pipeline = view["pipeline"]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Monitoring",
         title=f"Monitoring of {pipeline}",
         template="monitoring.html.j2",
         view=view,
         values={**view, "stages": [_stage(stage, view["history"]) for stage in view["stages"]]},
         command=f"monitor show {pipeline}",
-        trail=((pipeline, links.pipeline(pipeline)),),
-        tabs=links.tabs(pipeline),
-        tab="Monitoring",
     )
 
 

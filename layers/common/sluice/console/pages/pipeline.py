@@ -8,6 +8,7 @@ from typing import Any
 from sluice.console import drawings, words
 from sluice.console.drawings import Node
 from sluice.console.pages import links
+from sluice.console.pages.frame import of_pipeline
 from sluice.console.pages.run import spans_of
 from sluice.console.rendering import IDLE_S, Page
 
@@ -15,7 +16,9 @@ from sluice.console.rendering import IDLE_S, Page
 def page(view: Mapping[str, Any], now: float) -> Page:
     """Show a pipeline as `views.pipeline_pages.overview` returns it."""
     name = view["pipeline"]
-    return Page(
+    return of_pipeline(
+        name,
+        "Overview",
         title=name,
         template="pipeline.html.j2",
         view=view,
@@ -25,9 +28,6 @@ def page(view: Mapping[str, Any], now: float) -> Page:
             "gantt": spans_of(view["runs"], now),
         },
         command=f"status {name}",
-        trail=((name, links.pipeline(name)),),
-        tabs=links.tabs(name),
-        tab="Overview",
         idle_s=IDLE_S,
         is_live=bool(view["in_flight"]) or any(stage["releasing"] for stage in view["stages"]),
     )
@@ -64,15 +64,14 @@ def compare_page(view: Mapping[str, Any]) -> Page:
     """Show what differs between runs, by subject, and what is the same."""
     runs = view["runs"]
     pipeline = runs[0].rpartition("-")[0]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Runs",
         title=f"{len(runs)} runs compared",
         template="compare.html.j2",
         view=view,
         values=view,
         command=f"compare {' '.join(runs)}",
-        trail=((pipeline, links.pipeline(pipeline)),),
-        tabs=links.tabs(pipeline),
-        tab="Runs",
     )
 
 
@@ -80,13 +79,12 @@ def why_page(view: Mapping[str, Any]) -> Page:
     """Tell the story of what serves, on one page to print."""
     pipeline = view["pipeline"]
     stage = f" --stage {view['stage']}" if view["stage"] else ""
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Why",
         title=f"Why {pipeline} serves what it serves",
         template="why.html.j2",
         view=view,
         values={"why": view},
         command=f"why {pipeline}{stage}",
-        trail=((pipeline, links.pipeline(pipeline)),),
-        tabs=links.tabs(pipeline),
-        tab="Why",
     )

@@ -8,6 +8,7 @@ from typing import Any
 from sluice.console import drawings, words
 from sluice.console.drawings import Node, Span
 from sluice.console.pages import links
+from sluice.console.pages.frame import of_pipeline
 from sluice.console.rendering import IDLE_S, Page
 from sluice.domain.times import from_iso
 
@@ -17,7 +18,9 @@ def page(view: Mapping[str, Any]) -> Page:
     pipeline = view["pipeline"]
     now = from_iso(view["now"]).timestamp()
     stages = [_stage(stage, view, now) for stage in view["stages"]]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Releases",
         title=f"Releases of {pipeline}",
         template="releases.html.j2",
         view=view,
@@ -28,9 +31,6 @@ def page(view: Mapping[str, Any]) -> Page:
             "served": _served(view, now),
         },
         command=f"status {pipeline}",
-        trail=((pipeline, links.pipeline(pipeline)),),
-        tabs=links.tabs(pipeline),
-        tab="Releases",
         idle_s=IDLE_S,
         is_live=any(stage["releasing"] or stage["bakes_for_s"] for stage in stages),
     )
@@ -82,13 +82,13 @@ def _served(view: Mapping[str, Any], now: float) -> dict[str, list[Span]]:
 def rollback_page(view: Mapping[str, Any]) -> Page:
     """Ask whether a stage shall be rolled back, and say from what to what."""
     pipeline, stage = view["pipeline"], view["stage"]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Releases",
         title=f"Roll {stage} back",
         template="rollback.html.j2",
         view=view,
         values={"rollback": view},
         command=f"rollback {pipeline} --stage {stage}",
-        trail=((pipeline, links.pipeline(pipeline)), ("Releases", links.pipeline(pipeline, "releases"))),
-        tabs=links.tabs(pipeline),
-        tab="Releases",
+        trail=(("Releases", links.pipeline(pipeline, "releases")),),
     )

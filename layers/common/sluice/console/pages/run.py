@@ -8,6 +8,7 @@ from typing import Any
 from sluice.console import drawings, words
 from sluice.console.drawings import Axis, Node
 from sluice.console.pages import links
+from sluice.console.pages.frame import of_pipeline
 from sluice.console.rendering import Page
 from sluice.domain import wording
 from sluice.domain.times import from_iso
@@ -34,7 +35,9 @@ def page(view: Mapping[str, Any], now: float) -> Page:
     tone, verdict = _VERDICTS.get(view["status"], ("", words.status(view["status"])))
     board = view["leaderboard"]
     document = view["gates"]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Runs",
         title=run_id,
         template="run.html.j2",
         view=view,
@@ -54,9 +57,7 @@ def page(view: Mapping[str, Any], now: float) -> Page:
             "can_retry": view["status"] in _RETRIED,
         },
         command=f"run {run_id}",
-        trail=((pipeline, links.pipeline(pipeline)), (run_id, links.run(run_id))),
-        tabs=links.tabs(pipeline),
-        tab="Runs",
+        trail=((run_id, links.run(run_id)),),
         is_live=view["status"] == "running",
     )  # fmt: skip
 
@@ -158,19 +159,18 @@ def _said(row: Mapping[str, Any], board: Mapping[str, Any]) -> str:
 def log_page(view: Mapping[str, Any]) -> Page:
     """Show what a step's script wrote, the end of it; while it runs, as it comes."""
     run_id, pipeline, step = view["run_id"], view["pipeline"], view["step"]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Runs",
         title=f"Log of {step}",
         template="log.html.j2",
         view=view,
         values={"log": view},
         command=f"logs {run_id} {step}",
         trail=(
-            (pipeline, links.pipeline(pipeline)),
             (run_id, links.run(run_id)),
             (step, links.run(run_id, "logs", step)),
         ),
-        tabs=links.tabs(pipeline),
-        tab="Runs",
         is_live=view["ended_at"] is None,
     )
 
@@ -178,15 +178,14 @@ def log_page(view: Mapping[str, Any]) -> Page:
 def list_page(view: Mapping[str, Any], now: float) -> Page:
     """Show a pipeline's runs, newest first, with their times on one axis; two or more can be compared."""
     pipeline, rows = view["pipeline"], view["runs"]
-    return Page(
+    return of_pipeline(
+        pipeline,
+        "Runs",
         title=f"Runs of {pipeline}",
         template="runs.html.j2",
         view=view,
         values={**view, "gantt": drawings.spans([_run_span(row, now) for row in reversed(rows)], now)},
         command=f"runs {pipeline}",
-        trail=((pipeline, links.pipeline(pipeline)),),
-        tabs=links.tabs(pipeline),
-        tab="Runs",
         is_live=any(row["status"] == "running" for row in rows),
     )
 
