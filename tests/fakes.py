@@ -613,6 +613,14 @@ class FakeScaling:
 class FakeAlarms:
     def __init__(self) -> None:
         self.by_name: dict[str, dict[str, Any]] = {}
+        # What CloudWatch measured for each alarm, by time.
+        self.measured: dict[str, list[tuple[datetime, float]]] = {}
+
+    def values(
+        self, alarm: Mapping[str, Any], since: datetime, until: datetime
+    ) -> list[tuple[datetime, float]]:
+        found = self.measured.get(alarm["AlarmName"], ())
+        return [(at, value) for at, value in found if since <= at < until]
 
     def put(self, request: Mapping[str, Any]) -> None:
         state = self.by_name.get(request["AlarmName"], {"StateValue": "INSUFFICIENT_DATA"})

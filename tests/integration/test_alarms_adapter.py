@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -66,3 +67,26 @@ def test_alarms_are_deleted_and_unknown_ones_do_not_matter(alarms: CloudWatchAla
     alarms.delete([LATENCY, "sluice-none"])
     alarms.delete(["sluice-none"])
     assert list(alarms.describe([ERROR_RATE, LATENCY])) == [ERROR_RATE]
+
+
+HOUR = (datetime(2026, 11, 29, 9, tzinfo=UTC), datetime(2026, 11, 29, 10, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("of", ["metric math", "a single metric"])
+def test_what_an_alarm_judged_is_what_it_asks_of_its_metrics(of: str) -> None:
+    cloudwatch = boto3.client("cloudwatch")
+    asked = wanted.requests(GUARDED, Alarms())[0]
+    queries = asked["Metrics"]
+    if of == "a single metric":
+        metric = {"Namespace": "AWS/SageMaker", "MetricName": "Invocations", "Dimensions": []}
+        asked = {**metric, "Statistic": "Sum", "Period": 60}
+        queries = [{"Id": "judged", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}]
+    result = {"Id": "judged", "Timestamps": [HOUR[0]], "Values": [0.25]}
+    with Stubber(cloudwatch) as stub:
+        expected = {"MetricDataQueries": queries, "StartTime": HOUR[0], "EndTime": HOUR[1]}
+        stub.add_response(
+            "get_metric_data",
+            {"MetricDataResults": [result]},
+            {**expected, "ScanBy": "TimestampAscending"},
+        )
+        assert CloudWatchAlarms(cloudwatch).values(asked, *HOUR) == [(HOUR[0], 0.25)]

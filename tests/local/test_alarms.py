@@ -481,3 +481,18 @@ def test_tens_of_thousands_of_datapoints_do_not_slow_an_alarm(metric: Metric) ->
     metric.put(*[9.0] * 100)
     metric.wait_until("ALARM")
     assert time.monotonic() - started < 3
+
+
+def test_metric_data_is_what_an_alarm_on_it_compares_with_its_limit(metric: Metric) -> None:
+    asked = metric.described(metric.math_alarm(("judged", "IF(m2 >= 2, m1 / m2, 0)")))["Metrics"]
+    metric.put(4, 2, Timestamp=ago(60))
+    metric.put(7, Timestamp=ago(30))
+    span = {"StartTime": ago(120), "EndTime": ago(-10)}
+    (found,) = metric.cloudwatch.get_metric_data(MetricDataQueries=asked, **span)["MetricDataResults"]
+    assert (found["Id"], found["StatusCode"], found["Values"]) == ("judged", "Complete", [0.0, 3.0])
+    newest, oldest = found["Timestamps"]
+    assert newest > oldest
+    unknown = [{"Id": "e", "Expression": "nothing + 1"}]
+    (problem,) = metric.cloudwatch.get_metric_data(MetricDataQueries=unknown, **span)["MetricDataResults"]
+    assert problem["StatusCode"] == "InternalError"
+    assert "no metric or expression nothing" in problem["Messages"][0]["Value"]

@@ -332,6 +332,11 @@ class Alarms(Protocol):
     def describe(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return `{name: alarm}` for the alarms that exist."""
 
+    def values(
+        self, alarm: Mapping[str, Any], since: datetime, until: datetime
+    ) -> list[tuple[datetime, float]]:
+        """Return what an alarm, as described, compares with its limit, by period, the oldest first."""
+
 
 class StartRefusedError(Exception):
     """Step Functions refuses an execution for what it is given: no retry cures that."""

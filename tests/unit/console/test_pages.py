@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ import release_world
 from sluice.catalog import keys
 from sluice.console import requests
 from sluice.console.answering import answer
+from sluice.domain.times import from_iso
 from sluice.services import arrivals
 
 BUILDS, RELEASES = build_world.PIPELINE, release_world.PIPELINE
@@ -153,6 +155,21 @@ def test_a_rollback_is_confirmed_with_both_versions_by_name(released: release_wo
     shown = page(released.cloud, path)
     assert "From v2 back to v1?" in shown.words
     assert [form["action"] for form in shown.forms] == ["/acts/roll-back"]
+
+
+def test_a_stage_shows_what_its_alarms_judged_against_their_limits(released: release_world.World) -> None:
+    alarms, path = released.cloud.alarms, f"/pipelines/{RELEASES}/releases"
+    (name,) = (each for each in alarms.by_name if each.endswith("--error-rate"))
+    limit = alarms.by_name[name]["Threshold"]
+    assert "nothing was judged" in page(released.cloud, path).words
+    now = from_iso(released.cloud.now())
+    far, near = now - timedelta(hours=2), now - timedelta(minutes=3)
+    alarms.measured[name] = [(far, 0.9), (near, limit * 3), (near + timedelta(minutes=1), 0.0)]
+    _, html = ask(released.cloud, path)
+    words = Page(html).words
+    assert f"error-rate 0 %, limit {limit * 100:g} %, rolls back" in words
+    assert (html.count('class="dot bad"'), html.count('class="dot "')) == (1, 1), "one is beyond the limit"
+    assert f"UTC: {limit * 300:g} %" in words
 
 
 def test_home_tells_what_serves_and_what_waits_for_whom(released: release_world.World) -> None:

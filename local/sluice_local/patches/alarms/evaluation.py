@@ -98,7 +98,19 @@ def _returned_series(
     moments: Sequence[int],
     period: int,
 ) -> Series:
-    """Return the series of the query with ReturnData, computing the expressions it needs."""
+    """Return the series of the query with ReturnData."""
+    returned = next(query["Id"] for query in metric_queries if query.get("ReturnData", True))
+    return computed(returned, metric_queries, datapoints, moments, period)
+
+
+def computed(
+    wanted: str,
+    metric_queries: Sequence[Mapping[str, Any]],
+    datapoints: Mapping[str, Series],
+    moments: Sequence[int],
+    period: int,
+) -> Series:
+    """Return the series of a query, computing the expressions it needs; raises MetricMathError."""
     by_id = {query["Id"]: query for query in metric_queries}
     resolving: set[str] = set()
 
@@ -115,7 +127,7 @@ def _returned_series(
         resolving.discard(name)
         return expression.compute(Scope(values, moments, period))
 
-    return resolve(next(query["Id"] for query in metric_queries if query.get("ReturnData", True)))
+    return resolve(wanted)
 
 
 def _state(alarm: Mapping[str, Any], known: Sequence[Datapoint]) -> AlarmState:

@@ -10,7 +10,11 @@ from sluice.console.drawings import Node, Span
 from sluice.console.pages import links
 from sluice.console.pages.frame import of_pipeline
 from sluice.console.rendering import IDLE_S, Page
+from sluice.domain import wording
 from sluice.domain.times import from_iso
+
+# Alarms are on shares and microseconds.
+_UNITS = {"error-rate": (100, "%"), "p99-latency": (0.001, "ms")}
 
 
 def page(view: Mapping[str, Any]) -> Page:
@@ -46,8 +50,34 @@ def _stage(stage: Mapping[str, Any], view: Mapping[str, Any], now: float) -> dic
         "baked": 1 - max(left, 0) / whole if whole > 0 else 1,
         "awaited": [each for each in view["awaited"] if each["stage"] == stage["stage"]],
         "roll_back": links.pipeline(view["pipeline"], "releases", stage["stage"], "rollback"),
+        "alarms": [_alarm(alarm) for alarm in stage["alarms"]],
         "firing": [alarm for alarm in stage["alarms"] if alarm["state"] == "ALARM"],
     }
+
+
+def _alarm(alarm: Mapping[str, Any]) -> dict[str, Any]:
+    """Draw what an alarm judged in the last hour against its limit, in a unit that people think in."""
+    what = alarm["alarm"].rpartition("--")[2]
+    factor, unit = _UNITS.get(what, (1, ""))
+    limit = None if alarm["limit"] is None else alarm["limit"] * factor
+    points = [(from_iso(each["at"]), each["value"] * factor) for each in alarm["values"]]
+    drawn = [
+        (at.timestamp(), value, f"{at:%H:%M} UTC: {wording.number(value)} {unit}", _judged(value, limit))
+        for at, value in points
+    ]
+    ends = (f"{points[0][0]:%H:%M}", f"{points[-1][0]:%H:%M} UTC") if points else ("", "")
+    return {
+        **alarm,
+        "what": what,
+        "unit": unit,
+        "limit": limit,
+        "last": points[-1][1] if points else None,
+        "chart": drawings.chart(what, drawn, limit=limit, ends=ends),
+    }
+
+
+def _judged(value: float, limit: float | None) -> str:
+    return "bad" if limit is not None and value > limit else ""
 
 
 def _node(stage: Mapping[str, Any]) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from sluice.catalog import keys
@@ -12,6 +13,7 @@ from sluice.domain.build import candidates
 from sluice.domain.config import PipelineConfig
 from sluice.domain.failures import MissingError
 from sluice.domain.release.releases import RollbackOptions
+from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
 from sluice.services import building, deploying, releasing
 from sluice.services.arrivals import on_each
@@ -29,6 +31,8 @@ from sluice.services.views import (
 )
 
 RUNS, VERSIONS, ARRIVALS, PROMOTIONS, WINDOWS = 15, 12, 50, 12, 60
+# So long ago are values of alarms shown.
+_JUDGED = timedelta(hours=1)
 
 
 def find(cloud: Cloud, pipeline: str) -> Item:
@@ -206,21 +210,27 @@ def _variant(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alarms(cloud: Cloud, pipeline: str, stage: str, endpoint_name: str) -> list[dict[str, Any]]:
-    """Return the alarms of a stage with their limits, and what CloudWatch says of their last values."""
+    """Return a stage's alarms with their limits; of those that roll back what they judged lately too."""
     guarded = releasing.find_guarded(cloud, pipeline, stage, endpoint_name)
     names = (*guarded.alarm_names, *releasing.watch_alarm_names(guarded))
     found = cloud.alarms.describe(names)
-    return [
-        {
-            "alarm": name,
-            "state": found[name]["StateValue"],
-            "limit": found[name].get("Threshold"),
-            "reason": found[name].get("StateReason"),
-            "rolls_back": name in guarded.alarm_names,
-        }
-        for name in names
-        if name in found
-    ]
+    return on_each(
+        [found[name] for name in names if name in found],
+        lambda alarm: _alarm(cloud, alarm, rolls_back=alarm["AlarmName"] in guarded.alarm_names),
+    )
+
+
+def _alarm(cloud: Cloud, alarm: dict[str, Any], *, rolls_back: bool) -> dict[str, Any]:
+    now = from_iso(cloud.now())
+    judged = cloud.alarms.values(alarm, now - _JUDGED, now) if rolls_back else []
+    return {
+        "alarm": alarm["AlarmName"],
+        "state": alarm["StateValue"],
+        "limit": alarm.get("Threshold"),
+        "reason": alarm.get("StateReason"),
+        "rolls_back": rolls_back,
+        "values": [{"at": to_iso(at), "value": value} for at, value in judged],
+    }
 
 
 def rollback_page(cloud: Cloud, pipeline: str, stage: str) -> dict[str, Any]:
