@@ -61,6 +61,8 @@ def bill() -> dict[str, Any]:
 def test_it_is_valid_by_cyclonedx(bill: dict[str, Any]) -> None:
     assert problems(bill) is None
     assert problems({**bill, "serialNumber": "1"}) is not None, "the validator refuses what is wrong"
+    late = {**bill["metadata"], "timestamp": "yesterday"}
+    assert problems({**bill, "metadata": late}) is not None, "it knows the formats of what the bill says"
 
 
 def test_a_manifest_without_environments_makes_a_valid_bill_too() -> None:
