@@ -16,6 +16,7 @@ from sluice_local.patches.functions import async_invocation
 from sluice_local.patches.states import executions
 from sluice_local.sagemaker.hosting import endpoints
 from sluice_local.sagemaker.jobs import operations
+from sluice_local.sagemaker.pipelines import running as pipelines
 from sluice_local.states.history import End
 
 ERROR = "LocalCloud.Interrupted"
@@ -40,6 +41,7 @@ def before_requests() -> None:
 def end() -> dict[str, Any]:
     """End what was under way, once functions can be called; returns the names of what ended or continues."""
     ended = {"executions": _fail_executions(), "jobs": operations.fail_unfinished(CAUSE)}
+    ended["pipeline_executions"] = pipelines.fail_unfinished(CAUSE)
     return {**ended, "endpoints": endpoints.resume(CAUSE), "events": async_invocation.resume()}
 
 

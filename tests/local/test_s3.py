@@ -181,6 +181,19 @@ def test_an_object_keeps_its_tags_and_its_checksum(bucket: Watched) -> None:
         )
 
 
+def test_encryption_by_kms_without_a_key_is_with_the_accounts_own(bucket: Watched) -> None:
+    bucket.s3.put_object(Bucket=bucket.name, Key="a", Body=b"1", ServerSideEncryption="aws:kms")
+    found = bucket.s3.head_object(Bucket=bucket.name, Key="a")
+    own = f"arn:aws:kms:{bucket.cloud.region}:{bucket.cloud.account}:key/"
+    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"][: len(own)]) == ("aws:kms", own)
+    upload = bucket.s3.create_multipart_upload(Bucket=bucket.name, Key="b", ServerSideEncryption="aws:kms")
+    assert upload["SSEKMSKeyId"] == found["SSEKMSKeyId"]
+    named = bucket.s3.put_object(
+        Bucket=bucket.name, Key="c", Body=b"1", ServerSideEncryption="aws:kms", SSEKMSKeyId="alias/mine"
+    )
+    assert named["SSEKMSKeyId"] == "alias/mine"
+
+
 def test_uploads_are_kept_in_archives_like_other_events(
     cloud: LocalCloud, bucket: Watched, unique: Callable[[str], str]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from local.functions import create_function, create_queue, invoke, wait_for
 from local.hosting import Hosting
 from local.jobs import Jobs
+from local.pipelines import PASSING, Pipelines, callback
 from sluice_local import host
 from sluice_local.cloud import LocalCloud
 from sluice_local.interrupted import CAUSE, ERROR
@@ -177,6 +178,10 @@ def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out
     told = listen(cloud)
     machine = cloud.client("stepfunctions").list_state_machines()["stateMachines"][0]["stateMachineArn"]
     execution = cloud.client("stepfunctions").start_execution(stateMachineArn=machine)["executionArn"]
+    pipelines = Pipelines(cloud, unique)
+    pipelines.create(PASSING, callback("Wait", pipelines.queue(), DependsOn=["Pass"]))
+    run = pipelines.start()
+    pipelines.step_in(run, "Wait", "Executing")
     job = Jobs(cloud, BUCKET, unique).start_training("import time; time.sleep(600)")
     wait_for(lambda: job.encode() in saved_jobs(state_dir), 30)
     kill(cloud)
@@ -195,6 +200,18 @@ def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out
     assert (ended["status"], ended["error"], ended["cause"]) == ("FAILED", ERROR, CAUSE)
     described = again.client("sagemaker").describe_training_job(TrainingJobName=job)
     assert (described["TrainingJobStatus"], described["FailureReason"]) == ("Failed", CAUSE)
+    assert taken_up["pipeline_executions"] == [run.partition("/")[2]]
+    sagemaker = again.client("sagemaker")
+    described = sagemaker.describe_pipeline_execution(PipelineExecutionArn=run)
+    assert (described["PipelineExecutionStatus"], described["FailureReason"]) == ("Failed", CAUSE)
+    listed = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=run)["PipelineExecutionSteps"]
+    assert [(step["StepName"], step["StepStatus"]) for step in listed] == [
+        ("Wait", "Failed"),
+        ("Pass", "Succeeded"),
+    ]
+    sagemaker.retry_pipeline_execution(PipelineExecutionArn=run)
+    described = sagemaker.describe_pipeline_execution(PipelineExecutionArn=run)
+    assert described["PipelineExecutionStatus"] == "Executing"
     assert again.client("sqs").get_queue_url(QueueName="told")["QueueUrl"] == told
     assert received(again, told, 2) == {"aws.states", "aws.sagemaker"}
     listed = again.client("s3").list_object_versions(Bucket=BUCKET, Prefix="a/")["Versions"]

@@ -1,7 +1,7 @@
-"""Send S3 events with object versions and in order.
+"""Send S3 events with object versions and in order, and encrypt by the account's own key if none is named.
 
-Ministack omits the version from events on the bus and these events from archives, and starts a thread for
-each event.
+Ministack omits the version from events on the bus and these events from archives, starts a thread for
+each event, and refuses `aws:kms` without a key.
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ from __future__ import annotations
 import contextvars
 import functools
 import json
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import s3
 
 from sluice_local.settings import Settings
 
 # Consequences of an event are queued or have their own threads: one thread is enough, and keeps the order.
 _EVENTS = ThreadPoolExecutor(1, "s3-events")
+_ENCRYPTION = "x-amz-server-side-encryption"
+_KEY_ID = f"{_ENCRYPTION}-aws-kms-key-id"
 _version_id: ContextVar[str | None] = ContextVar("version_id", default=None)
 
 
@@ -46,7 +50,18 @@ def install(settings: Settings) -> None:
             _EVENTS.submit(context.run, functools.partial(fire_with_version, *event, **options))
 
     s3._fire_s3_event = fire_with_version
+    resolve = s3._resolve_sse_write_headers
+    s3._resolve_sse_write_headers = lambda headers, bucket: resolve(_with_key(headers), bucket)
     s3._fire_s3_event_async = fire_in_order
+
+
+def _with_key(headers: dict[str, str]) -> dict[str, str]:
+    """Return a write's headers with the key that AWS uses by itself, which is the account's `aws/s3`."""
+    if headers.get(_ENCRYPTION) != "aws:kms" or headers.get(_KEY_ID):
+        return headers
+    account, region = get_account_id(), get_region()
+    key_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{region}/aws/s3")
+    return {**headers, _KEY_ID: f"arn:aws:kms:{region}:{account}:key/{key_id}"}
 
 
 def with_version(event: dict[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from sluice_local.sagemaker.api import iam
 from sluice_local.sagemaker.api.core import OPERATIONS, ApiError, Scope
 from sluice_local.sagemaker.api.validation import operation_model, projected, validated
 
-# Import models, packages, search and tags for the operations that they register.
+# Import models, pipelines, packages, search and tags for the operations that they register.
 from sluice_local.sagemaker.hosting import endpoints, models  # noqa: F401
+from sluice_local.sagemaker.pipelines import execution_operations, pipeline_operations  # noqa: F401
 from sluice_local.sagemaker.registry import packages, search  # noqa: F401
 
 Response = tuple[int, dict[str, str], bytes]

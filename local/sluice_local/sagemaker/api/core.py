@@ -68,6 +68,7 @@ class Wording:
     missing: str = 'Could not find {noun} "{arn}".'
     existing: str = 'Cannot create already existing {noun} "{arn}".'
     existing_code: str = "ValidationException"
+    missing_code: str = "ValidationException"
 
 
 _JOB = Wording(
@@ -88,6 +89,12 @@ _WORDINGS = {
     "transform-job": _JOB,
     "model-package-group": _REGISTRY,
     "model-package": _REGISTRY,
+    "pipeline": Wording(
+        missing="Pipeline '{arn}' does not exist.",
+        existing="Pipeline names must be unique within an AWS account and region, "
+        "and a pipeline with name ({name}) already exists.",
+        missing_code="ResourceNotFound",
+    ),
 }
 
 
@@ -98,10 +105,11 @@ class Table:
     """The resources of one kind, by scope and name. Thread-safe; callers get copies.
 
     A new item gets a name, ARN, `CreationTime` and `LastModifiedTime` if it lacks them. The tagging
-    operations read and change its `Tags`, which have the form of the Create request.
+    operations read and change its `Tags`, which have the form of the Create request. `stored_as` is for what
+    has no ARN of a kind of its own.
     """
 
-    def __init__(self, noun: str, arn_kind: str, name_key: str) -> None:
+    def __init__(self, noun: str, arn_kind: str, name_key: str, stored_as: str = "") -> None:
         self.noun = noun
         self.arn_kind = arn_kind
         self.name_key = name_key
@@ -110,7 +118,7 @@ class Table:
         self._items: dict[tuple[Scope, str], Item] = {}
         self._last_creation = 0.0
         self._lock = threading.RLock()
-        TABLES[arn_kind] = self
+        TABLES[stored_as or arn_kind] = self
 
     def create(self, scope: Scope, name: str, item: Mapping[str, Any]) -> Item:
         """Create an item; raises ApiError, worded for the kind, if the name is taken."""
@@ -128,10 +136,16 @@ class Table:
             }
             return copy.deepcopy(complete)
 
+    def replace(self, scope: Scope, name: str, item: Mapping[str, Any]) -> Item:
+        """Create an item in place of the one that may have its name."""
+        with self._lock:
+            self._items.pop((scope, name), None)
+            return self.create(scope, name, item)
+
     def get(self, scope: Scope, name: str) -> Item:
         """Return an item; raises ApiError, worded for the kind, if there is none."""
         if (item := self.find(scope, name)) is None:
-            raise self._fault("ValidationException", self._wording.missing, scope, name)
+            raise self._fault(self._wording.missing_code, self._wording.missing, scope, name)
         return item
 
     def find(self, scope: Scope, name: str) -> Item | None:
@@ -145,15 +159,19 @@ class Table:
         name = reference.partition("/")[2]
         if reference != scope.arn(self.arn_kind, name):
             raise ApiError(
-                "ValidationException",
+                self._wording.missing_code,
                 self._wording.missing.format(noun=self.noun, name=name, arn=reference),
             )
         return name
 
     def values(self, scope: Scope) -> list[Item]:
         """Return the items in order of creation."""
+        return copy.deepcopy(self.glance(scope))
+
+    def glance(self, scope: Scope) -> list[Item]:
+        """Like `values`, but not copies: for listings of many items, which change none."""
         with self._lock:
-            return [copy.deepcopy(item) for (owner, _), item in self._items.items() if owner == scope]
+            return [item for (owner, _), item in self._items.items() if owner == scope]
 
     def change(self, scope: Scope, name: str, **changes: Any) -> Item:
         """Set members of an item, and its `LastModifiedTime`; raises ApiError if there is no such item."""
@@ -166,7 +184,7 @@ class Table:
         """
         with self._lock:
             if (item := self._items.get((scope, name))) is None:
-                raise self._fault("ValidationException", self._wording.missing, scope, name)
+                raise self._fault(self._wording.missing_code, self._wording.missing, scope, name)
             item |= {"LastModifiedTime": now(), **copy.deepcopy(dict(changes(copy.deepcopy(item))))}
             return copy.deepcopy(item)
 
@@ -174,8 +192,14 @@ class Table:
         """Delete and return an item; raises ApiError if there is no such item."""
         with self._lock:
             if (item := self._items.pop((scope, name), None)) is None:
-                raise self._fault("ValidationException", self._wording.missing, scope, name)
+                raise self._fault(self._wording.missing_code, self._wording.missing, scope, name)
             return item
+
+    def delete_below(self, scope: Scope, prefix: str) -> None:
+        """Delete all items whose names begin so."""
+        with self._lock:
+            for key in [key for key in self._items if key[0] == scope and key[1].startswith(prefix)]:
+                del self._items[key]
 
     def unfinished(self, is_unfinished: Callable[[Item], bool]) -> list[tuple[Scope, str]]:
         """Return the scopes and names of the unfinished items in all accounts."""

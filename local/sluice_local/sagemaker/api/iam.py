@@ -22,6 +22,7 @@ _KINDS = {
     "EndpointName": "endpoint",
     "ModelPackageName": "model-package",
     "ModelPackageGroupName": "model-package-group",
+    "PipelineName": "pipeline",
 }
 # These requests name a resource that they use, but are authorized on the one that they make.
 _USED_ONLY = {"CreateTransformJob": {"ModelName"}}
@@ -85,9 +86,10 @@ def _resources(operation: str, scope: Scope, params: Mapping[str, Any]) -> Itera
         return
     for member, kind in _KINDS.items():
         if member in params and member not in _USED_ONLY.get(operation, ()):
-            reference = params[member]
+            # A pipeline's ARN has its name in lower case.
+            reference = params[member].lower() if kind == "pipeline" else params[member]
             yield reference if reference.startswith("arn:") else scope.arn(kind, reference)
-    for member in ("ModelPackageArn", "ResourceArn"):
+    for member in ("ModelPackageArn", "ResourceArn", "PipelineArn", "PipelineExecutionArn"):
         if member in params:
             yield params[member]
     yield from params.get("ModelPackageArnList", [])

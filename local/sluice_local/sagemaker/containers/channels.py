@@ -6,20 +6,16 @@ written through the API, so that versions, encryption and notifications are S3's
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from ministack.core.responses import request_scope
 from ministack.services import s3
 
 from sluice.containers.data import DataError, S3Location
 from sluice_local.patches.iam import decisions
-from sluice_local.sagemaker.api import credentials
+from sluice_local.sagemaker.api import clients
 from sluice_local.sagemaker.api.core import Scope
 
 
@@ -36,11 +32,11 @@ class JobStorage:
     def region(self) -> str:
         return self.scope.region
 
-    def read(self, location: S3Location) -> bytes:
+    def read(self, location: S3Location, version_id: str | None = None) -> bytes:
         """Read an object; raises DataError if the role may not, or there is none."""
         self._require("s3:GetObject", f"{location.bucket}/{location.key}")
         with request_scope(self.scope.account, self.scope.region):
-            data: bytes | None = s3._get_object_data(location.bucket, location.key)
+            data: bytes | None = s3._get_object_data(location.bucket, location.key, version_id)
         if data is None:
             raise DataError(f"Data download failed: NoSuchKey (404): {location} does not exist.")
         return data
@@ -72,7 +68,7 @@ class JobStorage:
         encryption = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key_id} if self.kms_key_id else {}
         )
-        client = _client(self.endpoint_url, self.scope)
+        client = clients.client("s3", self.endpoint_url, self.scope)
         try:
             with source.open("rb") as body:
                 client.put_object(Bucket=location.bucket, Key=location.key, Body=body, **encryption)
@@ -89,17 +85,3 @@ class JobStorage:
             )
         if denial:
             raise DataError(f"AccessDenied (403): {denial}")
-
-
-@functools.cache
-def _client(endpoint_url: str, scope: Scope) -> Any:
-    """Make an S3 client of the account's root user; the role's rights were checked before."""
-    key, secret = credentials.root_keys(scope)
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint_url,
-        region_name=scope.region,
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        config=Config(max_pool_connections=32),
-    )

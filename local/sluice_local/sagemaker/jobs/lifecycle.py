@@ -128,6 +128,7 @@ class Job:
         self.inbox: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         """(index, exit code) of each container that ends, None for the wish to stop, and INTERRUPTION."""
         self.stopping = threading.Event()
+        self.ended = threading.Event()
         self._has_begun = self._has_ended = False
         self._lock = threading.RLock()
         with self._lock:
@@ -215,10 +216,11 @@ class Job:
     def _end(self, ending: Ending) -> None:
         with self._lock:
             self._has_ended = True
-            del self.kind.running[self.scope, self.name]
             message = ending.changes.get("FailureReason") or f"{self.kind.noun} job {ending.status.lower()}"
             changes = {self.kind.end_key: now(), **ending.changes}
             self._move(ending.status, ending.secondary_status or ending.status, message, changes)
+            del self.kind.running[self.scope, self.name]
+        self.ended.set()
 
     def _move(self, status: str, secondary_status: str, message: str, changes: Item) -> None:
         def moved(item: Item) -> Item:
@@ -276,6 +278,12 @@ def submit(kind: JobKind, scope: Scope, request: Item) -> Job:
     job = Job(kind, scope, request, _runtime)
     _runtime.workers.submit(job.execute)
     return job
+
+
+def wait(kind: JobKind, scope: Scope, name: str) -> None:
+    """Return once a job is described as ended."""
+    if job := kind.running.get((scope, name)):
+        job.ended.wait()
 
 
 def epoch_ms(moment_s: float) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from sluice_local.sagemaker.api import events
+from sluice_local.sagemaker.api import events, tokens
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, operation
 from sluice_local.sagemaker.api.iam import CALLER
 from sluice_local.sagemaker.containers import images
@@ -41,7 +41,6 @@ _IN_EVENTS = (
     "ModelMetrics",
     "ModelLifeCycle",
 )
-_TOKENS: dict[tuple[Scope, str, str], tuple[Mapping[str, Any], Item]] = {}
 
 
 @operation("CreateModelPackage")
@@ -89,33 +88,16 @@ def delete_model_package(scope: Scope, params: dict[str, Any]) -> None:
 def _once(
     name: str, scope: Scope, params: dict[str, Any], act: Callable[[Scope, dict[str, Any]], tuple[Item, Item]]
 ) -> Item:
-    """Act, unless a request with the same ClientToken did: then return its answer."""
-    token = params.pop("ClientToken", None)
-    with LOCK:
-        if token and (done := _TOKENS.get((scope, name, token))):
-            earlier, answer = done
-            if earlier != params:
-                raise ApiError("ConflictException", "The ClientToken was used with other parameters.")
-            return answer
-        item, about_update = act(scope, params)
-        if token:
-            _TOKENS[scope, name, token] = params, {"ModelPackageArn": item["ModelPackageArn"]}
-    detail = _detail(item) | about_update
-    events.publish(scope, "SageMaker Model Package State Change", detail, [item["ModelPackageArn"]])
-    return item
+    """Act and announce it, unless a request with the same ClientToken did."""
 
+    def announced() -> Item:
+        with LOCK:
+            item, about_update = act(scope, params)
+        arn = item["ModelPackageArn"]
+        events.publish(scope, "SageMaker Model Package State Change", _detail(item) | about_update, [arn])
+        return {"ModelPackageArn": arn}
 
-def saved_tokens() -> dict[tuple[str, ...], tuple[Mapping[str, Any], Item]]:
-    """Return the requests with ClientTokens, as plain data."""
-    with LOCK:
-        return {(scope.account, scope.region, *rest): done for (scope, *rest), done in _TOKENS.items()}
-
-
-def restore_tokens(saved: Mapping[tuple[str, ...], tuple[Mapping[str, Any], Item]]) -> None:
-    """Replace all requests by these."""
-    with LOCK:
-        _TOKENS.clear()
-        _TOKENS.update({(Scope(key[0], key[1]), key[2], key[3]): done for key, done in saved.items()})
+    return tokens.once(name, scope, params, announced)
 
 
 def _create(scope: Scope, params: dict[str, Any]) -> tuple[Item, Item]:

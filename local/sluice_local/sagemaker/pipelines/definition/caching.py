@@ -58,21 +58,20 @@ def duration_s(step: str, text: Any) -> float:
     return sum(count * _UNITS_S[unit] for unit, count in seconds.items())
 
 
-def cache_key(kind: str, arguments: Mapping[str, Any], values: Values, content: Content) -> str:
-    """Return the key of a step's work: two steps with the same key have the same results.
+def cache_key(kind: str, told: Mapping[str, Any], values: Values, content: Content) -> str:
+    """Return the key of what a step is told: two steps with the same key have the same results.
 
     `content` digests what lies at an S3 URI, None if nothing does; the URI counts then.
     """
     symbols = {name: f"{{{name}}}" for name in _OF_ONE_EXECUTION}
-    told = resolved(dict(arguments), replace(values, execution={**values.execution, **symbols}))
-    work = {name: item if name in _WRITTEN else _by_content(item, content) for name, item in told.items()}
-    text = json.dumps([kind, work], sort_keys=True, separators=(",", ":"))
+    known = resolved(dict(told), replace(values, execution={**values.execution, **symbols}))
+    text = json.dumps([kind, _by_content(known, content)], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _by_content(value: Any, content: Content) -> Any:
     if isinstance(value, dict):
-        return {key: _by_content(item, content) for key, item in value.items()}
+        return {key: item if key in _WRITTEN else _by_content(item, content) for key, item in value.items()}
     if isinstance(value, list):
         return [_by_content(item, content) for item in value]
     # Hyperparameters of script mode are JSON in JSON.

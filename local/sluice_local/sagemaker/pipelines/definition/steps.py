@@ -44,6 +44,8 @@ class Step:
     retry_policies: tuple[RetryPolicy, ...] = ()
     property_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict)
+    display_name: str | None = None
+    description: str | None = None
 
     def told(self) -> Mapping[str, Any]:
         """Return all of the step that may have references; the steps in its branches have their own."""
@@ -83,6 +85,8 @@ def _read_one(item: Any, branch: Branch | None) -> Step:
         retry_policies=retries.read(name, item.get("RetryPolicies") or ()),
         property_files={file["PropertyFileName"]: file for file in _property_files(name, kind, item)},
         own={key: item[key] for key in ("FunctionArn", "SqsQueueUrl", "OutputParameters") if key in item},
+        display_name=item.get("DisplayName"),
+        description=item.get("Description"),
     )
 
 

@@ -1,0 +1,54 @@
+"""Processing, Training and Transform steps: a job of the local SageMaker."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from sluice.containers.configuration import outputs_of
+from sluice_local.sagemaker.api.core import ApiError, Item
+from sluice_local.sagemaker.jobs import lifecycle
+from sluice_local.sagemaker.jobs.lifecycle import JobKind
+from sluice_local.sagemaker.jobs.processing import PROCESSING
+from sluice_local.sagemaker.jobs.training import TRAINING
+from sluice_local.sagemaker.jobs.transform import TRANSFORM
+from sluice_local.sagemaker.pipelines.access import call
+from sluice_local.sagemaker.pipelines.definition.retries import fault_of_reason
+from sluice_local.sagemaker.pipelines.work.task import StepFailedError, StepStoppedError, Task
+
+KINDS = {kind.noun: kind for kind in (PROCESSING, TRAINING, TRANSFORM)}
+
+
+def run(task: Task) -> Any:
+    """Run a job to its end; returns its description and where its property files lie."""
+    kind = KINDS[task.step.type]
+    request = task.arguments
+    name = task.name(request.get(kind.name_key))
+    created = call(task.scope, task.role, f"Create{kind.noun}Job", {**request, kind.name_key: name})
+    metadata = {f"{kind.noun}Job": {"Arn": created[kind.arn_key]}}
+    task.tell(metadata)
+    task.on_stop(lambda: _stop(task, kind, name))
+    lifecycle.wait(kind, task.scope, name)
+    job = call(task.scope, task.role, f"Describe{kind.noun}Job", {kind.name_key: name})
+    status, reason = job[kind.status_key], job.get("FailureReason", "")
+    if status == "Failed":
+        raise StepFailedError(f"ClientError: {reason}", fault_of_reason(reason), metadata)
+    if status == "Stopped" and task.stopping.is_set():
+        raise StepStoppedError
+    if status == "Stopped" and job.get("SecondaryStatus") != "MaxRuntimeExceeded":
+        raise StepFailedError(f"ClientError: {job[kind.arn_key]} was stopped.", None, metadata)
+    return {**job, "PropertyFiles": _property_files(task, job)}
+
+
+def _stop(task: Task, kind: JobKind, name: str) -> None:
+    with suppress(ApiError):  # it may have ended meanwhile
+        call(task.scope, task.role, f"Stop{kind.noun}Job", {kind.name_key: name})
+
+
+def _property_files(task: Task, job: Item) -> dict[str, str]:
+    """Return the URI of each property file, which the job wrote to one of its outputs."""
+    places = {output["OutputName"]: output["S3Output"]["S3Uri"] for output in outputs_of(job)}
+    return {
+        name: f"{places[file['OutputName']].rstrip('/')}/{file['FilePath']}"
+        for name, file in task.step.property_files.items()
+    }
