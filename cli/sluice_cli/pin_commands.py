@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sluice.services import releasing
-from sluice.services.views import stages
-from sluice_cli import bus, lookup, waiting
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli import lookup, pinning
 from sluice_cli.options import Json, Pipeline, Reason, example, show
 from sluice_cli.output import err, hint, out
-from sluice_cli.target import Target
 
-RECORDED_S = 60
 pin_app = typer.Typer()
 
 
@@ -30,12 +25,9 @@ def pin(
     """Keep what serves on a stage: alarms only call a person, and no new version is released there."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
-    live = _live(target, name, stage)
-    changed = off == (_pinned(live) is not None)
-    if changed:
-        with err.status("waiting for the record"):
-            _record(target, name, live, reason, is_on=not off)
-    held = _live(target, name, stage)["hold"] if not off else None
+    with err.status("waiting for the record"):
+        live, changed = pinning.keep(target, name, stage, reason, is_on=not off)
+    held = pinning.live_on(target, name, stage)["hold"] if not off else None
     result = {
         "pipeline": name,
         "stage": stage,
@@ -54,40 +46,3 @@ def pin(
             hint(f"next: `sluice pin {name} --stage {stage} --off` lets go of it")
 
     show(result, as_json, text)
-
-
-def _live(target: Target, pipeline: str, stage: str) -> dict[str, Any]:
-    """Return the stage's row; raises CommandError if nothing serves there, or something is on its way."""
-    serving = {row["stage"]: row for row in stages.stages(target.cloud, pipeline)}
-    found = serving.get(stage)
-    if found is None or found["live"] is None:
-        listed = ", ".join(name for name, row in serving.items() if row["live"]) or "on none"
-        raise CommandError(
-            f"nothing serves on a stage {stage!r} of {pipeline}",
-            hint=f"Stages where something does: {listed}.",
-            exit_code=EXIT_USAGE,
-        )
-    if found["releasing"]:
-        raise CommandError(
-            f"{found['releasing']} is under way on {stage}",
-            hint=f"Wait for its end (`sluice status {pipeline}`), then pin what serves.",
-        )
-    return found
-
-
-def _pinned(live: dict[str, Any]) -> dict[str, Any] | None:
-    hold: dict[str, Any] | None = live["hold"]
-    return hold if hold and hold["why"] == "pinned" else None
-
-
-def _record(target: Target, pipeline: str, live: dict[str, Any], reason: str, *, is_on: bool) -> None:
-    actor = target.call("sts", "get_caller_identity")["Arn"]
-    what = {"stack": target.stack, "pipeline": pipeline, "stage": live["stage"], "live": live["live"]}
-    detail = {**what, "is_on": is_on, "actor": actor, "reason": reason}
-    bus.announce(target.client("events"), "StagePinned", detail)
-
-    def look() -> bool | None:
-        found = releasing.find_stage(target.cloud, pipeline, live["stage"])
-        return True if found and found.is_pinned == is_on else None
-
-    waiting.until(look, timeout_s=RECORDED_S, what="the stack to record it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sluice_cli import data_release, decisions, lookup, starting, stopping
+from sluice_cli import data_release, decisions, lookup, pinning, starting, stopping
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import Target
 
@@ -57,11 +57,24 @@ def _retry(target: Target, form: Form) -> str:
     return f"{run_id} was started: it computes only what {form['run']} had not finished."
 
 
+def _pin(target: Target, form: Form) -> str:
+    live, _ = pinning.keep(target, form["pipeline"], form["stage"], form["reason"], is_on=True)
+    version = live["live_version"]
+    return f"v{version} stays on {form['stage']}: alarms call a person, and no version replaces it."
+
+
+def _let_go(target: Target, form: Form) -> str:
+    live, _ = pinning.keep(target, form["pipeline"], form["stage"], form["reason"], is_on=False)
+    return f"v{live['live_version']} on {form['stage']} is guarded by its alarms again."
+
+
 _ACTS: Mapping[str, tuple[Act, tuple[str, ...]]] = {
     "approve": (_approve, ("model",)),
     "reject": (_reject, ("model",)),
     "release": (_release, ("model", "stage")),
     "roll-back": (_roll_back, ("pipeline", "stage", "version", "rolls_back")),
+    "pin": (_pin, ("pipeline", "stage")),
+    "let-go": (_let_go, ("pipeline", "stage")),
     "release-data": (_release_data, ("key",)),
     "stop": (_stop, ("run",)),
     "retry": (_retry, ("run",)),

@@ -15,6 +15,7 @@ import build_world
 import fakes
 import release_world
 from sluice.catalog import keys
+from sluice.catalog.records.notices import Notice
 from sluice.console import requests
 from sluice.console.answering import answer
 from sluice.domain.times import from_iso
@@ -179,6 +180,70 @@ def test_home_tells_what_serves_and_what_waits_for_whom(released: release_world.
     assert "v1 since" in words
 
 
+def test_what_a_person_pinned_is_said_where_it_serves_and_can_be_let_go(
+    released: release_world.World,
+) -> None:
+    path = f"/pipelines/{RELEASES}/releases"
+    acts = [form["action"] for form in page(released.cloud, path).forms]
+    assert acts == ["/acts/pin"]
+    stage = released.cloud.catalog.get(keys.stage_key(RELEASES, "production")) or {}
+    pin = {"release_id": stage["live"], "is_on": True, "at": released.cloud.now(), "actor": "ada"}
+    released.cloud.catalog.update(keys.key_of(stage), {"pin": {**pin, "reason": "until Monday"}})
+    shown = page(released.cloud, path)
+    assert "they only call a person. ada pinned v1: until Monday" in shown.words
+    assert [form["action"] for form in shown.forms] == ["/acts/let-go"]
+    assert "pinned" in page(released.cloud, "/").words
+
+
+def test_what_people_were_told_is_on_the_home_page_and_all_of_it_on_its_own(
+    released: release_world.World,
+) -> None:
+    assert "Nobody was told anything" in page(released.cloud, "/notices").words
+    for number in range(60):
+        told = Notice(
+            f"2026-11-{number:02}", "run_failed", released.cloud.now(), f"Thing {number:02}", "since"
+        )
+        released.cloud.catalog.create(told.item())
+    home, first = page(released.cloud, "/"), page(released.cloud, "/notices")
+    assert [number for number in range(60) if f"Thing {number:02}" in home.words] == [55, 56, 57, 58, 59]
+    (older,) = (link for link in first.links if "after=" in link)
+    words = page(released.cloud, f"/notices{older}").words
+    assert [number for number in range(60) if f"Thing {number:02}" in words] == list(range(10))
+
+
+def test_models_are_compared_by_what_their_runs_had(built: build_world.World) -> None:
+    catalog, one = built.cloud.catalog, f"{BUILDS}/1"
+    (arn,) = built.cloud.registry.by_arn
+    for run_id, number in ((RUN, 1), (OTHER_RUN, 2)):
+        run = catalog.get(keys.run_key(BUILDS, RUN)) or {}
+        uri = f"{run['manifest_uri']}-{number}"
+        document = {"environments": [{"steps": [], "python": "3.10", "packages": {"numpy": "1.0"}}]}
+        packages = {"numpy": f"2.{number}", "pandas": "3.0"}
+        document["environments"].append({"steps": ["train-1"], "python": "3.11", "packages": packages})
+        built.cloud.objects.write(uri, json.dumps(document).encode())
+        catalog.update(keys.run_key(BUILDS, run_id), {**keys.without_key(run), "manifest_uri": uri})
+        for step in catalog.query(keys.steps_partition(RUN)):
+            catalog.update(keys.step_key(run_id, keys.step_of(step)), keys.without_key(step))
+    second = built.cloud.registry.by_arn[arn.removesuffix("/1") + "/2"] = {
+        **built.cloud.registry.by_arn[arn],
+        "ModelPackageArn": arn.removesuffix("/1") + "/2",
+        "ModelPackageVersion": 2,
+    }
+    package = {**keys.without_key(catalog.get(keys.package_key(arn)) or {}), "run_id": OTHER_RUN}
+    catalog.update(keys.package_key(second["ModelPackageArn"]), package)
+    shown = page(built.cloud, f"/compare?model={one}&model={BUILDS}/2")
+    differs, _, same = shown.words.partition("What is the same")
+    assert "2 models compared" in differs
+    assert "packages numpy2.12.2" in differs
+    assert "pandas" not in shown.words
+    assert "packages how many22" in same
+    status, html = ask(built.cloud, f"/compare?model={one}&model={BUILDS}/9")
+    assert (status, f"There is no model &#39;{BUILDS}/9&#39;" in html) == (404, True)
+
+
+OTHER_RUN = f"{BUILDS}-00002"
+
+
 class Asked(fakes.FakeCatalog):
     """A catalog that notes its queries."""
 
@@ -200,12 +265,14 @@ def test_however_many_pipelines_there_are_home_asks_for_none_of_them_alone(built
     many = fakes.Cloud(catalog=asked, registry=built.cloud.registry)
     words = page(many, "/").words
     assert words.count("registered") == 9
-    assert asked.queries == []
+    assert asked.queries == ["NOTICES NOTICE#"]
+    asked.queries.clear()
     # Where something is set aside, and in a pipeline of an older stack, it looks.
     arrivals.note_aside(many, "p-3")
     asked.update(keys.pipeline_key("p-5"), {"is_glanceable": None})
     page(many, "/")
-    assert sorted(asked.queries) == [f"PIPELINE#p-{number} {what}" for number, what in LOOKED_FOR]
+    looked = [each for each in sorted(asked.queries) if not each.startswith("NOTICES")]
+    assert looked == [f"PIPELINE#p-{number} {what}" for number, what in LOOKED_FOR]
 
 
 LOOKED_FOR = ((3, "QUARANTINED#"), (5, "QUARANTINED#"), (5, "STAGE#"))
@@ -221,6 +288,7 @@ PATHS = (
     "/runs/{p}-00001",
     "/runs/{p}-00001/logs/prepare",
     "/models/{p}/1",
+    "/notices",
 )
 
 

@@ -16,6 +16,7 @@ from sluice.services.views import model_pages, pipeline_pages, run_pages
 _RUNS_SHOWN = 30
 _MODELS_SHOWN = 50
 _COMPARED = 5
+_NOTICES_SHOWN = 50
 
 
 def _now(cloud: Cloud) -> float:
@@ -84,11 +85,20 @@ def _why(cloud: Cloud, request: Request, name: str) -> Page:
     return pipeline.why_page(pipeline_pages.why_page(cloud, name, request.one("stage")))
 
 
+def _notices(cloud: Cloud, request: Request) -> Page:
+    found = views.notices.notices(cloud, _NOTICES_SHOWN, request.one("after"))
+    last = found[-1]["key"] if len(found) == _NOTICES_SHOWN else None
+    return home.notices_page({"notices": found, "after": last})
+
+
 def _compare(cloud: Cloud, request: Request) -> Page:
-    wanted = list(dict.fromkeys(request.query.get("run", ())))
+    named = list(dict.fromkeys(request.query.get("model", ())))
+    wanted = named or list(dict.fromkeys(request.query.get("run", ())))
     if not 2 <= len(wanted) <= _COMPARED:
-        raise MissingError(f"Choose two to {_COMPARED} runs to compare; these are {len(wanted)}.")
-    return pipeline.compare_page(pipeline_pages.comparison_page(cloud, wanted))
+        what = "models" if named else "runs"
+        raise MissingError(f"Choose two to {_COMPARED} {what} to compare; these are {len(wanted)}.")
+    compared = pipeline_pages.models_page if named else pipeline_pages.comparison_page
+    return pipeline.compare_page(compared(cloud, wanted))
 
 
 ROUTES = (
@@ -106,6 +116,7 @@ ROUTES = (
     Route("/pipelines/<name>/monitoring", _monitoring),
     Route("/pipelines/<name>/why", _why),
     Route("/compare", _compare),
+    Route("/notices", _notices),
     Route("/models/<pipeline>/<version>", _model),
     Route("/models/<pipeline>/<group>/<version>", _model),
 )

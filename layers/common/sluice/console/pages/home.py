@@ -22,6 +22,7 @@ def page(view: Mapping[str, Any]) -> Page:
             "wanted": view["wanted"],
             "after": view["after"],
             "total": view["total"],
+            "told": view["told"],
         },
         command="status",
         idle_s=IDLE_S,
@@ -35,3 +36,15 @@ def _tone(card: Mapping[str, Any]) -> str:
     if card["awaited"] or card["quarantined"]:
         return "warn"
     return "good" if any(stage["live_version"] for stage in card["stages"]) else ""
+
+
+def notices_page(view: Mapping[str, Any]) -> Page:
+    """Show what people were told, newest first."""
+    return Page(
+        title="Notices",
+        template="notices.html.j2",
+        view=view,
+        values=view,
+        command="notify list",
+        trail=(("Notices", "/notices"),),
+    )

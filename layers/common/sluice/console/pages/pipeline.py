@@ -61,16 +61,16 @@ def _stage(stage: Mapping[str, Any], serving: Mapping[str, Any] | None, view: Ma
 
 
 def compare_page(view: Mapping[str, Any]) -> Page:
-    """Show what differs between runs, by subject, and what is the same."""
-    runs = view["runs"]
-    pipeline = runs[0].rpartition("-")[0]
+    """Show what differs between runs, or the models of them, by subject, and what is the same."""
+    runs, models = view["runs"], view.get("models")
+    heads = [(name, links.model(name)) for name in models or ()] or [(run, links.run(run)) for run in runs]
     return of_pipeline(
-        pipeline,
-        "Runs",
-        title=f"{len(runs)} runs compared",
+        runs[0].rpartition("-")[0],
+        "Models" if models else "Runs",
+        title=f"{len(runs)} {'models' if models else 'runs'} compared",
         template="compare.html.j2",
         view=view,
-        values=view,
+        values={**view, "heads": heads},
         command=f"compare {' '.join(runs)}",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,14 +16,16 @@ from sluice.services import building
 from sluice.services.views import candidates, models
 
 # In this order subjects are shown.
-SUBJECTS = ("outcome", "parameters", "data", "code", "metrics", "gates", "durations", "cost")
+SUBJECTS = ("outcome", "parameters", "data", "code", "packages", "metrics", "gates", "durations", "cost")
+_OF_ALL_PACKAGES = ("Python", "how many")
 Facts = dict[tuple[str, str], Any]
 
 
 def compare(cloud: Cloud, runs: Sequence[Run]) -> dict[str, Any]:
     """Return what is different and what is the same, each a list of `{"subject", "what", "values"}`.
 
-    Values are in the order of the runs; None where a run has no such thing.
+    Values are in the order of the runs; None where a run has no such thing. Packages that are the same are
+    not listed one by one.
     """
     facts = [_facts(cloud, run) for run in runs]
     told = list(dict.fromkeys(what for each in facts for what, value in each.items() if value is not None))
@@ -34,8 +37,12 @@ def compare(cloud: Cloud, runs: Sequence[Run]) -> dict[str, Any]:
     return {
         "runs": [run.run_id for run in runs],
         "different": [row for row in rows if _differs(row["values"])],
-        "same": [row for row in rows if not _differs(row["values"])],
+        "same": [row for row in rows if not _differs(row["values"]) and not _is_package(row)],
     }
+
+
+def _is_package(row: dict[str, Any]) -> bool:
+    return bool(row["subject"] == "packages" and row["what"] not in _OF_ALL_PACKAGES)
 
 
 def _differs(values: Sequence[Any]) -> bool:
@@ -51,6 +58,7 @@ def _facts(cloud: Cloud, run: Run) -> Facts:
         **_parameters(cloud, run, steps),
         **_data(cloud, run),
         **_code(cloud, run),
+        **_packages(cloud, run, steps),
         **_measured(steps),
         **_times(run, steps),
     }
@@ -87,6 +95,29 @@ def _code(cloud: Cloud, run: Run) -> Facts:
         ("code", "commit"): (item.get("source") or {}).get("commit"),
         ("code", "framework"): None if framework is None else f"{framework.name} {framework.version}",
     }
+
+
+def _packages(cloud: Cloud, run: Run, steps: Sequence[Step]) -> Facts:
+    """Return what the chosen candidate was trained with, by the manifest that a registered run has."""
+    known = _environments(cloud, run)
+    known.sort(key=lambda each: candidates.chosen_step(steps) not in each["steps"])
+    if not known or not known[0]["packages"]:
+        return {}
+    packages: dict[str, str] = known[0]["packages"]
+    return {
+        ("packages", "Python"): known[0]["python"],
+        ("packages", "how many"): len(packages),
+        **{("packages", name): version for name, version in packages.items()},
+    }
+
+
+def _environments(cloud: Cloud, run: Run) -> list[dict[str, Any]]:
+    try:
+        stored = cloud.objects.read(run.manifest_uri) if run.manifest_uri else b"{}"
+    except FileNotFoundError:
+        return []
+    found: list[dict[str, Any]] = json.loads(stored).get("environments", [])
+    return found
 
 
 def _measured(steps: Sequence[Step]) -> Facts:

@@ -1,7 +1,7 @@
 """Show many pipelines at a glance: what serves, what waits for a person, what happened last.
 
-However many pipelines a page has, it costs two queries and two batches: stages are listed together, and what
-else a card needs has a known key. A pipeline that an older stack made (not `is_glanceable`) costs its own.
+However many pipelines a page has, it costs three queries and two batches: stages are listed together, and
+what else a card needs has a known key. A pipeline of an older stack (not `is_glanceable`) costs its own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from sluice.domain.times import from_iso
 from sluice.ports import Cloud
 from sluice.services import releasing
 from sluice.services.arrivals import on_each
-from sluice.services.views import pipelines, runs, stages, uploads
+from sluice.services.views import notices, pipelines, runs, stages, uploads
 
 PAGE = 12
+_TOLD = 5
 Stages = Mapping[str, Sequence[Stage]]
 
 
@@ -40,6 +41,7 @@ def overview(cloud: Cloud, after: str | None = None, wanted: str = "", limit: in
         "after": listed[limit - 1]["gsi1sk"] if len(listed) > limit else None,
         "total": len(found),
         "wanted": wanted,
+        "told": notices.notices(cloud, _TOLD),
     }
 
 

@@ -22,6 +22,7 @@ from sluice.services.views import (
     data,
     history,
     lineage,
+    models,
     monitoring,
     pipelines,
     runs,
@@ -281,3 +282,18 @@ def comparison_page(cloud: Cloud, run_ids: list[str]) -> dict[str, Any]:
     if missing:
         raise MissingError(f"There is no run {missing[0]!r}.")
     return comparison.compare(cloud, [run for run in found if run])
+
+
+def models_page(cloud: Cloud, names: list[str]) -> dict[str, Any]:
+    """Return what differs between models, which is what differs between their runs; raises MissingError."""
+    run_ids = [_run_of(cloud, name) for name in names]
+    return {**comparison_page(cloud, run_ids), "models": names}
+
+
+def _run_of(cloud: Cloud, name: str) -> str:
+    found = models.named(cloud, name)
+    if not found:
+        raise MissingError(f"There is no model {name!r}.")
+    if found[0]["run_id"] is None:
+        raise MissingError(f"Nobody knows which run trained {name}, so there is nothing to compare.")
+    return str(found[0]["run_id"])
