@@ -353,3 +353,40 @@ def versions(s3: Any, bucket: str) -> list[dict[str, str]]:
         {"Key": item["Key"], "VersionId": item["VersionId"]}
         for item in listing.get("Versions", []) + listing.get("DeleteMarkers", [])
     ]
+
+
+def test_a_state_machine_with_a_broken_definition_fails_its_stack(
+    cloud: LocalCloud, unique: Callable[[str], str]
+) -> None:
+    broken = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}
+    machine = {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {"DefinitionString": json.dumps(broken), "RoleArn": "arn:aws:iam::000000000000:role/x"},
+    }
+    name = unique("broken")
+    assert stacks.create(cloud, name, Machine=machine)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert "Missing 'Next' target: B at /States/A/Next" in stacks.reasons(cloud, name)["Machine"]
+
+
+ROLE = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": []}}}
+NAMED = {"Type": "AWS::IAM::Role", "Properties": {**ROLE["Properties"], "RoleName": "named"}}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "required"),
+    [
+        (ROLE, [], "CAPABILITY_IAM"),
+        (NAMED, [], "CAPABILITY_NAMED_IAM"),
+        (NAMED, ["CAPABILITY_IAM"], "CAPABILITY_NAMED_IAM"),
+    ],
+)
+def test_roles_need_a_capability(
+    cloud: LocalCloud, unique: Callable[[str], str], role: dict[str, Any], given: list[str], required: str
+) -> None:
+    client, body = cloud.client("cloudformation"), json.dumps({"Resources": {"Role": role}})
+    with pytest.raises(client.exceptions.InsufficientCapabilitiesException) as refused:
+        client.create_stack(StackName=unique("roles"), TemplateBody=body, Capabilities=given)
+    assert f"Requires capabilities : [{required}]" in str(refused.value)
+    changes = {"ChangeSetName": "first", "ChangeSetType": "CREATE", "TemplateBody": body}
+    with pytest.raises(client.exceptions.InsufficientCapabilitiesException):
+        client.create_change_set(StackName=unique("roles"), Capabilities=given, **changes)

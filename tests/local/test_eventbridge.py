@@ -145,3 +145,37 @@ def put_event(cloud: LocalCloud, kind: str, detail: dict[str, Any]) -> None:
     entry = {"Source": "sluice.test", "DetailType": kind, "Detail": json.dumps(detail)}
     answer = cloud.client("events").put_events(Entries=[entry])
     assert answer["FailedEntryCount"] == 0
+
+
+@pytest.mark.parametrize(
+    ("members", "code", "message"),
+    [
+        ({"Detail": "nope"}, "MalformedDetail", "Detail is malformed."),
+        ({"Detail": "[]"}, "MalformedDetail", "Detail is malformed."),
+        ({"Detail": None}, "InvalidArgument", "Detail is a required argument."),
+        ({"Source": None}, "InvalidArgument", "Source is a required argument."),
+        ({"DetailType": None}, "InvalidArgument", "DetailType is a required argument."),
+        ({"DetailType": "d" * 129}, "InvalidArgument", "at most 128 characters"),
+    ],
+)
+def test_a_malformed_entry_is_refused_and_the_others_are_put(
+    cloud: LocalCloud, unique: Callable[[str], str], members: dict[str, Any], code: str, message: str
+) -> None:
+    url, arn = open_queue(cloud, unique("target"))
+    kind = unique("Type")
+    put_rule(cloud, unique("rule"), {"detail-type": [kind]}, Arn=arn)
+    good = {"Source": "sluice.test", "DetailType": kind, "Detail": "{}"}
+    bad = {key: value for key, value in (good | members).items() if value is not None}
+    answer = cloud.client("events").put_events(Entries=[bad, good])
+    refused, put = answer["Entries"]
+    assert (answer["FailedEntryCount"], refused["ErrorCode"]) == (1, code)
+    assert message in refused["ErrorMessage"]
+    assert put.get("EventId")
+    assert len(receive(cloud, url)) == 1
+
+
+def test_a_request_of_more_than_a_mebibyte_is_refused(cloud: LocalCloud) -> None:
+    client, detail = cloud.client("events"), json.dumps({"a": "x" * (1024 * 1024)})
+    entry = {"Source": "sluice.test", "DetailType": "d", "Detail": detail}
+    with pytest.raises(client.exceptions.ClientError, match="Total size of the entries"):
+        client.put_events(Entries=[entry])

@@ -297,6 +297,40 @@ def test_a_role_must_trust_the_service_that_takes_it_on(
     assert reason in stacks.reasons(account.cloud, name)["Resource"]
 
 
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/any:1"
+
+
+@pytest.mark.parametrize(
+    ("operation", "role_member", "members"),
+    [
+        ("create_model", "ExecutionRoleArn", {"PrimaryContainer": {"Image": IMAGE}}),
+        (
+            "create_training_job",
+            "RoleArn",
+            {
+                "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+                "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+                "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+                "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            },
+        ),
+    ],
+)
+def test_sagemaker_takes_on_no_role_that_is_missing_or_anothers(
+    account: Account, operation: str, role_member: str, members: dict[str, Any]
+) -> None:
+    client = account.cloud.client("sagemaker")
+    name = {f"{operation.removeprefix('create_').title().replace('_', '')}Name": account.unique("role")}
+    for role in (f"arn:aws:iam::{account.cloud.account}:role/missing", account.role("lambda.amazonaws.com")):
+        with pytest.raises(client.exceptions.ClientError) as refused:
+            getattr(client, operation)(**name, **members, **{role_member: role})
+        error = refused.value.response["Error"]
+        assert error["Code"] == "ValidationException"
+        assert error["Message"].startswith(
+            f"Could not assume role {role}. Please ensure that the role exists"
+        )
+
+
 @pytest.mark.parametrize("permitted", [True, False])
 def test_a_queue_is_mapped_only_to_a_function_whose_role_may_poll_it(
     account: Account, permitted: bool

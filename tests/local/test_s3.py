@@ -273,3 +273,20 @@ def threads(cloud: LocalCloud) -> int:
     """How many threads the process that serves has."""
     (host,) = Path(f"/proc/{cloud.pid}/task/{cloud.pid}/children").read_text().split()
     return len(list(Path(f"/proc/{host}/task").iterdir()))
+
+
+@pytest.mark.parametrize(("wanted", "part"), [("bytes=2-4", "2-4"), ("bytes=7-", "7-9"), ("bytes=-3", "7-9")])
+def test_a_range_is_described_as_it_would_be_read(bucket: Watched, wanted: str, part: str) -> None:
+    bucket.s3.put_object(Bucket=bucket.name, Key="digits", Body=b"0123456789")
+    described = bucket.s3.head_object(Bucket=bucket.name, Key="digits", Range=wanted)
+    read = bucket.s3.get_object(Bucket=bucket.name, Key="digits", Range=wanted)
+    assert described["ResponseMetadata"]["HTTPStatusCode"] == 206
+    assert described["ContentRange"] == read["ContentRange"] == f"bytes {part}/10"
+    assert described["ContentLength"] == len(read["Body"].read()) == 3
+
+
+def test_a_range_beyond_the_end_is_refused(bucket: Watched) -> None:
+    bucket.s3.put_object(Bucket=bucket.name, Key="digits", Body=b"0123456789")
+    with pytest.raises(bucket.s3.exceptions.ClientError) as refused:
+        bucket.s3.head_object(Bucket=bucket.name, Key="digits", Range="bytes=10-")
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 416

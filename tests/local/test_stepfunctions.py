@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 import time
 import uuid
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -311,11 +313,12 @@ class TestTimeouts:
 
     def test_heartbeats_keep_a_task_alive(self, states: StateMachines) -> None:
         queue = states.queue()
+        states.run({"Warm": states.direct()})  # a cold start is silence too
         machine = states.create({"Wait": states.callback({"announce": queue}, HeartbeatSecondsPath="$.beat")})
-        execution = states.start(machine, {"beat": 1})
+        execution = states.start(machine, {"beat": 3})
         token = states.token(execution, queue)
-        for _ in range(4):
-            time.sleep(0.5)
+        for _ in range(3):
+            time.sleep(1.2)
             states.client.send_task_heartbeat(taskToken=token)
         states.client.send_task_success(taskToken=token, output='"alive"')
         assert json.loads(states.wait(execution)["output"]) == "alive"
@@ -987,3 +990,52 @@ def test_waiting_executions_do_not_hold_up_others(states: StateMachines) -> None
     for thread in threads:
         thread.join()
     assert {states.wait(execution)["status"] for execution in held} == {"ABORTED"}
+
+
+BROKEN = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}
+WHY = "MISSING_TRANSITION_TARGET: Missing 'Next' target: B at /States/A/Next"
+
+
+def test_a_broken_definition_is_refused_and_nothing_is_made_or_changed(states: StateMachines) -> None:
+    client, name, text = states.client, states.unique("broken"), json.dumps(BROKEN)
+    with pytest.raises(client.exceptions.InvalidDefinition, match=re.escape(WHY)):
+        client.create_state_machine(name=name, definition=text, roleArn=states.role)
+    machine = states.create({"A": {"Type": "Pass", "End": True}})
+    assert not [each for each in client.list_state_machines()["stateMachines"] if each["name"] == name]
+    with pytest.raises(client.exceptions.InvalidDefinition, match=re.escape(WHY)):
+        client.update_state_machine(stateMachineArn=machine, definition=text)
+    assert states.wait(states.start(machine))["status"] == "SUCCEEDED"
+
+
+def test_a_definition_is_validated_without_being_stored(states: StateMachines) -> None:
+    validated = states.client.validate_state_machine_definition(definition=json.dumps(BROKEN), maxResults=1)
+    assert (validated["result"], validated["truncated"]) == ("FAIL", True)
+    (diagnostic,) = validated["diagnostics"]
+    assert diagnostic == {
+        "severity": "ERROR",
+        "code": "MISSING_TRANSITION_TARGET",
+        "message": "Missing 'Next' target: B",
+        "location": "/States/A/Next",
+    }
+
+
+def test_executions_are_counted_and_timed_in_metrics(states: StateMachines, cloud: LocalCloud) -> None:
+    machine = states.create({"A": {"Type": "Fail"}})
+    assert states.wait(states.start(machine))["status"] == "FAILED"
+
+    def total(name: str) -> float:
+        now = datetime.now(UTC)
+        found = cloud.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/States",
+            MetricName=name,
+            Dimensions=[{"Name": "StateMachineArn", "Value": machine}],
+            StartTime=now - timedelta(minutes=10),
+            EndTime=now + timedelta(minutes=1),
+            Period=3600,
+            Statistics=["SampleCount"],
+        )
+        return sum(float(each["SampleCount"]) for each in found["Datapoints"])
+
+    counted = {name: total(name) for name in ("ExecutionsStarted", "ExecutionsFailed", "ExecutionTime")}
+    assert counted == dict.fromkeys(counted, 1)
+    assert total("ExecutionsSucceeded") == 0

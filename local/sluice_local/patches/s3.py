@@ -1,7 +1,7 @@
-"""Send S3 events with object versions and in order, and encrypt by the account's own key if none is named.
+"""Send S3 events with object versions and in order, describe ranges, and encrypt by the account's own key.
 
 Ministack omits the version from events on the bus and these events from archives, starts a thread for
-each event, and refuses `aws:kms` without a key.
+each event, refuses `aws:kms` without a key, and answers HeadObject with a range as if it had none.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextvars
 import functools
 import json
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
@@ -49,6 +50,7 @@ def install(settings: Settings) -> None:
             context = contextvars.copy_context()
             _EVENTS.submit(context.run, functools.partial(fire_with_version, *event, **options))
 
+    s3._head_object = _with_range(s3._head_object)
     s3._fire_s3_event = fire_with_version
     resolve = s3._resolve_sse_write_headers
     s3._resolve_sse_write_headers = lambda headers, bucket: resolve(_with_key(headers), bucket)
@@ -62,6 +64,22 @@ def _with_key(headers: dict[str, str]) -> dict[str, str]:
     account, region = get_account_id(), get_region()
     key_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{region}/aws/s3")
     return {**headers, _KEY_ID: f"arn:aws:kms:{region}:{account}:key/{key_id}"}
+
+
+def _with_range(head_object: Callable[..., Any]) -> Callable[..., Any]:
+    def head(bucket: str, key: str, headers: Any = None, query: Any = None) -> Any:
+        status, answered, body = head_object(bucket, key, headers, query)
+        wanted = (headers or {}).get("range")
+        if status != 200 or not wanted:
+            return status, answered, body
+        size = int(answered["Content-Length"])
+        if (part := s3._parse_range(wanted, size)) is None:
+            return 416, {"Content-Range": f"bytes */{size}"}, b""
+        start, end = part
+        length = {"Content-Length": str(end - start + 1), "Content-Range": f"bytes {start}-{end}/{size}"}
+        return 206, {**answered, **length}, body
+
+    return head
 
 
 def with_version(event: dict[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def _operate(
         raise ApiError("NotImplementedException", f"The local SageMaker does not implement {name}.")
     params = validated(model.input_shape, _parsed(body))
     iam.authorize(headers, query_params, scope, iam.checks(name, scope, params))
+    iam.require_trust(params)
     answer: dict[str, Any] = projected(model.output_shape, implementation(scope, params) or {})
     return answer
 

@@ -16,7 +16,7 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import cloudwatch
 from ministack.services.cloudformation import provisioners
 
-from sluice_local.patches.alarms import data, events, metric_store
+from sluice_local.patches.alarms import data, events, metric_requests, metric_store
 from sluice_local.patches.alarms.evaluation import AlarmState, evaluate, queries, timeline
 from sluice_local.patches.alarms.requests import InvalidAlarmError, from_query, metric_alarm
 from sluice_local.settings import Settings
@@ -34,6 +34,7 @@ def install(settings: Settings) -> None:
     """Replace the alarm operations, and start the evaluation timer."""
     metric_store.install()
     data.install()
+    metric_requests.install()
     cloudwatch._put_metric_alarm = _put_metric_alarm
     cloudwatch._set_alarm_state = _set_alarm_state
     cloudwatch._dispatch_alarm_actions = _announcing(cloudwatch._dispatch_alarm_actions)

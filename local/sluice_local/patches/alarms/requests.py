@@ -34,7 +34,7 @@ def metric_alarm(
     name: str, members: Mapping[str, Any], arn: str, existing: Mapping[str, Any] | None, now: float
 ) -> dict[str, Any]:
     """Make the alarm to store; an existing one keeps its state. Raises `InvalidAlarmError`."""
-    stated = coerce({**members, "AlarmName": name}, _input_shape("PutMetricAlarm"))
+    stated = coerce({**members, "AlarmName": name}, input_shape("PutMetricAlarm"))
     stated.pop("Tags", None)
     alarm: dict[str, Any] = {
         "ActionsEnabled": True,
@@ -66,7 +66,10 @@ def from_query(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def coerce(value: Any, shape: Shape) -> Any:
-    """Convert `value` to the types and members of `shape`: templates and forms have numbers as strings."""
+    """Convert `value` to the types and members of `shape`: templates and forms have numbers as strings.
+
+    Times stay as they are.
+    """
     if shape.type_name == "structure":
         members = shape.members.items()  # type: ignore[attr-defined]
         return {key: coerce(value[key], member) for key, member in members if value.get(key) is not None}
@@ -94,11 +97,13 @@ _SCALARS: dict[str, Callable[[Any], Any]] = {
     "float": float,
     "double": float,
     "boolean": _boolean,
+    "timestamp": lambda value: value,
 }
 
 
 @cache
-def _input_shape(operation: str) -> Shape:
+def input_shape(operation: str) -> Shape:
+    """Return what an operation of CloudWatch takes."""
     model = ServiceModel(create_loader().load_service_model("cloudwatch", "service-2"))
     shape = model.operation_model(operation).input_shape
     assert shape is not None  # noqa: S101

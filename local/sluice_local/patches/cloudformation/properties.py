@@ -12,6 +12,7 @@ from ministack.services.cloudformation import provisioners
 
 from sluice_local.patches.iam.decisions import trusts
 from sluice_local.patches.iam.services import polling_denial
+from sluice_local.states import definitions
 
 Properties = dict[str, Any]
 
@@ -89,7 +90,9 @@ def apply_topic(arn: str, props: Properties, old: Properties) -> None:
 
 
 def apply_state_machine(arn: str, props: Properties, old: Properties) -> None:
-    """Apply logging, and require a role that Step Functions can assume."""
+    """Apply logging; require a role that Step Functions can assume, and a definition that can be stored."""
+    if refusal := definitions.refusal(stepfunctions._state_machines[arn]["definition"]):
+        raise ValueError(refusal)
     if not trusts(props["RoleArn"], "states.amazonaws.com"):
         raise ValueError(
             "Neither the global service principal states.amazonaws.com, nor the regional one is authorized "

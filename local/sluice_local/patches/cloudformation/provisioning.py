@@ -11,6 +11,7 @@ from typing import Any
 
 from ministack.services import cloudwatch_logs, s3
 from ministack.services import lambda_svc as service
+from ministack.services.cloudformation import handlers as requests
 from ministack.services.cloudformation import provisioners
 
 from sluice_local.patches.cloudformation import buckets, properties, types
@@ -32,7 +33,8 @@ _APPLIED: dict[str, Apply] = {
 
 
 def install(settings: Settings) -> None:
-    """Complete the handlers of the types that ministack knows, and add those it does not."""
+    """Ask for capabilities, complete the handlers that ministack has, and add those it lacks."""
+    requests._capabilities_enforced = lambda: True  # ministack asks for them under AUTH only
     handlers = provisioners._RESOURCE_HANDLERS
     for kind, apply in _APPLIED.items():
         _complete(handlers[kind], apply)

@@ -15,7 +15,7 @@ from ministack.services import eventbridge, scheduler, sqs, stepfunctions
 from ministack.services import lambda_svc as service
 
 from sluice_local.patches import s3
-from sluice_local.patches.events import delivery
+from sluice_local.patches.events import delivery, entries
 from sluice_local.patches.functions.async_invocation import deliver
 from sluice_local.patches.iam.services import burial_denial, target_denial
 from sluice_local.settings import Settings
@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 
 def install(settings: Settings) -> None:
-    """Complete events before the rules, check each target before delivery, and queue events for Lambda."""
+    """Check entries and targets, complete events before the rules, and queue events for Lambda."""
     invoke_target, dispatch = eventbridge._invoke_target, eventbridge._dispatch_event
 
     def dispatch_as_asked(event: dict[str, Any], view: Any = None) -> None:
@@ -40,6 +40,7 @@ def install(settings: Settings) -> None:
         else:
             _bury(target, rule, view.event_with_detail(), *problem)
 
+    eventbridge._put_events = entries.checked(eventbridge._put_events)
     eventbridge._dispatch_event = dispatch_as_asked
     eventbridge._invoke_target = deliver_or_bury
     eventbridge._dispatch_to_lambda = _invoke_asynchronously

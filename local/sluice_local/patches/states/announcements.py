@@ -9,6 +9,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import eventbridge, stepfunctions
 
+from sluice_local.patches.states import metrics
 from sluice_local.states.data import dumps
 from sluice_local.states.history import Execution, redrive_status
 
@@ -17,7 +18,8 @@ _announcements: queue.SimpleQueue[tuple[str, str, dict[str, Any]]] = queue.Simpl
 
 
 def announce(execution: Execution) -> None:
-    """Queue a "Step Functions Execution Status Change" event; express workflows send none."""
+    """Record metrics, and queue a status change event, which express workflows do not send."""
+    metrics.record(execution)
     machine = stepfunctions._state_machines.get(execution["stateMachineArn"]) or {}
     if not execution.get("sync") and machine.get("type") != "EXPRESS":
         _announcements.put((get_account_id(), get_region(), _status_change(execution)))

@@ -16,7 +16,7 @@ from typing import Any
 
 from ministack.services import stepfunctions
 
-from sluice_local.patches.states import executions, tokens
+from sluice_local.patches.states import definitions, executions, tokens
 from sluice_local.patches.states.announcements import announce, publish_forever
 from sluice_local.patches.states.ministack import call_lambda, run_child_workflow
 from sluice_local.patches.states.responses import Response, answer, refuse
@@ -35,6 +35,7 @@ _starting = threading.Lock()
 def install(settings: Settings) -> None:
     """Replace the interpreter and the operations on executions and tokens."""
     _replace_evaluation()
+    definitions.install()
     stepfunctions._call_lambda = call_lambda
     stepfunctions._run_execution = executions.run
     stepfunctions._run_sub_machine = run_child_workflow

@@ -11,6 +11,7 @@ import ministack.app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.router import extract_access_key_id
 
+from sluice_local.patches.iam.decisions import trusts
 from sluice_local.sagemaker.api.core import TABLES, ApiError, Item, Scope
 
 _KINDS = {
@@ -28,6 +29,8 @@ _KINDS = {
 _USED_ONLY = {"CreateTransformJob": {"ModelName"}}
 # A version has no ARN before it exists: these are authorized on all versions of the group.
 _ON_VERSIONS = {"CreateModelPackage", "ListModelPackages"}
+# Where requests pass the roles that jobs and models have.
+_ROLES = ("RoleArn", "ExecutionRoleArn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Caller:
         return {"IamIdentity": {"Arn": self.arn, "PrincipalId": self.principal_id}}
 
 
+SERVICE = "sagemaker.amazonaws.com"
 CALLER: ContextVar[Caller] = ContextVar("sagemaker_caller")
 
 
@@ -74,9 +78,9 @@ def checks(operation: str, scope: Scope, params: Mapping[str, Any]) -> Iterator[
     if operation.startswith("Create") and tags:
         tagging = {**conditions, "sagemaker:TaggingAction": operation}
         yield Check("sagemaker:AddTags", resources[0], {**tagging, **_resource_tags(scope, resources[0])})
-    for member in ("RoleArn", "ExecutionRoleArn"):
+    for member in _ROLES:
         if member in params:
-            yield Check("iam:PassRole", params[member], {"iam:PassedToService": "sagemaker.amazonaws.com"})
+            yield Check("iam:PassRole", params[member], {"iam:PassedToService": SERVICE})
 
 
 def _resources(operation: str, scope: Scope, params: Mapping[str, Any]) -> Iterator[str]:
@@ -116,6 +120,17 @@ def _registry_conditions(params: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in params.get("CustomerMetadataProperties", {}).items():
         conditions[f"sagemaker:CustomerMetadataProperties/{key}"] = value
     return {key: value for key, value in conditions.items() if value is not None}
+
+
+def require_trust(params: Mapping[str, Any]) -> None:
+    """Raise ApiError if IAM is enforced, and a role that the request passes is not SageMaker's to assume."""
+    for member in _ROLES:
+        if member in params and not trusts(params[member], SERVICE):
+            raise ApiError(
+                "ValidationException",
+                f"Could not assume role {params[member]}. Please ensure that the role exists and allows "
+                f"principal '{SERVICE}' to assume the role.",
+            )
 
 
 def authorize(
