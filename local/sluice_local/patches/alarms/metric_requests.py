@@ -13,7 +13,8 @@ from typing import Any
 from ministack.services import cloudwatch
 
 from sluice_local.patches.alarms import metric_store
-from sluice_local.patches.alarms.requests import coerce, from_query, input_shape
+from sluice_local.patches.alarms.requests import from_query
+from sluice_local.patches.shapes import coerce, input_shape
 
 Response = tuple[int, dict[str, str], bytes]
 Members = Mapping[str, Any]
@@ -43,7 +44,7 @@ def _checked(put_metric_data: Callable[..., Response]) -> Callable[..., Response
     def put(params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> Response:
         members = data if is_cbor or is_json else from_query(params)
         try:
-            check(coerce(members, input_shape("PutMetricData")), time.time())
+            check(coerce(members, input_shape("cloudwatch", "PutMetricData")), time.time())
         except MetricDataError as error:
             return cloudwatch._error(error.code, str(error), 400, use_json=is_json, use_cbor=is_cbor)  # type: ignore[no-any-return]
         return put_metric_data(params, data, is_cbor, is_json)
@@ -105,7 +106,7 @@ def _check_time(datum: Members, at: str, now: float) -> None:
 
 
 def _check_unit(datum: Members, at: str) -> None:
-    known = input_shape("GetMetricStatistics").members["Unit"].enum  # type: ignore[attr-defined]
+    known = input_shape("cloudwatch", "GetMetricStatistics").members["Unit"].enum  # type: ignore[attr-defined]
     if datum.get("Unit", "None") not in known:
         message = f"The parameter {at}.Unit must be a value in the set [{', '.join(known)}]."
         raise MetricDataError("InvalidParameterValue", message)
@@ -119,7 +120,7 @@ def _require_size(place: str, values: list[Any], most: int) -> None:
 
 def _get_metric_statistics(params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> Response:
     members = data if is_cbor or is_json else from_query(params)
-    request = coerce(members, input_shape("GetMetricStatistics"))
+    request = coerce(members, input_shape("cloudwatch", "GetMetricStatistics"))
     found, label = _datapoints(request), request["MetricName"]
     if is_cbor:
         shown = [cloudwatch._cbor_datapoint(each) for each in found]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
-
-from botocore.loaders import create_loader
-from botocore.model import ServiceModel, Shape
 
 from sluice_local.patches.alarms import math
 from sluice_local.patches.alarms.evaluation import COMPARISON_OPERATORS, period_s, queries
+from sluice_local.patches.shapes import coerce, input_shape
 
 _STATE = (
     "StateValue",
@@ -34,7 +31,7 @@ def metric_alarm(
     name: str, members: Mapping[str, Any], arn: str, existing: Mapping[str, Any] | None, now: float
 ) -> dict[str, Any]:
     """Make the alarm to store; an existing one keeps its state. Raises `InvalidAlarmError`."""
-    stated = coerce({**members, "AlarmName": name}, input_shape("PutMetricAlarm"))
+    stated = coerce({**members, "AlarmName": name}, input_shape("cloudwatch", "PutMetricAlarm"))
     stated.pop("Tags", None)
     alarm: dict[str, Any] = {
         "ActionsEnabled": True,
@@ -63,51 +60,6 @@ def from_query(params: Mapping[str, Any]) -> dict[str, Any]:
             target = target.setdefault(part, {})
         target[last] = value[0] if isinstance(value, list) else value
     return nested
-
-
-def coerce(value: Any, shape: Shape) -> Any:
-    """Convert `value` to the types and members of `shape`: templates and forms have numbers as strings.
-
-    Times stay as they are.
-    """
-    if shape.type_name == "structure":
-        members = shape.members.items()  # type: ignore[attr-defined]
-        return {key: coerce(value[key], member) for key, member in members if value.get(key) is not None}
-    if shape.type_name == "list":
-        listed = (
-            value
-            if isinstance(value, list)
-            else [v for _, v in sorted(value.get("member", {}).items(), key=_index)]
-        )
-        return [coerce(each, shape.member) for each in listed]  # type: ignore[attr-defined]
-    return _SCALARS.get(shape.type_name, str)(value)
-
-
-def _index(item: tuple[str, Any]) -> int:
-    return int(item[0])
-
-
-def _boolean(value: Any) -> bool:
-    return str(value).lower() == "true"
-
-
-_SCALARS: dict[str, Callable[[Any], Any]] = {
-    "integer": int,
-    "long": int,
-    "float": float,
-    "double": float,
-    "boolean": _boolean,
-    "timestamp": lambda value: value,
-}
-
-
-@cache
-def input_shape(operation: str) -> Shape:
-    """Return what an operation of CloudWatch takes."""
-    model = ServiceModel(create_loader().load_service_model("cloudwatch", "service-2"))
-    shape = model.operation_model(operation).input_shape
-    assert shape is not None  # noqa: S101
-    return shape
 
 
 def _validate(alarm: Mapping[str, Any]) -> None:
