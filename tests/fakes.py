@@ -22,7 +22,15 @@ from sluice.domain.digests import Part
 from sluice.domain.notices.webhooks import WebhookError
 from sluice.domain.roles import Account, Role, RolesForbiddenError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import EndpointBusyError, Item, JobKind, ObjectHead, PackageArchive, Room
+from sluice.ports import (
+    EndpointBusyError,
+    Item,
+    JobKind,
+    ObjectHead,
+    PackageArchive,
+    Room,
+    SageMakerJobKind,
+)
 
 DATA_BUCKET = "sluice-data"
 ARTIFACT_BUCKET = "sluice-artifacts"
@@ -292,6 +300,9 @@ class FakePackages:
         return PackageArchive(archive, digest, wanted.describe(digest, 64, 640, packages=listed, lock=""))
 
 
+_PREFIXES = ("Training", "Processing", "Transform")
+
+
 class FakeJobs:
     """Jobs that stay InProgress until a test ends them."""
 
@@ -301,7 +312,7 @@ class FakeJobs:
         self.created_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
         self.stopped: list[str] = []
 
-    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+    def start(self, kind: SageMakerJobKind, request: Mapping[str, Any]) -> bool:
         prefix = _prefix(kind)
         name = request[f"{prefix}JobName"]
         if name in self.requests:
@@ -316,7 +327,7 @@ class FakeJobs:
         }
         return True
 
-    def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+    def describe(self, kind: SageMakerJobKind, name: str) -> dict[str, Any] | None:
         description = self.descriptions.get(name)
         return dict(description) if description and f"{_prefix(kind)}JobName" in description else None
 
@@ -329,7 +340,7 @@ class FakeJobs:
     def end(self, name: str, status: str = "Completed", **described: Any) -> None:
         """Bring a job to its end, as SageMaker would describe it."""
         description = self.descriptions[name]
-        prefix = "Training" if "TrainingJobName" in description else "Processing"
+        prefix = next(each for each in _PREFIXES if f"{each}JobName" in description)
         ended_at = self.created_at + timedelta(minutes=5)
         description |= {f"{prefix}StartTime": self.created_at, f"{prefix}EndTime": ended_at}
         if prefix == "Training" and status == "Completed":
@@ -352,7 +363,7 @@ class FakeLambdaJobs(FakeJobs):
     def problem(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> str | None:
         return self.too_long
 
-    def start(self, kind: JobKind, request: Mapping[str, Any], room: Room | None = None) -> bool:
+    def start(self, kind: SageMakerJobKind, request: Mapping[str, Any], room: Room | None = None) -> bool:
         assert room is not None
         self.rooms[request[f"{_prefix(kind)}JobName"]] = room
         return super().start(kind, request)
@@ -371,8 +382,8 @@ class FakeLambdaJobs(FakeJobs):
         return True
 
 
-def _prefix(kind: JobKind) -> str:
-    return {"training_job": "Training", "processing_job": "Processing"}[kind]
+def _prefix(kind: SageMakerJobKind) -> str:
+    return kind.removesuffix("_job").title()
 
 
 class FakeJobLogs:

@@ -18,6 +18,7 @@ from typer import rich_utils
 from sluice.domain.build.projects import ProjectError
 from sluice.domain.config import ConfigError
 from sluice.domain.failures import MissingError
+from sluice_cli.batch_commands import batch_app
 from sluice_cli.build_commands import build_app
 from sluice_cli.candidate_commands import candidate_app
 from sluice_cli.console_commands import console_app
@@ -90,6 +91,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(gates_app, name="gates")
 app.add_typer(manifest_app, name="manifest")
 app.add_typer(monitor_app, name="monitor")
+app.add_typer(batch_app, name="batch")
 app.add_typer(notify_app, name="notify")
 app.add_typer(schema_app, name="schema")
 

@@ -39,6 +39,8 @@ def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, s
     cloud = wiring.cloud()
     stage = task.stage
     logger.append_keys(release_id=task.release_id, endpoint_name=stage.endpoint_name)
+    if stage.is_batch:
+        return {"transform_job": _prove(cloud, task)}
     config = _wanted_config(cloud, task)
     # Store the token first: the event may come before the answer to the request.
     _await(cloud, task, config)
@@ -59,6 +61,19 @@ def _wait(cloud: Cloud, task: DeployModelTask, refusal: quotas.Refusal, *, is_up
     at = releasing.started_at(cloud, task.pipeline, task.release_id)
     note(cloud, task.pipeline, at, task.release_id, f"{task.stage.stage} waits for a quota", str(error))
     return error
+
+
+def _prove(cloud: Cloud, task: DeployModelTask) -> str:
+    """Make the model of a stage without an endpoint, and have a job answer the sample; returns its name."""
+    from sluice.services import proving  # most stages have an endpoint
+
+    package = _approved(cloud, task)
+    _create_model(cloud, task, package)
+    _put_alarms(cloud, task, package)
+    try:
+        return proving.start(cloud, task, package)
+    except QuotaError as refusal:
+        raise _wait(cloud, task, quotas.read(str(refusal)), is_update=False) from None
 
 
 def _wanted_config(cloud: Cloud, task: DeployModelTask) -> str:
@@ -100,10 +115,7 @@ def _confirm(cloud: Cloud, task: DeployModelTask, config: str) -> None:
 
 def _prepare(cloud: Cloud, task: DeployModelTask) -> Item:
     """Make the model, the config and the alarms; returns the deployment config."""
-    package = releasing.find_package(cloud, task.pipeline, task.package_arn)
-    approval = package.described.get("ModelApprovalStatus")
-    if not task.is_rollback and approval != "Approved":
-        raise ReleaseRefusedError(f"the package is {approval} now: its approval was taken back meanwhile")
+    package = _approved(cloud, task)
     _create_model(cloud, task, package)
     _create_config(cloud, task, package)
     watching = _put_alarms(cloud, task, package)
@@ -119,10 +131,18 @@ def _prepare(cloud: Cloud, task: DeployModelTask) -> Item:
     return serving.deployment_config(traffic, watching)
 
 
+def _approved(cloud: Cloud, task: DeployModelTask) -> Package:
+    package = releasing.find_package(cloud, task.pipeline, task.package_arn)
+    approval = package.described.get("ModelApprovalStatus")
+    if not task.is_rollback and approval != "Approved":
+        raise ReleaseRefusedError(f"the package is {approval} now: its approval was taken back meanwhile")
+    return package
+
+
 def _create_model(cloud: Cloud, task: DeployModelTask, package: Package) -> None:
     name = task.stage.model_name
     request = releasing.model_request(cloud, task, package, releasing.find_evidence(cloud, package))
-    role = roles.serving_role(cloud.account, task.pipeline)
+    role = releasing.serving_role(cloud, package)
     made_at = cloud.roles.ensure(role)
     try:
         is_new = cloud.endpoints.create_model(request)
@@ -155,7 +175,7 @@ def _put_alarms(cloud: Cloud, task: DeployModelTask, package: Package) -> list[s
     """Put the alarms that the package's project wants, delete all others; returns those that roll back."""
     guarded = releasing.find_guarded(cloud, task.pipeline, task.stage.stage, task.stage.endpoint_name)
     limits, errors = package.config.release.alarms, package.config.serve.errors
-    wanted = alarms.requests(guarded, limits, errors)
+    wanted = [] if task.stage.is_batch else alarms.requests(guarded, limits, errors)
     told = releasing.watch_alarms(cloud, guarded, package.config)
     for request in (*wanted, *told):
         cloud.alarms.put(request)

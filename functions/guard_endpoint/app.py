@@ -24,8 +24,10 @@ def lambda_handler(event: AlarmConfigurationChanged, context: LambdaContext) -> 
     stage = releasing.find_guarded_stage(cloud, event.alarm_name, or_watched=True)
     if stage is None:
         return {"status": "not ours"}
-    wanted, faults = releasing.find_guard_faults(cloud, stage, releasing.find_settled_config(cloud, stage))
-    if not faults or not _serves(cloud, stage.endpoint_name):
+    config = releasing.find_settled_config(cloud, stage)
+    wanted, faults = releasing.find_guard_faults(cloud, stage, config)
+    has_endpoint = config is None or config.serve.compute.batch is None
+    if not faults or (has_endpoint and not _serves(cloud, stage.endpoint_name)):
         return {"status": "nothing to do"}
     for request in wanted:
         if request["AlarmName"] in faults:

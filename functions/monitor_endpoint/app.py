@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_plus
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -17,9 +16,9 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.events import MonitoringAsked
 from sluice.observability import logger
-from sluice.ports import Cloud, ObjectHead
+from sluice.ports import Cloud
 from sluice.quality.run import Limits
-from sluice.services import releasing
+from sluice.services import finding, releasing
 from sluice.services.monitoring import passes
 
 DUE = "MonitoringDue"
@@ -60,7 +59,7 @@ def _ask(cloud: Cloud) -> list[str]:
 
 
 def _take_labels(cloud: Cloud, bucket: str, key: str, version_id: str | None) -> dict[str, Any]:
-    head = _find(cloud, bucket, key, version_id)
+    head = finding.find_object(cloud, bucket, key, version_id)
     if head is None:
         return {"status": "gone"}
     _, _, rest = head.key.partition("/")
@@ -71,14 +70,6 @@ def _take_labels(cloud: Cloud, bucket: str, key: str, version_id: str | None) ->
     taken = passes.take_labels(cloud, pipeline, head)
     logger.info("labels", extra={"status": taken["status"], "labels": taken.get("labels", 0)})
     return taken
-
-
-def _find(cloud: Cloud, bucket: str, key: str, version_id: str | None) -> ObjectHead | None:
-    """Find the object: EventBridge is said not to encode keys, S3's older notifications do, so try both."""
-    for name in dict.fromkeys((key, unquote_plus(key))):
-        if head := cloud.objects.head(bucket, name, version_id):
-            return head
-    return None
 
 
 def _limits(context: LambdaContext, folder: Path) -> Limits:

@@ -164,6 +164,8 @@ def _serves(cloud: Cloud, request: Request, stage: str, package: Package) -> boo
     if holding.find_hold(cloud, found, live):
         # A person releases it once more, which ends the hold.
         return False
+    if live.is_batch:
+        return cloud.endpoints.describe_model(live.model_name) is not None
     endpoint = cloud.endpoints.describe_endpoint(releasing.find_endpoint_name(cloud, request.pipeline, stage))
     return endpoint is not None and endpoint.get("EndpointConfigName") == live.endpoint_config_name
 
@@ -196,6 +198,13 @@ def _kind_fault(cloud: Cloud, stage: str, endpoint_name: str, package: Package) 
     """Say why the stage's endpoint can serve no package of this kind of compute."""
     endpoint = cloud.endpoints.describe_endpoint(endpoint_name)
     wants_serverless = package.config.serve.compute.serverless is not None
+    wants_batch = package.config.serve.compute.batch is not None
+    live = releasing.find_live(cloud, package.provenance.pipeline, stage)
+    has_endpoint = endpoint is not None or (live is not None and not live.is_batch)
+    if wants_batch or (live is not None and live.is_batch):
+        return serving.batch_fault(
+            package.provenance.pipeline, stage, has_endpoint=has_endpoint, wants_batch=wants_batch
+        )
     return serving.kind_fault(package.provenance.pipeline, stage, endpoint, wants_serverless=wants_serverless)
 
 
@@ -218,6 +227,7 @@ def _overtaken(cloud: Cloud, request: Request, package: Package, stages: list[st
 def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: int) -> StagePlan:
     stack, found = cloud.stack_name, releasing.require_stage(cloud, request.pipeline, stage)
     endpoint_name = found.endpoint_name
+    compute = package.config.serve.compute
     endpoint = releasing.find_own_endpoint(cloud, request.pipeline, stage, endpoint_name) or {}
     own_config = names.endpoint_config_name(stack, request.release_id, stage)
     previous = endpoint.get("EndpointConfigName")
@@ -231,7 +241,8 @@ def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: 
         endpoint_config_name=own_config,
         previous_config_name=previous if previous != own_config else None,
         bake_s=bake_s,
-        **scaling.plan(cloud, found, endpoint, package.config.serve.compute),
+        **scaling.plan(cloud, found, endpoint, compute),
+        is_batch=compute.batch is not None,
     )
     deployment = Deployment(
         pipeline=request.pipeline,
@@ -243,6 +254,7 @@ def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: 
         endpoint_config_name=plan.endpoint_config_name,
         model_name=plan.model_name,
         run_id=package.provenance.run_id,
+        is_batch=plan.is_batch,
     )
     cloud.catalog.apply(changes.plan_deployment(deployment))
     return plan

@@ -32,7 +32,8 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
     deployment = _declare(cloud, task)
     _point(cloud, task, deployment)
     deploying.mark_replaced(cloud, deployment, is_rollback=task.is_rollback)
-    detail = f"{task.stage.endpoint_name} serves v{deployment.package_version}" + (
+    serves = "each transform uses" if task.stage.is_batch else f"{task.stage.endpoint_name} serves"
+    detail = f"{serves} v{deployment.package_version}" + (
         f" in place of {deployment.replaces}" if deployment.replaces else ""
     )
     note(cloud, task.pipeline, str(deployment.promoted_at), task.release_id, "promoted", detail)

@@ -67,6 +67,7 @@ def _findings(cloud: Cloud) -> Iterator[Finding]:
         _unseen_projects,
         _older_arrivals,
         _waiting_arrivals,
+        _waiting_batches,
         _unseen_objects,
         _unseen_deletions,
     ]
@@ -93,6 +94,9 @@ def _ended_tasks(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
             is_over = isinstance(outcome, serving.NotDeployed) and task.requested
             is_over = is_over or isinstance(outcome, serving.Deployed)
             yield lost_events.endpoint_changed(resource) if is_over else None
+        elif item["kind"] == "transform_job":
+            name = keys.resource_of(item)
+            yield lost_events.job_ended(item["kind"], name, cloud.jobs.describe("transform_job", name))
         else:
             job = JobTask.of(item)
             described = building.jobs_on(cloud, job.backend).describe(job.kind, job.job_name)
@@ -223,6 +227,12 @@ def _waiting_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     for item in pipelines:
         is_pending = any(arrival.status == "pending" for arrival in arrivals.waiting(cloud, item["gsi1sk"]))
         yield item["gsi1sk"] if is_pending and not item.get("in_flight") else None
+
+
+def _waiting_batches(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    """Find pipelines with uploads that no transform took: an event was lost, or one is due by now."""
+    for pipeline in dict.fromkeys(map(keys.pipeline_of, cloud.catalog.listing(keys.AWAITED_INPUTS))):
+        yield lost_events.batch_due(cloud.stack_name, pipeline)
 
 
 def _older_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import unquote_plus
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -20,7 +19,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
-from sluice.services import arrivals, batching, hashing, metering
+from sluice.services import arrivals, batching, finding, hashing, metering
 from sluice.services.timeline import note
 
 
@@ -28,7 +27,7 @@ from sluice.services.timeline import note
 @event_parser(model=ObjectCreated)
 def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
-    head = _find(cloud, event)
+    head = finding.find_object(cloud, event.bucket, event.key, event.version_id)
     if head is None:
         return {"status": "gone"}
     logger.append_keys(key=head.key, version_id=head.version_id)
@@ -47,15 +46,6 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
         case "unclaimed":
             _list_unclaimed(cloud, head, verdict, known)
     return {"status": verdict.status}
-
-
-def _find(cloud: Cloud, event: ObjectCreated) -> ObjectHead | None:
-    """Find the object: EventBridge is said not to encode keys, S3's older notifications do, so try both."""
-    objects = cloud.objects
-    for key in dict.fromkeys((event.key, unquote_plus(event.key))):
-        if head := objects.head(event.bucket, key, event.version_id):
-            return head
-    return None
 
 
 def _pipelines(cloud: Cloud, key: str) -> tuple[Pipeline | None, list[str]]:

@@ -10,10 +10,8 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.domain.build import projects
-from sluice.domain.locations import Locations
 from sluice.domain.release import answers, serving
-from sluice.domain.release.releases import ReleaseError
+from sluice.domain.release.releases import SmokeTestFailedError
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import ReleaseStageTask
@@ -27,10 +25,6 @@ _PAUSE_S = 1.0
 _EXCERPT = 300
 
 
-class SmokeTestFailedError(ReleaseError):
-    """The endpoint does not serve what was released, or does not answer as its project says."""
-
-
 @logger.inject_lambda_context(clear_state=True)
 @machine_task
 @event_parser(model=ReleaseStageTask)
@@ -38,9 +32,15 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
     cloud = wiring.cloud()
     logger.append_keys(release_id=task.release_id, endpoint_name=task.stage.endpoint_name)
     package = releasing.find_package(cloud, task.pipeline, task.package_arn)
+    if task.stage.is_batch:
+        from sluice.services import proving  # most stages have an endpoint
+
+        if faults := proving.faults(cloud, task, package):
+            raise SmokeTestFailedError("; ".join(faults))
+        return {"transform_job": task.stage.endpoint_config_name}
     if faults := serving.identity_faults(_found(cloud, task), _expected(cloud, task, package)):
         raise SmokeTestFailedError("; ".join(faults))
-    body = _sample(cloud, package)
+    body = releasing.sample(cloud, package)
     faults = []
     for attempt in range(_ATTEMPTS):
         time.sleep(_PAUSE_S if attempt else 0)
@@ -73,18 +73,6 @@ def _expected(cloud: Cloud, task: ReleaseStageTask, package: Package) -> serving
         image_digest=evidence.image_digest,
         capture=releasing.capture(cloud, package),
     )
-
-
-def _sample(cloud: Cloud, package: Package) -> bytes:
-    """Return the project's request for this test."""
-    locations = Locations(cloud.artifact_bucket, package.provenance.pipeline)
-    version = package.provenance.project_version
-    files = projects.unpack(cloud.objects.read(locations.bundle(version)))
-    if projects.version(files) != version:
-        raise SmokeTestFailedError(
-            f"{locations.bundle(version)} has changed since it was pushed: restore its earlier version"
-        )
-    return files[package.config.serve.sample]
 
 
 def _invoke(cloud: Cloud, task: ReleaseStageTask, package: Package, body: bytes) -> Mapping[str, Any]:

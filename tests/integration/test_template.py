@@ -397,7 +397,9 @@ def test_the_boundary_of_user_code_lets_it_write_nothing_but_the_outputs_of_step
         for resource in listed(statement["Resource"])
     ]
     outputs = [f"runs/*/*/{folder}/*" for folder in ("prepare", "train", "evaluate")]
-    assert written == [f"${{ArtifactBucket.Arn}}/{each}" for each in (*outputs, "capture/*")]
+    assert written == [
+        f"${{ArtifactBucket.Arn}}/{each}" for each in (*outputs, "capture/*", "transforms/*/*/output/*")
+    ]
 
 
 def test_a_role_of_user_code_allows_nothing_beyond_its_boundary() -> None:
@@ -405,7 +407,8 @@ def test_a_role_of_user_code_allows_nothing_beyond_its_boundary() -> None:
     bounded = {a for each in boundary_statements() for a in listed(each["Action"])}
     account = roles.Account("arn:aws:iam::123456789012:role/sluice/s/r/", "r", "data", "artifacts")
     step = roles.step_role(account, "p", "p-00001", "prepare", ["prepare"])
-    for role in (roles.run_role(account, "p", "p-00001"), step, roles.serving_role(account, "p")):
+    serving = roles.serving_role(account, "p", is_batch=True)
+    for role in (roles.run_role(account, "p", "p-00001"), step, serving):
         assert {a for each in role.policy["Statement"] for a in listed(each["Action"])} <= bounded
     (grant,) = (each for each in boundary_statements() if "kms:CreateGrant" in listed(each["Action"]))
     assert grant["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
@@ -452,6 +455,7 @@ def test_only_what_moves_arrivals_can_delete_from_the_catalog() -> None:
         "ValidateDataFunction",
         "FinishRunFunction",
         "ReconcileFunction",
+        "TransformBatchFunction",
     }
 
 

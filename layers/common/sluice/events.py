@@ -434,6 +434,25 @@ class LifeCycleAsked(Event):
     detail: _LifeCycleDetail
 
 
+class _BatchDetail(Event):
+    job_name: str | None = Field(default=None, alias="TransformJobName")
+    bucket: _Bucket | None = None
+    object: _Object | None = None
+    pipeline: str | None = None
+    # Of a person's request.
+    key: str | None = None
+    version_id: str | None = None
+    request_id: str | None = None
+    actor: str | None = None
+
+
+class BatchAsked(Event):
+    """An upload to be scored, the end of a transform job, a person's request, or a hint that one is due."""
+
+    time: str = ""
+    detail: _BatchDetail
+
+
 class _MonitoringDetail(Event):
     pipeline: str | None = None
     stage: str | None = None

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 JobKind = Literal["training_job", "processing_job"]
+# Jobs on Lambda are those of builds; only SageMaker transforms.
+SageMakerJobKind = JobKind | Literal["transform_job"]
 
 
 class Catalog(Protocol):
@@ -174,7 +176,10 @@ class JobLogs(Protocol):
 class Jobs(RunningJobs, Protocol):
     """Jobs of SageMaker."""
 
-    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+    def describe(self, kind: SageMakerJobKind, name: str) -> dict[str, Any] | None:
+        """Return SageMaker's description, if it has such a job."""
+
+    def start(self, kind: SageMakerJobKind, request: Mapping[str, Any]) -> bool:
         """Create the job; False if one of this name already exists. Raises RequestRefusedError."""
 
 

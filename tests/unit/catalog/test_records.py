@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 import fakes
 from sluice.catalog import keys
-from sluice.catalog.records import arrivals, builds, data, monitoring, progress, recalls, releases
+from sluice.catalog.records import (
+    arrivals,
+    builds,
+    data,
+    monitoring,
+    progress,
+    recalls,
+    releases,
+    transforms,
+)
 
 ARN = fakes.arn("sagemaker", "model-package/group/1")
 RECORDS: dict[str, Any] = {
@@ -61,6 +70,23 @@ RECORDS: dict[str, Any] = {
         "reviews", "production", "2026", "2027", "2028", "reviews-v1-1", 1, measured=[{"slice": ""}]
     ),
     "truth": monitoring.TruthUpload("reviews", "2026", "ground-truth/reviews/a.csv", "1", 3, ["line 2"]),
+    "batches": transforms.Batches("reviews", 3, "reviews-batch-00003", "2026"),
+    "input": transforms.Input("reviews", "batch/reviews/a.csv", "1", 3, "2026"),
+    "awaited": transforms.Awaited("reviews", "batch/reviews/a.csv", "1", is_alone=True),
+    "transform": transforms.Transform(
+        "reviews",
+        "reviews-batch-00001",
+        "running",
+        "production",
+        "reviews-v1-1",
+        ARN,
+        1,
+        "job",
+        "s3://b/o",
+        "2026",
+        inputs=[{"key": "batch/reviews/a.csv", "version_id": "1", "size_bytes": 3}],
+    ),
+    "transform task": transforms.TransformTask("job", "reviews", "2026", 1, "reviews-batch-00001"),
     "sweep": progress.Sweep("uploads", "reviews/a.csv", "2026-11-28", is_full=True),
 }
 # Of attributes that older items have, and that records still read.
@@ -91,6 +117,11 @@ OF_KEY = {
     "window": {"pipeline", "stage", "start"},
     "labels": {"pipeline", "stage", "start"},
     "truth": {"pipeline", "received_at"},
+    "batches": {"pipeline"},
+    "input": {"pipeline"},
+    "awaited": {"pipeline"},
+    "transform": {"pipeline", "transform_id"},
+    "transform task": {"job_name"},
     "sweep": {"what"},
 }
 

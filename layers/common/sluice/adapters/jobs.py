@@ -1,4 +1,4 @@
-"""Adapter for training and processing jobs in SageMaker."""
+"""Adapter for training, processing and transform jobs in SageMaker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.adapters.clients import client, error_code
 from sluice.adapters.logs import JOB_GROUPS, SageMakerLogs
 from sluice.domain.quotas import QuotaError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import JobKind, RequestRefusedError
+from sluice.ports import JobKind, RequestRefusedError, SageMakerJobKind
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -32,12 +32,14 @@ class SageMakerJobs:
         self._safeguards = safeguards or Safeguards()
         self._logs = SageMakerLogs(self._safeguards)
 
-    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+    def start(self, kind: SageMakerJobKind, request: Mapping[str, Any]) -> bool:
         secured = self._safeguards.job(kind, dict(request))
         self._logs.limit(JOB_GROUPS[kind])
         try:
             if kind == "training_job":
                 self._sagemaker.create_training_job(**secured)
+            elif kind == "transform_job":
+                self._sagemaker.create_transform_job(**secured)
             else:
                 self._sagemaker.create_processing_job(**secured)
         except ClientError as error:
@@ -50,10 +52,12 @@ class SageMakerJobs:
             raise
         return True
 
-    def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+    def describe(self, kind: SageMakerJobKind, name: str) -> dict[str, Any] | None:
         try:
             if kind == "training_job":
                 return dict(self._sagemaker.describe_training_job(TrainingJobName=name))
+            if kind == "transform_job":
+                return dict(self._sagemaker.describe_transform_job(TransformJobName=name))
             return dict(self._sagemaker.describe_processing_job(ProcessingJobName=name))
         except ClientError as error:
             if error_code(error) in _ABSENT:

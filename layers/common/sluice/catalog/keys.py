@@ -13,6 +13,7 @@ PIPELINES = "PIPELINES"
 TASKS = "TASKS"
 RUNNING_RELEASES = "RELEASES"
 ALL_STAGES = "STAGES"
+AWAITED_INPUTS = "AWAITED"
 # The partition of items that belong to no pipeline.
 UNCLAIMED = "UNCLAIMED"
 # The partition of what people were told, and the prefix of its items, which are in the order of time.
@@ -41,6 +42,10 @@ WINDOWS = "WINDOW#"
 LABEL_WINDOWS = "LABELS#"
 TRUTHS = "TRUTH#"
 CACHE = "CACHE#"
+# What was uploaded to be scored in batches, what of it is to be scored, and the transforms that do.
+INPUTS = "INPUT#"
+AWAITED = "AWAITED#"
+TRANSFORMS = "TRANSFORM#"
 # Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
 APPROVALS = "APPROVAL#"
@@ -352,6 +357,28 @@ def truth_key(pipeline: str, received_at: str, key: str, version_id: str) -> Key
 def received_at_of(item: Mapping[str, Any]) -> str:
     """Return when an upload of labels came."""
     return _after(TRUTHS, item["sk"]).partition("#")[0]
+
+
+def batches_key(pipeline: str) -> Key:
+    """Return the key of how far a pipeline's transforms are."""
+    return {"pk": partition(pipeline), "sk": "BATCHES"}
+
+
+def input_key(pipeline: str, key: str, version_id: str) -> Key:
+    """Return the key of an upload that is scored in a batch; `uploads` takes none that is too long."""
+    return {"pk": partition(pipeline), "sk": f"{INPUTS}{key}#{version_id}"}
+
+
+def awaited_key(pipeline: str, key: str, version_id: str) -> Key:
+    return {"pk": partition(pipeline), "sk": f"{AWAITED}{key}#{version_id}"}
+
+
+def transform_key(pipeline: str, transform_id: str) -> Key:
+    return {"pk": partition(pipeline), "sk": f"{TRANSFORMS}{transform_id}"}
+
+
+def transform_of(item: Mapping[str, Any]) -> str:
+    return _after(TRANSFORMS, item["sk"])
 
 
 def step_key(run_id: str, step: str) -> Key:

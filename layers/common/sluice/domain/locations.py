@@ -14,6 +14,8 @@ def job_records(artifact_bucket: str, job_name: str) -> str:
 CAPTURE_URI_VARIABLE = "SLUICE_CAPTURE_URI"
 # The folder of the data bucket for labels of predictions: what is uploaded there is no data.
 GROUND_TRUTH = "ground-truth"
+# The folder of the data bucket for what transform jobs answer: no data either.
+BATCH = "batch"
 # The folder of a run's copies of objects.
 RESTORED = "data"
 
@@ -117,6 +119,10 @@ class Locations:
     def monitoring(self, stage: str, window: str, name: str) -> str:
         """Return the URI of a file about a window of a stage's requests."""
         return self._uri(f"monitoring/{self.pipeline}/{stage}/{window}/{name}")
+
+    def transform(self, transform_id: str) -> str:
+        """Return the folder of a transform: its list of inputs, and `output` with its results."""
+        return self._uri(f"transforms/{self.pipeline}/{transform_id}")
 
     def pinned(self, sha256: str, name: str) -> str:
         """Return the URI of an archive that serves, named by its digest, where no job can write."""

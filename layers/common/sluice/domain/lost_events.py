@@ -30,8 +30,8 @@ def object_deleted(bucket: str, key: str) -> LostEvent:
 
 
 def job_ended(kind: str, name: str, described: Mapping[str, Any] | None) -> LostEvent | None:
-    """Return the lost event of a job (training_job or processing_job) that has ended or is gone."""
-    noun = {"training_job": "Training", "processing_job": "Processing"}[kind]
+    """Return the lost event of a job (training_job, processing_job, transform_job) that ended or is gone."""
+    noun = kind.removesuffix("_job").title()
     status = described[f"{noun}JobStatus"] if described else "Failed"
     if status not in ("Completed", "Failed", "Stopped"):
         return None
@@ -87,6 +87,11 @@ def guard_is_off(name: str) -> LostEvent:
 def scaling_due(stack: str, pipeline: str, stage: str) -> LostEvent:
     """Return the lost event of a stage that is not scaled as it should be."""
     return LostEvent("ScalingDue", {"stack": stack, "pipeline": pipeline, "stage": stage})
+
+
+def batch_due(stack: str, pipeline: str) -> LostEvent:
+    """Return the event of uploads that are to be scored and that no transform took."""
+    return LostEvent("BatchDue", {"stack": stack, "pipeline": pipeline})
 
 
 def execution_ended(

@@ -81,6 +81,16 @@ def releases_of(pipeline: str, package_version: int) -> str:
     return f"{pipeline_name(pipeline)}-v{package_version}-"
 
 
+def transform_id(pipeline: str, seq: int) -> str:
+    """Return the id of a pipeline's transform."""
+    return f"{pipeline_name(pipeline)}-batch-{seq:05d}"
+
+
+def transform_name(stack: str, transform_id: str) -> str:
+    """Name the transform job of a transform; one that proves a release has its endpoint config's name."""
+    return _of_stack(stack, transform_id)
+
+
 def endpoint_name(stack: str, pipeline: str, stage: str) -> str:
     return _of_stack(stack, pipeline_name(pipeline), stage_name(stage))
 

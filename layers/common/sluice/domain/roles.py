@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from sluice.domain.failures import TransientError
+from sluice.domain.locations import BATCH
 from sluice.domain.times import from_iso
 from sluice.lazy import dataclass
 
@@ -108,8 +109,11 @@ def _of_jobs(account: Account, pipeline: str, run_id: str, name: str, folders: S
     return _role(account, name, statements, {"sluice:pipeline": pipeline, "sluice:run": run_id})
 
 
-def serving_role(account: Account, pipeline: str) -> Role:
-    """Let a pipeline's endpoints read what serves, capture requests, and see alarms that guard updates."""
+def serving_role(account: Account, pipeline: str, *, is_batch: bool = False) -> Role:
+    """Let a pipeline's endpoints read what serves, capture requests, and see alarms that guard updates.
+
+    Its transform jobs, if it has them in place of endpoints, read what is to be scored and write results.
+    """
     alarms = f"arn:{account.partition}:cloudwatch:{account.region}:{account.number}:alarm:*"
     statements = [
         *_reading(account, account.artifact_bucket, [f"models/{pipeline}/"]),
@@ -119,9 +123,19 @@ def serving_role(account: Account, pipeline: str) -> Role:
             "Resource": _object(account, account.artifact_bucket, f"capture/{pipeline}/*"),
         },
         {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": alarms},
+        *(_transforming(account, pipeline) if is_batch else []),
         *_container(account),
     ]
     return _role(account, f"{pipeline}-serving", statements, {"sluice:pipeline": pipeline})
+
+
+def _transforming(account: Account, pipeline: str) -> list[Policy]:
+    results = _object(account, account.artifact_bucket, f"transforms/{pipeline}/*/output/*")
+    return [
+        *_reading(account, account.data_bucket, [f"{BATCH}/{pipeline}/"]),
+        *_reading(account, account.artifact_bucket, [f"transforms/{pipeline}/"]),
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": results},
+    ]
 
 
 def is_settling(made_at: str, now: str) -> bool:

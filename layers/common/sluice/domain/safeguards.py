@@ -51,10 +51,12 @@ class Safeguards:
     # For the log groups that SageMaker makes; 0 leaves them unchanged.
     log_retention_days: int = 0
 
-    def job(self, kind: Literal["training_job", "processing_job"], request: Request) -> Request:
-        """Adapt a CreateTrainingJob or CreateProcessingJob request to the account's demands."""
-        secured = self._training(request) if kind == "training_job" else self._processing(request)
-        return self.tagged(secured)
+    def job(
+        self, kind: Literal["training_job", "processing_job", "transform_job"], request: Request
+    ) -> Request:
+        """Adapt a request that creates a job to the account's demands."""
+        secure = {"training_job": self._training, "transform_job": self._transform}
+        return self.tagged(secure.get(kind, self._processing)(request))
 
     def model(self, request: Request) -> Request:
         """Adapt a CreateModel request; the container fetches its scripts, so it always has a network."""
@@ -123,6 +125,16 @@ class Safeguards:
             cluster = self._disk(request["ProcessingResources"]["ClusterConfig"])
             secured["ProcessingResources"] = {**request["ProcessingResources"], "ClusterConfig": cluster}
         return secured
+
+    def _transform(self, request: Request) -> Request:
+        """Its network is that of its model; an answer is encrypted, and the disk where a key can be."""
+        if not self.kms_key_arn:
+            return request
+        return {
+            **request,
+            "TransformOutput": self._keyed(request["TransformOutput"]),
+            "TransformResources": self._disk(request["TransformResources"]),
+        }
 
 
 def _uses_of(kms_key_arn: str) -> list[Request]:

@@ -13,6 +13,7 @@ from sluice.catalog.changes import builds
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Run
     from sluice.catalog.records.releases import Release
+    from sluice.catalog.records.transforms import Transform
     from sluice.ports import Cloud
 
 # The catalog has the rest.
@@ -53,6 +54,24 @@ def release_ended(cloud: Cloud, release: Release, *, is_rollback: bool) -> None:
         "ended_at": release.ended_at,
     }
     _announce(cloud, "ReleaseEnded", release.pipeline, detail)
+
+
+def transform_ended(cloud: Cloud, transform: Transform) -> None:
+    """Announce a transform's end, with where its results are, or why it failed."""
+    detail = {
+        "transform_id": transform.transform_id,
+        "status": transform.status,
+        "stage": transform.stage,
+        "package_version": transform.package_version,
+        "inputs": len(transform.inputs),
+        "key": transform.inputs[0]["key"] if len(transform.inputs) == 1 else None,
+        "is_split": transform.is_split,
+        "rows": transform.rows,
+        "output_uri": transform.output_uri,
+        "reasons": [transform.reason] if transform.reason else list(transform.faults[:_REASONS_TOLD]),
+        "ended_at": transform.ended_at,
+    }
+    _announce(cloud, "TransformEnded", transform.pipeline, detail)
 
 
 def approval_awaited(

@@ -42,6 +42,8 @@ def find_faults(cloud: Cloud, stage: Stage) -> Found | None:
     live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
     if live is None:
         return Found([]) if stage.live is None else None
+    if live.is_batch:
+        return Found(_model_faults(cloud, live))
     endpoint = cloud.endpoints.describe_endpoint(stage.endpoint_name)
     if fault := deviations.state_fault(endpoint, stage.endpoint_name):
         return Found([fault], endpoint)
@@ -57,16 +59,27 @@ def _content_faults(cloud: Cloud, live: Deployment, endpoint: Item) -> list[str]
     config = cloud.endpoints.describe_config(live.endpoint_config_name)
     model = cloud.endpoints.describe_model(live.model_name)
     run = cloud.catalog.get(keys.run_key(live.pipeline, live.run_id)) if live.run_id else None
-    item = cloud.catalog.get(keys.package_key(live.package_arn))
-    package = Package.of(item) if item else None
-    # A group that was made again gives another run's package the same ARN.
-    is_its = package is not None and live.is_of(package.arn, package.run_id)
     return deviations.content_faults(
         serving.Serving(endpoint, config, model),
         live,
         Run.of(run).image_digest if run else None,
-        package.model_sha256 if package and is_its else None,
+        _approved_model(cloud, live),
     )
+
+
+def _model_faults(cloud: Cloud, live: Deployment) -> list[str]:
+    """Look at what transforms use: their stage has no endpoint."""
+    model = cloud.endpoints.describe_model(live.model_name)
+    return deviations.model_faults(model, live, _approved_model(cloud, live))
+
+
+def _approved_model(cloud: Cloud, live: Deployment) -> str | None:
+    """Return the digest of the live model's archive, if it is known."""
+    item = cloud.catalog.get(keys.package_key(live.package_arn))
+    package = Package.of(item) if item else None
+    # A group that was made again gives another run's package the same ARN.
+    is_its = package is not None and live.is_of(package.arn, package.run_id)
+    return package.model_sha256 if package and is_its else None
 
 
 def _released(cloud: Cloud, stage: Stage, config: str) -> Deployment | None:

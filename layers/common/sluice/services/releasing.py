@@ -19,6 +19,7 @@ from sluice.domain.release.releases import (
     NotRegisteredYetError,
     ReleaseRefusedError,
     Request,
+    SmokeTestFailedError,
     StageBusyError,
 )
 from sluice.lazy import dataclass
@@ -131,9 +132,29 @@ def owner(cloud: Cloud, task: ReleaseStageTask) -> tags.Tags:
     return {**tags.of_pipeline(cloud.stack_name, task.pipeline), tags.RELEASE: task.release_id}
 
 
+def serving_role(cloud: Cloud, package: Package) -> roles.Role:
+    """Return the role of what serves a package: an endpoint, or transform jobs."""
+    is_batch = package.config.serve.compute.batch is not None
+    return roles.serving_role(cloud.account, package.provenance.pipeline, is_batch=is_batch)
+
+
+def sample(cloud: Cloud, package: Package) -> bytes:
+    """Return the project's request that tests a release; raises SmokeTestFailedError."""
+    from sluice.domain.build import projects
+
+    locations = Locations(cloud.artifact_bucket, package.provenance.pipeline)
+    version = package.provenance.project_version
+    files = projects.unpack(cloud.objects.read(locations.bundle(version)))
+    if projects.version(files) != version:
+        raise SmokeTestFailedError(
+            f"{locations.bundle(version)} has changed since it was pushed: restore its earlier version"
+        )
+    return files[package.config.serve.sample]
+
+
 def model_request(cloud: Cloud, task: ReleaseStageTask, package: Package, found: Evidence) -> dict[str, Any]:
     """Make a CreateModel request from the evidence, whatever else the package says."""
-    role = roles.serving_role(cloud.account, task.pipeline)
+    role = serving_role(cloud, package)
     name, capturing = task.stage.model_name, dict[str, str]()
     if (monitor := package.config.monitor) and serving.captures_itself(package.config):
         destination = Locations(cloud.artifact_bucket, task.pipeline).capture
@@ -232,7 +253,7 @@ def find_guard_faults(
         return [], {}
     guarded = find_guarded(cloud, stage.pipeline, stage.name, stage.endpoint_name)
     limits, errors = config.release.alarms, config.serve.errors
-    wanted = [*alarms.requests(guarded, limits, errors)]
+    wanted = [] if config.serve.compute.batch else [*alarms.requests(guarded, limits, errors)]
     wanted += watch_alarms(cloud, guarded, config)
     found = cloud.alarms.describe((*guarded.alarm_names, *watch_alarm_names(guarded)))
     return wanted, alarms.faults(wanted, found)

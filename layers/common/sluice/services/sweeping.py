@@ -18,7 +18,7 @@ from sluice.catalog.changes import progress as changes
 from sluice.catalog.records.progress import Sweep
 from sluice.domain import lost_events
 from sluice.domain.data import uploads
-from sluice.domain.locations import GROUND_TRUTH
+from sluice.domain.locations import BATCH, GROUND_TRUTH
 from sluice.domain.times import from_iso, to_iso
 from sluice.services import arrivals
 
@@ -109,9 +109,9 @@ def _unseen(
     by_owner: dict[str, list[ObjectHead]] = defaultdict(list)
     yesterday = to_iso(from_iso(cloud.now()) - timedelta(days=1))
     for head in heads:
-        if head.key.startswith(f"{GROUND_TRUTH}/"):
+        if head.key.startswith((f"{GROUND_TRUTH}/", f"{BATCH}/")):
             is_new = head.last_modified >= yesterday
-            yield _unjoined(cloud, pipelines, head) if is_new else None
+            yield _untaken(cloud, pipelines, head) if is_new else None
             continue
         pipeline, _ = uploads.parse_key(head.key)
         by_owner[pipeline if pipeline and pipeline in pipelines else ""].append(head)
@@ -125,13 +125,19 @@ def _unseen(
                 yield lost_events.object_created(head.bucket, head.key, head.version_id)
 
 
-def _unjoined(cloud: Cloud, pipelines: Collection[str], head: ObjectHead) -> LostEvent | None:
-    """Return the lost event of labels that no function took; each day's first pass finds those of the day."""
+def _untaken(cloud: Cloud, pipelines: Collection[str], head: ObjectHead) -> LostEvent | None:
+    """Return the lost event of labels or of a batch that no function took.
+
+    Each day's first pass finds those of the day.
+    """
     pipeline, name = uploads.parse_key(head.key.partition("/")[2])
     if pipeline not in pipelines or not name:
         return None
-    received_at = to_iso(from_iso(head.last_modified))
-    key = keys.truth_key(str(pipeline), received_at, head.key, head.version_id)
+    if head.key.startswith(f"{BATCH}/"):
+        key = keys.input_key(str(pipeline), head.key, head.version_id)
+    else:
+        received_at = to_iso(from_iso(head.last_modified))
+        key = keys.truth_key(str(pipeline), received_at, head.key, head.version_id)
     is_taken = cloud.catalog.get(key) is not None
     return None if is_taken else lost_events.object_created(head.bucket, head.key, head.version_id)
 

@@ -45,6 +45,12 @@ class Delete:
 Change = Put | Update | Delete
 
 
+def overwrite(item: Mapping[str, Any]) -> Update:
+    """Write an item's attributes, whether or not there is one of its key."""
+    attributes = {name: value for name, value in item.items() if name not in ("pk", "sk")}
+    return Update({"pk": item["pk"], "sk": item["sk"]}, attributes)
+
+
 def refuse_impossible(changes: Sequence[Change]) -> None:
     """Raise ValueError for an impossible transaction: too many changes, two of one item, an empty one."""
     if len(changes) > CHANGES_MAX:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sluice.catalog import keys
-from sluice.catalog.changes.base import Put, Update
+from sluice.catalog.changes.base import Put, Update, overwrite
 from sluice.catalog.records.base import with_absent
 from sluice.catalog.records.releases import (
     Approval,
@@ -270,10 +270,7 @@ def end_release(
 
 def await_endpoint(task: EndpointTask) -> Update:
     """Store the token of the newest attempt: only that one still waits."""
-    item = task.item()
-    return Update(
-        keys.key_of(item), {name: value for name, value in item.items() if name not in ("pk", "sk")}
-    )
+    return overwrite(task.item())
 
 
 def confirm_request(endpoint_name: str, task_token: str) -> Update:

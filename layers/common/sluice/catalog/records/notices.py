@@ -22,6 +22,7 @@ Kind = Literal[
     "drift",
     "decay",
     "budget_reached",
+    "batch_failed",
     "dead_letters",
     "alarm",
     "endpoint_deviated",

@@ -200,6 +200,9 @@ class Deployment:
     # Whether there was none.
     is_first: bool = False
     run_id: str | None = None
+    # Whether it has no endpoint: transform jobs use the model. Then `endpoint_config_name` names the one that
+    # proved it.
+    is_batch: bool = False
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Deployment:
@@ -220,6 +223,11 @@ class Deployment:
     def model(self) -> tuple[str, str | None]:
         """The package and its run: a group that is made again reuses ARNs."""
         return self.package_arn, self.run_id
+
+    @property
+    def model_id(self) -> str:
+        """What tells the model from all others."""
+        return f"{self.package_arn}#{self.run_id or ''}"
 
     def is_of(self, package_arn: str, run_id: str | None) -> bool:
         """Tell whether it deployed this package of this run."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 SAGEMAKER_GROUPS = {
     "training_job": "/aws/sagemaker/TrainingJobs",
     "processing_job": "/aws/sagemaker/ProcessingJobs",
+    "transform_job": "/aws/sagemaker/TransformJobs",
 }
 LINES_MAX = 20
 # Of a line, so that a step's item stays small.

@@ -9,14 +9,16 @@ from typing import Any, Literal
 from sluice.domain.times import from_iso
 
 
-def of_job(kind: Literal["training_job", "processing_job"], description: Mapping[str, Any]) -> dict[str, Any]:
+def of_job(
+    kind: Literal["training_job", "processing_job", "transform_job"], description: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return `billed_s`, `instance_type`, `instance_count` and `volume_gb`, if the description has them.
 
     A description that brings its own `Usage`, as that of a job on Lambda does, has the last word.
     """
     if "Usage" in description:
         return dict(description["Usage"])
-    read = _training if kind == "training_job" else _processing
+    read = {"training_job": _training, "transform_job": _transform}.get(kind, _processing)
     return {name: value for name, value in read(description).items() if value is not None}
 
 
@@ -53,6 +55,11 @@ def _processing(description: Mapping[str, Any]) -> dict[str, Any]:
     cluster = description.get("ProcessingResources", {}).get("ClusterConfig", {})
     started, ended = description.get("ProcessingStartTime"), description.get("ProcessingEndTime")
     return {"billed_s": _between(started, ended), **_instances(cluster)}
+
+
+def _transform(description: Mapping[str, Any]) -> dict[str, Any]:
+    started, ended = description.get("TransformStartTime"), description.get("TransformEndTime")
+    return {"billed_s": _between(started, ended), **_instances(description.get("TransformResources", {}))}
 
 
 def _instances(resources: Mapping[str, Any]) -> dict[str, Any]:

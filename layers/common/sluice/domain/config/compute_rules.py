@@ -11,6 +11,8 @@ from sluice.domain.nearest import nearest
 
 # SageMaker, its toolkits and AWS's SDKs set these themselves.
 _RESERVED_VARIABLES = ("SM_", "SAGEMAKER_", "AWS_", "TRAINING_JOB_", "PROCESSING_JOB_")
+# MaxConcurrentTransforms times MaxPayloadInMB.
+BATCH_MAX_MB = 100
 _RESERVED_TAGS = ("aws:", "sluice:")
 
 
@@ -64,6 +66,7 @@ def _sound_serving(config: PipelineConfig) -> Iterator[Breach]:
     if (scaled := compute.autoscaling) and not scaled.min <= compute.instance_count <= scaled.max:
         expected = f"{scaled.min} to {scaled.max}, as autoscaling says"
         yield Breach((*loc, "instance_count"), f"is {compute.instance_count}", expected)
+    yield from _sound_batch(config)
     if compute.serverless is None:
         return
     for field in sorted(compute.model_fields_set & {"instance_type", "instance_count", "autoscaling"}):
@@ -74,6 +77,22 @@ def _sound_serving(config: PipelineConfig) -> Iterator[Breach]:
             "SageMaker captures nothing of a serverless endpoint"
         )
         yield Breach(("monitor", "capture"), "is endpoint beside serve.compute.serverless", expected)
+
+
+def _sound_batch(config: PipelineConfig) -> Iterator[Breach]:
+    """Refuse beside `batch` what only endpoints have."""
+    compute, loc = config.serve.compute, ("serve", "compute")
+    if compute.batch is None:
+        return
+    for field in sorted(compute.model_fields_set & {"serverless", "autoscaling"}):
+        yield Breach((*loc, field), "is given beside batch", "one of them: no endpoint is there to scale")
+    limits = compute.batch
+    if limits.max_payload_mb * limits.max_concurrency > BATCH_MAX_MB:
+        expected = f"at most {BATCH_MAX_MB} with max_payload_mb, SageMaker's limit of what is under way"
+        yield Breach((*loc, "batch", "max_concurrency"), f"is {limits.max_concurrency}", expected)
+    if config.monitor and config.monitor.capture == "script":
+        expected = "endpoint, the default: what a transform reads and answers is recorded after it"
+        yield Breach(("monitor", "capture"), "is script beside serve.compute.batch", expected)
 
 
 def _sound_spot(config: PipelineConfig) -> Iterator[Breach]:

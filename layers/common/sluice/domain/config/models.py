@@ -298,6 +298,22 @@ class Autoscaling(Model):
     )
 
 
+class Batch(Model):
+    """No endpoint: a transform job answers what is uploaded below batch/<pipeline>/."""
+
+    every_s: int | None = Field(
+        None,
+        description="the least seconds between transforms, such as 86400 for one a day; by default none",
+        ge=60,
+        le=2_592_000,
+    )
+    split: Literal["line", "none"] = Field(
+        "line", description="line (each is a row, and many make a request), or none (a file is a request)"
+    )
+    max_payload_mb: int = Field(6, description="the largest request in MB", ge=1, le=100)
+    max_concurrency: int = Field(1, description="requests at a time to an instance", ge=1, le=100)
+
+
 class ServeCompute(Model):
     instance_type: InstanceType = Field("ml.m5.large", description="an instance type such as ml.m5.large")
     instance_count: int = Field(
@@ -310,6 +326,10 @@ class ServeCompute(Model):
     serverless: Serverless | None = Field(
         None,
         description="{memory_mb: 2048, max_concurrency: 5}: no instances, nothing runs while nobody asks",
+    )
+    batch: Batch | None = Field(
+        None,
+        description="{split: line}: no endpoint; transform jobs answer files below batch/<pipeline>/",
     )
 
 

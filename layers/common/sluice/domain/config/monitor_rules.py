@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from sluice.domain.config.models import PipelineConfig
 from sluice.domain.config.monitor import Monitor, span
 from sluice.domain.config.problems import Breach
-from sluice.domain.locations import GROUND_TRUTH
+from sluice.domain.locations import BATCH, GROUND_TRUTH
 from sluice.domain.nearest import nearest
 
 _Loc = tuple[str | int, ...]
@@ -16,9 +16,11 @@ _LABELS_AFTER_MAX_DAYS = 90
 
 
 def unreserved_name(config: PipelineConfig) -> Iterator[Breach]:
-    """Refuse the name of the folder of labels: its uploads would be no data."""
-    if config.name == GROUND_TRUTH:
-        yield Breach(("name",), f"is {config.name!r}", "another name: labels are uploaded below this one")
+    """Refuse the names of the folders of labels and of batches: their uploads would be no data."""
+    for name, what in ((GROUND_TRUTH, "labels"), (BATCH, "batches to be scored")):
+        if config.name == name:
+            expected = f"another name: {what} are uploaded below this one"
+            yield Breach(("name",), f"is {config.name!r}", expected)
 
 
 def sound_monitor(config: PipelineConfig) -> Iterator[Breach]:

@@ -25,8 +25,23 @@ def sound_stages(config: PipelineConfig) -> Iterator[Breach]:
         if stage.alarms and config.serve.compute.serverless:
             expected = "none: SageMaker watches no alarm while a serverless endpoint changes"
             yield Breach((*loc, "alarms"), "are given for a serverless endpoint", expected)
+        if config.serve.compute.batch:
+            yield from _sound_batch(stage, loc)
+            continue
         yield from _sound_traffic(config, stage.traffic, (*loc, "traffic"))
         yield from _watched(config, stage, loc)
+
+
+def _sound_batch(stage: Stage, loc: Loc) -> Iterator[Breach]:
+    """Refuse what guards traffic: a stage without an endpoint has none."""
+    if stage.alarms:
+        expected = "none: they would guard an endpoint"
+        yield Breach((*loc, "alarms"), "are given beside serve.compute.batch", expected)
+    if stage.traffic.type != "all_at_once":
+        expected = "all_at_once, or nothing: the next transform uses the model that is live"
+        yield Breach(
+            (*loc, "traffic", "type"), f"is {stage.traffic.type} beside serve.compute.batch", expected
+        )
 
 
 def _sound_traffic(config: PipelineConfig, traffic: Traffic, loc: Loc) -> Iterator[Breach]:

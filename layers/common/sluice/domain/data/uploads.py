@@ -93,6 +93,11 @@ def classify(head: Head, known_pipelines: Collection[str], control_name: str | N
     return Classification("accepted", pipeline, f"data of {pipeline}")
 
 
+def unusable(rest: str, head: Head) -> str | None:
+    """Say why no job could read the object: it is empty, or no file can be at its key's path."""
+    return _unaddressable(rest, head) or (ZERO_BYTES if head.size_bytes == 0 else None)
+
+
 def _unaddressable(rest: str, head: Head) -> str | None:
     """Say why no job could have the object as a file at its key's path."""
     if len(head.key.encode(errors="replace")) > MAX_KEY_BYTES:

@@ -72,6 +72,28 @@ def notice_of(told: Told) -> Notice | None:
     return made(told) if made else None
 
 
+# ------------------------------------------------------------------------------------------------ batches
+
+
+def _transform_ended(told: Told) -> Notice | None:
+    """Tell of what nobody scores any more: of several inputs that failed, each is tried alone first."""
+    transform, key = told.text("transform_id"), told.text("key")
+    is_failed = told.text("status") == "failed"
+    if told.detail.get("is_split") or not (is_failed or told.reasons):
+        return None
+    count = f"{key or told.text('inputs') + ' files'} {'was' if key else 'were'}"
+    what = f"{count} not scored" if is_failed else f"The results of {transform} are not complete"
+    words = f"batch run {told.pipeline} {key}" if is_failed and key else f"batch list {told.pipeline}"
+    return told.notice(
+        "batch_failed",
+        f"{what}: {told.pipeline} v{told.text('package_version')} on {told.stage}.",
+        transform,
+        told.when("ended_at"),
+        command=told.place.command(words),
+        link=told.place.object(told.text("output_uri")),
+    )
+
+
 # ------------------------------------------------------------------------------------------------- builds
 
 
@@ -245,6 +267,7 @@ def _tested(told: Told) -> Notice:
 
 _MADE: Mapping[str, Callable[[Told], Notice | None]] = {
     "RunEnded": _run_ended,
+    "TransformEnded": _transform_ended,
     "BudgetReached": _budget_reached,
     "ApprovalAwaited": _approval_awaited,
     "ReleaseEnded": _release_ended,

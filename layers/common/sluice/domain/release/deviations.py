@@ -59,10 +59,21 @@ def content_faults(
         return [*faults, f"its config names the model {', '.join(names)}, not {live.model_name}"]
     if found.model is None:
         return [*faults, f"its model {live.model_name} was deleted: it serves on, but cannot scale"]
-    data = str(found.model.get("PrimaryContainer", {}).get("ModelDataUrl"))
+    return faults + _archive_faults(found.model, model_sha256)
+
+
+def model_faults(model: Mapping[str, Any] | None, live: Deployment, model_sha256: str | None) -> list[str]:
+    """Say how the model that transforms use differs from what was released."""
+    if model is None:
+        return [f"its model {live.model_name} was deleted: no transform can use it"]
+    return _archive_faults(model, model_sha256)
+
+
+def _archive_faults(model: Mapping[str, Any], model_sha256: str | None) -> list[str]:
+    data = str(model.get("PrimaryContainer", {}).get("ModelDataUrl"))
     if model_sha256 and f"/{model_sha256}/" not in data:
-        faults.append(f"its model is {data}, not the archive {model_sha256[:12]} that was approved")
-    return faults
+        return [f"its model is {data}, not the archive {model_sha256[:12]} that was approved"]
+    return []
 
 
 def _variant_faults(endpoint: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,10 @@ class ReleaseRefusedError(ReleaseError):
         super().__init__("; ".join(reasons))
 
 
+class SmokeTestFailedError(ReleaseError):
+    """What was released does not serve as its project says."""
+
+
 class AlarmFiringError(ReleaseRefusedError, TransientError):
     """An alarm that would watch the release is already in ALARM."""
 
@@ -78,6 +82,9 @@ class StagePlan(BaseModel):
     # Whether its instances follow requests, or a person's wish, before or after; and whether as many stay.
     is_scaled: bool = False
     keeps_instances: bool = False
+    # Whether it has no endpoint: transform jobs use the model, and a first one proves it, which has the name
+    # that an endpoint's config would have.
+    is_batch: bool = False
 
 
 def approval_request(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import tags
@@ -28,6 +28,10 @@ class DeploymentError(ReleaseError):
 
 class DeploymentRolledBackError(DeploymentError):
     """SageMaker rolled the endpoint back, as an alarm fired."""
+
+
+class TransformFailedError(DeploymentError):
+    """The transform job that should prove a model did not complete."""
 
 
 class EndpointFailedError(DeploymentError):
@@ -166,6 +170,17 @@ def kind_fault(
     )
 
 
+def batch_fault(pipeline: str, stage: str, *, has_endpoint: bool, wants_batch: bool) -> str | None:
+    """Say why a stage cannot go from an endpoint to transform jobs, or back: a rollback could not undo it."""
+    if has_endpoint != wants_batch:
+        return None
+    has, wants = ("an endpoint", "has none") if has_endpoint else ("no endpoint", "needs one")
+    return (
+        f"{stage} of {pipeline} has {has}, and what is to be released {wants}. Name the stage otherwise, or "
+        f"`sluice retire {pipeline} --stage {stage}` first"
+    )
+
+
 def deployment_config(traffic: models.Traffic, alarms: Sequence[str]) -> dict[str, Any]:
     """Make UpdateEndpoint's DeploymentConfig: how traffic moves, and the alarms that move it back."""
     config: dict[str, Any] = {
@@ -277,22 +292,39 @@ def identity_faults(serving: Serving, expected: Identity) -> list[str]:
     if serving.endpoint is None or serving.config is None or serving.model is None:
         gone = [name for name in ("endpoint", "config", "model") if getattr(serving, name) is None]
         return [f"the {name} does not exist" for name in gone]
-    found, wanted_container = serving.model.get("PrimaryContainer", {}), expected.model["PrimaryContainer"]
     variants = serving.config["ProductionVariants"]
     pairs: list[tuple[str, Any, Any]] = [
         ("the endpoint's status", status(serving.endpoint["EndpointStatus"]), "inservice"),
         ("the endpoint's config", serving.endpoint.get("EndpointConfigName"), expected.endpoint_config_name),
         ("the config's variants", [each["VariantName"] for each in variants], [VARIANT]),
         ("the config's model", variants[0].get("ModelName"), expected.model["ModelName"]),
-        ("the model's role", serving.model.get("ExecutionRoleArn"), expected.model["ExecutionRoleArn"]),
-        ("the model's image", found.get("Image"), wanted_container["Image"]),
-        ("the model's data", found.get("ModelDataUrl"), wanted_container["ModelDataUrl"]),
-        ("the model's environment", found.get("Environment"), wanted_container["Environment"]),
+        *_model_pairs(serving.model, expected.model),
     ]
     pairs += _capture_pairs(serving.config.get("DataCaptureConfig") or {}, expected.capture or {})
     digests = resolved_digests(serving.endpoint) if expected.image_digest else []
     pairs += [("the image's digest", digest, expected.image_digest) for digest in digests]
+    return _differences(pairs)
+
+
+def model_faults(found: Mapping[str, Any] | None, expected: Mapping[str, Any]) -> list[str]:
+    """Compare a model with the manifest (`expected` is a CreateModel); return the differences."""
+    if found is None:
+        return [f"the model {expected['ModelName']} does not exist"]
+    return _differences(_model_pairs(found, expected))
+
+
+def _differences(pairs: Iterable[tuple[str, Any, Any]]) -> list[str]:
     return [f"{what} is {actual}, not {wanted}" for what, actual, wanted in pairs if actual != wanted]
+
+
+def _model_pairs(model: Mapping[str, Any], expected: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    found, wanted = model.get("PrimaryContainer", {}), expected["PrimaryContainer"]
+    return [
+        ("the model's role", model.get("ExecutionRoleArn"), expected["ExecutionRoleArn"]),
+        ("the model's image", found.get("Image"), wanted["Image"]),
+        ("the model's data", found.get("ModelDataUrl"), wanted["ModelDataUrl"]),
+        ("the model's environment", found.get("Environment"), wanted["Environment"]),
+    ]
 
 
 def _capture_pairs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

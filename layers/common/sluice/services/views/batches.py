@@ -1,0 +1,43 @@
+"""Show batches: what waits to be scored, and what transforms made of what they took."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.catalog import keys
+from sluice.catalog.records.transforms import Batches
+from sluice.domain.build.usage import seconds
+from sluice.domain.release import transforms
+from sluice.ports import Cloud
+from sluice.services import releasing, transforming
+
+TRANSFORMS = 20
+_WAITING_MAX = 100
+
+
+def batches(cloud: Cloud, pipeline: str, limit: int = TRANSFORMS) -> dict[str, Any]:
+    """Return what scores, what waits, and the newest transforms."""
+    live = transforming.find_live(cloud, pipeline)
+    config = releasing.live_config(cloud, live) if live else None
+    batch = config.serve.compute.batch if config else None
+    item = cloud.catalog.get(keys.batches_key(pipeline))
+    state = Batches.of(item) if item else Batches(pipeline)
+    partition = keys.partition(pipeline)
+    waiting = cloud.catalog.query(partition, keys.AWAITED, limit=_WAITING_MAX)
+    found = cloud.catalog.query(partition, keys.TRANSFORMS, newest_first=True, limit=limit)
+    return {
+        "pipeline": pipeline,
+        "stage": live.stage if live else None,
+        "package_version": live.package_version if live else None,
+        "in_flight": state.in_flight,
+        "next_at": transforms.due_at(state, batch.every_s if batch else None),
+        "waiting": [keys.shown(each) for each in waiting],
+        "transforms": [
+            {
+                "transform_id": keys.transform_of(each),
+                **keys.shown(each),
+                "took_s": seconds(each.get("started_at"), each.get("ended_at")),
+            }
+            for each in found
+        ],
+    }
