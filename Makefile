@@ -93,6 +93,11 @@ integration: setup ## The engine, adapters against moto, state machines and temp
 contract: image ## The local cloud against statements about AWS.
 	$(PY) -m pytest tests/local -q -n $(CLOUDS) $(BY_FILE)
 
+conform: setup ## Ask ENDPOINT (a URL, or "aws" for the account at hand) what the contract tests say of AWS.
+	@test -n "$(ENDPOINT)" || { echo 'name an endpoint: make conform ENDPOINT=aws, or the URL of a cloud'; exit 1; }
+	@echo "$(ENDPOINT) is asked some fifty requests, which read or are refused: they make nothing, and AWS bills none of them"
+	$(PY) -m pytest tests/local -q -n 0 -m conform --endpoint $(ENDPOINT)
+
 e2e: image ## The deployed stack on the local cloud, through public interfaces only.
 	$(PY) -m pytest tests/e2e -q -n $(CORES) $(BY_FILE) -m "not thorough"
 	@echo "left out, as together they take half an hour: 'make thorough' plays the other end-to-end tests"
