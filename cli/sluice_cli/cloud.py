@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
 from botocore.exceptions import ClientError
 
 from sluice_cli import target as targets
@@ -137,13 +140,28 @@ def deploy(
     s3 = targets.local_session(dict(ready)).client("s3", endpoint_url=ready["endpoint_url"])
     s3.create_bucket(Bucket=PACKAGE_BUCKET)
     sources = source_digest()
-    options = ["--template-file", str(template), "--stack-name", stack, "--s3-bucket", PACKAGE_BUCKET]
+    options = [
+        "--template-file",
+        str(in_json(template)),
+        "--stack-name",
+        stack,
+        "--s3-bucket",
+        PACKAGE_BUCKET,
+    ]
     own = {"PythonRuntime": runtime(), "Architecture": architecture(), "LogRetentionDays": "1"}
     overrides = {**own, "Console": "true", **(parameters or {})}
     given = ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
     configuration = ["--config-file", str(REPOSITORY / "samconfig.toml"), "--config-env", "local"]
     run_sam(["deploy", *configuration, *options, *given], environment, log="sam-deploy")
     s3.put_object(Bucket=PACKAGE_BUCKET, Key=f"deployed/{stack}", Body=sources.encode())
+
+
+def in_json(template: Path) -> Path:
+    """Write a built template as JSON beside itself: the SAM CLI reads it seven times, and YAML slowly."""
+    content = yaml.load(template.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    with tempfile.NamedTemporaryFile("w", dir=template.parent, delete=False) as draft:
+        json.dump(content, draft)
+    return Path(draft.name).replace(template.with_suffix(".json"))  # others may deploy from this folder too
 
 
 def is_deployed(ready: Mapping[str, Any], *, stack: str) -> bool:

@@ -35,6 +35,7 @@ PATCHES = (
     "sluice_local.patches.sqs",
     "sluice_local.patches.s3",
     "sluice_local.patches.dynamodb",
+    "sluice_local.patches.cloudformation.templates",
     "sluice_local.patches.cloudformation.provisioning",
     "sluice_local.patches.cloudformation.sam_transform",
     "sluice_local.patches.alarms.cloudwatch",
