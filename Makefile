@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Folders with Python; a user's own projects beside them are none of lint's business.
 CODE := layers functions local cli tests benchmarks examples
-.PHONY: help setup image demo up down check test lint format types unit integration contract e2e thorough coverage build bench lock clean
+.PHONY: help setup image demo up down check test lint format types unit integration contract e2e thorough clients coverage build bench lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,16 @@ e2e: image ## The deployed stack on the local cloud, through public interfaces o
 thorough: image ## The end-to-end tests that `make test` leaves out: half an hour more.
 	$(PY) -m pytest tests/e2e -q -n $(CORES) $(BY_FILE) -m thorough
 
+# They are heavy, so no other target makes their environments.
+SDKS := sdk2
+clients: image $(SDKS:%=.venv/envs/%/.ready) ## The SageMaker SDKs, as people have them, against the local cloud.
+	$(PY) -m pytest tests/clients -q
+
+.venv/envs/sdk%/.ready: requirements/sdk%.txt .venv/.ready
+	@test -x $(@D)/bin/python || .venv/uv venv --quiet --python $(PY) $(@D)
+	@.venv/uv pip sync --quiet --compile-bytecode --python $(@D) $<
+	@touch $@
+
 coverage: setup ## List branches of deciding code that no unit test takes (pyproject.toml lists exceptions).
 	@mkdir -p .coverage
 	$(PY) -m pytest tests/unit tests/integration/engine $(OFFLINE) -q -n $(CORES) --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
@@ -127,7 +137,7 @@ bench: setup ## Measure; prints tables (see docs/benchmarks.md).
 COMPILE := $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 lock: setup ## Resolve the lock files again.
 	$(COMPILE) --universal pyproject.toml --group functions --group local --group dev -o requirements/dev.txt
-	@for name in lambda sam data bootstrap $(notdir $(basename $(wildcard requirements/bench-*.in))); do \
+	@for name in lambda sam data bootstrap $(SDKS) $(notdir $(basename $(wildcard requirements/bench-*.in))); do \
 	  $(COMPILE) --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 	$(COMPILE) --python-platform x86_64-manylinux2014 -c requirements/dev.txt layers/common/requirements.in -o layers/common/requirements.txt
 	$(COMPILE) --python-platform x86_64-manylinux_2_28 -c requirements/dev.txt layers/data/requirements.in -o layers/data/requirements.txt
