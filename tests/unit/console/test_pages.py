@@ -16,8 +16,9 @@ import fakes
 import release_world
 from sluice.catalog import keys
 from sluice.catalog.records.notices import Notice
-from sluice.console import requests
+from sluice.console import rendering, requests
 from sluice.console.answering import answer
+from sluice.console.pages import monitoring
 from sluice.domain.times import from_iso
 from sluice.services import arrivals
 
@@ -173,6 +174,22 @@ def test_a_stage_shows_what_its_alarms_judged_against_their_limits(released: rel
     assert f"UTC: {limit * 300:g} %" in words
 
 
+def test_a_window_without_labels_is_shown_as_one(released: release_world.World) -> None:
+    """Catalog items lack what is 0 or unknown, and templates must not count on it."""
+    view = {"start": "2026-11-24T09:00:00.000Z", "status": "open", "is_final": False, "measured": []}
+    stage = {
+        "stage": "production",
+        "live_version": 1,
+        "metric": None,
+        "windows": [{**view, "package_version": 1}],
+        "labels": [view],
+        "alarms": [],
+    }
+    shown = monitoring.page({"pipeline": RELEASES, "stages": [stage], "history": []})
+    words = Page(rendering.render(shown, requests.Frame())).words
+    assert "\u2013 of \u2013" in words
+
+
 def test_home_tells_what_serves_and_what_waits_for_whom(released: release_world.World) -> None:
     words = page(released.cloud, "/").words
     assert "1 thing on this page waits for a person." in words
@@ -190,7 +207,7 @@ def test_what_a_person_pinned_is_said_where_it_serves_and_can_be_let_go(
     pin = {"release_id": stage["live"], "is_on": True, "at": released.cloud.now(), "actor": "ada"}
     released.cloud.catalog.update(keys.key_of(stage), {"pin": {**pin, "reason": "until Monday"}})
     shown = page(released.cloud, path)
-    assert "they only call a person. ada pinned v1: until Monday" in shown.words
+    assert "they only call a person: ada pinned v1: until Monday" in shown.words
     assert [form["action"] for form in shown.forms] == ["/acts/let-go"]
     assert "pinned" in page(released.cloud, "/").words
 
@@ -239,6 +256,30 @@ def test_models_are_compared_by_what_their_runs_had(built: build_world.World) ->
     assert "packages how many22" in same
     status, html = ask(built.cloud, f"/compare?model={one}&model={BUILDS}/9")
     assert (status, f"There is no model &#39;{BUILDS}/9&#39;" in html) == (404, True)
+
+
+def test_runs_of_a_status_are_found_however_many_others_lie_between(built: build_world.World) -> None:
+    catalog, path = built.cloud.catalog, f"/pipelines/{BUILDS}/runs"
+    run = catalog.get(keys.run_key(BUILDS, RUN)) or {}
+    for number in range(2, 400):
+        status = "failed" if number in (5, 390) else "registered"
+        catalog.update(
+            keys.run_key(BUILDS, f"{BUILDS}-{number:05}"), {**keys.without_key(run), "status": status}
+        )
+
+    def shown(query: str) -> tuple[list[str], str]:
+        found = json.loads(ask(built.cloud, f"{path}.json{query}")[1])
+        return [each["run_id"][-5:] for each in found["runs"]], str(found["after"])[-5:]
+
+    assert shown("?status=failed") == (["00390"], "00100")
+    assert shown(f"?status=failed&after={BUILDS}-00100") == (["00005"], "None")
+    found, ends = shown("")
+    assert (found[0], len(found), ends) == ("00399", 30, "00370")
+    found, ends = shown("?status=registered")
+    assert (found[0], len(found), ends) == ("00399", 30, "00369")
+    assert (
+        "No such run is on record" in page(built.cloud, f"{path}?status=stopped&after={BUILDS}-00100").words
+    )
 
 
 OTHER_RUN = f"{BUILDS}-00002"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -66,12 +66,22 @@ def _environment() -> Environment:
         finalize=plain,
     )
     environment.filters.update(
-        number=wording.number, share=wording.share, shorten=wording.shorten, plural=wording.count,
-        bytes=wording.size, money=words.money, took=words.took, short=words.short, tone=words.tone,
-        metric=words.metric, status=words.status, moment=words.moment, segment=_segment, query=urlencode,
+        number=_if_known(wording.number), share=_if_known(wording.share), plural=_if_known(wording.count),
+        bytes=_if_known(wording.size), shorten=wording.shorten, money=words.money, took=words.took,
+        short=words.short, tone=words.tone, metric=words.metric, fact=words.fact, status=words.status,
+        moment=words.moment, segment=_segment, query=urlencode,
     )  # fmt: skip
     environment.globals.update(asset=static.address)
     return environment
+
+
+def _if_known(write: Callable[..., str]) -> Callable[..., str]:
+    """Write a dash for a number that is missing: items have no attributes for what is not there."""
+
+    def write_known(value: Any, *given: Any) -> str:
+        return write(value, *given) if isinstance(value, int | float) else "\u2013"
+
+    return write_known
 
 
 def _segment(text: object) -> str:

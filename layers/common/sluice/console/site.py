@@ -36,10 +36,8 @@ def _log(cloud: Cloud, request: Request, run_id: str, step: str) -> Page:
 
 
 def _runs(cloud: Cloud, request: Request, pipeline: str) -> Page:
-    after = request.one("after")
-    found = views.runs.runs(cloud, pipeline, limit=_RUNS_SHOWN, after=after)
-    last = found[-1]["run_id"] if len(found) == _RUNS_SHOWN else None
-    return run.list_page({"pipeline": pipeline, "runs": found, "after": last}, _now(cloud))
+    found = views.runs.page(cloud, pipeline, _RUNS_SHOWN, request.one("after"), request.one("status"))
+    return run.list_page(found, _now(cloud))
 
 
 def _model(cloud: Cloud, request: Request, **parts: str) -> Page:

@@ -30,6 +30,8 @@ _WORDS = {
     "not_enough_labels": "too few labels",
     "no_data": "no requests",
 }
+# Facts that are digests, which people know by their first digits.
+_DIGESTS = ("version", "project", "commit")
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 
@@ -77,6 +79,19 @@ def metric(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return wording.number(value)
+
+
+def fact(value: Any, subject: str, what: str) -> str:
+    """Write what a comparison found of a run: durations, money, sizes and digests as people read them."""
+    if value is None:
+        return "\u2013"
+    if subject == "durations":
+        return took(value)
+    if subject == "cost":
+        return money(value)
+    if what == "size_bytes":
+        return wording.size(value)
+    return short(value) if what in _DIGESTS else metric(value)
 
 
 def moment(iso: object) -> str:

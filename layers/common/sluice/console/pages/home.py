@@ -19,6 +19,7 @@ def page(view: Mapping[str, Any]) -> Page:
         values={
             "cards": cards,
             "waits": waits,
+            "firing": sum(len(card["firing"]) for card in cards),
             "wanted": view["wanted"],
             "after": view["after"],
             "total": view["total"],

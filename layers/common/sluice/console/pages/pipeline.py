@@ -52,12 +52,13 @@ def _columns(view: Mapping[str, Any]) -> list[list[Node]]:
 
 
 def _stage(stage: Mapping[str, Any], serving: Mapping[str, Any] | None, view: Mapping[str, Any]) -> Node:
-    link = links.pipeline(view["pipeline"], "releases")
+    name, link = stage["stage"], links.pipeline(view["pipeline"], "releases")
+    if serving and serving["releasing"]:
+        return Node(name, "deploying", "busy", link=link)
     if serving and serving["live_version"]:
-        return Node(stage["stage"], f"serves v{serving['live_version']}", "good", link=link)
-    return Node(
-        stage["stage"], "asks a person" if stage["requires_approval"] else "serves nothing", "", link=link
-    )
+        is_firing = any(alarm["state"] == "ALARM" for alarm in serving["alarms"])
+        return Node(name, f"serves v{serving['live_version']}", "bad" if is_firing else "good", link=link)
+    return Node(name, "asks a person" if stage["requires_approval"] else "serves nothing", "", link=link)
 
 
 def compare_page(view: Mapping[str, Any]) -> Page:

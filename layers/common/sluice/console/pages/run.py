@@ -184,7 +184,11 @@ def list_page(view: Mapping[str, Any], now: float) -> Page:
         title=f"Runs of {pipeline}",
         template="runs.html.j2",
         view=view,
-        values={**view, "gantt": drawings.spans([_run_span(row, now) for row in reversed(rows)], now)},
+        values={
+            **view,
+            "statuses": [*_VERDICTS],
+            "gantt": drawings.spans([_run_span(row, now) for row in reversed(rows)], now),
+        },
         command=f"runs {pipeline}",
         is_live=any(row["status"] == "running" for row in rows),
     )

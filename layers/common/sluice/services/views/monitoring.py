@@ -55,8 +55,11 @@ def _labels(window: LabelWindow) -> dict[str, Any]:
     return {
         "start": window.start,
         "status": window.status,
-        "is_final": window.is_final,
         **keys.shown(window.item()),
+        # These are not in an item where they are false or 0.
+        "is_final": window.is_final,
+        "rows": window.rows,
+        "labelled": window.labelled,
         "report_uri": _report(window.folder_uri),
     }
 

@@ -20,6 +20,8 @@ from sluice.services.views import graph, models
 # No job runs longer than this after its run has ended.
 _AFTERWARDS = timedelta(days=1)
 _EVER = "9"
+# A page of runs of one status looks at so many times the runs that it shows.
+_LOOKED_AT = 10
 
 
 def runs(
@@ -31,6 +33,21 @@ def runs(
         keys.partition(pipeline), keys.RUNS, after=begins, newest_first=True, limit=limit
     )
     return [_head(pipeline, item) for item in items]
+
+
+def page(
+    cloud: Cloud, pipeline: str, limit: int, after: str | None = None, status: str | None = None
+) -> dict[str, Any]:
+    """List a page of `runs`, those of a status if one is given; `after` of the answer is where to go on.
+
+    For a status so many are looked at at most, so a page may have fewer than there are.
+    """
+    looked_at = limit * _LOOKED_AT if status else limit
+    read = runs(cloud, pipeline, looked_at, after)
+    matching = [row for row in read if status in (None, row["status"])]
+    ends = matching[limit - 1] if len(matching) > limit else read[-1] if len(read) == looked_at else None
+    found = {"pipeline": pipeline, "status": status, "runs": matching[:limit]}
+    return {**found, "after": ends["run_id"] if ends else None}
 
 
 def newest(cloud: Cloud, pipeline: Pipeline, limit: int) -> list[dict[str, Any]]:
