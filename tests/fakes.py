@@ -28,6 +28,7 @@ from sluice.ports import (
     JobKind,
     ObjectHead,
     PackageArchive,
+    RequestRefusedError,
     Room,
     SageMakerJobKind,
 )
@@ -380,6 +381,54 @@ class FakeLambdaJobs(FakeJobs):
             self.ends[name] = end
             self.end(name, "Failed", FailureReason=end.reason, LimitReached=end.limit)
         return True
+
+
+class FakePipelines:
+    """Pipelines of SageMaker whose executions stay Executing until a test ends them."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, dict[str, Any]] = {}
+        self.requests: dict[str, dict[str, Any]] = {}
+        self.descriptions: dict[str, dict[str, Any]] = {}
+        self.created_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
+        self.stopped: list[str] = []
+        self.refusal: str | None = None
+
+    def put(self, request: Mapping[str, Any]) -> None:
+        if self.refusal:
+            raise RequestRefusedError(self.refusal)
+        self.by_name[request["PipelineName"]] = dict(request)
+
+    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+        self.put(request["Pipeline"])
+        name = request["PipelineExecutionDisplayName"]
+        if name in self.requests:
+            return False
+        self.requests[name] = dict(request)
+        pipeline = request["PipelineName"]
+        self.descriptions[name] = {
+            "PipelineExecutionArn": arn("sagemaker", f"pipeline/{pipeline}/execution/{len(self.requests)}"),
+            "PipelineExecutionDisplayName": name,
+            "PipelineExecutionStatus": "Executing",
+            "CreationTime": self.created_at,
+            "LastModifiedTime": self.created_at,
+            "Steps": [],
+        }
+        return True
+
+    def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+        return dict(self.descriptions[name]) if name in self.descriptions else None
+
+    def stop(self, kind: JobKind, name: str) -> None:
+        if name in self.descriptions:
+            self.descriptions[name]["PipelineExecutionStatus"] = "Stopping"
+            self.stopped.append(name)
+
+    def end(self, name: str, status: str = "Succeeded", steps: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Bring an execution to its end, as SageMaker would describe it."""
+        ended_at = self.created_at + timedelta(minutes=9)
+        ended = {"PipelineExecutionStatus": status, "LastModifiedTime": ended_at}
+        self.descriptions[name] |= {**ended, "Steps": [dict(step) for step in steps]}
 
 
 def _prefix(kind: SageMakerJobKind) -> str:
@@ -778,6 +827,7 @@ class Cloud:
     jobs: FakeJobs = field(default_factory=FakeJobs)
     job_logs: FakeJobLogs = field(default_factory=FakeJobLogs)
     lambda_jobs: FakeLambdaJobs = field(default_factory=FakeLambdaJobs)
+    pipelines: FakePipelines = field(default_factory=FakePipelines)
     packages: FakePackages = field(default_factory=FakePackages)
     roles: FakeRoles = field(default_factory=FakeRoles)
     registry: FakeRegistry = field(default_factory=FakeRegistry)

@@ -12,9 +12,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import sluice.domain.config.loading  # noqa: F401 - each event needs it, and it loads faster before the first one
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.catalog.changes import arrivals, builds
+from sluice.catalog.changes import builds
 from sluice.catalog.records import builds as records
-from sluice.catalog.records.arrivals import UnclaimedArrival
 from sluice.domain import actors, config, failures
 from sluice.domain.build import code, projects, sources
 from sluice.domain.build.projects import PUSHED_BY, REPLACE_CHAMPION, Project, ProjectError
@@ -67,6 +66,10 @@ def _load(cloud: Cloud, event: ObjectCreated, pipeline: str, version: str) -> Pr
     if project.version != version:
         raise ProjectError(f"the bundle's content is version {project.version}, but its key says {version}")
     _require_allowed(cloud, project)
+    if project.config.build is not None:
+        from sluice.services import sdk_pipelines  # few projects name one
+
+        sdk_pipelines.publish(cloud, project)
     return project
 
 
@@ -207,9 +210,13 @@ def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
 def _claim(cloud: Cloud, pipeline: str) -> None:
     """Announce uploads from before the pipeline existed again, now as its data."""
     for item in cloud.catalog.query(keys.UNCLAIMED, keys.unclaimed_of(pipeline)):
+        # Few pushes find such uploads.
+        from sluice.catalog.changes import arrivals
+        from sluice.catalog.records.arrivals import UnclaimedArrival
+
         arrival = UnclaimedArrival.of(item)
         if arrival.status == "unclaimed":
-            from sluice.domain import lost_events  # few pushes find such uploads
+            from sluice.domain import lost_events
 
             again = lost_events.object_created(cloud.data_bucket, arrival.key, arrival.version_id)
             cloud.bus.put(again.detail_type, again.detail)

@@ -47,6 +47,8 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     logger.append_keys(run_id=task.run_id)
     _check_unchanged(cloud, task)
     config = building.find_config(cloud, task)
+    if config.build is not None:
+        return _taken_over(cloud, task, config)
     trained, next_rung = _trained(cloud, task, config.train)
     if next_rung:
         return {"is_final": False, "candidates": next_rung}
@@ -60,6 +62,29 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
         # Pin the version: any job of the run may overwrite the model before the registration.
         "candidate": model,
         "evaluations": champions.evaluations(model["model_uri"], task.project_version, champion),
+        "champion": None if champion is None else champions.identity(champion),
+    }
+
+
+def _taken_over(cloud: Cloud, task: SelectCandidateTask, config: PipelineConfig) -> dict[str, Any]:
+    """Return what a pipeline of SageMaker registered, evaluated already, or why it registered nothing."""
+    from sluice.services import taking_over  # few builds run one
+
+    found = taking_over.take(cloud, task)
+    if isinstance(found, str):
+        return {"is_final": True, "outcome": "nothing registered", "reasons": [failures.cut(found)]}
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    champion = None if run is not None and run.reproduces else _champion(cloud, task, config)
+    if problem := taking_over.take_champion(cloud, task, champion):
+        champion = {**(champion or {}), "problem": problem}
+    detail = {"objective": None, "direction": None, "ranked": [names.PIPELINE]}
+    _record_selection(cloud, task, detail, f"the pipeline registered it as {found.package}", champion)
+    model = {"step": names.PIPELINE, "model_uri": found.model_uri, "model_version_id": found.model_version_id}
+    return {
+        "is_final": True,
+        "outcome": "evaluated",
+        "candidate": model,
+        "evaluations": champions.evaluations(found.model_uri, task.project_version, champion),
         "champion": None if champion is None else champions.identity(champion),
     }
 
@@ -111,7 +136,23 @@ def _record(
     champion: dict[str, Any] | None,
 ) -> None:
     """Record what was chosen and why, and against whom it has to stand."""
-    now, why = building.first_time(cloud, task, "selected"), selection.why(train, found)
+    detail = {
+        "objective": train.candidates.objective,
+        "direction": train.candidates.direction,
+        "ranked": [each.step for each in found.ranked],
+    }
+    _record_selection(cloud, task, detail, selection.why(train, found), champion)
+    _remark(cloud, task, found)
+
+
+def _record_selection(
+    cloud: Cloud,
+    task: SelectCandidateTask,
+    detail: dict[str, Any],
+    why: str,
+    champion: dict[str, Any] | None,
+) -> None:
+    now = building.first_time(cloud, task, "selected")
     step = Step(
         run_id=task.run_id,
         step=names.SELECT,
@@ -120,15 +161,12 @@ def _record(
         started_at=now,
         ended_at=now,
         detail={
-            "objective": train.candidates.objective,
-            "direction": train.candidates.direction,
-            "ranked": [each.step for each in found.ranked],
+            **detail,
             "why": why,
             "champion": None if champion is None else champions.identity(champion),
         },
     )
     cloud.catalog.apply(builds.record_step(step))
-    _remark(cloud, task, found)
     note(cloud, task.pipeline, now, task.run_id, "candidate selected", why)
 
 
@@ -199,13 +237,16 @@ def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
         document = json.loads(data)
         (model_uri,) = (each["uri"] for each in document["artifacts"] if each["name"] == "model")
         image = document.get("serving", {}).get("container", {}).get("Image")
+        evaluation = next((each for each in document["artifacts"] if each["name"] == "evaluation"), None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ChampionError(f"its run's manifest cannot be read: {run.manifest_uri}") from error
     project = building.find_project(cloud, pipeline, run.project_version)
     image = image or restore(project.config).serving_image_uri(cloud.region)
     return {
         "project_version": run.project_version,
+        "run_id": run.run_id,
         "model_uri": model_uri,
+        "evaluation": evaluation,
         # The tag too: it tells which packages a job on Lambda needs.
         "image": image if "@" in image or not run.image_digest else f"{image}@{run.image_digest}",
     }

@@ -38,15 +38,14 @@ _TASK_KEPT = timedelta(days=30)
 @event_parser(model=StartJobTask)
 def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
-    kind, name = jobs.kind_of(task.step), names.job_name(cloud.stack_name, task.run_id, task.step)
+    kind, name = jobs.kind_of(task.step), _job_name(cloud, task)
     logger.append_keys(run_id=task.run_id, job_name=name)
     wanted = building.find_wanted_job(cloud, task)
-    before, train = wanted.step, wanted.build.config.train
-    hyperparameters = candidates.of_step(train, task.step)
+    before, hyperparameters = wanted.step, _hyperparameters(cloud, wanted)
     placement, request = _placed(cloud, wanted, name, hyperparameters)
     found = None
     # A job that a former attempt started goes on.
-    if before is None or before.cached or placement.moves:
+    if kind != "pipeline_execution" and (before is None or before.cached or placement.moves):
         found = caching.find(cloud, wanted, request, placement.environment)
         if not placement.moves and caching.reuse(cloud, task, found, hyperparameters):
             return {"job_name": ""}
@@ -57,7 +56,8 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     if found is not None:
         caching.depend(cloud, task, found)
     try:
-        spending.check(cloud, task.run_id, task.step, name, train)
+        if kind == "training_job":
+            spending.check(cloud, task.run_id, task.step, name, wanted.build.config.train)
         created = _start(cloud, wanted, kind, request, placement)
     except QuotaError as refusal:
         raise _wait(cloud, task, quotas.of_job(quotas.read(str(refusal)))) from None
@@ -71,12 +71,32 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     return {"job_name": name}
 
 
+def _job_name(cloud: Cloud, task: StartJobTask) -> str:
+    if task.step == names.PIPELINE:
+        return names.pipeline_execution(cloud.stack_name, task.run_id)
+    return names.job_name(cloud.stack_name, task.run_id, task.step)
+
+
+def _hyperparameters(cloud: Cloud, wanted: WantedJob) -> dict[str, str]:
+    """Return a candidate's hyperparameters, or the parameters of a pipeline of SageMaker."""
+    task, config = wanted.task, wanted.build.config
+    if task.step == names.PIPELINE:
+        from sluice.services import sdk_pipelines  # few builds run one
+
+        return sdk_pipelines.parameters(cloud, task, config, wanted.build.files_uri)
+    return candidates.of_step(config.train, task.step)
+
+
 def _placed(
     cloud: Cloud, wanted: WantedJob, name: str, hyperparameters: Mapping[str, str]
 ) -> tuple[Placement, Request]:
     """Choose where the job runs, and what is asked for there."""
     task, build = wanted.task, wanted.build
     placement = placing.place(cloud, wanted, name)
+    if task.step == names.PIPELINE:
+        from sluice.services import sdk_pipelines
+
+        return placement, sdk_pipelines.execution_request(cloud, task, hyperparameters)
     if placement.room is not None:
         own = jobs.on_lambda(build)
         request = building.request_of(task, own, hyperparameters)
@@ -95,7 +115,8 @@ def _start(cloud: Cloud, wanted: WantedJob, kind: JobKind, request: Request, pla
     try:
         if placement.room is not None:
             return cloud.lambda_jobs.start(kind, request, placement.room)
-        return cloud.jobs.start(kind, request)
+        running = cloud.pipelines if kind == "pipeline_execution" else cloud.jobs
+        return running.start(kind, request)
     except RequestRefusedError as refusal:
         if made_at and roles.is_settling(made_at, cloud.now()):
             raise RoleNotReadyError(str(refusal)) from refusal
@@ -105,6 +126,12 @@ def _start(cloud: Cloud, wanted: WantedJob, kind: JobKind, request: Request, pla
 def _ensure_role(cloud: Cloud, wanted: WantedJob, placement: Placement) -> str | None:
     """Make the role that the job needs; returns when it was made, None if it was there before."""
     task, prepared = wanted.task, wanted.prepared
+    if task.step == names.PIPELINE:
+        made_at = cloud.roles.ensure(roles.pipeline_role(cloud.account, task.pipeline))
+        # SageMaker starts the jobs, later, and nobody would repeat what IAM refuses it.
+        if roles.is_fresh(made_at, cloud.now()):
+            raise RoleNotReadyError(f"the role of {task.pipeline}'s pipeline is a few seconds old")
+        return made_at
     if placement.room is None:
         return cloud.roles.ensure(building.step_role(cloud, wanted.build, task.step))
     # The jobs on Lambda share one, which the first makes: that of `prepare`, if it is there.

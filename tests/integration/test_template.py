@@ -362,10 +362,15 @@ def kind(resource: str) -> str | None:
 STACK_ROLES = "role/sluice/${AWS::StackName}/${AWS::Region}/*"
 
 
+PUTTING_PIPELINES = {"RegisterProjectFunction", "StartJobFunction"}
+
+
 def test_nothing_may_use_a_role_but_sagemaker() -> None:
     for whose, statement in statements():
         if "iam:PassRole" in listed(statement["Action"]):
-            assert statement["Resource"].endswith(STACK_ROLES), whose
+            # SageMaker runs pipelines in a role of the stack, and starts their jobs in those of user code.
+            to_pipelines = statement["Resource"] == "PipelineRole.Arn" and whose in PUTTING_PIPELINES
+            assert to_pipelines or statement["Resource"].endswith(STACK_ROLES), whose
             passed_to = statement["Condition"]["StringEquals"]["iam:PassedToService"]
             assert passed_to == "sagemaker.amazonaws.com", whose
 
@@ -380,7 +385,7 @@ def test_a_role_is_made_below_the_stacks_path_and_within_its_boundary_or_not_at_
             assert named == "sagemaker.application-autoscaling.amazonaws.com", whose
             assert f"role/aws-service-role/{named}/AWSServiceRoleFor" in statement["Resource"], whose
             continue
-        if actions:
+        if actions and actions != ["iam:PassRole"]:
             assert statement["Resource"].endswith(STACK_ROLES), whose
         if {"iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"} & set(actions):
             boundary = ["HasPermissionsBoundary", "PermissionsBoundaryArn", "JobBoundary"]
@@ -396,10 +401,9 @@ def test_the_boundary_of_user_code_lets_it_write_nothing_but_the_outputs_of_step
         if "s3:PutObject" in listed(statement["Action"])
         for resource in listed(statement["Resource"])
     ]
-    outputs = [f"runs/*/*/{folder}/*" for folder in ("prepare", "train", "evaluate")]
-    assert written == [
-        f"${{ArtifactBucket.Arn}}/{each}" for each in (*outputs, "capture/*", "transforms/*/*/output/*")
-    ]
+    outputs = [f"runs/*/*/{folder}/*" for folder in ("prepare", "train", "evaluate", "build")]
+    others = ("pipelines/*", "capture/*", "transforms/*/*/output/*")
+    assert written == [f"${{ArtifactBucket.Arn}}/{each}" for each in (*outputs, *others)]
 
 
 def test_a_role_of_user_code_allows_nothing_beyond_its_boundary() -> None:
@@ -407,8 +411,8 @@ def test_a_role_of_user_code_allows_nothing_beyond_its_boundary() -> None:
     bounded = {a for each in boundary_statements() for a in listed(each["Action"])}
     account = roles.Account("arn:aws:iam::123456789012:role/sluice/s/r/", "r", "data", "artifacts")
     step = roles.step_role(account, "p", "p-00001", "prepare", ["prepare"])
-    serving = roles.serving_role(account, "p", is_batch=True)
-    for role in (roles.run_role(account, "p", "p-00001"), step, serving):
+    of_pipelines = roles.serving_role(account, "p", is_batch=True), roles.pipeline_role(account, "p")
+    for role in (roles.run_role(account, "p", "p-00001"), step, *of_pipelines):
         assert {a for each in role.policy["Statement"] for a in listed(each["Action"])} <= bounded
     (grant,) = (each for each in boundary_statements() if "kms:CreateGrant" in listed(each["Action"]))
     assert grant["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
@@ -421,6 +425,8 @@ UNTAGGED = {
     ("sagemaker:CreateModelPackage", "model-package"),
     ("sagemaker:UpdateModelPackage", "model-package"),
     ("sagemaker:UpdateEndpoint", "endpoint-config"),
+    # Nor has an execution of a pipeline; its ARN begins with its pipeline's name.
+    ("sagemaker:StopPipelineExecution", None),
 }
 
 
@@ -429,6 +435,9 @@ def test_what_sagemaker_makes_carries_the_stacks_tag_and_nothing_else_is_changed
     for whose, statement in statements():
         kinds = {kind(resource) for resource in listed(statement["Resource"])}
         for action in listed(statement["Action"]):
+            if whose == "PipelineRole":
+                # SageMaker makes these itself, of a pipeline that carries the tag, and names them.
+                continue
             if not changing.match(action) or {(action, each) for each in kinds} & UNTAGGED:
                 continue
             key = "aws:RequestTag" if ":Create" in action else "aws:ResourceTag"
@@ -438,11 +447,22 @@ def test_what_sagemaker_makes_carries_the_stacks_tag_and_nothing_else_is_changed
 
 def test_nothing_is_tagged_but_while_it_is_made() -> None:
     for whose, statement in statements():
-        if "sagemaker:AddTags" in listed(statement["Action"]):
+        if "sagemaker:AddTags" in listed(statement["Action"]) and whose != "PipelineRole":
             condition = statement["Condition"]["StringEquals"]
             assert condition["aws:RequestTag/sluice:stack"] == "AWS::StackName", whose
             made = listed(condition["sagemaker:TaggingAction"])
             assert all(action.startswith("Create") for action in made), whose
+
+
+def test_sagemaker_makes_for_pipelines_only_what_it_names_itself() -> None:
+    making = re.compile(r"sagemaker:(Create|Stop|AddTags)")
+    for whose, statement in statements():
+        made = [action for action in listed(statement["Action"]) if making.match(action)]
+        if whose != "PipelineRole" or not made or made == ["sagemaker:CreateModelPackage"]:
+            continue
+        resources = listed(statement["Resource"])
+        # It shortens the names of tuning jobs to what that takes.
+        assert all("/pipelines-*" in each or ":hyper-parameter-tuning-job/*" in each for each in resources)
 
 
 def test_only_what_moves_arrivals_can_delete_from_the_catalog() -> None:
@@ -461,11 +481,15 @@ def test_only_what_moves_arrivals_can_delete_from_the_catalog() -> None:
 
 def test_a_model_is_registered_as_approved_only_where_the_stack_says_so() -> None:
     assert TEMPLATE["Parameters"]["AutomaticApproval"]["Default"] == "false"
-    (registering,) = [
-        each for _, each in statements() if "sagemaker:CreateModelPackage" in listed(each["Action"])
-    ]
+    registering = {
+        whose: each["Condition"]
+        for whose, each in statements()
+        if "sagemaker:CreateModelPackage" in listed(each["Action"])
+    }
     pending, approved = "PendingManualApproval", "Approved"
-    assert registering["Condition"] == {
+    assert registering.keys() == {"RegisterModelFunction", "PipelineRole"}
+    assert registering["PipelineRole"] == {"StringEquals": {"sagemaker:ModelApprovalStatus": pending}}
+    assert registering["RegisterModelFunction"] == {
         "StringEquals": {
             "sagemaker:ModelApprovalStatus": ["AllowsAutomaticApproval", [pending, approved], [pending]]
         }

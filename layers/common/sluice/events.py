@@ -210,7 +210,11 @@ class RunRequested(Event):
 
 
 class _JobDetail(Event):
-    job_name: str = Field(validation_alias=AliasChoices("TrainingJobName", "ProcessingJobName", "JobName"))
+    job_name: str = Field(
+        validation_alias=AliasChoices(
+            "TrainingJobName", "ProcessingJobName", "JobName", "pipelineExecutionDisplayName"
+        )
+    )
 
 
 class _FailedOrder(Event):

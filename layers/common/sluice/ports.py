@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sluice.domain.safeguards import Safeguards
 
 Item = dict[str, Any]
-JobKind = Literal["training_job", "processing_job"]
+JobKind = Literal["training_job", "processing_job", "pipeline_execution"]
 # Jobs on Lambda are those of builds; only SageMaker transforms.
 SageMakerJobKind = JobKind | Literal["transform_job"]
 
@@ -210,6 +210,22 @@ class LambdaJobs(RunningJobs, Protocol):
 
     def record_end(self, name: str, secret: str, end: FunctionEnd) -> bool:
         """Record how a job ended that could not say so; False if its order had another secret."""
+
+
+class Pipelines(RunningJobs, Protocol):
+    """Pipelines of SageMaker; the "job" is an execution, by its display name.
+
+    A description is that of the execution, with its steps as `Steps`.
+    """
+
+    def put(self, request: Mapping[str, Any]) -> None:
+        """Create a pipeline, or update the one of this name; raises RequestRefusedError."""
+
+    def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+        """Start an execution; False if one of this name exists. Raises RequestRefusedError.
+
+        `Pipeline` of the request is what `put` takes, for a pipeline of another project version.
+        """
 
 
 class RequestRefusedError(Exception):
@@ -470,6 +486,8 @@ class Cloud(Protocol):
     def job_logs(self) -> JobLogs: ...
     @property
     def lambda_jobs(self) -> LambdaJobs: ...
+    @property
+    def pipelines(self) -> Pipelines: ...
     @property
     def packages(self) -> Packages: ...
     @property

@@ -134,6 +134,12 @@ class AwsCloud:
         return FunctionJobs(place, self.objects, self._client)
 
     @cached_property
+    def pipelines(self) -> ports.Pipelines:
+        from sluice.adapters.pipelines import SageMakerPipelines
+
+        return SageMakerPipelines(self._optional("PIPELINE_ROLE_ARN"), self._client("sagemaker"))
+
+    @cached_property
     def packages(self) -> ports.Packages:
         from sluice.adapters.packages import UvPackages
 

@@ -53,6 +53,24 @@ class Locations:
     def sourcedir(self, project_version: str) -> str:
         return self._uri(f"projects/{self.pipeline}/{project_version}/sourcedir.tar.gz")
 
+    def definition(self, project_version: str) -> str:
+        """Return the URI of the definition of the pipeline of SageMaker that builds run."""
+        return self._uri(f"projects/{self.pipeline}/{project_version}/pipeline.json")
+
+    def built(self, run_id: str) -> str:
+        """Return where the jobs of such a pipeline may write in a run."""
+        return self._uri(f"runs/{self.pipeline}/{run_id}/build")
+
+    @property
+    def sdk_prefix(self) -> str:
+        """Return the prefix of the artifact bucket that SageMaker's SDK may use as it likes."""
+        return f"pipelines/{self.pipeline}"
+
+    @property
+    def sdk(self) -> str:
+        """Return the URI of that."""
+        return self._uri(self.sdk_prefix)
+
     def dataset_manifest(self, dataset_version: str) -> str:
         return self._uri(f"datasets/{self.pipeline}/{dataset_version}/manifest.json")
 

@@ -30,13 +30,23 @@ def object_deleted(bucket: str, key: str) -> LostEvent:
 
 
 def job_ended(kind: str, name: str, described: Mapping[str, Any] | None) -> LostEvent | None:
-    """Return the lost event of a job (training_job, processing_job, transform_job) that ended or is gone."""
+    """Return the lost event of a job (of any kind) that has ended or is gone."""
+    if kind == "pipeline_execution":
+        return _execution_of_pipeline_ended(name, described)
     noun = kind.removesuffix("_job").title()
     status = described[f"{noun}JobStatus"] if described else "Failed"
     if status not in ("Completed", "Failed", "Stopped"):
         return None
     detail = {f"{noun}JobName": name, f"{noun}JobStatus": status}
     return LostEvent(f"SageMaker {noun} Job State Change", detail)
+
+
+def _execution_of_pipeline_ended(name: str, described: Mapping[str, Any] | None) -> LostEvent | None:
+    status = described["PipelineExecutionStatus"] if described else "Failed"
+    if status not in ("Succeeded", "Failed", "Stopped"):
+        return None
+    detail = {"pipelineExecutionDisplayName": name, "currentPipelineExecutionStatus": status}
+    return LostEvent("SageMaker Model Building Pipeline Execution Status Change", detail)
 
 
 def endpoint_changed(name: str) -> LostEvent:

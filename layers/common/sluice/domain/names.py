@@ -11,6 +11,9 @@ import re
 PIPELINE_PATTERN = r"^[a-z](?:[a-z0-9-]{0,30}[a-z0-9])$"
 STAGE_PATTERN = r"^[a-z](?:[a-z0-9-]{0,14}[a-z0-9])?$"
 PREPARE = "prepare"
+# The step that runs a pipeline of SageMaker in place of scripts; its own steps begin with its name.
+PIPELINE = "pipeline"
+OF_PIPELINE = f"{PIPELINE}-"
 # Candidates' steps have this name and their index.
 TRAIN = "train-"
 SELECT = "select"
@@ -68,6 +71,27 @@ def job_name(stack: str, run_id: str, step: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", step):
         raise InvalidNameError(f"{step!r} is no step that a job could be named for")
     return _of_stack(stack, f"{run_id}-{step}")
+
+
+def sagemaker_pipeline(stack: str, pipeline: str) -> str:
+    """Name the pipeline of SageMaker that a pipeline's builds run."""
+    return _of_stack(stack, pipeline_name(pipeline))
+
+
+def pipeline_execution(stack: str, run_id: str) -> str:
+    """Name the execution of it that a run starts: `pipeline_of_execution` finds the one in the other."""
+    pipeline, _, number = run_id.rpartition("-")
+    return f"{sagemaker_pipeline(stack, pipeline)}-{number}"
+
+
+def pipeline_of_execution(name: str) -> str:
+    """Return the pipeline of SageMaker whose execution has this name."""
+    return name.rpartition("-")[0]
+
+
+def built_group(stack: str, pipeline: str) -> str:
+    """Name the model package group that a pipeline of SageMaker fills, and nothing releases."""
+    return _of_stack(stack, pipeline_name(pipeline), "built")
 
 
 def release_id(pipeline: str, package_version: int, cause_key: str) -> str:

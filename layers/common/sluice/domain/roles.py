@@ -20,7 +20,7 @@ from sluice.lazy import dataclass
 Policy = dict[str, Any]
 _VERSION = "2012-10-17"
 # IAM answers "not found" for some seconds after it made a role.
-_SETTLES = timedelta(seconds=90)
+_SETTLES, _FRESH = timedelta(seconds=90), timedelta(seconds=10)
 
 
 class RoleError(Exception):
@@ -92,6 +92,36 @@ def step_role(account: Account, pipeline: str, run_id: str, step: str, folders: 
     return _of_jobs(account, pipeline, run_id, f"{run_id}-{step.removeprefix('evaluate-')}", folders)
 
 
+def pipeline_role(account: Account, pipeline: str) -> Role:
+    """Let the jobs of a pipeline of SageMaker write below `build/` of runs, and where the SDK's defaults lie.
+
+    Its definition names the role, so all executions share it. What the SDK uploaded as code stays as it is.
+    """
+    own = [f"{kind}/{pipeline}/" for kind in ("projects", "datasets", "runs", "pipelines")]
+    bucket = account.artifact_bucket
+    statements = [
+        *_reading(account, account.data_bucket, [f"{pipeline}/"]),
+        *_reading(account, bucket, own),
+        {
+            "Effect": "Allow",
+            "Action": "s3:PutObject",
+            "Resource": [
+                _object(account, bucket, f"runs/{pipeline}/*/build/*"),
+                _object(account, bucket, f"pipelines/{pipeline}/*"),
+            ],
+        },
+        {
+            "Effect": "Deny",
+            "Action": "s3:PutObject",
+            "Resource": [
+                _object(account, bucket, f"pipelines/{pipeline}/*/{each}/*") for each in ("code", "source")
+            ],
+        },
+        *_container(account),
+    ]
+    return _role(account, f"{pipeline}-pipeline", statements, {"sluice:pipeline": pipeline})
+
+
 def _of_jobs(account: Account, pipeline: str, run_id: str, name: str, folders: Sequence[str]) -> Role:
     """Let jobs read their pipeline's data, code and models, and write folders of their run."""
     mine = [f"projects/{pipeline}/", f"datasets/{pipeline}/", f"models/{pipeline}/", f"runs/{pipeline}/"]
@@ -141,6 +171,11 @@ def _transforming(account: Account, pipeline: str) -> list[Policy]:
 def is_settling(made_at: str, now: str) -> bool:
     """Tell whether a role is so new that SageMaker may not know it yet."""
     return from_iso(now) - from_iso(made_at) < _SETTLES
+
+
+def is_fresh(made_at: str, now: str) -> bool:
+    """Tell whether a role is so new that what SageMaker starts with it by itself would likely be refused."""
+    return from_iso(now) - from_iso(made_at) < _FRESH
 
 
 def _role(account: Account, name: str, statements: list[Policy], tags: Mapping[str, str]) -> Role:

@@ -125,6 +125,8 @@ def request_of(task: StartJobTask, build: jobs.Build, hyperparameters: Mapping[s
 
 def jobs_on(cloud: Cloud, backend: Backend) -> RunningJobs:
     """Return the jobs of a backend, to describe and to stop them."""
+    if backend == "pipelines":
+        return cloud.pipelines
     return cloud.lambda_jobs if backend == "lambda" else cloud.jobs
 
 

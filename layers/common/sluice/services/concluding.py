@@ -88,7 +88,11 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
     if reason is not None:
         result["log_tail"] = _log_tail(cloud, task, description)
         reason = log_tails.told(reason, result["log_tail"])
-    if completed:
+    if task.kind == "pipeline_execution":
+        from sluice.services import sdk_pipelines  # few builds run one
+
+        sdk_pipelines.record_steps(cloud, task, description)
+    elif completed:
         result["contents"] = caching.digests(cloud, result)
     _record_end(cloud, task, result, reason)
     if completed:
@@ -116,6 +120,11 @@ def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any])
 def _log_tail(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> list[str]:
     """Return the last lines that a job printed: as its description has them, or else from its log."""
     lines = description.get("LogTail")
+    if task.kind == "pipeline_execution":
+        from sluice.services import sdk_pipelines
+
+        found = sdk_pipelines.failed_job(description)
+        lines = cloud.job_logs.tail(*found, log_tails.LINES_MAX) if found else []
     if lines is None:
         group = log_tails.group(cloud.stack_name, task.pipeline, task.kind, task.backend)
         lines = cloud.job_logs.tail(group, task.job_name, log_tails.LINES_MAX)

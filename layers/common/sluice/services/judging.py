@@ -121,7 +121,10 @@ class Scored:
                 if step and step.status == building.COMPLETED:
                     document = self.evaluation(role).document
                     facts = self.facts(role, model_uri, with_predictions=with_predictions)
-                    return Champion(document, facts=facts), role
+                    recorded = (
+                        str((step.detail or {}).get("recorded", "")) if step.kind == "evaluation" else ""
+                    )
+                    return Champion(document, facts=facts, recorded=recorded), role
             except EvaluationError as error:
                 problems.append(str(error))
             else:
@@ -175,7 +178,7 @@ def judge(
 
 def meaning(config: PipelineConfig) -> Meaning:
     """Return what a project says that its predictions mean."""
-    positive = config.evaluate.positive
+    positive = config.evaluate_.positive if config.evaluate_ else None
     if positive is None:
         return Meaning(bias=config.data.bias)
     from sluice.domain.predictions.table import class_name

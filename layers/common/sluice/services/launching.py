@@ -21,7 +21,8 @@ def launch(cloud: Cloud, run: Run) -> None:
     """Record and start the run that holds the lock."""
     cloud.catalog.apply(builds.start_run(run))
     try:
-        execution_arn = cloud.workflows.start("build", run.run_id, _payload(cloud, run))
+        payload = _payload(cloud, run)
+        execution_arn = cloud.workflows.start("build", run.run_id, payload)
     except (StartRefusedError, ValidationError, MissingError) as error:
         from sluice.services import ending  # hardly any start ends so, and all would load it
 
@@ -29,7 +30,10 @@ def launch(cloud: Cloud, run: Run) -> None:
         why = failures.reason(type(error).__name__, str(error))
         ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])
         return
-    cloud.catalog.apply(builds.record_execution(run.pipeline, run.run_id, execution_arn))
+    runs_pipeline = bool(payload.get("runs_pipeline"))
+    cloud.catalog.apply(
+        builds.record_execution(run.pipeline, run.run_id, execution_arn, runs_pipeline=runs_pipeline)
+    )
     given = [f"{path}={value}" for path, value in (run.overrides or {}).items()]
     detail = f"{run.cause}: {', '.join(given)}" if given else str(run.cause)
     note(cloud, run.pipeline, run.started_at, run.run_id, "build started", detail, **_actor(run.actor))
@@ -52,11 +56,12 @@ def _actor(actor: str | None) -> dict[str, str]:
 
 def _payload(cloud: Cloud, run: Run) -> dict[str, Any]:
     """Return an execution's input: only names, as a state may not hold what they stand for."""
-    train = building.config_of(cloud, run).train
+    config = building.config_of(cloud, run)
+    named = {"pipeline": run.pipeline, "run_id": run.run_id, "project_version": run.project_version}
+    if config.build is not None:
+        return {**named, "runs_pipeline": True}
     return {
-        "pipeline": run.pipeline,
-        "run_id": run.run_id,
-        "project_version": run.project_version,
-        "candidates": candidates.first(train),
-        "max_parallel": train.candidates.max_parallel,
+        **named,
+        "candidates": candidates.first(config.train),
+        "max_parallel": config.train.candidates.max_parallel,
     }

@@ -53,6 +53,8 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
     Raises RequestRefusedError if pipeline.yaml names Lambda, where the job cannot run.
     """
     task, before = wanted.task, wanted.step
+    if task.step == names.PIPELINE:
+        return Placement(Choice("pipelines", 0, "pipelines: pipeline.yaml names a pipeline of SageMaker"))
     compute = _compute(wanted.build, task.step)
     if before is not None and before.backend == "sagemaker" and before.backend_reason:
         return Placement(Choice("sagemaker", 0, before.backend_reason))

@@ -220,8 +220,11 @@ def start_run(run: Run) -> Put:
     return Put(run.item())
 
 
-def record_execution(pipeline: str, run_id: str, execution_arn: str) -> Update:
-    return Update(keys.run_key(pipeline, run_id), {"execution_arn": execution_arn})
+def record_execution(
+    pipeline: str, run_id: str, execution_arn: str, *, runs_pipeline: bool = False
+) -> Update:
+    started = {"execution_arn": execution_arn, "runs_pipeline": runs_pipeline or None}
+    return Update(keys.run_key(pipeline, run_id), started)
 
 
 def reach(pipeline: str, run_id: str, milestone: Milestone, at: str) -> Update:

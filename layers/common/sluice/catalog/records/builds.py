@@ -17,9 +17,12 @@ RunEnd = Literal[
 RunStatus = Literal["running"] | RunEnd
 # The statuses of a step's job, before it exists, while it runs, and at its end.
 StepStatus = Literal["Starting", "Waiting", "InProgress", "Stopping", "Completed", "Failed", "Stopped"]
-JobKind = Literal["training_job", "processing_job"]
-StepKind = JobKind | Literal["selection", "gates", "model_package", "comparison"]
-Backend = Literal["lambda", "sagemaker"]
+JobKind = Literal["training_job", "processing_job", "pipeline_execution"]
+StepKind = (
+    JobKind | Literal["selection", "gates", "model_package", "comparison", "evaluation", "pipeline_step"]
+)
+# Pipelines of SageMaker are a backend of their own: they run a build's jobs themselves.
+Backend = Literal["lambda", "sagemaker", "pipelines"]
 EnvironmentStatus = Literal["building", "ready", "failed"]
 TaskStatus = Literal["open", "done"]
 RequestStatus = Literal["taken", "refused"]
@@ -186,6 +189,8 @@ class Run:
     tolerance: float | None = None
     # The list of copies that it reads, where an object has another version by now than in its data set.
     restored_uri: str | None = None
+    # Whether a pipeline of SageMaker makes its model.
+    runs_pipeline: bool = False
     # What it cost at list prices, when it ended; unknown if a step's is.
     cost_usd: float | None = None
     # The key of the object whose recall it is for: what it registers waits for a person.
@@ -328,9 +333,8 @@ class Step:
     @property
     def job(self) -> tuple[JobKind, str] | None:
         """The kind and name of its job, also before that exists."""
-        if self.job_name is None or self.kind in ("selection", "gates", "model_package", "comparison"):
-            return None
-        return cast("JobKind", self.kind), self.job_name
+        is_job = self.kind in ("training_job", "processing_job", "pipeline_execution")
+        return (cast("JobKind", self.kind), self.job_name) if self.job_name and is_job else None
 
 
 @dataclass(frozen=True, slots=True)

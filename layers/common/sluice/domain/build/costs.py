@@ -178,6 +178,11 @@ def _priced(step: Mapping[str, Any]) -> StepCost:
     name, backend = str(step["step"]), str(step.get("backend") or "sagemaker")
     if step.get("cached"):
         return StepCost(name, CACHE, 0.0, billed_s=0.0)
+    if step.get("kind") == "pipeline_execution":
+        # It is free: its jobs are not, which are steps of their own once it has ended.
+        is_over = bool(step.get("ended_at"))
+        unknown = None if is_over else "what its jobs used is known once it has ended"
+        return StepCost(name, backend, 0.0 if is_over else None, billed_s=0.0, unknown=unknown)
     if step.get("job_arn") is None and step.get("ended_at"):
         # It ended before its job was created.
         return StepCost(name, backend, 0.0, billed_s=0.0)
@@ -204,8 +209,13 @@ def count_transitions(steps: Sequence[str], run: Mapping[str, Any], failed: set[
     status = run.get("status")
     trained = [step for step in steps if candidates.is_candidate(step)]
     evaluated = [step for step in steps if step.startswith(names.evaluate_step(""))]
+    if names.PIPELINE in steps:
+        # RunPipeline, and if that went well SelectCandidate and the choice after it.
+        evaluated, of_pipeline = [], 1 if names.PIPELINE in failed else 3
+    else:
+        of_pipeline = 0
     # SnapshotDataset, IsDatasetNew.
-    count = 2
+    count = 2 + of_pipeline
     if run.get("validated_at") or steps:
         count += 2
     # BuildEnvironment.

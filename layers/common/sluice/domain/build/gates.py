@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -72,7 +73,10 @@ def _judge(gate: Gate, evaluation: Mapping[str, Any], champion: Champion | None)
     other, problem = metric_at(theirs, gate.path)
     if other is None:
         return failed(gate, f"the champion's metric {problem}", float(value))
-    return held(gate, value, other)
+    result = held(gate, value, other)
+    if champion is None or not champion.recorded:
+        return result
+    return replace(result, reason=f"{result.reason}, {champion.recorded}")
 
 
 def metric_at(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Decimal | None, str]:

@@ -22,6 +22,10 @@ _REASON_SHOWN = 300
 
 def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
     """Say why a job that has ended did not complete."""
+    if kind == "pipeline_execution":
+        from sluice.domain.build.sdk import ends  # few builds run a pipeline of SageMaker
+
+        return ends.failure(description)
     if description.get("LimitReached"):
         return str(description["FailureReason"])
     if told := _overran(kind, description):

@@ -19,7 +19,7 @@ from sluice.lazy import dataclass
 if TYPE_CHECKING:
     from sluice.domain.config.models import Compute, PipelineConfig, TrainCompute
 
-JobKind = Literal["training_job", "processing_job"]
+JobKind = Literal["training_job", "processing_job", "pipeline_execution"]
 Request = dict[str, Any]
 SPLITS = ("train", "validation", "test")
 EVALUATION_FILE = "evaluation.json"
@@ -104,6 +104,8 @@ def on_lambda(build: Build) -> Build:
 
 def kind_of(step: str) -> JobKind:
     """Return the kind of job that runs a step."""
+    if step == names.PIPELINE:
+        return "pipeline_execution"
     return "training_job" if step.startswith(names.TRAIN) else "processing_job"
 
 
@@ -321,6 +323,10 @@ def _channel(
 
 def job_status(kind: JobKind, description: Mapping[str, Any]) -> str:
     """Return InProgress, Completed, Failed, Stopping or Stopped."""
+    if kind == "pipeline_execution":
+        from sluice.domain.build.sdk import ends  # few builds run a pipeline of SageMaker
+
+        return ends.status(description)
     return str(description[f"{_FIELDS[kind]}Status"])
 
 
@@ -341,6 +347,10 @@ def has_ended(status: str | None) -> bool:
 
 def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict[str, Any]:
     """Return a job's outcome as the state machine passes it on."""
+    if kind == "pipeline_execution":
+        from sluice.domain.build.sdk import ends
+
+        return ends.result(description, step)
     field = _FIELDS[kind]
     read = _training_result if kind == "training_job" else _processing_result
     return {

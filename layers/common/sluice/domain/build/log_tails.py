@@ -27,8 +27,8 @@ _WORDLESS = re.compile(
 
 
 def group(stack: str, pipeline: str, kind: str, backend: str) -> str:
-    """Return the log group of a job, whose streams begin with its name and a slash."""
-    return f"/sluice/{stack}/jobs/{pipeline}" if backend == "lambda" else SAGEMAKER_GROUPS[kind]
+    """Return the log group of a job, whose streams begin with its name and a slash; empty if it has none."""
+    return f"/sluice/{stack}/jobs/{pipeline}" if backend == "lambda" else SAGEMAKER_GROUPS.get(kind, "")
 
 
 def kept(lines: Sequence[str]) -> list[str]:

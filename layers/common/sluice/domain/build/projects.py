@@ -10,6 +10,7 @@ import tarfile
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from sluice.domain import canonical
 from sluice.domain.build import environments, requirements
@@ -18,6 +19,9 @@ from sluice.domain.config import PipelineConfig, dump, load
 from sluice.domain.locations import CAPTURE_URI_VARIABLE
 from sluice.domain.nearest import hint
 from sluice.lazy import dataclass
+
+if TYPE_CHECKING:
+    from sluice.domain.build.sdk.definitions import Definition
 
 CONFIG_FILE = "pipeline.yaml"
 # Metadata of a bundle: who pushes it, by its own account.
@@ -67,6 +71,8 @@ class Project:
     config: PipelineConfig
     files: Mapping[str, bytes]
     version: str
+    definition: Definition | None = None
+    """Of the pipeline of SageMaker that builds run, if they do, and if its JSON is among the files."""
 
     @property
     def source_dir(self) -> str:
@@ -97,7 +103,15 @@ class Project:
         }
         digests = {path: hashlib.sha256(data).hexdigest() for path, data in read.items()}
         sample = hashlib.sha256(self.files[self.config.serve.sample]).hexdigest()
-        return canonical.digest({"config": dump(self.config), "sample": sample, "scripts": digests})
+        read_too = {"sample": sample, "scripts": digests}
+        if self.definition_bytes is not None:
+            read_too |= {"definition": hashlib.sha256(self.definition_bytes).hexdigest()}
+        return canonical.digest({"config": dump(self.config), **read_too})
+
+    @property
+    def definition_bytes(self) -> bytes | None:
+        """The definition's JSON; None if builds run scripts, or nobody made it of pipeline.py yet."""
+        return self.files.get(self.config.build.definition) if self.config.build else None
 
     @property
     def has_requirements(self) -> bool:
@@ -117,6 +131,8 @@ def load_project(files: Mapping[str, bytes]) -> Project:
         raise ProjectError(f"{CONFIG_FILE} is no UTF-8 text: byte {error.start}") from None
     named = {f"{field}.script": path for field, path in config.scripts.items()}
     named["serve.sample"] = config.serve.sample
+    if config.build is not None:
+        named["build.pipeline"] = config.build.pipeline
     absent = [
         f"{field} names {path!r}, which is not in the project{hint(path, files)}"
         for field, path in named.items()
@@ -127,10 +143,35 @@ def load_project(files: Mapping[str, bytes]) -> Project:
     if (size := len(dump(config).encode())) > MAX_CONFIG_BYTES:
         spelt = f"{CONFIG_FILE} has {size} bytes as it is stored, at most {MAX_CONFIG_BYTES}"
         raise ProjectError(f"{spelt}: name fewer columns in data.schema")
-    project = Project(config, files, version(files))
+    config, definition = _with_pipeline(config, files)
+    project = Project(config, files, version(files), definition)
     _check_requirements(project)
     _check_capturing(project)
     return project
+
+
+def _with_pipeline(
+    config: PipelineConfig, files: Mapping[str, bytes]
+) -> tuple[PipelineConfig, Definition | None]:
+    """Check the pipeline of SageMaker that builds run, and complete what the config says of it."""
+    build = config.build
+    data = files.get(build.definition) if build else None
+    if build is None or data is None:
+        return config, None
+    from sluice.domain.build.sdk import binding, checking, definitions  # few projects name one
+
+    try:
+        definition = definitions.read(data)
+    except definitions.DefinitionError as error:
+        raise ProjectError(*(f"{build.definition}: {reason}" for reason in error.reasons)) from None
+    found = checking.problems(definition, build.parameter("input_manifest"))
+    wrong = [
+        *(f"{build.definition}: {each}" for each in found),
+        *binding.problems(build, definition),
+    ]
+    if wrong:
+        raise ProjectError(*wrong)
+    return config.model_copy(update={"build": binding.resolved(build, definition)}), definition
 
 
 def _is_about(path: str, source_dir: str) -> bool:

@@ -175,6 +175,8 @@ def packages(listed: Any) -> dict[str, str] | None:
 
 def parameters(config: PipelineConfig, hyperparameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the parameters by step; hyperparameters are the chosen candidate's, JSON-encoded."""
+    if config.build is not None:
+        return {"pipeline": dict(hyperparameters)}
     return {"prepare": dict(config.prepare.parameters), "train": dict(hyperparameters)}
 
 

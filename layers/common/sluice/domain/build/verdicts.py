@@ -100,6 +100,8 @@ class Champion:
     unscored: str = ""
     passed_over: str = ""
     facts: Facts = Facts()
+    # Set if its evaluation is the one that its own run recorded, on other test data.
+    recorded: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ def sound_compute(config: PipelineConfig) -> Iterator[Breach]:
         yield from _on_its_backend(compute, loc)
         yield from _unreserved(loc, "environment", compute.environment, _RESERVED_VARIABLES)
         yield from _unreserved(loc, "tags", compute.tags, _RESERVED_TAGS)
-    yield from _sound_spot(config)
+    if config.train_ is not None:
+        yield from _sound_spot(config)
     yield from _sound_serving(config)
     yield from _priced(config)
 

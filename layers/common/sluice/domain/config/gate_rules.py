@@ -15,6 +15,14 @@ def sound_gates(config: PipelineConfig) -> Iterator[Breach]:
     bias = config.data.bias
     for index, text in enumerate(config.gates):
         gate, loc = gate_syntax.parse(text), ("gates", index)
+        if config.build is not None and gate.reads_predictions:
+            yield Breach(
+                loc,
+                "needs predictions of both models for the same rows",
+                "a gate on a metric, such as metrics.accuracy.value not_worse_than champion by 0.01: what a "
+                "pipeline of SageMaker registers has an evaluation, and nothing scores the champion anew",
+            )
+            continue
         if gate.source != "bias":
             continue
         if bias is None:

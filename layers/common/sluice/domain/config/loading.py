@@ -19,6 +19,7 @@ from sluice.domain.nearest import nearest
 from sluice.lazy import dataclass
 
 _MISSING = "is missing"
+_JOBS = ("prepare", "train", "evaluate")
 _NOUNS = {
     "a valid tuple": "a list",
     "a valid array": "a list",
@@ -78,6 +79,8 @@ def _checked(source: _Located, known: Collection[Breach] = ()) -> PipelineConfig
         config = PipelineConfig.model_validate_json(json.dumps(source.data))
     except ValidationError as error:
         raise ConfigError(_problems(error, source)) from None
+    if absent := _absent(source):
+        raise ConfigError(absent)
     broken = [
         Problem(
             dotted(breach.loc), source.resolve(breach.loc)[1], breach.message, breach.expected, breach.nearest
@@ -100,8 +103,26 @@ def _problems(error: ValidationError, source: _Located) -> list[Problem]:
             continue
         problem = _translate(detail, source)
         found.setdefault(problem.path, problem)
+    found = {**{problem.path: problem for problem in _absent(source)}, **found}
     misspelt = {_sibling(path, problem.nearest) for path, problem in found.items() if problem.nearest}
     return [p for path, p in found.items() if p.message != _MISSING or path not in misspelt]
+
+
+def _absent(source: _Located) -> list[Problem]:
+    """Return which jobs a build lacks, or has beside a pipeline that does what they do."""
+    known = _fields(())
+    given = {name for name in _JOBS if source.data.get(name) is not None}
+    if source.data.get("build") is None:
+        return [
+            _problem(source, (name,), _MISSING, f"{known[name]} (or build, a pipeline of SageMaker)")
+            for name in _JOBS
+            if name not in given
+        ]
+    return [
+        _problem(source, (name,), "is given beside build", "one of the two")
+        for name in _JOBS
+        if name in given
+    ]
 
 
 def _is_within(loc: Sequence[str | int], details: Sequence[ErrorDetails]) -> bool:

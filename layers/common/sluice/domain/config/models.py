@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from sluice.domain import names
 from sluice.domain.config import gate_syntax, images
 from sluice.domain.config.approval import Approval
 from sluice.domain.config.base import Model, ParameterName, ScalarValue, Severity
+from sluice.domain.config.build import Build
 from sluice.domain.config.candidates import Candidates, Metric
 from sluice.domain.config.checks import AnyCheck, Constraints
 from sluice.domain.config.monitor import Monitor
@@ -493,8 +494,22 @@ class Retrain(Model):
     )
 
 
+_Job = TypeVar("_Job", Prepare, Train, Evaluate)
+
+
+def _scripted(job: _Job | None) -> _Job:
+    """Return a job of a project whose build runs scripts: the rules give such a project all of them."""
+    if job is None:
+        raise LookupError("the project's build runs a pipeline of SageMaker, and no scripts")
+    return job
+
+
 class PipelineConfig(Model):
     """A pipeline.yaml."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["prepare", "train", "evaluate"]}, {"required": ["build"]}]}
+    )
 
     name: str = Field(
         description="2 to 32 lower-case letters, digits and inner hyphens, a letter first",
@@ -505,9 +520,12 @@ class PipelineConfig(Model):
         None, description="an image's URI, in place of a framework", pattern=r"^\S+$", max_length=255
     )
     data: Data = Field(description="the data contract")
-    prepare: Prepare = Field(description="the script that prepares data")
-    train: Train = Field(description="the script that trains")
-    evaluate: Evaluate = Field(description="the script that evaluates")
+    prepare_: Prepare | None = Field(None, description="the script that prepares data", alias="prepare")
+    train_: Train | None = Field(None, description="the script that trains", alias="train")
+    evaluate_: Evaluate | None = Field(None, description="the script that evaluates", alias="evaluate")
+    build: Build | None = Field(
+        None, description="a pipeline of SageMaker, in place of prepare, train and evaluate"
+    )
     gates: tuple[GateExpression, ...] = Field(
         description="expressions such as metrics.accuracy.value >= 0.7", min_length=1, max_length=50
     )
@@ -522,27 +540,40 @@ class PipelineConfig(Model):
         return self.register_.group or names.package_group(stack, self.name)
 
     @property
+    def prepare(self) -> Prepare:
+        """The script that prepares data, of a project whose build runs scripts."""
+        return _scripted(self.prepare_)
+
+    @property
+    def train(self) -> Train:
+        """The script that trains, of such a project."""
+        return _scripted(self.train_)
+
+    @property
+    def evaluate(self) -> Evaluate:
+        """The script that evaluates, of such a project."""
+        return _scripted(self.evaluate_)
+
+    @property
+    def jobs(self) -> dict[str, Prepare | Train | Evaluate]:
+        """The scripts that run as jobs of a build, by the fields that name them; none if a pipeline does."""
+        named = {"prepare": self.prepare_, "train": self.train_, "evaluate": self.evaluate_}
+        return {name: job for name, job in named.items() if job is not None}
+
+    @property
     def scripts(self) -> dict[str, str]:
         """The paths of the scripts, by the fields that name them."""
-        return {
-            "prepare": self.prepare.script,
-            "train": self.train.script,
-            "evaluate": self.evaluate.script,
-            "serve": self.serve.script,
-        }
+        return {**{name: job.script for name, job in self.jobs.items()}, "serve": self.serve.script}
 
     @property
     def computes(self) -> dict[str, Compute]:
         """What the jobs run on, by the fields that say so."""
-        return {
-            "prepare": self.prepare.compute,
-            "train": self.train.compute,
-            "evaluate": self.evaluate.compute,
-        }
+        return {name: job.compute for name, job in self.jobs.items()}
 
     def training_image_uri(self, region: str) -> str:
         """Return the image of the training jobs; raises images.UnknownImageError."""
-        return self._image_uri(region, "training", self.train.compute.instance_type)
+        where = self.train_ or self.serve
+        return self._image_uri(region, "training", where.compute.instance_type)
 
     def processing_image_uri(self, region: str, compute: Compute) -> str:
         """Return the image of the jobs that prepare and evaluate; raises images.UnknownImageError.
@@ -568,14 +599,15 @@ class PipelineConfig(Model):
 
     def image_uris(self, region: str) -> dict[str, str]:
         """Return the images by the steps that use them; raises images.UnknownImageError."""
-        return {
-            "prepare": self.processing_image_uri(region, self.prepare.compute),
-            "train": self.training_image_uri(region),
-            "evaluate": self.processing_image_uri(region, self.evaluate.compute),
-            "serve": self.serving_image_uri(region),
+        of_jobs = {
+            name: self.training_image_uri(region)
+            if name == "train"
+            else self.processing_image_uri(region, compute)
+            for name, compute in self.computes.items()
         }
+        return {**of_jobs, "serve": self.serving_image_uri(region)}
 
     @property
     def source_dir(self) -> str:
         """The folder of the scripts; empty if they are beside pipeline.yaml."""
-        return self.train.script.rpartition("/")[0]
+        return self.serve.script.rpartition("/")[0]

@@ -24,11 +24,13 @@ _BRANCHES = (
     "train.candidates",
     "train.compute",
     "evaluate.compute",
+    "build.parameters",
 )
 _LEAVES = ("prepare.cache", "train.cache", "evaluate.cache")
 _HYPERPARAMETERS, _SPACE = "train.hyperparameters", "train.candidates.space"
+_OF_THE_PIPELINE = "build.parameters"
 # Mappings whose names are the project's own.
-_FREE = ("prepare.parameters", _HYPERPARAMETERS, _SPACE)
+_FREE = ("prepare.parameters", _HYPERPARAMETERS, _SPACE, _OF_THE_PIPELINE)
 # Fields that take a value of another kind than the one they have.
 _UNTYPED = _LEAVES
 _LISTED_MAX = 10
@@ -67,6 +69,8 @@ def read_all(config: PipelineConfig, assignments: Sequence[str]) -> dict[str, An
     for assignment in assignments:
         try:
             path, value, text = parse(assignment)
+            if config.build is not None and "." not in path:
+                path = f"{_OF_THE_PIPELINE}.{path}"
         except OverrideError as error:
             problems += error.problems
             continue
@@ -136,7 +140,9 @@ def _current(document: Mapping[str, Any], path: str) -> Any:
 
 def _first(document: Mapping[str, Any], path: str) -> Any:
     branch, _, name = path.rpartition(".")
-    values = document["train"]["candidates"]["space"].get(name) if branch == _HYPERPARAMETERS else None
+    if branch != _HYPERPARAMETERS or document["train"] is None:
+        return None
+    values = document["train"]["candidates"]["space"].get(name)
     if isinstance(values, list) and values:
         return values[0]
     if isinstance(values, Mapping):
@@ -176,6 +182,8 @@ def _unknown(here: str, name: str, known: Sequence[str]) -> str:
         return f"{path} is no field: {here} has none"
     listed = ", ".join(known[:_LISTED_MAX]) + (", …" if len(known) > _LISTED_MAX else "")
     what = "is not in pipeline.yaml" if here in _FREE else "is no field"
+    if here == _OF_THE_PIPELINE:
+        what = "is no parameter that a run may be given"
     return f"{path} {what}: expected one of {listed}{hint(name, known)}"
 
 

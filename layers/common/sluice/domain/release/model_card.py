@@ -125,7 +125,7 @@ def _training(known: Known) -> dict[str, Any]:
 
 
 def _objective(config: PipelineConfig | None) -> str | None:
-    if config is None:
+    if config is None or config.build is not None:
         return None
     candidates = config.train.candidates
     return f"{candidates.direction} {candidates.objective}"

@@ -67,6 +67,8 @@ def _facts(cloud: Cloud, run: Run) -> Facts:
 def _parameters(cloud: Cloud, run: Run, steps: Sequence[Step]) -> Facts:
     """Return the arguments of prepare, and the hyperparameters of the chosen candidate, or what all share."""
     config = building.config_of(cloud, run)
+    if config.build is not None:
+        return {("parameters", name): value for name, value in config.build.parameters.items()}
     chosen = candidates.chosen_step(steps)
     trained = next((candidates.hyperparameters(step) for step in steps if step.step == chosen), None)
     hyperparameters = dict(config.train.hyperparameters) if trained is None else trained

@@ -30,12 +30,16 @@ def foresee(cloud: Cloud, run: Run) -> dict[str, Any]:
     """
     state = Pipeline.of(cloud.catalog.get(keys.pipeline_key(run.pipeline)) or {})
     project = building.find_project(cloud, run.pipeline, run.project_version)
+    config = building.overridden(project, run)
+    if config.build is not None:
+        why = "SageMaker decides by the CacheConfig of the pipeline's own steps"
+        return {"steps": [{"step": names.PIPELINE, "outcome": "open", "why": why}], "saved_usd": None}
     planned = replace(run, run_id=names.run_id(run.pipeline, state.build_seq + 1))
     ahead = _Ahead(
         cloud,
         planned,
         project,
-        building.overridden(project, planned),
+        config,
         run.given_dataset or _unchanged(cloud, state),
         tuple(reuse.steps_before(cloud, run.pipeline, planned.run_id)),
     )

@@ -24,6 +24,7 @@ class Stage:
 
 
 _STAGES = (
+    Stage("pipeline", lambda step: step == names.PIPELINE or step.startswith(names.OF_PIPELINE)),
     Stage("prepare", lambda step: step == names.PREPARE),
     Stage("train", candidates.is_candidate),
     Stage("select", lambda step: step == names.SELECT),
@@ -42,7 +43,7 @@ def stages(run: Mapping[str, Any], steps: Sequence[Step]) -> list[dict[str, Any]
     found = [_data(run), _validation(run)]
     known = {step["step"] for step in steps for stage in _STAGES if stage.has(step["step"])}
     found += [_stage(step["step"], [step], run) for step in steps if step["step"] not in known]
-    for stage in _STAGES:
+    for stage in _of(run):
         mine = [step for step in steps if stage.has(step["step"])]
         if stage.name == "train":
             found += _rungs(mine, run)
@@ -52,6 +53,12 @@ def stages(run: Mapping[str, Any], steps: Sequence[Step]) -> list[dict[str, Any]
     for before, after in pairwise(shown):
         after["after"] = before["name"]
     return shown
+
+
+def _of(run: Mapping[str, Any]) -> list[Stage]:
+    """Return the stages that a run may come to."""
+    left_out = ("prepare", "train") if run.get("runs_pipeline") else ("pipeline",)
+    return [stage for stage in _STAGES if stage.name not in left_out]
 
 
 def _rungs(steps: Sequence[Step], run: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -72,6 +79,8 @@ def _state(steps: Sequence[Step], run: Mapping[str, Any]) -> State | None:
     """Return the state of a stage; None if a run that has ended never came to it."""
     if not steps:
         return "waiting" if run.get("status") == "running" else None
+    # The steps of a pipeline of SageMaker are told of with the pipeline's own.
+    steps = [step for step in steps if step["step"] == names.PIPELINE] or steps
     states = {_ENDS.get(str(step.get("status")), "running") for step in steps}
     if "running" in states and run.get("status") == "running":
         return "running"

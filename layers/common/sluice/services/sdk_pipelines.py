@@ -1,0 +1,186 @@
+"""Run a pipeline of SageMaker for a build: give it what it needs, and keep what it did."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Step, StepKind
+from sluice.domain import names, tags
+from sluice.domain.build import jobs, log_tails
+from sluice.domain.build.projects import ProjectError
+from sluice.domain.build.sdk import binding, ends, placing
+from sluice.domain.build.sdk.placing import Place
+from sluice.domain.roles import pipeline_role
+from sluice.domain.times import to_iso
+from sluice.ports import RequestRefusedError
+from sluice.services import building
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.builds import JobTask
+    from sluice.domain.build.projects import Project
+    from sluice.domain.config import PipelineConfig
+    from sluice.domain.config.build import Fact
+    from sluice.events import StartJobTask
+    from sluice.ports import Cloud
+
+# The steps whose jobs are those that we know to describe, with their fields in a step's Metadata.
+_JOBS: Mapping[str, jobs.JobKind] = {
+    "TrainingJob": "training_job",
+    "ProcessingJob": "processing_job",
+}
+# What a step of the run has of a described job.
+_TAKEN = ("outputs", "model_uri", "metrics", "image", "usage")
+_PAID = (*_JOBS, "TransformJob", "TuningJob")
+
+
+def place(cloud: Cloud, pipeline: str) -> Place:
+    """Return what the stack gives a pipeline of SageMaker."""
+    locations = building.locations(cloud, pipeline)
+    return Place(
+        role_arn=pipeline_role(cloud.account, pipeline).arn,
+        writable=(locations.built("*").partition("*")[0], f"{locations.sdk}/"),
+        group=names.built_group(cloud.stack_name, pipeline),
+    )
+
+
+def require_placed(cloud: Cloud, project: Project) -> None:
+    """Raise ProjectError for a pipeline that names what the stack does not allow."""
+    build = project.config.build
+    if build is None:
+        return
+    if project.definition is None:
+        raise ProjectError(f"{build.pipeline} has no {build.definition}, which `sluice push` makes of it")
+    if cloud.stack_name != cloud.stack_name.lower():
+        raise ProjectError(
+            f"the stack {cloud.stack_name} cannot run a pipeline of SageMaker, whose ARNs are in lower "
+            "case, while its rights are by its name: deploy one whose name has no capitals"
+        )
+    if found := [*placing.problems(project.definition, build, place(cloud, project.config.name))]:
+        raise ProjectError(*(f"{build.definition}: {each}" for each in found))
+
+
+def publish(cloud: Cloud, project: Project) -> None:
+    """Store a project's definition, make the group that it fills, and put the pipeline into SageMaker.
+
+    While a run is in flight the pipeline stays that run's: the next run's start puts its own. Raises
+    ProjectError.
+    """
+    require_placed(cloud, project)
+    pipeline = project.config.name
+    uri = building.locations(cloud, pipeline).definition(project.version)
+    cloud.objects.write(uri, project.definition_bytes or b"", "application/json")
+    cloud.registry.ensure_group(
+        names.built_group(cloud.stack_name, pipeline),
+        f"What the pipeline of SageMaker of {pipeline} registers: nothing here is released",
+        tags.listed(tags.of_pipeline(cloud.stack_name, pipeline)),
+    )
+    state = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
+    if not state.get("in_flight"):
+        try:
+            cloud.pipelines.put(pipeline_request(cloud, pipeline, project.version))
+        except RequestRefusedError as error:
+            raise ProjectError(f"SageMaker refuses the pipeline: {error}") from None
+
+
+def pipeline_request(cloud: Cloud, pipeline: str, project_version: str) -> dict[str, Any]:
+    """Make what `Pipelines.put` takes: the pipeline with the definition of a project version."""
+    uri = building.locations(cloud, pipeline).definition(project_version)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    name = names.sagemaker_pipeline(cloud.stack_name, pipeline)
+    return {
+        "PipelineName": name,
+        "PipelineDescription": f"builds of {pipeline} ({cloud.stack_name}), version {project_version}",
+        "PipelineDefinitionS3Location": {"Bucket": bucket, "ObjectKey": key},
+        "ClientRequestToken": _token(name, project_version),
+        "Tags": tags.listed(tags.of_pipeline(cloud.stack_name, pipeline)),
+    }
+
+
+def execution_request(cloud: Cloud, task: StartJobTask, values: Mapping[str, str]) -> jobs.Request:
+    """Make what starts a run's execution; one token makes one execution, however often it is asked for."""
+    name = names.pipeline_execution(cloud.stack_name, task.run_id)
+    pipeline = names.sagemaker_pipeline(cloud.stack_name, task.pipeline)
+    return {
+        "PipelineName": pipeline,
+        "PipelineExecutionDisplayName": name,
+        "PipelineExecutionDescription": f"run {task.run_id} on the data set {task.dataset_version}",
+        "PipelineParameters": [{"Name": each, "Value": value} for each, value in values.items()],
+        "ClientRequestToken": _token(name, task.project_version),
+        "Pipeline": pipeline_request(cloud, task.pipeline, task.project_version),
+    }
+
+
+def parameters(
+    cloud: Cloud, task: StartJobTask, config: PipelineConfig, files_uri: str | None
+) -> dict[str, str]:
+    """Return the values that a run's execution is given."""
+    if config.build is None:
+        return {}
+    locations, given = building.locations(cloud, task.pipeline), place(cloud, task.pipeline)
+    facts: dict[Fact, str] = {
+        "input_manifest": files_uri or locations.dataset_files(task.dataset_version),
+        "code": locations.code(task.project_version),
+        "source": locations.sourcedir(task.project_version),
+        "output": locations.built(task.run_id),
+        "role": given.role_arn,
+        "image": config.training_image_uri(cloud.region),
+        "model_package_group": given.group,
+    }
+    return binding.arguments(config.build, facts)
+
+
+def _token(*what: str) -> str:
+    return hashlib.sha256("#".join(what).encode()).hexdigest()
+
+
+def record_steps(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
+    """Record each step of an ended execution as a step of the run; a repeated description writes the same."""
+    for each in description.get("Steps") or ():
+        cloud.catalog.apply(builds.record_step(_step(cloud, task.run_id, each)))
+
+
+def failed_job(description: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the log group and the name of the first job that failed, of those that have a log."""
+    for each in description.get("Steps") or ():
+        if each["StepStatus"] == "Failed":
+            for kind, name in _jobs(each):
+                return log_tails.SAGEMAKER_GROUPS[kind], name
+    return None
+
+
+def _step(cloud: Cloud, run_id: str, each: Mapping[str, Any]) -> Step:
+    metadata = each.get("Metadata") or {}
+    kind: StepKind = "pipeline_step"
+    # Of a step that SageMaker had cached, another execution's job is told: it cost nothing here.
+    hit = (each.get("CacheHitResult") or {}).get("SourcePipelineExecutionArn")
+    arn = None if hit else next((metadata[field]["Arn"] for field in _PAID if field in metadata), None)
+    name, found = f"{names.OF_PIPELINE}{each['StepName']}", dict[str, Any]()
+    for kind, job_name in () if hit else _jobs(each):
+        described = cloud.jobs.describe(kind, job_name)
+        if described is not None:
+            found = jobs.job_result(kind, described, name)
+    return Step(
+        run_id=run_id,
+        step=name,
+        status=ends.STATUSES[each["StepStatus"]],
+        kind=kind,
+        job_name=arn.rpartition("/")[2] if arn else None,
+        job_arn=arn,
+        started_at=to_iso(each["StartTime"]) if each.get("StartTime") else None,
+        ended_at=to_iso(each["EndTime"]) if each.get("EndTime") else None,
+        failure_reason=each.get("FailureReason"),
+        remark=f"cached by SageMaker, as {hit} did the same" if hit else None,
+        backend="pipelines",
+        **{field: found[field] for field in _TAKEN if found.get(field)},
+    )
+
+
+def _jobs(each: Mapping[str, Any]) -> Iterator[tuple[jobs.JobKind, str]]:
+    metadata = each.get("Metadata") or {}
+    for field, kind in _JOBS.items():
+        if field in metadata:
+            yield kind, metadata[field]["Arn"].rpartition("/")[2]

@@ -1,0 +1,169 @@
+"""A pipeline's definition is refused with a sentence wherever a build could not run it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import sdk_world
+from sluice.domain.build import projects
+from sluice.domain.build.projects import ProjectError
+from sluice.domain.build.sdk import definitions
+from sluice.domain.build.sdk.definitions import DefinitionError
+from sluice.domain.config import ConfigError, overrides
+from sluice.domain.config.overrides import OverrideError
+
+
+def altered(change: Any) -> dict[str, Any]:
+    """The pipeline, as a function changed a copy of it."""
+    copy: dict[str, Any] = json.loads(json.dumps(sdk_world.definition()))
+    change(copy)
+    return copy
+
+
+def refused(pipeline: Any, yaml: str = sdk_world.PIPELINE_YAML) -> str:
+    with pytest.raises((ProjectError, ConfigError)) as refusal:
+        projects.load_project(sdk_world.files(pipeline=pipeline, yaml=yaml))
+    return "\n".join(refusal.value.reasons)
+
+
+def test_a_sound_pipeline_completes_the_config_by_all_that_a_run_may_be_given() -> None:
+    build = projects.load_project(sdk_world.files()).config.build
+    assert build is not None
+    assert build.parameters == {"MinAccuracyValue": 0.6, "Solver": "saga"}
+    assert set(build.bind) == {"input_manifest", "output", "role", "image", "model_package_group"}
+
+
+def _lambda(each: dict[str, Any]) -> None:
+    each["Steps"][1]["Type"] = "Lambda"
+
+
+def _misspelt(each: dict[str, Any]) -> None:
+    each["Steps"][1]["Arguments"]["RoleArn"] = {"Get": "Parameters.RoleAm"}
+
+
+def _circle(each: dict[str, Any]) -> None:
+    each["Steps"][0]["DependsOn"] = ["IsAccurate"]
+
+
+def _no_manifest(each: dict[str, Any]) -> None:
+    each["Parameters"][0]["Name"] = "InputData"
+    each["Steps"][0]["Arguments"]["ProcessingInputs"] = []
+
+
+def _prefix(each: dict[str, Any]) -> None:
+    (data,) = each["Steps"][0]["Arguments"]["ProcessingInputs"]
+    data["S3Input"]["S3DataType"] = "S3Prefix"
+
+
+def _no_registration(each: dict[str, Any]) -> None:
+    each["Steps"][2]["Arguments"]["IfSteps"] = []
+
+
+def _no_metrics(each: dict[str, Any]) -> None:
+    del each["Steps"][2]["Arguments"]["IfSteps"][0]["Arguments"]["ModelMetrics"]
+
+
+def _approved(each: dict[str, Any]) -> None:
+    each["Steps"][2]["Arguments"]["IfSteps"][0]["Arguments"]["ModelApprovalStatus"] = "Approved"
+
+
+def _twice(each: dict[str, Any]) -> None:
+    each["Steps"][2]["Arguments"]["ElseSteps"][0]["Name"] = "Train"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_lambda, "the step Train is of the type Lambda, which a build does not run"),
+        (_misspelt, "there is no such parameter; did you mean 'RoleArn'?"),
+        (_circle, "these steps wait for each other"),
+        (_no_manifest, "no parameter takes the data set: expected a String InputManifest"),
+        (_prefix, "the step Prepare reads InputManifest as S3Prefix: expected S3DataType ManifestFile"),
+        (_no_registration, "no step registers a model"),
+        (_no_metrics, "expected the evaluation that the gates judge"),
+        (_approved, "expected PendingManualApproval"),
+        (_twice, "the step Train is there 2 times"),
+    ],
+)
+def test_what_a_build_cannot_run_is_refused_and_named(change: Any, said: str) -> None:
+    assert said in refused(altered(change))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"{", "no JSON"),
+        (b"[]", "no JSON object"),
+        (b'{"Version": "2020-12-01"}', "no Steps"),
+        (b'{"Version": "2019-01-01", "Steps": []}', "Version is '2019-01-01'"),
+        (b'{"Version": "2020-12-01", "Steps": [{"Name": 1}]}', "expected Name, Type and Arguments"),
+        (b'{"Version": "2020-12-01", "Parameters": [{"Name": "a", "Type": "Text"}]}', "a Type of String"),
+        (
+            b'{"Version": "2020-12-01", "Parameters": [{"Name": "a", "Type": "Integer", "DefaultValue": 0.5}]}',  # noqa: E501
+            "has the default 0.5: expected an integer",
+        ),
+    ],
+)
+def test_what_is_no_definition_is_refused(data: bytes, said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        definitions.read(data)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("parameters: {MinAccuracy: 0.6}", "did you mean 'MinAccuracyValue'?"),
+        ("parameters: {MinAccuracyValue: high}", "is 'high': expected a number"),
+        ("parameters: {Solver: sgd}", "expected one of saga, liblinear"),
+        ("parameters: {OutputUri: s3://mine}", "a run gives it as its output"),
+        ("bind: {code: Code}", "which is no parameter of the pipeline"),
+    ],
+)
+def test_a_parameter_that_the_pipeline_has_not_or_of_another_kind_is_refused(line: str, said: str) -> None:
+    yaml = sdk_world.PIPELINE_YAML.replace("parameters: {MinAccuracyValue: 0.6}", line)
+    assert said in refused(sdk_world.definition(), yaml)
+
+
+def test_a_project_names_scripts_or_a_pipeline_and_not_both() -> None:
+    both = sdk_world.PIPELINE_YAML + "prepare: {script: src/prepare.py}\n"
+    assert "prepare is given beside build" in refused(sdk_world.definition(), both)
+    neither = sdk_world.PIPELINE_YAML.replace("build:", "builds:")
+    assert "train is missing" in refused(sdk_world.definition(), neither)
+
+
+def test_a_gate_that_needs_predictions_is_refused_with_what_would_do() -> None:
+    yaml = sdk_world.PIPELINE_YAML.replace("metrics.accuracy.value >= 0.7", "predictions.accuracy >= 0.7")
+    assert "needs predictions of both models" in refused(sdk_world.definition(), yaml)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("MinAccuracyValue=high", "expected a number"),
+        ("MinAccuracy=0.7", "did you mean 'MinAccuracyValue'?"),
+        ("OutputUri=s3://mine", "is no parameter that a run may be given"),
+        ("train.hyperparameters.alpha=1", "train has none"),
+    ],
+)
+def test_a_run_is_refused_a_parameter_that_it_may_not_be_given(assignment: str, said: str) -> None:
+    config = projects.load_project(sdk_world.files()).config
+    with pytest.raises(OverrideError, match=said.replace("?", r"\?")):
+        overrides.read_all(config, [assignment])
+
+
+def test_a_run_is_given_a_parameter_by_its_name_alone() -> None:
+    config = projects.load_project(sdk_world.files()).config
+    given = overrides.read_all(config, ["MinAccuracyValue=0.8"])
+    assert given == {"build.parameters.MinAccuracyValue": 0.8}
+    build = overrides.applied(config, given).build
+    assert build is not None
+    assert build.parameters["MinAccuracyValue"] == 0.8
+
+
+def test_another_definition_is_another_project_to_build() -> None:
+    one = projects.load_project(sdk_world.files())
+    other = projects.load_project(sdk_world.files(pipeline=sdk_world.definition(Metadata={"a": "b"})))
+    assert one.content != other.content

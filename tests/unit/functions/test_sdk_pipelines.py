@@ -1,0 +1,214 @@
+"""A build that runs a pipeline of SageMaker: from the push to a registered version, or why there is none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import fakes
+import sdk_world
+from build_world import PIPELINE, RUN, World
+from sdk_world import EXECUTION, changed, definition, registers, step
+from sluice.catalog import keys
+from sluice.domain import names
+
+SAGEMAKER_PIPELINE = "sluice--reviews"
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Any) -> World:
+    """A pushed project and a file of data."""
+    return World(cloud, invoke)
+
+
+def started(world: World, **pushed: Any) -> World:
+    sdk_world.push(world, **pushed)
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    return world
+
+
+def play(world: World, steps: list[dict[str, Any]], status: str = "Succeeded", run_id: str = RUN) -> str:
+    """Play a run whose execution ends so; the run's status."""
+    ended: list[str] = []
+
+    def once() -> None:
+        if not ended and world.sent[-1][0] == "start_job":
+            ended.append(run_id)
+            sdk_world.end(world, steps, run_id, status)
+
+    world._end_job = lambda _: once()  # type: ignore[method-assign]
+    return world.play(run_id)
+
+
+def test_what_the_pipeline_registered_is_judged_and_registered_by_the_run(world: World) -> None:
+    started(world)
+    assert play(world, registers(world, 0.9)) == "registered"
+
+    (arn,) = [each for each in world.cloud.registry.by_arn if f"/{sdk_world.GROUP}/" not in each]
+    package = world.cloud.registry.by_arn[arn]
+    assert package["ModelPackageGroupName"] == "sluice--reviews"
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    (container,) = package["InferenceSpecification"]["Containers"]
+    assert container["ModelDataUrl"].startswith(f"s3://{fakes.ARTIFACT_BUCKET}/models/{PIPELINE}/")
+    assert container["Environment"]["SAGEMAKER_PROGRAM"] == "inference.py"
+
+    manifest = json.loads(world.cloud.objects.read(world.catalog_run()["manifest_uri"]))
+    executed = next(each for each in manifest["steps"] if each["step"] == "pipeline")
+    assert executed["job_arn"].endswith(f"pipeline/{SAGEMAKER_PIPELINE}/execution/1")
+    assert executed["outputs"]["package"].endswith(f"model-package/{sdk_world.GROUP}/1")
+    assert manifest["candidate"] == "pipeline"
+    assert manifest["parameters"]["pipeline"]["MinAccuracyValue"] == "0.6"
+
+
+def test_the_execution_is_given_what_the_run_knows_and_what_the_project_says(world: World) -> None:
+    started(world)
+    play(world, registers(world, 0.9))
+    request = world.cloud.pipelines.requests[EXECUTION]
+    given = {each["Name"]: each["Value"] for each in request["PipelineParameters"]}
+    version = world.catalog_run()["dataset_version"]
+    runs = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}"
+    assert given["InputManifest"].endswith(f"datasets/{PIPELINE}/{version}/files.manifest")
+    assert (given["OutputUri"], given["MinAccuracyValue"], given["Solver"]) == (
+        f"{runs}/build",
+        "0.6",
+        "saga",
+    )
+    assert given["RoleArn"] in {role.arn for role in world.cloud.roles.by_name.values()}
+    assert "sagemaker-scikit-learn:1.4-2" in given["ImageUri"]
+    assert len(request["ClientRequestToken"]) >= 32
+
+
+def test_a_worse_model_than_the_champions_recorded_one_is_rejected_and_the_gate_says_what_it_compared(
+    world: World,
+) -> None:
+    started(world)
+    assert play(world, registers(world, 0.9)) == "registered"
+    world.release()
+    world.upload("b.csv", b"x,y\n3,0\n")
+    world.later(minutes=2)
+    world.ask()
+    second = names.run_id(PIPELINE, 2)
+    assert play(world, registers(world, 0.85, second), run_id=second) == "rejected"
+    (reason,) = world.catalog_run(second)["reasons"]
+    assert "0.85 fails with limit 0.89" in reason
+    assert f"as {RUN} recorded it, on that run's test data" in reason
+
+
+@pytest.mark.parametrize(
+    ("status", "steps", "why"),
+    [
+        (
+            "Succeeded",
+            [step("Train"), step("IsAccurate", Metadata={"Condition": {"Outcome": "False"}})],
+            "the pipeline registered no model: its condition IsAccurate was not met",
+        ),
+        (
+            "Failed",
+            [
+                step("IsAccurate", Metadata={"Condition": {"Outcome": "False"}}),
+                step("TooBad", "Failed", Metadata={"Fail": {"ErrorMessage": "the accuracy is too low"}}),
+            ],
+            "the pipeline registered no model: the accuracy is too low",
+        ),
+    ],
+)
+def test_a_pipeline_that_decides_against_its_model_ends_the_run_as_rejected_in_its_own_words(
+    world: World, status: str, steps: list[dict[str, Any]], why: str
+) -> None:
+    started(world)
+    assert play(world, steps, status) == "rejected"
+    assert world.catalog_run()["reasons"] == [why]
+    assert world.step("pipeline")["status"] == "Completed"
+
+
+def test_a_failed_step_fails_the_run_with_its_reason_and_the_last_lines_of_its_job(world: World) -> None:
+    started(world)
+    world.cloud.job_logs.by_job["pipelines-t"] = ["ValueError: no rows"]
+    job = {"TrainingJob": {"Arn": fakes.arn("sagemaker", "training-job/pipelines-t")}}
+    steps = [
+        step("Prepare"),
+        step("Train", "Failed", Metadata=job, FailureReason="AlgorithmError: exit code 1"),
+    ]
+    assert play(world, steps, "Failed") == "failed"
+    (reason,) = world.catalog_run()["reasons"]
+    assert "Train: AlgorithmError: exit code 1" in reason
+    assert world.step("pipeline")["log_tail"] == ["ValueError: no rows"]
+    assert world.step("pipeline-Train")["failure_reason"] == "AlgorithmError: exit code 1"
+
+
+def test_a_repeated_start_or_event_changes_nothing(world: World) -> None:
+    started(world)
+    world.prepare_run()
+    world.start("pipeline")
+    token = world.start("pipeline")
+    assert len(world.cloud.pipelines.requests) == 1
+    sdk_world.end(world, registers(world, 0.9))
+    first = world.step("pipeline")
+    assert world.invoke("finish_job", changed(EXECUTION))["status"] == "ignored"
+    assert world.step("pipeline") == first
+    assert world.answer(token)["status"] == "Completed"
+
+
+def test_reconcile_tells_of_an_end_that_nobody_heard(world: World) -> None:
+    started(world)
+    world.prepare_run()
+    world.start("pipeline")
+    world.cloud.pipelines.end(EXECUTION, "Succeeded", registers(world, 0.9))
+    world.invoke("reconcile", {})
+    kind = "SageMaker Model Building Pipeline Execution Status Change"
+    (detail,) = [detail for told, detail, _ in world.cloud.bus.entries if told == kind]
+    assert world.invoke("finish_job", {"detail": detail})["status"] == "answered"
+
+
+def test_the_end_of_a_run_stops_its_execution(world: World) -> None:
+    started(world)
+    world.prepare_run()
+    world.start("pipeline")
+    world.finish("stopped", reasons=["by hand"])
+    assert world.cloud.pipelines.stopped == [EXECUTION]
+
+
+def test_a_push_checks_the_pipeline_and_puts_it_into_sagemaker(world: World) -> None:
+    version = sdk_world.push(world)
+    put = world.cloud.pipelines.by_name[SAGEMAKER_PIPELINE]
+    assert put["PipelineDefinitionS3Location"]["ObjectKey"] == f"projects/{PIPELINE}/{version}/pipeline.json"
+    assert version in put["PipelineDescription"]
+    assert sdk_world.GROUP in world.cloud.registry.groups
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        (
+            "arn:aws:iam::123456789012:role/Admin",
+            "has the role arn:aws:iam::123456789012:role/Admin: expected",
+        ),
+        (None, "writes to s3://elsewhere/train: expected a place below"),
+    ],
+)
+def test_a_pipeline_that_names_what_the_stack_does_not_allow_is_refused(
+    world: World, role: str | None, said: str
+) -> None:
+    prepare = json.loads(json.dumps(sdk_world.PREPARE))
+    if role:
+        prepare["Arguments"]["RoleArn"] = role
+    else:
+        (output,) = prepare["Arguments"]["ProcessingOutputConfig"]["Outputs"]
+        output["S3Output"]["S3Uri"] = "s3://elsewhere/train"
+    steps = [prepare, sdk_world.TRAIN, sdk_world.CONDITION]
+    version = sdk_world.push(world, pipeline=definition(Steps=steps))
+    item = world.cloud.catalog.get(keys.project_key(PIPELINE, version)) or {}
+    assert item["status"] == "refused"
+    assert said in " ".join(item["reasons"])
+    assert not world.cloud.pipelines.by_name
+
+
+def test_what_sagemaker_refuses_of_a_pipeline_refuses_the_push(world: World) -> None:
+    world.cloud.pipelines.refusal = "ValidationException: no"
+    version = sdk_world.push(world)
+    item = world.cloud.catalog.get(keys.project_key(PIPELINE, version)) or {}
+    assert item["reasons"] == ["SageMaker refuses the pipeline: ValidationException: no"]
