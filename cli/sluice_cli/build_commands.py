@@ -36,6 +36,13 @@ def push(
     replace_champion: Annotated[
         bool, typer.Option("--replace-champion", help="Do not compare the next model with the live one.")
     ] = False,
+    python: Annotated[
+        str | None,
+        typer.Option(
+            help="A Python with SageMaker's SDK, which makes the pipeline that build.pipeline names.",
+            envvar="SLUICE_SDK_PYTHON",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a project and make it the pipeline's current version.
@@ -50,6 +57,7 @@ def push(
             folder,
             lambda what: err.print(f"[dim]{escape(what)}[/]"),
             replace_champion=replace_champion,
+            python=python,
         )
 
     def text() -> None:

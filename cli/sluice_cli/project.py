@@ -95,6 +95,7 @@ def push(
     say: Callable[[str], None] = lambda _: None,
     *,
     replace_champion: bool = False,
+    python: str | None = None,
     timeout_s: float = 120,
 ) -> dict[str, Any]:
     """Upload the folder as a bundle and wait until the stack accepts or refuses it.
@@ -105,7 +106,13 @@ def push(
     read = read_folder(folder)
     if read.left_out:
         say(f"left out: {said(read.left_out)}")
-    project = projects.load_project(read.files)
+    files = read.files
+    if b"build" in files[projects.CONFIG_FILE]:
+        # Few projects name a pipeline of SageMaker.
+        from sluice_cli import sdk_definition
+
+        files = sdk_definition.completed(target, folder, files, python)
+    project = projects.load_project(files)
     local_images.require(target, project.config)
     doubtful = scripts.check(target, project)
     pipeline, version = project.config.name, project.version

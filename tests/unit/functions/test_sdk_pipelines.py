@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -35,13 +36,13 @@ def play(world: World, steps: list[dict[str, Any]], status: str = "Succeeded", r
     """Play a run whose execution ends so; the run's status."""
     ended: list[str] = []
 
-    def once() -> None:
+    def once(_: str) -> None:
         if not ended and world.sent[-1][0] == "start_job":
             ended.append(run_id)
             sdk_world.end(world, steps, run_id, status)
 
-    world._end_job = lambda _: once()  # type: ignore[method-assign]
-    return world.play(run_id)
+    with mock.patch.object(world, "_end_job", once):
+        return world.play(run_id)
 
 
 def test_what_the_pipeline_registered_is_judged_and_registered_by_the_run(world: World) -> None:

@@ -33,6 +33,8 @@ class SageMakerJobs:
         self._logs = SageMakerLogs(self._safeguards)
 
     def start(self, kind: SageMakerJobKind, request: Mapping[str, Any]) -> bool:
+        if kind == "pipeline_execution":
+            raise ValueError("an execution of a pipeline is no job")
         secured = self._safeguards.job(kind, dict(request))
         self._logs.limit(JOB_GROUPS[kind])
         try:

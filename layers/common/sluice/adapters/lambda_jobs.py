@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -70,7 +70,9 @@ class FunctionJobs:
 
     def problem(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> str | None:
         try:
-            sessions.of_script(kind, request, self._place.account, room.pipeline, self._place.kms_key_arn)
+            sessions.of_script(
+                _of_script(kind), request, self._place.account, room.pipeline, self._place.kms_key_arn
+            )
         except sessions.SessionTooLongError as error:
             return str(error)
         return None
@@ -163,7 +165,9 @@ class FunctionJobs:
         records = job_records(place.account.artifact_bucket, name)
         environment = dict(room.environment) if room.environment else None
         try:
-            script = sessions.of_script(kind, held["request"], place.account, pipeline, place.kms_key_arn)
+            script = sessions.of_script(
+                _of_script(kind), held["request"], place.account, pipeline, place.kms_key_arn
+            )
         except sessions.SessionTooLongError as error:
             raise RequestRefusedError(f"{error}: set compute.backend to auto or sagemaker") from error
         runner = sessions.of_runner(
@@ -177,7 +181,7 @@ class FunctionJobs:
         key_uri = f"{records}/{orders.KEYS}/{uuid.uuid4().hex}"
         wanted = (held["request"]["RoleArn"], script), (place.runner_role_arn, runner)
         order = Order(
-            kind=kind,
+            kind=_of_script(kind),
             name=name,
             arn=held["arn"],
             stack=place.stack,
@@ -280,3 +284,10 @@ def _failed(held: Mapping[str, Any], claim: Mapping[str, Any] | None, end: Funct
 
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _of_script(kind: JobKind) -> Literal["training_job", "processing_job"]:
+    """Return the kind of a job that runs a script: a function runs nothing else."""
+    if kind == "pipeline_execution":
+        raise ValueError("a function runs no pipeline of SageMaker")
+    return kind

@@ -59,6 +59,12 @@ def require_placed(cloud: Cloud, project: Project) -> None:
             f"the stack {cloud.stack_name} cannot run a pipeline of SageMaker, whose ARNs are in lower "
             "case, while its rights are by its name: deploy one whose name has no capitals"
         )
+    demanded = cloud.safeguards
+    if demanded.kms_key_arn or demanded.subnets or demanded.isolates_jobs or demanded.encrypts_job_traffic:
+        raise ProjectError(
+            "the account demands a key, a network or isolation of every job, which nobody adds to those that "
+            "a pipeline of SageMaker starts: name scripts (prepare, train, evaluate)"
+        )
     if found := [*placing.problems(project.definition, build, place(cloud, project.config.name))]:
         raise ProjectError(*(f"{build.definition}: {each}" for each in found))
 

@@ -26,7 +26,7 @@ def altered(change: Any) -> dict[str, Any]:
 def refused(pipeline: Any, yaml: str = sdk_world.PIPELINE_YAML) -> str:
     with pytest.raises((ProjectError, ConfigError)) as refusal:
         projects.load_project(sdk_world.files(pipeline=pipeline, yaml=yaml))
-    return "\n".join(refusal.value.reasons)
+    return str(refusal.value)
 
 
 def test_a_sound_pipeline_completes_the_config_by_all_that_a_run_may_be_given() -> None:

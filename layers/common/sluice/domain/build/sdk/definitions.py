@@ -117,7 +117,7 @@ def _object(data: bytes) -> Mapping[str, Any]:
 def _parameters(document: Mapping[str, Any], problems: list[str]) -> Iterator[Parameter | None]:
     for index, given in enumerate(document.get("Parameters") or ()):
         name, kind = (given.get("Name"), given.get("Type")) if isinstance(given, Mapping) else (None, None)
-        if not isinstance(name, str) or kind not in _KINDS:
+        if not isinstance(name, str) or not isinstance(kind, str) or kind not in _KINDS:
             problems.append(
                 f"Parameters[{index}] is {_spelt(given)}: expected Name and a Type of {', '.join(_KINDS)}"
             )
