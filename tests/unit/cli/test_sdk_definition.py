@@ -36,7 +36,7 @@ class Stack(Target):
     """A stack of the local cloud, as far as a definition needs it."""
 
     @property
-    def outputs(self) -> dict[str, str]:  # type: ignore[override]
+    def outputs(self) -> dict[str, str]:
         machines = "arn:aws:states:eu-central-1:123456789012:stateMachine"
         named = {"BuildModelStateMachineArn": f"{machines}:sluice-build-model"}
         buckets = {"DataBucketName": "data", "ArtifactBucketName": "artifacts"}
