@@ -158,14 +158,14 @@ def _release_id(seen: Package) -> str:
 
 
 def _serving(target: Target, package: Package) -> list[dict[str, Any]]:
-    """Return the stages where the catalog calls the version live and an endpoint exists."""
+    """Return the stages where the catalog calls the version live and an endpoint exists, if one should."""
     rows = stages.stages(target.cloud, package.pipeline) if package.pipeline else []
     return [
         row
         for row in rows
         if row["live_package_arn"] == package.arn
         and row["run_id"] in (None, package.run_id)
-        and stages.endpoint_status(target.cloud, row["endpoint_name"]) != "missing"
+        and (row["is_batch"] or stages.endpoint_status(target.cloud, row["endpoint_name"]) != "missing")
     ]
 
 

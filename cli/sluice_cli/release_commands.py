@@ -174,7 +174,8 @@ def retire(
 
     def text() -> None:
         for each in planned:
-            endpoint = each["endpoint_name"] if each["is_there"] else f"{each['endpoint_name']} (was gone)"
+            was = "no endpoint" if each["is_batch"] else f"{each['endpoint_name']} (was gone)"
+            endpoint = each["endpoint_name"] if each["is_there"] else was
             guards = wording.count(len(each["alarms"]), "alarm")
             out.print("[green]retired[/]", escape(each["stage"]), f"{endpoint}, {guards}")
         if not planned:

@@ -93,7 +93,12 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
     version = f"v{stage['live_version']}" if stage["live_version"] is not None else "nothing"
     if stage["live_group"] not in (None, item["group"]):
         version += f" of the group {stage['live_group']}"
-    out.print(f"  {stage['stage']}: {version} on {stage['endpoint_name']}", styled(stage["endpoint_status"]))
+    if stage["is_batch"]:
+        lists = invocation.command(f"batch list {item['pipeline']}")
+        out.print(f"  {stage['stage']}: {version} scores batches (`{lists}`)")
+    else:
+        named = f"  {stage['stage']}: {version} on {stage['endpoint_name']}"
+        out.print(named, styled(stage["endpoint_status"]))
     if deviation := stage["deviation"]:
         _print_deviation(deviation, version)
     if stage["releasing"]:
@@ -231,6 +236,12 @@ def predict(
     if stage not in serving or serving[stage]["live"] is None:
         raise CommandError(
             f"nothing serves on {pipeline}/{stage} yet", hint=f"`sluice approve {pipeline}` releases a model."
+        )
+    if serving[stage]["is_batch"]:
+        raise CommandError(
+            f"{pipeline}/{stage} has no endpoint to ask",
+            hint=f"`sluice batch run {pipeline} FILE` has a file scored by the model that is live.",
+            exit_code=EXIT_USAGE,
         )
     body = _body(data, file)
     identity = inference_id or str(uuid.uuid4())

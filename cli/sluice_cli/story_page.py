@@ -26,7 +26,12 @@ def print_story(story: Part) -> None:
         return
     since = f"{shown(serves['promoted_at'])} UTC ({age(serves['promoted_at'])})"
     out.print(f"[bold]{escape(serves['model'])}[/] serves on {stage} since {since}")
-    out.print(f"  release {serves['release_id']}, endpoint {story['endpoint_name']}")
+    where = (
+        "without an endpoint: it scores batches"
+        if story["is_batch"]
+        else f"endpoint {story['endpoint_name']}"
+    )
+    out.print(f"  release {serves['release_id']}, {where}")
     _print_state(story, serves)
     parts: tuple[tuple[str, Callable[[Any], None]], ...] = (
         ("data", _print_data),

@@ -55,18 +55,33 @@ PROCESSING = {
 }
 
 
+TRANSFORM = {
+    "TransformJobName": "sluice--reviews-batch-00001",
+    "ModelName": "model",
+    "TransformInput": {
+        "DataSource": {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": "s3://b/inputs.manifest"}}
+    },
+    "TransformOutput": {"S3OutputPath": "s3://b/output"},
+    "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+}
+
+
 @pytest.fixture
 def sagemaker() -> Iterator[Any]:
     with mock_aws():
         yield boto3.client("sagemaker", region_name=REGION)
 
 
-def test_jobs_of_both_kinds_are_created_and_described_by_their_names(sagemaker: Any) -> None:
+def test_jobs_of_all_kinds_are_created_and_described_by_their_names(sagemaker: Any) -> None:
     jobs = SageMakerJobs(sagemaker)
     assert jobs.start("training_job", TRAINING)
     assert jobs.start("processing_job", PROCESSING)
     training = jobs.describe("training_job", "reviews-00001-train-0")
     processing = jobs.describe("processing_job", "reviews-00001-prepare")
+    assert jobs.start("transform_job", TRANSFORM)
+    transform = jobs.describe("transform_job", "sluice--reviews-batch-00001")
+    assert transform is not None
+    assert transform["ModelName"] == "model"
     assert training is not None
     assert processing is not None
     assert training["TrainingJobName"] == "reviews-00001-train-0"
@@ -96,7 +111,7 @@ def test_a_request_that_aws_refuses_for_what_it_says_is_told_from_other_errors()
 
 
 @pytest.mark.parametrize("code", ["ValidationException", "ResourceNotFound"])
-@pytest.mark.parametrize("kind", ["training_job", "processing_job"])
+@pytest.mark.parametrize("kind", ["training_job", "processing_job", "transform_job"])
 def test_a_job_that_is_not_there_is_none(code: str, kind: Any) -> None:
     client, stub = stubbed("sagemaker")
     stub.add_client_error(f"describe_{kind}", code)

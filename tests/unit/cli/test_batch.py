@@ -124,3 +124,16 @@ def test_a_schedule_is_shown(world: BatchWorld, monkeypatch: pytest.MonkeyPatch,
     call("run", PIPELINE, str(tmp_path / "a.csv"))
     world.upload("b.csv")
     assert f"waits 1 file until {world.cloud.now.at[:10]}" in " ".join(call("list", PIPELINE).output.split())
+
+
+def test_status_why_models_and_predict_say_that_there_is_no_endpoint(scoring: Scoring) -> None:
+    status = " ".join(CliRunner().invoke(main.app, ["status", PIPELINE]).output.split())
+    assert f"production: v1 scores batches (`sluice batch list {PIPELINE}`)" in status
+    assert "missing" not in status
+    why = CliRunner().invoke(main.app, ["why", PIPELINE])
+    assert "without an endpoint: it scores batches" in " ".join(why.output.split()), why.exception
+    models = CliRunner().invoke(main.app, ["models", PIPELINE])
+    assert "production" in models.output, models.exception
+    error = CliRunner().invoke(main.app, ["predict", PIPELINE, "[]"]).exception
+    assert isinstance(error, CommandError)
+    assert f"sluice batch run {PIPELINE} FILE" in error.hint

@@ -15,6 +15,7 @@ STAGE = {
     "live_version": 2,
     "live_group": "sluice--m",
     "endpoint_status": "InService",
+    "is_batch": False,
     "releasing": None,
     "alarms": [],
     "guard_faults": [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -63,6 +64,18 @@ def test_a_model_that_cannot_answer_the_sample_is_not_released_and_the_one_befor
     assert "endpoint" not in failed["reasons"][0], "nothing was changed that would have to be put back"
     live.upload("a.csv")
     assert live.transform(1)["package_version"] == 1
+
+
+def test_a_machine_that_would_put_an_endpoint_back_does_not_pass(live: BatchWorld) -> None:
+    """The broken copy of the state machine without the choice."""
+    choices = live.definition["States"]["ReleaseStages"]["ItemProcessor"]["States"]["IsPreviousConfigKnown"]
+    live.definition = copy.deepcopy(live.definition)
+    states = live.definition["States"]["ReleaseStages"]["ItemProcessor"]["States"]
+    states["IsPreviousConfigKnown"]["Choices"] = choices["Choices"][1:]
+    live.sample_answer = b""
+    live.later(hours=1)
+    failed = live.release(live.approve(live.register(2)))
+    assert "endpoint served nothing before" in failed["reasons"][0]
 
 
 def test_a_rollback_is_what_the_next_transform_uses(live: BatchWorld) -> None:

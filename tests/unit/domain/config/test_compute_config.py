@@ -216,3 +216,19 @@ def test_alarms_of_ones_own_guard_no_serverless_endpoint(config_text: str) -> No
     document = yaml.safe_load(serverless(config_text, "{type: all_at_once}"))
     document["release"]["stages"][0]["alarms"] = ["refunds"]
     assert any("are given for a serverless endpoint" in each for each in problems(yaml.safe_dump(document)))
+
+
+def test_batch_has_instances_and_limits_but_neither_autoscaling_nor_serverless(config_text: str) -> None:
+    given = "{batch: {max_payload_mb: 20, max_concurrency: 5}}"
+    text = with_compute(config_text, "serve", given).replace("percent: 10", "percent: null")
+    text = text.replace("type: canary", "type: all_at_once")
+    assert config.load(text).serve.compute.batch is not None
+    for old, new, said in [
+        ("compute:\n    batch:", "compute:\n    serverless: {}\n    batch:", "serve.compute.serverless"),
+        ("max_concurrency: 5", "max_concurrency: 6", "serve.compute.batch.max_concurrency"),
+        ("type: all_at_once", "type: canary", "release.stages[1].traffic.type"),
+        ("name: reviews-sentiment", "monitor: {capture: script}\nname: reviews-sentiment", "monitor.capture"),
+        ("name: reviews-sentiment", "name: batch", "name"),
+    ]:
+        assert old in text
+        assert any(said in problem for problem in problems(text.replace(old, new, 1))), said

@@ -74,6 +74,8 @@ def faults(endpoint_name: str, wanted: models.Autoscaling, found: Mapping[str, A
 
 def fault(compute: models.ServeCompute, wish: Scaled, traffic: str = "all_at_once") -> str | None:
     """Say why a wish does not suit what serves; None if it does."""
+    if compute.batch is not None:
+        return "is not there to scale: transform jobs have the instances of serve.compute"
     is_serverless = compute.serverless is not None
     if is_serverless != (wish.concurrency is not None):
         return (

@@ -31,7 +31,9 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     serving = [
         {
             **stage,
-            "endpoint_status": stages.endpoint_status(cloud, stage["endpoint_name"]),
+            "endpoint_status": None
+            if stage["is_batch"]
+            else stages.endpoint_status(cloud, stage["endpoint_name"]),
             "alarms": stages.alarms(cloud, pipeline, stage["stage"], stage["endpoint_name"]),
             "guard_faults": stages.guard_faults(cloud, pipeline, stage["stage"]),
             "recoveries": stages.recoveries(cloud, pipeline, stage["stage"], stage["live"]),

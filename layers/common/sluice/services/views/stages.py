@@ -36,6 +36,7 @@ def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
         "promoted_at": live.promoted_at if live else None,
         "live_group": (packages.group_of(live.package_arn) or None) if live else None,
         "run_id": live.run_id if live else None,
+        "is_batch": live.is_batch if live else False,
         "deviation": _deviation(stage, live),
         "hold": _hold(cloud, stage, live),
     }

@@ -36,6 +36,7 @@ def why(cloud: Cloud, pipeline: str, stage: str) -> Part | None:
         "pipeline": pipeline,
         "stage": stage,
         "endpoint_name": found.endpoint_name,
+        "is_batch": shown["is_batch"],
         "releasing": found.releasing,
         "deviation": shown["deviation"],
     }
