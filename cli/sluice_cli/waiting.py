@@ -16,6 +16,9 @@ from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 
 POLL_S = 0.2
+# After a look there is a rest of so many times its length: who is slow to answer is busy.
+_RESTS = 4
+_LONGEST_REST_S = 1.0
 # Runs start one after another, so there are never so many new ones at once.
 _NEWEST = 5
 # To find out why nothing starts costs more than to see that nothing has.
@@ -26,16 +29,22 @@ Found = TypeVar("Found")
 
 
 def until(look: Callable[[], Found | None], *, timeout_s: float, what: str, poll_s: float = POLL_S) -> Found:
-    """Poll until something is found; raises CommandError after the timeout."""
+    """Poll until something is found, the less often the longer a look takes.
+
+    Raises CommandError after the timeout.
+    """
     deadline = time.monotonic() + timeout_s
-    while (found := look()) is None:
+    while True:
+        began = time.monotonic()
+        if (found := look()) is not None:
+            return found
+        took_s = time.monotonic() - began
         if time.monotonic() > deadline:
             raise CommandError(
                 f"waited {timeout_s:.0f} s for {what} in vain",
                 hint="`sluice status` shows what happened; nothing is lost: reconcile finishes what hangs.",
             )
-        time.sleep(poll_s)
-    return found
+        time.sleep(max(poll_s, min(_RESTS * took_s, _LONGEST_REST_S)))
 
 
 def run_ids(target: Target, pipeline: str) -> set[str]:

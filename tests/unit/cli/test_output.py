@@ -311,6 +311,20 @@ def test_waiting_returns_what_is_found_even_when_it_is_false() -> None:
     assert waiting.until(lambda: False, timeout_s=0, what="anything") is False
 
 
+def test_who_is_slow_to_answer_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    clock, took = [0.0], [0.03125, 0.125, 8.0, 0.0]
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(waiting.time, "sleep", rests.append)
+
+    def look() -> bool | None:
+        clock[0] += took[len(rests)]
+        return len(rests) == 3 or None
+
+    assert waiting.until(look, timeout_s=60, what="anything")
+    assert rests == [waiting.POLL_S, 0.5, 1.0]
+
+
 def test_steps_are_timed_and_a_failed_one_keeps_its_reason() -> None:
     text = io.StringIO()
     steps = Steps(Console(file=text, width=120))
