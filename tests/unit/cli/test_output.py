@@ -314,8 +314,8 @@ def test_waiting_returns_what_is_found_even_when_it_is_false() -> None:
 def test_who_is_slow_to_answer_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
     clock, took = [0.0], [0.03125, 0.125, 8.0, 0.0]
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(waiting.time, "sleep", rests.append)
+    monkeypatch.setattr("sluice_cli.waiting.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("sluice_cli.waiting.time.sleep", rests.append)
 
     def look() -> bool | None:
         clock[0] += took[len(rests)]
