@@ -212,6 +212,13 @@ def test_what_a_person_pinned_is_said_where_it_serves_and_can_be_let_go(
     assert "pinned" in page(released.cloud, "/").words
 
 
+def test_of_a_pipeline_that_was_only_pushed_home_says_what_comes_next(
+    cloud: fakes.Cloud, invoke: build_world.Invoke
+) -> None:
+    build_world.World(cloud, invoke).push()
+    assert f"Next: sluice upload {BUILDS} FILE trains its first model." in page(cloud, "/").words
+
+
 def test_what_people_were_told_is_on_the_home_page_and_all_of_it_on_its_own(
     released: release_world.World,
 ) -> None:

@@ -12,6 +12,8 @@ from sluice.lazy import dataclass
 
 _NODE_W, _NODE_H = 140, 54
 _GAP_X, _GAP_Y = 20, 12
+# Around a graph, so that no line of it is cut where it is drawn smaller.
+_PAD = 2
 _STACKED = 6
 _NAME_MAX = 13
 # A scale of values that span more than this is logarithmic.
@@ -52,14 +54,15 @@ def graph(columns: Sequence[Sequence[Node]]) -> Graph:
     height = rows * (_NODE_H + _GAP_Y) - _GAP_Y if rows else 0
     placed = [
         [
-            _at(node, index * (_NODE_W + _GAP_X) + 1, _top(len(column), row, height) + 1)
+            _at(node, index * (_NODE_W + _GAP_X) + _PAD, _top(len(column), row, height) + _PAD)
             for row, node in enumerate(column)
         ]
         for index, column in enumerate(shown)
     ]
     edges = [path for before, after in pairwise(placed) for path in _joined(before, after, height)]
     width = len(shown) * (_NODE_W + _GAP_X) - _GAP_X if shown else 0
-    return Graph(tuple(node for column in placed for node in column), tuple(edges), width + 2, height + 2)
+    nodes = tuple(node for column in placed for node in column)
+    return Graph(nodes, tuple(edges), width + 2 * _PAD, height + 2 * _PAD)
 
 
 def _stacked(column: Sequence[Node]) -> list[Node]:
@@ -82,7 +85,7 @@ def _top(count: int, row: int, height: float) -> float:
 
 def _joined(before: Sequence[Node], after: Sequence[Node], height: float) -> list[str]:
     """Join all nodes of two columns by one point between them."""
-    middle = height / 2 + 1
+    middle = height / 2 + _PAD
     x = after[0].x - _GAP_X / 2
     into = [_curve(node.x + _NODE_W, node.y + _NODE_H / 2, x, middle) for node in before]
     return into + [_curve(x, middle, node.x - 1, node.y + _NODE_H / 2) for node in after]
