@@ -189,6 +189,8 @@ def _confirm_retiring(target: Target, planned: list[dict[str, Any]]) -> None:
     err.print(f"On {escape(target.description)} this deletes:")
     for each in planned:
         serves = f"serves v{each['live_version']}" if each["live_version"] else "serves nothing"
+        if each["foreign_config"]:
+            serves = f"serves {escape(each['foreign_config'])}, which no release made"
         guards = wording.count(len(each["alarms"]), "alarm")
         err.print(f"  {escape(each['endpoint_name'])} ({serves}), {guards}")
     if not typer.confirm("Delete them?", default=False, err=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.domain import tags
 from sluice.domain.release import scaling, serving
 from sluice.domain.release.alarms import Guarded
 from sluice.services import deploying, releasing
@@ -35,11 +36,11 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
             hint=f"Wait for its end (`sluice status {pipeline}`), then retire the stage.",
         )
     endpoint = target.cloud.endpoints.describe_endpoint(endpoint_name)
-    if endpoint and not deploying.is_deployed(
-        target.cloud, pipeline, name, stage["live"], serving.target_config(endpoint)
-    ):
+    config = serving.target_config(endpoint) if endpoint else None
+    is_released = deploying.is_deployed(target.cloud, pipeline, name, stage["live"], config)
+    if endpoint and not is_released and not _is_own(target, pipeline, name, endpoint):
         raise CommandError(
-            f"{endpoint_name} serves {serving.target_config(endpoint)}, which this stack did not deploy",
+            f"{endpoint_name} serves {config}, which this stack did not deploy, and has not the stage's tags",
             hint="It is not the stack's to delete: delete it yourself if nobody needs it.",
         )
     found = stages.alarms(target.cloud, pipeline, name, endpoint_name)
@@ -49,12 +50,20 @@ def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, 
         "stage": name,
         "endpoint_name": endpoint_name,
         "live_version": stage["live_version"],
+        # What somebody made it serve by hand.
+        "foreign_config": config if endpoint and not is_released else None,
         "is_there": endpoint is not None,
         "is_batch": stage["is_batch"],
         "is_going": endpoint is not None and serving.status(endpoint["EndpointStatus"]) == "deleting",
         "alarms": watching,
         "is_scaled": target.cloud.scaling.describe(scaling.target(endpoint_name)) is not None,
     }
+
+
+def _is_own(target: Target, pipeline: str, stage: str, endpoint: dict[str, Any]) -> bool:
+    """Tell by its tags whether the stage's releases made the endpoint, whatever it serves by now."""
+    found = target.cloud.endpoints.tags(endpoint["EndpointArn"])
+    return tags.are_on(tags.of_stage(target.stack, pipeline, stage), found)
 
 
 def retire(target: Target, pipeline: str, planned: list[dict[str, Any]], reason: str) -> None:

@@ -82,10 +82,21 @@ def test_a_scaled_endpoint_is_scaled_no_more(stack: Stack, monkeypatch: pytest.M
     assert names.index("deregister_scalable_target") < names.index("delete_endpoint")
 
 
+def test_an_endpoint_of_ours_that_was_changed_by_hand_is_named_as_such_and_deleted(stack: Stack) -> None:
+    """`sluice status` offers that where an endpoint deviates."""
+    stack.world.cloud.endpoints.by_name[ENDPOINT]["EndpointConfigName"] = "by-hand"
+    result = retire(answer="y\n")
+    assert f"{ENDPOINT} (serves by-hand, which no release made), 1 alarm" in result.output
+    assert {"EndpointName": ENDPOINT} in stack.deleted
+    assert "live" not in stack.world.stage()
+
+
 def test_a_foreign_endpoint_is_not_deleted(stack: Stack) -> None:
-    stack.world.cloud.endpoints.by_name[ENDPOINT]["EndpointConfigName"] = "somebody-elses"
+    endpoint = stack.world.cloud.endpoints.by_name[ENDPOINT]
+    endpoint["EndpointConfigName"] = "somebody-elses"
+    endpoint["Tags"] = [{"Key": "team", "Value": "another"}]
     result = retire("--yes")
-    assert str(result.exception) == f"{ENDPOINT} serves somebody-elses, which this stack did not deploy"
+    assert str(result.exception).startswith(f"{ENDPOINT} serves somebody-elses, which this stack did not")
     assert stack.deleted == []
 
 
