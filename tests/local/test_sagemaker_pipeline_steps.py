@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.functions import create_function, receive
-from local.jobs import IMAGE, channel, needs_namespaces
+from local.jobs import IMAGE, archive, channel, needs_namespaces
 from local.pipelines import PASSING, Pipelines, callback, compared, condition, failing, parameter
 from local.registry import refused
 from sluice_local.cloud import LocalCloud
@@ -104,6 +104,46 @@ def test_jobs_hand_on_what_they_wrote_and_a_condition_decides_by_it(pipelines: P
     assert steps["Refuse"]["FailureReason"] == "below 0.8"
     assert steps["Refuse"]["Metadata"]["Fail"] == {"ErrorMessage": "below 0.8"}
     assert not {"New-RegisterModel", "New-CreateModel"} & steps.keys()
+
+
+SERVE = """
+def model_fn(model_dir):
+    return str.upper
+
+def input_fn(data, content_type):
+    return data.decode() if isinstance(data, bytes) else data
+
+def predict_fn(records, model):
+    return model(records)
+
+def output_fn(prediction, accept):
+    return prediction, accept
+"""
+
+
+def test_a_model_that_a_step_made_transforms_data(pipelines: Pipelines) -> None:
+    model_data = pipelines.jobs.put("model.tar.gz", archive({"code/inference.py": SERVE}))
+    environment = {
+        "SAGEMAKER_PROGRAM": "inference.py",
+        "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+    }
+    container = {"Image": IMAGE, "ModelDataUrl": model_data, "Environment": environment}
+    create = {"ExecutionRoleArn": pipelines.role, "PrimaryContainer": container}
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": pipelines.jobs.put("in/a.csv", "great")}}
+    transform = {
+        "ModelName": {"Get": "Steps.New-CreateModel.ModelName"},
+        "TransformInput": {"DataSource": source, "ContentType": "text/csv"},
+        "TransformOutput": {"S3OutputPath": pipelines.jobs.uri("scored"), "Accept": "text/csv"},
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    }
+    pipelines.create(
+        {"Name": "Score", "Type": "Transform", "Arguments": transform},
+        {"Name": "New-CreateModel", "Type": "Model", "Arguments": create},
+    )
+    status, steps = pipelines.run()
+    assert status == "Succeeded", steps
+    assert ":transform-job/pipelines-" in steps["Score"]["Metadata"]["TransformJob"]["Arn"]
+    assert pipelines.jobs.get("scored/a.csv.out") == b"GREAT"
 
 
 @needs_namespaces

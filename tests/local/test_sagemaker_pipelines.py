@@ -250,11 +250,12 @@ def test_what_has_ended_cannot_be_stopped_and_what_succeeded_cannot_be_retried(p
 def test_a_role_needs_permission_for_the_pipeline_and_to_pass_its_role(
     auth_cloud: LocalCloud, unique: Callable[[str], str]
 ) -> None:
-    owner = Pipelines(auth_cloud, unique)
     iam, sts = auth_cloud.client("iam"), auth_cloud.client("sts")
-    name = unique("starter")
-    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+    name, execution_role = unique("starter"), unique("executor")
+    for made, principal in ((name, {"AWS": "*"}), (execution_role, {"Service": "sagemaker.amazonaws.com"})):
+        trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+        iam.create_role(RoleName=made, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+    owner = Pipelines(auth_cloud, unique, f"arn:aws:iam::{auth_cloud.account}:role/{execution_role}")
     arn = owner.create(PASSING)
     allowed = {"Effect": "Allow", "Action": "sagemaker:StartPipelineExecution", "Resource": arn}
     iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps({"Statement": [allowed]}))

@@ -8,8 +8,9 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 Item = dict[str, Any]
@@ -227,7 +228,7 @@ class Table:
 
 
 def list_page(
-    items: Iterable[Item],
+    items: Sequence[Item],
     params: Mapping[str, Any],
     *,
     result_key: str,
@@ -237,8 +238,8 @@ def list_page(
 ) -> dict[str, Any]:
     """Return one page of a List operation under `result_key`, filtered, sorted and cut by `params`.
 
-    `descending` is the operation's default order. A page continues after the last item of the previous page,
-    so items created or deleted in between neither repeat nor hide others.
+    `items` are in order of creation; `descending` is the operation's default order. A page continues after
+    the last item of the previous page, so items created or deleted in between neither repeat nor hide others.
     """
     sort_by = params.get("SortBy", "CreationTime")
     sort_key = {"Name": name_key, "Status": status_key or "Status"}.get(sort_by, sort_by)
@@ -247,14 +248,20 @@ def list_page(
     def position(item: Item) -> list[Any]:
         return [item[sort_key], item["CreationTime"], item[name_key]]
 
-    chosen = [item for item in items if _matches(item, params, name_key, status_key)]
-    if token := params.get("NextToken"):
-        chosen = _after(_read_token(token), chosen, position, reverse)
-    chosen.sort(key=position, reverse=reverse)
+    in_order: Iterable[Item] = reversed(items) if reverse else items
+    if sort_by != "CreationTime":
+        in_order = sorted(items, key=position, reverse=reverse)
+    last = _read_token(params["NextToken"]) if "NextToken" in params else None
+    chosen = (
+        item
+        for item in in_order
+        if _matches(item, params, name_key, status_key) and _is_after(last, position(item), reverse)
+    )
     size = params.get("MaxResults", DEFAULT_PAGE)
-    page: dict[str, Any] = {result_key: chosen[:size]}
-    if len(chosen) > size:
-        page["NextToken"] = _write_token(position(chosen[size - 1]))
+    found = list(islice(chosen, size + 1))  # no more is read than the page has
+    page: dict[str, Any] = {result_key: found[:size]}
+    if len(found) > size:
+        page["NextToken"] = _write_token(position(found[size - 1]))
     return page
 
 
@@ -269,11 +276,9 @@ def _matches(item: Item, params: Mapping[str, Any], name_key: str, status_key: s
     )
 
 
-def _after(
-    last: list[Any], items: list[Item], position: Callable[[Item], list[Any]], reverse: bool
-) -> list[Item]:
+def _is_after(last: list[Any] | None, position: list[Any], reverse: bool) -> bool:
     try:
-        return [item for item in items if (position(item) < last if reverse else position(item) > last)]
+        return last is None or (position < last if reverse else position > last)
     except TypeError as error:  # the token belongs to a listing in another order
         raise _invalid_token() from error
 

@@ -41,6 +41,7 @@ def call(scope: Scope, role: str, operation: str, params: Mapping[str, Any]) -> 
     with acting(scope, role):
         for check in iam.checks(operation, scope, clean):
             require(role, check.action, check.resource, check.conditions)
+        iam.require_trust(clean)
         answer: Item = projected(model.output_shape, OPERATIONS[operation](scope, clean) or {})
     return answer
 

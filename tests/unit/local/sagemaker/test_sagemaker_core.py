@@ -200,6 +200,15 @@ def test_listings_are_filtered_by_name_status_and_time(models: Table) -> None:
     assert [item["ModelName"] for item in in_service["Models"]] == ["blue-1", "red-1"]
 
 
+def test_a_page_of_the_newest_reads_no_older_items(models: Table) -> None:
+    newest = [models.create(HERE, f"m{number}", {}) for number in range(3)]
+    unreadable: list[Item] = [{}] * 1000
+    answer = list_page(
+        [*unreadable, *newest], {"MaxResults": 2}, result_key="Models", name_key="ModelName", descending=True
+    )
+    assert [item["ModelName"] for item in answer["Models"]] == ["m2", "m1"]
+
+
 @pytest.mark.parametrize("token", ["nonsense", "eyJhIjogMX0=", "WzEsIDIsIDNd"])
 def test_a_token_that_no_page_gave_is_refused(models: Table, token: str) -> None:
     models.create(HERE, "m", {})
