@@ -106,7 +106,7 @@ thorough: image ## The end-to-end tests that `make test` leaves out: half an hou
 	$(PY) -m pytest tests/e2e -q -n $(CORES) $(BY_FILE) -m thorough
 
 # They are heavy, so no other target makes their environments.
-SDKS := sdk2
+SDKS := sdk2 sdk3
 clients: image $(SDKS:%=.venv/envs/%/.ready) ## The SageMaker SDKs, as people have them, against the local cloud.
 	$(PY) -m pytest tests/clients -q
 

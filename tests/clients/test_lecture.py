@@ -19,7 +19,7 @@ PIPELINE = "sentiment"
 ROLE = "sagemaker-execution"
 TRUST = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-TIMEOUT_S = 280
+TIMEOUT_S = 600
 # An account's administrator opts out in such a file; else the SDK calls an address of AWS after each request.
 NO_TELEMETRY = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 
@@ -72,7 +72,7 @@ def _policy(statement: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-@pytest.fixture(scope="module", params=["2"])
+@pytest.fixture(scope="module", params=["2", "3"])
 def lecture(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lecture]:
     with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
         yield Lecture(cloud, request.param, tmp_path_factory.mktemp("home"))
