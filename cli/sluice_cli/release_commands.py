@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from sluice.domain import wording
+from sluice.domain.release import scaling
 from sluice.services import views
 from sluice_cli import decisions, lookup, retiring, waiting
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
@@ -34,7 +35,13 @@ def models(
     found = views.models.page(target.cloud, name, last, limit)
     awaited = {row["arn"]: row for row in views.pipelines.awaited_decisions(target.cloud, name)}
     serving = views.stages.stages(target.cloud, name)
+    scaled = {
+        each["stage"]: "scores batches" if each["is_batch"] else _scaled(target, name, each["stage"])
+        for each in serving
+        if each["live"]
+    }
     for row in found:
+        row["scaling"] = {stage: scaled[stage] for stage in row["live_on"] if scaled.get(stage)}
         row["awaits"] = awaited[row["arn"]]["command"] if row["arn"] in awaited else None
         row["awaits_since"] = awaited[row["arn"]]["since"] if row["arn"] in awaited else None
         live = [each for each in serving if each["stage"] in row["live_on"]]
@@ -62,10 +69,18 @@ def models(
     show(found, as_json, text)
 
 
+def _scaled(target: Target, pipeline: str, stage: str) -> str | None:
+    """Say how much an endpoint can serve, unless it is one instance that nobody scales."""
+    found = views.stages.scaling(target.cloud, pipeline, stage, with_faults=False)
+    words = ", ".join(scaling.described(found)) if found else "1 instance"
+    return None if words == "1 instance" else words
+
+
 def _marked(row: dict[str, Any], stage: str) -> str:
     """Name a stage where a version is live, with what is unusual there."""
     hold = row["held_on"].get(stage)
-    marks = [*(["deviates"] if stage in row["deviates_on"] else []), *([hold["why"]] if hold else [])]
+    marks = [row["scaling"][stage]] if stage in row["scaling"] else []
+    marks += [*(["deviates"] if stage in row["deviates_on"] else []), *([hold["why"]] if hold else [])]
     return f"{stage} ({', '.join(marks)})" if marks else stage
 
 

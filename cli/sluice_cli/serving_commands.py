@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.domain import wording
 from sluice.domain.release import answers
+from sluice.domain.release import scaling as rules
 from sluice.services import views
 from sluice_cli import lookup, outlook
 from sluice_cli.data_commands import print_waiting
@@ -135,16 +135,7 @@ def _print_scaling(scaling: dict[str, Any] | None) -> None:
     """Print how much an endpoint can serve, unless it is one instance that nobody scales."""
     if scaling is None:
         return
-    words = [
-        f"serverless, {wording.count(scaling['concurrency'], 'request')} at a time"
-        if scaling["concurrency"]
-        else wording.count(scaling["instances"] or 0, "instance")
-    ]
-    if scaling["max"]:
-        each = scaling["invocations_per_instance"]
-        words.append(f"{scaling['min']} to {scaling['max']} by requests ({each} a minute each)")
-    if scaling["by"]:
-        words.append(f"scaled by {scaling['by']}")
+    words = rules.described(scaling)
     if len(words) > 1 or scaling["instances"] != 1:
         out.print("   ", escape(", ".join(words)))
     for fault in scaling["faults"]:

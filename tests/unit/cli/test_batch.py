@@ -133,7 +133,7 @@ def test_status_why_models_and_predict_say_that_there_is_no_endpoint(scoring: Sc
     why = CliRunner().invoke(main.app, ["why", PIPELINE])
     assert "without an endpoint: it scores batches" in " ".join(why.output.split()), why.exception
     models = CliRunner().invoke(main.app, ["models", PIPELINE])
-    assert "production" in models.output, models.exception
+    assert "production (scores batches)" in " ".join(models.output.split()), models.exception
     error = CliRunner().invoke(main.app, ["predict", PIPELINE, "[]"]).exception
     assert isinstance(error, CommandError)
     assert f"sluice batch run {PIPELINE} FILE" in error.hint

@@ -47,6 +47,7 @@ def test_a_count_is_recorded_with_who_wished_it_and_shown(stack: Hearing[World])
     assert instances(stack) == 3
     shown = run("status", PIPELINE).stdout
     assert f"3 instances, scaled by {ADA} (unverified)" in " ".join(shown.split())
+    assert "(3 instances, scaled by" in " ".join(run("models", PIPELINE).stdout.split())
 
     assert "scaled production as its project says" in run("scale", PIPELINE, "--reset").stdout
     assert "1 to 4 by requests (500 a minute each)" in run("status", PIPELINE).stdout

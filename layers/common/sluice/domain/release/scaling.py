@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sluice.domain import wording
 from sluice.domain.release.serving import VARIANT
 
 if TYPE_CHECKING:
@@ -156,6 +157,21 @@ def wished(wish: Scaled) -> str:
         return f"{wish.count} instances"
     limits = (("at least", wish.min), ("at most", wish.max))
     return " and ".join(f"{word} {value}" for word, value in limits if value is not None) + " instances"
+
+
+def described(found: Mapping[str, Any]) -> list[str]:
+    """Say for people how much an endpoint can serve, what lets that change, and who said so."""
+    words = [
+        f"serverless, {wording.count(found['concurrency'], 'request')} at a time"
+        if found["concurrency"]
+        else wording.count(found["instances"] or 0, "instance")
+    ]
+    if found["max"]:
+        each = found["invocations_per_instance"]
+        words.append(f"{found['min']} to {found['max']} by requests ({each} a minute each)")
+    if found["by"]:
+        words.append(f"scaled by {found['by']}")
+    return words
 
 
 def retained() -> dict[str, Any]:

@@ -109,8 +109,11 @@ def recoveries(cloud: Cloud, pipeline: str, stage: str, live: str | None) -> lis
     ]
 
 
-def scaling(cloud: Cloud, pipeline: str, stage: str) -> dict[str, Any] | None:
-    """Tell how much a stage's endpoint can serve, and who says so; None if nothing serves."""
+def scaling(cloud: Cloud, pipeline: str, stage: str, *, with_faults: bool = True) -> dict[str, Any] | None:
+    """Tell how much a stage's endpoint can serve, and who says so; None if nothing serves.
+
+    Its faults ask Application Auto Scaling, which not everybody may.
+    """
     found = releasing.find_stage(cloud, pipeline, stage)
     wanted = scales.find_wanted(cloud, found) if found else None
     endpoint = cloud.endpoints.describe_endpoint(found.endpoint_name) if found else None
@@ -126,7 +129,9 @@ def scaling(cloud: Cloud, pipeline: str, stage: str) -> dict[str, Any] | None:
         "max": scaled.max if scaled else None,
         "invocations_per_instance": scaled.invocations_per_instance if scaled else None,
         "by": found.scaled.actor if found.scaled else None,
-        "faults": scales.find_faults(cloud, found, releasing.find_settled_config(cloud, found)),
+        "faults": scales.find_faults(cloud, found, releasing.find_settled_config(cloud, found))
+        if with_faults
+        else [],
     }
 
 
