@@ -31,7 +31,7 @@ def lines(continued: Mapping[str, Any] | None) -> list[str]:
     said = [f"it continues as it was at {continued['saved_at']}"]
     said += _interrupted("run or release", continued["executions"])
     said += _interrupted("job", continued["jobs"])
-    said += _interrupted("pipeline execution", continued.get("pipeline_executions", []))
+    said += _interrupted("pipeline execution", continued["pipeline_executions"])
     if endpoints := continued["endpoints"]:
         said.append(f"{_count('endpoint', endpoints)} started again: {', '.join(endpoints)}")
     return [*said, *(f"[yellow]left out[/]: {escape(sentence)}" for sentence in continued["left_out"])]

@@ -88,10 +88,17 @@ def test_a_new_local_cloud_says_how_its_python_differs_from_sagemaker_s() -> Non
     [
         (None, []),
         (
-            {"executions": ["m-00002"], "jobs": [], "endpoints": ["a", "b"], "left_out": ["s3 [x]: torn"]},
+            {
+                "executions": ["m-00002"],
+                "jobs": [],
+                "pipeline_executions": ["p/execution/1"],
+                "endpoints": ["a", "b"],
+                "left_out": ["s3 [x]: torn"],
+            },
             [
                 "it continues as it was at 2026-11-28T18:11:32Z",
                 "1 run or release under way had ended with the cloud, and failed: m-00002",
+                "1 pipeline execution under way had ended with the cloud, and failed: p/execution/1",
                 "2 endpoints started again: a, b",
                 r"[yellow]left out[/]: s3 \[x]: torn",
             ],

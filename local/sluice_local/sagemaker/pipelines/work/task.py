@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sluice_local.sagemaker.api.core import Item, Scope
-from sluice_local.sagemaker.pipelines.definition.errors import ResolutionError
 from sluice_local.sagemaker.pipelines.definition.resolving import Values, resolved
 from sluice_local.sagemaker.pipelines.definition.steps import Step
 
@@ -85,6 +84,3 @@ class Task:
                 f"ClientError: {whose} gave no value for the output parameter {missing[0]}."
             )
         return {name: found[name] for name in declared}
-
-
-__all__ = ["ResolutionError", "StepFailedError", "StepStoppedError", "Task"]
