@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from sluice.catalog import keys
 from sluice.domain import names
 from sluice.services import timeline
 from sluice.services.views import pipelines, runs, stages
@@ -138,6 +139,11 @@ class Loop:
     def status(self) -> dict[str, Any]:
         """What `sluice status` shows."""
         return pipelines.status(self.target.cloud, self.pipeline)
+
+    def is_building(self) -> bool:
+        """Whether a run is in flight, read alone: `status` reads all that a person may ask for."""
+        item = self.target.catalog.get(keys.pipeline_key(self.pipeline)) or {}
+        return item.get("in_flight") is not None
 
     def events(self) -> list[str]:
         """The timeline's events, oldest first."""

@@ -19,8 +19,7 @@ UPLOADERS = 8
 
 def is_settled(loop: Loop) -> bool | None:
     """Whether everything that was uploaded is in a data set, and no build runs."""
-    status = loop.status()
-    return (status["in_flight"] is None and status["arrivals"] == {"included": OBJECTS}) or None
+    return (not loop.is_building() and loop.status()["arrivals"] == {"included": OBJECTS}) or None
 
 
 def keys_of(loop: Loop, run: dict[str, Any]) -> list[str]:

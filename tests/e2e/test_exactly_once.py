@@ -52,7 +52,7 @@ def play(loop: Loop) -> None:
         )
         nudged(
             loop,
-            lambda: loop.status()["in_flight"] is None or None,
+            lambda: not loop.is_building() or None,
             RUN_TIMEOUT_S,
             "the run to end",
         )
@@ -111,8 +111,7 @@ def test_a_deletion_may_be_told_of_any_number_of_times(loop: Loop) -> None:
     loop.upload("stays.csv", rows(100, seed=3))
 
     def is_built() -> bool | None:
-        status = loop.status()
-        return (status["in_flight"] is None and status["arrivals"] == {"included": 4}) or None
+        return (not loop.is_building() and loop.status()["arrivals"] == {"included": 4}) or None
 
     waiting.until(is_built, timeout_s=RUN_TIMEOUT_S, what="all four to be built")
     for number, times in enumerate((0, 1, 5)):
