@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import string
 import tarfile
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -16,7 +17,9 @@ from sluice.domain.build.projects import ProjectError
 from sluice.domain.config import ConfigError
 
 SCRIPTS = ("prepare", "train", "evaluate", "inference")
-PART = st.from_regex(r"[A-Za-z0-9_ é-][A-Za-z0-9_. é-]{0,20}", fullmatch=True)
+LETTERS = f"{string.ascii_letters}{string.digits}_. é-"
+# A text is one choice of hypothesis; a regular expression's match is one for each letter.
+PART = st.text(LETTERS, min_size=1, max_size=21).filter(lambda part: not part.startswith("."))
 
 
 def fit_a_folder(paths: Iterable[str]) -> bool:
