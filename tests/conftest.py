@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import os
@@ -51,6 +52,15 @@ os.environ |= {
     "RELEASE_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:sluice-release",
     "BUILD_REQUESTS_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/sluice-build-requests",
 }
+
+
+# A worker that collects thousands of tests makes hardly any garbage, and what it has collected stays.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import pytest
-from openlineage.client import event_v2, generated
 
 from sluice.domain.build import open_lineage
 
@@ -79,16 +80,23 @@ DOCUMENT: dict[str, Any] = {
     ],
 }
 EVENTS = open_lineage.events(DOCUMENT, "sluice")
-MODULES = [
-    importlib.import_module(f"{generated.__name__}.{found.name}")
-    for found in pkgutil.iter_modules(generated.__path__)
-]
+
+
+@cache
+def facet_modules() -> list[ModuleType]:
+    """The client's modules with a facet in each; it is slow to import, and each worker collects all tests."""
+    from openlineage.client import generated
+
+    return [
+        importlib.import_module(f"{generated.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(generated.__path__)
+    ]
 
 
 def facet(said: dict[str, Any]) -> None:
     """Let the client make the facet: it refuses unknown and missing fields."""
     name = said["_schemaURL"].rpartition("/")[2]
-    (cls,) = {vars(module)[name] for module in MODULES if name in vars(module)}
+    (cls,) = {vars(module)[name] for module in facet_modules() if name in vars(module)}
     given = {key: value for key, value in said.items() if not key.startswith("_")}
     made = cls(**given)
     assert made._schemaURL == said["_schemaURL"]
@@ -96,6 +104,8 @@ def facet(said: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: f"{event['job']['name']}-{event['eventType']}")
 def test_the_client_of_openlineage_reads_each_event(event: dict[str, Any]) -> None:
+    from openlineage.client import event_v2
+
     made = event_v2.RunEvent(
         eventTime=event["eventTime"],
         producer=event["producer"],

@@ -7,8 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from sluice.domain.build import sbom
 
@@ -50,6 +48,10 @@ MANIFEST: dict[str, Any] = {
 
 
 def problems(document: Any) -> Any:
+    # The validator is slow to import, and each worker collects all tests.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     return JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -32,6 +31,9 @@ def problem(config_text: str, *gates: Any, **data: Any) -> str:
 
 
 def test_a_gate_in_slices_needs_no_quotes_though_yaml_reads_a_mapping(config_text: str) -> None:
+    # It is slow to import, and each worker collects all tests.
+    import jsonschema  # type: ignore[import-untyped]
+
     text = "for each sex with n >= 30: recall >= 0.6"
     found = document(config_text, *yaml.safe_load(f"- {text}\n- metrics.f1.value >= 0.5\n- {text!r}\n"))
     assert found["gates"][0] == {"for each sex with n >= 30": "recall >= 0.6"}
