@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sluice.domain.config.prediction_metrics import PredictionMetric
 from sluice.domain.predictions.comparing import Comparison, compare
@@ -38,13 +39,18 @@ def equal_models(rng: random.Random, n: int, needs: str) -> tuple[Predictions, P
     return Predictions(ids, labels, None, scores[0]), Predictions(ids, labels, None, scores[1])
 
 
+@lru_cache(maxsize=2)
+def _drawn(n: int, times: int, needs: str) -> list[tuple[Predictions, Predictions]]:
+    """The same for all metrics, as each begins with the same seed."""
+    rng = random.Random(SEED)
+    return [equal_models(rng, n, needs) for _ in range(times)]
+
+
 def comparisons(
     metric: PredictionMetric, n: int, times: int, margin: float = 0.0
 ) -> Iterator[Comparison | None]:
     """Comparisons of equal models; None where the rows allow none."""
-    rng = random.Random(SEED)
-    for _ in range(times):
-        candidate, champion = equal_models(rng, n, metric.needs)
+    for candidate, champion in _drawn(n, times, "numbers" if metric.needs == "numbers" else "classes"):
         try:
             yield compare(metric, candidate, champion, margin=margin, confidence=CONFIDENCE)
         except UndefinedError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import count
 
 _PRECISION = 1e-15
 _TINY = 1e-300
-# Steps of a bisection: enough for the precision of a quantile.
-_STEPS = 60
+# The most steps to a quantile: far out, each doubles it at first.
+_STEPS = 200
 
 
 def normal_sf(z: float) -> float:
@@ -24,15 +25,23 @@ def student_sf(t: float, degrees: float) -> float:
     return tail if t >= 0 else 1 - tail
 
 
+@lru_cache(maxsize=256)
 def student_isf(chance: float, degrees: float) -> float:
-    """Return the t above which Student's t is with this chance, of at most 0.5."""
-    low, high = 0.0, 1.0
-    while student_sf(high, degrees) > chance:
-        low, high = high, high * 2
+    """Return the t above which Student's t is with this chance, of at most 0.5.
+
+    By Newton's method: right of 0 the tail is convex, so that each step from 0 ends below the t, and nearer.
+    Remembered, as all slices of one size and all metrics of one hold-out ask for the same.
+    """
+    root = math.sqrt(degrees * math.pi)
+    peak = math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)) / root
+    t = 0.0
     for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if student_sf(middle, degrees) > chance else (low, middle)
-    return high
+        density = peak * math.exp(-(degrees + 1) / 2 * math.log1p(t * t / degrees))
+        step = (student_sf(t, degrees) - chance) / density
+        t += step
+        if step <= t * _PRECISION:
+            break
+    return t
 
 
 def _regularized_beta(x: float, a: float, b: float) -> float:
