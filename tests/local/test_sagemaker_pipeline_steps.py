@@ -327,6 +327,45 @@ def test_a_fault_is_retried_as_often_as_a_policy_says(pipelines: Pipelines) -> N
     assert (status, steps["Call"]["AttemptCount"]) == ("Failed", 1)
 
 
+def test_selected_steps_run_by_what_others_gave_before(pipelines: Pipelines) -> None:
+    url = pipelines.queue()
+    answered = {"Get": "Steps.Ask.OutputParameters['answer']"}
+    pipelines.create(
+        PASSING,
+        callback("Ask", url, "answer", DependsOn=["Pass"]),
+        condition("IsYes", compared("Equals", answered, "yes")),
+    )
+    first = pipelines.start()
+    (message,) = receive(pipelines.cloud, url)
+    with refused("ValidationException", f"Step Ask is not selected, and did not succeed in {first}."):
+        select(pipelines, "IsYes")
+    outputs = [{"Name": "answer", "Value": "yes"}]
+    token = json.loads(message["Body"])["token"]
+    pipelines.sagemaker.send_pipeline_execution_step_success(CallbackToken=token, OutputParameters=outputs)
+    assert pipelines.ended(first) == "Succeeded"
+    arn = select(pipelines, "IsYes")
+    assert pipelines.ended(arn) == "Succeeded"
+    steps = pipelines.steps(arn)
+    assert steps.keys() == {"Ask", "IsYes"}
+    assert steps["Ask"]["SelectiveExecutionResult"] == {"SourcePipelineExecutionArn": first}
+    assert steps["IsYes"]["Metadata"]["Condition"] == {"Outcome": "True"}
+    assert pipelines.describe(arn)["SelectiveExecutionConfig"] == {
+        "SourcePipelineExecutionArn": first,
+        "SelectedSteps": [{"StepName": "IsYes"}],
+    }
+    with refused("ValidationException", "The pipeline has no step Nobody to select."):
+        select(pipelines, "Nobody")
+
+
+def select(pipelines: Pipelines, *names: str) -> str:
+    """Start an execution of these steps alone; its ARN."""
+    started = pipelines.sagemaker.start_pipeline_execution(
+        PipelineName=pipelines.name,
+        SelectiveExecutionConfig={"SelectedSteps": [{"StepName": name} for name in names]},
+    )
+    return str(started["PipelineExecutionArn"])
+
+
 def test_the_bus_hears_of_an_execution_and_its_steps(pipelines: Pipelines) -> None:
     pipeline = pipelines.create(PASSING, failing("Refuse", "no"), DependsOn=[])
     queue = pipelines.jobs.subscribe({"source": ["aws.sagemaker"], "detail": {"pipelineArn": [pipeline]}})

@@ -9,7 +9,7 @@ from typing import Any
 from sluice_local.sagemaker.api import tokens
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, now, operation
 from sluice_local.sagemaker.api.iam import CALLER
-from sluice_local.sagemaker.pipelines import announcements, running, stored
+from sluice_local.sagemaker.pipelines import announcements, running, selecting, stored
 from sluice_local.sagemaker.pipelines.definition import parameters
 from sluice_local.sagemaker.pipelines.definition.errors import ParameterError
 from sluice_local.sagemaker.pipelines.definition.resolving import Values, resolved
@@ -26,14 +26,12 @@ def start_pipeline_execution(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _start(scope: Scope, params: dict[str, Any]) -> Item:
-    if "SelectiveExecutionConfig" in params:
-        raise ApiError(
-            "NotImplementedException", "The local SageMaker has no selective execution of pipelines."
-        )
     key = stored.pipeline_key(scope, params["PipelineName"])
     pipeline = PIPELINES.get(scope, key)
     version = version_of(scope, pipeline, params.get("PipelineVersionId"))
     bound = _bound(version, params)
+    definition = stored.parsed(version["_Definition"])
+    selective, used = selecting.reused(scope, pipeline, definition, params.get("SelectiveExecutionConfig"))
     started, identifier = now(), "".join(secrets.choice(_ID) for _ in range(12))
     item = EXECUTIONS.create(
         scope,
@@ -53,10 +51,12 @@ def _start(scope: Scope, params: dict[str, Any]) -> Item:
             "_RoleArn": pipeline["RoleArn"],
             "_PipelineName": pipeline["PipelineName"],
             "_Parameters": bound,
-            "_StepNames": [],
+            "_StepNames": [step["StepName"] for step in used],
+            "SelectiveExecutionConfig": selective,
         },
     )
     arn = item["PipelineExecutionArn"]
+    selecting.keep(scope, item, used)
     # That it was executed does not modify a pipeline.
     times = {
         "LastRunTime": started,

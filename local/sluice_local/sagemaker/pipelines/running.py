@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 from sluice_local.sagemaker.api.core import Item, Scope, now
-from sluice_local.sagemaker.pipelines import stored
+from sluice_local.sagemaker.pipelines import selecting, stored
 from sluice_local.sagemaker.pipelines.announcements import announce_step, change_execution, change_step
 from sluice_local.sagemaker.pipelines.attempts import StepRun
 from sluice_local.sagemaker.pipelines.definition import graph
@@ -52,7 +52,7 @@ class Runner:
         self.definition = stored.definition_of(scope, execution)
         self.properties: dict[str, Any] = {}
         self.outcomes: dict[str, bool] = {}
-        self._begun: set[str] = set()
+        self._begun = selecting.left_out(execution, self.definition)
         self._running: dict[str, StepRun] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._stopping = threading.Event()
