@@ -150,15 +150,24 @@ def test_lines_of_megabytes_that_the_engine_does_not_count_end_at_the_process_li
 
 
 @pytest.mark.parametrize(
-    ("end", "message"),
+    ("end", "max_s", "message"),
     [
-        (lambda: time.sleep(60), "p/1: the data could not be checked within 1 s"),
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), "p/1: checking the data needs more than the memory"),
-        (lambda: os.kill(os.getpid(), signal.SIGABRT), "p/1: the process that checked the data crashed (SIG"),
+        (lambda: time.sleep(60), 4, "p/1: the data could not be checked within 4 s"),
+        (
+            lambda: os.kill(os.getpid(), signal.SIGKILL),
+            60,
+            "p/1: checking the data needs more than the memory",
+        ),
+        (
+            lambda: os.kill(os.getpid(), signal.SIGABRT),
+            60,
+            "p/1: the process that checked the data crashed (SIG",
+        ),
     ],
+    ids=["out of time", "killed", "crashed"],
 )
 def test_the_object_that_is_being_read_when_the_process_is_ended_is_to_blame(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Any, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Any, max_s: float, message: str
 ) -> None:
     add = Store.add
 
@@ -169,6 +178,6 @@ def test_the_object_that_is_being_read_when_the_process_is_ended_is_to_blame(
 
     monkeypatch.setattr(Store, "add", unending)
     # Another shape, so that it is stored by itself.
-    (violation,) = judge(tmp_path, SOUND["csv"], b"y,x\n0,1\n", max_s=1.0).violations
+    (violation,) = judge(tmp_path, SOUND["csv"], b"y,x\n0,1\n", max_s=max_s).violations
     assert violation.objects == ("p/1",)
     assert violation.message.startswith(message)
