@@ -141,6 +141,8 @@ MATRIX: list[tuple[str, str, Mapping[str, Any], str]] = [
     ("s3:DeleteObject", f"{S3_DATA}/reviews/a.csv", {}, ""),
     ("dynamodb:Query", TABLE, reads("PIPELINE#reviews"), "UDAO"),
     ("dynamodb:GetItem", TABLE, reads("RUN#reviews-00001"), "UDAO"),
+    ("dynamodb:BatchGetItem", TABLE, reads("PIPELINE#reviews", "RUN#reviews-00001"), "UDAO"),
+    ("dynamodb:BatchGetItem", TABLE, reads("PIPELINE#reviews", "PIPELINE#other"), "DAO"),
     ("dynamodb:Query", f"{TABLE}/index/gsi1", reads("PIPELINES"), "UDAO"),
     ("dynamodb:Query", TABLE, reads("PIPELINE#other"), "DAO"),
     ("dynamodb:Query", TABLE, reads("PIPELINE#reviews", "PIPELINE#other"), "DAO"),

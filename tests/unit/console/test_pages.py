@@ -15,7 +15,9 @@ import build_world
 import fakes
 import release_world
 from sluice.catalog import keys
+from sluice.catalog.changes import recalls as changes
 from sluice.catalog.records.notices import Notice
+from sluice.catalog.records.recalls import Recall
 from sluice.console import rendering, requests
 from sluice.console.answering import answer
 from sluice.console.pages import monitoring
@@ -188,6 +190,15 @@ def test_a_window_without_labels_is_shown_as_one(released: release_world.World) 
     shown = monitoring.page({"pipeline": RELEASES, "stages": [stage], "history": []})
     words = Page(rendering.render(shown, requests.Frame())).words
     assert "\u2013 of \u2013" in words
+
+
+def test_a_recall_that_nothing_was_trained_without_is_among_what_waits(built: build_world.World) -> None:
+    at = built.cloud.now()
+    recall = Recall(BUILDS, "0" * 64, f"{BUILDS}/a.csv", "open", at, "ada", "a person asked", "r1")
+    built.cloud.catalog.apply(changes.recall(recall))
+    waits = page(built.cloud, f"/pipelines/{BUILDS}").words
+    assert f"recalled {BUILDS}/a.csv" in waits
+    assert "no model was trained without it yet" in waits
 
 
 def test_home_tells_what_serves_and_what_waits_for_whom(released: release_world.World) -> None:

@@ -34,7 +34,7 @@ def overview(cloud: Cloud, after: str | None = None, wanted: str = "", limit: in
     listed = [item for item in found if after is None or item["gsi1sk"] > after]
     shown = [Pipeline.of(item) for item in listed[:limit]]
     staged = _stages(cloud, shown)
-    _read_ahead(cloud, shown, staged)
+    read_ahead(cloud, shown, staged)
     firing = [str(alarm["AlarmName"]) for alarm in cloud.alarms.firing(f"{cloud.stack_name}--")]
     return {
         "pipelines": on_each(shown, lambda each: _card(cloud, each, staged[each.name], firing)),
@@ -56,8 +56,8 @@ def _stages(cloud: Cloud, shown: Sequence[Pipeline]) -> Stages:
     }
 
 
-def _read_ahead(cloud: Cloud, shown: Sequence[Pipeline], staged: Stages) -> None:
-    """Let the catalog of a page have, by a few requests, the items that cards ask for one by one."""
+def read_ahead(cloud: Cloud, shown: Sequence[Pipeline], staged: Stages) -> None:
+    """Let the catalog of a page have, by two requests, the items that views ask for one by one."""
     live = [stage for each in shown for stage in staged[each.name] if stage.live]
     wanted = [key for each in shown for key in _known_keys(each)]
     for stage in live:

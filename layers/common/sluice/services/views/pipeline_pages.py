@@ -30,6 +30,7 @@ from sluice.services.views import (
     story,
     uploads,
 )
+from sluice.services.views.overview import read_ahead
 
 RUNS, VERSIONS, ARRIVALS, PROMOTIONS, WINDOWS = 15, 12, 50, 12, 60
 # So long ago are values of alarms shown.
@@ -46,12 +47,19 @@ def find(cloud: Cloud, pipeline: str) -> Item:
 
 def overview(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     """Return a pipeline's status, its definition in short, and its newest runs."""
-    item = find(cloud, pipeline)
+    item = _find_with_stages(cloud, pipeline)
     return {
         **pipelines.status(cloud, pipeline),
         "definition": _definition(_config(cloud, pipeline, item)),
         "runs": runs.newest(cloud, Pipeline.of(item), RUNS),
     }
+
+
+def _find_with_stages(cloud: Cloud, pipeline: str) -> Item:
+    """Return a pipeline's item, after what its views ask for one by one was read by two requests."""
+    item = find(cloud, pipeline)
+    read_ahead(cloud, [Pipeline.of(item)], {pipeline: releasing.find_stages(cloud, pipeline)})
+    return item
 
 
 def _config(cloud: Cloud, pipeline: str, item: Item) -> PipelineConfig | None:
@@ -155,7 +163,7 @@ def report_html(cloud: Cloud, pipeline: str, digits: str) -> bytes:
 
 def release_page(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     """Return a pipeline's stages in order, with traffic and alarms as they are, and what served when."""
-    item = find(cloud, pipeline)
+    item = _find_with_stages(cloud, pipeline)
     serving = {stage["stage"]: stage for stage in stages.stages(cloud, pipeline)}
     definition = _definition(_config(cloud, pipeline, item))
     declared = {each["stage"]: each for each in definition["stages"]} if definition else {}
