@@ -148,3 +148,75 @@ def test_people_play_the_loop_by_clicks_and_each_may_do_what_is_theirs(
     for path in ("/", f"/pipelines/{name}/data", f"/pipelines/{name}/why", f"/pipelines/{name}/runs"):
         go(page, path)
         accessible(page)
+
+
+CANARY = "[{name: production, traffic: {type: canary, percent: 50, bake_s: 15, unwatched: true}}]"
+TWO_INSTANCES = "{script: src/inference.py, sample: sample.json, compute: {instance_count: 2}}"
+BAD = rows(60, seed=3).replace(b",1\r\n", b",7\r\n")
+
+
+# Four runs, two releases and a rollback, which a busy machine takes minutes for.
+@pytest.mark.timeout(900)
+def test_a_person_watches_a_canary_rolls_it_back_and_releases_data_by_clicks(
+    loop: Loop, opened: Callable[[Target], Page]
+) -> None:
+    name = loop.pipeline
+    loop.push(pipeline=loop.configure(stages=CANARY, serve=TWO_INSTANCES))
+    assert loop.run_after("a.csv", rows(300, seed=1))["status"] == "registered"
+    assert loop.release_after(1)["status"] == "released"
+    assert loop.run_after("b.csv", rows(300, seed=2))["status"] == "registered"
+    bob, dora = person(loop.target, "bob", "Operator"), person(loop.target, "dora", "Developer")
+
+    # The canary proceeds under his eyes, without a reload: first half of the traffic, then all.
+    page = opened(bob)
+    go(page, f"/pipelines/{name}/releases")
+    page.evaluate("window.wasNotReloaded = true")
+    loop.decide(2, "Approved")
+    page.get_by_text("is under way").wait_for()
+    page.get_by_text(re.compile("^new: weight")).first.wait_for()
+    page.locator("svg text", has_text="serves v2").wait_for()
+    page.get_by_role("link", name="Roll back").wait_for()
+    assert page.evaluate("window.wasNotReloaded")
+
+    # A developer may look, and is refused in words.
+    others = opened(dora)
+    go(others, f"/pipelines/{name}/releases/production/rollback")
+    roll_back(others)
+    others.get_by_role("alert").get_by_text("Nothing was done").wait_for()
+    assert loop.predict()["model_version"] == "2"
+
+    # An operator is asked about both versions by name, and may.
+    go(page, f"/pipelines/{name}/releases")
+    page.get_by_role("link", name="Roll back").click()
+    page.get_by_role("heading", level=1, name="From v2 back to v1?").wait_for()
+    accessible(page)
+    roll_back(page)
+    page.get_by_role("status").get_by_text("is being rolled back from v2").wait_for()
+    page.locator("svg text", has_text="serves v1").wait_for()
+    assert loop.predict()["model_version"] == "1"
+
+    # He reads why data were rejected, and releases them.
+    assert loop.run_after("bad.csv", BAD)["status"] == "data_rejected"
+    go(page, f"/pipelines/{name}/runs")
+    page.get_by_role("link", name=re.compile("00003$")).first.click()
+    page.get_by_role("heading", level=1, name="The data were rejected").wait_for()
+    page.get_by_text(re.compile(r"y: \d+ rows not one of 0, 1")).first.wait_for()
+    go(page, f"/pipelines/{name}/data")
+    page.get_by_text("Release it").click()
+    page.get_by_label("Why is it right after all?").fill("7 is what the sensor says")
+    page.get_by_role("button", name="Release").click()
+    page.get_by_role("status").get_by_text("is released: the next build judges it again").wait_for()
+    assert "data released" in loop.events()
+
+    compared = f"/compare?model={name}/1&model={name}/2"
+    for path in ("models", "releases", "monitoring", "data", "runs", "why"):
+        go(page, f"/pipelines/{name}/{path}")
+        accessible(page)
+    for path in (f"/pipelines/{name}", f"/models/{name}/2", compared, "/notices", "/"):
+        go(page, path)
+        accessible(page)
+
+
+def roll_back(page: Page) -> None:
+    page.get_by_label("Why?").fill("users complain <script>alert(1)</script>")
+    page.get_by_role("button", name="Roll production back to v1").click()
