@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sluice.domain import wording
 from sluice.domain.release.serving import VARIANT
 
 if TYPE_CHECKING:
@@ -161,6 +160,8 @@ def wished(wish: Scaled) -> str:
 
 def described(found: Mapping[str, Any]) -> list[str]:
     """Say for people how much an endpoint can serve, what lets that change, and who said so."""
+    from sluice.domain import wording  # functions that scale need no words, and it loads the config
+
     words = [
         f"serverless, {wording.count(found['concurrency'], 'request')} at a time"
         if found["concurrency"]
