@@ -278,7 +278,7 @@ def test_what_aws_lacks_is_named_beside_a_running_local_cloud_too(
     assert "--aws" in caught.value.hint
 
 
-@pytest.mark.parametrize("example", ["reviews", "deliveries"])
+@pytest.mark.parametrize("example", ["reviews", "deliveries", "sdk-pipeline"])
 def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path, example: str) -> None:
     folder = project.init(tmp_path / "my-model", example)
     loaded = projects.load_project(project.read_folder(folder).files)

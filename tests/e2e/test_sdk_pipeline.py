@@ -1,0 +1,67 @@
+"""A build runs a pipeline of SageMaker: its model is judged, registered, released and answers."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from e2e.loop import Loop
+from sluice.services.views import costs
+from sluice_cli import project
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sdk-pipeline"
+
+
+@pytest.fixture
+def folder(loop: Loop) -> Path:
+    """The example under the test's own pipeline name, with the definition that needs no SDK."""
+    made = project.init(loop.folder / loop.pipeline, "sdk-pipeline")
+    yaml = made / "pipeline.yaml"
+    yaml.write_text(yaml.read_text().replace("pipeline: pipeline.py", "pipeline: pipeline.json"))
+    return made
+
+
+def reviews(seed: int) -> bytes:
+    """Reviews whose words tell their sentiment, but for a few."""
+    draw = random.Random(seed)  # noqa: S311
+    rows = ["product,review,sentiment"]
+    for number in range(150):
+        is_great = draw.random() < 0.5
+        word = "great" if is_great != (draw.random() < 0.05) else "awful"
+        rows.append(f"P{seed},{word} product {seed} {number},{'great' if is_great else 'other'}")
+    return "\n".join([*rows, ""]).encode()
+
+
+@pytest.mark.long
+def test_what_its_pipeline_registers_is_judged_registered_and_serves(loop: Loop, folder: Path) -> None:
+    project.push(loop.target, folder)
+    run = loop.run_after("part-1.csv", reviews(1))
+    assert run["status"] == "registered", run["reasons"]
+    steps = {step["step"]: step for step in run["steps"]}
+    assert {"pipeline", "pipeline-Prepare", "pipeline-Train", "pipeline-Evaluate"} <= steps.keys()
+    assert steps["pipeline-Train"]["metrics"]["validation:accuracy"] > 0.6
+    assert steps["pipeline"]["outputs"]["package"].endswith("--built/1")
+    cost = costs.run_cost(loop.target.cloud, run["run_id"])
+    assert cost is not None
+    assert cost["unknown"] == []
+    assert 0 < cost["usd"] < 0.05
+    assert loop.release_after(1)["status"] == "released"
+    answer = loop.target.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=loop.endpoint_name,
+        ContentType="application/json",
+        Accept="application/json",
+        Body=json.dumps({"reviews": ["great product", "awful product"]}),
+    )
+    first, second = json.loads(answer["Body"].read())["predictions"]
+    assert first["score"] > second["score"]
+
+    # The pipeline's own condition may say no, which is no failure.
+    yaml = folder / "pipeline.yaml"
+    yaml.write_text(yaml.read_text().replace("MinAccuracyValue: 0.6", "MinAccuracyValue: 1.01"))
+    project.push(loop.target, folder)
+    run = loop.run_after("part-2.csv", reviews(2))
+    assert run["status"] == "rejected"
+    assert run["reasons"] == ["the pipeline registered no model: the accuracy is below 1.01"]
