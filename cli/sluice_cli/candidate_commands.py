@@ -42,7 +42,14 @@ def candidates_of_run(
     champion's metric of training is of its own run; metrics of the hold-out were measured on the same data.
     """
     target = context.obj.target()
-    found = candidates.leaderboard(target.cloud, _the_run(target, run_id))
+    run = _the_run(target, run_id)
+    if run.runs_pipeline:
+        raise CommandError(
+            f"{run_id} ran a pipeline of SageMaker, which has no candidates",
+            hint=f"`sluice run {run_id}` shows its steps.",
+            exit_code=EXIT_USAGE,
+        )
+    found = candidates.leaderboard(target.cloud, run)
     show(found, as_json, lambda: leaderboard.print_out(found))
     if found["candidates"] and not as_json:
         hint(f"next: `sluice run {run_id}` shows the whole run")

@@ -63,7 +63,8 @@ def planned(target: Target, wanted: Wanted, *, foresees: bool = False) -> dict[s
 
 def _described(target: Target, run: Run) -> dict[str, Any]:
     its, values = building.config_of(target.cloud, run), dict(run.overrides or {})
-    train = its.train
+    # A pipeline of SageMaker has no candidates.
+    train, of_pipeline = its.train_, its.build.parameters if its.build else None
     item = target.catalog.get(keys.pipeline_key(run.pipeline)) or {}
     return {
         "cause": run.cause,
@@ -74,7 +75,10 @@ def _described(target: Target, run: Run) -> dict[str, Any]:
         "dataset_version": run.given_dataset,
         "retry_of": run.retry_of,
         "uses_cache": not run.is_uncached,
-        "candidates": [candidates.of_step(train, f"{names.TRAIN}{name}") for name in candidates.first(train)],
+        "candidates": [candidates.of_step(train, f"{names.TRAIN}{name}") for name in candidates.first(train)]
+        if train
+        else [],
+        "parameters": of_pipeline,
         "in_flight": item.get("in_flight"),
     }
 

@@ -35,16 +35,20 @@ SUMMARY = {
 
 
 @pytest.fixture
-def stub() -> Stubber:
-    client: Any = boto3.client("sagemaker", region_name="eu-central-1")
+def client() -> Any:
+    return boto3.client("sagemaker", region_name="eu-central-1")
+
+
+@pytest.fixture
+def stub(client: Any) -> Stubber:
     stub = Stubber(client)
     stub.activate()
     return stub
 
 
 @pytest.fixture
-def pipelines(stub: Stubber) -> SageMakerPipelines:
-    return SageMakerPipelines(ROLE, stub.client)
+def pipelines(client: Any, stub: Stubber) -> SageMakerPipelines:
+    return SageMakerPipelines(ROLE, client)
 
 
 def known(stub: Stubber, description: str) -> None:

@@ -37,18 +37,27 @@ def _columns(view: Mapping[str, Any]) -> list[list[Node]]:
     """Draw the steps as the project defines them, and after them its stages with what serves."""
     found = view["definition"]
     serving = {stage["stage"]: stage for stage in view["stages"]}
-    trained = words.count_of(found["candidates"], "candidate")
     checks = found["columns"] + found["checks"]
     columns = [
         [Node("data", found["mode"], "", link=links.pipeline(view["pipeline"], "data"))],
         [Node("validate", words.count_of(checks, "check"), "")],
-        [Node("prepare", "script", "")],
-        [Node("train", trained, "", f"{trained}, by {found['strategy']}")],
-        [Node("evaluate", "with champion", "")],
+        *_build(found),
         [Node("gates", words.count_of(found["gates"], "gate"), "")],
         [Node("register", "by a person" if found["approval"] == "manual" else "automatic", "")],
     ]
     return columns + [[_stage(stage, serving.get(stage["stage"]), view)] for stage in found["stages"]]
+
+
+def _build(found: Mapping[str, Any]) -> list[list[Node]]:
+    """Draw what makes a model: scripts, or a pipeline of SageMaker."""
+    if found["pipeline"]:
+        return [[Node("pipeline", found["pipeline"], "", f"{found['pipeline']}, a pipeline of SageMaker")]]
+    trained = words.count_of(found["candidates"], "candidate")
+    return [
+        [Node("prepare", "script", "")],
+        [Node("train", trained, "", f"{trained}, by {found['strategy']}")],
+        [Node("evaluate", "with champion", "")],
+    ]
 
 
 def _stage(stage: Mapping[str, Any], serving: Mapping[str, Any] | None, view: Mapping[str, Any]) -> Node:

@@ -32,7 +32,6 @@ def leaderboard(cloud: Cloud, run: Run) -> dict[str, Any]:
     steps = building.find_steps(cloud, run.run_id)
     rows = ranked(train, steps)
     chosen = chosen_step(steps)
-    detail = selected(steps)
     for row in rows:
         row["is_chosen"] = row["step"] == chosen
     return {
@@ -46,6 +45,14 @@ def leaderboard(cloud: Cloud, run: Run) -> dict[str, Any]:
         "planned": sum(rung.size for rung in candidates.rungs(train)),
         "candidates": rows,
         "chosen": chosen,
+        **judged(cloud, run, steps),
+    }
+
+
+def judged(cloud: Cloud, run: Run, steps: Sequence[Step]) -> dict[str, Any]:
+    """Return why a run's candidate was chosen, how it was evaluated, and the champion that it had to beat."""
+    detail = selected(steps)
+    return {
         "why": detail.get("why"),
         "evaluation": _evaluation(steps, "candidate"),
         "champion": _champion(cloud, run.pipeline, detail.get("champion"), steps),
@@ -151,6 +158,8 @@ def _champion(
 def _chosen(cloud: Cloud, run: Run) -> Row:
     """Return the row of a run's chosen candidate; empty if the run did not record it."""
     steps = building.find_steps(cloud, run.run_id)
+    if run.runs_pipeline:
+        return {}
     train = building.config_of(cloud, run).train
     chosen = chosen_step(steps)
     return next((row_of(s, varied(train), train.candidates.objective) for s in steps if s.step == chosen), {})

@@ -74,8 +74,9 @@ def _definition(found: PipelineConfig | None) -> dict[str, Any] | None:
         "mode": found.data.mode,
         "columns": len(found.data.columns),
         "checks": len(found.data.quality),
-        "candidates": len(candidates.first(found.train)),
-        "strategy": found.train.candidates.strategy,
+        "candidates": len(candidates.first(found.train)) if found.train_ else 0,
+        "strategy": found.train.candidates.strategy if found.train_ else None,
+        "pipeline": found.build.pipeline if found.build else None,
         "gates": len(found.gates),
         "approval": found.register_.approval,
         "stages": [

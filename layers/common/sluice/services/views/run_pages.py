@@ -27,11 +27,12 @@ def page(cloud: Cloud, run_id: str) -> dict[str, Any]:
     by_step = {each.step: each.usd for each in cost.steps}
     for step in found["steps"]:
         step["cost_usd"] = by_step.get(step["step"])
+    run = Run.of(item)
     has_trained = any(step["kind"] == "training_job" for step in found["steps"] if step.get("kind"))
     return {
         **found,
         "cost": {"usd": cost.usd, "known_usd": cost.known_usd, "unknown": list(cost.unknown)},
-        "leaderboard": candidates.leaderboard(cloud, Run.of(item)) if has_trained else None,
+        "leaderboard": candidates.leaderboard(cloud, run) if has_trained and not run.runs_pipeline else None,
         "gates": gates.document(cloud, found["pipeline"], run_id) if _is_judged(found) else None,
     }
 

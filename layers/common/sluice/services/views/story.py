@@ -124,6 +124,9 @@ def _candidates(cloud: Cloud, run: Run, steps: list[Step]) -> Part | None:
     chosen = candidates.chosen_step(steps)
     if chosen is None:
         return None
+    if run.runs_pipeline:
+        # A pipeline of SageMaker has no candidates beside the model that it registered.
+        return {**candidates.judged(cloud, run, steps), "chosen": chosen, "objective": None, "all": []}
     found = candidates.leaderboard(cloud, run)
     kept = ("step", "rank", "value", "parameters", "is_chosen", "problem")
     return {
