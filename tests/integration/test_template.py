@@ -24,6 +24,7 @@ RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 ONLY_WILDCARD = {
     "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:DescribeScalingPolicies",
+    "cloudwatch:GetMetricData",
     "cloudwatch:PutMetricData",
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeSubnets",
