@@ -123,18 +123,28 @@ def _print_plan(planned: dict[str, Any]) -> None:
     data = f"data set {short(version)}" if version else "the data that are there"
     out.print(f"  project {short(planned['project_version'])}, {data}")
     _print_values(planned)
-    count = len(planned["candidates"])
-    out.print(f"  {count} candidate{'' if count == 1 else 's'}:")
-    for candidate in planned["candidates"][:_SHOWN]:
-        values = ", ".join(f"{name}={value}" for name, value in candidate.items())
-        out.print(f"    {escape(values or 'no hyperparameters')}")
-    if count > _SHOWN:
-        out.print(f"    and {count - _SHOWN} more")
+    if planned["parameters"] is None:
+        _print_candidates(planned["candidates"])
+    else:
+        out.print(f"  a pipeline of SageMaker, with {escape(_values(planned['parameters']))}")
     print_reuse(planned["foreseen"]["steps"])
     _print_costs(planned)
     if planned["in_flight"]:
         out.print(f"  [yellow]•[/] {planned['in_flight']} is in flight: it would have to end first")
     hint("next: the same without --dry-run starts it")
+
+
+def _print_candidates(found: list[dict[str, Any]]) -> None:
+    count = len(found)
+    out.print(f"  {count} candidate{'' if count == 1 else 's'}:")
+    for candidate in found[:_SHOWN]:
+        out.print(f"    {escape(_values(candidate) or 'no hyperparameters')}")
+    if count > _SHOWN:
+        out.print(f"    and {count - _SHOWN} more")
+
+
+def _values(named: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in named.items())
 
 
 def _print_costs(planned: dict[str, Any]) -> None:

@@ -36,6 +36,7 @@ def reviews(seed: int) -> bytes:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_what_its_pipeline_registers_is_judged_registered_and_serves(loop: Loop, folder: Path) -> None:
     project.push(loop.target, folder)
     run = loop.run_after("part-1.csv", reviews(1))

@@ -171,6 +171,11 @@ def test_the_end_of_a_run_stops_its_execution(world: World) -> None:
     world.start("pipeline")
     world.finish("stopped", reasons=["by hand"])
     assert world.cloud.pipelines.stopped == [EXECUTION]
+    sdk_world.end(world, [step("Prepare", "Stopped")], status="Stopped")
+    stopped = world.step("pipeline")
+    assert stopped["status"] == "Stopped"
+    assert "remark" not in stopped
+    assert "log_tail" not in stopped
 
 
 def test_a_push_checks_the_pipeline_and_puts_it_into_sagemaker(world: World) -> None:

@@ -86,8 +86,11 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
     completed = result["status"] == COMPLETED
     reason = None if completed else _failure_reason(cloud, task, description)
     if reason is not None:
-        result["log_tail"] = _log_tail(cloud, task, description)
-        reason = log_tails.told(reason, result["log_tail"])
+        lines = _log_tail(cloud, task, description)
+        reason = log_tails.told(reason, lines)
+        if lines or task.kind != "pipeline_execution":
+            # An execution has no log of its own: its first failed job's is told, if one failed.
+            result["log_tail"] = lines
     if task.kind == "pipeline_execution":
         from sluice.services import sdk_pipelines  # few builds run one
 

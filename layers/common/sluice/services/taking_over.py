@@ -69,7 +69,7 @@ def take_champion(cloud: Cloud, task: SelectCandidateTask, champion: Mapping[str
         return f"the evaluation of its run is gone: {evaluation['uri']}"
     if hashlib.sha256(content).hexdigest() != evaluation["sha256"]:
         return f"the evaluation of its run has changed: {evaluation['uri']}"
-    said = f"the champion's as {champion['run_id']} recorded it, on that run's test data"
+    said = f"as {champion['run_id']} recorded it, on that run's test data"
     _keep(cloud, task, champions.ROLE, content, {"recorded": said, "uri": evaluation["uri"]})
     return None
 

@@ -37,20 +37,20 @@ def declined_by(description: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def result(description: Mapping[str, Any], step: str) -> dict[str, Any]:
     """Return an execution's outcome, as `jobs.job_result` returns a job's."""
-    package = registered(description)
+    package, ended = registered(description), status(description)
     return {
         "step": step,
         "kind": "pipeline_execution",
         "job_name": description["PipelineExecutionDisplayName"],
         "job_arn": description["PipelineExecutionArn"],
-        "status": status(description),
+        "status": ended,
         "outputs": {"package": package} if package else {},
         "model_uri": None,
         "metrics": {},
         "image": None,
         "started_at": to_iso(description["CreationTime"]),
         "ended_at": to_iso(description["LastModifiedTime"]),
-        "remark": None if package else why_nothing(description),
+        "remark": why_nothing(description) if ended == "Completed" and not package else None,
     }
 
 
