@@ -152,6 +152,7 @@ MATRIX: list[tuple[str, str, Mapping[str, Any], str]] = [
     ("dynamodb:DeleteItem", TABLE, reads("PIPELINE#reviews"), ""),
     ("dynamodb:Scan", TABLE, {}, ""),
     ("s3:PutObject", f"{S3_ARTIFACTS}/projects/reviews/v.tar.gz", {}, "D"),
+    ("s3:PutObject", f"{S3_ARTIFACTS}/pipelines/reviews/code/0/prepare.py", {}, "D"),
     ("s3:GetObject", f"{S3_ARTIFACTS}/evidence/reviews/r/manifest.json", {}, "DAO"),
     ("s3:PutObject", f"{S3_ARTIFACTS}/evidence/reviews/r/manifest.json", {}, ""),
     ("s3:PutObject", f"{S3_ARTIFACTS}/models/reviews/0/model.tar.gz", {}, ""),
