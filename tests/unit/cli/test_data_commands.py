@@ -206,7 +206,7 @@ def test_waiting_for_a_run_tells_why_none_starts_and_tells_it_once(
     world: World, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A look takes no longer on a busy machine.
-    clock = count(0, 0.02)
+    clock = count(0, 0.005)
     monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(clock)))
     world.push(pipeline=PIPELINE_YAML.replace("quiet_period_s: 60", "marker: _SUCCESS").encode())
     world.upload("a.csv")

@@ -400,6 +400,7 @@ def test_a_planned_stage_names_everything_after_its_release(planned: dict[str, A
         "bake_s": 60,
         "is_scaled": False,
         "keeps_instances": False,
+        "is_batch": False,
     }
 
 

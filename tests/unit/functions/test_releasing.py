@@ -44,6 +44,8 @@ def test_an_approved_version_is_released_verified_and_live(world: World) -> None
         "position": 0,
         "live": release_id,
         "is_linked": True,
+        "gsi1pk": keys.ALL_STAGES,
+        "gsi1sk": f"{PIPELINE}#production",
     }
     assert world.served_version() == "1"
     assert sorted(world.events()) == ["approved", "promoted", "release started", "released"]

@@ -21,7 +21,7 @@ RUN = "s3://artifacts/runs/reviews-sentiment/reviews-sentiment-00001"
 def with_compute(build: jobs.Build, step: str, **changes: Any) -> jobs.Build:
     described = getattr(build.config, step)
     compute = described.compute.model_copy(update=changes)
-    config = build.config.model_copy(update={step: described.model_copy(update={"compute": compute})})
+    config = build.config.model_copy(update={f"{step}_": described.model_copy(update={"compute": compute})})
     return replace(build, config=config)
 
 
@@ -70,7 +70,7 @@ def test_rungs_of_a_candidate_hand_on_its_checkpoints_and_a_grid_keeps_none(buil
     budget = Budget(hyperparameter="epochs", min=1, max=9)
     halving = build.config.train.candidates.model_copy(update={"budget": budget, "space": space})
     train = build.config.train.model_copy(update={"candidates": halving})
-    halved = replace(build, config=build.config.model_copy(update={"train": train}))
+    halved = replace(build, config=build.config.model_copy(update={"train_": train}))
     kept = [jobs.training_request(halved, step, {})["CheckpointConfig"] for step in ("train-2", "train-2-r1")]
     assert kept == [{"S3Uri": f"{RUN}/train/checkpoints/train-2"}] * 2
     _, folders = jobs.role_of(halved, "train-2-r1")

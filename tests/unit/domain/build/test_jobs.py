@@ -83,7 +83,7 @@ def test_prepare_gets_its_parameters_as_arguments(build: jobs.Build) -> None:
 
 def test_without_parameters_there_are_no_arguments(build: jobs.Build, invalid: Invalid) -> None:
     prepare = build.config.prepare.model_copy(update={"parameters": {}})
-    bare = replace(build, config=build.config.model_copy(update={"prepare": prepare}))
+    bare = replace(build, config=build.config.model_copy(update={"prepare_": prepare}))
     request = jobs.prepare_request(bare, "s3://b/m")
     assert "ContainerArguments" not in request["AppSpecification"]
     assert invalid("CreateProcessingJob", request) == ""
