@@ -407,9 +407,19 @@ def test_metadata_and_life_cycle_can_be_conditions(guarded: Registry) -> None:
             persona.sagemaker.update_model_package(ModelPackageArn=arn, **changes)
 
 
+def trusting_sagemaker(guarded: Registry) -> str:
+    """A role that SageMaker may assume; its ARN."""
+    principal = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}}
+    trust = {"Version": "2012-10-17", "Statement": [{**principal, "Action": "sts:AssumeRole"}]}
+    made = guarded.cloud.client("iam").create_role(
+        RoleName=guarded.unique("hosting"), AssumeRolePolicyDocument=json.dumps(trust)
+    )
+    return str(made["Role"]["Arn"])
+
+
 def test_whoever_makes_a_model_must_be_allowed_to_pass_its_role_and_to_tag_it(guarded: Registry) -> None:
-    name = guarded.unique("model")
-    arn, role = guarded.arn("model", name), f"arn:aws:iam::{guarded.cloud.account}:role/hosting"
+    name, passed_on = guarded.unique("model"), {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    arn, role = guarded.arn("model", name), trusting_sagemaker(guarded)
     request: dict[str, Any] = {
         "ModelName": name,
         "ExecutionRoleArn": role,
@@ -418,7 +428,6 @@ def test_whoever_makes_a_model_must_be_allowed_to_pass_its_role_and_to_tag_it(gu
     }
     create = allow("sagemaker:CreateModel", arn)
     tag = allow("sagemaker:AddTags", arn)
-    passed_on = {"iam:PassedToService": "sagemaker.amazonaws.com"}
     pass_role = allow("iam:PassRole", role, StringEquals=passed_on)
     without_tag = Persona(guarded, create, pass_role)
     with refused("AccessDeniedException", without_tag.denial("sagemaker:AddTags", arn)):

@@ -97,6 +97,9 @@ class _Environment:
     memory = lambda_memory.MemoryWatch("lambda-memory", longest_s=0.25)
 
 
+_NEXT = "/runtime/invocation/next"
+
+
 class _WaitingServer(socketserver.ThreadingTCPServer):
     """Waits for its end as it does for requests; the other looks ten times a second, in each environment."""
 
@@ -192,7 +195,7 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]
                 if worker._taken_id == worker._current_request_id is not None and not is_answered:
                     self.send_error(403, "InvalidStateTransition")
                     return
-                if worker._mark_first_poll(generation):
+                if self.path.endswith(_NEXT) and worker._mark_first_poll(generation):
                     worker._wait_for_event(generation, pending)
                 super().do_GET()
 
