@@ -59,11 +59,11 @@ up: setup ## Start the local cloud with its saved state, and deploy the template
 down: ## Stop the local cloud; its state is kept.
 	@test ! -x .venv/bin/sluice || .venv/bin/sluice down
 
-check: setup ## Run lint, types and unit, while you change something: under a minute on two cores.
+check: setup ## Run lint, types and unit, while you change something: a minute or three on two cores.
 	@$(MAKE) --no-print-directory --jobs=$(CORES) --output-sync=target lint types
 	@$(MAKE) --no-print-directory unit
 
-test: lint types unit integration contract e2e ## Everything the CI checks.
+test: check integration contract e2e ## What must always hold; `make thorough` plays the rest.
 
 lint: setup .venv/.template ## Check style, direction of imports, and the template.
 	$(PY) -m ruff check $(CODE)
@@ -91,7 +91,7 @@ integration: setup ## The engine, adapters against moto, state machines and temp
 	$(PY) -m pytest tests/integration $(OFFLINE) -q -n $(CORES) --dist worksteal
 
 contract: image ## The local cloud against statements about AWS.
-	$(PY) -m pytest tests/local -q -n $(CLOUDS) $(BY_FILE)
+	$(PY) -m pytest tests/local -q -n $(CLOUDS) $(BY_FILE) -m "not thorough"
 
 conform: setup ## Ask ENDPOINT (a URL, or "aws" for the account at hand) what the contract tests say of AWS.
 	@test -n "$(ENDPOINT)" || { echo 'name an endpoint: make conform ENDPOINT=aws, or the URL of a cloud'; exit 1; }
@@ -100,10 +100,10 @@ conform: setup ## Ask ENDPOINT (a URL, or "aws" for the account at hand) what th
 
 e2e: image ## The deployed stack on the local cloud, through public interfaces only.
 	$(PY) -m pytest tests/e2e -q -n $(CORES) $(BY_FILE) -m "not thorough"
-	@echo "left out, as together they take half an hour: 'make thorough' plays the other end-to-end tests"
+	@echo "left out, as together they take half an hour and more: 'make thorough' plays the other tests with a cloud"
 
-thorough: image ## The end-to-end tests that `make test` leaves out: half an hour more.
-	$(PY) -m pytest tests/e2e -q -n $(CORES) $(BY_FILE) -m thorough
+thorough: image ## The tests with a cloud that `make test` leaves out: half an hour and more.
+	$(PY) -m pytest tests/local tests/e2e -q -n $(CORES) $(BY_FILE) -m thorough
 
 # They are heavy, so no other target makes their environments.
 SDKS := sdk2 sdk3

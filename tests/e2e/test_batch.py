@@ -17,6 +17,7 @@ from monitored import truth
 from sluice.services.views import batches, history, notices
 from sluice_cli import main, waiting
 
+pytestmark = pytest.mark.thorough
 SERVE = (
     "{script: src/inference.py, sample: sample.json, content_type: text/csv, accept: text/csv, "
     "compute: {batch: {}}}"

@@ -94,6 +94,7 @@ def test_events_may_be_delivered_any_number_of_times_in_any_order(
     assert loop.status()["arrivals"] == {"included": 2}
 
 
+@pytest.mark.thorough
 def test_all_events_at_once_lost_then_found_end_in_the_same_state(loop: Loop) -> None:
     loop.push()
     for source in ("aws.s3", "aws.sagemaker", "aws.states", "aws.cloudwatch"):

@@ -43,6 +43,7 @@ def test_a_run_on_lambda_registers_the_model_that_it_trained(loop: Loop) -> None
     assert loop.predict()
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 @pytest.mark.backend("auto")
 def test_a_script_that_takes_more_memory_than_lambda_gives_goes_on_on_sagemaker(loop: Loop) -> None:
@@ -74,6 +75,7 @@ print("SAID " + json.dumps(said), flush=True)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 @pytest.mark.backend("lambda")
 def test_a_script_on_lambda_reaches_no_more_than_its_own_job_needs(loop: Loop) -> None:

@@ -85,6 +85,7 @@ def test_the_same_data_again_builds_nothing(loop: Loop) -> None:
     assert loop.counts() == {**before, "runs": before["runs"] + 1}
 
 
+@pytest.mark.thorough
 def test_a_worse_model_is_not_registered_and_says_why(serving: Loop) -> None:
     run = serving.run_after("part-3.csv", rows(1000, seed=3, noise=0.48))
     assert run["status"] == "rejected"
@@ -92,6 +93,7 @@ def test_a_worse_model_is_not_registered_and_says_why(serving: Loop) -> None:
     assert len(models.models(serving.target.cloud, serving.pipeline)) == 2
 
 
+@pytest.mark.thorough
 def test_describing_metadata_on_a_live_version_releases_nothing(serving: Loop) -> None:
     known = waiting.release_ids(serving.target, serving.pipeline)
     arn = lookup.model_arn(serving.target, f"{serving.pipeline}/2")
@@ -102,6 +104,7 @@ def test_describing_metadata_on_a_live_version_releases_nothing(serving: Loop) -
     assert waiting.release_ids(serving.target, serving.pipeline) == known
 
 
+@pytest.mark.thorough
 def test_an_endpoint_deleted_by_hand_fails_its_release_and_the_next_one_makes_it_again(loop: Loop) -> None:
     release_two(loop)
     sagemaker = loop.target.client("sagemaker")

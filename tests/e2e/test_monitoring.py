@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from e2e.loop import TINY, Loop, rows
@@ -81,6 +82,7 @@ def labelled(loop: Loop) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
+@pytest.mark.thorough
 def test_drift_asks_for_a_build_and_late_labels_show_decay(loop: Loop) -> None:
     evaluate = (TINY / "src/evaluate.py").read_text()
     loop.push(pipeline=loop.configure() + MONITOR, evaluate=evaluate + PREDICTIONS)

@@ -12,6 +12,7 @@ from e2e.loop import Loop
 from sluice.services.views import costs
 from sluice_cli import project
 
+pytestmark = pytest.mark.thorough
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sdk-pipeline"
 
 

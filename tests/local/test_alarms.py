@@ -464,6 +464,7 @@ def test_data_put_out_of_order_counts_in_its_own_period(metric: Metric) -> None:
     metric.wait_until("OK")
 
 
+@pytest.mark.thorough
 def test_tens_of_thousands_of_datapoints_do_not_slow_an_alarm(metric: Metric) -> None:
     metric.alarm(ExtendedStatistic="p99", Period=60, EvaluationPeriods=5, DatapointsToAlarm=1)
     for age in range(300):

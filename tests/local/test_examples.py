@@ -6,12 +6,15 @@ import csv
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from sluice_local.sagemaker.containers.images import ImageCache
 from sluice_local.settings import REPOSITORY, Settings
 
 IMAGE = "sagemaker-scikit-learn:1.4-2-cpu-py3"
 
 
+@pytest.mark.thorough
 def test_the_reviews_train_to_the_same_file_each_time(tmp_path: Path) -> None:
     """Then a reproduction compares the model itself, and not only its metrics."""
     data = tmp_path / "data"

@@ -83,6 +83,7 @@ def test_what_it_writes_is_in_the_state_directory(state_dir: Path, unique: Calla
         assert any(path.read_text() == source for path in state_dir.rglob("app.py"))
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc").exists(), reason="reads the process table of Linux")
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda item: item.name

@@ -240,6 +240,7 @@ def common() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc").exists(), reason="counts the threads of a process of Linux")
 def test_a_burst_of_uploads_takes_few_threads_keeps_its_order_and_holds_no_other_folder_up(
     cloud: LocalCloud, unique: Callable[[str], str], common: Path
