@@ -79,7 +79,7 @@ def _print_run(run: Part) -> None:
     if run["cause"]:
         out.print(f"  cause: {escape(run['cause'] + by)}")
     commit = (run["source"] or {}).get("commit")
-    pushed = f", pushed by {run['pushed_by']}" if run["pushed_by"] else ""
+    pushed = f", pushed by {', '.join(run['pushed_by'])}" if run["pushed_by"] else ""
     at = f", commit {commit[:12]}" if commit else ""
     out.print(f"  project {short(run['project_version'])}{escape(at + pushed)}")
     for path, value in run["overrides"].items():

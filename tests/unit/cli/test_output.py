@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from sluice.domain import failures
-from sluice_cli import cloud, log_streams, output, reasons, run_page, serving_commands, waiting
+from sluice_cli import cloud, log_streams, output, reasons, run_page, serving_commands, story_page, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
 from sluice_cli.target import Target
@@ -372,3 +372,10 @@ def test_numbers_of_a_table_have_commas_and_other_values_do_not(capsys: pytest.C
         ["1,462,865", "1462865", "True"],
         ["12", "v2"],
     ]
+
+
+def test_a_run_of_a_story_names_who_pushed_its_project(capsys: pytest.CaptureFixture[str]) -> None:
+    run: dict[str, Any] = dict.fromkeys(("actor", "cost_usd", "started_at", "ended_at", "cause", "source"))
+    pushers = {"pushed_by": ["anna", "bert"], "project_version": "f33c474ebd4c00", "overrides": {}}
+    story_page._print_run({**run, **pushers, "run_id": "m-00001"})
+    assert "project f33c474ebd4c, pushed by anna, bert" in capsys.readouterr().out
