@@ -11,10 +11,10 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services.cloudformation import provisioners
 
-from sluice_local.patches.shapes import coerce, input_shape
+from sluice_local.patches.shapes import coerce
 from sluice_local.sagemaker.api import iam
 from sluice_local.sagemaker.api.core import OPERATIONS, ApiError, Item, Scope
-from sluice_local.sagemaker.api.validation import validated
+from sluice_local.sagemaker.api.validation import operation_model, validated
 
 Created = tuple[str, Item]
 
@@ -44,7 +44,7 @@ class Kind:
     @property
     def fixed(self) -> tuple[str, ...]:
         """The properties whose change replaces the resource."""
-        members: Any = input_shape("sagemaker", f"Create{self.name}")
+        members: Any = operation_model(f"Create{self.name}").input_shape
         return tuple({*members.members, *self.renamed} - {*self.changeable, "Tags"})
 
     def create(self, logical_id: str, props: Item, stack: str) -> Created:
@@ -82,7 +82,7 @@ class Kind:
 
     def _call(self, verb: str, members: Item) -> Item:
         operation, scope = f"{verb}{self.name}", Scope(get_account_id(), get_region())
-        shape = input_shape("sagemaker", operation)
+        shape: Any = operation_model(operation).input_shape
         token = iam.CALLER.set(iam.Caller(f"arn:aws:iam::{scope.account}:root", scope.account))
         try:
             params = validated(shape, coerce(_with_token(members, shape), shape))
