@@ -42,9 +42,7 @@ def _take(cloud: Cloud, bucket: str, key: str, version_id: str | None) -> dict[s
     head = finding.find_object(cloud, bucket, key, version_id)
     if head is None:
         return {"status": "gone"}
-    _, _, rest = head.key.partition("/")
-    pipeline, _, name = rest.partition("/")
-    if not name or head.key.endswith("/"):
+    if (pipeline := finding.pipeline_below(head.key)) is None:
         return {"status": "ignored"}
     logger.append_keys(pipeline=pipeline, key=head.key)
     if cloud.catalog.get(keys.pipeline_key(pipeline)) is None:

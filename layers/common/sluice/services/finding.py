@@ -15,3 +15,10 @@ def find_object(cloud: Cloud, bucket: str, key: str, version_id: str | None) -> 
         if head := cloud.objects.head(bucket, name, version_id):
             return head
     return None
+
+
+def pipeline_below(key: str) -> str | None:
+    """Return the pipeline of an object at `<folder>/<pipeline>/<name>`; None for a key that is none."""
+    _, _, rest = key.partition("/")
+    pipeline, _, name = rest.partition("/")
+    return pipeline if name and not key.endswith("/") else None
