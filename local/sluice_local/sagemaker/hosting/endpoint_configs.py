@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, operation
+from sluice_local.sagemaker.api.listing import list_page
 from sluice_local.sagemaker.hosting.models import MODELS
 from sluice_local.sagemaker.hosting.on_demand import MAX_CONCURRENCY, MEMORY_MB
 

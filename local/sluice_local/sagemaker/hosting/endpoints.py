@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, operation
+from sluice_local.sagemaker.api.listing import list_page
 from sluice_local.sagemaker.containers.images import ImageCache
 from sluice_local.sagemaker.hosting import runtime
 from sluice_local.sagemaker.hosting.deployment_plans import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sluice_local.sagemaker.api import events
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, operation
+from sluice_local.sagemaker.api.listing import list_page
 from sluice_local.sagemaker.registry.artifacts import etag
 from sluice_local.sagemaker.registry.groups import PACKAGES
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, operation
+from sluice_local.sagemaker.api.listing import list_page
 from sluice_local.sagemaker.containers.container import isolation
 from sluice_local.sagemaker.jobs import capacity, lifecycle
 from sluice_local.sagemaker.jobs.lifecycle import JobKind

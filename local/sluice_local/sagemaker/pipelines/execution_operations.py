@@ -7,8 +7,9 @@ import string
 from typing import Any
 
 from sluice_local.sagemaker.api import tokens
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, now, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, now, operation
 from sluice_local.sagemaker.api.iam import CALLER
+from sluice_local.sagemaker.api.listing import list_page
 from sluice_local.sagemaker.pipelines import announcements, running, selecting, stored
 from sluice_local.sagemaker.pipelines.definition import parameters
 from sluice_local.sagemaker.pipelines.definition.errors import ParameterError

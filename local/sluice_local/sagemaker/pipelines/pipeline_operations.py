@@ -6,8 +6,9 @@ from typing import Any
 
 from sluice.containers.data import DataError, S3Location
 from sluice_local.sagemaker.api import tokens
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, operation
 from sluice_local.sagemaker.api.iam import CALLER
+from sluice_local.sagemaker.api.listing import list_page
 from sluice_local.sagemaker.pipelines import stored
 from sluice_local.sagemaker.pipelines.access import storage
 from sluice_local.sagemaker.pipelines.definition.errors import DefinitionError

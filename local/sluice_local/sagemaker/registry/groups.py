@@ -6,8 +6,9 @@ import json
 import threading
 from typing import Any
 
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, operation
 from sluice_local.sagemaker.api.iam import CALLER
+from sluice_local.sagemaker.api.listing import list_page
 
 GROUPS = Table("ModelPackageGroup", "model-package-group", "ModelPackageGroupName")
 PACKAGES = Table("ModelPackage", "model-package", "ModelPackageName")

@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from sluice_local.sagemaker.api import events, tokens
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, operation
 from sluice_local.sagemaker.api.iam import CALLER
+from sluice_local.sagemaker.api.listing import list_page
 from sluice_local.sagemaker.containers import images
 from sluice_local.sagemaker.registry.artifacts import etag
 from sluice_local.sagemaker.registry.groups import GROUPS, LOCK, PACKAGES, versions

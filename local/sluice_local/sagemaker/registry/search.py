@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, list_page, operation
+from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, operation
+from sluice_local.sagemaker.api.listing import list_page
 from sluice_local.sagemaker.registry.groups import GROUPS, PACKAGES
 
 _SEARCHABLE: dict[str, Table] = {"ModelPackageGroup": GROUPS, "ModelPackage": PACKAGES}

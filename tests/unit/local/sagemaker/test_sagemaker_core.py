@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sluice_local.sagemaker.api.core import TABLES, ApiError, Item, Scope, Table, list_page
+from sluice_local.sagemaker.api.core import TABLES, ApiError, Item, Scope, Table
+from sluice_local.sagemaker.api.listing import list_page
 
 HERE = Scope("000000000000", "us-east-1")
 ELSEWHERE = Scope("000000000000", "eu-west-1")
