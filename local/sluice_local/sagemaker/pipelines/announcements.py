@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from sluice_local.sagemaker.api.core import Item, Scope
+from sluice_local.sagemaker.api.core import Item, Scope, Table
 from sluice_local.sagemaker.api.events import iso_time, publish
 from sluice_local.sagemaker.pipelines.stored import EXECUTIONS, STEPS
 
@@ -20,14 +21,28 @@ _TOLD = ("FailureReason", "CacheHitResult", "Metadata", "StepName", "StepType")
 
 def change_execution(scope: Scope, name: str, status: str, **changes: Any) -> Item:
     """Bring an execution into a status, and announce it."""
+    return _change(EXECUTIONS, "PipelineExecutionStatus", announce_execution, scope, name, status, changes)
+
+
+def change_step(scope: Scope, key: str, status: str, **changes: Any) -> Item:
+    """Bring a step into a status, and announce it."""
+    return _change(STEPS, "StepStatus", announce_step, scope, key, status, changes)
+
+
+Announce = Callable[[Scope, Item, str], None]
+
+
+def _change(
+    table: Table, status_key: str, announce: Announce, scope: Scope, name: str, status: str, changes: Item
+) -> Item:
     before: list[str] = []
 
     def changed(item: Item) -> Item:
-        before.append(item["PipelineExecutionStatus"])
-        return {"PipelineExecutionStatus": status, **changes}
+        before.append(item[status_key])
+        return {status_key: status, **changes}
 
-    item = EXECUTIONS.edit(scope, name, changed)
-    announce_execution(scope, item, before[0])
+    item = table.edit(scope, name, changed)
+    announce(scope, item, before[0])
     return item
 
 
@@ -42,19 +57,6 @@ def announce_execution(scope: Scope, item: Item, previous: str | None = None) ->
     if ended := item.get("_EndTime"):
         detail["executionEndTime"] = iso_time(ended)
     publish(scope, f"{_NOUN} Status Change", detail, [item["PipelineArn"], item["PipelineExecutionArn"]])
-
-
-def change_step(scope: Scope, key: str, status: str, **changes: Any) -> Item:
-    """Bring a step into a status, and announce it."""
-    before: list[str] = []
-
-    def changed(item: Item) -> Item:
-        before.append(item["StepStatus"])
-        return {"StepStatus": status, **changes}
-
-    item = STEPS.edit(scope, key, changed)
-    announce_step(scope, item, before[0])
-    return item
 
 
 def announce_step(scope: Scope, item: Item, previous: str | None = None) -> None:
