@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,55 +104,65 @@ TABLES: dict[str, Table] = {}
 
 
 class Table:
-    """The resources of one kind, by scope and name. Thread-safe; callers get copies.
+    """The resources of one kind, by scope and name. Thread-safe.
 
     A new item gets a name, ARN, `CreationTime` and `LastModifiedTime` if it lacks them. The tagging
     operations read and change its `Tags`, which have the form of the Create request. `stored_as` is for what
-    has no ARN of a kind of its own.
+    has no ARN of a kind of its own. Stored items never change: an edit puts another in their place.
     """
 
     def __init__(self, noun: str, arn_kind: str, name_key: str, stored_as: str = "") -> None:
         self.noun = noun
         self.arn_kind = arn_kind
         self.name_key = name_key
-        self._arn_key = name_key.removesuffix("Name") + "Arn"
+        self.arn_key = name_key.removesuffix("Name") + "Arn"
         self._wording = _WORDINGS.get(arn_kind, Wording())
-        self._items: dict[tuple[Scope, str], Item] = {}
+        self._items: dict[Scope, dict[str, Item]] = {}
+        self._indexes: list[Index] = []
         self._last_creation = 0.0
         self._lock = threading.RLock()
         TABLES[stored_as or arn_kind] = self
 
+    def index(self, keys: Callable[[Scope, Item], Iterable[str]]) -> Index:
+        """Return an index of the items by these keys, which keeps itself."""
+        index = Index(self, keys)
+        with self._lock:
+            self._indexes.append(index)
+            self._fill(index)
+        return index
+
     def create(self, scope: Scope, name: str, item: Mapping[str, Any]) -> Item:
         """Create an item; raises ApiError, worded for the kind, if the name is taken."""
         with self._lock:
-            if (scope, name) in self._items:
+            if self._read(scope, name) is not None:
                 raise self._fault(self._wording.existing_code, self._wording.existing, scope, name)
             # No two items share a creation time, so "the newest" is always well-defined.
             self._last_creation = created = max(now(), round(self._last_creation + 0.001, 3))
-            self._items[scope, name] = complete = {
+            complete = {
                 self.name_key: name,
-                self._arn_key: scope.arn(self.arn_kind, name),
+                self.arn_key: scope.arn(self.arn_kind, name),
                 "CreationTime": created,
                 "LastModifiedTime": created,
                 **copy.deepcopy(dict(item)),
             }
+            self._put(scope, name, complete)
             return copy.deepcopy(complete)
 
     def replace(self, scope: Scope, name: str, item: Mapping[str, Any]) -> Item:
         """Create an item in place of the one that may have its name."""
         with self._lock:
-            self._items.pop((scope, name), None)
+            self._drop(scope, name)
             return self.create(scope, name, item)
 
     def get(self, scope: Scope, name: str) -> Item:
-        """Return an item; raises ApiError, worded for the kind, if there is none."""
+        """Return a copy of an item; raises ApiError, worded for the kind, if there is none."""
         if (item := self.find(scope, name)) is None:
-            raise self._fault(self._wording.missing_code, self._wording.missing, scope, name)
+            raise self._missing(scope, name)
         return item
 
     def find(self, scope: Scope, name: str) -> Item | None:
         with self._lock:
-            return copy.deepcopy(self._items.get((scope, name)))
+            return copy.deepcopy(self._read(scope, name))
 
     def name(self, scope: Scope, reference: str) -> str:
         """Return the name in a name or ARN; raises ApiError for an ARN of another kind, account or region."""
@@ -167,13 +177,9 @@ class Table:
         return name
 
     def values(self, scope: Scope) -> list[Item]:
-        """Return the items in order of creation."""
-        return copy.deepcopy(self.glance(scope))
-
-    def glance(self, scope: Scope) -> list[Item]:
-        """Like `values`, but not copies: for listings of many items, which change none."""
+        """Return the items in order of creation. They are no copies: callers change none."""
         with self._lock:
-            return [item for (owner, _), item in self._items.items() if owner == scope]
+            return list(self._items.get(scope, {}).values())
 
     def change(self, scope: Scope, name: str, **changes: Any) -> Item:
         """Set members of an item, and its `LastModifiedTime`; raises ApiError if there is no such item."""
@@ -185,44 +191,103 @@ class Table:
         A member set to None counts as absent. If `changes` raises, the item stays unchanged.
         """
         with self._lock:
-            if (item := self._items.get((scope, name))) is None:
-                raise self._fault(self._wording.missing_code, self._wording.missing, scope, name)
+            item = self.get(scope, name)
             item |= {"LastModifiedTime": now(), **copy.deepcopy(dict(changes(copy.deepcopy(item))))}
+            self._put(scope, name, item)
             return copy.deepcopy(item)
 
     def delete(self, scope: Scope, name: str) -> Item:
         """Delete and return an item; raises ApiError if there is no such item."""
         with self._lock:
-            if (item := self._items.pop((scope, name), None)) is None:
-                raise self._fault(self._wording.missing_code, self._wording.missing, scope, name)
+            if (item := self._drop(scope, name)) is None:
+                raise self._missing(scope, name)
             return item
 
     def delete_below(self, scope: Scope, prefix: str) -> None:
         """Delete all items whose names begin so."""
         with self._lock:
-            for key in [key for key in self._items if key[0] == scope and key[1].startswith(prefix)]:
-                del self._items[key]
+            for name in [name for name in self._items.get(scope, {}) if name.startswith(prefix)]:
+                self._drop(scope, name)
 
     def unfinished(self, is_unfinished: Callable[[Item], bool]) -> list[tuple[Scope, str]]:
         """Return the scopes and names of the unfinished items in all accounts."""
         with self._lock:
-            return [owner for owner, item in self._items.items() if is_unfinished(item)]
+            return [(scope, name) for scope, name, item in self._all() if is_unfinished(item)]
 
     def saved(self) -> dict[tuple[str, str, str], Item]:
         """Return all items as plain data."""
         with self._lock:
-            return {
-                (scope.account, scope.region, name): dict(item) for (scope, name), item in self._items.items()
-            }
+            return {(scope.account, scope.region, name): item for scope, name, item in self._all()}
 
     def restore(self, items: Mapping[tuple[str, str, str], Item]) -> None:
         """Replace all items by these."""
         with self._lock:
-            self._items = {
-                (Scope(account, region), name): dict(item) for (account, region, name), item in items.items()
-            }
+            self._items = {}
+            for (account, region, name), item in items.items():
+                self._items.setdefault(Scope(account, region), {})[name] = dict(item)
             self._last_creation = max((item["CreationTime"] for item in items.values()), default=0.0)
+            for index in self._indexes:
+                self._fill(index)
+
+    def _read(self, scope: Scope, name: str) -> Item | None:
+        return self._items.get(scope, {}).get(name)
+
+    def _all(self) -> Iterator[tuple[Scope, str, Item]]:
+        for scope, items in self._items.items():
+            for name, item in items.items():
+                yield scope, name, item
+
+    def _put(self, scope: Scope, name: str, item: Item) -> None:
+        former = self._items.setdefault(scope, {}).get(name)
+        self._items[scope][name] = item
+        for index in self._indexes:
+            index.move(scope, name, former, item)
+
+    def _drop(self, scope: Scope, name: str) -> Item | None:
+        if (item := self._items.get(scope, {}).pop(name, None)) is not None:
+            for index in self._indexes:
+                index.move(scope, name, item, None)
+        return item
+
+    def _fill(self, index: Index) -> None:
+        index.clear()
+        for scope, name, item in self._all():
+            index.move(scope, name, None, item)
+
+    def _missing(self, scope: Scope, name: str) -> ApiError:
+        return self._fault(self._wording.missing_code, self._wording.missing, scope, name)
 
     def _fault(self, code: str, words: str, scope: Scope, name: str) -> ApiError:
         arn = scope.arn(self.arn_kind, name)
         return ApiError(code, words.format(noun=self.noun, name=name, arn=arn))
+
+
+class Index:
+    """Items of a table by keys that their content has, so that nothing reads all of them."""
+
+    def __init__(self, table: Table, keys: Callable[[Scope, Item], Iterable[str]]) -> None:
+        self._table = table
+        self._keys = keys
+        self._names: dict[tuple[Scope, str], dict[str, None]] = {}
+
+    def find(self, scope: Scope, key: str) -> list[Item]:
+        """Return the items with a key, in order of creation. They are no copies: callers change none."""
+        with self._table._lock:
+            items = self._table._items.get(scope, {})
+            found = [items[name] for name in self._names.get((scope, key), ())]
+        return sorted(found, key=lambda item: item["CreationTime"])  # a key may have come later
+
+    def clear(self) -> None:
+        self._names = {}
+
+    def move(self, scope: Scope, name: str, former: Item | None, item: Item | None) -> None:
+        """Note that an item has come, has changed or is gone."""
+        before = set(self._keys(scope, former)) if former is not None else set()
+        after = set(self._keys(scope, item)) if item is not None else set()
+        for key in before - after:
+            names = self._names[scope, key]
+            del names[name]
+            if not names:
+                del self._names[scope, key]
+        for key in after - before:
+            self._names.setdefault((scope, key), {})[name] = None

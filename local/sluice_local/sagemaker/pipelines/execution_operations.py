@@ -115,7 +115,7 @@ def describe_pipeline_definition_for_execution(scope: Scope, params: dict[str, A
 def list_pipeline_executions(scope: Scope, params: dict[str, Any]) -> Item:
     arn = PIPELINES.get(scope, stored.pipeline_key(scope, params["PipelineName"]))["PipelineArn"]
     page = list_page(
-        [item for item in EXECUTIONS.glance(scope) if item["PipelineArn"] == arn],
+        stored.EXECUTIONS_OF.find(scope, arn),
         created(params),
         result_key="PipelineExecutionSummaries",
         name_key="PipelineExecutionName",

@@ -113,7 +113,7 @@ def version_of(scope: Scope, pipeline: Item, number: int | None) -> Item:
 @operation("ListPipelines")
 def list_pipelines(scope: Scope, params: dict[str, Any]) -> Item:
     prefix = params.get("PipelineNamePrefix", "").lower()
-    found = [item for item in PIPELINES.glance(scope) if item["PipelineName"].lower().startswith(prefix)]
+    found = [item for item in PIPELINES.values(scope) if item["PipelineName"].lower().startswith(prefix)]
     return list_page(
         found, created(params), result_key="PipelineSummaries", name_key="PipelineName", descending=True
     )
@@ -161,9 +161,7 @@ def delete_pipeline(scope: Scope, params: dict[str, Any]) -> Item:
 def _delete(scope: Scope, params: dict[str, Any]) -> Item:
     key = params["PipelineName"].lower()
     pipeline = PIPELINES.get(scope, key)
-    of_pipeline = [
-        item for item in EXECUTIONS.glance(scope) if item["PipelineArn"] == pipeline["PipelineArn"]
-    ]
+    of_pipeline = stored.EXECUTIONS_OF.find(scope, pipeline["PipelineArn"])
     if any(item["PipelineExecutionStatus"] in stored.UNDER_WAY for item in of_pipeline):
         raise ApiError(
             "ConflictException",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope
 from sluice_local.sagemaker.pipelines import stored
 from sluice_local.sagemaker.pipelines.definition.reading import Definition
-from sluice_local.sagemaker.pipelines.stored import EXECUTIONS, STEPS
+from sluice_local.sagemaker.pipelines.stored import STEPS
 
 
 def reused(
@@ -33,7 +33,7 @@ def reused(
 
 
 def _source(scope: Scope, pipeline: Item, arn: str | None) -> Item:
-    of_pipeline = [it for it in EXECUTIONS.glance(scope) if it["PipelineArn"] == pipeline["PipelineArn"]]
+    of_pipeline = stored.EXECUTIONS_OF.find(scope, pipeline["PipelineArn"])
     found = [item for item in of_pipeline if arn in (None, item["PipelineExecutionArn"])]
     if not found:
         raise _invalid(

@@ -16,6 +16,7 @@ PIPELINES = Table("pipeline", "pipeline", "PipelineName")
 VERSIONS = Table("pipeline version", "pipeline", "PipelineVersionName", "pipeline-version")
 EXECUTIONS = Table("pipeline execution", "pipeline", "PipelineExecutionName", "pipeline-execution")
 STEPS = Table("pipeline step", "pipeline", "StepKeyName", "pipeline-step")
+EXECUTIONS_OF = EXECUTIONS.index(lambda _, item: [item["PipelineArn"]])
 CACHE = Table("cached step", "pipeline", "CacheKeyName", "pipeline-cache")
 
 UNDER_WAY = ("Executing", "Stopping")

@@ -13,13 +13,15 @@ from sluice_local.sagemaker.api.listing import list_page
 GROUPS = Table("ModelPackageGroup", "model-package-group", "ModelPackageGroupName")
 PACKAGES = Table("ModelPackage", "model-package", "ModelPackageName")
 
+_VERSIONS = PACKAGES.index(lambda _, item: filter(None, [item.get("ModelPackageGroupName")]))
+
 # Held for decisions on several items: the next version of a group, or whether a group is empty.
 LOCK = threading.RLock()
 
 
 def versions(scope: Scope, group: str) -> list[Item]:
     """Return the model packages of a group, oldest first."""
-    return [item for item in PACKAGES.values(scope) if item.get("ModelPackageGroupName") == group]
+    return _VERSIONS.find(scope, group)
 
 
 @operation("CreateModelPackageGroup")

@@ -88,9 +88,39 @@ def test_the_same_name_in_another_region_is_another_resource(models: Table) -> N
 def test_who_changes_what_a_table_gave_changes_nothing_in_it(models: Table) -> None:
     given = {"Containers": [{"Image": "i"}]}
     created = models.create(HERE, "m", given)
-    for item in (given, created, models.get(HERE, "m"), models.values(HERE)[0]):
+    for item in (given, created, models.get(HERE, "m"), models.find(HERE, "m")):
+        assert item is not None
         item["Containers"][0]["Image"] = "other"
     assert models.get(HERE, "m")["Containers"] == [{"Image": "i"}]
+
+
+def test_what_was_listed_stays_as_it_was(models: Table) -> None:
+    models.create(HERE, "m", {"Image": "old"})
+    (listed,) = models.values(HERE)
+    models.change(HERE, "m", Image="new")
+    assert listed["Image"] == "old"
+
+
+def test_an_index_follows_what_is_made_changed_deleted_and_restored(models: Table) -> None:
+    models.create(HERE, "made-before", {"Group": "a"})
+    index = models.index(lambda _, item: [item["Group"]])
+
+    def named(group: str) -> list[str]:
+        return [item["ModelName"] for item in index.find(HERE, group)]
+
+    models.create(HERE, "m", {"Group": "b"})
+    models.create(ELSEWHERE, "n", {"Group": "a"})
+    assert (named("a"), named("b")) == (["made-before"], ["m"])
+    models.change(HERE, "made-before", Group="b")
+    assert (named("a"), named("b")) == ([], ["made-before", "m"])
+    saved = models.saved()
+    models.delete(HERE, "made-before")
+    models.replace(HERE, "m", {"Group": "c"})
+    assert (named("b"), named("c")) == ([], ["m"])
+    models.delete_below(HERE, "m")
+    assert named("c") == []
+    models.restore(saved)
+    assert named("b") == ["made-before", "m"]
 
 
 def test_a_change_modifies_the_time_unless_it_says_otherwise(
