@@ -106,13 +106,17 @@ thorough: image ## The tests with a cloud that `make test` leaves out: half an h
 	$(PY) -m pytest tests/local tests/e2e -q -n $(CORES) $(BY_FILE) -m thorough
 
 # They are heavy, so no other target makes their environments.
-SDKS := sdk2 sdk3
-clients: image $(SDKS:%=.venv/envs/%/.ready) ## The SageMaker SDKs, as people have them, against the local cloud.
+CLIENTS := sdk2 sdk3 cli1
+clients: image $(CLIENTS:%=.venv/envs/%/.ready) .venv/envs/cli2/.ready ## The SageMaker SDKs and AWS CLIs, as people have them, against the local cloud.
 	$(PY) -m pytest tests/clients -q
 
-.venv/envs/sdk%/.ready: requirements/sdk%.txt .venv/.ready
+$(CLIENTS:%=.venv/envs/%/.ready): .venv/envs/%/.ready: requirements/%.txt .venv/.ready
 	@test -x $(@D)/bin/python || .venv/uv venv --quiet --python $(PY) $(@D)
 	@.venv/uv pip sync --quiet --compile-bytecode --python $(@D) $<
+	@touch $@
+
+.venv/envs/cli2/.ready: tests/clients/cli2.sh .venv/.ready
+	@$< $(CURDIR)/$(@D)
 	@touch $@
 
 coverage: setup ## List branches of deciding code that no unit test takes (pyproject.toml lists exceptions).
@@ -137,7 +141,7 @@ bench: setup ## Measure; prints tables (see docs/benchmarks.md).
 COMPILE := $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 lock: setup ## Resolve the lock files again.
 	$(COMPILE) --universal pyproject.toml --group functions --group local --group dev -o requirements/dev.txt
-	@for name in lambda sam data bootstrap $(SDKS) $(notdir $(basename $(wildcard requirements/bench-*.in))); do \
+	@for name in lambda sam data bootstrap $(CLIENTS) $(notdir $(basename $(wildcard requirements/bench-*.in))); do \
 	  $(COMPILE) --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 	$(COMPILE) --python-platform x86_64-manylinux2014 -c requirements/dev.txt layers/common/requirements.in -o layers/common/requirements.txt
 	$(COMPILE) --python-platform x86_64-manylinux_2_28 -c requirements/dev.txt layers/data/requirements.in -o layers/data/requirements.txt
