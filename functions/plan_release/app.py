@@ -36,7 +36,7 @@ def lambda_handler(event: PlanReleaseTask, context: LambdaContext) -> dict[str, 
     plans = [_plan(cloud, request, package, stage, bake_s) for stage, bake_s in stages]
     planned = [plan.stage for plan in plans]
     cloud.catalog.apply(
-        changes.plan_release(request.pipeline, request.release_id, package.arn, package.version, planned)
+        *changes.plan_release(request.pipeline, request.release_id, package.arn, package.version, planned)
     )
     return {
         "package_arn": package.arn,

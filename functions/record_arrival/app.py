@@ -123,7 +123,7 @@ def _quarantine(cloud: Cloud, head: ObjectHead, sequencer: str | None, verdict: 
     if arrivals.find(cloud, pipeline, head.key, head.version_id) is None:
         # Do this first: a retry after a crash finds the arrival, and stops there.
         arrivals.touch(cloud, pipeline, head.key)
-        arrivals.note_aside(cloud, pipeline)
+        arrivals.note_aside(cloud, arrival)
         cloud.catalog.apply(changes.add_arrival(arrival))
     cloud.objects.tag(head.bucket, head.key, head.version_id, {"sluice:status": "quarantined"})
     note(cloud, pipeline, arrival.arrived_at, head.key, "data quarantined", verdict.reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -247,9 +248,10 @@ def _record(
 ) -> None:
     catalog, arn = cloud.catalog, registered["model_package_arn"]
     now = building.first_time(cloud, task, "registered")
-    _record_package(cloud, task, arn, package)
+    _record_package(cloud, task, arn, package, now)
     digest = serving.container(package).get("ImageDigest")
     catalog.apply(builds.register_model(task.pipeline, task.run_id, arn, registered["manifest_uri"], digest))
+    catalog.apply(builds.note_package(task.pipeline, arn))
     step = Step(
         run_id=task.run_id,
         step="register",
@@ -274,13 +276,15 @@ def _record(
         announcing.approval_awaited(cloud, task.pipeline, name, arn, now, run_id=task.run_id, reason=why)
 
 
-def _record_package(cloud: Cloud, task: RegisterModelTask, arn: str, package: Mapping[str, Any]) -> None:
+def _record_package(
+    cloud: Cloud, task: RegisterModelTask, arn: str, package: Mapping[str, Any], now: str
+) -> None:
     """Write the package's item, unless the approval already wrote it.
 
     A group that was deleted and made again numbers its versions from 1 again: decisions about a former
     version with this ARN do not count for this one.
     """
-    registered = approvals.undecided(arn, package, Provenance.of(package))
+    registered = replace(approvals.undecided(arn, package, Provenance.of(package)), created_at=now)
     if cloud.catalog.apply(releases.see_package(registered)):
         return
     item = cloud.catalog.get(keys.package_key(arn))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from collections.abc import Sequence
 from dataclasses import replace
 
 from aws_lambda_powertools.utilities.parser import event_parser
@@ -27,7 +28,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
-from sluice.services import building, environments
+from sluice.services import building, environments, releasing
 from sluice.services.timeline import note
 
 _PUSHERS_MAX = 20
@@ -161,6 +162,7 @@ def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
         groups=[group],
         ask_delay_s=project.config.data.complete_when.ask_delay_s,
         control_name=project.config.data.complete_when.control_name,
+        stage_names=sorted(each.name for each in project.config.release.stages),
     )
     if cloud.catalog.apply(builds.make_pipeline(active)):
         return True
@@ -168,10 +170,22 @@ def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
     since = current.project_pushed_at
     if (since or "") > pushed_at:
         return False
-    active = replace(active, groups=packages.with_group(current, group))
+    active = replace(
+        active,
+        groups=packages.with_group(current, group),
+        stage_names=_with_former_stages(cloud, current, active.stage_names or ()),
+    )
     if not cloud.catalog.apply(builds.activate_project(active, since)):
         raise ConflictError(f"{pipeline} was changed while a project of it was registered")
     return True
+
+
+def _with_former_stages(cloud: Cloud, current: records.Pipeline, names: Sequence[str]) -> list[str]:
+    """Add the stages of former projects; those of a pipeline of an older stack are in the catalog alone."""
+    former = current.stage_names
+    if former is None:
+        former = [stage.name for stage in releasing.find_stages(cloud, current.name)]
+    return sorted({*names, *former})
 
 
 def _replace_champion(cloud: Cloud, project: Project, head: ObjectHead) -> None:

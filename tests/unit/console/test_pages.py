@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from datetime import timedelta
@@ -16,6 +17,7 @@ import fakes
 import release_world
 from sluice.catalog import keys
 from sluice.catalog.changes import recalls as changes
+from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.notices import Notice
 from sluice.catalog.records.recalls import Recall
 from sluice.console import rendering, requests
@@ -182,6 +184,7 @@ def test_a_window_without_labels_is_shown_as_one(released: release_world.World) 
     stage = {
         "stage": "production",
         "live_version": 1,
+        "limits": {"requests": [], "quality": []},
         "metric": None,
         "windows": [{**view, "package_version": 1}],
         "labels": [view],
@@ -326,20 +329,58 @@ def test_however_many_pipelines_there_are_home_asks_for_none_of_them_alone(built
     assert words.count("registered") == 9
     assert asked.queries == ["NOTICES NOTICE#"]
     asked.queries.clear()
-    # Where something is set aside, and in a pipeline of an older stack, it looks.
-    arrivals.note_aside(many, "p-3")
+    # What is set aside is known by name; in a pipeline of an older stack it looks.
+    version = many.objects.put(fakes.DATA_BUCKET, "p-3/bad.csv", b"bad")
+    bad = Arrival("p-3", "p-3/bad.csv", version, 3, many.now.at, "quarantined", state=keys.QUARANTINED)
+    arrivals.note_aside(many, bad)
+    asked.create(bad.item())
     asked.update(keys.pipeline_key("p-5"), {"is_glanceable": None})
-    page(many, "/")
+    assert "quarantined 1 object" in page(many, "/").words
     looked = [each for each in sorted(asked.queries) if not each.startswith("NOTICES")]
-    assert looked == [f"PIPELINE#p-{number} {what}" for number, what in LOOKED_FOR]
+    assert looked == ["PIPELINE#p-5 QUARANTINED#", "PIPELINE#p-5 STAGE#"]
+    many.objects.put(fakes.DATA_BUCKET, "p-3/bad.csv", b"good")
+    assert "quarantined" not in page(many, "/").words, "what was uploaded again waits for nobody"
 
 
-LOOKED_FOR = ((3, "QUARANTINED#"), (5, "QUARANTINED#"), (5, "STAGE#"))
+def test_home_asks_no_registry_and_knows_what_waits(released: release_world.World) -> None:
+    cloud = released.cloud
+    waits = f"waits for you {RELEASES}/2 to be approved"
+    known = page(cloud, "/").words
+    cloud.catalog.update(keys.pipeline_key(RELEASES), {"newest_package": next(iter(cloud.registry.by_arn))})
+    assert waits in known
+    registry = Registry()
+    registry.by_arn = cloud.registry.by_arn
+    (arn,) = (each for each in registry.by_arn if each.endswith("/2"))
+    cloud.catalog.update(keys.pipeline_key(RELEASES), {"newest_package": arn})
+    for each in registry.by_arn:
+        package = {"pipeline": RELEASES, "version": int(each[-1]), "created_at": cloud.now.at}
+        cloud.catalog.update(keys.package_key(each), package)
+    asking = dataclasses.replace(cloud, registry=registry)
+    assert waits in page(asking, "/").words
+    assert registry.asked == 0
+
+
+class Registry(fakes.FakeRegistry):
+    """A registry that counts how often it is asked for versions."""
+
+    asked = 0
+
+    def packages(self, *given: Any) -> Any:
+        self.asked += 1
+        return super().packages(*given)
+
+    def describe_package(self, arn: str) -> Any:
+        self.asked += 1
+        return super().describe_package(arn)
+
+
 PATHS = (
     "/",
     "/pipelines/{p}",
     "/pipelines/{p}/runs",
     "/pipelines/{p}/data",
+    "/pipelines/{p}/arrivals",
+    "/pipelines/{p}/batches",
     "/pipelines/{p}/models",
     "/pipelines/{p}/releases",
     "/pipelines/{p}/monitoring",

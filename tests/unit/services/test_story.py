@@ -13,7 +13,7 @@ from release_world import ERROR_ALARM, PIPELINE, World
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Step
 from sluice.catalog.records.data import Dataset
-from sluice.catalog.records.monitoring import Window
+from sluice.catalog.records.monitoring import Watch, Window
 from sluice.domain import names
 from sluice.services import timeline
 from sluice.services.views import story
@@ -86,10 +86,13 @@ def test_the_story_begins_with_data_and_ends_with_what_came_of_it(world: World) 
     assert found["since"] == {"windows": [], "labels": [], "events": []}
 
 
-def test_alarms_windows_and_notes_since_are_of_this_release_alone(world: World) -> None:
+@pytest.mark.parametrize("are_named", [True, False], ids=["by their names", "of an older stack"])
+def test_alarms_windows_and_notes_since_are_of_this_release_alone(world: World, are_named: bool) -> None:
     live, now = str(world.stage()["live"]), world.cloud.now.at
-    for number, release_id in enumerate((live, "another")):
-        start = f"2026-12-01T0{number}:00:00.000Z"
+    starts = [f"2026-12-01T0{number}:00:00.000Z" for number in range(2)]
+    known = {"recent": starts[::-1], "recent_labels": []} if are_named else {}
+    world.cloud.catalog.create(Watch(PIPELINE, "production", live, now, **known).item())  # type: ignore[arg-type]
+    for start, release_id in zip(starts, (live, "another"), strict=True):
         window = Window(
             PIPELINE,
             "production",

@@ -35,6 +35,7 @@ VERSIONS = "VERSION#"
 READERS = "READBY#"
 # Contents that no data set may have.
 RECALLS = "RECALLED#"
+RECOVERIES = "RECOVERY#"
 REQUESTS = "REQUEST#"
 # How far the watching of stages is, windows of requests, windows of labels, and uploads of labels.
 MONITORS = "MONITOR#"
@@ -319,6 +320,11 @@ def monitored_stage_of(item: Mapping[str, Any]) -> str:
     return _after(MONITORS, item["sk"])
 
 
+def recalls_and_recoveries() -> tuple[str, str]:
+    """Return the range of sort keys of all recalls and recoveries, which lie beside each other."""
+    return RECALLS, f"{RECOVERIES}~"
+
+
 def windows_of(stage: str) -> str:
     """Return the prefix of the sort keys of a stage's windows of requests."""
     return f"{WINDOWS}{stage}#"
@@ -399,6 +405,11 @@ def package_key(arn: str) -> Key:
     return {"pk": package_partition(arn), "sk": "PACKAGE"}
 
 
+def package_release_key(arn: str, release_id: str) -> Key:
+    """Return the key of the note that a release puts a package somewhere."""
+    return {"pk": package_partition(arn), "sk": f"{RELEASES}{release_id}"}
+
+
 def approval_key(arn: str, epoch: int) -> Key:
     return {"pk": package_partition(arn), "sk": f"{APPROVALS}{epoch:04d}"}
 
@@ -428,7 +439,7 @@ def taken_back_key(pipeline: str, stage: str, arn: str) -> Key:
 
 def recoveries_of(stage: str, release_id: str) -> str:
     """Return the prefix of the sort keys of what was tried to take back a live release."""
-    return f"RECOVERY#{stage}#{release_id}#"
+    return f"{RECOVERIES}{stage}#{release_id}#"
 
 
 def recovery_key(pipeline: str, stage: str, release_id: str, fault: str) -> Key:
@@ -437,7 +448,7 @@ def recovery_key(pipeline: str, stage: str, release_id: str, fault: str) -> Key:
 
 def recovery_of(item: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the stage, the release and the fault of a recovery."""
-    stage, release_id, fault = _after("RECOVERY#", item["sk"]).split("#", 2)
+    stage, release_id, fault = _after(RECOVERIES, item["sk"]).split("#", 2)
     return stage, release_id, fault
 
 

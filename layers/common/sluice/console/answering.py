@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from sluice.console import requests, routing, security, static
-from sluice.console.moments import moment
 from sluice.console.pages import missing
 from sluice.console.requests import Answer, Request
 from sluice.console.site import ROUTES
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
+from sluice.services.moments import moment
 
 _READING = ("GET", "HEAD")
 _HOME_TWIN = "/index"

@@ -230,13 +230,13 @@ def parallel(axes: Sequence[Axis], rows: Sequence[tuple[Mapping[str, Any], str, 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines over time: each with its dots, marks of events, and a limit."""
+    """A line over time with its dots, marks of events, and limits with their values."""
 
     y: Axis
     path: str
     dots: tuple[Dot, ...]
     events: tuple[tuple[float, str], ...]
-    limit: float | None
+    limits: tuple[tuple[float, str], ...]
     band: str
     start: str
     end: str
@@ -248,18 +248,21 @@ def chart(
     name: str,
     points: Sequence[tuple[float, float, str, str]],
     *,
-    limit: float | None = None,
+    limits: Sequence[float] = (),
     events: Sequence[tuple[float, str]] = (),
     bands: Sequence[tuple[float, float, float]] = (),
     ends: tuple[str, str] = ("", ""),
 ) -> Chart | None:
-    """Draw points of (time, value, words, tone); `bands` are (time, low, high). None without points."""
+    """Draw points of (time, value, words, tone); `bands` are (time, low, high). None without points.
+
+    Limits are drawn with their values.
+    """
     if not points:
         return None
     times = [at for at, *_ in points]
     first, whole = times[0], max(times[-1] - times[0], 1e-9)
     known = [value for _, value, *_ in points] + [edge for _, *both in bands for edge in both]
-    y, high = Axis.over(name, [*known, *([] if limit is None else [limit]), 0.0]), 150.0
+    y, high = Axis.over(name, [*known, *limits, 0.0]), 150.0
 
     def at(moment: float, value: float) -> tuple[float, float]:
         return (moment - first) / whole * _WIDE, (1 - (y.part(value) or 0.0)) * high
@@ -273,7 +276,7 @@ def chart(
         path=_path([(dot.x, dot.y) for dot in dots]),
         dots=dots,
         events=tuple((part * _WIDE, what) for part, what in marks if 0 <= part <= 1),
-        limit=None if limit is None else at(first, limit)[1],
+        limits=tuple((at(first, limit)[1], wording.number(limit)) for limit in limits),
         band=_path([*upper, *reversed(lower)]) + "Z" if bands else "",
         start=ends[0],
         end=ends[1],

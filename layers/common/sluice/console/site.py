@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluice.console import requests, security
-from sluice.console.pages import data, home, model, monitoring, pipeline, release, run
+from sluice.console.pages import batches, data, home, model, monitoring, pipeline, release, run
 from sluice.console.rendering import Page
 from sluice.console.requests import Answer, Request
 from sluice.console.routing import Route
@@ -45,9 +45,8 @@ def _model(cloud: Cloud, request: Request, **parts: str) -> Page:
 
 
 def _models(cloud: Cloud, request: Request, pipeline: str) -> Page:
-    found = views.models.page(cloud, pipeline, request.one("after"), _MODELS_SHOWN)
-    last = found[_MODELS_SHOWN - 1]["arn"] if len(found) >= _MODELS_SHOWN else None
-    return model.list_page({"pipeline": pipeline, "models": found, "after": last})
+    found = pipeline_pages.models_list(cloud, pipeline, request.one("after"), _MODELS_SHOWN)
+    return model.list_page(found)
 
 
 def _pipeline(cloud: Cloud, request: Request, name: str) -> Page:
@@ -55,7 +54,12 @@ def _pipeline(cloud: Cloud, request: Request, name: str) -> Page:
 
 
 def _data(cloud: Cloud, request: Request, name: str) -> Page:
-    return data.page(pipeline_pages.data_page(cloud, name, request.one("after")))
+    return data.page(pipeline_pages.data_page(cloud, name))
+
+
+def _arrivals(cloud: Cloud, request: Request, name: str) -> Page:
+    wanted = request.one("state"), request.one("key") or "", request.one("after")
+    return data.arrivals_page(pipeline_pages.arrivals_page(cloud, name, *wanted))
 
 
 def _version(cloud: Cloud, request: Request, name: str, version: str) -> Page:
@@ -75,8 +79,12 @@ def _roll_back(cloud: Cloud, request: Request, name: str, stage: str) -> Page:
     return release.rollback_page(pipeline_pages.rollback_page(cloud, name, stage))
 
 
+def _batches(cloud: Cloud, request: Request, name: str) -> Page:
+    return batches.page(pipeline_pages.batches_page(cloud, name, request.one("after")))
+
+
 def _monitoring(cloud: Cloud, request: Request, name: str) -> Page:
-    return monitoring.page(pipeline_pages.monitoring_page(cloud, name))
+    return monitoring.page(pipeline_pages.monitoring_page(cloud, name, request.one("stage")))
 
 
 def _why(cloud: Cloud, request: Request, name: str) -> Page:
@@ -107,11 +115,13 @@ ROUTES = (
     Route("/pipelines/<pipeline>/models", _models),
     Route("/pipelines/<name>", _pipeline),
     Route("/pipelines/<name>/data", _data),
+    Route("/pipelines/<name>/arrivals", _arrivals),
     Route("/pipelines/<name>/data/<version>", _version),
     Route("/pipelines/<name>/data/<version>/report", _report),
     Route("/pipelines/<name>/releases", _releases),
     Route("/pipelines/<name>/releases/<stage>/rollback", _roll_back),
     Route("/pipelines/<name>/monitoring", _monitoring),
+    Route("/pipelines/<name>/batches", _batches),
     Route("/pipelines/<name>/why", _why),
     Route("/compare", _compare),
     Route("/notices", _notices),

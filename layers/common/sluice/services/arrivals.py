@@ -154,9 +154,11 @@ def touch(cloud: Cloud, pipeline: str, key: str) -> None:
     cloud.catalog.apply(changes.touch(pipeline, key, cloud.now()))
 
 
-def note_aside(cloud: Cloud, pipeline: str) -> None:
+def note_aside(cloud: Cloud, arrival: Arrival) -> None:
     """Note that something is about to be set aside, before it is: nobody looks where this was never noted."""
-    cloud.catalog.apply(changes.note_aside(pipeline))
+    noted = cloud.catalog.get(keys.aside_key(arrival.pipeline))
+    if not cloud.catalog.apply(changes.note_aside(arrival, noted)):
+        cloud.catalog.apply(changes.note_more_aside(arrival.pipeline))
 
 
 def touched(cloud: Cloud, pipeline: str, waiting: Iterable[Arrival]) -> set[str]:

@@ -110,7 +110,7 @@ def quarantine(
 
 def set_aside(cloud: Cloud, arrival: Arrival, reason: str, at: str | None = None) -> bool:
     """Quarantine an arrival, if it is unchanged since it was read, and tag its object."""
-    arrivals.note_aside(cloud, arrival.pipeline)
+    arrivals.note_aside(cloud, arrival)
     if not cloud.catalog.apply(*changes.quarantine(arrival, reason, cloud.now(), at)):
         return False
     tags = {"sluice:status": "quarantined"}

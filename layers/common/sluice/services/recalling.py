@@ -107,7 +107,7 @@ def _held(cloud: Cloud, wanted: Wanted) -> Iterator[Arrival]:
 
 def _set_aside(cloud: Cloud, arrival: Arrival, reason: str) -> None:
     """Quarantine an arrival, and count it no longer, if it was settled."""
-    arrivals.note_aside(cloud, arrival.pipeline)
+    arrivals.note_aside(cloud, arrival)
     for _ in range(_ATTEMPTS):
         found = arrivals.find(cloud, arrival.pipeline, arrival.key, arrival.version_id)
         if found is None or found.status == "quarantined":

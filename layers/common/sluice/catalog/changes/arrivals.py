@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.changes.base import CHANGES_MAX, Change, Delete, Put, Update
@@ -11,6 +12,8 @@ from sluice.catalog.records.arrivals import Arrival, ArrivalStatus, Touched, Unc
 
 # A settled arrival is two changes, and each transaction counts.
 SETTLED_MAX = (CHANGES_MAX - 1) // 2
+# A pipeline's note of what was set aside names so many objects.
+_NAMED = 5
 
 
 def add_arrival(arrival: Arrival) -> Put:
@@ -71,12 +74,25 @@ def quarantine(arrival: Arrival, reason: str, at: str, set_aside_at: str | None 
     return *move(arrival, moved), touch(arrival.pipeline, arrival.key, at), *_loosened(arrival)
 
 
-def note_aside(pipeline: str) -> Update:
-    """Note that something is about to be set aside.
+def note_aside(arrival: Arrival, noted: Mapping[str, Any] | None) -> Put | Update:
+    """Note that an arrival is about to be set aside, if the note is as it was read (None: there was none).
 
-    It is a write of its own: the transactions of many objects set aside at a time would collide in it.
+    It is a write of its own: the transactions of many objects set aside at a time would collide in it. It
+    names the newest; `has_more` says that there may be others.
     """
-    return Update(keys.aside_key(pipeline), {"is_noted": True})
+    key = keys.aside_key(arrival.pipeline)
+    own = replace(arrival, state=keys.QUARANTINED).place["sk"]
+    if noted is None:
+        return Put({**key, "newest": [own]})
+    former = noted.get("newest")
+    newest = [own, *(sk for sk in former or () if sk != own)]
+    has_more = noted.get("has_more") or former is None or len(newest) > _NAMED or None
+    return Update(key, {"newest": newest[:_NAMED], "has_more": has_more}, {"newest": former})
+
+
+def note_more_aside(pipeline: str) -> Update:
+    """Note that more was set aside than the note names, as others wrote it at the same time."""
+    return Update(keys.aside_key(pipeline), {"has_more": True})
 
 
 def release(arrival: Arrival, request_id: str) -> tuple[Delete, Put]:

@@ -32,6 +32,7 @@ _OF_THE_PROJECT = (
     "groups",
     "ask_delay_s",
     "control_name",
+    "stage_names",
 )
 # No build request is awaited; the second is the name that older stacks gave it.
 _UNREQUESTED: Mapping[str, Any] = {"build_requested_for": None, "asks_at": None}
@@ -265,6 +266,11 @@ def register_model(
     """Note the run's one package, and the digest that its image's tag pointed to."""
     result = {"model_package_arn": package_arn, "manifest_uri": manifest_uri, "image_digest": image_digest}
     return Update(keys.run_key(pipeline, run_id), result)
+
+
+def note_package(pipeline: str, package_arn: str) -> Update:
+    """Let the pipeline name the version that was registered last."""
+    return Update(keys.pipeline_key(pipeline), {"newest_package": package_arn}, when={})
 
 
 def end_run(pipeline: str, run_id: str, status: RunEnd, reasons: Sequence[str], at: str) -> Update:

@@ -22,6 +22,10 @@ _OF_A_VERDICT = (
 )
 
 
+# So many windows are named, to be read by their keys.
+RECENT = 10
+
+
 def watch(new: Watch) -> Put:
     """Begin to watch a stage."""
     return Put(new.item())
@@ -34,10 +38,19 @@ def judge_window(before: Watch, after: Watch, judged: Window, labels: LabelWindo
         "next_window": after.next_window,
         "label_window": after.label_window,
         "label_window_ends_at": after.label_window_ends_at,
+        "recent": _recent(before.recent, judged.start),
+        "recent_labels": _recent(before.recent_labels, labels.start if labels else None),
     }
     since = {"next_window": before.next_window, "release_id": before.release_id}
     moved = Update(keys.monitor_key(before.pipeline, before.stage), progress, since)
     return [moved, Put(judged.item()), *([Put(labels.item())] if labels else [])]
+
+
+def _recent(known: Sequence[str] | None, start: str | None) -> list[str] | None:
+    """Name a window's start before those that are known; where an older stack began, none are."""
+    if known is None:
+        return None
+    return [*([] if start is None else [start]), *known][:RECENT]
 
 
 def tell_window(judged: Window, at: str) -> Update:

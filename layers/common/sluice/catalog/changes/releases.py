@@ -246,10 +246,11 @@ def note_release(pipeline: str, release_id: str) -> Update:
 
 def plan_release(
     pipeline: str, release_id: str, package_arn: str, package_version: int, stages: Sequence[str]
-) -> Update:
-    """Note what a release puts where; a retry may find fewer stages to release to."""
+) -> tuple[Update, Update]:
+    """Note what a release puts where, beside the package too; a retry may find fewer stages to release to."""
     plan = {"package_arn": package_arn, "package_version": package_version, "stages": list(stages)}
-    return Update(keys.release_key(pipeline, release_id), plan)
+    note = Update(keys.package_release_key(package_arn, release_id), {"pipeline": pipeline})
+    return Update(keys.release_key(pipeline, release_id), plan), note
 
 
 def hold_back(pipeline: str, release_id: str, stage: str) -> Update:

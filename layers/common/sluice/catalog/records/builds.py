@@ -70,6 +70,10 @@ class Pipeline:
     is_indexed: bool = False
     # Whether all its stages are listed, and notes tell of what was set aside; not if an older stack made it.
     is_glanceable: bool = False
+    # All stages that its projects ever had, by which their items are found; None if an older stack made it.
+    stage_names: Sequence[str] | None = None
+    # The version that was registered last.
+    newest_package: str | None = None
     # The object whose recall the next build is for, and who recalled it.
     recalled_key: str | None = None
     recalled_by: str | None = None

@@ -33,6 +33,9 @@ class Watch:
     asked: Sequence[str] = ()
     # A person's request that was answered last.
     answered: str | None = None
+    # Where the newest windows of requests and of labels start, newest first; None if an older stack began.
+    recent: Sequence[str] | None = None
+    recent_labels: Sequence[str] | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Watch:

@@ -37,6 +37,8 @@ class Package:
     manifest_uri: str | None = None
     manifest_sha256: str | None = None
     model_sha256: str | None = None
+    # Missing in packages older than this attribute.
+    created_at: str | None = None
     approval_status: ApprovalStatus | None = None
     approval_epoch: int | None = None
     # The decision whose consequence was started.

@@ -30,6 +30,25 @@ def page(view: Mapping[str, Any]) -> Page:
     )
 
 
+def arrivals_page(view: Mapping[str, Any]) -> Page:
+    """Show what arrived, in one state, and below which key."""
+    pipeline = view["pipeline"]
+    filtered = " --quarantined" if view["state"] == "quarantined" else ""
+    return of_pipeline(
+        pipeline,
+        "Data",
+        title=f"Arrivals of {pipeline}",
+        template="arrivals.html.j2",
+        view=view,
+        values=view,
+        command=f"data list {pipeline}{filtered}",
+        trail=(
+            ("Data", links.pipeline(pipeline, "data")),
+            ("Arrivals", links.pipeline(pipeline, "arrivals")),
+        ),
+    )
+
+
 def _charts(drift: Sequence[Mapping[str, Any]]) -> list[tuple[str, Chart]]:
     """Draw the drift of each column over versions, those that moved most first; of one version nothing."""
     if len(drift) < 2:
@@ -53,7 +72,7 @@ def _chart(name: str, drift: Sequence[Mapping[str, Any]]) -> Chart | None:
         if (value := each["columns"].get(name)) is not None
     ]
     ends = (drift[0]["created_at"][:10], drift[-1]["created_at"][:10])
-    return drawings.chart(drift[-1]["method"], points, limit=drift[-1]["max"], ends=ends)
+    return drawings.chart(drift[-1]["method"], points, limits=[drift[-1]["max"]], ends=ends)
 
 
 def version_page(view: Mapping[str, Any]) -> Page:

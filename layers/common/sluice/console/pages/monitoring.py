@@ -13,6 +13,11 @@ from sluice.domain import wording
 from sluice.domain.times import from_iso
 
 _TONES = {"violated": "bad", "ok": "good"}
+_NAMES = {
+    "drift": "drift of the column that moved most",
+    "prediction_drift": "drift of predictions",
+    "drifted_columns": "columns that drifted",
+}
 # Of many columns so many are drawn, those that moved most first.
 _DRAWN = 6
 
@@ -32,7 +37,7 @@ def page(view: Mapping[str, Any]) -> Page:
 
 
 def _stage(stage: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    windows = [*reversed(stage["windows"])]
+    windows, limits = [*reversed(stage["windows"])], stage["limits"]
     events = [
         (from_iso(row["from"]).timestamp(), f"v{row['version']}")
         for row in history
@@ -43,10 +48,22 @@ def _stage(stage: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> di
         figures, key=lambda name: -max((each.get("figures") or {}).get(name) or 0 for each in windows)
     )
     charts = [
-        ("requests in a window", _chart("requests", windows, lambda each: each.get("requests"), events))
+        (
+            "predictions in a window",
+            _chart("rows", windows, lambda each: each.get("rows"), events, limits["requests"]),
+        )
     ]
     charts += [
-        (name, _chart(name, windows, lambda each, name=name: (each.get("figures") or {}).get(name), events))
+        (
+            _NAMES.get(name, name),
+            _chart(
+                name,
+                windows,
+                lambda each, name=name: (each.get("figures") or {}).get(name),
+                events,
+                limits.get(name, ()),
+            ),
+        )
         for name in most[:_DRAWN]
     ]
     labels = [*reversed(stage["labels"])]
@@ -58,7 +75,9 @@ def _stage(stage: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> di
     }  # fmt: skip
 
 
-def _chart(name: str, windows: Sequence[Mapping[str, Any]], value: Any, events: Any) -> Chart | None:
+def _chart(
+    name: str, windows: Sequence[Mapping[str, Any]], value: Any, events: Any, limits: Sequence[float]
+) -> Chart | None:
     points = [
         (
             from_iso(each["start"]).timestamp(),
@@ -69,7 +88,7 @@ def _chart(name: str, windows: Sequence[Mapping[str, Any]], value: Any, events: 
         for each in windows
         if (found := value(each)) is not None
     ]
-    return drawings.chart(name, points, events=events, ends=_ends(windows))
+    return drawings.chart(name, points, limits=limits, events=events, ends=_ends(windows))
 
 
 def _quality(stage: Mapping[str, Any], labels: Sequence[Mapping[str, Any]], events: Any) -> list[Any]:
@@ -86,7 +105,9 @@ def _quality(stage: Mapping[str, Any], labels: Sequence[Mapping[str, Any]], even
             low, high = map(float, whole["interval"])
             bands.append((at, low, high))
     name = stage["metric"] or "quality"
-    drawn = drawings.chart(name, points, events=events, bands=bands, ends=_ends(labels))
+    drawn = drawings.chart(
+        name, points, limits=stage["limits"]["quality"], events=events, bands=bands, ends=_ends(labels)
+    )
     return [(f"{name} by labels", drawn)]
 
 

@@ -72,7 +72,7 @@ def _alarm(alarm: Mapping[str, Any]) -> dict[str, Any]:
         "unit": unit,
         "limit": limit,
         "last": points[-1][1] if points else None,
-        "chart": drawings.chart(what, drawn, limit=limit, ends=ends),
+        "chart": drawings.chart(what, drawn, limits=[] if limit is None else [limit], ends=ends),
     }
 
 

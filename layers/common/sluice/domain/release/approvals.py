@@ -159,6 +159,7 @@ def undecided(arn: str, package: Mapping[str, Any], provenance: Provenance | Non
         manifest_uri=provenance.manifest_uri if provenance else None,
         manifest_sha256=provenance.manifest_sha256 if provenance else None,
         model_sha256=provenance.model_sha256 if provenance else None,
+        created_at=to_iso(package["CreationTime"]) if package.get("CreationTime") else None,
     )
 
 

@@ -33,9 +33,10 @@ def begin(watched: Watched) -> Watch:
     """Return how far the watching of the stage is; it begins with the live release."""
     cloud, live = watched.cloud, watched.live
     start = to_iso(from_iso(str(live.promoted_at)).replace(microsecond=0))
-    cloud.catalog.apply(changes.watch(Watch(watched.pipeline, watched.stage, live.release_id, start)))
+    new = Watch(watched.pipeline, watched.stage, live.release_id, start, recent=(), recent_labels=())
+    cloud.catalog.apply(changes.watch(new))
     found = find_watch(cloud, watched.pipeline, watched.stage)
-    return found or Watch(watched.pipeline, watched.stage, live.release_id, start)
+    return found or new
 
 
 def judge_next(watched: Watched, watch: Watch, limits: MakeLimits, *, is_forced: bool) -> Window | None:

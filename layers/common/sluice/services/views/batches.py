@@ -15,8 +15,11 @@ TRANSFORMS = 20
 _WAITING_MAX = 100
 
 
-def batches(cloud: Cloud, pipeline: str, limit: int = TRANSFORMS) -> dict[str, Any]:
-    """Return what scores, what waits, and the newest transforms."""
+def batches(cloud: Cloud, pipeline: str, limit: int = TRANSFORMS, after: str | None = None) -> dict[str, Any]:
+    """Return what scores, what waits, and the newest transforms, or those older than the one named `after`.
+
+    `after` of the answer is the transform to go on behind; None at the end.
+    """
     live = transforming.find_live(cloud, pipeline)
     config = releasing.live_config(cloud, live) if live else None
     batch = config.serve.compute.batch if config else None
@@ -24,9 +27,12 @@ def batches(cloud: Cloud, pipeline: str, limit: int = TRANSFORMS) -> dict[str, A
     state = Batches.of(item) if item else Batches(pipeline)
     partition = keys.partition(pipeline)
     waiting = cloud.catalog.query(partition, keys.AWAITED, limit=_WAITING_MAX)
-    found = cloud.catalog.query(partition, keys.TRANSFORMS, newest_first=True, limit=limit)
+    begins = keys.transform_key(pipeline, after)["sk"] if after else None
+    read = cloud.catalog.query(partition, keys.TRANSFORMS, after=begins, newest_first=True, limit=limit + 1)
+    found = read[:limit]
     return {
         "pipeline": pipeline,
+        "folder": transforms.folder(pipeline),
         "stage": live.stage if live else None,
         "package_version": live.package_version if live else None,
         "in_flight": state.in_flight,
@@ -40,4 +46,5 @@ def batches(cloud: Cloud, pipeline: str, limit: int = TRANSFORMS) -> dict[str, A
             }
             for each in found
         ],
+        "after": keys.transform_of(found[-1]) if len(read) > limit else None,
     }

@@ -157,9 +157,10 @@ def _champion(
 
 def _chosen(cloud: Cloud, run: Run) -> Row:
     """Return the row of a run's chosen candidate; empty if the run did not record it."""
-    steps = building.find_steps(cloud, run.run_id)
     if run.runs_pipeline:
         return {}
+    judged = cloud.catalog.get(keys.step_key(run.run_id, names.SELECT))
+    chosen = chosen_step([Step.of(judged)] if judged else [])
+    item = cloud.catalog.get(keys.step_key(run.run_id, chosen)) if chosen else None
     train = building.config_of(cloud, run).train
-    chosen = chosen_step(steps)
-    return next((row_of(s, varied(train), train.candidates.objective) for s in steps if s.step == chosen), {})
+    return row_of(Step.of(item), varied(train), train.candidates.objective) if item else {}

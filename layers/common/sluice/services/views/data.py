@@ -15,7 +15,6 @@ from sluice.domain.data.datasets import ObjectVersion, condition
 from sluice.domain.times import to_iso
 from sluice.ports import Cloud, Item, Objects
 from sluice.services import datasets, deciding, tracing
-from sluice.services.arrivals import on_each
 from sluice.services.deciding import Outlook
 
 _READERS = 8
@@ -32,7 +31,7 @@ def dataset_versions(
     if tracing.is_indexed(cloud, pipeline):
         begins = keys.version_index_key(pipeline, *last)["sk"] if last else None
         index = cloud.catalog.query(pk, keys.VERSIONS, after=begins, newest_first=True, limit=limit)
-        made = on_each(index, lambda each: cloud.catalog.get(keys.dataset_key(pipeline, each["version"])))
+        made = cloud.catalog.get_all([keys.dataset_key(pipeline, each["version"]) for each in index])
         return [_described(item) for item in made if item]
     found = [_described(item) for item in cloud.catalog.query(pk, keys.DATASETS)]
     found.sort(key=_age, reverse=True)

@@ -6,27 +6,28 @@ from dataclasses import asdict
 from typing import Any
 
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Pipeline
 from sluice.catalog.records.releases import Package
 from sluice.domain import names
 from sluice.domain.build import champions
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
 from sluice.services import approving, building
-from sluice.services.views import gates, lineage, models, pipelines, stages
+from sluice.services.views import ahead, gates, lineage, models, pipelines, stages
 
 
 def page(cloud: Cloud, name: str) -> dict[str, Any]:
     """Return what is known of a version that commands would take by this name; raises MissingError."""
-    found = models.named(cloud, name)
-    if not found:
-        raise MissingError(f"There is no model {name!r}.")
-    row = found[0]
+    row = find(cloud, name)
+    ahead.read_package(cloud, row["arn"])
     item = cloud.catalog.get(keys.package_key(row["arn"]))
     package = Package.of(item) if item else Package(row["arn"])
     made, problem = _made(cloud, row["arn"])
     pipeline = package.pipeline or name.partition("/")[0]
     quorum = approving.find_quorum(cloud, package)
     serving = stages.stages(cloud, pipeline)
+    known = cloud.catalog.get(keys.pipeline_key(pipeline))
+    undecided = models.on_record(cloud, Pipeline.of(known), serving) if known else None
     return {
         "model": name,
         "pipeline": pipeline,
@@ -40,12 +41,27 @@ def page(cloud: Cloud, name: str) -> dict[str, Any]:
         "decisions": [keys.shown(each.item()) for each in approving.find_decisions(cloud, row["arn"])],
         "quorum": asdict(quorum) | {"missing": quorum.missing} if quorum else None,
         "awaited": [
-            each for each in pipelines.awaited_decisions(cloud, pipeline) if each["arn"] == row["arn"]
+            each
+            for each in pipelines.awaited_decisions(cloud, pipeline, serving, undecided)
+            if each["arn"] == row["arn"]
         ],
         "live_on": [stage["stage"] for stage in serving if models.is_live(row, stage)],
         "measured": _measured(cloud, package.run_id),
         "gates": gates.document(cloud, pipeline, package.run_id) if package.run_id else None,
     }
+
+
+def find(cloud: Cloud, name: str) -> dict[str, Any]:
+    """Return the version of a name, first by the pipeline that it begins with; raises MissingError."""
+    found = None
+    try:
+        pipeline = ahead.find_with_stages(cloud, name.partition("/")[0])
+        found = models.of_pipeline(cloud, pipeline, name)
+    except MissingError:
+        found = next(iter(models.named(cloud, name) or ()), None)
+    if found is None:
+        raise MissingError(f"There is no model {name!r}.")
+    return found
 
 
 def _made(cloud: Cloud, arn: str) -> tuple[dict[str, Any] | None, str | None]:

@@ -10,9 +10,13 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline
+from sluice.catalog.records.releases import Package
 from sluice.domain.release import awaited, packages
 from sluice.ports import Cloud
 from sluice.services.views import stages
+
+# So many versions are looked at for those that wait for a person.
+UNDECIDED = 5
 
 
 def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
@@ -58,6 +62,12 @@ def page(
         row["model"] = _called(cloud, pipeline, row, groups)
         row["live_on"] = [stage["stage"] for stage in serving if is_live(row, stage)]
     return rows
+
+
+def read_ahead(cloud: Cloud, pipeline: str, after: str | None, limit: int) -> None:
+    """Read by one batch what a page of `page` asks the catalog for one by one."""
+    listed = islice(_older(cloud, _groups(cloud, pipeline), after), limit)
+    cloud.catalog.get_all([keys.package_key(summary["ModelPackageArn"]) for _, summary in listed])
 
 
 def _older(cloud: Cloud, groups: Sequence[str], after: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -126,6 +136,49 @@ def undecided(cloud: Cloud, pipeline: str, serving: list[dict[str, Any]]) -> lis
     return rows
 
 
+def newest_packages(pipeline: Pipeline) -> list[str]:
+    """Name the versions that were registered last, the newest first: a group numbers them."""
+    group, _, number = (pipeline.newest_package or "").rpartition("/")
+    return [f"{group}/{n}" for n in range(int(number or 0), max(int(number or 0) - UNDECIDED, 0), -1)]
+
+
+def on_record(cloud: Cloud, pipeline: Pipeline, serving: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """List what `undecided` does by the catalog, which learns of decisions by events: for many pipelines.
+
+    Of what waits at most the newest few are listed. None if the catalog does not know enough.
+    """
+    if pipeline.newest_package is None or len(packages.groups_of(pipeline)) != 1:
+        return None
+    rows = list[dict[str, Any]]()
+    for arn in newest_packages(pipeline):
+        row = _recorded(cloud, pipeline.name, arn)
+        if row is None:
+            continue
+        rows.append(row)
+        if row["approval_status"] != awaited.PENDING:
+            break
+    known = {row["arn"] for row in rows}
+    live = dict.fromkeys(arn for stage in serving if (arn := stage["live_package_arn"]))
+    return rows + [row for arn in live if arn not in known and (row := _recorded(cloud, pipeline.name, arn))]
+
+
+def _recorded(cloud: Cloud, pipeline: str, arn: str) -> dict[str, Any] | None:
+    """Return a version as the catalog knows it; None if it knows too little, or it is another pipeline's."""
+    item = cloud.catalog.get(keys.package_key(arn))
+    package = Package.of(item) if item else None
+    if package is None or package.pipeline != pipeline or package.created_at is None:
+        return None
+    return {
+        "model": f"{pipeline}/{package.version}",
+        "group": package.group,
+        "version": package.version,
+        "arn": arn,
+        "approval_status": package.status,
+        "created_at": package.created_at,
+        "run_id": package.run_id,
+    }
+
+
 def versions(cloud: Cloud, group: str) -> list[dict[str, Any]]:
     """List the summaries of a group's versions; empty if there is no such group."""
     return list(cloud.registry.packages(group))
@@ -186,7 +239,7 @@ def named(cloud: Cloud, name: str) -> list[dict[str, Any]] | None:
     It describes one version of each group that may be meant, however many there are. Returns None if there is
     no such pipeline or group.
     """
-    first, number = name.partition("/")[0], name.rpartition("/")[2]
+    first = name.partition("/")[0]
     known = {
         item["gsi1sk"]: packages.groups_of(Pipeline.of(item))
         for item in cloud.catalog.listing(keys.PIPELINES)
@@ -194,15 +247,25 @@ def named(cloud: Cloud, name: str) -> list[dict[str, Any]] | None:
     meant = [pipeline for pipeline, groups in known.items() if first == pipeline or first in groups]
     if not meant:
         return None
+    rows = [row for pipeline in meant for row in _meant(cloud, pipeline, known[pipeline], name)]
+    return sorted(rows, key=lambda row: str(row["created_at"]), reverse=True)
+
+
+def of_pipeline(cloud: Cloud, pipeline: Pipeline, name: str) -> dict[str, Any] | None:
+    """Return the newest of a pipeline's versions that a name may mean."""
+    rows = _meant(cloud, pipeline.name, packages.groups_of(pipeline), name)
+    return max(rows, key=lambda row: str(row["created_at"]), default=None)
+
+
+def _meant(cloud: Cloud, pipeline: str, groups: Sequence[str], name: str) -> list[dict[str, Any]]:
+    number = name.rpartition("/")[2]
     version = int(number) if number.isdecimal() else 0
-    rows = [
+    return [
         {**row, "full_name": packages.full_name(pipeline, group, version)}
-        for pipeline in meant
-        for group in known[pipeline]
+        for group in groups
         if packages.is_meant(name, pipeline, group, version)
         and (row := _version(cloud, pipeline, group, version))
     ]
-    return sorted(rows, key=lambda row: str(row["created_at"]), reverse=True)
 
 
 def _version(cloud: Cloud, pipeline: str, group: str, version: int) -> dict[str, Any] | None:

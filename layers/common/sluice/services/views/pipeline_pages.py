@@ -15,13 +15,16 @@ from sluice.domain.failures import MissingError
 from sluice.domain.release.releases import RollbackOptions
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
-from sluice.services import building, deploying, releasing
+from sluice.services import arrivals, building, deploying, releasing
 from sluice.services.arrivals import on_each
 from sluice.services.views import (
+    ahead,
+    batches,
     comparison,
     data,
     history,
     lineage,
+    model_pages,
     models,
     monitoring,
     pipelines,
@@ -30,40 +33,30 @@ from sluice.services.views import (
     story,
     uploads,
 )
-from sluice.services.views.overview import read_ahead
 
 RUNS, VERSIONS, ARRIVALS, PROMOTIONS, WINDOWS = 15, 12, 50, 12, 60
+# Of what was set aside so much is shown, and so many promotions are looked at for one to go back to.
+ASIDE, LOOKED_BACK = 20, 50
+# States of arrivals, in the order in which they are offered.
+STATES = ("waiting", "quarantined", "included")
 # So long ago are values of alarms shown.
 _JUDGED = timedelta(hours=1)
 
 
-def find(cloud: Cloud, pipeline: str) -> Item:
-    """Return a pipeline's item; raises MissingError."""
-    item = cloud.catalog.get(keys.pipeline_key(pipeline))
-    if item is None:
-        raise MissingError(f"There is no pipeline {pipeline!r}.")
-    return item
-
-
 def overview(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     """Return a pipeline's status, its definition in short, and its newest runs."""
-    item = _find_with_stages(cloud, pipeline)
+    found = ahead.find_with_stages(cloud, pipeline, RUNS)
+    ahead.read_troubles(cloud, pipeline)
     return {
-        **pipelines.status(cloud, pipeline),
-        "definition": _definition(_config(cloud, pipeline, item)),
-        "runs": runs.newest(cloud, Pipeline.of(item), RUNS),
+        **pipelines.status(cloud, pipeline, is_glance=True),
+        "definition": _definition(_config(cloud, found)),
+        "runs": runs.newest(cloud, found, RUNS),
     }
 
 
-def _find_with_stages(cloud: Cloud, pipeline: str) -> Item:
-    """Return a pipeline's item, after what its views ask for one by one was read by two requests."""
-    item = find(cloud, pipeline)
-    read_ahead(cloud, [Pipeline.of(item)], {pipeline: releasing.find_stages(cloud, pipeline)})
-    return item
-
-
-def _config(cloud: Cloud, pipeline: str, item: Item) -> PipelineConfig | None:
-    found = cloud.catalog.get(keys.project_key(pipeline, item["project_version"]))
+def _config(cloud: Cloud, pipeline: Pipeline) -> PipelineConfig | None:
+    key = keys.project_key(pipeline.name, pipeline.project_version) if pipeline.project_version else None
+    found = cloud.catalog.get(key) if key else None
     return config.restore(Project.of(found).config) if found else None
 
 
@@ -92,22 +85,38 @@ def _definition(found: PipelineConfig | None) -> dict[str, Any] | None:
     }
 
 
-def data_page(cloud: Cloud, pipeline: str, after: str | None = None) -> dict[str, Any]:
-    """Return data set versions with their drift, what arrived, what is set aside, and what waits."""
-    find(cloud, pipeline)
+def data_page(cloud: Cloud, pipeline: str) -> dict[str, Any]:
+    """Return data set versions with their drift, what waits or is set aside, and how much arrived."""
+    found = ahead.find(cloud, pipeline)
     waits = data.what_waits(cloud, pipeline)
     versions = data.dataset_versions(cloud, pipeline, limit=VERSIONS)
-    arrived = uploads.page(cloud, pipeline, after, ARRIVALS)
-    aside = uploads.quarantined(cloud, pipeline, limit=ARRIVALS)
+    aside = uploads.quarantined(cloud, pipeline, limit=ASIDE, keep=uploads.still_aside)
+    waiting = sorted(arrivals.waiting(cloud, pipeline), key=lambda each: each.arrived_at, reverse=True)
     return {
         "pipeline": pipeline,
         "versions": versions,
         "drift": [each for each in on_each(versions, lambda item: _drift(cloud, item)) if each],
-        "arrivals": [uploads.shown(each) for each in arrived.items],
-        "after": arrived.after,
+        "arrivals": uploads.counts(cloud, found.name, len(aside.items)),
+        "waiting": [uploads.shown(each) for each in waiting[:ARRIVALS]],
         "quarantined": [uploads.shown(each) for each in aside.items],
         "more_quarantined": aside.after is not None,
         **waits,
+    }
+
+
+def arrivals_page(
+    cloud: Cloud, pipeline: str, state: str | None = None, wanted: str = "", after: str | None = None
+) -> dict[str, Any]:
+    """Return a page of what arrived: of one state, and those whose keys begin as `wanted` says."""
+    ahead.find(cloud, pipeline)
+    found = uploads.find(cloud, pipeline, state or STATES[0], wanted, after, ARRIVALS)
+    return {
+        "pipeline": pipeline,
+        "state": state or STATES[0],
+        "states": list(STATES),
+        "key": wanted,
+        "arrivals": [uploads.shown(each) for each in found.items],
+        "after": found.after,
     }
 
 
@@ -142,7 +151,7 @@ def _report(cloud: Cloud, version: Item) -> dict[str, Any] | None:
 
 def version_page(cloud: Cloud, pipeline: str, digits: str) -> dict[str, Any]:
     """Return a data set version, found by its first digits, with what came from it; raises MissingError."""
-    find(cloud, pipeline)
+    ahead.find(cloud, pipeline)
     found = data.versions_beginning(cloud, pipeline, digits)
     if len(found) != 1:
         raise MissingError(
@@ -164,16 +173,18 @@ def report_html(cloud: Cloud, pipeline: str, digits: str) -> bytes:
 
 def release_page(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     """Return a pipeline's stages in order, with traffic and alarms as they are, and what served when."""
-    item = _find_with_stages(cloud, pipeline)
+    found = ahead.find_with_stages(cloud, pipeline)
+    ahead.read_history(cloud, releasing.find_stages(cloud, pipeline), PROMOTIONS)
     serving = {stage["stage"]: stage for stage in stages.stages(cloud, pipeline)}
-    definition = _definition(_config(cloud, pipeline, item))
+    definition = _definition(_config(cloud, found))
+    undecided = models.on_record(cloud, found, [*serving.values()])
     declared = {each["stage"]: each for each in definition["stages"]} if definition else {}
     names = [*declared, *(name for name in serving if name not in declared)]
     return {
         "pipeline": pipeline,
         "stages": on_each(names, lambda name: _stage(cloud, pipeline, name, declared, serving)),
-        "awaited": pipelines.awaited_decisions(cloud, pipeline),
-        "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
+        "awaited": pipelines.awaited_decisions(cloud, pipeline, [*serving.values()], undecided),
+        "last_release": stages.last_release(cloud, pipeline, found.last_release),
         "history": history.history(cloud, pipeline, limit=PROMOTIONS),
         "now": cloud.now(),
     }
@@ -243,9 +254,17 @@ def _alarm(cloud: Cloud, alarm: dict[str, Any], *, rolls_back: bool) -> dict[str
     }
 
 
+def batches_page(cloud: Cloud, pipeline: str, after: str | None = None) -> dict[str, Any]:
+    """Return what scores files in batches, what waits and what was scored; raises MissingError."""
+    ahead.find_with_stages(cloud, pipeline)
+    return batches.batches(cloud, pipeline, after=after)
+
+
 def rollback_page(cloud: Cloud, pipeline: str, stage: str) -> dict[str, Any]:
     """Return what serves on a stage and what a rollback would bring back; raises MissingError."""
-    find(cloud, pipeline)
+    ahead.find_with_stages(cloud, pipeline)
+    staged = [each for each in releasing.find_stages(cloud, pipeline) if each.name == stage]
+    ahead.read_history(cloud, staged, LOOKED_BACK)
     live = releasing.find_live(cloud, pipeline, stage)
     if live is None:
         raise MissingError(f"Nothing serves on {stage} of {pipeline}, so there is nothing to roll back.")
@@ -260,24 +279,42 @@ def rollback_page(cloud: Cloud, pipeline: str, stage: str) -> dict[str, Any]:
     }
 
 
-def monitoring_page(cloud: Cloud, pipeline: str) -> dict[str, Any]:
-    """Return the watched stages with their windows, and which release served when."""
-    find(cloud, pipeline)
+def monitoring_page(cloud: Cloud, pipeline: str, stage: str | None = None) -> dict[str, Any]:
+    """Return a watched stage with its windows, by default the furthest, and which release served when."""
+    ahead.find_with_stages(cloud, pipeline)
+    watched = monitoring.watched_stages(cloud, pipeline)
+    shown = stage or (watched[-1] if watched else None)
+    if shown is not None and shown not in watched:
+        raise MissingError(f"Nothing is watched on {shown} of {pipeline}.")
+    staged = [each for each in releasing.find_stages(cloud, pipeline) if each.name == shown]
+    ahead.read_history(cloud, staged, PROMOTIONS)
     return {
         "pipeline": pipeline,
-        "stages": monitoring.monitoring(cloud, pipeline, limit=WINDOWS),
-        "history": history.history(cloud, pipeline, limit=PROMOTIONS),
+        "stage": shown,
+        "watched": watched,
+        "stages": monitoring.monitoring(cloud, pipeline, shown, limit=WINDOWS) if shown else [],
+        "history": history.history(cloud, pipeline, shown, limit=PROMOTIONS) if shown else [],
     }
+
+
+def models_list(cloud: Cloud, pipeline: str, after: str | None, limit: int) -> dict[str, Any]:
+    """Return a page of a pipeline's models, newest first; raises MissingError."""
+    ahead.find_with_stages(cloud, pipeline)
+    models.read_ahead(cloud, pipeline, after, limit)
+    found = models.page(cloud, pipeline, after, limit)
+    last = found[limit - 1]["arn"] if len(found) >= limit else None
+    return {"pipeline": pipeline, "models": found, "after": last}
 
 
 def why_page(cloud: Cloud, pipeline: str, stage: str | None = None) -> dict[str, Any]:
     """Return why a version serves on a stage, by default on the furthest; raises MissingError."""
-    find(cloud, pipeline)
+    ahead.find_with_stages(cloud, pipeline)
     names = [each["stage"] for each in stages.stages(cloud, pipeline)]
     if stage is None and not names:
         return {"pipeline": pipeline, "stage": None, "stages": [], "serves": None}
     live = [each["stage"] for each in stages.stages(cloud, pipeline) if each["live"]]
     wanted = stage or (live or names)[-1]
+    ahead.read_story(cloud, pipeline, wanted)
     found = story.why(cloud, pipeline, wanted)
     if found is None:
         raise MissingError(f"{pipeline} has no stage {wanted!r}.")
@@ -286,6 +323,7 @@ def why_page(cloud: Cloud, pipeline: str, stage: str | None = None) -> dict[str,
 
 def comparison_page(cloud: Cloud, run_ids: list[str]) -> dict[str, Any]:
     """Return what differs between runs; raises MissingError for one that there is not."""
+    ahead.read_compared(cloud, run_ids)
     found = [building.find_run(cloud, run_id.rpartition("-")[0], run_id) for run_id in run_ids]
     missing = [run_id for run_id, run in zip(run_ids, found, strict=True) if run is None]
     if missing:
@@ -300,9 +338,7 @@ def models_page(cloud: Cloud, names: list[str]) -> dict[str, Any]:
 
 
 def _run_of(cloud: Cloud, name: str) -> str:
-    found = models.named(cloud, name)
-    if not found:
-        raise MissingError(f"There is no model {name!r}.")
-    if found[0]["run_id"] is None:
+    found = model_pages.find(cloud, name)
+    if found["run_id"] is None:
         raise MissingError(f"Nobody knows which run trained {name}, so there is nothing to compare.")
-    return str(found[0]["run_id"])
+    return str(found["run_id"])

@@ -24,8 +24,12 @@ def pipeline_names(cloud: Cloud) -> list[str]:
     return [item["gsi1sk"] for item in pipelines(cloud)]
 
 
-def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
-    """Return what a person asks first about one pipeline."""
+def status(cloud: Cloud, pipeline: str, *, is_glance: bool = False) -> dict[str, Any]:
+    """Return what a person asks first about one pipeline.
+
+    At a glance, what waits for a person is by the catalog's record of decisions and by the bucket, with few
+    requests however much waits; else by the registry and by all that arrived.
+    """
     item = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
     state = Pipeline.of(item) if item else None
     serving = [
@@ -41,7 +45,9 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
         }
         for stage in stages.stages(cloud, pipeline)
     ]
-    newest = models.undecided(cloud, pipeline, serving)
+    newest = (models.on_record(cloud, state, serving) if is_glance and state else None) or models.undecided(
+        cloud, pipeline, serving
+    )
     rejected = {
         row["stage"]
         for model in newest
@@ -51,7 +57,7 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     }
     for stage in serving:
         stage["is_rejected"] = stage["stage"] in rejected
-    count, aside = uploads.set_aside(cloud, state) if state else (0, [])
+    count, aside, has_more = _set_aside(cloud, state, is_glance=is_glance) if state else (0, [], False)
     return {
         "pipeline": pipeline,
         "project_version": item.get("project_version"),
@@ -60,28 +66,48 @@ def status(cloud: Cloud, pipeline: str) -> dict[str, Any]:
         "arrivals": uploads.counts(cloud, pipeline, count),
         **data.what_waits(cloud, pipeline),
         "quarantined": aside,
+        "more_quarantined": has_more,
         "costs": costs.outlook(cloud, pipeline),
         "recalls": recalls.recalls(cloud, pipeline),
         "last_run": next(iter(runs.newest(cloud, state, 1)), None) if state else None,
         "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
         "group": item.get("group"),
         "stages": serving,
-        "awaited": awaited_decisions(cloud, pipeline, serving),
+        "awaited": awaited_decisions(cloud, pipeline, serving, newest),
         "timeline": timeline.entries(cloud, pipeline, limit=8),
     }
 
 
+def _set_aside(
+    cloud: Cloud, pipeline: Pipeline, *, is_glance: bool
+) -> tuple[int, list[dict[str, Any]], bool]:
+    """Return how many objects are set aside, the last of them, and whether there may be more."""
+    if not is_glance:
+        count, aside = uploads.set_aside(cloud, pipeline)
+        return count, aside, count > len(aside)
+    found = uploads.some_set_aside(cloud, pipeline)
+    has_more = bool(found) and uploads.has_more_aside(cloud, pipeline.name)
+    return len(found), [*map(uploads.shown, found)], has_more
+
+
 def awaited_decisions(
-    cloud: Cloud, pipeline: str, serving: list[dict[str, Any]] | None = None
+    cloud: Cloud,
+    pipeline: str,
+    serving: list[dict[str, Any]] | None = None,
+    undecided: list[dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """List what waits for a person, by the pipeline's current project; `serving` is what `stages` shows."""
+    """List what waits for a person, by the pipeline's current project.
+
+    `serving` is what `stages` shows, `undecided` what `models.undecided` does.
+    """
     project_version = (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("project_version")
     project = cloud.catalog.get(keys.project_key(pipeline, project_version)) if project_version else None
     if project is None:
         return []
     listed = config.restore(project["config"]).release.stages
     serving = stages.stages(cloud, pipeline) if serving is None else serving
-    newest = [{**row, "held": _held(cloud, row)} for row in models.undecided(cloud, pipeline, serving)]
+    rows = models.undecided(cloud, pipeline, serving) if undecided is None else undecided
+    newest = [{**row, "held": _held(cloud, row)} for row in rows]
     found = awaited.decisions(listed, serving, newest)
     return [each for each in found if not _was_taken_back(cloud, pipeline, each)]
 

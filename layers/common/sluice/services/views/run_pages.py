@@ -10,13 +10,14 @@ from sluice.domain.build import costs, log_tails
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
 from sluice.services import building
-from sluice.services.views import candidates, gates, runs
+from sluice.services.views import ahead, candidates, gates, runs
 
 LOG_LINES = 200
 
 
 def page(cloud: Cloud, run_id: str) -> dict[str, Any]:
     """Return a run as `runs.run` does, with `cost`, `leaderboard` and `gates`; raises MissingError."""
+    ahead.read_run(cloud, run_id)
     found = runs.run(cloud, run_id)
     item = cloud.catalog.get(keys.run_key(run_id.rpartition("-")[0], run_id)) if found else None
     if found is None or item is None:

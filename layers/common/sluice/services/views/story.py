@@ -6,7 +6,7 @@ Every part is read by its key, or is a query with a limit. What was not recorded
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.catalog import keys
@@ -15,14 +15,36 @@ from sluice.catalog.records.data import Dataset
 from sluice.catalog.records.monitoring import LabelWindow, Window
 from sluice.catalog.records.releases import Approval, Deployment, Release
 from sluice.domain import names
+from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.services import building, deploying, releasing, timeline
+from sluice.services.monitoring import watched
 from sluice.services.views import candidates, models, stages
 
 Part = dict[str, Any]
 # So many decisions, windows, and entries of the timeline are looked at, the newest first.
 DECISIONS, WINDOWS, ENTRIES = 20, 10, 300
 _EVER = "9"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The newest entries since what is live was first released anywhere, oldest first; all, if they fit."""
+
+    entries: Sequence[Mapping[str, Any]]
+    is_whole: bool
+
+    @classmethod
+    def of(cls, cloud: Cloud, live: Deployment) -> Timeline:
+        noted = {live.release_id, *noted_releases(cloud, live.package_arn)}
+        found = cloud.catalog.get_all([keys.release_key(live.pipeline, each) for each in sorted(noted)])
+        since = min((str(item["started_at"]) for item in found if item), default=str(live.promoted_at))
+        read = timeline.page(cloud, live.pipeline, since, limit=ENTRIES)
+        return cls(read[::-1], is_whole=len(read) < ENTRIES)
+
+    def has(self, since: str) -> bool:
+        """Whether all entries since a time are here."""
+        return self.is_whole or (bool(self.entries) and str(self.entries[0]["at"]) < since)
 
 
 def why(cloud: Cloud, pipeline: str, stage: str) -> Part | None:
@@ -43,13 +65,14 @@ def why(cloud: Cloud, pipeline: str, stage: str) -> Part | None:
     if live is None:
         return {**head, "serves": None, "retired": found.retired}
     run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
+    said = Timeline.of(cloud, live)
     return {
         **head,
         "serves": _serves(cloud, live),
         **(_origin(cloud, run) if run else dict.fromkeys(("data", "run", "candidates", "gates"))),
         "approvals": _approvals(cloud, live.package_arn),
-        "releases": _releases(cloud, live),
-        "since": _since(cloud, live),
+        "releases": _releases(cloud, live, said),
+        "since": _since(cloud, live, said),
     }
 
 
@@ -164,24 +187,39 @@ def _approvals(cloud: Cloud, arn: str) -> list[Part]:
     ]
 
 
-def _releases(cloud: Cloud, live: Deployment) -> list[Part]:
+def _releases(cloud: Cloud, live: Deployment, said: Timeline) -> list[Part]:
     """Return the releases of the version, to every stage, in order of time, with what happened in each."""
-    of_version = names.releases_of(live.pipeline, live.package_version)
     found = dict[str, list[Deployment]]()
-    for stage in releasing.find_stages(cloud, live.pipeline):
-        prefix = keys.deployments_of(stage.name) + of_version
-        for item in cloud.catalog.query(keys.partition(live.pipeline), prefix):
-            deployment = Deployment.of(item)
-            if deployment.is_of(live.package_arn, live.run_id):
-                found.setdefault(deployment.release_id, []).append(deployment)
-    if live.release_id not in found:
-        # A rollback to the version is named for the one that it took back.
-        found[live.release_id] = [live]
-    told = [_release(cloud, live.pipeline, release_id, each) for release_id, each in found.items()]
+    for deployment in _deployments(cloud, live):
+        if deployment.is_of(live.package_arn, live.run_id):
+            found.setdefault(deployment.release_id, []).append(deployment)
+    # A rollback to the version is named for the one that it took back.
+    found.setdefault(live.release_id, [live])
+    told = [_release(cloud, live.pipeline, release_id, each, said) for release_id, each in found.items()]
     return sorted(told, key=lambda each: str(each["started_at"]))
 
 
-def _release(cloud: Cloud, pipeline: str, release_id: str, deployments: list[Deployment]) -> Part:
+def _deployments(cloud: Cloud, live: Deployment) -> list[Deployment]:
+    """Return what releases put where of a package: by its notes, in an older stack by the releases' names."""
+    stages, partition = releasing.find_stages(cloud, live.pipeline), keys.partition(live.pipeline)
+    noted = noted_releases(cloud, live.package_arn)
+    if live.release_id in noted:
+        wanted = [keys.deployment_key(live.pipeline, stage.name, each) for each in noted for stage in stages]
+        return [Deployment.of(item) for item in cloud.catalog.get_all(wanted) if item]
+    of_version = names.releases_of(live.pipeline, live.package_version)
+    prefixes = [keys.deployments_of(stage.name) + of_version for stage in stages]
+    return [Deployment.of(item) for prefix in prefixes for item in cloud.catalog.query(partition, prefix)]
+
+
+def noted_releases(cloud: Cloud, arn: str) -> list[str]:
+    """Return the ids of the releases that put a package somewhere, as far as they were noted beside it."""
+    noted = cloud.catalog.query(keys.package_partition(arn), keys.RELEASES)
+    return [keys.release_id_of(item) for item in noted]
+
+
+def _release(
+    cloud: Cloud, pipeline: str, release_id: str, deployments: list[Deployment], said: Timeline
+) -> Part:
     release = releasing.find_release(cloud, pipeline, release_id)
     return {
         "release_id": release_id,
@@ -192,15 +230,18 @@ def _release(cloud: Cloud, pipeline: str, release_id: str, deployments: list[Dep
         "started_at": release.started_at if release else None,
         "ended_at": release.ended_at if release else None,
         "stages": [_shift(cloud, each) for each in deployments],
-        "events": _events(cloud, release) if release else [],
+        "events": _events(cloud, release, said) if release else [],
     }
 
 
-def _events(cloud: Cloud, release: Release) -> list[Part]:
+def _events(cloud: Cloud, release: Release, said: Timeline) -> list[Part]:
     """Return what happened to a release while it was under way, oldest first."""
-    until = release.ended_at or _EVER
-    found = timeline.entries_of(cloud, release.pipeline, release.release_id, release.started_at, until)
-    return [_event(entry) for entry in found]
+    since, until = release.started_at, release.ended_at or _EVER
+    if not said.has(since):
+        found = timeline.entries_of(cloud, release.pipeline, release.release_id, since, until)
+        return [_event(entry) for entry in found]
+    own = [each for each in said.entries if each["subject"] == release.release_id]
+    return [_event(each) for each in own if since <= each["at"] <= until]
 
 
 def _shift(cloud: Cloud, deployment: Deployment) -> Part:
@@ -224,20 +265,28 @@ def _traffic(cloud: Cloud, deployment: Deployment) -> Part | None:
     return None if moves is None else {"type": moves.type, "percent": moves.percent, "bake_s": moves.bake_s}
 
 
-def _since(cloud: Cloud, live: Deployment) -> Part:
+def _since(cloud: Cloud, live: Deployment, said: Timeline) -> Part:
     """Return what came of the version since it serves: monitoring, alarms, rollbacks, deviations."""
-    windows = [Window.of(item) for item in _newest(cloud, live, keys.windows_of(live.stage))]
-    labels = [LabelWindow.of(item) for item in _newest(cloud, live, keys.label_windows_of(live.stage))]
+    watch = watched.find_watch(cloud, live.pipeline, live.stage)
+    windows = [Window.of(item) for item in _read(cloud, live, watch.recent if watch else (), labels=False)]
+    labels = [
+        LabelWindow.of(item) for item in _read(cloud, live, watch.recent_labels if watch else (), labels=True)
+    ]
     return {
         "windows": [_window(each) for each in windows if each.release_id == live.release_id],
         "labels": [_labels(each) for each in labels if each.release_id == live.release_id],
-        "events": _events_since(cloud, live),
+        "events": _events_since(cloud, live, said),
     }
 
 
-def _newest(cloud: Cloud, live: Deployment, prefix: str) -> list[Part]:
-    partition = keys.partition(live.pipeline)
-    return cloud.catalog.query(partition, prefix, newest_first=True, limit=WINDOWS)
+def _read(cloud: Cloud, live: Deployment, starts: Sequence[str] | None, *, labels: bool) -> list[Part]:
+    """Return the newest windows of a stage, by their starts; where those were not noted, by a query."""
+    if starts is not None:
+        key = keys.label_window_key if labels else keys.window_key
+        found = cloud.catalog.get_all([key(live.pipeline, live.stage, start) for start in starts])
+        return [item for item in found if item]
+    prefix = keys.label_windows_of(live.stage) if labels else keys.windows_of(live.stage)
+    return cloud.catalog.query(keys.partition(live.pipeline), prefix, newest_first=True, limit=WINDOWS)
 
 
 def _window(window: Window) -> Part:
@@ -262,16 +311,16 @@ def _labels(window: LabelWindow) -> Part:
     }
 
 
-def _events_since(cloud: Cloud, live: Deployment) -> list[Part]:
+def _events_since(cloud: Cloud, live: Deployment, said: Timeline) -> list[Part]:
     """Return what the newest entries of the timeline say of the version since its release, oldest first."""
     release = releasing.find_release(cloud, live.pipeline, live.release_id)
     since = (release.ended_at if release else None) or str(live.promoted_at)
-    entries = timeline.page(cloud, live.pipeline, since, limit=ENTRIES)
     of_version = names.releases_of(live.pipeline, live.package_version)
     about = [
         entry
-        for entry in reversed(entries)
-        if any(word == live.release_id or word.startswith(of_version) for word in entry["subject"].split())
+        for entry in said.entries
+        if entry["at"] >= since
+        and any(word == live.release_id or word.startswith(of_version) for word in entry["subject"].split())
         and not (entry["subject"] == live.release_id and entry["at"] <= since)
     ]
     return [_event(entry) for entry in about]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.builds import Pipeline
-from sluice.ports import Cloud
+from sluice.domain.failures import MissingError
+from sluice.ports import Cloud, Item
 from sluice.services import arrivals
-from sluice.services.arrivals import Page
+from sluice.services.arrivals import Page, on_each
 
 # Arrivals on a page.
 PAGE = 1000
 # The status names so many quarantined objects.
 _SHOWN_ASIDE = 20
 _STATES = (keys.WAITING, keys.QUARANTINED, keys.SETTLED)
+_PREFIXES = {"waiting": keys.WAITING, "quarantined": keys.QUARANTINED, "included": keys.SETTLED}
+Keep = Callable[[Cloud, str, Sequence[Arrival]], list[Arrival]]
 
 
 def page(cloud: Cloud, pipeline: str, after: str | None = None, limit: int = PAGE) -> Page:
@@ -26,10 +29,29 @@ def page(cloud: Cloud, pipeline: str, after: str | None = None, limit: int = PAG
     return Page(sorted(found.items, key=_arrived), found.after)
 
 
-def quarantined(cloud: Cloud, pipeline: str, after: str | None = None, limit: int = PAGE) -> Page:
+def find(cloud: Cloud, pipeline: str, state: str, wanted: str, after: str | None, limit: int) -> Page:
+    """Return a page of the arrivals of one state whose keys begin as wanted, with or without the folder.
+
+    Raises MissingError for an unknown state. A key that is too long for the catalog is found by all of it.
+    """
+    if state not in _PREFIXES:
+        raise MissingError(f"There is no state {state!r} of arrivals: {', '.join(_PREFIXES)}.")
+    prefix = _PREFIXES[state]
+    if wanted:
+        key = wanted if wanted.startswith(f"{pipeline}/") else f"{pipeline}/{wanted}"
+        prefix = keys.versions_prefix(prefix, key) if keys.is_long(key) else f"{prefix}{key}"
+    begins = after if after and after.startswith(prefix) else None
+    items = cloud.catalog.query(keys.partition(pipeline), prefix, after=begins, limit=limit + 1)
+    shown = [Arrival.of(item) for item in items[:limit]]
+    return Page(shown, items[limit - 1]["sk"] if len(items) > limit else None)
+
+
+def quarantined(
+    cloud: Cloud, pipeline: str, after: str | None = None, limit: int = PAGE, keep: Keep | None = None
+) -> Page:
     """Return a page of quarantined objects that no later upload of the same key replaced."""
     found = arrivals.page(cloud, pipeline, [keys.QUARANTINED], after, limit)
-    return Page(_not_replaced(cloud, pipeline, found.items), found.after)
+    return Page((keep or _not_replaced)(cloud, pipeline, found.items), found.after)
 
 
 def set_aside(cloud: Cloud, pipeline: Pipeline) -> tuple[int, list[dict[str, Any]]]:
@@ -41,9 +63,41 @@ def set_aside(cloud: Cloud, pipeline: Pipeline) -> tuple[int, list[dict[str, Any
     return len(found), [*map(shown, _not_replaced(cloud, pipeline.name, last))]
 
 
-def some_set_aside(cloud: Cloud, pipeline: Pipeline, limit: int = _SHOWN_ASIDE) -> int:
-    """Count quarantined objects that nothing replaced, of the first `limit`: enough to say that some wait."""
-    return len(quarantined(cloud, pipeline.name, limit=limit).items) if _may_be_aside(cloud, pipeline) else 0
+def some_set_aside(cloud: Cloud, pipeline: Pipeline, limit: int = _SHOWN_ASIDE) -> list[Arrival]:
+    """Return some quarantined objects that nothing replaced: enough to say that some wait.
+
+    The newest are known by name; only if all of them were replaced, others are looked for.
+    """
+    if not _may_be_aside(cloud, pipeline):
+        return []
+    noted = cloud.catalog.get(keys.aside_key(pipeline.name)) or {}
+    if (named := aside_keys(pipeline.name, noted)) is not None:
+        known = [Arrival.of(item) for item in cloud.catalog.get_all(named) if item]
+        if (found := still_aside(cloud, pipeline.name, known)) or not noted.get("has_more"):
+            return found
+    first = arrivals.page(cloud, pipeline.name, [keys.QUARANTINED], None, limit).items
+    return still_aside(cloud, pipeline.name, first)
+
+
+def has_more_aside(cloud: Cloud, pipeline: str) -> bool:
+    """Tell whether more may be set aside than `some_set_aside` returns."""
+    noted = cloud.catalog.get(keys.aside_key(pipeline))
+    return noted is not None and (noted.get("has_more") or "newest" not in noted)
+
+
+def aside_keys(pipeline: str, noted: Item) -> list[keys.Key] | None:
+    """Return the keys of the objects that a note names; None if it is an older stack's, which names none."""
+    named = noted.get("newest")
+    return None if named is None else [{"pk": keys.partition(pipeline), "sk": sk} for sk in named]
+
+
+def still_aside(cloud: Cloud, pipeline: str, found: Sequence[Arrival]) -> list[Arrival]:
+    """Keep the quarantined objects that the bucket has as they are: nothing replaced or deleted them."""
+    heads = on_each(found, lambda each: cloud.objects.head(cloud.data_bucket, each.key))
+    kept = [
+        each for each, head in zip(found, heads, strict=True) if head and head.version_id == each.version_id
+    ]
+    return sorted(kept, key=_arrived)
 
 
 def _may_be_aside(cloud: Cloud, pipeline: Pipeline) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fakes
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline
-from sluice.console.moments import moment
+from sluice.services.moments import moment
 
 
 class Counting(fakes.FakeCatalog):

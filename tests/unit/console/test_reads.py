@@ -1,0 +1,58 @@
+"""However much has happened, a page costs at most three queries, and what has a key is read together."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import fakes
+from build_world import Invoke
+from console_world import PATHS, Catalog, Counted, grown
+from sluice.console import requests
+from sluice.console.answering import answer
+
+QUERIES_MAX, SIZE_MAX_BYTES = 3, 100_000
+# Of a page's reads by key: each batch needs what the one before found.
+ROUNDS_MAX = 8
+
+
+def ask(cloud: fakes.Cloud, path: str) -> tuple[int, str]:
+    path, _, query = path.partition("?")
+    event = {"rawPath": path, "rawQueryString": query, "requestContext": {"http": {"method": "GET"}}}
+    payload = answer(cloud, requests.of_event(event)).payload()
+    return payload["statusCode"], payload["body"]
+
+
+@pytest.fixture
+def past(cloud: fakes.Cloud, invoke: Invoke) -> Catalog:
+    return grown(cloud, invoke, pipelines=14, runs=60, arrivals=200)
+
+
+def test_a_page_asks_few_queries_and_is_small(cloud: fakes.Cloud, past: Catalog) -> None:
+    told = {}
+    for name, path in PATHS.items():
+        counted = past.counted = Counted()
+        status, body = ask(cloud, path)
+        assert status == 200, (name, body)
+        assert len(body.encode()) < SIZE_MAX_BYTES, name
+        told[name] = (counted.queries, counted.gets + counted.batches)
+    assert {name: asked for name, asked in told.items() if asked[0] > QUERIES_MAX} == {}
+    assert {name: asked for name, asked in told.items() if asked[1] > ROUNDS_MAX} == {}
+
+
+def test_arrivals_are_found_by_state_and_key_and_go_on(cloud: fakes.Cloud, past: Catalog) -> None:
+    path = "/pipelines/p-000/arrivals.json"
+
+    def keys_of(query: str) -> tuple[list[str], str]:
+        found = json.loads(ask(cloud, f"{path}?{query}")[1])
+        return [each["key"].rpartition("/")[2] for each in found["arrivals"]], str(found["after"] or "")
+
+    assert keys_of("state=included&key=00012") == ([f"00012{digit}.csv" for digit in range(10)], "")
+    assert keys_of("state=included&key=p-000/000123") == (["000123.csv"], "")
+    first, after = keys_of("state=included")
+    assert (len(first), first[-1]) == (50, "000049.csv")
+    assert keys_of(f"state=included&after={after.replace('#', '%23')}")[0][0] == "000050.csv"
+    assert len(keys_of("state=waiting")[0]) == 40
+    assert keys_of("state=waiting&key=nothing") == ([], "")
+    assert ask(cloud, "/pipelines/p-000/arrivals?state=lost")[0] == 404
