@@ -252,7 +252,8 @@ class _Past:
                 )
                 self.put({**keys.promotion_key(BUSY, stage, promoted), "release_id": former})
                 release = Release(BUSY, former, "command", "released", "ada", "arn", promoted)
-                self.put(replace(release, stages=[stage], package_arn=live.package_arn).item())
+                ended = {"stages": [stage], "package_arn": live.package_arn, "ended_at": promoted}
+                self.put(replace(release, **ended).item())  # type: ignore[arg-type]
                 self.put({**keys.package_release_key(live.package_arn, former), "pipeline": BUSY})
             self.put(replace(at, is_first=True).item())
 

@@ -28,7 +28,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
-from sluice.services import building, environments, releasing
+from sluice.services import building, environments
 from sluice.services.timeline import note
 
 _PUSHERS_MAX = 20
@@ -184,7 +184,8 @@ def _with_former_stages(cloud: Cloud, current: records.Pipeline, names: Sequence
     """Add the stages of former projects; those of a pipeline of an older stack are in the catalog alone."""
     former = current.stage_names
     if former is None:
-        former = [stage.name for stage in releasing.find_stages(cloud, current.name)]
+        items = cloud.catalog.query(keys.partition(current.name), keys.STAGES)
+        former = [keys.stage_of(item) for item in items]
     return sorted({*names, *former})
 
 

@@ -26,7 +26,7 @@ def ask(cloud: fakes.Cloud, path: str) -> tuple[int, str]:
 
 @pytest.fixture
 def past(cloud: fakes.Cloud, invoke: Invoke) -> Catalog:
-    return grown(cloud, invoke, pipelines=14, runs=60, arrivals=200)
+    return grown(cloud, invoke, pipelines=14, runs=400, arrivals=200)
 
 
 def test_a_page_asks_few_queries_and_is_small(cloud: fakes.Cloud, past: Catalog) -> None:

@@ -315,7 +315,7 @@ def why_page(cloud: Cloud, pipeline: str, stage: str | None = None) -> dict[str,
     live = [each["stage"] for each in stages.stages(cloud, pipeline) if each["live"]]
     wanted = stage or (live or names)[-1]
     ahead.read_story(cloud, pipeline, wanted)
-    found = story.why(cloud, pipeline, wanted)
+    found = story.why(cloud, pipeline, wanted, is_glance=True)
     if found is None:
         raise MissingError(f"{pipeline} has no stage {wanted!r}.")
     return {**found, "stages": names}

@@ -33,22 +33,27 @@ class Timeline:
 
     entries: Sequence[Mapping[str, Any]]
     is_whole: bool
+    # Whether what they do not reach is asked for.
+    looks_back: bool
 
     @classmethod
-    def of(cls, cloud: Cloud, live: Deployment) -> Timeline:
+    def of(cls, cloud: Cloud, live: Deployment, *, looks_back: bool) -> Timeline:
         noted = {live.release_id, *noted_releases(cloud, live.package_arn)}
         found = cloud.catalog.get_all([keys.release_key(live.pipeline, each) for each in sorted(noted)])
         since = min((str(item["started_at"]) for item in found if item), default=str(live.promoted_at))
         read = timeline.page(cloud, live.pipeline, since, limit=ENTRIES)
-        return cls(read[::-1], is_whole=len(read) < ENTRIES)
+        return cls(read[::-1], is_whole=len(read) < ENTRIES, looks_back=looks_back)
 
     def has(self, since: str) -> bool:
         """Whether all entries since a time are here."""
         return self.is_whole or (bool(self.entries) and str(self.entries[0]["at"]) < since)
 
 
-def why(cloud: Cloud, pipeline: str, stage: str) -> Part | None:
-    """Return the story of what serves on a stage; None if there is no such stage."""
+def why(cloud: Cloud, pipeline: str, stage: str, *, is_glance: bool = False) -> Part | None:
+    """Return the story of what serves on a stage; None if there is no such stage.
+
+    At a glance, the `events` of a release are None if the newest entries of the timeline do not reach it.
+    """
     found = releasing.find_stage(cloud, pipeline, stage)
     if found is None:
         return None
@@ -65,7 +70,7 @@ def why(cloud: Cloud, pipeline: str, stage: str) -> Part | None:
     if live is None:
         return {**head, "serves": None, "retired": found.retired}
     run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
-    said = Timeline.of(cloud, live)
+    said = Timeline.of(cloud, live, looks_back=not is_glance)
     return {
         **head,
         "serves": _serves(cloud, live),
@@ -234,9 +239,11 @@ def _release(
     }
 
 
-def _events(cloud: Cloud, release: Release, said: Timeline) -> list[Part]:
-    """Return what happened to a release while it was under way, oldest first."""
+def _events(cloud: Cloud, release: Release, said: Timeline) -> list[Part] | None:
+    """Return what happened to a release while it was under way, oldest first; None if nobody looked."""
     since, until = release.started_at, release.ended_at or _EVER
+    if not said.has(since) and not said.looks_back:
+        return None
     if not said.has(since):
         found = timeline.entries_of(cloud, release.pipeline, release.release_id, since, until)
         return [_event(entry) for entry in found]
