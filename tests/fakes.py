@@ -419,6 +419,9 @@ class FakePipelines:
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
         return dict(self.descriptions[name]) if name in self.descriptions else None
 
+    def look(self, name: str) -> list[dict[str, Any]]:
+        return list(self.descriptions[name]["Steps"]) if name in self.descriptions else []
+
     def stop(self, kind: JobKind, name: str) -> None:
         if name in self.descriptions:
             self.descriptions[name]["PipelineExecutionStatus"] = "Stopping"

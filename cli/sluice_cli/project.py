@@ -113,7 +113,7 @@ def push(
 
         files = sdk_definition.completed(target, folder, files, python)
     project = projects.load_project(files)
-    local_images.require(target, project.config)
+    local_images.require(target, project.config, project.definition)
     doubtful = scripts.check(target, project)
     pipeline, version = project.config.name, project.version
     left_out = [{**asdict(each), "files": files} for each, files in read.left_out.items()]

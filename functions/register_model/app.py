@@ -18,7 +18,7 @@ from sluice.catalog.records.builds import Project, Run, Step
 from sluice.catalog.records.releases import PENDING, Package
 from sluice.domain import names
 from sluice.domain.build import evaluations, run_manifest
-from sluice.domain.build.errors import BuildError
+from sluice.domain.build.errors import BuildError, CodeChangedError
 from sluice.domain.build.jobs import EVALUATION_FILE
 from sluice.domain.build.run_manifest import Artifact, Inputs, RunManifest, Serving
 from sluice.domain.config import PipelineConfig
@@ -42,10 +42,6 @@ class ForeignManifestError(BuildError):
 
 class ReproductionError(BuildError):
     """The run repeats another, to be compared with it: it registers nothing."""
-
-
-class CodeChangedError(BuildError):
-    """The project's script archive changed since the push."""
 
 
 class EvaluationChangedError(BuildError):

@@ -96,7 +96,8 @@ def _placed(
     if task.step == names.PIPELINE:
         from sluice.services import sdk_pipelines
 
-        return placement, sdk_pipelines.execution_request(cloud, task, hyperparameters)
+        digest = wanted.project.definition_sha256
+        return placement, sdk_pipelines.execution_request(cloud, task, digest, hyperparameters)
     if placement.room is not None:
         own = jobs.on_lambda(build)
         request = building.request_of(task, own, hyperparameters)

@@ -12,7 +12,7 @@ from botocore.stub import ANY, Stubber
 import fakes
 from sluice.adapters.pipelines import SageMakerPipelines
 from sluice.domain.quotas import QuotaError
-from sluice.ports import RequestRefusedError
+from sluice.ports import PUSHED, RequestRefusedError
 from sluice.services import sdk_pipelines
 
 ROLE = "arn:aws:iam::123456789012:role/sluice-PipelineRole"
@@ -20,7 +20,18 @@ PIPELINE = "arn:aws:sagemaker:eu-central-1:123456789012:pipeline/sluice--reviews
 EXECUTION = f"{PIPELINE}/execution/abcdefghijkl"
 NAME = "sluice--reviews-00001"
 AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
-PUT = sdk_pipelines.pipeline_request(fakes.Cloud(), "reviews", "0" * 64)
+DEFINITION = '{"Version": "2020-12-01", "Steps": []}'
+
+
+def _request() -> dict[str, Any]:
+    cloud, key = fakes.Cloud(), f"projects/reviews/{'0' * 64}/pipeline.json"
+    cloud.objects.put(fakes.ARTIFACT_BUCKET, key, DEFINITION.encode())
+    return sdk_pipelines.pipeline_request(cloud, "reviews", "0" * 64, None)
+
+
+REQUEST = _request()
+# What of it SageMaker is asked.
+PUT = {name: value for name, value in REQUEST.items() if name != PUSHED}
 LISTED = {
     "PipelineName": "sluice--reviews",
     "SortBy": "CreationTime",
@@ -51,8 +62,12 @@ def pipelines(client: Any, stub: Stubber) -> SageMakerPipelines:
     return SageMakerPipelines(ROLE, client)
 
 
-def known(stub: Stubber, description: str) -> None:
-    described = {"PipelineArn": PIPELINE, "PipelineDescription": description}
+def known(stub: Stubber, description: str, definition: str = DEFINITION) -> None:
+    described = {
+        "PipelineArn": PIPELINE,
+        "PipelineDescription": description,
+        "PipelineDefinition": definition,
+    }
     stub.add_response("describe_pipeline", described, {"PipelineName": "sluice--reviews"})
 
 
@@ -69,20 +84,27 @@ def test_a_pipeline_is_made_with_the_stacks_role_and_tags(
 ) -> None:
     unknown(stub)
     stub.add_response("create_pipeline", {"PipelineArn": PIPELINE}, {**PUT, "RoleArn": ROLE})
-    pipelines.put(PUT)
+    pipelines.put(REQUEST)
     stub.assert_no_pending_responses()
 
 
-def test_only_a_pipeline_of_another_project_version_is_updated(
+def test_only_a_pipeline_of_another_version_or_definition_is_updated(
     pipelines: SageMakerPipelines, stub: Stubber
 ) -> None:
     known(stub, PUT["PipelineDescription"])
-    pipelines.put(PUT)
+    pipelines.put(REQUEST)
     known(stub, "another version")
     changed = ("PipelineName", "PipelineDescription", "PipelineDefinitionS3Location")
     expected = {**{name: PUT[name] for name in changed}, "RoleArn": ROLE}
     stub.add_response("update_pipeline", {"PipelineArn": PIPELINE}, expected)
-    pipelines.put(PUT)
+    pipelines.put(REQUEST)
+    # Whoever changed the definition in SageMaker kept the description: the pushed one is put again.
+    known(stub, PUT["PipelineDescription"], '{"Version": "2020-12-01", "Steps": [{"Name": "Other"}]}')
+    stub.add_response("update_pipeline", {"PipelineArn": PIPELINE}, expected)
+    pipelines.put(REQUEST)
+    # It may be written otherwise there.
+    known(stub, PUT["PipelineDescription"], '{"Steps": [], "Version": "2020-12-01"}')
+    pipelines.put(REQUEST)
     stub.assert_no_pending_responses()
 
 
@@ -95,7 +117,7 @@ def test_a_refusal_is_told_from_what_waiting_cures(
     unknown(stub)
     stub.add_client_error("create_pipeline", code, "because", 400)
     with pytest.raises(raised, match="because"):
-        pipelines.put(PUT)
+        pipelines.put(REQUEST)
 
 
 def test_an_execution_is_started_once_and_found_again_by_its_name(
@@ -110,10 +132,10 @@ def test_an_execution_is_started_once_and_found_again_by_its_name(
     known(stub, PUT["PipelineDescription"])
     listed(stub)
     stub.add_response("start_pipeline_execution", {"PipelineExecutionArn": EXECUTION}, request)
-    assert pipelines.start("pipeline_execution", {**request, "Pipeline": PUT})
+    assert pipelines.start("pipeline_execution", {**request, "Pipeline": REQUEST})
     known(stub, PUT["PipelineDescription"])
     listed(stub, {**SUMMARY, "PipelineExecutionDisplayName": "somebody-elses"}, SUMMARY)
-    assert not pipelines.start("pipeline_execution", {**request, "Pipeline": PUT})
+    assert not pipelines.start("pipeline_execution", {**request, "Pipeline": REQUEST})
 
 
 def test_an_execution_is_described_with_its_steps(pipelines: SageMakerPipelines, stub: Stubber) -> None:
@@ -126,6 +148,15 @@ def test_an_execution_is_described_with_its_steps(pipelines: SageMakerPipelines,
     found = pipelines.describe("pipeline_execution", NAME)
     assert found is not None
     assert (found["PipelineExecutionArn"], found["Steps"]) == (EXECUTION, [step])
+
+
+def test_steps_are_looked_at_by_who_may_read_them(pipelines: SageMakerPipelines, stub: Stubber) -> None:
+    listed(stub, SUMMARY)
+    step = {"StepName": "Train", "StepStatus": "Executing"}
+    stub.add_response("list_pipeline_execution_steps", {"PipelineExecutionSteps": [step]})
+    assert pipelines.look(NAME) == [step]
+    stub.add_client_error("list_pipeline_executions", "AccessDeniedException", "you may not", 400)
+    assert pipelines.look(NAME) == []
 
 
 def test_what_there_is_not_is_none(pipelines: SageMakerPipelines, stub: Stubber) -> None:

@@ -212,6 +212,10 @@ class LambdaJobs(RunningJobs, Protocol):
         """Record how a job ended that could not say so; False if its order had another secret."""
 
 
+# In a request for a pipeline: the text of the definition that S3 holds at the place that it names.
+PUSHED = "Pushed"
+
+
 class Pipelines(RunningJobs, Protocol):
     """Pipelines of SageMaker; the "job" is an execution, by its display name.
 
@@ -219,7 +223,13 @@ class Pipelines(RunningJobs, Protocol):
     """
 
     def put(self, request: Mapping[str, Any]) -> None:
-        """Create a pipeline, or update the one of this name; raises RequestRefusedError."""
+        """Create a pipeline, or update the one of this name, unless it has this version and definition.
+
+        Raises RequestRefusedError.
+        """
+
+    def look(self, name: str) -> list[dict[str, Any]]:
+        """Return the steps of an execution under way, for people; none for who may not read them."""
 
     def start(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
         """Start an execution; False if one of this name exists. Raises RequestRefusedError.

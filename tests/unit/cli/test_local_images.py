@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+import sdk_world
 from sluice.domain import config
+from sluice.domain.build.sdk import definitions
 from sluice_cli import local_images
 from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
@@ -47,3 +50,17 @@ def test_what_it_lacks_is_named_with_what_it_has_and_what_to_do(
         local_images.require(target(is_local=True), project)
     assert "push to AWS" in str(refused.value.hint)
     local_images.require(target(is_local=False), project)
+
+
+def test_what_a_step_of_a_pipeline_of_sagemaker_lacks_is_named(config_text: str) -> None:
+    project = config.load(config_text)
+    image = "763104351884.dkr.ecr.eu-central-1.amazonaws.com/pytorch-training:2.6.0-cpu-py312"
+    named = {**sdk_world.TRAIN["Arguments"], "AlgorithmSpecification": {"TrainingImage": image}}
+    steps = [sdk_world.PREPARE, {**sdk_world.TRAIN, "Arguments": named}]
+    made = definitions.read(json.dumps(sdk_world.definition(Steps=steps)).encode())
+    with pytest.raises(CommandError, match=r"pytorch-training:2\.6\.0-cpu-py312, which Train needs"):
+        local_images.require(target(is_local=True), project, made)
+    # An image that the run gives is the project's own, which was looked at.
+    local_images.require(
+        target(is_local=True), project, definitions.read(json.dumps(sdk_world.definition()).encode())
+    )

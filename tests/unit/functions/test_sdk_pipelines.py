@@ -14,6 +14,7 @@ from build_world import PIPELINE, RUN, World
 from sdk_world import EXECUTION, changed, definition, registers, step
 from sluice.catalog import keys
 from sluice.domain import names
+from sluice.services.views import runs
 
 SAGEMAKER_PIPELINE = "sluice--reviews"
 
@@ -141,6 +142,34 @@ def test_a_failed_step_fails_the_run_with_its_reason_and_the_last_lines_of_its_j
     assert world.step("pipeline-Train")["failure_reason"] == "AlgorithmError: exit code 1"
 
 
+def test_a_run_under_way_shows_the_steps_of_its_execution(world: World) -> None:
+    started(world)
+    shown: list[dict[str, Any]] = []
+    train = {"TrainingJob": {"Arn": fakes.arn("sagemaker", "training-job/pipelines-t")}}
+
+    def look(_: str) -> None:
+        if not shown and world.sent[-1][0] == "start_job":
+            steps = [step("Prepare"), step("Train", "Executing", Metadata=train)]
+            world.cloud.pipelines.descriptions[EXECUTION]["Steps"] = steps
+            found = runs.run(world.cloud, RUN)
+            assert found is not None
+            shown.extend([*found["steps"], found["graph"][2]])
+            sdk_world.end(world, registers(world, 0.9))
+
+    with mock.patch.object(world, "_end_job", look):
+        assert world.play() == "registered"
+    *steps, stage = shown
+    told = {each["step"]: (each["status"], each.get("job_name")) for each in steps}
+    assert told["pipeline-Prepare"] == ("Completed", None)
+    assert told["pipeline-Train"] == ("InProgress", "pipelines-t")
+    assert sorted(stage["steps"]) == ["pipeline", "pipeline-Prepare", "pipeline-Train"]
+    # Once it has ended, its steps are those on record.
+    found = runs.run(world.cloud, RUN)
+    assert found is not None
+    names_ = [each["step"] for each in found["steps"]]
+    assert len(names_) == len(set(names_))
+
+
 def test_a_repeated_start_or_event_changes_nothing(world: World) -> None:
     started(world)
     world.prepare_run()
@@ -184,6 +213,20 @@ def test_a_push_checks_the_pipeline_and_puts_it_into_sagemaker(world: World) -> 
     assert put["PipelineDefinitionS3Location"]["ObjectKey"] == f"projects/{PIPELINE}/{version}/pipeline.json"
     assert version in put["PipelineDescription"]
     assert sdk_world.GROUP in world.cloud.registry.groups
+
+
+@pytest.mark.parametrize("tampered", [b'{"Version": "2020-12-01", "Steps": []}', None])
+def test_a_definition_that_is_not_the_pushed_one_is_not_started(world: World, tampered: bytes | None) -> None:
+    started(world)
+    version = world.catalog_run()["project_version"]
+    objects, key = world.cloud.objects, f"projects/{PIPELINE}/{version}/pipeline.json"
+    uri = f"s3://{fakes.ARTIFACT_BUCKET}/{key}"
+    objects.delete(uri) if tampered is None else objects.write(uri, tampered)
+    assert world.play() == "failed"
+    assert not world.cloud.pipelines.requests
+    (reason,) = world.catalog_run()["reasons"]
+    said = "is gone" if tampered is None else "has changed since the project was pushed"
+    assert f"{key} {said}" in reason
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,13 @@ from botocore.exceptions import ClientError
 from sluice.adapters.clients import client, error_code
 from sluice.domain import names
 from sluice.domain.quotas import QuotaError
-from sluice.ports import JobKind, RequestRefusedError
+from sluice.ports import PUSHED, JobKind, RequestRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
 _ABSENT = {"ResourceNotFound", "ValidationException"}
+_DENIED = {"AccessDenied", "AccessDeniedException"}
 _RUNNING = {"Executing"}
 # The newest executions of a pipeline: a run's is among them, as a pipeline has one build in flight.
 _LISTED = 100
@@ -30,9 +32,10 @@ class SageMakerPipelines:
 
     def put(self, request: Mapping[str, Any]) -> None:
         known = self._describe_pipeline(request["PipelineName"])
-        if known is not None and known.get("PipelineDescription") == request["PipelineDescription"]:
+        if known is not None and _is_same(known, request):
             return
-        wanted = {**request, "RoleArn": self._role_arn}
+        wanted = {name: value for name, value in request.items() if name != PUSHED}
+        wanted["RoleArn"] = self._role_arn
         try:
             if known is None:
                 self._sagemaker.create_pipeline(**wanted)
@@ -59,10 +62,22 @@ class SageMakerPipelines:
         if arn is None:
             return None
         described = dict(self._sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn))
+        return {**described, "Steps": self._steps(arn)}
+
+    def look(self, name: str) -> list[dict[str, Any]]:
+        try:
+            arn = self._find(name)
+            return self._steps(arn) if arn else []
+        except ClientError as error:
+            if error_code(error) in _DENIED:
+                return []
+            raise
+
+    def _steps(self, arn: str) -> list[dict[str, Any]]:
         pages = self._sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
             PipelineExecutionArn=arn, SortOrder="Ascending"
         )
-        return {**described, "Steps": [step for page in pages for step in page["PipelineExecutionSteps"]]}
+        return [dict(step) for page in pages for step in page["PipelineExecutionSteps"]]
 
     def stop(self, kind: JobKind, name: str) -> None:
         described = self.describe(kind, name)
@@ -102,6 +117,13 @@ class SageMakerPipelines:
             if error_code(error) in _ABSENT:
                 return None
             raise
+
+
+def _is_same(known: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    """Tell whether SageMaker has the version that is wanted, and nobody changed its definition there."""
+    if known.get("PipelineDescription") != request["PipelineDescription"]:
+        return False
+    return bool(json.loads(known["PipelineDefinition"]) == json.loads(request[PUSHED]))
 
 
 def _refusal(error: ClientError) -> Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -11,12 +12,13 @@ from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Step, StepKind
 from sluice.domain import names, tags
 from sluice.domain.build import jobs, log_tails
+from sluice.domain.build.errors import CodeChangedError
 from sluice.domain.build.projects import ProjectError
 from sluice.domain.build.sdk import binding, ends, placing
 from sluice.domain.build.sdk.placing import Place
 from sluice.domain.roles import pipeline_role
 from sluice.domain.times import to_iso
-from sluice.ports import RequestRefusedError
+from sluice.ports import PUSHED, RequestRefusedError
 from sluice.services import building
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ def publish(cloud: Cloud, project: Project) -> None:
     require_placed(cloud, project)
     pipeline = project.config.name
     uri = building.locations(cloud, pipeline).definition(project.version)
-    cloud.objects.write(uri, project.definition_bytes or b"", "application/json")
+    pushed = project.definition_bytes or b""
+    cloud.objects.write(uri, pushed, "application/json")
     cloud.registry.ensure_group(
         names.built_group(cloud.stack_name, pipeline),
         f"What the pipeline of SageMaker of {pipeline} registers: nothing here is released",
@@ -87,26 +90,45 @@ def publish(cloud: Cloud, project: Project) -> None:
     state = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
     if not state.get("in_flight"):
         try:
-            cloud.pipelines.put(pipeline_request(cloud, pipeline, project.version))
+            digest = hashlib.sha256(pushed).hexdigest()
+            cloud.pipelines.put(pipeline_request(cloud, pipeline, project.version, digest))
         except RequestRefusedError as error:
             raise ProjectError(f"SageMaker refuses the pipeline: {error}") from None
 
 
-def pipeline_request(cloud: Cloud, pipeline: str, project_version: str) -> dict[str, Any]:
-    """Make what `Pipelines.put` takes: the pipeline with the definition of a project version."""
+def pipeline_request(cloud: Cloud, pipeline: str, project_version: str, sha256: str | None) -> dict[str, Any]:
+    """Make what `Pipelines.put` takes: the pipeline with the definition of a project version.
+
+    Raises CodeChangedError if the definition is not the one that was pushed. `sha256` is None for projects
+    older than its record.
+    """
     uri = building.locations(cloud, pipeline).definition(project_version)
     bucket, _, key = uri.removeprefix("s3://").partition("/")
+    head = cloud.objects.head(bucket, key)
+    if head is None:
+        raise CodeChangedError(f"{uri} is gone: restore it, or push the project again")
+    pushed = b"".join(cloud.objects.chunks(bucket, key, head.version_id))
+    found = hashlib.sha256(pushed).hexdigest()
+    if found != (sha256 or found):
+        raise CodeChangedError(
+            f"{uri} has changed since the project was pushed: its sha256 is {found[:12]}, not "
+            f"{str(sha256)[:12]}; restore the object's earlier version, or push the project again"
+        )
+    place = {"Bucket": bucket, "ObjectKey": key, "VersionId": head.version_id}
     name = names.sagemaker_pipeline(cloud.stack_name, pipeline)
     return {
         "PipelineName": name,
         "PipelineDescription": f"builds of {pipeline} ({cloud.stack_name}), version {project_version}",
-        "PipelineDefinitionS3Location": {"Bucket": bucket, "ObjectKey": key},
+        "PipelineDefinitionS3Location": {name: value for name, value in place.items() if value},
         "ClientRequestToken": _token(name, project_version),
         "Tags": tags.listed(tags.of_pipeline(cloud.stack_name, pipeline)),
+        PUSHED: pushed.decode(),
     }
 
 
-def execution_request(cloud: Cloud, task: StartJobTask, values: Mapping[str, str]) -> jobs.Request:
+def execution_request(
+    cloud: Cloud, task: StartJobTask, sha256: str | None, values: Mapping[str, str]
+) -> jobs.Request:
     """Make what starts a run's execution; one token makes one execution, however often it is asked for."""
     name = names.pipeline_execution(cloud.stack_name, task.run_id)
     pipeline = names.sagemaker_pipeline(cloud.stack_name, task.pipeline)
@@ -116,7 +138,7 @@ def execution_request(cloud: Cloud, task: StartJobTask, values: Mapping[str, str
         "PipelineExecutionDescription": f"run {task.run_id} on the data set {task.dataset_version}",
         "PipelineParameters": [{"Name": each, "Value": value} for each, value in values.items()],
         "ClientRequestToken": _token(name, task.project_version),
-        "Pipeline": pipeline_request(cloud, task.pipeline, task.project_version),
+        "Pipeline": pipeline_request(cloud, task.pipeline, task.project_version, sha256),
     }
 
 
@@ -149,6 +171,12 @@ def record_steps(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
         cloud.catalog.apply(builds.record_step(_step(cloud, task.run_id, each)))
 
 
+def under_way(cloud: Cloud, run_id: str) -> list[Step]:
+    """Return the steps of a run's execution that has not ended yet, as far as SageMaker lists them."""
+    found = cloud.pipelines.look(names.pipeline_execution(cloud.stack_name, run_id))
+    return [_listed(run_id, each) for each in found]
+
+
 def failed_job(description: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the log group and the name of the first job that failed, of those that have a log."""
     for each in description.get("Steps") or ():
@@ -159,19 +187,25 @@ def failed_job(description: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _step(cloud: Cloud, run_id: str, each: Mapping[str, Any]) -> Step:
+    step, found = _listed(run_id, each), dict[str, Any]()
+    if step.job_name:
+        for kind, job_name in _jobs(each):
+            described = cloud.jobs.describe(kind, job_name)
+            if described is not None:
+                found = jobs.job_result(kind, described, step.step)
+    return replace(step, **{field: found[field] for field in _TAKEN if found.get(field)})
+
+
+def _listed(run_id: str, each: Mapping[str, Any]) -> Step:
+    """Return a step as a listing of steps has it."""
     metadata = each.get("Metadata") or {}
-    kind: StepKind = "pipeline_step"
     # Of a step that SageMaker had cached, another execution's job is told: it cost nothing here.
     hit = (each.get("CacheHitResult") or {}).get("SourcePipelineExecutionArn")
     arn = None if hit else next((metadata[field]["Arn"] for field in _PAID if field in metadata), None)
-    name, found = f"{names.OF_PIPELINE}{each['StepName']}", dict[str, Any]()
-    for kind, job_name in () if hit else _jobs(each):
-        described = cloud.jobs.describe(kind, job_name)
-        if described is not None:
-            found = jobs.job_result(kind, described, name)
+    kind: StepKind = next((kind for kind, _ in _jobs(each) if not hit), "pipeline_step")
     return Step(
         run_id=run_id,
-        step=name,
+        step=f"{names.OF_PIPELINE}{each['StepName']}",
         status=ends.STATUSES[each["StepStatus"]],
         kind=kind,
         job_name=arn.rpartition("/")[2] if arn else None,
@@ -181,7 +215,6 @@ def _step(cloud: Cloud, run_id: str, each: Mapping[str, Any]) -> Step:
         failure_reason=each.get("FailureReason"),
         remark=f"cached by SageMaker, as {hit} did the same" if hit else None,
         backend="pipelines",
-        **{field: found[field] for field in _TAKEN if found.get(field)},
     )
 
 

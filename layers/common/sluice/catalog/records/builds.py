@@ -127,6 +127,8 @@ class Project:
     sourcedir_uri: str = ""
     # Missing in projects older than this attribute.
     sourcedir_sha256: str | None = None
+    # Of the definition of a pipeline of SageMaker, if builds run one.
+    definition_sha256: str | None = None
     pushed_at: str | None = None
     bundle_version_id: str | None = None
     reasons: Sequence[str] = ()

@@ -11,6 +11,10 @@ class DatasetChangedError(BuildError):
     """Objects changed since the data set version was made: jobs would read, or have read, something else."""
 
 
+class CodeChangedError(BuildError):
+    """What was pushed has changed since: a run would do, or has done, what nobody pushed."""
+
+
 class JobFailedError(BuildError):
     """A job ended without completing. The state machine knows this error by name."""
 

@@ -76,6 +76,7 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         {"step": keys.step_of(step), **keys.shown(step)}
         for step in cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS)
     ]
+    steps += _under_way(cloud, run_id, item, steps)
     steps.sort(key=started)
     for step in steps:
         step["took_s"] = usage.took_s(step)
@@ -97,6 +98,20 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         "environments": run_manifest.environments(environments.with_packages(cloud, steps)),
         "timeline": _timeline(cloud, pipeline, run_id, item),
     }
+
+
+def _under_way(
+    cloud: Cloud, run_id: str, item: Item, steps: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the steps of a pipeline of SageMaker that runs: they are on record once it has ended."""
+    if not item.get("runs_pipeline") or item.get("ended_at"):
+        return []
+    # Few pipelines are SageMaker's.
+    from sluice.services import sdk_pipelines
+
+    known = {step["step"] for step in steps}
+    found = [step for step in sdk_pipelines.under_way(cloud, run_id) if step.step not in known]
+    return [{"step": step.step, **keys.shown(step.item())} for step in found]
 
 
 def _model_status(cloud: Cloud, arn: str | None) -> str | None:

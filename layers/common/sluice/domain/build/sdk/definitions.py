@@ -18,6 +18,10 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "Boolean": (bool,),
 }
 _BRANCHES = ("IfSteps", "ElseSteps")
+# Their arguments are other steps.
+_BRANCHING = ("Condition",)
+# Where requests name the image of a container.
+_IMAGES = ("TrainingImage", "ImageUri", "Image")
 
 
 class DefinitionError(ValueError):
@@ -99,6 +103,28 @@ def references(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from references(inner)
+
+
+def images(definition: Definition) -> dict[str, str]:
+    """Return the images that steps name, by step, as far as no parameter gives them."""
+    return {
+        step.name: image
+        for step in definition.steps
+        if step.type not in _BRANCHING
+        for image in _images(step.arguments)
+    }
+
+
+def _images(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for inner in value:
+            yield from _images(inner)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name in _IMAGES and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _images(inner)
 
 
 def _object(data: bytes) -> Mapping[str, Any]:
