@@ -18,6 +18,7 @@ _KINDS = {
     "TrainingJobName": "training-job",
     "ProcessingJobName": "processing-job",
     "TransformJobName": "transform-job",
+    "HyperParameterTuningJobName": "hyper-parameter-tuning-job",
     "ModelName": "model",
     "EndpointConfigName": "endpoint-config",
     "EndpointName": "endpoint",
@@ -31,6 +32,8 @@ _USED_ONLY = {"CreateTransformJob": {"ModelName"}}
 _ON_VERSIONS = {"CreateModelPackage", "ListModelPackages"}
 # Where requests pass the roles that jobs and models have.
 _ROLES = ("RoleArn", "ExecutionRoleArn")
+# A tuning job passes those of its training jobs.
+_DEFINITIONS = ("TrainingJobDefinition", "TrainingJobDefinitions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,15 @@ def checks(operation: str, scope: Scope, params: Mapping[str, Any]) -> Iterator[
     if operation.startswith("Create") and tags:
         tagging = {**conditions, "sagemaker:TaggingAction": operation}
         yield Check("sagemaker:AddTags", resources[0], {**tagging, **_resource_tags(scope, resources[0])})
-    for member in _ROLES:
-        if member in params:
-            yield Check("iam:PassRole", params[member], {"iam:PassedToService": SERVICE})
+    for role in _passed_roles(params):
+        yield Check("iam:PassRole", role, {"iam:PassedToService": SERVICE})
+
+
+def _passed_roles(params: Mapping[str, Any]) -> Iterator[str]:
+    yield from (params[member] for member in _ROLES if member in params)
+    for member in _DEFINITIONS:
+        given = params.get(member, [])
+        yield from (each["RoleArn"] for each in (given if isinstance(given, list) else [given]))
 
 
 def _resources(operation: str, scope: Scope, params: Mapping[str, Any]) -> Iterator[str]:
@@ -124,11 +133,11 @@ def _registry_conditions(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def require_trust(params: Mapping[str, Any]) -> None:
     """Raise ApiError if IAM is enforced, and a role that the request passes is not SageMaker's to assume."""
-    for member in _ROLES:
-        if member in params and not trusts(params[member], SERVICE):
+    for role in _passed_roles(params):
+        if not trusts(role, SERVICE):
             raise ApiError(
                 "ValidationException",
-                f"Could not assume role {params[member]}. Please ensure that the role exists and allows "
+                f"Could not assume role {role}. Please ensure that the role exists and allows "
                 f"principal '{SERVICE}' to assume the role.",
             )
 

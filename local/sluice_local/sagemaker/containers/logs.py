@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ministack.core.responses import request_scope
 from ministack.services import cloudwatch, cloudwatch_logs
@@ -31,13 +31,20 @@ class LogStream:
                 cloudwatch_logs._put_log_events({**self._names, "logEvents": events})
 
 
-def training_metrics(scope: Scope, job_name: str, definitions: Iterable[Mapping[str, str]]) -> Metrics:
-    """Return the metrics of a training job, which go to CloudWatch as SageMaker's do."""
+def training_metrics(
+    scope: Scope,
+    job_name: str,
+    definitions: Iterable[Mapping[str, str]],
+    on_metric: Callable[[str, float], None] | None = None,
+) -> Metrics:
+    """Return the metrics of a training job, which go to CloudWatch as SageMaker's do, and to `on_metric`."""
 
     def publish(name: str, value: float) -> None:
         with request_scope(scope.account, scope.region):
             cloudwatch.record_metric(
                 "/aws/sagemaker/TrainingJobs", name, value, dimensions={"TrainingJobName": job_name}
             )
+        if on_metric:
+            on_metric(name, value)
 
     return Metrics(definitions, now, publish)

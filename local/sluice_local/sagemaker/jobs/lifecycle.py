@@ -88,7 +88,15 @@ class JobKind:
     run: Callable[[Job], Ending]
     event_detail: Callable[[Item], Item]
     status_changes: Callable[[JobKind, Item, str, str, str], Item] = status_only
+    title: str = ""
+    """The noun as events and messages write it, if that differs."""
+    waits_for_jobs: bool = False
+    """Whether its jobs run others: they take no slot, or they might wait for slots that they hold."""
     running: dict[tuple[Scope, str], Job] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        return self.title or self.noun
 
     @property
     def name_key(self) -> str:
@@ -115,18 +123,28 @@ class JobKind:
         return f"/aws/sagemaker/{self.noun}Jobs"
 
 
+OnMetric = Callable[[str, float], None]
+
+
 class Job:
     """A job from its creation to its end. Its changes and their announcements are serialized."""
 
-    def __init__(self, kind: JobKind, scope: Scope, request: Item, runtime: Runtime) -> None:
+    def __init__(
+        self, kind: JobKind, scope: Scope, request: Item, runtime: Runtime, on_metric: OnMetric | None = None
+    ) -> None:
         """Create the job; raises ApiError if its name is taken."""
         self.kind = kind
         self.scope = scope
         self.name: str = request[kind.name_key]
         self.runtime = runtime
         self.directory = runtime.directory / f"{self.name}-{uuid.uuid4().hex[:8]}"
-        self.inbox: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
-        """(index, exit code) of each container that ends, None for the wish to stop, and INTERRUPTION."""
+        self.on_metric = on_metric
+        """Told the name and the value of each metric that the job emits."""
+        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        """(index, exit code) of each container that ends, None for the wish to stop, and INTERRUPTION.
+
+        A tuning job hears here of its training jobs.
+        """
         self.stopping = threading.Event()
         self.ended = threading.Event()
         self._has_begun = self._has_ended = False
@@ -171,7 +189,7 @@ class Job:
             if status != "InProgress":
                 raise rejected(self.kind, status)
             self.stopping.set()
-            self._move("Stopping", "Stopping", f"Stopping the {self.kind.noun.lower()} job", {})
+            self._move("Stopping", "Stopping", f"Stopping the {self.kind.words.lower()} job", {})
             if not self._has_begun:
                 self._end(Ending("Stopped"))
         self.inbox.put(None)
@@ -216,7 +234,7 @@ class Job:
     def _end(self, ending: Ending) -> None:
         with self._lock:
             self._has_ended = True
-            message = ending.changes.get("FailureReason") or f"{self.kind.noun} job {ending.status.lower()}"
+            message = ending.changes.get("FailureReason") or f"{self.kind.words} job {ending.status.lower()}"
             changes = {self.kind.end_key: now(), **ending.changes}
             self._move(ending.status, ending.secondary_status or ending.status, message, changes)
             del self.kind.running[self.scope, self.name]
@@ -247,7 +265,7 @@ def fail_unfinished(kind: JobKind, reason: str) -> list[str]:
 
 def announce(kind: JobKind, scope: Scope, item: Item) -> None:
     """Put a job's state on the bus."""
-    detail_type = f"SageMaker {kind.noun} Job State Change"
+    detail_type = f"SageMaker {kind.words} Job State Change"
     publish(scope, detail_type, kind.event_detail(item), [item[kind.arn_key]])
 
 
@@ -255,7 +273,7 @@ def rejected(kind: JobKind, status: str) -> ApiError:
     """Make the error for a request that the job's status does not allow."""
     return ApiError(
         "ValidationException",
-        f"The request was rejected because the {kind.noun.lower()} job is in status {status}.",
+        f"The request was rejected because the {kind.words.lower()} job is in status {status}.",
     )
 
 
@@ -272,11 +290,14 @@ def start(settings: Settings) -> None:
     _runtime = Runtime.of(settings)
 
 
-def submit(kind: JobKind, scope: Scope, request: Item) -> Job:
+def submit(kind: JobKind, scope: Scope, request: Item, on_metric: OnMetric | None = None) -> Job:
     """Create a job and have it run as soon as a slot is free. Raises ApiError if its name is taken."""
     assert _runtime is not None, "the local cloud is not started"  # noqa: S101
-    job = Job(kind, scope, request, _runtime)
-    _runtime.workers.submit(job.execute)
+    job = Job(kind, scope, request, _runtime, on_metric)
+    if kind.waits_for_jobs:
+        threading.Thread(target=job.execute, name=f"{kind.noun} {job.name}", daemon=True).start()
+    else:
+        _runtime.workers.submit(job.execute)
     return job
 
 

@@ -13,9 +13,11 @@ from sluice_local.sagemaker.jobs.lifecycle import JobKind
 from sluice_local.sagemaker.jobs.processing import PROCESSING
 from sluice_local.sagemaker.jobs.training import TRAINING
 from sluice_local.sagemaker.jobs.transform import TRANSFORM
+from sluice_local.sagemaker.jobs.tuning import views
+from sluice_local.sagemaker.jobs.tuning.running import TUNING
 from sluice_local.settings import Settings
 
-_KINDS = (TRAINING, PROCESSING, TRANSFORM)
+_KINDS = (TRAINING, PROCESSING, TRANSFORM, TUNING)
 
 
 def install(settings: Settings) -> None:
@@ -26,7 +28,8 @@ def install(settings: Settings) -> None:
         operation(f"Describe{kind.noun}Job")(_describe(kind))
         operation(f"List{kind.noun}Jobs")(_list(kind))
         operation(f"Stop{kind.noun}Job")(_stop(kind))
-    for kind in (TRAINING, PROCESSING):  # AWS cannot delete transform jobs
+    operation("DescribeHyperParameterTuningJob")(_describe_tuning)
+    for kind in (TRAINING, PROCESSING, TUNING):  # AWS cannot delete transform jobs
         operation(f"Delete{kind.noun}Job")(_delete(kind))
 
 
@@ -42,13 +45,54 @@ def _describe(kind: JobKind) -> Operation:
     return lambda scope, params: capacity.described(kind.table.get(scope, params[kind.name_key]))
 
 
+def _describe_tuning(scope: Scope, params: dict[str, Any]) -> Item:
+    return views.described(scope, TUNING.table.get(scope, params[TUNING.name_key]))
+
+
 def _list(kind: JobKind) -> Operation:
-    return lambda scope, params: list_page(
-        kind.table.values(scope),
+    def listed(scope: Scope, params: dict[str, Any]) -> Item:
+        key = f"{kind.noun}JobSummaries"
+        page = list_page(
+            kind.table.values(scope),
+            params,
+            result_key=key,
+            name_key=kind.name_key,
+            status_key=kind.status_key,
+            descending=True,
+        )
+        if kind is TUNING:
+            page[key] = [_tuning_summary(scope, item) for item in page[key]]
+        return page
+
+    return listed
+
+
+def _tuning_summary(scope: Scope, item: Item) -> Item:
+    config = item["HyperParameterTuningJobConfig"]
+    counted = views.counters(views.summaries(scope, item))
+    return {
+        **item,
+        **counted,
+        "Strategy": config["Strategy"],
+        "ResourceLimits": config["ResourceLimits"],
+    }
+
+
+@operation("ListTrainingJobsForHyperParameterTuningJob")
+def list_training_jobs_for_hyper_parameter_tuning_job(scope: Scope, params: dict[str, Any]) -> Item:
+    found = views.summaries(scope, TUNING.table.get(scope, params[TUNING.name_key]))
+    if params.get("SortBy") == "FinalObjectiveMetricValue":
+        # Jobs without a value are not listed, says the model.
+        metric = "FinalHyperParameterTuningJobObjectiveMetric"
+        found = [
+            {**item, "FinalObjectiveMetricValue": item[metric]["Value"]} for item in found if metric in item
+        ]
+    return list_page(
+        found,
         params,
-        result_key=f"{kind.noun}JobSummaries",
-        name_key=kind.name_key,
-        status_key=kind.status_key,
+        result_key="TrainingJobSummaries",
+        name_key="TrainingJobName",
+        status_key="TrainingJobStatus",
         descending=True,
     )
 

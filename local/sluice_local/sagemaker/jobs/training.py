@@ -30,6 +30,7 @@ from sluice_local.sagemaker.jobs.lifecycle import (
     Job,
     JobFailedError,
     JobKind,
+    OnMetric,
     epoch_ms,
     submit,
     tag_map,
@@ -41,16 +42,20 @@ _DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints"
 
 @operation("CreateTrainingJob")
 def create_training_job(scope: Scope, params: dict[str, Any]) -> Item:
-    _check(params)
-    capacity.check(params)
+    check(params)
+    return {"TrainingJobArn": begin(scope, params).arn}
+
+
+def begin(scope: Scope, params: Item, on_metric: OnMetric | None = None) -> Job:
+    """Create the job of a request that was checked; raises ApiError if its name is taken."""
     completed = _completed(params)
     pool = capacity.take_from_pool(TRAINING, scope, params["TrainingJobName"], completed)
-    job = submit(TRAINING, scope, {**completed, **pool})
-    return {"TrainingJobArn": job.arn}
+    return submit(TRAINING, scope, {**completed, **pool}, on_metric)
 
 
-def _check(params: Item) -> None:
+def check(params: Item) -> None:
     """Raise ApiError for what the API's model allows but SageMaker or the local one refuses."""
+    capacity.check(params)
     algorithm = params["AlgorithmSpecification"]
     if "TrainingImage" not in algorithm:
         raise _invalid("The local SageMaker trains with AlgorithmSpecification.TrainingImage only.")
@@ -113,7 +118,7 @@ def run(job: Job) -> Ending:
     clock = capacity.Clock(job.request["StoppingCondition"]["MaxRuntimeInSeconds"])
     job.advance("Downloading", "Downloading input data", TrainingStartTime=now())
     config = job.request["AlgorithmSpecification"]
-    metrics = training_metrics(job.scope, job.name, config.get("MetricDefinitions", []))
+    metrics = training_metrics(job.scope, job.name, config.get("MetricDefinitions", []), job.on_metric)
     sandboxes, instances, script, outcome = _train(job, metrics, clock)
     while outcome.end is End.INTERRUPTED:
         clock.pause()

@@ -1,0 +1,166 @@
+"""The requests of a tuning job: checked, and the training jobs that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count, cycle
+from typing import Any
+
+from sluice_local.sagemaker.api.core import ApiError, Item
+from sluice_local.sagemaker.jobs import training
+from sluice_local.sagemaker.jobs.tuning import space
+from sluice_local.sagemaker.jobs.tuning.space import Point, SpaceError
+from sluice_local.sagemaker.jobs.tuning.stopping import Hyperband, MedianRule, Never, Rule
+
+# What a training job gets of its definition as it is.
+_SHARED = (
+    *("AlgorithmSpecification", "RoleArn", "InputDataConfig", "VpcConfig", "OutputDataConfig"),
+    *("StoppingCondition", "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption"),
+    *("EnableManagedSpotTraining", "CheckpointConfig", "RetryStrategy", "Environment"),
+)
+_LARGE = 1_000_000
+
+
+def definitions(request: Item) -> list[Item]:
+    """Return the definitions of training jobs, each with its objective and its ranges."""
+    config = request["HyperParameterTuningJobConfig"]
+    given = request.get("TrainingJobDefinitions") or [request["TrainingJobDefinition"]]
+    return [
+        {
+            **each,
+            "TuningObjective": each.get("TuningObjective") or config.get("HyperParameterTuningJobObjective"),
+            "HyperParameterRanges": each.get("HyperParameterRanges") or config.get("ParameterRanges") or {},
+        }
+        for each in given
+    ]
+
+
+def check(request: Item) -> None:
+    """Raise ApiError for what the API's model allows but SageMaker or the local one refuses."""
+    config = request["HyperParameterTuningJobConfig"]
+    if ("TrainingJobDefinition" in request) == ("TrainingJobDefinitions" in request):
+        raise _invalid("Give either TrainingJobDefinition or TrainingJobDefinitions.")
+    if "Autotune" in request:
+        raise _invalid("The local SageMaker has no Autotune: give ranges and a strategy.")
+    criteria = config.get("TuningJobCompletionCriteria", {})
+    if criteria.get("ConvergenceDetected", {}).get("CompleteOnConvergence") == "Enabled":
+        raise _invalid(
+            "The local SageMaker detects no convergence: use TargetObjectiveMetricValue or "
+            "BestObjectiveNotImproving in TuningJobCompletionCriteria."
+        )
+    _check_strategy(config, definitions(request))
+    for definition in definitions(request):
+        _check_definition(definition, config["Strategy"])
+        training.check(training_request(definition, {}))
+
+
+def _check_strategy(config: Item, found: list[Item]) -> None:
+    strategy, limits = config["Strategy"], config["ResourceLimits"]
+    if strategy == "Grid" and len(found) > 1:
+        raise _invalid("The strategy Grid takes one TrainingJobDefinition.")
+    if strategy != "Grid" and "MaxNumberOfTrainingJobs" not in limits:
+        raise _invalid(f"ResourceLimits.MaxNumberOfTrainingJobs is needed for the strategy {strategy}.")
+    if strategy != "Hyperband":
+        return
+    resources = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+    least, most = resources.get("MinResource", 1), resources.get("MaxResource")
+    if most is None or least >= most:
+        raise _invalid(
+            "The strategy Hyperband needs StrategyConfig.HyperbandStrategyConfig with a MaxResource above "
+            "MinResource."
+        )
+    if config.get("TrainingJobEarlyStoppingType", "Off") != "Off":
+        raise _invalid("TrainingJobEarlyStoppingType must be Off for Hyperband, which stops jobs itself.")
+
+
+def _check_definition(definition: Item, strategy: str) -> None:
+    objective = definition["TuningObjective"]
+    if objective is None:
+        raise _invalid("An objective is needed: HyperParameterTuningJobObjective or TuningObjective.")
+    algorithm = definition["AlgorithmSpecification"]
+    names = [metric["Name"] for metric in algorithm.get("MetricDefinitions", [])]
+    if objective["MetricName"] not in names:
+        raise _invalid(
+            f"The objective {objective['MetricName']} must be one of the MetricDefinitions of "
+            f"AlgorithmSpecification, which are {', '.join(names) or 'none'}."
+        )
+    static = definition.get("StaticHyperParameters", {})
+    try:
+        ranges = space.read(definition["HyperParameterRanges"])
+        if strategy == "Grid":
+            space.grid(ranges)
+    except SpaceError as error:
+        raise _invalid(f"ParameterRanges: {error}.") from error
+    if both := [one.name for one in ranges if one.name in static]:
+        raise _invalid(f"The hyperparameter {both[0]} has a range and is in StaticHyperParameters.")
+
+
+def _invalid(message: str) -> ApiError:
+    return ApiError("ValidationException", message)
+
+
+def training_request(definition: Item, point: Point) -> Item:
+    """Return the request of the training job at a point, but for its name."""
+    shared = {name: definition[name] for name in _SHARED if name in definition}
+    return {
+        **shared,
+        "ResourceConfig": _resources(definition),
+        "HyperParameters": {
+            **definition.get("StaticHyperParameters", {}),
+            "_tuning_objective_metric": definition["TuningObjective"]["MetricName"],
+            **point,
+        },
+    }
+
+
+def _resources(definition: Item) -> Item:
+    """Return the instances; of several that would do the first, as this machine has them all."""
+    if "ResourceConfig" in definition:
+        return dict(definition["ResourceConfig"])
+    wanted = definition.get("HyperParameterTuningResourceConfig", {})
+    first: Item = next(iter(wanted.get("InstanceConfigs", [])), {})
+    names = ("InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId")
+    return {name: value for source in (wanted, first) for name, value in source.items() if name in names}
+
+
+def points(request: Item, seed: int | str) -> Iterator[tuple[Item, Point]]:
+    """Yield the definition and the point of each training job, as many as there are to be."""
+    config, found = request["HyperParameterTuningJobConfig"], definitions(request)
+    most = config["ResourceLimits"].get("MaxNumberOfTrainingJobs", _LARGE)
+    ranges = [space.read(definition["HyperParameterRanges"]) for definition in found]
+    if config["Strategy"] == "Grid":
+        yield from ((found[0], point) for point in space.grid(ranges[0])[:most])
+        return
+    drawn = [space.drawn(each, f"{seed}/{n}") for n, each in enumerate(ranges)]
+    for number, source in zip(count(), cycle(range(len(found))), strict=False):
+        if number == most:
+            return
+        yield found[source], next(drawn[source])
+
+
+def rule(config: Item) -> Rule:
+    """Return what decides which training jobs are stopped early."""
+    if config["Strategy"] == "Hyperband":
+        resources = config["StrategyConfig"]["HyperbandStrategyConfig"]
+        return Hyperband(resources.get("MinResource", 1), resources["MaxResource"])
+    return MedianRule() if config.get("TrainingJobEarlyStoppingType") == "Auto" else Never()
+
+
+def note(request: Item) -> str | None:
+    """Say what is done otherwise than the request asks."""
+    if request["HyperParameterTuningJobConfig"]["Strategy"] == "Bayesian":
+        return "The local SageMaker has no Bayesian search: hyperparameters are drawn at random."
+    if "WarmStartConfig" in request:
+        return "The local SageMaker learns nothing from other tuning jobs: WarmStartConfig changes no point."
+    return None
+
+
+def loss(definition: Item, value: float) -> float:
+    """Return an objective's value so that less is better."""
+    return -value if definition["TuningObjective"]["Type"] == "Maximize" else value
+
+
+def seed_of(request: Item) -> int | str:
+    """Return the request's seed; without one the name decides."""
+    config: dict[str, Any] = request["HyperParameterTuningJobConfig"]
+    return str(config.get("RandomSeed", request["HyperParameterTuningJobName"]))

@@ -1,0 +1,185 @@
+"""The points of a search, and which training jobs are stopped early."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from sluice_local.sagemaker.api.core import ApiError
+from sluice_local.sagemaker.jobs.tuning import requests, space
+from sluice_local.sagemaker.jobs.tuning.space import Numbers
+from sluice_local.sagemaker.jobs.tuning.stopping import Hyperband, MedianRule
+
+RANGES = {
+    "ContinuousParameterRanges": [
+        {"Name": "alpha", "MinValue": "0.0001", "MaxValue": "1", "ScalingType": "Logarithmic"}
+    ],
+    "IntegerParameterRanges": [{"Name": "depth", "MinValue": "1", "MaxValue": "3"}],
+    "CategoricalParameterRanges": [{"Name": "solver", "Values": ["saga", "lbfgs"]}],
+}
+DEFINITION: dict[str, Any] = {
+    "AlgorithmSpecification": {
+        "TrainingImage": "image",
+        "TrainingInputMode": "File",
+        "MetricDefinitions": [{"Name": "loss", "Regex": "loss=(.*)"}],
+    },
+    "RoleArn": "arn:aws:iam::000000000000:role/r",
+    "OutputDataConfig": {"S3OutputPath": "s3://b"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    "StaticHyperParameters": {"epochs": "3"},
+}
+
+
+def request(strategy: str = "Random", ranges: Any = RANGES, **config: Any) -> dict[str, Any]:
+    return {
+        "HyperParameterTuningJobName": "tune",
+        "HyperParameterTuningJobConfig": {
+            "Strategy": strategy,
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 4, "MaxParallelTrainingJobs": 2},
+            "ParameterRanges": ranges,
+            **config,
+        },
+        "TrainingJobDefinition": DEFINITION,
+    }
+
+
+def test_the_same_seed_draws_the_same_points_within_the_ranges() -> None:
+    ranges = space.read(RANGES)
+    drawn = list(islice(space.drawn(ranges, 7), 50))
+    assert drawn == list(islice(space.drawn(ranges, 7), 50))
+    assert drawn != list(islice(space.drawn(ranges, 8), 50))
+    assert all(0.0001 <= float(point["alpha"]) <= 1 for point in drawn)
+    assert {point["depth"] for point in drawn} == {"1", "2", "3"}
+    assert {point["solver"] for point in drawn} == {"saga", "lbfgs"}
+    # Of a logarithmic range half of the points lie below its geometric mean.
+    assert 10 < sum(float(point["alpha"]) < 0.01 for point in drawn) < 40
+
+
+def test_points_repeat_only_once_the_space_is_exhausted() -> None:
+    ranges = space.read({"IntegerParameterRanges": [{"Name": "n", "MinValue": "1", "MaxValue": "3"}]})
+    drawn = [point["n"] for point in islice(space.drawn(ranges, 1), 5)]
+    assert set(drawn[:3]) == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "share", "value"),
+    [("Linear", 0.5, 0.5), ("Logarithmic", 0.5, 0.1), ("ReverseLogarithmic", 0.5, 0.9)],
+)
+def test_a_scaling_says_where_the_middle_is(scaling: str, share: float, value: float) -> None:
+    bounds = {"Linear": (0.0, 1.0), "Logarithmic": (0.01, 1.0), "ReverseLogarithmic": (0.0, 0.99)}[scaling]
+    assert float(Numbers("x", *bounds, scaling).draw(share)) == pytest.approx(value)
+
+
+def test_a_grid_is_every_combination() -> None:
+    ranges = {
+        "CategoricalParameterRanges": [
+            {"Name": "a", "Values": ["1", "2"]},
+            {"Name": "b", "Values": ["x", "y"]},
+        ]
+    }
+    found = [point for _, point in requests.points(request("Grid", ranges), 1)]
+    assert found == [{"a": a, "b": b} for a in ("1", "2") for b in ("x", "y")]
+
+
+def test_definitions_take_turns() -> None:
+    asked = request()
+    del asked["TrainingJobDefinition"]
+    asked["TrainingJobDefinitions"] = [{**DEFINITION, "DefinitionName": name} for name in ("one", "two")]
+    found = [definition["DefinitionName"] for definition, _ in requests.points(asked, 1)]
+    assert found == ["one", "two", "one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"ranges": {}}, "ParameterRanges: there is no range to search"),
+        ({"ranges": {"AutoParameters": [{"Name": "a", "ValueHint": "1"}]}}, "Autotune"),
+        (
+            {"ranges": {"IntegerParameterRanges": [{"Name": "n", "MinValue": "3", "MaxValue": "1"}]}},
+            "n: MinValue 3 must not exceed MaxValue 1",
+        ),
+        (
+            {"ranges": {"IntegerParameterRanges": [{"Name": "n", "MinValue": "a", "MaxValue": "1"}]}},
+            "n: MinValue and MaxValue must be integers",
+        ),
+        (
+            {
+                "ranges": {
+                    "ContinuousParameterRanges": [
+                        {"Name": "x", "MinValue": "0", "MaxValue": "1", "ScalingType": "Logarithmic"}
+                    ]
+                }
+            },
+            "x: the scaling Logarithmic needs a MinValue above 0",
+        ),
+        ({"strategy": "Grid"}, "the strategy Grid takes categorical hyperparameters, and alpha is none"),
+        ({"strategy": "Hyperband"}, "HyperbandStrategyConfig with a MaxResource"),
+        (
+            {"HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "other"}},
+            "must be one of the MetricDefinitions of AlgorithmSpecification, which are loss",
+        ),
+        (
+            {"ranges": {"CategoricalParameterRanges": [{"Name": "epochs", "Values": ["1"]}]}},
+            "epochs has a range and is in StaticHyperParameters",
+        ),
+        (
+            {"TuningJobCompletionCriteria": {"ConvergenceDetected": {"CompleteOnConvergence": "Enabled"}}},
+            "detects no convergence",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_by_name(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        requests.check(request(**changed))
+    assert said in refused.value.message
+
+
+def test_a_search_that_is_not_run_as_asked_says_so() -> None:
+    assert "drawn at random" in str(requests.note(request("Bayesian")))
+    assert requests.note(request("Random")) is None
+
+
+def test_training_jobs_get_the_point_and_what_is_static() -> None:
+    (definition,) = requests.definitions(request())
+    asked = requests.training_request(definition, {"alpha": "0.1"})
+    assert asked["HyperParameters"] == {
+        "epochs": "3",
+        "_tuning_objective_metric": "loss",
+        "alpha": "0.1",
+    }
+    several = {key: value for key, value in definition.items() if key != "ResourceConfig"} | {
+        "HyperParameterTuningResourceConfig": {
+            "InstanceConfigs": [
+                {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
+                {"InstanceType": "ml.c5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
+            ]
+        }
+    }
+    assert requests.training_request(several, {})["ResourceConfig"]["InstanceType"] == "ml.m5.large"
+
+
+def test_a_value_worse_than_the_median_of_running_averages_is_hopeless() -> None:
+    rule = MedianRule()
+    assert not rule.is_hopeless(0, [9.0])
+    rule.ended(0, [4.0, 2.0])
+    rule.ended(1, [6.0, 4.0])
+    # The averages up to epoch 2 are 3 and 5: their median is 4.
+    assert not rule.is_hopeless(2, [8.0, 4.0])
+    assert rule.is_hopeless(2, [8.0, 4.5])
+    # No other came as far as epoch 3.
+    assert not rule.is_hopeless(2, [8.0, 4.0, 9.0])
+
+
+def test_hyperband_lets_the_best_third_go_on_at_each_rung_and_none_beyond_the_last() -> None:
+    band = Hyperband(1, 9)  # the brackets begin at 1 and at 3 epochs
+    assert not band.is_hopeless(0, [5.0])
+    assert not band.is_hopeless(2, [4.0])
+    assert band.is_hopeless(4, [6.0])
+    assert not band.is_hopeless(6, [3.0])
+    # Bracket 1 has no rung at 1 epoch.
+    assert not band.is_hopeless(1, [99.0])
+    assert band.is_hopeless(0, [1.0] * 9)
