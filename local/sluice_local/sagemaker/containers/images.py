@@ -24,6 +24,11 @@ from sluice.containers.packages import locks_of, names, not_indexed
 
 # The Python of SageMaker's own images; here all run on the checkout's.
 REAL_PYTHONS = {"scikit-learn 1.4-2": "3.10", "scikit-learn 1.2-1": "3.9", "xgboost 3.2-0": "3.12"}
+# AWS's analyzers are programs of this checkout, with its packages: the module of each repository.
+ANALYZERS = {
+    "sagemaker-model-monitor-analyzer": "sluice_analyzers.monitor",
+    "sagemaker-clarify-processing": "sluice_analyzers.clarify",
+}
 _COMPLETE = ".complete"
 _PYTHON = os.path.realpath(sys.executable)
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
@@ -97,6 +102,12 @@ def other_pythons() -> dict[str, str]:
     return {image: python for image, python in REAL_PYTHONS.items() if python != here}
 
 
+def analyzer(image_uri: str) -> str | None:
+    """Return the module that an analyzer's image runs here; None for any other image."""
+    repository = image_uri.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return ANALYZERS.get(repository)
+
+
 def lock_file(image_uri: str) -> Path:
     """Return an image's lock file, whatever its registry; raises ImageError if there is none."""
     tagged, _, wanted_digest = image_uri.partition("@")
@@ -129,6 +140,8 @@ class ImageCache:
 
         Raises ImageError, or RequirementsError for a requirements.txt, with the installer's message.
         """
+        if analyzer(image_uri):
+            return Environment(Path(sys.prefix))
         lock = lock_file(image_uri)
         image = self._built(f"{lock.stem}-{_key(lock)}", lambda target: _install_image(target, lock))
         if requirements is None or not any(_lines(requirements)):

@@ -26,6 +26,7 @@ from sluice.containers.data import (
 )
 from sluice.containers.environments import image_command
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
+from sluice_local.sagemaker.containers import images
 from sluice_local.sagemaker.containers.container import Sandbox, available_cpus
 from sluice_local.sagemaker.jobs import cluster
 from sluice_local.sagemaker.jobs.cluster import End, Instance
@@ -69,7 +70,8 @@ def _check(params: Item) -> None:
         if "S3Output" not in item:
             raise _invalid(f"Output {item['OutputName']}: the local SageMaker writes an S3Output only.")
         _check_local_path(f"Output {item['OutputName']}", item["S3Output"])
-    if not params["AppSpecification"].get("ContainerEntrypoint"):
+    application = params["AppSpecification"]
+    if not application.get("ContainerEntrypoint") and not images.analyzer(application["ImageUri"]):
         raise _invalid("The local SageMaker needs AppSpecification.ContainerEntrypoint.")
 
 
@@ -185,7 +187,9 @@ def _instance(job: Job, sandbox: Sandbox) -> Instance:
         "PROCESSING_JOB_ARN": job.arn,
         **request.get("Environment", {}),
     }
-    command = image_command([*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])])
+    program = images.analyzer(application["ImageUri"])
+    entrypoint = application.get("ContainerEntrypoint") or ["python3", "-m", program]
+    command = image_command([*entrypoint, *application.get("ContainerArguments", [])])
     return Instance(sandbox.directory.name, sandbox, command, variables)
 
 

@@ -77,12 +77,12 @@ def _buckets(found: Distribution) -> Iterator[dict[str, float]]:
     bounds = [low * (BUCKETS - index) + high * index for index in range(1, BUCKETS)]
     # Rounding may exceed the ends, and even a float's range.
     bounds = [found.min, *(max(found.min, min(bound, found.max)) for bound in bounds), found.max]
-    below = [0.0, *(_below(found, bound) for bound in bounds[1:-1]), float(found.total)]
+    below = [0.0, *(count_below(found, bound) for bound in bounds[1:-1]), float(found.total)]
     for (low, high), (start, end) in zip(pairwise(bounds), pairwise(below), strict=True):
         yield {"lower_bound": low, "upper_bound": high, "count": float(round(end) - round(start))}
 
 
-def _below(found: Distribution, bound: float) -> float:
+def count_below(found: Distribution, bound: float) -> float:
     """Return how many values are at most the bound."""
     edges, totals = found.edges, list(accumulate(found.counts))
     index = bisect_right(edges, bound)

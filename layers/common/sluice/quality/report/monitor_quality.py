@@ -17,17 +17,19 @@ STATISTICS, CONSTRAINTS = "statistics.json", "constraints.json"
 VIOLATIONS = "constraint_violations.json"
 _Z = 1.959964
 # Metrics by the names of Model Monitor, of each kind of problem.
-_REGRESSION = {"mae": "mae", "mse": "mse", "rmse": "rmse", "r2": "r2"}
-_BINARY = {
-    "accuracy": "accuracy",
-    "recall": "recall",
-    "precision": "precision",
-    "true_positive_rate": "recall",
-    "true_negative_rate": "specificity",
-    "f1": "f1",
-    "auc": "auc",
+NAMES = {
+    "regression": {"mae": "mae", "mse": "mse", "rmse": "rmse", "r2": "r2"},
+    "binary_classification": {
+        "accuracy": "accuracy",
+        "recall": "recall",
+        "precision": "precision",
+        "true_positive_rate": "recall",
+        "true_negative_rate": "specificity",
+        "f1": "f1",
+        "auc": "auc",
+    },
+    "multiclass_classification": {"accuracy": "accuracy", "weighted_f1": "f1_weighted"},
 }
-_MULTICLASS = {"accuracy": "accuracy", "weighted_f1": "f1_weighted"}
 
 
 def documents(
@@ -41,7 +43,7 @@ def documents(
         VIOLATIONS: {"violations": [_violation(each, limits, kind) for each in violated]}
     }
     if known is not None and whole.get("value") is not None:
-        files[STATISTICS] = _statistics(known, kind, positive)
+        files[STATISTICS] = statistics(known, kind, positive)
         files[CONSTRAINTS] = _constraints(whole, limits, kind)
     return {name: canonical.to_json(document) for name, document in files.items()}
 
@@ -53,10 +55,10 @@ def _kind(metric: PredictionMetric, known: Predictions | None) -> str:
     return "multiclass_classification" if is_multiclass else "binary_classification"
 
 
-def _statistics(known: Predictions, kind: str, positive: str) -> dict[str, Any]:
-    names = {"regression": _REGRESSION, "binary_classification": _BINARY}.get(kind, _MULTICLASS)
+def statistics(known: Predictions, kind: str, positive: str) -> dict[str, Any]:
+    """Return statistics.json of a kind of problem (a key of NAMES), with the metrics that have a value."""
     found: dict[str, Any] = {}
-    for name, metric in names.items():
+    for name, metric in NAMES[kind].items():
         value = _value(METRICS[metric], known, positive)
         if value is not None:
             found[name] = value

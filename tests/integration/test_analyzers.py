@@ -1,0 +1,132 @@
+"""The analyzers read a data set and write the files of Model Monitor and of Clarify."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluice_analyzers import clarify, datasets, job, monitor
+from sluice_analyzers.datasets import AnalysisError
+
+CSV = json.dumps({"csv": {"header": True}})
+
+
+@pytest.fixture
+def processing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(job, "PROCESSING", tmp_path)
+    (tmp_path / "input" / "data").mkdir(parents=True)
+    (tmp_path / "input" / "config").mkdir()
+    return tmp_path
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_files_of_a_data_set_count_together_and_a_header_may_be_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.csv").write_text("1,a\n2,b\n")
+    (folder / "b.csv").write_text("2.5,c\n,a\n")
+    dataset = datasets.read(folder, tmp_path, has_header=False)
+    assert dataset.names == ["_c0", "_c1"]
+    profile = dataset.profile()
+    assert (profile.rows, profile.columns["_c0"].type) == (4, "number")
+    assert profile.columns["_c0"].missing == 1
+    assert datasets.read(folder, tmp_path, ["n", "word"]).rows()["word"] == ["a", "b", "c", "a"]
+
+
+def test_a_baseline_has_types_shares_domains_and_signs(processing: Path) -> None:
+    rows = "\n".join(["age,word", *(f"{n},{'ab'[n % 2]}" for n in range(20)), ""])
+    (processing / "input" / "data" / "a.csv").write_text(rows)
+    variables = {"dataset_source": str(processing / "input" / "data"), "dataset_format": CSV}
+    said = monitor.analyze({**variables, "output_path": str(processing / "output")})
+    assert said == "Completed: Job completed successfully with no violations."
+    age, word = load(processing / "output" / "constraints.json")["features"]
+    assert (age["inferred_type"], age["num_constraints"]) == ("Integral", {"is_non_negative": True})
+    assert (age["completeness"], word["string_constraints"]) == (1.0, {"domains": ["a", "b"]})
+    assert load(processing / "output" / "statistics.json")["dataset"] == {"item_count": 20}
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"record_preprocessor_script": "/x.py"}, "runs no record_preprocessor_script"),
+        ({"dataset_format": json.dumps({"sagemakerCaptureJson": {}})}, "csv, json and parquet"),
+        ({"dataset_source": "/nowhere"}, "There is no data set at /nowhere"),
+    ],
+)
+def test_what_cannot_be_analyzed_says_why(processing: Path, variables: dict[str, str], said: str) -> None:
+    (processing / "input" / "data" / "a.csv").write_text("x\n1\n")
+    given = {"dataset_source": str(processing / "input" / "data"), "dataset_format": CSV, **variables}
+    with pytest.raises(AnalysisError, match=said):
+        monitor.analyze(given)
+
+
+def analyzed(processing: Path, rows: str, config: dict[str, Any], **variables: str) -> tuple[str, Any]:
+    (processing / "input" / "data" / "a.csv").write_text(rows)
+    (processing / "input" / "config" / "analysis_config.json").write_text(json.dumps(config))
+    said = clarify.analyze(variables)
+    return said, load(processing / "output" / "analysis.json")
+
+
+ROWS = "\n".join(
+    ["side,dept,y,guess", *(f"{n % 3},{'ab'[n % 2]},{n % 2},{int(n % 5 > 1)}" for n in range(90)), ""]
+)
+CONFIG: dict[str, Any] = {
+    "label": "y",
+    "label_values_or_threshold": [1],
+    "facet": [{"name_or_index": "side", "value_or_threshold": [2]}],
+    "predicted_label": "guess",
+    "group_variable": "dept",
+    "methods": {"pre_training_bias": {"methods": "all"}, "post_training_bias": {"methods": "all"}},
+}
+
+
+def test_bias_has_every_metric_with_its_name(processing: Path) -> None:
+    said, analysis = analyzed(processing, ROWS, CONFIG)
+    assert said == "Completed: Job completed successfully."
+    before, after = analysis["pre_training_bias_metrics"], analysis["post_training_bias_metrics"]
+    (facet,) = before["facets"]["side"]
+    assert [metric["name"] for metric in facet["metrics"]] == [
+        *("CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL"),
+    ]
+    assert (before["label"], before["label_value_or_threshold"]) == ("y", "1")
+    assert facet["value_or_threshold"] == "2"
+    assert facet["metrics"][0]["value"] == pytest.approx((60 - 30) / 90)
+    (facet,) = after["facets"]["side"]
+    names = {metric["name"] for metric in facet["metrics"]}
+    assert {"DPPL", "DI", "DCA", "DCR", "SD", "RD", "DAR", "DRR", "AD", "TE", "CDDPL", "FT", "GE"} == names
+
+
+def test_a_metric_farther_from_no_bias_than_the_baseline_is_a_violation(processing: Path) -> None:
+    config = {**CONFIG, "methods": {"pre_training_bias": {"methods": ["CI", "DPL"]}}}
+    _, analysis = analyzed(processing, ROWS, config)
+    nearer = json.loads(json.dumps(analysis))
+    nearer["pre_training_bias_metrics"]["facets"]["side"][0]["metrics"][0]["value"] = 0.1
+    (processing / "before.json").write_text(json.dumps(nearer))
+    said, _ = analyzed(processing, ROWS, config, baseline_constraints=str(processing / "before.json"))
+    assert said == "CompletedWithViolations: Job completed successfully with 1 violations."
+    (violation,) = load(processing / "output" / "constraint_violations.json")["violations"]
+    assert (violation["facet"], violation["facet_value"], violation["metric_name"]) == ("side", "2", "CI")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"methods": {"shap": {}}}, "explains no models: leave shap out"),
+        ({"label": "z"}, "label must be a column of side, dept, y, guess, not 'z'"),
+        ({"facet": []}, "facet must name the columns"),
+        ({"methods": {"pre_training_bias": {"methods": ["XY"]}}}, "methods must be all, or of CI, DPL"),
+        ({"dataset_type": "application/x-image"}, "dataset_type must be one of"),
+        ({"predicted_label": None}, "predictor must name a model"),
+    ],
+)
+def test_a_configuration_that_cannot_be_followed_says_why(
+    processing: Path, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(AnalysisError, match=said):
+        analyzed(processing, ROWS, {**CONFIG, **changed})
