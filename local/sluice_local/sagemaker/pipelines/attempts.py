@@ -83,11 +83,13 @@ class StepRun:
         with _failures():
             return KINDS[self.step.type](self._task)
 
-    def _tell(self, metadata: Item) -> None:
+    def _tell(self, metadata: Item, remark: str | None = None) -> None:
         """Note what the step works with, and that it executes."""
         with self._lock:
-            status = stored.STEPS.get(self.scope, self._key)["StepStatus"]
-            self._change("Executing" if status == "Starting" else status, Metadata=metadata)
+            step = stored.STEPS.get(self.scope, self._key)
+            status = "Executing" if step["StepStatus"] == "Starting" else step["StepStatus"]
+            said = {"StepDescription": step["StepDescription"] or remark}
+            self._change(status, Metadata=metadata, **said)
 
     def _change(self, status: str, **changes: Any) -> Item:
         with self._lock:

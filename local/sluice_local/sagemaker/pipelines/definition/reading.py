@@ -24,15 +24,19 @@ EXECUTION_VARIABLES = frozenset(
     }
 )
 # The properties of steps that make no request with a description.
-_PROPERTIES = {"Condition": ("Outcome",), "Lambda": ("OutputParameters",), "Callback": ("OutputParameters",)}
+_PROPERTIES = {
+    "Condition": ("Outcome",),
+    "Lambda": ("OutputParameters",),
+    "Callback": ("OutputParameters",),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request that steps of a type make: its shape, that of its description, what the execution adds."""
+    """The request that steps of a type make: its shape, the properties that it gives, what is added."""
 
     shape: StructureShape
-    description: StructureShape
+    properties: frozenset[str]
     added: str = ""
 
 
@@ -144,6 +148,6 @@ def _property_faults(reference: Reference, step: Step, requests: Requests) -> It
         what, names, wanted = "property file of the step", list(step.property_files), rest[0] if rest else ""
     else:
         what, wanted = f"property of a {step.type} step", first
-        names = list(request.description.members if request else _PROPERTIES.get(step.type, ()))
+        names = list(request.properties if request else _PROPERTIES.get(step.type, ()))
     if wanted not in names:
         yield f"Get {reference.text!r} names no {what}; it has {', '.join(sorted(names)) or 'none'}"

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sluice_local.sagemaker.pipelines.definition import caching, conditions, retries
+from sluice_local.sagemaker.pipelines.definition import caching, checks, conditions, functions, retries
 from sluice_local.sagemaker.pipelines.definition.caching import CacheConfig
 from sluice_local.sagemaker.pipelines.definition.errors import DefinitionError
 from sluice_local.sagemaker.pipelines.definition.retries import RetryPolicy
 
-JOBS = ("Processing", "Training", "Transform")
-SUPPORTED = (*JOBS, "Model", "RegisterModel", "Condition", "Fail", "Lambda", "Callback")
+JOBS = ("Processing", "Training", "Transform", "Tuning")
+CHECKS = ("QualityCheck", "ClarifyCheck")
+SUPPORTED = (*JOBS, *CHECKS, "Model", "RegisterModel", "Condition", "Fail", "Lambda", "Callback")
 # What a step of these types must have beside its arguments.
 _OWN = {"Lambda": "FunctionArn", "Callback": "SqsQueueUrl"}
+_OWN_MEMBERS = ("FunctionArn", "SqsQueueUrl", "OutputParameters")
 _OUTPUT_TYPES = ("String", "Integer", "Boolean", "Float")
 _NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 _BRANCHES = {"IfSteps": True, "ElseSteps": False}
@@ -84,7 +86,7 @@ def _read_one(item: Any, branch: Branch | None) -> Step:
         cache=caching.read(name, item.get("CacheConfig") or {}),
         retry_policies=retries.read(name, item.get("RetryPolicies") or ()),
         property_files={file["PropertyFileName"]: file for file in _property_files(name, kind, item)},
-        own={key: item[key] for key in ("FunctionArn", "SqsQueueUrl", "OutputParameters") if key in item},
+        own={key: item[key] for key in (*_OWN_MEMBERS, *checks.MEMBERS) if key in item},
         display_name=item.get("DisplayName"),
         description=item.get("Description"),
     )
@@ -103,6 +105,10 @@ def _check_own(name: str, kind: str, item: Mapping[str, Any]) -> None:
     """Raise DefinitionError for what the step's type needs and the step lacks."""
     if (member := _OWN.get(kind)) and not item.get(member):
         raise DefinitionError(f"Step {name}: a {kind} step needs {member}.")
+    if kind in CHECKS:
+        checks.check(name, kind, item)
+    if kind == "Training":
+        functions.check(name, item.get("Arguments") or {})
     if kind == "Fail" and not (item.get("Arguments") or {}).get("ErrorMessage"):
         raise DefinitionError(f"Step {name}: Arguments.ErrorMessage must say why the execution fails.")
     if kind == "Condition":

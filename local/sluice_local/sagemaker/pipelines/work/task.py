@@ -6,13 +6,13 @@ import secrets
 import string
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sluice_local.sagemaker.api.core import Item, Scope
 from sluice_local.sagemaker.pipelines.definition.resolving import Values, resolved
 from sluice_local.sagemaker.pipelines.definition.steps import Step
 
-_NAME_LENGTH = 63
+NAME_LENGTH_MAX = 63
 _RANDOM = string.ascii_letters + string.digits
 
 
@@ -28,16 +28,20 @@ class StepStoppedError(Exception):
     """The step was stopped with its execution."""
 
 
+class Tell(Protocol):
+    """What notes how far a step is."""
+
+    def __call__(self, metadata: Item, remark: str | None = None) -> None: ...
+
+
 class Task:
     """What one step has to do."""
 
-    def __init__(
-        self, scope: Scope, execution: Item, step: Step, values: Values, tell: Callable[[Item], None]
-    ) -> None:
+    def __init__(self, scope: Scope, execution: Item, step: Step, values: Values, tell: Tell) -> None:
         self.scope, self.execution, self.step, self.values = scope, execution, step, values
         self.stopping = threading.Event()
         self.tell = tell
-        """Note the step's metadata, and that it executes."""
+        """Note the step's metadata, and that it executes; a remark is the description of a step without."""
         self._stop: Callable[[], None] | None = None
         self._lock = threading.Lock()
 
@@ -52,13 +56,13 @@ class Task:
         """The step's arguments without references; raises ResolutionError."""
         return dict(resolved(dict(self.step.arguments), self.values))
 
-    def name(self, prefix: Any = None) -> str:
+    def name(self, prefix: Any = None, length_max: int = NAME_LENGTH_MAX) -> str:
         """Return a name for what the step makes, as SageMaker makes them."""
         identifier = self.values.execution["PipelineExecutionId"]
         random = "".join(secrets.choice(_RANDOM) for _ in range(10))
         start = prefix or f"pipelines-{identifier}-{self.step.name}"
         end = f"-{identifier}-{random}" if prefix else f"-{random}"
-        return f"{start[: _NAME_LENGTH - len(end)].rstrip('-')}{end}".replace("_", "-")
+        return f"{start[: length_max - len(end)].rstrip('-')}{end}".replace("_", "-")
 
     def on_stop(self, action: Callable[[], None]) -> None:
         """Do this when the step is to stop: at once, if it already is."""
