@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sluice.containers import configuration, script_mode
@@ -16,9 +18,12 @@ from sluice_local.sagemaker.containers.container import (
     available_cpus,
     environment,
 )
-from sluice_local.sagemaker.containers.images import RequirementsError
+from sluice_local.sagemaker.containers.images import Environment, RequirementsError, is_indexed
 from sluice_local.sagemaker.jobs.cluster import Instance
 from sluice_local.sagemaker.jobs.lifecycle import Job, JobFailedError
+
+# The channel with the requirements of a function that the SDK pickled.
+_FUNCTION_REQUIREMENTS = "pre_exec_script_and_dependencies"
 
 
 def prepare(job: Job) -> tuple[list[Sandbox], Script | None]:
@@ -43,10 +48,26 @@ def prepare(job: Job) -> tuple[list[Sandbox], Script | None]:
     return _sandboxes(job, folders), script
 
 
+def _environment(job: Job, ml: Path) -> tuple[Environment, bool]:
+    """Return the image with what the job's code requires, and whether each container must install that.
+
+    The SDK's `@step` and `@remote` install their requirements, which always have the SDK itself, when the
+    job has begun: all jobs with the same ones find them installed.
+    """
+    images, image_uri = job.runtime.images, job.request["AlgorithmSpecification"]["TrainingImage"]
+    listed = sorted((ml / "input" / "data" / _FUNCTION_REQUIREMENTS).glob("*.txt"))
+    if len(listed) == 1 and is_indexed(listed[0]):
+        # If they cannot be installed, the job says so where users look for it.
+        with suppress(RequirementsError):
+            requirements = ml.parent / "requirements.txt"
+            shutil.copy(listed[0], requirements)
+            return images.environment(image_uri, requirements), False
+    return environment(images, image_uri, ml / "code")
+
+
 def _sandboxes(job: Job, folders: Sequence[Path]) -> list[Sandbox]:
-    image_uri = job.request["AlgorithmSpecification"]["TrainingImage"]
     try:
-        image, is_to_install = environment(job.runtime.images, image_uri, folders[0] / "ml" / "code")
+        image, is_to_install = _environment(job, folders[0] / "ml")
         has_network = not job.request["EnableNetworkIsolation"]
         memory_mb = memory_of(job.request["ResourceConfig"].get("InstanceType", ""))
         sandboxes = [
