@@ -14,6 +14,7 @@ from sluice_local.sagemaker.jobs.processing import PROCESSING
 from sluice_local.sagemaker.jobs.training import TRAINING
 from sluice_local.sagemaker.jobs.transform import TRANSFORM
 from sluice_local.sagemaker.jobs.tuning import requests as tuning_requests
+from sluice_local.sagemaker.jobs.tuning import views
 from sluice_local.sagemaker.jobs.tuning.running import TUNING
 from sluice_local.sagemaker.pipelines.access import call
 from sluice_local.sagemaker.pipelines.definition.retries import fault_of_reason
@@ -27,7 +28,8 @@ from sluice_local.sagemaker.pipelines.work.task import (
 KINDS = {"Tuning": TUNING, **{kind.noun: kind for kind in (PROCESSING, TRAINING, TRANSFORM)}}
 # Tuning jobs begin the names of their training jobs.
 _LENGTH_MAX = {"Tuning": 32}
-_ALL = 100
+# A step keeps the 50 best, says the SDK.
+_LISTED, _KEPT = 100, 50
 
 
 def run(task: Task) -> Any:
@@ -71,17 +73,15 @@ def ended(
 
 
 def _trials(task: Task, job: Item) -> list[Item]:
-    """Return a tuning job's training jobs, the best first."""
-    best = job.get("BestTrainingJob", {}).get("FinalHyperParameterTuningJobObjectiveMetric", {})
+    """Return the best of a tuning job's training jobs, the very best first."""
     asked = {
         "HyperParameterTuningJobName": job["HyperParameterTuningJobName"],
-        "SortBy": "FinalObjectiveMetricValue",
-        "SortOrder": "Descending" if best.get("Type") == "Maximize" else "Ascending",
-        "MaxResults": _ALL,
+        "SortBy": "CreationTime",
+        "SortOrder": "Ascending",
+        "MaxResults": _LISTED,
     }
     listed = call(task.scope, task.role, "ListTrainingJobsForHyperParameterTuningJob", asked)
-    found: list[Item] = listed["TrainingJobSummaries"]
-    return found
+    return views.ranked(listed["TrainingJobSummaries"])[:_KEPT]
 
 
 def _stop(task: Task, kind: JobKind, name: str) -> None:
