@@ -21,23 +21,54 @@ _WAIT_S = 600.0
 Item = Mapping[str, Any]
 
 
-def predicted(features: Mapping[str, Sequence[str]], predictor: Item, threshold: float) -> list[str]:
-    """Return the label that the model predicts for each row; raises AnalysisError."""
+class Model:
+    """A model that answers."""
+
+    def __init__(self, endpoint: str, predictor: Item) -> None:
+        self._endpoint, self._predictor = endpoint, predictor
+        self._runtime = _client("sagemaker-runtime")
+
+    def labels(self, features: Mapping[str, Sequence[str]], threshold: float) -> list[str]:
+        """Return the label that the model predicts for each row; raises AnalysisError."""
+        is_probability = "probability" in self._predictor
+        answers = self._ask(list(zip(*features.values(), strict=True)))
+        return [_label(answer, threshold, is_probability=is_probability) for answer in answers]
+
+    def scores(self, rows: list[Sequence[str]]) -> list[float]:
+        """Return the model's number for each row; raises AnalysisError."""
+        answers = self._ask(rows)
+        try:
+            return [float(answer) for answer in answers]
+        except (TypeError, ValueError) as error:
+            raise AnalysisError(
+                f"The model's answers must be numbers, not {answers[0]!r}: name the score by model_scores."
+            ) from error
+
+    def _ask(self, rows: list[Sequence[str]]) -> list[Any]:
+        answers: list[Any] = []
+        accept = self._predictor.get("accept_type", "text/csv")
+        for start in range(0, len(rows), _BATCH):
+            body = _csv(rows[start : start + _BATCH])
+            reply = self._runtime.invoke_endpoint(
+                EndpointName=self._endpoint, Body=body, ContentType="text/csv", Accept=accept
+            )
+            answers += _records(reply["Body"].read().decode(), reply["ContentType"], self._predictor)
+        if len(answers) != len(rows):
+            raise AnalysisError(f"The model gave {len(answers)} predictions for {len(rows)} rows.")
+        return answers
+
+
+@contextmanager
+def model(predictor: Item, variables: Mapping[str, str]) -> Iterator[Model]:
+    """Yield the predictor's model, or the one that the step names, while it serves; raises AnalysisError."""
     kind = predictor.get("content_type", "text/csv")
     if kind != "text/csv":
         raise AnalysisError(f"The local SageMaker sends text/csv to a predictor, not {kind}.")
-    rows = list(zip(*features.values(), strict=True))
-    answers: list[Any] = []
-    with _endpoint(predictor) as name:
-        runtime = _client("sagemaker-runtime")
-        for start in range(0, len(rows), _BATCH):
-            body = _csv(rows[start : start + _BATCH])
-            accept = predictor.get("accept_type", "text/csv")
-            reply = runtime.invoke_endpoint(EndpointName=name, Body=body, ContentType=kind, Accept=accept)
-            answers += _records(reply["Body"].read().decode(), reply["ContentType"], predictor)
-    if len(answers) != len(rows):
-        raise AnalysisError(f"The model gave {len(answers)} predictions for {len(rows)} rows.")
-    return [_label(answer, threshold, is_probability="probability" in predictor) for answer in answers]
+    named = {**predictor, "model_name": variables.get("model_name") or predictor.get("model_name")}
+    if not named["model_name"] and not named.get("endpoint_name"):
+        raise AnalysisError("predictor must name a model, or predicted_label a column of the data set.")
+    with _endpoint(named) as endpoint:
+        yield Model(endpoint, named)
 
 
 @contextmanager

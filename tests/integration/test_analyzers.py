@@ -117,7 +117,9 @@ def test_a_metric_farther_from_no_bias_than_the_baseline_is_a_violation(processi
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"methods": {"shap": {}}}, "explains no models: leave shap out"),
+        ({"methods": {"pdp": {}}}, "explains models by shap: leave pdp out"),
+        ({"methods": {"shap": {"agg_method": "sum"}}}, "agg_method must be one of mean_abs, median, mean_sq"),
+        ({"methods": {"shap": {"baseline": [[1]]}}}, "needs a value of each feature: side, dept, guess"),
         ({"label": "z"}, "label must be a column of side, dept, y, guess, not 'z'"),
         ({"facet": []}, "facet must name the columns"),
         ({"methods": {"pre_training_bias": {"methods": ["XY"]}}}, "methods must be all, or of CI, DPL"),

@@ -11,7 +11,6 @@ import pytest
 
 from local.jobs import IMAGE, Jobs, archive, processing_input, processing_outputs
 from local.pipelines import Pipelines, parameter
-from local.registry import refused
 from sluice_local.cloud import LocalCloud
 
 MONITOR = "156813124566.dkr.ecr.us-east-1.amazonaws.com/sagemaker-model-monitor-analyzer"
@@ -267,26 +266,34 @@ def test_bias_of_data_is_measured_and_held_against_a_baseline(pipelines: Pipelin
     assert pipelines.run()[0] == "Succeeded"
 
 
-@pytest.mark.thorough
-def test_bias_of_a_model_is_measured_by_its_predictions(pipelines: Pipelines) -> None:
-    model, jobs = pipelines.unique("model"), pipelines.jobs
-    code = archive({"code/inference.py": SERVE})
+def serving_model(pipelines: Pipelines) -> str:
+    """A model that says whether an age is above 40."""
+    model = pipelines.unique("model")
     pipelines.sagemaker.create_model(
         ModelName=model,
         ExecutionRoleArn=pipelines.role,
         PrimaryContainer={
             "Image": IMAGE,
-            "ModelDataUrl": jobs.put("model.tar.gz", code),
+            "ModelDataUrl": pipelines.jobs.put("model.tar.gz", archive({"code/inference.py": SERVE})),
             "Environment": {
                 "SAGEMAKER_PROGRAM": "inference.py",
                 "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
             },
         },
     )
+    return model
+
+
+PREDICTOR = {"instance_type": "ml.m5.large", "initial_instance_count": 1, "accept_type": "text/csv"}
+
+
+@pytest.mark.thorough
+def test_bias_of_a_model_is_measured_by_its_predictions(pipelines: Pipelines) -> None:
+    model, jobs = serving_model(pipelines), pipelines.jobs
     config = {
         **CONFIG,
         "methods": {"post_training_bias": {"methods": ["DPPL", "DI", "AD"]}},
-        "predictor": {"instance_type": "ml.m5.large", "initial_instance_count": 1, "accept_type": "text/csv"},
+        "predictor": PREDICTOR,
     }
     check = clarify_check(
         pipelines, "MODEL_BIAS", config, ModelName=model, SkipCheck=True, RegisterNewBaseline=True
@@ -303,6 +310,26 @@ def test_bias_of_a_model_is_measured_by_its_predictions(pipelines: Pipelines) ->
     assert pipelines.sagemaker.list_endpoints(NameContains="sm-clarify")["Endpoints"] == []
 
 
-def test_checks_that_cannot_be_made_are_refused_by_name(pipelines: Pipelines) -> None:
-    with refused("ValidationException", "Step Bias: the local SageMaker explains no models"):
-        pipelines.create(clarify_check(pipelines, "MODEL_EXPLAINABILITY", CONFIG))
+@pytest.mark.thorough
+def test_a_model_is_explained_by_what_it_looks_at(pipelines: Pipelines) -> None:
+    config = {
+        **CONFIG,
+        "methods": {"shap": {"agg_method": "mean_abs", "baseline": [[20, "a"]], "num_samples": 8}},
+        "predictor": PREDICTOR,
+    }
+    before = {"label0": {"global_shap_values": {"age": 0.1, "group": 0.9}, "expected_value": 0.0}}
+    other = pipelines.jobs.put("other.json", json.dumps({"explanations": {"kernel_shap": before}}))
+    model = serving_model(pipelines)
+    check = clarify_check(
+        pipelines, "MODEL_EXPLAINABILITY", config, ModelName=model, SuppliedBaselineConstraints=other
+    )
+    pipelines.create(check)
+    status, steps = pipelines.run()
+    told = steps["Bias"]["Metadata"]["ClarifyCheck"]
+    explained = document(pipelines.jobs, told["CalculatedBaselineConstraints"])["explanations"]["kernel_shap"]
+    # Of ages from 20 to 79 there are 39 above 40, and the baseline is below.
+    assert explained["label0"]["global_shap_values"] == {"age": pytest.approx(39 / 60), "group": 0}
+    assert explained["label0"]["expected_value"] == 0
+    assert status == "Failed"
+    (violation,) = document(pipelines.jobs, told["ViolationReport"])["violations"]
+    assert violation["constraint_check_type"] == "feature_attribution_drift_check"

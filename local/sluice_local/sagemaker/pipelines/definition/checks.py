@@ -43,18 +43,18 @@ CHECKS = {
     "MODEL_QUALITY": Check("QualityCheck", _MONITORED, "ModelQuality", _MONITORED_KEYS),
     "DATA_BIAS": Check("ClarifyCheck", _ANALYZED, "Bias", {"Constraints": "PreTrainingConstraints"}),
     "MODEL_BIAS": Check("ClarifyCheck", _ANALYZED, "Bias", {"Constraints": "PostTrainingConstraints"}),
+    "MODEL_EXPLAINABILITY": Check(
+        "ClarifyCheck", _ANALYZED, "Explainability", {"Constraints": "Constraints"}
+    ),
 }
+# The analyzer asks these models.
+_OF_MODELS = ("MODEL_BIAS", "MODEL_EXPLAINABILITY")
 
 
 def check(name: str, kind: str, item: Mapping[str, Any]) -> None:
     """Raise DefinitionError for a check that cannot be made."""
     wanted = item.get("CheckType")
     known = [word for word, each in CHECKS.items() if each.step == kind]
-    if wanted == "MODEL_EXPLAINABILITY":
-        raise DefinitionError(
-            f"Step {name}: the local SageMaker explains no models, so it has no CheckType {wanted}; leave "
-            f"the step out locally, or choose among {', '.join(known)}."
-        )
     if wanted not in known:
         raise DefinitionError(
             f"Step {name}: CheckType of a {kind} step must be one of {', '.join(known)}, not {wanted!r}."
@@ -62,8 +62,8 @@ def check(name: str, kind: str, item: Mapping[str, Any]) -> None:
     for flag in _FLAGS:
         if not isinstance(item.get(flag, False), bool) and not function_of(item[flag]):
             raise DefinitionError(f"Step {name}: {flag} must be true or false, not {item[flag]!r}.")
-    if wanted == "MODEL_BIAS" and not item.get("ModelName"):
-        raise DefinitionError(f"Step {name}: a check of the type MODEL_BIAS needs ModelName.")
+    if wanted in _OF_MODELS and not item.get("ModelName"):
+        raise DefinitionError(f"Step {name}: a check of the type {wanted} needs ModelName.")
     arguments = item.get("Arguments") or {}
     for script in _SCRIPTS:
         if (arguments.get("Environment") or {}).get(script):

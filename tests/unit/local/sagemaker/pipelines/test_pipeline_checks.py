@@ -74,6 +74,7 @@ def read(*steps: Step) -> reading.Definition:
         check(wanted="MODEL_QUALITY", SkipCheck={"Std:Join": {"On": "", "Values": ["x"]}}),
         check("ClarifyCheck", "DATA_BIAS", SuppliedBaselineConstraints=None),
         check("ClarifyCheck", "MODEL_BIAS", ModelName="model"),
+        check("ClarifyCheck", "MODEL_EXPLAINABILITY", ModelName={"Std:Join": {"On": "", "Values": ["m"]}}),
         tuning(),
         function(),
     ],
@@ -90,11 +91,8 @@ def test_what_the_sdk_writes_is_read(step: Step) -> None:
             check(wanted="DATA_BIAS"),
             "Step Check: CheckType of a QualityCheck step must be one of DATA_QUALITY",
         ),
-        (
-            check("ClarifyCheck", "MODEL_EXPLAINABILITY"),
-            "Step Check: the local SageMaker explains no models, so it has no CheckType MODEL_EXPLAINABILITY",
-        ),
         (check("ClarifyCheck", "MODEL_BIAS"), "a check of the type MODEL_BIAS needs ModelName"),
+        (check("ClarifyCheck", "MODEL_EXPLAINABILITY"), "MODEL_EXPLAINABILITY needs ModelName"),
         (check(SkipCheck="no"), "Step Check: SkipCheck must be true or false, not 'no'"),
         (
             check(Arguments={"Environment": {"record_preprocessor_script": "/x.py"}}),
