@@ -264,16 +264,7 @@ def test_an_endpoint_config_needs_a_model_that_exists(hosting: Hosting) -> None:
     "options",
     [
         {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://bucket/out"}}},
-        {
-            "ShadowProductionVariants": [
-                {
-                    "VariantName": "shadow",
-                    "ModelName": "m",
-                    "InstanceType": "ml.m5.large",
-                    "InitialInstanceCount": 1,
-                }
-            ]
-        },
+        {"ExplainerConfig": {"ClarifyExplainerConfig": {"ShapConfig": {"ShapBaselineConfig": {}}}}},
     ],
 )
 def test_what_the_local_cloud_cannot_serve_is_refused_at_once(

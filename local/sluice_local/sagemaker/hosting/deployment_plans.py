@@ -23,6 +23,7 @@ class Plan:
 
     config_name: str
     variants: Sequence[Variant]
+    shadow: Variant | None = None
     capture: CaptureConfig | None = None
     policy: Mapping[str, Any] | None = None
     alarms: Sequence[str] = ()
@@ -63,14 +64,15 @@ def plan(
         variants=[
             _retaining(variant, kept.get(variant.name, variant), retained) for variant in variants_of(config)
         ],
+        shadow=next(iter(variants_of(config, "ShadowProductionVariants")), None),
         capture=capture,
         policy=deployment.get("BlueGreenUpdatePolicy"),
         alarms=alarm_names(deployment),
     )
 
 
-def variants_of(config: Item) -> list[Variant]:
-    """Return the production variants that an endpoint config defines."""
+def variants_of(config: Item, member: str = "ProductionVariants") -> list[Variant]:
+    """Return the variants that an endpoint config defines, by default those of production."""
     return [
         Variant(
             name=variant["VariantName"],
@@ -81,7 +83,7 @@ def variants_of(config: Item) -> list[Variant]:
             serverless=Serverless.parse(variant.get("ServerlessConfig")),
             startup_timeout_s=variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 240),
         )
-        for variant in config["ProductionVariants"]
+        for variant in config.get(member, ())
     ]
 
 

@@ -80,14 +80,15 @@ class Deployer:
         replaced.stop()
 
     def _launched(self, live: LiveEndpoint, plan: Plan) -> Fleet:
-        servers = fleets.launch(self._launcher, live.scope, live.name, plan.variants, live.deleted)
+        variants = [*plan.variants, *([plan.shadow] if plan.shadow else [])]
+        servers = fleets.launch(self._launcher, live.scope, live.name, variants, live.deleted)
         capture = None
         if plan.capture:
             storage = JobStorage(
                 live.scope, next(iter(servers.values())).spec.role_arn, self._launcher.endpoint_url
             )
             capture = Capture(plan.capture, live.name, storage)
-        return Fleet(plan.config_name, plan.variants, servers, capture)
+        return Fleet(plan.config_name, plan.variants, servers, capture, plan.shadow)
 
     def _shift_traffic(self, live: LiveEndpoint, plan: Plan, old: Fleet, new: Fleet) -> Fleet:
         """Move traffic to the new fleet, and back if an alarm fires; returns the fleet without traffic.
@@ -115,6 +116,7 @@ def _serve(live: LiveEndpoint, fleet: Fleet, **changes: Any) -> None:
         [Route(fleet)],
         EndpointConfigName=fleet.config_name,
         ProductionVariants=fleet.describe(),
+        ShadowProductionVariants=fleet.describe_shadows(),
         DataCaptureConfig=fleet.capture and fleet.capture.config.describe(),
         PendingDeploymentSummary=None,
         **changes,

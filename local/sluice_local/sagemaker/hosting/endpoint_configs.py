@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, operation
@@ -14,7 +15,6 @@ ENDPOINT_CONFIGS = Table("endpoint configuration", "endpoint-config", "EndpointC
 _NOT_SERVED = {
     "AsyncInferenceConfig": "asynchronous inference",
     "ExplainerConfig": "explanations",
-    "ShadowProductionVariants": "shadow variants",
 }
 
 
@@ -23,16 +23,19 @@ def create_endpoint_config(scope: Scope, params: dict[str, Any]) -> Item:
     for member, feature in _NOT_SERVED.items():
         if member in params:
             raise _not_served(feature)
-    names = [variant["VariantName"] for variant in params["ProductionVariants"]]
+    shadows = params.get("ShadowProductionVariants") or []
+    names = [variant["VariantName"] for variant in (*params["ProductionVariants"], *shadows)]
     if len(set(names)) < len(names):
         raise ApiError(
             "ValidationException", "The variant names of an endpoint configuration must be unique."
         )
     variants = [_checked(scope, variant) for variant in params["ProductionVariants"]]
     _check_serverless(params)
-    return ENDPOINT_CONFIGS.create(
-        scope, params["EndpointConfigName"], {**params, "ProductionVariants": variants}
-    )
+    _check_shadows(params["ProductionVariants"], shadows)
+    checked = {"ProductionVariants": variants}
+    if shadows:
+        checked["ShadowProductionVariants"] = [_checked(scope, variant) for variant in shadows]
+    return ENDPOINT_CONFIGS.create(scope, params["EndpointConfigName"], {**params, **checked})
 
 
 @operation("DescribeEndpointConfig")
@@ -96,6 +99,21 @@ def _check_serverless(params: Item) -> None:
         raise ApiError("ValidationException", f"MemorySizeInMB must be one of {sizes}.")
     if not 1 <= limits["MaxConcurrency"] <= MAX_CONCURRENCY:
         raise ApiError("ValidationException", f"MaxConcurrency must be from 1 to {MAX_CONCURRENCY}.")
+
+
+def _check_shadows(variants: Sequence[Item], shadows: Sequence[Item]) -> None:
+    """Raise ApiError for more than one shadow beside one variant, and for one that has no instances."""
+    if not shadows:
+        return
+    if len(shadows) > 1 or len(variants) > 1:
+        raise ApiError(
+            "ValidationException",
+            "Beside a shadow variant there is one production variant, and no other shadow variant.",
+        )
+    if any("ServerlessConfig" in each for each in (*variants, *shadows)):
+        raise ApiError(
+            "ValidationException", "A shadow variant cannot be serverless, nor beside one that is."
+        )
 
 
 def _not_served(feature: str) -> ApiError:

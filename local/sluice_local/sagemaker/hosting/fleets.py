@@ -57,8 +57,11 @@ class Fleet:
         variants: Sequence[Variant],
         servers: Mapping[str, Server],
         capture: Capture | None,
+        shadow: Variant | None = None,
     ) -> None:
+        """Take the servers of all variants, with that of the shadow, if there is one."""
         self.config_name = config_name
+        self.shadow = shadow
         self.variants = variants
         self.capture = capture
         self._servers = servers
@@ -74,12 +77,26 @@ class Fleet:
         name = target_variant or traffic.choose({v.name: v.weight for v in self.variants}, _point())
         return variants[name], self._servers[name]
 
+    def mirror(self, variant: Variant) -> tuple[Variant, Server] | None:
+        """Draw whether the shadow gets a request to a variant too, and return it with its server.
+
+        It gets the share that its weight is of the variant's.
+        """
+        shadow = self.shadow
+        if shadow is None or _point() * variant.weight >= shadow.weight:
+            return None
+        return shadow, self._servers[shadow.name]
+
     def describe(self) -> list[Item]:
         """Return the endpoint's `ProductionVariants` while this fleet serves it."""
-        return [
-            {**variant.describe(), "DeployedImages": [self._servers[variant.name].deployed_image]}
-            for variant in self.variants
-        ]
+        return [self._described(variant) for variant in self.variants]
+
+    def describe_shadows(self) -> list[Item] | None:
+        """Return its `ShadowProductionVariants`; None if it has none."""
+        return [self._described(self.shadow)] if self.shadow else None
+
+    def _described(self, variant: Variant) -> Item:
+        return {**variant.describe(), "DeployedImages": [self._servers[variant.name].deployed_image]}
 
     def reweigh(self, variants: Sequence[Variant]) -> None:
         """Give the variants other weights, instances and concurrencies."""

@@ -24,6 +24,8 @@ CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 Response = tuple[int, dict[str, str], bytes]
 
 _DEFAULT_TYPE = "application/octet-stream"
+# Requests that shadows are answering: the loop itself keeps no task.
+_mirroring: set[asyncio.Task[None]] = set()
 # The headers of a request that the container sees.
 _FORWARDED = ("Content-Type", "Accept", CUSTOM_ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
 
@@ -63,13 +65,43 @@ async def invoke(
         fleet, variant, reply = await _answered(live, invocation)
     except ThrottledError:
         return _error(429, "ThrottlingException", {"Message": "Rate exceeded"})
-    target = Target(live.scope, live.name, variant.name, fleet.config_name, max(variant.instances, 1))
     overhead_s = time.perf_counter() - started - reply.seconds
-    metrics.record(target, reply.status, reply.seconds, overhead_s, reply.setup_s)
+    metrics.record(_target(live, fleet, variant), reply.status, reply.seconds, overhead_s, reply.setup_s)
+    is_sampled = fleet.capture is not None and fleet.capture.config.samples()
+    if mirrored := fleet.mirror(variant):
+        mirroring = asyncio.create_task(_mirror(live, metrics, fleet, mirrored, invocation, is_sampled))
+        _mirroring.add(mirroring)
+        mirroring.add_done_callback(_mirroring.discard)
     if not 200 <= reply.status < 300:
         return _model_error(live.scope, live.name, reply)
-    _capture(fleet, variant, invocation, reply)
+    if is_sampled:
+        _capture(fleet, variant, invocation, reply)
     return _succeeded(variant, reply)
+
+
+async def _mirror(
+    live: LiveEndpoint,
+    metrics: ServingMetrics,
+    fleet: Fleet,
+    mirrored: tuple[Variant, Server],
+    invocation: Invocation,
+    is_sampled: bool,
+) -> None:
+    """Have the shadow answer what its variant has answered: nobody waits for it, or sees what it says."""
+    shadow, server = mirrored
+    started = time.perf_counter()
+    try:
+        reply = await asyncio.wrap_future(server.submit(invocation.body, invocation.headers))
+    except NotServingError:
+        return
+    overhead_s = time.perf_counter() - started - reply.seconds
+    metrics.record(_target(live, fleet, shadow), reply.status, reply.seconds, overhead_s, reply.setup_s)
+    if is_sampled and 200 <= reply.status < 300:
+        _capture(fleet, shadow, invocation, reply)
+
+
+def _target(live: LiveEndpoint, fleet: Fleet, variant: Variant) -> Target:
+    return Target(live.scope, live.name, variant.name, fleet.config_name, max(variant.instances, 1))
 
 
 async def _answered(live: LiveEndpoint, invocation: Invocation) -> tuple[Fleet, Variant, Reply]:
@@ -115,9 +147,8 @@ def missing(scope: Scope, name: str) -> str:
 
 
 def _capture(fleet: Fleet, variant: Variant, invocation: Invocation, reply: Reply) -> None:
-    capture = fleet.capture
-    if capture and capture.config.samples():
-        capture.add(
+    if fleet.capture:
+        fleet.capture.add(
             variant.name,
             Message(invocation.headers["Content-Type"], invocation.body),
             Message(reply.headers.get("content-type", _DEFAULT_TYPE), reply.body),
