@@ -567,9 +567,9 @@ class FakeEndpoints:
             "Tags": request.get("Tags", []),
         }
 
-    def _variants(self, config: str) -> list[dict[str, Any]]:
+    def _variants(self, config: str, member: str = "ProductionVariants") -> list[dict[str, Any]]:
         described = []
-        for variant in self.configs.get(config, {}).get("ProductionVariants", []):
+        for variant in self.configs.get(config, {}).get(member, []):
             count = variant.get("InitialInstanceCount")
             limits = (
                 {"CurrentServerlessConfig": variant["ServerlessConfig"]}
@@ -614,6 +614,7 @@ class FakeEndpoints:
             for variant, kept in zip(variants, former, strict=True):
                 variant |= {key: kept[key] for key in ("CurrentInstanceCount", "DesiredInstanceCount")}
         endpoint.update(EndpointStatus=status, EndpointConfigName=serves, ProductionVariants=variants)
+        endpoint["ShadowProductionVariants"] = self._variants(serves, "ShadowProductionVariants")
 
     def describe_endpoint(self, name: str) -> dict[str, Any] | None:
         endpoint = self.by_name.get(name)

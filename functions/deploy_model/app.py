@@ -1,4 +1,7 @@
-"""DeployModel and RestoreEndpoint tasks: change a stage's endpoint; `finish_deployment` answers the task."""
+"""Change a stage's endpoint; `finish_deployment` answers the task.
+
+The tasks are DeployModel, MirrorRequests, RemoveShadow and RestoreEndpoint.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,10 @@ def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, s
     _await(cloud, task, config)
     endpoint = releasing.find_own_endpoint(cloud, task.pipeline, stage.stage, stage.endpoint_name)
     if endpoint is None or serving.target_config(endpoint) != config:
-        deployment_config = serving.immediate_deployment_config() if task.restore else _prepare(cloud, task)
+        if task.mirror:
+            _prepare_shadow(cloud, task, endpoint)
+        is_at_once = task.restore or task.mirror
+        deployment_config = serving.immediate_deployment_config() if is_at_once else _prepare(cloud, task)
         try:
             _change(cloud, task, endpoint, config, deployment_config)
         except QuotaError as refusal:
@@ -77,6 +83,8 @@ def _prove(cloud: Cloud, task: DeployModelTask) -> str:
 
 
 def _wanted_config(cloud: Cloud, task: DeployModelTask) -> str:
+    if task.mirror:
+        return task.stage.require_shadow().config_name
     if not task.restore:
         return task.stage.endpoint_config_name
     if task.stage.previous_config_name is None:
@@ -131,6 +139,27 @@ def _prepare(cloud: Cloud, task: DeployModelTask) -> Item:
     return serving.deployment_config(traffic, watching)
 
 
+def _prepare_shadow(cloud: Cloud, task: DeployModelTask, endpoint: Item | None) -> None:
+    """Make the model, and the config by which it is the shadow of what serves."""
+    name, wanted = task.stage.endpoint_name, task.stage.require_shadow()
+    served = cloud.endpoints.describe_config(task.stage.previous_config_name or "")
+    if endpoint is None or served is None:
+        raise ReleaseRefusedError(f"{name} serves nothing that {task.release_id} could be a shadow of")
+    package = _approved(cloud, task)
+    _create_model(cloud, task, package)
+    request = serving.shadow_config_request(
+        wanted.config_name,
+        endpoint,
+        served,
+        task.stage.model_name,
+        _compute(cloud, task, package),
+        wanted.percent,
+        releasing.owner(cloud, task),
+        releasing.capture(cloud, package),
+    )
+    _create_own_config(cloud, task, request)
+
+
 def _approved(cloud: Cloud, task: DeployModelTask) -> Package:
     package = releasing.find_package(cloud, task.pipeline, task.package_arn)
     approval = package.described.get("ModelApprovalStatus")
@@ -160,8 +189,14 @@ def _create_config(cloud: Cloud, task: DeployModelTask, package: Package) -> Non
     compute = _compute(cloud, task, package)
     capture = releasing.capture(cloud, package)
     request = serving.endpoint_config_request(name, task.stage.model_name, compute, owner, capture)
+    _create_own_config(cloud, task, request)
+
+
+def _create_own_config(cloud: Cloud, task: DeployModelTask, request: Item) -> None:
+    name = request["EndpointConfigName"]
     if not cloud.endpoints.create_config(request):
         found = cloud.endpoints.describe_config(name) or {}
+        owner = releasing.owner(cloud, task)
         releasing.require_own(cloud, "endpoint config", name, found["EndpointConfigArn"], owner)
 
 
@@ -243,5 +278,6 @@ def _change(
     watched = {} if serving.is_serverless(endpoint) else {"DeploymentConfig": deployment_config}
     if task.stage.is_scaled:
         scaling.pause(cloud, name, endpoint["EndpointConfigName"], config)
-    kept = scales.retained() if task.stage.keeps_instances else {}
+    # With a shadow it has as many as it had: its config says so.
+    kept = scales.retained() if task.stage.keeps_instances and not task.mirror else {}
     endpoints.update_endpoint({"EndpointName": name, "EndpointConfigName": config, **watched, **kept})

@@ -36,6 +36,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     releasing.unlock_stages(cloud, task.release.pipeline, task.release.release_id)
     if release.status != "released":
         _ask_for_guards(cloud, release)
+        _ask_for_endpoints(cloud, release)
         # The release may have stopped scaling them.
         for stage in release.stages:
             scaling.announce(cloud, release.pipeline, stage)
@@ -107,6 +108,16 @@ def _ask_for_guards(cloud: Cloud, release: Release) -> None:
         guarded = releasing.find_guarded(cloud, release.pipeline, name, endpoint_name)
         hint = lost_events.guard_is_off(guarded.alarm_name(ERROR_RATE))
         cloud.bus.put(hint.detail_type, hint.detail)
+
+
+def _ask_for_endpoints(cloud: Cloud, release: Release) -> None:
+    """Have endpoints looked at that may have kept the shadow of a release which was stopped."""
+    for name in release.stages:
+        deployment = deploying.find_deployment(cloud, release.pipeline, name, release.release_id)
+        if deployment is not None and deployment.shadow:
+            endpoint_name = releasing.find_endpoint_name(cloud, release.pipeline, name)
+            hint = lost_events.endpoint_is_off(endpoint_name, "InService")
+            cloud.bus.put(hint.detail_type, hint.detail)
 
 
 def _tell(cloud: Cloud, request: Request, release: Release) -> None:

@@ -11,12 +11,18 @@ import sluice.domain.config  # noqa: F401 - each event needs it, and it loads fa
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
-from sluice.catalog.records.releases import PENDING, Deployment
+from sluice.catalog.records.releases import PENDING, Deployment, Stage
 from sluice.domain import names
 from sluice.domain.release import approvals, holds, releases, serving
-from sluice.domain.release.releases import ReleaseRefusedError, Request, RollbackOptions, StagePlan
+from sluice.domain.release.releases import (
+    ReleaseRefusedError,
+    Request,
+    RollbackOptions,
+    ShadowPlan,
+    StagePlan,
+)
 from sluice.observability import logger
-from sluice.ports import Cloud
+from sluice.ports import Cloud, Item
 from sluice.release_events import PlanReleaseTask
 from sluice.services import approving, deploying, holding, releasing, scaling
 from sluice.services.releasing import Package
@@ -230,7 +236,7 @@ def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: 
     compute = package.config.serve.compute
     endpoint = releasing.find_own_endpoint(cloud, request.pipeline, stage, endpoint_name) or {}
     own_config = names.endpoint_config_name(stack, request.release_id, stage)
-    previous = endpoint.get("EndpointConfigName")
+    previous = _previous(cloud, request, found, endpoint, own_config)
     plan = StagePlan(
         stage=stage,
         endpoint_name=endpoint_name,
@@ -239,8 +245,9 @@ def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: 
         if serving.captures_itself(package.config)
         else names.model_name(stack, request.release_id),
         endpoint_config_name=own_config,
-        previous_config_name=previous if previous != own_config else None,
+        previous_config_name=previous,
         bake_s=bake_s,
+        shadow=_shadow(cloud, request, package, stage, endpoint, previous),
         **scaling.plan(cloud, found, endpoint, compute),
         is_batch=compute.batch is not None,
     )
@@ -258,3 +265,27 @@ def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: 
     )
     cloud.catalog.apply(changes.plan_deployment(deployment))
     return plan
+
+
+def _previous(cloud: Cloud, request: Request, stage: Stage, endpoint: Item, own: str) -> str | None:
+    """Return the config to go back to: what serves, but for a shadow that a release left beside it."""
+    previous = endpoint.get("EndpointConfigName")
+    if endpoint.get("ShadowProductionVariants"):
+        live = deploying.find_deployment(cloud, request.pipeline, stage.name, stage.live)
+        return live.endpoint_config_name if live else None
+    return previous if previous != own else None
+
+
+def _shadow(
+    cloud: Cloud, request: Request, package: Package, stage: str, endpoint: Item, previous: str | None
+) -> ShadowPlan | None:
+    """Plan a shadow, if the project wants one and something serves; a rollback waits for none."""
+    wanted = next((each.shadow for each in package.config.release.stages if each.name == stage), None)
+    if wanted is None or request.is_rollback:
+        return None
+    if previous is None or serving.status(endpoint["EndpointStatus"]) != "inservice":
+        at = releasing.started_at(cloud, request.pipeline, request.release_id)
+        detail = f"{stage}: nothing serves there that the version could be compared with"
+        note(cloud, request.pipeline, at, request.release_id, "no shadow", detail)
+        return None
+    return ShadowPlan.of(wanted, names.shadow_config_name(cloud.stack_name, request.release_id, stage))

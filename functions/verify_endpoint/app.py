@@ -1,4 +1,7 @@
-"""Look whether an endpoint serves what was released to its stage, and tell once if it does not."""
+"""Look whether an endpoint serves what was released to its stage, and tell once if it does not.
+
+Only a shadow that a release of ours left is taken away.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.events import EndpointStateChanged
 from sluice.observability import logger
-from sluice.services import deviating
+from sluice.services import deviating, unshadowing
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -19,6 +22,8 @@ def lambda_handler(event: EndpointStateChanged, context: LambdaContext) -> dict[
     stage = deviating.find_stage_of(cloud, event.endpoint_name)
     if stage is None:
         return {"status": "not ours"}
+    if unshadowing.take_away(cloud, stage):
+        return {"status": "shadow taken away"}
     found = deviating.find_faults(cloud, stage)
     if found is None:
         return {"status": "being changed"}

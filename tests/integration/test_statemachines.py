@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import asl
+from sluice.domain.release.releases import LOOKS_MAX
 
 ROOT = Path(__file__).parents[2]
 MACHINES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))
@@ -194,8 +195,13 @@ EVENTS_OF_A_STATE = 2
 RUNGS = (50, 25, 12, 6, 3, 1)
 # The most items that a Map gets: candidates, evaluations, stages.
 ITEMS = {"TrainCandidates": sum(RUNGS), "EvaluateModels": 2, "ReleaseStages": 5}
-# What is passed once for each rung.
-OF_A_RUNG = {"SelectCandidate", "IsSelectionFinal", "PromoteCandidates"}
+# How often a state is passed that is not passed once: for each rung, and for each look at a shadow.
+PASSES = {
+    **dict.fromkeys(("SelectCandidate", "IsSelectionFinal", "PromoteCandidates"), len(RUNGS)),
+    **dict.fromkeys(("CompareShadow", "IsShadowDone", "WaitForShadow"), LOOKS_MAX + 2),
+}
+# Retries of these are of a single pass: what they wait for is over then.
+RETRIED_ONCE = {"CompareShadow"}
 
 # What only runs pass that train no candidates, so that their histories are shorter by far.
 INSTEAD_OF_TRAINING = {"RunPipeline", "RejectBuild"}
@@ -208,8 +214,10 @@ def longest_history(definition: dict[str, Any]) -> int:
         if name in INSTEAD_OF_TRAINING:
             continue
         attempts = 1 + sum(retry["MaxAttempts"] for retry in state.get("Retry", []))
-        passed = EVENTS_OF_A_STATE + attempts * EVENTS_OF_AN_ATTEMPT * (state["Type"] == "Task")
-        events += passed * (len(RUNGS) if name in OF_A_RUNG else 1)
+        of_a_task = EVENTS_OF_AN_ATTEMPT * (state["Type"] == "Task")
+        passes = PASSES.get(name, 1)
+        tried = passes + attempts - 1 if name in RETRIED_ONCE else passes * attempts
+        events += passes * EVENTS_OF_A_STATE + tried * of_a_task
         if state["Type"] == "Map":
             events += ITEMS[name] * (EVENTS_OF_A_STATE + longest_history(state["ItemProcessor"]))
     return events

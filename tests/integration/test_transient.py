@@ -261,7 +261,7 @@ def test_a_function_translates_its_errors_if_a_state_machine_calls_it(path: Path
 # --------------------------------------------------------------------------- waits of their own length
 
 WAITS: dict[type[Exception], set[str]] = {
-    EndpointBusyError: {"DeployModel", "RestoreEndpoint"},
+    EndpointBusyError: {"DeployModel", "MirrorRequests", "RemoveShadow", "RestoreEndpoint"},
     RoleNotReadyError: {
         "PrepareData",
         "TrainCandidate",
@@ -269,6 +269,7 @@ WAITS: dict[type[Exception], set[str]] = {
         "EvaluateByItsOwnScript",
         "RunPipeline",
         "DeployModel",
+        "MirrorRequests",
     },
     EnvironmentBuildingError: {"BuildEnvironment"},
     quotas.QuotaTakenError: {
@@ -278,6 +279,8 @@ WAITS: dict[type[Exception], set[str]] = {
         "EvaluateByItsOwnScript",
         "RunPipeline",
         "DeployModel",
+        "MirrorRequests",
+        "RemoveShadow",
         "RestoreEndpoint",
     },
     releases.StageBusyError: {"PlanRelease"},

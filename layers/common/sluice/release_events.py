@@ -57,10 +57,14 @@ class ReleaseStageTask(Event):
 
 
 class DeployModelTask(ReleaseStageTask):
-    """A deployment; `finish_deployment` answers `task_token`, `restore` goes back to what served before."""
+    """A deployment; `finish_deployment` answers `task_token`.
+
+    `restore` goes back to what served before; `mirror` keeps that, with the new version as its shadow.
+    """
 
     task_token: str
     restore: bool = False
+    mirror: bool = False
 
 
 class FinishReleaseTask(Event):

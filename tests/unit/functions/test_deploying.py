@@ -401,6 +401,7 @@ def test_a_planned_stage_names_everything_after_its_release(planned: dict[str, A
         "is_scaled": False,
         "keeps_instances": False,
         "is_batch": False,
+        "shadow": None,
     }
 
 

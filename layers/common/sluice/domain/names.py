@@ -20,6 +20,8 @@ SELECT = "select"
 GATES = "gates"
 SAGEMAKER_NAME_MAX = 63
 ALARM_NAME_MAX = 255
+# What ends the name of an endpoint config with a shadow.
+SHADOW = "shadow"
 _SEPARATOR = "--"
 _DIGEST_HEX = 10
 # With longer stack names, bucket names would be too long.
@@ -125,6 +127,16 @@ def model_name(stack: str, release_id: str) -> str:
 
 def endpoint_config_name(stack: str, release_id: str, stage: str) -> str:
     return _of_stack(stack, release_id, stage_name(stage))
+
+
+def shadow_config_name(stack: str, release_id: str, stage: str) -> str:
+    """Name the endpoint config with which what serves has a release's model as its shadow."""
+    return _of_stack(stack, release_id, stage_name(stage), SHADOW)
+
+
+def without_shadow(config: str) -> str:
+    """Return the name of the config that a release makes of the same stage without a shadow."""
+    return config.removesuffix(f"{_SEPARATOR}{SHADOW}")
 
 
 def release_of_config(stack: str, stage: str, config: str) -> str | None:

@@ -154,6 +154,20 @@ def plan_deployment(deployment: Deployment) -> Put:
     return Put(deployment.item())
 
 
+def begin_shadow(deployment: Deployment, shadow: Mapping[str, Any]) -> Update:
+    """Record once since when a version is compared with what serves."""
+    return Update(_deployment_key(deployment), {"shadow": dict(shadow)}, {"shadow": None})
+
+
+def note_shadow(deployment: Deployment, shadow: Mapping[str, Any]) -> Update:
+    """Record how the comparison stands, unless it has ended."""
+    return Update(_deployment_key(deployment), {"shadow": dict(shadow)}, {"shadow": deployment.shadow})
+
+
+def _deployment_key(deployment: Deployment) -> Mapping[str, str]:
+    return keys.deployment_key(deployment.pipeline, deployment.stage, deployment.release_id)
+
+
 def promote(stage: Stage, release_id: str, at: str, bake_until: str) -> Update:
     """Record once when the promotion was and what it replaces: a retry must not find other answers.
 

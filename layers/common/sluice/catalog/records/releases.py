@@ -205,6 +205,9 @@ class Deployment:
     # Whether it has no endpoint: transform jobs use the model. Then `endpoint_config_name` names the one that
     # proved it.
     is_batch: bool = False
+    # How it did as a shadow of what served: `status` (mirroring, passed, refused), `percent`, `since`,
+    # `until`, `reasons` and, once it was looked at, `domain.release.shadows.Comparison`.
+    shadow: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Deployment:

@@ -444,6 +444,23 @@ class Traffic(Model):
         return min(max(self.bakes * self.bake_s + _PROVISIONING_S, shortest), longest)
 
 
+class Shadow(Model):
+    """Compare a new version with what serves, by requests that both answer, before anyone is served by it."""
+
+    percent: int = Field(description="the share of the requests to mirror, 1 to 100", ge=1, le=100)
+    bake_s: int = Field(600, description="seconds to mirror requests, 60 to 86400", ge=60, le=86_400)
+    min_requests: int = Field(50, description="mirrored requests below which nothing is released", ge=1)
+    min_agreement: float = Field(
+        0.9, description="the least share of predictions that must be those of what serves", ge=0, le=1
+    )
+    tolerance: float = Field(
+        0.05, description="how much, as a share, numbers or scores may differ that agree", ge=0, le=1
+    )
+    max_latency_ratio: float = Field(
+        1.5, description="how many times as slow as what serves it may be (of each minute the p90)", ge=1
+    )
+
+
 class Stage(Model):
     name: str = Field(
         description="1 to 16 lower-case letters, digits and inner hyphens, a letter first",
@@ -451,6 +468,9 @@ class Stage(Model):
     )
     requires_approval: bool = Field(False, description="whether the release waits here for a person")
     traffic: Traffic = Field(default_factory=Traffic)
+    shadow: Shadow | None = Field(
+        None, description="{percent: 50}: compare a version by mirrored requests before it serves"
+    )
     alarms: tuple[AlarmName, ...] = Field(
         (), description="names of alarms of your own that roll a release to this stage back", max_length=8
     )

@@ -28,6 +28,7 @@ def sound_stages(config: PipelineConfig) -> Iterator[Breach]:
         if config.serve.compute.batch:
             yield from _sound_batch(stage, loc)
             continue
+        yield from _sound_shadow(config, stage, (*loc, "shadow"))
         yield from _sound_traffic(config, stage.traffic, (*loc, "traffic"))
         yield from _watched(config, stage, loc)
 
@@ -37,11 +38,25 @@ def _sound_batch(stage: Stage, loc: Loc) -> Iterator[Breach]:
     if stage.alarms:
         expected = "none: they would guard an endpoint"
         yield Breach((*loc, "alarms"), "are given beside serve.compute.batch", expected)
+    if stage.shadow:
+        yield Breach((*loc, "shadow"), "is given beside serve.compute.batch", "none: there are no requests")
     if stage.traffic.type != "all_at_once":
         expected = "all_at_once, or nothing: the next transform uses the model that is live"
         yield Breach(
             (*loc, "traffic", "type"), f"is {stage.traffic.type} beside serve.compute.batch", expected
         )
+
+
+def _sound_shadow(config: PipelineConfig, stage: Stage, loc: Loc) -> Iterator[Breach]:
+    """Refuse a shadow where SageMaker has none, and one whose answers nobody could compare."""
+    if stage.shadow is None:
+        return
+    if config.serve.compute.serverless:
+        expected = "none, as SageMaker mirrors no requests of serverless endpoints"
+        yield Breach(loc, "is given for a serverless endpoint", expected)
+    elif config.monitor is None or config.monitor.capture != "endpoint":
+        expected = "monitor with capture: endpoint beside it, which tells how answers look and captures them"
+        yield Breach(loc, "has nothing to compare answers by", expected)
 
 
 def _sound_traffic(config: PipelineConfig, traffic: Traffic, loc: Loc) -> Iterator[Breach]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
@@ -89,6 +90,23 @@ class Traffic:
                 self.rows[each.id] = each
         except CaptureError as error:
             self.unreadable[str(error)] = self.unreadable.get(str(error), 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A captured request, by the digest of what it asks, and what was predicted of each of its rows."""
+
+    question: str
+    rows: Sequence[Predicted]
+
+
+def asked(line: str, shape: Shape, *, ignored: str) -> Asked | None:
+    """Read a captured record; None of one with the ignored inference id. Raises CaptureError."""
+    record = _Record.of(line)
+    if record.id == ignored:
+        return None
+    question = hashlib.sha256(str(record.request.get("data")).encode()).hexdigest()
+    return Asked(question, [*read(record, shape)])
 
 
 def row_id(inference_id: str, row: int) -> str:

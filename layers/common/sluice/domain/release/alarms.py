@@ -23,7 +23,7 @@ PERIOD_S = DELIVERED_EVERY_S
 # moved, it may be about the previous version.
 SETTLES_S = FIRES_WITHIN_S
 # The metrics that count answers of a kind.
-_METRICS = {"4XX": "Invocation4XXErrors", "5XX": "Invocation5XXErrors"}
+FAILURES = {"4XX": "Invocation4XXErrors", "5XX": "Invocation5XXErrors"}
 
 
 ERROR_RATE, P99_LATENCY = "error-rate", "p99-latency"
@@ -66,8 +66,8 @@ def requests(
                 _judged(
                     f"{failed if len(failures) == 1 else f'({failed})'} / invocations", limits.min_requests
                 ),
-                _metric("invocations", "Invocations", "Sum", endpoint),
-                *(_metric(query_id, metric, "Sum", endpoint) for query_id, metric in failures.items()),
+                metric("invocations", "Invocations", "Sum", endpoint),
+                *(metric(query_id, name, "Sum", endpoint) for query_id, name in failures.items()),
             ],
         )
     ]
@@ -79,8 +79,8 @@ def requests(
                 limits.p99_latency_ms * 1000,  # ModelLatency is in microseconds
                 [
                     _judged("latency", limits.min_requests),
-                    _metric("invocations", "Invocations", "Sum", endpoint),
-                    _metric("latency", "ModelLatency", "p99", endpoint),
+                    metric("invocations", "Invocations", "Sum", endpoint),
+                    metric("latency", "ModelLatency", "p99", endpoint),
                 ],
             )
         )
@@ -92,8 +92,8 @@ def _failures(errors: Sequence[str]) -> dict[str, str]:
     """Return the metrics that count failures, by the id of their query."""
     kinds = sorted(set(errors))
     if len(kinds) == 1:
-        return {"errors": _METRICS[kinds[0]]}
-    return {f"errors{kind[0]}xx": _METRICS[kind] for kind in kinds}
+        return {"errors": FAILURES[kinds[0]]}
+    return {f"errors{kind[0]}xx": FAILURES[kind] for kind in kinds}
 
 
 def _alarm(name: str, description: str, threshold: float, queries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -115,15 +115,16 @@ def _judged(expression: str, min_requests: int) -> dict[str, Any]:
     return {"Id": "judged", "Expression": guarded, "Label": expression, "ReturnData": True}
 
 
-def _metric(query_id: str, metric: str, stat: str, endpoint: str) -> dict[str, Any]:
+def metric(query_id: str, name: str, stat: str, endpoint: str, variant: str = VARIANT) -> dict[str, Any]:
+    """Make a query of a metric of an endpoint's variant, for others to compute with."""
     dimensions = [
         {"Name": "EndpointName", "Value": endpoint},
-        {"Name": "VariantName", "Value": VARIANT},
+        {"Name": "VariantName", "Value": variant},
     ]
     return {
         "Id": query_id,
         "MetricStat": {
-            "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
+            "Metric": {"Namespace": "AWS/SageMaker", "MetricName": name, "Dimensions": dimensions},
             "Period": PERIOD_S,
             "Stat": stat,
         },

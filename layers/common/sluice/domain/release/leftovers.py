@@ -34,6 +34,7 @@ def pipeline_of(release_id: str) -> str | None:
 
 def release_of_name(stack: str, name: str, stages: Iterable[str]) -> tuple[str, str] | None:
     """Return the release and the stage in the name of a config; None if it does not have them whole."""
+    name = names.without_shadow(name)
     for stage in stages:
         release = names.release_of_config(stack, stage, name)
         if release and pipeline_of(release):

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from sluice.domain.config import models
 
 
+# An execution's history holds so many looks at a shadow, for each of its stages.
+LOOKS_MAX, LOOK_EVERY_S = 20, 60
+
+
 class ReleaseError(Exception):
     """A release cannot continue."""
 
@@ -36,6 +40,10 @@ class SmokeTestFailedError(ReleaseError):
 
 class AlarmFiringError(ReleaseRefusedError, TransientError):
     """An alarm that would watch the release is already in ALARM."""
+
+
+class ShadowRefusedError(ReleaseRefusedError):
+    """A version did worse than what serves on the requests that both answered."""
 
 
 class StageBusyError(ReleaseError, TransientError):
@@ -67,6 +75,24 @@ class Request(BaseModel):
         return self.package_arn is None
 
 
+class ShadowPlan(BaseModel):
+    """How a new version is compared with what serves before it does itself."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+    config_name: str
+    percent: int
+    bake_s: int
+    # How often it is looked at.
+    every_s: int
+
+    @classmethod
+    def of(cls, shadow: models.Shadow, config_name: str) -> ShadowPlan:
+        """Plan the shadow that a stage wants: it is looked at each minute, or `LOOKS_MAX` times in all."""
+        every_s = max(min(LOOK_EVERY_S, shadow.bake_s // 4), -(-shadow.bake_s // LOOKS_MAX))
+        return cls(config_name=config_name, percent=shadow.percent, bake_s=shadow.bake_s, every_s=every_s)
+
+
 class StagePlan(BaseModel):
     """What a release does to one stage."""
 
@@ -82,9 +108,16 @@ class StagePlan(BaseModel):
     # Whether its instances follow requests, or a person's wish, before or after; and whether as many stay.
     is_scaled: bool = False
     keeps_instances: bool = False
+    shadow: ShadowPlan | None = None
     # Whether it has no endpoint: transform jobs use the model, and a first one proves it, which has the name
     # that an endpoint's config would have.
     is_batch: bool = False
+
+    def require_shadow(self) -> ShadowPlan:
+        """Return the stage's shadow; raises ReleaseRefusedError if it has none."""
+        if self.shadow is None:
+            raise ReleaseRefusedError(f"the release has no shadow on {self.stage}")
+        return self.shadow
 
 
 def approval_request(
@@ -211,7 +244,8 @@ def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
 
 def failure(error: str, cause: str) -> tuple[ReleaseEnd, str]:
     """Return the release's status after a task's error, and the reason for people."""
-    if error in (ReleaseRefusedError.__name__, AlarmFiringError.__name__, QuotaTooLowError.__name__):
+    refusals = (ReleaseRefusedError, ShadowRefusedError, AlarmFiringError, QuotaTooLowError)
+    if error in [each.__name__ for each in refusals]:
         return "refused", failures.message(cause)
     return "failed", failures.named(error, cause)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sluice.domain.config.monitor import Monitor
 
 VARIANT = "AllTraffic"
+# The variant that answers mirrored requests, for nobody.
+SHADOW = "Shadow"
 MODEL_VERSION_VARIABLE = "SLUICE_MODEL_VERSION"
 CAPTURE_PERCENT_VARIABLE = "SLUICE_CAPTURE_PERCENT"
 # The inference id of requests that test a release: they are no traffic, and not watched.
@@ -130,6 +132,38 @@ def endpoint_config_request(
         **({"DataCaptureConfig": capture} if capture else {}),
         "EndpointConfigName": name,
         "ProductionVariants": [{**variant, **_capacity(compute)}],
+        "Tags": tags.listed(owner),
+    }
+
+
+def shadow_config_request(
+    name: str,
+    endpoint: Mapping[str, Any],
+    served: Mapping[str, Any],
+    model_name: str,
+    compute: models.ServeCompute,
+    percent: int,
+    owner: Mapping[str, str],
+    capture: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Make a CreateEndpointConfig request by which what serves stays, and a model answers its requests too.
+
+    `endpoint` and `served` are what serves and its config, as described. SageMaker mirrors the share that the
+    shadow's weight is of the other's.
+    """
+    variant = served["ProductionVariants"][0]
+    weight = float(variant.get("InitialVariantWeight") or 1)
+    count = endpoint["ProductionVariants"][0].get("DesiredInstanceCount") or variant["InitialInstanceCount"]
+    size = {
+        "InstanceType": compute.instance_type,
+        "InitialInstanceCount": -(-compute.instance_count * percent // 100),
+    }
+    shadow = {"VariantName": SHADOW, "ModelName": model_name, "InitialVariantWeight": weight * percent / 100}
+    return {
+        **({"DataCaptureConfig": capture} if capture else {}),
+        "EndpointConfigName": name,
+        "ProductionVariants": [{**variant, "InitialInstanceCount": count}],
+        "ShadowProductionVariants": [{**shadow, **size}],
         "Tags": tags.listed(owner),
     }
 
