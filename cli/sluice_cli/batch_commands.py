@@ -195,6 +195,8 @@ def _print_batches(found: dict[str, Any]) -> None:
     if found["waiting"]:
         until = f"until {found['in_flight']} ends" if found["in_flight"] else _due(found)
         out.print(f"  [yellow]waits[/] {waits} {until}")
+    for aside in found["set_aside"]:
+        out.print(f"  [red]set aside[/] {escape(aside['key'])}: {escape(aside['reason'])}")
     print_table(
         ("transform", "status", "model", "files", "rows", "cost", "took", "started"),
         [

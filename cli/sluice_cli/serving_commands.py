@@ -101,14 +101,7 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
         out.print(named, styled(stage["endpoint_status"]))
     if deviation := stage["deviation"]:
         _print_deviation(deviation, version)
-    if stage["releasing"]:
-        out.print("    releasing", stage["releasing"])
-    elif stage["is_rejected"]:
-        ends = invocation.command(f"retire {item['pipeline']} --stage {stage['stage']}")
-        out.print(
-            f"    [red]rejected[/]: {version} still serves, as there was nothing to put back: approve"
-            f" a version that works, or `{ends}`"
-        )
+    _print_release(item, stage, version)
     _print_scaling(stage["scaling"])
     for alarm in stage["alarms"]:
         out.print(f"    alarm {alarm['alarm']}", styled(alarm["state"]))
@@ -120,6 +113,21 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
     _print_recoveries(stage)
     for fault in stage["guard_faults"]:
         out.print(f"    [red]unguarded[/]: the alarm {escape(fault)}; reconcile puts it back")
+
+
+def _print_release(item: dict[str, Any], stage: dict[str, Any], version: str) -> None:
+    """Print what is being released, or that nothing could be after a rejection."""
+    if stage["releasing"]:
+        out.print("    releasing", stage["releasing"])
+        if shadow := stage["shadow"]:
+            trying = f"v{shadow['version']} answers too, for nobody"
+            out.print(f"    [cyan]shadow[/]: {trying}: {escape(shadow['said'])}")
+    elif stage["is_rejected"]:
+        ends = invocation.command(f"retire {item['pipeline']} --stage {stage['stage']}")
+        out.print(
+            f"    [red]rejected[/]: {version} still serves, as there was nothing to put back: approve"
+            f" a version that works, or `{ends}`"
+        )
 
 
 def _print_deviation(deviation: dict[str, Any], version: str) -> None:

@@ -111,14 +111,19 @@ def test_files_are_scored_by_what_is_released_and_watched_like_requests(loop: Lo
     assert scored(loop, "lost/day.csv", nudge=True)["rows"] == 5
     loop.deliver_normally()
 
-    # A file that no model can score is told with the reason, and holds up no other.
+    # A file that is not what the model reads is set aside, told with the reason, and holds up no other.
+    before = len(shown(loop)["transforms"])
     drop(loop, "bad.csv", b"no number\n")
-    bad = scored(loop, "bad.csv")
-    assert bad["status"] == "failed"
-    told = waiting.until(lambda: batch_notice(loop), timeout_s=30, what="a person to be told")
-    assert f"batch run {loop.pipeline} batch/{loop.pipeline}/bad.csv" in told["command"]
     drop(loop, "good.csv", b"1\n99\n")
     assert scored(loop, "good.csv")["status"] == "completed"
+    told = waiting.until(lambda: batch_notice(loop), timeout_s=30, what="a person to be told")
+    assert f"batch list {loop.pipeline}" in told["command"]
+    listed = " ".join(command(loop, "batch", "list", loop.pipeline).output.split())
+    assert f"set aside batch/{loop.pipeline}/bad.csv: row 1: x is 'no number', and no number" in listed
+    assert len(shown(loop)["transforms"]) == before + 1
+    ran = command(loop, "batch", "run", loop.pipeline, "bad.csv")
+    assert ran.exit_code == 1
+    assert "x is 'no number'" in ran.output
 
     # Rows and answers are watched, and labels find them by the file's name.
     _, found = judged(loop, 207)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from monitored import truth
 from sluice.services.views import monitoring, runs
 from sluice_cli import main, waiting
 
+# A window ends so long before now, in whole seconds.
+SETTLES = timedelta(seconds=7)
 # Windows of labels are of one window of requests each, and complete at once.
 MONITOR = """\
 monitor:
@@ -48,7 +51,19 @@ def ask(loop: Loop, low: float, high: float, name: str) -> dict[str, str]:
             InferenceId=f"{name}-{number}",
         )
         labels[f"{name}-{number}"] = ",".join(str(int(x > 50)) for x in xs)
+    waiting.until(lambda: is_captured(loop, labels), timeout_s=60, what="the requests to be captured")
     return labels
+
+
+def is_captured(loop: Loop, labels: Mapping[str, str]) -> bool:
+    """Tell whether all requests were written long enough ago for one window to take them."""
+    bucket = loop.target.outputs["ArtifactBucketName"]
+    s3 = loop.target.client("s3")
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"capture/{loop.pipeline}/").get("Contents", [])
+    texts = (s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read().decode() for each in listed)
+    written = "".join(texts)
+    settled = datetime.now(UTC) - max((each["LastModified"] for each in listed), default=datetime.now(UTC))
+    return all(f'"{name}"' in written for name in labels) and settled > SETTLES
 
 
 def judged(loop: Loop, predictions: int) -> tuple[int, dict[str, Any]]:

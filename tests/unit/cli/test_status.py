@@ -17,6 +17,7 @@ STAGE = {
     "endpoint_status": "InService",
     "is_batch": False,
     "releasing": None,
+    "shadow": None,
     "alarms": [],
     "guard_faults": [],
     "recoveries": [],
@@ -135,3 +136,9 @@ def test_a_run_that_failed_is_named_with_how_to_go_on(
     last = {"run_id": "m-00003", "status": status, "started_at": "2026-01-01T00:00:00.000Z"}
     text = said(capsys, last_run=last)
     assert ("`sluice retry m-00003` goes on from where it was" in text) is (status != "registered")
+
+
+def test_a_shadow_is_told_with_how_it_does_so_far(capsys: pytest.CaptureFixture[str]) -> None:
+    shadow = {"version": 2, "percent": 50, "said": "40 requests mirrored, errors 0.00%"}
+    told = said(capsys, stages=[{**STAGE, "releasing": "m-v2-0", "shadow": shadow}])
+    assert "shadow: v2 answers too, for nobody: 40 requests mirrored" in " ".join(told.split())

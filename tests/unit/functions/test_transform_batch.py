@@ -260,6 +260,58 @@ def test_an_empty_file_is_refused_and_never_sent(live: BatchWorld) -> None:
     assert live.transforms() == []
 
 
+@pytest.fixture
+def checked(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]) -> BatchWorld:
+    """A world whose models read one number a row."""
+    schema = BATCH.replace("schema: {y: {type: integer}}", "schema: {y: {type: integer}, x: {type: number}}")
+    made = BatchWorld(cloud, invoke, pipeline_yaml=schema)
+    made.approve(made.register(1))
+    return made
+
+
+def set_aside(world: BatchWorld) -> list[tuple[str, str]]:
+    items = world.cloud.catalog.query(keys.partition(PIPELINE), keys.SET_ASIDE)
+    return [(item["key"].rpartition("/")[2], item["reason"]) for item in items]
+
+
+def test_a_file_of_another_schema_is_set_aside_before_its_transform_and_told(checked: BatchWorld) -> None:
+    bad = checked.upload("bad.csv", b"good\n")
+    assert checked.transforms() == []
+    assert checked.input(bad)["status"] == "refused"
+    assert set_aside(checked) == [("bad.csv", "row 1: x is 'good', and no number")]
+    (told,) = [detail for name, detail in checked.cloud.bus.announced if name == "BatchRefused"]
+    assert (told["key"], told["reasons"]) == (f"batch/{PIPELINE}/bad.csv", [set_aside(checked)[0][1]])
+    checked.upload("good.csv", b"1\n2\n")
+    assert [each["key"] for each in checked.transform(1)["inputs"]] == [f"batch/{PIPELINE}/good.csv"]
+
+
+def test_what_waits_behind_files_that_are_set_aside_is_scored_at_once(checked: BatchWorld) -> None:
+    checked.upload("first.csv", b"1\n")
+    checked.upload("bad.csv", b"good\n")
+    checked.upload("good.csv", b"2\n")
+    checked.score(checked.job(1), ("first.csv", b"1\n"))
+    assert [each["key"] for each in checked.transform(2)["inputs"]] == [f"batch/{PIPELINE}/good.csv"]
+    assert [name for name, _ in set_aside(checked)] == ["bad.csv"]
+
+
+def test_a_person_has_a_file_that_was_set_aside_looked_at_again(checked: BatchWorld) -> None:
+    event = checked.upload("bad.csv", b"good\n")
+    ask(checked, event, "first")
+    assert checked.input(event)["status"] == "refused"
+    assert len(set_aside(checked)) == 1
+    checked.push(BATCH.replace("compute: {batch: {}}", "compute: {batch: {checked: false}}"))
+    checked.later(hours=1)
+    checked.approve(checked.register(2))
+    ask(checked, event, "second")
+    assert set_aside(checked) == []
+    assert checked.transform(1)["package_version"] == 2
+
+
+def test_an_unusable_file_is_listed_too(live: BatchWorld) -> None:
+    live.upload("empty.csv", b"")
+    assert set_aside(live) == [("empty.csv", "zero bytes")]
+
+
 def test_a_missing_or_short_result_is_told(live: BatchWorld) -> None:
     live.upload("a.csv")
     live.upload("b.csv")

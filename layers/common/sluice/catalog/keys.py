@@ -47,6 +47,8 @@ CACHE = "CACHE#"
 INPUTS = "INPUT#"
 AWAITED = "AWAITED#"
 TRANSFORMS = "TRANSFORM#"
+# What of the uploads no transform takes, as it is not what the model reads.
+SET_ASIDE = "SETASIDE#"
 # Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
 APPROVALS = "APPROVAL#"
@@ -377,6 +379,10 @@ def input_key(pipeline: str, key: str, version_id: str) -> Key:
 
 def awaited_key(pipeline: str, key: str, version_id: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{AWAITED}{key}#{version_id}"}
+
+
+def set_aside_key(pipeline: str, key: str, version_id: str) -> Key:
+    return {"pk": partition(pipeline), "sk": f"{SET_ASIDE}{key}#{version_id}"}
 
 
 def transform_key(pipeline: str, transform_id: str) -> Key:

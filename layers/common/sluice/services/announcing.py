@@ -13,7 +13,7 @@ from sluice.catalog.changes import builds
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Run
     from sluice.catalog.records.releases import Release
-    from sluice.catalog.records.transforms import Transform
+    from sluice.catalog.records.transforms import SetAside, Transform
     from sluice.ports import Cloud
 
 # The catalog has the rest.
@@ -72,6 +72,12 @@ def transform_ended(cloud: Cloud, transform: Transform) -> None:
         "ended_at": transform.ended_at,
     }
     _announce(cloud, "TransformEnded", transform.pipeline, detail)
+
+
+def batch_refused(cloud: Cloud, aside: SetAside) -> None:
+    """Announce that a file is not scored, as it is not what the model reads."""
+    detail = {"key": aside.key, "version_id": aside.version_id, "at": aside.at, "reasons": [aside.reason]}
+    _announce(cloud, "BatchRefused", aside.pipeline, detail)
 
 
 def approval_awaited(

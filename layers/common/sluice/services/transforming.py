@@ -12,14 +12,21 @@ from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import transforms as changes
-from sluice.catalog.records.transforms import Awaited, Batches, Input, Transform, TransformTask
+from sluice.catalog.records.transforms import (
+    Awaited,
+    Batches,
+    Input,
+    SetAside,
+    Transform,
+    TransformTask,
+)
 from sluice.domain import lost_events, names, tags
 from sluice.domain.data import uploads
 from sluice.domain.quotas import QuotaError
-from sluice.domain.release import transforms
+from sluice.domain.release import batch_schema, transforms
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import RequestRefusedError
-from sluice.services import deploying, releasing
+from sluice.services import announcing, deploying, releasing
 from sluice.services.building import locations
 from sluice.services.timeline import note
 
@@ -36,7 +43,7 @@ def take(cloud: Cloud, pipeline: str, head: ObjectHead) -> str:
     arrived_at = to_iso(from_iso(head.last_modified))
     new = Input(pipeline, head.key, head.version_id, head.size_bytes, arrived_at)
     if problem := uploads.unusable(head.key.removeprefix(transforms.folder(pipeline)), head):
-        if cloud.catalog.apply(changes.refuse_input(replace(new, status="refused", reason=problem))):
+        if cloud.catalog.apply(*changes.refuse_input(replace(new, status="refused", reason=problem))):
             note(cloud, pipeline, arrived_at, head.key, "batch refused", problem)
         return "refused"
     if not cloud.catalog.apply(*changes.add_input(new)):
@@ -53,7 +60,7 @@ def ask(cloud: Cloud, pipeline: str, key: str, version_id: str, request_id: str)
         return "refused" if head else "gone"
     item = cloud.catalog.get(keys.input_key(pipeline, key, version_id))
     known = Input.of(item) if item else None
-    if known is None or known.status == "refused" or known.request_id == request_id:
+    if known is None or known.request_id == request_id:
         return "known"
     return "asked" if cloud.catalog.apply(*changes.ask(known, request_id)) else "known"
 
@@ -73,7 +80,10 @@ def begin(cloud: Cloud, pipeline: str, *, is_now: bool = False) -> str:
     due_at = None if is_now else transforms.due_at(batches, config.serve.compute.batch.every_s)
     if due_at and cloud.now() < due_at:
         return f"the next is due at {due_at}"
-    inputs = _waiting(cloud, pipeline, live)
+    inputs = _readable(cloud, config, _waiting(cloud, pipeline, live))
+    if inputs is None:
+        # Others may wait behind those that were set aside.
+        return begin(cloud, pipeline, is_now=is_now)
     if not inputs:
         return "nothing waits"
     transform, task = _planned(cloud, batches, live, inputs)
@@ -124,6 +134,34 @@ def _waiting(cloud: Cloud, pipeline: str, live: Deployment) -> list[Input]:
         else:
             found.append(known)
     return found
+
+
+def _readable(cloud: Cloud, config: PipelineConfig, inputs: list[Input]) -> list[Input] | None:
+    """Return the inputs that a transform can read, and set aside all others; None if none is left of some."""
+    if not inputs or not batch_schema.checks(config):
+        return inputs
+    faults = {each.key: _fault(cloud, config, each) for each in inputs}
+    for each in inputs:
+        if reason := faults[each.key]:
+            _set_aside(cloud, each, reason)
+    return [each for each in inputs if not faults[each.key]] or None
+
+
+def _fault(cloud: Cloud, config: PipelineConfig, each: Input) -> str | None:
+    span = 0, batch_schema.READ_BYTES - 1
+    chunks = cloud.objects.chunks(cloud.data_bucket, each.key, each.version_id, span=span)
+    try:
+        data = b"".join(chunks)
+    except FileNotFoundError:
+        return "it was deleted before it was scored"
+    return batch_schema.fault(data, config, is_whole=each.size_bytes <= batch_schema.READ_BYTES)
+
+
+def _set_aside(cloud: Cloud, each: Input, reason: str) -> None:
+    aside = SetAside(each.pipeline, each.key, each.version_id, cloud.now(), reason)
+    if cloud.catalog.apply(*changes.set_aside(each, aside)):
+        note(cloud, each.pipeline, aside.at, each.key, "batch refused", reason)
+        announcing.batch_refused(cloud, aside)
 
 
 def _planned(

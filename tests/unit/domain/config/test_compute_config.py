@@ -232,3 +232,28 @@ def test_batch_has_instances_and_limits_but_neither_autoscaling_nor_serverless(c
     ]:
         assert old in text
         assert any(said in problem for problem in problems(text.replace(old, new, 1))), said
+
+
+def shadowed(config_text: str, monitor: str | None, **serve: object) -> str:
+    """The config with a shadow on its one stage."""
+    import yaml
+
+    document = yaml.safe_load(config_text)
+    document["serve"]["compute"] = serve
+    document["release"]["stages"] = [{"name": "production", "shadow": {"percent": 50}}]
+    if monitor:
+        document["monitor"] = {"capture": monitor}
+    return str(yaml.safe_dump(document))
+
+
+def test_a_shadow_has_instances_and_answers_that_can_be_compared(config_text: str) -> None:
+    shadow = config.load(shadowed(config_text, "endpoint")).release.stages[0].shadow
+    assert shadow is not None
+    assert (shadow.percent, shadow.bake_s, shadow.min_agreement) == (50, 600, 0.9)
+    for monitor in (None, "script"):
+        found = problems(shadowed(config_text, monitor))
+        assert any("shadow has nothing to compare answers by" in each for each in found), found
+    found = problems(shadowed(config_text, "script", serverless={}))
+    assert any("shadow is given for a serverless endpoint" in each for each in found), found
+    found = problems(shadowed(config_text, None, batch={}))
+    assert any("shadow is given beside serve.compute.batch" in each for each in found), found

@@ -7,7 +7,14 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.changes.base import CHANGES_MAX, Change, Delete, Put, Update, overwrite
-from sluice.catalog.records.transforms import Awaited, Batches, Input, Transform, TransformTask
+from sluice.catalog.records.transforms import (
+    Awaited,
+    Batches,
+    Input,
+    SetAside,
+    Transform,
+    TransformTask,
+)
 
 # A transaction notes the transform, its job and the progress, and two items for each input.
 INPUTS_MAX = (CHANGES_MAX - 3) // 2
@@ -18,16 +25,33 @@ def add_input(new: Input) -> Sequence[Change]:
     return [Put(new.item()), overwrite(Awaited(new.pipeline, new.key, new.version_id).item())]
 
 
-def refuse_input(new: Input) -> Put:
+def refuse_input(new: Input) -> Sequence[Change]:
     """Record an upload that no transform can read."""
-    return Put(new.item())
+    aside = SetAside(new.pipeline, new.key, new.version_id, new.arrived_at, new.reason)
+    return [Put(new.item()), overwrite(aside.item())]
+
+
+def set_aside(known: Input, aside: SetAside) -> Sequence[Change]:
+    """Take an input from what waits, as its content is not what the model reads."""
+    key = keys.input_key(known.pipeline, known.key, known.version_id)
+    refused = {"status": "refused", "reason": aside.reason}
+    return [
+        Update(key, refused, {"status": known.status, "request_id": known.request_id}),
+        Delete(keys.awaited_key(known.pipeline, known.key, known.version_id)),
+        overwrite(aside.item()),
+    ]
 
 
 def ask(known: Input, request_id: str) -> Sequence[Change]:
-    """Have an input scored as a person wishes, once for each request."""
+    """Have an input scored as a person wishes, once for each request, also one that was set aside."""
     key = keys.input_key(known.pipeline, known.key, known.version_id)
-    asked = Update(key, {"request_id": request_id}, {"request_id": known.request_id})
-    return [asked, overwrite(Awaited(known.pipeline, known.key, known.version_id).item())]
+    again = {"status": "waiting", "reason": None} if known.status == "refused" else {}
+    asked = Update(key, {"request_id": request_id, **again}, {"request_id": known.request_id})
+    return [
+        asked,
+        overwrite(Awaited(known.pipeline, known.key, known.version_id).item()),
+        Delete(keys.set_aside_key(known.pipeline, known.key, known.version_id)),
+    ]
 
 
 def try_alone(pipeline: str, key: str, version_id: str) -> Update:

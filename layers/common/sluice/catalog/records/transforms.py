@@ -86,6 +86,27 @@ class Awaited:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """An input that no transform takes, since when, and why."""
+
+    pipeline: str
+    key: str
+    version_id: str
+    at: str
+    reason: str
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> SetAside:
+        return cls(**known(cls, item, pipeline=keys.pipeline_of(item)))
+
+    def item(self) -> Item:
+        return {
+            **keys.set_aside_key(self.pipeline, self.key, self.version_id),
+            **attributes(self, "pipeline"),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Transform:
     """A transform job over several inputs, by the model that was live on a stage."""
 

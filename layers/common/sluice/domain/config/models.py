@@ -311,6 +311,9 @@ class Batch(Model):
     split: Literal["line", "none"] = Field(
         "line", description="line (each is a row, and many make a request), or none (a file is a request)"
     )
+    checked: bool = Field(
+        True, description="false: score files whatever columns their rows have; by default those set aside"
+    )
     max_payload_mb: int = Field(6, description="the largest request in MB", ge=1, le=100)
     max_concurrency: int = Field(1, description="requests at a time to an instance", ge=1, le=100)
 

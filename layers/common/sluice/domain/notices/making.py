@@ -94,6 +94,18 @@ def _transform_ended(told: Told) -> Notice | None:
     )
 
 
+def _batch_refused(told: Told) -> Notice:
+    """Tell of a file that was set aside before a transform."""
+    key = told.text("key")
+    return told.notice(
+        "batch_failed",
+        f"{key} was set aside, as it is not what the model of {told.pipeline} reads.",
+        f"{key} {told.text('version_id')}",
+        told.when("at"),
+        command=told.place.command(f"batch list {told.pipeline}"),
+    )
+
+
 # ------------------------------------------------------------------------------------------------- builds
 
 
@@ -268,6 +280,7 @@ def _tested(told: Told) -> Notice:
 _MADE: Mapping[str, Callable[[Told], Notice | None]] = {
     "RunEnded": _run_ended,
     "TransformEnded": _transform_ended,
+    "BatchRefused": _batch_refused,
     "BudgetReached": _budget_reached,
     "ApprovalAwaited": _approval_awaited,
     "ReleaseEnded": _release_ended,

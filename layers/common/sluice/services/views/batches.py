@@ -27,6 +27,7 @@ def batches(cloud: Cloud, pipeline: str, limit: int = TRANSFORMS, after: str | N
     state = Batches.of(item) if item else Batches(pipeline)
     partition = keys.partition(pipeline)
     waiting = cloud.catalog.query(partition, keys.AWAITED, limit=_WAITING_MAX)
+    aside = cloud.catalog.query(partition, keys.SET_ASIDE, limit=_WAITING_MAX)
     begins = keys.transform_key(pipeline, after)["sk"] if after else None
     read = cloud.catalog.query(partition, keys.TRANSFORMS, after=begins, newest_first=True, limit=limit + 1)
     found = read[:limit]
@@ -38,6 +39,7 @@ def batches(cloud: Cloud, pipeline: str, limit: int = TRANSFORMS, after: str | N
         "in_flight": state.in_flight,
         "next_at": transforms.due_at(state, batch.every_s if batch else None),
         "waiting": [keys.shown(each) for each in waiting],
+        "set_aside": [keys.shown(each) for each in aside],
         "transforms": [
             {
                 "transform_id": keys.transform_of(each),

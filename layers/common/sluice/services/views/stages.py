@@ -8,7 +8,7 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Deployment, Recovery, Stage
-from sluice.domain.release import packages
+from sluice.domain.release import packages, shadows
 from sluice.domain.release import recoveries as decided
 from sluice.ports import Cloud
 from sluice.services import deploying, deviating, holding, releasing
@@ -31,6 +31,7 @@ def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
         "endpoint_name": stage.endpoint_name,
         "live": stage.live,
         "releasing": stage.releasing,
+        "shadow": _shadow(cloud, stage),
         "live_version": live.package_version if live else None,
         "live_package_arn": live.package_arn if live else None,
         "promoted_at": live.promoted_at if live else None,
@@ -40,6 +41,14 @@ def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
         "deviation": _deviation(stage, live),
         "hold": _hold(cloud, stage, live),
     }
+
+
+def _shadow(cloud: Cloud, stage: Stage) -> dict[str, Any] | None:
+    """Tell how the version that is being released does beside what serves, while that is looked at."""
+    trying = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.releasing)
+    if trying is None or trying.shadow is None or trying.shadow["status"] != "mirroring":
+        return None
+    return {"version": trying.package_version, **trying.shadow, "said": shadows.said(trying.shadow)}
 
 
 def _hold(cloud: Cloud, stage: Stage, live: Deployment | None) -> dict[str, Any] | None:
