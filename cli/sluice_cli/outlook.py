@@ -15,6 +15,15 @@ def saving(outlook: dict[str, Any], foreseen: dict[str, Any] | None) -> str | No
     return f"with what it uses of former runs about {money(max(0.0, usd - saved))}" if usd and saved else None
 
 
+def _packages(packages: dict[str, Any]) -> str:
+    """Say what the packages cost that the next run is the first to have."""
+    price = None if packages["usd"] is None else money(packages["usd"])
+    if packages["are_built"]:
+        return f"and once {price} for its packages, which it is the first to use on Lambda"
+    known = f"about {price}, as the last ones" if price else "a price that is not known yet"
+    return f"and once, as its packages for Lambda are still to be built, {known}"
+
+
 def lines(outlook: dict[str, Any]) -> list[str]:
     """Say what the next run will cost, and what the month has cost; empty if nothing is known."""
     said = []
@@ -23,6 +32,8 @@ def lines(outlook: dict[str, Any]) -> list[str]:
         span = f"{money(expected['least_usd'])} to {money(expected['most_usd'])}"
         made_of = "as the last one did" if expected["runs"] == 1 else f"the last {expected['runs']}: {span}"
         said.append(f"the next run costs about {money(expected['usd'])} ({made_of})")
+    if packages := outlook.get("packages"):
+        said.append(_packages(packages))
     if month and month["budget_usd"] is not None:
         unknown = f", and {month['unpriced_runs']} of unknown cost" if month["unpriced_runs"] else ""
         said.append(

@@ -84,7 +84,10 @@ def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, explains:
         raise typer.BadParameter("--explain-cache needs --wait: what is used is known at the run's end")
     planned = {
         **starting.planned(target, wanted, foresees=dry_run),
-        "costs": costs.outlook(target.cloud, wanted.pipeline),
+        "costs": {
+            **costs.outlook(target.cloud, wanted.pipeline),
+            "packages": costs.packages(target.cloud, wanted.pipeline),
+        },
     }
     if dry_run:
         show(planned, as_json, lambda: _print_plan(planned))

@@ -51,5 +51,5 @@ def _ensure(cloud: Cloud, wanted: Wanted, context: LambdaContext) -> dict[str, s
         )
 
     with tempfile.TemporaryDirectory() as folder:  # a warm function keeps the files in its storage
-        environment = environments.ensure(cloud, wanted, build)
+        environment = environments.ensure(cloud, wanted, build, int(context.memory_limit_in_mb))
     return {"status": "ready", "digest": str(environment.digest)}

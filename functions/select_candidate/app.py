@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import ValidationError
 
 from sluice import wiring
-from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Step
-from sluice.catalog.records.releases import Stage
 from sluice.domain import failures, names
 from sluice.domain.build import archives, candidates, champions, selection
-from sluice.domain.build.champions import ChampionError, Live
 from sluice.domain.build.errors import BuildError, DatasetChangedError
 from sluice.domain.build.selection import Selection, Trained
-from sluice.domain.config import PipelineConfig, restore
-from sluice.domain.config.images import UnknownImageError
+from sluice.domain.config import PipelineConfig
 from sluice.domain.config.models import Train
-from sluice.domain.failures import MissingError
 from sluice.events import SelectCandidateTask
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
-from sluice.services import building, deploying, measuring, presence
+from sluice.services import building, championing, measuring, presence
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -55,7 +46,11 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     model, found = _best(cloud, task, trained, config.train)
     run = building.find_run(cloud, task.pipeline, task.run_id)
     # A reproduction is compared with what it reproduces.
-    champion = None if run is not None and run.reproduces else _champion(cloud, task, config)
+    champion = (
+        None
+        if run is not None and run.reproduces
+        else championing.find(cloud, task.pipeline, task.project_version, task.run_id, config)
+    )
     _record(cloud, task, config.train, found, champion)
     return {
         "is_final": True,
@@ -74,7 +69,11 @@ def _taken_over(cloud: Cloud, task: SelectCandidateTask, config: PipelineConfig)
     if isinstance(found, str):
         return {"is_final": True, "outcome": "nothing registered", "reasons": [failures.cut(found)]}
     run = building.find_run(cloud, task.pipeline, task.run_id)
-    champion = None if run is not None and run.reproduces else _champion(cloud, task, config)
+    champion = (
+        None
+        if run is not None and run.reproduces
+        else championing.find(cloud, task.pipeline, task.project_version, task.run_id, config)
+    )
     if problem := taking_over.take_champion(cloud, task, champion):
         champion = {**(champion or {}), "problem": problem}
     detail = {"objective": None, "direction": None, "ranked": [names.PIPELINE]}
@@ -196,67 +195,3 @@ def _check_unchanged(cloud: Cloud, task: SelectCandidateTask) -> None:
     if changed := presence.changed_since_made(cloud, task.pipeline, task.dataset_version):
         shown = ", ".join(changed[:_KEYS_SHOWN])
         raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")
-
-
-def _champion(cloud: Cloud, task: SelectCandidateTask, config: PipelineConfig) -> dict[str, Any] | None:
-    """Return what serves now, with what is needed to score it or the `problem` that prevents that."""
-    stages = [stage.name for stage in config.release.stages]
-    live = champions.choose(_live(cloud, task.pipeline), stages)
-    if live is None:
-        return None
-    champion: dict[str, Any] = {
-        "package_arn": live.package_arn,
-        "package_version": live.package_version,
-        "release_id": live.release_id,
-        "stage": live.stage,
-    }
-    project = building.find_project(cloud, task.pipeline, task.project_version)
-    if why := champions.passed_over(project, task.run_id):
-        return {**champion, "passed_over": why}
-    try:
-        return {**champion, **_scorable(cloud, task.pipeline, live)}
-    except (ChampionError, MissingError, ValidationError, UnknownImageError) as error:
-        return {**champion, "problem": failures.cut(str(error))}
-
-
-def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
-    for item in cloud.catalog.query(keys.partition(pipeline), keys.STAGES):
-        stage = Stage.of(item)
-        deployment = deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
-        if deployment is not None:
-            yield Live.of(stage, deployment)
-
-
-def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
-    """Return its model, image and project, from its run's manifest; raises if any is gone."""
-    run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
-    if run is None or run.manifest_uri is None:
-        raise ChampionError(f"v{live.package_version} has no run in the catalog")
-    data = _manifest(cloud, run.manifest_uri, run.manifest_sha256)
-    try:
-        document = json.loads(data)
-        (model_uri,) = (each["uri"] for each in document["artifacts"] if each["name"] == "model")
-        image = document.get("serving", {}).get("container", {}).get("Image")
-        evaluation = next((each for each in document["artifacts"] if each["name"] == "evaluation"), None)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ChampionError(f"its run's manifest cannot be read: {run.manifest_uri}") from error
-    project = building.find_project(cloud, pipeline, run.project_version)
-    image = image or restore(project.config).serving_image_uri(cloud.region)
-    return {
-        "project_version": run.project_version,
-        "run_id": run.run_id,
-        "model_uri": model_uri,
-        "evaluation": evaluation,
-        # The tag too: it tells which packages a job on Lambda needs.
-        "image": image if "@" in image or not run.image_digest else f"{image}@{run.image_digest}",
-    }
-
-
-def _manifest(cloud: Cloud, uri: str, sha256: str | None) -> bytes:
-    try:
-        data = cloud.objects.read(uri)
-    except FileNotFoundError:
-        raise ChampionError(f"its run's manifest is gone: {uri}") from None
-    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
-        raise ChampionError(f"its run's manifest has changed: {uri}")
-    return data

@@ -22,7 +22,7 @@ from sluice.domain.times import from_iso
 from sluice.events import StartJobTask
 from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
-from sluice.services import building, caching, concluding, placing, spending
+from sluice.services import building, caching, concluding, environments, placing, spending
 from sluice.services.building import WantedJob
 from sluice.services.placing import Placement
 from sluice.services.spending import CostLimitError
@@ -178,6 +178,7 @@ def _record_step(
         backend=placement.choice.backend,
         backend_reason=placement.choice.reason,
         lambda_usage=placement.lambda_usage,
+        packages_usage=environments.pay(cloud, placement.packages, name),
         environment=placement.environment,
     )
     cloud.catalog.apply(builds.move_step(step) if placement.moves else builds.add_step(step))

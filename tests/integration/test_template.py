@@ -15,7 +15,7 @@ import asl
 from sluice.domain import roles
 from sluice.domain.build import costs
 from sluice.domain.safeguards import Safeguards
-from sluice.services import metering
+from sluice.services import environments, metering
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = asl.load_template(ROOT / "template.yaml")
@@ -104,6 +104,14 @@ def folder(properties: dict[str, Any]) -> str:
 
 
 # -------------------------------------------------------------------------------------------- completeness
+
+
+def test_packages_are_looked_for_by_each_python_and_processor_that_functions_may_have() -> None:
+    allowed = {
+        name: TEMPLATE["Parameters"][name]["AllowedValues"] for name in ("PythonRuntime", "Architecture")
+    }
+    assert {f"python{version}" for version in environments.PYTHONS} == {*allowed["PythonRuntime"]}
+    assert {*environments.ARCHITECTURES} == {*allowed["Architecture"]}
 
 
 def test_every_function_has_its_folder_and_every_folder_its_function() -> None:

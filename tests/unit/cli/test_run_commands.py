@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import fakes
-from build_world import PIPELINE, RUN, Invoke
+from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke
 from caching_world import Caching
 from command_world import Hearing
 from sluice.services.views import reuse
@@ -84,6 +84,25 @@ def test_a_dry_run_foresees_which_steps_use_what_was_done_before(
         step: outcome for step, outcome in told.items() if outcome != "open"
     }
     assert set(told.values()) - {"open"}
+
+
+def test_a_dry_run_foresees_the_champions_evaluation(stack: Hearing[Caching]) -> None:
+    """Held against the runs: the first after a release scores the champion, the next one reuses that."""
+    stack.world.release()
+    for run_id, outcome in ((SECOND, "computed"), ("reviews-00003", "cached")):
+        steps = json.loads(sluice("start", PIPELINE, "--dry-run", "--json").stdout)["foreseen"]["steps"]
+        told = {each["step"]: each["outcome"] for each in steps}
+        assert told["evaluate-champion"] == outcome
+        assert sluice("start", PIPELINE).exit_code == 0
+        assert stack.world.play(run_id) == "registered"
+        done = {each["step"]: each["outcome"] for each in reuse.explain(stack.world.cloud, PIPELINE, run_id)}
+        assert told == done
+
+
+def test_a_dry_run_names_the_packages_that_are_still_to_be_built(stack: Hearing[Caching]) -> None:
+    stack.world.push(pipeline=PIPELINE_YAML.replace('"1.4-2"', '"1.2-1"').encode())
+    said = sluice("start", PIPELINE, "--dry-run").stdout
+    assert "and once, as its packages for Lambda are still to be built, about $" in said
 
 
 def test_a_dry_run_says_what_reuse_saves_and_what_is_not_known_yet(stack: Hearing[Caching]) -> None:

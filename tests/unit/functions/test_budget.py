@@ -34,7 +34,7 @@ def test_each_run_is_counted_once_with_its_cost(world: World) -> None:
     assert world.catalog_run()["cost_usd"] == pytest.approx(A_RUN_USD, rel=0.1)
     assert world.pipeline["spent_month"] == "2026-11"
     assert world.pipeline["spent_usd"] == pytest.approx(A_RUN_USD, rel=0.1)
-    assert world.pipeline["recent_costs_usd"] == [world.catalog_run()["cost_usd"]]
+    assert world.pipeline["recent_costs_usd"] == pytest.approx([world.catalog_run()["cost_usd"]], abs=1e-6)
     before = world.pipeline["spent_usd"]
     for _ in range(3):
         world.finish("registered")
@@ -85,7 +85,9 @@ def test_an_estimate_comes_from_the_last_runs(world: World) -> None:
     world.later(hours=1)
     world.build("bad.csv", b"x,y\n1000,0\n")
     found = costs.estimate(world.cloud, "reviews")
-    assert (found.runs, found.usd) == (1, world.catalog_run()["cost_usd"])
+    assert found.runs == 1
+    # But for the packages, which the next run has already.
+    assert found.usd == pytest.approx(world.catalog_run()["cost_usd"], abs=1e-6)
 
 
 def test_a_run_is_shown_with_all_that_it_costs(world: World) -> None:
@@ -93,6 +95,7 @@ def test_a_run_is_shown_with_all_that_it_costs(world: World) -> None:
     found = views.run_cost(world.cloud, RUN) or {}
     assert [step["step"] for step in found["steps"]] == [
         "evaluate-candidate",
+        "packages of prepare",
         "prepare",
         "train-0",
         "train-1",
@@ -142,4 +145,4 @@ def test_a_run_that_reuses_what_another_did_costs_less_and_is_no_estimate(cloud:
     found = views.run_cost(world.cloud, SECOND) or {}
     assert {step["backend"] for step in found["steps"]} == {"cache"}
     assert found["usd"] < whole / 10
-    assert costs.estimate(world.cloud, "reviews").usd == whole
+    assert costs.estimate(world.cloud, "reviews").usd == pytest.approx(whole, abs=1e-6)

@@ -161,12 +161,48 @@ def test_what_cannot_be_had_is_recorded_and_tried_again_after_a_while(world: Wor
     refusal = {"status": "failed", "problem": world.cloud.packages.problem}
     assert world.invoke("build_environment", task(world)) == refusal
     assert world.invoke("build_environment", task(world, run_id=RUN)) == refusal
-    assert found(world) == environments.Found(problem=world.cloud.packages.problem)
+    assert (found(world).environment, found(world).problem) == (None, world.cloud.packages.problem)
     assert len(world.cloud.packages.built) == 1
     world.cloud.packages.problem = None
     world.later(minutes=11)
     assert world.invoke("build_environment", task(world))["status"] == "ready"
     assert record(world).problem is None
+
+
+def test_what_building_took_is_recorded_with_attempts_that_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(world)
+    build = world.cloud.packages.build
+
+    def slow(*given: Any) -> PackageArchive:
+        world.later(seconds=40)
+        return build(*given)
+
+    monkeypatch.setattr(world.cloud.packages, "build", slow)
+    world.cloud.packages.problem = "the index does not answer"
+    world.invoke("build_environment", task(world))
+    world.cloud.packages.problem = None
+    world.later(minutes=11)
+    world.invoke("build_environment", task(world))
+    architecture = environments.want(world.cloud, project(world), config.restore(project(world).config))
+    assert record(world).usage == {
+        "billed_s": 80.0,
+        "memory_mb": 256,
+        "architecture": architecture.architecture,
+        "requests": 2,
+    }
+
+
+def test_one_job_pays_for_the_packages_however_often_it_is_started(world: World) -> None:
+    push(world)
+    world.invoke("build_environment", task(world))
+    paid = [environments.pay(world.cloud, record(world), name) for name in ("first", "second", "first")]
+    assert paid == [record(world).usage, None, record(world).usage]
+    # Two that have both seen that nobody paid: one does.
+    assert (
+        environments.pay(world.cloud, Environment(record(world).spec, "ready", "", usage={}), "third") is None
+    )
 
 
 def test_another_failure_is_recorded_and_raised(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

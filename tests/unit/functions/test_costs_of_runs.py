@@ -10,6 +10,7 @@ import inline
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.build import costs
+from sluice.services import costs as spending
 
 
 class PromptWorld(World):
@@ -50,6 +51,34 @@ def test_of_a_run_that_has_its_packages_built(cloud: Any, invoke: Invoke) -> Non
     assert world.build("a.csv") == "registered"
     assert "BuildEnvironment" in inline.entered(world.execution)
     assert cost_of(world).transitions == transitions(world)
+
+
+def test_the_first_run_pays_for_its_packages_and_no_estimate_has_them(cloud: Any, invoke: Invoke) -> None:
+    world = World(cloud, invoke)
+    build = cloud.packages.build
+
+    def slow(*given: Any) -> Any:
+        world.later(seconds=40)
+        return build(*given)
+
+    cloud.packages.build = slow
+    cloud.lambda_jobs.largest_mb = 3008
+    version = world.push()
+    assert spending.packages(cloud, PIPELINE) == {"are_built": False, "usd": None}
+    world.invoke("build_environment", {"pipeline": PIPELINE, "project_version": version})
+    ahead = spending.packages(cloud, PIPELINE)
+    assert ahead is not None
+    assert ahead["are_built"]
+    assert world.build("a.csv") == "registered"
+    (row,) = [row for row in cost_of(world).steps if row.step == "packages of prepare"]
+    assert (row.backend, row.billed_s, row.usd) == ("lambda", 40.0, ahead["usd"])
+    assert spending.packages(cloud, PIPELINE) is None
+    cost = world.catalog_run()["cost_usd"]
+    assert spending.estimate(cloud, PIPELINE).usd == pytest.approx(cost - ahead["usd"])
+    assert world.pipeline["packages_usd"] == ahead["usd"]
+    world.later(hours=1)
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert world.catalog_run("reviews-00002")["cost_usd"] < cost
 
 
 def test_of_a_candidate_that_failed(world: World) -> None:

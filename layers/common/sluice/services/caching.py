@@ -86,6 +86,7 @@ def reuse(cloud: Cloud, task: StartJobTask, found: Found, detail: Mapping[str, s
         detail=dict(detail),
         usage=None,
         lambda_usage=None,
+        packages_usage=None,
         backend_reason=None,
         cache_key=found.key,
         cache_parts=found.parts,

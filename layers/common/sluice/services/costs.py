@@ -72,7 +72,10 @@ def count(cloud: Cloud, pipeline: Pipeline, run: Run) -> tuple[float | None, dic
         "unpriced_runs": (pipeline.unpriced_runs if is_same else 0) + bool(cost.unknown),
     }
     if run.status in _WHOLE and cost.usd is not None and not cost.is_reusing:
-        spent["recent_costs_usd"] = [*pipeline.recent_costs_usd, cost.usd][-_ESTIMATED_FROM:]
+        again_usd = cost.usd - cost.packages_usd
+        spent["recent_costs_usd"] = [*pipeline.recent_costs_usd, again_usd][-_ESTIMATED_FROM:]
+    if cost.packages_usd:
+        spent["packages_usd"] = cost.packages_usd
     return cost.usd, spent
 
 
@@ -86,6 +89,29 @@ def _estimate(pipeline: Pipeline | None) -> Estimate:
     from sluice.domain.build import costs
 
     return costs.estimate(pipeline.recent_costs_usd if pipeline else ())
+
+
+def packages(cloud: Cloud, pipeline: str) -> dict[str, Any] | None:
+    """Return what the next run pays for its packages on Lambda, and whether they are still to be built.
+
+    None if a run before has paid, or no job runs there. `usd` is what the last ones cost, if these are to be
+    built; None if there were none.
+    """
+    from sluice.domain import config
+    from sluice.domain.build import costs
+    from sluice.services import environments  # the end of a run, which counts too, has no need of it
+
+    item = cloud.catalog.get(keys.pipeline_key(pipeline))
+    if item is None:
+        return None
+    state = Pipeline.of(item)
+    project = building.find_project(cloud, pipeline, state.project_version)
+    ahead = environments.ahead(cloud, project, config.restore(project.config))
+    if ahead is None:
+        return None
+    if ahead.usage is None:
+        return {"are_built": False, "usd": state.packages_usd}
+    return {"are_built": True, "usd": costs.of_step("packages", "lambda", ahead.usage).usd}
 
 
 def outlook(cloud: Cloud, pipeline: str) -> dict[str, Any]:

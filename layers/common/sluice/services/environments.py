@@ -23,6 +23,9 @@ from sluice.ports import Cloud, PackageArchive
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
 
+# Of Python and of the processor, that the template allows functions.
+PYTHONS = ("3.11", "3.12", "3.13")
+ARCHITECTURES = ("x86_64", "arm64")
 # As Lambda calls what the kernel calls aarch64.
 _ARCHITECTURES = {"aarch64": "arm64"}
 _ANOTHER = "another function builds the packages for Lambda"
@@ -38,6 +41,8 @@ class Found:
 
     environment: Environment | None = None
     problem: str | None = None
+    record: Environment | None = None
+    """What is known of it, also if it could not be built."""
 
 
 def want(cloud: Cloud, project: Project, config: PipelineConfig, image: str | None = None) -> Wanted:
@@ -69,10 +74,10 @@ def find(cloud: Cloud, project: Project, config: PipelineConfig, image: str | No
     if found is None:
         return Found(problem="its packages were not built for Lambda")
     if found.status == "ready":
-        return Found(found)
+        return Found(found, record=found)
     if environments.is_building(found, cloud.now()):
         return Found(problem="its packages are still being built for Lambda")
-    return Found(problem=found.problem or "building its packages for Lambda came to no end")
+    return Found(problem=found.problem or "building its packages for Lambda came to no end", record=found)
 
 
 def find_record(cloud: Cloud, spec: str) -> Environment | None:
@@ -120,8 +125,42 @@ def are_missing(cloud: Cloud, project: Project, config: PipelineConfig) -> bool:
     return found is None or found.status == "building" or environments.is_due(found, cloud.now())
 
 
-def ensure(cloud: Cloud, wanted: Wanted, build: Callable[[Wanted], PackageArchive]) -> Environment:
-    """Return the environment; build it unless it is there.
+def pay(cloud: Cloud, record: Environment | None, job_name: str) -> Mapping[str, Any] | None:
+    """Return what building an environment took, to the first job that has it; None to all others."""
+    if record is None or record.usage is None:
+        return None
+    if record.paid_by is None and cloud.catalog.apply(builds.pay_for_environment(record, job_name)):
+        return record.usage
+    return record.usage if record.paid_by == job_name else None
+
+
+def ahead(cloud: Cloud, project: Project, config: PipelineConfig) -> Environment | None:
+    """Return the environment that the next run pays for, empty if it is not built; None if there is none.
+
+    Whoever asks may have another Python than the functions: it is the one that a function built.
+    """
+    if config.build is not None or not environments.is_wanted(config):
+        return None
+    try:
+        asked = want(cloud, project, config)
+    except NoEnvironmentError:
+        return None
+    wanted = [
+        replace(asked, python=python, architecture=architecture)
+        for python in PYTHONS
+        for architecture in ARCHITECTURES
+    ]
+    found = cloud.catalog.get_all([keys.environment_key(each.spec) for each in wanted])
+    known = [Environment.of(item) for item in found if item is not None]
+    if any(each.usage is None or each.paid_by for each in known if each.status != "building"):
+        return None
+    return next((each for each in known if each.usage), Environment(asked.spec, "building", ""))
+
+
+def ensure(
+    cloud: Cloud, wanted: Wanted, build: Callable[[Wanted], PackageArchive], memory_mb: int
+) -> Environment:
+    """Return the environment; build it unless it is there, with this much memory.
 
     `build` raises NoEnvironmentError for packages that cannot be had; that is recorded, and raised for a
     while. Raises EnvironmentBuildingError while another builds.
@@ -142,10 +181,18 @@ def ensure(cloud: Cloud, wanted: Wanted, build: Callable[[Wanted], PackageArchiv
         known = isinstance(error, NoEnvironmentError)
         problem = str(error) if known else f"building its packages failed: {type(error).__name__}: {error}"
         failed = replace(claimed, status="failed", problem=failures.cut(problem))
-        cloud.catalog.apply(builds.end_environment(failed))
+        _end(cloud, failed, wanted, former, memory_mb)
         raise
-    cloud.catalog.apply(builds.end_environment(ended))
-    return ended
+    return _end(cloud, ended, wanted, former, memory_mb)
+
+
+def _end(
+    cloud: Cloud, ended: Environment, wanted: Wanted, former: Environment | None, memory_mb: int
+) -> Environment:
+    usage = environments.usage(ended, wanted.architecture, memory_mb, cloud.now(), former)
+    measured = replace(ended, usage=usage)
+    cloud.catalog.apply(builds.end_environment(measured))
+    return measured
 
 
 def _stored(cloud: Cloud, claimed: Environment, archive: PackageArchive) -> Environment:

@@ -16,7 +16,7 @@ from sluice.services import building, environments
 from sluice.services.environments import Found
 
 if TYPE_CHECKING:
-    from sluice.catalog.records.builds import Step
+    from sluice.catalog.records.builds import Environment, Step
     from sluice.domain.config.models import Compute
     from sluice.events import StartJobTask
     from sluice.services.building import WantedJob
@@ -39,6 +39,8 @@ class Placement:
     """Whether it ran on Lambda before, and reached a limit."""
     lambda_usage: Mapping[str, Any] | None = None
     """What it used there."""
+    packages: Environment | None = None
+    """What is known of the packages that it has on Lambda, or would have."""
 
     @property
     def environment(self) -> str | None:
@@ -75,25 +77,25 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
     )
     choice = choose(compute, facts)
     if choice.backend == "sagemaker":
-        return Placement(choice)
+        return Placement(choice, packages=found.record)
     largest_mb = cloud.lambda_jobs.largest_mb
     if compute.backend == "auto" and choice.memory_mb > largest_mb:
         problem = f"it may need {choice.memory_mb} MB, LargeJobMemoryMB of the stack is {largest_mb}"
     if problem is not None and compute.backend == "lambda":
         raise RequestRefusedError(f"compute.backend is lambda, and {problem}: set it to auto or sagemaker")
     if problem is not None:
-        return Placement(Choice("sagemaker", 0, f"sagemaker: {problem}"))
+        return Placement(Choice("sagemaker", 0, f"sagemaker: {problem}"), packages=found.record)
     digest = str(found.environment.digest if found.environment else "")
     archive = {"uri": environment_archive(cloud.artifact_bucket, digest), "digest": digest}
     room = Room(task.pipeline, choice.memory_mb, archive)
-    return Placement(choice, room, falls_back=compute.backend == "auto")
+    return Placement(choice, room, falls_back=compute.backend == "auto", packages=found.record)
 
 
 def instead(placement: Placement, problem: str) -> Placement:
     """Return the place of a job that no function can be given, where that may be another."""
     if not placement.falls_back:
         return placement
-    return Placement(Choice("sagemaker", 0, f"sagemaker: {problem}"))
+    return Placement(Choice("sagemaker", 0, f"sagemaker: {problem}"), packages=placement.packages)
 
 
 def _compute(build: jobs.Build, step: str) -> Compute:

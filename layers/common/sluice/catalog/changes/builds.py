@@ -203,7 +203,7 @@ def claim_environment(claimed: Environment, former: Environment | None) -> Put |
     item = claimed.item()
     if former is None:
         return Put(item)
-    changes = {**keys.without_key(item), "problem": None}
+    changes = {**keys.without_key(item), "problem": None, "usage": None, "paid_by": None}
     return Update(keys.key_of(item), changes, {"status": former.status, "started_at": former.started_at})
 
 
@@ -212,6 +212,12 @@ def end_environment(ended: Environment) -> Update:
     item = ended.item()
     claimed = {"status": "building", "started_at": ended.started_at}
     return Update(keys.key_of(item), keys.without_key(item), claimed)
+
+
+def pay_for_environment(environment: Environment, job_name: str) -> Update:
+    """Count what building an environment took to the one job that first has it."""
+    unpaid = {"started_at": environment.started_at, "paid_by": None}
+    return Update(keys.environment_key(environment.spec), {"paid_by": job_name}, unpaid)
 
 
 # ----------------------------------------------------------------------------------------------------- runs

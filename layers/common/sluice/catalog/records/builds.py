@@ -66,6 +66,8 @@ class Pipeline:
     unpriced_runs: int = 0
     # What the last five runs of known cost took that trained a model, the newest last.
     recent_costs_usd: Sequence[float] = ()
+    # What building packages for Lambda cost the last time.
+    packages_usd: float | None = None
     # Whether all its runs and data set versions are indexed; not if an older stack made it.
     is_indexed: bool = False
     # Whether all its stages are listed, and notes tell of what was set aside; not if an older stack made it.
@@ -328,6 +330,8 @@ class Step:
     usage: Mapping[str, Any] | None = None
     # What the job took on Lambda, if a limit there moved it to SageMaker; empty if that is not known.
     lambda_usage: Mapping[str, Any] | None = None
+    # What building the packages took, at the first job that has them.
+    packages_usage: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Step:
@@ -375,6 +379,9 @@ class Environment:
     unpacked_bytes: int = 0
     packages: int = 0
     problem: str | None = None
+    # What building took, as a step's usage, with that of attempts that failed; the job that it counts to.
+    usage: Mapping[str, Any] | None = None
+    paid_by: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Environment:

@@ -19,6 +19,8 @@ from sluice.lazy import dataclass
 
 # In place of a backend, of a step that used the outputs of another.
 CACHE = "cache"
+# How a row begins that prices the packages of a step, which later runs have too.
+PACKAGES_OF = "packages of "
 _MB_PER_GB = 1024
 _BYTES_PER_GB = 1024**3
 # The month that prices of storage are divided by: 730 hours.
@@ -84,6 +86,11 @@ class RunCost:
         return any(step.backend == CACHE for step in self.steps)
 
     @property
+    def packages_usd(self) -> float:
+        """What building packages cost, which the next run does not build again."""
+        return sum(step.usd or 0.0 for step in self.steps if step.step.startswith(PACKAGES_OF))
+
+    @property
     def usd(self) -> float | None:
         return None if self.unknown else self.known_usd
 
@@ -146,7 +153,7 @@ def of_run(steps: Iterable[Mapping[str, Any]], run: Mapping[str, Any], storage_b
     jobs = [step for step in listed if step.get("job_name") or step.get("cached")]
     transitions = count_transitions([str(step["step"]) for step in listed], run, _failed(jobs))
     return RunCost(
-        steps=tuple(cost for step in listed if step in jobs or step.get("cached") for cost in of_item(step)),
+        steps=tuple(cost for step in jobs for cost in (*_packages(step), *of_item(step))),
         transitions=transitions,
         transitions_usd=transitions * prices.STATE_TRANSITION,
         overhead_usd=_overhead(len(jobs)),
@@ -166,6 +173,12 @@ def usd_of_item(step: Mapping[str, Any]) -> float | None:
     """Return what a step's job costs in all; None if a part of that is unknown."""
     known = [cost.usd for cost in of_item(step)]
     return None if None in known else math.fsum(usd or 0 for usd in known)
+
+
+def _packages(step: Mapping[str, Any]) -> tuple[StepCost, ...]:
+    """Price the building of the packages that the step's job was the first to have."""
+    used = step.get("packages_usage")
+    return () if used is None else (of_step(f"{PACKAGES_OF}{step['step']}", "lambda", used),)
 
 
 def _before_its_move(step: Mapping[str, Any]) -> tuple[StepCost, ...]:

@@ -130,6 +130,25 @@ def is_building(found: Environment, now: str) -> bool:
     return found.status == "building" and from_iso(now) - from_iso(found.started_at) <= BUILDING
 
 
+def usage(
+    ended: Environment, architecture: str, memory_mb: int, now: str, former: Environment | None
+) -> dict[str, Any]:
+    """Return what building took until now, as a job's usage, with what nobody paid of the attempt before."""
+    seconds = (from_iso(now) - from_iso(ended.started_at)).total_seconds()
+    requests = 1
+    if former is not None and former.paid_by is None:
+        # Of one that came to no end is known only when it must have.
+        lost = BUILDING.total_seconds() if former.status == "building" else 0.0
+        before = former.usage or {"billed_s": lost, "requests": 1}
+        seconds, requests = seconds + before["billed_s"], requests + before["requests"]
+    return {
+        "billed_s": round(max(0.0, seconds), 3),
+        "memory_mb": memory_mb,
+        "architecture": architecture,
+        "requests": requests,
+    }
+
+
 def is_due(found: Environment | None, now: str) -> bool:
     """Tell whether it is to be built, or to be tried again."""
     if found is None:

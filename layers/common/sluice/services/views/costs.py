@@ -35,7 +35,7 @@ def run_cost(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         "known_usd": cost.known_usd,
         "unknown": list(cost.unknown),
         "prices": {"region": prices.REGION, "as_of": prices.AS_OF, "sources": list(prices.SOURCES)},
-        "next_run": costs.outlook(cloud, pipeline),
+        "next_run": {**costs.outlook(cloud, pipeline), "packages": costs.packages(cloud, pipeline)},
     }
 
 

@@ -9,17 +9,18 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline, Project, Run, Step
 from sluice.domain import names
-from sluice.domain.build import candidates, costs, jobs, selection
+from sluice.domain.build import candidates, champions, costs, jobs, selection
 from sluice.domain.build.selection import Trained
 from sluice.domain.config import PipelineConfig
 from sluice.events import StartJobTask
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
-from sluice.services import arrivals, building, caching
+from sluice.services import arrivals, building, caching, championing
 from sluice.services.caching import Found
 from sluice.services.views import reuse
 
 _CANDIDATE = names.evaluate_step("candidate")
+_CHAMPION = names.evaluate_step(champions.ROLE)
 
 
 def foresee(cloud: Cloud, run: Run) -> dict[str, Any]:
@@ -62,16 +63,30 @@ class _Ahead:
     former: Sequence[Step]
 
     def steps(self) -> list[_Told]:
-        """Return of each step what would become of it, and whose outputs it would use."""
+        """Return of each step what would become of it, and whose outputs it would use.
+
+        The champion is what serves now; what is released meanwhile would be another.
+        """
         training = [f"{names.TRAIN}{name}" for name in candidates.first(self.config.train)]
+        champion = None if self.run.reproduces else self._champion()
+        evaluations = [_CANDIDATE] if champion is None else [_CANDIDATE, _CHAMPION]
         if self.dataset_version is None:
             said = [self._open(names.PREPARE, "there may be other data than those of the last data set")]
-            return said + self._after(names.PREPARE, [*training, _CANDIDATE])
+            return said + self._after(names.PREPARE, [*training, *evaluations])
         told, prepared = self._step(names.PREPARE)
         if prepared is None:
-            return [(told, None), *self._after(names.PREPARE, [*training, _CANDIDATE])]
+            return [(told, None), *self._after(names.PREPARE, [*training, *evaluations])]
         trained = [self._step(step, prepared) for step in training]
-        return [(told, prepared), *trained, self._evaluation(prepared, trained)]
+        said = [(told, prepared), *trained, self._evaluation(prepared, trained)]
+        if champion is not None:
+            said.append(self._step(_CHAMPION, prepared, champion["model_uri"], image=champion["image"]))
+        return said
+
+    def _champion(self) -> dict[str, Any] | None:
+        """Return the champion that the run would score; one that cannot be scored has no step."""
+        run = self.run
+        found = championing.find(self.cloud, run.pipeline, run.project_version, run.run_id, self.config)
+        return found if found and "model_uri" in found else None
 
     def _evaluation(self, prepared: Step, trained: Sequence[_Told]) -> _Told:
         found = [
@@ -84,11 +99,22 @@ class _Ahead:
         best = selection.select(self.config.train, found).best
         if best is None or selection.promoted(self.config.train, 0, found):
             return self._open(_CANDIDATE, "it depends on later rungs")
-        (source,) = (source for told, source in trained if told["step"] == best.step)
-        return self._step(_CANDIDATE, prepared, source)
+        (contents,) = (
+            source.contents or {} for told, source in trained if source and told["step"] == best.step
+        )
+        uri = str(best.model_uri)
+        return self._step(_CANDIDATE, prepared, uri, {uri: contents.get("model", "")})
 
-    def _step(self, step: str, prepared: Step | None = None, model: Step | None = None) -> _Told:
-        found = self._found(step, prepared, model)
+    def _step(
+        self,
+        step: str,
+        prepared: Step | None = None,
+        model_uri: str | None = None,
+        known: Mapping[str, str] | None = None,
+        image: str | None = None,
+    ) -> _Told:
+        """Say what would become of a step; `known` are digests of content by URI."""
+        found = self._found(step, prepared, model_uri, known or {}, image)
         source = found.source
         cached = None if source is None else {"run_id": source.run_id, "step": source.step}
         planned = Step(
@@ -103,7 +129,14 @@ class _Ahead:
         )
         return reuse.explained(planned, self.former), source
 
-    def _found(self, step: str, prepared: Step | None, model: Step | None) -> Found:
+    def _found(
+        self,
+        step: str,
+        prepared: Step | None,
+        model_uri: str | None,
+        known: Mapping[str, str],
+        image: str | None,
+    ) -> Found:
         task = StartJobTask(
             pipeline=self.run.pipeline,
             run_id=self.run.run_id,
@@ -111,7 +144,8 @@ class _Ahead:
             task_token="",
             step=step,
             dataset_version=str(self.dataset_version),
-            model_uri=model.model_uri if model else None,
+            model_uri=model_uri,
+            image=image,
         )
         build = building.build_of(self.cloud, task, self.project, self.run, prepared)
         wanted = building.WantedJob(task, self.project, self.run, None, prepared, build)
@@ -119,7 +153,6 @@ class _Ahead:
         hyperparameters = candidates.of_step(self.config.train, step)
         own = build if environment is None else jobs.on_lambda(build)
         request = building.request_of(task, own, hyperparameters)
-        known = {str(model.model_uri): (model.contents or {}).get("model", "")} if model else {}
         return caching.find(self.cloud, wanted, request, environment, known)
 
     def _environment(self, step: str) -> str | None:
@@ -130,7 +163,9 @@ class _Ahead:
         section = caching.section(step)
         if self.config.computes[section].backend == "sagemaker":
             return None
-        same = (each for each in self.former if each.contents and caching.section(each.step) == section)
+        same = [each for each in self.former if each.contents and caching.section(each.step) == section]
+        # A champion may have an image of its own.
+        same.sort(key=lambda each: each.step != step and _CHAMPION in (each.step, step))
         return next((each.environment for each in same), None)
 
     def _after(self, what: str, steps: Sequence[str]) -> list[_Told]:
