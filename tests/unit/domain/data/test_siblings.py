@@ -137,3 +137,12 @@ def test_the_order_does_not_depend_on_who_asks(data: st.DataObject) -> None:
     waiting, rest = data.draw(pasts(RULES["marker"]))
     asked = data.draw(st.permutations([*waiting, *rest]))
     assert batches.in_order(asked) == batches.in_order([*waiting, *rest])
+
+
+def test_the_order_of_two_versions_does_not_depend_on_a_third() -> None:
+    """Who asks may read the third or not: it was set aside, and its event was lost."""
+    newer = replace(settled("p/1.csv"), version_id="v10", sequencer="0010")
+    older = replace(settled("p/1.csv"), version_id="v5", sequencer="0005")
+    third = replace(settled("p/1.csv"), version_id="v6", status="quarantined")
+    assert batches.in_order([newer, older]) == [older, newer]
+    assert [each for each in batches.in_order([newer, older, third]) if each != third] == [older, newer]

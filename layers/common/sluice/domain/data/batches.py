@@ -79,10 +79,9 @@ def in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
         versions[arrival.arrived_at, arrival.key].append(arrival)
     ranked: list[tuple[str, str, str, int, Arrival]] = []
     for (at, key), same in versions.items():
-        if all(arrival.sequencer for arrival in same):
-            same.sort(key=lambda arrival: (arrival.rank, arrival.version_id))
-        else:
-            same.sort(key=lambda arrival: (arrival.heard_at, arrival.version_id))
+        # A lost event has no sequencer, and reconcile hears of it after the others. What two versions are to
+        # each other may not depend on a third, as not all who ask read the same ones.
+        same.sort(key=lambda one: (not one.sequencer, one.rank, one.heard_at, one.version_id))
         # Events may come out of order: give a key's versions their heard times in S3's order.
         heard = sorted(arrival.heard_at for arrival in same)
         ranked += ((at, heard[place], key, place, arrival) for place, arrival in enumerate(same))
