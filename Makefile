@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Folders with Python; a user's own projects beside them are none of lint's business.
 CODE := layers functions local cli tests benchmarks examples
-.PHONY: help setup image demo up down check test lint format types unit integration contract e2e thorough clients coverage build bench lock clean
+.PHONY: help setup image demo up down check test lint format types unit properties integration contract e2e thorough clients coverage build bench lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,7 +63,7 @@ check: setup ## Run lint, types and unit, while you change something: a minute o
 	@$(MAKE) --no-print-directory --jobs=$(CORES) --output-sync=target lint types
 	@$(MAKE) --no-print-directory unit
 
-test: check integration contract e2e ## What must always hold; `make thorough` plays the rest.
+test: check properties integration contract e2e ## What must always hold; `make thorough` plays the rest.
 
 lint: setup .venv/.template ## Check style, direction of imports, and the template.
 	$(PY) -m ruff check $(CODE)
@@ -87,8 +87,11 @@ types: setup ## mypy --strict.
 unit: setup ## Domain and handlers, in seconds, with sockets blocked.
 	$(PY) -m pytest tests/unit $(OFFLINE) -q -n $(CORES) --dist worksteal
 
+properties: setup ## The unit tests that hypothesis makes examples for, with all of these.
+	$(PY) -m pytest tests/unit -m hypothesis --hypothesis-profile=all $(OFFLINE) -q -n $(CORES) --dist worksteal
+
 integration: setup ## The engine, adapters against moto, state machines and template against their rules.
-	$(PY) -m pytest tests/integration $(OFFLINE) -q -n $(CORES) --dist worksteal
+	$(PY) -m pytest tests/integration --hypothesis-profile=all $(OFFLINE) -q -n $(CORES) --dist worksteal
 
 contract: image ## The local cloud against statements about AWS.
 	$(PY) -m pytest tests/local -q -n $(CLOUDS) $(BY_FILE) -m "not thorough"
@@ -121,7 +124,7 @@ $(CLIENTS:%=.venv/envs/%/.ready): .venv/envs/%/.ready: requirements/%.txt .venv/
 
 coverage: setup ## List branches of deciding code that no unit test takes (pyproject.toml lists exceptions).
 	@mkdir -p .coverage
-	$(PY) -m pytest tests/unit tests/integration/engine $(OFFLINE) -q -n $(CORES) --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
+	$(PY) -m pytest tests/unit tests/integration/engine --hypothesis-profile=all $(OFFLINE) -q -n $(CORES) --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
 
 # Look only for these, and try them: a shim may stand for a Python that is not installed.
 RUNTIME ?= $(firstword $(foreach v,3.12 3.13 3.11,$(shell PATH="$(CURDIR)/.venv/bin:$$PATH" python$(v) -c 'print("python$(v)")' 2>/dev/null)))

@@ -7,6 +7,8 @@ import importlib.util
 import json
 import os
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +24,10 @@ import fakes
 
 pytest.register_assert_rewrite("catalog_contract")
 ROOT = Path(__file__).parent.parent
-# How long an example takes is the machine's matter.
-settings.register_profile("sluice", deadline=None)
-settings.load_profile("sluice")
+# How long an example takes is the machine's matter. `make unit` tries few, `make properties` all of them.
+settings.register_profile("few", deadline=None, max_examples=20)
+settings.register_profile("all", deadline=None, max_examples=100)
+settings.load_profile("few")
 
 os.environ |= {
     "AWS_DEFAULT_REGION": "eu-central-1",
@@ -68,6 +71,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Counter(item.path for item in items)
     long = {item.path for item in items if item.get_closest_marker("long")}
     items.sort(key=lambda item: (item.path not in long, -tests[item.path]))
+
+
+@pytest.fixture
+def no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pauses goes on at once, but for ministack's own threads: they would do nothing else then."""
+
+    def rest(seconds: float, really: Callable[[float], None] = time.sleep) -> None:
+        if threading.current_thread().daemon:
+            really(seconds)
+
+    monkeypatch.setattr("time.sleep", rest)
 
 
 @pytest.fixture

@@ -39,6 +39,5 @@ def former_handlers() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def without_waiting(monkeypatch: pytest.MonkeyPatch, judged_once: None) -> None:
+def without_waiting(no_sleep: None, judged_once: None) -> None:
     """What is polled is looked at again at once, and handlers that pause between attempts go on."""
-    monkeypatch.setattr("time.sleep", lambda _: None)

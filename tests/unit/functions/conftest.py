@@ -6,6 +6,5 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def without_waiting(monkeypatch: pytest.MonkeyPatch, judged_once: None) -> None:
+def without_waiting(no_sleep: None, judged_once: None) -> None:
     """Handlers that pause between attempts go on at once, and the same data are judged once."""
-    monkeypatch.setattr("time.sleep", lambda _: None)

@@ -17,6 +17,7 @@ from sluice.catalog import keys
 from sluice.domain.data import segments
 from sluice.services import datasets, presence
 from sluice.services.presence import related
+from trying import examples
 
 SMALL, LARGE = 1_000, -1
 NAMES = ("a.csv", "b.csv", "c/d.csv", "c/e.csv", "c")
@@ -199,7 +200,10 @@ STEPS = st.lists(
         [("upload", "c/d.csv")],
     ]
 )
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_a_large_pipeline_makes_the_versions_that_a_small_one_makes(
     builds: list[list[tuple[str, str]]], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,7 @@ from sluice.domain.build import projects
 
 
 @pytest.fixture
-def world(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+def world(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]) -> World:
     return World(cloud, invoke)
 
 

@@ -21,6 +21,7 @@ from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.data.segments import DatasetHead
 from sluice.domain.times import from_iso, to_iso
 from sluice.services import datasets, tracing
+from trying import examples
 
 KEYS = [f"{PIPELINE}/{name}" for name in ("a", "b", "c")]
 
@@ -93,7 +94,7 @@ ACTS = st.lists(st.tuples(st.sampled_from(["arrive", "delete", "build", "build"]
 
 
 @given(acts=ACTS, is_indexed=st.booleans(), limit=st.sampled_from([1, 2, 500]), merged=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_an_object_is_found_in_exactly_the_versions_that_hold_it(
     acts: list[tuple[str, str]], is_indexed: bool, limit: int, merged: bool
 ) -> None:

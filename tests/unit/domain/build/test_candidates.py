@@ -13,6 +13,7 @@ from sluice.domain.build import candidates
 from sluice.domain.config.candidates import CANDIDATES_MAX, Budget, Candidates, Metric, Range
 from sluice.domain.config.models import Train
 from sluice.domain.names import InvalidNameError
+from trying import examples
 
 TrainOf = Callable[..., Train]
 
@@ -139,7 +140,7 @@ spaces = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(spaces, st.integers(1, CANDIDATES_MAX), st.integers(0, 2**32 - 1))
 def test_draws_are_different_and_within_bounds_and_the_same_again(
     space: dict[str, Any], count: int, seed: int
@@ -178,7 +179,7 @@ def test_rungs_have_fewer_candidates_with_more_budget(
     assert rungs(*given) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     st.integers(1, CANDIDATES_MAX),
     st.integers(1, 50),

@@ -4,7 +4,7 @@ import math
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.catalog.records.builds import StepStatus
@@ -116,7 +116,6 @@ def test_the_chosen_is_at_least_as_good_as_every_other(values: list[float | None
     assert (best.value("accuracy") if best else None) == max(finite, default=None)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 1) | st.none(), min_size=9, max_size=9),
     st.randoms(use_true_random=False),

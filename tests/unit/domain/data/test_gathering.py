@@ -27,6 +27,7 @@ from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, Mode, ObjectVersion
 from sluice.domain.times import from_iso, to_iso
 from sluice.quality.validation import Report, Violation
+from trying import examples
 
 QUIET_S = 60
 FOLDERS = ("p/a/", "p/b/")
@@ -321,7 +322,7 @@ def play(world: World, happenings: list[tuple[str, int]]) -> None:
 
 
 @pytest.mark.parametrize("by", COMPLETE_WHEN)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(happenings=HAPPENINGS)
 def test_whatever_happens_every_object_is_gathered_once_and_no_data_are_built_twice(
     by: str, happenings: list[tuple[str, int]]
@@ -341,7 +342,7 @@ def test_whatever_happens_every_object_is_gathered_once_and_no_data_are_built_tw
 
 @pytest.mark.parametrize("by", COMPLETE_WHEN)
 @pytest.mark.parametrize("mode", ["replace", "window"])
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(happenings=HAPPENINGS)
 def test_in_every_mode_what_is_built_is_current_and_within_the_limits(
     mode: Mode, by: str, happenings: list[tuple[str, int]]

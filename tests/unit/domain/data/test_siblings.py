@@ -14,6 +14,7 @@ from sluice.catalog.records.arrivals import Arrival
 from sluice.domain.config.models import CompleteWhen
 from sluice.domain.data import batches, siblings
 from sluice.domain.data.batches import Batch
+from trying import examples
 
 RULES = {
     "quiet period": CompleteWhen(quiet_period_s=60),
@@ -101,7 +102,7 @@ def told(batch: Batch) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_what_is_read_tells_the_same_batches_as_all_that_ever_came(
     rule: CompleteWhen, data: st.DataObject
