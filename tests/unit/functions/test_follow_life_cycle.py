@@ -222,6 +222,75 @@ def test_what_a_person_wrote_while_a_release_ran_is_not_lost(world: World) -> No
     assert of(world, 1) == "QA/OnHold"
 
 
+@pytest.fixture
+def canary(world: World) -> tuple[World, str]:
+    """A second version whose release to staging has begun to change the endpoint; with the release's id."""
+    world.later(hours=1)
+    execution, task = world.plan(world.register(2))
+    world.task("deploy_model", task_token="token", **task)
+    assert world.cloud.endpoints.by_name[task["stage"]["endpoint_name"]]["EndpointStatus"] == "Updating"
+    return world, execution.rpartition(":")[2]
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+@pytest.mark.parametrize(
+    ("text", "verdict", "reason"),
+    [
+        ("Staging/Approved", "noted", "a release to staging is under way already"),
+        ("Staging/Rejected", "refused", "which the registry does not stop: `sluice reject reviews/2` does"),
+        ("Archived/Retired", "refused", "which the registry does not stop"),
+        ("Production/Approved", "refused", "production does not wait for it"),
+        ("QA/OnHold", "noted", "the project has no stage QA"),
+    ],
+)
+def test_what_is_written_during_a_canary_is_judged_once_and_never_lost(
+    canary: tuple[World, str], text: str, verdict: str, reason: str, told_first: bool
+) -> None:
+    """Whether its event comes while the canary runs, or never, and the release's end finds it."""
+    world, release_id = canary
+    say(world, text, 2)
+    if told_first:
+        written = tell(world, arn_of(world, 2))
+        assert written == (["Staging/OnHold"] if verdict == "refused" else [])
+        assert reason in noted(world, verdict)
+    finish(world, release_id, error="DeploymentRolledBackError")
+    world.invoke("follow_life_cycle", {"detail": {"pipeline": PIPELINE, "release_id": release_id}})
+    assert len([event for event in world.events() if event.startswith("life cycle")]) == 1
+    if told_first:
+        assert of(world, 2) == "Staging/OnHold"
+    assert world.waiting() == []
+
+
+def test_what_is_written_during_a_canary_that_is_released_gives_way_to_what_is_so(
+    canary: tuple[World, str],
+) -> None:
+    world, release_id = canary
+    say(world, "Staging/Rejected", 2)
+    tell(world, arn_of(world, 2))
+    request = world.cloud.workflows.executions[execution_of(world, release_id)]["input"]
+    world.settle(world.cloud.endpoints, "sluice--reviews--staging")
+    stage = {"stage": "staging", "endpoint_name": "sluice--reviews--staging"}
+    names = {"model_name": f"sluice--{release_id}", "endpoint_config_name": f"sluice--{release_id}--staging"}
+    planned = {"pipeline": PIPELINE, "release_id": release_id, "package_arn": arn_of(world, 2)}
+    world.task("promote_release", **planned, is_rollback=False, stage={**stage, **names})
+    world.task("finish_release", execution_arn=execution_of(world, release_id), release=request)
+    ended(world, release_id)
+    assert of(world, 2) == "Production/PendingApproval"
+    assert "does not stop" in noted(world, "refused")
+
+
+def execution_of(world: World, release_id: str) -> str:
+    return next(arn for arn in world.cloud.workflows.executions if arn.endswith(f":{release_id}"))
+
+
+def finish(world: World, release_id: str, error: str) -> None:
+    """What a release's machine does at its end, after this error."""
+    arn = execution_of(world, release_id)
+    request = world.cloud.workflows.executions[arn]["input"]
+    failure = {"Error": error, "Cause": "an alarm fired"}
+    world.task("finish_release", execution_arn=arn, release=request, failure=failure)
+
+
 def test_a_version_of_nobody_is_left_alone(world: World) -> None:
     arn = world.create_package(ClientToken="x", metadata={})
     world.cloud.catalog.create(Package(arn, PIPELINE, 2).item())

@@ -117,7 +117,17 @@ def _place(cloud: Cloud, package: Package, described: Item) -> Place:
         awaited=_awaited(cloud, package, listed, live_on),
         last=last,
         approval_status=described.get("ModelApprovalStatus", ""),
+        arriving=_arriving(cloud, package, found),
     )
+
+
+def _arriving(cloud: Cloud, package: Package, found: Sequence[Stage]) -> str | None:
+    """Return the first stage that a release under way brings a version to."""
+    for stage in found:
+        trying = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.releasing)
+        if trying is not None and trying.status == "deploying" and trying.is_of(package.arn, package.run_id):
+            return stage.name
+    return None
 
 
 def _stages_of(cloud: Cloud, package: Package) -> Sequence[config.Stage]:

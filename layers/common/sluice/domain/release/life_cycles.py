@@ -36,6 +36,8 @@ class Place:
     # What became of it on the stage that it was last deployed to, and there.
     last: Deployment | None
     approval_status: str
+    # The stage that a release under way brings it to.
+    arriving: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ def truth(place: Place) -> LifeCycle:
     if place.last is not None and place.last.promoted_at is not None:
         said = f"served on {place.last.stage} until {place.last.ended_at}, release {place.last.release_id}"
         return LifeCycle(_ARCHIVED, _RETIRED, said)
+    if place.arriving is not None:
+        return LifeCycle(name_of(place.arriving), _HELD, f"a release to {place.arriving} is under way")
     if place.last is not None:
         said = f"not released to {place.last.stage}: {place.last.release_id} {place.last.status}"
         return LifeCycle(name_of(place.last.stage), _HELD, said)
@@ -100,6 +104,8 @@ def judge(said: LifeCycle, place: Place, model: str, pipeline: str) -> Judgement
     """Judge what a person wrote into the registry; `model` is the version's name in commands."""
     if said.text == truth(place).text:
         return Judgement("noted", "it says what is so")
+    if place.arriving is not None and said.stage.lower() in (place.arriving.lower(), _ARCHIVED.lower()):
+        return _overtaken(said, place.arriving, model)
     if said.stage == _ARCHIVED:
         return _contradicted(place.live_on, pipeline) or Judgement("noted", "it serves nowhere")
     stage = next((each for each in place.stages if name_of(each).lower() == said.stage.lower()), None)
@@ -110,6 +116,16 @@ def judge(said: LifeCycle, place: Place, model: str, pipeline: str) -> Judgement
     if stage in place.live_on:
         return _contradicted([stage], pipeline) or Judgement("noted", "it serves nowhere")
     return Judgement("noted", f"it does not serve on {stage}: nothing follows from it")
+
+
+def _overtaken(said: LifeCycle, stage: str, model: str) -> Judgement:
+    """Judge what was written while a release brings the version to a stage: its end says what is so."""
+    under_way = f"a release to {stage} is under way"
+    if said.status == _APPROVED:
+        return Judgement("noted", f"{under_way} already")
+    return Judgement(
+        "refused", f"{under_way}, which the registry does not stop: `sluice reject {model}` does"
+    )
 
 
 def _approved(stage: str, place: Place, model: str) -> Judgement:
