@@ -89,11 +89,13 @@ def opened(browser: Browser) -> Iterator[Callable[[Target], Page]]:
 
 
 def accessible(page: Page) -> None:
-    """Fail for what axe finds wrong on a page, on a phone too, and if a phone has to scroll sideways."""
+    """Fail for what axe finds wrong on a page in either scheme, and if a phone has to scroll sideways."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], page.url
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], (page.url, scheme)
     page.set_viewport_size({"width": 320, "height": 700})
     assert page.evaluate("document.documentElement.scrollWidth") <= 320, page.url
     page.set_viewport_size({"width": 1200, "height": 900})
@@ -143,7 +145,7 @@ def test_people_play_the_loop_by_clicks_and_each_may_do_what_is_theirs(
 
     # The release proceeds likewise.
     page.get_by_role("link", name="Releases").click()
-    page.locator("svg text", has_text="serves v1").wait_for()
+    page.get_by_role("heading", level=1, name="production serves v1").wait_for()
     accessible(page)
     for path in ("/", f"/pipelines/{name}/data", f"/pipelines/{name}/why", f"/pipelines/{name}/runs"):
         go(page, path)
@@ -174,7 +176,7 @@ def test_a_person_watches_a_canary_rolls_it_back_and_releases_data_by_clicks(
     loop.decide(2, "Approved")
     page.get_by_text("is under way").wait_for()
     page.get_by_text(re.compile("^new: weight")).first.wait_for()
-    page.locator("svg text", has_text="serves v2").wait_for()
+    page.get_by_role("heading", level=1, name="production serves v2").wait_for()
     page.get_by_role("link", name="Roll back").wait_for()
     assert page.evaluate("window.wasNotReloaded")
 
@@ -192,7 +194,7 @@ def test_a_person_watches_a_canary_rolls_it_back_and_releases_data_by_clicks(
     accessible(page)
     roll_back(page)
     page.get_by_role("status").get_by_text("is being rolled back from v2").wait_for()
-    page.locator("svg text", has_text="serves v1").wait_for()
+    page.get_by_role("heading", level=1, name="production serves v1").wait_for()
     assert loop.predict()["model_version"] == "1"
 
     # He reads why data were rejected, and releases them.
@@ -209,10 +211,11 @@ def test_a_person_watches_a_canary_rolls_it_back_and_releases_data_by_clicks(
     assert "data released" in loop.events()
 
     compared = f"/compare?model={name}/1&model={name}/2"
-    for path in ("models", "releases", "monitoring", "data", "runs", "why"):
+    for path in ("models", "releases", "monitoring", "data", "arrivals", "batches", "runs", "why"):
         go(page, f"/pipelines/{name}/{path}")
         accessible(page)
-    for path in (f"/pipelines/{name}", f"/models/{name}/2", compared, "/notices", "/"):
+    log, lost = f"/runs/{name}-00001/logs/prepare", "/pipelines/lost"
+    for path in (f"/pipelines/{name}", f"/models/{name}/2", compared, log, lost, "/notices", "/"):
         go(page, path)
         accessible(page)
 

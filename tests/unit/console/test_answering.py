@@ -66,7 +66,7 @@ def test_a_person_is_who_the_authorizer_says_and_not_who_a_header_says() -> None
 def test_what_is_not_there_says_so_and_leads_on() -> None:
     shown = ask(fakes.Cloud(), "/nothing/<script>alert(1)</script>")
     assert shown["statusCode"] == 404
-    assert '<a href="/">' in shown["body"]
+    assert '<a href="/" class="button">' in shown["body"]
     assert "<script>alert" not in shown["body"]
 
 

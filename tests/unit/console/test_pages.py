@@ -20,6 +20,7 @@ from sluice.catalog.changes import recalls as changes
 from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.notices import Notice
 from sluice.catalog.records.recalls import Recall
+from sluice.catalog.records.transforms import Awaited, Transform
 from sluice.console import rendering, requests
 from sluice.console.answering import answer
 from sluice.console.pages import monitoring
@@ -195,6 +196,61 @@ def test_a_window_without_labels_is_shown_as_one(released: release_world.World) 
     assert "\u2013 of \u2013" in words
 
 
+def test_what_is_watched_says_first_what_was_found_and_draws_limits(released: release_world.World) -> None:
+    start, later = "2026-11-24T09:00:00.000Z", "2026-11-24T10:00:00.000Z"
+    windows = [
+        {"start": at, "status": "ok", "package_version": 1, "rows": 200, "figures": {"drift": 0.1}}
+        for at in (later, start)
+    ]
+    measured = [{"slice": "", "value": 0.8, "baseline": 0.9, "interval": [0.7, 0.85]}]
+    labels = [{"start": start, "status": "violated", "is_final": True, "measured": measured}]
+    stage = {
+        "stage": "production",
+        "live_version": 1,
+        "metric": "accuracy",
+        "windows": windows,
+        "labels": labels,
+        "limits": {"requests": [500.0], "drift": [0.2], "quality": [0.85]},
+        "alarms": [{"alarm": "sluice--m--production--decay", "state": "ALARM"}],
+    }
+    shown = monitoring.page({"pipeline": RELEASES, "stages": [stage], "history": [], "watched": []})
+    html = rendering.render(shown, requests.Frame())
+    words = Page(html).words
+    assert "Decay was found" in words
+    assert [f"limit {value}" in words for value in ("0.85", "500", "0.2")] == [True] * 3
+    assert html.count('class="limit"') == 3
+
+
+def test_batches_show_what_scores_what_waits_and_what_went_wrong(released: release_world.World) -> None:
+    cloud = released.cloud
+    stage = cloud.catalog.get(keys.stage_key(RELEASES, "production")) or {}
+    live = keys.deployment_key(RELEASES, "production", stage["live"])
+    path = f"/pipelines/{RELEASES}/batches"
+    assert "No stage of reviews scores batches" in page(cloud, path).words
+    cloud.catalog.update(live, {"is_batch": True})
+    assert "Nothing has been scored yet: sluice batch run reviews FILE" in page(cloud, path).words
+    for number in range(25):
+        transform = Transform(
+            RELEASES, f"reviews-batch-{number:05}", "failed" if number == 24 else "completed", "production",
+            stage["live"], "arn", 1, f"job-{number}", f"s3://results/{number}", cloud.now.at,
+            inputs=[{"key": HOSTILE + "x" * 10_000, "version_id": "v", "size_bytes": 3}], rows=7,
+            reason=HOSTILE if number == 24 else None, faults=["a row is missing"] if number == 23 else (),
+            cost_usd=0.25, is_split=number == 24,
+        )  # fmt: skip
+        cloud.catalog.create(transform.item())
+    cloud.catalog.create(Awaited(RELEASES, "batch/reviews/next.csv", "v").item())
+    shown = page(cloud, path)
+    for words in ("reviews-batch-00024 failed", "each of its files is scored alone once more", "$0.25",
+                  "completed 1 fault", "s3://results/23", "batch/reviews/next.csv"):  # fmt: skip
+        assert words in shown.words
+    assert "reviews-batch-00004" not in shown.words
+    (older,) = [link for link in shown.links if "after=" in link]
+    assert "reviews-batch-00004" in page(cloud, f"{path}{older}").words
+    assert "<script>alert" not in ask(cloud, path)[1]
+    twin = json.loads(ask(cloud, f"{path}.json")[1])
+    assert (twin["package_version"], len(twin["transforms"]), len(twin["waiting"])) == (1, 20, 1)
+
+
 def test_a_recall_that_nothing_was_trained_without_is_among_what_waits(built: build_world.World) -> None:
     at = built.cloud.now()
     recall = Recall(BUILDS, "0" * 64, f"{BUILDS}/a.csv", "open", at, "ada", "a person asked", "r1")
@@ -274,7 +330,7 @@ def test_models_are_compared_by_what_their_runs_had(built: build_world.World) ->
     assert "2 models compared" in differs
     assert "packages numpy2.12.2" in differs
     assert "pandas" not in shown.words
-    assert "packages how many22" in same
+    assert "how many22" in same
     status, html = ask(built.cloud, f"/compare?model={one}&model={BUILDS}/9")
     assert (status, f"There is no model &#39;{BUILDS}/9&#39;" in html) == (404, True)
 

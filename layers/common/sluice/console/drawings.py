@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from sluice.domain import wording
+from sluice.domain import times, wording
 from sluice.lazy import dataclass
 
 _NODE_W, _NODE_H = 140, 54
@@ -15,11 +16,15 @@ _GAP_X, _GAP_Y = 20, 12
 # Around a graph, so that no line of it is cut where it is drawn smaller.
 _PAD = 2
 _STACKED = 6
-_NAME_MAX = 13
+_NAME_MAX = 14
 # A scale of values that span more than this is logarithmic.
 _LOGARITHMIC = 9
 _WIDE, _HIGH = 640.0, 220.0
 _TICKS = 4
+# Values of which the least is a greater share of the greatest are drawn without 0.
+_FAR = 0.5
+# Words of marks need so much room. More points than these are drawn smaller.
+_WORD_WIDE, _FEW = 60.0, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +113,20 @@ class Span:
     link: str = ""
 
 
-def spans(rows: Sequence[tuple[str, str, str, float | None, float | None, str]], now: float) -> list[Span]:
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Bars on one axis of time, and when it begins and ends, in ISO 8601."""
+
+    rows: tuple[Span, ...]
+    first: str = ""
+    last: str = ""
+
+
+def spans(rows: Sequence[tuple[str, str, str, float | None, float | None, str]], now: float) -> Spans:
     """Put rows of (name, note, tone, began, ended, link) in seconds on one axis, which ends with the last."""
     known = [row for row in rows if row[3] is not None]
     if not known:
-        return []
+        return Spans(())
     first = min(began for *_, began, _, _ in known if began is not None)
     last = max(ended if ended is not None else now for *_, ended, _ in known)
     whole = max(last - first, 1e-9)
@@ -121,7 +135,19 @@ def spans(rows: Sequence[tuple[str, str, str, float | None, float | None, str]],
         assert began is not None  # noqa: S101 - the others were left out
         until = max(ended if ended is not None else now, began)
         found.append(Span(name, note, tone, (began - first) / whole, (until - began) / whole, link))
+    return Spans(tuple(found), times.to_iso(_moment(first)), times.to_iso(_moment(last)))
+
+
+def lanes(spans: Spans) -> dict[str, list[Span]]:
+    """Group bars by their names, in the order in which these come."""
+    found: dict[str, list[Span]] = {}
+    for row in spans.rows:
+        found.setdefault(row.name, []).append(row)
     return found
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +159,26 @@ class Axis:
     high: float
     is_log: bool = False
     names: tuple[str, ...] = ()
+    # From one label to the next, where labels are round numbers.
+    step: float = 0.0
 
     @classmethod
-    def over(cls, name: str, values: Sequence[Any]) -> Axis:
+    def over(cls, name: str, values: Sequence[Any], *, is_linear: bool = False) -> Axis:
         """Make the axis that holds all values; None is left out."""
         known = [value for value in values if value is not None]
         if not all(_is_number(value) for value in known):
             named = tuple(dict.fromkeys(map(str, known)))
             return cls(name, 0, max(len(named) - 1, 1), names=named)
         low, high = (min(known), max(known)) if known else (0.0, 1.0)
-        is_log = low > 0 and high / low > _LOGARITHMIC
+        is_log = not is_linear and low > 0 and high / low > _LOGARITHMIC
+        if is_log:
+            return cls(name, low, high, is_log)
         if low == high:
             low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
-        return cls(name, low, high, is_log)
+        step = _round_step((high - low) / _TICKS)
+        # A bound that is round already stays, whatever its binary digits are.
+        first, last = math.floor(round(low / step, 9)), math.ceil(round(high / step, 9))
+        return cls(name, first * step, last * step, step=step)
 
     def part(self, value: Any) -> float | None:
         """Return where a value lies, from 0 to 1; None if it does not."""
@@ -165,8 +198,15 @@ class Axis:
             return tuple((index / self.high, name) for index, name in enumerate(self.names))
         if self.is_log:
             return ((0.0, wording.number(self.low)), (1.0, wording.number(self.high)))
-        steps = [index / _TICKS for index in range(_TICKS + 1)]
-        return tuple((step, wording.number(self.low + step * (self.high - self.low))) for step in steps)
+        count = max(round((self.high - self.low) / self.step), 1) if self.step else _TICKS
+        parts = [index / count for index in range(count + 1)]
+        return tuple((part, wording.number(self.low + part * (self.high - self.low))) for part in parts)
+
+
+def _round_step(step: float) -> float:
+    """Return the next greater of 1, 2, 2.5, 5 and 10 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(power * each for each in (1, 2, 2.5, 5, 10) if power * each >= step * (1 - 1e-9))
 
 
 def _is_number(value: Any) -> bool:
@@ -243,6 +283,10 @@ class Chart:
     width: float = _WIDE
     height: float = 150.0
 
+    @property
+    def radius(self) -> float:
+        return 4.5 if len(self.dots) <= _FEW else 2.5
+
 
 def chart(
     name: str,
@@ -252,35 +296,52 @@ def chart(
     events: Sequence[tuple[float, str]] = (),
     bands: Sequence[tuple[float, float, float]] = (),
     ends: tuple[str, str] = ("", ""),
+    span: tuple[float, float] | None = None,
 ) -> Chart | None:
     """Draw points of (time, value, words, tone); `bands` are (time, low, high). None without points.
 
-    Limits are drawn with their values.
+    Limits are drawn with their values. `span` is the time that is drawn, by default from the first to the
+    last point. The axis begins at 0, unless all is far from it.
     """
     if not points:
         return None
-    times = [at for at, *_ in points]
-    first, whole = times[0], max(times[-1] - times[0], 1e-9)
+    moments = [at for at, *_ in points]
+    first, last = span or (moments[0], moments[-1])
+    whole = max(last - first, 1e-9)
     known = [value for _, value, *_ in points] + [edge for _, *both in bands for edge in both]
-    y, high = Axis.over(name, [*known, *limits, 0.0]), 150.0
+    drawn = [*known, *limits]
+    is_far = min(drawn) > 0 and min(drawn) > _FAR * max(drawn)
+    y, high = Axis.over(name, drawn if is_far else [*drawn, 0.0], is_linear=True), 150.0
 
     def at(moment: float, value: float) -> tuple[float, float]:
-        return (moment - first) / whole * _WIDE, (1 - (y.part(value) or 0.0)) * high
+        x = 0.5 if first == last else (moment - first) / whole
+        return x * _WIDE, (1 - (y.part(value) or 0.0)) * high
 
     dots = tuple(Dot(*at(when, value), title, tone=tone) for when, value, title, tone in points)
     lower = [at(when, low) for when, low, _ in bands]
     upper = [at(when, high_) for when, _, high_ in bands]
     marks = [((when - first) / whole, what) for when, what in events]
     return Chart(
-        y=Axis(name, y.low, y.high),
+        y=y,
         path=_path([(dot.x, dot.y) for dot in dots]),
         dots=dots,
-        events=tuple((part * _WIDE, what) for part, what in marks if 0 <= part <= 1),
+        events=_apart([(part * _WIDE, what) for part, what in marks if 0 <= part <= 1]),
         limits=tuple((at(first, limit)[1], wording.number(limit)) for limit in limits),
         band=_path([*upper, *reversed(lower)]) + "Z" if bands else "",
         start=ends[0],
         end=ends[1],
     )
+
+
+def _apart(marks: Sequence[tuple[float, str]]) -> tuple[tuple[float, str], ...]:
+    """Leave out the words of marks that would lie on those of the mark before."""
+    found: list[tuple[float, str]] = []
+    written = -_WIDE
+    for x, what in sorted(marks):
+        has_room = x - written >= _WORD_WIDE
+        found.append((x, what if has_room else ""))
+        written = x if has_room else written
+    return tuple(found)
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

@@ -9,7 +9,7 @@ from sluice.domain import wording
 
 _TONES = {
     "good": "registered passed released live valid included InService Approved Completed OK done "
-    "reproduced ok",
+    "reproduced ok completed",
     "warn": "PendingManualApproval rejected refused data_rejected quarantined rolled_back stopped Stopped "
     "differed violated waiting not_enough_data not_enough_labels",
     "bad": "failed Failed Rejected ALARM missing",
@@ -29,10 +29,20 @@ _WORDS = {
     "not_enough_data": "too few requests",
     "not_enough_labels": "too few labels",
     "no_data": "no requests",
+    "ALARM": "alarm",
+    "OK": "ok",
+    "INSUFFICIENT_DATA": "no data",
 }
 # Facts that are digests, which people know by their first digits.
 _DIGESTS = ("version", "project", "commit")
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
+_SHORT_S, _MINUTE_S, _HOUR_S, _DAY_S = 0.1, 60, 3600, 86400
+
+
+_UNITS = (
+    (_DAY_S, "d", _HOUR_S, "h"),
+    (_HOUR_S, "h", _MINUTE_S, "min"),
+    (_MINUTE_S, "min", 1, "s"),
+)
 
 
 def tone(status: object) -> str:
@@ -48,14 +58,29 @@ def took(seconds: Any) -> str:
     """Write a duration in one or two units; a dash if it is not known."""
     if not isinstance(seconds, int | float):
         return "\u2013"
+    if 0 <= seconds < _SHORT_S:
+        return f"< {_SHORT_S} s"
     if seconds < _MINUTE_S:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    if whole < _HOUR_S:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < _DAY_S:
-        return f"{whole // _HOUR_S} h {whole % _HOUR_S // 60} min"
-    return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
+    for unit, name, part, part_name in _UNITS:
+        if whole >= unit:
+            rest = whole % unit // part
+            return f"{whole // unit} {name}" + (f" {rest} {part_name}" if rest else "")
+    return f"{whole} s"
+
+
+def person(actor: object) -> str:
+    """Write who did something as people know them: the end of an ARN."""
+    name, mark, unverified = str(actor or "").partition(" (")
+    if not name.startswith("arn:"):
+        return str(actor or "")
+    return f"{(name.rpartition('/')[2] or name).rpartition(':')[2]}{mark}{unverified}"
+
+
+def event(name: object) -> str:
+    """Write what happened: statuses are in some names."""
+    return str(name or "").replace("_", " ")
 
 
 def money(usd: Any) -> str:

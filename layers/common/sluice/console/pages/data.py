@@ -25,9 +25,23 @@ def page(view: Mapping[str, Any]) -> Page:
         title=f"Data of {pipeline}",
         template="data.html.j2",
         view=view,
-        values={**view, "charts": _charts(view["drift"])},
+        values={**view, "charts": _charts(view["drift"]), "verdict": _verdict(view)},
         command=f"data list {pipeline}",
     )
+
+
+def _verdict(view: Mapping[str, Any]) -> tuple[str, str]:
+    aside, newest = len(view["quarantined"]), next(iter(view["versions"]), None)
+    if aside:
+        more = " or more" if view["more_quarantined"] else ""
+        return "warn", f"{wording.count(aside, 'object')}{more} {'is' if aside == 1 else 'are'} set aside"
+    if view["failed"]:
+        return "bad", "Data wait, as the run that took them up failed"
+    if newest is None:
+        return "", "No data yet"
+    if newest["status"] == "valid":
+        return "good", "The newest data are valid"
+    return words.tone(newest["status"]), f"The newest data are {words.status(newest['status'])}"
 
 
 def arrivals_page(view: Mapping[str, Any]) -> Page:

@@ -13,6 +13,12 @@ from sluice.domain import wording
 from sluice.domain.times import from_iso
 
 _TONES = {"violated": "bad", "ok": "good"}
+_SAID = {
+    "ok": ("good", "It does as it should"),
+    "violated": ("warn", "The last window was beyond its limits"),
+    "not_enough_data": ("", "Too few requests to judge"),
+    "no_data": ("", "No requests in the last window"),
+}
 _NAMES = {
     "drift": "drift of the column that moved most",
     "prediction_drift": "drift of predictions",
@@ -70,9 +76,19 @@ def _stage(stage: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> di
     quality = _quality(stage, labels, events)
     return {
         **stage,
+        "verdict": _verdict(stage),
         "charts": [(name, chart) for name, chart in [*quality, *charts] if chart],
         "reasons": _reasons(stage["windows"]),
     }  # fmt: skip
+
+
+def _verdict(stage: Mapping[str, Any]) -> tuple[str, str]:
+    """Say what was found of what serves: what alarms say, else what came of the newest window."""
+    found = [alarm["alarm"].rpartition("--")[2] for alarm in stage["alarms"] if alarm["state"] == "ALARM"]
+    if found:
+        return "bad", f"{' and '.join(found)} {'was' if len(found) == 1 else 'were'} found".capitalize()
+    newest = next((each["status"] for each in stage["windows"]), None)
+    return _SAID.get(str(newest), ("", "No window has ended yet"))
 
 
 def _chart(
@@ -88,7 +104,9 @@ def _chart(
         for each in windows
         if (found := value(each)) is not None
     ]
-    return drawings.chart(name, points, limits=limits, events=events, ends=_ends(windows))
+    return drawings.chart(
+        name, points, limits=limits, events=events, ends=_ends(windows), span=_span(windows)
+    )
 
 
 def _quality(stage: Mapping[str, Any], labels: Sequence[Mapping[str, Any]], events: Any) -> list[Any]:
@@ -106,7 +124,13 @@ def _quality(stage: Mapping[str, Any], labels: Sequence[Mapping[str, Any]], even
             bands.append((at, low, high))
     name = stage["metric"] or "quality"
     drawn = drawings.chart(
-        name, points, limits=stage["limits"]["quality"], events=events, bands=bands, ends=_ends(labels)
+        name,
+        points,
+        limits=stage["limits"]["quality"],
+        events=events,
+        bands=bands,
+        ends=_ends(labels),
+        span=_span(labels),
     )
     return [(f"{name} by labels", drawn)]
 
@@ -119,6 +143,12 @@ def _ends(windows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     if not windows:
         return "", ""
     return windows[0]["start"][:16].replace("T", " "), windows[-1]["start"][:16].replace("T", " ") + " UTC"
+
+
+def _span(windows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    if not windows:
+        return None
+    return from_iso(windows[0]["start"]).timestamp(), from_iso(windows[-1]["start"]).timestamp()
 
 
 def _reasons(windows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.console import drawings, words
@@ -11,6 +11,7 @@ from sluice.console.pages import links
 from sluice.console.pages.frame import of_pipeline
 from sluice.console.pages.run import spans_of
 from sluice.console.rendering import IDLE_S, Page
+from sluice.domain import wording
 
 
 def page(view: Mapping[str, Any], now: float) -> Page:
@@ -24,6 +25,12 @@ def page(view: Mapping[str, Any], now: float) -> Page:
         view=view,
         values={
             "pipeline": view,
+            "verdict": _verdict(view),
+            "serves": ", ".join(
+                f"{stage['stage']} serves v{stage['live_version']}"
+                for stage in view["stages"]
+                if stage["live_version"]
+            ),
             "graph": drawings.graph(_columns(view)) if view["definition"] else None,
             "gantt": spans_of(view["runs"], now),
         },
@@ -31,6 +38,27 @@ def page(view: Mapping[str, Any], now: float) -> Page:
         idle_s=IDLE_S,
         is_live=bool(view["in_flight"]) or any(stage["releasing"] for stage in view["stages"]),
     )
+
+
+def _verdict(view: Mapping[str, Any]) -> tuple[str, str]:
+    """Say what matters most of a pipeline: what is wrong, what waits for a person, what runs, what serves."""
+    stages = view["stages"]
+    firing = sum(alarm["state"] == "ALARM" for stage in stages for alarm in stage["alarms"])
+    live = [stage for stage in stages if stage["live_version"]]
+    if firing:
+        return "bad", f"{wording.count(firing, 'alarm')} {'is' if firing == 1 else 'are'} on"
+    if (view["last_run"] or {}).get("status") == "failed":
+        return "bad", "the last run failed"
+    if any(stage["releasing"] for stage in stages):
+        return "busy", "a release is under way"
+    if view["in_flight"]:
+        return "busy", "a run is under way"
+    if view["awaited"]:
+        many = len(view["awaited"])
+        return "warn", f"{wording.count(many, 'decision')} {'waits' if many == 1 else 'wait'} for you"
+    if view["quarantined"]:
+        return "warn", "data are set aside"
+    return ("good", f"v{live[-1]['live_version']} serves") if live else ("", "nothing serves yet")
 
 
 def _columns(view: Mapping[str, Any]) -> list[list[Node]]:
@@ -80,9 +108,25 @@ def compare_page(view: Mapping[str, Any]) -> Page:
         title=f"{len(runs)} {'models' if models else 'runs'} compared",
         template="compare.html.j2",
         view=view,
-        values={**view, "heads": heads},
+        values={
+            "heads": heads,
+            "different": _by_subject(view["different"]),
+            "same": _by_subject(view["same"]),
+            "many": sum(len(rows) for _, rows in _by_subject(view["same"])),
+        },
         command=f"compare {' '.join(runs)}",
     )
+
+
+def _by_subject(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Group what was compared; packages that a run has none of are counted, and not listed."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    counts = next((row["values"] for row in rows if row["what"] == "how many"), ())
+    for row in rows:
+        is_listed = row["subject"] != "packages" or row["what"] == "how many" or None not in counts
+        if is_listed:
+            found.setdefault(row["subject"], []).append(row)
+    return [*found.items()]
 
 
 def why_page(view: Mapping[str, Any]) -> Page:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.console import drawings, words
-from sluice.console.drawings import Node, Span
+from sluice.console.drawings import Node, Spans
 from sluice.console.pages import links
 from sluice.console.pages.frame import of_pipeline
 from sluice.console.rendering import IDLE_S, Page
 from sluice.domain import wording
 from sluice.domain.times import from_iso
 
+# So many promotions are listed.
+_LISTED = 12
 # Alarms are on shares and microseconds.
 _UNITS = {"error-rate": (100, "%"), "p99-latency": (0.001, "ms")}
 
@@ -22,6 +24,7 @@ def page(view: Mapping[str, Any]) -> Page:
     pipeline = view["pipeline"]
     now = from_iso(view["now"]).timestamp()
     stages = [_stage(stage, view, now) for stage in view["stages"]]
+    served = _served(view, now)
     return of_pipeline(
         pipeline,
         "Releases",
@@ -31,13 +34,33 @@ def page(view: Mapping[str, Any]) -> Page:
         values={
             **view,
             "stages": stages,
-            "graph": drawings.graph([[_node(stage)] for stage in stages]),
-            "served": _served(view, now),
+            "verdict": _verdict(stages),
+            "graph": drawings.graph([[_node(stage)] for stage in stages]) if len(stages) > 1 else None,
+            "served": served,
+            "lanes": drawings.lanes(served),
+            "promoted": sorted(view["history"], key=lambda row: str(row["from"]), reverse=True)[:_LISTED],
         },
         command=f"status {pipeline}",
         idle_s=IDLE_S,
         is_live=any(stage["releasing"] or stage["bakes_for_s"] for stage in stages),
     )
+
+
+def _verdict(stages: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Say what matters most: what fires, then what changes, then what serves furthest."""
+    firing = sum(len(stage["firing"]) for stage in stages)
+    busy = next((stage["stage"] for stage in stages if stage["releasing"]), None)
+    live = [stage for stage in stages if stage.get("live_version")]
+    if busy:
+        return "busy", f"A release to {busy} is under way"
+    if not live:
+        return "", "Nothing serves yet"
+    serves = f"{live[-1]['stage']} serves v{live[-1]['live_version']}"
+    if firing:
+        return "bad", f"{serves}, and {wording.count(firing, 'alarm')} {'is' if firing == 1 else 'are'} on"
+    if any(stage["bakes_for_s"] for stage in live):
+        return "busy", f"{serves}, and is being watched"
+    return "good", serves
 
 
 def _stage(stage: Mapping[str, Any], view: Mapping[str, Any], now: float) -> dict[str, Any]:
@@ -50,7 +73,7 @@ def _stage(stage: Mapping[str, Any], view: Mapping[str, Any], now: float) -> dic
         "baked": 1 - max(left, 0) / whole if whole > 0 else 1,
         "awaited": [each for each in view["awaited"] if each["stage"] == stage["stage"]],
         "roll_back": links.pipeline(view["pipeline"], "releases", stage["stage"], "rollback"),
-        "alarms": [_alarm(alarm) for alarm in stage["alarms"]],
+        "alarms": sorted(map(_alarm, stage["alarms"]), key=lambda alarm: alarm["state"] != "ALARM"),
         "firing": [alarm for alarm in stage["alarms"] if alarm["state"] == "ALARM"],
     }
 
@@ -89,14 +112,14 @@ def _node(stage: Mapping[str, Any]) -> Node:
     return Node(stage["stage"], f"serves v{stage['live_version']}", tone)
 
 
-def _served(view: Mapping[str, Any], now: float) -> dict[str, list[Span]]:
+def _served(view: Mapping[str, Any], now: float) -> Spans:
     """Draw what served when, by stage, on one axis, oldest first."""
     rows = [row for row in reversed(view["history"]) if row["from"]]
-    spans = drawings.spans(
+    return drawings.spans(
         [
             (
-                f"{row['stage']} v{row['version']}",
-                words.status(row["status"]),
+                row["stage"],
+                f"v{row['version']}: {words.status(row['status'])}",
                 words.tone(row["status"]),
                 from_iso(row["from"]).timestamp(),
                 from_iso(row["until"]).timestamp() if row["until"] else None,
@@ -106,7 +129,6 @@ def _served(view: Mapping[str, Any], now: float) -> dict[str, list[Span]]:
         ],
         now,
     )
-    return {"spans": spans}
 
 
 def rollback_page(view: Mapping[str, Any]) -> Page:

@@ -118,9 +118,14 @@ def _node(step: Mapping[str, Any], view: Mapping[str, Any], *, is_chosen: bool) 
         said.append(words.money(step["cost_usd"]))
     if status == "Completed" and len(said) > 1:
         said = said[1:]
-    name = step["step"] + (" ★" if is_chosen else "")
+    name = _brief(step["step"]) + (" ★" if is_chosen else "")
     link = links.run(view["run_id"], "logs", step["step"]) if step.get("job_name") else ""
     return Node(name, " · ".join(said), words.tone(status), step["step"], link)
+
+
+def _brief(step: str) -> str:
+    """Return the name of a step as a box has room for it."""
+    return step.replace("evaluate-", "eval ")
 
 
 def _span(step: Mapping[str, Any], now: float) -> tuple[str, str, str, float | None, float | None, str]:
@@ -207,6 +212,6 @@ def _run_span(row: Mapping[str, Any], now: float) -> tuple[str, str, str, float 
     )
 
 
-def spans_of(rows: Sequence[Mapping[str, Any]], now: float) -> list[drawings.Span]:
+def spans_of(rows: Sequence[Mapping[str, Any]], now: float) -> drawings.Spans:
     """Return runs, newest first, as bars of one time line, oldest first."""
     return drawings.spans([_run_span(row, now) for row in reversed(rows)], now)
