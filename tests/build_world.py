@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,6 +66,10 @@ class TaskFailed(Exception):
     def __init__(self, error: str, cause: str) -> None:
         super().__init__(f"{error}: {cause}")
         self.error, self.cause = error, cause
+
+
+# Worlds after what was played, by what they were before.
+_AFTER: dict[tuple[type, str, bytes], bytes] = {}
 
 
 @dataclass
@@ -333,22 +338,45 @@ class World:
     @classmethod
     def of_started_run(cls, cloud: fakes.Cloud, invoke: Invoke, **changed: bytes) -> Self:
         """A world with a run that was started and has done nothing yet."""
-        world = cls(cloud, invoke)
-        world.push(replaces=None, **changed)
-        world.upload("a.csv")
-        world.later(minutes=2)
-        world.ask()
-        return world
+
+        def play(world: Self) -> None:
+            world.push(replaces=None, **changed)
+            world.upload("a.csv")
+            world.later(minutes=2)
+            world.ask()
+
+        return cls(cloud, invoke).begin(f"started {changed}", play)
+
+    @classmethod
+    def of_registered_model(cls, cloud: fakes.Cloud, invoke: Invoke) -> Self:
+        """A world whose first model was registered."""
+
+        def play(world: Self) -> None:
+            world.push()
+            assert world.build("a.csv") == "registered"
+
+        return cls(cloud, invoke).begin("registered", play)
 
     @classmethod
     def of_live_model(cls, cloud: fakes.Cloud, invoke: Invoke, *, for_minutes: int = 1) -> Self:
         """A world whose first model was released so long ago."""
-        world = cls(cloud, invoke)
-        world.push()
-        assert world.build("a.csv") == "registered"
-        world.release()
+        world = cls.of_registered_model(cloud, invoke).begin("released", cls.release)
         world.later(minutes=for_minutes)
         return world
+
+    def begin(self, what: str, play: Callable[[Self], object]) -> Self:
+        """Have that played, for the first test that asks for it; others get the world as it was then."""
+        wired = ("cloud", "invoke", "definition")
+        state = {name: value for name, value in vars(self).items() if name not in wired}
+        before = type(self), what, pickle.dumps((self.cloud, state))
+        if before not in _AFTER:
+            play(self)
+            state = {name: value for name, value in vars(self).items() if name not in wired}
+            _AFTER[before] = pickle.dumps((vars(self.cloud), state))
+        account, state = pickle.loads(_AFTER[before])  # noqa: S301
+        vars(self.cloud).update(account)
+        vars(self).update(state)
+        return self
 
     def ask_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have a request for a build decided between the next decision and what it writes."""

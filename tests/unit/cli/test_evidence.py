@@ -26,11 +26,9 @@ from sluice_cli.options import Options
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> World:
     """A registered model that nobody decided about, and that never served."""
-    world = World(cloud, invoke)
+    world = World.of_registered_model(cloud, invoke)
     monkeypatch.setattr(Options, "target", lambda _: Stack(cloud))
     monkeypatch.setattr(lookup, "model_arn", lambda *_: arn(world))
-    world.push()
-    assert world.build("a.csv") == "registered"
     return world
 
 

@@ -23,11 +23,13 @@ Run = Callable[..., Any]
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     """Two runs: the first model was registered and is live, the second one is worse and was rejected."""
-    made = World.of_live_model(cloud, invoke)
-    made.accuracies["evaluate-candidate"] = 0.75
-    made.accuracies["evaluate-champion"] = 0.8
-    assert made.build("b.csv") == "rejected"
-    return made
+    return World.of_live_model(cloud, invoke).begin("a worse one", worse)
+
+
+def worse(world: World) -> None:
+    world.accuracies["evaluate-candidate"] = 0.75
+    world.accuracies["evaluate-champion"] = 0.8
+    assert world.build("b.csv") == "rejected"
 
 
 @pytest.fixture

@@ -24,6 +24,10 @@ def world(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -
     world = World(cloud, invoke)
     monkeypatch.setattr(Options, "target", lambda _: Stack(cloud))
     monkeypatch.setattr(lookup, "model_arn", lambda _, model: arn(world, f"reviews-0000{model[-1]}"))
+    return world.begin("two models", two_models)
+
+
+def two_models(world: World) -> None:
     world.push()
     source = {"commit": "c" * 40, "branch": "main", "remote": "https://host/r", "is_clean": False}
     project = keys.project_key(PIPELINE, world.pipeline["project_version"])
@@ -31,7 +35,6 @@ def world(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -
     assert world.build("a.csv") == "registered"
     world.release()
     assert world.build("b.csv", ROWS + b"3,1\n") == "registered"
-    return world
 
 
 def arn(world: World, run_id: str) -> str:

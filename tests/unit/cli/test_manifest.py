@@ -27,13 +27,16 @@ def world(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Options, "target", lambda _: Stack(cloud))
     monkeypatch.setattr(lookup, "model_arn", lambda *_: str(world.catalog_run()["model_package_arn"]))
     monkeypatch.setattr(artifacts, "HASHED_MAX_BYTES", 500)
+    return world.begin("a large object", large_object)
+
+
+def large_object(world: World) -> None:
     world.push()
     folder = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/prepare/train"
     world.cloud.objects.write(f"{folder}/a.csv", b"x,y\n")
     world.cloud.objects.write(f"{folder}/large.csv", b"x" * 600)
     world.upload("a.csv")
     assert world.build("b.csv", ROWS + b"3,1\n") == "registered"
-    return world
 
 
 def call(*arguments: str) -> Result:

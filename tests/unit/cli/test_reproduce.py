@@ -17,9 +17,7 @@ SECOND = "reviews-00002"
 
 @pytest.fixture
 def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Hearing[World]:
-    world = World(cloud, invoke)
-    world.push()
-    assert world.build("a.csv") == "registered"
+    world = World.of_registered_model(cloud, invoke)
     stack = Hearing(world, "RunRequested", "start_run")
     stack.meanwhile = lambda: world.play(SECOND)
     monkeypatch.setattr(options.Options, "target", lambda self: stack)

@@ -21,9 +21,7 @@ CHANGED = {"train.hyperparameters.alpha": 0.3}
 
 @pytest.fixture
 def stack(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Hearing[Caching]:
-    world = Caching(cloud, invoke)
-    world.push()
-    assert world.build("a.csv") == "registered"
+    world = Caching.of_registered_model(cloud, invoke)
     stack = Hearing(world, "RunRequested", "start_run")
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     monkeypatch.setattr(log_streams, "step_log", lambda target, step: ["the last line"])

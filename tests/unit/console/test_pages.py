@@ -90,9 +90,7 @@ def page(cloud: fakes.Cloud, path: str, **given: Any) -> Page:
 @pytest.fixture
 def built(cloud: fakes.Cloud, invoke: build_world.Invoke) -> build_world.World:
     """A pipeline with a run that registered a model."""
-    world = build_world.World.of_started_run(cloud, invoke)
-    world.play()
-    return world
+    return build_world.World.of_started_run(cloud, invoke).begin("played", build_world.World.play)
 
 
 @pytest.fixture

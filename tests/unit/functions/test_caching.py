@@ -22,10 +22,7 @@ THIRD = "reviews-00003"
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> Caching:
     """A pipeline with one registered model."""
-    world = Caching(cloud, invoke)
-    world.push()
-    assert world.build("a.csv") == "registered"
-    return world
+    return Caching.of_registered_model(cloud, invoke)
 
 
 def start(world: World, request_id: str = "r1", **given: Any) -> str:

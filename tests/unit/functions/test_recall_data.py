@@ -21,12 +21,14 @@ SHA256 = hashlib.sha256(BAD).hexdigest()
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     """A pipeline with a model of two objects, of which one is to be recalled."""
-    world = World(cloud, invoke)
+    return World(cloud, invoke).begin("of two objects", of_two_objects)
+
+
+def of_two_objects(world: World) -> None:
     world.push()
     world.upload("bad.csv", BAD)
     assert world.build("a.csv") == "registered"
     world.later(minutes=10)
-    return world
 
 
 def recall(world: World, request_id: str = "r1", **given: Any) -> dict[str, Any]:

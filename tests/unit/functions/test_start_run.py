@@ -20,10 +20,7 @@ SECOND = "reviews-00002"
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
     """A pipeline with one registered model."""
-    world = World(cloud, invoke)
-    world.push()
-    assert world.build("a.csv") == "registered"
-    return world
+    return World.of_registered_model(cloud, invoke)
 
 
 def wish(world: World, request_id: str = "r1", **given: Any) -> dict[str, Any]:
