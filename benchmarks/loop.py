@@ -1,5 +1,8 @@
 """Measure the loop beside its floor, the same scripts as plain processes, and beside orchestrators.
 
+Each run is followed by one of the plain scripts, and ratios are of such pairs: on a busy machine both wait
+alike. Seconds of the processor leave out the wait.
+
 .venv/bin/python benchmarks/loop.py [--quick] [--json FILE]
 """
 
@@ -11,6 +14,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -18,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -104,9 +108,9 @@ def write_parts(folder: Path, count: int) -> list[Path]:
 
 
 def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
-    """Upload a file and time the run it starts, quiet period excluded."""
+    """Upload a file and time the run it starts, quiet period excluded; `cpu_s` are the whole cloud's."""
     quiet_s = load_config().data.complete_when.quiet_period_s
-    known = waiting.run_ids(target, pipeline)
+    known, spent = waiting.run_ids(target, pipeline), cloud_cpu_s()
     project.upload(target, pipeline, [path])
     uploaded = time.time()
     run_id = waiting.new_run(target, pipeline, known)
@@ -116,11 +120,38 @@ def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
     execution = ended_execution(target, run["execution_arn"])
     started, stopped = execution["startDate"].timestamp(), execution["stopDate"].timestamp()
     return {
+        "execution_s": stopped - started,
+        "cpu_s": cloud_cpu_s() - spent,
         "event_to_start_s": started - uploaded - quiet_s,
         "upload_to_registered_s": stopped - uploaded - quiet_s,
         "overhead_s": stopped - started - critical_path_s(run["steps"]),
         "states": float(len(run["steps"])),
     }
+
+
+def cloud_cpu_s() -> float:
+    """Return the processor seconds of the local cloud: its own, its functions' and their scripts'."""
+    waits = [pid for pid in [targets.local_pid()] if pid is not None]
+    below: dict[int, list[int]] = {}
+    times: dict[int, float] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            # After the command's name: state, parent, …; times of its own and of children that ended.
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            below.setdefault(int(fields[1]), []).append(int(folder.name))
+            times[int(folder.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    total = 0.0
+    while waits:
+        pid = waits.pop()
+        total += times.get(pid, 0.0)
+        waits += below.get(pid, ())
+    return total
+
+
+def children_cpu_s() -> float:
+    """Return the processor seconds of this process's children that ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def ended_execution(target: Target, arn: str) -> dict[str, Any]:
@@ -224,17 +255,40 @@ def orchestrator_figures(files: list[Path], repetitions: int, *, may_install: bo
     """Run the same steps by other orchestrators, each from the start of its process to its end."""
     figures = []
     with workshop(files) as run:
-        floor = statistics.median(run(PLAIN, Path(sys.executable)) for _ in range(repetitions))
         for contender in ORCHESTRATORS:
             try:
                 python = interpreter(contender.environment, may_install=may_install)
                 run(contender, python)  # what only the first run needs
-                value = statistics.median(run(contender, python) for _ in range(repetitions))
+                pairs = [(measured(run, contender, python), plain_run(run)) for _ in range(repetitions)]
             except FailedError as error:
                 print(f"{contender.name} {error}")
                 continue
-            figures.append(Figure(f"{contender.name}, the same steps", value, "s", floor, "s plain scripts"))
+            theirs, plain = middle(pairs, 0), middle(pairs, 1)
+            name = f"{contender.name}, the same steps"
+            figures.append(Figure(name, theirs[0], "s", plain[0], "s plain scripts"))
+            figures.append(Figure(f"{name}: processor", theirs[1], "s", plain[1], "s plain scripts"))
     return figures
+
+
+Run = Callable[[Contender, Path], float]
+Pair = tuple[tuple[float, float], tuple[float, float]]
+
+
+def measured(run: Run, contender: Contender, python: Path) -> tuple[float, float]:
+    """Return the seconds of a contender's run, and the processor's."""
+    before = children_cpu_s()
+    seconds = run(contender, python)
+    return seconds, children_cpu_s() - before
+
+
+def plain_run(run: Run) -> tuple[float, float]:
+    return measured(run, PLAIN, Path(sys.executable))
+
+
+def middle(pairs: list[Pair], index: int) -> tuple[float, float]:
+    """Return the times of the pair whose ratio is the median one."""
+    ordered = sorted(pairs, key=lambda pair: pair[0][0] / pair[1][0])
+    return ordered[len(ordered) // 2][index]
 
 
 def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]:
@@ -246,21 +300,29 @@ def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]
     for index, path in enumerate(parts):
         runs.append(timed_run(target, pipeline, path))
         with workshop([first, *parts[: index + 1]]) as run:
-            plain.append(run(PLAIN, Path(sys.executable)))
+            plain.append(plain_run(run))
 
     def median(name: str) -> float:
         return statistics.median(run[name] for run in runs)
 
+    def beside(title: str, name: str, floor: int = 0) -> Figure:
+        """Return the upload whose ratio to the plain scripts after it is the median one."""
+        pairs = sorted(
+            ((run[name], each[floor]) for run, each in zip(runs, plain, strict=True)),
+            key=lambda pair: pair[0] / pair[1],
+        )
+        value, peer = pairs[len(pairs) // 2]
+        return Figure(title, value, "s", peer, "s plain scripts")
+
+    overhead_cpu_s = statistics.median(run["cpu_s"] - each[1] for run, each in zip(runs, plain, strict=True))
+
     return [
         Figure("event to execution start", median("event_to_start_s"), "s"),
         Figure("overhead of a step", median("overhead_s") / median("states"), "s"),
-        Figure(
-            "upload to registered",
-            median("upload_to_registered_s"),
-            "s",
-            statistics.median(plain),
-            "s plain scripts",
-        ),
+        Figure("overhead of a step: processor", overhead_cpu_s / median("states"), "s"),
+        beside("upload to registered", "upload_to_registered_s"),
+        beside("the run alone", "execution_s"),
+        beside("upload to registered: processor", "cpu_s", 1),
         *backend_figures(target, pipeline, repetitions),
     ]
 
