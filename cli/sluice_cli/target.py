@@ -148,7 +148,11 @@ class Target:
     def cloud(self) -> Cloud:
         """The stack as use cases receive it, with the settings that the stack's outputs name."""
         settings = {name: self.outputs[output] for name, output in _SETTINGS.items()}
-        return StackCloud({"STACK_NAME": self.stack, **settings}, self.client)
+        _, partition, _, region, account, _ = settings["BUILD_MACHINE_ARN"].split(":", 5)
+        # As the template names it to functions.
+        roles = f"arn:{partition}:iam::{account}:role/sluice/{self.stack}/{region}/"
+        own = {"STACK_NAME": self.stack, "AWS_REGION": region, "ROLES_ARN": roles}
+        return StackCloud({**own, **settings}, self.client)
 
     @property
     def catalog(self) -> Catalog:

@@ -63,6 +63,10 @@ def test_every_command_tells_a_script_what_it_tells_a_person(loop: Loop) -> None
     assert status["stages"][0]["live_version"] == 1
     assert sluice(loop, "logs", "--function", "start_build")["start_build"]
     assert loop.endpoint_name in sluice(loop, "logs", "--endpoint", loop.endpoint_name)
+    planned = sluice(loop, "start", loop.pipeline, "--dry-run")
+    told = {step["step"]: step["outcome"] for step in planned["foreseen"]["steps"]}
+    assert (told["prepare"], told["evaluate-champion"]) == ("cached", "computed")
+    assert sluice(loop, "cost", run["run_id"])["usd"] == pytest.approx(planned["costs"]["estimate"]["usd"])
     loop.run_after("part-2.csv", rows(100, seed=2))
     assert sluice(loop, "approve", loop.pipeline, "--wait")["release"]["status"] == "released"
     back = sluice(loop, "rollback", loop.pipeline, "-m", "complaints", "--wait")

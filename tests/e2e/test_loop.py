@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from e2e.loop import Loop, rows
-from sluice.services.views import models, stages
-from sluice_cli import lookup, waiting
+from sluice.services.views import costs, models, stages
+from sluice_cli import lookup, starting, waiting
 from sluice_cli.target import Target
 
 
@@ -42,6 +42,13 @@ def test_an_upload_trains_registers_and_an_approval_releases(loop: Loop) -> None
     assert loop.status()["stages"] == []
     assert loop.release_after(1)["status"] == "released"
     assert loop.predict()["model_version"] == "1"
+    planned = starting.planned(loop.target, starting.wish(loop.target, loop.pipeline), foresees=True)
+    told = {step["step"]: step["outcome"] for step in planned["foreseen"]["steps"]}
+    assert told.pop("evaluate-champion") == "computed"
+    assert set(told.values()) == {"cached"}
+    cost = costs.run_cost(loop.target.cloud, run["run_id"])
+    assert cost is not None
+    assert cost["usd"] > 0
     (stage,) = loop.status()["stages"]
     assert (stage["live_version"], stage["endpoint_status"]) == (1, "InService")
     sagemaker = loop.target.client("sagemaker")
