@@ -280,6 +280,29 @@ def test_what_a_person_pinned_is_said_where_it_serves_and_can_be_let_go(
     assert "pinned" in page(released.cloud, "/").words
 
 
+def test_a_shadow_is_shown_with_how_it_does_beside_what_serves(released: release_world.World) -> None:
+    _, task = released.plan(released.register(9))
+    found = released.deployment(task["release_id"])
+    shadow = {
+        "status": "mirroring",
+        "percent": 50,
+        "since": released.cloud.now(),
+        "until": released.cloud.now(),
+        "requests": 40,
+        "compared": 0,
+        "agreement": None,
+        "error_rate": 0.05,
+        "live_error_rate": 0.0,
+    }
+    released.cloud.catalog.update(keys.key_of(found), {"shadow": shadow})
+    path = f"/pipelines/{RELEASES}/releases"
+    shown = page(released.cloud, path).words
+    assert "answers 50 % of the requests too, for nobody" in shown
+    assert "40 requests mirrored, errors 5.00% (serving 0.00%)" in shown
+    released.cloud.catalog.update(keys.key_of(found), {"shadow": {**shadow, "status": "passed"}})
+    assert "for nobody" not in page(released.cloud, path).words
+
+
 def test_of_a_pipeline_that_was_only_pushed_home_says_what_comes_next(
     cloud: fakes.Cloud, invoke: build_world.Invoke
 ) -> None:
