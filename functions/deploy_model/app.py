@@ -278,6 +278,13 @@ def _change(
     watched = {} if serving.is_serverless(endpoint) else {"DeploymentConfig": deployment_config}
     if task.stage.is_scaled:
         scaling.pause(cloud, name, endpoint["EndpointConfigName"], config)
-    # With a shadow it has as many as it had: its config says so.
-    kept = scales.retained() if task.stage.keeps_instances and not task.mirror else {}
+    kept = scales.retained() if _keeps_instances(task, endpoint) else {}
     endpoints.update_endpoint({"EndpointName": name, "EndpointConfigName": config, **watched, **kept})
+
+
+def _keeps_instances(task: DeployModelTask, endpoint: Item) -> bool:
+    """Tell whether as many instances stay: what serves keeps its own beside a shadow and after it."""
+    if task.mirror:
+        # The config itself says how many there are.
+        return False
+    return task.stage.keeps_instances or (task.restore and bool(endpoint.get("ShadowProductionVariants")))

@@ -16,6 +16,8 @@ from release_world import ENDPOINT, ERROR_ALARM, OK, PIPELINE_YAML, Invoke, Worl
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment
 from sluice.domain.release import serving
+from sluice.domain.release.releases import Request
+from sluice.services import releasing
 
 SHADOWED = (
     PIPELINE_YAML.replace(
@@ -155,6 +157,33 @@ def test_an_alarm_of_what_serves_ends_the_comparison(world: World, traffic: Traf
     release_id = world.approve(world.register(2))
     assert f"what serves is in ALARM ({ERROR_ALARM})" in world.release(release_id)["reasons"][0]
     assert not has_shadow(world)
+
+
+def test_a_rollback_does_not_wait_for_the_end_of_a_comparison(world: World, traffic: Traffic) -> None:
+    def roll_back(function: str, payload: Any) -> None:
+        sees(function, payload)
+        if function == "compare_shadow" and "shadow began" in world.events():
+            request = Request(
+                pipeline="reviews", release_id="reviews-v1-back", cause="command", stage="production"
+            )
+            releasing.begin(world.cloud, request, "arn:execution")
+
+    began = world.at()
+    sees, world._sees = world._sees, roll_back  # type: ignore[method-assign]
+    release_id = world.approve(world.register(2))
+    assert "a rollback waits (reviews-v1-back)" in world.release(release_id)["reasons"][0]
+    assert (world.at() - began).total_seconds() < 120
+    assert not has_shadow(world)
+
+
+def test_what_serves_keeps_its_instances_beside_a_shadow_and_after_it(world: World, traffic: Traffic) -> None:
+    (variant,) = world.cloud.endpoints.by_name[ENDPOINT]["ProductionVariants"]
+    variant.update(CurrentInstanceCount=7, DesiredInstanceCount=7)
+    release_id = world.approve(world.register(2))
+    config = world.cloud.endpoints.configs[f"sluice--{release_id}--production--shadow"]
+    assert config["ProductionVariants"][0]["InitialInstanceCount"] == 7
+    _, removed, _ = world.cloud.endpoints.updates[1:]
+    assert removed["RetainAllVariantProperties"]
 
 
 def test_a_comparison_that_somebody_disturbs_ends(world: World, traffic: Traffic) -> None:

@@ -326,6 +326,7 @@ def begin(cloud: Cloud, request: Request, execution_arn: str) -> tuple[Release, 
         actor=vouching.actor(cloud, request),
         execution_arn=execution_arn,
         started_at=cloud.now(),
+        is_rollback=request.is_rollback,
     )
     is_new = cloud.catalog.apply(changes.start_release(release))
     if is_new:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import Release
 from sluice.domain.monitor import windows
 from sluice.domain.monitor.bodies import CaptureError
 from sluice.domain.monitor.capture import Asked, Shape, asked
@@ -98,7 +100,18 @@ def _disturbed(cloud: Cloud, task: ReleaseStageTask, since: datetime) -> list[st
         for name, alarm in cloud.alarms.describe(guarded.alarm_names).items()
         if alarm["StateValue"] == "ALARM" and alarms.fires_since(alarm) >= since
     ]
-    return [f"it was ended, as what serves is in ALARM ({', '.join(firing)})"] if firing else []
+    if firing:
+        return [f"it was ended, as what serves is in ALARM ({', '.join(firing)})"]
+    waiting = [each.release_id for each in _rollbacks(cloud, task.pipeline)]
+    return [f"it was ended, as a rollback waits ({', '.join(waiting)})"] if waiting else []
+
+
+def _rollbacks(cloud: Cloud, pipeline: str) -> Iterator[Release]:
+    """Yield the rollbacks of a pipeline that have begun, and so wait for a stage or have another."""
+    for item in cloud.catalog.listing(keys.RUNNING_RELEASES):
+        release = Release.of(item)
+        if release.pipeline == pipeline and release.is_rollback:
+            yield release
 
 
 def _measured(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sluice.domain import tags
-from sluice.domain.release import serving
+from sluice.domain.release import scaling, serving
 from sluice.services import deploying
 from sluice.services.timeline import note
 
@@ -35,6 +35,7 @@ def take_away(cloud: Cloud, stage: Stage) -> bool:
             "EndpointName": stage.endpoint_name,
             "EndpointConfigName": live.endpoint_config_name,
             "DeploymentConfig": serving.immediate_deployment_config(),
+            **scaling.retained(),
         }
     )
     detail = f"{stage.name}: the release that compared it has ended"

@@ -290,6 +290,7 @@ class Release:
     stages: Sequence[str] = ()
     # The stage after these, which asks for a person.
     held_back: str | None = None
+    is_rollback: bool = False
     reasons: Sequence[str] = ()
 
     @classmethod

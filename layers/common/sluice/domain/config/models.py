@@ -451,7 +451,7 @@ class Shadow(Model):
     """Compare a new version with what serves, by requests that both answer, before anyone is served by it."""
 
     percent: int = Field(description="the share of the requests to mirror, 1 to 100", ge=1, le=100)
-    bake_s: int = Field(600, description="seconds to mirror requests, 60 to 86400", ge=60, le=86_400)
+    bake_s: int = Field(600, description="seconds to mirror requests, 60 to 3600", ge=60, le=3600)
     min_requests: int = Field(50, description="mirrored requests below which nothing is released", ge=1)
     min_agreement: float = Field(
         0.9, description="the least share of predictions that must be those of what serves", ge=0, le=1
