@@ -34,7 +34,7 @@ class Client:
         iam.put_role_policy(RoleName=ROLE, PolicyName="all", PolicyDocument=_policy(_EVERYTHING))
         cloud.client("s3").create_bucket(Bucket=bucket)
 
-    def put(self, key: str, body: str) -> None:
+    def put(self, key: str, body: str | bytes) -> None:
         self.cloud.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
 
     def document(self, uri: str) -> Any:

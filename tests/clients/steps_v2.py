@@ -8,17 +8,30 @@ import pathlib
 import sys
 
 from sagemaker import Session
-from sagemaker.clarify import BiasConfig, DataConfig
+from sagemaker.clarify import (
+    BiasConfig,
+    DataConfig,
+    ModelConfig,
+    ModelPredictedLabelConfig,
+    SHAPConfig,
+)
 from sagemaker.drift_check_baselines import DriftCheckBaselines
 from sagemaker.inputs import TrainingInput
 from sagemaker.model_metrics import MetricsSource
 from sagemaker.model_monitor import DatasetFormat
 from sagemaker.parameter import CategoricalParameter, ContinuousParameter
 from sagemaker.sklearn.estimator import SKLearn
+from sagemaker.sklearn.model import SKLearnModel
 from sagemaker.tuner import HyperparameterTuner
 from sagemaker.workflow.check_job_config import CheckJobConfig
-from sagemaker.workflow.clarify_check_step import ClarifyCheckStep, DataBiasCheckConfig
+from sagemaker.workflow.clarify_check_step import (
+    ClarifyCheckStep,
+    DataBiasCheckConfig,
+    ModelBiasCheckConfig,
+    ModelExplainabilityCheckConfig,
+)
 from sagemaker.workflow.function_step import step
+from sagemaker.workflow.model_step import ModelStep
 from sagemaker.workflow.parameters import ParameterBoolean
 from sagemaker.workflow.pipeline import Pipeline
 from sagemaker.workflow.pipeline_context import PipelineSession
@@ -80,24 +93,55 @@ quality_step = QualityCheckStep(
     check_job_config=check_job_config,
     model_package_group_name=f"{pipeline_name}-group",
 )
-bias_step = ClarifyCheckStep(
-    name="Bias",
-    skip_check=skip_check,
-    register_new_baseline=register_new_baseline,
-    clarify_check_config=DataBiasCheckConfig(
-        data_config=DataConfig(
-            s3_data_input_path=f"s3://{bucket}/people/bias",
-            s3_output_path=f"s3://{bucket}/bias",
-            label="outcome",
-            headers=["age", "group", "outcome"],
-            dataset_type="text/csv",
-        ),
-        data_bias_config=BiasConfig(
-            label_values_or_threshold=[1], facet_name="group", facet_values_or_threshold=["b"]
-        ),
-    ),
-    check_job_config=check_job_config,
-    model_package_group_name=f"{pipeline_name}-group",
+people_model = SKLearnModel(
+    model_data=f"s3://{bucket}/people/model.tar.gz",
+    role=role,
+    entry_point=str(project / "serve_people.py"),
+    framework_version="1.4-2",
+    sagemaker_session=session,
+)
+model_step = ModelStep(name="People", step_args=people_model.create(instance_type="ml.m5.large"))
+model_config = ModelConfig(
+    model_name=model_step.properties.ModelName,
+    instance_type="ml.m5.large",
+    instance_count=1,
+    content_type="text/csv",
+    accept_type="text/csv",
+)
+bias_config = BiasConfig(label_values_or_threshold=[1], facet_name="group", facet_values_or_threshold=["b"])
+
+
+def clarify_step(name, make_config, **config):
+    data_config = DataConfig(
+        s3_data_input_path=f"s3://{bucket}/people/bias",
+        s3_output_path=f"s3://{bucket}/{name.lower()}",
+        label="outcome",
+        headers=["age", "group", "outcome"],
+        dataset_type="text/csv",
+    )
+    return ClarifyCheckStep(
+        name=name,
+        skip_check=skip_check,
+        register_new_baseline=register_new_baseline,
+        clarify_check_config=make_config(data_config=data_config, **config),
+        check_job_config=check_job_config,
+        model_package_group_name=f"{pipeline_name}-group",
+    )
+
+
+bias_step = clarify_step("Bias", DataBiasCheckConfig, data_bias_config=bias_config)
+model_bias_step = clarify_step(
+    "ModelBias",
+    ModelBiasCheckConfig,
+    data_bias_config=bias_config,
+    model_config=model_config,
+    model_predicted_label_config=ModelPredictedLabelConfig(),
+)
+explain_step = clarify_step(
+    "Explain",
+    ModelExplainabilityCheckConfig,
+    model_config=model_config,
+    explainability_config=SHAPConfig(baseline=[[20, "a"]], num_samples=10, agg_method="mean_abs"),
 )
 
 
@@ -109,6 +153,8 @@ baselines = DriftCheckBaselines(
     model_data_statistics=source(quality_step.properties.BaselineUsedForDriftCheckStatistics),
     model_data_constraints=source(quality_step.properties.BaselineUsedForDriftCheckConstraints),
     bias_pre_training_constraints=source(bias_step.properties.BaselineUsedForDriftCheckConstraints),
+    bias_post_training_constraints=source(model_bias_step.properties.BaselineUsedForDriftCheckConstraints),
+    explainability_constraints=source(explain_step.properties.BaselineUsedForDriftCheckConstraints),
 )
 best_model = tuning_step.get_top_model_s3_uri(top_k=0, s3_bucket=bucket, prefix="tuned")
 register_step = RegisterModel(
@@ -143,7 +189,10 @@ doubled = double(count(["great", "awful", "fine"]), 2)
 pipeline = Pipeline(
     name=pipeline_name,
     parameters=[skip_check, register_new_baseline],
-    steps=[tuning_step, quality_step, bias_step, register_step, doubled],
+    steps=[
+        *(tuning_step, quality_step, bias_step, register_step, doubled),
+        *(model_step, model_bias_step, explain_step),
+    ],
     sagemaker_session=session,
 )
 pipeline.upsert(role_arn=role)
