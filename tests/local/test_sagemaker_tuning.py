@@ -113,28 +113,66 @@ def test_a_grid_trains_every_combination_and_names_the_best(tuning: Tuning) -> N
     assert events[-1]["detail"]["TrainingJobStatusCounters"]["Completed"] == 3
 
 
-def test_hyperband_stops_what_is_behind_and_a_bayesian_search_draws_and_says_so(tuning: Tuning) -> None:
-    line = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0", "MaxValue": "1"}]}
-    limits = {"MaxNumberOfTrainingJobs": 4, "MaxParallelTrainingJobs": 1}
-    resources = {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 3}}
-    band = tuning.start(
-        *("Hyperband", line),
-        limits=limits,
-        StrategyConfig=resources,
-        RandomSeed=3,
-        static={"epochs": "500", "wait": "0.1"},
-    )
-    bayesian = tuning.start("Bayesian", line, limits={"MaxNumberOfTrainingJobs": 2}, RandomSeed=3)
-    job = tuning.ended(bayesian)
-    assert job["TrainingJobStatusCounters"]["Completed"] == 2
+LINE = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0", "MaxValue": "1"}]}
+
+
+def test_a_bayesian_search_is_drawn_at_random_and_says_so(tuning: Tuning) -> None:
+    name = tuning.start("Bayesian", LINE, limits={"MaxNumberOfTrainingJobs": 2}, RandomSeed=3)
+    assert tuning.ended(name)["TrainingJobStatusCounters"]["Completed"] == 2
     events = tuning.jobs.cloud.client("logs").filter_log_events(
-        logGroupName="/aws/sagemaker/HyperParameterTuningJobs", logStreamNamePrefix=bayesian
+        logGroupName="/aws/sagemaker/HyperParameterTuningJobs", logStreamNamePrefix=name
     )["events"]
     assert "drawn at random" in events[0]["message"]
-    job = tuning.ended(band)
+
+
+def test_hyperband_stops_what_is_behind(tuning: Tuning) -> None:
+    name = tuning.start(
+        *("Hyperband", LINE),
+        limits={"MaxNumberOfTrainingJobs": 4, "MaxParallelTrainingJobs": 1},
+        StrategyConfig={"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 3}},
+        static={"epochs": "500", "wait": "0.1"},
+    )
+    job = tuning.ended(name)
     # None trains for 500 epochs.
     assert job["TrainingJobStatusCounters"]["Stopped"] == 4
     assert job["ObjectiveStatusCounters"]["Succeeded"] == 4
+
+
+@pytest.mark.parametrize(
+    ("criteria", "trained"),
+    [
+        ({"TargetObjectiveMetricValue": 1.05}, 2),
+        ({"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}, 5),
+    ],
+)
+def test_a_search_ends_by_its_criteria(tuning: Tuning, criteria: dict[str, Any], trained: int) -> None:
+    values = {"Name": "rate", "Values": ["0.1", "0.4", "0.7", "0.8", "0.9", "1.0"]}
+    name = tuning.start(
+        *("Grid", {"CategoricalParameterRanges": [values]}),
+        limits={"MaxParallelTrainingJobs": 1},
+        TuningJobCompletionCriteria=criteria,
+    )
+    job = tuning.ended(name)
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    assert job["TrainingJobStatusCounters"]["Completed"] == trained
+
+
+@pytest.mark.parametrize(
+    ("static", "said", "trained"),
+    [
+        ({"epochs": "0"}, "No objective metrics found after running 5 training jobs", 5),
+        ({"epochs": "none"}, "All training jobs failed", 2),
+    ],
+)
+def test_a_search_that_finds_nothing_fails(
+    tuning: Tuning, static: dict[str, str], said: str, trained: int
+) -> None:
+    limits = {"MaxNumberOfTrainingJobs": 8 if trained == 5 else trained, "MaxParallelTrainingJobs": 1}
+    job = tuning.ended(tuning.start("Random", LINE, limits=limits, static=static))
+    assert job["HyperParameterTuningJobStatus"] == "Failed"
+    assert said in job["FailureReason"]
+    assert sum(job["TrainingJobStatusCounters"].values()) == trained
+    assert "BestTrainingJob" not in job
 
 
 def test_a_tuning_job_is_stopped_with_its_training_jobs(tuning: Tuning) -> None:

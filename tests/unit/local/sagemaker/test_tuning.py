@@ -81,7 +81,7 @@ def test_a_grid_is_every_combination() -> None:
             {"Name": "b", "Values": ["x", "y"]},
         ]
     }
-    found = [point for _, point in requests.points(request("Grid", ranges), 1)]
+    found = [point for _, point in requests.points(request("Grid", ranges))]
     assert found == [{"a": a, "b": b} for a in ("1", "2") for b in ("x", "y")]
 
 
@@ -89,7 +89,7 @@ def test_definitions_take_turns() -> None:
     asked = request()
     del asked["TrainingJobDefinition"]
     asked["TrainingJobDefinitions"] = [{**DEFINITION, "DefinitionName": name} for name in ("one", "two")]
-    found = [definition["DefinitionName"] for definition, _ in requests.points(asked, 1)]
+    found = [definition["DefinitionName"] for definition, _ in requests.points(asked)]
     assert found == ["one", "two", "one", "two"]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count, cycle
-from typing import Any
 
 from sluice_local.sagemaker.api.core import ApiError, Item
 from sluice_local.sagemaker.jobs import training
@@ -18,7 +16,6 @@ _SHARED = (
     *("StoppingCondition", "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption"),
     *("EnableManagedSpotTraining", "CheckpointConfig", "RetryStrategy", "Environment"),
 )
-_LARGE = 1_000_000
 
 
 def definitions(request: Item) -> list[Item]:
@@ -123,18 +120,21 @@ def _resources(definition: Item) -> Item:
     return {name: value for source in (wanted, first) for name, value in source.items() if name in names}
 
 
-def points(request: Item, seed: int | str) -> Iterator[tuple[Item, Point]]:
-    """Yield the definition and the point of each training job, as many as there are to be."""
+def points(request: Item) -> Iterator[tuple[Item, Point]]:
+    """Yield the definition and the point of each training job, as many as there are to be.
+
+    The seed is the request's; without one the name decides.
+    """
     config, found = request["HyperParameterTuningJobConfig"], definitions(request)
-    most = config["ResourceLimits"].get("MaxNumberOfTrainingJobs", _LARGE)
+    most: int | None = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     ranges = [space.read(definition["HyperParameterRanges"]) for definition in found]
-    if config["Strategy"] == "Grid":
+    if most is None or config["Strategy"] == "Grid":
         yield from ((found[0], point) for point in space.grid(ranges[0])[:most])
         return
-    drawn = [space.drawn(each, f"{seed}/{n}") for n, each in enumerate(ranges)]
-    for number, source in zip(count(), cycle(range(len(found))), strict=False):
-        if number == most:
-            return
+    seed = config.get("RandomSeed", request["HyperParameterTuningJobName"])
+    drawn = [space.drawn(each, f"{seed}/{number}") for number, each in enumerate(ranges)]
+    for number in range(most):
+        source = number % len(found)
         yield found[source], next(drawn[source])
 
 
@@ -148,19 +148,14 @@ def rule(config: Item) -> Rule:
 
 def note(request: Item) -> str | None:
     """Say what is done otherwise than the request asks."""
+    said = []
     if request["HyperParameterTuningJobConfig"]["Strategy"] == "Bayesian":
-        return "The local SageMaker has no Bayesian search: hyperparameters are drawn at random."
+        said.append("The local SageMaker has no Bayesian search: hyperparameters are drawn at random.")
     if "WarmStartConfig" in request:
-        return "The local SageMaker learns nothing from other tuning jobs: WarmStartConfig changes no point."
-    return None
+        said.append("It learns nothing from other tuning jobs: WarmStartConfig changes no point.")
+    return " ".join(said) or None
 
 
 def loss(definition: Item, value: float) -> float:
     """Return an objective's value so that less is better."""
     return -value if definition["TuningObjective"]["Type"] == "Maximize" else value
-
-
-def seed_of(request: Item) -> int | str:
-    """Return the request's seed; without one the name decides."""
-    config: dict[str, Any] = request["HyperParameterTuningJobConfig"]
-    return str(config.get("RandomSeed", request["HyperParameterTuningJobName"]))

@@ -72,7 +72,7 @@ class _Search:
         self._config = job.request["HyperParameterTuningJobConfig"]
         self._limits = self._config["ResourceLimits"]
         self._criteria = self._config.get("TuningJobCompletionCriteria", {})
-        self._points = requests.points(job.request, requests.seed_of(job.request))
+        self._points = requests.points(job.request)
         self._rule = requests.rule(self._config)
         self._trials: list[_Trial] = []
         self._running: set[int] = set()
@@ -89,11 +89,11 @@ class _Search:
             self._hear()
         if self._job.stopping.is_set():
             return Ending("Stopped")
-        if self._without_value >= _PATIENCE and self._best is None:
-            raise JobFailedError(_NO_OBJECTIVE)
         found = views.summaries(self._job.scope, TUNING.table.get(self._job.scope, self._job.name))
         if found and all(each["TrainingJobStatus"] == "Failed" for each in found):
             raise JobFailedError(_ALL_FAILED)
+        if self._without_value >= _PATIENCE and self._best is None:
+            raise JobFailedError(_NO_OBJECTIVE)
         return Ending()
 
     def _fill(self) -> None:

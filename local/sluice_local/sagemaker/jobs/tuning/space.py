@@ -106,7 +106,7 @@ def grid(ranges: Sequence[Range]) -> list[Point]:
     ]
 
 
-def drawn(ranges: Sequence[Range], seed: int | str) -> Iterator[Point]:
+def drawn(ranges: Sequence[Range], seed: str | int) -> Iterator[Point]:
     """Yield random points for ever, as long as there are new ones without a repetition."""
     source, known = random.Random(seed), set()  # noqa: S311 - it chooses, and hides nothing
     while True:
