@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from sluice.domain.config.statistics import BiasMetricName, PredictedBiasName
+from sluice.domain.config.statistics import Bias, BiasMetricName, PredictedBiasName
 from sluice.domain.predictions import bias as predicted_bias
 from sluice.domain.predictions.table import Predictions, PredictionsError
 from sluice.quality.statistics import bias as label_bias
@@ -16,6 +17,7 @@ from sluice_analyzers.datasets import AnalysisError, Dataset
 # A column of numbers with more different values than this share of its rows is a continuous one for Clarify.
 _CONTINUOUS_SHARE = 0.05
 # In a configuration and its analysis AWS writes DCA and DCR.
+_OF_GROUPS = ("CDDL", "CDDPL")
 _SPELLED = {"DCA": "DCAcc", "DCR": "DCRej"}
 _DESCRIPTIONS = {
     "CI": "Class Imbalance (CI)",
@@ -48,49 +50,35 @@ class Judged:
     """A data set with what its configuration says of label and facets."""
 
     def __init__(self, dataset: Dataset, config: Item) -> None:
-        self.config = config
+        self.dataset, self.config = dataset, config
         self.label = column_name(dataset, config.get("label"), "label")
-        favorable = config.get("label_values_or_threshold") or []
-        is_threshold = len(favorable) == 1 and _is_continuous(dataset, self.label)
-        facets = [self._facet(dataset, facet) for facet in _listed(config.get("facet"))]
-        if not facets:
+        stated: Item = {"facets": [self._facet(facet) for facet in _listed(config.get("facet"))]}
+        if not stated["facets"]:
             raise AnalysisError("facet must name the columns that may be disadvantaged.")
-        bias: Item = {"facets": facets}
-        if is_threshold:
-            bias["favorable_threshold"] = favorable[0]
-        elif favorable:
-            bias["favorable_labels"] = [_typed(dataset, self.label, value) for value in favorable]
-        else:
+        favorable = config.get("label_values_or_threshold")
+        if not favorable:
             raise AnalysisError("label_values_or_threshold must say which labels are favorable.")
+        if len(favorable) == 1 and _is_continuous(dataset, self.label):
+            stated["favorable_threshold"] = favorable[0]
+        else:
+            stated["favorable_labels"] = [_typed(dataset, self.label, value) for value in favorable]
         if (group := config.get("group_variable")) is not None:
-            bias["group"] = column_name(dataset, group, "group_variable")
-        schema = {
-            name: column.model_dump(mode="json", exclude_unset=True)
-            for name, column in dataset.contract.columns.items()
-        }
-        self.dataset = dataset.typed(schema, label=self.label, bias=bias)
+            stated["group"] = column_name(dataset, group, "group_variable")
+        self.bias = Bias.model_validate_json(json.dumps(stated))
 
     def before(self, methods: Any) -> Item:
         """Return pre_training_bias_metrics."""
-        bias = self.dataset.contract.bias
-        assert bias is not None  # noqa: S101 - it was just set
-        result = label_bias.measure(self.dataset.label_counts(), self.label, bias)
-        wanted = _wanted(methods, get_args(BiasMetricName), has_group=bias.group is not None)
-        facets: dict[str, list[Item]] = {}
-        for facet in result.facets:
-            known = {metric.name: metric for metric in facet.metrics}
-            metrics = [
-                _metric(name, known[name].value, known[name].error) for name in wanted if name in known
-            ]
-            facets.setdefault(facet.column, []).append(
-                {"value_or_threshold": _shown(facet.values), "metrics": metrics}
-            )
-        return self._answer(facets)
+        counts = self.dataset.label_counts(self.label, self.bias)
+        wanted = self._wanted(methods, get_args(BiasMetricName))
+        found = _Facets()
+        for facet in label_bias.measure(counts, self.label, self.bias).facets:
+            known: dict[str, Any] = {metric.name: metric for metric in facet.metrics}
+            for name in wanted:
+                found.add(facet.column, facet.values, name, known[name].value, known[name].error)
+        return self._answer(found)
 
     def after(self, methods: Any, variables: Mapping[str, str]) -> Item:
         """Return post_training_bias_metrics."""
-        bias = self.dataset.contract.bias
-        assert bias is not None  # noqa: S101 - it was just set
         rows = self.dataset.rows()
         guesses = self._guesses(rows, variables)
         columns = {name: values for name, values in rows.items() if name != self.label}
@@ -98,23 +86,23 @@ class Judged:
         predictions = Predictions(
             ids=ids, labels=rows[self.label], predicted=guesses, scores=None, columns=columns
         )
-        wanted = _wanted(methods, get_args(PredictedBiasName), has_group=bias.group is not None)
-        facets: dict[str, dict[str, list[Item]]] = {}
-        try:
-            for name in wanted:
-                for each in predicted_bias.measure(name, predictions, bias):  # type: ignore[arg-type]
-                    of = (
-                        [(facet.column, "") for facet in bias.facet_models]
-                        if name == "GE"
-                        else [(each.column, each.values)]
-                    )
-                    for column, values in of:
-                        facets.setdefault(column, {}).setdefault(values, []).append(
-                            _metric(name, each.value, each.error)
-                        )
-        except PredictionsError as error:
-            raise AnalysisError(f"The predictions {error}") from error
-        return self._answer({column: _with_entropy(found) for column, found in facets.items()})
+        found = _Facets()
+        for name in self._wanted(methods, get_args(PredictedBiasName)):
+            try:
+                measured = predicted_bias.measure(name, predictions, self.bias)  # type: ignore[arg-type]
+            except PredictionsError as error:
+                raise AnalysisError(f"{name} cannot be measured: the table of predictions {error}") from error
+            for each in measured:
+                found.add(each.column, each.values, name, each.value, each.error)
+        return self._answer(found)
+
+    def _wanted(self, methods: Any, known: Sequence[str]) -> list[str]:
+        """Return the metrics to measure, those within groups only if there are groups."""
+        given = [methods] if isinstance(methods, str) else list(methods)
+        names = list(known) if methods == "all" else [_SPELLED.get(name, name) for name in given]
+        if unknown := [name for name in names if name not in known]:
+            raise AnalysisError(f"methods must be all, or of {', '.join(known)}, not {unknown[0]}.")
+        return [name for name in names if self.bias.group is not None or name not in _OF_GROUPS]
 
     def _guesses(self, rows: Mapping[str, Sequence[str]], variables: Mapping[str, str]) -> Sequence[str]:
         """Return the predicted labels: those of the data set, or those that the model gives."""
@@ -124,15 +112,16 @@ class Judged:
         with shadow.model(self.config.get("predictor", {}), variables) as model:
             return model.labels(features, self.config.get("probability_threshold", 0.5))
 
-    def _answer(self, facets: Mapping[str, Any]) -> Item:
+    def _answer(self, found: _Facets) -> Item:
         favorable = self.config["label_values_or_threshold"]
         return {
             "label": self.label,
             "label_value_or_threshold": ", ".join(map(str, favorable)),
-            "facets": facets,
+            "facets": found.listed([facet.column for facet in self.bias.facet_models]),
         }
 
-    def _facet(self, dataset: Dataset, facet: Item) -> Item:
+    def _facet(self, facet: Item) -> Item:
+        dataset = self.dataset
         column = column_name(dataset, facet.get("name_or_index"), "facet")
         values = facet.get("value_or_threshold")
         if not values:
@@ -140,6 +129,28 @@ class Judged:
         if len(values) == 1 and _is_continuous(dataset, column):
             return {"column": column, "threshold": values[0]}
         return {"column": column, "values": [_typed(dataset, column, value) for value in values]}
+
+
+class _Facets:
+    """Metrics by column and values of the facet."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], list[Item]] = {}
+
+    def add(self, column: str, values: str, name: str, value: float | None, error: str | None) -> None:
+        self._found.setdefault((column, values), []).append(_metric(name, value, error))
+
+    def listed(self, columns: Sequence[str]) -> dict[str, list[Item]]:
+        """Return each column's facets; a metric of all rows, which is GE, stands with each."""
+        of_all = [metric for (_, values), metrics in self._found.items() if not values for metric in metrics]
+        return {
+            column: [
+                {"value_or_threshold": _shown(values), "metrics": [*metrics, *of_all]}
+                for (whose, values), metrics in self._found.items()
+                if values and whose == column
+            ]
+            for column in columns
+        }
 
 
 def column_name(dataset: Dataset, given: Any, what: str) -> str:
@@ -185,17 +196,6 @@ def _typed(dataset: Dataset, column: str, value: Any) -> Any:
     return str(value)
 
 
-def _wanted(methods: Any, known: Sequence[str], *, has_group: bool) -> list[str]:
-    names = list(known) if methods == "all" else [_SPELLED.get(name, name) for name in _methods(methods)]
-    if unknown := [name for name in names if name not in known]:
-        raise AnalysisError(f"methods must be all, or of {', '.join(known)}, not {unknown[0]}.")
-    return [name for name in names if has_group or name not in ("CDDL", "CDDPL")]
-
-
-def _methods(methods: Any) -> list[str]:
-    return [methods] if isinstance(methods, str) else list(methods)
-
-
 def _metric(name: str, value: float | None, error: str | None) -> Item:
     short = next((aws for aws, own in _SPELLED.items() if own == name), name)
     shown: Any = value if value is None or math.isfinite(value) else str(value)
@@ -208,13 +208,3 @@ def _shown(values: str) -> str:
     if values.startswith("= "):
         return values.removeprefix("= ").replace(" or ", ",")
     return f"({values.removeprefix('> ')}, inf)"
-
-
-def _with_entropy(found: Mapping[str, list[Item]]) -> list[Item]:
-    """Return a column's facets; GE, which is of all rows, stands with each."""
-    of_all = found.get("", [])
-    return [
-        {"value_or_threshold": _shown(values), "metrics": [*metrics, *of_all]}
-        for values, metrics in found.items()
-        if values
-    ]

@@ -35,7 +35,8 @@ def analyze(variables: Mapping[str, str]) -> str:
     found: Item = {"version": "1.0"}
     output = job.PROCESSING / "output"
     with tempfile.TemporaryDirectory() as work:
-        dataset = datasets.read(job.PROCESSING / "input" / "data", Path(work), config.get("headers"))
+        names = config.get("headers") if kind == "text/csv" else None
+        dataset = datasets.read(job.PROCESSING / "input" / "data", Path(work), names)
         if _PRE in methods:
             wanted = methods[_PRE].get("methods", "all")
             found[f"{_PRE}_metrics"] = Judged(dataset, config).before(wanted)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice.domain.config.models import Data
+from sluice.domain.config.statistics import Bias
 from sluice.quality import inference
 from sluice.quality.engine import (
     DATA,
@@ -48,9 +49,9 @@ class Dataset:
     def names(self) -> list[str]:
         return list(self.contract.columns)
 
-    def typed(self, columns: Mapping[str, Mapping[str, Any]], **members: Any) -> Dataset:
-        """Return the same files under another contract."""
-        given = {"format": self.contract.format, "label": "", "schema": columns, **members}
+    def typed(self, columns: Mapping[str, Mapping[str, Any]]) -> Dataset:
+        """Return the same files under a contract with these columns."""
+        given = {"format": self.contract.format, "label": "", "schema": columns}
         if self.contract.format == "csv":
             given["csv"] = self.contract.csv.model_dump(mode="json")
         return replace(self, contract=contract_of(given))
@@ -62,13 +63,11 @@ class Dataset:
             with engine.guarded() as connection:
                 return profiling.profile(connection, DATA, types, rows=found.rows, written=found.written)
 
-    def label_counts(self) -> tuple[tuple[LabelCount, ...], ...]:
-        """Count rows by facet, label and group, as the contract's bias says; raises AnalysisError."""
-        bias = self.contract.bias
-        assert bias is not None  # noqa: S101 - the caller set it
+    def label_counts(self, label: str, bias: Bias) -> tuple[tuple[LabelCount, ...], ...]:
+        """Count rows by facet, label and group, for each facet of the config; raises AnalysisError."""
         with self._inspected() as (engine, found), engine.guarded() as connection:
             types = {name: self.contract.columns[name].type for name in found.columns}
-            return profiling.label_counts(connection, DATA, types, self.contract.label, bias)
+            return profiling.label_counts(connection, DATA, types, label, bias)
 
     def rows(self) -> dict[str, list[str]]:
         """Return each column's values as text, empty where there is none; raises AnalysisError."""
@@ -102,9 +101,10 @@ def read(folder: Path, work: Path, names: Sequence[str] | None = None, *, has_he
     files = tuple(DataFile(path.name, path) for path in paths)
     with _errors():
         found = [_infer(file) for file in files]
+    of_files = [{facts.name: facts for facts in each.columns} for each in found]
+    all_names = dict.fromkeys(name for columns in of_files for name in columns)
     facts = {
-        name: _together([each[name] for each in map(_by_name, found) if name in each])
-        for name in _by_name(found[0])
+        name: _together([columns[name] for columns in of_files if name in columns]) for name in all_names
     }
     first = found[0]
     contract = contract_of(
@@ -126,10 +126,6 @@ def contract_of(stated: Mapping[str, Any]) -> Data:
 def _infer(file: DataFile) -> inferring.Found:
     with _engine() as engine:
         return inferring.infer(engine, file)
-
-
-def _by_name(found: inferring.Found) -> dict[str, ColumnFacts]:
-    return {facts.name: facts for facts in found.columns}
 
 
 def _together(facts: Sequence[ColumnFacts]) -> ColumnFacts:

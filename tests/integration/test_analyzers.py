@@ -39,6 +39,15 @@ def test_files_of_a_data_set_count_together_and_a_header_may_be_missing(tmp_path
     assert datasets.read(folder, tmp_path, ["n", "word"]).rows()["word"] == ["a", "b", "c", "a"]
 
 
+def test_a_column_of_a_later_file_counts_too(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"x": 1}\n{"x": 2}\n')
+    (folder / "b.jsonl").write_text('{"x": 3, "y": "a"}\n')
+    profile = datasets.read(folder, tmp_path).profile()
+    assert (profile.rows, profile.columns["y"].missing) == (3, 2)
+
+
 def test_a_baseline_has_types_shares_domains_and_signs(processing: Path) -> None:
     rows = "\n".join(["age,word", *(f"{n},{'ab'[n % 2]}" for n in range(20)), ""])
     (processing / "input" / "data" / "a.csv").write_text(rows)
