@@ -219,6 +219,24 @@ def test_what_is_watched_says_first_what_was_found_and_draws_limits(released: re
     assert html.count('class="limit"') == 3
 
 
+def test_a_shadow_is_shown_beside_what_serves(released: release_world.World) -> None:
+    catalog, key = released.cloud.catalog, keys.stage_key(RELEASES, "production")
+    live = catalog.get(keys.deployment_key(RELEASES, "production", (catalog.get(key) or {})["live"])) or {}
+    catalog.update(key, {"releasing": "reviews-v2-00000000"})
+    shadow = {
+        "status": "mirroring", "percent": 20, "since": released.cloud.now.at, "until": released.cloud.now.at,
+        "requests": 400, "compared": 380, "agreement": 0.95, "error_rate": 0.01, "live_error_rate": 0.0,
+        "latency_ms": 31.5, "live_latency_ms": 40.0,
+    }  # fmt: skip
+    trying = {**keys.without_key(live), "package_version": 2, "status": "deploying", "shadow": shadow}
+    catalog.update(keys.deployment_key(RELEASES, "production", "reviews-v2-00000000"), trying)
+    words = page(released.cloud, f"/pipelines/{RELEASES}/releases").words
+    assert "A release to production is under way" in words
+    assert "v2 answers 20 % of the requests too, for nobody" in words
+    for said in ("of 400 requests", "0%1.0%", "40 ms31.5 ms", "95.0% of 380 rows"):
+        assert said in words
+
+
 def test_batches_show_what_scores_what_waits_and_what_went_wrong(released: release_world.World) -> None:
     cloud = released.cloud
     stage = cloud.catalog.get(keys.stage_key(RELEASES, "production")) or {}
