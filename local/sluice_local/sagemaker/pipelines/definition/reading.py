@@ -9,7 +9,14 @@ from typing import Any
 
 from botocore.model import StructureShape
 
-from sluice_local.sagemaker.pipelines.definition import arguments, graph, parameters, references, steps
+from sluice_local.sagemaker.pipelines.definition import (
+    arguments,
+    graph,
+    parameters,
+    references,
+    steps,
+    tuning,
+)
 from sluice_local.sagemaker.pipelines.definition.errors import DefinitionError
 from sluice_local.sagemaker.pipelines.definition.graph import Graph
 from sluice_local.sagemaker.pipelines.definition.parameters import Parameter
@@ -67,6 +74,8 @@ def read(text: str, requests: Requests) -> Definition:
     for step in found.values():
         _check_references(step, declared, found, requests)
         _check_arguments(step, requests)
+        if step.type == "Tuning":
+            tuning.check(step.name, step.arguments)
     return Definition(declared, found, graph.graph_of(found), content.get("PipelineExperimentConfig"))
 
 

@@ -44,6 +44,10 @@ def tuning(**config: Any) -> Step:
     return {"Name": "Tune", "Type": "Tuning", "Arguments": arguments}
 
 
+def ranges(least: Any, greatest: Any) -> dict[str, Any]:
+    return {"IntegerParameterRanges": [{"Name": "n", "MinValue": least, "MaxValue": greatest}]}
+
+
 def function(python: str = HERE, image: str = "sagemaker-scikit-learn:1.4-2-cpu-py3") -> Step:
     bootstrap = "/opt/ml/input/data/sagemaker_remote_function_bootstrap/job_driver.sh"
     arguments = {
@@ -76,6 +80,8 @@ def read(*steps: Step) -> reading.Definition:
         check("ClarifyCheck", "MODEL_BIAS", ModelName="model"),
         check("ClarifyCheck", "MODEL_EXPLAINABILITY", ModelName={"Std:Join": {"On": "", "Values": ["m"]}}),
         tuning(),
+        tuning(ParameterRanges=ranges("1", "3")),
+        tuning(ParameterRanges=ranges("9", {"Std:Join": {"On": "", "Values": ["3"]}})),
         function(),
     ],
 )
@@ -102,6 +108,14 @@ def test_what_the_sdk_writes_is_read(step: Step) -> None:
         (
             tuning(Strategy="Best"),
             "Step Tune: Arguments.HyperParameterTuningJobConfig.Strategy must be one of",
+        ),
+        (
+            tuning(ParameterRanges=ranges("3", "1")),
+            "Step Tune: Arguments.HyperParameterTuningJobConfig.ParameterRanges: n: MinValue 3 must",
+        ),
+        (
+            tuning(ParameterRanges=ranges("1", "3"), Strategy="Grid"),
+            "takes categorical hyperparameters, and n",
         ),
         (
             tuning(ResourceLimits={}),
