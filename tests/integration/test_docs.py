@@ -10,12 +10,13 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
 import yaml
 
+from sluice.domain.config.checks import CHECKS
 from sluice_cli.main import app
 
 ROOT = Path(__file__).parents[2]
@@ -176,8 +177,20 @@ def test_the_workflow_runs_make_targets_on_every_python_that_setup_takes() -> No
             assert re.search(rf"^{made[1]}:", makefile, re.MULTILINE)
     taken = re.search(r"not in \(((\(3, \d+\)(, )?)+)\)", makefile)
     assert taken
+    parts = re.search(r"^test: (.*?) ##", makefile, re.MULTILINE)
+    assert parts
+    runs = {step.get("run") for job in jobs.values() for step in job["steps"]}
+    assert {f"make {part} PYTHON=python" for part in parts[1].split()} <= runs
     on = {python for job in jobs.values() for python in job["strategy"]["matrix"]["python"]}
     assert on == {f"3.{minor}" for minor in re.findall(r"3, (\d+)", taken[1])}
+
+
+def test_each_check_of_a_contract_has_its_line() -> None:
+    reference = (ROOT / "docs/pipeline-yaml.md").read_text()
+    lines = re.findall(r"^\| ([a-z_]+(?:, [a-z_]+)*) \|", reference, re.MULTILINE)
+    named = {name for line in lines for name in line.split(", ")}
+    checks = {tag for model in CHECKS for tag in get_args(model.model_fields["check"].annotation)}
+    assert checks <= named
 
 
 def test_a_hook_runs_a_tool_of_make_lint_or_make_types() -> None:
