@@ -62,7 +62,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
 
 
 def _taken_over(cloud: Cloud, task: SelectCandidateTask, config: PipelineConfig) -> dict[str, Any]:
-    """Return what a pipeline of SageMaker registered, evaluated already, or why it registered nothing."""
+    """Return the version that a pipeline of SageMaker registered and evaluated, or why there is none."""
     from sluice.services import taking_over  # few builds run one
 
     found = taking_over.take(cloud, task)

@@ -129,7 +129,7 @@ def _ensure_role(cloud: Cloud, wanted: WantedJob, placement: Placement) -> str |
     task, prepared = wanted.task, wanted.prepared
     if task.step == names.PIPELINE:
         made_at = cloud.roles.ensure(roles.pipeline_role(cloud.account, task.pipeline))
-        # SageMaker starts the jobs, later, and nobody would repeat what IAM refuses it.
+        # SageMaker starts these jobs later. If IAM refuses one then, nobody starts it again.
         if roles.is_fresh(made_at, cloud.now()):
             raise RoleNotReadyError(f"the role of {task.pipeline}'s pipeline is a few seconds old")
         return made_at

@@ -38,7 +38,7 @@ _NOT_HASHED = (
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
 )
 _SIGNING_QUERIES = ("x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid", "signature")
-# What proves nothing, where nothing is to be proved.
+# The token of every session while IAM is off: nobody checks it.
 _TOKEN_OF_ANYBODY = "local"  # noqa: S105
 _PROCESS_SECRET = secrets.token_bytes(32)
 _NO_SIGNATURE = "Request is missing Authentication Token"
@@ -81,7 +81,7 @@ def install(settings: Settings) -> None:
     """Give each function a session; with IAM on, require the root user's key, and sign URLs of code."""
     if not settings.auth:
         given = lambda_runtime.execution_credentials
-        # Of the root user's key, but as on AWS never without a token.
+        # The credentials are the root user's, with a token, as a function on AWS always has one.
         lambda_runtime.execution_credentials = lambda_svc.execution_credentials = lambda config: {
             **given(config),
             "AWS_SESSION_TOKEN": _TOKEN_OF_ANYBODY,

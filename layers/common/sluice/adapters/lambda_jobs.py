@@ -145,9 +145,9 @@ class FunctionJobs:
         return True
 
     def _given_up(self, name: str, held: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the end of a job that must have ended, and of which nobody told.
+        """Return the end of a job that must have ended, though no event said so.
 
-        It is recorded, so that an order which comes even later runs nothing, and all are told the same end.
+        The end is recorded: an order that comes later runs nothing, and every reader sees the same end.
         """
         claim = self._read(name, orders.CLAIM)
         end = _loss(held, claim)
@@ -254,7 +254,7 @@ def _session(sts: Any, name: str, role_arn: str, policy: str) -> dict[str, str]:
 
 
 def _loss(held: Mapping[str, Any], claim: Mapping[str, Any] | None) -> FunctionEnd | None:
-    """Say how a job must have ended that has no result; None if it may still run."""
+    """Say how a job without a result must have ended; None if it may still run."""
     now = datetime.now(UTC).timestamp()
     if claim and now > claim["claimed_at"] + claim["timeout_s"] + _LATE_S:
         return FunctionEnd("its function ended without a word")

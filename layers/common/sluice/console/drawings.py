@@ -176,7 +176,7 @@ class Axis:
         if low == high:
             low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
         step = _round_step((high - low) / _TICKS)
-        # A bound that is round already stays, whatever its binary digits are.
+        # Rounding keeps a bound that is round already: its quotient may be a little off in binary.
         first, last = math.floor(round(low / step, 9)), math.ceil(round(high / step, 9))
         return cls(name, first * step, last * step, step=step)
 

@@ -71,7 +71,7 @@ def took(seconds: Any) -> str:
 
 
 def person(actor: object) -> str:
-    """Write who did something as people know them: the end of an ARN."""
+    """Write the name of whoever did something: of an ARN, its last part."""
     name, mark, unverified = str(actor or "").partition(" (")
     if not name.startswith("arn:"):
         return str(actor or "")
@@ -79,7 +79,7 @@ def person(actor: object) -> str:
 
 
 def event(name: object) -> str:
-    """Write what happened: statuses are in some names."""
+    """Write the name of an event in words; some names contain a status, such as `data_rejected`."""
     return str(name or "").replace("_", " ")
 
 

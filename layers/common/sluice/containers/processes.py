@@ -113,7 +113,7 @@ def end_children() -> None:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
-            # None is left, as after most jobs: then nobody looks at all processes of a machine.
+            # No child is left, as after most jobs: the search through all processes can be spared.
             return
         for pid in _below(os.getpid()):
             with suppress(ProcessLookupError):

@@ -101,7 +101,7 @@ _NEXT = "/runtime/invocation/next"
 
 
 class _WaitingServer(socketserver.ThreadingTCPServer):
-    """Waits for its end as it does for requests; the other looks ten times a second, in each environment."""
+    """Sleeps until a request or its end wakes it; ministack's server looks ten times a second."""
 
     def serve_forever(self, poll_interval: float | None = None) -> None:
         super().serve_forever(poll_interval=None)  # type: ignore[arg-type]

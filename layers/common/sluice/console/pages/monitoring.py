@@ -24,7 +24,7 @@ _NAMES = {
     "prediction_drift": "drift of predictions",
     "drifted_columns": "columns that drifted",
 }
-# Of many columns so many are drawn, those that moved most first.
+# At most so many columns are drawn, those that moved most first.
 _DRAWN = 6
 
 

@@ -119,7 +119,7 @@ def compare_page(view: Mapping[str, Any]) -> Page:
 
 
 def _by_subject(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Group what was compared; packages that a run has none of are counted, and not listed."""
+    """Group rows by subject; where a run has no packages at all, those of the others are only counted."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     counts = next((row["values"] for row in rows if row["what"] == "how many"), ())
     for row in rows:

@@ -19,7 +19,7 @@ from sluice.lazy import dataclass
 
 # In place of a backend, of a step that used the outputs of another.
 CACHE = "cache"
-# How a row begins that prices the packages of a step, which later runs have too.
+# The row of a step's packages begins so; later runs use these packages too.
 PACKAGES_OF = "packages of "
 _MB_PER_GB = 1024
 _BYTES_PER_GB = 1024**3

@@ -133,11 +133,14 @@ def is_building(found: Environment, now: str) -> bool:
 def usage(
     ended: Environment, architecture: str, memory_mb: int, now: str, former: Environment | None
 ) -> dict[str, Any]:
-    """Return what building took until now, as a job's usage, with what nobody paid of the attempt before."""
+    """Return what building has used until now, as a job's usage.
+
+    It includes the attempt before, if no run was charged for that.
+    """
     seconds = (from_iso(now) - from_iso(ended.started_at)).total_seconds()
     requests = 1
     if former is not None and former.paid_by is None:
-        # Of one that came to no end is known only when it must have.
+        # Of an attempt whose end nobody recorded, only the latest time of its end is known.
         lost = BUILDING.total_seconds() if former.status == "building" else 0.0
         before = former.usage or {"billed_s": lost, "requests": 1}
         seconds, requests = seconds + before["billed_s"], requests + before["requests"]

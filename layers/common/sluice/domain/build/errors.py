@@ -12,7 +12,7 @@ class DatasetChangedError(BuildError):
 
 
 class CodeChangedError(BuildError):
-    """What was pushed has changed since: a run would do, or has done, what nobody pushed."""
+    """The pushed code has changed since: a run would execute, or has executed, code that nobody pushed."""
 
 
 class JobFailedError(BuildError):

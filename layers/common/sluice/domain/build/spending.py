@@ -53,7 +53,10 @@ def _of_candidates(former: Sequence[Step]) -> list[tuple[costs.StepCost, ...]]:
 
 
 def _goes_before(other: Step, step: str) -> bool:
-    """Tell whether another candidate runs, or is to be started before this one: they may ask at once."""
+    """Tell whether another candidate runs or is to be started before this one.
+
+    Candidates may ask at the same time, so their order decides.
+    """
     return other.status == "InProgress" or candidates.place(other.step) < candidates.place(step)
 
 

@@ -109,7 +109,7 @@ def _problems(error: ValidationError, source: _Located) -> list[Problem]:
 
 
 def _absent(source: _Located) -> list[Problem]:
-    """Return which jobs a build lacks, or has beside a pipeline that does what they do."""
+    """Return the jobs that a build lacks, and those that stand beside a pipeline which replaces them."""
     known = _fields(())
     given = {name for name in _JOBS if source.data.get(name) is not None}
     if source.data.get("build") is None:
