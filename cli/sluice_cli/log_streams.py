@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sluice.domain import nearest
-from sluice.domain.build import log_tails, selection
-from sluice.services.views import pipelines, stages
+from sluice.domain import names, nearest
+from sluice.domain.build import champions, log_tails, selection
+from sluice.services.views import pipelines, runs, stages
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
+
+_OF_CHAMPION = {names.evaluate_step(role) for role in (champions.ROLE, champions.OWN_ROLE)}
 
 
 def with_log_tails(target: Target, found: dict[str, Any]) -> dict[str, Any]:
     """Add to a run's steps, as `log_tail`, the last lines of the logs that may say what went wrong.
 
     These are the logs of the failed steps, and of those that did not report the objective; if there are none
-    and the run failed, of the last job. Those that were kept at the job's end are not read again.
+    and the run failed, of the last job but the champion's, which fails no run. Those that were kept at the
+    job's end are not read again.
     """
-    jobs = [step for step in found["steps"] if step.get("job_name")]
+    jobs = [step for step in found["steps"] if runs.log_job(step)]
     told = [step for step in jobs if step.get("failure_reason") or _is_unreported(step)]
     if not told and found["status"] == "failed":
-        told = jobs[-1:]
+        told = [step for step in jobs if step["step"] not in _OF_CHAMPION][-1:]
     for step in told:
         if not step.get("log_tail"):
             step["log_tail"] = log_tails.kept(step_log(target, step))
@@ -56,8 +59,8 @@ def log_lines(target: Target, group: str, stream_prefix: str = "") -> Iterator[s
 
 def step_log(target: Target, step: dict[str, Any]) -> list[str]:
     """Return the log of the job that a step ran."""
-    group = step.get("log_group")
-    return list(log_lines(target, group, f"{step['job_name']}/")) if group and step.get("job_name") else []
+    group, job = step.get("log_group"), runs.log_job(step)
+    return list(log_lines(target, group, f"{job}/")) if group and job else []
 
 
 def physical_id(target: Target, logical: str) -> str:

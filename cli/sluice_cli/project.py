@@ -166,11 +166,12 @@ def push(
 
 def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
     """Tell whether the project is being built or will be without an upload, and why."""
+    # Decide first: a build that starts meanwhile is seen in what is read then.
+    waits = data.what_waits(target.cloud, pipeline)
     item = target.catalog.get(keys.pipeline_key(pipeline))
     state = Pipeline.of(item) if item else Pipeline(pipeline, "")
     if state.in_flight and state.built_project_version == state.project_version:
         return {"starts": True, "why": f"{state.in_flight} builds it"}
-    waits = data.what_waits(target.cloud, pipeline)
     if build := waits["next_build"]:
         when = f" at {build['at']}" if build["at"] > to_iso(datetime.now(UTC)) else ""
         return {"starts": True, "why": f"a build starts by itself{when} ({build['reason']})"}

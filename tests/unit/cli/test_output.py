@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from sluice.domain import failures
+from sluice.domain.build import selection
 from sluice_cli import cloud, log_streams, output, reasons, run_page, serving_commands, story_page, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
@@ -78,17 +79,38 @@ def test_a_failed_run_shows_the_end_of_the_log_that_may_say_why(
         {"step": "prepare", "job_name": "m-prepare"},
         {"step": "train-0", "job_name": "m-train"},
         {"step": "gates"},
+        {"step": "evaluate-champion", "job_name": "m-champion"},  # whatever it wrote fails no run
     ]
     run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": steps}
     told = log_streams.with_log_tails(
         Target("sluice", boto3.Session()), run | {"reasons": ["train-0 did not report acc"]}
     )
-    assert [("log_tail" in step) for step in told["steps"]] == [False, True, False]
+    assert [("log_tail" in step) for step in told["steps"]] == [False, True, False, False]
     assert told["steps"][1]["log_tail"] == [f"m-train {n}" for n in range(10, 30)]
     run_page.print_run(told)
     shown = capsys.readouterr()
     assert "the log of train-0 ends:\n    m-train 10\n" in shown.out
     assert "next: `sluice logs m-00001 train-0`" in shown.err
+
+
+def test_of_a_reused_step_that_did_not_report_the_objective_the_log_is_that_of_its_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = list[tuple[str, str]]()
+
+    def lines(target: Target, group: str, prefix: str) -> list[str]:
+        read.append((group, prefix))
+        return ["accurracy: 1"]
+
+    monkeypatch.setattr(log_streams, "log_lines", lines)
+    remark = f"{selection.UNREPORTED} accuracy"
+    cached = {"run_id": "m-00001", "step": "train-0", "job_name": "sluice--m-00001-train-0"}
+    step = {"step": "train-0", "cached": cached, "remark": remark, "log_group": "/a/group"}
+    found = log_streams.with_log_tails(
+        Target("sluice", boto3.Session()), {"status": "failed", "steps": [step]}
+    )
+    assert found["steps"][0]["log_tail"] == ["accurracy: 1"]
+    assert read == [("/a/group", "sluice--m-00001-train-0/")]
 
 
 def test_logs_that_end_alike_are_shown_once_and_an_empty_one_is_no_next_step(

@@ -88,7 +88,16 @@ def test_a_push_says_whether_it_starts_a_build_and_why_not(
     assert push(train=b"print(2)\n")["build"]["why"] == f"a build starts when {RUN} ends"
     assert world.play() == "registered"
     assert push(train=b"print(2)\n")["build"]["why"] == "a build starts by itself (a new project version)"
-    world.ask()
+    with pytest.MonkeyPatch.context() as patch:
+        # The build starts between two looks.
+        looked = data_views.what_waits
+
+        def meanwhile(*given: Any) -> dict[str, Any]:
+            world.ask()
+            return looked(*given)
+
+        patch.setattr(data_views, "what_waits", meanwhile)
+        assert push(train=b"print(2)\n")["build"] == {"starts": True, "why": "reviews-00002 builds it"}
     assert world.pipeline["built_project_version"] == version
     assert push(train=b"print(2)\n")["build"] == {"starts": True, "why": "reviews-00002 builds it"}
     assert world.play("reviews-00002") == "registered"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -66,6 +66,11 @@ def _head(pipeline: str, item: Item) -> dict[str, Any]:
     return {"run_id": keys.run_id_of(item), "pipeline": pipeline, **keys.shown(item)}
 
 
+def log_job(step: Mapping[str, Any]) -> str | None:
+    """Return the name of the job that wrote a step's log: its own, or that of the step that it reuses."""
+    return step.get("job_name") or (step.get("cached") or {}).get("job_name") or None
+
+
 def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     """Return one run with its steps, gates and part of the timeline; None if there is none."""
     pipeline = run_id.rpartition("-")[0]
@@ -80,7 +85,7 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     steps.sort(key=started)
     for step in steps:
         step["took_s"] = usage.took_s(step)
-        if step.get("job_name"):
+        if log_job(step):
             backend = step.get("backend", "sagemaker")
             step["log_group"] = log_tails.group(cloud.stack_name, pipeline, step["kind"], backend)
         if candidates.is_candidate(step["step"]):
