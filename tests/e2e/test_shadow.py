@@ -20,7 +20,7 @@ pytestmark = pytest.mark.thorough
 
 FAILING = (Path(__file__).parents[1] / "failing/inference.py").read_text()
 SHADOWED = """[{name: production, traffic: {type: all_at_once, bake_s: 0},
-     shadow: {percent: 50, bake_s: 60, min_requests: 20, max_latency_ratio: 20}}]"""
+     shadow: {percent: 50, bake_s: 60, min_requests: 20, max_latency_ratio: 6}}]"""
 MONITOR = "monitor: {answer: {rows: predictions}}\n"
 
 
@@ -96,7 +96,7 @@ def test_a_version_is_released_once_its_shadow_did_well_and_a_failing_one_is_not
     assert not endpoint(loop).get("ShadowProductionVariants")
     assert loop.events().count("shadow refused") == 2
 
-    train(loop, "no")
+    train(loop, "later")
     known = waiting.release_ids(loop.target, loop.pipeline)
     loop.decide(5, "Approved")
     waiting.until(lambda: endpoint(loop).get("ShadowProductionVariants"), timeout_s=60, what="a shadow")
