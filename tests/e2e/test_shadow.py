@@ -7,11 +7,12 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from e2e.loop import Loop, rows
+from e2e.loop import Loop, rows, silent
 from sluice.services import releasing
 from sluice_cli import main, waiting
 from sluice_cli.drill import traffic
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.thorough
 FAILING = (Path(__file__).parents[1] / "failing/inference.py").read_text()
 SHADOWED = """[{name: production, traffic: {type: all_at_once, bake_s: 0},
      shadow: {percent: 50, bake_s: 60, min_requests: 20, max_latency_ratio: 6}}]"""
+# A minute of mirrored requests, and three changes of the endpoint.
+SHADOWED_S = 300
 MONITOR = "monitor: {answer: {rows: predictions}}\n"
 
 
@@ -50,6 +53,17 @@ def train(loop: Loop, fails: str) -> None:
     assert loop.next_run(known)["status"] == "registered"
 
 
+def approve(loop: Loop, version: int) -> dict[str, Any]:
+    """Approve a version, and follow its release with a shadow to its end."""
+    known = waiting.release_ids(loop.target, loop.pipeline)
+    loop.decide(version, "Approved")
+    return ended(loop, known)
+
+
+def ended(loop: Loop, known: set[str]) -> dict[str, Any]:
+    return waiting.release_end(loop.target, loop.pipeline, known, silent, timeout_s=SHADOWED_S)
+
+
 def endpoint(loop: Loop) -> dict[str, object]:
     return loop.target.cloud.endpoints.describe_endpoint(loop.endpoint_name) or {}
 
@@ -75,7 +89,7 @@ def test_a_version_is_released_once_its_shadow_did_well_and_a_failing_one_is_not
         assert loop.predict()["model_version"] == "1"
         shown = CliRunner().invoke(main.app, ["--stack", loop.target.stack, "status", loop.pipeline])
         assert "v2 answers too, for nobody" in " ".join(shown.output.split())
-        slow = loop.release_end(known)
+        slow = ended(loop, known)
     assert seen["percent"] == 50
     assert slow["status"] == "refused", slow
     assert "as a shadow it took" in slow["reasons"][0]
@@ -84,13 +98,13 @@ def test_a_version_is_released_once_its_shadow_did_well_and_a_failing_one_is_not
 
     train(loop, "errors")
     with traffic(loop.target, asking(loop)):
-        failing = loop.release_after(3)
+        failing = approve(loop, 3)
     assert "as a shadow it failed on" in failing["reasons"][0], failing
     assert loop.predict()["model_version"] == "1"
 
     train(loop, "no")
     with traffic(loop.target, asking(loop)):
-        good = loop.release_after(4)
+        good = approve(loop, 4)
     assert good["status"] == "released", good
     assert loop.predict()["model_version"] == "4"
     assert not endpoint(loop).get("ShadowProductionVariants")
