@@ -11,7 +11,7 @@ import pytest
 
 import fakes
 import inline
-from machines import interfere
+from machines import Crash, break_at, interfere
 from release_world import ENDPOINT, ERROR_ALARM, OK, PIPELINE_YAML, Invoke, World
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment
@@ -290,3 +290,63 @@ def test_the_smoke_test_sees_the_version_and_no_shadow(world: World) -> None:
     world.cloud.endpoints.responses = [OK]
     world.approve(world.register(2))
     assert world.live_version() == 2
+
+
+def is_refused(world: World, traffic: Traffic) -> None:
+    traffic.answers[serving.SHADOW] = [0] * 10
+    assert world.release(world.approve(world.register(2)))["status"] == "refused"
+    assert (has_shadow(world), world.served_version()) == (False, "1")
+
+
+def is_released(world: World, traffic: Traffic) -> None:
+    died = [
+        interfere(world, "deploy_model", Crash, only=task) for task in ('"mirror": true', '"restore": true')
+    ]
+    died.append(interfere(world, "compare_shadow", Crash))
+    release_id = world.approve(world.register(2))
+    assert world.release(release_id)["status"] == "released"
+    assert [len(each) for each in died] == [1, 1, 1]
+    config = configs(world)[-3:]
+    assert config == [f"sluice--{release_id}--production--shadow", configs(world)[0], config[-1]]
+    assert not has_shadow(world)
+
+
+def dies(world: World, traffic: Traffic) -> None:
+    interfere(world, "compare_shadow", ValueError)
+    world.approve(world.register(2))
+    assert not has_shadow(world)
+
+
+def is_without(world: World, traffic: Traffic) -> None:
+    world.push(PIPELINE_YAML)
+    assert world.release(world.approve(world.register(2)))["status"] == "released"
+
+
+SCENARIOS = {"is without": is_without, "is refused": is_refused, "is released": is_released, "dies": dies}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_shadow_as_it_is_deployed(world: World, traffic: Traffic, scenario: str) -> None:
+    SCENARIOS[scenario](world, traffic)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "scenario"),
+    [
+        ("IsShadowWanted/Default", "MirrorRequests", "is without"),
+        ("MirrorRequests/Next", "RemoveShadow", "is refused"),
+        ("MirrorRequests/Retry", None, "is released"),
+        ("CompareShadow/Next", "RemoveShadow", "is refused"),
+        ("CompareShadow/Retry", None, "is released"),
+        ("CompareShadow/Catch", None, "dies"),
+        ("IsShadowDone/Default", "RemoveShadow", "is refused"),
+        ("RemoveShadow/Retry", None, "is released"),
+        ("RemoveShadow/Next", "SmokeTest", "is released"),
+    ],
+)
+def test_a_broken_copy_does_not_pass(
+    world: World, traffic: Traffic, path: str, value: Any, scenario: str
+) -> None:
+    break_at(world.definition, f"ReleaseStages/{path}", value)
+    with pytest.raises(AssertionError):
+        SCENARIOS[scenario](world, traffic)
