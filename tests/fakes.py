@@ -366,8 +366,11 @@ class FakeLambdaJobs(FakeJobs):
 
     def start(self, kind: SageMakerJobKind, request: Mapping[str, Any], room: Room | None = None) -> bool:
         assert room is not None
-        self.rooms[request[f"{_prefix(kind)}JobName"]] = room
-        return super().start(kind, request)
+        name = request[f"{_prefix(kind)}JobName"]
+        self.rooms[name] = room
+        is_new = super().start(kind, request)
+        self.descriptions[name].setdefault("Usage", {"memory_mb": room.memory_mb})
+        return is_new
 
     def end(self, name: str, status: str = "Completed", **described: Any) -> None:
         """Such a job measures itself."""

@@ -7,7 +7,6 @@ the role reads the key to them.
 from __future__ import annotations
 
 import os
-import platform
 import time
 import uuid
 from dataclasses import dataclass
@@ -104,7 +103,7 @@ def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, st
     usage = {
         "billed_s": round(time.time() - started, 3),
         "memory_mb": memory_mb,
-        "architecture": "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
+        "architecture": orders.architecture(),
         "peak_memory_mb": ending.peak_mb,
     }
     records.create(orders.RESULT, {**ending.item(), "usage": usage, "log_problem": log.problem})

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 import fakes
 from sluice.adapters import lambda_jobs
 from sluice.adapters.lambda_jobs import FunctionJobs, Place
+from sluice.containers import orders
 from sluice.containers.orders import Order
 from sluice.domain.build.function_ends import FunctionEnd
 from sluice.domain.roles import Account
@@ -141,6 +142,8 @@ def test_a_job_is_described_from_its_records(jobs: FunctionJobs, objects: fakes.
     assert jobs.describe("processing_job", NAME) is None
     jobs.start("processing_job", REQUEST, ROOM)
     assert status(jobs) == "InProgress"
+    under_way = jobs.describe("processing_job", NAME) or {}
+    assert under_way["Usage"] == {"memory_mb": 1769, "architecture": orders.architecture()}
     jobs.stop("processing_job", NAME)
     assert status(jobs) == "Stopping"
     assert jobs.describe("training_job", NAME) is None

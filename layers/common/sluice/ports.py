@@ -195,7 +195,8 @@ class Room:
 class LambdaJobs(RunningJobs, Protocol):
     """Jobs that a function runs, of the same requests and descriptions as SageMaker's.
 
-    A description has `Usage` too, and `LimitReached` if a limit of Lambda ended the job.
+    A description has `Usage` too, of a job under way its memory and its processor, and `LimitReached` if a
+    limit of Lambda ended the job.
     """
 
     @property

@@ -120,6 +120,24 @@ def test_a_job_that_still_runs_costs_what_it_took_so_far(world: World) -> None:
     assert found["usd"] > 0.115 / 6
 
 
+def test_a_run_that_is_stopped_with_a_job_on_lambda_counts_what_that_took(world: World) -> None:
+    """Its end is recorded before the job's, which says later what was billed."""
+    world.cloud.lambda_jobs.largest_mb = 3008
+    world.upload("a.csv")
+    world.later(seconds=61)
+    world.ask()
+    world.invoke(
+        "build_environment", {"pipeline": "reviews", "project_version": world.pipeline["project_version"]}
+    )
+    world.prepare_run()
+    world.start("prepare")
+    assert world.step("prepare")["backend"] == "lambda"
+    world.later(minutes=10)
+    world.finish("stopped", reasons=["wrong data"])
+    assert "unpriced_runs" not in world.pipeline or not world.pipeline["unpriced_runs"]
+    assert world.catalog_run()["cost_usd"] > 600 * 1769 / 1024 * 0.0000133
+
+
 def test_a_run_of_unknown_cost_is_said_to_be_so(world: World) -> None:
     text = PIPELINE_YAML.replace(
         "prepare: {script: src/prepare.py}",

@@ -89,6 +89,8 @@ class FunctionJobs:
             "created_at": datetime.now(UTC).timestamp(),
             "secret": secrets.token_urlsafe(24),
             "memory_mb": memory_mb,
+            # All functions of a stack have the same.
+            "architecture": orders.architecture(),
         }
         uri = self._uri(name, orders.REQUEST)
         created = self._objects.create(uri, json.dumps(held).encode(), "application/json")
@@ -114,7 +116,7 @@ class FunctionJobs:
         if result is None:
             is_told = self._read(name, orders.STOP) is not None
             status = "Stopping" if is_told else "InProgress"
-            return {**description, f"{field}JobStatus": status}
+            return {**description, f"{field}JobStatus": status, "Usage": _room(held)}
         changes: dict[str, Any] = {
             key: _moment(value) if key in _TIMES else value for key, value in result["changes"].items()
         }
@@ -275,11 +277,16 @@ def _failed(held: Mapping[str, Any], claim: Mapping[str, Any] | None, end: Funct
         "changes": {f"{field}StartTime": started, f"{field}EndTime": now},
         "usage": {
             "billed_s": round(now - started, 3),
-            "memory_mb": held["memory_mb"],
+            **_room(held),
             # What ended for want of memory held all there was.
             **({"peak_memory_mb": held["memory_mb"]} if end.limit == "memory" else {}),
         },
     }
+
+
+def _room(held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a job is billed by, besides its time."""
+    return {name: held[name] for name in ("memory_mb", "architecture") if name in held}
 
 
 def _moment(seconds: float) -> datetime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -61,6 +62,11 @@ class Order:
         """Return those of the script and those of run_job itself."""
         script, own = json.loads(_masked(base64.b64decode(self.sealed_credentials), key))
         return script, own
+
+
+def architecture() -> str:
+    """Return the processor of this function, as Lambda calls it."""
+    return "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
 
 def seal(script: Credentials, own: Credentials, key: bytes) -> str:

@@ -44,8 +44,12 @@ def _measured(cloud: Cloud, run: Run, step: Mapping[str, Any]) -> Item:
         return dict(step)
     until = step.get("ended_at") or cloud.now()
     usage["billed_s"] = max(0.0, (from_iso(until) - from_iso(started)).total_seconds())
-    if step.get("backend", "sagemaker") == "sagemaker":
+    backend = step.get("backend", "sagemaker")
+    if backend == "sagemaker":
         usage = {**_asked_for(cloud, run, str(step["step"])), **usage}
+    if backend == "lambda":
+        described = cloud.lambda_jobs.describe(step["kind"], step["job_name"]) or {}
+        usage = {**described.get("Usage", {}), **usage}
     return {**step, "usage": usage}
 
 
