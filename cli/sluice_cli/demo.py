@@ -149,7 +149,7 @@ def summarize(
         console.print(f"gates      {refused['page']}")
     console.print(f"report     {REPOSITORY}/.sluice/demo.json")
     opening = "`sluice console`" if keep else "`make up`, then `.venv/bin/sluice console`"
-    console.print(f"console    {opening} opens pages of it in a browser")
+    console.print(f"console    {opening} opens pages of it in a browser; --url prints their address")
     if keep:
         console.print("next       `sluice status`, `sluice runs`, `sluice models`; `sluice down` ends it")
     else:

@@ -174,7 +174,7 @@ def test_a_person_watches_a_canary_rolls_it_back_and_releases_data_by_clicks(
     go(page, f"/pipelines/{name}/releases")
     page.evaluate("window.wasNotReloaded = true")
     loop.decide(2, "Approved")
-    page.get_by_text("is under way").wait_for()
+    page.get_by_role("heading", level=1, name="A release to production is under way").wait_for()
     page.get_by_text(re.compile("^new: weight")).first.wait_for()
     page.get_by_role("heading", level=1, name="production serves v2").wait_for()
     page.get_by_role("link", name="Roll back").wait_for()

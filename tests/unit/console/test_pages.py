@@ -25,7 +25,7 @@ from sluice.console import rendering, requests
 from sluice.console.answering import answer
 from sluice.console.pages import monitoring
 from sluice.domain.times import from_iso
-from sluice.services import arrivals
+from sluice.services import arrivals, releasing
 
 BUILDS, RELEASES = build_world.PIPELINE, release_world.PIPELINE
 RUN = build_world.RUN
@@ -509,6 +509,20 @@ def test_no_text_of_others_runs_hides_or_turns_anything(built: build_world.World
     assert not [link for link in shown.links if not link.startswith(("/", "?", "#"))]
 
 
+SERVING = ("", "/releases", "/releases/production/rollback", "/monitoring", "/why", "/data", "/batches")
+
+
+@pytest.mark.parametrize("path", SERVING)
+def test_no_text_about_what_serves_does_any_harm(released: release_world.World, path: str) -> None:
+    poison(released.cloud)
+    status, html = ask(released.cloud, f"/pipelines/{RELEASES}{path}")
+    assert status == 200
+    assert "<script>alert" not in html
+    assert not [name for name in Page(html).names if name.startswith("on")]
+    assert not set(TURNED + "\x1b") & set(html)
+    assert len(html.encode()) < 100_000
+
+
 def poison(cloud: fakes.Cloud) -> None:
     """Put hostile text, and far too much of it, where people and scripts may write."""
     free = {
@@ -529,6 +543,15 @@ def poison(cloud: fakes.Cloud) -> None:
                 item[name] = long
             elif name in ("reasons", "log_tail"):
                 item[name] = [long] * 20
+        if item["sk"].startswith((keys.SETTLED, keys.QUARANTINED, keys.WAITING)):
+            item["key"] = long[:1000]
+    for number in range(20):
+        told = Notice(f"{number:05}", "run_failed", cloud.now(), long, reason=long, command=long)
+        cloud.catalog.create(told.item())
+    for stage in releasing.find_stages(cloud, BUILDS):
+        pin = {"release_id": stage.live, "is_on": True, "at": cloud.now(), "actor": long, "reason": long}
+        deviation = {"release_id": stage.live, "at": cloud.now(), "faults": [long] * 5}
+        cloud.catalog.update(keys.stage_key(BUILDS, stage.name), {"pin": pin, "deviation": deviation})
     run = cloud.catalog.items[keys.run_key(BUILDS, RUN)["pk"], keys.run_key(BUILDS, RUN)["sk"]]
     run |= {"cause": long, "actor": long, "reasons": [long] * 20}
 

@@ -41,6 +41,18 @@ def test_a_page_asks_few_queries_and_is_small(cloud: fakes.Cloud, past: Catalog)
     assert {name: asked for name, asked in told.items() if asked[1] > ROUNDS_MAX} == {}
 
 
+def test_versions_of_data_go_on_where_the_page_ends(cloud: fakes.Cloud, past: Catalog) -> None:
+    seen: list[str] = []
+    query = ""
+    while True:
+        found = json.loads(ask(cloud, f"/pipelines/p-000/data.json{query}")[1])
+        seen += [each["dataset_version"] for each in found["versions"]]
+        if found["after"] is None:
+            break
+        query = f"?after={found['after']}"
+    assert len(seen) == len(set(seen)) == 61
+
+
 def test_arrivals_are_found_by_state_and_key_and_go_on(cloud: fakes.Cloud, past: Catalog) -> None:
     path = "/pipelines/p-000/arrivals.json"
 

@@ -54,7 +54,7 @@ def _pipeline(cloud: Cloud, request: Request, name: str) -> Page:
 
 
 def _data(cloud: Cloud, request: Request, name: str) -> Page:
-    return data.page(pipeline_pages.data_page(cloud, name))
+    return data.page(pipeline_pages.data_page(cloud, name, request.one("after")))
 
 
 def _arrivals(cloud: Cloud, request: Request, name: str) -> Page:

@@ -31,12 +31,15 @@ def page(view: Mapping[str, Any]) -> Page:
 
 
 def _verdict(view: Mapping[str, Any]) -> tuple[str, str]:
-    aside, newest = len(view["quarantined"]), next(iter(view["versions"]), None)
+    aside = len(view["quarantined"])
+    newest = next(iter(view["versions"]), None) if view["is_newest"] else None
     if aside:
         more = " or more" if view["more_quarantined"] else ""
         return "warn", f"{wording.count(aside, 'object')}{more} {'is' if aside == 1 else 'are'} set aside"
     if view["failed"]:
         return "bad", "Data wait, as the run that took them up failed"
+    if not view["is_newest"]:
+        return "", "Older data"
     if newest is None:
         return "", "No data yet"
     if newest["status"] == "valid":

@@ -85,16 +85,22 @@ def _definition(found: PipelineConfig | None) -> dict[str, Any] | None:
     }
 
 
-def data_page(cloud: Cloud, pipeline: str) -> dict[str, Any]:
-    """Return data set versions with their drift, what waits or is set aside, and how much arrived."""
+def data_page(cloud: Cloud, pipeline: str, after: str | None = None) -> dict[str, Any]:
+    """Return data set versions with their drift, what waits or is set aside, and how much arrived.
+
+    The versions are the newest, or those older than the one named `after`.
+    """
     found = ahead.find(cloud, pipeline)
     waits = data.what_waits(cloud, pipeline)
-    versions = data.dataset_versions(cloud, pipeline, limit=VERSIONS)
+    read = data.dataset_versions(cloud, pipeline, limit=VERSIONS + 1, after=after)
+    versions = read[:VERSIONS]
     aside = uploads.quarantined(cloud, pipeline, limit=ASIDE, keep=uploads.still_aside)
     waiting = sorted(arrivals.waiting(cloud, pipeline), key=lambda each: each.arrived_at, reverse=True)
     return {
         "pipeline": pipeline,
         "versions": versions,
+        "after": versions[-1]["dataset_version"] if len(read) > VERSIONS else None,
+        "is_newest": after is None,
         "drift": [each for each in on_each(versions, lambda item: _drift(cloud, item)) if each],
         "arrivals": uploads.counts(cloud, found.name, len(aside.items)),
         "waiting": [uploads.shown(each) for each in waiting[:ARRIVALS]],
