@@ -43,7 +43,7 @@ class Client:
         return json.loads(self.cloud.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def play(self, script: str, *arguments: str) -> dict[str, Any]:
-        """Run `<script>_v<version>.py`; what it printed on its last line."""
+        """Run `<script>_v<version>.py`, or `<script>.py` for all; what it printed on its last line."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
         variables = {
             "HOME": str(self.home),
@@ -53,8 +53,10 @@ class Client:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
         }
+        own = HERE / f"{script}_v{self.version}.py"
         done = subprocess.run(
-            [self.python, HERE / f"{script}_v{self.version}.py", self.bucket, *arguments],
+            [self.python, own if own.exists() else HERE / f"{script}.py", self.bucket, *arguments],
+            cwd=self.home,
             env=kept | variables,
             capture_output=True,
             text=True,

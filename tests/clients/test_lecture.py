@@ -24,13 +24,20 @@ def lecture(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield client
 
 
+@pytest.fixture(scope="module")
+def played(lecture: Client) -> dict[str, Any]:
+    """What came of the pipeline's first execution, which registered a model."""
+    return lecture.play("lecture", PIPELINE, "0.9")
+
+
 def by_name(played: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {step["StepName"]: step for step in played["steps"]}
 
 
 @pytest.mark.timeout(3 * TIMEOUT_S)
-def test_the_pipeline_trains_judges_and_registers_and_uses_its_cache(lecture: Client) -> None:
-    played = lecture.play("lecture", PIPELINE, "0.9")
+def test_the_pipeline_trains_judges_and_registers_and_uses_its_cache(
+    lecture: Client, played: dict[str, Any]
+) -> None:
     steps = by_name(played)
     assert played["status"] == "Succeeded", steps
     assert {step["StepStatus"] for step in steps.values()} == {"Succeeded"}
@@ -70,3 +77,56 @@ def test_the_pipeline_trains_judges_and_registers_and_uses_its_cache(lecture: Cl
     }
     assert again["AccuracyCondition"]["Metadata"]["Condition"]["Outcome"] == "False"
     assert again["TooBad"]["FailureReason"] == "Accuracy is below 1.01"
+
+
+@pytest.mark.timeout(2 * TIMEOUT_S)
+def test_what_an_execution_did_is_told_as_experiment_and_lineage(
+    lecture: Client, played: dict[str, Any]
+) -> None:
+    bucket, steps = lecture.bucket, by_name(played)
+    told = lecture.play("tracking", PIPELINE, played["arn"])
+
+    rows = {name.partition("-")[0]: table for name, table in told["tables"].items()}
+    outputs = [row for row in rows["Processing"] if row[1] == "Output"]
+    assert {tuple(row[2:]) for row in outputs} == {("DataSet", "Produced", "artifact")}
+    assert len(outputs) == 3
+    assert [f"s3://{bucket}/raw/", "Input", "DataSet", "ContributedTo", "artifact"] in rows["Processing"]
+    kinds = sorted((row[1], row[2], row[3]) for row in rows["Train"])
+    assert kinds == [
+        *[("Input", "DataSet", "ContributedTo")] * len([row for row in rows["Train"] if row[2] == "DataSet"]),
+        ("Input", "Image", "ContributedTo"),
+        ("Output", "Model", "Produced"),
+    ]
+    registered = {(row[1], row[2], row[3], row[4]) for row in rows["RegisterModel"]}
+    assert registered == {
+        ("Input", "Model", "ContributedTo", "artifact"),
+        ("Input", "Image", "ContributedTo", "artifact"),
+        ("Input", "Approval", "ContributedTo", "action"),
+        ("Output", "ModelGroup", "AssociatedWith", "context"),
+    }
+    assert rows["AccuracyCondition"] is None
+
+    (trained,) = told["trained"]
+    assert trained["DisplayName"] == "Train"
+    assert trained["validation:accuracy - Last"] >= 0.9
+    assert (trained["Experiments"], trained["Trials"]) == (
+        [PIPELINE],
+        [played["arn"].rpartition("/")[2]],
+    )
+    sources = {kind for kind, _ in told["upstream"]}
+    assert sources == {"DataSet", "TrainingJob", "ProcessingJob"}
+    job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2].lower()
+    assert any(arn.endswith(f"/{job}-aws-training-job") for _, arn in told["upstream"])
+    assert told["edges"] >= 8
+    assert told["execution"] == played["arn"]
+    assert told["groups"] == [f"{PIPELINE}-group-aws-model-package-group"]
+
+    assert told["runs"] == ["first"]
+    assert told["parameters"]["alpha"] == {"NumberValue": 0.5}
+    assert told["parameters"]["solver"] == {"StringValue": "saga"}
+    assert "again" in told["parameters"]
+    assert told["outputs"] == ["report"]
+    (loss,) = told["loss"]
+    assert (loss["Count"], loss["Max"], loss["Last"]) == (12, 1.0, 1 / 12)
+    assert (told["before"], told["after"]) == (["raw"], [])
+    assert told["left"] == [PIPELINE]

@@ -19,10 +19,13 @@ from sluice_local.sagemaker.api import iam
 from sluice_local.sagemaker.api.core import OPERATIONS, ApiError, Scope
 from sluice_local.sagemaker.api.validation import operation_model, projected, validated
 
-# Import models, pipelines, packages, search and tags for the operations that they register.
+# Import experiments, lineage, models, pipelines, packages, search and tags for the operations they register.
+from sluice_local.sagemaker.experiments import component_operations, experiment_operations, metrics  # noqa: F401
 from sluice_local.sagemaker.hosting import endpoints, models  # noqa: F401
+from sluice_local.sagemaker.lineage import association_operations, entity_operations  # noqa: F401
 from sluice_local.sagemaker.pipelines import execution_operations, pipeline_operations  # noqa: F401
-from sluice_local.sagemaker.registry import packages, search  # noqa: F401
+from sluice_local.sagemaker.registry import packages  # noqa: F401
+from sluice_local.sagemaker.search import operations as search  # noqa: F401
 
 Response = tuple[int, dict[str, str], bytes]
 
@@ -47,6 +50,8 @@ async def handle(
     iam.CALLER.set(iam.caller_of(scope, headers, query_params))
     if invocation := _INVOCATIONS.fullmatch(path):
         return await _invoke(scope, invocation[1], headers, query_params, body)
+    if (name := path.strip("/")) in metrics.OPERATIONS:
+        return await _measure(scope, name, headers, query_params, body)
     name = headers.get("x-amz-target", "").rpartition(".")[2]
     try:
         return _json(200, await _in_thread(_operate, scope, name, headers, query_params, body))
@@ -81,6 +86,25 @@ async def _invoke(
         question = iam.checks("InvokeEndpoint", scope, {"EndpointName": endpoint})
         iam.authorize(headers, query_params, scope, question)
         return await endpoints.invoke(scope, endpoint, headers, body)
+    except ApiError as fault:
+        status = 403 if fault.code == "AccessDeniedException" else 400
+        return status, _rest_error_headers(fault.code), json.dumps({"message": fault.message}).encode()
+
+
+async def _measure(
+    scope: Scope, name: str, headers: dict[str, str], query_params: dict[str, Any], body: bytes
+) -> Response:
+    """Answer a request to the service SageMaker Metrics, which shares the signing name with SageMaker."""
+
+    def measure() -> dict[str, Any]:
+        model = operation_model(name, metrics.SERVICE)
+        params = validated(model.input_shape, _parsed(body))
+        iam.authorize(headers, query_params, scope, iam.checks(name, scope, params))
+        answer: dict[str, Any] = projected(model.output_shape, metrics.OPERATIONS[name](scope, params))
+        return answer
+
+    try:
+        return 200, {"Content-Type": "application/json"}, json.dumps(await _in_thread(measure)).encode()
     except ApiError as fault:
         status = 403 if fault.code == "AccessDeniedException" else 400
         return status, _rest_error_headers(fault.code), json.dumps({"message": fault.message}).encode()

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sluice_local.sagemaker.api.index import Index
+
 Item = dict[str, Any]
 
 
@@ -100,6 +102,24 @@ _WORDINGS = {
 }
 
 
+_TRACKED = Wording(
+    missing="{noun} '{arn}' does not exist.",
+    existing="{noun} '{arn}' already exists.",
+    missing_code="ResourceNotFound",
+)
+_WORDINGS |= dict.fromkeys(
+    (
+        "experiment",
+        "experiment-trial",
+        "experiment-trial-component",
+        "artifact",
+        "action",
+        "context",
+        "association",
+    ),
+    _TRACKED,
+)
+
 TABLES: dict[str, Table] = {}
 
 
@@ -118,14 +138,14 @@ class Table:
         self.arn_key = name_key.removesuffix("Name") + "Arn"
         self._wording = _WORDINGS.get(arn_kind, Wording())
         self._items: dict[Scope, dict[str, Item]] = {}
-        self._indexes: list[Index] = []
+        self._indexes: list[Index[Scope]] = []
         self._last_creation = 0.0
         self._lock = threading.RLock()
         TABLES[stored_as or arn_kind] = self
 
-    def index(self, keys: Callable[[Scope, Item], Iterable[str]]) -> Index:
+    def index(self, keys: Callable[[Scope, Item], Iterable[str]]) -> Index[Scope]:
         """Return an index of the items by these keys, which keeps itself."""
-        index = Index(self, keys)
+        index = Index(self._lock, keys)
         with self._lock:
             self._indexes.append(index)
             self._fill(index)
@@ -249,7 +269,7 @@ class Table:
                 index.move(scope, name, item, None)
         return item
 
-    def _fill(self, index: Index) -> None:
+    def _fill(self, index: Index[Scope]) -> None:
         index.clear()
         for scope, name, item in self._all():
             index.move(scope, name, None, item)
@@ -260,34 +280,3 @@ class Table:
     def _fault(self, code: str, words: str, scope: Scope, name: str) -> ApiError:
         arn = scope.arn(self.arn_kind, name)
         return ApiError(code, words.format(noun=self.noun, name=name, arn=arn))
-
-
-class Index:
-    """Items of a table by keys that their content has, so that nothing reads all of them."""
-
-    def __init__(self, table: Table, keys: Callable[[Scope, Item], Iterable[str]]) -> None:
-        self._table = table
-        self._keys = keys
-        self._names: dict[tuple[Scope, str], dict[str, None]] = {}
-
-    def find(self, scope: Scope, key: str) -> list[Item]:
-        """Return the items with a key, in order of creation. They are no copies: callers change none."""
-        with self._table._lock:
-            items = self._table._items.get(scope, {})
-            found = [items[name] for name in self._names.get((scope, key), ())]
-        return sorted(found, key=lambda item: item["CreationTime"])  # a key may have come later
-
-    def clear(self) -> None:
-        self._names = {}
-
-    def move(self, scope: Scope, name: str, former: Item | None, item: Item | None) -> None:
-        """Note that an item has come, has changed or is gone."""
-        before = set(self._keys(scope, former)) if former is not None else set()
-        after = set(self._keys(scope, item)) if item is not None else set()
-        for key in before - after:
-            names = self._names[scope, key]
-            del names[name]
-            if not names:
-                del self._names[scope, key]
-        for key in after - before:
-            self._names.setdefault((scope, key), {})[name] = None

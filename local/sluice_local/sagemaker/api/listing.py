@@ -52,6 +52,16 @@ def list_page(
     return page
 
 
+def created(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a listing's parameters with its bounds of time under the names that other listings have."""
+    times = {
+        f"CreationTime{end}": params[f"Created{end}"]
+        for end in ("After", "Before")
+        if f"Created{end}" in params
+    }
+    return {**params, **times}
+
+
 def _matches(item: Item, params: Mapping[str, Any], name_key: str, status_key: str | None) -> bool:
     if params.get("NameContains", "").lower() not in item[name_key].lower():
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from sluice.containers.script_mode import Script
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, now, operation
 from sluice_local.sagemaker.containers.container import OPT_ML, Sandbox
 from sluice_local.sagemaker.containers.logs import training_metrics
+from sluice_local.sagemaker.containers.metric_summaries import Summaries, Summary, described
 from sluice_local.sagemaker.jobs import capacity, cluster, training_setup
 from sluice_local.sagemaker.jobs.cluster import End, Instance, Outcome
 from sluice_local.sagemaker.jobs.lifecycle import (
@@ -118,7 +120,14 @@ def run(job: Job) -> Ending:
     clock = capacity.Clock(job.request["StoppingCondition"]["MaxRuntimeInSeconds"])
     job.advance("Downloading", "Downloading input data", TrainingStartTime=now())
     config = job.request["AlgorithmSpecification"]
-    metrics = training_metrics(job.scope, job.name, config.get("MetricDefinitions", []), job.on_metric)
+    summaries: Summaries = defaultdict(Summary)
+
+    def note(name: str, value: float) -> None:
+        summaries[name].add(value, now())
+        if job.on_metric:
+            job.on_metric(name, value)
+
+    metrics = training_metrics(job.scope, job.name, config.get("MetricDefinitions", []), note)
     sandboxes, instances, script, outcome = _train(job, metrics, clock)
     while outcome.end is End.INTERRUPTED:
         clock.pause()
@@ -126,7 +135,11 @@ def run(job: Job) -> Ending:
         clock.go_on()
         job.advance("Downloading", "Downloading input data")
         sandboxes, instances, script, outcome = _train(job, metrics, clock)
-    changes: Item = {"FinalMetricDataList": metrics.final(), **capacity.left_pool(job.request)}
+    changes: Item = {
+        "FinalMetricDataList": metrics.final(),
+        "_MetricSummaries": described(summaries),
+        **capacity.left_pool(job.request),
+    }
     output = S3Location.of(job.request["OutputDataConfig"]["S3OutputPath"]).within(f"{job.name}/output")
     if outcome.end is not End.FAILED:
         if outcome.end is End.COMPLETED:

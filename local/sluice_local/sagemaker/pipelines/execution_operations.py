@@ -9,12 +9,13 @@ from typing import Any
 from sluice_local.sagemaker.api import tokens
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, now, operation
 from sluice_local.sagemaker.api.iam import CALLER
-from sluice_local.sagemaker.api.listing import list_page
+from sluice_local.sagemaker.api.listing import created, list_page
+from sluice_local.sagemaker.experiments import stored as experiments
 from sluice_local.sagemaker.pipelines import announcements, running, selecting, stored
 from sluice_local.sagemaker.pipelines.definition import parameters
 from sluice_local.sagemaker.pipelines.definition.errors import ParameterError
 from sluice_local.sagemaker.pipelines.definition.resolving import Values, resolved
-from sluice_local.sagemaker.pipelines.pipeline_operations import created, version_of
+from sluice_local.sagemaker.pipelines.pipeline_operations import version_of
 from sluice_local.sagemaker.pipelines.stored import EXECUTIONS, PIPELINES
 
 _TOKEN = "ClientRequestToken"  # noqa: S105
@@ -66,6 +67,7 @@ def _start(scope: Scope, params: dict[str, Any]) -> Item:
     }
     PIPELINES.change(scope, key, **times)
     stored.VERSIONS.change(scope, version["PipelineVersionName"], LastExecutionPipelineExecutionArn=arn)
+    experiments.begin(scope, item)
     announcements.announce_execution(scope, item)
     running.start(scope, item)
     return {"PipelineExecutionArn": arn}

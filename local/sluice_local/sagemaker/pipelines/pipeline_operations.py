@@ -8,7 +8,7 @@ from sluice.containers.data import DataError, S3Location
 from sluice_local.sagemaker.api import tokens
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, operation
 from sluice_local.sagemaker.api.iam import CALLER
-from sluice_local.sagemaker.api.listing import list_page
+from sluice_local.sagemaker.api.listing import created, list_page
 from sluice_local.sagemaker.pipelines import stored
 from sluice_local.sagemaker.pipelines.access import storage
 from sluice_local.sagemaker.pipelines.definition.errors import DefinitionError
@@ -117,16 +117,6 @@ def list_pipelines(scope: Scope, params: dict[str, Any]) -> Item:
     return list_page(
         found, created(params), result_key="PipelineSummaries", name_key="PipelineName", descending=True
     )
-
-
-def created(params: dict[str, Any]) -> dict[str, Any]:
-    """Return a listing's parameters with its bounds of time under the names that other listings have."""
-    times = {
-        f"CreationTime{end}": params[f"Created{end}"]
-        for end in ("After", "Before")
-        if f"Created{end}" in params
-    }
-    return {**params, **times}
 
 
 @operation("ListPipelineVersions")

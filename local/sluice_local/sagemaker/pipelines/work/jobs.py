@@ -56,7 +56,7 @@ def ended(
     Raises StepFailedError and StepStoppedError.
     """
     name = request[kind.name_key]
-    created = call(task.scope, task.role, f"Create{kind.noun}Job", request)
+    created = call(task.scope, task.role, f"Create{kind.noun}Job", task.tracked(request))
     metadata = told(created[kind.arn_key])
     task.tell(metadata, remark)
     task.on_stop(lambda: _stop(task, kind, name))

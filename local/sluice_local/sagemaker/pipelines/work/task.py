@@ -56,6 +56,20 @@ class Task:
         """The step's arguments without references; raises ResolutionError."""
         return dict(resolved(dict(self.step.arguments), self.values))
 
+    def tracked(self, request: Item) -> Item:
+        """Return a job's request with what SageMaker adds: whose step it is, and of which trial a part."""
+        tags = {
+            "sagemaker:pipeline-execution-arn": self.execution["PipelineExecutionArn"],
+            "sagemaker:pipeline-step-name": self.step.name,
+        }
+        config = self.execution.get("PipelineExperimentConfig")
+        trial = {**config, "TrialComponentDisplayName": self.step.name} if config else None
+        return {
+            **({"ExperimentConfig": trial} if trial else {}),
+            **request,
+            "Tags": [*request.get("Tags", ()), *({"Key": key, "Value": tags[key]} for key in tags)],
+        }
+
     def name(self, prefix: Any = None, length_max: int = NAME_LENGTH_MAX) -> str:
         """Return a name for what the step makes, as SageMaker makes them."""
         identifier = self.values.execution["PipelineExecutionId"]
