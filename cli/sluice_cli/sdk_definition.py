@@ -20,6 +20,8 @@ from sluice_cli.target import Target
 PYTHON = "SLUICE_SDK_PYTHON"
 _TAKES_S = 300
 _SHOWN = 1500
+# The SDK 3 would refuse a role with no more rights than the stack's jobs need, and one that is not yet made.
+_UNCHECKED = {"SAGEMAKER_VALIDATE_ROLE": "false"}
 # It runs in the other Python, in the project's folder. Arguments are the file, the function, what that may be
 # given, and where the definition goes. What user code prints goes to stderr.
 _PROGRAM = """\
@@ -86,7 +88,8 @@ def _made(
         out, defaults = Path(made) / "definition.json", Path(made) / "sdk.yaml"
         defaults.write_text(_defaults(arguments))
         command = [chosen, "-c", _PROGRAM, path, function, json.dumps(dict(arguments)), str(out)]
-        environment = {**os.environ, **_reaching(target), "SAGEMAKER_USER_CONFIG_OVERRIDE": str(defaults)}
+        environment = {**_UNCHECKED, **os.environ, **_reaching(target)}
+        environment["SAGEMAKER_USER_CONFIG_OVERRIDE"] = str(defaults)
         try:
             ended = subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_TAKES_S

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import yaml
 
 from sluice.domain.build import projects
 from sluice.domain.build.sdk import placing
@@ -17,7 +18,7 @@ from sluice_local.cloud import LocalCloud
 from sluice_local.settings import REPOSITORY
 
 EXAMPLE = REPOSITORY / "examples" / "sdk-pipeline"
-PYTHON = REPOSITORY / ".venv/envs/sdk2/bin/python"
+PYTHONS = {version: REPOSITORY / f".venv/envs/sdk{version}/bin/python" for version in "23"}
 BUCKET = "sluice-artifacts"
 
 
@@ -44,11 +45,26 @@ def target(tmp_path: Path) -> Iterator[Target]:
         yield Stack("sluice", session, cloud.endpoint_url)
 
 
+def named(pipeline: str) -> str:
+    """The example's pipeline.yaml, with another of its pipelines."""
+    text = (EXAMPLE / "pipeline.yaml").read_text()
+    if pipeline != "pipeline_pytorch.py":
+        return text.replace("pipeline: pipeline.py", f"pipeline: {pipeline}")
+    # What the README says to put there.
+    block = (EXAMPLE / "README.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    said = yaml.safe_load(text) | yaml.safe_load(block)
+    return yaml.safe_dump(said, sort_keys=False)
+
+
 @pytest.mark.timeout(300)
-def test_the_examples_pipeline_is_one_that_a_stack_runs(target: Target) -> None:
-    assert PYTHON.exists(), "there is no environment with the SDK: run `make clients`"
-    read = project.read_folder(EXAMPLE).files
-    files = sdk_definition.completed(target, EXAMPLE, read, str(PYTHON))
+@pytest.mark.parametrize(
+    ("pipeline", "sdk"), [("pipeline.py", "2"), ("pipeline_v3.py", "3"), ("pipeline_pytorch.py", "2")]
+)
+def test_the_examples_pipelines_are_such_that_a_stack_runs(target: Target, pipeline: str, sdk: str) -> None:
+    python = PYTHONS[sdk]
+    assert python.exists(), "there is no environment with the SDK: run `make clients`"
+    read = {**project.read_folder(EXAMPLE).files, "pipeline.yaml": named(pipeline).encode()}
+    files = sdk_definition.completed(target, EXAMPLE, read, str(python))
     loaded = projects.load_project(files)
     build, given = loaded.config.build, sdk_definition.given(target, "reviews-sdk")
     assert build is not None
