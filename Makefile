@@ -59,7 +59,7 @@ up: setup ## Start the local cloud with its saved state, and deploy the template
 down: ## Stop the local cloud; its state is kept.
 	@test ! -x .venv/bin/sluice || .venv/bin/sluice down
 
-check: setup ## Run lint, types and unit, while you change something: a minute or three on two cores.
+check: setup ## Run lint, types and unit, while you change something: a minute on two cores.
 	@$(MAKE) --no-print-directory --jobs=$(CORES) --output-sync=target lint types
 	@$(MAKE) --no-print-directory unit
 
