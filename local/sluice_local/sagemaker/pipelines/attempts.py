@@ -55,7 +55,7 @@ class StepRun:
         except StepFailedError as failure:
             metadata = {"Metadata": failure.metadata} if failure.metadata else {}
             reason = failure.reason[:_REASON_LENGTH]
-            self._change("Failed", EndTime=now(), FailureReason=reason, **metadata)
+            self._change("Failed", EndTime=now(), FailureReason=reason or None, **metadata)
         except Exception:
             logging.getLogger(__name__).exception("step %s", self._key)
             self._change(

@@ -13,8 +13,9 @@ from sluice_local.sagemaker.pipelines.definition.errors import DefinitionError
 from sluice_local.sagemaker.pipelines.definition.resolving import Values, resolved
 
 _UNITS_S = {"Y": 31536000, "M": 2592000, "W": 604800, "D": 86400, "H": 3600, "MIN": 60, "S": 1}
+# AWS takes them without their P too: the SDK's own tests say "T30m".
 _DURATION = re.compile(
-    r"P(?:(?P<Y>\d+)Y)?(?:(?P<M>\d+)M)?(?:(?P<W>\d+)W)?(?:(?P<D>\d+)D)?"
+    r"(?=[PT])P?(?:(?P<Y>\d+)Y)?(?:(?P<M>\d+)M)?(?:(?P<W>\d+)W)?(?:(?P<D>\d+)D)?"
     r"(?:T(?:(?P<H>\d+)H)?(?:(?P<MIN>\d+)M)?(?:(?P<S>\d+)S)?)?",
     re.IGNORECASE,
 )

@@ -104,9 +104,7 @@ def _check_references(
         if name not in found:
             raise DefinitionError(f"Step {step.name}: DependsOn names {name}, and there is no such step.")
         if found[name].type == "Fail":
-            raise DefinitionError(
-                f"Step {step.name}: DependsOn names {name}, a Fail step, which ends the execution."
-            )
+            raise DefinitionError(f"{step.name} can not depends on {name}: a Fail step ends the execution.")
     for where, name, operand in references.found_in(step.told()):
         place = f"Step {step.name}: {where.removeprefix('.')}"
         for fault in _operand_faults(name, operand, declared, found, requests):

@@ -109,8 +109,6 @@ def _check_own(name: str, kind: str, item: Mapping[str, Any]) -> None:
         checks.check(name, kind, item)
     if kind == "Training":
         functions.check(name, item.get("Arguments") or {})
-    if kind == "Fail" and not (item.get("Arguments") or {}).get("ErrorMessage"):
-        raise DefinitionError(f"Step {name}: Arguments.ErrorMessage must say why the execution fails.")
     if kind == "Condition":
         stated = item["Arguments"].get("Conditions") if item.get("Arguments") else None
         if not isinstance(stated, list) or not stated:

@@ -17,8 +17,8 @@ def decide(task: Task) -> Any:
 
 
 def fail(task: Task) -> Any:
-    """Fail the execution with the step's message."""
-    message = str(resolved(task.step.arguments["ErrorMessage"], task.values))
+    """Fail the execution with the step's message, if it has one."""
+    message = str(resolved(task.step.arguments.get("ErrorMessage", ""), task.values))
     metadata = {"Fail": {"ErrorMessage": message}}
     task.tell(metadata)
     raise StepFailedError(message, None, metadata)

@@ -72,9 +72,16 @@ def test_a_policy_that_is_none_is_refused(members: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("P30D", 2592000), ("PT1H", 3600), ("P1DT2H3M4S", 93784), ("p1w", 604800), ("P1M", 2592000)],
+    [
+        ("P30D", 2592000),
+        ("PT1H", 3600),
+        ("P1DT2H3M4S", 93784),
+        ("p1w", 604800),
+        ("P1M", 2592000),
+        ("T30m", 1800),
+    ],
 )
-def test_an_expiry_is_an_iso_duration(text: str, seconds: int) -> None:
+def test_an_expiry_is_an_iso_duration_or_one_without_its_p(text: str, seconds: int) -> None:
     assert caching.read("Train", {"Enabled": True, "ExpireAfter": text}).expire_after_s == seconds
 
 
