@@ -183,16 +183,20 @@ def test_a_tuning_job_is_stopped_with_its_training_jobs(tuning: Tuning) -> None:
     assert {trial["TrainingJobStatus"] for trial in tuning.trials(name)} == {"Stopped"}
     with refused("ValidationException", "is in status Stopped"):
         tuning.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    tuning.sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    with refused("ResourceNotFound"):
+        tuning.describe(name)
 
 
 def test_a_step_gives_its_best_training_jobs_to_others(
     tuning: Tuning, cloud: LocalCloud, unique: Callable[[str], str]
 ) -> None:
     pipelines = Pipelines(cloud, unique)
+    search = tuning.request("Bayesian", LINE, limits={"MaxNumberOfTrainingJobs": 3})
     best = {"Get": "Steps.Tune.BestTrainingJob.TrainingJobName"}
     second = {"Get": "Steps.Tune.TrainingJobSummaries[1].TrainingJobName"}
     pipelines.create(
-        {"Name": "Tune", "Type": "Tuning", "Arguments": tuning.request()},
+        {"Name": "Tune", "Type": "Tuning", "Arguments": search},
         {
             "Name": "Tell",
             "Type": "Fail",
@@ -201,6 +205,7 @@ def test_a_step_gives_its_best_training_jobs_to_others(
     )
     status, steps = pipelines.run()
     assert (status, steps["Tune"]["StepStatus"]) == ("Failed", "Succeeded"), steps
+    assert "drawn at random" in steps["Tune"]["StepDescription"]
     name = steps["Tune"]["Metadata"]["TuningJob"]["Arn"].rpartition("/")[2]
     ranked = tuning.trials(name, SortBy="FinalObjectiveMetricValue", SortOrder="Ascending")
     assert steps["Tell"]["FailureReason"] == f"{ranked[0]['TrainingJobName']} {ranked[1]['TrainingJobName']}"
