@@ -275,7 +275,9 @@ def _change(
         raise EndpointBusyError(f"{name} had failed and is being deleted")
     if status not in _CHANGEABLE or endpoint.get("PendingDeploymentSummary"):
         raise EndpointBusyError(f"{name} is {endpoint['EndpointStatus']}")
-    watched = {} if serving.is_serverless(endpoint) else {"DeploymentConfig": deployment_config}
+    # AWS says of no guardrails beside a shadow: without any, all traffic moves at once too.
+    is_unguarded = serving.is_serverless(endpoint) or task.mirror or serving.has_shadow(endpoint)
+    watched = {} if is_unguarded else {"DeploymentConfig": deployment_config}
     if task.stage.is_scaled:
         scaling.pause(cloud, name, endpoint["EndpointConfigName"], config)
     kept = scales.retained() if _keeps_instances(task, endpoint) else {}
@@ -287,4 +289,4 @@ def _keeps_instances(task: DeployModelTask, endpoint: Item) -> bool:
     if task.mirror:
         # The config itself says how many there are.
         return False
-    return task.stage.keeps_instances or (task.restore and bool(endpoint.get("ShadowProductionVariants")))
+    return task.stage.keeps_instances or (task.restore and serving.has_shadow(endpoint))

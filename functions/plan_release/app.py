@@ -270,7 +270,7 @@ def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: 
 def _previous(cloud: Cloud, request: Request, stage: Stage, endpoint: Item, own: str) -> str | None:
     """Return the config to go back to: what serves, but for a shadow that a release left beside it."""
     previous = endpoint.get("EndpointConfigName")
-    if endpoint.get("ShadowProductionVariants"):
+    if serving.has_shadow(endpoint):
         live = deploying.find_deployment(cloud, request.pipeline, stage.name, stage.live)
         return live.endpoint_config_name if live else None
     return previous if previous != own else None

@@ -182,8 +182,10 @@ def test_what_serves_keeps_its_instances_beside_a_shadow_and_after_it(world: Wor
     release_id = world.approve(world.register(2))
     config = world.cloud.endpoints.configs[f"sluice--{release_id}--production--shadow"]
     assert config["ProductionVariants"][0]["InitialInstanceCount"] == 7
-    _, removed, _ = world.cloud.endpoints.updates[1:]
+    mirrored, removed, moved = world.cloud.endpoints.updates[1:]
+    assert "RetainAllVariantProperties" not in mirrored
     assert removed["RetainAllVariantProperties"]
+    assert ["DeploymentConfig" in each for each in (mirrored, removed, moved)] == [False, False, True]
 
 
 def test_a_comparison_that_somebody_disturbs_ends(world: World, traffic: Traffic) -> None:

@@ -21,7 +21,7 @@ def take_away(cloud: Cloud, stage: Stage) -> bool:
     """
     live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
     endpoint = cloud.endpoints.describe_endpoint(stage.endpoint_name)
-    if stage.releasing or live is None or endpoint is None or not endpoint.get("ShadowProductionVariants"):
+    if stage.releasing or live is None or endpoint is None or not serving.has_shadow(endpoint):
         return False
     if serving.status(endpoint["EndpointStatus"]) != "inservice":
         # The event of its end comes.
@@ -34,7 +34,6 @@ def take_away(cloud: Cloud, stage: Stage) -> bool:
         {
             "EndpointName": stage.endpoint_name,
             "EndpointConfigName": live.endpoint_config_name,
-            "DeploymentConfig": serving.immediate_deployment_config(),
             **scaling.retained(),
         }
     )

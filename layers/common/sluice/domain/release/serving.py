@@ -185,6 +185,11 @@ def is_serverless(endpoint: Mapping[str, Any]) -> bool:
     return any("CurrentServerlessConfig" in variant for variant in endpoint.get("ProductionVariants", ()))
 
 
+def has_shadow(endpoint: Mapping[str, Any]) -> bool:
+    """Tell whether a described endpoint mirrors requests to a shadow variant."""
+    return bool(endpoint.get("ShadowProductionVariants"))
+
+
 def kind_fault(
     pipeline: str, stage: str, endpoint: Mapping[str, Any] | None, *, wants_serverless: bool
 ) -> str | None:
