@@ -261,3 +261,30 @@ def test_what_sagemaker_refuses_of_a_pipeline_refuses_the_push(world: World) -> 
     version = sdk_world.push(world)
     item = world.cloud.catalog.get(keys.project_key(PIPELINE, version)) or {}
     assert item["reasons"] == ["SageMaker refuses the pipeline: ValidationException: no"]
+
+
+@pytest.mark.parametrize(("accuracy", "verdict"), [(0.9, "reproduced"), (0.7, "differed")])
+def test_a_model_that_a_pipeline_made_is_reproduced_by_another_execution(
+    world: World, accuracy: float, verdict: str
+) -> None:
+    started(world)
+    assert play(world, registers(world, 0.9)) == "registered"
+    again = names.run_id(PIPELINE, 2)
+    detail = {"stack": "sluice", "pipeline": PIPELINE, "request_id": "r1", "actor": "ada", "reproduces": RUN}
+    world.invoke("start_run", {"time": "2026-11-24T12:00:00Z", "detail": detail})
+    answer = world.cloud.catalog.get(keys.request_key(PIPELINE, "r1")) or {}
+    assert (answer.get("status"), answer.get("run_id")) == ("taken", again), answer
+    assert play(world, registers(world, accuracy, again), run_id=again) == verdict
+    # The models differ: `registers` writes the run into each.
+    told = world.catalog_run(again)["reasons"]
+    assert "every metric is within 0.01" in told or "not 0.9 within 0.01" in told[-1]
+    requests = world.cloud.pipelines.requests
+    first, second = (
+        {
+            each["Name"]: each["Value"]
+            for each in requests[names.pipeline_execution("sluice", run)]["PipelineParameters"]
+        }
+        for run in (RUN, again)
+    )
+    assert (first["MinAccuracyValue"], first["Solver"]) == (second["MinAccuracyValue"], second["Solver"])
+    assert len([arn for arn in world.cloud.registry.by_arn if f"/{sdk_world.GROUP}/" not in arn]) == 1

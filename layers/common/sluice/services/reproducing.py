@@ -118,11 +118,13 @@ def compare(cloud: Cloud, run: Run, evaluation: Mapping[str, Any]) -> Comparison
 
 
 def _model_uri(cloud: Cloud, run: Run) -> str:
-    """Return the model of the one candidate that a reproduction trains."""
-    trained = [step.model_uri for step in building.find_steps(cloud, run.run_id) if step.model_uri]
+    """Return the model of the one candidate that a reproduction trains, or that its pipeline registered."""
+    steps = building.find_steps(cloud, run.run_id)
+    registered = [step.detail["model_uri"] for step in steps if "model_uri" in (step.detail or {})]
+    trained = [*registered, *(step.model_uri for step in steps if step.model_uri)]
     if not trained:
         raise MissingError(f"{run.run_id} trained no model")
-    return trained[0]
+    return str(trained[0])
 
 
 def _files(cloud: Cloud, uri: str) -> dict[str, str]:

@@ -52,7 +52,13 @@ def take(cloud: Cloud, task: SelectCandidateTask) -> Taken | str:
     head_of_evaluation = _head(cloud, uri, f"the evaluation (ModelMetrics) of {arn}")
     if head_of_evaluation.size_bytes > evaluations.MAX_BYTES:
         raise evaluations.too_large(head_of_evaluation.size_bytes)
-    _keep(cloud, task, "candidate", cloud.objects.read(uri), {"package": arn, "uri": uri})
+    _keep(
+        cloud,
+        task,
+        "candidate",
+        cloud.objects.read(uri),
+        {"package": arn, "uri": uri, "model_uri": model_uri},
+    )
     return Taken(model_uri, head.version_id, arn)
 
 

@@ -23,10 +23,16 @@ _FILES_SHOWN = 5
 
 
 def overrides(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run overrides to train exactly the chosen candidate of a run manifest."""
+    """Return what a run overrides to train exactly the chosen candidate of a run manifest.
+
+    A pipeline of SageMaker has no candidates: it gets what it was given.
+    """
+    given = dict(document.get("overrides") or {})
+    if "pipeline" in document["parameters"]:
+        return given
     chosen = document["parameters"].get("train") or {}
     return {
-        **(document.get("overrides") or {}),
+        **given,
         # Hyperparameters are text in script mode: JSON, which says the value they had.
         "train.hyperparameters": {name: json.loads(value) for name, value in chosen.items()},
         "train.candidates.strategy": "grid",
