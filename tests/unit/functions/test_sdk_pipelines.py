@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -14,6 +15,7 @@ from build_world import PIPELINE, RUN, World
 from sdk_world import EXECUTION, changed, definition, registers, step
 from sluice.catalog import keys
 from sluice.domain import names
+from sluice.services.taking_over import NotTakenError
 from sluice.services.views import runs
 
 SAGEMAKER_PIPELINE = "sluice--reviews"
@@ -288,3 +290,51 @@ def test_a_model_that_a_pipeline_made_is_reproduced_by_another_execution(
     )
     assert (first["MinAccuracyValue"], first["Solver"]) == (second["MinAccuracyValue"], second["Solver"])
     assert len([arn for arn in world.cloud.registry.by_arn if f"/{sdk_world.GROUP}/" not in arn]) == 1
+
+
+def foreign(package: dict[str, Any]) -> None:
+    package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] = "s3://elsewhere/model.tar.gz"
+
+
+def unmeasured(package: dict[str, Any]) -> None:
+    package["ModelMetrics"] = {}
+
+
+def lost(package: dict[str, Any]) -> None:
+    statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]
+    statistics["S3Uri"] = f"s3://{fakes.ARTIFACT_BUCKET}/nowhere/evaluation.json"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (foreign, "lies at s3://elsewhere/model.tar.gz: expected in sluice-artifacts"),
+        (unmeasured, "the evaluation (ModelMetrics) of"),
+        (lost, "is not where it says: there is no s3://sluice-artifacts/nowhere/evaluation.json"),
+    ],
+)
+def test_a_package_that_cannot_be_taken_over_fails_the_run_and_says_why(
+    world: World, spoil: Callable[[dict[str, Any]], None], why: str
+) -> None:
+    started(world)
+    steps = registers(world, 0.9)
+    (package,) = world.cloud.registry.by_arn.values()
+    spoil(package)
+    assert play(world, steps) == "failed"
+    (reason,) = world.catalog_run()["reasons"]
+    assert why in reason
+
+
+def test_a_package_that_is_gone_or_whose_model_is_no_archive_fails_the_run(world: World) -> None:
+    started(world)
+    steps = registers(world, 0.9)
+    (package,) = world.cloud.registry.by_arn.values()
+    uri = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    world.cloud.objects.write(uri, b"no archive")
+    assert play(world, steps) == "failed"
+    assert uri in world.catalog_run()["reasons"][0]
+
+    world.cloud.registry.by_arn.clear()
+    task = {**world.common(), "dataset_version": world.catalog_run()["dataset_version"]}
+    with pytest.raises(NotTakenError, match="is gone"):
+        world.invoke("select_candidate", task)
