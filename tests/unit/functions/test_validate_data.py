@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 from typing import Any
 
 import pytest
@@ -15,10 +14,8 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from conftest import ROOT
 from sluice.catalog import keys
-from sluice.quality import processes, run
+from sluice.quality import run
 from sluice.quality.engine import EngineLimitError
-from sluice.quality.engine.store import Store
-from sluice.quality.run import Limits
 from sluice.services import datasets
 
 
@@ -165,30 +162,6 @@ def test_data_that_take_more_time_than_there_is_are_set_aside_and_not_tried_for_
     reason = "the data could not be checked"
     assert validate(world)["reasons"] == [reason]
     assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "quarantined"}
-
-
-def test_an_object_that_takes_all_the_time_whatever_interrupts_it_is_set_aside_and_the_good_is_built(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begin(world, a=ROWS, b=b"y,x\n0,1\n")
-    add = Store.add
-
-    def stuck(store: Store, tables: Any) -> str:
-        if 1 in tables:
-            threading.Event().wait(60)
-        return add(store, tables)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(run, "processes", processes)
-        patched.setattr(Store, "add", stuck)
-        patched.setattr(Limits, "of_function", lambda memory_mb, _, folder: Limits(memory_mb, 2.0, folder))
-        verdict = validate(world)
-    assert verdict["reasons"][0].startswith(f"{PIPELINE}/b.csv: the data could not be checked within 2 s")
-    assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending", f"{PIPELINE}/b.csv#v1": "quarantined"}
-    world.finish("data_rejected")
-    world.ask()
-    world.prepare_run("reviews-00002")
-    assert validate(world, "reviews-00002")["is_valid"]
 
 
 def test_more_objects_than_can_be_opened_are_set_aside_before_they_are_fetched_and_the_rest_is_built(
