@@ -214,8 +214,8 @@ def test_a_person_watches_a_canary_rolls_it_back_and_releases_data_by_clicks(
     for path in ("models", "releases", "monitoring", "data", "arrivals", "batches", "runs", "why"):
         go(page, f"/pipelines/{name}/{path}")
         accessible(page)
-    log, lost = f"/runs/{name}-00001/logs/prepare", "/pipelines/lost"
-    for path in (f"/pipelines/{name}", f"/models/{name}/2", compared, log, lost, "/notices", "/"):
+    log = f"/runs/{name}-00001/logs/prepare"
+    for path in (f"/pipelines/{name}", f"/models/{name}/2", compared, log, "/notices", "/"):
         go(page, path)
         accessible(page)
 
