@@ -149,6 +149,7 @@ def _prepare_shadow(cloud: Cloud, task: DeployModelTask, endpoint: Item | None) 
     _create_model(cloud, task, package)
     request = serving.shadow_config_request(
         wanted.config_name,
+        serving.shadow_variant(task.release_id),
         endpoint,
         served,
         task.stage.model_name,

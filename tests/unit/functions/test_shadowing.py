@@ -26,15 +26,18 @@ SHADOWED = (
 ) + "monitor: {quality: {metric: accuracy, max_loss: 0.1}}\n"
 
 
+SHADOW = "Shadow"
+
+
 class Traffic:
     """What both variants do while they are compared."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.requests = {serving.VARIANT: 20.0, serving.SHADOW: 10.0}
-        self.errors = {serving.VARIANT: 0.0, serving.SHADOW: 0.0}
-        self.latency = {serving.VARIANT: 10_000.0, serving.SHADOW: 11_000.0}
-        self.answers = {serving.VARIANT: [1] * 10, serving.SHADOW: [1] * 10}
+        self.requests = {serving.VARIANT: 20.0, SHADOW: 10.0}
+        self.errors = {serving.VARIANT: 0.0, SHADOW: 0.0}
+        self.latency = {serving.VARIANT: 10_000.0, SHADOW: 11_000.0}
+        self.answers = {serving.VARIANT: [1] * 10, SHADOW: [1] * 10}
 
     def values(
         self, alarm: Mapping[str, Any], since: datetime, until: datetime
@@ -43,6 +46,7 @@ class Traffic:
         self.capture()
         metric = alarm["Metrics"][0]["MetricStat"]["Metric"]
         variant = next(each["Value"] for each in metric["Dimensions"] if each["Name"] == "VariantName")
+        variant = variant.partition("-")[0]
         kept = {"Invocations": self.requests, "ModelLatency": self.latency}
         return [(since, kept.get(metric["MetricName"], self.errors)[variant])]
 
@@ -52,10 +56,15 @@ class Traffic:
         self.world.cloud.objects.at = self.world.cloud.now.at
         for variant, answers in self.answers.items():
             lines = [self._record(variant, number, answer) for number, answer in enumerate(answers)]
-            folder = f"capture/reviews/{ENDPOINT}/{variant}/{at:%Y/%m/%d/%H}"
+            named = f"{variant}-{self.release()}" if variant == SHADOW else variant
+            folder = f"capture/reviews/{ENDPOINT}/{named}/{at:%Y/%m/%d/%H}"
             self.world.cloud.objects.write(
                 f"s3://{fakes.ARTIFACT_BUCKET}/{folder}/file.jsonl", "\n".join(lines).encode()
             )
+
+    def release(self) -> str:
+        """What ends the id of the release under way, and the name of its shadow."""
+        return str(self.world.stage().get("releasing")).rpartition("-")[2]
 
     def _record(self, variant: str, number: int, answer: Any) -> str:
         sides = {
@@ -111,6 +120,8 @@ def test_what_serves_keeps_its_model_while_the_other_is_its_shadow(world: World,
     live = world.cloud.endpoints.configs[configs(world)[0]]["ProductionVariants"][0]
     assert variant == live
     assert shadow["ModelName"] == f"sluice--{release_id}"
+    # Its own name: CloudWatch counts whole minutes, in which another version may have been a shadow.
+    assert shadow["VariantName"] == f"Shadow-{release_id.rpartition('-')[2]}"
     assert shadow["InitialVariantWeight"] == variant["InitialVariantWeight"] / 2
     assert config["DataCaptureConfig"]["InitialSamplingPercentage"] == 100
 
@@ -127,7 +138,7 @@ def test_what_serves_keeps_its_model_while_the_other_is_its_shadow(world: World,
 def test_a_version_that_does_worse_is_refused_and_nobody_is_served_by_it(
     world: World, traffic: Traffic, attribute: str, value: Any, reason: str
 ) -> None:
-    getattr(traffic, attribute)[serving.SHADOW] = value
+    getattr(traffic, attribute)[SHADOW] = value
     release_id = world.approve(world.register(2))
     release = world.release(release_id)
     assert release["status"] == "refused"
@@ -140,7 +151,7 @@ def test_a_version_that_does_worse_is_refused_and_nobody_is_served_by_it(
 
 
 def test_a_version_that_fails_is_ended_before_its_time(world: World, traffic: Traffic) -> None:
-    traffic.errors[serving.SHADOW] = 10.0
+    traffic.errors[SHADOW] = 10.0
     began = world.at()
     world.approve(world.register(2))
     assert (world.at() - began).total_seconds() < 120
@@ -295,7 +306,7 @@ def test_the_smoke_test_sees_the_version_and_no_shadow(world: World) -> None:
 
 
 def is_refused(world: World, traffic: Traffic) -> None:
-    traffic.answers[serving.SHADOW] = [0] * 10
+    traffic.answers[SHADOW] = [0] * 10
     assert world.release(world.approve(world.register(2)))["status"] == "refused"
     assert (has_shadow(world), world.served_version()) == (False, "1")
 

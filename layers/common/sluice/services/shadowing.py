@@ -67,7 +67,7 @@ def _judge(
 ) -> str:
     begun, now = dict(deployment.shadow or {}), from_iso(cloud.now())
     since, is_over = from_iso(begun["since"]), to_iso(now) >= begun["until"]
-    found = _measured(cloud, task.stage.endpoint_name, since, now, config)
+    found = _measured(cloud, task, since, now, config)
     reasons = _disturbed(cloud, task, since)
     if is_over and not reasons:
         found = Comparison(found.live, found.shadow, _compared(cloud, task, since, now, config, limits))
@@ -115,7 +115,7 @@ def _rollbacks(cloud: Cloud, pipeline: str) -> Iterator[Release]:
 
 
 def _measured(
-    cloud: Cloud, endpoint: str, since: datetime, now: datetime, config: PipelineConfig
+    cloud: Cloud, task: ReleaseStageTask, since: datetime, now: datetime, config: PipelineConfig
 ) -> Comparison:
     """Ask CloudWatch what it counted of both variants since a time."""
 
@@ -124,13 +124,15 @@ def _measured(
         values = {
             name: [
                 value
-                for _, value in cloud.alarms.values(shadows.counted(endpoint, variant, *about), since, now)
+                for _, value in cloud.alarms.values(
+                    shadows.counted(task.stage.endpoint_name, variant, *about), since, now
+                )
             ]
             for name, about in asked_of.items()
         }
         return shadows.measured(values)
 
-    return Comparison(of(serving.VARIANT), of(serving.SHADOW))
+    return Comparison(of(serving.VARIANT), of(serving.shadow_variant(task.release_id)))
 
 
 def _compared(
@@ -143,7 +145,7 @@ def _compared(
 ) -> shadows.Compared:
     """Compare what both variants captured since a time."""
     shape, window = Shape.of(config), Span(since, now)
-    variants = (serving.VARIANT, serving.SHADOW)
+    variants = (serving.VARIANT, serving.shadow_variant(task.release_id))
     live, shadow = (_captured(cloud, task, variant, window, shape) for variant in variants)
     return shadows.compare(live, shadow, limits.tolerance, is_number=shape.is_number)
 

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from sluice.domain.config.monitor import Monitor
 
 VARIANT = "AllTraffic"
-# The variant that answers mirrored requests, for nobody.
-SHADOW = "Shadow"
+_SHADOW = "Shadow"
 MODEL_VERSION_VARIABLE = "SLUICE_MODEL_VERSION"
 CAPTURE_PERCENT_VARIABLE = "SLUICE_CAPTURE_PERCENT"
 # The inference id of requests that test a release: they are no traffic, and not watched.
@@ -136,8 +135,17 @@ def endpoint_config_request(
     }
 
 
+def shadow_variant(release_id: str) -> str:
+    """Name the variant that answers mirrored requests, for nobody.
+
+    Each release has its own: CloudWatch counts whole minutes, in which another shadow may have failed.
+    """
+    return f"{_SHADOW}-{release_id.rpartition('-')[2]}"
+
+
 def shadow_config_request(
     name: str,
+    shadow_name: str,
     endpoint: Mapping[str, Any],
     served: Mapping[str, Any],
     model_name: str,
@@ -158,7 +166,11 @@ def shadow_config_request(
         "InstanceType": compute.instance_type,
         "InitialInstanceCount": -(-compute.instance_count * percent // 100),
     }
-    shadow = {"VariantName": SHADOW, "ModelName": model_name, "InitialVariantWeight": weight * percent / 100}
+    shadow = {
+        "VariantName": shadow_name,
+        "ModelName": model_name,
+        "InitialVariantWeight": weight * percent / 100,
+    }
     return {
         **({"DataCaptureConfig": capture} if capture else {}),
         "EndpointConfigName": name,
