@@ -123,7 +123,7 @@ def test_files_are_scored_by_what_is_released_and_watched_like_requests(loop: Lo
     assert len(shown(loop)["transforms"]) == before + 1
     ran = command(loop, "batch", "run", loop.pipeline, "bad.csv")
     assert ran.exit_code == 1
-    assert "x is 'no number'" in ran.output
+    assert "x is 'no number'" in str(ran.exception)
 
     # Rows and answers are watched, and labels find them by the file's name.
     _, found = judged(loop, 207)
