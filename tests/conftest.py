@@ -66,6 +66,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_sessionfinish() -> None:
+    # DuckDB complains at the end of a process about what it cannot free.
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker ends up alone with one of them."""
     tests = Counter(item.path for item in items)
