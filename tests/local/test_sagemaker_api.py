@@ -232,10 +232,9 @@ def test_the_registry_can_be_searched(registry: Registry) -> None:
     either = [("ModelPackageVersion", "Equals", "1"), ("ModelApprovalStatus", "Equals", "Approved")]
     assert found(registry, *either) == []
     assert found(registry, *either, operator="Or") == [1, 2]
+    assert found(registry, ("ModelPackageVersion", "GreaterThan", "1")) == [2, 3]
     with refused("NotImplementedException", "does not search for Image", status=501):
         registry.sagemaker.search(Resource="Image")
-    with refused("NotImplementedException", "does not search by GreaterThan", status=501):
-        found(registry, ("ModelPackageVersion", "GreaterThan", "1"))
 
 
 def test_groups_are_found_by_their_tags(registry: Registry) -> None:
