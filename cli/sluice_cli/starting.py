@@ -16,7 +16,7 @@ from sluice.services import building, wishes
 from sluice.services.views import foresight
 from sluice.services.wishes import NotStartedError, Wanted
 from sluice_cli import bus, project, waiting
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.target import Target
 
 _ANSWER_S = 120
@@ -56,7 +56,7 @@ def planned(target: Target, wanted: Wanted, *, foresees: bool = False) -> dict[s
     try:
         run = wishes.plan(target.cloud, wanted)
     except NotStartedError as error:
-        raise CommandError(str(error), hint="Nothing was started.", exit_code=EXIT_USAGE) from None
+        raise _refused(wanted, *error.reasons) from None
     ahead = {"foreseen": foresight.foresee(target.cloud, run)} if foresees else {}
     return {"pipeline": wanted.pipeline, **_described(target, run), **ahead}
 
@@ -83,6 +83,12 @@ def _described(target: Target, run: Run) -> dict[str, Any]:
     }
 
 
+def _refused(wanted: Wanted, *reasons: str) -> CommandError:
+    """Say why there is no such run. A reproduction gives no values: it lacks what its model was made of."""
+    code = EXIT_REJECTED if wanted.reproduces else EXIT_USAGE
+    return CommandError("; ".join(reasons), hint="Nothing was started.", exit_code=code)
+
+
 def ask(target: Target, wanted: Wanted, *, waits: bool, say: waiting.Say) -> str:
     """Have the run started; returns its id. `waits` for the run that is in flight, if there is one."""
     while True:
@@ -90,7 +96,7 @@ def ask(target: Target, wanted: Wanted, *, waits: bool, say: waiting.Say) -> str
         if answer.run_id:
             return answer.run_id
         if answer.in_flight is None:
-            raise CommandError("; ".join(answer.reasons), hint="Nothing was started.", exit_code=EXIT_USAGE)
+            raise _refused(wanted, *answer.reasons)
         if not waits:
             raise CommandError(
                 f"{answer.in_flight} is in flight, and a pipeline has one run at a time",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from sluice.domain.config.statistics import Bias, BiasMetricName, PredictedBiasName
@@ -117,8 +117,14 @@ class Judged:
         return {
             "label": self.label,
             "label_value_or_threshold": ", ".join(map(str, favorable)),
-            "facets": found.listed([facet.column for facet in self.bias.facet_models]),
+            "facets": found.listed([facet.column for facet in self.bias.facet_models], self._shown),
         }
+
+    def _shown(self, column: str, values: str) -> str:
+        """Return the values of a facet, as `= 1 or 2` and `> 3` name them, as Clarify does."""
+        if values.startswith("= "):
+            return values.removeprefix("= ").replace(" or ", ",")
+        return f"({values.removeprefix('> ')}, {self.dataset.greatest(column)}]"
 
     def _facet(self, facet: Item) -> Item:
         dataset = self.dataset
@@ -140,12 +146,12 @@ class _Facets:
     def add(self, column: str, values: str, name: str, value: float | None, error: str | None) -> None:
         self._found.setdefault((column, values), []).append(_metric(name, value, error))
 
-    def listed(self, columns: Sequence[str]) -> dict[str, list[Item]]:
+    def listed(self, columns: Sequence[str], shown: Callable[[str, str], str]) -> dict[str, list[Item]]:
         """Return each column's facets; a metric of all rows, which is GE, stands with each."""
         of_all = [metric for (_, values), metrics in self._found.items() if not values for metric in metrics]
         return {
             column: [
-                {"value_or_threshold": _shown(values), "metrics": [*metrics, *of_all]}
+                {"value_or_threshold": shown(column, values), "metrics": [*metrics, *of_all]}
                 for (whose, values), metrics in self._found.items()
                 if values and whose == column
             ]
@@ -201,10 +207,3 @@ def _metric(name: str, value: float | None, error: str | None) -> Item:
     shown: Any = value if value is None or math.isfinite(value) else str(value)
     problem = {"error": error} if error else {}
     return {"name": short, "description": _DESCRIPTIONS[short], "value": shown, **problem}
-
-
-def _shown(values: str) -> str:
-    """Return the values of a facet, as `= 1 or 2` and `> 3` name them, as Clarify does."""
-    if values.startswith("= "):
-        return values.removeprefix("= ").replace(" or ", ",")
-    return f"({values.removeprefix('> ')}, inf)"

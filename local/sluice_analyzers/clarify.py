@@ -6,6 +6,7 @@ It reads analysis_config.json and writes analysis.json; with a baseline, an earl
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,7 +62,7 @@ def violations(found: Item, before: Item) -> Iterator[Item]:
     for kind in (_PRE, _POST):
         known = dict(_values(before.get(f"{kind}_metrics", {})))
         for key, value in _values(found.get(f"{kind}_metrics", {})):
-            if key in known and _distance(key[2], value) > _distance(key[2], known[key]):
+            if key in known and _is_farther(key[2], value, known[key]):
                 facet, facet_value, name = key
                 yield {
                     "facet": facet,
@@ -95,11 +96,19 @@ def _values(metrics: Item) -> Iterator[tuple[tuple[str, str, str], float]]:
         for group in groups:
             for metric in group["metrics"]:
                 if metric.get("value") is not None:
-                    yield (facet, group["value_or_threshold"], metric["name"]), float(metric["value"])
+                    yield (facet, _lower(group["value_or_threshold"]), metric["name"]), float(metric["value"])
 
 
-def _distance(name: str, value: float) -> float:
-    return abs(value - (1.0 if name == "DI" else 0.0))
+def _lower(values: str) -> str:
+    """Return what names a facet in any data: of `(0.5, 0.97]`, whose end is the data's greatest, `(0.5`."""
+    return values.partition(",")[0] if values.startswith("(") else values
+
+
+def _is_farther(name: str, value: float, known: float) -> bool:
+    """Tell whether a metric is farther from no bias than it was, by more than another order of sums."""
+    unbiased = 1.0 if name == "DI" else 0.0
+    now, before = abs(value - unbiased), abs(known - unbiased)
+    return now > before and not math.isclose(now, before, rel_tol=1e-9)
 
 
 if __name__ == "__main__":

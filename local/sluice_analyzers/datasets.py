@@ -79,6 +79,12 @@ class Dataset:
             columns = list(zip(*rows, strict=True)) or [()] * len(found.columns)
             return {name: list(values) for name, values in zip(found.columns, columns, strict=True)}
 
+    def greatest(self, column: str) -> Any:
+        """Return the greatest value of a column, None if it has none; raises AnalysisError."""
+        with self._inspected() as (engine, _):
+            ((value,),) = engine.query(f"SELECT max({identifier(column)}) FROM {DATA}")  # noqa: S608 - quoted
+            return value
+
     @contextmanager
     def _inspected(self) -> Iterator[tuple[Engine, Any]]:
         with _errors(), _engine() as engine:

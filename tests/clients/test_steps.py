@@ -63,7 +63,7 @@ def test_tuning_checks_and_functions_run_unmodified(client: Client) -> None:
     assert {step["StepStatus"] for step in again.values()} == {"Succeeded"}
     assert used_by(again["Quality"]) == baselines["ModelDataQuality"]["Constraints"]["S3Uri"]
     assert used_by(again["Bias"]) == baselines["Bias"]["PreTrainingConstraints"]["S3Uri"]
-    assert client.document(quality["ViolationReport"]) == {"violations": []}
+    assert "ViolationReport" not in quality
     analysis = client.document(bias["CalculatedBaselineConstraints"])
     (facet,) = analysis["pre_training_bias_metrics"]["facets"]["group"]
     assert {metric["name"] for metric in facet["metrics"]} >= {"CI", "DPL", "KL", "JS", "LP", "TVD", "KS"}

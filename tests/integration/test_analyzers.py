@@ -123,6 +123,54 @@ def test_a_metric_farther_from_no_bias_than_the_baseline_is_a_violation(processi
     assert (violation["facet"], violation["facet_value"], violation["metric_name"]) == ("side", "2", "CI")
 
 
+def test_a_facet_above_a_threshold_is_the_same_whatever_the_greatest_value(processing: Path) -> None:
+    facet = [{"name_or_index": "score", "value_or_threshold": [0.5]}]
+    methods = {"pre_training_bias": {"methods": ["CI", "KS"]}}
+    config = {"label": "y", "label_values_or_threshold": [1], "facet": facet, "methods": methods}
+    rows = [f"{n / 100},{int(n % 3 == 0)}" for n in range(90)]
+    _, analysis = analyzed(processing, "\n".join(["score,y", *rows, ""]), config)
+    (group,) = analysis["pre_training_bias_metrics"]["facets"]["score"]
+    assert group["value_or_threshold"] == "(0.5, 0.89]"
+    for metric in group["metrics"]:
+        metric["value"] *= 1 + 1e-12 if metric["name"] == "KS" else 0.1
+    (processing / "before.json").write_text(json.dumps(analysis))
+    more = "\n".join(["score,y", *rows, "0.97,1", "0.02,0", ""])
+    before = str(processing / "before.json")
+    analyzed(processing, more, config, baseline_constraints=before)
+    listed = load(processing / "output" / "constraint_violations.json")["violations"]
+    assert "CI" in {violation["metric_name"] for violation in listed}
+
+    # The same rows are no farther, though sums of them differ in their last digits.
+    analyzed(processing, "\n".join(["score,y", *rows, ""]), config, baseline_constraints=before)
+    listed = load(processing / "output" / "constraint_violations.json")["violations"]
+    assert [violation["metric_name"] for violation in listed] == ["CI"]
+
+
+@pytest.mark.parametrize(("factor", "violated"), [(1 - 1e-12, []), (0.9, ["mae", "mse", "rmse"])])
+def test_metrics_of_the_same_rows_violate_nothing(
+    processing: Path, factor: float, violated: list[str]
+) -> None:
+    rows = "\n".join(["y,guess", *(f"{n},{n + n % 7 / 3}" for n in range(1, 50)), ""])
+    (processing / "input" / "data" / "a.csv").write_text(rows)
+    variables = {
+        "analysis_type": "MODEL_QUALITY",
+        "problem_type": "Regression",
+        "ground_truth_attribute": "y",
+        "inference_attribute": "guess",
+        "dataset_source": str(processing / "input" / "data"),
+        "dataset_format": CSV,
+        "output_path": str(processing / "output"),
+    }
+    monitor.analyze(variables)
+    constraints = load(processing / "output" / "constraints.json")
+    for name, rule in constraints["regression_constraints"].items():
+        rule["threshold"] *= 1 if name == "r2" else factor
+    (processing / "before.json").write_text(json.dumps(constraints))
+    monitor.analyze({**variables, "baseline_constraints": str(processing / "before.json")})
+    listed = load(processing / "output" / "constraint_violations.json")["violations"]
+    assert sorted(violation["metric_name"] for violation in listed) == violated
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -127,7 +127,9 @@ def test_a_baseline_is_registered_and_later_data_are_held_against_it(pipelines: 
     assert status == "Succeeded", steps
     passed = steps["Check"]["Metadata"]["QualityCheck"]
     assert passed["BaselineUsedForDriftCheckConstraints"] == first["CalculatedBaselineConstraints"]
-    assert document(jobs, passed["ViolationReport"]) == {"violations": []}
+    assert "ViolationReport" not in passed
+    found = passed["CalculatedBaselineConstraints"].replace("constraints.json", "constraint_violations.json")
+    assert document(jobs, found) == {"violations": []}
     arn = steps["New-RegisterModel"]["Metadata"]["RegisterModel"]["Arn"]
     package = pipelines.sagemaker.describe_model_package(ModelPackageName=arn)
     kept = package["DriftCheckBaselines"]["ModelDataQuality"]
@@ -136,11 +138,31 @@ def test_a_baseline_is_registered_and_later_data_are_held_against_it(pipelines: 
     jobs.put("data/a.csv", table(shift=2))
     status, steps = pipelines.run()
     assert status == "Failed"
-    assert "QualityCheck found 1 violations of the baseline" in steps["Check"]["FailureReason"]
+    assert "ClientError: Quality check failed. See violation report" in steps["Check"]["FailureReason"]
     violated = document(jobs, steps["Check"]["Metadata"]["QualityCheck"]["ViolationReport"])["violations"]
     assert [(each["feature_name"], each["constraint_check_type"]) for each in violated] == [
         ("x", "baseline_drift_check")
     ]
+
+
+@pytest.mark.thorough
+def test_a_cached_check_is_made_again_once_its_group_has_another_baseline(pipelines: Pipelines) -> None:
+    group, jobs = pipelines.unique("group"), pipelines.jobs
+    data = jobs.put("data/a.csv", table())
+    place = {"Std:Join": {"On": "/", "Values": [jobs.uri("out"), {"Get": "Execution.PipelineExecutionId"}]}}
+    check = quality_check(pipelines, place, data, group, CacheConfig={"Enabled": True})  # type: ignore[arg-type]
+    pipelines.create(check, register(group), Parameters=PARAMETERS)
+    pipelines.run(New="true", Skip="true")
+    checked = [pipelines.run()[1]["Check"] for _ in range(2)]
+    assert ["CacheHitResult" in step for step in checked] == [False, True]
+
+    jobs.put("data/a.csv", table(seed=3))
+    other = pipelines.run(New="true", Skip="true")[1]["Check"]["Metadata"]["QualityCheck"]
+    jobs.put("data/a.csv", table())
+    again = pipelines.run()[1]["Check"]
+    assert "CacheHitResult" not in again
+    used = again["Metadata"]["QualityCheck"]["BaselineUsedForDriftCheckConstraints"]
+    assert used == other["CalculatedBaselineConstraints"]
 
 
 @pytest.mark.thorough

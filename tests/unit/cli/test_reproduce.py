@@ -10,7 +10,9 @@ from typer.testing import CliRunner, Result
 import fakes
 from build_world import PIPELINE, RUN, Invoke, World
 from command_world import Hearing
+from sluice.services import datasets
 from sluice_cli import log_streams, lookup, main, options
+from sluice_cli.errors import CommandError
 
 SECOND = "reviews-00002"
 
@@ -75,3 +77,16 @@ def test_an_input_that_cannot_be_had_is_named_and_nothing_starts(stack: Hearing[
     assert stack.world.pipeline["build_seq"] == 1
     (missing,) = json.loads(call("--json").stdout)["missing"]
     assert (missing["kind"], missing["name"], missing["condition"]) == ("object", f"{PIPELINE}/a.csv", "gone")
+
+
+def test_recalled_data_cannot_be_had_either(stack: Hearing[World]) -> None:
+    world = stack.world
+    (held,) = datasets.find_manifest(world.cloud, PIPELINE, world.catalog_run()["dataset_version"]).objects
+    detail = {
+        **{"stack": "sluice", "pipeline": PIPELINE, "key": held.key, "contents": [held.sha256]},
+        **{"request_id": "r1", "actor": "ada", "reason": "consent withdrawn"},
+    }
+    world.invoke("recall_data", {"time": world.cloud.now.at, "detail": detail})
+    with pytest.raises(CommandError, match=r"holds recalled data: reviews/a\.csv") as refused:
+        call()
+    assert (refused.value.exit_code, refused.value.hint) == (3, "Nothing was started.")

@@ -5,20 +5,24 @@ from __future__ import annotations
 from sluice_local.sagemaker.api.core import Item, now
 from sluice_local.sagemaker.pipelines import access, contents, stored
 from sluice_local.sagemaker.pipelines.definition.caching import cache_key
+from sluice_local.sagemaker.pipelines.definition.checks import PROPERTIES
 from sluice_local.sagemaker.pipelines.stored import CACHE
+from sluice_local.sagemaker.pipelines.work import checks
 from sluice_local.sagemaker.pipelines.work.task import Task
 
 
 def entry(task: Task) -> str | None:
     """Return the name under which the step's results are kept, by what it is told; None without a cache.
 
-    Raises ResolutionError.
+    Raises ResolutionError, and ApiError if a check's baseline cannot be looked up.
     """
     if not task.step.cache.enabled:
         return None
     storage = access.storage(task.scope, task.role)
-    arguments = {"Arguments": task.step.arguments, **task.step.own}
-    key = cache_key(task.step.type, arguments, task.values, lambda uri: contents.digest(storage, uri))
+    told = {"Arguments": task.step.arguments, **task.step.own}
+    if task.step.type in PROPERTIES:  # the definition does not tell a check which baseline its group has now
+        told["Baseline"] = checks.baseline(task)
+    key = cache_key(task.step.type, told, task.values, lambda uri: contents.digest(storage, uri))
     return f"{stored.pipeline_of(task.execution['PipelineExecutionName'])}/{task.step.name}/{key}"
 
 

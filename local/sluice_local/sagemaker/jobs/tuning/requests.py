@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sluice_local.sagemaker.api.core import ApiError, Item
 from sluice_local.sagemaker.jobs import training
-from sluice_local.sagemaker.jobs.tuning import space
+from sluice_local.sagemaker.jobs.tuning import objectives, space
 from sluice_local.sagemaker.jobs.tuning.space import Point, SpaceError
 from sluice_local.sagemaker.jobs.tuning.stopping import Hyperband, MedianRule, Never, Rule
 
@@ -71,16 +71,8 @@ def _check_strategy(config: Item, found: list[Item]) -> None:
 
 
 def _check_definition(definition: Item, strategy: str) -> None:
-    objective = definition["TuningObjective"]
-    if objective is None:
-        raise _invalid("An objective is needed: HyperParameterTuningJobObjective or TuningObjective.")
-    algorithm = definition["AlgorithmSpecification"]
-    names = [metric["Name"] for metric in algorithm.get("MetricDefinitions", [])]
-    if objective["MetricName"] not in names:
-        raise _invalid(
-            f"The objective {objective['MetricName']} must be one of the MetricDefinitions of "
-            f"AlgorithmSpecification, which are {', '.join(names) or 'none'}."
-        )
+    if fault := objectives.fault(definition["TuningObjective"], definition["AlgorithmSpecification"]):
+        raise _invalid(f"{fault}.")
     static = definition.get("StaticHyperParameters", {})
     try:
         ranges = space.read(definition["HyperParameterRanges"])

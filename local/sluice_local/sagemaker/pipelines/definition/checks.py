@@ -14,8 +14,9 @@ from sluice_local.sagemaker.pipelines.definition.errors import DefinitionError
 from sluice_local.sagemaker.pipelines.definition.references import function_of
 
 _BASELINES = ("SuppliedBaselineStatistics", "SuppliedBaselineConstraints")
-_FLAGS = ("SkipCheck", "FailOnViolation", "RegisterNewBaseline")
-MEMBERS = ("CheckType", "ModelPackageGroupName", "ModelName", *_FLAGS, *_BASELINES)
+# By default a check is made, fails by violations, and registers nothing.
+FLAGS = {"SkipCheck": False, "FailOnViolation": True, "RegisterNewBaseline": False}
+MEMBERS = ("CheckType", "ModelPackageGroupName", "ModelName", *FLAGS, *_BASELINES)
 _CONSTRAINTS = ("CalculatedBaselineConstraints", "BaselineUsedForDriftCheckConstraints")
 _STATISTICS = ("CalculatedBaselineStatistics", "BaselineUsedForDriftCheckStatistics")
 PROPERTIES = {
@@ -59,9 +60,10 @@ def check(name: str, kind: str, item: Mapping[str, Any]) -> None:
         raise DefinitionError(
             f"Step {name}: CheckType of a {kind} step must be one of {', '.join(known)}, not {wanted!r}."
         )
-    for flag in _FLAGS:
-        if not isinstance(item.get(flag, False), bool) and not function_of(item[flag]):
-            raise DefinitionError(f"Step {name}: {flag} must be true or false, not {item[flag]!r}.")
+    for flag in FLAGS:
+        given = item.get(flag)
+        if not isinstance(given, bool | None) and not function_of(given):
+            raise DefinitionError(f"Step {name}: {flag} must be true or false, not {given!r}.")
     if wanted in _OF_MODELS and not item.get("ModelName"):
         raise DefinitionError(f"Step {name}: a check of the type {wanted} needs ModelName.")
     arguments = item.get("Arguments") or {}

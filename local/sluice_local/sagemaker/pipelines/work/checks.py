@@ -11,7 +11,7 @@ from sluice_local.sagemaker.api.core import ApiError, Item
 from sluice_local.sagemaker.jobs.processing import PROCESSING
 from sluice_local.sagemaker.pipelines import access
 from sluice_local.sagemaker.pipelines.access import call
-from sluice_local.sagemaker.pipelines.definition.checks import CHECKS, MEMBERS, PROPERTIES, Check
+from sluice_local.sagemaker.pipelines.definition.checks import CHECKS, FLAGS, MEMBERS, PROPERTIES, Check
 from sluice_local.sagemaker.pipelines.definition.resolving import resolved
 from sluice_local.sagemaker.pipelines.work import jobs
 from sluice_local.sagemaker.pipelines.work.task import StepFailedError, Task
@@ -26,13 +26,12 @@ def run(task: Task) -> Any:
 
     Raises StepFailedError if there are violations, and the step is to fail by them.
     """
-    own: Item = resolved({name: task.step.own.get(name) for name in MEMBERS}, task.values)
+    own = _own(task)
     check, request = CHECKS[own["CheckType"]], task.arguments
     place = outputs_of(request)[0]["S3Output"]["S3Uri"].rstrip("/")
     calculated = {kind: f"{place}/{file}" for kind, file in check.files.items()}
     used = _used(task, check, own)
     is_checked = _is_checked(own, used)
-    report = f"{place}/{_VIOLATIONS}" if is_checked else None
     told = {
         **{name: own[name] for name in _TOLD},
         **{f"CalculatedBaseline{kind}": uri for kind, uri in calculated.items()},
@@ -40,24 +39,42 @@ def run(task: Task) -> Any:
             f"BaselineUsedForDriftCheck{kind}": uri
             for kind, uri in (calculated if own["RegisterNewBaseline"] else used).items()
         },
-        "ViolationReport": report,
     }
 
-    def metadata(arn: str) -> Item:
-        known = {name: value for name, value in told.items() if value is not None}
-        return {task.step.type: {**known, "CheckJobArn": arn}}
+    def metadata(arn: str, report: str | None = None) -> Item:
+        known = {**told, "ViolationReport": report, "CheckJobArn": arn}
+        return {task.step.type: {name: value for name, value in known.items() if value is not None}}
 
     name = task.name(request.get(PROCESSING.name_key))
     asked = {**_completed(request, own, used if is_checked else {}), PROCESSING.name_key: name}
     job = jobs.ended(task, PROCESSING, asked, metadata)
-    if report and own["FailOnViolation"] is not False and (count := _violations(task, report)):
-        raise StepFailedError(
-            f"ClientError: {check.step} found {count} violations of the baseline {used['Constraints']}. "
-            f"See {report}.",
-            None,
-            metadata(job[PROCESSING.arn_key]),
-        )
+    report = f"{place}/{_VIOLATIONS}"
+    if is_checked and (count := _violations(task, report)):
+        known = metadata(job[PROCESSING.arn_key], report)
+        if own["FailOnViolation"]:
+            raise StepFailedError(_violated(check, report, count, used), None, known)
+        task.tell(known)
     return {name: told.get(name) for name in PROPERTIES[task.step.type]}
+
+
+def baseline(task: Task) -> Item:
+    """Return the URIs of the baseline that the step would use now."""
+    own = _own(task)
+    return _used(task, CHECKS[own["CheckType"]], own)
+
+
+def _own(task: Task) -> Item:
+    """Return what the step says beside its arguments; flags that it leaves out have their defaults."""
+    own: Item = resolved({name: task.step.own.get(name) for name in MEMBERS}, task.values)
+    return {**own, **{flag: usual for flag, usual in FLAGS.items() if own[flag] is None}}
+
+
+def _violated(check: Check, report: str, count: int, used: Item) -> str:
+    noun = check.step.removesuffix("Check")
+    return (
+        f"ClientError: {noun} check failed. See violation report {report}, which has {count} violations of "
+        f"the baseline {used['Constraints']}."
+    )
 
 
 def _is_checked(own: Item, used: Item) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 import threading
@@ -34,6 +35,11 @@ class Tell(Protocol):
     def __call__(self, metadata: Item, remark: str | None = None) -> None: ...
 
 
+def display_name(step: str) -> str:
+    """Return a step's name as a trial component may be called: `@step` makes names with `_` of functions."""
+    return re.sub("[^a-zA-Z0-9]", "-", step).strip("-")
+
+
 class Task:
     """What one step has to do."""
 
@@ -63,7 +69,7 @@ class Task:
             "sagemaker:pipeline-step-name": self.step.name,
         }
         config = self.execution.get("PipelineExperimentConfig")
-        trial = {**config, "TrialComponentDisplayName": self.step.name} if config else None
+        trial = {**config, "TrialComponentDisplayName": display_name(self.step.name)} if config else None
         return {
             **({"ExperimentConfig": trial} if trial else {}),
             **request,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from sluice_local.sagemaker.pipelines.definition import reading
 from sluice_local.sagemaker.pipelines.definition.errors import DefinitionError
 from sluice_local.sagemaker.pipelines.requests import REQUESTS
+from sluice_local.sagemaker.pipelines.work.task import display_name
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 ROLE = "arn:aws:iam::000000000000:role/sagemaker"
@@ -32,16 +34,36 @@ def check(kind: str = "QualityCheck", wanted: str = "DATA_QUALITY", **more: Any)
     return {"Name": "Check", "Type": kind, "CheckType": wanted, "Arguments": arguments, **flags, **more}
 
 
-def tuning(**config: Any) -> Step:
+def tuning(metric: Any = "accuracy", **config: Any) -> Step:
+    algorithm = {
+        "TrainingImage": "image",
+        "TrainingInputMode": "File",
+        "MetricDefinitions": [{"Name": metric, "Regex": "accuracy: (.*)"}],
+    }
     definition = {
-        "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
+        "AlgorithmSpecification": algorithm,
         "RoleArn": ROLE,
         "OutputDataConfig": {"S3OutputPath": "s3://b"},
         "StoppingCondition": {"MaxRuntimeInSeconds": 60},
     }
-    asked = {"Strategy": "Random", "ResourceLimits": {"MaxParallelTrainingJobs": 1}, **config}
+    asked = {
+        "Strategy": "Random",
+        "ResourceLimits": {"MaxParallelTrainingJobs": 1},
+        "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "accuracy"},
+        **config,
+    }
     arguments = {"HyperParameterTuningJobConfig": asked, "TrainingJobDefinition": definition}
     return {"Name": "Tune", "Type": "Tuning", "Arguments": arguments}
+
+
+def several(step: Step, **more: Any) -> Step:
+    """The same step with two definitions of training jobs, the second with more."""
+    definition = {
+        **step["Arguments"].pop("TrainingJobDefinition"),
+        "TuningObjective": {"Type": "Maximize", "MetricName": "accuracy"},
+    }
+    step["Arguments"]["TrainingJobDefinitions"] = [definition, {**definition, **more}]
+    return step
 
 
 def ranges(least: Any, greatest: Any) -> dict[str, Any]:
@@ -76,12 +98,14 @@ def read(*steps: Step) -> reading.Definition:
     [
         check(),
         check(wanted="MODEL_QUALITY", SkipCheck={"Std:Join": {"On": "", "Values": ["x"]}}),
-        check("ClarifyCheck", "DATA_BIAS", SuppliedBaselineConstraints=None),
+        check("ClarifyCheck", "DATA_BIAS", SuppliedBaselineConstraints=None, FailOnViolation=None),
         check("ClarifyCheck", "MODEL_BIAS", ModelName="model"),
         check("ClarifyCheck", "MODEL_EXPLAINABILITY", ModelName={"Std:Join": {"On": "", "Values": ["m"]}}),
         tuning(),
         tuning(ParameterRanges=ranges("1", "3")),
         tuning(ParameterRanges=ranges("9", {"Std:Join": {"On": "", "Values": ["3"]}})),
+        tuning({"Get": "Execution.PipelineName"}),
+        several(tuning(HyperParameterTuningJobObjective=None)),
         function(),
     ],
 )
@@ -118,6 +142,24 @@ def test_what_the_sdk_writes_is_read(step: Step) -> None:
             "takes categorical hyperparameters, and n",
         ),
         (
+            tuning("loss"),
+            "Step Tune: Arguments.TrainingJobDefinition: The objective accuracy must be one of the "
+            "MetricDefinitions of AlgorithmSpecification, which are loss.",
+        ),
+        (tuning(HyperParameterTuningJobObjective=None), "An objective is needed"),
+        (
+            several(tuning(), TuningObjective={"Type": "Minimize", "MetricName": "loss"}),
+            "Step Tune: Arguments.TrainingJobDefinitions[1]: The objective loss must be one of",
+        ),
+        (
+            several(tuning(), HyperParameterRanges=ranges("3", "1")),
+            "Arguments.TrainingJobDefinitions[1].HyperParameterRanges: n: MinValue 3 must",
+        ),
+        (
+            {**tuning(), "Arguments": {**tuning()["Arguments"], "TrainingJobDefinition": None}},
+            "Arguments must have either TrainingJobDefinition or TrainingJobDefinitions",
+        ),
+        (
             tuning(ResourceLimits={}),
             "Arguments.HyperParameterTuningJobConfig.ResourceLimits.MaxParallelTrainingJobs is missing",
         ),
@@ -135,6 +177,12 @@ def test_what_is_not_run_is_refused_with_step_argument_and_way_out(step: Step, s
     with pytest.raises(DefinitionError) as refused:
         read(step)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("step", ["sum_of", "_private-", "Train", "a__b"])
+def test_a_steps_name_is_one_of_a_trial_component_too(step: str) -> None:
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,119}", display_name(step))
+    assert display_name(step).replace("-", "") == step.replace("_", "").replace("-", "")
 
 
 @pytest.mark.parametrize(
