@@ -272,7 +272,11 @@ class GrownRegistry(fakes.FakeRegistry):
         super().__init__()
         self.past, self.count = past, Count()
 
-    def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
+    def packages(
+        self, group: str, before: datetime | None = None, status: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        if status not in (None, "Approved"):
+            return
         for listed, version in enumerate(range(self.past, 0, -1)):
             self.count.requests += listed % _PACKAGES_PER_REQUEST == 0
             self.count.items += 1

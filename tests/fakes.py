@@ -519,10 +519,13 @@ class FakeRegistry:
     def write_life_cycle(self, arn: str, life_cycle: Mapping[str, str]) -> None:
         self.by_arn[arn]["ModelLifeCycle"] = dict(life_cycle)
 
-    def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
+    def packages(
+        self, group: str, before: datetime | None = None, status: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         for package in reversed(self.by_arn.values()):
             is_before = before is None or package["CreationTime"] < before
-            if package["ModelPackageGroupName"] == group and is_before:
+            is_wanted = status in (None, package["ModelApprovalStatus"])
+            if package["ModelPackageGroupName"] == group and is_before and is_wanted:
                 yield dict(package)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.text import Text
 
+from sluice.catalog.records.releases import ApprovalStatus
 from sluice.domain import wording
 from sluice.domain.release import scaling
 from sluice.services import views
@@ -26,13 +27,21 @@ def models(
     pipeline: Pipeline = None,
     limit: Limit = PAGE,
     after: Annotated[str | None, typer.Option(help="Continue behind this model.")] = None,
+    status: Annotated[
+        ApprovalStatus | None,
+        typer.Option(
+            metavar="DECISION",
+            help=f"Only those with this decision: {', '.join(get_args(ApprovalStatus))}.",
+            case_sensitive=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the model versions in the registry, newest first, and where each is live."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
     last = None if after is None else lookup.model_arn(target, after)
-    found = views.models.page(target.cloud, name, last, limit)
+    found = views.models.page(target.cloud, name, last, limit, status)
     awaited = {row["arn"]: row for row in views.pipelines.awaited_decisions(target.cloud, name)}
     serving = views.stages.stages(target.cloud, name)
     scaled = {
@@ -62,9 +71,12 @@ def models(
                 )
                 for row in found
             ),
-            empty=f"no models yet: `sluice upload {name} FILE` trains one",
+            empty=f"no model of {name} is {status}"
+            if status
+            else f"no models yet: `sluice upload {name} FILE` trains one",
         )
-        hint_more(f"models {name}", found, limit, lambda row: str(row["model"]))
+        listing = f"models {name} --status {status}" if status else f"models {name}"
+        hint_more(listing, found, limit, lambda row: str(row["model"]))
 
     show(found, as_json, text)
 

@@ -92,6 +92,8 @@ def test_a_package_is_described_and_listed_newest_first(sagemaker: Any) -> None:
     assert described["CustomerMetadataProperties"] == {"sluice:pipeline": "reviews"}
     listed = [package["ModelPackageArn"] for package in registry.packages("reviews")]
     assert listed == arns[::-1]
+    sagemaker.update_model_package(ModelPackageArn=arns[0], ModelApprovalStatus="Approved")
+    assert [each["ModelPackageArn"] for each in registry.packages("reviews", status="Approved")] == arns[:1]
 
 
 def test_a_package_that_is_not_there_is_none(sagemaker: Any) -> None:

@@ -271,10 +271,12 @@ class Registry(Protocol):
     def write_life_cycle(self, arn: str, life_cycle: Mapping[str, str]) -> None:
         """Set the package's ModelLifeCycle, whatever it was."""
 
-    def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
+    def packages(
+        self, group: str, before: datetime | None = None, status: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """List package summaries of a group, newest first; empty if there is no such group.
 
-        `before` omits those that were created then or later.
+        `before` omits those that were created then or later, `status` those of another ModelApprovalStatus.
         """
 
 

@@ -182,6 +182,14 @@ def test_a_page_of_models_ends_with_what_is_live_and_gone(stack: Stack) -> None:
         models.page(stack.cloud, "case", after=gone["arn"])
 
 
+def test_models_of_a_decision_are_listed_alone(stack: Stack) -> None:
+    assert {row["approval_status"] for row in models.models(stack.cloud, "case")} == {"PendingManualApproval"}
+    first = models.models(stack.cloud, "case")[0]["arn"]
+    stack.cloud.registry.by_arn[first]["ModelApprovalStatus"] = "Approved"
+    assert [row["arn"] for row in models.page(stack.cloud, "case", status="Approved")] == [first]
+    assert models.page(stack.cloud, "case", status="Rejected") == []
+
+
 def test_what_another_pipeline_has_in_a_shared_group_is_not_listed(stack: Stack) -> None:
     stack.register("case-new", pipeline="others")
     assert len(models.models(stack.cloud, "case")) == 3

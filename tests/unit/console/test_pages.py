@@ -344,6 +344,29 @@ def test_what_people_were_told_is_on_the_home_page_and_all_of_it_on_its_own(
     assert [number for number in range(60) if f"Thing {number:02}" in words] == list(range(10))
 
 
+def test_notices_of_a_pipeline_are_found_behind_those_of_others(released: release_world.World) -> None:
+    create = released.cloud.catalog.create
+    create(
+        Notice("2026-11-00", "run_failed", released.cloud.now(), "Ours", "since", pipeline=RELEASES).item()
+    )
+    for number in range(1, 200):
+        create(Notice(f"2026-11-{number:03}", "run_failed", released.cloud.now(), "Else", "since").item())
+    found = page(released.cloud, f"/notices?pipeline={RELEASES}")
+    assert ("Ours" in found.words, "Else" in found.words) == (True, False)
+    assert "None of those looked at is of nowhere" in page(released.cloud, "/notices?pipeline=nowhere").words
+
+
+def test_models_are_found_by_their_decision(released: release_world.World) -> None:
+    def listed(query: str) -> list[int]:
+        links = page(released.cloud, f"/pipelines/{RELEASES}/models{query}").links
+        return [number for number in (1, 2) if f"/models/{RELEASES}/{number}" in links]
+
+    assert listed("?status=Approved") == [1]
+    assert listed("?status=PendingManualApproval") == [2]
+    assert listed("?status=Rejected") == []
+    assert listed("?status=nonsense") == listed("") == [1, 2]
+
+
 def test_models_are_compared_by_what_their_runs_had(built: build_world.World) -> None:
     catalog, one = built.cloud.catalog, f"{BUILDS}/1"
     (arn,) = built.cloud.registry.by_arn

@@ -68,10 +68,13 @@ class SageMakerRegistry:
         wanted: Any = dict(life_cycle)
         self._sagemaker.update_model_package(ModelPackageArn=arn, ModelLifeCycle=wanted)
 
-    def packages(self, group: str, before: datetime | None = None) -> Iterator[dict[str, Any]]:
-        until: Any = {} if before is None else {"CreationTimeBefore": before}
+    def packages(
+        self, group: str, before: datetime | None = None, status: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        asked = {"CreationTimeBefore": before, "ModelApprovalStatus": status}
+        only: Any = {name: value for name, value in asked.items() if value is not None}
         pages = self._sagemaker.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", **until
+            ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", **only
         )
         try:
             for page in pages:

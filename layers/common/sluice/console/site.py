@@ -45,7 +45,9 @@ def _model(cloud: Cloud, request: Request, **parts: str) -> Page:
 
 
 def _models(cloud: Cloud, request: Request, pipeline: str) -> Page:
-    found = pipeline_pages.models_list(cloud, pipeline, request.one("after"), _MODELS_SHOWN)
+    found = pipeline_pages.models_list(
+        cloud, pipeline, request.one("after"), _MODELS_SHOWN, request.one("status")
+    )
     return model.list_page(found)
 
 
@@ -92,9 +94,8 @@ def _why(cloud: Cloud, request: Request, name: str) -> Page:
 
 
 def _notices(cloud: Cloud, request: Request) -> Page:
-    found = views.notices.notices(cloud, _NOTICES_SHOWN, request.one("after"))
-    last = found[-1]["key"] if len(found) == _NOTICES_SHOWN else None
-    return home.notices_page({"notices": found, "after": last})
+    found = views.notices.page(cloud, _NOTICES_SHOWN, request.one("after"), request.one("pipeline"))
+    return home.notices_page(found)
 
 
 def _compare(cloud: Cloud, request: Request) -> Page:

@@ -141,6 +141,6 @@ def list_page(view: Mapping[str, Any]) -> Page:
         title=f"Models of {pipeline}",
         template="models.html.j2",
         view=view,
-        values=view,
-        command=f"models {pipeline}",
+        values={**view, "statuses": [*_VERDICTS]},
+        command=f"models {pipeline}" + (f" --status {view['status']}" if view["status"] else ""),
     )

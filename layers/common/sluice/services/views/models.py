@@ -41,22 +41,26 @@ def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
 
 
 def page(
-    cloud: Cloud, pipeline: str, after: str | None = None, limit: int | None = None
+    cloud: Cloud,
+    pipeline: str,
+    after: str | None = None,
+    limit: int | None = None,
+    status: str | None = None,
 ) -> list[dict[str, Any]]:
-    """List a page of `models`: those older than the version with the ARN `after`.
+    """List a page of `models`: those older than the version with the ARN `after`, and of an approval status.
 
-    The first page ends with live versions that are gone from the registry. Raises LookupError if the version
-    to go on from is gone.
+    The first page of all ends with live versions that are gone from the registry. Raises LookupError if the
+    version to go on from is gone.
     """
     serving = stages.stages(cloud, pipeline)
     groups = _groups(cloud, pipeline)
     listed = (
         row
-        for group, summary in _older(cloud, groups, after)
+        for group, summary in _older(cloud, groups, after, status)
         if (row := _model(cloud, pipeline, group, summary))
     )
     rows = [*islice(listed, limit)]
-    if after is None:
+    if after is None and status is None:
         rows += _gone(_live(cloud, pipeline, serving), serving)
     for row in rows:
         row["model"] = _called(cloud, pipeline, row, groups)
@@ -64,27 +68,29 @@ def page(
     return rows
 
 
-def read_ahead(cloud: Cloud, pipeline: str, after: str | None, limit: int) -> None:
+def read_ahead(cloud: Cloud, pipeline: str, after: str | None, limit: int, status: str | None) -> None:
     """Read by one batch what a page of `page` asks the catalog for one by one."""
-    listed = islice(_older(cloud, _groups(cloud, pipeline), after), limit)
+    listed = islice(_older(cloud, _groups(cloud, pipeline), after, status), limit)
     cloud.catalog.get_all([keys.package_key(summary["ModelPackageArn"]) for _, summary in listed])
 
 
-def _older(cloud: Cloud, groups: Sequence[str], after: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _older(
+    cloud: Cloud, groups: Sequence[str], after: str | None, status: str | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the versions of groups, newest first, as far as they are read."""
 
     def place(found: tuple[str, dict[str, Any]]) -> tuple[datetime, int, str]:
         return found[1]["CreationTime"], found[1]["ModelPackageVersion"], found[0]
 
     if after is None:
-        listed = [zip(repeat(group), cloud.registry.packages(group)) for group in groups]
+        listed = [zip(repeat(group), cloud.registry.packages(group, None, status)) for group in groups]
         return merge(*listed, key=place, reverse=True)
     last = cloud.registry.describe_package(after)
     if last is None:
         raise LookupError(f"{after} is gone from the registry")
     # Two versions may have been created at the same time.
     before = last["CreationTime"] + timedelta(seconds=1)
-    listed = [zip(repeat(group), cloud.registry.packages(group, before)) for group in groups]
+    listed = [zip(repeat(group), cloud.registry.packages(group, before, status)) for group in groups]
     begins = place((packages.group_of(after), last))
     return (found for found in merge(*listed, key=place, reverse=True) if place(found) < begins)
 

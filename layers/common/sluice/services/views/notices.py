@@ -8,6 +8,8 @@ from sluice.catalog import keys
 from sluice.catalog.records.notices import CHANNELS, Notice
 from sluice.ports import Cloud
 
+# For a page of a pipeline's notices so many times as many are looked at.
+_LOOKED_AT = 10
 _SHOWN = ("key", "kind", "pipeline", "at", "title", "reason", "command", "link", "is_over")
 
 
@@ -16,6 +18,18 @@ def notices(cloud: Cloud, limit: int, after: str | None = None) -> list[dict[str
     last = keys.notice_key(after)["sk"] if after else None
     found = cloud.catalog.query(keys.NOTICES, keys.NOTICE, newest_first=True, after=last, limit=limit)
     return [shown(Notice.of(item)) for item in found]
+
+
+def page(cloud: Cloud, limit: int, after: str | None = None, pipeline: str | None = None) -> dict[str, Any]:
+    """List a page of `notices`, those of a pipeline if one is given; `after` of the answer is where to go on.
+
+    For a pipeline so many are looked at at most, so a page may have fewer than there are.
+    """
+    looked_at = limit * _LOOKED_AT if pipeline else limit
+    read = notices(cloud, looked_at, after)
+    matching = [each for each in read if not pipeline or each["pipeline"] == pipeline]
+    ends = matching[limit - 1] if len(matching) > limit else read[-1] if len(read) == looked_at else None
+    return {"pipeline": pipeline or None, "notices": matching[:limit], "after": ends["key"] if ends else None}
 
 
 def notice(cloud: Cloud, key: str) -> dict[str, Any] | None:

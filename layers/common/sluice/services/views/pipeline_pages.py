@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline, Project
+from sluice.catalog.records.releases import ApprovalStatus
 from sluice.domain import config
 from sluice.domain.build import candidates
 from sluice.domain.config import PipelineConfig
@@ -303,13 +304,16 @@ def monitoring_page(cloud: Cloud, pipeline: str, stage: str | None = None) -> di
     }
 
 
-def models_list(cloud: Cloud, pipeline: str, after: str | None, limit: int) -> dict[str, Any]:
-    """Return a page of a pipeline's models, newest first; raises MissingError."""
+def models_list(
+    cloud: Cloud, pipeline: str, after: str | None, limit: int, status: str | None
+) -> dict[str, Any]:
+    """Return a page of a pipeline's models, newest first, of an approval status; raises MissingError."""
+    wanted = status if status in get_args(ApprovalStatus) else None
     ahead.find_with_stages(cloud, pipeline)
-    models.read_ahead(cloud, pipeline, after, limit)
-    found = models.page(cloud, pipeline, after, limit)
+    models.read_ahead(cloud, pipeline, after, limit, wanted)
+    found = models.page(cloud, pipeline, after, limit, wanted)
     last = found[limit - 1]["arn"] if len(found) >= limit else None
-    return {"pipeline": pipeline, "models": found, "after": last}
+    return {"pipeline": pipeline, "status": wanted, "models": found, "after": last}
 
 
 def why_page(cloud: Cloud, pipeline: str, stage: str | None = None) -> dict[str, Any]:
