@@ -14,7 +14,6 @@ import io
 import json
 import os
 import re
-import resource
 import shutil
 import statistics
 import subprocess
@@ -22,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +29,7 @@ from typing import Any
 
 from environments import FailedError, interpreter, last_line
 from figures import Figure, arguments, report
+from processors import children_cpu_s, tree_cpu_s
 from sluice.domain import names
 from sluice.domain.build import candidates, jobs, projects
 from sluice.domain.config import PipelineConfig
@@ -131,27 +131,8 @@ def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
 
 def cloud_cpu_s() -> float:
     """Return the processor seconds of the local cloud: its own, its functions' and their scripts'."""
-    waits = [pid for pid in [targets.local_pid()] if pid is not None]
-    below: dict[int, list[int]] = {}
-    times: dict[int, float] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            # After the command's name: state, parent, …; times of its own and of children that ended.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            below.setdefault(int(fields[1]), []).append(int(folder.name))
-            times[int(folder.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    total = 0.0
-    while waits:
-        pid = waits.pop()
-        total += times.get(pid, 0.0)
-        waits += below.get(pid, ())
-    return total
-
-
-def children_cpu_s() -> float:
-    """Return the processor seconds of this process's children that ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    pid = targets.local_pid()
+    return tree_cpu_s(pid) if pid is not None else 0.0
 
 
 def ended_execution(target: Target, arn: str) -> dict[str, Any]:
