@@ -111,7 +111,7 @@ thorough: image ## The tests with a cloud that `make test` leaves out: half an h
 # They are heavy, so no other target makes their environments.
 CLIENTS := sdk2 sdk3 cli1
 clients: image $(CLIENTS:%=.venv/envs/%/.ready) .venv/envs/cli2/.ready ## The SageMaker SDKs and AWS CLIs, as people have them, against the local cloud.
-	$(PY) -m pytest tests/clients -q
+	$(PY) -m pytest tests/clients -q -n $(CORES) $(BY_FILE)
 
 $(CLIENTS:%=.venv/envs/%/.ready): .venv/envs/%/.ready: requirements/%.txt .venv/.ready
 	@test -x $(@D)/bin/python || .venv/uv venv --quiet --python $(PY) $(@D)
