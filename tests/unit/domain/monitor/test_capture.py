@@ -39,6 +39,13 @@ def rows(found: Shape, request: Any, answer: Any, encoding: str = "JSON") -> lis
     return [(each.row, each.prediction, each.score) for each in seen.rows.values()]
 
 
+def with_request(side: Any) -> str:
+    """A record whose request is kept in this way."""
+    line = json.loads(record([ONE], [1], "a"))
+    line["captureData"]["endpointInput"] = side
+    return json.dumps(line)
+
+
 ONE, TWO = {"x": 1.5, "kind": "k"}, {"x": 2, "kind": "m"}
 
 
@@ -91,6 +98,34 @@ def test_members_may_be_named_where_they_are_not_clear(config_text: str) -> None
     assert traffic(shape(config_text), record(request, [1])).unreadable == {
         "the request has 2 lists: name the one with the rows": 1
     }
+    assert traffic(shape(config_text, named), record({"rows": [ONE]}, [1])).unreadable == {
+        "the request has no member 'data'": 1
+    }
+
+
+def test_lines_of_json_may_each_hold_rows_in_a_member(config_text: str) -> None:
+    named = "request: {rows: data}"
+    lines = "\n".join(json.dumps({"data": each}) for each in ([ONE, TWO], ONE))
+    assert rows(shape(config_text, named), lines, [0, 1, 0]) == [
+        (ONE, "0", None),
+        (TWO, "1", None),
+        (ONE, "0", None),
+    ]
+
+
+def test_an_answer_that_is_one_value_is_that_of_one_row(config_text: str) -> None:
+    assert rows(shape(config_text), ONE, 1) == [(ONE, "1", None)]
+    assert rows(shape(config_text), ONE, [1, 0.7]) == [(ONE, "1", 0.7)]
+
+
+@pytest.mark.parametrize("score", ["high", [0.5], 10**400])
+def test_a_score_that_is_no_number_is_none(config_text: str, score: Any) -> None:
+    assert rows(shape(config_text), ONE, {"y": 1, "score": score}) == [(ONE, "1", None)]
+
+
+def test_a_project_that_is_not_watched_has_no_shape(config_text: str) -> None:
+    with pytest.raises(ValueError, match="is not watched"):
+        Shape.of(config.load(config_text))
 
 
 def test_numbers_alone_are_scores_where_the_metric_is_of_scores(config_text: str) -> None:
@@ -113,6 +148,16 @@ def test_what_sagemaker_wrote_as_base64_is_read_if_it_is_text(config_text: str) 
         (record([[1]], [1]), "the request has rows of 1 values, and 2 columns are expected"),
         (record("1,2,3\n", "1", encoding="CSV"), "the request has lines of 3 values"),
         (record("\x00", "1", encoding="BASE64"), "the request is no text in UTF-8"),
+        (record("", [1]), "the request is empty"),
+        (record({"x": [1.5, 2], "kind": ["k"]}, [1]), "the request has columns of different lengths"),
+        (record('1.5,"k"m\n', "1", encoding="CSV"), "the request is no CSV"),
+        (with_request({"encoding": "JSON"}), "the request has no data"),
+        (
+            with_request({"data": "", "observedContentType": "image/png"}),
+            "the request is of the type image/png",
+        ),
+        (with_request({"data": ""}), "the request is of the type unknown"),
+        (with_request(None), "the record is none of SageMaker's"),
     ],
 )
 def test_what_cannot_be_read_is_counted_by_its_reason(config_text: str, line: str, why: str) -> None:

@@ -72,6 +72,40 @@ def test_an_upload_without_labels_is_refused_with_its_reason(data: bytes, why: s
     assert str(caught.value) == why
 
 
+@pytest.mark.parametrize("row", ["two", "-1", "\u00b2", "9" * 5000])
+def test_a_row_that_is_no_number_names_no_prediction(row: str) -> None:
+    found = truths.read(f"id,row,y\na,{row},1\n\nb,0,1\n".encode(), "y")
+    assert found.labels == {"b#0": "1"}
+    assert found.problems == (f"line 2 has {row!r} as its row",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": "a", "y": null}',
+        '{"id": "a", "y": ""}',
+        '{"id": "a", "y": []}',
+        '{"id": "a", "y": 1, "row": 1e999}',
+    ],
+)
+def test_a_line_whose_label_or_row_is_none_is_told(line: str) -> None:
+    found = truths.read(f'{line}\n\n{{"id": "b", "y": 1}}\n'.encode(), "y")
+    assert (found.labels, found.problems) == ({"b#0": "1"}, ("line 1 is no ground truth",))
+
+
+@pytest.mark.parametrize("data", [b"id,y\na," + b"1" * 200_000, truth([("a", "1" * 200_000)])])
+def test_a_label_of_hundreds_of_kilobytes_is_refused(data: bytes) -> None:
+    with pytest.raises(TruthError, match="cannot be read: field larger"):
+        truths.read(data, "y")
+
+
+def test_an_upload_of_too_many_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(truths, "MAX_BYTES", 9)
+    assert truths.read(b"id,y\na,1\n", "y").labels == {"a#0": "1"}
+    with pytest.raises(TruthError, match="has 10 bytes, at most 9: upload several files"):
+        truths.read(b"id,y\na,10\n", "y")
+
+
 def test_an_index_finds_the_predictions_of_labels_without_reading_them() -> None:
     rng = random.Random(1)
     ids = [f"{rng.getrandbits(128):032x}#0" for _ in range(1000)]

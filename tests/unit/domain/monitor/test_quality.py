@@ -43,6 +43,25 @@ def test_a_metric_without_a_value_is_no_verdict() -> None:
     assert "auc has no value" in found.reason
 
 
+def scored(*labels: str) -> Predictions:
+    """Scores that tell the labels apart as well as chance does."""
+    return Predictions(list(map(str, range(len(labels)))), [*labels], None, [0.5] * len(labels))
+
+
+AREA = LIMITS.model_copy(update={"metric": "auc", "limit": 0.9})
+
+
+def test_a_metric_without_an_interval_is_no_verdict() -> None:
+    (found,) = quality.measure(scored("1", *"0" * 60), None, AREA, "1")
+    assert (found.is_judged, found.reason) == (False, "auc of so few labels has no interval")
+
+
+@pytest.mark.parametrize("ones", [0, 1], ids=["no value", "no interval"])
+def test_a_hold_out_that_says_nothing_of_the_metric_leaves_its_own_limit(ones: int) -> None:
+    (found,) = quality.measure(scored(*"01" * 500), scored(*"1" * ones, *"0" * 500), AREA, "1")
+    assert (found.has_decayed, found.baseline, found.loss) == (True, None, None)
+
+
 @pytest.mark.parametrize(
     ("metric", "limit", "decayed"),
     [("accuracy", 0.8, True), ("accuracy", 0.6, False), ("rmse", 0.8, True), ("rmse", 1.2, False)],

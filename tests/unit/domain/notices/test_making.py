@@ -44,6 +44,16 @@ WINDOW = {
     "reasons": ["drift: age: psi 0.4 > 0.2"],
     "report_uri": "s3://sluice-artifacts/monitoring/reviews/report.html",
 }
+TRANSFORM = {
+    **STAGE,
+    "transform_id": "reviews-t1",
+    "package_version": 3,
+    "status": "failed",
+    "key": "in/new.csv",
+    "inputs": 1,
+    "output_uri": "s3://out/reviews/new.csv.out",
+    "ended_at": AT,
+}
 ALARM = {
     "alarmName": "sluice_dead-letters",
     "state": {"value": "ALARM", "reason": "1 datapoint [2.0]", "timestamp": "2026-11-29T09:00:00.000+0000"},
@@ -151,6 +161,34 @@ TOLD: list[tuple[str, dict[str, Any], str, str, str]] = [
         "sluice start reviews",
     ),
     (
+        "TransformEnded",
+        TRANSFORM,
+        "batch_failed",
+        "in/new.csv was not scored: reviews v3 on production.",
+        "sluice batch run reviews in/new.csv",
+    ),
+    (
+        "TransformEnded",
+        {**TRANSFORM, "transform_id": "reviews-t2", "key": None, "inputs": 7},
+        "batch_failed",
+        "7 files were not scored: reviews v3 on production.",
+        "sluice batch list reviews",
+    ),
+    (
+        "TransformEnded",
+        {**TRANSFORM, "transform_id": "reviews-t3", "status": "completed"},
+        "batch_failed",
+        "The results of reviews-t3 are not complete: reviews v3 on production.",
+        "sluice batch list reviews",
+    ),
+    (
+        "BatchRefused",
+        {**REVIEWS, "key": "in/new.csv", "version_id": "v1", "reasons": ["it has no column x"], "at": AT},
+        "batch_failed",
+        "in/new.csv was set aside",
+        "sluice batch list reviews",
+    ),
+    (
         making.ALARM_CHANGED,
         ALARM,
         "dead_letters",
@@ -192,7 +230,7 @@ def test_what_happened_is_one_sentence_with_the_command_that_comes_next(
     made = notice(detail_type, detail)
     assert made.kind == kind
     assert title in made.title
-    assert re.fullmatch(r"[A-Za-z][^\n]*\.", made.title)
+    assert re.fullmatch(r"[A-Za-z0-9][^\n]*\.", made.title)
     assert command in str(made.command)
 
 
@@ -240,6 +278,8 @@ def test_different_things_have_different_keys() -> None:
         ("RunEnded", {**RUN, "status": "registered"}),
         ("RunEnded", {**RUN, "status": "rejected"}),
         ("ReleaseEnded", {**RELEASE, "outcome": "released"}),
+        ("TransformEnded", {**TRANSFORM, "is_split": True}),
+        ("TransformEnded", {**TRANSFORM, "status": "completed", "reason": None}),
         ("MonitoringJudged", {**WINDOW, "is_estimate": True}),
         ("MonitoringJudged", {**WINDOW, "status": "not_enough_data"}),
         (making.ALARM_CHANGED, {**ALARM, "state": {"value": "INSUFFICIENT_DATA"}}),

@@ -128,9 +128,8 @@ class _Record:
             found = json.loads(line)
             about, data = found["eventMetadata"], found["captureData"]
             identity = about.get("inferenceId") or about["eventId"]
-            return cls(
-                str(identity), str(about["inferenceTime"]), data["endpointInput"], data["endpointOutput"]
-            )
+            sides = {**data["endpointInput"]}, {**data["endpointOutput"]}
+            return cls(str(identity), str(about["inferenceTime"]), *sides)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise CaptureError("the record is none of SageMaker's") from None
 
@@ -210,5 +209,5 @@ def _named(value: Any, shape: Shape) -> str | None:
 def _number(value: Any) -> float | None:
     try:
         return None if value is None else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

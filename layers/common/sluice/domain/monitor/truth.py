@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from sluice.lazy import dataclass
 MAX_BYTES = 64 * 1024 * 1024
 _IDS = ("inference_id", "inferenceId", "event_id", "eventId", "id")
 _ROW, _LABEL = "row", "label"
+_ROW_NUMBER = re.compile("[0-9]{1,18}")
 _SHOWN = 3
 
 
@@ -40,11 +42,14 @@ def read(data: bytes, label: str) -> Truth:
     found = _of_json(text, label) if text.lstrip().startswith("{") else _of_csv(text, label)
     labels: dict[str, str] = {}
     problems: list[str] = []
-    for line, given in found:
-        if isinstance(given, str):
-            problems.append(f"line {line} {given}")
-        else:
-            labels |= given
+    try:
+        for line, given in found:
+            if isinstance(given, str):
+                problems.append(f"line {line} {given}")
+            else:
+                labels |= given
+    except csv.Error as error:
+        raise TruthError(f"cannot be read: {error}") from None
     more = [f"{len(problems) - _SHOWN} more lines hold no label"] if len(problems) > _SHOWN else []
     if not labels:
         raise TruthError(f"has no label: {'; '.join(problems[:_SHOWN]) or 'it is empty'}")
@@ -56,7 +61,7 @@ def _of_json(text: str, label: str) -> Iterator[tuple[int, dict[str, str] | str]
         if line.strip():
             try:
                 yield number, _line(json.loads(line), label)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
                 yield number, "is no ground truth"
 
 
@@ -85,7 +90,7 @@ def _of_csv(text: str, label: str) -> Iterator[tuple[int, dict[str, str] | str]]
             continue
         if len(line) != len(header) or not line[identity] or not line[value]:
             yield reader.line_num, "is no ground truth"
-        elif row is not None and not line[row].isdigit():
+        elif row is not None and not _ROW_NUMBER.fullmatch(line[row]):
             yield reader.line_num, f"has {line[row]!r} as its row"
         else:
             yield (

@@ -213,10 +213,9 @@ def _jackknife(cells: Counter[Cell], of: Callable[[Counter[Cell]], float]) -> fl
     at = of(cells)
     squares = 0.0
     for cell, rows in cells.items():
-        if rows:
-            heavier = Counter(cells)
-            heavier[cell] += n * _STEP  # type: ignore[assignment]
-            squares += rows * ((of(heavier) - at) / _STEP) ** 2
+        heavier = Counter(cells)
+        heavier[cell] += n * _STEP  # type: ignore[assignment]
+        squares += rows * ((of(heavier) - at) / _STEP) ** 2
     return max(math.sqrt(squares) / n, _ALIKE)
 
 

@@ -8,7 +8,6 @@ from statistics import NormalDist
 
 from sluice.domain.config.prediction_metrics import PredictionMetric
 from sluice.domain.predictions import scores
-from sluice.domain.predictions.scores import UndefinedError
 from sluice.domain.predictions.table import Predictions
 from sluice.domain.predictions.tails import student_isf
 
@@ -60,10 +59,7 @@ def _error(metric: PredictionMetric, predictions: Predictions, positive: str) ->
     for cell, rows in cells.items():
         heavier: Counter[tuple[str, str]] = Counter(cells)
         heavier[cell] += n * _STEP  # type: ignore[assignment]
-        try:
-            squares += rows * ((scores.of_counts(metric, heavier) - at) / _STEP) ** 2
-        except UndefinedError:
-            return None
+        squares += rows * ((scores.of_counts(metric, heavier) - at) / _STEP) ** 2
     return math.sqrt(squares) / n
 
 
