@@ -13,6 +13,7 @@ import pytest
 from sluice.domain import safeguards
 from sluice.domain.build import jobs
 from sluice.domain.config import PipelineConfig
+from sluice.domain.config.monitor import Monitor
 from sluice.domain.release import serving
 from sluice.domain.safeguards import Safeguards
 
@@ -139,6 +140,38 @@ def test_what_serves_is_in_the_network_under_the_key_and_tagged(
     assert (config["KmsKeyId"], tags(config)["team"]) == (KEY, "ml")
     own_disks = compute.model_copy(update={"instance_type": "ml.g5.xlarge"})
     assert "KmsKeyId" not in ALL.endpoint_config(serving.endpoint_config_request("c", "m", own_disks, OWNER))
+
+
+@pytest.mark.parametrize("instance_type", ["ml.m5.large", "ml.g5.xlarge"])
+def test_what_is_captured_is_encrypted_whatever_the_disk(
+    valid: Valid, pipeline_config: PipelineConfig, instance_type: str
+) -> None:
+    capture = serving.data_capture(Monitor(), pipeline_config.serve, "s3://a/captured")
+    compute = pipeline_config.serve.compute.model_copy(update={"instance_type": instance_type})
+    request = serving.endpoint_config_request("c", "m", compute, OWNER, capture)
+    secured = valid("sagemaker", "CreateEndpointConfig", ALL.endpoint_config(request))
+    assert secured["DataCaptureConfig"] == {**capture, "KmsKeyId": KEY}
+    plain = replace(ALL, kms_key_arn="").endpoint_config(request)
+    assert plain["DataCaptureConfig"] == capture
+
+
+@pytest.mark.parametrize(("instance_type", "has_own_disks"), [("ml.m5.large", False), ("ml.g5.xlarge", True)])
+def test_a_transforms_answers_are_encrypted_and_its_disk_where_a_key_can_be(
+    valid: Valid, instance_type: str, has_own_disks: bool
+) -> None:
+    request = {
+        "TransformJobName": "t",
+        "ModelName": "m",
+        "TransformInput": {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://a/in"}}},
+        "TransformOutput": {"S3OutputPath": "s3://a/out"},
+        "TransformResources": {"InstanceType": instance_type, "InstanceCount": 1},
+        "Tags": [],
+    }
+    secured = valid("sagemaker", "CreateTransformJob", ALL.job("transform_job", request))
+    assert secured["TransformOutput"] == {"S3OutputPath": "s3://a/out", "KmsKeyId": KEY}
+    assert ("VolumeKmsKeyId" in secured["TransformResources"]) is not has_own_disks
+    plain = replace(ALL, kms_key_arn="").job("transform_job", request)
+    assert plain == {**request, "Tags": [{"Key": "team", "Value": "ml"}]}
 
 
 def test_alarms_and_groups_are_tagged_beside_what_they_carry(valid: Valid) -> None:

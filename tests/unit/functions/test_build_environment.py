@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import fakes
 from build_world import FILES, PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from sluice.catalog.records.builds import Environment, Project
 from sluice.domain import config, locations
+from sluice.domain.build import environments as wanting
 from sluice.domain.build.environments import NoEnvironmentError, Wanted
 from sluice.ports import PackageArchive
 from sluice.services import building, environments
@@ -254,6 +256,16 @@ def test_of_a_custom_image_and_an_unknown_framework_no_packages_are_known(world:
     assert str(found(world).problem).startswith(
         "the packages of sagemaker-scikit-learn:1.0-1-cpu-py3 are not known, those of sagemaker-scikit-learn"
     )
+
+
+def test_what_pip_could_not_read_and_an_image_that_no_region_has_are_no_packages(world: World) -> None:
+    push(world)
+    known = config.restore(project(world).config)
+    asked = partial(wanting.want, known, None, python="3.12", architecture="arm64")
+    with pytest.raises(NoEnvironmentError, match="cannot be read: byte 0 is no UTF-8 text"):
+        asked(b"\xff\xff", region="eu-central-1")
+    with pytest.raises(NoEnvironmentError, match="mars-1"):
+        asked(b"", region="mars-1")
 
 
 def test_a_project_whose_jobs_all_run_on_sagemaker_needs_none(world: World) -> None:

@@ -74,9 +74,35 @@ def _twice(each: dict[str, Any]) -> None:
     each["Steps"][2]["Arguments"]["ElseSteps"][0]["Name"] = "Train"
 
 
+def _unknown_step(each: dict[str, Any]) -> None:
+    each["Steps"][1]["DependsOn"] = ["Prepared"]
+
+
+def _manifest_of_a_number(each: dict[str, Any]) -> None:
+    each["Parameters"][0] |= {"Type": "Integer"}
+
+
+def _manifest_of_nobody(each: dict[str, Any]) -> None:
+    each["Steps"][0]["Arguments"]["ProcessingInputs"] = []
+
+
+def _two_containers(each: dict[str, Any]) -> None:
+    containers = each["Steps"][2]["Arguments"]["IfSteps"][0]["Arguments"]["InferenceSpecification"]
+    containers["Containers"] *= 2
+
+
+def _branch_of_one(each: dict[str, Any]) -> None:
+    each["Steps"][2]["Arguments"]["ElseSteps"] = {"Name": "TooBad"}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (_unknown_step, "the step Train depends on Prepared, which is no step; did you mean 'Prepare'?"),
+        (_manifest_of_a_number, "the parameter InputManifest takes the data set's URI: expected a String"),
+        (_manifest_of_nobody, "no step reads InputManifest"),
+        (_two_containers, "the step Register-RegisterModel registers 2 containers: expected one"),
+        (_branch_of_one, "the steps of IsAccurate are no list"),
         (_lambda, "the step Train is of the type Lambda, which a build does not run"),
         (_misspelt, "there is no such parameter; did you mean 'RoleArn'?"),
         (_circle, "these steps wait for each other"),
@@ -97,6 +123,8 @@ def test_what_a_build_cannot_run_is_refused_and_named(change: Any, said: str) ->
     [
         (b"{", "no JSON"),
         (b"[]", "no JSON object"),
+        (b'"' + b"x" * definitions.MAX_CHARACTERS + b'"', "it has 1,048,578 characters"),
+        (b'{"Version": "2020-12-01", "Steps": {}}', "the steps are no list"),
         (b'{"Version": "2020-12-01"}', "no Steps"),
         (b'{"Version": "2019-01-01", "Steps": []}', "Version is '2019-01-01'"),
         (b'{"Version": "2020-12-01", "Steps": [{"Name": 1}]}', "expected Name, Type and Arguments"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sluice.domain import canonical
+from sluice.domain import canonical, wording
 from sluice.domain.build import gate_report, gates
 from sluice.domain.build.verdicts import Champion, Facts
 from sluice.domain.predictions.table import Predictions
@@ -88,6 +88,27 @@ def test_of_a_loss_the_allowed_part_is_below() -> None:
     assert line.champion_at is not None
     assert line.champion_at < line.at < line.limit_at
     assert line.allowed == (0.0, line.limit_at)
+
+
+@pytest.mark.parametrize(("metric", "low", "high"), [("DI", 0.75, 1.25), ("DPPL", -0.25, 0.25)])
+def test_of_a_bias_the_allowed_part_is_around_where_there_is_none(
+    metric: str, low: float, high: float
+) -> None:
+    result = {
+        "gate": f"bias.{metric} within 0.25",
+        "passed": True,
+        "value": high,
+        "limit": 0.25,
+        "reason": "x",
+    }
+    line = gate_view(result).line
+    assert line is not None
+    assert line.at is not None
+    assert line.allowed is not None
+    assert (line.limit, line.limit_at) == (f"{wording.number(low)} to {wording.number(high)}", None)
+    # The axis is 8 % longer than what is drawn, on each side.
+    assert line.allowed == pytest.approx((0.08 / 1.16, 1.08 / 1.16))
+    assert line.at == line.allowed[1]
 
 
 @pytest.mark.parametrize(

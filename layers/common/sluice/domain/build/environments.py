@@ -152,10 +152,8 @@ def usage(
     }
 
 
-def is_due(found: Environment | None, now: str) -> bool:
-    """Tell whether it is to be built, or to be tried again."""
-    if found is None:
-        return True
+def is_due(found: Environment, now: str) -> bool:
+    """Tell whether it is to be tried again."""
     if found.status == "failed":
         return from_iso(now) - from_iso(found.started_at) > _FAILURE_KEPT
     return found.status == "building" and not is_building(found, now)

@@ -68,12 +68,15 @@ class Measured:
     def _ours(self) -> Predictions:
         return _predictions(self._candidate, "candidate")
 
+    @property
+    def _rival(self) -> Facts:
+        """What is known of the champion: of none, nothing."""
+        return self._champion.facts if self._champion else Facts()
+
     @cached_property
     def _theirs(self) -> Predictions:
         """The champion's rows in the candidate's order."""
-        if self._champion is None:
-            raise _CannotJudgeError("there is no champion")
-        theirs = _predictions(self._champion.facts, "champion")
+        theirs = _predictions(self._rival, "champion")
         try:
             return pair(self._ours, theirs)
         except PredictionsError as error:
@@ -160,7 +163,7 @@ class Measured:
             return held(gate, decimal(value), None)
         if (result := without_champion(gate, self._champion, value)) is not None:
             return result
-        other = of(gate, self._champion.facts if self._champion else Facts(), "champion")
+        other = of(gate, self._rival, "champion")
         return held(gate, decimal(value), decimal(other))
 
     def _size(self, gate: Gate, facts: Facts, role: str) -> float:
