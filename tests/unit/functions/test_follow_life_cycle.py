@@ -188,8 +188,9 @@ def test_a_crash_while_it_is_written_is_not_taken_for_a_person(
         patched.setattr(world.cloud.registry, "write_life_cycle", lost)
         with pytest.raises(RuntimeError):
             world.invoke("follow_life_cycle", event)
-    assert hints(world) == [arn_of(world, 2)]
+    assert sorted(hints(world)) == [arn_of(world, 1), arn_of(world, 2)]
     assert tell(world, arn_of(world, 2)) == ["Production/PendingApproval"]
+    assert tell(world, arn_of(world, 1)) == ["Archived/Retired"]
     assert hints(world) == []
     assert not [event for event in world.events() if event.startswith("life cycle")]
 
@@ -206,8 +207,9 @@ def test_a_crash_after_it_was_written_neither(world: World, monkeypatch: pytest.
         patched.setattr(world.cloud.registry, "write_life_cycle", lost)
         with pytest.raises(RuntimeError):
             world.invoke("follow_life_cycle", {"detail": {"pipeline": PIPELINE, "release_id": release_id}})
-    assert hints(world) == [arn_of(world, 2)]
+    assert sorted(hints(world)) == [arn_of(world, 1), arn_of(world, 2)]
     assert tell(world, arn_of(world, 2)) == ["Production/PendingApproval"]
+    assert tell(world, arn_of(world, 1)) == ["Archived/Retired"]
     assert hints(world) == []
 
 
@@ -220,6 +222,60 @@ def test_what_a_person_wrote_while_a_release_ran_is_not_lost(world: World) -> No
     world.invoke("follow_life_cycle", event)
     assert "the project has no stage QA" in noted(world, "noted")
     assert of(world, 1) == "QA/OnHold"
+
+
+def test_an_end_that_is_told_again_leaves_what_a_person_wrote_since(world: World) -> None:
+    release_id = world.approve(world.register(2))
+    event = {"detail": {"pipeline": PIPELINE, "release_id": release_id}}
+    world.invoke("follow_life_cycle", event)
+    assert (of(world, 1), of(world, 2)) == ("Archived/Retired", "Production/PendingApproval")
+    world.later(minutes=5)
+    for version in (1, 2):
+        assert tell(world, say(world, "QA/InProgress", version)) == []
+    assert world.invoke("follow_life_cycle", event)["written"] == []
+    assert (of(world, 1), of(world, 2)) == ("QA/InProgress", "QA/InProgress")
+    # The next release's end says what is so again.
+    world.later(hours=1)
+    ended(world, world.approve(world.register(3)))
+    assert of(world, 2) == "Archived/Retired"
+
+
+def test_an_end_whose_writing_crashed_is_finished_when_it_is_told_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release_id = world.approve(world.register(2))
+    event = {"detail": {"pipeline": PIPELINE, "release_id": release_id}}
+
+    def lost(*_: object) -> None:
+        raise RuntimeError("the function ends here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.registry, "write_life_cycle", lost)
+        with pytest.raises(RuntimeError):
+            world.invoke("follow_life_cycle", event)
+    assert sorted(world.invoke("follow_life_cycle", event)["written"]) == [
+        "Archived/Retired",
+        "Production/PendingApproval",
+    ]
+
+
+def test_an_end_that_meets_a_person_at_the_same_moment_takes_effect_after_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their value is heeded between our look and our write: the plan is made anew."""
+    release_id = world.approve(world.register(2))
+    apply, event = world.cloud.catalog.apply, {"detail": {"pipeline": PIPELINE, "release_id": release_id}}
+
+    def overtaken(*changes: Any) -> bool:
+        monkeypatch.setattr(world.cloud.catalog, "apply", apply)
+        tell(world, say(world, "QA/InProgress", 1))
+        return apply(*changes)
+
+    monkeypatch.setattr(world.cloud.catalog, "apply", overtaken)
+    assert world.invoke("follow_life_cycle", event)["written"] == [
+        "Production/PendingApproval",
+        "Archived/Retired",
+    ]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment, Package
 from sluice.domain import names
+from sluice.domain.failures import ConflictError
 from sluice.domain.release import life_cycles, packages
 from sluice.domain.release.approvals import Decision
 from sluice.domain.release.life_cycles import Judgement, LifeCycle, Place
@@ -22,10 +23,11 @@ from sluice.services import building, deploying, releasing
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:
-    from sluice.catalog.records.releases import Stage
+    from sluice.catalog.records.releases import Release, Stage
     from sluice.domain import config
     from sluice.ports import Cloud, Item
 
+_TRIES = 5
 # So many releases of one version to a stage are looked at.
 _RELEASES = 50
 
@@ -46,27 +48,42 @@ class _Version:
 
 
 def follow_release(cloud: Cloud, pipeline: str, release_id: str) -> list[str]:
-    """Write the life cycles of the versions that a release concerned; returns what was written."""
-    release = releasing.find_release(cloud, pipeline, release_id)
-    if release is None or release.package_arn is None:
-        return []
-    arns = [release.package_arn]
+    """Write the life cycles that follow from a release's end, once; returns what was written.
+
+    An end that is told again only finishes what it began: meanwhile a person may have written something else.
+    """
+    for _ in range(_TRIES):
+        release = releasing.find_release(cloud, pipeline, release_id)
+        if release is None or release.package_arn is None:
+            return []
+        arns = _concerned(cloud, release)
+        if release.followed_at is not None or _plan(cloud, release, arns):
+            written = [heed(cloud, arn) for arn in arns]
+            return [each for each in written if each]
+    raise ConflictError(f"the versions of {release_id} changed each time their life cycles were to follow")
+
+
+def _concerned(cloud: Cloud, release: Release) -> Sequence[str]:
+    """Return the ARNs of the version that a release brought, and of those that it replaced."""
+    arns = [str(release.package_arn)]
     for stage in release.stages:
-        deployment = deploying.find_deployment(cloud, pipeline, stage, release_id)
-        replaced = deploying.find_deployment(
-            cloud, pipeline, stage, deployment.replaces if deployment else None
-        )
+        deployment = deploying.find_deployment(cloud, release.pipeline, stage, release.release_id)
+        replaces = deployment.replaces if deployment else None
+        replaced = deploying.find_deployment(cloud, release.pipeline, stage, replaces)
         arns += [replaced.package_arn] if replaced else []
-    written = (_follow(cloud, arn) for arn in dict.fromkeys(arns))
-    return [each for each in written if each]
+    return list(dict.fromkeys(arns))
 
 
-def _follow(cloud: Cloud, arn: str) -> str | None:
-    """Make a version's life cycle true, unless a person changed it and nobody heeded that so far."""
-    version = _find(cloud, arn)
-    if version is None or _by_a_person(version) is not None:
-        return heed(cloud, arn)
-    return _write(cloud, version)
+def _plan(cloud: Cloud, release: Release, arns: Sequence[str]) -> bool:
+    """Note that the end takes effect, and what is to be written: nothing over what is still to be heeded."""
+    found = [version for arn in arns if (version := _find(cloud, arn))]
+    plans = [
+        changes.plan_life_cycle(version.package, life_cycles.truth(version.place).text)
+        for version in found
+        if _by_a_person(version) is None and not _says_what_is_so(version)
+    ]
+    followed = changes.follow_release(release.pipeline, release.release_id, cloud.now())
+    return cloud.catalog.apply(followed, *plans)
 
 
 def heed(cloud: Cloud, arn: str) -> str | None:
@@ -89,6 +106,11 @@ def _by_a_person(version: _Version) -> LifeCycle | None:
     """Return the version's life cycle in the registry if it is neither on record nor being written."""
     said, seen = life_cycles.of_package(version.described), version.package
     return said if said and said.text not in (seen.life_cycle, seen.life_cycle_next) else None
+
+
+def _says_what_is_so(version: _Version) -> bool:
+    found = life_cycles.of_package(version.described)
+    return found is not None and found.text == life_cycles.truth(version.place).text
 
 
 def _find(cloud: Cloud, arn: str) -> _Version | None:
@@ -188,13 +210,9 @@ def _request(version: _Version, stage: str, decision: Decision, words: str) -> R
 
 
 def _write(cloud: Cloud, version: _Version) -> str | None:
-    """Write what is so, unless the registry says it already."""
+    """Finish what was begun: write what is so by now, unless the registry says it already."""
     wanted, seen = life_cycles.truth(version.place), version.package
-    found = life_cycles.of_package(version.described)
-    is_so = found is not None and found.text == wanted.text
-    if is_so and seen.life_cycle == wanted.text and seen.life_cycle_next is None:
-        return None
-    if not is_so:
+    if not _says_what_is_so(version):
         if not cloud.catalog.apply(changes.plan_life_cycle(seen, wanted.text)):
             return None
         cloud.registry.write_life_cycle(seen.arn, wanted.request())

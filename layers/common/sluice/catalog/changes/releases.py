@@ -280,6 +280,11 @@ def end_release(
     return Update(keys.release_key(pipeline, release_id), ended, {"status": "running"})
 
 
+def follow_release(pipeline: str, release_id: str, at: str) -> Update:
+    """Note that a release's end took effect on life cycles, once, together with what they become."""
+    return Update(keys.release_key(pipeline, release_id), {"followed_at": at}, {"followed_at": None})
+
+
 # ------------------------------------------------------------------------------------- tasks of endpoints
 
 

@@ -292,6 +292,8 @@ class Release:
     held_back: str | None = None
     is_rollback: bool = False
     reasons: Sequence[str] = ()
+    # When it was noted which life cycles follow from its end.
+    followed_at: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Release:
