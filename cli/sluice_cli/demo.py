@@ -15,7 +15,7 @@ from sluice_cli import target as targets
 from sluice_cli.acts import play
 from sluice_cli.errors import CommandError
 from sluice_cli.output import err, escape, out
-from sluice_cli.playing import Demo
+from sluice_cli.playing import Demo, Rollback
 from sluice_cli.progress import Steps
 from sluice_cli.target import REPOSITORY, Target
 
@@ -56,6 +56,7 @@ def demo(*, keep: bool = False, quiet: bool = False, short: bool = False) -> dic
     finally:
         if not keep:
             cloud.stop()
+    rollback = played.rollback if played else None
     report = {
         "ok": failure is None,
         "steps": steps.as_dicts(),
@@ -65,7 +66,7 @@ def demo(*, keep: bool = False, quiet: bool = False, short: bool = False) -> dic
         "candidates": played.candidates if played else [],
         "manifest_verified": bool(played and played.manifest_verified),
         "cost_usd": played.cost_usd if played else {},
-        "rollback_s": played and played.rollback_s,
+        "rollback_s": rollback and rollback.seconds,
         **({} if short else guarded(played)),
         "gate_refused": {**played.gate_refused, "page": page} if played and played.gate_refused else None,
         "data": {
@@ -76,7 +77,7 @@ def demo(*, keep: bool = False, quiet: bool = False, short: bool = False) -> dic
     report_path = REPOSITORY / ".sluice/demo.json"
     report_path.parent.mkdir(exist_ok=True)
     report_path.write_text(json.dumps(report, indent=2) + "\n")
-    summarize(console, report, failure, home=home, keep=keep)
+    summarize(console, report, rollback, failure, home=home, keep=keep)
     return report
 
 
@@ -84,7 +85,7 @@ def guarded(played: Demo | None) -> dict[str, Any]:
     """Report what was noticed of a model that became bad, and by whom it was taken back."""
     return {
         "canary_caught": bool(played and played.canary_caught),
-        "rolled_back_after_bake_s": played and played.rollback_s,
+        "rolled_back_after_bake_s": played and played.rollback and played.rollback.seconds,
         "rejection_rolled_back": bool(played and played.rejection_rolled_back),
         "drift_retrained": bool(played and played.drift_retrained),
         "decay_found": bool(played and played.decay_found),
@@ -129,8 +130,21 @@ def write_gates_page(artifacts: Path, played: Demo) -> str | None:
     return str(page)
 
 
+def told(rollback: Rollback | None) -> str:
+    """Say which versions the timed rollback was of: later acts may have changed what serves."""
+    if rollback is None:
+        return ""
+    return f", v{rollback.restored} served again {rollback.seconds:.1f}s after v{rollback.failed} failed"
+
+
 def summarize(
-    console: Console, report: dict[str, Any], failure: str | None, *, home: Path, keep: bool
+    console: Console,
+    report: dict[str, Any],
+    rollback: Rollback | None,
+    failure: str | None,
+    *,
+    home: Path,
+    keep: bool,
 ) -> None:
     """Print what happened, where the results are and what to type next."""
     total = sum(step["seconds"] for step in report["steps"])
@@ -138,11 +152,7 @@ def summarize(
         err.print(f"\n[red]the demo fell short[/] after {total:.0f}s: {escape(failure)}")
         err.print(f"logs: {home}/local.log, {home}/sam-build.log, {home}/sam-deploy.log", style="dim")
         return
-    versions = report["versions"]
-    rollback = (
-        f"v{versions['live']} serves again {report['rollback_s']:.1f}s after v{versions['previous']} failed"
-    )
-    console.print(f"\n[green]the loop ran[/] in {total:.0f}s: {len(report['runs'])} runs, {rollback}")
+    console.print(f"\n[green]the loop ran[/] in {total:.0f}s: {len(report['runs'])} runs{told(rollback)}")
     console.print(f"artifacts  {home}/artifacts (data sets, run manifests, models, evaluations)")
     console.print(f"bad data   {report['data']['report']}")
     if refused := report["gate_refused"]:

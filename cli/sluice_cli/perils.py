@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sluice_cli import decisions, demo_project, lookup, moves
 from sluice_cli.drill import faults, traffic
-from sluice_cli.playing import Demo
+from sluice_cli.playing import Demo, Rollback
 from sluice_cli.progress import Step
 
 _LONG = "It tastes great. " * 40
@@ -37,8 +37,8 @@ def roll_back(demo: Demo, step: Step) -> None:
         traffic(demo.target, lambda: demo.predict(["good"])),
     ):
         _expect_rollback(demo, step, "alarm", lambda: step.say(f"v{failing} answers 500"))
-    demo.rollback_s = round(time.monotonic() - start, 2)
-    step.detail = f"alarm → v{restored} answers again {demo.rollback_s:.1f}s after the first fault"
+    demo.rollback = Rollback(failing, restored, round(time.monotonic() - start, 2))
+    step.detail = f"alarm → v{restored} answers again {demo.rollback.seconds:.1f}s after the first fault"
 
 
 def release_the_fix(demo: Demo, step: Step) -> None:

@@ -17,6 +17,15 @@ from sluice_cli.target import Target
 STAGE = "production"
 
 
+@dataclass(frozen=True)
+class Rollback:
+    """A rollback by an alarm, from the first fault until the version before answered again."""
+
+    failed: int | None
+    restored: int | None
+    seconds: float
+
+
 class FellShortError(CommandError):
     """The loop did not do what the demo expects."""
 
@@ -34,7 +43,7 @@ class Demo:
     runs: list[dict[str, Any]] = field(default_factory=list)
     live_version: int | None = None
     previous_version: int | None = None
-    rollback_s: float | None = None
+    rollback: Rollback | None = None
     rejected: list[dict[str, Any]] = field(default_factory=list)
     data_report: str | None = None
     backend: dict[str, str] = field(default_factory=dict)
