@@ -8,8 +8,8 @@ have threads. It imports little, as the start of every container waits for it.
 HOST_PID is the parent process, whose end ends the command; 0 means none, and then SIGTERM ends the command at
 once. ISOLATION is `mount` (we may mount), `user` (we may in our own user namespace) or `none`; with
 `-offline` at its end the command has no network but its own loopback. FOLDERS is the folder shown as
-/opt/ml; or for a function of Lambda `@OPT:TASK:TMP:LANG:CLIENT`, the folders whose content is shown in /opt,
-the folders shown as /var/task and /tmp, and Python and its program, shown as /var/lang and in /var/runtime.
+/opt/ml; or for a function of Lambda `@OPT:TASK:TMP:LANG:FILE...`, the folders whose content is shown in
+/opt, the folders shown as /var/task and /tmp, Python, shown as /var/lang, and files shown in /var/runtime.
 
 On Linux this process stays beside the command, like a container's init. It is the *subreaper* of all that the
 command starts, in any session. It passes signals to the command, ends what the command leaves behind, and
@@ -177,7 +177,7 @@ def _map_opt_ml(ml: str, stage: str) -> None:
     _mount(ml, OPT_ML, flags=_MS_BIND | _MS_REC)
 
 
-def _map_function(stage: str, layers: str, task: str, tmp: str, lang: str, client: str) -> None:
+def _map_function(stage: str, layers: str, task: str, tmp: str, lang: str, *runtime: str) -> None:
     """Show what a function of Lambda sees: its layers in /opt, its code in /var/task, a /tmp of its own.
 
     First what may itself lie below /tmp. Only /tmp can be written to.
@@ -194,9 +194,10 @@ def _map_function(stage: str, layers: str, task: str, tmp: str, lang: str, clien
         os.makedirs(shown, exist_ok=True)
         _bind(folder, shown, read_only=True)
     os.makedirs(os.path.join(var, "runtime"), exist_ok=True)
-    shown = os.path.join(var, "runtime", os.path.basename(client))
-    _write(shown, "")
-    _bind(client, shown, read_only=True)
+    for file in runtime:
+        shown = os.path.join(var, "runtime", os.path.basename(file))
+        _write(shown, "")
+        _bind(file, shown, read_only=True)
     _mount(opt, OPT, flags=_MS_BIND | _MS_REC)
     _mount(var, "/var", flags=_MS_BIND | _MS_REC)
     _mount(tmp, "/tmp", flags=_MS_BIND | _MS_REC)  # noqa: S108 - Lambda's

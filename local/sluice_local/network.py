@@ -37,6 +37,12 @@ def variables() -> dict[str, str]:
     return found
 
 
+def trusted_certificates() -> Path | None:
+    """Return this machine's own list of the certificates that it trusts, if its variables name one."""
+    named = os.environ.get("SSL_CERT_FILE")
+    return Path(named).absolute() if named and Path(named).is_file() else None
+
+
 def variables_of_uv() -> dict[str, str]:
     """Return the settings for uv, which reads none of pip's: without an index of its own it gets pip's."""
     found = variables()

@@ -30,20 +30,30 @@ def build_once(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[target.Target]:
-    """The real template, built and deployed by the SAM CLI, with execution roles enforced."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home of the worker's own, for its cloud and its logs."""
     # A run that is told to end tears down too: SIGTERM alone would leave the cloud behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.environ["SLUICE_HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    del os.environ["SLUICE_HOME"]
+
+
+@pytest.fixture(scope="session")
+def built(home: None, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The real template, built by the SAM CLI."""
+    base = tmp_path_factory.getbasetemp()
+    build_once(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+
+@pytest.fixture(scope="session")
+def stack(built: None) -> Iterator[target.Target]:
+    """The template, deployed by the SAM CLI, with execution roles enforced."""
     try:
-        ready = cloud.start(auth=True)
-        base = tmp_path_factory.getbasetemp()
-        build_once(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
-        cloud.deploy(ready, stack=STACK)
+        cloud.deploy(cloud.start(auth=True), stack=STACK)
         yield target.resolve(where="local", stack=STACK, profile=None, region=None)
     finally:
         cloud.stop()
-        del os.environ["SLUICE_HOME"]
 
 
 @pytest.fixture

@@ -496,3 +496,17 @@ def test_a_functions_python_may_lie_where_its_own_tmp_is(tmp_path: Path) -> None
         check=False,
     )
     assert (ran.stdout, ran.stderr) == ("/var/lang [] handler\n", "")
+
+
+def test_functions_trust_what_the_machine_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file may lie where the function's own /tmp is, as a test's does."""
+    certificates = tmp_path / "certificates.pem"
+    certificates.write_text("this machine's")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates))
+    source = "import os\ndef handler(*_): return open(os.environ['SSL_CERT_FILE']).read()"
+    own = {"Variables": {"SSL_CERT_FILE": "/var/task/app.py"}}
+    with LocalCloud(tmp_path / "cloud") as running:
+        create_function(running, "trusting", source)
+        assert invoke(running, "trusting") == ("this machine's", None)
+        create_function(running, "of-its-own", source, Environment=own)
+        assert invoke(running, "of-its-own") == (source, None)

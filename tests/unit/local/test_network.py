@@ -28,6 +28,16 @@ def test_proxies_and_settings_are_handed_on_and_no_secrets(monkeypatch: pytest.M
     }
 
 
+def test_certificates_are_trusted_that_the_machine_names_and_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert network.trusted_certificates() is None
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    assert network.trusted_certificates() is None
+    (tmp_path / "gone.pem").touch()
+    assert network.trusted_certificates() == tmp_path / "gone.pem"
+
+
 def test_uv_gets_the_indexes_of_pip_unless_it_has_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

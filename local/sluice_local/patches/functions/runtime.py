@@ -50,6 +50,7 @@ def install(settings: Settings) -> None:
     client = Path(namespace.__file__).with_name("runtime_client.py")
     # `python` is a link to the interpreter: its environment is around the link.
     _Environment.python = settings.lambda_python.parent.parent, client
+    _Environment.certificates = network.trusted_certificates()
     _Environment.isolation = _isolation(settings)
     python, program = (
         (str(settings.lambda_python), str(client))
@@ -94,6 +95,8 @@ class _Environment:
     environments: Path
     # The environment of the interpreter, and the program that it runs.
     python: tuple[Path, Path]
+    # What this machine trusts, if that is named: as on AWS, a function trusts what its platform does.
+    certificates: Path | None
     memory = lambda_memory.MemoryWatch("lambda-memory", longest_s=0.25)
 
 
@@ -385,6 +388,14 @@ def _of_installers(config: Mapping[str, Any]) -> dict[str, str]:
     return {**network.variables_of_uv(), **folder}
 
 
+def _of_certificates() -> dict[str, str]:
+    """Return where a function finds the certificates that this machine trusts, if it names them."""
+    found = _Environment.certificates
+    if found is None:
+        return {}
+    return {"SSL_CERT_FILE": str(found) if _Environment.isolation == "none" else f"{_RUNTIME}/{found.name}"}
+
+
 def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
     """Return Lambda's variables, the function's own, and those that lead to this cloud."""
     _account, region = runtime._account_region_from_function_config(config)
@@ -398,6 +409,8 @@ def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dic
     modules = ("python/lib/{lambda_runtime}/site-packages", "python")
     folders = [name.format(lambda_runtime=lambda_runtime) for name in modules]
     search = [task, *(f"{opt}/{name}" for name in folders if (layers / name).is_dir())]
+    shown = [f"@{layers}", code_dir, own_tmp, *_Environment.python]
+    shown += [_Environment.certificates] if _Environment.certificates else []
     environment = {
         "PATH": "/usr/local/bin:/usr/bin/:/bin",
         "LANG": "en_US.UTF-8",
@@ -417,13 +430,14 @@ def _worker_environment(config: dict[str, Any], code_dir: str, port: int) -> dic
         "AWS_DEFAULT_REGION": region,
         "AWS_ENDPOINT_URL": _Environment.endpoint_url,
         **_of_installers(config),
+        **_of_certificates(),
         **service._runtime_env_vars(config),
         **runtime.execution_credentials(config),
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}/{config['_Secret']}",
         "LAMBDA_TASK_ROOT": task,
         "_HANDLER": config.get("Handler", ""),
         "SLUICE_ISOLATION": _Environment.isolation,
-        "SLUICE_FOLDERS": ":".join(map(str, (f"@{layers}", code_dir, own_tmp, *_Environment.python))),
+        "SLUICE_FOLDERS": ":".join(map(str, shown)),
         "SLUICE_STAGE": f"{scratch}/stage",
         "SLUICE_WORKING_DIR": task,
     }
