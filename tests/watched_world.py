@@ -42,11 +42,12 @@ class Watching:
     invoke: Invoke
     folder: Path
     monitor: str = MONITOR
+    project: str = YAML
     rng: random.Random = field(default_factory=lambda: random.Random(5))
     asked: int = 0
 
     def __post_init__(self) -> None:
-        self.world = World(self.cloud, self.invoke, YAML + self.monitor)
+        self.world = World(self.cloud, self.invoke, self.project + self.monitor)
         arn = self.world.register(1)
         self._trained()
         self.release_id = self.world.approve(arn)
@@ -58,7 +59,7 @@ class Watching:
         (path := self.folder / "data.csv").write_text(
             "x,kind,y\n" + "".join(f"{x},{kind},{y}\n" for x, kind, y in rows)
         )
-        data = config.load(YAML).data
+        data = config.load(self.project).data
         limits = run.Limits(512, 60.0, self.folder)
         outcome = run.validate(
             [DataFile("data.csv", path)],

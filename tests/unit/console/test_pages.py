@@ -26,6 +26,7 @@ from sluice.console.answering import answer
 from sluice.console.pages import monitoring
 from sluice.domain.times import from_iso
 from sluice.services import arrivals, releasing
+from sluice.services.views import pipeline_pages
 
 BUILDS, RELEASES = build_world.PIPELINE, release_world.PIPELINE
 RUN = build_world.RUN
@@ -579,10 +580,89 @@ def poison(cloud: fakes.Cloud) -> None:
     run |= {"cause": long, "actor": long, "reasons": [long] * 20}
 
 
+def test_a_data_set_version_is_found_by_its_first_digits_with_what_came_from_it(
+    built: build_world.World,
+) -> None:
+    version = str(built.catalog_run()["dataset_version"])
+    shown = page(built.cloud, f"/pipelines/{BUILDS}/data/{version[:12]}")
+    assert version[:12] in shown.words
+    assert f"/runs/{RUN}" in shown.links
+    status, html = ask(built.cloud, f"/pipelines/{BUILDS}/data/ffffffffffff")
+    assert (status, "has no data set versions that begin with" in html) == (404, True)
+
+
+def test_of_two_versions_that_begin_alike_none_is_shown(built: build_world.World) -> None:
+    version = str(built.catalog_run()["dataset_version"])
+    key, twin = keys.dataset_key(BUILDS, version), f"{version[:12]}{'0' * 52}"
+    item = built.cloud.catalog.get(key) or {}
+    built.cloud.catalog.create({**item, **keys.dataset_key(BUILDS, twin)})
+    made = item["created_at"]
+    built.cloud.catalog.create({**keys.version_index_key(BUILDS, made, twin), "version": twin})
+    status, html = ask(built.cloud, f"/pipelines/{BUILDS}/data/{version[:12]}")
+    assert (status, "has 2 data set versions that begin with" in html) == (404, True)
+    assert ask(built.cloud, f"/pipelines/{BUILDS}/data/{version}")[0] == 200
+
+
+def test_a_data_report_is_its_page_and_where_there_is_none_that_is_said(built: build_world.World) -> None:
+    version = str(built.catalog_run()["dataset_version"])
+    path = f"/pipelines/{BUILDS}/data/{version[:12]}/report"
+    uri = built.dataset(version)["manifest_uri"].rpartition("/")[0] + "/report.html"
+    built.cloud.objects.write(uri, b"<p>This is the report.</p>")
+    assert ask(built.cloud, path) == (200, "<p>This is the report.</p>")
+    built.cloud.objects.delete(uri)
+    status, html = ask(built.cloud, path)
+    assert (status, f"The data set {version[:12]} has no report." in html) == (404, True)
+    assert ask(built.cloud, f"/pipelines/{BUILDS}/data/ffffffffffff/report")[0] == 404
+
+
+def test_drift_of_each_version_is_shown_by_its_method_and_of_columns_that_have_it(
+    built: build_world.World,
+) -> None:
+    version = built.dataset(str(built.catalog_run()["dataset_version"]))
+    columns = [
+        {"column": "x", "distances": {"psi": {"value": 0.31}, "ks": {"value": 0.8}}},
+        {"column": "note", "distances": {"ks": {"value": 0.7}}},
+    ]
+    report = {"drift": {"method": "psi", "max": 0.25, "columns": columns}}
+    uri = f"s3://{fakes.ARTIFACT_BUCKET}/drift.json"
+    built.cloud.objects.write(uri, json.dumps(report).encode())
+    key = keys.dataset_key(BUILDS, str(built.catalog_run()["dataset_version"]))
+    built.cloud.catalog.update(key, {"report_uri": uri})
+    (drift,) = pipeline_pages.data_page(built.cloud, BUILDS)["drift"]
+    assert (drift["method"], drift["max"], drift["columns"]) == ("psi", 0.25, {"x": 0.31})
+    assert drift["created_at"] == version["created_at"]
+    built.cloud.objects.delete(uri)
+    assert pipeline_pages.data_page(built.cloud, BUILDS)["drift"] == []
+    assert ask(built.cloud, f"/pipelines/{BUILDS}/data")[0] == 200
+
+
+def test_what_a_stage_does_not_have_is_said_in_a_sentence(released: release_world.World) -> None:
+    for path, said in (
+        ("releases/nowhere/rollback", "Nothing serves on nowhere of reviews"),
+        ("monitoring?stage=nowhere", "Nothing is watched on nowhere of reviews"),
+        ("why?stage=nowhere", "reviews has no stage &#39;nowhere&#39;"),
+    ):
+        status, html = ask(released.cloud, f"/pipelines/{RELEASES}/{path}")
+        assert (status, said in html) == (404, True)
+
+
+def test_a_model_of_no_known_run_is_compared_with_nothing(built: build_world.World) -> None:
+    (arn,) = built.cloud.registry.by_arn
+    built.cloud.catalog.update(keys.package_key(arn), {"run_id": None})
+    status, html = ask(built.cloud, f"/compare?model={BUILDS}/1&model={BUILDS}/2")
+    assert (status, f"Nobody knows which run trained {BUILDS}/1" in html) == (404, True)
+
+
 def test_what_does_not_exist_is_said_in_a_sentence(built: build_world.World) -> None:
     for path in ("/pipelines/nowhere", "/runs/nowhere-00001", "/models/nowhere/1", "/compare?run=a-1"):
         status, html = ask(built.cloud, path)
         assert status == 404
         assert Page(html).words
+    for path, said in (
+        (f"/runs/{RUN}/logs/nothing", f"{RUN} has no step &#39;nothing&#39;."),
+        (f"/compare?run={RUN}&run={BUILDS}-00009", f"There is no run &#39;{BUILDS}-00009&#39;."),
+    ):
+        status, html = ask(built.cloud, path)
+        assert (status, said in html) == (404, True)
     hostile = quote(HOSTILE, safe="")
     assert ask(built.cloud, f"/pipelines/{hostile}")[0] == 404

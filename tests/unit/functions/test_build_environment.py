@@ -277,6 +277,27 @@ def test_a_project_whose_jobs_all_run_on_sagemaker_needs_none(world: World) -> N
     assert world.invoke("build_environment", task(world)) == {"status": "not needed"}
 
 
+def test_of_packages_that_nobody_can_build_none_are_missing_or_to_be_paid(world: World) -> None:
+    named = 'framework: {name: scikit-learn, version: "1.4-2"}'
+    push(world, pipeline=PIPELINE_YAML.replace(named, "image: registry.example/ours:1"))
+    pushed = project(world)
+    given = world.cloud, pushed, config.restore(pushed.config)
+    assert not environments.are_missing(*given)
+    assert environments.ahead(*given) is None
+
+
+def test_packages_are_missing_until_they_are_built(world: World) -> None:
+    push(world)
+    pushed = project(world)
+    given = world.cloud, pushed, config.restore(pushed.config)
+    assert environments.are_missing(*given)
+    ahead = environments.ahead(*given)
+    assert ahead is not None
+    assert (ahead.status, ahead.usage) == ("building", None)
+    world.invoke("build_environment", task(world))
+    assert not environments.are_missing(*given)
+
+
 def test_what_is_written_beside_an_archive_has_no_password_of_an_index() -> None:
     lines = ["--extra-index-url https://ada:secret@packages.example/simple", "emoji==2.14.0"]
     document = Wanted("image", "", lines, "3.12", "arm64").describe("d", size_bytes=1, unpacked_bytes=1)

@@ -135,6 +135,42 @@ def test_the_next_run_knows_what_the_last_one_needed(world: World) -> None:
     assert world.cloud.lambda_jobs.rooms["sluice--reviews-00002-prepare"].memory_mb == 3008
 
 
+def next_run(world: World) -> None:
+    """End the run after its prepare step, and begin another with a file more."""
+    world.finish("failed", error={"Error": "x", "Cause": "y"})
+    world.later(hours=2)
+    world.upload("b.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run("reviews-00002")
+    world.start("prepare", "reviews-00002")
+
+
+@pytest.mark.parametrize("runs", [2, 3])
+def test_what_reached_a_limit_of_lambda_goes_to_sagemaker_in_every_run_after(world: World, runs: int) -> None:
+    world.start("prepare")
+    world.cloud.lambda_jobs.end(
+        NAME, status="Failed", LimitReached="storage", FailureReason="no space is left"
+    )
+    world.invoke("finish_job", {"source": "sluice", "detail": {"stack": "sluice", "JobName": NAME}})
+    world.start("prepare")
+    assert world.step("prepare")["backend"] == "sagemaker"
+    next_run(world)
+    second = world.cloud.catalog.get(keys.step_key("reviews-00002", "prepare")) or {}
+    assert second["backend_reason"] == "sagemaker: the last run reached Lambda's limit of storage"
+    assert "sluice--reviews-00002-prepare" not in world.cloud.lambda_jobs.requests
+    if runs == 2:
+        return
+    world.finish("failed", "reviews-00002", reasons=["no reason"])
+    world.upload("c.csv", b"x,y\n3,1\n")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run("reviews-00003")
+    world.start("prepare", "reviews-00003")
+    third = world.cloud.catalog.get(keys.step_key("reviews-00003", "prepare")) or {}
+    assert third["backend_reason"] == second["backend_reason"]
+
+
 # -------------------------------------------------------------------------------------------------- its end
 
 

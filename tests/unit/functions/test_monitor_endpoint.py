@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import fakes
+from monitored import record
 from release_world import ENDPOINT, PIPELINE, Invoke
 from sluice.catalog import keys
-from watched_world import MONITOR, Watching
+from watched_world import MONITOR, YAML, Watching
 
 
 @pytest.fixture
@@ -89,8 +90,6 @@ def test_an_hour_without_traffic_is_no_data_and_few_requests_are_no_verdict(watc
 
 
 def test_what_breaks_the_contract_and_what_cannot_be_read_are_told(watching: Watching) -> None:
-    from monitored import record
-
     good = [record({"x": 0.4, "kind": "a"}, [0], f"g{i}") for i in range(100)]
     bad = [record({"kind": "a"}, [0], f"b{i}") for i in range(20)]
     broken = [record("<xml>", [0], f"u{i}") for i in range(20)]
@@ -227,6 +226,37 @@ def test_a_slice_that_decays_is_named(watching: Watching) -> None:
     (window,) = watching.label_windows()
     assert any(reason.startswith("kind = a: ") for reason in window.reasons)
     assert not any(reason.startswith("kind = b: ") for reason in window.reasons)
+
+
+BIASED = YAML.replace(
+    "data: {", "data: {bias: {facets: [{column: kind, values: [a]}], favorable_labels: [1]}, "
+)
+
+
+@pytest.mark.parametrize(("x_of_a", "faults"), [(0.1, ["DPPL of ", "DI of "]), (0.9, [])])
+def test_bias_of_predictions_is_judged_with_requests_and_what_needs_labels_with_these(
+    cloud: fakes.Cloud, invoke: Invoke, tmp_path: Path, x_of_a: float, faults: list[str]
+) -> None:
+    """The model answers 1 above 0.5: of a kind that is below, nobody has the favorable answer."""
+    limits = "bias: {DPPL: 0.2, DI: 0.2, AD: 0.3}"
+    watching = Watching(
+        cloud, invoke, tmp_path, MONITOR.replace("every_s: 3600", f"every_s: 3600\n  {limits}"), BIASED
+    )
+    lines, labels = [], {}
+    for number in range(200):
+        kind, x = ("a", x_of_a) if number % 2 else ("b", 0.9)
+        lines.append(record({"x": x, "kind": kind}, [int(x > 0.5)], f"i{number}", at=cloud.now()))
+        labels[f"i{number}"] = 1
+    watching.capture(lines)
+    watching.later(hours=1, minutes=1)
+    watching.watch()
+    (window,) = watching.windows()
+    found = (window.reasons or {}).get("bias", [])
+    assert [each[: each.index("kind")] for each in found] == faults
+    assert all("farther than 0.2 from " in each for each in found)
+    watching.upload(labels)
+    (judged,) = watching.label_windows()
+    assert any(each.startswith("AD of kind") for each in judged.reasons or []) is bool(faults)
 
 
 def test_another_release_cuts_the_window_and_begins_one_of_its_own_labels(watching: Watching) -> None:

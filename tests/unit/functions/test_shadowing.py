@@ -290,6 +290,34 @@ def test_a_look_that_is_repeated_says_the_same(world: World, traffic: Traffic) -
     assert world.events().count("shadow passed") == 1
 
 
+def test_records_that_cannot_be_read_are_not_compared(world: World, traffic: Traffic) -> None:
+    record = traffic._record
+
+    def broken(variant: str, number: int, answer: Any) -> str:
+        return "no record" if number == 3 else record(variant, number, answer)
+
+    traffic._record = broken  # type: ignore[method-assign]
+    traffic.answers = dict.fromkeys(traffic.answers, [1] * 12)
+    release_id = world.approve(world.register(2))
+    assert world.release(release_id)["status"] == "released"
+    assert world.deployment(release_id)["shadow"]["compared"] == 11
+
+
+def test_what_was_captured_before_the_shadow_is_not_compared(world: World, traffic: Traffic) -> None:
+    _, task = world.plan(world.register(2))
+    world.deploy({**task, "mirror": True})
+    traffic.capture()
+    captured = world.cloud.objects.buckets[fakes.ARTIFACT_BUCKET]
+    for key in [each for each in captured if each.endswith("file.jsonl")]:
+        early = captured.pop(key)[-1].data.replace(b'\\"x\\": ', b'\\"x\\": 10')
+        world.cloud.objects.put(fakes.ARTIFACT_BUCKET, key.replace("file", "early"), early)
+    world.later(seconds=30)
+    assert world.invoke("compare_shadow", task) == {"status": "mirroring"}
+    world.later(seconds=121)
+    assert world.invoke("compare_shadow", task) == {"status": "passed"}
+    assert world.deployment(task["release_id"])["shadow"]["compared"] == 10
+
+
 def test_the_first_look_alone_begins_the_time(world: World, traffic: Traffic) -> None:
     _, task = world.plan(world.register(2))
     world.deploy({**task, "mirror": True})

@@ -285,6 +285,16 @@ def test_a_file_of_another_schema_is_set_aside_before_its_transform_and_told(che
     assert [each["key"] for each in checked.transform(1)["inputs"]] == [f"batch/{PIPELINE}/good.csv"]
 
 
+def test_a_file_that_was_deleted_before_it_was_scored_is_set_aside(checked: BatchWorld) -> None:
+    checked.upload("first.csv", b"1\n")
+    gone = checked.upload("gone.csv", b"2\n")
+    checked.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/batch/{PIPELINE}/gone.csv")
+    checked.score(checked.job(1), ("first.csv", b"1\n"))
+    assert checked.input(gone)["status"] == "refused"
+    assert set_aside(checked) == [("gone.csv", "it was deleted before it was scored")]
+    assert len(checked.transforms()) == 1
+
+
 def test_what_waits_behind_files_that_are_set_aside_is_scored_at_once(checked: BatchWorld) -> None:
     checked.upload("first.csv", b"1\n")
     checked.upload("bad.csv", b"good\n")
@@ -310,6 +320,18 @@ def test_a_person_has_a_file_that_was_set_aside_looked_at_again(checked: BatchWo
 def test_an_unusable_file_is_listed_too(live: BatchWorld) -> None:
     live.upload("empty.csv", b"")
     assert set_aside(live) == [("empty.csv", "zero bytes")]
+
+
+def test_a_person_who_asks_for_an_unusable_or_deleted_file_gets_no_transform(live: BatchWorld) -> None:
+    empty = live.upload("empty.csv", b"", is_told=False)
+    ask(live, empty, "first")
+    ask(live, empty, "second")
+    assert live.input(empty)["status"] == "refused"
+    assert live.events().count("batch refused") == 1
+    gone = live.upload("gone.csv", is_told=False)
+    live.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/batch/{PIPELINE}/gone.csv")
+    ask(live, gone, "first")
+    assert live.transforms() == []
 
 
 def test_a_missing_or_short_result_is_told(live: BatchWorld) -> None:
@@ -353,6 +375,51 @@ def test_a_job_that_sagemaker_refuses_fails_and_the_next_begins(
     assert live.input(event)["status"] == "failed"
     live.upload("b.csv")
     assert live.job(2) in live.cloud.jobs.requests
+
+
+def test_a_job_that_sagemaker_never_has_room_for_fails_after_hours(
+    live: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live.cloud.jobs, "start", refusing(QuotaError("The account-level service limit")))
+    event = live.upload("a.csv")
+    live.later(hours=5)
+    assert live.tell(live.job(1)) == {"status": "launched"}
+    live.later(hours=2)
+    assert live.tell(live.job(1)) == {"status": "ended"}
+    assert "has had no room for" in live.transform(1)["reason"]
+    assert live.input(event)["status"] == "failed"
+
+
+def test_a_job_whose_release_is_gone_from_the_catalog_is_not_started(
+    live: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(live.cloud.jobs, "start", refusing(QuotaError("The account-level service limit")))
+        live.upload("a.csv")
+    release_id = live.transform(1)["release_id"]
+    key = keys.deployment_key(PIPELINE, "production", release_id)
+    del live.cloud.catalog.items[key["pk"], key["sk"]]
+    assert live.tell(live.job(1)) == {"status": "ended"}
+    assert live.transform(1)["reason"] == f"the release {release_id} is not in the catalog any more"
+    assert live.job(1) not in live.cloud.jobs.requests
+
+
+def test_an_event_of_a_job_that_still_runs_ends_nothing(live: BatchWorld) -> None:
+    event = live.upload("a.csv")
+    assert live.tell(live.job(1)) == {"status": "waiting"}
+    assert live.input(event)["status"] == "taken"
+    key = keys.transform_key(PIPELINE, keys.transform_of(live.transform(1)))
+    del live.cloud.catalog.items[key["pk"], key["sk"]]
+    assert live.end(live.job(1)) == {"status": "ignored"}
+
+
+def test_a_release_whose_proof_is_gone_is_told_so(world: BatchWorld) -> None:
+    _, task = world.plan(world.register(1))
+    world.invoke("deploy_model", {**task, "task_token": "t1"})
+    (job,) = world.running()
+    world.cloud.jobs.descriptions.pop(job)
+    assert world.tell(job) == {"status": "answered"}
+    assert f"there is no transform job {job}" in world.cloud.workflows.failures[-1][-1]
 
 
 def refusing(error: Exception) -> Callable[..., bool]:
