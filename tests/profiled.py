@@ -51,11 +51,11 @@ def of_categories(baseline: dict[str, int], current: dict[str, int], **limits: A
 
 
 def only(
-    before: ColumnProfile, after: ColumnProfile | None, counts: tuple[int, ...], **limits: Any
+    before: ColumnProfile, after: ColumnProfile | None, counts: tuple[int, ...] | None, **limits: Any
 ) -> ColumnDrift:
     rows = after.rows if after else 100
     baseline = Profile(before.rows, {"x": before})
-    profile = Profile(rows, {"x": after} if after else {}, {"x": counts})
+    profile = Profile(rows, {"x": after} if after else {}, {} if counts is None else {"x": counts})
     (column,) = compare(profile, baseline, Drift(**{"max": 0.1, **limits}), "v").columns
     return column
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,15 +15,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sluice.domain.config.checks.figures import merged_moments
+from sluice.domain.config.checks.figures import added, merged_moments, merged_values
 from sluice.domain.config.models import Data
 
 # Loaded here once, and not anew in each process that judges.
 from sluice.quality import run
-from sluice.quality.part_results import NeedsWholeError, PartFormatError, PartResults, whole_checks
+from sluice.quality.part_results import NeedsWholeError, PartFormatError, PartResults, merge, whole_checks
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.statistics.profiles import PROFILE, Distribution, Profile
-from sluice.quality.validation import DataFile
+from sluice.quality.validation import DataFile, checks
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SCHEMA = {
@@ -332,6 +334,66 @@ def test_means_of_integers_are_merged_to_the_last_digit(some: list[int], others:
         return {"count": len(values), "mean": total / len(values), "std": None, "sum": str(total)}
 
     assert merged_moments(of(some), of(others)) == of(some + others)
+
+
+FLOATS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5)
+
+
+@given(FLOATS, FLOATS)
+def test_moments_of_numbers_are_merged_up_to_rounding(some: list[float], others: list[float]) -> None:
+    def of(values: list[float]) -> dict[str, Any]:
+        std = statistics.pstdev(values)
+        return {"count": len(values), "mean": statistics.fmean(values), "std": std, "sum": None}
+
+    assert merged_moments(of(some), of(others)) == pytest.approx(of(some + others), abs=1e-6)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1e200), (1.7e308, None)])
+def test_moments_beyond_all_numbers_take_the_whole(mean: float, std: float | None) -> None:
+    some = {"count": 1, "mean": mean, "std": std, "sum": None}
+    with pytest.raises(NeedsWholeError, match="beyond what their moments can be added up of"):
+        merged_moments(some, {**some, "mean": -mean})
+
+
+def test_a_part_without_a_figure_adds_nothing() -> None:
+    assert added(None, [1, 2]) == added([1, 2], None) == [1, 2]
+    assert added(None, None) is None
+    values = {"present": 1, "distinct": 1, "hashes": [7]}
+    assert merged_values(None, values) == merged_values(values, None) == values
+
+
+@pytest.mark.parametrize("figure", [math.inf, {"count": 1, "mean": math.nan, "std": None, "sum": None}])
+def test_a_figure_that_json_does_not_have_is_kept_of_no_part(world: World, figure: Any) -> None:
+    part = world.judge([GOOD]).part
+    assert part is not None
+    read = PartResults.from_json(part, json.loads(part)["contract"])
+    assert run._kept(read, world.data) == part
+    assert (
+        run._kept(replace(read, found=(replace(read.found[0], figure=figure), *read.found[1:])), world.data)
+        is None
+    )
+
+
+def test_parts_of_different_contracts_do_not_merge(world: World) -> None:
+    part = world.judge([GOOD]).part
+    assert part is not None
+    read = PartResults.from_json(part, json.loads(part)["contract"])
+    with pytest.raises(NeedsWholeError, match="of different contracts"):
+        merge(read, replace(read, contract="another"), checks(world.data))
+
+
+def test_too_many_values_of_a_facet_are_told_by_the_whole_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = grown(world.judge([GOOD]).part)
+    monkeypatch.setattr("sluice.quality.engine.profiling._LABEL_COUNTS_MAX", 1)
+    with pytest.raises(NeedsWholeError, match="more than 1 combinations of facet, label and group"):
+        world.judge([GOOD], first=1, former=part)
+    whole = world.judge([GOOD, GOOD])
+    assert [each.message for each in whole.report.violations if each.check == "bias"] == [
+        "more than 1 combinations of facet, label and group"
+    ]
+    assert whole.part is None
 
 
 def test_an_example_of_a_redacted_column_is_kept_without_its_value(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ allow it: `whole_checks` names those that must see all data at once.
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, field, replace
 from datetime import datetime
+from functools import reduce
 from itertools import zip_longest
 from typing import Any
 
@@ -126,8 +126,6 @@ class PartResults:
             "edges": self.edges,
             "labels": self.labels and [[_label(row) for row in rows] for rows in self.labels],
         }
-        if any(isinstance(found.figure, float) and not math.isfinite(found.figure) for found in self.found):
-            raise NeedsWholeError("a figure is no finite number")
         try:
             return json.dumps(stored, allow_nan=False, separators=(",", ":")).encode()
         except ValueError:
@@ -223,11 +221,8 @@ def _merge_found(check: Check, some: Found, others: Found) -> Found:
 def _merge_columns(some: PartResults, others: PartResults) -> Iterator[tuple[str, ColumnPart]]:
     """Merge the columns of both parts: in a part that lacks a column, all rows are without a value."""
     for name in {**some.columns, **others.columns}:
-        here, there = some.columns.get(name), others.columns.get(name)
-        if here is not None and there is not None:
-            yield name, column_parts.merge(here, there)
-        elif (only := here or there) is not None:
-            yield name, only
+        there = [part.columns[name] for part in (some, others) if name in part.columns]
+        yield name, reduce(column_parts.merge, there)
 
 
 def _merge_labels(some: PartResults, others: PartResults) -> tuple[tuple[LabelCount, ...], ...] | None:

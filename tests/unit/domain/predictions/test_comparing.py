@@ -42,6 +42,11 @@ def test_the_tail_of_fair_coins_is_that_of_scipy(least: int, n: int, chance: flo
     assert half_binomial_sf(least, n) == pytest.approx(chance, rel=1e-9)
 
 
+def test_the_tails_end() -> None:
+    assert [student_sf(t, 7) for t in (math.inf, -math.inf)] == [0, 1]
+    assert [half_binomial_sf(least, 4) for least in (0, 5)] == [1, 0]
+
+
 def scored(labels: list[int], scores: list[float]) -> Predictions:
     return Predictions(list(map(str, range(len(labels)))), list(map(str, labels)), None, scores)
 

@@ -165,6 +165,16 @@ def test_a_group_explains_what_looks_like_bias() -> None:
     assert found["CDDL"] == pytest.approx(0)
 
 
+def test_rows_without_a_group_do_not_count_among_groups() -> None:
+    config = Bias(facets=(IN_FACET,), favorable_labels=("a",), group="dept")
+    rows = [(False, "a", "x"), (True, "b", "x"), (False, "b", "x"), (True, "a", "x")]
+    whole = values(measured([*rows, (True, "b", "x")], config))
+    assert whole["CDDL"] != 0
+    assert values(measured([*rows, (True, "b", None)], config))["CDDL"] == 0
+    (facet,) = measured([(False, "a", None), (True, "b", None)], config).facets
+    assert {each.name: each.error for each in facet.metrics}["CDDL"] == "no row has a group"
+
+
 def test_without_a_group_there_is_no_cddl() -> None:
     assert set(a_and_d("ab", "ab")) == set(NAMES)
 

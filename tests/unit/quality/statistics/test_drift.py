@@ -269,6 +269,14 @@ def test_a_time_beyond_the_calendar_is_spelled_in_seconds(seconds: float) -> Non
     assert found.bins[0].label == f"<= {seconds:.12g} s since 1970"
 
 
+@pytest.mark.parametrize("rows", [0, 40])
+def test_a_column_that_the_baseline_had_no_value_of_is_not_compared_and_says_so(rows: int) -> None:
+    found = only(ColumnProfile("number", 0, rows, 0, 0, True), numbers([1.0, 2.0] * 50), None)
+    assert found.note == "has no value in the baseline"
+    assert not found.distances
+    assert (found.missing is None) is (rows == 0)
+
+
 def test_a_column_that_is_gone_is_missing_in_every_row() -> None:
     found = only(categories({"a": 100}), None, (), max_missing_change=0.5)
     assert found.note == "has no value"

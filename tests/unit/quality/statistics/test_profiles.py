@@ -1,6 +1,7 @@
 """What a profile keeps of values: edges at their quantiles, exact counts between, the frequent categories."""
 
 import math
+import sys
 from bisect import bisect_right
 from collections import Counter
 from itertools import accumulate
@@ -80,6 +81,12 @@ def test_the_last_digits_of_a_sum_are_left_out(value: float) -> None:
     noisy = value * (1 + 2e-15)
     assert rounded(noisy, value) == rounded(value, value) == pytest.approx(value, rel=1e-9)
     assert rounded(-0.0, 1.0).hex() == (0.0).hex()
+
+
+def test_a_number_that_rounds_beyond_all_numbers_is_kept() -> None:
+    greatest = sys.float_info.max
+    assert rounded(greatest, greatest) == greatest
+    assert rounded(1 / 3, 1.0) == 0.333333333
 
 
 @pytest.mark.parametrize(

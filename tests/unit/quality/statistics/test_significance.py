@@ -91,6 +91,11 @@ def test_the_chance_of_a_changed_share_is_the_exact_one(
     assert shares_sf(gap, kind, n, m) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("kind", [0, 10])
+def test_what_all_values_are_or_none_is_has_no_other_share(kind: int) -> None:
+    assert shares_sf(1e-12, kind, 5, 5) == 1
+
+
 def test_shares_of_very_many_values_are_normal() -> None:
     n, kind, gap = 1_000_000, 800_000, 0.002
     error = (0.4 * 0.6 * 2 / n) ** 0.5

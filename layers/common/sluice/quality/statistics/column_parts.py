@@ -145,7 +145,8 @@ def _merged_moments(some: ColumnPart, others: ColumnPart) -> Moments | None:
     a, b = some.moments, others.moments
     share = others.present / (some.present + others.present)
     gap = b.mean - a.mean
-    variance = a.std**2 * (1 - share) + b.std**2 * share + gap * gap * share * (1 - share)
+    # Not ** 2, which raises where a product is infinite.
+    variance = a.std * a.std * (1 - share) + b.std * b.std * share + gap * gap * share * (1 - share)
     mean = a.mean + gap * share
     if not math.isfinite(mean) or not math.isfinite(variance):
         raise NeedsWholeError("the values are beyond what their moments can be added up of")

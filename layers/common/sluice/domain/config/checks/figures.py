@@ -49,7 +49,8 @@ def _mean(some: dict[str, Any], others: dict[str, Any], count: int) -> float:
 
 def _std(some: dict[str, Any], others: dict[str, Any], count: int) -> float:
     share, gap = others["count"] / count, others["mean"] - some["mean"]
-    within = some["std"] ** 2 * (1 - share) + others["std"] ** 2 * share
+    # Not ** 2, which raises where a product is infinite.
+    within = some["std"] * some["std"] * (1 - share) + others["std"] * others["std"] * share
     return math.sqrt(within + gap * gap * share * (1 - share))
 
 
