@@ -24,6 +24,11 @@ def document(watching: Watching, uri: str | None) -> Any:
     return json.loads(watching.cloud.objects.read(str(uri)))
 
 
+def told_of_decay(watching: Watching) -> list[str]:
+    found = watching.cloud.catalog.query(keys.partition(PIPELINE), keys.TIMELINE)
+    return [each["event"] for each in found if each["event"].startswith("decay")]
+
+
 def test_a_watched_endpoint_captures(watching: Watching) -> None:
     described = watching.cloud.endpoints.by_name[ENDPOINT]
     config = watching.cloud.endpoints.configs[described["EndpointConfigName"]]
@@ -132,6 +137,7 @@ def test_labels_are_an_estimate_until_they_are_complete_and_then_a_verdict(watch
     (estimated,) = watching.label_windows()
     assert (estimated.status, estimated.is_final, estimated.labelled) == ("violated", False, 100)
     assert watching.told()[-1] == ("labels", "violated", True)
+    assert told_of_decay(watching) == ["decay estimated"]
     assert watching.retrain_cause() is None
     watching.upload(dict(list(labels.items())[100:]), "b.jsonl")
     watching.later(days=3)
@@ -140,6 +146,7 @@ def test_labels_are_an_estimate_until_they_are_complete_and_then_a_verdict(watch
     assert (final.status, final.is_final, final.labelled, final.rows) == ("violated", True, 200, 200)
     assert "accuracy is 0." in final.reasons[0]
     assert ("labels", "violated", False) in watching.told()
+    assert told_of_decay(watching)[-1] == "decay"
     assert str(watching.retrain_cause()).startswith("monitoring: quality on production: accuracy is 0.")
     assert any(values.get("DecayFound") == 1 for _, _, values, _ in watching.cloud.metrics.values)
     statistics = document(watching, f"{final.folder_uri}statistics.json")
