@@ -38,8 +38,10 @@ def pin(
 
     def text() -> None:
         version = f"v{live['live_version']} on {stage}"
-        was = "" if changed else ("was not pinned" if off else "was pinned before")
-        out.print("[green]let go[/]" if off else "[green]pinned[/]", version, was)
+        if off:
+            out.print(f"[green]let go[/] {version}" if changed else f"{version} was not pinned")
+        else:
+            out.print("[green]pinned[/]", version, "" if changed else "was pinned before")
         if off:
             hint(f"next: `sluice approve {name}/VERSION` releases what was approved meanwhile")
         else:

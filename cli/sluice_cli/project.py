@@ -83,7 +83,7 @@ def unpriced(config: PipelineConfig) -> list[str]:
 
     types = {step: compute.instance_type for step, compute in config.computes.items()}
     return [
-        f"{step}.compute.instance_type: {costs.no_price(given)}, so what runs cost is unknown"
+        f"{step}.compute.instance_type: what runs cost is unknown, as there is {costs.no_price(given)}"
         for step, given in types.items()
         if given not in prices.INSTANCE_HOUR
     ]
@@ -121,7 +121,8 @@ def push(
     from sluice.quality import part_results
 
     warnings = [
-        *alarms.unseen_bakes(project.config.release),
+        # A stage that scores batches has no endpoint to guard.
+        *([] if project.config.serve.compute.batch else alarms.unseen_bakes(project.config.release)),
         *guarding.warnings(target.cloud, pipeline, project.config.release),
         *part_results.reading(project.config.data),
         *unpriced(project.config),

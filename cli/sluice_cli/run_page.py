@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from sluice.catalog.records.releases import PENDING
-from sluice.domain import failures, wording
+from sluice.domain import failures, names, wording
 from sluice_cli.output import STATUS_STYLES, escape, hint, out, print_table, short, since, took
 
 # A run's reason quotes at least this many characters of its step's.
@@ -30,8 +30,13 @@ def print_run(found: dict[str, Any]) -> None:
     _print_backends(found["steps"])
     if selected := found.get("selected"):
         out.print(f"  chosen: {escape(selected['why'])}")
+    gates = _gates(found["steps"])
+    print_gates(gates)
     reasons = [str(reason) for reason in found.get("reasons") or []]
+    told = {f"{gate['gate']}: {gate['reason']}" for gate in gates}
     for reason in reasons:
+        if reason in told:
+            continue
         first, *others = escape(reason).splitlines() or [""]
         out.print("\n".join([f"  [yellow]•[/] {first}", *(f"    {line}" for line in others)]))
     _print_steps(found["steps"], reasons)
@@ -139,14 +144,26 @@ def _told(value: str | None) -> str:
     return _DIGEST.sub(lambda found: short(found[0]), value)
 
 
+def _gates(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return how the run's gates were judged; none before that."""
+    return [gate for step in steps if step["step"] == names.GATES for gate in step.get("detail") or ()]
+
+
+def print_gates(gates: Sequence[Mapping[str, Any]]) -> None:
+    """Print of each gate whether it passed, and by what values."""
+    for gate in gates:
+        mark = "[green]✔[/]" if gate["passed"] else "[red]✘[/]"
+        out.print(f"  {mark} {escape(str(gate['gate']))}: {escape(str(gate['reason']))}")
+
+
 def _print_backends(steps: Sequence[Mapping[str, Any]]) -> None:
     """Print why jobs ran where they did, the steps with the same reason together."""
     same: dict[tuple[str, str], list[str]] = {}
     for step in steps:
         if why := step.get("backend_reason"):
             same.setdefault((str(step.get("backend", "sagemaker")), str(why)), []).append(step["step"])
-    for (backend, why), names in same.items():
-        out.print(f"  [dim]on {backend}: {escape(why.removeprefix(f'{backend}: '))} ({', '.join(names)})[/]")
+    for (backend, why), alike in same.items():
+        out.print(f"  [dim]on {backend}: {escape(why.removeprefix(f'{backend}: '))} ({', '.join(alike)})[/]")
 
 
 def _print_next(found: Mapping[str, Any]) -> None:

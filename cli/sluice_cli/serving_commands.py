@@ -71,7 +71,7 @@ def _print_last_release(last: dict[str, Any] | None) -> None:
         out.print(f"    [yellow]•[/] {escape(str(reason))}")
 
 
-def _print_recoveries(stage: dict[str, Any]) -> None:
+def _print_recoveries(item: dict[str, Any], stage: dict[str, Any]) -> None:
     """Print how far a rollback is that alarms or a rejection ask for, as long as they do."""
     fires = any(alarm["state"] == "ALARM" for alarm in stage["alarms"])
     for each in stage["recoveries"]:
@@ -82,7 +82,10 @@ def _print_recoveries(stage: dict[str, Any]) -> None:
             out.print(f"    [red]rollback impossible[/]: {escape(each['problem'])}; next: `{next_step}`")
         elif each["attempt"]:
             tried = f"attempt {each['attempt']} of {each['attempts']}"
-            out.print(f"    [yellow]rolling back[/]: {tried}, {each['release_id']}")
+            last = item["last_release"] or {}
+            ended = last.get("status") if last.get("release_id") == each["release_id"] else "running"
+            doing = "rolling back" if ended == "running" else f"rollback {ended}"
+            out.print(f"    [yellow]{doing}[/]: {tried}, {each['release_id']}")
 
 
 def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
@@ -110,7 +113,7 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
         out.print(
             f"    [yellow]{hold['why']}[/] since {age(hold['since'])}: {escape(hold['reason'])}; `{ends}`"
         )
-    _print_recoveries(stage)
+    _print_recoveries(item, stage)
     for fault in stage["guard_faults"]:
         out.print(f"    [red]unguarded[/]: the alarm {escape(fault)}; reconcile puts it back")
 

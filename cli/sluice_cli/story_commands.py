@@ -44,6 +44,8 @@ def history(
         show(rows, as_json, lambda: _print_history(name, rows))
         return
     time = a_time(at)
+    if time > cloud.now():
+        raise CommandError(f"{shown(time)} UTC is yet to come", hint=TIME_HELP, exit_code=EXIT_USAGE)
     rows = views.history.at(cloud, name, time, wanted)
     show(rows, as_json, lambda: _print_then(name, time, rows))
     if all(row["version"] is None for row in rows):

@@ -10,7 +10,7 @@ from sluice.domain.money import money
 from sluice_cli.leaderboard import value_text
 from sluice_cli.moments import shown
 from sluice_cli.output import age, escape, hint, invocation, out, short
-from sluice_cli.run_page import metric, parameters
+from sluice_cli.run_page import metric, parameters, print_gates
 
 Part = Mapping[str, Any]
 _SHOWN = 5
@@ -37,7 +37,7 @@ def print_story(story: Part) -> None:
         ("data", _print_data),
         ("run", _print_run),
         ("candidates", _print_candidates),
-        ("gates", _print_gates),
+        ("gates", print_gates),
         ("approvals", _print_approvals),
         ("releases", _print_releases),
         ("since", _print_since),
@@ -101,12 +101,6 @@ def _print_candidates(found: Part) -> None:
         out.print(f"  on the hold-out: {escape(measured)}")
     if champion := found["champion"]:
         out.print(f"  it had to beat {escape(str(champion['model']))}")
-
-
-def _print_gates(gates: Sequence[Part]) -> None:
-    for gate in gates:
-        mark = "[green]✔[/]" if gate["passed"] else "[red]✘[/]"
-        out.print(f"  {mark} {escape(gate['gate'])}: {escape(str(gate['reason']))}")
 
 
 def _print_approvals(approvals: Sequence[Part]) -> None:

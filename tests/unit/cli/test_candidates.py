@@ -189,12 +189,29 @@ def test_a_run_is_shown_as_a_graph_with_what_was_chosen_and_why(world: World) ->
     text = call("run", RUN).stdout
     found = [line.split() for line in text.splitlines()]
     assert "  cause: 1 new object" in text
-    stages = [words[1] for words in found if words and words[0] == "✔"]
+    stages = [line.split()[1] for line in text.splitlines() if line.startswith("✔")]
     assert stages == ["data", "validate", "prepare", "train", "select", "evaluate", "gates", "register"]
     assert ["├", "train-0", "Completed", "300.0s", "sagemaker", "alpha=0.1", "accuracy", "0.8"] in found
     chosen = ["└", "train-1", "←", "chosen", "Completed", "300.0s", "sagemaker"]
     assert [*chosen, "alpha=0.2", "accuracy", "0.9"] in found
     assert "  chosen: train-1 has the highest accuracy, 0.9, of 2 candidates" in text
+
+
+def test_a_run_shows_how_each_gate_was_judged(world: World) -> None:
+    world.build("a.csv")
+    assert "  ✔ metrics.accuracy.value >= 0.7: 0.85 passes with limit 0.7\n" in call("run", RUN).stdout
+
+
+def test_gates_that_refuse_a_candidate_are_no_success(world: World) -> None:
+    world.accuracies["evaluate-candidate"] = 0.5
+    world.build("a.csv")
+    found = answer("run", RUN)
+    assert [stage["name"] for stage in found["graph"] if stage["state"] == "failed"] == ["gates"]
+    text = call("run", RUN).stdout
+    assert "✘ gates " in text
+    (reason,) = found["reasons"]
+    assert text.count(reason) == 1
+    assert f"  ✘ {reason}" in text
 
 
 def test_the_graph_of_a_run_under_way_shows_what_is_to_come(world: World) -> None:

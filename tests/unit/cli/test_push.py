@@ -149,6 +149,14 @@ def test_a_push_says_which_checks_read_all_data_for_each_build(push: Callable[..
     assert push()["warnings"] == []
 
 
+def test_a_short_bake_is_warned_of_where_alarms_watch_it(push: Callable[..., dict[str, Any]]) -> None:
+    short = PIPELINE_YAML + "release: {stages: [{name: production, traffic: {bake_s: 5, unwatched: true}}]}\n"
+    (warning,) = push(pipeline=short.encode())["warnings"]
+    assert "its releases are unguarded" in warning
+    scored = short.replace("sample.json}", "sample.json, compute: {batch: {}}}")
+    assert push(pipeline=scored.encode())["warnings"] == []
+
+
 def test_a_push_records_its_commit_and_once_more_when_the_same_files_are_committed(
     stack: Stack, cloud: fakes.Cloud, push: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,9 @@ def test_a_rollback_that_is_tried_again_or_impossible_is_told_while_its_alarm_fi
     firing = {**STAGE, "alarms": [{"alarm": "m-errors", "state": "ALARM"}]}
     text = said(capsys, stages=[{**firing, "recoveries": [tried]}])
     assert "    rolling back: attempt 2 of 3, m-v2-1\n" in text
+    last = {"release_id": "m-v2-1", "status": "refused", "ended_at": "2026-11-28T19:12:36.000Z"}
+    text = said(capsys, stages=[{**firing, "recoveries": [tried]}], last_release=last)
+    assert "    rollback refused: attempt 2 of 3, m-v2-1\n" in text
     failed = {
         **tried,
         "attempt": 3,

@@ -70,6 +70,12 @@ def test_a_time_before_all_releases_is_told_by_the_exit_code_too(world: World) -
     assert told("history", PIPELINE, "--at", "2001-02-03", code=EXIT_REJECTED)[0]["version"] is None
 
 
+def test_of_a_time_to_come_nothing_is_said(world: World) -> None:
+    result = CliRunner().invoke(main.app, ["history", PIPELINE, "--at", "2999-01-01"])
+    assert str(result.exception) == "2999-01-01 00:00:00 UTC is yet to come"
+    assert result.exit_code != 0
+
+
 def test_the_timeline_goes_on_behind_an_entry(world: World) -> None:
     whole = told("timeline", PIPELINE)
     first = told("timeline", PIPELINE, "--limit", "2")

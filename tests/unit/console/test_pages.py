@@ -20,7 +20,7 @@ from sluice.catalog.changes import recalls as changes
 from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.notices import Notice
 from sluice.catalog.records.recalls import Recall
-from sluice.catalog.records.transforms import Awaited, Transform
+from sluice.catalog.records.transforms import Awaited, SetAside, Transform
 from sluice.console import rendering, requests
 from sluice.console.answering import answer
 from sluice.console.pages import monitoring
@@ -256,9 +256,12 @@ def test_batches_show_what_scores_what_waits_and_what_went_wrong(released: relea
         )  # fmt: skip
         cloud.catalog.create(transform.item())
     cloud.catalog.create(Awaited(RELEASES, "batch/reviews/next.csv", "v").item())
+    aside = SetAside(RELEASES, "batch/reviews/bad.csv", "v", cloud.now.at, f"no JSON {HOSTILE}")
+    cloud.catalog.create(aside.item())
     shown = page(cloud, path)
     for words in ("reviews-batch-00024 failed", "each of its files is scored alone once more", "$0.25",
-                  "completed 1 fault", "s3://results/23", "batch/reviews/next.csv"):  # fmt: skip
+                  "completed 1 fault", "s3://results/23", "batch/reviews/next.csv",
+                  "batch/reviews/bad.csv no JSON"):  # fmt: skip
         assert words in shown.words
     assert "reviews-batch-00004" not in shown.words
     (older,) = [link for link in shown.links if "after=" in link]

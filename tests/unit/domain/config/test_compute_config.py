@@ -135,7 +135,10 @@ def test_transformers_prepare_without_a_gpu_in_the_image_that_serves(config_text
 @pytest.mark.parametrize(
     ("compute", "problem"),
     [
-        ("{serverless: {memory_mb: 1500}}", "serve.compute.serverless.memory_mb"),
+        (
+            "{serverless: {memory_mb: 1500}}",
+            "memory_mb is 1500: expected one of 1024, 2048, 3072, 4096, 5120, 6144",
+        ),
         ("{serverless: {max_concurrency: 201}}", "serve.compute.serverless.max_concurrency"),
         ("{serverless: {}, instance_count: 2}", "serve.compute.instance_count is given beside serverless"),
     ],

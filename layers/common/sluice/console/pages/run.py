@@ -11,6 +11,7 @@ from sluice.console.pages import links
 from sluice.console.pages.frame import of_pipeline
 from sluice.console.rendering import Page
 from sluice.domain import wording
+from sluice.domain.build import gate_report
 from sluice.domain.times import from_iso
 from sluice.quality.report.gate_views import SLICES_SHOWN, gate_views
 
@@ -118,6 +119,8 @@ def _node(step: Mapping[str, Any], view: Mapping[str, Any], *, is_chosen: bool) 
         said.append(words.money(step["cost_usd"]))
     if status == "Completed" and len(said) > 1:
         said = said[1:]
+    if gate_report.refuses(step):
+        status, said = "Failed", ["not passed"]
     name = _brief(step["step"]) + (" ★" if is_chosen else "")
     link = links.run(view["run_id"], "logs", step["step"]) if step.get("job_name") else ""
     return Node(name, " · ".join(said), words.tone(status), step["step"], link)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from sluice.domain import names
 from sluice.domain.build.verdicts import Verdict
 
 FORMAT = "sluice-gates/1"
@@ -35,3 +36,8 @@ def document(
         "models": [{"role": each.get("role"), "model_uri": each.get("model_uri")} for each in models],
         "gates": [asdict(result) for result in verdict.results],
     }
+
+
+def refuses(step: Mapping[str, Any]) -> bool:
+    """Tell whether a run's step judged the candidate, and a gate failed: the step itself completed."""
+    return step["step"] == names.GATES and not all(gate["passed"] for gate in step.get("detail") or ())

@@ -148,7 +148,8 @@ def _translate(detail: ErrorDetails, source: _Located) -> Problem:
         case "expected":
             return _problem(source, loc, detail["msg"], context["expected"], context.get("nearest"))
         case "literal_error" | "union_tag_invalid":
-            choices = re.findall(r"'([^']*)'", context.get("expected_tags") or context["expected"])
+            named = context.get("expected_tags") or context["expected"]
+            choices = re.findall(r"'([^']*)'", named) or re.findall(r"[\w.]+", named.replace(" or ", " "))
             given = context.get("tag", detail["input"])
             loc = (*loc, "check") if "tag" in context else loc
             return _problem(

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from sluice.domain import names
-from sluice.domain.build import candidates
+from sluice.domain.build import candidates, gate_report
 from sluice.lazy import dataclass
 
 State = Literal["done", "failed", "running", "waiting"]
@@ -84,6 +84,8 @@ def _state(steps: Sequence[Step], run: Mapping[str, Any]) -> State | None:
     states = {_ENDS.get(str(step.get("status")), "running") for step in steps}
     if "running" in states and run.get("status") == "running":
         return "running"
+    if any(gate_report.refuses(step) for step in steps):
+        return "failed"
     # Of candidates and evaluations one may fail.
     return "done" if "done" in states else "failed"
 
