@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.domain.locations import Locations, parse_bundle_key
+from sluice.domain.locations import Locations, job_records, parse_bundle_key
 
 
 def test_keys_are_as_documented() -> None:
@@ -18,6 +18,10 @@ def test_keys_are_as_documented() -> None:
     assert at.evaluation("r", "champion") == "s3://artifacts/runs/ab/r/evaluate/champion"
     assert at.run_manifest("r") == "s3://artifacts/evidence/ab/r/manifest.json"
     assert at.pinned("d", "model.tar.gz") == "s3://artifacts/models/ab/d/model.tar.gz"
+
+
+def test_a_job_on_lambda_has_a_folder_of_its_own() -> None:
+    assert job_records("artifacts", "ab-00001-train-0") == "s3://artifacts/jobs/ab-00001-train-0"
 
 
 def test_a_bundles_key_names_its_pipeline_and_version() -> None:

@@ -21,6 +21,14 @@ def test_a_job_that_runs_is_left_alone(status: str, is_sent: bool) -> None:
     assert (hint is not None) is is_sent
 
 
+@pytest.mark.parametrize(
+    ("status", "is_sent"), [("Executing", False), ("Stopping", False), ("Succeeded", True)]
+)
+def test_an_execution_of_a_pipeline_that_runs_is_left_alone(status: str, is_sent: bool) -> None:
+    hint = lost_events.job_ended("pipeline_execution", "reviews-1", {"PipelineExecutionStatus": status})
+    assert (hint is not None) is is_sent
+
+
 def test_a_job_that_is_gone_has_ended() -> None:
     hint = lost_events.job_ended("processing_job", "reviews-00001-prepare", None)
     assert hint is not None

@@ -21,6 +21,12 @@ def test_a_pipeline_name_that_aws_would_refuse_is_refused(name: str) -> None:
         names.pipeline_name(name)
 
 
+@given(STACKS, PIPELINES, st.integers(0, 99999))
+def test_an_execution_of_a_pipeline_names_it(stack: str, pipeline: str, number: int) -> None:
+    name = names.pipeline_execution(stack, f"{pipeline}-{number:05}")
+    assert names.pipeline_of_execution(name) == names.sagemaker_pipeline(stack, pipeline)
+
+
 @pytest.mark.parametrize("name", ["", "A", "1", "-a", "a-", "a" * 17, "a\n"])
 def test_a_stage_name_that_aws_would_refuse_is_refused(name: str) -> None:
     with pytest.raises(names.InvalidNameError, match="no stage name"):

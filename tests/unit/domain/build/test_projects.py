@@ -393,6 +393,29 @@ def test_lambda_is_refused_where_packages_cannot_be_had_there(files: dict[str, b
     assert projects.off_lambda(projects.load_project(files)) == []
 
 
+def test_of_a_custom_image_nobody_knows_whether_lambda_could_run_it(files: dict[str, bytes]) -> None:
+    text = (
+        files["pipeline.yaml"]
+        .decode()
+        .replace('framework: {name: scikit-learn, version: "1.4-2"}', "image: registry.example/ours:1")
+    )
+    files["pipeline.yaml"] = text.encode()
+    (warning,) = projects.off_lambda(projects.load_project(files))
+    assert warning.startswith("what the custom image holds is not known: the jobs run on SageMaker")
+
+
+def test_requirements_and_a_job_without_a_network_are_refused(files: dict[str, bytes]) -> None:
+    text = (
+        files["pipeline.yaml"]
+        .decode()
+        .replace("instance_count: 1,", "instance_count: 1, isolation: true,", 1)
+    )
+    files["pipeline.yaml"] = text.encode()
+    assert projects.load_project(files)
+    with pytest.raises(ProjectError, match="cannot be installed without a network: take compute"):
+        projects.load_project({**files, "src/requirements.txt": b"tabulate==0.9.0\n"})
+
+
 def test_a_project_whose_script_should_capture_has_one_that_knows_where(
     files: dict[str, bytes], config_text: str
 ) -> None:

@@ -10,9 +10,11 @@ import pytest
 import sdk_world
 from sluice.domain.build import projects
 from sluice.domain.build.projects import ProjectError
-from sluice.domain.build.sdk import definitions
+from sluice.domain.build.sdk import definitions, ends, placing
 from sluice.domain.build.sdk.definitions import DefinitionError
+from sluice.domain.build.sdk.placing import Place
 from sluice.domain.config import ConfigError, overrides
+from sluice.domain.config.build import Build
 from sluice.domain.config.overrides import OverrideError
 
 
@@ -195,3 +197,45 @@ def test_another_definition_is_another_project_to_build() -> None:
     one = projects.load_project(sdk_world.files())
     other = projects.load_project(sdk_world.files(pipeline=sdk_world.definition(Metadata={"a": "b"})))
     assert one.content != other.content
+
+
+PLACE = Place("arn:role", ("s3://art/runs", "s3://art/pipelines"), "reviews--built")
+
+
+@pytest.mark.parametrize(
+    ("group", "is_refused"),
+    [
+        ("another", True),
+        ("reviews--built", False),
+        ({"Std:Join": {"On": "--", "Values": ["reviews", "built"]}}, False),
+        ({"Std:Join": {"On": "--", "Values": ["reviews", "other"]}}, True),
+        ({"Std:Join": {"On": "--", "Values": []}}, False),
+        ({"Std:Join": {"On": "--", "Values": [{"Get": "Execution.PipelineName"}, "x"]}}, False),
+        ({"Get": "Steps.Train.TrainingJobName"}, False),
+        ({"Std:JsonGet": {"Path": "a"}}, False),
+    ],
+)
+def test_what_is_known_of_the_group_before_an_execution_is_held_against_the_stacks(
+    group: Any, is_refused: bool
+) -> None:
+    register = {**sdk_world.REGISTER, "Arguments": {"ModelPackageGroupName": group}}
+    read = definitions.read(json.dumps(sdk_world.definition(Steps=[register])).encode())
+    found = [*placing.problems(read, Build(pipeline="pipeline.json"), PLACE)]
+    assert [" registers in the group " in each for each in found] == [True] * is_refused
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            {"Steps": [{"StepName": "Train", "StepStatus": "Failed", "FailureReason": "no luck"}]},
+            "Train: no luck",
+        ),
+        ({"FailureReason": "the role is gone"}, "the role is gone"),
+        ({"Steps": [{"StepName": "Train", "StepStatus": "Failed"}]}, "the pipeline failed"),
+    ],
+)
+def test_an_execution_failed_for_the_reason_of_its_steps_or_its_own(
+    said: dict[str, Any], reason: str
+) -> None:
+    assert ends.failure({"PipelineExecutionStatus": "Failed", **said}) == reason

@@ -112,6 +112,28 @@ def test_checkpoints_are_read_and_written(build: Build) -> None:
     assert writes(policy, f"{RUNS}/train/checkpoints/0/1.bin")
 
 
+@pytest.mark.parametrize(
+    ("submitted", "is_read"),
+    [('"s3://code/x.tar.gz"', True), ("s3://code/x.tar.gz", True), ("/opt/ml/x", False)],
+)
+def test_the_scripts_archive_is_read_however_its_place_is_written(
+    build: Build, submitted: str, is_read: bool
+) -> None:
+    request = jobs.training_request(build, "train-0", {})
+    request["HyperParameters"]["sagemaker_submit_directory"] = submitted
+    policy = sessions.of_script("training_job", request, ACCOUNT, "reviews-sentiment")
+    assert reads(policy, "code/x.tar.gz") is is_read
+    assert not reads(policy, "code/y.tar.gz")
+
+
+def test_a_job_without_packages_reads_none() -> None:
+    policy = sessions.of_runner(
+        ACCOUNT, records=f"s3://art/jobs/{NAME}", environment=None, log_group="g", log_stream="s"
+    )
+    assert reads(policy, f"art/jobs/{NAME}/stop.json")
+    assert not reads(policy, "art/environments/abc.tar.zst")
+
+
 def test_who_runs_a_job_writes_its_records_and_reads_no_data() -> None:
     policy = sessions.of_runner(
         ACCOUNT,

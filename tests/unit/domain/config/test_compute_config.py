@@ -232,6 +232,11 @@ def test_batch_has_instances_and_limits_but_neither_autoscaling_nor_serverless(c
         ("type: all_at_once", "type: canary", "release.stages[1].traffic.type"),
         ("name: reviews-sentiment", "monitor: {capture: script}\nname: reviews-sentiment", "monitor.capture"),
         ("name: reviews-sentiment", "name: batch", "name"),
+        (
+            "- name: staging",
+            "- name: staging\n    alarms: [mine]",
+            "release.stages[0].alarms are given beside",
+        ),
     ]:
         assert old in text
         assert any(said in problem for problem in problems(text.replace(old, new, 1))), said

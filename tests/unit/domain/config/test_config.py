@@ -296,6 +296,12 @@ def test_a_wrong_value_says_what_was_expected(problems: Problems, old: str, new:
         ("bake_s: 180", "bake_s: 179", "release.stages[1].traffic.bake_s", "too short for an alarm"),
         ("error_rate: 0.05", "error_rate: 0.1", "release.alarms.error_rate", "less than 0.1, or a larger"),
         ("p99_latency_ms: 500", "p99_latency_ms: 60000", "release.alarms.p99_latency_ms", "no latency"),
+        (
+            "{group: reviews}\nrelease:\n",
+            "{approval: automatic}\nrelease:\n  approval: {approvals: 2}\n",
+            "register.approval",
+            "is automatic where people must approve",
+        ),
     ],
 )  # fmt: skip
 def test_fields_that_do_not_go_together_are_refused(

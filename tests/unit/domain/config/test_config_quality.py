@@ -26,6 +26,9 @@ def problems(text: str) -> str:
         ("{check: quantile, column: score, min: 1}", "expected q, which quantile"),
         ("{check: mean, column: score, q: 0.5, min: 1}", "data.quality[1].q does not suit mean"),
         ("{check: freshness, column: score, max_age_s: 60}", "expected a timestamp column"),
+        ("{check: freshness, column: scor, max_age_s: 60}", "did you mean 'score'?"),
+        ("{check: allowed_share, column: scor, values: [1], min: 1}", "did you mean 'score'?"),
+        ("{check: distinct_count, column: score, min: 3, max: 2}", "data.quality[1].min is 3"),
         (
             "{check: allowed_share, column: score, values: [a], min: 1}",
             "has 'a': expected values of type number",
@@ -63,11 +66,13 @@ def test_a_check_that_cannot_be_meant_is_explained(config_text: str, check: str,
         ("window: 30d", "expected a mapping ({last: 30d} or {last: 12 batches}, in mode window)"),
         ("extra: deny", "data.extra is"),
         ('csv: {delimiter: "ab"}', "data.csv.delimiter"),
+        ("format: jsonl\n  csv: {header: false}", "data.csv is given with format jsonl"),
         ('csv: {delimiter: "\'", quote: "\'"}', "data.csv.quote is the delimiter too"),
     ],
 )
 def test_a_contract_that_cannot_be_meant_is_explained(config_text: str, field: str, said: str) -> None:
-    assert said in problems(config_text.replace("data:\n", f"data:\n  {field}\n"))
+    text = config_text.replace("  format: csv\n", "") if field.startswith("format") else config_text
+    assert said in problems(text.replace("data:\n", f"data:\n  {field}\n"))
 
 
 def test_a_query_may_end_in_a_semicolon(config_text: str) -> None:

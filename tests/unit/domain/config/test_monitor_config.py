@@ -74,6 +74,15 @@ def test_what_cannot_be_judged_is_refused_with_its_place(
     assert [each for each in problems(config_text, monitor) if each.startswith(problem)]
 
 
+def test_a_facet_that_requests_have_is_watched(config_text: str) -> None:
+    text = config_text.replace(
+        "  quality:\n", "  bias: {facets: [code], favorable_labels: [great]}\n  quality:\n"
+    )
+    loaded = config.load(f"{text}monitor: {{bias: {{DPPL: 0.1}}}}\n").monitor
+    assert loaded is not None
+    assert loaded.bias == {"DPPL": 0.1}
+
+
 def test_a_facet_of_predictions_is_a_column_of_a_request(config_text: str) -> None:
     text = config_text.replace("  quality:\n", f"  {BIASED}\n  quality:\n")
     (problem,) = problems(text, "request: {columns: [review]}, bias: {DPPL: 0.1}")

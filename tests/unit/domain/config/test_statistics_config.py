@@ -137,6 +137,13 @@ def test_what_is_wrong_with_bias_is_said_at_its_place(config_text: str, bias: st
     assert problem in problems(config_text, f"bias: {{{bias}}}")
 
 
+def test_a_label_that_is_no_column_is_said_once(config_text: str) -> None:
+    text = config_text.replace("label: sentiment", "label: sentimnt")
+    assert text != config_text
+    (problem,) = problems(text, "bias: {facets: [code], favorable_labels: [1.5]}")
+    assert problem.startswith("data.label is 'sentimnt'")
+
+
 def test_the_label_of_a_favorable_outcome_is_no_time(config_text: str) -> None:
     text = config_text.replace("label: sentiment", "label: written")
     found = problems(text, 'bias: {facets: [code], favorable_labels: ["2024-01-01"]}')

@@ -121,6 +121,14 @@ def test_labels_join_predictions_by_id_and_the_rest_waits() -> None:
     assert tables.labelled(rows, {"z#0": "1"}, is_number=False) is None
 
 
+def test_what_needs_no_label_is_told_of_all_predictions() -> None:
+    rows = list(tables.read(tables.write(ROWS, ["kind"])))
+    found = tables.unlabelled(rows, is_number=False)
+    assert found is not None
+    assert (len(found), found.labels, found.predicted) == (3, ["1"] * 3, ["1"] * 3)
+    assert tables.unlabelled([], is_number=False) is None
+
+
 def test_the_state_of_labels_does_not_depend_on_their_order() -> None:
     one, other = {"a#0": "1", "b#0": "0"}, {"b#0": "0", "a#0": "1"}
     assert tables.state(one) == tables.state(other) != tables.state({"a#0": "1"})

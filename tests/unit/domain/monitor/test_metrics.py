@@ -33,6 +33,7 @@ def test_drift_is_said_only_where_it_could_be_told() -> None:
 def test_decay_is_said_only_where_there_is_a_verdict() -> None:
     few = metrics.of_labels(replace(LABELS, status="not_enough_labels"))
     assert few == {"Labels": 50, "LabelledShare": 0.25}
+    assert metrics.of_labels(replace(LABELS, status="no_data", rows=0, labelled=0)) == {"Labels": 0}
     decayed = replace(LABELS, status="violated", measured=[{"value": 0.7, "loss": 0.2}])
     found = metrics.of_labels(decayed)
     assert (found["DecayFound"], found["Quality"], found["QualityLoss"]) == (1, 0.7, 0.2)

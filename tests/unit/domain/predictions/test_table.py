@@ -107,3 +107,5 @@ def test_a_column_that_is_not_there_names_those_that_are() -> None:
         found.column("categry")
     with pytest.raises(PredictionsError, match="has 'x' in line 2, column 'category': write a finite number"):
         found.numbers("category")
+    with pytest.raises(PredictionsError, match="has no column 'prediction': let evaluate"):
+        of("a").numbers("prediction")

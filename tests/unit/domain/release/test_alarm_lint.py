@@ -117,6 +117,21 @@ def test_a_fault_is_named(members: dict[str, Any], said: str) -> None:
     assert said in fault
 
 
+def test_of_a_threshold_that_cloudwatch_learns_no_reach_is_known() -> None:
+    learnt = alarm(ComparisonOperator="GreaterThanUpperThreshold", ThresholdMetricId="band", Threshold=None)
+    assert not any("fire" in each for each in faults(learnt))
+
+
+def test_an_expression_that_cannot_be_parsed_has_no_smallest_sample() -> None:
+    assert metric_ranges.smallest_sample("IF(n >= 50, e / n, 0)", frozenset({"n"})) == 50
+    assert metric_ranges.smallest_sample("IF(n >= 50, e /", frozenset({"n"})) == 0
+
+
+@pytest.mark.parametrize("text", ["e > 1", "e > 1 and n < 5"])
+def test_a_comparison_is_0_or_1(text: str) -> None:
+    assert metric_ranges.of_expression(text, {}) == metric_ranges.Range(0, 1)
+
+
 def test_an_alarm_that_does_not_exist_is_named() -> None:
     assert faults(None) == ["the alarm mine does not exist, or is no metric alarm"]
 

@@ -115,6 +115,12 @@ def test_no_known_good_says_why_and_what_to_do() -> None:
     assert "no other version has served there" in releases.no_known_good(deployment(2, 2), [])
 
 
+def test_reasons_are_of_the_whole_history_though_an_option_was_not_asked_for() -> None:
+    history = [deployment(1, 1), deployment(2, 3, "rolled_back"), deployment(3, 5, "live")]
+    (reason,) = options(history, history[-1]).reasons()
+    assert reason.startswith("v2 ")
+
+
 def test_a_release_stops_before_a_later_stage_that_asks_for_a_person(pipeline_config: PipelineConfig) -> None:
     planned = releases.planned_stages(pipeline_config.release, None)
     assert [stage.name for stage in planned] == ["staging"]

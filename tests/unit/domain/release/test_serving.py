@@ -207,6 +207,11 @@ def test_the_digest_that_runs_must_be_the_manifests() -> None:
     assert fault.startswith(f"the image's digest is sha256:{'1' * 64}")
 
 
+def test_a_model_alone_is_held_against_the_manifests() -> None:
+    assert serving.model_faults(MODEL, MODEL) == []
+    assert serving.model_faults(None, MODEL) == ["the model reviews-v7-0a does not exist"]
+
+
 def test_what_is_missing_is_named() -> None:
     assert serving.identity_faults(Serving(None, None, None), EXPECTED) == [
         "the endpoint does not exist",

@@ -108,6 +108,7 @@ def read(label: str, metric: str, *pairs: tuple[Any, Any], of: str) -> list[Aske
         ("integer", "accuracy", 100, 101, False),  # classes are no numbers
         ("number", "rmse", 100.0, 101.0, True),
         ("number", "rmse", 100.0, 110.0, False),
+        ("number", "rmse", "none", 100.0, False),
         ("integer", "auc", 0.80, 0.81, True),
         ("integer", "auc", 0.80, 0.60, False),
     ],

@@ -78,6 +78,13 @@ def test_each_row_is_watched_with_its_answer_under_the_name_of_its_line(answer: 
     assert not traffic.unreadable
 
 
+@pytest.mark.parametrize(
+    ("text", "data"), [("[1]\n[2, 3]\n", "[1, 2, 3]"), ("[1]\n2\n", "[1]\n2\n"), ("{broken", "{broken")]
+)
+def test_lines_of_lists_are_one_list_and_what_is_none_stays(text: str, data: str) -> None:
+    assert transforms._joined(text) == data
+
+
 def test_a_file_with_fewer_answers_than_rows_is_told() -> None:
     assert transforms.fault("a.csv", 3, 2) == "a.csv: 3 rows, but 2 answers"
     assert transforms.fault("a.csv", 3, 3) is transforms.fault("a.csv", None, 2) is None
