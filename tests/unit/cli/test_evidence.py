@@ -16,6 +16,7 @@ from build_world import PIPELINE, RUN, Invoke, World
 from command_world import ADA, Stack
 from sluice.catalog import keys
 from sluice.catalog.records.monitoring import Window
+from sluice.domain.locations import Locations
 from sluice.domain.release import statements
 from sluice.domain.times import from_iso
 from sluice_cli import lookup, main
@@ -177,6 +178,31 @@ def test_the_readme_of_the_project_speaks_for_its_author(world: World, tmp_path:
     world.cloud.objects.write(uri, projects.pack({"README.md": b"For films.", "pipeline.yaml": b"name: x"}))
     write(tmp_path)
     assert (tmp_path / "project-readme.md").read_bytes() == b"For films."
+
+
+def test_what_is_gone_is_missing_and_the_reason_is_told(world: World, tmp_path: Path) -> None:
+    run = world.catalog_run()
+    manifest = json.loads(world.cloud.objects.read(run["manifest_uri"]))
+    objects, version = world.cloud.objects, manifest["inputs"]["dataset_version"]
+    objects.delete(manifest["inputs"]["bundle_uri"])
+    kept = [*objects.buckets[fakes.ARTIFACT_BUCKET]]
+    for key in kept:
+        if key.endswith("/gates.json") or (version in key and key.endswith("report.html")):
+            objects.delete(f"s3://{fakes.ARTIFACT_BUCKET}/{key}")
+    step = keys.step_key(RUN, "gates")
+    del world.cloud.catalog.items[step["pk"], step["sk"]]
+    write(tmp_path)
+    missing = {each["file"]: each["why"] for each in read(tmp_path, "statements.json")["missing"]}
+    assert missing["project-readme.md"].startswith("the pushed project cannot be read: ")
+    assert missing["data-report.html"].startswith("the data set has none: s3://")
+    assert missing["gates.json"] == "it is gone, and so is the step's record"
+    assert missing["gates.html"] == "there is no gates.json"
+
+
+def test_a_signature_is_stated_as_it_lies_there(world: World, tmp_path: Path) -> None:
+    world.cloud.objects.write(Locations(fakes.ARTIFACT_BUCKET, PIPELINE).signature(RUN), b"{}")
+    write(tmp_path)
+    assert (tmp_path / "model.sig").read_bytes() == b"{}"
 
 
 def test_what_was_not_touched_is_intact(world: World, tmp_path: Path) -> None:

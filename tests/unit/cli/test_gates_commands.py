@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
+from sluice.catalog import keys
 from sluice_cli import main
 from sluice_cli.options import Options
 
@@ -111,6 +112,27 @@ def test_a_run_that_came_to_no_verdict_says_why(world: World, sluice: Run) -> No
     newest = backtested(sluice)["runs"][0]
     assert (newest["then"], newest["now"]) == (None, None)
     assert newest["problem"].startswith("its gates were not judged: ")
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"status": "running"}, "it is still running"),
+        (
+            {"status": "reproduced", "reproduces": FIRST},
+            "it was a reproduction, which is compared and not judged",
+        ),
+        ({"status": "stopped", "reasons": []}, "its gates were not judged: stopped"),
+    ],
+)
+def test_a_run_that_gates_do_not_judge_says_why(
+    world: World, sluice: Run, changed: dict[str, Any], why: str
+) -> None:
+    world.cloud.catalog.update(keys.run_key(PIPELINE, SECOND), changed)
+    step = keys.step_key(SECOND, "gates")
+    del world.cloud.catalog.items[step["pk"], step["sk"]]
+    world.cloud.objects.delete(f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{SECOND}/gates/gates.json")
+    assert backtested(sluice)["runs"][0]["problem"] == why
 
 
 def test_a_run_of_an_earlier_version_is_judged_by_its_steps(world: World, sluice: Run) -> None:

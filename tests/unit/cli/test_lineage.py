@@ -13,6 +13,8 @@ import fakes
 from build_world import PIPELINE, ROWS, RUN, Invoke, World
 from command_world import Stack
 from sluice.catalog import keys
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.services.views import lineage
 from sluice_cli import lookup, main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -150,6 +152,44 @@ def test_what_cannot_be_answered_says_what_to_type(world: World, arguments: list
     with pytest.raises(CommandError, match=said) as caught:
         call(*arguments)
     assert caught.value.exit_code == 2
+
+
+def test_objects_of_a_data_set_whose_files_are_gone_are_not_shown(world: World) -> None:
+    version = world.catalog_run("reviews-00002")["dataset_version"]
+    for key in [*world.cloud.objects.buckets[fakes.ARTIFACT_BUCKET]]:
+        if key.startswith(f"datasets/{PIPELINE}/"):
+            world.cloud.objects.delete(f"s3://{fakes.ARTIFACT_BUCKET}/{key}")
+    found = answer("reviews/2")["dataset"]
+    assert (found["shown"], found["parent"]) == (None, None)
+    assert (found["version"], found["objects"]) == (version, 2)
+    assert f"data set {version[:12]}: 2 objects, 5 rows" in call("reviews/2").stdout
+
+
+def test_objects_of_a_data_set_of_an_older_stack_are_those_that_it_lists(world: World) -> None:
+    version = world.catalog_run("reviews-00002")["dataset_version"]
+    listed = [ObjectVersion(f"reviews/{number:02}.csv", "v1", 9, "ab" * 32) for number in range(30)]
+    for key in [*world.cloud.objects.buckets[fakes.ARTIFACT_BUCKET]]:
+        if key.startswith(f"datasets/{PIPELINE}/{version}/"):
+            world.cloud.objects.delete(f"s3://{fakes.ARTIFACT_BUCKET}/{key}")
+    uri = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{version}/manifest.json"
+    world.cloud.objects.write(uri, DatasetManifest.of(listed).to_json())
+    found = answer("reviews/2")["dataset"]
+    assert [each["key"] for each in found["shown"]] == [each.key for each in listed[: lineage.OBJECTS_SHOWN]]
+
+
+def test_what_a_champion_was_compared_with_is_told_as_far_as_it_is_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release(run_id="reviews-00002")
+    assert world.build("c.csv", ROWS + b"4,1\n") == "registered"
+    assert [each["model"] for each in answer("reviews/3")["champions"]] == ["reviews/2", "reviews/1"]
+    with monkeypatch.context() as short:
+        short.setattr(lineage, "_ANCESTORS_MAX", 1)
+        assert [each["model"] for each in answer("reviews/3")["champions"]] == ["reviews/2"]
+    world.cloud.objects.delete(world.catalog_run("reviews-00002")["manifest_uri"])
+    (champion,) = answer("reviews/3")["champions"]
+    assert champion["model"] == "reviews/2"
+    assert champion["problem"]
 
 
 def test_a_model_of_a_former_format_is_told_with_what_its_manifest_has(world: World) -> None:

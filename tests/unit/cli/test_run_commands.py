@@ -12,6 +12,10 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke
 from caching_world import Caching
 from command_world import Hearing
+from sluice.catalog import keys
+from sluice.catalog.records.builds import Run
+from sluice.services import stopping
+from sluice.services.stopping import NotStoppedError
 from sluice.services.views import reuse
 from sluice_cli import log_streams, main, options
 
@@ -232,6 +236,13 @@ def test_what_a_stopped_run_took_up_waits_for_another_build(running: Hearing[Cac
 
 def test_a_run_that_ended_is_not_stopped(stack: Hearing[Caching]) -> None:
     assert f"{RUN} has ended as registered" in str(sluice("stop", RUN).exception)
+
+
+def test_a_run_that_has_no_execution_yet_is_not_stopped(running: Hearing[Caching]) -> None:
+    running.world.cloud.catalog.update(keys.run_key(PIPELINE, SECOND), {"execution_arn": None})
+    with pytest.raises(NotStoppedError, match=f"{SECOND} has no execution yet: try again in a moment"):
+        stopping.stop(running.world.cloud, Run.of(running.world.catalog_run(SECOND)), "ada", "")
+    assert running.world.catalog_run(SECOND)["status"] == "running"
 
 
 def test_the_log_of_a_step_that_was_not_computed_is_another_runs(stack: Hearing[Caching]) -> None:

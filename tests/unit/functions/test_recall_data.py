@@ -11,7 +11,8 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
-from sluice.services import presence
+from sluice.domain.failures import ConflictError
+from sluice.services import arrivals, presence
 
 SECOND = "reviews-00002"
 BAD = b"x,y\n9,1\n"
@@ -210,6 +211,31 @@ def test_a_recall_whose_function_died_is_done_when_it_comes_again(world: World, 
     assert world.objects_of(SECOND) == ["reviews/a.csv#v1"]
     counts = world.cloud.catalog.get(keys.counts_key(PIPELINE)) or {}
     assert counts["included"] == 1
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_what_is_settled_meanwhile_is_counted_and_no_longer_what_was_recalled(
+    world: World, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    counted, left = arrivals.counted, [*range(times)]
+
+    def and_another(cloud: fakes.Cloud, pipeline: str) -> int | None:
+        included = counted(cloud, pipeline)
+        if left and left.pop() is not None:
+            cloud.catalog.update(keys.counts_key(pipeline), {"included": (included or 0) + 1})
+        return included
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(arrivals, "counted", and_another)
+        if times == 1:
+            assert recall(world)["done_at"]
+        else:
+            with pytest.raises(ConflictError, match="changed each time it was to be set aside"):
+                recall(world)
+            assert world.arrivals()["reviews/bad.csv#v1"] == "included"
+    assert recall(world)["done_at"]
+    assert world.arrivals()["reviews/bad.csv#v1"] == "quarantined"
+    assert arrivals.counted(world.cloud, PIPELINE) == 2 + times - len(left) - 1
 
 
 def test_a_released_object_takes_its_recall_back(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from build_world import PIPELINE, RUN, World
 from sdk_world import EXECUTION, changed, definition, registers, step
 from sluice.catalog import keys
 from sluice.domain import names
+from sluice.domain.safeguards import Safeguards
 from sluice.services.taking_over import NotTakenError
 from sluice.services.views import runs
 
@@ -100,6 +102,41 @@ def test_a_worse_model_than_the_champions_recorded_one_is_rejected_and_the_gate_
     (reason,) = world.catalog_run(second)["reasons"]
     assert "0.85 fails with limit 0.89" in reason
     assert f"as {RUN} recorded it, on that run's test data" in reason
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "why"),
+    [
+        ("no evaluation", "its run's manifest has no evaluation"),
+        ("gone", "the evaluation of its run is gone: "),
+        ("changed", "the evaluation of its run has changed: "),
+    ],
+)
+def test_a_champion_whose_recorded_evaluation_is_not_to_be_had_rejects_and_says_why(
+    world: World, spoiled: str, why: str
+) -> None:
+    started(world)
+    assert play(world, registers(world, 0.9)) == "registered"
+    world.release()
+    uri = world.catalog_run()["manifest_uri"]
+    manifest = json.loads(world.cloud.objects.read(uri))
+    evaluation = next(each for each in manifest["artifacts"] if each["name"] == "evaluation")
+    if spoiled == "gone":
+        world.cloud.objects.delete(evaluation["uri"])
+    elif spoiled == "changed":
+        world.cloud.objects.write(evaluation["uri"], b'{"metrics": {"accuracy": {"value": 0.1}}}')
+    else:
+        manifest["artifacts"].remove(evaluation)
+        data = json.dumps(manifest).encode()
+        world.cloud.objects.write(uri, data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        world.cloud.catalog.update(keys.run_key(PIPELINE, RUN), {"manifest_sha256": sha256})
+    world.upload("b.csv", b"x,y\n3,0\n")
+    world.later(minutes=2)
+    world.ask()
+    second = names.run_id(PIPELINE, 2)
+    assert play(world, registers(world, 0.95, second), run_id=second) == "rejected"
+    assert why in world.catalog_run(second)["reasons"][0]
 
 
 @pytest.mark.parametrize(
@@ -256,6 +293,36 @@ def test_a_pipeline_that_names_what_the_stack_does_not_allow_is_refused(
     assert item["status"] == "refused"
     assert said in " ".join(item["reasons"])
     assert not world.cloud.pipelines.by_name
+
+
+@pytest.mark.parametrize(
+    "demanded",
+    [
+        Safeguards(kms_key_arn="arn:aws:kms:eu-central-1:123456789012:key/1"),
+        Safeguards(subnets=("subnet-1",), security_groups=("sg-1",)),
+        Safeguards(isolates_jobs=True),
+        Safeguards(encrypts_job_traffic=True),
+    ],
+)
+def test_an_account_that_demands_what_nobody_adds_to_a_pipelines_jobs_has_none(
+    world: World, demanded: Safeguards
+) -> None:
+    world.cloud.safeguards = demanded
+    assert "demands a key, a network or isolation of every job" in refusal(world)
+
+
+def test_a_stack_whose_name_has_capitals_has_no_pipeline_of_sagemaker(world: World) -> None:
+    world.cloud.stack_name = "Sluice"
+    assert "deploy one whose name has no capitals" in refusal(world)
+
+
+def refusal(world: World) -> str:
+    """Push a project that is refused; the reasons."""
+    version = sdk_world.push(world)
+    item = world.cloud.catalog.get(keys.project_key(PIPELINE, version)) or {}
+    assert item["status"] == "refused"
+    assert not world.cloud.pipelines.by_name
+    return " ".join(item["reasons"])
 
 
 def test_what_sagemaker_refuses_of_a_pipeline_refuses_the_push(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 import fakes
 from sluice.catalog import keys
 from sluice.catalog.records.notices import Notice
+from sluice.domain.failures import ConflictError
 
 Invoke = Callable[[str, Any], Any]
 Sample = Callable[[str], Any]
@@ -84,6 +85,18 @@ def test_a_trouble_is_told_when_it_begins_and_when_it_is_over(cloud: fakes.Cloud
 def test_what_is_over_without_having_been_told_is_not_told(cloud: fakes.Cloud, invoke: Invoke) -> None:
     assert invoke("send_notice", alarm("OK", 1))["status"] == "known"
     assert cloud.notices.published == []
+
+
+def test_who_cannot_write_its_notice_for_others_tries_again_later(
+    cloud: fakes.Cloud, invoke: Invoke, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as busy:
+        busy.setattr(cloud.catalog, "apply", lambda *_: False)
+        for event in (sample("send_notice"), alarm("ALARM", 1), alarm("OK", 2)):
+            with pytest.raises(ConflictError, match="others kept telling of"):
+                invoke("send_notice", event)
+    assert cloud.notices.published == []
+    assert invoke("send_notice", alarm("ALARM", 1))["status"] == "told"
 
 
 @pytest.mark.parametrize("order", [*permutations(range(2))])

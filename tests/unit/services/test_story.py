@@ -153,6 +153,37 @@ def test_a_stage_without_anything_live_has_no_story(world: World) -> None:
     assert (found["serves"], found["retired"]) == (None, "reviews-v1-0")
 
 
+def test_a_data_report_that_is_gone_leaves_what_the_catalog_knows(world: World) -> None:
+    world.cloud.objects.delete(REPORT)
+    data = told(world)["data"]
+    assert (data["rows"], data["objects"]) == (1200, 3)
+    assert data["checks"] in (None, 0)
+
+
+def test_releases_of_an_older_stack_are_found_by_their_names_with_what_happened_in_them(world: World) -> None:
+    """Such a stack noted no releases beside a package."""
+    (arn,) = world.cloud.registry.by_arn
+    known = [each["release_id"] for each in told(world)["releases"]]
+    partition = keys.package_partition(arn)
+    for pair in [pair for pair in world.cloud.catalog.items if pair[0] == partition]:
+        if pair[1].startswith(keys.RELEASES):
+            del world.cloud.catalog.items[pair]
+    found = told(world)["releases"]
+    assert [each["release_id"] for each in found] == known
+    assert len(found[0]["stages"]) == 2
+
+
+def test_what_happened_in_a_release_before_the_newest_notes_is_looked_up(world: World) -> None:
+    before = told(world)["releases"]
+    for number in range(3000):
+        at = f"2027-01-01T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}.000Z"
+        timeline.note(world.cloud, PIPELINE, at, f"{PIPELINE}-00009", "alarm", str(number))
+    assert told(world)["releases"] == before
+    glance = story.why(world.cloud, PIPELINE, "production", is_glance=True)
+    assert glance is not None
+    assert [each["events"] for each in glance["releases"]] == [None]
+
+
 @pytest.mark.parametrize("past", [10, 3000])
 def test_the_story_reads_as_much_however_long_the_past_is(
     world: World, past: int, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,11 @@ from sluice.catalog.changes import arrivals
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.arrivals import UnclaimedArrival
 from sluice.catalog.records.releases import Deployment, Release
-from sluice.services.views import data, pipelines, runs, stages
+from sluice.domain.failures import MissingError
+from sluice.events import BuildTask
+from sluice.services import costs
+from sluice.services.building import find_config
+from sluice.services.views import data, pipelines, runs, stages, uploads
 
 TWO_STAGES = release_world.PIPELINE_YAML.replace(
     "stages: [{name: production,", "stages: [{name: staging}, {name: production, requires_approval: true,"
@@ -46,6 +50,36 @@ def test_a_pipeline_that_was_only_pushed_has_nothing_to_show_but_itself(building
 def test_a_pipeline_that_is_not_there_waits_for_nobody(cloud: fakes.Cloud) -> None:
     assert pipelines.pipelines(cloud) == []
     assert pipelines.awaited_decisions(cloud, "nobody") == []
+
+
+def test_what_is_not_there_waits_for_nothing(building: build_world.World) -> None:
+    assert data.what_waits(building.cloud, "nobody") == {
+        "incomplete": [],
+        "next_build": None,
+        "failed": None,
+    }
+    assert data.why_waiting(building.cloud, build_world.PIPELINE) == ""
+    nothing = {"estimate": None, "month": None, "held_back": None}
+    assert costs.outlook(building.cloud, "nobody") == nothing
+
+
+def test_all_that_arrived_is_listed_by_state(building: build_world.World) -> None:
+    building.build("a.csv")
+    building.upload("c.csv")
+    building.upload("b.csv", b"")
+    found = uploads.page(building.cloud, build_world.PIPELINE)
+    assert [(each.key.rpartition("/")[2], each.status) for each in found.items] == [
+        ("a.csv", "included"),
+        ("c.csv", "pending"),
+        ("b.csv", "quarantined"),
+    ]
+    assert found.after is None
+
+
+def test_a_task_of_a_run_that_is_not_in_the_catalog_has_no_config(building: build_world.World) -> None:
+    task = BuildTask(pipeline=build_world.PIPELINE, run_id="reviews-00009", project_version="ab" * 32)
+    with pytest.raises(MissingError, match="there is no run reviews-00009"):
+        find_config(building.cloud, task)
 
 
 def test_what_a_run_did_is_shown_in_the_order_in_which_it_did_it(building: build_world.World) -> None:

@@ -198,8 +198,6 @@ def settle(cloud: Cloud, pipeline: str, is_done: Callable[[Arrival], bool]) -> N
 
 def settle_these(cloud: Cloud, pipeline: str, found: Sequence[Arrival]) -> bool:
     """Move and count some arrivals, if they are unchanged since they were read."""
-    if not found:
-        return True
     return cloud.catalog.apply(*changes.settle(pipeline, found, counted(cloud, pipeline)))
 
 

@@ -37,10 +37,10 @@ def find_project(cloud: Cloud, pipeline: str, version: str) -> Project:
 
 
 def find_config(cloud: Cloud, task: BuildTask) -> PipelineConfig:
-    """Return the config of the task's run: its project's, with what the run overrides."""
+    """Return the config of the task's run, which exists before its tasks: its project's, with its overrides."""
     run = find_run(cloud, task.pipeline, task.run_id)
     if run is None:
-        run = Run(task.pipeline, task.run_id, "running", task.project_version)
+        raise MissingError(f"there is no run {task.run_id} of {task.pipeline} in the catalog")
     return config_of(cloud, run)
 
 

@@ -43,12 +43,12 @@ def stop_jobs(cloud: Cloud, run: Run) -> None:
     """
     for step in find_steps(cloud, run.run_id):
         # Skip only steps whose job ended: a step that had no job may have one by now.
-        if step.job and not (jobs.has_ended(step.status) and step.job_arn):
+        if not (jobs.has_ended(step.status) and step.job_arn):
             stop_job(cloud, run, step)
 
 
 def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
-    """Stop the job of an ended run's step, if it is running and the run's own; note why on the step."""
+    """Stop the job that an ended run's step has, if it is running and the run's own; note why on the step."""
     if step.job is None:
         return
     kind, name = step.job

@@ -44,7 +44,8 @@ def move_arrivals(cloud: Cloud, pipeline: str) -> Iterator[None]:
                 cloud.catalog.apply(*changes.quarantine(arrival, arrival.reason, cloud.now()))
             else:
                 cloud.catalog.apply(*changes.move(arrival, moved))
-        arrivals.settle_these(cloud, pipeline, settled)
+        if settled:
+            arrivals.settle_these(cloud, pipeline, settled)
         yield None
 
 

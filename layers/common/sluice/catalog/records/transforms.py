@@ -95,10 +95,6 @@ class SetAside:
     at: str
     reason: str
 
-    @classmethod
-    def of(cls, item: Mapping[str, Any]) -> SetAside:
-        return cls(**known(cls, item, pipeline=keys.pipeline_of(item)))
-
     def item(self) -> Item:
         return {
             **keys.set_aside_key(self.pipeline, self.key, self.version_id),
