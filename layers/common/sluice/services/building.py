@@ -37,7 +37,7 @@ def find_project(cloud: Cloud, pipeline: str, version: str) -> Project:
 
 
 def find_config(cloud: Cloud, task: BuildTask) -> PipelineConfig:
-    """Return the config of the task's run, which exists before its tasks: its project's, with its overrides."""
+    """Return the config of the task's run, which exists before its tasks: its project's, as overridden."""
     run = find_run(cloud, task.pipeline, task.run_id)
     if run is None:
         raise MissingError(f"there is no run {task.run_id} of {task.pipeline} in the catalog")
