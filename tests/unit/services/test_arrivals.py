@@ -17,7 +17,7 @@ AT = "2026-11-24T09:00:00.000Z"
 
 def arrived(cloud: fakes.Cloud, name: str, version: str = "v1", state: str = keys.SETTLED) -> Arrival:
     status: Any = "quarantined" if state == keys.QUARANTINED else "included"
-    made = Arrival(PIPELINE, f"{PIPELINE}/{name}", version, 8, AT, status, state=state)  # type: ignore[arg-type]
+    made = Arrival(PIPELINE, f"{PIPELINE}/{name}", version, 8, AT, status, state=state)
     cloud.catalog.create(made.item())
     return made
 
