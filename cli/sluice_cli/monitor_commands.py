@@ -166,7 +166,10 @@ def print_stage(pipeline: str, found: dict[str, Any]) -> None:
     )
     if found["asked"]:
         out.print(f"asked for a build: {', '.join(found['asked'])}")
-    hint(f"next: `sluice monitor show {pipeline} --html` opens the report")
+    if found["windows"] or found["labels"]:
+        hint(f"next: `sluice monitor show {pipeline} --html` opens the report")
+    else:
+        hint(f"next: `sluice monitor run {pipeline}` judges what was asked until now")
     hint(f"labels of predictions are uploaded below ground-truth/{pipeline}/ of the data bucket")
 
 

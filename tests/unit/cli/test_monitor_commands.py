@@ -69,6 +69,16 @@ def test_show_lists_windows_newest_first_with_values_and_reasons(watching: Watch
     assert "asked for a build: drift" in said
 
 
+def test_a_page_is_offered_once_there_is_one(watching: Watching) -> None:
+    said = call("show", PIPELINE).output
+    assert "--html" not in said
+    assert f"`sluice monitor run {PIPELINE}` judges" in said
+    watching.ask(200)
+    watching.later(minutes=5)
+    call("run", PIPELINE)
+    assert f"`sluice monitor show {PIPELINE} --html` opens the report" in call("show", PIPELINE).output
+
+
 def test_the_page_of_the_newest_window_is_saved(watching: Watching, tmp_path: Path) -> None:
     none = call("show", PIPELINE, "--out", str(tmp_path / "page.html"))
     assert none.exit_code == 1
