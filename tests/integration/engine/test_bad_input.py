@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import zstandard
 
 from engine_world import SCHEMA, Inspect
 from sluice.domain.config.models import Data
@@ -284,6 +285,29 @@ def test_another_delimiter_than_the_last_time_is_named(inspect: Inspect, separat
     assert inspect(body, csv={"delimiter": separator}).is_valid
     assert said(inspect, body.partition(b"\n")[2], csv={"header": False}).startswith(
         f"p/0 is separated by {name}"
+    )
+
+
+def test_a_space_may_separate_values_and_then_is_none_of_them(inspect: Inspect) -> None:
+    text = {"x": {"type": "string", "allowed": ["a b"]}, "y": {"type": "integer"}}
+    assert inspect(b'x y\n"a b" 0\n', csv={"delimiter": " "}, schema=text).is_valid
+
+
+def test_a_name_that_another_delimiter_could_not_split_is_not_said_to_be_separated_by_it(
+    inspect: Inspect,
+) -> None:
+    report = inspect(b'x;"y"z\n1\n')
+    assert not report.is_valid
+    assert not any("is separated by" in reason for reason in report.reasons)
+
+
+def test_a_parquet_file_within_zstd_says_how_to_write_it(inspect: Inspect, tmp_path: Path) -> None:
+    target = tmp_path / "rows.parquet"
+    duckdb.connect().execute(f"COPY (SELECT 1.0 AS x, 0 AS y) TO '{target}' (FORMAT parquet)")
+    assert inspect(target.read_bytes(), data_format="parquet").is_valid
+    packed = zstandard.ZstdCompressor().compress(target.read_bytes())
+    assert said(inspect, packed, data_format="parquet") == (
+        "p/0 is a Parquet file inside zstd: use zstd as the codec within Parquet"
     )
 
 

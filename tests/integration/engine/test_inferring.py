@@ -110,6 +110,18 @@ def test_lines_may_end_in_different_ways(infer: Infer, body: bytes) -> None:
     assert infer(body)["x"] == {"type": "integer", "required": True}
 
 
+def test_a_line_that_does_not_fit_is_named(infer: Infer) -> None:
+    with pytest.raises(UnreadableError, match="line"):
+        infer(b"x,y\n" + b"1,0\n" * 9 + b"1,0,5\n")
+
+
+def test_hundreds_of_columns_of_text_are_inferred(infer: Infer) -> None:
+    names = [f"c{number}" for number in range(inferring._WIDE + 1)]
+    rows = [",".join(f"{number % 7}{end}" for number in range(len(names))) for end in (".5", "", "")]
+    found = infer("\n".join([",".join(names), *rows, ""]).encode())
+    assert {name: column["type"] for name, column in found.items()} == dict.fromkeys(names, "number")
+
+
 def test_a_json_array_is_no_csv_of_one_column(infer: Infer) -> None:
     with pytest.raises(UnreadableError, match="write one object a line"):
         infer(b'[{"x": 1}, {"x": 2}]\n')

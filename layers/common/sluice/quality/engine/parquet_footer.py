@@ -123,7 +123,12 @@ class _Footer:
     def _list_head(self) -> tuple[int, int]:
         head = self._byte()
         count = head >> 4
-        return (self._varint() if count == 0x0F else count), head & 0x0F
+        if count == 0x0F:
+            count = self._varint()
+        # Each item takes a byte or more: a number of items alone must not keep us busy.
+        if count > len(self._data) - self._at:
+            raise _DamagedError
+        return count, head & 0x0F
 
     def _binary(self) -> bytes:
         length = self._varint()
