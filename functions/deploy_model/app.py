@@ -177,7 +177,7 @@ def _create_model(cloud: Cloud, task: DeployModelTask, package: Package) -> None
     try:
         is_new = cloud.endpoints.create_model(request)
     except RequestRefusedError as refusal:
-        if roles.is_settling(made_at, cloud.now()):
+        if roles.is_settling(made_at, cloud.now(), str(refusal)):
             raise RoleNotReadyError(str(refusal)) from refusal
         raise
     if not is_new:

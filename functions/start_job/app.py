@@ -119,7 +119,7 @@ def _start(cloud: Cloud, wanted: WantedJob, kind: JobKind, request: Request, pla
         running = cloud.pipelines if kind == "pipeline_execution" else cloud.jobs
         return running.start(kind, request)
     except RequestRefusedError as refusal:
-        if made_at and roles.is_settling(made_at, cloud.now()):
+        if made_at and roles.is_settling(made_at, cloud.now(), str(refusal)):
             raise RoleNotReadyError(str(refusal)) from refusal
         raise
 

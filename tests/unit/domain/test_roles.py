@@ -136,8 +136,17 @@ def test_a_policy_fits_a_role() -> None:
 
 @pytest.mark.parametrize(("now", "settling"), [("10:00:30", True), ("10:02:00", False)])
 def test_a_role_may_be_unknown_for_a_moment(now: str, settling: bool) -> None:
+    at, refusal = "2026-11-24T10:00:00.000Z", "Could not assume role arn:aws:iam::1:role/r."
+    assert roles.is_settling(at, f"2026-11-24T{now}.000Z", refusal) is settling
+
+
+def test_a_request_of_a_wrong_form_is_not_the_roles_fault() -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html: ValidationError."""
     at = "2026-11-24T10:00:00.000Z"
-    assert roles.is_settling(at, f"2026-11-24T{now}.000Z") is settling
+    refusal = (
+        "(ValidationException) ...: 1 validation error detected: Value 'ml.m5.larg' at 'instanceType' failed"
+    )
+    assert not roles.is_settling(at, at, refusal)
 
 
 def test_an_endpoint_writes_what_is_captured_of_its_pipeline_and_nothing_else() -> None:

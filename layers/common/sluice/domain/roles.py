@@ -7,6 +7,7 @@ job's own, or a pipeline's captured requests. The boundary in the template caps 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +20,7 @@ from sluice.lazy import dataclass
 
 Policy = dict[str, Any]
 _VERSION = "2012-10-17"
+_MALFORMED = re.compile(r"\b\d+ validation errors? detected\b")
 # IAM answers "not found" for some seconds after it made a role.
 _SETTLES, _FRESH = timedelta(seconds=90), timedelta(seconds=10)
 
@@ -168,9 +170,13 @@ def _transforming(account: Account, pipeline: str) -> list[Policy]:
     ]
 
 
-def is_settling(made_at: str, now: str) -> bool:
-    """Tell whether a role is so new that SageMaker may not know it yet."""
-    return from_iso(now) - from_iso(made_at) < _SETTLES
+def is_settling(made_at: str, now: str, refusal: str) -> bool:
+    """Tell whether a request may have been refused as its role is so new that SageMaker does not know it yet.
+
+    What SageMaker says of the form of a field ("1 validation error detected: ...") it says again.
+    """
+    is_new = from_iso(now) - from_iso(made_at) < _SETTLES
+    return is_new and not _MALFORMED.search(refusal)
 
 
 def is_fresh(made_at: str, now: str) -> bool:

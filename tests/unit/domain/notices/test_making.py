@@ -117,6 +117,13 @@ TOLD: list[tuple[str, dict[str, Any], str, str, str]] = [
         "on production failed",
         "status",
     ),
+    (
+        "ReleaseEnded",
+        {**RELEASE, "outcome": "rollback_refused", "release_id": "reviews-r2", "stages": []},
+        "rollback_failed",
+        "The rollback of reviews was refused.",
+        "status",
+    ),
     ("RollbackImpossible", STAGE, "rollback_impossible", "cannot be rolled back", "sluice models reviews"),
     (
         "RollbackImpossible",

@@ -144,7 +144,9 @@ def _approval_awaited(told: Told) -> Notice:
 
 def _release_ended(told: Told) -> Notice | None:
     release, model = told.text("release_id"), f"{told.pipeline} v{told.text('package_version')}"
-    stages = ", ".join(told.detail.get("stages") or ()) or "its stages"
+    # What is refused may have been planned for no stage yet.
+    stages = ", ".join(told.detail.get("stages") or ())
+    to, on = (f" to {stages}", f" on {stages}") if stages else ("", "")
     shown: dict[str, Any] = {
         "command": told.place.command(f"status {told.pipeline}"),
         "link": told.place.execution(told.text("execution_arn")),
@@ -156,11 +158,11 @@ def _release_ended(told: Told) -> Notice | None:
         ),
         "failed": (
             "release_failed",
-            f"The release of {model} to {stages} failed; what served before serves.",
+            f"The release of {model}{to} failed; what served before serves.",
         ),
-        "refused": ("release_refused", f"The release of {model} to {stages} was refused."),
-        "rollback_failed": ("rollback_failed", f"The rollback of {told.pipeline} on {stages} failed."),
-        "rollback_refused": ("rollback_failed", f"The rollback of {told.pipeline} on {stages} was refused."),
+        "refused": ("release_refused", f"The release of {model}{to} was refused."),
+        "rollback_failed": ("rollback_failed", f"The rollback of {told.pipeline}{on} failed."),
+        "rollback_refused": ("rollback_failed", f"The rollback of {told.pipeline}{on} was refused."),
     }
     found = kinds.get(told.text("outcome"))
     return told.notice(*found, release, told.when("ended_at"), **shown) if found else None
