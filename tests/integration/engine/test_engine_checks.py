@@ -252,3 +252,20 @@ def test_a_query_reads_columns_as_their_types(inspect: Inspect, tmp_path: Path) 
     )
     report = inspect(target.read_bytes(), data_format="parquet", schema=schema, quality=quality)
     assert report.reasons == ("1 row returned by the query 'mine'",)
+
+
+@pytest.mark.parametrize(
+    ("check", "is_valid"),
+    [
+        ({"check": "allowed_share", "column": "x", "values": [1], "min": 0.5}, True),
+        ({"check": "uniqueness", "column": "x", "min": 0.5}, True),
+        ({"check": "mean", "column": "x", "min": 0.5}, False),
+    ],
+)
+def test_of_a_column_that_no_file_has_no_share_is_too_small_and_no_mean_is_known(
+    inspect: Inspect, check: dict[str, Any], is_valid: bool
+) -> None:
+    """Whether it may be missing is for `required` and `completeness` to say."""
+    schema = {"x": {"type": "number", "unique": True}, "y": {"type": "integer"}}
+    report = inspect(b"y\n0\n1\n", schema=schema, quality=[check], keys=[["x", "y"]])
+    assert {each.check for each in report.violations} == (set() if is_valid else {check["check"]})

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sluice.domain.config.checks import freshness
 from sluice.domain.config.checks.figures import added, merged_moments, merged_values
 from sluice.domain.config.models import Data
 
@@ -353,6 +354,16 @@ def test_moments_beyond_all_numbers_take_the_whole(mean: float, std: float | Non
     some = {"count": 1, "mean": mean, "std": std, "sum": None}
     with pytest.raises(NeedsWholeError, match="beyond what their moments can be added up of"):
         merged_moments(some, {**some, "mean": -mean})
+
+
+def test_more_times_to_come_than_are_kept_take_the_whole() -> None:
+    def of(first: int, count: int) -> dict[str, Any]:
+        later = [f"2027-01-01T00:00:{n:09}" for n in range(first, first + count)]
+        return {"newest": "2026-01-01", "oldest": "2026-01-01", "later": later}
+
+    assert len(freshness._merge(of(0, 60), of(20, 80))["later"]) == 100  # type: ignore[index]
+    with pytest.raises(NeedsWholeError, match="more than 100 times to come"):
+        freshness._merge(of(0, 60), of(60, 60))
 
 
 def test_a_part_without_a_figure_adds_nothing() -> None:

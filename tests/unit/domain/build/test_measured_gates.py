@@ -231,6 +231,28 @@ def test_bias_is_judged_of_each_facet(gate: str, passed: bool) -> None:
     assert [each.name for each in result.slices] == ["sex = f"]
 
 
+def test_a_disparity_from_nothing_has_no_value_and_fails() -> None:
+    found = table([1, 0] * 20, [0] * 20 + [1] * 20, sex=["m"] * 20 + ["f"] * 20)
+    config = Bias(facets=(Facet(column="sex", values=("f",)),), favorable_labels=(1,))
+    result = judged("bias.DI >= 0.8", found, bias=config)
+    assert not result.passed
+    why = "sex = f: has no value: no row of the others is predicted as favorable"
+    assert (result.value, result.reason) == (None, why)
+
+
+def test_a_single_row_has_a_value_and_no_interval() -> None:
+    result = judged("predictions.accuracy >= 0.5", right(1, 1))
+    assert (result.passed, result.value, result.interval, result.rows) == (True, 1, None, 1)
+
+
+def test_a_size_without_a_champion_to_compare_it_with_passes() -> None:
+    gate = "model.size_mb not_worse_than champion by 1"
+    (alone,) = gates.judge([gate], {}, None, Facts(size_bytes=9_000_000)).results
+    assert (alone.passed, alone.champion) == (True, None)
+    against = Champion({}, facts=Facts(size_bytes=1_000_000))
+    assert not gates.judge([gate], {}, against, Facts(size_bytes=9_000_000)).results[0].passed
+
+
 def test_bias_without_a_value_fails() -> None:
     found = table([1] * 4, [1] * 4, sex=["m"] * 4)
     config = Bias(facets=(Facet(column="sex", values=("f",)),), favorable_labels=(1,))

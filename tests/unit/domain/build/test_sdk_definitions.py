@@ -38,6 +38,13 @@ def test_a_sound_pipeline_completes_the_config_by_all_that_a_run_may_be_given() 
     assert set(build.bind) == {"input_manifest", "output", "role", "image", "model_package_group"}
 
 
+def test_a_project_that_runs_a_pipeline_has_no_scripts() -> None:
+    config = projects.load_project(sdk_world.files()).config
+    for job in ("prepare", "train", "evaluate"):
+        with pytest.raises(LookupError, match="runs a pipeline of SageMaker, and no scripts"):
+            getattr(config, job)
+
+
 def _lambda(each: dict[str, Any]) -> None:
     each["Steps"][1]["Type"] = "Lambda"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice.domain import config
-from sluice.domain.config import ConfigError
+from sluice.domain.config import ConfigError, images
 
 FRAMEWORK = 'framework: {name: scikit-learn, version: "1.4-2"}'
 
@@ -123,6 +123,12 @@ def test_a_framework_trains_and_serves_in_its_own_images(
     assert found["train"].endswith(f"/{train}")
     assert found["prepare"] == found["evaluate"] == found["train"]
     assert found["serve"].endswith(f"/{serve}")
+
+
+def test_no_image_of_a_region_that_has_none_stands_in(config_text: str) -> None:
+    loaded = config.load(config_text)
+    with pytest.raises(images.UnknownImageError, match="mars-1"):
+        loaded.processing_image_uri("mars-1", loaded.prepare.compute)
 
 
 def test_transformers_prepare_without_a_gpu_in_the_image_that_serves(config_text: str) -> None:

@@ -18,6 +18,7 @@ from sluice.domain.config.prediction_metrics import METRICS
 from sluice.domain.predictions.comparing import (
     Comparison,
     TooFewRowsError,
+    _Areas,
     compare,
     tango_interval,
 )
@@ -45,6 +46,23 @@ def test_the_tail_of_fair_coins_is_that_of_scipy(least: int, n: int, chance: flo
 def test_the_tails_end() -> None:
     assert [student_sf(t, 7) for t in (math.inf, -math.inf)] == [0, 1]
     assert [half_binomial_sf(least, 4) for least in (0, 5)] == [1, 0]
+
+
+def test_an_exchange_that_leaves_a_model_without_a_value_counts_it_as_0() -> None:
+    """Of two rows that differ, one exchange of four gives the candidate the right one and no other."""
+    labels = ["1"] * 20 + ["0"] * 20
+    ids = list(map(str, range(40)))
+    ours, theirs = (
+        Predictions(ids, labels, ["1" if row == at else "0" for row in range(40)], None) for at in (0, 39)
+    )
+    found = compare(METRICS["precision"], ours, theirs, margin=0, confidence=0.95)
+    assert (found.candidate, found.champion) == (1, 0)
+    assert found.chance == pytest.approx(0.25, abs=0.1)
+
+
+def test_areas_that_do_not_vary_are_sure() -> None:
+    areas = _Areas(0.8, 0.7, [(50, 0.0, 0.0, 0.0)] * 2)
+    assert [areas.chance(gain) for gain in (0.0, 0.1, 0.2)] == [0, 1, 1]
 
 
 def scored(labels: list[int], scores: list[float]) -> Predictions:

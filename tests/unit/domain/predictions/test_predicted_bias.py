@@ -66,6 +66,12 @@ def test_a_facet_without_rows_has_no_value() -> None:
     assert (found.value, found.error) == (None, "there is no row of the facet")
 
 
+def test_a_metric_may_be_of_the_facets_of_one_column() -> None:
+    config_ = Bias(facets=("facet", "another"), favorable_labels=("great",))
+    found = bias.measure("DPPL", small("1010", "1100", "xxyz"), config_, column="facet")
+    assert {each.facet.partition(" ")[0] for each in found} == {"facet"}
+
+
 def test_each_value_of_a_column_is_a_facet_unless_some_are_named() -> None:
     named = Bias(facets=("facet",), favorable_labels=("great",))
     found = bias.measure("DPPL", small("1010", "1100", "xxyz"), named)
