@@ -10,16 +10,18 @@ import itertools
 import json
 import math
 import random
+import re
 import statistics
 import tempfile
+import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from figures import Figure, arguments, report
-from loop import REPORT, deployed_stack, ended_execution, seconds
-from sluice.services import timeline
+from loop import deployed_stack, ended_execution
 from sluice.services.views import stages
 from sluice_cli import decisions, log_streams, project, waiting
 from sluice_cli.target import REPOSITORY, Target
@@ -27,6 +29,7 @@ from sluice_cli.target import REPOSITORY, Target
 PROJECT = REPOSITORY / "tests/e2e/tiny"
 PIPELINE, STAGE = "tiny", "production"
 REQUEST = json.dumps({"x": [5, 95]})
+CALL = re.compile(r"(?P<what>START|END) RequestId: (?P<request_id>\S+)")
 NOTES = (
     "Ours: react_to_alarm, plan_release, deploy_model. The platform's: the event until the function starts,",
     "and the change of the endpoint, which finish_deployment answers. SageMaker takes minutes for that.",
@@ -91,14 +94,14 @@ def trial(target: Target, arn: str) -> Trial:
     (live,) = stages.stages(target.cloud, PIPELINE)
     if live["live_package_arn"] != arn:
         release_again(target, arn)
-    reacted = len(reaction_times(target))
-    rollback = released(alarm(target))
+    rollback, fired = alarm(target)
+    released(rollback)
     answer = target.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=endpoint_name(target), ContentType="application/json", Body=REQUEST
     )
     if json.loads(answer["Body"].read())["model_version"] != "1":
         raise SystemExit("the version before does not serve")
-    return taken_apart(target, rollback, reacted)
+    return taken_apart(target, rollback, fired)
 
 
 def release_again(target: Target, arn: str) -> None:
@@ -112,46 +115,59 @@ def endpoint_name(target: Target) -> str:
     return str(stage["endpoint_name"])
 
 
-def alarm(target: Target) -> dict[str, Any]:
-    """Set the alarm off until its rollback begins: CloudWatch's next evaluation ends it."""
+def alarm(target: Target) -> tuple[dict[str, Any], list[float]]:
+    """Set the alarm off until its rollback begins: CloudWatch's next evaluation ends it.
+
+    Returns the rollback, and the times at which the alarm was set off.
+    """
     (name, *_) = [
         each["alarm"] for each in stages.alarms(target.cloud, PIPELINE, STAGE, endpoint_name(target))
     ]
-    known = waiting.release_ids(target, PIPELINE)
+    known, fired = waiting.release_ids(target, PIPELINE), list[float]()
 
     def look() -> bool | None:
+        fired.append(time.time())
         target.call(
             "cloudwatch", "set_alarm_state", AlarmName=name, StateValue="ALARM", StateReason="a drill"
         )
         return True if waiting.release_ids(target, PIPELINE) - known else None
 
     waiting.until(look, timeout_s=60, what="the rollback to begin", poll_s=0.3)
-    return waiting.release_end(target, PIPELINE, known, lambda _doing: None)
+    return waiting.release_end(target, PIPELINE, known, lambda _doing: None), fired
 
 
-def reaction_times(target: Target) -> list[float]:
-    """Return what each call of react_to_alarm took in seconds, its initialization too."""
-    lines = log_streams.function_log(target, "react_to_alarm")
-    found = [match for line in lines if (match := REPORT.match(line))]
-    return [(float(match[1]) + float(match[2] or 0)) / 1000 for match in found]
+def reactions(target: Target, since: float) -> list[tuple[float, float]]:
+    """Return when calls of react_to_alarm began and ended, by the platform's lines in its log."""
+    pages = (
+        target.client("logs")
+        .get_paginator("filter_log_events")
+        .paginate(
+            logGroupName=log_streams.function_group(target, "react_to_alarm"), startTime=int(since * 1000)
+        )
+    )
+    at: dict[str, dict[str, float]] = defaultdict(dict)
+    for line in (event for page in pages for event in page["events"]):
+        if found := CALL.match(line["message"]):
+            at[found["request_id"]][found["what"]] = line["timestamp"] / 1000
+    return [(call["START"], call["END"]) for call in at.values() if call.keys() == {"START", "END"}]
 
 
-def taken_apart(target: Target, rollback: dict[str, Any], reacted: int) -> Trial:
-    """Read the seconds of each part off the timeline, the function's report and the execution's history."""
-    fired = [each for each in timeline.entries(target.cloud, PIPELINE) if each["event"] == "alarm"]
+def taken_apart(target: Target, rollback: dict[str, Any], fired: Sequence[float]) -> Trial:
+    """Read the seconds of each part off the function's log and the execution's history."""
     execution = ended_execution(target, rollback["execution_arn"])
     began, ended = execution["startDate"].timestamp(), execution["stopDate"].timestamp()
     entered, submitted, changed = deployment(target, rollback["execution_arn"])
-    # The alarm is set off until the rollback begins, and once more after that now and then.
-    fired_at = max(at for each in fired if (at := seconds(each["at"])) <= began)
-    times = waiting.until(
-        lambda: reaction_times(target)[reacted:] or None, timeout_s=30, what="the function's report"
+    # Of several calls one started the rollback, the others found it under way.
+    calling = waiting.until(
+        lambda: [call for call in reactions(target, fired[0]) if call[0] <= began <= call[1]] or None,
+        timeout_s=30,
+        what="the lines of react_to_alarm in its log",
     )
-    # Of several calls the first one started the rollback, the others found it under way.
-    react = min(times[0], began - fired_at)
+    reacted = min(start for start, _ in calling)
+    fired_at = max(at for at in fired if at <= reacted)
     return Trial(
-        event=began - fired_at - react,
-        react=react,
+        event=reacted - fired_at,
+        react=began - reacted,
         plan=entered - began,
         request=submitted - entered,
         change=changed - submitted,
