@@ -13,6 +13,7 @@ from caching_world import Caching
 from sluice.catalog import keys
 from sluice.domain.build import projects
 from sluice.domain.roles import Role
+from sluice.services import contents
 from sluice.services.views import reuse
 
 SECOND = "reviews-00002"
@@ -185,6 +186,44 @@ def test_an_object_more_is_another_output(world: Caching) -> None:
     world.cloud.objects.write(uri, b"more")
     assert world.play(start(world)) == "registered"
     assert "prepare" in jobs_of(world, SECOND)
+
+
+def test_a_step_that_is_gone_from_the_catalog_is_computed_anew(world: Caching) -> None:
+    key = keys.step_key(RUN, "prepare")
+    del world.cloud.catalog.items[key["pk"], key["sk"]]
+    assert world.play(start(world)) == "registered"
+    assert "prepare" in jobs_of(world, SECOND)
+    assert step(world, SECOND, "prepare")["cache_miss"] == f"prepare of {RUN} is gone"
+
+
+def test_a_folder_of_too_many_objects_has_no_digest_and_a_large_one_that_of_etags(
+    world: Caching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = world.step("prepare")["outputs"]["train"]
+    known = contents.digest(world.cloud, uri)
+    monkeypatch.setattr(contents, "READ_MAX_BYTES", 1)
+    read, by_etag = world.cloud.objects.read_bytes, contents.digest(world.cloud, uri)
+    assert world.cloud.objects.read_bytes == read
+    assert None not in (known, by_etag)
+    assert known != by_etag
+    world.cloud.objects.write(f"{uri.rstrip('/')}/data.csv", b"other")
+    assert contents.digest(world.cloud, uri) != by_etag
+    monkeypatch.setattr(contents, "OBJECTS_MAX", 0)
+    assert contents.digest(world.cloud, uri) is None
+
+
+def test_what_a_run_of_copies_prepared_is_used_by_another_one_of_them(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = _Overwritten(cloud, invoke)
+    world.push()
+    assert world.build("a.csv") == "failed"
+    version = world.catalog_run()["dataset_version"]
+    assert world.play(start(world, dataset_version=version)) == "registered"
+    select = keys.step_key(SECOND, "select")
+    cloud.catalog.items.pop((select["pk"], select["sk"]), None)
+    assert world.play(start(world, "r2", dataset_version=version)) == "registered"
+    assert "prepare" not in jobs_of(world, THIRD)
 
 
 @pytest.mark.parametrize("failing", ["prepare", "train-0", "evaluate-candidate"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -144,6 +145,25 @@ def test_what_scores_a_champion_may_be_gone_and_the_gates_say_what(world: World,
     (reason,) = world.catalog_run(SECOND)["reasons"]
     assert gone in reason
     assert "--replace-champion" in reason
+
+
+@pytest.mark.parametrize(
+    "document", ["[]", '{"artifacts": []}', '{"artifacts": [{"uri": "s3://a/b"}]}', "torn"]
+)
+def test_one_whose_manifest_says_nothing_of_a_model_is_not_scored(world: World, document: str) -> None:
+    uri, data = world.catalog_run()["manifest_uri"], document.encode()
+    world.cloud.objects.write(uri, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    world.cloud.catalog.update(keys.run_key(PIPELINE, RUN), {"manifest_sha256": sha256})
+    world.push(pipeline=OTHER_IMAGE)
+    assert world.build("b.csv", b"x,y\n3,1\n") == "rejected"
+    assert f"its run's manifest cannot be read: {uri}" in world.catalog_run(SECOND)["reasons"][0]
+
+
+def test_a_stage_on_which_nothing_serves_has_no_champion(world: World) -> None:
+    world.cloud.catalog.update(keys.stage_key(PIPELINE, "production"), {"live": None})
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert f"sluice--{SECOND}-evaluate-champion" not in world.cloud.jobs.requests
 
 
 def test_a_stage_that_was_renamed_still_has_the_champion(world: World) -> None:

@@ -12,6 +12,8 @@ import fakes
 from monitored import record
 from release_world import ENDPOINT, PIPELINE, Invoke
 from sluice.catalog import keys
+from sluice.domain.monitor import truth
+from sluice.services.monitoring.requests import INDEX
 from watched_world import MONITOR, YAML, Watching
 
 
@@ -106,6 +108,27 @@ def test_what_breaks_the_contract_and_what_cannot_be_read_are_told(watching: Wat
     reasons = (window.reasons or {})["data"]
     assert any("20 of 140 records: the request is neither JSON" in each for each in reasons)
     assert any(each.startswith("x: ") for each in reasons)
+
+
+def test_of_few_requests_a_broken_contract_is_told_and_drift_is_not(watching: Watching) -> None:
+    watching.ask(40, shift=0.6)
+    watching.later(hours=1, minutes=1)
+    watching.watch()
+    watching.capture(record({"kind": "a"}, [0], f"b{i}", at=watching.cloud.now()) for i in range(5))
+    watching.later(hours=1)
+    watching.watch()
+    moved, broken = watching.windows()
+    assert (moved.status, moved.reasons) == ("not_enough_data", None)
+    assert (broken.status, list(broken.reasons or {})) == ("violated", ["data"])
+
+
+def test_an_hour_of_which_nothing_can_be_read_has_a_verdict_and_a_page(watching: Watching) -> None:
+    watching.capture(record("<xml>", [0], f"u{i}", at=watching.cloud.now()) for i in range(20))
+    watching.later(hours=1, minutes=1)
+    watching.watch()
+    (window,) = watching.windows()
+    assert (window.status, window.requests, window.rows) == ("violated", 20, 0)
+    assert watching.cloud.objects.read(f"{window.folder_uri}report.html")
 
 
 def test_each_window_is_judged_once_however_often_it_is_asked_for(watching: Watching) -> None:
@@ -215,6 +238,40 @@ def test_labels_of_nobody_and_files_without_labels_do_no_harm(watching: Watching
     version = watching.cloud.objects.put(fakes.DATA_BUCKET, "ground-truth/others/x.csv", b"id,y\na,1\n")
     assert watching.tell_labels("ground-truth/others/x.csv", version)["status"] == "unclaimed"
     assert watching.tell_labels("ground-truth/reviews/gone.csv", "v1")["status"] == "gone"
+
+
+def test_a_file_of_labels_that_is_too_large_is_refused_before_it_is_read(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truth, "MAX_BYTES", 10)
+    read = watching.cloud.objects.read_bytes
+    assert watching.upload({"id-1": 1})["status"] == "refused"
+    assert watching.cloud.objects.read_bytes == read
+    entries = watching.cloud.catalog.query(keys.partition(PIPELINE), keys.TIMELINE)
+    (detail,) = [entry["detail"] for entry in entries if entry["event"] == "labels refused"]
+    assert detail.endswith("bytes, at most 10: upload several files")
+
+
+def test_labels_of_a_window_whose_documents_are_gone_belong_to_nobody(watching: Watching) -> None:
+    labels = watching.ask(120)
+    watching.later(hours=1, minutes=1)
+    watching.watch()
+    (window,) = watching.windows()
+    watching.cloud.objects.delete(f"{window.folder_uri}{INDEX}")
+    assert watching.upload(labels) == {"status": "joined", "labels": 120, "judged": []}
+
+
+def test_labels_are_looked_for_in_older_windows_until_all_are_found(watching: Watching) -> None:
+    first = watching.ask(120)
+    watching.later(hours=1, minutes=1)
+    watching.watch()
+    second = watching.ask(120)
+    watching.later(hours=1)
+    watching.watch()
+    watching.upload(second, "second.jsonl")
+    watching.upload({**dict(list(first.items())[:60]), **dict(list(second.items())[:60])}, "both.jsonl")
+    (judged,) = watching.label_windows()
+    assert judged.labelled == 180
 
 
 def test_a_slice_that_decays_is_named(watching: Watching) -> None:

@@ -17,8 +17,9 @@ from sdk_world import EXECUTION, changed, definition, registers, step
 from sluice.catalog import keys
 from sluice.domain import names
 from sluice.domain.safeguards import Safeguards
+from sluice.services import building
 from sluice.services.taking_over import NotTakenError
-from sluice.services.views import runs
+from sluice.services.views import comparison, foresight, runs, story
 
 SAGEMAKER_PIPELINE = "sluice--reviews"
 
@@ -207,6 +208,22 @@ def test_a_run_under_way_shows_the_steps_of_its_execution(world: World) -> None:
     assert found is not None
     names_ = [each["step"] for each in found["steps"]]
     assert len(names_) == len(set(names_))
+
+
+def test_pages_of_a_run_of_a_pipeline_tell_what_it_had(world: World) -> None:
+    started(world)
+    assert play(world, registers(world, 0.9)) == "registered"
+    world.release()
+    found = story.why(world.cloud, PIPELINE, "production")
+    assert found is not None
+    assert (found["candidates"]["objective"], found["candidates"]["all"]) == (None, [])
+    run = building.find_run(world.cloud, PIPELINE, RUN)
+    assert run is not None
+    foreseen = foresight.foresee(world.cloud, run)
+    assert [(each["step"], each["outcome"]) for each in foreseen["steps"]] == [("pipeline", "open")]
+    compared = comparison.compare(world.cloud, [run, run])
+    told = {row["what"] for row in compared["same"] if row["subject"] == "parameters"}
+    assert told >= {"MinAccuracyValue"}
 
 
 def test_a_repeated_start_or_event_changes_nothing(world: World) -> None:

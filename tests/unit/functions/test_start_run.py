@@ -202,6 +202,18 @@ def test_a_version_whose_objects_are_gone_fails_and_names_them(world: World) -> 
     assert "are gone: reviews/a.csv" in world.catalog_run(SECOND)["reasons"][0]
 
 
+def test_a_version_whose_segments_are_gone_is_refused_and_says_so(world: World) -> None:
+    first = world.catalog_run()["dataset_version"]
+    for key in [*world.cloud.objects.buckets[fakes.ARTIFACT_BUCKET]]:
+        if key.startswith(f"datasets/{PIPELINE}/"):
+            world.cloud.objects.delete(f"s3://{fakes.ARTIFACT_BUCKET}/{key}")
+    answer = wish(world, dataset_version=first)
+    assert answer["status"] == "refused"
+    (reason,) = (world.cloud.catalog.get(keys.request_key(PIPELINE, "r1")) or {})["reasons"]
+    assert reason.startswith(f"the data set version {first[:12]} is incomplete: ")
+    assert reason.endswith(" is gone")
+
+
 def test_a_version_that_was_rejected_is_refused(world: World) -> None:
     assert world.build("bad.csv", b"x,y\n999,1\n") == "data_rejected"
     rejected = world.catalog_run(SECOND)["dataset_version"]
