@@ -124,6 +124,17 @@ def test_a_run_that_trains_shows_what_is_to_come(world: World) -> None:
     assert "✔" not in text
 
 
+def test_a_candidate_that_is_under_way_has_no_problem_yet(world: World) -> None:
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    world.job("prepare")
+    world.start("train-0")
+    (row,) = [each for each in answer("candidates", RUN)["candidates"] if each["step"] == "train-0"]
+    assert (row["rank"], row["problem"]) == (None, None)
+
+
 def test_runs_are_compared_with_what_differs_first(world: World) -> None:
     world.build("a.csv")
     world.later(hours=2)

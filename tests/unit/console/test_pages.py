@@ -639,6 +639,11 @@ def test_drift_of_each_version_is_shown_by_its_method_and_of_columns_that_have_i
     assert ask(built.cloud, f"/pipelines/{BUILDS}/data")[0] == 200
 
 
+def test_a_step_without_a_job_has_no_lines(built: build_world.World) -> None:
+    built.cloud.job_logs.tail = None  # type: ignore[assignment]
+    assert ask(built.cloud, f"/runs/{RUN}/logs/gates")[0] == 200
+
+
 def test_what_a_stage_does_not_have_is_said_in_a_sentence(released: release_world.World) -> None:
     for path, said in (
         ("releases/nowhere/rollback", "Nothing serves on nowhere of reviews"),

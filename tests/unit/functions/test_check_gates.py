@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import PIPELINE, RUN, Invoke, World
+from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Step
+from sluice.domain import config
 from sluice.domain.predictions import table
+from sluice.services import judging
 
 CHAMPION = {"package_arn": "arn", "package_version": 1, "release_id": "release-1"}
 EVALUATE = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/evaluate"
@@ -198,3 +200,12 @@ def test_the_size_of_a_model_is_that_of_its_archive(world: World) -> None:
         (False, 0.001001),
         (True, 0.001001),
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "positive"), [("", "1"), ("positive: true", "1"), ("positive: great", "great")]
+)
+def test_the_positive_class_is_the_one_that_the_project_names(said: str, positive: str) -> None:
+    script = "evaluate: {script: src/evaluate.py"
+    text = PIPELINE_YAML.replace(script, f"{script}, {said}" if said else script)
+    assert judging.meaning(config.load(text)).positive == positive

@@ -381,3 +381,7 @@ def test_only_an_approved_version_that_a_stage_waits_for_is_ever_released(
         assert judgement.stage not in place.live_on
     truth = life_cycles.truth(place)
     assert life_cycles.judge(truth, place, MODEL, PIPELINE).verdict == "noted"
+
+
+def test_the_end_of_a_release_that_nobody_knows_writes_nothing(world: World) -> None:
+    assert ended(world, f"{PIPELINE}-v9-00000000") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.domain.failures import ConflictError
-from sluice.services import arrivals
+from sluice.services import arrivals, batching
 
 BAD = b"x,y\n1,0\n200,1\n"
 QUIET = "complete_when: {quiet_period_s: 60}"
@@ -234,3 +235,15 @@ def test_arrivals_that_others_change_all_the_time_are_tried_again_later(
     monkeypatch.setattr(world.cloud.catalog, "apply", lambda *_: False)
     with pytest.raises(ConflictError, match="1 arrivals of reviews could not be settled"):
         arrivals.settle(world.cloud, PIPELINE, lambda item: True)
+
+
+def test_what_changed_since_it_was_read_is_not_set_aside(world: World) -> None:
+    world.upload("a.csv")
+    before = arrivals.find(world.cloud, PIPELINE, f"{PIPELINE}/a.csv", "v1")
+    assert before is not None
+    assert batching.set_aside(world.cloud, before, "it is bad")
+    world.let_in(f"{PIPELINE}/a.csv")
+    tags = dict(world.cloud.objects.tags(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv"))
+    assert not batching.set_aside(world.cloud, replace(before, taken_up_by=RUN), "it is bad")
+    assert world.arrivals()[f"{PIPELINE}/a.csv#v1"] == "pending"
+    assert world.cloud.objects.tags(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv") == tags

@@ -14,10 +14,10 @@ import inline
 from machines import Crash, break_at, interfere
 from release_world import ENDPOINT, ERROR_ALARM, OK, PIPELINE_YAML, Invoke, World
 from sluice.catalog.changes import releases as changes
-from sluice.catalog.records.releases import Deployment
+from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain.release import serving
 from sluice.domain.release.releases import Request
-from sluice.services import releasing
+from sluice.services import releasing, unshadowing
 
 SHADOWED = (
     PIPELINE_YAML.replace(
@@ -391,3 +391,16 @@ def test_a_broken_copy_does_not_pass(
     break_at(world.definition, f"ReleaseStages/{path}", value)
     with pytest.raises(AssertionError):
         SCENARIOS[scenario](world, traffic)
+
+
+def test_a_shadow_is_taken_away_once_its_endpoint_is_at_rest(world: World, traffic: Traffic) -> None:
+    stopped(world)
+    stage = Stage.of(world.stage())
+    endpoint = world.cloud.endpoints.by_name[ENDPOINT]
+    endpoint["EndpointStatus"] = "Updating"
+    updates = len(configs(world))
+    assert not unshadowing.take_away(world.cloud, stage)
+    assert len(configs(world)) == updates
+    endpoint["EndpointStatus"] = "InService"
+    assert unshadowing.take_away(world.cloud, stage)
+    assert len(configs(world)) == updates + 1

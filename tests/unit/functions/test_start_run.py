@@ -12,7 +12,9 @@ from pydantic import ValidationError
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
+from sluice.domain.failures import ConflictError
 from sluice.domain.times import from_iso
+from sluice.services import starting
 
 SECOND = "reviews-00002"
 
@@ -251,3 +253,13 @@ def test_an_answer_is_kept_for_a_month_whatever_it_is(world: World, cloud: fakes
 def test_a_tolerance_that_no_metric_can_be_held_to_is_no_wish(world: World, tolerance: float) -> None:
     with pytest.raises(ValidationError):
         wish(world, reproduces=RUN, tolerance=tolerance)
+
+
+def test_a_wish_that_others_keep_changing_is_tried_again_by_the_queue(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as busy:
+        busy.setattr(starting, "_decide", lambda *_: None)
+        with pytest.raises(ConflictError, match="changed each time while a run of it was to start"):
+            wish(world)
+    assert wish(world)["status"] == "taken"

@@ -15,6 +15,7 @@ from release_world import ENDPOINT, PIPELINE, PIPELINE_YAML
 from sluice.catalog import keys
 from sluice.domain.quotas import QuotaError
 from sluice.ports import RequestRefusedError, SageMakerJobKind
+from sluice.services import transforming
 
 
 @pytest.fixture
@@ -160,6 +161,27 @@ def test_what_arrives_while_one_runs_is_taken_together_by_the_next(live: BatchWo
     assert len(live.transforms()) == 1
     live.score(live.job(1), ("a.csv", b"1\n2\n"))
     assert [each["key"][-5:] for each in live.transform(2)["inputs"]] == ["b.csv", "c.csv", "d.csv"]
+
+
+def test_of_two_that_begin_at_once_one_takes_what_waits(
+    live: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned, others = transforming._planned, list[str]()
+
+    def meanwhile(*given: Any) -> Any:
+        if not others:
+            others.append("")
+            others[0] = transforming.begin(live.cloud, PIPELINE)
+        return planned(*given)
+
+    live.upload("a.csv", is_told=False)
+    head = live.cloud.objects.head(fakes.DATA_BUCKET, f"batch/{PIPELINE}/a.csv")
+    assert head is not None
+    transforming.take(live.cloud, PIPELINE, head)
+    monkeypatch.setattr(transforming, "_planned", meanwhile)
+    assert transforming.begin(live.cloud, PIPELINE) == "another took it"
+    assert others == [f"{PIPELINE}-batch-00001"]
+    assert len(live.transforms()) == 1
 
 
 def test_a_schedule_lets_uploads_wait_until_it_is_due(world: BatchWorld) -> None:

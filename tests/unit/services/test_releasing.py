@@ -65,3 +65,10 @@ def test_a_package_whose_run_has_not_ended_registering_it_is_waited_for(world: W
     world.cloud.catalog.update(keys.run_key(PIPELINE, "reviews-00001"), registering)
     with pytest.raises(NotRegisteredYetError):
         releasing.find_evidence(world.cloud, package)
+
+
+def test_a_stage_that_is_gone_is_refused(world: World) -> None:
+    world.approve(world.register(1))
+    assert releasing.require_stage(world.cloud, PIPELINE, "production").live
+    with pytest.raises(ReleaseRefusedError, match="the stage staging of reviews is gone from the catalog"):
+        releasing.require_stage(world.cloud, PIPELINE, "staging")
