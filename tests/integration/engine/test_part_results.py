@@ -356,6 +356,15 @@ def test_moments_beyond_all_numbers_take_the_whole(mean: float, std: float | Non
         merged_moments(some, {**some, "mean": -mean})
 
 
+def test_numbers_whose_sum_is_beyond_all_numbers_have_moments_in_a_part_too(tmp_path: Path) -> None:
+    world = World(tmp_path, contract(quality=[], bias=None))
+    part = world.judge([body([("1", "1.5e308", "a", "", "true")] * 4)]).part
+    assert part is not None
+    moments = PartResults.from_json(part, json.loads(part)["contract"]).columns["x"].moments
+    assert moments is not None
+    assert (moments.mean, moments.std) == (1.5e308, 0)
+
+
 def test_more_times_to_come_than_are_kept_take_the_whole() -> None:
     def of(first: int, count: int) -> dict[str, Any]:
         later = [f"2027-01-01T00:00:{n:09}" for n in range(first, first + count)]

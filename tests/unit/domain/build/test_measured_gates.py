@@ -231,13 +231,19 @@ def test_bias_is_judged_of_each_facet(gate: str, passed: bool) -> None:
     assert [each.name for each in result.slices] == ["sex = f"]
 
 
-def test_a_disparity_from_nothing_has_no_value_and_fails() -> None:
+@pytest.mark.parametrize(
+    ("compat", "why"),
+    [
+        (None, "sex = f: has no value: no row of the others is predicted as favorable"),
+        ("clarify", "sex = f: is infinite"),
+    ],
+)
+def test_a_disparity_from_nothing_fails(compat: Any, why: str) -> None:
     found = table([1, 0] * 20, [0] * 20 + [1] * 20, sex=["m"] * 20 + ["f"] * 20)
-    config = Bias(facets=(Facet(column="sex", values=("f",)),), favorable_labels=(1,))
+    facets = (Facet(column="sex", values=("f",)),)
+    config = Bias(facets=facets, favorable_labels=(1,), compat=compat)
     result = judged("bias.DI >= 0.8", found, bias=config)
-    assert not result.passed
-    why = "sex = f: has no value: no row of the others is predicted as favorable"
-    assert (result.value, result.reason) == (None, why)
+    assert (result.passed, result.value, result.reason) == (False, None, why)
 
 
 def test_a_single_row_has_a_value_and_no_interval() -> None:

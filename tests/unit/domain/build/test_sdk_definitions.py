@@ -164,6 +164,14 @@ def test_a_parameter_that_the_pipeline_has_not_or_of_another_kind_is_refused(lin
     assert said in refused(sdk_world.definition(), yaml)
 
 
+def test_a_fact_may_be_given_to_a_parameter_of_another_name() -> None:
+    yaml = sdk_world.PIPELINE_YAML.replace("{MinAccuracyValue: 0.6}", "{}, bind: {code: Solver}")
+    build = projects.load_project(sdk_world.files(yaml=yaml)).config.build
+    assert build is not None
+    assert build.bind["code"] == "Solver"
+    assert "Solver" not in build.parameters
+
+
 def test_a_project_names_scripts_or_a_pipeline_and_not_both() -> None:
     both = sdk_world.PIPELINE_YAML + "prepare: {script: src/prepare.py}\n"
     assert "prepare is given beside build" in refused(sdk_world.definition(), both)

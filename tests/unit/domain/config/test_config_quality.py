@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice.domain.config import ConfigError, load
+from sluice.domain.config.checks.allowed_share import AllowedShareCheck
 from sluice.domain.config.checks.query import SqlCheck
 
 QUALITY = "    - {check: row_count, min: 100}\n"
@@ -75,6 +76,13 @@ def test_a_contract_that_cannot_be_meant_is_explained(config_text: str, field: s
     assert said in problems(text.replace("data:\n", f"data:\n  {field}\n"))
 
 
+def test_values_of_the_columns_type_are_allowed(config_text: str) -> None:
+    check = "    - {check: allowed_share, column: score, values: [1, 2.5], min: 0.5}\n"
+    found = load(config_text.replace(QUALITY, check)).data.quality[1]
+    assert isinstance(found, AllowedShareCheck)
+    assert found.values == (1, 2.5)
+
+
 def test_a_query_may_end_in_a_semicolon(config_text: str) -> None:
     text = config_text.replace(QUALITY, "    - {check: sql, name: a, query: 'SELECT 1 FROM data; '}\n")
     check = load(text).data.quality[1]
@@ -93,3 +101,11 @@ def test_a_time_is_written_in_directives(config_text: str, format_: str) -> None
         "  schema:\n", f"  schema:\n    at: {{type: timestamp, format: '{format_}'}}\n"
     )
     assert "expected directives of strptime" in problems(text)
+
+
+def test_a_time_may_be_written_in_any_known_directives(config_text: str) -> None:
+    at = "    at: {type: timestamp, format: '%d/%m/%Y %H:%M'}\n"
+    assert (
+        load(config_text.replace("  schema:\n", f"  schema:\n{at}")).data.columns["at"].format
+        == "%d/%m/%Y %H:%M"
+    )
