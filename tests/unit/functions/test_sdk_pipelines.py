@@ -16,6 +16,7 @@ from build_world import PIPELINE, RUN, World
 from sdk_world import EXECUTION, changed, definition, registers, step
 from sluice.catalog import keys
 from sluice.domain import names
+from sluice.domain.build import evaluations
 from sluice.domain.safeguards import Safeguards
 from sluice.services import building
 from sluice.services.taking_over import NotTakenError
@@ -407,6 +408,15 @@ def test_a_package_that_cannot_be_taken_over_fails_the_run_and_says_why(
     assert play(world, steps) == "failed"
     (reason,) = world.catalog_run()["reasons"]
     assert why in reason
+
+
+def test_an_evaluation_that_is_too_large_to_be_taken_over_fails_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluations, "MAX_BYTES", 5)
+    started(world)
+    assert play(world, registers(world, 0.9)) == "failed"
+    assert "bytes" in world.catalog_run()["reasons"][0]
 
 
 def test_a_package_that_is_gone_or_whose_model_is_no_archive_fails_the_run(world: World) -> None:

@@ -67,6 +67,16 @@ def test_a_model_that_cannot_answer_the_sample_is_not_released_and_the_one_befor
     assert live.transform(1)["package_version"] == 1
 
 
+def test_a_proof_that_wrote_no_answer_proves_nothing(
+    world: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "write_output", lambda *_: None)
+    release_id = world.approve(world.register(1))
+    assert world.release(release_id)["status"] != "released"
+    assert "wrote no answer to the sample" in str(world.release(release_id)["reasons"])
+    assert world.live_version() is None
+
+
 def test_a_machine_that_would_put_an_endpoint_back_does_not_pass(live: BatchWorld) -> None:
     """The broken copy of the state machine without the choice."""
     choices = live.definition["States"]["ReleaseStages"]["ItemProcessor"]["States"]["IsPreviousConfigKnown"]
