@@ -7,9 +7,8 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.records.notices import CHANNELS, Notice
 from sluice.ports import Cloud
+from sluice.services.views import narrowed
 
-# For a page of a pipeline's notices so many times as many are looked at.
-_LOOKED_AT = 10
 _SHOWN = ("key", "kind", "pipeline", "at", "title", "reason", "command", "link", "is_over")
 
 
@@ -25,11 +24,12 @@ def page(cloud: Cloud, limit: int, after: str | None = None, pipeline: str | Non
 
     For a pipeline so many are looked at at most, so a page may have fewer than there are.
     """
-    looked_at = limit * _LOOKED_AT if pipeline else limit
-    read = notices(cloud, looked_at, after)
-    matching = [each for each in read if not pipeline or each["pipeline"] == pipeline]
-    ends = matching[limit - 1] if len(matching) > limit else read[-1] if len(read) == looked_at else None
-    return {"pipeline": pipeline or None, "notices": matching[:limit], "after": ends["key"] if ends else None}
+    found, last = narrowed.page(
+        lambda looked_at: notices(cloud, looked_at, after),
+        limit,
+        (lambda told: told["pipeline"] == pipeline) if pipeline else None,
+    )
+    return {"pipeline": pipeline or None, "notices": found, "after": last["key"] if last else None}
 
 
 def notice(cloud: Cloud, key: str) -> dict[str, Any] | None:

@@ -15,13 +15,11 @@ from sluice.domain.build import candidates, log_tails, run_manifest, usage
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
 from sluice.services import environments, timeline
-from sluice.services.views import graph, models
+from sluice.services.views import graph, models, narrowed
 
 # No job runs longer than this after its run has ended.
 _AFTERWARDS = timedelta(days=1)
 _EVER = "9"
-# A page of runs of one status looks at so many times the runs that it shows.
-_LOOKED_AT = 10
 
 
 def runs(
@@ -42,12 +40,12 @@ def page(
 
     For a status so many are looked at at most, so a page may have fewer than there are.
     """
-    looked_at = limit * _LOOKED_AT if status else limit
-    read = runs(cloud, pipeline, looked_at, after)
-    matching = [row for row in read if status in (None, row["status"])]
-    ends = matching[limit - 1] if len(matching) > limit else read[-1] if len(read) == looked_at else None
-    found = {"pipeline": pipeline, "status": status, "runs": matching[:limit]}
-    return {**found, "after": ends["run_id"] if ends else None}
+    found, last = narrowed.page(
+        lambda looked_at: runs(cloud, pipeline, looked_at, after),
+        limit,
+        (lambda row: row["status"] == status) if status else None,
+    )
+    return {"pipeline": pipeline, "status": status, "runs": found, "after": last["run_id"] if last else None}
 
 
 def newest(cloud: Cloud, pipeline: Pipeline, limit: int) -> list[dict[str, Any]]:
