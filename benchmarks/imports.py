@@ -3,7 +3,8 @@
 .venv/bin/python benchmarks/imports.py [--against CHECKOUT] [--quick] [--json FILE]
 
 `--against` names another checkout, such as `git worktree add FOLDER COMMIT` makes: both are measured in turn,
-with this one's packages. The time of the interpreter alone is subtracted.
+with this one's packages. The time of the interpreter alone is subtracted. What each event of a function needs
+is loaded with it in both, whichever of them waits for the event: it is part of the first answer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = REPOSITORY / ".venv/bin/python"
 REPETITIONS, QUICK_REPETITIONS = 25, 3
 # The modules of ours that a function has loaded are its exit status.
-IMPORT = "import app, sys; sys.exit(sum(name.startswith('sluice.') for name in sys.modules))"
+IMPORT = "import app{needs}, sys; sys.exit(sum(name.startswith('sluice.') for name in sys.modules))"
+# An earlier stack loaded it with the first event.
+EACH_EVENT_NEEDS = dict.fromkeys(
+    ("build_environment", "compare_shadow", "deploy_model", "plan_release", "start_job", "transform_batch"),
+    ", sluice.domain.config",
+)
 
 
 def run(code: str, *path: Path) -> tuple[float, int]:
@@ -34,7 +40,11 @@ def run(code: str, *path: Path) -> tuple[float, int]:
 
 def cold_ms(name: str, checkout: Path) -> tuple[float, int]:
     """Import a function once; return the CPU time of that in milliseconds, and the modules of ours."""
-    return run(IMPORT, checkout / "functions" / name, checkout / "layers/common")
+    return run(
+        IMPORT.format(needs=EACH_EVENT_NEEDS.get(name, "")),
+        checkout / "functions" / name,
+        checkout / "layers/common",
+    )
 
 
 def typical(times: list[float]) -> float:

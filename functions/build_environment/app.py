@@ -5,13 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import sluice.domain.config  # noqa: F401 - each event needs it, and it loads faster before the first one
 from sluice import wiring
 from sluice.domain.build.environments import NoEnvironmentError, Wanted
-from sluice.events import BuildEnvironmentTask
+from sluice.events import BuildEnvironmentTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, PackageArchive
 from sluice.services import building, environments

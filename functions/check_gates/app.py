@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -15,7 +14,7 @@ from sluice.domain import canonical, failures, names
 from sluice.domain.build import gate_report, gates
 from sluice.domain.build.evaluations import Evaluation
 from sluice.domain.build.verdicts import Verdict
-from sluice.events import CheckGatesTask
+from sluice.events import CheckGatesTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import building, judging

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import sluice.domain.config  # noqa: F401 - each event needs it, and it loads faster before the first one
 from sluice import wiring
+from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.release_events import ReleaseStageTask
 from sluice.services import shadowing

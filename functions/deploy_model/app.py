@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import sluice.domain.config  # noqa: F401 - each event needs it, and it loads faster before the first one
@@ -22,6 +21,7 @@ from sluice.domain.release import scaling as scales
 from sluice.domain.release.releases import AlarmFiringError, ReleaseRefusedError, RollbackOptions
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
+from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, EndpointBusyError, Item, RequestRefusedError
 from sluice.release_events import DeployModelTask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -10,7 +9,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes.tasks import close_task
 from sluice.catalog.records.releases import EndpointTask
 from sluice.domain.release import serving
-from sluice.events import EndpointStateChanged
+from sluice.events import EndpointStateChanged, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -13,10 +12,10 @@ from sluice.catalog.records.builds import JobTask
 from sluice.domain.build import function_ends, jobs
 from sluice.domain.build.errors import JobFailedError, JobNameTakenError
 from sluice.domain.times import from_iso
-from sluice.events import JobStateChanged
+from sluice.events import JobStateChanged, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import building, concluding
+from sluice.services import backends, concluding
 
 # Longer than the state machine waits between attempts to start a job.
 _PATIENCE = timedelta(hours=1)
@@ -36,7 +35,7 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
         event.job_name, event.order.secret, function_ends.read(event.record)
     ):
         return {"status": "another order's"}
-    description = building.jobs_on(cloud, task.backend).describe(task.kind, event.job_name)
+    description = backends.jobs_on(cloud, task.backend).describe(task.kind, event.job_name)
     if description is not None and jobs.is_terminal(task.kind, description):
         try:
             concluding.check_own(cloud, task, description)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -55,11 +56,8 @@ def _ended(cloud: Cloud, event: dict[str, Any]) -> FinishReleaseTask | None:
     if execution["status"] != "SUCCEEDED":
         error = execution.get("error") or execution["status"]
         failure = TaskFailure(error=error, cause=execution.get("cause") or "the execution ended so")
-    return FinishReleaseTask(
-        release=Request.model_validate_json(execution["input"]),
-        execution_arn=status_event.execution_arn,
-        failure=failure,
-    )
+    said = {"release": json.loads(execution["input"]), "execution_arn": status_event.execution_arn}
+    return FinishReleaseTask.model_validate({**said, "failure": failure})
 
 
 def _record(cloud: Cloud, task: FinishReleaseTask) -> Release:

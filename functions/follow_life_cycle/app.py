@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.events import LifeCycleAsked
+from sluice.events import LifeCycleAsked, event_parser
 from sluice.observability import logger
 from sluice.services import life_cycles
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.domain.release import serving
-from sluice.events import AlarmConfigurationChanged
+from sluice.events import AlarmConfigurationChanged, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import releasing

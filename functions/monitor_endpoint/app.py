@@ -9,12 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.events import MonitoringAsked
+from sluice.events import MonitoringAsked, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.quality.run import Limits

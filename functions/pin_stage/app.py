@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog.changes import releases as changes
 from sluice.domain.actors import unverified
 from sluice.domain.times import from_iso, to_iso
-from sluice.events import StagePinned
+from sluice.events import StagePinned, event_parser
 from sluice.observability import logger
 from sluice.services import releasing
 from sluice.services.timeline import note

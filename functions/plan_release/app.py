@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import sluice.domain.config  # noqa: F401 - each event needs it, and it loads faster before the first one
@@ -21,6 +21,7 @@ from sluice.domain.release.releases import (
     ShadowPlan,
     StagePlan,
 )
+from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.release_events import PlanReleaseTask
@@ -48,7 +49,7 @@ def lambda_handler(event: PlanReleaseTask, context: LambdaContext) -> dict[str, 
         "package_arn": package.arn,
         "package_version": package.version,
         "is_rollback": request.is_rollback,
-        "stages": [plan.model_dump() for plan in plans],
+        "stages": [asdict(plan) for plan in plans],
     }
 
 

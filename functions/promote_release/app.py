@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain.release import releases
+from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import ReleaseStageTask

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -14,7 +13,7 @@ from sluice.domain.release import alarms, releases
 from sluice.domain.release.holds import Hold
 from sluice.domain.release.releases import RollbackOptions
 from sluice.domain.times import to_iso
-from sluice.events import AlarmStateChanged
+from sluice.events import AlarmStateChanged, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.services import deploying, holding, recovering, releasing

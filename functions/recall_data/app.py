@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain.actors import unverified
 from sluice.domain.times import from_iso, to_iso
-from sluice.events import DataRecallRequested
+from sluice.events import DataRecallRequested, event_parser
 from sluice.observability import logger
 from sluice.services import recalling
 from sluice.services.recalling import Wanted

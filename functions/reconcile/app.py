@@ -25,7 +25,7 @@ from sluice.domain.release import deviations, life_cycles, packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import arrivals, building, deviating, recovering, releasing, scaling, sweeping, upgrading
+from sluice.services import arrivals, backends, deviating, recovering, releasing, scaling, sweeping, upgrading
 
 _LAST_MS = 10_000
 # Each pass looks at so many packages of a group.
@@ -99,7 +99,7 @@ def _ended_tasks(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
             yield lost_events.job_ended(item["kind"], name, cloud.jobs.describe("transform_job", name))
         else:
             job = JobTask.of(item)
-            described = building.jobs_on(cloud, job.backend).describe(job.kind, job.job_name)
+            described = backends.jobs_on(cloud, job.backend).describe(job.kind, job.job_name)
             ended = lost_events.job_ended(job.kind, job.job_name, described)
             yield ended or _outlived_run(cloud, job)
 

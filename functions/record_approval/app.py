@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -19,6 +18,7 @@ from sluice.domain.failures import ConflictError, MissingError
 from sluice.domain.release import approvals, packages, releases
 from sluice.domain.release.approvals import Decision, Provenance, Told
 from sluice.domain.times import to_iso
+from sluice.events import event_parser
 from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
@@ -145,7 +145,7 @@ def _act(cloud: Cloud, arn: str, claim: _Claim) -> list[str]:
     if approval.status != "Approved" or _is_held(cloud, pipeline, claim):
         return []
     request = _release(pipeline, claim)
-    cloud.workflows.start("release", request.release_id, request.model_dump())
+    cloud.workflows.start("release", request.release_id, asdict(request))
     return [request.release_id]
 
 

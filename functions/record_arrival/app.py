@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -16,7 +15,7 @@ from sluice.domain.data import uploads
 from sluice.domain.data.uploads import Classification
 from sluice.domain.nearest import nearest
 from sluice.domain.times import from_iso, to_iso
-from sluice.events import ObjectCreated
+from sluice.events import ObjectCreated, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
 from sluice.services import arrivals, batching, finding, hashing, metering

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import unquote_plus
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain.data import uploads
-from sluice.events import ObjectDeleted
+from sluice.events import ObjectDeleted, event_parser
 from sluice.observability import logger
 from sluice.services import arrivals
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -24,7 +23,7 @@ from sluice.domain.build.run_manifest import Artifact, Inputs, RunManifest, Serv
 from sluice.domain.config import PipelineConfig
 from sluice.domain.release import approvals, packages, serving
 from sluice.domain.release.approvals import Provenance
-from sluice.events import RegisterModelTask
+from sluice.events import RegisterModelTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import announcing, artifacts, building, recalling

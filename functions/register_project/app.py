@@ -7,7 +7,6 @@ import mimetypes
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import sluice.domain.config.loading  # noqa: F401 - each event needs it, and it loads faster before the first one
@@ -25,7 +24,7 @@ from sluice.domain.failures import ConflictError
 from sluice.domain.locations import Locations, parse_bundle_key
 from sluice.domain.release import packages
 from sluice.domain.times import from_iso, to_iso
-from sluice.events import ObjectCreated
+from sluice.events import ObjectCreated, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
 from sluice.services import building, environments

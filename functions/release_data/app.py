@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -17,7 +16,7 @@ from sluice.domain.actors import unverified
 from sluice.domain.data import uploads
 from sluice.domain.failures import ConflictError
 from sluice.domain.times import from_iso, to_iso
-from sluice.events import DataReleaseRequested
+from sluice.events import DataReleaseRequested, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import arrivals

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -10,7 +9,7 @@ from sluice.catalog.changes import releases as changes
 from sluice.domain.actors import unverified
 from sluice.domain.release import serving
 from sluice.domain.times import from_iso, to_iso
-from sluice.events import StageRetired
+from sluice.events import StageRetired, event_parser
 from sluice.observability import logger
 from sluice.services import releasing
 from sluice.services.timeline import note

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -13,7 +12,7 @@ from sluice.catalog.records.releases import Scaled, Stage
 from sluice.domain.actors import unverified
 from sluice.domain.release import scaling as rules
 from sluice.domain.times import from_iso, to_iso
-from sluice.events import ScalingDue, Wish
+from sluice.events import ScalingDue, Wish, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import deploying, releasing, scaling

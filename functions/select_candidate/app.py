@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -16,7 +15,7 @@ from sluice.domain.build.errors import BuildError, DatasetChangedError
 from sluice.domain.build.selection import Selection, Trained
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.models import Train
-from sluice.events import SelectCandidateTask
+from sluice.events import SelectCandidateTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
 from sluice.services import building, championing, measuring, presence

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.domain.notices import making
 from sluice.domain.notices.making import Told
 from sluice.domain.notices.place import Place
-from sluice.events import Happening
+from sluice.events import Happening, event_parser
 from sluice.observability import logger
 from sluice.services import telling
 

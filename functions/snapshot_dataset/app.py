@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -24,7 +23,7 @@ from sluice.domain.data import batches, uploads
 from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine
 from sluice.domain.data.segments import DatasetHead
-from sluice.events import BuildTask
+from sluice.events import BuildTask, event_parser
 from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud, Item

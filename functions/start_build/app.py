@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -18,7 +17,7 @@ from sluice.catalog.records.builds import Pipeline, Run
 from sluice.domain import actors, names
 from sluice.domain.build.governor import StartBuild, WaitUntil
 from sluice.domain.times import from_iso, to_iso
-from sluice.events import BuildRequest, BuildRequestBatch
+from sluice.events import BuildRequest, BuildRequestBatch, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import batching, deciding, launching

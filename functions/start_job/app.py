@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import sluice.domain.config  # noqa: F401 - each event needs it, and it loads faster before the first one
@@ -19,10 +18,10 @@ from sluice.domain.build.jobs import JobKind, Request
 from sluice.domain.quotas import QuotaError, QuotaTooLowError
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
-from sluice.events import StartJobTask
+from sluice.events import StartJobTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
-from sluice.services import building, caching, concluding, environments, placing, spending
+from sluice.services import backends, building, caching, concluding, environments, placing, spending
 from sluice.services.building import WantedJob
 from sluice.services.placing import Placement
 from sluice.services.spending import CostLimitError
@@ -221,7 +220,7 @@ def _stop_if_over(cloud: Cloud, task: StartJobTask) -> None:
 
 
 def _adopt(cloud: Cloud, waiting: JobTask) -> None:
-    description = building.jobs_on(cloud, waiting.backend).describe(waiting.kind, waiting.job_name)
+    description = backends.jobs_on(cloud, waiting.backend).describe(waiting.kind, waiting.job_name)
     if description is None:
         return
     concluding.check_own(cloud, waiting, description)

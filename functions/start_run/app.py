@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.events import RunRequested
+from sluice.events import RunRequested, event_parser
 from sluice.observability import logger
 from sluice.services import starting
 from sluice.services.wishes import Wanted

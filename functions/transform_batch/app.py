@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import sluice.domain.config  # noqa: F401 - each event needs it, and it loads faster before the first one
@@ -10,7 +9,7 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain.actors import unverified
 from sluice.domain.times import from_iso, to_iso
-from sluice.events import BatchAsked
+from sluice.events import BatchAsked, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import finding, transforming

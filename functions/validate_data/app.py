@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
@@ -22,7 +21,7 @@ from sluice.domain.config.models import Data, PipelineConfig
 from sluice.domain.data.datasets import DatasetManifest, beyond, more_than
 from sluice.domain.data.segments import DatasetHead
 from sluice.domain.failures import MissingError
-from sluice.events import ValidateDataTask
+from sluice.events import ValidateDataTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.quality import run

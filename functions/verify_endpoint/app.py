@@ -5,11 +5,10 @@ Only a shadow that a release of ours left is taken away.
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.events import EndpointStateChanged
+from sluice.events import EndpointStateChanged, event_parser
 from sluice.observability import logger
 from sluice.services import deviating, unshadowing
 

@@ -20,10 +20,14 @@ APPS = sorted((ROOT / "functions").glob("*/app.py"))
 WITH_DATA_LAYER = ("validate_data", "monitor_endpoint", "console")
 # What a client needs is loaded when the first one is made, and what judges data never.
 NEVER = ("duckdb", "jinja2", "boto3", "botocore.session", "sluice.quality.engine", "sluice.quality.report")
+# Half of what others load. They parse nothing that a model describes: what they read, the stack wrote.
+WITHOUT_PYDANTIC = ("reconcile", "run_job")
+# Only what is refused needs a suggestion; Powertools' parser is not worth what it loads (docs/decisions.md).
+NEVER_AT_ONCE = ("difflib", "aws_lambda_powertools.utilities.parser", "pydantic.networks")
 # It alone parses a pipeline.yaml; the others restore what it has stored.
 WITH_YAML = "register_project"
 # The most modules of ours: thirty are the contract's fields and checks. The widest function loads just these.
-MODULES_MAX = 90
+MODULES_MAX = 91
 
 # Dataclasses that `sluice.lazy` cannot stand for: ordered ones, those that cache a value, those that change.
 AT_ONCE = {
@@ -42,10 +46,10 @@ AT_ONCE = {
 # It imports nothing of ours.
 STANDARD_LIBRARY_ONLY = "sluice.containers."
 
-# Each function in a process of its own, forked after what all of them load.
+# Each function in a process of its own, forked after what all of them load, and after "-" what most of them do.
 LOADED = """
 import dataclasses, json, os, sys
-import aws_lambda_powertools.utilities.parser
+import aws_lambda_powertools
 
 def at_once():
     for name, module in list(sys.modules.items()):
@@ -56,19 +60,23 @@ def at_once():
                         yield f"{name}.{found.__qualname__}"
 
 for folder in sys.argv[1:]:
-    if os.fork() == 0:
+    if folder == "-":
+        from pydantic import AliasChoices, AliasPath, BaseModel, Field, model_validator
+    elif os.fork() == 0:
         sys.path.insert(0, folder)
         import app
         print(json.dumps([folder, sorted(sys.modules), sorted(at_once())]), flush=True)
         os._exit(0)
-    assert os.wait()[1] == 0, folder
+    else:
+        assert os.wait()[1] == 0, folder
 """
 
 
 @pytest.fixture(scope="module")
 def reports() -> list[tuple[str, list[str], list[str]]]:
     """Of each function that can take its first event: name, modules, and dataclasses that are not lazy."""
-    folders = [str(app.parent) for app in APPS]
+    light = [str(app.parent) for app in APPS if app.parent.name in WITHOUT_PYDANTIC]
+    folders = [*light, "-", *(str(app.parent) for app in APPS if str(app.parent) not in light)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "layers" / "common")}
     command = [sys.executable, "-c", LOADED, *folders]
     lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
@@ -97,6 +105,18 @@ def test_a_function_of_the_control_plane_loads_what_it_decides_with_and_no_more(
     assert [module for module in loaded[name] if module.startswith(never)] == []
     ours = [module for module in loaded[name] if module.startswith("sluice.")]
     assert 0 < len(ours) <= MODULES_MAX
+
+
+@pytest.mark.parametrize("name", WITHOUT_PYDANTIC)
+def test_a_function_that_parses_nothing_loads_no_parser(loaded: dict[str, list[str]], name: str) -> None:
+    assert [module for module in loaded[name] if module.startswith("pydantic")] == []
+
+
+@pytest.mark.parametrize("name", [app.parent.name for app in APPS])
+def test_a_function_does_not_load_what_only_a_rare_event_needs(
+    loaded: dict[str, list[str]], name: str
+) -> None:
+    assert [module for module in loaded[name] if module in NEVER_AT_ONCE] == []
 
 
 @pytest.mark.parametrize(

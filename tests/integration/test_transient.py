@@ -10,7 +10,6 @@ from typing import Any, cast
 from unittest import mock
 
 import pytest
-from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import exceptions as aws
 from botocore.exceptions import ClientError
@@ -27,7 +26,7 @@ from sluice.domain.build.errors import JobFailedError
 from sluice.domain.failures import ConflictError, TransientError
 from sluice.domain.release import releases
 from sluice.domain.roles import RoleNotReadyError
-from sluice.events import BuildTask
+from sluice.events import BuildTask, event_parser
 from sluice.ports import EndpointBusyError
 from sluice.services.environments import EnvironmentBuildingError
 from sluice.tasks import machine_task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -60,10 +61,12 @@ def refusals(world: World) -> str:
 
 def release(world: World, arn: str) -> None:
     """Start a release by command, as a stage that waits for a person is released to."""
-    request = releases.approval_request(PIPELINE, arn, 1, 99, MALLORY, "").model_copy(
-        update={"cause": "command", "release_id": f"{PIPELINE}-v1-forged"}
+    request = replace(
+        releases.approval_request(PIPELINE, arn, 1, 99, MALLORY, ""),
+        cause="command",
+        release_id=f"{PIPELINE}-v1-forged",
     )
-    world.cloud.workflows.start("release", request.release_id, request.model_dump())
+    world.cloud.workflows.start("release", request.release_id, asdict(request))
     world.run_all()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import fakes
 from release_world import PIPELINE, PIPELINE_YAML, World
 from sluice.catalog import keys
+from sluice.catalog.records.releases import Cause
 from sluice.domain.release import releases
 from sluice.services.views import pipelines
 
@@ -57,13 +59,13 @@ def test_a_second_person_s_approval_releases_and_the_same_persons_does_not(
 
 @pytest.mark.parametrize("cause", ["approval", "command"])
 def test_whoever_starts_the_release_before_is_refused_with_what_is_missing(
-    world_of: Callable[[str], World], cause: str
+    world_of: Callable[[str], World], cause: Cause
 ) -> None:
     world = world_of("{approvals: 2}")
     arn = world.register(1)
     decide(world, arn, "Approved", ANNA)
-    request = releases.approval_request(PIPELINE, arn, 1, 1, ANNA, "").model_copy(update={"cause": cause})
-    world.cloud.workflows.start("release", request.release_id, request.model_dump())
+    request = replace(releases.approval_request(PIPELINE, arn, 1, 1, ANNA, ""), cause=cause)
+    world.cloud.workflows.start("release", request.release_id, asdict(request))
     world.run_all()
     (release,) = world.releases()
     assert release["status"] == "refused"

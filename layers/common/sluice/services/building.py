@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Backend, Milestone, Project, Run, Step
+from sluice.catalog.records.builds import Milestone, Project, Run, Step
 from sluice.domain import names, roles, tags
 from sluice.domain.build import jobs
 from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
 from sluice.lazy import dataclass
-from sluice.ports import Cloud, RunningJobs
+from sluice.ports import Cloud
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
@@ -121,13 +121,6 @@ def request_of(task: StartJobTask, build: jobs.Build, hyperparameters: Mapping[s
         return jobs.training_request(build, task.step, hyperparameters)
     role = task.step.removeprefix(names.evaluate_step(""))
     return jobs.evaluate_request(build, role, str(task.model_uri))
-
-
-def jobs_on(cloud: Cloud, backend: Backend) -> RunningJobs:
-    """Return the jobs of a backend, to describe and to stop them."""
-    if backend == "pipelines":
-        return cloud.pipelines
-    return cloud.lambda_jobs if backend == "lambda" else cloud.jobs
 
 
 def run_role(cloud: Cloud, pipeline: str, run_id: str) -> Role:

@@ -15,9 +15,9 @@ from sluice.domain.roles import RolesForbiddenError
 from sluice.domain.times import to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import caching
+from sluice.services import backends, caching
 from sluice.services.arrivals import on_each
-from sluice.services.building import COMPLETED, find_run, find_step, find_steps, jobs_on, roles_of
+from sluice.services.building import COMPLETED, find_run, find_step, find_steps, roles_of
 from sluice.services.timeline import note
 
 
@@ -53,7 +53,7 @@ def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
         return
     kind, name = step.job
     ended_at, reason = str(run.ended_at), job_failures.stop_reason(run.status, run.reasons)
-    running = jobs_on(cloud, step.backend)
+    running = backends.jobs_on(cloud, step.backend)
     description = running.describe(kind, name)
     if description is None:
         for change in builds.give_up_step(run.run_id, step.step, reason, ended_at):

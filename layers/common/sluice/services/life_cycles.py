@@ -7,6 +7,7 @@ any other is a person's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -187,7 +188,7 @@ def _answer(cloud: Cloud, version: _Version, said: LifeCycle) -> Judgement:
     words = f"{said.stage} {said.status}"
     if judgement.stage is not None:
         request = _request(version, judgement.stage, decision, words)
-        cloud.workflows.start("release", request.release_id, request.model_dump())
+        cloud.workflows.start("release", request.release_id, asdict(request))
     detail = f"{words} in the registry: {judgement.reason}"
     event, who = f"life cycle {judgement.verdict}", decision.approver
     note(cloud, version.pipeline, decision.decided_at, version.name, event, detail, who)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
@@ -45,7 +45,7 @@ def recover(cloud: Cloud, fault: Fault) -> str | None:
         claim = changes.try_recovery(known, step.number, request.release_id, cloud.now())
         if not cloud.catalog.apply(claim):
             return None
-    cloud.workflows.start("release", request.release_id, request.model_dump())
+    cloud.workflows.start("release", request.release_id, asdict(request))
     return request.release_id
 
 

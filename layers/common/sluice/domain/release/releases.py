@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from sluice.catalog.records.releases import Cause, Deployment, Package, ReleaseEnd
 from sluice.domain import failures, names
 from sluice.domain.failures import TransientError
 from sluice.domain.quotas import QuotaTooLowError
 from sluice.domain.times import from_iso, to_iso
+from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.domain.config import models
@@ -54,10 +53,9 @@ class NotRegisteredYetError(ReleaseError, TransientError):
     """The run has not yet recorded that it registered the package; try again soon."""
 
 
-class Request(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Request:
     """The input of `release_model`: a package to release, or without one a stage to roll back."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     pipeline: str
     release_id: str
@@ -75,10 +73,9 @@ class Request(BaseModel):
         return self.package_arn is None
 
 
-class ShadowPlan(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ShadowPlan:
     """How a new version is compared with what serves before it does itself."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     config_name: str
     percent: int
@@ -93,10 +90,9 @@ class ShadowPlan(BaseModel):
         return cls(config_name=config_name, percent=shadow.percent, bake_s=shadow.bake_s, every_s=every_s)
 
 
-class StagePlan(BaseModel):
+@dataclass(frozen=True, slots=True)
+class StagePlan:
     """What a release does to one stage."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     stage: str
     endpoint_name: str
