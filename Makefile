@@ -148,6 +148,7 @@ lock: setup ## Resolve the lock files again.
 	  $(COMPILE) --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 	$(COMPILE) --python-platform x86_64-manylinux2014 -c requirements/dev.txt layers/common/requirements.in -o layers/common/requirements.txt
 	$(COMPILE) --python-platform x86_64-manylinux_2_28 -c requirements/dev.txt layers/data/requirements.in -o layers/data/requirements.txt
+	$(COMPILE) --python-platform x86_64-manylinux2014 -c requirements/dev.txt layers/archives/requirements.in -o layers/archives/requirements.txt
 	$(COMPILE) --python-platform x86_64-manylinux2014 -c requirements/dev.txt layers/signing/requirements.in -o layers/signing/requirements.txt
 	$(COMPILE) --python-platform x86_64-manylinux2014 -c requirements/dev.txt layers/installer/requirements.in -o layers/installer/requirements.txt
 

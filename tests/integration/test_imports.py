@@ -46,7 +46,7 @@ AT_ONCE = {
 # It imports nothing of ours.
 STANDARD_LIBRARY_ONLY = "sluice.containers."
 
-# Each function in a process of its own, forked after what all of them load, and after "-" what most of them do.
+# Each function in a process of its own, forked after what all of them load; after "-", after pydantic too.
 LOADED = """
 import dataclasses, json, os, sys
 import aws_lambda_powertools

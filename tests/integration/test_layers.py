@@ -11,7 +11,7 @@ import pytest
 import asl
 
 ROOT = Path(__file__).parents[2]
-LAYERS = ["common", "data", "installer", "signing"]
+LAYERS = ["archives", "common", "data", "installer", "signing"]
 AMAZON_LINUX_2 = {"GLIBC": (2, 26), "GLIBCXX": (3, 4, 24), "CXXABI": (1, 3, 11)}
 
 
@@ -59,3 +59,21 @@ def test_a_binary_asks_for_no_symbol_that_amazon_linux_2_lacks(package: str) -> 
         for name, version in wanted:
             newest = AMAZON_LINUX_2[name.decode()]
             assert tuple(map(int, version.split(b"."))) <= newest, f"{library.name} wants {name}_{version}"
+
+
+def test_a_function_carries_only_the_layers_that_it_needs() -> None:
+    """Each megabyte is fetched at each cold start. What is missing here, the end-to-end tests miss too."""
+    resources = asl.load_template(ROOT / "template.yaml")["Resources"].values()
+    functions = [each["Properties"] for each in resources if each["Type"] == "AWS::Serverless::Function"]
+    carried = {(Path(each["CodeUri"]).name, *each.get("Layers", ())) for each in functions}
+    assert {each for each in carried if len(each) > 1} == {
+        ("build_environment", "ArchivesLayer", "InstallerLayer"),
+        ("check_gates", "DataLayer"),
+        ("console", "DataLayer"),
+        ("monitor_endpoint", "DataLayer"),
+        ("plan_release", "SigningLayer"),
+        ("run_job", "ArchivesLayer", "OptMlLayer"),
+        ("validate_data", "DataLayer"),
+    }
+    installed = set(required("common"))
+    assert not installed & {"cryptography", "duckdb", "jinja2", "uv", "zstandard"}
