@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Folders with Python; a user's own projects beside them are none of lint's business.
 CODE := layers functions local cli tests benchmarks examples
-.PHONY: help setup image demo up down check test lint format types unit properties integration contract e2e thorough clients coverage build bench lock clean
+.PHONY: help setup image demo up down check test lint format types unit properties integration contract e2e thorough environments clients coverage build bench lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,17 +105,20 @@ e2e: image ## The deployed stack on the local cloud, through public interfaces o
 	$(PY) -m pytest tests/e2e -q -n $(CORES) $(BY_FILE) -m "not thorough"
 	@echo "left out, as together they take half an hour and more: 'make thorough' plays the other tests with a cloud"
 
-thorough: image ## The tests with a cloud that `make test` leaves out: half an hour and more.
-	$(PY) -m pytest tests/local tests/e2e -q -n $(CORES) $(BY_FILE) -m thorough
+thorough: image environments ## The tests with a cloud that `make test` and `make clients` leave out: half an hour and more.
+	$(PY) -m pytest tests/local tests/e2e tests/clients -q -n $(CORES) $(BY_FILE) -m thorough
 
-# They are heavy, so no other target makes their environments.
+# They are heavy, so what needs no client does not make their environments. Their modules are compiled as they are
+# imported: to compile all of them takes ten times as long.
 CLIENTS := sdk2 sdk3 cli1
-clients: image $(CLIENTS:%=.venv/envs/%/.ready) .venv/envs/cli2/.ready ## The SageMaker SDKs and AWS CLIs, as people have them, against the local cloud.
-	$(PY) -m pytest tests/clients -q -n $(CORES) $(BY_FILE)
+environments: $(CLIENTS:%=.venv/envs/%/.ready) .venv/envs/cli2/.ready ## Make the environments of `make clients`.
+
+clients: image environments ## The lecture's pipeline by both SageMaker SDKs and AWS CLIs, as people have them, against the local cloud.
+	$(PY) -m pytest tests/clients -q -n $(CORES) --dist loadgroup -m "not thorough"
 
 $(CLIENTS:%=.venv/envs/%/.ready): .venv/envs/%/.ready: requirements/%.txt .venv/.ready
 	@test -x $(@D)/bin/python || .venv/uv venv --quiet --python $(PY) $(@D)
-	@.venv/uv pip sync --quiet --compile-bytecode --python $(@D) $<
+	@.venv/uv pip sync --quiet --python $(@D) $<
 	@touch $@
 
 .venv/envs/cli2/.ready: tests/clients/cli2.sh .venv/.ready

@@ -8,12 +8,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sluice_local.cloud import LocalCloud
 from sluice_local.settings import REPOSITORY
 
 HERE = Path(__file__).parent
 ROLE = "sagemaker-execution"
 TIMEOUT_S = 600
+# What is played with one version of the SDK is another worker's than what is played with the other.
+VERSIONS = [pytest.param(version, marks=pytest.mark.xdist_group(f"sdk{version}")) for version in "23"]
 _TRUST = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
 _EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 # An account's administrator opts out in such a file; else the SDK calls an address of AWS after each request.

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from clients.playing import TIMEOUT_S, Client
+from clients.playing import TIMEOUT_S, VERSIONS, Client
 from sluice_local.cloud import LocalCloud
 
 PIPELINE = "sentiment"
+pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module", params=["2", "3"])
+@pytest.fixture(scope="module", params=VERSIONS)
 def lecture(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
         home = tmp_path_factory.mktemp("home")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2e.conftest import loop, stack  # noqa: F401 - fixtures
+from e2e.conftest import built, home, loop, stack  # noqa: F401 - fixtures
 from e2e.loop import Loop
 from e2e.test_sdk_pipeline import reviews
 from sluice.domain import names
@@ -16,6 +16,7 @@ from sluice_cli import project, waiting
 from sluice_local.settings import REPOSITORY
 
 TIMEOUT_S = 300.0
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture

@@ -58,7 +58,12 @@ def named(pipeline: str) -> str:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("pipeline", "sdk"), [("pipeline.py", "2"), ("pipeline_v3.py", "3"), ("pipeline_pytorch.py", "2")]
+    ("pipeline", "sdk"),
+    [
+        ("pipeline.py", "2"),
+        ("pipeline_v3.py", "3"),
+        pytest.param("pipeline_pytorch.py", "2", marks=pytest.mark.thorough),
+    ],
 )
 def test_the_examples_pipelines_are_such_that_a_stack_runs(target: Target, pipeline: str, sdk: str) -> None:
     python = PYTHONS[sdk]

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from clients.playing import TIMEOUT_S, Client
+from clients.playing import TIMEOUT_S, VERSIONS, Client
 from local.jobs import archive
 from sluice_local.cloud import LocalCloud
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 PIPELINE = "steps"
+pytestmark = [pytest.mark.thorough, pytest.mark.long]
 
 
-@pytest.fixture(scope="module", params=["2", "3"])
+@pytest.fixture(scope="module", params=VERSIONS)
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
         made = Client(cloud, request.param, tmp_path_factory.mktemp("home"), f"steps-sdk{request.param}")
