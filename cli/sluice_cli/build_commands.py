@@ -12,7 +12,7 @@ from sluice.domain.build import sources
 from sluice.services import views
 from sluice_cli import log_streams, lookup, project, reasons, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED
-from sluice_cli.options import PAGE, Json, Limit, Pipeline, Wait, example, hint_more, show
+from sluice_cli.options import PAGE, Json, Limit, Pipeline, RunName, Wait, example, hint_more, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
 from sluice_cli.run_page import print_reuse, print_run
 from sluice_cli.target import Target
@@ -205,7 +205,7 @@ def runs(
 @build_app.command(epilog=example("sluice run reviews-sentiment-00001"))
 def run(
     context: typer.Context,
-    run_id: Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")],
+    named: RunName,
     explain_cache: Annotated[
         bool, typer.Option("--explain-cache", help="Say of each step why it was computed, or whose it uses.")
     ] = False,
@@ -217,6 +217,7 @@ def run(
     what to what.
     """
     target = context.obj.target()
+    run_id = lookup.named_run(target, named).run_id
     found = lookup.the_run(target, run_id)
     if explain_cache:
         explained = views.reuse.explain(target.cloud, found["pipeline"], run_id)

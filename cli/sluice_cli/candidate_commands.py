@@ -10,14 +10,12 @@ import typer
 from sluice.catalog.records.builds import Run
 from sluice.domain import wording
 from sluice.domain.money import money
-from sluice.services import building
 from sluice.services.views import candidates, comparison
 from sluice_cli import leaderboard, lookup
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.leaderboard import value_text
-from sluice_cli.options import Json, example, show
+from sluice_cli.options import Json, RunName, example, show
 from sluice_cli.output import hint, out, print_table, short, took
-from sluice_cli.target import Target
 
 candidate_app = typer.Typer()
 _NONE = "-"
@@ -33,7 +31,7 @@ _DIGESTS = {("data", "version"), ("code", "project"), ("code", "commit")}
 @candidate_app.command("candidates", epilog=example("sluice candidates reviews-sentiment-00001"))
 def candidates_of_run(
     context: typer.Context,
-    run_id: Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")],
+    named: RunName,
     as_json: Json = False,
 ) -> None:
     """Rank the candidates of a run, beside the champion: parameters, metrics, duration, cost at list prices.
@@ -42,39 +40,33 @@ def candidates_of_run(
     champion's metric of training is of its own run; metrics of the hold-out were measured on the same data.
     """
     target = context.obj.target()
-    run = _the_run(target, run_id)
+    run = lookup.named_run(target, named)
     if run.runs_pipeline:
         raise CommandError(
-            f"{run_id} ran a pipeline of SageMaker, which has no candidates",
-            hint=f"`sluice run {run_id}` shows its steps.",
+            f"{run.run_id} ran a pipeline of SageMaker, which has no candidates",
+            hint=f"`sluice run {run.run_id}` shows its steps.",
             exit_code=EXIT_USAGE,
         )
     found = candidates.leaderboard(target.cloud, run)
     show(found, as_json, lambda: leaderboard.print_out(found))
     if found["candidates"] and not as_json:
-        hint(f"next: `sluice run {run_id}` shows the whole run")
-
-
-def _the_run(target: Target, run_id: str) -> Run:
-    run = building.find_run(target.cloud, run_id.rpartition("-")[0], run_id)
-    if run is None:
-        raise lookup.no_run(target, run_id, run_id.rpartition("-")[0])
-    return run
+        hint(f"next: `sluice run {run.run_id}` shows the whole run")
 
 
 @candidate_app.command(epilog=example("sluice compare reviews-sentiment-00001 reviews-sentiment-00002"))
 def compare(
     context: typer.Context,
-    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two or more runs.")],
+    named: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN...", help="Two or more runs; of a pipeline, its newest.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Compare runs: parameters, data, code, metrics, gates, durations and cost; differences come first."""
-    different = list(dict.fromkeys(run_ids))
-    if len(different) < 2:
-        raise _one_run(run_ids)
     target = context.obj.target()
-    runs = [_the_run(target, run_id) for run_id in different]
-    found = comparison.compare(target.cloud, runs)
+    runs = {run.run_id: run for run in (lookup.named_run(target, each) for each in named)}
+    if len(runs) < 2:
+        raise _one_run(*runs.values(), is_repeated=len(named) > 1)
+    found = comparison.compare(target.cloud, list(runs.values()))
 
     def text() -> None:
         _print_rows("different", found["different"], found["runs"])
@@ -85,14 +77,12 @@ def compare(
     show(found, as_json, text)
 
 
-def _one_run(run_ids: Sequence[str]) -> CommandError:
+def _one_run(run: Run, *, is_repeated: bool) -> CommandError:
     """Refuse a single run, and tell who named it twice that both are the same."""
-    (run_id, *again) = run_ids
-    pipeline = run_id.rpartition("-")[0]
-    alone = f"{run_id} is compared with nothing: name another run"
+    alone = f"{run.run_id} is compared with nothing: name another run"
     return CommandError(
-        f"{run_id} was named each time: name another run" if again else alone,
-        hint=f"`sluice runs {pipeline}` lists the runs that it can be compared with.",
+        f"{run.run_id} was named each time: name another run" if is_repeated else alone,
+        hint=f"`sluice runs {run.pipeline}` lists the runs that it can be compared with.",
         exit_code=EXIT_USAGE,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -10,7 +10,7 @@ from sluice.domain import wording
 from sluice.domain.money import money
 from sluice.services.views import costs
 from sluice_cli import lookup, outlook
-from sluice_cli.options import Json, example, show
+from sluice_cli.options import Json, RunName, example, show
 from sluice_cli.output import escape, hint, out, print_table
 
 cost_app = typer.Typer()
@@ -19,7 +19,7 @@ cost_app = typer.Typer()
 @cost_app.command(epilog=example("sluice cost reviews-sentiment-00001"))
 def cost(
     context: typer.Context,
-    run_id: Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")],
+    run: RunName,
     as_json: Json = False,
 ) -> None:
     """Show what a run costs: each job, state transitions, the stack's functions, storage.
@@ -28,8 +28,7 @@ def cost(
     nothing. What has no price is unknown, and so is the total then.
     """
     target = context.obj.target()
-    lookup.the_run(target, run_id)
-    found = costs.run_cost(target.cloud, run_id) or {}
+    found = costs.run_cost(target.cloud, lookup.named_run(target, run).run_id) or {}
     show(found, as_json, lambda: print_cost(found, is_local=target.is_local))
 
 

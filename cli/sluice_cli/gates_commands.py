@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sluice.catalog import keys
 from sluice.domain import config as configs
 from sluice.domain import wording
-from sluice.services import backtesting, building
+from sluice.services import backtesting
 from sluice_cli import lookup
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
@@ -70,9 +69,7 @@ def backtest(
 def _config(target: Target, pipeline: str, file: Path | None) -> PipelineConfig:
     """Return the config of a file, or the one that was pushed last."""
     if file is None:
-        item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
-        project = building.find_project(target.cloud, pipeline, str(item["project_version"]))
-        return configs.restore(project.config)
+        return lookup.pushed_config(target, pipeline)
     path = file / "pipeline.yaml" if file.is_dir() else file
     try:
         config = configs.load(path.read_text(encoding="utf-8"))

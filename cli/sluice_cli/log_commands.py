@@ -23,7 +23,10 @@ log_app = typer.Typer()
 @log_app.command(epilog=example("sluice logs reviews-sentiment-00001 train-0 --follow"))
 def logs(
     context: typer.Context,
-    run_id: Annotated[str | None, typer.Argument(help="A run, for the logs of its jobs.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="A run, for the logs of its jobs; of a pipeline, its newest."),
+    ] = None,
     step: Annotated[str | None, typer.Argument(help="One step of the run.")] = None,
     step_option: Annotated[str | None, typer.Option("--step", help="The same as STEP.")] = None,
     function: Annotated[
@@ -40,12 +43,13 @@ def logs(
     With --follow it ends when the run or the step has ended; of a function or an endpoint with Ctrl-C. With
     --follow --json each line is one JSON document, `{"name": ..., "line": ...}`.
     """
-    if sum(value is not None for value in (run_id, function, endpoint)) != 1:
+    if sum(value is not None for value in (run, function, endpoint)) != 1:
         raise CommandError("give a run, --function or --endpoint", exit_code=EXIT_USAGE)
     if step and step_option and step != step_option:
         raise CommandError(f"{step} and {step_option} are two steps: give one", exit_code=EXIT_USAGE)
     step = step or step_option
     target = context.obj.target()
+    run_id = lookup.named_run(target, run).run_id if run else None
     if follow:
         _follow(target, run_id, step, function, endpoint, as_json=as_json)
         return

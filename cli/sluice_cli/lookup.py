@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sluice.domain import nearest
+from sluice.catalog import keys
+from sluice.catalog.records.builds import Run
+from sluice.domain import config, nearest
+from sluice.domain.config import PipelineConfig
 from sluice.domain.data import uploads
-from sluice.services import tracing
+from sluice.services import building, tracing
 from sluice.services.views import data, models, pipelines, runs
+from sluice_cli import output
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.output import short
 from sluice_cli.target import Target
@@ -31,24 +35,52 @@ def the_pipeline(target: Target, name: str | None) -> str:
     )
 
 
+def pushed_config(target: Target, pipeline: str) -> PipelineConfig:
+    """Return what an existing pipeline's pipeline.yaml was at its last push."""
+    item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
+    return config.restore(building.find_project(target.cloud, pipeline, str(item["project_version"])).config)
+
+
+def named_run(target: Target, named: str) -> Run:
+    """Return the run of this name, or the newest run of the pipeline of this name, and say which that is.
+
+    Raises CommandError if there is neither.
+    """
+    if run := _find_run(target, named):
+        return run
+    newest = runs.runs(target.cloud, named, limit=1)
+    run = _find_run(target, newest[0]["run_id"]) if newest else None
+    if run is None:
+        raise no_run(target, named)
+    output.hint(f"the newest run of {named}: {run.run_id}")
+    return run
+
+
+def _find_run(target: Target, run_id: str) -> Run | None:
+    return building.find_run(target.cloud, run_id.rpartition("-")[0], run_id)
+
+
 def the_run(target: Target, run_id: str) -> dict[str, Any]:
     """Return a run with its steps; raises CommandError if there is none."""
     found = runs.run(target.cloud, run_id)
     if found is None:
-        raise no_run(target, run_id, run_id.rpartition("-")[0])
+        raise no_run(target, run_id)
     return found
 
 
-def no_run(target: Target, run_id: str, pipeline: str) -> CommandError:
+def no_run(target: Target, named: str) -> CommandError:
     """Make the error that lists the runs of the pipeline that was meant, or else the pipelines."""
     names = pipelines.pipeline_names(target.cloud)
-    meant = next((name for name in (run_id, pipeline) if name in names), None)
+    meant = next((name for name in (named, named.rpartition("-")[0]) if name in names), None)
+    if meant == named:
+        begin = f"`sluice upload {meant} FILE` starts one."
+        return CommandError(f"{meant} has no runs yet", hint=begin, exit_code=EXIT_USAGE)
     if meant is None:
         listed = f"Pipelines: {', '.join(names) or 'none yet'}; `sluice runs PIPELINE` lists the runs of one."
     else:
         newest = [row["run_id"] for row in runs.runs(target.cloud, meant, limit=LISTED)]
         listed = f"Runs of {meant}, newest first: {', '.join(newest) or 'none yet'}."
-    return CommandError(f"there is no run {run_id!r}", hint=listed, exit_code=EXIT_USAGE)
+    return CommandError(f"there is no run {named!r}", hint=listed, exit_code=EXIT_USAGE)
 
 
 def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:

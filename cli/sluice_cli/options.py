@@ -15,6 +15,9 @@ from sluice_cli.target import Target
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Pipeline = Annotated[str | None, typer.Argument(help="The pipeline's name; optional if there is only one.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run, as `sluice runs` lists it; of a pipeline, its newest.")
+]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until what this starts has ended.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; recorded with the decision.")]
 

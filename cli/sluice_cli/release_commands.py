@@ -135,7 +135,8 @@ def _next_step(target: Target, pipeline: str, arn: str) -> str:
             return (
                 f"next: `sluice {each['command']}` releases it to {each['stage']}, which waits for a person"
             )
-    return f"next: `sluice status {pipeline}` shows the release"
+    # Whether a release is under way depends on others: who must approve too, what is pinned.
+    return f"next: `sluice status {pipeline}` shows what is under way, what serves, and what waits for whom"
 
 
 @release_app.command(epilog=example("sluice reject reviews-sentiment/2 -m 'fails on long reviews'"))

@@ -48,7 +48,7 @@ def report(
         if version is not None:
             raise CommandError("--gates takes a run, and no data set version", exit_code=EXIT_USAGE)
         result, page = _gates(target, name)
-        file = output or targets.home() / "reports" / f"{name}-gates.html"
+        file = output or targets.home() / "reports" / f"{result['run_id']}-gates.html"
     else:
         pipeline, dataset = _data_set(target, name, version)
         page, uri = _page(target, pipeline, dataset)
@@ -84,18 +84,18 @@ def save(file: Path, page: bytes) -> None:
         raise CommandError(f"{file} cannot be written: {error.strerror}", exit_code=EXIT_USAGE) from error
 
 
-def _gates(target: Target, run_id: str) -> tuple[dict[str, Any], bytes]:
-    """Return what is said of the gates of a run, and their page."""
+def _gates(target: Target, named: str) -> tuple[dict[str, Any], bytes]:
+    """Return what is said of the gates of a run, or of a pipeline's newest, and their page."""
     from sluice.quality.report import gates_page
 
-    found = lookup.the_run(target, run_id)
-    document = gate_views.document(target.cloud, found["pipeline"], run_id)
+    run = lookup.named_run(target, named)
+    document = gate_views.document(target.cloud, run.pipeline, run.run_id)
     if document is None:
         raise CommandError(
-            f"the gates of {run_id} were not judged: it is {found['status']}",
-            hint=f"`sluice run {run_id}` shows how far it came.",
+            f"the gates of {run.run_id} were not judged: it is {run.status}",
+            hint=f"`sluice run {run.run_id}` shows how far it came.",
         )
-    result = {"pipeline": found["pipeline"], "run_id": run_id, **document}
+    result = {"pipeline": run.pipeline, "run_id": run.run_id, **document}
     return result, gates_page.render(document).encode()
 
 
@@ -108,7 +108,7 @@ def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict
     if run is None:
         names = pipelines.pipeline_names(target.cloud)
         if pipeline in names and name not in names:
-            raise lookup.no_run(target, name, pipeline)
+            raise lookup.no_run(target, name)
         pipeline = lookup.the_pipeline(target, name)
         if not (found := data.dataset_versions(target.cloud, pipeline, limit=1)):
             raise CommandError(

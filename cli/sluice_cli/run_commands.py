@@ -12,7 +12,7 @@ from sluice.services.views import reuse
 from sluice.services.wishes import Wanted
 from sluice_cli import log_streams, lookup, outlook, starting, stopping, waiting
 from sluice_cli.build_commands import RUN_EXITS
-from sluice_cli.options import Json, Pipeline, Reason, Wait, example, show
+from sluice_cli.options import Json, Pipeline, Reason, RunName, Wait, example, show
 from sluice_cli.output import duration, err, escape, hint, out, short
 from sluice_cli.run_page import print_reuse, print_run
 from sluice_cli.target import Target
@@ -25,7 +25,6 @@ ExplainCache = Annotated[
     bool, typer.Option("--explain-cache", help="With --wait: say of each step why it was computed.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")]
-RunId = Annotated[str, typer.Argument(help="The run's id, as `sluice runs` lists it.")]
 
 
 @run_app.command(epilog=example("sluice start reviews-sentiment -p train.hyperparameters.alpha=0.1 --wait"))
@@ -61,7 +60,7 @@ def start(
 @run_app.command(epilog=example("sluice retry reviews-sentiment-00004 --wait"))
 def retry(
     context: typer.Context,
-    run_id: RunId,
+    run: RunName,
     no_cache: NoCache = False,
     dry_run: DryRun = False,
     wait: Wait = False,
@@ -74,8 +73,8 @@ def retry(
     have changed since.
     """
     target = context.obj.target()
-    former = lookup.the_run(target, run_id)
-    wanted = starting.wish(target, former["pipeline"], retry_of=run_id, is_uncached=no_cache)
+    former = lookup.named_run(target, run)
+    wanted = starting.wish(target, former.pipeline, retry_of=former.run_id, is_uncached=no_cache)
     _run(target, wanted, dry_run=dry_run, wait=wait, explains=explain_cache, as_json=as_json)
 
 
@@ -168,9 +167,10 @@ def _print_values(planned: dict[str, Any]) -> None:
 
 
 @run_app.command(epilog=example('sluice stop reviews-sentiment-00004 -m "wrong data"'))
-def stop(context: typer.Context, run_id: RunId, reason: Reason = "", as_json: Json = False) -> None:
+def stop(context: typer.Context, run: RunName, reason: Reason = "", as_json: Json = False) -> None:
     """Stop a run and its jobs. Its data wait for the next build, or for `sluice retry`."""
     target = context.obj.target()
+    run_id = lookup.named_run(target, run).run_id
     with err.status(f"stopping {run_id}"):
         found = stopping.stop(target, run_id, reason)
 

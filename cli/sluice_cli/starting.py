@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.catalog.records.builds import Project, Run, RunRequest
-from sluice.domain import config, names
+from sluice.catalog.records.builds import Run, RunRequest
+from sluice.domain import names
 from sluice.domain.build import candidates
 from sluice.domain.config import overrides
 from sluice.services import building, wishes
 from sluice.services.views import foresight
 from sluice.services.wishes import NotStartedError, Wanted
-from sluice_cli import bus, project, waiting
+from sluice_cli import bus, lookup, project, waiting
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.target import Target
 
@@ -28,18 +28,13 @@ def read_overrides(target: Target, pipeline: str, assignments: Sequence[str]) ->
     if not assignments:
         return {}
     try:
-        return overrides.read_all(config.restore(_project(target, pipeline).config), assignments)
+        return overrides.read_all(lookup.pushed_config(target, pipeline), assignments)
     except overrides.OverrideError as error:
         raise CommandError(
             str(error),
             hint="Nothing was started. docs/runs.md says what can be overridden.",
             exit_code=EXIT_USAGE,
         ) from None
-
-
-def _project(target: Target, pipeline: str) -> Project:
-    item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
-    return building.find_project(target.cloud, pipeline, item["project_version"])
 
 
 def wish(target: Target, pipeline: str, **given: Any) -> Wanted:

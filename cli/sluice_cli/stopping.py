@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from sluice.catalog.records.builds import Run
 from sluice.domain.build import jobs
 from sluice.services import building, stopping
 from sluice.services.stopping import NotStoppedError
@@ -19,8 +20,8 @@ _JOBS_S = 120
 
 def stop(target: Target, run_id: str, reason: str) -> dict[str, Any]:
     """Stop a run and wait for its end; returns the run with its steps."""
-    found = ask(target, run_id, reason)
-    waiting.run_end(target, found["pipeline"], run_id, lambda _: None, timeout_s=_END_S)
+    pipeline = ask(target, run_id, reason).pipeline
+    waiting.run_end(target, pipeline, run_id, lambda _: None, timeout_s=_END_S)
     with suppress(CommandError):
         # What a job took is known at its end; one that takes longer is told of as unknown.
         waiting.until(lambda: _have_jobs_ended(target, run_id), timeout_s=_JOBS_S, what="its jobs to stop")
@@ -29,12 +30,9 @@ def stop(target: Target, run_id: str, reason: str) -> dict[str, Any]:
     return {**ended, "cost": {name: cost.get(name) for name in ("usd", "known_usd", "unknown")}}
 
 
-def ask(target: Target, run_id: str, reason: str) -> dict[str, Any]:
+def ask(target: Target, run_id: str, reason: str) -> Run:
     """Have a run stopped as whoever calls; returns the run as it was."""
-    found = lookup.the_run(target, run_id)
-    run = building.find_run(target.cloud, found["pipeline"], run_id)
-    if run is None:
-        raise lookup.no_run(target, run_id, found["pipeline"])
+    run = lookup.named_run(target, run_id)
     actor = target.call("sts", "get_caller_identity")["Arn"]
     try:
         stopping.stop(target.cloud, run, actor, reason)
@@ -42,7 +40,7 @@ def ask(target: Target, run_id: str, reason: str) -> dict[str, Any]:
         raise CommandError(
             str(error), hint=f"`sluice run {run_id}` shows it.", exit_code=EXIT_USAGE
         ) from None
-    return found
+    return run
 
 
 def _have_jobs_ended(target: Target, run_id: str) -> bool | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,8 @@ from sluice.quality import inference
 from sluice.quality.part_results import reading
 from sluice.quality.statistics.profiles import Profile, ProfileFormatError
 from sluice.quality.validation import DataFile, Report
+from sluice.services.views import pipelines
+from sluice_cli import lookup
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import escape, here, hint, out
@@ -36,7 +39,9 @@ Files = Annotated[list[Path], typer.Argument(help="The files of a batch.")]
 def validate(
     context: typer.Context,
     files: Files,
-    pipeline: Annotated[Path, typer.Option(help="The folder with pipeline.yaml.")] = Path(),
+    pipeline: Annotated[
+        Path, typer.Option(help="The folder with pipeline.yaml, or a pipeline of the stack as it was pushed.")
+    ] = Path(),
     output: Annotated[Path, typer.Option(help="The folder to write the reports to.")] = Path("validation"),
     baseline: Annotated[
         Path | None, typer.Option(help="A profile.json to measure drift and changes from.")
@@ -53,46 +58,74 @@ def validate(
     pass, 3 if they fail, and 2 if they or the contract cannot be read.
     """
     files = list({path.resolve(): path for path in files}.values())
-    contract = _contract(pipeline)
     target = None if is_alone else _target(context)
-    report, said, unjudged, is_known = _validate(files, contract, _folder(output), baseline, target)
+    contract = _contract(pipeline, target)
+    judged = _validate(files, contract, _folder(output), baseline, target)
+    report = judged.report
     result: dict[str, Any] = {
         "is_valid": report.is_valid,
-        "is_readable": report.is_readable,
+        "is_readable": judged.is_readable,
         "rows": report.rows,
+        "file_rows": judged.file_rows,
         "reasons": list(report.reasons),
         "warnings": list(report.warnings),
         "drift_untold": list(report.untold),
         "report": str(output / "report.json"),
         "report_page": str(output / "report.html"),
-        "judged_with": said,
-        "not_judged": unjudged,
+        "judged_with": judged.said,
+        "not_judged": judged.unjudged,
         "reads_whole": list(reading(contract.data)),
     }
 
     def text() -> None:
-        _say(report)
-        for sentence in [*([said] if said else []), *(f"not judged: {sentence}" for sentence in unjudged)]:
-            hint(sentence)
+        _say(judged)
+        if judged.said:
+            hint(judged.said)
+        for sentence in judged.unjudged:
+            hint(f"not judged: {sentence}")
         for sentence in result["reads_whole"]:
             hint(f"warning: {sentence}")
         hint(f"report: {result['report_page']}")
-        if report.is_valid and is_known:
+        if report.is_valid and judged.is_known:
             hint(f"next: `sluice upload {contract.name} {shlex.join(map(here, files))}`")
         elif report.is_valid:
             hint(f"next: `sluice push {shlex.quote(here(pipeline))}`, then upload the files")
 
     show(result, as_json, text)
-    if not report.is_readable:
+    if not judged.is_readable:
         raise typer.Exit(EXIT_USAGE)
     if not report.is_valid:
         raise typer.Exit(EXIT_REJECTED)
 
 
-def _say(report: Report) -> None:
+@dataclass(frozen=True)
+class _Judged:
+    """What is said of the files: `file_rows` are theirs alone, the report is also about what a stack has.
+
+    `said` tells what they were judged with, `unjudged` what was not judged, and `is_known` whether the stack
+    that was asked has the pipeline.
+    """
+
+    report: Report
+    file_rows: Mapping[str, int]
+    said: str | None
+    unjudged: Sequence[str]
+    is_known: bool
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether any row of the files could be read."""
+        unreadable = (each for each in self.report.violations if each.check == "format")
+        is_mine = (not each.objects or self.file_rows.keys() & each.objects for each in unreadable)
+        return any(self.file_rows.values()) or not any(is_mine)
+
+
+def _say(judged: _Judged) -> None:
     """Print the verdict and its reasons, each with an example value."""
+    report, mine = judged.report, sum(judged.file_rows.values())
     verdict = "[green]valid[/]" if report.is_valid else "[red]rejected[/]"
-    out.print(f"{verdict}: {wording.count(report.rows, 'row')}")
+    with_others = f", {wording.count(report.rows, 'row')} with the data set" if report.rows > mine else ""
+    out.print(f"{verdict}: {wording.count(mine, 'row')}{with_others}")
     # List what rejects before what only warns.
     ordered = sorted(report.violations, key=lambda violation: violation.severity)
     for violation in ordered[:VIOLATIONS_SHOWN]:
@@ -143,10 +176,7 @@ def _validate(
     output: Path,
     baseline: Path | None,
     target: Target | None,
-) -> tuple[Report, str | None, list[str], bool]:
-    """Return the report, what the files were judged with, what was not judged, and whether the stack that
-    was asked knows the pipeline.
-    """
+) -> _Judged:
     with _readable():
         # Import it here: the engine is large, and no other command uses it.
         from sluice.quality import run
@@ -179,7 +209,8 @@ def _validate(
         for name, body in outcome.documents.items():
             (output / name).write_bytes(body)
         unjudged = list(stack_data.unjudged(contract.data, given, is_whole=is_whole))
-    return outcome.report, said, unjudged, is_known
+    rows = {file.key: outcome.object_rows.get(file.key, 0) for file in mine}
+    return _Judged(outcome.report, rows, said, unjudged, is_known)
 
 
 def _profile(path: Path) -> Profile:
@@ -205,13 +236,17 @@ def _infer(file: Path) -> Any:
                 raise CommandError(f"{file} {error}", exit_code=EXIT_USAGE) from None
 
 
-def _contract(folder: Path) -> PipelineConfig:
+def _contract(folder: Path, target: Target | None) -> PipelineConfig:
+    """Return the contract of a folder; if there is none, that of the stack's pipeline of this name."""
+    if not folder.exists() and target and str(folder) in pipelines.pipeline_names(target.cloud):
+        return lookup.pushed_config(target, str(folder))
     path = folder / "pipeline.yaml" if folder.is_dir() else folder
     try:
         return config.load(path.read_text("utf-8"))
     except FileNotFoundError:
-        message = f"{folder} has no pipeline.yaml"
-        raise CommandError(message, hint="Name its folder with --pipeline.", exit_code=EXIT_USAGE) from None
+        message = f"{folder} has no pipeline.yaml" if folder.exists() else f"there is no folder {folder}"
+        advice = "--pipeline takes the folder with pipeline.yaml, or a pipeline that was pushed to the stack."
+        raise CommandError(message, hint=advice, exit_code=EXIT_USAGE) from None
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}", exit_code=EXIT_USAGE) from None
     except UnicodeDecodeError:

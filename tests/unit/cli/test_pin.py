@@ -85,6 +85,7 @@ def test_approving_a_version_says_at_once_that_a_pin_keeps_it_back(stack: Stack)
         said = " ".join(run("approve", arn).output.split())
         assert note in said
         assert "`sluice pin reviews --stage production --off` lets go of it" in said
+        assert "the release" not in said.partition("next:")[2]
         stack.world.tell_decision(arn, "Approved", ["ModelApprovalStatus"])
         stack.world.run_all()
     refused = run("approve", arn, "--stage", "production").exception

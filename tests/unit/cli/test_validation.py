@@ -66,7 +66,7 @@ def test_the_exit_code_says_what_the_json_says(
             "data.csv cannot be a folder of reports: File exists",
         ),
         (["validate", "data.csv", "--output", "taken"], "taken/report.json: Is a directory"),
-        (["validate", "data.csv", "--pipeline", "nowhere"], "nowhere has no pipeline.yaml"),
+        (["validate", "data.csv", "--pipeline", "nowhere"], "there is no folder nowhere"),
         (["validate", "data.csv", "--pipeline", "data.csv"], "line 1"),
         (["validate", "data.csv", "--pipeline", "binary"], "binary is no UTF-8 text"),
         (["validate", "data.csv", "--baseline", "data.csv"], "data.csv is no profile.json"),

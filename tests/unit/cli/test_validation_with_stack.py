@@ -13,6 +13,7 @@ import fakes
 from build_world import PIPELINE_YAML, ROWS, Invoke, World
 from command_world import Stack
 from sluice_cli import main, stack_data, validation
+from sluice_cli.errors import EXIT_USAGE
 from sluice_cli.options import Options
 from sluice_cli.target import Target
 
@@ -102,3 +103,40 @@ def test_a_large_data_set_is_not_fetched(world: World, monkeypatch: pytest.Monke
     answer = validate(monkeypatch, world.cloud, "b.csv", ROWS)
     assert (answer["rows"], len(answer["not_judged"])) == (2, 1)
     assert "of which only the baseline was fetched" in answer["judged_with"]
+
+
+def test_the_verdict_speaks_of_the_files_and_then_of_the_data_set(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.build("a.csv", b"x,y\n1,0\n2,1\n3,1\n") == "registered"
+    answer = validate(monkeypatch, world.cloud, "b.csv", b"x,y\n4,1\n")
+    assert (answer["file_rows"], answer["rows"]) == ({"b.csv": 1}, 4)
+    assert (
+        "valid: 1 row, 4 rows with the data set\n"
+        in CliRunner().invoke(main.app, ["validate", "b.csv"]).stdout
+    )
+    alone = CliRunner().invoke(main.app, ["validate", "b.csv", "--alone"])
+    assert "valid: 1 row\n" in alone.stdout
+
+
+def test_a_file_of_which_nothing_can_be_read_is_told_apart_from_the_data_set(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.build("a.csv", b"x,y\n1,0\n2,1\n3,1\n") == "registered"
+    validate(monkeypatch, world.cloud, "b.csv", b"x,y\n")
+    Path("b.csv").write_bytes(b"")
+    for more in ([], ["--alone"]):
+        result = CliRunner().invoke(main.app, ["validate", "b.csv", *more])
+        assert result.exit_code == EXIT_USAGE
+        assert result.stdout.startswith("rejected: 0 rows")
+        assert "b.csv is empty" in result.stdout
+
+
+def test_a_pipeline_of_the_stack_is_named_in_place_of_its_folder(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("pipeline.yaml").unlink()
+    answer = validate(monkeypatch, world.cloud, "b.csv", ROWS, "--pipeline", "reviews")
+    assert answer["is_valid"]
+    refused = CliRunner().invoke(main.app, ["validate", "b.csv", "--pipeline", "others"]).exception
+    assert str(refused) == "there is no folder others"

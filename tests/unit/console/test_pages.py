@@ -601,9 +601,12 @@ def test_of_two_versions_that_begin_alike_none_is_shown(built: build_world.World
     built.cloud.catalog.create({**item, **keys.dataset_key(BUILDS, twin)})
     made = item["created_at"]
     built.cloud.catalog.create({**keys.version_index_key(BUILDS, made, twin), "version": twin})
-    status, html = ask(built.cloud, f"/pipelines/{BUILDS}/data/{version[:12]}")
-    assert (status, "has 2 data set versions that begin with" in html) == (404, True)
-    assert ask(built.cloud, f"/pipelines/{BUILDS}/data/{version}")[0] == 200
+    uri = item["manifest_uri"].rpartition("/")[0] + "/report.html"
+    built.cloud.objects.write(uri, b"<p>This is the report.</p>")
+    for page in ("", "/report"):
+        status, html = ask(built.cloud, f"/pipelines/{BUILDS}/data/{version[:12]}{page}")
+        assert (status, "has 2 data set versions that begin with" in html) == (404, True)
+        assert ask(built.cloud, f"/pipelines/{BUILDS}/data/{version}{page}")[0] == 200
 
 
 def test_a_data_report_is_its_page_and_where_there_is_none_that_is_said(built: build_world.World) -> None:

@@ -159,23 +159,27 @@ def _report(cloud: Cloud, version: Item) -> dict[str, Any] | None:
 def version_page(cloud: Cloud, pipeline: str, digits: str) -> dict[str, Any]:
     """Return a data set version, found by its first digits, with what came from it; raises MissingError."""
     ahead.find(cloud, pipeline)
+    found = _version(cloud, pipeline, digits)
+    return {**found, **lineage.dataset(cloud, pipeline, found["dataset_version"])}
+
+
+def report_html(cloud: Cloud, pipeline: str, digits: str) -> bytes:
+    """Return the page of a version's data report, found by its first digits; raises MissingError."""
+    found = _version(cloud, pipeline, digits)
+    try:
+        return cloud.objects.read(f"{found['manifest_uri'].rpartition('/')[0]}/report.html")
+    except FileNotFoundError:
+        raise MissingError(f"The data set {digits[:12]} has no report.") from None
+
+
+def _version(cloud: Cloud, pipeline: str, digits: str) -> dict[str, Any]:
+    """Return the only data set version that begins with the digits; raises MissingError."""
     found = data.versions_beginning(cloud, pipeline, digits)
     if len(found) != 1:
         raise MissingError(
             f"{pipeline} has {len(found) or 'no'} data set versions that begin with {digits!r}."
         )
-    return {**found[0], **lineage.dataset(cloud, pipeline, found[0]["dataset_version"])}
-
-
-def report_html(cloud: Cloud, pipeline: str, digits: str) -> bytes:
-    """Return the page of a version's data report; raises MissingError."""
-    for version in data.versions_beginning(cloud, pipeline, digits)[:1]:
-        uri = f"{version['manifest_uri'].rpartition('/')[0]}/report.html"
-        try:
-            return cloud.objects.read(uri)
-        except FileNotFoundError:
-            break
-    raise MissingError(f"The data set {digits[:12]} has no report.")
+    return found[0]
 
 
 def release_page(cloud: Cloud, pipeline: str) -> dict[str, Any]:

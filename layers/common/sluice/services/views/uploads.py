@@ -24,7 +24,10 @@ Keep = Callable[[Cloud, str, Sequence[Arrival]], list[Arrival]]
 
 
 def page(cloud: Cloud, pipeline: str, after: str | None = None, limit: int = PAGE) -> Page:
-    """Return a page of arrivals: first what waits, then the quarantined, then the settled; oldest first."""
+    """Return a page of arrivals, the oldest first.
+
+    The first pages hold what waits, the next ones what is quarantined, the last ones what is settled.
+    """
     found = arrivals.page(cloud, pipeline, _STATES, after, limit)
     return Page(sorted(found.items, key=_arrived), found.after)
 
