@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from sluice.catalog.records.releases import ApprovalStatus
-from sluice.domain import wording
+from sluice.domain import failures, wording
 from sluice.domain.release import scaling
 from sluice.services import views
 from sluice_cli import decisions, lookup, retiring, waiting
@@ -243,7 +243,7 @@ def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> No
         if release:
             out.print("release", release["release_id"], styled(release["status"]) + Text(_where(release)))
             for reason in release.get("reasons") or []:
-                out.print(f"  [yellow]•[/] {escape(str(reason))}")
+                out.print(f"  [yellow]•[/] {escape(failures.plain(str(reason)))}")
         hint(next_step)
 
     show({key: value for key, value in result.items() if key != "after_epoch"}, as_json, text)

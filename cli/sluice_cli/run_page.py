@@ -32,7 +32,7 @@ def print_run(found: dict[str, Any]) -> None:
         out.print(f"  chosen: {escape(selected['why'])}")
     gates = _gates(found["steps"])
     print_gates(gates)
-    reasons = [str(reason) for reason in found.get("reasons") or []]
+    reasons = [failures.plain(str(reason)) for reason in found.get("reasons") or []]
     told = {f"{gate['gate']}: {gate['reason']}" for gate in gates}
     for reason in reasons:
         if reason in told:
@@ -191,6 +191,8 @@ def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
         if "log_tail" not in step:
             continue
         tail = tuple(step["log_tail"])
+        if not tail and failures.has_words(step.get("failure_reason") or ""):
+            continue  # there was no job to write a log
         if not tail:
             out.print(f"the log of {step['step']} is empty")
         elif (same := tails.setdefault(tail, step["step"])) != step["step"]:
@@ -203,11 +205,11 @@ def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
 
 def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
     if step.get("waits_for"):
-        out.print(f"[yellow]{step['step']}[/] waits: {escape(step['waits_for'])}")
+        out.print(f"[yellow]{step['step']}[/] waits: {escape(failures.plain(step['waits_for']))}")
     remark = step.get("remark") or ""
     if remark and not any(remark[:_TOLD] in reason for reason in reasons):
         out.print(f"[yellow]{step['step']}[/]: {escape(remark)}")
-    failure = step.get("failure_reason") or ""
+    failure = failures.plain(step.get("failure_reason") or "")
     if failure and not _is_told(step, failure, reasons):
         out.print(f"[red]{step['step']}[/]: {escape(failure)}")
 

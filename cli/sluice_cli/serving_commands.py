@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sluice.domain import failures
 from sluice.domain.release import answers
 from sluice.domain.release import scaling as rules
 from sluice.services import views
@@ -19,6 +20,7 @@ from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
 from sluice_cli.output import age, err, escape, hint, invocation, out, print_json, short, since, styled
 from sluice_cli.paths import a_file
+from sluice_cli.reasons import first_reasons
 from sluice_cli.target import Target
 
 serving_app = typer.Typer()
@@ -55,11 +57,13 @@ def _print_last_run(item: dict[str, Any]) -> None:
     last = item["last_run"]
     if last:
         out.print("  last run", last["run_id"], styled(last["status"]), since(last))
+        if said := first_reasons(last):
+            out.print(f"    [yellow]•[/] {escape(said)}")
         if last["status"] in ("failed", "stopped"):
             retry = invocation.command(f"retry {last['run_id']}")
             out.print(f"    `{retry}` goes on from where it was")
     for step in item["waiting_steps"]:
-        out.print(f"  [yellow]waits[/] {step['step']}: {escape(step['waits_for'])}")
+        out.print(f"  [yellow]waits[/] {step['step']}: {escape(failures.plain(step['waits_for']))}")
 
 
 def _print_last_release(last: dict[str, Any] | None) -> None:
@@ -68,7 +72,7 @@ def _print_last_release(last: dict[str, Any] | None) -> None:
         return
     out.print("  last release", last["release_id"], styled(last["status"]), since(last))
     for reason in last.get("reasons") or []:
-        out.print(f"    [yellow]•[/] {escape(str(reason))}")
+        out.print(f"    [yellow]•[/] {escape(failures.plain(str(reason)))}")
 
 
 def _print_recoveries(item: dict[str, Any], stage: dict[str, Any]) -> None:

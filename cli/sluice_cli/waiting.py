@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Step
+from sluice.domain import failures
 from sluice.services import building
 from sluice.services.views import data, runs, stages
 from sluice_cli import lookup
@@ -99,7 +100,7 @@ def run_end(
 
 def _doing(step: Step) -> str:
     """Name a step under way and what it waits for."""
-    return f"{step.step} waits: {step.waits_for}" if step.waits_for else step.step
+    return f"{step.step} waits: {failures.plain(step.waits_for)}" if step.waits_for else step.step
 
 
 def release_ids(target: Target, pipeline: str) -> set[str]:

@@ -189,7 +189,14 @@ def _wait(cloud: Cloud, task: StartJobTask, error: Exception) -> Exception:
     if isinstance(error, QuotaTooLowError):
         _give_up(cloud, task, said)
     elif cloud.catalog.apply(builds.await_quota(task.run_id, task.step, said)):
-        note(cloud, task.pipeline, cloud.now(), task.run_id, f"{task.step} waits for a quota", said)
+        note(
+            cloud,
+            task.pipeline,
+            cloud.now(),
+            task.run_id,
+            f"{task.step} waits for a quota",
+            failures.plain(said),
+        )
     return error
 
 

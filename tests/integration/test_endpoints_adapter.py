@@ -18,7 +18,7 @@ from moto import mock_aws
 from sluice.adapters.endpoints import SageMakerEndpoints
 from sluice.domain.failures import TransientError
 from sluice.domain.quotas import QuotaError
-from sluice.ports import EndpointBusyError
+from sluice.ports import EndpointBusyError, RequestRefusedError
 
 MODEL = {
     "ModelName": "reviews-v1-0a",
@@ -143,7 +143,7 @@ def test_a_wrong_request_is_no_busy_endpoint(
     sagemaker: Any, stub: Stubber, config: dict[str, Any] | None
 ) -> None:
     refuse_update(stub, config)
-    with pytest.raises(ClientError, match="Could not find endpoint configuration"):
+    with pytest.raises(RequestRefusedError, match="Could not find endpoint configuration"):
         SageMakerEndpoints(sagemaker).update_endpoint(UPDATE)
 
 
@@ -154,7 +154,7 @@ def test_a_config_that_was_made_a_moment_ago_may_be_found_later(sagemaker: Any, 
 
 
 @pytest.mark.parametrize(
-    ("age", "error"), [(timedelta(), TransientError), (timedelta(minutes=5), ClientError)]
+    ("age", "error"), [(timedelta(), TransientError), (timedelta(minutes=5), RequestRefusedError)]
 )
 def test_a_model_that_was_made_a_moment_ago_may_be_found_later(
     sagemaker: Any, stub: Stubber, age: timedelta, error: type[Exception]

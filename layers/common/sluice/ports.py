@@ -287,13 +287,13 @@ class Endpoints(Protocol):
         """Create the model; False if one of this name exists. Raises RequestRefusedError."""
 
     def create_config(self, request: Mapping[str, Any]) -> bool:
-        """Create the endpoint config; False if one of this name exists."""
+        """Create the endpoint config; False if one of this name exists. Raises RequestRefusedError."""
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
-        """Create the endpoint; raises EndpointBusyError if it exists by now."""
+        """Create the endpoint; raises EndpointBusyError if it exists by now, or RequestRefusedError."""
 
     def update_endpoint(self, request: Mapping[str, Any]) -> None:
-        """Update the endpoint; raises EndpointBusyError while it is changing."""
+        """Update the endpoint; raises EndpointBusyError while it is changing, or RequestRefusedError."""
 
     def set_capacity(self, name: str, capacity: Mapping[str, Any]) -> None:
         """Change a variant's instances, or concurrency, without a new config; raises EndpointBusyError."""

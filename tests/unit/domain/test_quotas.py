@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.domain import quotas
+from sluice.domain import failures, quotas
 from sluice.domain.quotas import QuotaTakenError, QuotaTooLowError
 
 
@@ -32,8 +32,20 @@ def test_a_quota_below_what_is_needed_is_never_enough(message: str, is_final: bo
     assert isinstance(quotas.of_job(quotas.read(message)), QuotaTooLowError if is_final else QuotaTakenError)
 
 
-def test_a_quota_that_is_taken_is_told_in_aws_own_words() -> None:
-    assert str(quotas.of_job(quotas.read(said(2, 2, 1)))) == said(2, 2, 1)
+def test_a_quota_that_is_taken_is_told_in_a_sentence_and_in_aws_own_words() -> None:
+    told = str(quotas.of_job(quotas.read(said(2, 2, 1))))
+    assert failures.plain(told) == (
+        "the account's quota 'ml.m5.xlarge for training job usage' is 2: 2 in use, 1 more needed; "
+        "it is tried again until others end"
+    )
+    assert told.endswith(said(2, 2, 1))
+
+
+def test_a_refusal_of_unknown_wording_is_told_as_it_is() -> None:
+    unknown = "You have reached the limit of something"
+    assert str(quotas.of_job(quotas.read(unknown))) == unknown
+    told = str(quotas.of_endpoint(quotas.read(unknown), is_update=True))
+    assert told.startswith(f"{unknown} (needed while those that serve go on")
 
 
 def test_a_quota_that_is_too_low_is_named_with_what_to_do() -> None:

@@ -202,13 +202,12 @@ def test_a_quota_that_is_taken_is_shown_at_once_and_the_job_starts_when_it_is_fr
     with monkeypatch.context() as patched:
         message = use_up(world, patched, limit=2)
         for _ in range(2):
-            with pytest.raises(Exception, match="is 2 Instances") as raised:
+            with pytest.raises(Exception, match="2 in use, 1 more needed") as raised:
                 world.start("prepare")
             assert type(raised.value).__name__ == "QuotaTakenError"
-            assert (world.step("prepare")["status"], world.step("prepare")["waits_for"]) == (
-                "Waiting",
-                message,
-            )
+            waits = world.step("prepare")
+            assert (waits["status"], waits["waits_for"]) == ("Waiting", str(raised.value))
+            assert waits["waits_for"].endswith(message)
     assert world.events().count("prepare waits for a quota") == 1
     world.start("prepare")
     assert world.step("prepare")["status"] == "InProgress"

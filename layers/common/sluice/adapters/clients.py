@@ -12,6 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import Session, get_session
 
+from sluice.ports import RequestRefusedError
+
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=30)
 
 
@@ -27,6 +29,18 @@ def client(service: str, config: Config = _CONFIG) -> Any:
 
 def error_code(error: ClientError) -> str:
     return str(error.response["Error"]["Code"])
+
+
+def error_message(error: ClientError) -> str:
+    """Return what the service said, without botocore's sentence around it."""
+    return str(error.response["Error"].get("Message") or error)
+
+
+def refusal(error: ClientError) -> RequestRefusedError:
+    """Return the error for a request that SageMaker does not take, as people are told of it."""
+    from sluice.domain import refusals  # hardly any request is refused
+
+    return RequestRefusedError(refusals.told(error_message(error)))
 
 
 def error_codes(error: ClientError) -> set[str]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from sluice.adapters.clients import client, error_code
+from sluice.adapters.clients import client, error_code, error_message, refusal
 from sluice.adapters.logs import ENDPOINT_GROUP, SageMakerLogs
 from sluice.domain.failures import TransientError
 from sluice.domain.quotas import QuotaError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import EndpointBusyError, RequestRefusedError
+from sluice.ports import EndpointBusyError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -53,7 +53,7 @@ class SageMakerEndpoints:
             self._sagemaker.create_model(**self._safeguards.model(dict(request)))
         except ClientError as error:
             if error_code(error) == _WRONG:
-                raise RequestRefusedError(str(error)) from error
+                raise refusal(error) from error
             raise
         return True
 
@@ -64,9 +64,11 @@ class SageMakerEndpoints:
             self._sagemaker.create_endpoint_config(**self._safeguards.endpoint_config(dict(request)))
         except ClientError as error:
             models = (variant["ModelName"] for variant in request["ProductionVariants"])
-            if error_code(error) == _WRONG and any(_is_young(self.describe_model(name)) for name in models):
+            if error_code(error) != _WRONG:
+                raise
+            if any(_is_young(self.describe_model(name)) for name in models):
                 raise TransientError.of(error) from error
-            raise
+            raise refusal(error) from error
         return True
 
     def create_endpoint(self, request: Mapping[str, Any]) -> None:
@@ -84,13 +86,15 @@ class SageMakerEndpoints:
             change(**request)
         except ClientError as error:
             if error_code(error) == "ResourceLimitExceeded":
-                raise QuotaError(error.response["Error"]["Message"]) from error
+                raise QuotaError(error_message(error)) from error
             if error_code(error) not in _AT_THE_WRONG_TIME:
                 raise
             if error_code(error) == "ResourceInUse" or self._state(name) != was or _is_changing(was):
                 raise EndpointBusyError(f"{name} is being changed: {error}") from error
             if _is_young(self.describe_config(request["EndpointConfigName"])):
                 raise TransientError.of(error) from error
+            if error_code(error) == _WRONG:
+                raise refusal(error) from error
             raise
 
     def _state(self, name: str) -> str | None:
@@ -105,7 +109,7 @@ class SageMakerEndpoints:
             )
         except ClientError as error:
             if error_code(error) == "ResourceLimitExceeded":
-                raise QuotaError(error.response["Error"]["Message"]) from error
+                raise QuotaError(error_message(error)) from error
             if error_code(error) in _AT_THE_WRONG_TIME and _is_changing(self._state(name)):
                 raise EndpointBusyError(f"{name} is being changed: {error}") from error
             raise

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from sluice.adapters.clients import client, error_code
+from sluice.adapters.clients import client, error_code, error_message, refusal
 from sluice.adapters.logs import JOB_GROUPS, SageMakerLogs
 from sluice.domain.quotas import QuotaError
 from sluice.domain.safeguards import Safeguards
-from sluice.ports import JobKind, RequestRefusedError, SageMakerJobKind
+from sluice.ports import JobKind, SageMakerJobKind
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -48,9 +48,9 @@ class SageMakerJobs:
             if error_code(error) == "ResourceInUse":
                 return False
             if error_code(error) == "ResourceLimitExceeded":
-                raise QuotaError(error.response["Error"]["Message"]) from error
+                raise QuotaError(error_message(error)) from error
             if error_code(error) == "ValidationException":
-                raise RequestRefusedError(str(error)) from error
+                raise refusal(error) from error
             raise
         return True
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from sluice.adapters.clients import client, error_code
+from sluice.adapters.clients import client, error_code, error_message, refusal
 from sluice.domain import names
 from sluice.domain.quotas import QuotaError
-from sluice.ports import PUSHED, JobKind, RequestRefusedError
+from sluice.ports import PUSHED, JobKind
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -129,5 +129,5 @@ def _is_same(known: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
 def _refusal(error: ClientError) -> Exception:
     """Return the error for what SageMaker answered, where callers tell refusals from what waiting cures."""
     if error_code(error) == "ResourceLimitExceeded":
-        return QuotaError(error.response["Error"]["Message"])
-    return RequestRefusedError(str(error)) if error_code(error) == "ValidationException" else error
+        return QuotaError(error_message(error))
+    return refusal(error) if error_code(error) == "ValidationException" else error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sluice.domain import wording
+from sluice.domain import failures, wording
 
 _TONES = {
     "good": "registered passed released live valid included InService Approved Completed OK done "
@@ -52,6 +52,11 @@ def tone(status: object) -> str:
 
 def status(value: object) -> str:
     return _WORDS.get(str(value), str(value))
+
+
+def shorten(text: str, length: int) -> str:
+    """Cut text to `length` characters; of a refusal write the sentence alone."""
+    return wording.shorten(failures.plain(text), length)
 
 
 def took(seconds: Any) -> str:

@@ -73,9 +73,24 @@ def bounded(reasons: Sequence[str]) -> list[str]:
     return [*shown, f"and {left_out} more"] if left_out else shown
 
 
+def with_words(sentence: str, said: str) -> str:
+    """Return a reason that begins with a sentence of ours, and has what a service said beneath it."""
+    return f"{sentence}{_WORDS}{said}"
+
+
+def has_words(reason: str) -> bool:
+    """Tell whether a reason has the words of a service: it refused something, so that nothing began."""
+    return _WORDS in reason
+
+
+def plain(reason: str) -> str:
+    """Return a reason without the words of a service that stand beneath its sentence."""
+    return reason.partition(_WORDS)[0]
+
+
 def brief(reason: str) -> str:
     """Shorten a reason to one line: of a traceback keep the first line and the one that says why."""
-    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    lines = [line.strip() for line in plain(reason).splitlines() if line.strip()]
     saying = [line for line in lines[1:] if not line.startswith(("Command ", "ExitCode "))]
     if len(saying) < 2:
         return " ".join(lines)
@@ -95,5 +110,6 @@ def together(reasons: Sequence[str], most: int = REASON_MAX - 60) -> str:
 
 
 _CUT = " […] "
+_WORDS = "\nin SageMaker's words: "
 # The fewest characters of a reason that shares its space with others.
 _LEAST = 90

@@ -41,7 +41,7 @@ def record(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: Se
         return None
     if is_first:
         metering.run_ended(cloud, run)
-    detail = "; ".join(run.reasons) or "a model was registered"
+    detail = "; ".join(map(failures.plain, run.reasons)) or "a model was registered"
     note(cloud, pipeline, str(run.ended_at), run_id, f"run {run.status}", detail)
     return run
 

@@ -128,7 +128,9 @@ class Scored:
             except EvaluationError as error:
                 problems.append(str(error))
             else:
-                problems += [f"{names.evaluate_step(role)}: {step.failure_reason}"] if step else []
+                if step:
+                    why = failures.plain(step.failure_reason or "")
+                    problems.append(f"{names.evaluate_step(role)}: {why}")
         return Champion(None, unscored=failures.cut("; ".join([*problems, champions.WAY_ON]))), None
 
 
