@@ -95,7 +95,8 @@ def _judge(
     if head is not None and (former := _former_part(cloud, task, data, head)) is not None:
         new = datasets.find_added(cloud, task.pipeline, head)
         try:
-            return new, _judge_files(cloud, task, context, data, new, former)
+            keeps_edges = head.objects > run.OBJECTS_MAX
+            return new, _judge_files(cloud, task, context, data, new, former, keeps_edges=keeps_edges)
         except NeedsWholeError as error:
             logger.info("all data are judged anew", extra={"reason": str(error)})
     manifest = datasets.find_manifest(cloud, task.pipeline, task.dataset_version)
@@ -109,6 +110,8 @@ def _judge_files(
     data: Data,
     manifest: DatasetManifest,
     former: bytes | None = None,
+    *,
+    keeps_edges: bool = False,
 ) -> Outcome:
     title = f"{task.pipeline}, data set {task.dataset_version[:12]}"
     with _workspace() as folder:
@@ -123,6 +126,7 @@ def _judge_files(
             title=title,
             former=former,
             keeps_part=data.mode == "append",
+            keeps_edges=keeps_edges,
         )
 
 

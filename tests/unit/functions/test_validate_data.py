@@ -345,6 +345,19 @@ def test_a_version_that_overwrites_what_was_judged_is_read_whole(
     assert (verdict["is_valid"], verdict["rows"]) == (True, 3)
 
 
+def test_data_that_doubled_beyond_what_can_be_read_are_judged_by_what_is_new(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = judged(world, monkeypatch)
+    built(world, b=MORE, c=MORE)
+    world.finish("registered", "reviews-00002")
+    world.later(minutes=1)
+    monkeypatch.setattr(run, "OBJECTS_MAX", 3)
+    begin(world, d=ROWS)
+    verdict = validate(world, "reviews-00003")
+    assert (verdict["is_valid"], verdict["rows"], read[1:]) == (True, 17, [["b.csv", "c.csv"], ["d.csv"]])
+
+
 def test_data_that_doubled_are_read_whole_as_is_what_a_check_must_see_together(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,15 +117,17 @@ def validate(
     title: str,
     former: bytes | None = None,
     keeps_part: bool = False,
+    keeps_edges: bool = False,
 ) -> Outcome:
     """Check the files by the contract. Files that exceed the limits break it: see `refuse`.
 
     `former` is the `part` kept of other files: then the verdict is about all files, but only these are read;
-    raises NeedsWholeError if that does not suffice. The engine works in a separate process, as it neither
-    counts all its memory nor always ends when asked.
+    raises NeedsWholeError if that does not suffice. With `keeps_edges`, for data that are too many to be read
+    at once, numbers are counted on between quantiles of other data, however many have come since. The engine
+    works in a separate process, as it neither counts all its memory nor always ends when asked.
     """
     _load()
-    judge = partial(_judge, files, data, limits, now, baseline, title, former, keeps_part)
+    judge = partial(_judge, files, data, limits, now, baseline, title, former, keeps_part, keeps_edges)
     try:
         return processes.run(judge, memory_mb=limits.process_mb, max_s=limits.max_s)
     except ProcessEndedError as ended:
@@ -166,13 +168,14 @@ def _judge(
     title: str,
     former: bytes | None,
     keeps_part: bool,
+    keeps_edges: bool,
     tell: Tell,
 ) -> Outcome:
     # Import it in the process that needs it: the engine is large.
     from sluice.quality.engine import Engine, EngineLimitError
 
     max_s = limits.max_s and limits.max_s - min(_EARLIER_S, limits.max_s * _EARLIER_SHARE)
-    before = None if former is None else _former(former, data)
+    before = None if former is None else _former(former, data, keeps_edges=keeps_edges)
     try:
         with Engine(limits.memory_mb, limits.folder / "spill", max_s=max_s) as engine:
             found = engine.inspect(files, data, now=now, tell=tell)
@@ -198,14 +201,14 @@ def _judge(
     return Outcome(report, documents, _kept(judged.part, data), dict(found.object_rows))
 
 
-def _former(stored: bytes, data: Data) -> PartResults:
+def _former(stored: bytes, data: Data, *, keeps_edges: bool) -> PartResults:
     from sluice.quality.engine import VERSION
 
     try:
         former = PartResults.from_json(stored, contract_digest(data, VERSION))
     except PartFormatError as error:
         raise NeedsWholeError(f"what was found before {error}") from None
-    if former.is_outgrown:
+    if former.is_outgrown and not keeps_edges:
         raise NeedsWholeError("the data have doubled since their quantiles were taken")
     return former
 
