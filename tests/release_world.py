@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import announcements
 import fakes
 import machines
 from sluice.catalog import keys
@@ -98,6 +99,8 @@ class World:
     # ------------------------------------------------------------------ what happens outside
 
     def later(self, **delta: float) -> None:
+        """Time passes, in which functions hear what was announced to them."""
+        announcements.hear_all(self.cloud)
         self.cloud.now.at = to_iso(from_iso(self.cloud.now.at) + timedelta(**delta))
 
     def at(self) -> datetime:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import ClientError
 
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Deployment
@@ -25,6 +26,7 @@ from sluice_cli.target import Target
 
 batch_app = typer.Typer(no_args_is_help=True, help="Score files with the live model, without an endpoint.")
 SCORED_S = 3600
+_HEARD_S = 120
 _S3 = "s3://"
 
 
@@ -49,16 +51,14 @@ def run(
     head = _placed(target, name, source)
     before = _input(target, name, head)
     is_scored = before is not None and before.status == "scored" and before.is_scored_by(live.model_id)
-    if not is_scored:
-        _ask(target, name, head)
-    if not is_scored and not wait:
-        result = {"pipeline": name, "key": head.key, "version_id": head.version_id, "status": "requested"}
-        show(result, as_json, lambda: hint(f"next: `sluice batch list {name}` shows when it is scored"))
+    due = None if is_scored else _ask(target, name, head, before)
+    if not is_scored and (due or not wait):
+        _show_awaited(name, head, due, output, as_json=as_json)
         return
     found = before if is_scored and before else _scored(target, name, head, before)
     result = _result(target, name, found)
     if output is not None:
-        output.write_bytes(target.cloud.objects.read(str(found.result_uri)))
+        output.write_bytes(_results(target, found))
         result["file"] = str(output)
 
     def text() -> None:
@@ -118,16 +118,78 @@ def _input(target: Target, pipeline: str, head: ObjectHead) -> Input | None:
     return Input.of(item) if item else None
 
 
-def _ask(target: Target, pipeline: str, head: ObjectHead) -> None:
+def _ask(target: Target, pipeline: str, head: ObjectHead, before: Input | None) -> str | None:
+    """Ask for the input to be scored now, and wait until that is heard.
+
+    Who may upload, and not ask, has it scored by its upload: returns when, if the project has a schedule.
+    """
+    request_id = str(uuid.uuid4())
     detail = {
         "stack": target.stack,
         "pipeline": pipeline,
         "key": head.key,
         "version_id": head.version_id,
-        "request_id": str(uuid.uuid4()),
+        "request_id": request_id,
         "actor": target.call("sts", "get_caller_identity")["Arn"],
     }
-    bus.announce(target.client("events"), "BatchRequested", detail)
+    try:
+        bus.announce(target.client("events"), "BatchRequested", detail)
+    except bus.NotAllowedError as error:
+        return _by_its_upload(target, pipeline, head, before, error)
+
+    def look() -> bool | None:
+        found = _input(target, pipeline, head)
+        is_unusable = found is not None and found.transform_id is None and found.status == "refused"
+        return True if found and (found.request_id == request_id or is_unusable) else None
+
+    what = "the stack to answer (`sluice logs --function transform_batch` shows why)"
+    waiting.until(look, timeout_s=_HEARD_S, what=what, otherwise=waiting.ASK_AGAIN)
+    return None
+
+
+def _by_its_upload(
+    target: Target, pipeline: str, head: ObjectHead, before: Input | None, error: bus.NotAllowedError
+) -> str | None:
+    """Return when an upload is scored that nobody asks for, if not at once; raises CommandError if never."""
+    if before is not None and before.status not in ("waiting", "taken"):
+        raise CommandError(
+            f"your role may not have {head.key} scored again: {error}",
+            hint="Upload the file once more, which is scored by itself, or ask a developer or an operator.",
+        ) from error
+    hint("your role may upload, and not ask for a transform: the upload is scored by itself")
+    due: str | None = batches.batches(target.cloud, pipeline, 1)["next_at"]
+    return due
+
+
+def _show_awaited(
+    pipeline: str, head: ObjectHead, due: str | None, output: Path | None, *, as_json: bool
+) -> None:
+    """Show that an input waits; raises CommandError if its results were to be written now."""
+    when = f"`sluice batch list {pipeline}` shows when it is scored"
+    if due and output is not None:
+        raise CommandError(
+            f"{head.key} is uploaded, and scored from {due} on: there are no results to write yet", hint=when
+        )
+    result = {"pipeline": pipeline, "key": head.key, "version_id": head.version_id}
+    result |= {"status": "waiting", "due_at": due} if due else {"status": "requested"}
+
+    def text() -> None:
+        if due:
+            out.print(f"[yellow]waits[/] {escape(head.key)}: the next transform starts at {due}")
+        hint(f"next: {when}")
+
+    show(result, as_json, text)
+
+
+def _results(target: Target, found: Input) -> bytes:
+    uri = str(found.result_uri)
+    try:
+        return target.cloud.objects.read(uri)
+    except ClientError as error:
+        raise CommandError(
+            f"{found.key} is scored, and your role may not read the results: {uri}",
+            hint="A developer or an operator may.",
+        ) from error
 
 
 def _scored(target: Target, pipeline: str, head: ObjectHead, before: Input | None) -> Input:

@@ -22,4 +22,4 @@ def judge_now(target: Target, pipeline: str, stage: str | None, stages: list[str
         return all(item.get("answered") == request_id for item in items) or None
 
     what = "the stack to answer (`sluice logs --function monitor_endpoint` shows why)"
-    waiting.until(look, timeout_s=_ANSWER_S, what=what)
+    waiting.until(look, timeout_s=_ANSWER_S, what=what, otherwise=waiting.ASK_AGAIN)

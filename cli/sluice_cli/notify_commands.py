@@ -53,7 +53,7 @@ def _sent(target: Target) -> dict[str, Any]:
         return found if "topic" in told and WAITING not in told.values() else None
 
     what = "all channels to answer (`sluice logs --function post_notice` shows why)"
-    return waiting.until(look, timeout_s=_ANSWER_S, what=what)
+    return waiting.until(look, timeout_s=_ANSWER_S, what=what, otherwise=waiting.ASK_AGAIN)
 
 
 def _subscriptions(target: Target) -> list[dict[str, Any]]:

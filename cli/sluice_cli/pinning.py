@@ -58,4 +58,4 @@ def _record(target: Target, pipeline: str, live: dict[str, Any], reason: str, *,
         found = releasing.find_stage(target.cloud, pipeline, live["stage"])
         return True if found and found.is_pinned == is_on else None
 
-    waiting.until(look, timeout_s=RECORDED_S, what="the stack to record it")
+    waiting.until(look, timeout_s=RECORDED_S, what="the stack to record it", otherwise=waiting.ASK_AGAIN)

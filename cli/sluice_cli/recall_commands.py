@@ -98,8 +98,8 @@ def _recall(target: Target, pipeline: str, found: dict[str, Any], reason: str) -
         done = [each for each in noted if each.request_id == request_id and each.done_at]
         return True if len(done) == len(items) else None
 
-    what = "the stack to answer (`sluice logs --function recall_data` shows why; to ask twice does no harm)"
-    waiting.until(look, timeout_s=_ANSWER_S, what=what)
+    what = "the stack to answer (`sluice logs --function recall_data` shows why)"
+    waiting.until(look, timeout_s=_ANSWER_S, what=what, otherwise=waiting.ASK_AGAIN)
     return {"pipeline": pipeline, "request_id": request_id}
 
 

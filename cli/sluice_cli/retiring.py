@@ -90,7 +90,12 @@ def _until_recorded(target: Target, pipeline: str, stages: list[str]) -> None:
         found = [target.catalog.get(keys.stage_key(pipeline, stage)) or {} for stage in stages]
         return None if any(stage.get("live") for stage in found) else True
 
-    waiting.until(look, timeout_s=RECORDED_S, what="the catalog to say that the stages serve nothing")
+    waiting.until(
+        look,
+        timeout_s=RECORDED_S,
+        what="the catalog to say that the stages serve nothing",
+        otherwise=waiting.ASK_AGAIN,
+    )
 
 
 def _alarm_names(guarded: Guarded) -> tuple[str, ...]:

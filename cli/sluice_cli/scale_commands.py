@@ -100,4 +100,6 @@ def _ask(target: Target, pipeline: str, stage: str, given: dict[str, int]) -> di
         answer = dict(found.wish_answer or {}) if found else {}
         return answer if answer.get("request_id") == request_id else None
 
-    return waiting.until(look, timeout_s=ANSWERED_S, what="the stack to record that")
+    return waiting.until(
+        look, timeout_s=ANSWERED_S, what="the stack to record that", otherwise=waiting.ASK_AGAIN
+    )

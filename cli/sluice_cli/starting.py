@@ -120,6 +120,7 @@ def _answer(target: Target, wanted: Wanted) -> RunRequest:
         lambda: wishes.find_request(target.cloud, wanted.pipeline, wanted.request_id),
         timeout_s=_ANSWER_S,
         what="the stack to answer (`sluice logs --function start_run` shows why)",
+        otherwise=waiting.ASK_AGAIN,
     )
 
 

@@ -25,14 +25,24 @@ _NEWEST = 5
 # To find out why nothing starts costs more than to see that nothing has.
 _LOOKS_BETWEEN_REASONS = 10
 RUNNING = "running"
+_LATER = "`sluice status` shows what happened; nothing is lost: reconcile finishes what hangs."
+# A person's request has no trace until it is heard, so that one got lost is known to nobody else.
+ASK_AGAIN = "Run it again: a request that got lost did nothing, and to ask twice does no harm."
 Say = Callable[[str], None]
 Found = TypeVar("Found")
 
 
-def until(look: Callable[[], Found | None], *, timeout_s: float, what: str, poll_s: float = POLL_S) -> Found:
+def until(
+    look: Callable[[], Found | None],
+    *,
+    timeout_s: float,
+    what: str,
+    poll_s: float = POLL_S,
+    otherwise: str = _LATER,
+) -> Found:
     """Poll until something is found, the less often the longer a look takes.
 
-    Raises CommandError after the timeout.
+    Raises CommandError after the timeout, with what to do otherwise.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -43,7 +53,7 @@ def until(look: Callable[[], Found | None], *, timeout_s: float, what: str, poll
         if time.monotonic() > deadline:
             raise CommandError(
                 f"waited {timeout_s:.0f} s for {what} in vain",
-                hint="`sluice status` shows what happened; nothing is lost: reconcile finishes what hangs.",
+                hint=otherwise,
             )
         time.sleep(max(poll_s, min(_RESTS * took_s, _LONGEST_REST_S)))
 

@@ -7,19 +7,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.events import LifeCycleAsked, event_parser
+from sluice.events import LifeCycleAsked
 from sluice.observability import logger
-from sluice.services import life_cycles
+from sluice.services import hearing, life_cycles
 
 
 @logger.inject_lambda_context(clear_state=True)
-@event_parser(model=LifeCycleAsked)
-def lambda_handler(event: LifeCycleAsked, context: LambdaContext) -> dict[str, Any]:
-    cloud, detail = wiring.cloud(), event.detail
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    cloud, detail = wiring.cloud(), LifeCycleAsked.model_validate(event).detail
     if detail.arn is not None:
         logger.append_keys(model_package_arn=detail.arn)
         written = [life_cycles.heed(cloud, detail.arn)]
     else:
         logger.append_keys(release_id=detail.release_id)
         written = [*life_cycles.follow_release(cloud, str(detail.pipeline), str(detail.release_id))]
+        hearing.hear(cloud, "follow_life_cycle", "ReleaseEnded", event["detail"])
     return {"written": [each for each in written if each]}

@@ -17,7 +17,7 @@ from sluice.events import MonitoringAsked, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.quality.run import Limits
-from sluice.services import finding, releasing
+from sluice.services import announcing, finding, releasing
 from sluice.services.monitoring import passes
 
 DUE = "MonitoringDue"
@@ -52,7 +52,7 @@ def _ask(cloud: Cloud) -> list[str]:
     for item in cloud.catalog.listing(keys.PIPELINES):
         pipeline = keys.pipeline_of(item)
         if any(stage.live for stage in releasing.find_stages(cloud, pipeline)):
-            cloud.bus.announce(DUE, {"stack": cloud.stack_name, "pipeline": pipeline})
+            announcing.announce(cloud, DUE, pipeline, {})
             found.append(pipeline)
     return found
 

@@ -25,7 +25,18 @@ from sluice.domain.release import deviations, life_cycles, packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import arrivals, backends, deviating, recovering, releasing, scaling, sweeping, upgrading
+from sluice.services import (
+    arrivals,
+    backends,
+    deviating,
+    hearing,
+    recovering,
+    releasing,
+    scaling,
+    sweeping,
+    telling,
+    upgrading,
+)
 
 _LAST_MS = 10_000
 # Each pass looks at so many packages of a group.
@@ -61,12 +72,14 @@ def _findings(cloud: Cloud) -> Iterator[Finding]:
         _ended_tasks,
         _ended_builds,
         _ended_releases,
+        _unheard_events,
         _firing_alarms,
+        _untold_alarms,
         _altered_stages,
         _unseen_decisions,
         _unseen_projects,
         _older_arrivals,
-        _waiting_arrivals,
+        _waiting_builds,
         _waiting_batches,
         _unseen_objects,
         _unseen_deletions,
@@ -158,6 +171,15 @@ def _firing_alarms(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
         yield lost_events.alarm_fires(alarm["AlarmName"])
 
 
+def _unheard_events(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    yield from hearing.find_unheard(cloud)
+
+
+def _untold_alarms(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    """Find alarms of the stack itself that began or ceased to fire, and that nobody was told of."""
+    yield from telling.find_untold(cloud)
+
+
 def _altered_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Find endpoints and alarms that differ from what the live release made, and rejected ones that serve."""
     for item in pipelines:
@@ -222,11 +244,19 @@ def _unregistered(cloud: Cloud, since: str) -> Iterator[Finding]:
             yield lost_events.object_created(bucket, head.key, head.version_id) if is_unfinished else None
 
 
-def _waiting_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    """Find pipelines whose arrivals wait for a build."""
+def _waiting_builds(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
+    """Find pipelines that wait for a build: for data, a recall, a project, or what monitoring found."""
     for item in pipelines:
-        is_pending = any(arrival.status == "pending" for arrival in arrivals.waiting(cloud, item["gsi1sk"]))
-        yield item["gsi1sk"] if is_pending and not item.get("in_flight") else None
+        pipeline = Pipeline.of(item)
+        yield pipeline.name if pipeline.in_flight is None and _waits(cloud, pipeline) else None
+
+
+def _waits(cloud: Cloud, pipeline: Pipeline) -> bool:
+    if pipeline.recalled_key is not None:
+        return True
+    if pipeline.has_data and (pipeline.retrain_cause is not None or pipeline.is_project_new):
+        return True
+    return any(arrival.status == "pending" for arrival in arrivals.waiting(cloud, pipeline.name))
 
 
 def _waiting_batches(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:

@@ -218,8 +218,9 @@ def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
     cloud.build_requests.send(pipeline)
     if environments.are_wanted(cloud, project.config):
         # The first run need not wait for its packages then; if this is lost, it builds them itself.
-        told = {"stack": cloud.stack_name, "pipeline": pipeline, "project_version": project.version}
-        cloud.bus.announce("ProjectRegistered", told)
+        from sluice.services import announcing  # few projects ask for packages
+
+        announcing.announce(cloud, "ProjectRegistered", pipeline, {"project_version": project.version})
 
 
 def _claim(cloud: Cloud, pipeline: str) -> None:

@@ -130,6 +130,11 @@ def reads(*partitions: str) -> dict[str, list[str]]:
 MATRIX: list[tuple[str, str, Mapping[str, Any], str]] = [
     ("s3:PutObject", f"{S3_DATA}/reviews/a.csv", {}, "U"),
     ("s3:PutObject", f"{S3_DATA}/ground-truth/reviews/a.jsonl", {}, "U"),
+    # Its upload is scored by S3's event; to have files scored again, of any pipeline, is another's part.
+    ("s3:PutObject", f"{S3_DATA}/batch/reviews/a.csv", {}, "U"),
+    ("s3:PutObject", f"{S3_DATA}/batch/other/a.csv", {}, ""),
+    ("s3:GetObject", f"{S3_DATA}/batch/reviews/a.csv", {}, "UDAO"),
+    ("s3:GetObject", f"{S3_ARTIFACTS}/transforms/reviews/reviews-batch-00001/output/a.csv.out", {}, "DAO"),
     ("s3:GetObject", f"{S3_DATA}/reviews/a.csv", {}, "UDAO"),
     ("s3:PutObject", f"{S3_DATA}/other/a.csv", {}, ""),
     ("s3:GetObject", f"{S3_DATA}/other/a.csv", {}, "DAO"),

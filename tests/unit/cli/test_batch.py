@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner, Result
 
 import fakes
 from batch_world import BATCH, BatchWorld
 from command_world import Hearing
 from release_world import PIPELINE, PIPELINE_YAML, Invoke
+from sluice.domain.times import from_iso, to_iso
 from sluice_cli import main, options
 from sluice_cli.errors import CommandError
 
@@ -87,6 +91,97 @@ def test_a_file_that_cannot_be_scored_says_why_and_what_to_do(scoring: Scoring, 
 )
 def test_what_is_not_there_is_said(scoring: Scoring, source: str, said: str) -> None:
     assert said in str(call("run", PIPELINE, source).exception)
+
+
+def test_a_request_that_got_lost_is_said(
+    scoring: Scoring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_sleep: None
+) -> None:
+    (tmp_path / "a.csv").write_text("good\nbad\n")
+    hours = itertools.count(step=3600)
+    monkeypatch.setattr("sluice_cli.waiting.time.monotonic", lambda: next(hours))
+    monkeypatch.setattr(scoring, "put_events", lambda Entries: {"FailedEntryCount": 0})
+    for arguments in ([], ["--no-wait"]):
+        error = call("run", PIPELINE, str(tmp_path / "a.csv"), *arguments).exception
+        assert isinstance(error, CommandError)
+        assert "to ask twice does no harm" in error.hint
+
+
+class Uploading(Scoring):
+    """An uploader: S3's event of the upload is heard, and a request is refused."""
+
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        detail = json.loads(Entries[0]["Detail"])
+        uploaded = {"key": detail["key"], "version-id": detail["version_id"]}
+        self.world.invoke(
+            "transform_batch", {"detail": {"bucket": {"name": fakes.DATA_BUCKET}, "object": uploaded}}
+        )
+        self.meanwhile()
+        said: Any = {
+            "Code": "AccessDeniedException",
+            "Message": "not authorized to perform: events:PutEvents",
+        }
+        raise ClientError({"Error": said}, "PutEvents")
+
+
+@pytest.fixture
+def uploading(world: BatchWorld, monkeypatch: pytest.MonkeyPatch) -> Uploading:
+    world.approve(world.register(1))
+    found = Uploading(world)
+    monkeypatch.setattr(options.Options, "target", lambda self: found)
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "a.csv").write_text("good\nbad\n")
+    return str(tmp_path / "a.csv")
+
+
+def test_who_may_upload_and_not_ask_has_it_scored_by_the_upload(uploading: Uploading, file: str) -> None:
+    found = call("run", PIPELINE, file, "--json")
+    assert found.exit_code == 0, found.exception
+    assert json.loads(found.stdout)["rows"] == 2
+    assert "the upload is scored by itself" in " ".join(found.stderr.split())
+
+
+def test_where_transforms_have_a_schedule_an_uploader_is_told_when_it_is_scored(
+    uploading: Uploading, file: str
+) -> None:
+    uploading.world.push(BATCH.replace("batch: {}", "batch: {every_s: 3600}"))
+    uploading.world.approve(uploading.world.register(2))
+    assert call("run", PIPELINE, file, "--json").exit_code == 0, "the first need not wait"
+    uploading.cloud.now.at = to_iso(from_iso(uploading.cloud.now.at) + timedelta(minutes=20))
+    found = call("run", PIPELINE, file, "--json")
+    assert found.exit_code == 0, found.exception
+    said = json.loads(found.stdout)
+    assert (said["status"], said["due_at"]) == ("waiting", "2026-11-24T10:00:00.000Z")
+    error = call("run", PIPELINE, file, "--out", f"{file}.out").exception
+    assert isinstance(error, CommandError)
+    assert (error.exit_code, "2026-11-24T10:00" in str(error)) == (1, True)
+
+
+def test_an_uploader_has_nothing_scored_again_but_by_another_upload(uploading: Uploading, file: str) -> None:
+    uploading.status = "Failed"
+    assert call("run", PIPELINE, file).exit_code == 1
+    error = call("run", PIPELINE, "a.csv").exception
+    assert isinstance(error, CommandError)
+    assert "may not have batch/reviews/a.csv scored again" in str(error)
+    assert "Upload the file once more" in error.hint
+    uploading.status = "Completed"
+    assert call("run", PIPELINE, file).exit_code == 0
+
+
+def test_results_that_an_uploader_may_not_read_are_named(
+    uploading: Uploading, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(uri: str) -> bytes:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject")
+
+    assert call("run", PIPELINE, file).exit_code == 0
+    monkeypatch.setattr(uploading.cloud.objects, "read", refused)
+    error = call("run", PIPELINE, "a.csv", "--out", f"{file}.out").exception
+    assert isinstance(error, CommandError)
+    assert (error.exit_code, "is scored" in str(error), "/transforms/" in str(error)) == (1, True, True)
 
 
 def test_a_pipeline_with_endpoints_names_what_asks_them(

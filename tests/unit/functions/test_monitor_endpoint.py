@@ -139,6 +139,14 @@ def test_each_window_is_judged_once_however_often_it_is_asked_for(watching: Watc
     assert len(watching.told()) == len(watching.windows()) == 2
 
 
+def test_windows_that_no_event_told_of_are_judged_by_the_next(watching: Watching) -> None:
+    for _ in range(5):
+        watching.ask(120)
+        watching.later(hours=1)
+    watching.later(minutes=1)
+    assert [each["status"] for each in watching.watch()] == ["ok"] * 5
+
+
 def test_a_person_may_end_the_window_under_way(watching: Watching) -> None:
     watching.ask(150)
     watching.later(minutes=1)

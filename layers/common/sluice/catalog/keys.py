@@ -14,6 +14,9 @@ TASKS = "TASKS"
 RUNNING_RELEASES = "RELEASES"
 ALL_STAGES = "STAGES"
 AWAITED_INPUTS = "AWAITED"
+# Events of ours that a function has to hear, and has not; troubles that last.
+UNHEARD = "UNHEARD"
+TROUBLES = "TROUBLES"
 # The partition of items that belong to no pipeline.
 UNCLAIMED = "UNCLAIMED"
 # The partition of what people were told, and the prefix of its items, which are in the order of time.
@@ -49,6 +52,7 @@ AWAITED = "AWAITED#"
 TRANSFORMS = "TRANSFORM#"
 # What of the uploads no transform takes, as it is not what the model reads.
 SET_ASIDE = "SETASIDE#"
+ANNOUNCEMENTS = "ANNOUNCED#"
 # Prefixes in the partitions of runs and packages.
 STEPS = "STEP#"
 APPROVALS = "APPROVAL#"
@@ -460,6 +464,17 @@ def recovery_of(item: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def release_key(pipeline: str, release_id: str) -> Key:
     return {"pk": partition(pipeline), "sk": f"{RELEASES}{release_id}"}
+
+
+def announcement_key(pipeline: str, receiver: str, digest: str) -> Key:
+    """Return the key of the note that a function has to hear an event of ours."""
+    return {"pk": partition(pipeline), "sk": f"{ANNOUNCEMENTS}{receiver}#{digest}"}
+
+
+def announcement_of(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the function that has to hear it, and the event's digest."""
+    receiver, _, digest = _after(ANNOUNCEMENTS, item["sk"]).partition("#")
+    return receiver, digest
 
 
 def notice_key(key: str) -> Key:

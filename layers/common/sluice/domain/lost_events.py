@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sluice.domain.times import from_iso, to_iso
 from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.announcements import Receiver
     from sluice.catalog.records.releases import Package
+
+# Longer than Lambda takes for its own two retries; then twice as long each time, for a day in all.
+_PATIENCE = timedelta(minutes=5)
+_REPEATS_MAX = 8
+# Events of ours that people are told of, whatever they say; of others it depends on that.
+_TOLD = {
+    "ApprovalAwaited",
+    "BatchRefused",
+    "BudgetReached",
+    "EndpointDeviated",
+    "EndpointRestored",
+    "RollbackImpossible",
+    "TransformEnded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +35,31 @@ class LostEvent:
 
     detail_type: str
     detail: Mapping[str, Any]
+
+
+def receivers(detail_type: str, detail: Mapping[str, Any]) -> list[Receiver]:
+    """Return the functions that the rules send an event of ours to, and that alone do what follows from it.
+
+    What follows from others is found in the state of things: these note nothing that would be missed.
+    """
+    found: list[Receiver] = ["follow_life_cycle"] if detail_type == "ReleaseEnded" else []
+    return [*found, "send_notice"] if _is_told(detail_type, detail) else found
+
+
+def _is_told(detail_type: str, detail: Mapping[str, Any]) -> bool:
+    match detail_type:
+        case "RunEnded":
+            return detail.get("status") in ("failed", "data_rejected")
+        case "ReleaseEnded":
+            return bool(detail.get("outcome") != "released")
+        case "MonitoringJudged":
+            return detail.get("status") in ("ok", "violated") and not detail.get("is_estimate")
+    return detail_type in _TOLD
+
+
+def again_at(now: str, repeats: int) -> str | None:
+    """Return when an event is due again that was repeated so often; None if it was often enough."""
+    return to_iso(from_iso(now) + _PATIENCE * 2**repeats) if repeats < _REPEATS_MAX else None
 
 
 def object_created(bucket: str, key: str, version_id: str) -> LostEvent:
@@ -86,6 +128,15 @@ def life_cycle_changed(seen: Package, text: str | None) -> LostEvent | None:
 
 def alarm_fires(name: str) -> LostEvent:
     detail = {"alarmName": name, "state": {"value": "ALARM"}}
+    return LostEvent("CloudWatch Alarm State Change", detail)
+
+
+def alarm_changed(alarm: Mapping[str, Any]) -> LostEvent:
+    """Return the lost event of an alarm whose state people were not told of, as it is described."""
+    at = alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"]
+    state = {"value": alarm["StateValue"], "reason": alarm.get("StateReason", ""), "timestamp": to_iso(at)}
+    configuration = {"description": alarm.get("AlarmDescription", "")}
+    detail = {"alarmName": alarm["AlarmName"], "state": state, "configuration": configuration}
     return LostEvent("CloudWatch Alarm State Change", detail)
 
 

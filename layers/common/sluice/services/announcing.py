@@ -1,10 +1,12 @@
 """Put on the bus what happened in a build or a release; people are told of some of it (`send_notice`).
 
-Whatever is announced may come twice: who acts on it does so once for each run, release or version.
+Whatever is announced may come twice: who acts on it does so once for each run, release or version. It may
+also be lost, so the catalog says who has yet to hear it (`hearing`), and `reconcile` announces it again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -35,7 +37,7 @@ def run_ended(cloud: Cloud, run: Run) -> None:
     if run.status == "data_rejected":
         dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, str(run.dataset_version))) or {}
         detail["report_uri"] = dataset.get("report_uri")
-    _announce(cloud, "RunEnded", run.pipeline, detail)
+    announce(cloud, "RunEnded", run.pipeline, detail)
     cloud.catalog.apply(builds.tell_end(run.pipeline, run.run_id, cloud.now()))
 
 
@@ -53,7 +55,7 @@ def release_ended(cloud: Cloud, release: Release, *, is_rollback: bool) -> None:
         "execution_arn": release.execution_arn,
         "ended_at": release.ended_at,
     }
-    _announce(cloud, "ReleaseEnded", release.pipeline, detail)
+    announce(cloud, "ReleaseEnded", release.pipeline, detail)
 
 
 def transform_ended(cloud: Cloud, transform: Transform) -> None:
@@ -71,13 +73,13 @@ def transform_ended(cloud: Cloud, transform: Transform) -> None:
         "reasons": [transform.reason] if transform.reason else list(transform.faults[:_REASONS_TOLD]),
         "ended_at": transform.ended_at,
     }
-    _announce(cloud, "TransformEnded", transform.pipeline, detail)
+    announce(cloud, "TransformEnded", transform.pipeline, detail)
 
 
 def batch_refused(cloud: Cloud, aside: SetAside) -> None:
     """Announce that a file is not scored, as it is not what the model reads."""
     detail = {"key": aside.key, "version_id": aside.version_id, "at": aside.at, "reasons": [aside.reason]}
-    _announce(cloud, "BatchRefused", aside.pipeline, detail)
+    announce(cloud, "BatchRefused", aside.pipeline, detail)
 
 
 def approval_awaited(
@@ -85,13 +87,18 @@ def approval_awaited(
 ) -> None:
     """Announce that a version waits for a person, to be approved, or to be released to a `stage`."""
     detail = {"model": model, "package_arn": package_arn, "at": at, **others}
-    _announce(cloud, "ApprovalAwaited", pipeline, detail)
+    announce(cloud, "ApprovalAwaited", pipeline, detail)
 
 
 def budget_reached(cloud: Cloud, pipeline: str, reason: str, until: str, at: str) -> None:
     """Announce that builds wait for their budget."""
-    _announce(cloud, "BudgetReached", pipeline, {"reason": reason, "until": until, "at": at})
+    announce(cloud, "BudgetReached", pipeline, {"reason": reason, "until": until, "at": at})
 
 
-def _announce(cloud: Cloud, detail_type: str, pipeline: str, detail: dict[str, Any]) -> None:
-    cloud.bus.announce(detail_type, {"stack": cloud.stack_name, "pipeline": pipeline, **detail})
+def announce(cloud: Cloud, detail_type: str, pipeline: str, detail: Mapping[str, Any]) -> None:
+    """Put an event of ours on the bus, and note first who has to hear it."""
+    from sluice.services import hearing  # few events end so, and all would load it
+
+    told = {"stack": cloud.stack_name, "pipeline": pipeline, **detail}
+    hearing.expect(cloud, detail_type, told)
+    cloud.bus.announce(detail_type, told)

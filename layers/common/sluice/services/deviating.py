@@ -14,7 +14,7 @@ from sluice.catalog.records.releases import Package
 from sluice.domain import names
 from sluice.domain.release import deviations, packages, serving
 from sluice.lazy import dataclass
-from sluice.services import deploying, releasing
+from sluice.services import announcing, deploying, releasing
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:
@@ -125,8 +125,6 @@ def _tell(cloud: Cloud, stage: Stage) -> None:
     event = "endpoint deviates" if faults else "endpoint restored"
     note(cloud, stage.pipeline, at, subject, event, f"{stage.name}: {said}")
     detail = {
-        "stack": cloud.stack_name,
-        "pipeline": stage.pipeline,
         "stage": stage.name,
         "endpoint_name": stage.endpoint_name,
         "release_id": stage.live,
@@ -135,7 +133,7 @@ def _tell(cloud: Cloud, stage: Stage) -> None:
         "reasons": faults,
         "command": way_back(live) if live and faults else None,
     }
-    cloud.bus.announce(DEVIATED if faults else RESTORED, detail)
+    announcing.announce(cloud, DEVIATED if faults else RESTORED, stage.pipeline, detail)
 
 
 def way_back(live: Deployment) -> str:

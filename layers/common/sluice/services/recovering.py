@@ -13,7 +13,7 @@ from sluice.domain.release.recoveries import GivenUp
 from sluice.domain.release.releases import Request
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
-from sluice.services import deploying, releasing, timeline
+from sluice.services import announcing, deploying, releasing, timeline
 
 IMPOSSIBLE = "RollbackImpossible"
 
@@ -59,8 +59,6 @@ def give_up(cloud: Cloud, fault: Fault, why: Why, reason: str, at: str) -> None:
         return
     # Tell first: what is told twice does less harm than what is never told.
     detail = {
-        "stack": cloud.stack_name,
-        "pipeline": live.pipeline,
         "stage": live.stage,
         "release_id": live.release_id,
         "package_version": live.package_version,
@@ -72,7 +70,7 @@ def give_up(cloud: Cloud, fault: Fault, why: Why, reason: str, at: str) -> None:
         "at": at,
         "command": f"sluice {recoveries.command(known)}",
     }
-    cloud.bus.announce(IMPOSSIBLE, detail)
+    announcing.announce(cloud, IMPOSSIBLE, live.pipeline, detail)
     cloud.catalog.apply(changes.give_up(known, why, reason, at))
     cloud.catalog.create(entry)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain.release import scaling, serving
-from sluice.services import deploying, releasing
+from sluice.services import announcing, deploying, releasing
 
 if TYPE_CHECKING:
     from sluice.catalog.records.releases import Stage
@@ -51,8 +51,7 @@ def _instance_type(cloud: Cloud, config_name: str) -> str | None:
 
 def announce(cloud: Cloud, pipeline: str, stage: str) -> None:
     """Ask for a stage to be scaled as it should be, once its release is over or was promoted."""
-    detail = {"stack": cloud.stack_name, "pipeline": pipeline, "stage": stage}
-    cloud.bus.announce("ScalingDue", detail)
+    announcing.announce(cloud, "ScalingDue", pipeline, {"stage": stage})
 
 
 def find_wanted(cloud: Cloud, stage: Stage) -> models.ServeCompute | None:

@@ -16,7 +16,8 @@ def follow_trouble(seen: Trouble | None, now: Trouble) -> Put | Update:
     """Note that a trouble begins or is over, if nobody noted anything about it since it was read."""
     if seen is None:
         return Put(now.item())
-    changed = {"at": now.at, "is_open": now.is_open}
+    listed = keys.listed(keys.TROUBLES, now.name) if now.is_open else {"gsi1pk": None, "gsi1sk": None}
+    changed = {"at": now.at, "is_open": now.is_open, **listed}
     return Update(keys.trouble_key(now.name), changed, {"at": seen.at, "is_open": seen.is_open})
 
 

@@ -84,5 +84,8 @@ class Trouble:
         return cls(**known(cls, item))
 
     def item(self) -> Item:
+        """Return the item; while it lasts it is listed, for `reconcile` to look at."""
+        listed = keys.listed(keys.TROUBLES, self.name) if self.is_open else {}
         # False is an answer here, not the absence of one.
-        return {**keys.trouble_key(self.name), "name": self.name, "at": self.at, "is_open": self.is_open}
+        said = {"name": self.name, "at": self.at, "is_open": self.is_open}
+        return {**keys.trouble_key(self.name), **listed, **said}

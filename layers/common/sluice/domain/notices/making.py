@@ -15,6 +15,7 @@ from sluice.lazy import dataclass
 ALARM_CHANGED = "CloudWatch Alarm State Change"
 # Within the name of an alarm on a function, before the function's.
 _ERRORS_OF = "_errors-of-"
+_TROUBLE_OF_ALARM = "alarm "
 # What one message shows of the reasons.
 _REASON_MAX = 600
 _DIGEST_HEX = 16
@@ -268,9 +269,18 @@ def _alarm_changed(told: Told) -> Notice | None:
         reason=failures.cut(str(state.get("reason", "")), _REASON_MAX),
         command=None if is_over else words or told.place.command("status"),
         link=told.place.alarm(name),
-        trouble=f"alarm {name}",
+        trouble=trouble_of_alarm(name),
         is_over=is_over,
     )
+
+
+def trouble_of_alarm(name: str) -> str:
+    return f"{_TROUBLE_OF_ALARM}{name}"
+
+
+def alarm_of(trouble: str) -> str | None:
+    """Return the alarm that a trouble is of, if it is of one."""
+    return trouble.removeprefix(_TROUBLE_OF_ALARM) if trouble.startswith(_TROUBLE_OF_ALARM) else None
 
 
 def _tested(told: Told) -> Notice:

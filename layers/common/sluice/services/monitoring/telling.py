@@ -11,6 +11,7 @@ from sluice.domain import actors
 from sluice.domain.config.monitor import Concern, span
 from sluice.domain.monitor import metrics
 from sluice.domain.times import from_iso
+from sluice.services import announcing
 from sluice.services.monitoring.watched import Watched, find_watch
 from sluice.services.timeline import note
 
@@ -95,8 +96,6 @@ def _announce(
     watched: Watched, judged: str, window: Window | LabelWindow, reasons: Sequence[str], *, is_estimate: bool
 ) -> None:
     detail = {
-        "stack": watched.cloud.stack_name,
-        "pipeline": window.pipeline,
         "stage": window.stage,
         "release_id": window.release_id,
         "package_version": window.package_version,
@@ -108,4 +107,4 @@ def _announce(
         "reasons": list(reasons),
         "report_uri": f"{window.folder_uri}report.html" if window.folder_uri else None,
     }
-    watched.cloud.bus.announce(JUDGED, detail)
+    announcing.announce(watched.cloud, JUDGED, window.pipeline, detail)
