@@ -368,4 +368,5 @@ def test_a_report_is_read_back_as_it_was_written() -> None:
 
 def test_a_distinct_count_that_nothing_could_be_read_for_breaks_no_bound() -> None:
     finding = Finding(Check("distinct_count", "x", "string", (1, None)), 0, value=None)
-    assert report(10, [finding]).is_valid
+    (violation,) = report(0, [finding], [unreadable("a.csv is empty")]).violations
+    assert violation.check == "format"

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 PART = "part.json"
-FORMAT = 2
+FORMAT = 3
 _NAMED_MAX = 5
 # A column's part takes as long as its profile, and with more columns than this most of the time.
 COLUMNS_MAX = 200

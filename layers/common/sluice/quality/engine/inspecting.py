@@ -379,7 +379,10 @@ class _Ask:
 
     @property
     def has_column(self) -> bool:
-        return self.whole.has([self.check.column or ""])
+        return not self.lacks([self.check.column or ""])
+
+    def lacks(self, columns: Iterable[str]) -> list[str]:
+        return [name for name in columns if not self.whole.has([name])]
 
     @property
     def column(self) -> str:

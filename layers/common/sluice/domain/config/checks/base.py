@@ -107,6 +107,10 @@ class Ask(Protocol):
         """Whether any file has the check's column."""
         ...
 
+    def lacks(self, columns: Iterable[str]) -> list[str]:
+        """Return those of the columns that no file has."""
+        ...
+
     @property
     def column(self) -> str:
         """The check's column, quoted for SQL."""

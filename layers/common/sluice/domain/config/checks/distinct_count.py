@@ -19,7 +19,7 @@ from sluice.domain.config.checks.base import (
     crossed,
 )
 from sluice.domain.config.checks.figures import counted_values, distinct, merged_values
-from sluice.domain.config.checks.messages import out_of_bounds
+from sluice.domain.config.checks.messages import NOWHERE, out_of_bounds
 from sluice.domain.config.problems import Breach
 
 
@@ -44,8 +44,7 @@ def _measure(check: Check, ask: Ask) -> Any:
 
 def _judge(finding: Finding, at: Circumstances) -> str | None:
     if finding.value is None:
-        # No row could be read, which is reported elsewhere.
-        return None
+        return NOWHERE
     text = f"{finding.value} different values"
     return out_of_bounds(finding.check.limit, finding.value, text, "fewer", "more")
 

@@ -15,8 +15,10 @@ DISTINCT_MAX = 1024
 
 
 def share(figure: Sequence[int] | None, now: datetime | None) -> Fraction | None:
-    """Return the first of two counts as a share of the second."""
-    return Fraction(figure[0], figure[1]) if figure and figure[1] else None
+    """Return one count as a share of the other, 1 if that is 0; None if no file has the column."""
+    if figure is None:
+        return None
+    return Fraction(figure[0], figure[1]) if figure[1] else Fraction(1)
 
 
 def added(some: Sequence[int] | None, others: Sequence[int] | None) -> list[int] | None:
@@ -54,10 +56,13 @@ def _std(some: dict[str, Any], others: dict[str, Any], count: int) -> float:
     return math.sqrt(within + gap * gap * share * (1 - share))
 
 
-def counted_values(ask: Ask) -> dict[str, Any]:
-    """Count the column's values and how many differ; few ones are hashed, so that parts of the data merge."""
+def counted_values(ask: Ask) -> dict[str, Any] | None:
+    """Count the column's values and how many differ; few ones are hashed, so that parts of the data merge.
+
+    None if no file has the column.
+    """
     if not ask.has_column:
-        return {"present": 0, "distinct": 0, "hashes": []}
+        return None
     values = f"SELECT count(*) AS n FROM data WHERE {ask.column} IS NOT NULL GROUP BY {ask.column}"
     distinct, present = ask.counts(f"SELECT count(*), coalesce(sum(n), 0)::BIGINT FROM ({values})")
     hashes = None
@@ -88,7 +93,7 @@ def distinct(figure: dict[str, Any] | None, now: datetime | None) -> int | None:
 
 
 def distinct_share(figure: dict[str, Any] | None, now: datetime | None) -> Fraction | None:
-    """Return the share of the values that are distinct; None without any."""
-    if figure is None or not figure["present"]:
+    """Return the share of the values that are distinct, 1 of nothing; None if no file has the column."""
+    if figure is None:
         return None
-    return Fraction(figure["distinct"], figure["present"])
+    return Fraction(figure["distinct"], figure["present"]) if figure["present"] else Fraction(1)

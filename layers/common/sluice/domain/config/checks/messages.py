@@ -10,6 +10,7 @@ from sluice.domain.config.checks.base import Check, Circumstances, Finding, Judg
 from sluice.domain.shares import exact
 
 VALUE_MAX = 80
+NOWHERE = "no file has the column"
 # Parts of words and emoji in some scripts, though invisible alone.
 _JOINERS = "\u200c\u200d"
 
@@ -59,7 +60,10 @@ def out_of_bounds(limit: Any, value: float, text: str, below: str, above: str) -
 
 
 def too_small_a_share(share: Fraction | None, least: float, of_what: str) -> str | None:
-    if share is None or share >= exact(least):
+    """Say that a share is too small; None stands for a column that no file has."""
+    if share is None:
+        return NOWHERE
+    if share >= exact(least):
         return None
     return f"{unlike(float(share), least)} {of_what}, fewer than {least}"
 

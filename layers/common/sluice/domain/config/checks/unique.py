@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from sluice.domain.config.checks.base import Ask, Check, Constraint, Kind
-from sluice.domain.config.checks.messages import broken_rows
+from sluice.domain.config.checks.base import Ask, Check, Circumstances, Constraint, Finding, Kind
+from sluice.domain.config.checks.messages import NOWHERE, broken_rows, shown
 
 
 class Unique(Constraint):
@@ -30,12 +30,22 @@ def _count_values(check: Check, ask: Ask) -> None:
     ask.count_repeats([check.column or ""])
 
 
-def _count_keys(check: Check, ask: Ask) -> None:
-    ask.count_repeats(check.limit)
+def _count_keys(check: Check, ask: Ask) -> list[str]:
+    """Count repeated keys; returns the columns of the key that no file has, of which there are none then."""
+    absent = ask.lacks(check.limit)
+    if not absent:
+        ask.count_repeats(check.limit)
+    return absent
+
+
+def _judge_keys(finding: Finding, at: Circumstances) -> str | None:
+    if finding.value:
+        return f"{NOWHERE} {' nor '.join(map(shown, finding.value))}"
+    return broken_rows("with values that occur together before")(finding, at)
 
 
 CONSTRAINTS = (Unique,)
 KINDS = (
     Kind("unique", broken_rows("with a value that occurs before"), measure=_count_values, is_kept=_never),
-    Kind("key", broken_rows("with values that occur together before"), measure=_count_keys),
+    Kind("key", _judge_keys, measure=_count_keys),
 )
