@@ -12,6 +12,7 @@ from typing import Any
 import announcements
 import fakes
 import machines
+import smallest
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Project
 from sluice.domain import config
@@ -28,22 +29,14 @@ ERROR_ALARM = "sluice--reviews--production--error-rate"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1"
 SAMPLE = b'["good"]'
 OK = {"status_code": 200, "body": b'["great"]', "content_type": "application/json", "variant": "AllTraffic"}
-PIPELINE_YAML = """\
-name: reviews
-image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1
-data: {format: csv, label: y, schema: {y: {type: integer}}}
-prepare: {script: src/prepare.py}
-train:
-  script: src/train.py
-  candidates: {objective: accuracy}
-  metrics: [{name: accuracy, regex: "accuracy: ([0-9.]+)"}]
-evaluate: {script: src/evaluate.py}
-gates: [metrics.accuracy.value >= 0.5]
-serve: {script: src/inference.py, sample: sample.json}
+PIPELINE_YAML = smallest.pipeline(
+    "{y: {type: integer}}",
+    more="""\
 release:
   stages: [{name: production, traffic: {type: all_at_once, bake_s: 60, unwatched: true}}]
   alarms: {error_rate: 0.05, p99_latency_ms: 500, min_requests: 10}
-"""
+""",
+)
 
 Invoke = Callable[[str, Any], Any]
 

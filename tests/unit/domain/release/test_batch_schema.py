@@ -6,39 +6,24 @@ from typing import Any
 
 import pytest
 
+import smallest
 from sluice.domain import config
 from sluice.domain.release import batch_schema
 
-PIPELINE_YAML = """\
-name: reviews
-image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1
-data:
-  format: csv
-  label: y
-  schema:
-    y: {type: integer}
-    x: {type: number, required: true}
-    n: {type: integer}
-    t: {type: string}
-    b: {type: boolean}
-prepare: {script: src/prepare.py}
-train:
-  script: src/train.py
-  candidates: {objective: accuracy}
-  metrics: [{name: accuracy, regex: "accuracy: ([0-9.]+)"}]
-evaluate: {script: src/evaluate.py}
-gates: [metrics.accuracy.value >= 0.5]
-serve:
-  script: src/inference.py
-  sample: sample
-  content_type: KIND
-  compute: {batch: BATCH}
-release: {stages: [{name: production, traffic: {type: all_at_once, bake_s: 0}}]}
-"""
+SCHEMA = (
+    "{y: {type: integer}, x: {type: number, required: true}, n: {type: integer}, t: {type: string}, "
+    "b: {type: boolean}}"
+)
+RELEASE = "release: {stages: [{name: production, traffic: {type: all_at_once, bake_s: 0}}]}\n"
+
+
+def pipeline(kind: str, batch: str) -> str:
+    serve = f"{{script: src/inference.py, sample: sample, content_type: {kind}, compute: {{batch: {batch}}}}}"
+    return smallest.pipeline(SCHEMA, serve=serve, more=RELEASE)
 
 
 def fault(data: bytes, kind: str = "text/csv", *, is_whole: bool = True, extra: str = "") -> str | None:
-    text = PIPELINE_YAML.replace("KIND", kind).replace("BATCH", "{}") + extra
+    text = pipeline(kind, "{}") + extra
     return batch_schema.fault(data, config.load(text), is_whole=is_whole)
 
 
@@ -94,11 +79,11 @@ def test_the_columns_are_those_that_are_watched() -> None:
     ],
 )
 def test_what_has_no_rows_or_need_not_be_checked_is_not(kind: str, batch: str, is_checked: bool) -> None:
-    text = PIPELINE_YAML.replace("KIND", kind).replace("BATCH", batch)
+    text = pipeline(kind, batch)
     assert batch_schema.checks(config.load(text)) == is_checked
 
 
 def test_a_project_without_an_endpoint_alone_scores_files() -> None:
-    text = PIPELINE_YAML.replace("KIND", "text/csv").replace("compute: {batch: BATCH}", "compute: {}")
+    text = pipeline("text/csv", "{}").replace("compute: {batch: {}}", "compute: {}")
     loaded: Any = config.load(text)
     assert not batch_schema.checks(loaded)

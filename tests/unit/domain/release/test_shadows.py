@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import smallest
 from sluice.domain import config
 from sluice.domain.config import models
 from sluice.domain.monitor.capture import Asked, Shape, asked
@@ -18,20 +19,11 @@ LIMITS = models.Shadow(percent=50, min_requests=10)
 RELEASE = models.Release(alarms=models.Alarms(error_rate=0.05))
 GOOD = Measured(requests=20, errors=0, latencies_us=(10_000.0,))
 ALIKE = Compared(rows=20, agreeing=20)
-PIPELINE_YAML = """\
-name: reviews
-image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/own:1
-data: {format: csv, label: y, schema: {y: {type: LABEL}, x: {type: number}}}
-prepare: {script: src/prepare.py}
-train:
-  script: src/train.py
-  candidates: {objective: accuracy}
-  metrics: [{name: accuracy, regex: "accuracy: ([0-9.]+)"}]
-evaluate: {script: src/evaluate.py}
-gates: [metrics.accuracy.value >= 0.5]
-serve: {script: src/inference.py, sample: sample.json}
-monitor: {quality: {metric: METRIC, max_loss: 0.1}}
-"""
+
+
+def pipeline(label: str, metric: str) -> str:
+    quality = f"monitor: {{quality: {{metric: {metric}, max_loss: 0.1}}}}\n"
+    return smallest.pipeline(f"{{y: {{type: {label}}}, x: {{type: number}}}}", more=quality)
 
 
 def faults(live: Measured = GOOD, shadow: Measured = GOOD, answers: Compared = ALIKE) -> list[str]:
@@ -94,7 +86,7 @@ def record(question: str, answer: Any, identity: str) -> str:
 
 
 def read(label: str, metric: str, *pairs: tuple[Any, Any], of: str) -> list[Asked]:
-    text = PIPELINE_YAML.replace("LABEL", label).replace("METRIC", metric)
+    text = pipeline(label, metric)
     shape = Shape.of(config.load(text))
     lines = [record(json.dumps([{"x": x}]), [answer], f"{of}-{x}") for x, answer in pairs]
     return [found for line in lines if (found := asked(line, shape, ignored="ignored"))]
@@ -129,7 +121,7 @@ def test_answers_are_paired_by_what_was_asked_and_not_by_their_ids() -> None:
 
 
 def test_the_request_that_tests_a_release_is_not_compared() -> None:
-    shape = Shape.of(config.load(PIPELINE_YAML.replace("LABEL", "string").replace("METRIC", "accuracy")))
+    shape = Shape.of(config.load(pipeline("string", "accuracy")))
     assert asked(record("[]", [], "sluice--smoke-test"), shape, ignored="sluice--smoke-test") is None
 
 
