@@ -8,11 +8,11 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Project
-from sluice.catalog.records.releases import PENDING, Package, Release
+from sluice.catalog.records.releases import PENDING, Package, Recovery, Release
 from sluice.domain import actors, config, names
-from sluice.domain.release import holds, packages, releases
+from sluice.domain.release import holds, packages, recoveries, releases
 from sluice.domain.release.holds import Hold
-from sluice.services import approving, building
+from sluice.services import approving, building, deploying, recovering, releasing
 from sluice.services.views import stages
 from sluice_cli import waiting
 from sluice_cli.errors import EXIT_REJECTED, CommandError
@@ -21,6 +21,7 @@ from sluice_cli.waiting import Say
 
 APPROVED, REJECTED = "Approved", "Rejected"
 HEARD_S = 900
+ROLLED_BACK_S = 3600
 
 
 def own_package(target: Target, arn: str) -> Package:
@@ -82,17 +83,26 @@ def _own_approval_stands(target: Target, arn: str, seen: Package) -> str | None:
 
 
 def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
-    """Reject a version; if it is rejected already but still live, tell where."""
+    """Reject a version; if it is rejected already but still live, tell where.
+
+    The result holds the release of each stage that it is taken from (`serving`), and `after_epoch` as that of
+    `approve` does.
+    """
     result = {"model_package_arn": arn, "status": REJECTED}
+    package = _find_package(target, arn)
+    serving = {row["stage"]: row["live"] for row in _serving(target, package)} if package else {}
+    coming = _coming(target, package) if package else {}
+    awaited = {"serving": {**serving, **coming}} if package and package.pipeline else {}
     if _status(target, arn) != REJECTED:
         _decide(target, arn, REJECTED, reason)
-        return result
+        return {**result, **awaited, "after_epoch": package.epoch if package else 0}
     note = "it was rejected before, so nothing changes"
-    package = _find_package(target, arn)
-    if package and (serving := _serving(target, package)):
-        stage = serving[0]["stage"]
+    if package and serving:
+        stage = next(iter(serving))
         note += f"; it is still live on {stage}: `sluice rollback {package.pipeline} --stage {stage}`"
-    return {**result, "note": note}
+    is_heard = package is not None and package.status == REJECTED
+    epoch = package.epoch if package else 0
+    return {**result, **awaited, "after_epoch": epoch - is_heard, "note": note}
 
 
 def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
@@ -126,6 +136,59 @@ def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] |
         return None
     say(release_id)
     return waiting.this_release_end(target, pipeline, release_id)
+
+
+def _coming(target: Target, package: Package) -> dict[str, str]:
+    """Return the release that is bringing a version to a stage, by the stage."""
+    found = releasing.find_stages(target.cloud, package.pipeline) if package.pipeline else []
+    trying = [
+        deploying.find_deployment(target.cloud, stage.pipeline, stage.name, stage.releasing)
+        for stage in found
+    ]
+    return {
+        each.stage: each.release_id for each in trying if each and each.is_of(package.arn, package.run_id)
+    }
+
+
+def follow_rejection(target: Target, result: dict[str, Any], say: Say) -> list[dict[str, Any]]:
+    """Wait for the rollbacks that a result of `reject` leads to, one for each stage where it serves."""
+    if not result.get("serving"):
+        return []
+    decided = _decision_after(target, result["model_package_arn"], result["after_epoch"], REJECTED)
+    return [_rolled_back(target, decided, stage, live, say) for stage, live in result["serving"].items()]
+
+
+def takes_away(pipeline: str, stage: str) -> str:
+    """Say what a person may do about a version that nothing replaces."""
+    return (
+        f"`sluice retire {pipeline} --stage {stage}` takes it away, `sluice models {pipeline}` shows others"
+    )
+
+
+def _rolled_back(target: Target, rejected: Package, stage: str, live: str, say: Say) -> dict[str, Any]:
+    """Wait until another release serves on a stage, or none will by itself; returns the one that decided."""
+    pipeline = str(rejected.pipeline)
+    key = keys.recovery_key(pipeline, stage, live, recovering.rejection(rejected))
+
+    def look() -> str | None:
+        found = releasing.find_stage(target.cloud, pipeline, stage)
+        if found is None or live not in (found.live, found.releasing):
+            # A person may have been quicker than the rollback.
+            return found.live or live if found and found.releasing is None else None
+        item = target.catalog.get(key)
+        known = Recovery.of(item) if item else None
+        if known is None or known.attempt_id is None:
+            return None
+        say(f"{known.attempt_id} rolls {stage} back, attempt {known.attempt} of {max(recoveries.ATTEMPTS)}")
+        last = releasing.find_release(target.cloud, pipeline, known.attempt_id)
+        is_last = last is not None and (
+            last.status == "refused"
+            or (last.status == "failed" and known.attempt == max(recoveries.ATTEMPTS))
+        )
+        return known.attempt_id if is_last else None
+
+    what = f"{stage} to serve another version; a rollback that failed is tried again"
+    return waiting.this_release_end(target, pipeline, waiting.until(look, timeout_s=ROLLED_BACK_S, what=what))
 
 
 def _status(target: Target, arn: str) -> str:
@@ -216,15 +279,16 @@ def _until_withdrawn(target: Target, arn: str, epoch: int) -> None:
     waiting.until(look, timeout_s=HEARD_S, what="the stack to hear that the approval was withdrawn")
 
 
-def _decision_after(target: Target, arn: str, epoch: int) -> Package:
-    """Wait for the approval after an epoch; raises CommandError if somebody decided otherwise."""
+def _decision_after(target: Target, arn: str, epoch: int, status: str = APPROVED) -> Package:
+    """Wait for the decision after an epoch; raises CommandError if somebody decided otherwise."""
 
     def look() -> Package | None:
         seen = own_package(target, arn)
         return seen if seen.epoch > epoch and not seen.is_unfinished else None
 
-    what = "the stack to hear of the approval, which `reconcile` tells it of again if the event was lost"
+    noun = "approval" if status == APPROVED else "rejection"
+    what = f"the stack to hear of the {noun}, which `reconcile` tells it of again if the event was lost"
     seen = waiting.until(look, timeout_s=HEARD_S, what=what)
-    if seen.status != APPROVED:
+    if seen.status != status:
         raise CommandError(f"the version is {seen.status} by now: somebody decided otherwise")
     return seen

@@ -11,9 +11,9 @@ from sluice.domain import config, nearest
 from sluice.domain.config import PipelineConfig
 from sluice.domain.data import uploads
 from sluice.services import building, tracing
-from sluice.services.views import data, models, pipelines, runs
+from sluice.services.views import data, models, pipelines, runs, stages
 from sluice_cli import output
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.output import short
 from sluice_cli.target import Target
 
@@ -23,6 +23,12 @@ LISTED = 5
 def the_pipeline(target: Target, name: str | None) -> str:
     """Return the named pipeline, or the only one; else raises CommandError, which lists them."""
     names = pipelines.pipeline_names(target.cloud)
+    if name and (meant := name.partition("/")[0]) != name and meant in names:
+        raise CommandError(
+            f"{name} is a version, and this asks for a pipeline",
+            hint=f"Name the pipeline: {meant}.",
+            exit_code=EXIT_USAGE,
+        )
     if name is None and len(names) == 1:
         return names[0]
     if name in names:
@@ -150,9 +156,13 @@ def the_object(target: Target, named: str) -> tuple[str, str]:
 
 
 def model_arn(target: Target, model: str) -> str:
-    """Return the ARN of a model package, given by a name, its pipeline (the newest) or its ARN."""
+    """Return the ARN of a model package, given by a name, its pipeline (the newest) or its ARN.
+
+    A number may be written as commands show it, `v3`.
+    """
     if model.startswith("arn:"):
         return model
+    model = re.sub(r"/v(?=\d+$)", "/", model)
     found = [row for row in _candidates(target, model) if row["approval_status"] != "Deleted"]
     if not found:
         raise _no_model(target, model)
@@ -162,6 +172,31 @@ def model_arn(target: Target, model: str) -> str:
             f"{model!r} may be one of several models", hint=f"Name one: {listed}.", exit_code=EXIT_USAGE
         )
     return str(found[0]["arn"])
+
+
+def the_stage(target: Target, named: str | None, stage: str | None, default: str) -> tuple[str, str]:
+    """Return the pipeline and the stage that are meant by a pipeline, or by a version that serves there.
+
+    Raises CommandError, with the exit code of a refusal, if the version does not serve there.
+    """
+    if named is None or "/" not in named:
+        return the_pipeline(target, named), stage or default
+    arn = model_arn(target, named)
+    rows = [
+        (name, row)
+        for name in pipelines.pipeline_names(target.cloud)
+        for row in stages.stages(target.cloud, name)
+    ]
+    serving = [(name, row["stage"]) for name, row in rows if row["live_package_arn"] == arn]
+    if found := [each for each in serving if stage in (None, each[1])]:
+        return next((each for each in found if each[1] == default), found[0])
+    where = f"serves on {', '.join(each[1] for each in serving)}" if serving else "serves nowhere"
+    raise CommandError(
+        f"{named} {where}" + (f", and not on {stage}" if stage and serving else ""),
+        hint=f"`sluice lineage {named}` tells what it was made of, `sluice models {named.partition('/')[0]}` "
+        "what became of it, and `sluice history` when it served.",
+        exit_code=EXIT_REJECTED,
+    )
 
 
 def _no_model(target: Target, model: str) -> CommandError:

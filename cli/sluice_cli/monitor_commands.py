@@ -61,17 +61,26 @@ def _judged(found: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
         return [each for each in windows if (each["start"], each.get("judged_at")) not in known]
 
     labels = [each for each in new(found["labels"]) if each["status"] != "open"]
-    return {"stage": found["stage"], "windows": new(found["windows"]), "labels": labels}
+    windows = new(found["windows"])
+    return {"stage": found["stage"], "min_rows": found["min_rows"], "windows": windows, "labels": labels}
 
 
 def _print_judged(judged: dict[str, Any]) -> None:
     for each in reversed(judged["windows"]):
-        _print_verdict(f"{judged['stage']}: {wording.count(each.get('rows', 0), 'prediction')}", each)
+        said, one = predictions(each, judged["min_rows"]), each.get("rows", 0) == 1
+        noun = "prediction" if one and " of " not in said else "predictions"
+        _print_verdict(f"{judged['stage']}: {said} {noun}", each)
     for each in reversed(judged["labels"]):
         said = f"{judged['stage']}: {wording.count(each.get('labelled', 0), 'label')}"
         _print_verdict(said if each["is_final"] else f"{said}, an estimate", each)
     if not judged["windows"] and not judged["labels"]:
         out.print(f"{judged['stage']}: nothing new to judge")
+
+
+def predictions(window: dict[str, Any], least: int) -> str:
+    """Say how many predictions a window has, of how many it takes for a verdict if there are too few."""
+    rows = window.get("rows", 0)
+    return f"{rows} of {least}" if window["status"] == "not_enough_data" else str(rows)
 
 
 def _print_verdict(said: str, window: dict[str, Any]) -> None:
@@ -150,7 +159,7 @@ def print_stage(pipeline: str, found: dict[str, Any]) -> None:
         [
             (
                 age(each["ends_at"]),
-                each.get("rows", 0),
+                predictions(each, found["min_rows"]),
                 styled(each["status"]),
                 wording.number((each.get("figures") or {}).get("drift")) if each.get("figures") else "",
                 "; ".join(reasons(each)[:1]),

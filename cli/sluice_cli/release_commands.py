@@ -12,7 +12,7 @@ from sluice.domain import failures, wording
 from sluice.domain.release import scaling
 from sluice.services import views
 from sluice_cli import decisions, lookup, retiring, waiting
-from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, Wait, example, hint_more, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
@@ -144,13 +144,33 @@ def reject(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     reason: Reason = "",
+    wait: Wait = False,
     as_json: Json = False,
 ) -> None:
     """Reject a model version in the registry; where it is live, the last known good replaces it."""
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
-    result = decisions.reject(target, arn, reason)
-    finish_decision(result, as_json, "next: `sluice status` shows what serves now")
+    with err.status("rejecting") as status:
+        result = decisions.reject(target, arn, reason)
+        if wait:
+            status.update("waiting for what serves in its place")
+            result["releases"] = decisions.follow_rejection(target, result, status.update)
+    if wait and not result["releases"]:
+        result.setdefault("note", "it serves nowhere, so nothing is rolled back")
+    finish_decision(result, as_json, _after_rejection(target, arn, result))
+
+
+def _after_rejection(target: Target, arn: str, result: dict[str, Any]) -> str:
+    """Name what shows who serves in place of a rejected version."""
+    if "serving" not in result:
+        return "next: `sluice status` shows what serves; no run of this stack registered that version"
+    pipeline = str(decisions.own_package(target, arn).pipeline)
+    if result["serving"]:
+        stage = next(iter(result["serving"]))
+        if any(each["status"] != "released" for each in result.get("releases", ())):
+            return f"next: {decisions.takes_away(pipeline, stage)}"
+        return f"next: `sluice why {pipeline} --stage {stage}` tells what serves there, and why"
+    return f"next: `sluice models {pipeline}` shows the other versions, and what waits for a person"
 
 
 @release_app.command(
@@ -235,19 +255,23 @@ def _where(release: dict[str, Any]) -> str:
 def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> None:
     """Print what a decision led to; exits 1 if its release failed, 3 if it was refused."""
     release = result.get("release")
+    ended = [release] if release else result.get("releases") or []
 
     def text() -> None:
         out.print(styled(result["status"]), result.get("model_package_arn") or result.get("release_id"))
         if note := result.get("note"):
             out.print(escape(note))
-        if release:
-            out.print("release", release["release_id"], styled(release["status"]) + Text(_where(release)))
-            for reason in release.get("reasons") or []:
+        for each in ended:
+            what = "rollback" if each.get("is_rollback") else "release"
+            out.print(what, each["release_id"], styled(each["status"]) + Text(_where(each)))
+            for reason in each.get("reasons") or []:
                 out.print(f"  [yellow]•[/] {escape(failures.plain(str(reason)))}")
         hint(next_step)
 
-    show({key: value for key, value in result.items() if key != "after_epoch"}, as_json, text)
-    if release and release["status"] == "refused":
+    shown = {key: value for key, value in result.items() if key not in ("after_epoch", "serving")}
+    show(shown, as_json, text)
+    found = {each["status"] for each in ended}
+    if found - {"released", "refused"}:
+        raise typer.Exit(EXIT_FAILED)
+    if "refused" in found:
         raise typer.Exit(EXIT_REJECTED)
-    if release and release["status"] != "released":
-        raise typer.Exit(1)

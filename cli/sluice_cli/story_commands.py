@@ -14,10 +14,12 @@ from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.moments import TIME_HELP, a_time, shown
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, example, hint_more, show
 from sluice_cli.output import escape, hint, out, print_table, short, styled
+from sluice_cli.release_commands import MODEL_HELP
 from sluice_cli.target import Target
 
 story_app = typer.Typer()
 _KEPT = 20
+_STAGE = "production"
 
 
 @story_app.command(
@@ -137,17 +139,22 @@ def _print_entry(entry: dict[str, Any]) -> None:
 @story_app.command(epilog=example("sluice why reviews-sentiment --stage production"))
 def why(
     context: typer.Context,
-    pipeline: Pipeline = None,
-    stage: Annotated[str, typer.Option(help="The stage.")] = "production",
+    pipeline: Annotated[
+        str | None, typer.Argument(help=f"The pipeline, or a version that serves: {MODEL_HELP}")
+    ] = None,
+    stage: Annotated[
+        str | None, typer.Option(help=f"The stage; default: {_STAGE}, or where the version serves.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell why a version serves: data, run, candidates, gates, approvals, releases, and what came since.
 
-    Exits with 3 if nothing serves there, or if the endpoint serves something else than what was released.
+    Exits with 3 if nothing serves there, or the version that was named does not, or if the endpoint serves
+    something else than what was released.
     """
     target = context.obj.target()
-    name = lookup.the_pipeline(target, pipeline)
-    found = views.story.why(target.cloud, name, _stage(target, name, stage))
+    name, wanted = lookup.the_stage(target, pipeline, stage, _STAGE)
+    found = views.story.why(target.cloud, name, _stage(target, name, wanted))
     assert found is not None  # noqa: S101 (the stage was found)
     show(found, as_json, lambda: story_page.print_story(found))
     if found["serves"] is None or found["deviation"]:

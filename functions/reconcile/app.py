@@ -6,7 +6,7 @@ It changes nothing but its own progress, and the places of arrivals that an olde
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -206,18 +206,29 @@ def _deviating(cloud: Cloud, stage: Stage) -> LostEvent | None:
 
 def _unseen_decisions(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Find missed decisions about the newest packages of each group; once a day about all."""
+    known, there = [Pipeline.of(item) for item in pipelines], set[str]()
     with sweeping.daily(cloud, "packages") as is_full:
         # Pipelines may share a group.
-        for group in dict.fromkeys(
-            group for item in pipelines for group in packages.groups_of(Pipeline.of(item))
-        ):
+        for group in dict.fromkeys(group for each in known for group in packages.groups_of(each)):
             listed = cloud.registry.packages(group)
-            yield from _undecided(cloud, listed if is_full else islice(listed, _NEWEST))
+            yield from _undecided(cloud, listed if is_full else islice(listed, _NEWEST), there)
+    for each in known:
+        yield from _deleted_packages(cloud, each, there)
 
 
-def _undecided(cloud: Cloud, listed: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+def _deleted_packages(cloud: Cloud, pipeline: Pipeline, there: Collection[str]) -> Iterator[Finding]:
+    """Find versions that may be shown as waiting for a person, and that somebody deleted."""
+    for arn in packages.newest(pipeline):
+        item = cloud.catalog.get(keys.package_key(arn)) if arn not in there else None
+        is_shown = item is not None and Package.of(item).deleted_at is None
+        yield lost_events.package_deleted(arn) if is_shown else None
+
+
+def _undecided(cloud: Cloud, listed: Iterable[Mapping[str, Any]], there: set[str]) -> Iterator[Finding]:
+    """Yield what was missed of these packages, which are noted as being there."""
     for package in listed:
         arn = package["ModelPackageArn"]
+        there.add(arn)
         item = cloud.catalog.get(keys.package_key(arn))
         seen = Package.of(item) if item else Package(arn)
         yield lost_events.package_decided(seen, package["ModelApprovalStatus"])

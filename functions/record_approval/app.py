@@ -70,6 +70,7 @@ def _claim(cloud: Cloud, arn: str, told: Told) -> _Claim | None:
     for _ in range(_CLAIMS):
         package = cloud.registry.describe_package(arn)
         if package is None:
+            _note_deleted(cloud, arn)
             return None
         provenance = _provenance(cloud, package)
         seen = _last_seen(cloud, arn, package, provenance)
@@ -83,6 +84,14 @@ def _claim(cloud: Cloud, arn: str, told: Told) -> _Claim | None:
             taken = replace(seen, approval_status=decision.status, approval_epoch=seen.epoch + 1)
             return _recorded(cloud, package, taken, decision, provenance)
     raise ConflictError(f"others kept recording decisions about {arn}")
+
+
+def _note_deleted(cloud: Cloud, arn: str) -> None:
+    """Note that the registry has a version no more, so that nobody is asked to decide about it."""
+    seen, now = _find_seen(cloud, arn), cloud.now()
+    if seen and seen.pipeline and cloud.catalog.apply(changes.note_deleted(seen, now)):
+        name = packages.version_name(seen.group, seen.version)
+        note(cloud, seen.pipeline, now, name, "version deleted", "the registry has it no more")
 
 
 def _provenance(cloud: Cloud, package: dict[str, Any]) -> Provenance | None:

@@ -206,3 +206,89 @@ def test_two_people_approve_and_the_second_one_releases(
     stack.caller = "arn:aws:iam::123456789012:user/bert"
     code, result = run(APPROVE, arn)
     assert (code, result["release"]["status"]) == (0, "released")
+
+
+# ---------------------------------------------------------------------------------------------- reject --wait
+
+REJECT = ["reject", "--wait", "--json", "-m", "customers complain"]
+
+
+def serving(stack: Stack, *numbers: int) -> str:
+    """Versions that were released one after the other; returns the last one's ARN."""
+    arn = ""
+    for number in numbers:
+        arn = registered(stack, number)
+        assert run(APPROVE, arn)[0] == 0
+        stack.world.later(hours=1)
+    return arn
+
+
+def test_a_rejection_is_followed_to_the_end_of_its_rollback(stack: Stack) -> None:
+    code, result = run(REJECT, serving(stack, 1, 2))
+    (release,) = result["releases"]
+    assert (code, release["status"], release["package_version"], release["cause"]) == (
+        0,
+        "released",
+        1,
+        "rejection",
+    )
+    assert stack.world.live_version() == 1
+
+
+def test_a_rejection_of_what_serves_nowhere_waits_for_nothing(stack: Stack) -> None:
+    code, result = run(REJECT, registered(stack))
+    assert (code, result["releases"], result["note"]) == (
+        0,
+        [],
+        "it serves nowhere, so nothing is rolled back",
+    )
+
+
+def test_a_rejection_that_nothing_can_be_rolled_back_for_says_what_to_do(stack: Stack) -> None:
+    found = CliRunner().invoke(main.app, ["reject", "--wait", serving(stack, 1)])
+    assert found.exit_code == 3, found.exception
+    assert "refused" in found.output
+    assert f"sluice retire {PIPELINE} --stage production" in " ".join(found.output.split())
+
+
+def test_a_rollback_that_fails_is_waited_for_until_another_attempt_succeeds(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = serving(stack, 1, 2)
+    refuses = {"status_code": 500, "body": b"no luck", "content_type": "text/plain", "variant": None}
+    stack.world.cloud.endpoints.responses = [refuses] * 4
+
+    def pass_the_time(seconds: float) -> None:
+        stack.world.later(minutes=5)
+        stack.world.reconcile()
+        stack.world.run_all()
+
+    monkeypatch.setattr("sluice_cli.waiting.time.sleep", pass_the_time)
+    code, result = run(REJECT, arn)
+    assert (code, result["releases"][0]["status"], stack.world.live_version()) == (0, "released", 1)
+    assert [each["status"] for each in stack.world.releases()].count("failed") == 1
+
+
+def test_a_rollback_that_keeps_failing_ends_with_the_last_attempt(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = serving(stack, 1, 2)
+    refuses = {"status_code": 500, "body": b"no luck", "content_type": "text/plain", "variant": None}
+    stack.world.cloud.endpoints.responses = [refuses] * 100
+
+    def pass_the_time(seconds: float) -> None:
+        stack.world.later(minutes=5)
+        stack.world.reconcile()
+        stack.world.run_all()
+
+    monkeypatch.setattr("sluice_cli.waiting.time.sleep", pass_the_time)
+    code, result = run(REJECT, arn)
+    assert (code, result["releases"][0]["status"]) == (1, "failed")
+    assert [each["status"] for each in stack.world.releases()].count("failed") == 3
+
+
+def test_the_next_step_of_a_rejection_is_what_shows_who_serves_instead(stack: Stack) -> None:
+    arn = serving(stack, 1, 2)
+    said = CliRunner().invoke(main.app, ["reject", "--wait", arn])
+    assert f"sluice why {PIPELINE} --stage production" in " ".join(said.output.split())
+    assert "rollback reviews-v2-" in said.output

@@ -53,6 +53,15 @@ def test_run_judges_at_once_and_says_no_if_something_drifted(watching: Watching)
     assert judged["labels"] == []
 
 
+def test_of_too_few_predictions_it_says_how_many_there_are_and_how_many_it_takes(watching: Watching) -> None:
+    watching.ask(1)
+    watching.later(minutes=5)
+    assert "production: 1 of 100 predictions" in call("run", PIPELINE).stdout
+    assert "1 of 100" in call("show", PIPELINE).stdout
+    (found,) = json.loads(call("show", PIPELINE, "--json").stdout)["stages"]
+    assert (found["min_rows"], found["windows"][0]["rows"]) == (100, 1)
+
+
 def test_show_lists_windows_newest_first_with_values_and_reasons(watching: Watching) -> None:
     labels = watching.ask(200, shift=0.6, accuracy=0.6)
     watching.later(hours=1, minutes=1)

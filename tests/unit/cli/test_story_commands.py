@@ -150,3 +150,39 @@ def test_a_version_that_waits_is_listed_with_since_when_and_the_command(world: W
     (first, *_) = told("models", PIPELINE)
     assert (first["awaits"], first["awaits_since"]) == (f"approve {PIPELINE}/3", first["created_at"])
     assert re.search(rf"sluice approve {PIPELINE}/3 \(since .+ ago\)", said("models", PIPELINE))
+
+
+# --------------------------------------------------------------------------------- a version for a pipeline
+
+
+@pytest.mark.parametrize("spelling", ["{p}/1", "{p}/v1", "{p}/{p}/1", "{arn}"])
+def test_why_takes_every_spelling_of_a_version(world: World, spelling: str) -> None:
+    arn = next(arn for arn in world.cloud.registry.by_arn if arn.endswith("/1"))
+    named = spelling.format(p=PIPELINE, arn=arn)
+    assert told("why", named) == told("why", PIPELINE) == told("why", named, "--stage", "production")
+    assert told("manifest", "show", named) == told("manifest", "show", f"{PIPELINE}/1")
+
+
+def test_why_a_version_that_does_not_serve_is_refused_with_what_tells_of_it(world: World) -> None:
+    result = CliRunner().invoke(main.app, ["why", f"{PIPELINE}/2"])
+    assert isinstance(result.exception, CommandError)
+    assert (result.exception.exit_code, str(result.exception)) == (3, f"{PIPELINE}/2 serves nowhere")
+    assert f"`sluice lineage {PIPELINE}/2`" in result.exception.hint
+
+
+def test_why_a_version_on_a_stage_where_it_does_not_serve_says_where_it_does(world: World) -> None:
+    result = CliRunner().invoke(main.app, ["why", f"{PIPELINE}/1", "--stage", "staging"])
+    assert str(result.exception) == f"{PIPELINE}/1 serves on production, and not on staging"
+
+
+@pytest.mark.parametrize(
+    "command", [["history"], ["timeline"], ["status"], ["rollback"], ["scale", "--count", "1"]]
+)
+def test_what_takes_a_pipeline_says_so_of_a_version(world: World, command: list[str]) -> None:
+    result = CliRunner().invoke(main.app, [*command[:1], f"{PIPELINE}/1", *command[1:]])
+    assert isinstance(result.exception, CommandError)
+    assert (result.exception.exit_code, str(result.exception)) == (
+        2,
+        f"{PIPELINE}/1 is a version, and this asks for a pipeline",
+    )
+    assert PIPELINE in result.exception.hint

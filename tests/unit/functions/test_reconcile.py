@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ import fakes
 from conftest import LambdaContext, load_function
 from release_world import ENDPOINT, PIPELINE, World
 from sluice.catalog import keys
+from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.arrivals import Arrival, UnclaimedArrival
-from sluice.catalog.records.builds import JobTask
+from sluice.catalog.records.builds import JobTask, Pipeline
+from sluice.catalog.records.releases import Package
+from sluice.services.views import models
 
 PUSHED = "a" * 64
 
@@ -194,3 +198,48 @@ def test_a_decision_about_a_version_of_a_former_group_is_not_lost(world: World) 
     world.cloud.catalog.update(keys.pipeline_key(PIPELINE), groups)
     world.decide(arn, "Approved")
     assert types(world) == ["SageMaker Model Package State Change"]
+
+
+def pending(world: World, number: int) -> str:
+    """A version that waits for a person, as register_model leaves it."""
+    arn = world.register(number)
+    run_id, at = f"{PIPELINE}-{number:05d}", world.cloud.now()
+    package = Package(arn, PIPELINE, number, "sluice", PIPELINE, run_id, created_at=at)
+    world.cloud.catalog.create(package.item())
+    world.cloud.catalog.update(
+        keys.pipeline_key(PIPELINE), {"newest_package": arn, "groups": [PIPELINE]}, None
+    )
+    return arn
+
+
+def waiting_for_a_person(world: World) -> list[int]:
+    item = world.cloud.catalog.get(keys.pipeline_key(PIPELINE)) or {}
+    rows = models.on_record(world.cloud, Pipeline.of(item), []) or []
+    return [row["version"] for row in rows if row["approval_status"] == "PendingManualApproval"]
+
+
+def test_a_pending_version_that_somebody_deleted_waits_for_nobody(world: World) -> None:
+    first, second = pending(world, 1), pending(world, 2)
+    assert sent(world) == []
+    assert waiting_for_a_person(world) == [2, 1]
+    del world.cloud.registry.by_arn[second]
+    for _ in range(2):
+        for _, detail in sent(world):
+            assert detail["ModelPackageArn"] == second
+            world.invoke("record_approval", {"detail": detail})
+    assert waiting_for_a_person(world) == [1]
+    assert world.events().count("version deleted") == 1
+    assert sent(world) == []
+    del world.cloud.registry.by_arn[first]
+    assert len(sent(world)) == 1
+
+
+def test_a_version_of_the_same_arn_that_is_registered_again_waits_again(world: World) -> None:
+    arn = pending(world, 1)
+    del world.cloud.registry.by_arn[arn]
+    ((_, detail),) = sent(world)
+    world.invoke("record_approval", {"detail": detail})
+    seen = Package.of(world.cloud.catalog.get(keys.package_key(arn)) or {})
+    again = replace(seen, run_id=f"{PIPELINE}-00009", deleted_at=None)
+    assert world.cloud.catalog.apply(changes.register_again(seen, again))
+    assert waiting_for_a_person(world) == [1]

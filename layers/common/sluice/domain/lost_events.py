@@ -107,6 +107,11 @@ def package_decided(seen: Package, approval_status: str) -> LostEvent | None:
     return _decided(seen.arn, approval_status)
 
 
+def package_deleted(arn: str) -> LostEvent:
+    """Return the event of a version that the registry has no more: what is not there waits for nobody."""
+    return _decided(arn, "PendingManualApproval")
+
+
 def rejected_serves(arn: str) -> LostEvent:
     """Return the event of a rejection that was heard of, and whose rollback failed."""
     return _decided(arn, "Rejected")

@@ -38,6 +38,11 @@ def decide(seen: Package, status: ApprovalStatus) -> Update:
     )
 
 
+def note_deleted(seen: Package, at: str) -> Update:
+    """Note that the registry has a version no more, once; a version that is registered again is another."""
+    return Update(keys.package_key(seen.arn), {"deleted_at": at}, {"deleted_at": None, "run_id": seen.run_id})
+
+
 def record_approval(approval: Approval) -> Put:
     """Record a decision; the first record stays."""
     return Put(approval.item())

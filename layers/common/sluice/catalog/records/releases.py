@@ -43,6 +43,8 @@ class Package:
     approval_epoch: int | None = None
     # The decision whose consequence was started.
     acted_epoch: int | None = None
+    # When it was found that the registry has it no more.
+    deleted_at: str | None = None
     # The registry's life cycle (stage/status) as it was last written or heeded, and the one being written.
     life_cycle: str | None = None
     life_cycle_next: str | None = None

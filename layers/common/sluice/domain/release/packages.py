@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from sluice.catalog.records.builds import Pipeline
 
 
+# So many versions are looked at for those that wait for a person.
+_UNDECIDED = 5
+
+
 def groups_of(pipeline: Pipeline) -> list[str]:
     """Return all groups that pushes of a pipeline named: those of former pushes stay its own."""
     return list(pipeline.groups or ([pipeline.group] if pipeline.group else []))
@@ -17,6 +21,13 @@ def groups_of(pipeline: Pipeline) -> list[str]:
 def with_group(pipeline: Pipeline, group: str) -> list[str]:
     """Return the pipeline's groups after a push that names this one."""
     return [*(known for known in groups_of(pipeline) if known != group), group]
+
+
+def newest(pipeline: Pipeline) -> list[str]:
+    """Name the versions that were registered last, the newest first: a group numbers them."""
+    group, _, number = (pipeline.newest_package or "").rpartition("/")
+    last = int(number or 0)
+    return [f"{group}/{n}" for n in range(last, max(last - _UNDECIDED, 0), -1)]
 
 
 def group_of(arn: str) -> str:

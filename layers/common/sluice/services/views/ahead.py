@@ -15,9 +15,10 @@ from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import names
 from sluice.domain.build import candidates, champions
 from sluice.domain.failures import MissingError
+from sluice.domain.release import packages
 from sluice.ports import Cloud
 from sluice.services import building, moments, releasing
-from sluice.services.views import models, runs
+from sluice.services.views import runs
 
 Stages = Mapping[str, Sequence[Stage]]
 # Runs with more steps than these are asked for them.
@@ -83,7 +84,7 @@ def _known_keys(cloud: Cloud, pipeline: Pipeline, runs_shown: int = 1) -> list[k
     name = pipeline.name
     found = [keys.pipeline_key(name), keys.aside_key(name)]
     found += [keys.run_key(name, run_id) for run_id in runs.newest_ids(pipeline, runs_shown)]
-    found += [keys.package_key(arn) for arn in models.newest_packages(pipeline)]
+    found += [keys.package_key(arn) for arn in packages.newest(pipeline)]
     if pipeline.project_version:
         found.append(keys.project_key(name, pipeline.project_version))
     if pipeline.last_release:

@@ -15,9 +15,6 @@ from sluice.domain.release import awaited, packages
 from sluice.ports import Cloud
 from sluice.services.views import stages
 
-# So many versions are looked at for those that wait for a person.
-UNDECIDED = 5
-
 
 def models(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
     """List the versions in all groups of the pipeline, newest first, with where each is live.
@@ -142,12 +139,6 @@ def undecided(cloud: Cloud, pipeline: str, serving: list[dict[str, Any]]) -> lis
     return rows
 
 
-def newest_packages(pipeline: Pipeline) -> list[str]:
-    """Name the versions that were registered last, the newest first: a group numbers them."""
-    group, _, number = (pipeline.newest_package or "").rpartition("/")
-    return [f"{group}/{n}" for n in range(int(number or 0), max(int(number or 0) - UNDECIDED, 0), -1)]
-
-
 def on_record(cloud: Cloud, pipeline: Pipeline, serving: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
     """List what `undecided` does by the catalog, which learns of decisions by events: for many pipelines.
 
@@ -156,7 +147,7 @@ def on_record(cloud: Cloud, pipeline: Pipeline, serving: list[dict[str, Any]]) -
     if pipeline.newest_package is None or len(packages.groups_of(pipeline)) != 1:
         return None
     rows = list[dict[str, Any]]()
-    for arn in newest_packages(pipeline):
+    for arn in packages.newest(pipeline):
         row = _recorded(cloud, pipeline.name, arn)
         if row is None:
             continue
@@ -173,6 +164,8 @@ def _recorded(cloud: Cloud, pipeline: str, arn: str) -> dict[str, Any] | None:
     item = cloud.catalog.get(keys.package_key(arn))
     package = Package.of(item) if item else None
     if package is None or package.pipeline != pipeline or package.created_at is None:
+        return None
+    if package.deleted_at is not None:
         return None
     return {
         "model": f"{pipeline}/{package.version}",

@@ -45,6 +45,7 @@ def _stage(found: watched.Watched, limit: int) -> dict[str, Any]:
         "live_version": found.live.package_version,
         "metric": found.monitor.quality.metric,
         "every_s": found.monitor.every_s,
+        "min_rows": found.monitor.min_rows,
         "retrain_on": list(found.monitor.retrain_on),
         "asked": list(watch.asked) if watch else [],
         "window_since": watch.next_window if watch else None,
