@@ -45,6 +45,12 @@ def test_of_a_registered_model(world: World) -> None:
     assert cost_of(world).usd == pytest.approx(4 * 0.115 / 12, rel=0.1)
 
 
+def test_of_a_pipeline_that_was_never_pushed_nothing_is_known(cloud: Any) -> None:
+    assert spending.packages(cloud, "nobody") is None
+    assert spending.estimate(cloud, "nobody").usd is None
+    assert spending.outlook(cloud, "nobody") == {"estimate": None, "month": None, "held_back": None}
+
+
 def test_of_a_run_that_has_its_packages_built(cloud: Any, invoke: Invoke) -> None:
     world = World(cloud, invoke)
     world.push()

@@ -10,6 +10,8 @@ import pytest
 import fakes
 from release_world import ERROR_ALARM, PIPELINE, World
 from sluice.catalog import keys
+from sluice.catalog.records.releases import Stage
+from sluice.services import recovering
 from sluice.services.views import stages
 
 P99_ALARM = "sluice--reviews--production--p99-latency"
@@ -138,6 +140,16 @@ def test_a_rejected_version_that_a_person_replaced_is_left_alone(world: World) -
     world.later(hours=1)
     world.reconcile()
     assert (world.live_version(), world.pages()) == (3, [])
+
+
+def test_a_version_is_not_rejected_by_what_was_decided_about_another_runs_with_its_arn(world: World) -> None:
+    """A group that was deleted and made again numbers its versions from one."""
+    reject(world)
+    stage = Stage.of(world.stage())
+    rejected = recovering.find_rejected(world.cloud, stage)
+    assert rejected is not None
+    world.cloud.catalog.update(keys.package_key(rejected.arn), {"run_id": "reviews-00009"})
+    assert recovering.find_rejected(world.cloud, stage) is None
 
 
 def test_an_attempt_that_was_claimed_and_not_started_is_started_by_the_next_event(

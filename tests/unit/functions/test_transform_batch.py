@@ -77,6 +77,34 @@ def test_a_proof_that_wrote_no_answer_proves_nothing(
     assert world.live_version() is None
 
 
+def test_a_proof_that_ended_before_a_second_attempt_awaited_it_answers_that_one(world: BatchWorld) -> None:
+    _, task = world.plan(world.register(1))
+    world.invoke("deploy_model", {**task, "task_token": "first"})
+    (job,) = world.running()
+    world.cloud.jobs.end(job)
+    world.invoke("deploy_model", {**task, "task_token": "second"})
+    _, detail, _ = world.cloud.bus.entries[-1]
+    assert world.invoke("transform_batch", {"detail": detail}) == {"status": "answered"}
+    assert [token for token, _ in world.cloud.workflows.answers] == ["second"]
+
+
+def test_a_model_that_was_changed_by_hand_while_it_was_proved_is_not_released(
+    world: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_output = world.write_output
+
+    def changed(job: str, name: str, data: bytes) -> None:
+        write_output(job, name, data)
+        for model in world.cloud.endpoints.models.values():
+            model["PrimaryContainer"] = {**model["PrimaryContainer"], "Image": "another"}
+
+    monkeypatch.setattr(world, "write_output", changed)
+    release = world.release(world.approve(world.register(1)))
+    assert release["status"] == "failed"
+    assert "the model's image is another, not" in release["reasons"][0]
+    assert world.live_version() is None
+
+
 def test_a_machine_that_would_put_an_endpoint_back_does_not_pass(live: BatchWorld) -> None:
     """The broken copy of the state machine without the choice."""
     choices = live.definition["States"]["ReleaseStages"]["ItemProcessor"]["States"]["IsPreviousConfigKnown"]
