@@ -3,6 +3,7 @@
 import builtins
 import copy
 import dataclasses
+import inspect
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, field, replace
@@ -103,6 +104,17 @@ def test_it_compiles_nothing_while_it_is_defined(monkeypatch: pytest.MonkeyPatch
     before = len(compiled)
     assert fresh(2) == fresh(2)
     assert len(compiled) == before
+
+
+def test_one_without_a_docstring_spells_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    spelled: list[type] = []
+    monkeypatch.setattr(inspect, "signature", spelled.append)
+
+    @lazy.dataclass(frozen=True, slots=True)
+    class Plain:
+        x: int
+
+    assert (spelled, Plain.__doc__, Plain(1).x) == ([], "Plain", 1)
 
 
 def test_threads_may_make_the_first_ones_at_once() -> None:

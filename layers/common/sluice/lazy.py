@@ -32,6 +32,8 @@ def _lazy(cls: type) -> type:
         raise TypeError(f"{cls.__name__} inherits from a dataclass, which a lazy one cannot")
     # The first decoration takes them out of the class, and the second needs them.
     fields = {name: value for name, value in vars(cls).items() if isinstance(value, dataclasses.Field)}
+    # Else `dataclasses` spells the signature, of which the first one takes more than all else here.
+    cls.__doc__ = cls.__doc__ or cls.__name__
     made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True)(cls)
     compile_all = partial(_compile, cls, fields, made)
     for name in ("__init__", "__repr__", "__eq__", "__hash__"):
