@@ -86,7 +86,8 @@ def no_run(target: Target, named: str) -> CommandError:
     else:
         newest = [row["run_id"] for row in runs.runs(target.cloud, meant, limit=LISTED)]
         listed = f"Runs of {meant}, newest first: {', '.join(newest) or 'none yet'}."
-    return CommandError(f"there is no run {named!r}", hint=listed, exit_code=EXIT_USAGE)
+    problem = f"there is no run {named!r}{'' if meant else nearest.hint(named, names)}"
+    return CommandError(problem, hint=listed, exit_code=EXIT_USAGE)
 
 
 def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:

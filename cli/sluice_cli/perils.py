@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sluice.domain.release import alarms
 from sluice_cli import decisions, demo_project, lookup, moves
 from sluice_cli.drill import faults, traffic
 from sluice_cli.playing import Demo, Rollback
@@ -36,7 +37,10 @@ def roll_back(demo: Demo, step: Step) -> None:
         faults(demo.target, demo.endpoint_name, described["EndpointConfigName"]),
         traffic(demo.target, lambda: demo.predict(["good"])),
     ):
-        _expect_rollback(demo, step, "alarm", lambda: step.say(f"v{failing} answers 500"))
+        # If it fired for the canary, the stack looks again once it counts no more of that.
+        settling = f"; its alarm has just fired, and settles within {alarms.SETTLES_S} s"
+        said = f"v{failing} answers 500{settling if demo.canary_caught else ''}"
+        _expect_rollback(demo, step, "alarm", lambda: step.say(said))
     demo.rollback = Rollback(failing, restored, round(time.monotonic() - start, 2))
     step.detail = f"alarm → v{restored} answers again {demo.rollback.seconds:.1f}s after the first fault"
 

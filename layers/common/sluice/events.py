@@ -307,7 +307,6 @@ class AlarmConfigurationChanged(AlarmStateChanged):
 class _ExecutionDetail(Event):
     execution_arn: str = Field(alias="executionArn")
     name: str
-    state_machine_arn: str = Field(alias="stateMachineArn")
     # JSON; AWS omits it if it is too large.
     input: str | None = None
 

@@ -71,5 +71,8 @@ def test_a_pipeline_without_runs_and_an_unknown_name_are_told_apart() -> None:
     assert isinstance(unknown, CommandError)
     assert (str(none_yet), none_yet.exit_code) == (f"{PIPELINE} has no runs yet", EXIT_USAGE)
     assert "sluice upload" in none_yet.hint
-    assert (str(unknown), unknown.exit_code) == ("there is no run 'revews'", EXIT_USAGE)
+    assert (str(unknown), unknown.exit_code) == (
+        "there is no run 'revews'; did you mean 'reviews'?",
+        EXIT_USAGE,
+    )
     assert PIPELINE in unknown.hint

@@ -29,8 +29,6 @@ LAMBDA_STORAGE_GB_S = 0.0000000309
 # Standard workflows.
 STATE_TRANSITION = 0.025 / 1_000
 S3_GB_MONTH = 0.023
-S3_PUT = 0.005 / 1_000
-S3_GET = 0.0004 / 1_000
 # Events that the stack puts on the bus itself; those of AWS's services are free.
 CUSTOM_EVENT = 1.00 / 1_000_000
 # On demand, standard table class.
