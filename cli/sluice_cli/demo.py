@@ -57,9 +57,18 @@ def demo(*, keep: bool = False, quiet: bool = False, short: bool = False) -> dic
         if not keep:
             cloud.stop()
     rollback = played.rollback if played else None
-    report = {
-        "ok": failure is None,
-        "steps": steps.as_dicts(),
+    report = {"ok": failure is None, "steps": steps.as_dicts(), **_told(played, artifacts, page, short=short)}
+    report_path = REPOSITORY / ".sluice/demo.json"
+    report_path.parent.mkdir(exist_ok=True)
+    report_path.write_text(json.dumps(report, indent=2) + "\n")
+    summarize(console, report, rollback, failure, home=home, keep=keep)
+    return report
+
+
+def _told(played: Demo | None, artifacts: Path, page: str | None, *, short: bool) -> dict[str, Any]:
+    """Report what was played, as far as it came; `page` is where its gates are drawn."""
+    rollback = played.rollback if played else None
+    return {
         "versions": {"live": played and played.live_version, "previous": played and played.previous_version},
         "runs": played.runs if played else [],
         "backend": played.backend if played else {},
@@ -74,11 +83,6 @@ def demo(*, keep: bool = False, quiet: bool = False, short: bool = False) -> dic
             "report": str(artifacts / played.data_report) if played and played.data_report else None,
         },
     }
-    report_path = REPOSITORY / ".sluice/demo.json"
-    report_path.parent.mkdir(exist_ok=True)
-    report_path.write_text(json.dumps(report, indent=2) + "\n")
-    summarize(console, report, rollback, failure, home=home, keep=keep)
-    return report
 
 
 def guarded(played: Demo | None) -> dict[str, Any]:

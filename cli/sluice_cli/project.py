@@ -29,6 +29,7 @@ from sluice_cli import git, local_images, scripts, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import REPOSITORY, Target
 
+Say = Callable[[str], None]
 EXAMPLES = REPOSITORY / "examples"
 POLL_S = 0.2
 LEFT_OUT_SHOWN = 6
@@ -92,7 +93,7 @@ def unpriced(config: PipelineConfig) -> list[str]:
 def push(
     target: Target,
     folder: Path,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = lambda _: None,
     *,
     replace_champion: bool = False,
     python: str | None = None,
@@ -106,7 +107,27 @@ def push(
     read = read_folder(folder)
     if read.left_out:
         say(f"left out: {said(read.left_out)}")
-    files = read.files
+    project = _load(target, folder, read.files, python)
+    source = git.source(folder, read.files)
+    result = {
+        "pipeline": project.config.name,
+        "project_version": project.version,
+        "source": source.attributes,
+        "left_out": [{**asdict(each), "files": files} for each, files in read.left_out.items()],
+        "warnings": [*_warnings(target, project), *scripts.check(target, project)],
+    }
+    is_unchanged = _is_current(target, project, source) and not replace_champion
+    if not is_unchanged:
+        caller = target.call("sts", "get_caller_identity")["Arn"]
+        metadata = {sources.SOURCE: source.encode(), projects.PUSHED_BY: caller}
+        if replace_champion:
+            metadata[projects.REPLACE_CHAMPION] = caller
+        _register(target, project, metadata, say, timeout_s)
+    return {**result, "unchanged": is_unchanged, "build": what_builds(target, project.config.name)}
+
+
+def _load(target: Target, folder: Path, files: Mapping[str, bytes], python: str | None) -> Project:
+    """Return the project that files are, with the definition of its pipeline of SageMaker if it has one."""
     if b"build" in files[projects.CONFIG_FILE]:
         # Few projects name a pipeline of SageMaker.
         from sluice_cli import sdk_definition
@@ -114,36 +135,28 @@ def push(
         files = sdk_definition.completed(target, folder, files, python)
     project = projects.load_project(files)
     local_images.require(target, project.config, project.definition)
-    doubtful = scripts.check(target, project)
-    pipeline, version = project.config.name, project.version
-    left_out = [{**asdict(each), "files": files} for each, files in read.left_out.items()]
+    return project
+
+
+def _warnings(target: Target, project: Project) -> list[str]:
+    """Return what pipeline.yaml leads to that a person may not expect."""
     # Import it here: no other command needs it.
     from sluice.quality import part_results
 
-    warnings = [
+    config = project.config
+    return [
         # A stage that scores batches has no endpoint to guard.
-        *([] if project.config.serve.compute.batch else alarms.unseen_bakes(project.config.release)),
-        *guarding.warnings(target.cloud, pipeline, project.config.release),
-        *part_results.reading(project.config.data),
-        *unpriced(project.config),
-        *gate_rules.warnings(project.config),
+        *([] if config.serve.compute.batch else alarms.unseen_bakes(config.release)),
+        *guarding.warnings(target.cloud, config.name, config.release),
+        *part_results.reading(config.data),
+        *unpriced(config),
+        *gate_rules.warnings(config),
         *projects.off_lambda(project),
-        *doubtful,
     ]
-    source = git.source(folder, read.files)
-    result = {
-        "pipeline": pipeline,
-        "project_version": version,
-        "source": source.attributes,
-        "left_out": left_out,
-        "warnings": warnings,
-    }
-    if _is_current(target, project, source) and not replace_champion:
-        return {**result, "unchanged": True, "build": what_builds(target, pipeline)}
-    caller = target.call("sts", "get_caller_identity")["Arn"]
-    metadata = {sources.SOURCE: source.encode(), projects.PUSHED_BY: caller}
-    if replace_champion:
-        metadata[projects.REPLACE_CHAMPION] = caller
+
+
+def _register(target: Target, project: Project, metadata: dict[str, str], say: Say, timeout_s: float) -> None:
+    """Upload the bundle until the stack has registered it; raises CommandError."""
     attempts = 1
     if target.is_new:
         say("waiting: the stack is new: EventBridge may take five minutes to act on its rules")
@@ -151,14 +164,8 @@ def push(
     bundles = list[str]()
     for _ in range(attempts):
         bundles.append(_upload_bundle(target, project, metadata))
-        deadline = time.monotonic() + timeout_s
-        # Look once, however late it is.
-        while not (is_registered := _is_registered(target, project, bundles)):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(POLL_S)
-        if is_registered:
-            return {**result, "unchanged": False, "build": what_builds(target, pipeline)}
+        if _becomes_registered(target, project, bundles, timeout_s):
+            return
     raise CommandError(
         f"the bundle was uploaded, but the stack did not register it within {attempts * timeout_s:.0f} s",
         hint="`sluice logs --function register_project` shows why; the upload is kept: push again.",
@@ -204,6 +211,16 @@ def _is_current(target: Target, project: Project, source: Source) -> bool:
         return False
     known = target.catalog.get(keys.project_key(pipeline, project.version)) or {}
     return not sources.improves(source, known.get("source") or {})
+
+
+def _becomes_registered(target: Target, project: Project, bundles: Collection[str], timeout_s: float) -> bool:
+    """Look until one of the uploads is accepted, or the time is over; once, however late it is."""
+    deadline = time.monotonic() + timeout_s
+    while not _is_registered(target, project, bundles):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
 
 
 def _is_registered(target: Target, project: Project, bundles: Collection[str]) -> bool:

@@ -28,21 +28,28 @@ _DOWNLOADS = 8
 
 @dataclass(frozen=True)
 class Beside:
-    """What files are judged with: the data set's other objects and its baseline; `said` tells it in words."""
+    """What files are judged with: the data set's other objects and its baseline; `said` tells it in words.
+
+    `is_whole` tells whether that is all which a stack judges with, `is_known` whether it has the pipeline.
+    """
 
     files: tuple[DataFile, ...]
     baseline: Baseline
-    said: str
+    said: str | None
     is_whole: bool = True
+    is_known: bool = True
 
 
-def beside(target: Target, contract: PipelineConfig, names: Iterable[str], folder: Path) -> Beside | None:
-    """Fetch what files of these names are judged with to a folder; None if there is no such pipeline."""
+def beside(target: Target | None, contract: PipelineConfig, names: Iterable[str], folder: Path) -> Beside:
+    """Fetch what files of these names are judged with to a folder; without a stack that is nothing."""
     from sluice.quality.run import Baseline
 
+    if target is None:
+        return Beside((), Baseline(), None, is_whole=False)
     item = target.catalog.get(keys.pipeline_key(contract.name))
     if item is None:
-        return None
+        said = f"stack {target.stack} has no pipeline {contract.name}"
+        return Beside((), Baseline(), said, is_whole=False, is_known=False)
     version = item.get("dataset_version")
     if version is None:
         return Beside((), Baseline(), f"{contract.name} has no data set yet in stack {target.stack}")

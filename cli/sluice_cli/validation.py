@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,9 @@ from sluice_cli.options import Json, example, show
 from sluice_cli.output import escape, here, hint, out
 from sluice_cli.paths import a_file, some_of
 from sluice_cli.target import REPOSITORY, Target, local_cloud
+
+if TYPE_CHECKING:
+    from sluice.quality.run import Baseline
 
 # The stack's function has as much.
 FUNCTION_MEMORY_MB = 2048
@@ -177,40 +180,37 @@ def _validate(
     baseline: Path | None,
     target: Target | None,
 ) -> _Judged:
-    with _readable():
+    with _readable(), tempfile.TemporaryDirectory() as scratch:
         # Import it here: the engine is large, and no other command uses it.
         from sluice.quality import run
         from sluice_cli import stack_data
 
-        given, said, is_whole, is_known = run.Baseline(), None, False, True
-        others: tuple[DataFile, ...] = ()
-        if baseline is not None:
-            profile = _profile(baseline)
-            given = run.Baseline(profile.rows, str(baseline), profile)
-        with tempfile.TemporaryDirectory() as folder:
-            mine = [DataFile(str(path), a_file(path).resolve()) for path in files]
-            if target is not None:
-                fetched = Path(folder) / "fetched"
-                fetched.mkdir()
-                names = [path.name for path in files]
-                if found := stack_data.beside(target, contract, names, fetched):
-                    others, said, is_whole = found.files, found.said, found.is_whole
-                    given = found.baseline if baseline is None else given
-                else:
-                    said, is_known = f"stack {target.stack} has no pipeline {contract.name}", False
-            outcome = run.validate(
-                [*others, *mine],
-                contract.data,
-                limits=run.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(folder)),
-                now=datetime.now(UTC),
-                baseline=given,
-                title=f"{contract.name}, {', '.join(path.name for path in files)}",
-            )
+        given = _baseline(baseline) if baseline else None
+        mine = [DataFile(str(path), a_file(path).resolve()) for path in files]
+        fetched = Path(scratch) / "fetched"
+        fetched.mkdir()
+        names = [path.name for path in files]
+        beside = stack_data.beside(target, contract, names, fetched)
+        outcome = run.validate(
+            [*beside.files, *mine],
+            contract.data,
+            limits=run.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(scratch)),
+            now=datetime.now(UTC),
+            baseline=given or beside.baseline,
+            title=f"{contract.name}, {', '.join(names)}",
+        )
         for name, body in outcome.documents.items():
             (output / name).write_bytes(body)
-        unjudged = list(stack_data.unjudged(contract.data, given, is_whole=is_whole))
+        unjudged = stack_data.unjudged(contract.data, given or beside.baseline, is_whole=beside.is_whole)
     rows = {file.key: outcome.object_rows.get(file.key, 0) for file in mine}
-    return _Judged(outcome.report, rows, said, unjudged, is_known)
+    return _Judged(outcome.report, rows, beside.said, list(unjudged), beside.is_known)
+
+
+def _baseline(path: Path) -> Baseline:
+    from sluice.quality.run import Baseline
+
+    profile = _profile(path)
+    return Baseline(profile.rows, str(path), profile)
 
 
 def _profile(path: Path) -> Profile:
