@@ -14,6 +14,7 @@ from sluice.services import building
 from sluice.services.views import data, runs, stages
 from sluice_cli import lookup
 from sluice_cli.errors import CommandError
+from sluice_cli.output import hint
 from sluice_cli.target import Target
 
 POLL_S = 0.2
@@ -44,6 +45,16 @@ def until(
 
     Raises CommandError after the timeout, with what to do otherwise.
     """
+    try:
+        return _until(look, timeout_s, what, poll_s, otherwise)
+    except KeyboardInterrupt:
+        hint(f"you wait no longer for {what}, and nothing is undone: `sluice status` shows how it goes on")
+        raise
+
+
+def _until(
+    look: Callable[[], Found | None], timeout_s: float, what: str, poll_s: float, otherwise: str
+) -> Found:
     deadline = time.monotonic() + timeout_s
     while True:
         began = time.monotonic()
@@ -51,10 +62,7 @@ def until(
             return found
         took_s = time.monotonic() - began
         if time.monotonic() > deadline:
-            raise CommandError(
-                f"waited {timeout_s:.0f} s for {what} in vain",
-                hint=otherwise,
-            )
+            raise CommandError(f"waited {timeout_s:.0f} s for {what} in vain", hint=otherwise)
         time.sleep(max(poll_s, min(_RESTS * took_s, _LONGEST_REST_S)))
 
 
