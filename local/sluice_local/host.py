@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sluice_local import processes
+from sluice_local import network, processes
 from sluice_local.gateway.guard import guarded
 from sluice_local.gateway.local_api import IDENTITY_PATH, with_local_paths
 from sluice_local.keeper import Keeper
@@ -114,6 +114,7 @@ def _set_environment(settings: Settings) -> None:
         IOT_MTLS_ENABLED="0",
         SFTP_ENABLED="0",
         LOG_LEVEL="WARNING",
+        **network.keep_certificates(settings.directory("certificates")),
     )
     os.environ.pop("AWS_SESSION_TOKEN", None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shutil
 from pathlib import Path
 
 _CONFIGURATIONS = {
@@ -19,6 +20,8 @@ _CONFIGURATIONS = {
 _VARIABLE = re.compile(
     r"(PIP|UV)_\w+|(HTTP|HTTPS|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.IGNORECASE
 )
+# Variables that name a file of certificates.
+_CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 # What pip and uv call alike.
 _INDEXES = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
 _OF_UV = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_CONFIG_FILE")
@@ -35,6 +38,23 @@ def variables() -> dict[str, str]:
     for name in ("NO_PROXY", "no_proxy"):  # the local cloud is never behind a proxy
         found[name] = ",".join(filter(None, (found.get(name), "127.0.0.1", "localhost")))
     return found
+
+
+def keep_certificates(folder: Path) -> dict[str, str]:
+    """Copy the files of certificates that variables name; returns the variables, which name the copies.
+
+    The files may be gone while the local cloud runs, and functions and containers start all the time.
+    """
+    kept: dict[str, str] = {}
+    for variable in _CERTIFICATES:
+        named = os.environ.get(variable)
+        if named and Path(named).is_file():
+            copy = folder / variable.lower() / Path(named).name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if copy.resolve() != Path(named).resolve():
+                shutil.copyfile(named, copy)
+            kept[variable] = str(copy)
+    return kept
 
 
 def trusted_certificates() -> Path | None:

@@ -506,6 +506,8 @@ def test_functions_trust_what_the_machine_trusts(tmp_path: Path, monkeypatch: py
     source = "import os\ndef handler(*_): return open(os.environ['SSL_CERT_FILE']).read()"
     own = {"Variables": {"SSL_CERT_FILE": "/var/task/app.py"}}
     with LocalCloud(tmp_path / "cloud") as running:
+        # It may be gone by then: somebody cleans up, or another test ends.
+        certificates.unlink()
         create_function(running, "trusting", source)
         assert invoke(running, "trusting") == ("this machine's", None)
         create_function(running, "of-its-own", source, Environment=own)

@@ -38,6 +38,22 @@ def test_certificates_are_trusted_that_the_machine_names_and_has(
     assert network.trusted_certificates() == tmp_path / "gone.pem"
 
 
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"])
+def test_certificates_are_kept_for_what_starts_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    own, kept = tmp_path / "own.pem", tmp_path / "kept"
+    monkeypatch.setenv(variable, str(own))
+    assert network.keep_certificates(kept) == {}, "one that is not there is left as it is"
+    own.write_text("this machine's")
+    found = network.keep_certificates(kept)
+    own.unlink()
+    assert list(found) == [variable]
+    assert Path(found[variable]).read_text() == "this machine's"
+    monkeypatch.setenv(variable, found[variable])
+    assert network.keep_certificates(kept) == found, "a cloud that a cloud starts may have the same folder"
+
+
 def test_uv_gets_the_indexes_of_pip_unless_it_has_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
