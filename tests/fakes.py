@@ -451,6 +451,22 @@ class FakeJobLogs:
         return self.by_job.get(name, [])[-lines:]
 
 
+class FakeLogStreams:
+    """Log groups with their streams, and when each was made."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, dict[str, str]] = {}
+
+    def streams(self, group: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+        yield from [each for each in self.groups.get(group, {}).items() if each[0].startswith(prefix)]
+
+    def delete(self, group: str, stream: str) -> bool:
+        return self.groups.get(group, {}).pop(stream, None) is not None
+
+    def delete_group(self, group: str) -> bool:
+        return self.groups.pop(group, None) is not None
+
+
 class FakeRoles:
     """Roles by name; `forbidden` is an account that lets nobody make any."""
 
@@ -836,6 +852,7 @@ class Cloud:
     objects: FakeObjects = field(default_factory=FakeObjects)
     jobs: FakeJobs = field(default_factory=FakeJobs)
     job_logs: FakeJobLogs = field(default_factory=FakeJobLogs)
+    log_streams: FakeLogStreams = field(default_factory=FakeLogStreams)
     lambda_jobs: FakeLambdaJobs = field(default_factory=FakeLambdaJobs)
     pipelines: FakePipelines = field(default_factory=FakePipelines)
     packages: FakePackages = field(default_factory=FakePackages)

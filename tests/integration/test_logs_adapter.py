@@ -10,8 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sluice.adapters.logs import JOB_GROUPS, CloudWatchJobLogs, SageMakerLogs
+from sluice.adapters.logs import JOB_GROUPS, CloudWatchJobLogs, CloudWatchLogStreams, SageMakerLogs
 from sluice.domain.safeguards import Safeguards
+from sluice.domain.times import from_iso
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -67,3 +68,22 @@ def test_a_job_without_a_log_has_no_last_lines(logs: CloudWatchLogsClient) -> No
     assert read.tail("/no/such/group", "job", 3) == []
     logs.create_log_group(logGroupName=GROUP)
     assert read.tail(GROUP, "job", 3) == []
+
+
+def test_streams_are_listed_by_when_they_were_made_and_deleted_once(logs: CloudWatchLogsClient) -> None:
+    group, streams = "/aws/sagemaker/Endpoints/e", CloudWatchLogStreams(logs)
+    assert list(streams.streams(group)) == []
+    assert not streams.delete(group, "gone")
+    assert not streams.delete_group(group)
+    logs.create_log_group(logGroupName=group)
+    for number in range(60):
+        logs.create_log_stream(logGroupName=group, logStreamName=f"AllTraffic/i-{number:02d}")
+    found = list(streams.streams(group))
+    assert len(found) == 60, "of all pages"
+    assert all(abs(from_iso(at).timestamp() - time.time()) < 60 for _, at in found)
+    assert [name for name, _ in streams.streams(group, "AllTraffic/i-5")] == [
+        f"AllTraffic/i-5{number}" for number in range(10)
+    ]
+    assert [streams.delete(group, "AllTraffic/i-00") for _ in range(2)] == [True, False]
+    assert len(list(streams.streams(group))) == 59
+    assert [streams.delete_group(group) for _ in range(2)] == [True, False]

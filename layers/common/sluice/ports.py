@@ -173,6 +173,19 @@ class JobLogs(Protocol):
         """Return the last lines of a job's log; empty if there is none, or none that we may read."""
 
 
+class LogStreams(Protocol):
+    """The streams of log groups, which outlive what wrote them."""
+
+    def streams(self, group: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Yield the name of each stream and when it was made; none if there is no such group."""
+
+    def delete(self, group: str, stream: str) -> bool:
+        """Delete a stream; False if it is gone already."""
+
+    def delete_group(self, group: str) -> bool:
+        """Delete a group with its streams; False if it is gone already."""
+
+
 class Jobs(RunningJobs, Protocol):
     """Jobs of SageMaker."""
 
@@ -497,6 +510,8 @@ class Cloud(Protocol):
     def jobs(self) -> Jobs: ...
     @property
     def job_logs(self) -> JobLogs: ...
+    @property
+    def log_streams(self) -> LogStreams: ...
     @property
     def lambda_jobs(self) -> LambdaJobs: ...
     @property

@@ -119,6 +119,12 @@ class AwsCloud:
         return CloudWatchJobLogs(self._client("logs"))
 
     @cached_property
+    def log_streams(self) -> ports.LogStreams:
+        from sluice.adapters.logs import CloudWatchLogStreams
+
+        return CloudWatchLogStreams(self._client("logs"))
+
+    @cached_property
     def lambda_jobs(self) -> ports.LambdaJobs:
         from sluice.adapters.lambda_jobs import FunctionJobs, Place
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -9,15 +11,17 @@ from botocore.exceptions import ClientError
 from sluice.adapters.clients import client, error_code
 from sluice.domain.build import log_tails
 from sluice.domain.safeguards import Safeguards
+from sluice.domain.times import to_iso
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
 JOB_GROUPS = log_tails.SAGEMAKER_GROUPS
-ENDPOINT_GROUP = "/aws/sagemaker/Endpoints/{name}"
+ENDPOINT_GROUP = log_tails.ENDPOINT_GROUP
 # A job has a stream for each of its instances.
 _STREAMS_READ = 5
-_UNREADABLE = {"ResourceNotFoundException", "AccessDeniedException"}
+_MISSING = "ResourceNotFoundException"
+_UNREADABLE = {_MISSING, "AccessDeniedException"}
 
 
 class SageMakerLogs:
@@ -76,3 +80,37 @@ class CloudWatchJobLogs:
         # In a stream events of one moment are in order, and sorting keeps that.
         events.sort(key=lambda event: event["timestamp"])
         return [event["message"].rstrip("\n") for event in events[-lines:]]
+
+
+class CloudWatchLogStreams:
+    """The streams of log groups that SageMaker made: what is not there is removed already."""
+
+    def __init__(self, logs: CloudWatchLogsClient) -> None:
+        self._client = logs
+
+    def streams(self, group: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+        named: Any = {"logStreamNamePrefix": prefix} if prefix else {}
+        pages = self._client.get_paginator("describe_log_streams").paginate(logGroupName=group, **named)
+        try:
+            for page in pages:
+                for stream in page["logStreams"]:
+                    at = datetime.fromtimestamp(stream["creationTime"] / 1000, UTC)
+                    yield stream["logStreamName"], to_iso(at)
+        except ClientError as error:
+            if error_code(error) != _MISSING:
+                raise
+
+    def delete(self, group: str, stream: str) -> bool:
+        return self._delete(lambda: self._client.delete_log_stream(logGroupName=group, logStreamName=stream))
+
+    def delete_group(self, group: str) -> bool:
+        return self._delete(lambda: self._client.delete_log_group(logGroupName=group))
+
+    def _delete(self, delete: Callable[[], object]) -> bool:
+        try:
+            delete()
+        except ClientError as error:
+            if error_code(error) != _MISSING:
+                raise
+            return False
+        return True

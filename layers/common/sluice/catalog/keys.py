@@ -442,6 +442,11 @@ def promotions_until(stage: str, at: str) -> tuple[str, str]:
     return f"{PROMOTIONS}{stage}#", f"{PROMOTIONS}{stage}#{at}"
 
 
+def promotions_since(stage: str, at: str) -> tuple[str, str]:
+    """Return the range of sort keys of a stage's promotions after a time."""
+    return f"{PROMOTIONS}{stage}#{at}", f"{PROMOTIONS}{stage}#~"
+
+
 def taken_back_key(pipeline: str, stage: str, arn: str) -> Key:
     """Return the key of the note that a package was rolled back on a stage."""
     return {"pk": partition(pipeline), "sk": f"TAKENBACK#{stage}#{arn}"}

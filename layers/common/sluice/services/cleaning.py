@@ -1,4 +1,4 @@
-"""Remove the endpoint configs and models of former releases, but never one that a stage may need.
+"""Remove the endpoint configs, models and logs of former releases, but never one that a stage may need.
 
 A rollback makes its own from the run's manifest, so what is removed is only what SageMaker keeps of the past.
 """
@@ -6,7 +6,7 @@ A rollback makes its own from the run's manifest, so what is removed is only wha
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from sluice.catalog import keys
@@ -18,7 +18,7 @@ from sluice.domain.release.releases import RollbackOptions
 from sluice.domain.times import from_iso, to_iso
 from sluice.lazy import dataclass
 from sluice.ports import Cloud, Item
-from sluice.services import deploying, releasing
+from sluice.services import deploying, old_logs, releasing
 from sluice.services.timeline import note
 
 # A release makes its model before anything names it.
@@ -45,30 +45,38 @@ def clean(cloud: Cloud, keep: int, has_time: Remaining) -> dict[str, dict[str, i
         for stage in releasing.find_stages(cloud, keys.pipeline_of(item))
     ]
     removed: dict[str, Counter[str]] = defaultdict(Counter)
-    left, needed = _clean_configs(cloud, stages, keep, has_time, removed)
-    _clean_models(cloud, stages, keep, has_time, removed, needed | {each.release_id for each in left})
+    needed = {(stage.pipeline, stage.name): _needed(cloud, stage) for stage in stages}
+    left = _clean_configs(cloud, stages, needed, keep, has_time, removed)
+    releases = {each.release_id for each in left}.union(*(each.releases for each in needed.values()))
+    _clean_models(cloud, stages, keep, has_time, removed, releases)
+    served = {where: each.releases for where, each in needed.items()}
+    old_logs.clean(cloud, stages, served, keep, has_time, removed)
+    removed = {pipeline: counted for pipeline, counted in removed.items() if counted.total()}
     for pipeline, counted in removed.items():
         note(cloud, pipeline, cloud.now(), pipeline, "cleaned up", leftovers.said(counted))
     return {pipeline: dict(counted) for pipeline, counted in removed.items()}
 
 
 def _clean_configs(
-    cloud: Cloud, stages: list[Stage], keep: int, has_time: Remaining, removed: dict[str, Counter[str]]
-) -> tuple[list[Made], set[str]]:
-    """Remove old configs; returns those that are left, and the releases that stages need."""
-    found, releases = [*_configs(cloud, stages)], set[str]()
-    gone = set[str]()
+    cloud: Cloud,
+    stages: list[Stage],
+    needed: Mapping[tuple[str, str], _Needed],
+    keep: int,
+    has_time: Remaining,
+    removed: dict[str, Counter[str]],
+) -> list[Made]:
+    """Remove old configs; returns those that are left."""
+    found, gone = [*_configs(cloud, stages)], set[str]()
     for stage in stages:
-        needed = _needed(cloud, stage)
-        releases |= needed.releases
+        kept = needed[stage.pipeline, stage.name].configs
         mine = [each for each in found if (each.pipeline, each.stage) == (stage.pipeline, stage.name)]
         # What a release under way may go back to is known at its end.
-        old = [] if stage.releasing else leftovers.old_configs(mine, keep, needed.configs)
+        old = [] if stage.releasing else leftovers.old_configs(mine, keep, kept)
         for each in _ours(cloud, old, has_time):
             cloud.endpoints.delete_config(each.name)
             gone.add(each.name)
             removed[each.pipeline]["endpoint config"] += 1
-    return [each for each in found if each.name not in gone], releases
+    return [each for each in found if each.name not in gone]
 
 
 def _clean_models(

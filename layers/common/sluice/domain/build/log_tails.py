@@ -11,6 +11,8 @@ SAGEMAKER_GROUPS = {
     "processing_job": "/aws/sagemaker/ProcessingJobs",
     "transform_job": "/aws/sagemaker/TransformJobs",
 }
+# Each endpoint has one of its own, with a stream for each instance that ever ran.
+ENDPOINT_GROUP = "/aws/sagemaker/Endpoints/{name}"
 LINES_MAX = 20
 # Of a line, so that a step's item stays small.
 LINE_MAX = 400

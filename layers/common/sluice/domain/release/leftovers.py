@@ -59,4 +59,5 @@ def old_models(found: Sequence[Made], keep: int, needed: Collection[str], before
 def said(removed: Mapping[str, int]) -> str:
     """Say what was removed, for the timeline."""
     counted = [f"{count} {what}{'' if count == 1 else 's'}" for what, count in removed.items() if count]
-    return f"{' and '.join(counted)} of former releases were removed: no stage needs them"
+    listed = ", ".join(counted[:-1]) + " and " + counted[-1] if len(counted) > 1 else counted[0]
+    return f"{listed} of former releases were removed: no stage needs them"
