@@ -294,8 +294,13 @@ def test_configs_and_endpoints_are_listed_and_deleted(hosting: Hosting) -> None:
 def test_a_name_that_is_taken_or_a_config_that_is_missing_creates_nothing(hosting: Hosting) -> None:
     config = hosting.config(hosting.model("first"))
     name = hosting.endpoint(config)
-    with pytest.raises(ClientError, match="Cannot create already existing endpoint "):
-        hosting.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    # "The name is case-insensitive in CreateEndpoint, but the case is preserved and must be matched in
+    # InvokeEndpoint", says the model.
+    for taken in (name, name.upper()):
+        with pytest.raises(ClientError, match="Cannot create already existing endpoint "):
+            hosting.sagemaker.create_endpoint(EndpointName=taken, EndpointConfigName=config)
+    with pytest.raises(ClientError, match="not found"):
+        hosting.invoke(name.upper())
     with pytest.raises(ClientError, match="Could not find endpoint configuration "):
         hosting.creating("nowhere")
 

@@ -30,14 +30,16 @@ def test_a_pipeline_is_described_as_it_was_created(pipelines: Pipelines) -> None
     )
     described = pipelines.sagemaker.describe_pipeline(PipelineName=pipelines.name)
     assert described["PipelineArn"] == created["PipelineArn"]
-    assert created["PipelineArn"].endswith(f":pipeline/{pipelines.name.lower()}")
+    assert created["PipelineArn"].endswith(f":pipeline/{pipelines.name}")
     assert described["PipelineName"] == described["PipelineDisplayName"] == pipelines.name
     assert (described["PipelineStatus"], described["PipelineDefinition"]) == ("Active", text)
     assert described["ParallelismConfiguration"] == {"MaxParallelExecutionSteps": 3}
     assert described["CreatedBy"]["IamIdentity"]["Arn"].endswith(":root")
     assert "LastRunTime" not in described
-    by_arn = pipelines.sagemaker.describe_pipeline(PipelineName=created["PipelineArn"])
-    assert by_arn["PipelineDefinition"] == text
+    # An ARN that was noted when AWS still wrote names in lower case names the same pipeline.
+    for arn in (created["PipelineArn"], created["PipelineArn"].lower()):
+        by_arn = pipelines.sagemaker.describe_pipeline(PipelineName=arn)
+        assert (by_arn["PipelineArn"], by_arn["PipelineDefinition"]) == (created["PipelineArn"], text)
     tags = pipelines.sagemaker.list_tags(ResourceArn=created["PipelineArn"])["Tags"]
     assert tags == [{"Key": "team", "Value": "a"}]
 
@@ -116,7 +118,7 @@ def test_a_definition_that_is_wrong_is_refused_with_its_place(
         pipelines.sagemaker.create_pipeline(
             PipelineName=pipelines.name, PipelineDefinition=text, RoleArn=pipelines.role
         )
-    with refused("ResourceNotFound", f"pipeline/{pipelines.name.lower()}' does not exist."):
+    with refused("ResourceNotFound", f"pipeline/{pipelines.name}' does not exist."):
         pipelines.sagemaker.describe_pipeline(PipelineName=pipelines.name)
 
 
@@ -267,7 +269,8 @@ def test_a_role_needs_permission_for_the_pipeline_and_to_pass_its_role(
         aws_secret_access_key=keys["SecretAccessKey"],
         aws_session_token=keys["SessionToken"],
     )
-    started = starter.start_pipeline_execution(PipelineName=owner.name)["PipelineExecutionArn"]
+    # It is the same pipeline in another case, for its policies too.
+    started = starter.start_pipeline_execution(PipelineName=owner.name.upper())["PipelineExecutionArn"]
     assert owner.ended(started) == "Succeeded"
     with refused("AccessDeniedException", "sagemaker:DescribePipelineExecution"):
         starter.describe_pipeline_execution(PipelineExecutionArn=started)

@@ -113,6 +113,25 @@ def test_a_grid_trains_every_combination_and_names_the_best(tuning: Tuning) -> N
     assert events[-1]["detail"]["TrainingJobStatusCounters"]["Completed"] == 3
 
 
+def test_a_warm_start_goes_on_from_what_its_parents_found(tuning: Tuning) -> None:
+    first = tuning.ended(tuning.start())
+    name = tuning.unique("t")
+    wider = {"CategoricalParameterRanges": [{"Name": "rate", "Values": ["0.1", "0.4", "0.8", "1.0"]}]}
+    parents = [{"HyperParameterTuningJobName": first["HyperParameterTuningJobName"]}]
+    tuning.sagemaker.create_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=name,
+        WarmStartConfig={
+            "ParentHyperParameterTuningJobs": parents,
+            "WarmStartType": "IdenticalDataAndAlgorithm",
+        },
+        **tuning.request("Grid", wider),
+    )
+    job = tuning.ended(name)
+    assert [trial["TunedHyperParameters"] for trial in tuning.trials(name)] == [{"rate": "1.0"}]
+    assert job["BestTrainingJob"]["TunedHyperParameters"] == {"rate": "1.0"}
+    assert job["OverallBestTrainingJob"] == first["BestTrainingJob"]
+
+
 LINE = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0", "MaxValue": "1"}]}
 
 

@@ -329,11 +329,6 @@ def test_an_account_that_demands_what_nobody_adds_to_a_pipelines_jobs_has_none(
     assert "demands a key, a network or isolation of every job" in refusal(world)
 
 
-def test_a_stack_whose_name_has_capitals_has_no_pipeline_of_sagemaker(world: World) -> None:
-    world.cloud.stack_name = "Sluice"
-    assert "deploy one whose name has no capitals" in refusal(world)
-
-
 def refusal(world: World) -> str:
     """Push a project that is refused; the reasons."""
     version = sdk_world.push(world)

@@ -56,11 +56,6 @@ def require_placed(cloud: Cloud, project: Project) -> None:
         return
     if project.definition is None:
         raise ProjectError(f"{build.pipeline} has no {build.definition}, which `sluice push` makes of it")
-    if cloud.stack_name != cloud.stack_name.lower():
-        raise ProjectError(
-            f"the stack {cloud.stack_name} cannot run a pipeline of SageMaker, whose ARNs are in lower "
-            "case, while its rights are by its name: deploy one whose name has no capitals"
-        )
     demanded = cloud.safeguards
     if demanded.kms_key_arn or demanded.subnets or demanded.isolates_jobs or demanded.encrypts_job_traffic:
         raise ProjectError(

@@ -129,13 +129,19 @@ class Table:
     A new item gets a name, ARN, `CreationTime` and `LastModifiedTime` if it lacks them. The tagging
     operations read and change its `Tags`, which have the form of the Create request. `stored_as` is for what
     has no ARN of a kind of its own. Stored items never change: an edit puts another in their place.
+
+    Names and ARNs keep the case that they were given. Where a kind `ignores_case`, names that differ in
+    nothing else are one name.
     """
 
-    def __init__(self, noun: str, arn_kind: str, name_key: str, stored_as: str = "") -> None:
+    def __init__(
+        self, noun: str, arn_kind: str, name_key: str, stored_as: str = "", *, ignores_case: bool = False
+    ) -> None:
         self.noun = noun
         self.arn_kind = arn_kind
         self.name_key = name_key
         self.arn_key = name_key.removesuffix("Name") + "Arn"
+        self._ignores_case = ignores_case
         self._wording = _WORDINGS.get(arn_kind, Wording())
         self._items: dict[Scope, dict[str, Item]] = {}
         self._indexes: list[Index[Scope]] = []
@@ -226,7 +232,8 @@ class Table:
     def delete_below(self, scope: Scope, prefix: str) -> None:
         """Delete all items whose names begin so."""
         with self._lock:
-            for name in [name for name in self._items.get(scope, {}) if name.startswith(prefix)]:
+            below = self._key(prefix)
+            for name in [name for name in self._items.get(scope, {}) if name.startswith(below)]:
                 self._drop(scope, name)
 
     def unfinished(self, is_unfinished: Callable[[Item], bool]) -> list[tuple[Scope, str]]:
@@ -244,13 +251,16 @@ class Table:
         with self._lock:
             self._items = {}
             for (account, region, name), item in items.items():
-                self._items.setdefault(Scope(account, region), {})[name] = dict(item)
+                self._items.setdefault(Scope(account, region), {})[self._key(name)] = dict(item)
             self._last_creation = max((item["CreationTime"] for item in items.values()), default=0.0)
             for index in self._indexes:
                 self._fill(index)
 
+    def _key(self, name: str) -> str:
+        return name.lower() if self._ignores_case else name
+
     def _read(self, scope: Scope, name: str) -> Item | None:
-        return self._items.get(scope, {}).get(name)
+        return self._items.get(scope, {}).get(self._key(name))
 
     def _all(self) -> Iterator[tuple[Scope, str, Item]]:
         for scope, items in self._items.items():
@@ -258,15 +268,17 @@ class Table:
                 yield scope, name, item
 
     def _put(self, scope: Scope, name: str, item: Item) -> None:
-        former = self._items.setdefault(scope, {}).get(name)
-        self._items[scope][name] = item
+        key = self._key(name)
+        former = self._items.setdefault(scope, {}).get(key)
+        self._items[scope][key] = item
         for index in self._indexes:
-            index.move(scope, name, former, item)
+            index.move(scope, key, former, item)
 
     def _drop(self, scope: Scope, name: str) -> Item | None:
-        if (item := self._items.get(scope, {}).pop(name, None)) is not None:
+        key = self._key(name)
+        if (item := self._items.get(scope, {}).pop(key, None)) is not None:
             for index in self._indexes:
-                index.move(scope, name, item, None)
+                index.move(scope, key, item, None)
         return item
 
     def _fill(self, index: Index[Scope]) -> None:

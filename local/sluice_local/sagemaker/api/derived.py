@@ -17,8 +17,10 @@ class DerivedTable(Table):
     What is stored under such a name is laid over what follows, and a deletion is remembered.
     """
 
-    def __init__(self, noun: str, arn_kind: str, name_key: str, derive: Derive) -> None:
-        super().__init__(noun, arn_kind, name_key)
+    def __init__(
+        self, noun: str, arn_kind: str, name_key: str, derive: Derive, *, ignores_case: bool = False
+    ) -> None:
+        super().__init__(noun, arn_kind, name_key, ignores_case=ignores_case)
         self._derive = derive
 
     def _read(self, scope: Scope, name: str) -> Item | None:

@@ -99,13 +99,20 @@ def _resources(operation: str, scope: Scope, params: Mapping[str, Any]) -> Itera
         return
     for member, kind in _KINDS.items():
         if member in params and member not in _USED_ONLY.get(operation, ()):
-            # A pipeline's ARN has its name in lower case.
-            reference = params[member].lower() if kind == "pipeline" else params[member]
-            yield reference if reference.startswith("arn:") else scope.arn(kind, reference)
+            reference = params[member]
+            yield _own_case(scope, reference if reference.startswith("arn:") else scope.arn(kind, reference))
     for member in ("ModelPackageArn", "ResourceArn", "PipelineArn", "PipelineExecutionArn"):
         if member in params:
-            yield params[member]
+            yield _own_case(scope, params[member])
     yield from params.get("ModelPackageArnList", [])
+
+
+def _own_case(scope: Scope, arn: str) -> str:
+    """Return the ARN of what is there in its own case, so that no other case evades a policy."""
+    kind, _, name = arn.rpartition(":")[2].partition("/")
+    table = TABLES.get(kind)
+    item = table.find(scope, name) if table and arn == scope.arn(kind, name) else None
+    return item[table.arn_key] if table and item else arn
 
 
 def _resource_tags(scope: Scope, arn: str) -> dict[str, str]:

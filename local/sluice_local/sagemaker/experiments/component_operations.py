@@ -18,7 +18,7 @@ _VALUES = ("DisplayName", "Status", "StartTime", "EndTime")
 def create_trial_component(scope: Scope, params: dict[str, Any]) -> Item:
     name, by = params["TrialComponentName"], CALLER.get().context()
     made = {"DisplayName": name, **params, "CreatedBy": by, "LastModifiedBy": by}
-    return COMPONENTS.create(scope, name.lower(), made)
+    return COMPONENTS.create(scope, name, made)
 
 
 @operation("DescribeTrialComponent")
@@ -57,7 +57,7 @@ def _listed(scope: Scope, params: dict[str, Any]) -> list[Item]:
     if "SourceArn" in params:
         return stored.component_of_job(scope, params["SourceArn"])
     if "TrialName" in params:
-        trial = TRIALS.get(scope, stored.key(TRIALS, scope, params["TrialName"]))
+        trial = TRIALS.get(scope, TRIALS.name(scope, params["TrialName"]))
         return stored.components_of(scope, trial["TrialName"])
     if "ExperimentName" in params:
         experiment = stored.require_parent(scope, params["ExperimentName"])["ExperimentName"]
@@ -73,12 +73,12 @@ def delete_trial_component(scope: Scope, params: dict[str, Any]) -> Item:
             "ValidationException",
             f"{component['TrialComponentArn']} is part of the trial {trials[0]}: disassociate it first.",
         )
-    return COMPONENTS.delete(scope, component["TrialComponentName"].lower())
+    return COMPONENTS.delete(scope, component["TrialComponentName"])
 
 
 @operation("AssociateTrialComponent")
 def associate_trial_component(scope: Scope, params: dict[str, Any]) -> Item:
-    trial = TRIALS.get(scope, stored.key(TRIALS, scope, params["TrialName"]))
+    trial = TRIALS.get(scope, TRIALS.name(scope, params["TrialName"]))
     name = trial["TrialName"]
 
     def joined(item: Item) -> Item:
@@ -89,7 +89,7 @@ def associate_trial_component(scope: Scope, params: dict[str, Any]) -> Item:
 
 @operation("DisassociateTrialComponent")
 def disassociate_trial_component(scope: Scope, params: dict[str, Any]) -> Item:
-    trial = TRIALS.get(scope, stored.key(TRIALS, scope, params["TrialName"]))
+    trial = TRIALS.get(scope, TRIALS.name(scope, params["TrialName"]))
     name = trial["TrialName"].lower()
 
     def parted(item: Item) -> Item:
@@ -99,4 +99,4 @@ def disassociate_trial_component(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _key(scope: Scope, params: dict[str, Any]) -> str:
-    return stored.key(COMPONENTS, scope, params["TrialComponentName"])
+    return COMPONENTS.name(scope, params["TrialComponentName"])

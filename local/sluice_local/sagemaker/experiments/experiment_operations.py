@@ -13,14 +13,14 @@ from sluice_local.sagemaker.experiments.stored import COMPONENTS, EXPERIMENTS, T
 
 @operation("CreateExperiment")
 def create_experiment(scope: Scope, params: dict[str, Any]) -> Item:
-    return EXPERIMENTS.create(scope, params["ExperimentName"].lower(), _made(params, "ExperimentName"))
+    return EXPERIMENTS.create(scope, params["ExperimentName"], _made(params, "ExperimentName"))
 
 
 @operation("CreateTrial")
 def create_trial(scope: Scope, params: dict[str, Any]) -> Item:
     experiment = stored.require_parent(scope, params["ExperimentName"])
     content = {**_made(params, "TrialName"), "ExperimentName": experiment["ExperimentName"]}
-    return TRIALS.create(scope, params["TrialName"].lower(), content)
+    return TRIALS.create(scope, params["TrialName"], content)
 
 
 def _made(params: dict[str, Any], name: str) -> Item:
@@ -30,26 +30,24 @@ def _made(params: dict[str, Any], name: str) -> Item:
 
 @operation("DescribeExperiment")
 def describe_experiment(scope: Scope, params: dict[str, Any]) -> Item:
-    return EXPERIMENTS.get(scope, stored.key(EXPERIMENTS, scope, params["ExperimentName"]))
+    return EXPERIMENTS.get(scope, EXPERIMENTS.name(scope, params["ExperimentName"]))
 
 
 @operation("DescribeTrial")
 def describe_trial(scope: Scope, params: dict[str, Any]) -> Item:
-    return TRIALS.get(scope, stored.key(TRIALS, scope, params["TrialName"]))
+    return TRIALS.get(scope, TRIALS.name(scope, params["TrialName"]))
 
 
 @operation("UpdateExperiment")
 def update_experiment(scope: Scope, params: dict[str, Any]) -> Item:
     asked = {name: params[name] for name in ("DisplayName", "Description") if name in params}
-    return EXPERIMENTS.change(
-        scope, params["ExperimentName"].lower(), **asked, LastModifiedBy=CALLER.get().context()
-    )
+    return EXPERIMENTS.change(scope, params["ExperimentName"], **asked, LastModifiedBy=CALLER.get().context())
 
 
 @operation("UpdateTrial")
 def update_trial(scope: Scope, params: dict[str, Any]) -> Item:
     asked = {name: params[name] for name in ("DisplayName",) if name in params}
-    return TRIALS.change(scope, params["TrialName"].lower(), **asked, LastModifiedBy=CALLER.get().context())
+    return TRIALS.change(scope, params["TrialName"], **asked, LastModifiedBy=CALLER.get().context())
 
 
 @operation("ListExperiments")
@@ -80,7 +78,7 @@ def _listed(scope: Scope, params: dict[str, Any]) -> list[Item]:
     else:
         found = TRIALS.values(scope)
     if component := params.get("TrialComponentName"):
-        named = stored.trial_names(COMPONENTS.get(scope, stored.key(COMPONENTS, scope, component)))
+        named = stored.trial_names(COMPONENTS.get(scope, COMPONENTS.name(scope, component)))
         names = {name.lower() for name in named}
         found = [trial for trial in found if trial["TrialName"].lower() in names]
     return found
@@ -88,7 +86,7 @@ def _listed(scope: Scope, params: dict[str, Any]) -> list[Item]:
 
 @operation("DeleteExperiment")
 def delete_experiment(scope: Scope, params: dict[str, Any]) -> Item:
-    name = params["ExperimentName"].lower()
+    name = params["ExperimentName"]
     experiment = EXPERIMENTS.get(scope, name)
     if stored.trials_of(scope, name):
         raise ApiError("ValidationException", f"{experiment['ExperimentArn']} has trials: delete them first.")
@@ -97,7 +95,7 @@ def delete_experiment(scope: Scope, params: dict[str, Any]) -> Item:
 
 @operation("DeleteTrial")
 def delete_trial(scope: Scope, params: dict[str, Any]) -> Item:
-    name = params["TrialName"].lower()
+    name = params["TrialName"]
     trial = TRIALS.get(scope, name)
     if stored.components_of(scope, name):
         raise ApiError(

@@ -30,7 +30,7 @@ def described(scope: Scope, kind: JobKind, job: Item) -> Item:
     status = job[kind.status_key]
     return {
         "TrialComponentName": name,
-        "TrialComponentArn": scope.arn("experiment-trial-component", name.lower()),
+        "TrialComponentArn": scope.arn("experiment-trial-component", name),
         "DisplayName": config.get("TrialComponentDisplayName", name[:_NAME_LENGTH]),
         "Source": {"SourceArn": job[kind.arn_key], "SourceType": f"SageMaker{kind.noun}Job"},
         "Status": {

@@ -51,7 +51,7 @@ def _points(scope: Scope, name: str) -> list[Item]:
 def _answer(scope: Scope, query: Item) -> Item:
     """Answer a query with a statistic of a metric, for each step or each period."""
     try:
-        component = COMPONENTS.get(scope, COMPONENTS.name(scope, query["ResourceArn"]).lower())
+        component = COMPONENTS.get(scope, COMPONENTS.name(scope, query["ResourceArn"]))
     except ApiError as error:
         return {"Status": "ValidationError", "Message": error.message}
     points = [

@@ -33,24 +33,22 @@ _JOBS_OF_TRIALS = {kind.noun: _in_trial(kind) for kind in KINDS}
 
 
 def _of_job(scope: Scope, name: str) -> Item | None:
+    key = name.lower()
     for kind in KINDS:
-        if name.endswith(ending := job_components.ending(kind)):
-            jobs = _JOBS[kind.noun].find(scope, name.removesuffix(ending))
+        if key.endswith(ending := job_components.ending(kind)):
+            jobs = _JOBS[kind.noun].find(scope, key.removesuffix(ending))
             return job_components.described(scope, kind, jobs[-1]) if jobs else None
     return None
 
 
-EXPERIMENTS = Table("Experiment", "experiment", "ExperimentName")
-TRIALS = Table("Trial", "experiment-trial", "TrialName")
-COMPONENTS = DerivedTable("Trial component", "experiment-trial-component", "TrialComponentName", _of_job)
+EXPERIMENTS = Table("Experiment", "experiment", "ExperimentName", ignores_case=True)
+TRIALS = Table("Trial", "experiment-trial", "TrialName", ignores_case=True)
+COMPONENTS = DerivedTable(
+    "Trial component", "experiment-trial-component", "TrialComponentName", _of_job, ignores_case=True
+)
 
 _TRIALS_OF = TRIALS.index(lambda _, trial: [trial["ExperimentName"].lower()])
 _COMPONENTS_OF = COMPONENTS.index(lambda _, item: [name.lower() for name in item.get("_Trials", ())])
-
-
-def key(table: Table, scope: Scope, reference: str) -> str:
-    """Return the key of what a name or ARN refers to."""
-    return table.name(scope, reference).lower()
 
 
 def trials_of(scope: Scope, experiment: str) -> list[Item]:
@@ -117,7 +115,7 @@ def _sorted(items: Iterable[Item]) -> list[Item]:
 
 def require_parent(scope: Scope, experiment: str) -> Item:
     """Return the experiment of a trial that is made; raises ApiError if there is none."""
-    return EXPERIMENTS.get(scope, experiment.lower())
+    return EXPERIMENTS.get(scope, experiment)
 
 
 def begin(scope: Scope, execution: Item) -> None:
@@ -135,14 +133,14 @@ def begin(scope: Scope, execution: Item) -> None:
 
 def _make(table: Table, scope: Scope, name: str, item: Item) -> None:
     try:
-        table.create(scope, name.lower(), {**item, "DisplayName": name})
+        table.create(scope, name, {**item, "DisplayName": name})
     except ApiError:  # earlier executions made it
         return
 
 
 def parents(scope: Scope, component: Item) -> list[Item]:
     """Return the trials of a component with their experiments."""
-    found = (TRIALS.find(scope, name.lower()) for name in trial_names(component))
+    found = (TRIALS.find(scope, name) for name in trial_names(component))
     return [
         {"TrialName": trial["TrialName"], "ExperimentName": trial["ExperimentName"]}
         for trial in found

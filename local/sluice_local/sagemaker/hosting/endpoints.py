@@ -160,8 +160,7 @@ def _resume(live: LiveEndpoint, item: Item, reason: str) -> None:
 
 
 def _existing(scope: Scope, name: str) -> LiveEndpoint:
-    ENDPOINTS.get(scope, name)
-    return _live[scope, name]
+    return _live[scope, ENDPOINTS.get(scope, name)["EndpointName"]]
 
 
 def _check(scope: Scope, deployment: Mapping[str, Any] | None) -> None:

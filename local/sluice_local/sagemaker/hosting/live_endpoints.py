@@ -11,7 +11,9 @@ from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table
 from sluice_local.sagemaker.hosting import endpoint_events
 from sluice_local.sagemaker.hosting.fleets import Fleet, Route, Router
 
-ENDPOINTS = Table("endpoint", "endpoint", "EndpointName")
+# "The name is case-insensitive in CreateEndpoint, but the case is preserved and must be matched in
+# InvokeEndpoint", says the model: requests go by the name that was given.
+ENDPOINTS = Table("endpoint", "endpoint", "EndpointName", ignores_case=True)
 
 
 class EndpointDeletedError(ApiError):

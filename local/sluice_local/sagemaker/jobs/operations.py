@@ -46,7 +46,7 @@ def _describe(kind: JobKind) -> Operation:
 
 
 def _describe_tuning(scope: Scope, params: dict[str, Any]) -> Item:
-    return views.described(scope, TUNING.table.get(scope, params[TUNING.name_key]))
+    return views.described(scope, TUNING.table.get(scope, params[TUNING.name_key]), TUNING.table)
 
 
 def _list(kind: JobKind) -> Operation:
@@ -99,10 +99,9 @@ def list_training_jobs_for_hyper_parameter_tuning_job(scope: Scope, params: dict
 
 def _stop(kind: JobKind) -> Operation:
     def stop(scope: Scope, params: dict[str, Any]) -> None:
-        name = params[kind.name_key]
-        status = kind.table.get(scope, name)[kind.status_key]
-        if (job := kind.running.get((scope, name))) is None:
-            raise lifecycle.rejected(kind, status)
+        item = kind.table.get(scope, params[kind.name_key])
+        if (job := kind.running.get((scope, item[kind.name_key]))) is None:
+            raise lifecycle.rejected(kind, item[kind.status_key])
         job.stop()
 
     return stop
@@ -110,9 +109,9 @@ def _stop(kind: JobKind) -> Operation:
 
 def _delete(kind: JobKind) -> Operation:
     def delete(scope: Scope, params: dict[str, Any]) -> None:
-        name = params[kind.name_key]
-        if kind.table.find(scope, name) is None:
+        if (item := kind.table.find(scope, params[kind.name_key])) is None:
             raise ApiError("ResourceNotFound", "Requested resource not found.")
+        name = item[kind.name_key]
         if (scope, name) in kind.running:
             raise ApiError("ResourceInUse", f"The {kind.noun.lower()} job {name} has not ended yet.")
         kind.table.delete(scope, name)

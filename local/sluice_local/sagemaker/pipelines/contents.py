@@ -18,7 +18,7 @@ def read_json(storage: JobStorage, uri: str) -> Any:
     """Return the document at a URI; raises ResolutionError if there is none that is JSON."""
     try:
         return json.loads(storage.read(S3Location.of(uri)))
-    except (DataError, ValueError) as error:
+    except (DataError, ValueError, RecursionError) as error:
         raise ResolutionError(f"{uri} cannot be read as JSON: {error}") from error
 
 

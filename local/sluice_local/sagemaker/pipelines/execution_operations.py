@@ -28,8 +28,7 @@ def start_pipeline_execution(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _start(scope: Scope, params: dict[str, Any]) -> Item:
-    key = stored.pipeline_key(scope, params["PipelineName"])
-    pipeline = PIPELINES.get(scope, key)
+    pipeline = PIPELINES.get(scope, PIPELINES.name(scope, params["PipelineName"]))
     version = version_of(scope, pipeline, params.get("PipelineVersionId"))
     bound = _bound(version, params)
     definition = stored.parsed(version["_Definition"])
@@ -37,7 +36,7 @@ def _start(scope: Scope, params: dict[str, Any]) -> Item:
     started, identifier = now(), "".join(secrets.choice(_ID) for _ in range(12))
     item = EXECUTIONS.create(
         scope,
-        f"{key}/execution/{identifier}",
+        f"{pipeline['PipelineName']}/execution/{identifier}",
         {
             "PipelineExecutionDisplayName": f"execution-{round(started * 1000)}",
             **{name: params[name] for name in _GIVEN if name in params},
@@ -65,7 +64,7 @@ def _start(scope: Scope, params: dict[str, Any]) -> Item:
         "LastExecutionTime": started,
         "LastModifiedTime": pipeline["LastModifiedTime"],
     }
-    PIPELINES.change(scope, key, **times)
+    PIPELINES.change(scope, pipeline["PipelineName"], **times)
     stored.VERSIONS.change(scope, version["PipelineVersionName"], LastExecutionPipelineExecutionArn=arn)
     experiments.begin(scope, item)
     announcements.announce_execution(scope, item)
@@ -115,7 +114,7 @@ def describe_pipeline_definition_for_execution(scope: Scope, params: dict[str, A
 
 @operation("ListPipelineExecutions")
 def list_pipeline_executions(scope: Scope, params: dict[str, Any]) -> Item:
-    arn = PIPELINES.get(scope, stored.pipeline_key(scope, params["PipelineName"]))["PipelineArn"]
+    arn = PIPELINES.get(scope, PIPELINES.name(scope, params["PipelineName"]))["PipelineArn"]
     page = list_page(
         stored.EXECUTIONS_OF.find(scope, arn),
         created(params),

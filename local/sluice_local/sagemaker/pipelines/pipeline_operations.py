@@ -27,10 +27,9 @@ def _create(scope: Scope, params: dict[str, Any]) -> Item:
     text = _definition(scope, params, params["RoleArn"])
     item = PIPELINES.create(
         scope,
-        name.lower(),
+        name,
         {
             **{member: params[member] for member in (*_KEPT, "Tags") if member in params},
-            "PipelineName": name,
             "PipelineDisplayName": params.get("PipelineDisplayName", name),
             "PipelineStatus": "Active",
             "CreatedBy": CALLER.get().context(),
@@ -69,16 +68,16 @@ def _read(scope: Scope, place: dict[str, str], role: str) -> str:
 
 
 def _keep_version(scope: Scope, pipeline: Item, text: str) -> None:
-    number, key = pipeline["_LatestVersion"], pipeline["PipelineName"].lower()
+    number = pipeline["_LatestVersion"]
     item = {"PipelineArn": pipeline["PipelineArn"], "PipelineVersionId": number, "_Definition": text}
-    VERSIONS.create(scope, stored.version_key(key, number), item)
+    VERSIONS.create(scope, stored.version_key(pipeline["PipelineName"], number), item)
 
 
 @operation("UpdatePipeline")
 def update_pipeline(scope: Scope, params: dict[str, Any]) -> Item:
-    key = params["PipelineName"].lower()
+    name = params["PipelineName"]
     with tokens.LOCK:
-        pipeline = PIPELINES.get(scope, key)
+        pipeline = PIPELINES.get(scope, name)
         text = None
         if {"PipelineDefinition", "PipelineDefinitionS3Location"} & params.keys():
             text = _definition(scope, params, str(params.get("RoleArn", pipeline["RoleArn"])))
@@ -86,7 +85,7 @@ def update_pipeline(scope: Scope, params: dict[str, Any]) -> Item:
         changes |= {"LastModifiedBy": CALLER.get().context()}
         if text is not None:
             changes["_LatestVersion"] = pipeline["_LatestVersion"] + 1
-        changed = PIPELINES.change(scope, key, **changes)
+        changed = PIPELINES.change(scope, name, **changes)
         if text is not None:
             _keep_version(scope, changed, text)
     return {"PipelineArn": changed["PipelineArn"], "PipelineVersionId": changed["_LatestVersion"]}
@@ -94,8 +93,7 @@ def update_pipeline(scope: Scope, params: dict[str, Any]) -> Item:
 
 @operation("DescribePipeline")
 def describe_pipeline(scope: Scope, params: dict[str, Any]) -> Item:
-    key = stored.pipeline_key(scope, params["PipelineName"])
-    pipeline = PIPELINES.get(scope, key)
+    pipeline = PIPELINES.get(scope, PIPELINES.name(scope, params["PipelineName"]))
     version = version_of(scope, pipeline, params.get("PipelineVersionId"))
     shown = {name: version.get(name) for name in ("PipelineVersionDisplayName", "PipelineVersionDescription")}
     return {**pipeline, **shown, "PipelineDefinition": version["_Definition"]}
@@ -104,7 +102,7 @@ def describe_pipeline(scope: Scope, params: dict[str, Any]) -> Item:
 def version_of(scope: Scope, pipeline: Item, number: int | None) -> Item:
     """Return a version of a pipeline, the newest if none is named; raises ApiError if there is none."""
     asked = pipeline["_LatestVersion"] if number is None else number
-    version = VERSIONS.find(scope, stored.version_key(pipeline["PipelineName"].lower(), asked))
+    version = VERSIONS.find(scope, stored.version_key(pipeline["PipelineName"], asked))
     if version is None:
         raise ApiError("ResourceNotFound", f"Pipeline '{pipeline['PipelineArn']}' has no version {asked}.")
     return version
@@ -121,9 +119,9 @@ def list_pipelines(scope: Scope, params: dict[str, Any]) -> Item:
 
 @operation("ListPipelineVersions")
 def list_pipeline_versions(scope: Scope, params: dict[str, Any]) -> Item:
-    key = stored.pipeline_key(scope, params["PipelineName"])
-    latest = PIPELINES.get(scope, key)["_LatestVersion"]
-    found = [VERSIONS.get(scope, stored.version_key(key, number)) for number in range(1, latest + 1)]
+    name = PIPELINES.name(scope, params["PipelineName"])
+    latest = PIPELINES.get(scope, name)["_LatestVersion"]
+    found = [VERSIONS.get(scope, stored.version_key(name, number)) for number in range(1, latest + 1)]
     return list_page(
         found,
         created(params),
@@ -135,7 +133,7 @@ def list_pipeline_versions(scope: Scope, params: dict[str, Any]) -> Item:
 
 @operation("UpdatePipelineVersion")
 def update_pipeline_version(scope: Scope, params: dict[str, Any]) -> Item:
-    pipeline = PIPELINES.get(scope, stored.pipeline_key(scope, params["PipelineArn"]))
+    pipeline = PIPELINES.get(scope, PIPELINES.name(scope, params["PipelineArn"]))
     version = version_of(scope, pipeline, params["PipelineVersionId"])
     asked = ("PipelineVersionDisplayName", "PipelineVersionDescription")
     return VERSIONS.change(
@@ -149,15 +147,15 @@ def delete_pipeline(scope: Scope, params: dict[str, Any]) -> Item:
 
 
 def _delete(scope: Scope, params: dict[str, Any]) -> Item:
-    key = params["PipelineName"].lower()
-    pipeline = PIPELINES.get(scope, key)
+    pipeline = PIPELINES.get(scope, params["PipelineName"])
+    name = pipeline["PipelineName"]
     of_pipeline = stored.EXECUTIONS_OF.find(scope, pipeline["PipelineArn"])
     if any(item["PipelineExecutionStatus"] in stored.UNDER_WAY for item in of_pipeline):
         raise ApiError(
             "ConflictException",
             f"Pipeline '{pipeline['PipelineArn']}' has executions that have not ended; stop them first.",
         )
-    PIPELINES.delete(scope, key)
+    PIPELINES.delete(scope, name)
     for table in (VERSIONS, EXECUTIONS, STEPS, CACHE):
-        table.delete_below(scope, f"{key}/")
+        table.delete_below(scope, f"{name}/")
     return {"PipelineArn": pipeline["PipelineArn"]}

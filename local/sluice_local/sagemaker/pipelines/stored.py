@@ -1,7 +1,4 @@
-"""What is kept of pipelines: their versions, executions, steps, and what the cache may give again.
-
-A pipeline's ARN has its name in lower case, as AWS's has, so two names that differ in case alone are one.
-"""
+"""What is kept of pipelines: their versions, executions, steps, and what the cache may give again."""
 
 from __future__ import annotations
 
@@ -12,19 +9,15 @@ from sluice_local.sagemaker.pipelines.definition import reading
 from sluice_local.sagemaker.pipelines.definition.reading import Definition
 from sluice_local.sagemaker.pipelines.requests import REQUESTS
 
-PIPELINES = Table("pipeline", "pipeline", "PipelineName")
-VERSIONS = Table("pipeline version", "pipeline", "PipelineVersionName", "pipeline-version")
+# Two names that differ in case alone are one: until 2022 AWS wrote them into ARNs in lower case.
+PIPELINES = Table("pipeline", "pipeline", "PipelineName", ignores_case=True)
+VERSIONS = Table("pipeline version", "pipeline", "PipelineVersionName", "pipeline-version", ignores_case=True)
 EXECUTIONS = Table("pipeline execution", "pipeline", "PipelineExecutionName", "pipeline-execution")
 STEPS = Table("pipeline step", "pipeline", "StepKeyName", "pipeline-step")
 EXECUTIONS_OF = EXECUTIONS.index(lambda _, item: [item["PipelineArn"]])
 CACHE = Table("cached step", "pipeline", "CacheKeyName", "pipeline-cache")
 
 UNDER_WAY = ("Executing", "Stopping")
-
-
-def pipeline_key(scope: Scope, reference: str) -> str:
-    """Return the key of a pipeline in a name or ARN; raises ApiError for another region's ARN."""
-    return PIPELINES.name(scope, reference).lower()
 
 
 def version_key(pipeline: str, version: int) -> str:
@@ -36,7 +29,7 @@ def step_key(execution: str, step: str) -> str:
 
 
 def pipeline_of(execution: str) -> str:
-    """Return the key of an execution's pipeline."""
+    """Return the name of an execution's pipeline."""
     return execution.partition("/")[0]
 
 

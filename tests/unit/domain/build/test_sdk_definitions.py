@@ -6,8 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 import sdk_world
+from json_faults import Json, put_anywhere
+from json_faults import Place as At
 from sluice.domain.build import projects
 from sluice.domain.build.projects import ProjectError
 from sluice.domain.build.sdk import definitions, ends, placing
@@ -16,6 +19,7 @@ from sluice.domain.build.sdk.placing import Place
 from sluice.domain.config import ConfigError, overrides
 from sluice.domain.config.build import Build
 from sluice.domain.config.overrides import OverrideError
+from trying import examples
 
 
 def altered(change: Any) -> dict[str, Any]:
@@ -254,3 +258,28 @@ def test_an_execution_failed_for_the_reason_of_its_steps_or_its_own(
     said: dict[str, Any], reason: str
 ) -> None:
     assert ends.failure({"PipelineExecutionStatus": "Failed", **said}) == reason
+
+
+@settings(max_examples=examples(500))
+@given(put_anywhere(sdk_world.definition()))
+def test_any_json_at_any_place_of_a_definition_is_a_project_or_is_refused_in_words(
+    made: tuple[At, Json],
+) -> None:
+    place = Place("arn:aws:iam::1:role/r", ("s3://b/runs/", "s3://b/pipelines/"), "g")
+    try:
+        project = projects.load_project(sdk_world.files(pipeline=made[1]))
+    except (ProjectError, ConfigError):
+        return
+    assert project.definition is not None
+    assert project.config.build is not None
+    assert all([*placing.problems(project.definition, project.config.build, place)])
+    assert definitions.images(project.definition) is not None
+
+
+@pytest.mark.parametrize("depth", [150, 900, 5000])
+def test_a_definition_that_is_nested_too_deep_is_refused(depth: int) -> None:
+    text = json.dumps(sdk_world.definition(Metadata=0)).replace(
+        '"Metadata": 0', f'"Metadata": {"[" * depth}{"]" * depth}'
+    )
+    with pytest.raises(DefinitionError, match="nested too deep"):
+        definitions.read(text.encode())

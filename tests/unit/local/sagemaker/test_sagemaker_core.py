@@ -85,6 +85,25 @@ def test_the_same_name_in_another_region_is_another_resource(models: Table) -> N
     assert models.values(ELSEWHERE) == []
 
 
+def test_a_name_keeps_its_case_and_is_taken_in_every_case_where_the_kind_ignores_it(
+    table: Callable[..., Table],
+) -> None:
+    pipelines = table("pipeline", "pipeline", "PipelineName", ignores_case=True)
+    arn = pipelines.create(HERE, "Reviews", {})["PipelineArn"]
+    assert arn == "arn:aws:sagemaker:us-east-1:000000000000:pipeline/Reviews"
+    code, message = fault_of(lambda: pipelines.create(HERE, "reviews", {}))
+    assert (code, "already exists" in message) == ("ValidationException", True)
+    named = pipelines.name(HERE, arn.lower())
+    assert pipelines.change(HERE, named, Status="Active")["PipelineArn"] == arn
+    pipelines.restore(pipelines.saved())
+    assert pipelines.find(HERE, "REVIEWS") == pipelines.get(HERE, "Reviews")
+    pipelines.delete_below(HERE, "REV")
+    assert pipelines.values(HERE) == []
+
+    models = table("model", "model", "ModelName")
+    assert models.create(HERE, "m", {}) != models.create(HERE, "M", {})
+
+
 def test_who_changes_what_a_table_gave_changes_nothing_in_it(models: Table) -> None:
     given = {"Containers": [{"Image": "i"}]}
     created = models.create(HERE, "m", given)

@@ -106,6 +106,7 @@ def test_a_job_has_a_component_with_its_parameters_artifacts_and_metrics(
 ) -> None:
     job = trained(scope)
     found = ask("DescribeTrialComponent", TrialComponentName="Train-aws-training-job")
+    assert found["TrialComponentArn"].endswith(":experiment-trial-component/Train-aws-training-job")
     assert found["Source"] == {"SourceArn": job["TrainingJobArn"], "SourceType": "SageMakerTrainingJob"}
     assert found["Parameters"] == {
         "alpha": {"NumberValue": 0.5},

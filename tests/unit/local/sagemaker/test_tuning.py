@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice_local.sagemaker.api.core import ApiError
-from sluice_local.sagemaker.jobs.tuning import requests, space
+from sluice_local.sagemaker.jobs.tuning import requests, space, warm
 from sluice_local.sagemaker.jobs.tuning.space import Numbers
 from sluice_local.sagemaker.jobs.tuning.stopping import Hyperband, MedianRule
 
@@ -89,7 +89,7 @@ def test_definitions_take_turns() -> None:
     asked = request()
     del asked["TrainingJobDefinition"]
     asked["TrainingJobDefinitions"] = [{**DEFINITION, "DefinitionName": name} for name in ("one", "two")]
-    found = [definition["DefinitionName"] for definition, _ in requests.points(asked)]
+    found = [definition["DefinitionName"] for definition, _ in islice(requests.points(asked), 4)]
     assert found == ["one", "two", "one", "two"]
 
 
@@ -141,6 +141,60 @@ def test_what_cannot_be_searched_is_refused_by_name(changed: dict[str, Any], sai
 def test_a_search_that_is_not_run_as_asked_says_so() -> None:
     assert "drawn at random" in str(requests.note(request("Bayesian")))
     assert requests.note(request("Random")) is None
+
+
+def warm_start(
+    ranges: Any = RANGES, kind: str = "IdenticalDataAndAlgorithm", **config: Any
+) -> dict[str, Any]:
+    parents = [{"HyperParameterTuningJobName": "before"}]
+    started = {"WarmStartConfig": {"ParentHyperParameterTuningJobs": parents, "WarmStartType": kind}}
+    return {**request(ranges=ranges, **config), **started}
+
+
+def parent(status: str = "Completed", **config: Any) -> dict[str, Any]:
+    return {
+        **request(**config),
+        "HyperParameterTuningJobName": "before",
+        "HyperParameterTuningJobStatus": status,
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "before", "said"),
+    [
+        (warm_start(kind="TransferLearning"), parent(), "has no WarmStartType TransferLearning"),
+        (warm_start(), parent("InProgress"), "The parent before of WarmStartConfig has not ended"),
+        (
+            warm_start(HyperParameterTuningJobObjective={"Type": "Maximize", "MetricName": "loss"}),
+            parent(),
+            "The objective metric must be the one of the parent before",
+        ),
+        (
+            warm_start({"IntegerParameterRanges": RANGES["IntegerParameterRanges"]}),
+            parent(),
+            "The number of static and tunable hyperparameters must be the one of the parent before",
+        ),
+    ],
+)
+def test_a_warm_start_that_cannot_be_made_is_refused_by_name(
+    asked: dict[str, Any], before: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ApiError) as refused:
+        warm.check(asked, [before])
+    assert said in refused.value.message
+    warm.check(warm_start(), [parent()])
+    warm.check(request(), [])
+
+
+def test_what_parents_were_evaluated_at_is_not_tried_again() -> None:
+    choices = {"CategoricalParameterRanges": [{"Name": "n", "Values": ["1", "2", "3"]}]}
+    asked = request("Grid", choices)
+    other = {"HyperParameters": {"n": "1", "epochs": "9"}, "_Tuned": {"n": "1", "epochs": "9"}}
+    tried = [{"HyperParameters": {"n": "2", "epochs": "3", "code": "s3://b/1"}, "_Tuned": {"n": "2"}}, other]
+    # n was tried with 1, but with another number of epochs, which is static now.
+    assert [point for _, point in warm.untried(requests.points(asked), tried)] == [{"n": "1"}, {"n": "3"}]
+    whole = [{"HyperParameters": {"n": n}, "_Tuned": {"n": n}} for n in "123"]
+    assert [*warm.untried(requests.points(request("Random", choices)), whole)] == []
 
 
 def test_training_jobs_get_the_point_and_what_is_static() -> None:

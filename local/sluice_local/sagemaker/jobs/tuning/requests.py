@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from sluice_local.sagemaker.api.core import ApiError, Item
 from sluice_local.sagemaker.jobs import training
@@ -113,19 +114,18 @@ def _resources(definition: Item) -> Item:
 
 
 def points(request: Item) -> Iterator[tuple[Item, Point]]:
-    """Yield the definition and the point of each training job, as many as there are to be.
+    """Yield the definition and the point of each training job, in a grid all, else for ever.
 
     The seed is the request's; without one the name decides.
     """
     config, found = request["HyperParameterTuningJobConfig"], definitions(request)
-    most: int | None = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     ranges = [space.read(definition["HyperParameterRanges"]) for definition in found]
-    if most is None or config["Strategy"] == "Grid":
-        yield from ((found[0], point) for point in space.grid(ranges[0])[:most])
+    if config["Strategy"] == "Grid":
+        yield from ((found[0], point) for point in space.grid(ranges[0]))
         return
     seed = config.get("RandomSeed", request["HyperParameterTuningJobName"])
     drawn = [space.drawn(each, f"{seed}/{number}") for number, each in enumerate(ranges)]
-    for number in range(most):
+    for number in count():
         source = number % len(found)
         yield found[source], next(drawn[source])
 
@@ -140,12 +140,9 @@ def rule(config: Item) -> Rule:
 
 def note(request: Item) -> str | None:
     """Say what is done otherwise than the request asks."""
-    said = []
     if request["HyperParameterTuningJobConfig"]["Strategy"] == "Bayesian":
-        said.append("The local SageMaker has no Bayesian search: hyperparameters are drawn at random.")
-    if "WarmStartConfig" in request:
-        said.append("It learns nothing from other tuning jobs: WarmStartConfig changes no point.")
-    return " ".join(said) or None
+        return "The local SageMaker has no Bayesian search: hyperparameters are drawn at random."
+    return None
 
 
 def loss(definition: Item, value: float) -> float:

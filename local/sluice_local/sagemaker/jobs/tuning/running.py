@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, Table, operation
@@ -23,7 +24,7 @@ from sluice_local.sagemaker.jobs.lifecycle import (
     tag_map,
 )
 from sluice_local.sagemaker.jobs.training import TRAINING
-from sluice_local.sagemaker.jobs.tuning import requests, views
+from sluice_local.sagemaker.jobs.tuning import requests, views, warm
 from sluice_local.sagemaker.jobs.tuning.space import Point
 
 # After so many training jobs without a value of the objective, AWS gives up.
@@ -43,8 +44,7 @@ _ALL_FAILED = (
 @operation("CreateHyperParameterTuningJob")
 def create_hyper_parameter_tuning_job(scope: Scope, params: dict[str, Any]) -> Item:
     requests.check(params)
-    for parent in params.get("WarmStartConfig", {}).get("ParentHyperParameterTuningJobs", []):
-        TUNING.table.get(scope, parent["HyperParameterTuningJobName"])
+    warm.check(params, [TUNING.table.get(scope, name) for name in warm.parent_names(params)])
     job = submit(TUNING, scope, {**params, _NAMES: []})
     return {"HyperParameterTuningJobArn": job.arn}
 
@@ -72,11 +72,15 @@ class _Search:
         self._config = job.request["HyperParameterTuningJobConfig"]
         self._limits = self._config["ResourceLimits"]
         self._criteria = self._config.get("TuningJobCompletionCriteria", {})
-        self._points = requests.points(job.request)
+        tried = views.evaluated(job.scope, views.parents(job.scope, job.request, TUNING.table))
+        points = warm.untried(requests.points(job.request), tried)
+        self._points = islice(points, self._limits.get("MaxNumberOfTrainingJobs"))
         self._rule = requests.rule(self._config)
         self._trials: list[_Trial] = []
         self._running: set[int] = set()
-        self._best: float | None = None
+        # What parents found is what this search must improve on.
+        self._best = min((views.loss_of(trial) for trial in tried), default=None)
+        self._is_without_value = True
         self._since_best = self._without_value = 0
         self._is_enough = False
         self._deadline = time.monotonic() + self._limits.get("MaxRuntimeInSeconds", _LONGEST_S)
@@ -92,7 +96,7 @@ class _Search:
         found = views.summaries(self._job.scope, TUNING.table.get(self._job.scope, self._job.name))
         if found and all(each["TrainingJobStatus"] == "Failed" for each in found):
             raise JobFailedError(_ALL_FAILED)
-        if self._without_value >= _PATIENCE and self._best is None:
+        if self._without_value >= _PATIENCE and self._is_without_value:
             raise JobFailedError(_NO_OBJECTIVE)
         return Ending()
 
@@ -164,8 +168,9 @@ class _Search:
         value = views.objective_value(ended) if ended else None
         if value is None:
             self._without_value += 1
-            self._is_enough |= self._best is None and self._without_value >= _PATIENCE
+            self._is_enough |= self._is_without_value and self._without_value >= _PATIENCE
             return
+        self._is_without_value = False
         if not trial.is_given_up:
             self._rule.ended(index, trial.losses)
         loss = requests.loss(trial.definition, value)
@@ -210,7 +215,7 @@ def _event_detail(item: Item) -> Item:
 
 TUNING = JobKind(
     noun="HyperParameterTuning",
-    table=Table("tuning job", "hyper-parameter-tuning-job", "HyperParameterTuningJobName"),
+    table=Table("tuning job", "hyper-parameter-tuning-job", "HyperParameterTuningJobName", ignores_case=True),
     run=run,
     event_detail=_event_detail,
     title="HyperParameter Tuning",

@@ -16,6 +16,7 @@ Point = dict[str, str]
 
 # Draws that only repeat what was drawn end: a small space has no more.
 _DRAWS_FOR_EACH = 100
+_MOST_POINTS = 10_000
 
 
 class SpaceError(ValueError):
@@ -66,7 +67,7 @@ def read(ranges: Mapping[str, Any]) -> list[Range]:
     """Read ParameterRanges; raises SpaceError."""
     if ranges.get("AutoParameters"):
         raise SpaceError("AutoParameters (Autotune) are not run locally: give ranges")
-    kinds = [ranges.get(f"{kind}ParameterRanges", []) for kind in ("Continuous", "Integer", "Categorical")]
+    kinds = [ranges.get(f"{kind}ParameterRanges") or [] for kind in ("Continuous", "Integer", "Categorical")]
     found: list[Range] = [_numbers(item, is_integer=False) for item in kinds[0]]
     found += [_numbers(item, is_integer=True) for item in kinds[1]]
     found += [Choice(item["Name"], tuple(item["Values"])) for item in kinds[2]]
@@ -79,11 +80,13 @@ def read(ranges: Mapping[str, Any]) -> list[Range]:
 
 
 def _numbers(item: Mapping[str, str], *, is_integer: bool) -> Numbers:
-    name, scaling = item["Name"], item.get("ScalingType", "Auto")
+    name, scaling = item["Name"], item.get("ScalingType") or "Auto"
     try:
         number = int if is_integer else float
         least, greatest = number(item["MinValue"]), number(item["MaxValue"])
-    except ValueError as error:
+        if not math.isfinite(float(greatest) - float(least)):
+            raise ValueError("infinite")
+    except (ValueError, OverflowError) as error:
         kind = "integers" if is_integer else "numbers"
         raise SpaceError(f"{name}: MinValue and MaxValue must be {kind}") from error
     if not least <= greatest:
@@ -100,6 +103,10 @@ def grid(ranges: Sequence[Range]) -> list[Point]:
     if numbers := [one.name for one in ranges if isinstance(one, Numbers)]:
         raise SpaceError(f"the strategy Grid takes categorical hyperparameters, and {numbers[0]} is none")
     choices = [one for one in ranges if isinstance(one, Choice)]
+    if (count := math.prod(len(one.values) for one in choices)) > _MOST_POINTS:
+        raise SpaceError(
+            f"the strategy Grid takes at most {_MOST_POINTS:,} combinations, and these are {count:,}"
+        )
     return [
         dict(zip([one.name for one in choices], values, strict=True))
         for values in product(*(one.values for one in choices))

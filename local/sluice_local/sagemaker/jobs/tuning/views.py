@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from sluice_local.sagemaker.api.core import Item, Scope
+from sluice_local.sagemaker.api.core import Item, Scope, Table
 from sluice_local.sagemaker.jobs.training import TRAINING
-from sluice_local.sagemaker.jobs.tuning import requests
+from sluice_local.sagemaker.jobs.tuning import requests, warm
 
 _COPIED = (
     *("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime"),
@@ -48,6 +48,24 @@ def objective_value(job: Item) -> float | None:
     return value
 
 
+def parents(scope: Scope, request: Item, table: Table) -> list[Item]:
+    """Return the tuning jobs, of their table, that a request starts from, as far as they are there."""
+    found = (table.find(scope, name) for name in warm.parent_names(request))
+    return [parent for parent in found if parent]
+
+
+def evaluated(scope: Scope, searches: Sequence[Item]) -> list[Item]:
+    """Return the training jobs of tuning jobs that have a value of the objective."""
+    names = (name for search in searches for name in search["_TrainingJobNames"])
+    jobs = (TRAINING.table.find(scope, name) for name in names)
+    return [job for job in jobs if job and objective_value(job) is not None]
+
+
+def loss_of(job: Item) -> float:
+    """Return the objective's value of an evaluated training job so that less is better."""
+    return requests.loss({"TuningObjective": job["_Objective"]}, objective_value(job) or 0.0)
+
+
 def ranked(found: Sequence[Item]) -> list[Item]:
     """Return the training jobs that have an objective's value, the best first."""
     judged = [item for item in found if "FinalHyperParameterTuningJobObjectiveMetric" in item]
@@ -58,17 +76,19 @@ def _loss(metric: Item) -> float:
     return requests.loss({"TuningObjective": metric}, metric["Value"])
 
 
-def described(scope: Scope, tuning: Item) -> Item:
+def described(scope: Scope, tuning: Item, table: Table) -> Item:
     """Return the description, with all that its training jobs make of it."""
     found = summaries(scope, tuning)
     best = next(iter(ranked(found)), None)
+    of_parents = [each for parent in parents(scope, tuning, table) for each in summaries(scope, parent)]
+    overall = next(iter(ranked([*of_parents, *found])), None)
     ended = [job for job in found if {"TrainingStartTime", "TrainingEndTime"} <= job.keys()]
     run_s = sum(job["TrainingEndTime"] - job["TrainingStartTime"] for job in ended)
     return {
         **tuning,
         **counters(found),
         "BestTrainingJob": best,
-        "OverallBestTrainingJob": best if "WarmStartConfig" in tuning else None,
+        "OverallBestTrainingJob": overall if "WarmStartConfig" in tuning else None,
         "ConsumedResources": {"RuntimeInSeconds": round(run_s)},
     }
 

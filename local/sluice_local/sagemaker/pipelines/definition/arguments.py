@@ -34,15 +34,22 @@ def faults(shape: Shape, value: Any, where: str, absent: frozenset[str] = frozen
             yield f"{where} must be a list, not {value!r}"
             return
         for position, item in enumerate(value):
-            yield from faults(shape.member, item, f"{where}[{position}]")
+            yield from _item_faults(shape.member, item, f"{where}[{position}]")
     elif isinstance(shape, MapShape):
         if not isinstance(value, dict):
             yield f"{where} must be a map, not {value!r}"
             return
         for key, item in value.items():
-            yield from faults(shape.value, item, f"{where}.{key}")
+            yield from _item_faults(shape.value, item, f"{where}.{key}")
     else:
         yield from _scalar_faults(shape, value, where)
+
+
+def _item_faults(shape: Shape, value: Any, where: str) -> Iterator[str]:
+    """Yield what is wrong with an item; null means absent for a member alone."""
+    if value is None:
+        yield f"{where} must not be null"
+    yield from faults(shape, value, where)
 
 
 def _structure_faults(shape: StructureShape, value: Any, where: str, absent: frozenset[str]) -> Iterator[str]:

@@ -15,8 +15,8 @@ from sluice_local.sagemaker.pipelines.definition.resolving import Values, resolv
 _UNITS_S = {"Y": 31536000, "M": 2592000, "W": 604800, "D": 86400, "H": 3600, "MIN": 60, "S": 1}
 # AWS takes them without their P too: the SDK's own tests say "T30m".
 _DURATION = re.compile(
-    r"(?=[PT])P?(?:(?P<Y>\d+)Y)?(?:(?P<M>\d+)M)?(?:(?P<W>\d+)W)?(?:(?P<D>\d+)D)?"
-    r"(?:T(?:(?P<H>\d+)H)?(?:(?P<MIN>\d+)M)?(?:(?P<S>\d+)S)?)?",
+    r"(?=[PT])P?(?:(?P<Y>\d{1,9})Y)?(?:(?P<M>\d{1,9})M)?(?:(?P<W>\d{1,9})W)?(?:(?P<D>\d{1,9})D)?"
+    r"(?:T(?:(?P<H>\d{1,9})H)?(?:(?P<MIN>\d{1,9})M)?(?:(?P<S>\d{1,9})S)?)?",
     re.IGNORECASE,
 )
 # Where a step writes; what lies there before does not matter to it.

@@ -28,11 +28,14 @@ _MEMBERS = {
 def check(where: str, condition: Any) -> None:
     """Raise DefinitionError if the condition is not one; `where` names it in the message."""
     kind = condition.get("Type") if isinstance(condition, dict) else None
-    if kind not in _MEMBERS:
+    if not isinstance(kind, str) or kind not in _MEMBERS:
         raise DefinitionError(f"{where}.Type must be one of {', '.join(_MEMBERS)}, not {kind!r}.")
     for member in _MEMBERS[kind]:
         if member not in condition:
             raise DefinitionError(f"{where} of type {kind} needs {member}.")
+    for member in {"Or": ("Conditions",), "In": ("Values",)}.get(kind, ()):
+        if not isinstance(condition[member], list) or not condition[member]:
+            raise DefinitionError(f"{where}.{member} must be a list that is not empty.")
     for place, inner in _inner(condition):
         check(f"{where}.{place}", inner)
 
@@ -41,8 +44,6 @@ def _inner(condition: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if condition["Type"] == "Not":
         yield "Condition", condition["Condition"]
     if condition["Type"] == "Or":
-        if not isinstance(condition["Conditions"], list) or not condition["Conditions"]:
-            raise DefinitionError("An Or condition needs a list of Conditions that is not empty.")
         for position, inner in enumerate(condition["Conditions"]):
             yield f"Conditions[{position}]", inner
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sluice_local.sagemaker.pipelines.definition import forms
 from sluice_local.sagemaker.pipelines.definition.errors import DefinitionError, ParameterError
 
 _TEXTS: dict[str, Callable[[str], Any]] = {
@@ -63,6 +64,7 @@ def _read_one(item: Any) -> Parameter:
     name = item.get("Name") if isinstance(item, dict) else None
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise DefinitionError(f"A parameter needs a Name of letters, digits, - and _, not {name!r}.")
+    forms.check(f"Parameter {name}:", item, {"Type": str, "EnumValues": list})
     kind, default, allowed = item.get("Type"), item.get("DefaultValue"), item.get("EnumValues") or ()
     if kind not in _PYTHON_TYPES:
         raise DefinitionError(

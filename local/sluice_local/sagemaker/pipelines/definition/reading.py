@@ -11,6 +11,7 @@ from botocore.model import StructureShape
 
 from sluice_local.sagemaker.pipelines.definition import (
     arguments,
+    forms,
     graph,
     parameters,
     references,
@@ -24,12 +25,19 @@ from sluice_local.sagemaker.pipelines.definition.references import Reference
 from sluice_local.sagemaker.pipelines.definition.steps import Step
 
 VERSION = "2020-12-01"
+# What reads and resolves a definition calls itself for each level.
+_MAX_DEPTH = 100
+_TOO_DEEP = f"The definition is nested too deep: it may have {_MAX_DEPTH} levels."
 EXECUTION_VARIABLES = frozenset(
     {
         *("StartDateTime", "CurrentDateTime", "PipelineName", "PipelineArn", "PipelineExecutionId"),
         *("PipelineExecutionArn", "TrainingJobName", "ProcessingJobName"),
     }
 )
+_FORM = {
+    "Parameters": [dict],
+    "PipelineExperimentConfig": {"ExperimentName": forms.VALUE, "TrialName": forms.VALUE},
+}
 # The properties of steps that make no request with a description.
 _PROPERTIES = {
     "Condition": ("Outcome",),
@@ -63,6 +71,7 @@ class Definition:
 def read(text: str, requests: Requests) -> Definition:
     """Read a definition; raises DefinitionError for the first thing that is wrong with it."""
     content = _content(text)
+    forms.check("The definition's", content, _FORM)
     declared = parameters.read(content.get("Parameters") or [])
     found: dict[str, Step] = {}
     for step in steps.read(content.get("Steps")):
@@ -76,18 +85,39 @@ def read(text: str, requests: Requests) -> Definition:
         _check_arguments(step, requests)
         if step.type == "Tuning":
             tuning.check(step.name, step.arguments)
-    return Definition(declared, found, graph.graph_of(found), content.get("PipelineExperimentConfig"))
+    return Definition(declared, found, graph.graph_of(found), _experiment(content, declared))
+
+
+def _experiment(content: Mapping[str, Any], declared: Mapping[str, Parameter]) -> Mapping[str, Any] | None:
+    config: Mapping[str, Any] | None = content.get("PipelineExperimentConfig")
+    if not config:
+        return None
+    for member in ("ExperimentName", "TrialName"):
+        if config.get(member) is None:
+            raise DefinitionError(f"PipelineExperimentConfig needs {member}.")
+        for where, name, operand in references.found_in(config[member]):
+            for fault in _operand_faults(name, operand, declared, {}, {}):
+                raise DefinitionError(f"PipelineExperimentConfig.{member}{where}: {fault}.")
+    return config
 
 
 def _content(text: str) -> Mapping[str, Any]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=_no_number)
+    except RecursionError:
+        raise DefinitionError(_TOO_DEEP) from None
     except ValueError as error:
         raise DefinitionError(f"The definition is no valid JSON: {error}.") from error
+    if forms.is_deeper(content, _MAX_DEPTH):
+        raise DefinitionError(_TOO_DEEP)
     if not isinstance(content, dict) or content.get("Version") != VERSION:
         version = content.get("Version") if isinstance(content, dict) else None
         raise DefinitionError(f"Version must be {VERSION}, not {version!r}.")
     return content
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def _check_arguments(step: Step, requests: Requests) -> None:
@@ -115,19 +145,9 @@ def _operand_faults(
     name: str, operand: Any, declared: Mapping[str, Parameter], found: Mapping[str, Step], requests: Requests
 ) -> Iterator[str]:
     if name == references.JOIN:
-        if (
-            not isinstance(operand, dict)
-            or not isinstance(operand.get("Values"), list)
-            or "On" not in operand
-        ):
-            yield "Std:Join needs On and a list of Values"
+        yield from _join_faults(operand)
     elif name == references.JSON_GET:
-        if (
-            not isinstance(operand, dict)
-            or not {"PropertyFile", "S3Uri"} & operand.keys()
-            or "Path" not in operand
-        ):
-            yield "Std:JsonGet needs PropertyFile or S3Uri, and Path"
+        yield from _json_get_faults(operand)
     else:
         try:
             reference = references.parse(operand)
@@ -135,6 +155,29 @@ def _operand_faults(
             yield str(error)
         else:
             yield from _reference_faults(reference, declared, found, requests)
+
+
+def _join_faults(operand: Any) -> Iterator[str]:
+    values = operand.get("Values") if isinstance(operand, dict) else None
+    if not isinstance(values, list) or not isinstance(operand.get("On"), str):
+        yield "Std:Join needs On and a list of Values"
+        return
+    for position, value in enumerate(values):
+        if not isinstance(value, str | bool | int | float) and not references.function_of(value):
+            yield f"Std:Join needs text or numbers, and Values[{position}] is {value!r}"
+
+
+def _json_get_faults(operand: Any) -> Iterator[str]:
+    if (
+        not isinstance(operand, dict)
+        or not {"PropertyFile", "S3Uri"} & operand.keys()
+        or "Path" not in operand
+    ):
+        yield "Std:JsonGet needs PropertyFile or S3Uri, and Path"
+        return
+    for member, value in operand.items():
+        if not isinstance(value, str) and not references.function_of(value):
+            yield f"Std:JsonGet needs text or a reference as its {member}, not {value!r}"
 
 
 def _reference_faults(

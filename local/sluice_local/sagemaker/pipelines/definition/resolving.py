@@ -62,7 +62,14 @@ def _get(text: str, values: Values) -> Any:
 def _json_get(operand: Mapping[str, Any], values: Values) -> Any:
     uri = resolved(operand["PropertyFile"] if "PropertyFile" in operand else operand["S3Uri"], values)
     path = resolved(operand["Path"], values)
-    return references.look_up(values.read_json(uri), references.parse_path(path), f"{path} of {uri}")
+    for what, value in (("URI", uri), ("Path", path)):
+        if not isinstance(value, str):
+            raise ResolutionError(f"Std:JsonGet needs text as its {what}, not {value!r}.")
+    try:
+        parsed = references.parse_path(path)
+    except ValueError as error:
+        raise ResolutionError(f"Std:JsonGet: {error}.") from error
+    return references.look_up(values.read_json(uri), parsed, f"{path} of {uri}")
 
 
 def _text(value: Any) -> str:

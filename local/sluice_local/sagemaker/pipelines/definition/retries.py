@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,11 @@ _REASONS = {
 }
 
 
+# AWS waits at most so long.
+_LONGEST_S = 43200.0
+_MOST = 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """One policy; `max_attempts` counts the retries, `expire_after_s` the time since the first attempt."""
@@ -42,10 +48,17 @@ class RetryPolicy:
 
     def delay_s(self, retries: int, elapsed_s: float) -> float | None:
         """Return how long to wait before the next attempt; None if there is none."""
-        delay = self.interval_s * self.backoff**retries
+        delay = min(_LONGEST_S, self.interval_s * _power(self.backoff, retries))
         if self.expire_after_s is not None:
             return delay if elapsed_s + delay <= self.expire_after_s else None
         return delay if retries < self.max_attempts else None
+
+
+def _power(base: float, exponent: int) -> float:
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return math.inf
 
 
 def fault_of_code(code: str) -> str | None:
@@ -88,6 +101,9 @@ def _read_one(where: str, item: Mapping[str, Any]) -> RetryPolicy:
 
 def _at_least(where: str, item: Mapping[str, Any], member: str, default: float, minimum: float) -> float:
     value = item.get(member, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < minimum:
-        raise DefinitionError(f"{where}.{member} must be a number of at least {minimum}, not {value!r}.")
-    return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not minimum <= value <= _MOST:
+        raise DefinitionError(
+            f"{where}.{member} must be a number of at least {minimum} and at most {_MOST:,}, not {value!r}."
+        )
+    return float(value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sluice_local.sagemaker.pipelines.definition import caching, checks, conditions, functions, retries
+from sluice_local.sagemaker.pipelines.definition import caching, checks, conditions, forms, functions, retries
 from sluice_local.sagemaker.pipelines.definition.caching import CacheConfig
 from sluice_local.sagemaker.pipelines.definition.errors import DefinitionError
 from sluice_local.sagemaker.pipelines.definition.retries import RetryPolicy
@@ -18,6 +18,24 @@ SUPPORTED = (*JOBS, *CHECKS, "Model", "RegisterModel", "Condition", "Fail", "Lam
 # What a step of these types must have beside its arguments.
 _OWN = {"Lambda": "FunctionArn", "Callback": "SqsQueueUrl"}
 _OWN_MEMBERS = ("FunctionArn", "SqsQueueUrl", "OutputParameters")
+_FORM = {
+    **{"Arguments": dict, "DependsOn": [str], "DisplayName": str, "Description": str, "CacheConfig": dict},
+    "RetryPolicies": [{"ExceptionType": [str]}],
+    "PropertyFiles": [{"PropertyFileName": str, "OutputName": str, "FilePath": str}],
+    "OutputParameters": [{"OutputName": str, "OutputType": str}],
+    **dict.fromkeys(("FunctionArn", "SqsQueueUrl", "ModelPackageGroupName", "ModelName"), forms.VALUE),
+    **dict.fromkeys(("SuppliedBaselineStatistics", "SuppliedBaselineConstraints"), forms.VALUE),
+}
+# What is read of arguments before the model of their request checks them.
+_OF_A_JOB = {
+    "Environment": dict,
+    "ProcessingOutputConfig": {"Outputs": [dict]},
+    "AlgorithmSpecification": {"ContainerEntrypoint": list, "ContainerArguments": list},
+}
+_ARGUMENTS = {
+    **{kind: {"Arguments": _OF_A_JOB} for kind in (*JOBS, *CHECKS)},
+    "Fail": {"Arguments": {"ErrorMessage": forms.VALUE}},
+}
 _OUTPUT_TYPES = ("String", "Integer", "Boolean", "Float")
 _NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 _BRANCHES = {"IfSteps": True, "ElseSteps": False}
@@ -74,8 +92,8 @@ def _read_one(item: Any, branch: Branch | None) -> Step:
         raise DefinitionError(f"A step needs a Name of 1 to 64 letters, digits, - and _, not {name!r}.")
     kind, arguments = item.get("Type"), item.get("Arguments") or {}
     _check_type(name, kind, arguments)
-    if not isinstance(arguments, dict):
-        raise DefinitionError(f"Step {name}: Arguments must be a map, not {arguments!r}.")
+    for form in (_FORM, _ARGUMENTS.get(kind, {})):
+        forms.check(f"Step {name}:", item, form)
     _check_own(name, kind, item)
     return Step(
         name,
@@ -93,7 +111,8 @@ def _read_one(item: Any, branch: Branch | None) -> Step:
 
 
 def _check_type(name: str, kind: Any, arguments: Any) -> None:
-    is_notebook = kind == "Training" and _NOTEBOOK in (arguments.get("Environment") or {})
+    environment = arguments.get("Environment") if isinstance(arguments, dict) else None
+    is_notebook = kind == "Training" and isinstance(environment, dict) and _NOTEBOOK in environment
     if kind not in SUPPORTED or is_notebook:
         shown = "NotebookJob" if is_notebook else kind
         raise DefinitionError(

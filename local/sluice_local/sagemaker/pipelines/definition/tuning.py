@@ -20,13 +20,13 @@ def check(name: str, arguments: Mapping[str, Any]) -> None:
 def _faults(arguments: Mapping[str, Any]) -> Iterator[str]:
     if "Autotune" in arguments:
         yield "the local SageMaker has no Autotune; give ranges and a strategy"
-    config = arguments["HyperParameterTuningJobConfig"]
+    config = _known(arguments.get("HyperParameterTuningJobConfig"))
     definitions = _definitions(arguments)
     if not definitions:
         yield "Arguments must have either TrainingJobDefinition or TrainingJobDefinitions"
     for place, definition in definitions.items():
         objective = definition.get("TuningObjective") or config.get("HyperParameterTuningJobObjective")
-        yield from _objective_faults(place, objective, definition["AlgorithmSpecification"])
+        yield from _objective_faults(place, objective, _known(definition.get("AlgorithmSpecification")))
     ranges = {
         f"{place}.HyperParameterRanges": each.get("HyperParameterRanges")
         for place, each in definitions.items()
@@ -34,7 +34,7 @@ def _faults(arguments: Mapping[str, Any]) -> Iterator[str]:
     ranges["Arguments.HyperParameterTuningJobConfig.ParameterRanges"] = config.get("ParameterRanges")
     for place, given in ranges.items():
         if given is not None:
-            yield from _range_faults(place, given, config["Strategy"])
+            yield from _range_faults(place, given, config.get("Strategy"))
 
 
 def _definitions(arguments: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -42,10 +42,16 @@ def _definitions(arguments: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     one, several = arguments.get("TrainingJobDefinition"), arguments.get("TrainingJobDefinitions")
     if one is not None and several is not None:
         return {}
-    found = {"Arguments.TrainingJobDefinition": one} if one is not None else {}
+    found = {"Arguments.TrainingJobDefinition": _known(one)} if one is not None else {}
     return found | {
-        f"Arguments.TrainingJobDefinitions[{position}]": each for position, each in enumerate(several or ())
+        f"Arguments.TrainingJobDefinitions[{position}]": _known(each)
+        for position, each in enumerate(several if isinstance(several, list) else ())
     }
+
+
+def _known(value: Any) -> Mapping[str, Any]:
+    """Return what a definition says of a structure: nothing, if it leaves it out or refers to it."""
+    return value if isinstance(value, dict) and not references.function_of(value) else {}
 
 
 def _objective_faults(place: str, objective: Any, algorithm: Mapping[str, Any]) -> Iterator[str]:

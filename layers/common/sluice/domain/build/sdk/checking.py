@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sluice.domain.build.sdk.definitions import Definition, PipelineStep, references
+from sluice.domain.build.sdk.definitions import Definition, PipelineStep, part, references
 from sluice.domain.nearest import hint
 
 # What the stack's role lets SageMaker do for a pipeline.
@@ -138,12 +138,11 @@ def _registrations(definition: Definition) -> Iterator[str]:
         )
     for step in registering:
         arguments = step.arguments
-        containers = (arguments.get("InferenceSpecification") or {}).get("Containers") or []
-        if len(containers) != 1:
-            count = len(containers)
+        containers = part(arguments, "InferenceSpecification").get("Containers")
+        count = len(containers) if isinstance(containers, list) else 0
+        if count != 1:
             yield f"the step {step.name} registers {count} containers: expected one, with ModelDataUrl"
-        metrics = (arguments.get("ModelMetrics") or {}).get("ModelQuality") or {}
-        if not (metrics.get("Statistics") or {}).get("S3Uri"):
+        if not part(arguments, "ModelMetrics", "ModelQuality", "Statistics").get("S3Uri"):
             yield (
                 f"the step {step.name} has no ModelMetrics.ModelQuality.Statistics (in the SDK model_metrics="
                 "ModelMetrics(model_statistics=...)): expected the evaluation that the gates judge"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,10 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "Float": (int, float),
     "Boolean": (bool,),
 }
+# What reads a definition calls itself for each level.
+_MAX_DEPTH = 100
+_TOO_DEEP = f"it is nested too deep: expected at most {_MAX_DEPTH} levels"
+_GREATEST = sys.float_info.max
 _BRANCHES = ("IfSteps", "ElseSteps")
 # Their arguments are other steps.
 _BRANCHING = ("Condition",)
@@ -44,6 +49,8 @@ class Parameter:
     def accepts(self, value: Any) -> bool:
         """Tell whether a value has the parameter's type and, if it has choices, is one of them."""
         is_kind = isinstance(value, _KINDS[self.type]) and (self.type == "Boolean") == isinstance(value, bool)
+        if is_kind and self.type == "Float" and abs(value) > _GREATEST:
+            return False
         return is_kind and (not self.choices or value in self.choices)
 
     @property
@@ -105,6 +112,13 @@ def references(value: Any) -> Iterator[str]:
             yield from references(inner)
 
 
+def part(value: Any, *names: str) -> Mapping[str, Any]:
+    """Return the map at the end of members; an empty one if something else is on the way."""
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
 def images(definition: Definition) -> dict[str, str]:
     """Return the images that steps name, by step, as far as no parameter gives them."""
     return {
@@ -130,25 +144,46 @@ def _images(value: Any) -> Iterator[str]:
 def _object(data: bytes) -> Mapping[str, Any]:
     try:
         text = data.decode("utf-8")
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = json.loads(text, parse_constant=_no_number)
+    except RecursionError:
+        raise DefinitionError([_TOO_DEEP]) from None
+    except ValueError as error:
         raise DefinitionError([f"it is no JSON: {error}"]) from None
     if len(text) > MAX_CHARACTERS:
         raise DefinitionError([f"it has {len(text):,} characters, SageMaker takes {MAX_CHARACTERS:,}"])
     if not isinstance(document, Mapping):
         raise DefinitionError(["it is no JSON object: expected Version, Parameters and Steps"])
+    if _is_deeper(document, _MAX_DEPTH):
+        raise DefinitionError([_TOO_DEEP])
     return document
 
 
+def _is_deeper(value: Any, depth: int) -> bool:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return bool(inner) and (depth == 0 or any(_is_deeper(each, depth - 1) for each in inner))
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
 def _parameters(document: Mapping[str, Any], problems: list[str]) -> Iterator[Parameter | None]:
-    for index, given in enumerate(document.get("Parameters") or ()):
+    declared = document.get("Parameters") or []
+    if not isinstance(declared, list):
+        problems.append(f"Parameters is {_spelt(declared)}: expected a list")
+        return
+    for index, given in enumerate(declared):
         name, kind = (given.get("Name"), given.get("Type")) if isinstance(given, Mapping) else (None, None)
         if not isinstance(name, str) or not isinstance(kind, str) or kind not in _KINDS:
             problems.append(
                 f"Parameters[{index}] is {_spelt(given)}: expected Name and a Type of {', '.join(_KINDS)}"
             )
             continue
-        found = Parameter(name, kind, given.get("DefaultValue"), tuple(given.get("EnumValues") or ()))
+        choices = given.get("EnumValues") or []
+        if not isinstance(choices, list) or not all(isinstance(each, str) for each in choices):
+            problems.append(f"the parameter {name} has the EnumValues {_spelt(choices)}: expected texts")
+            continue
+        found = Parameter(name, kind, given.get("DefaultValue"), tuple(choices))
         if found.default is not None and not found.accepts(found.default):
             problems.append(
                 f"the parameter {name} has the default {_spelt(found.default)}: expected {found.expected}"
@@ -166,6 +201,10 @@ def _steps(given: Any, within: tuple[str, ...], problems: list[str]) -> Iterator
         if not isinstance(name, str) or not isinstance(kind, str) or not isinstance(arguments, Mapping):
             where = f"Steps[{index}]{' of ' + within[-1] if within else ''}"
             problems.append(f"{where} is {_spelt(each)}: expected Name, Type and Arguments")
+            continue
+        waits = fields.get("DependsOn") or []
+        if not isinstance(waits, list) or not all(isinstance(each, str) for each in waits):
+            problems.append(f"the step {name} has the DependsOn {_spelt(waits)}: expected names of steps")
             continue
         yield PipelineStep(name, kind, arguments, fields, within)
         if kind == "Condition":

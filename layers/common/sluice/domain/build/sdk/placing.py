@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sluice.domain.build.sdk.definitions import Definition, PipelineStep
+from sluice.domain.build.sdk.definitions import Definition, PipelineStep, part
 from sluice.domain.config.build import Build
 from sluice.lazy import dataclass
 
@@ -87,10 +87,9 @@ def _text(value: Any, known: Mapping[str, Any]) -> str | None:
     if isinstance(name := value.get("Get"), str):
         found = known.get(name.removeprefix("Parameters.")) if name.startswith("Parameters.") else None
         return None if found is None else str(found)
-    joined = value.get("Std:Join")
-    if not isinstance(joined, Mapping):
-        return None
-    parts = [_text(each, known) for each in joined.get("Values") or ()]
+    joined = part(value, "Std:Join")
+    values = joined.get("Values")
+    parts = [_text(each, known) for each in values] if isinstance(values, list) else []
     if not parts or parts[0] is None:
         return None
     return str(joined.get("On", "")).join(_OPEN if part is None else part for part in parts)
