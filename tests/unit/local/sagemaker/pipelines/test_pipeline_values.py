@@ -188,6 +188,27 @@ def test_a_condition_holds_or_not(condition: Any, expected: bool) -> None:
     assert conditions.holds(condition, VALUES) is expected
 
 
+@pytest.mark.parametrize(
+    ("kind", "below", "same", "above"),
+    [
+        ("GreaterThan", False, False, True),
+        ("GreaterThanOrEqualTo", False, True, True),
+        ("LessThan", True, False, False),
+        ("LessThanOrEqualTo", True, True, False),
+        ("Equals", False, True, False),
+        ("NotEquals", True, False, True),
+    ],
+)
+def test_a_comparison_tells_what_is_below_the_same_and_above(
+    kind: str, below: bool, same: bool, above: bool
+) -> None:
+    held = [
+        conditions.holds(compared(kind, left, get("Parameters.Threshold")), VALUES)
+        for left in (0.6, 0.7, 0.8)
+    ]
+    assert held == [below, same, above]
+
+
 def test_all_conditions_of_a_step_must_hold() -> None:
     holding, failing = compared("Equals", 1, 1), compared("Equals", 1, 2)
     assert conditions.all_hold([holding, holding], VALUES)
