@@ -7,6 +7,9 @@ SIGTERM with 143. `docs/errors.md` lists which errors end so.
 
 from __future__ import annotations
 
+import errno
+import tempfile
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REJECTED = 3
@@ -20,3 +23,15 @@ class CommandError(Exception):
         super().__init__(message)
         self.hint = hint
         self.exit_code = exit_code
+
+
+def of_system(error: OSError, exit_code: int = EXIT_FAILED) -> CommandError:
+    """Make the error for what the system refuses: the file, if known, and why; of a full disk, what to do."""
+    said = error.strerror or str(error)
+    message = f"{error.filename}: {said}" if error.filename else said
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return CommandError(message, exit_code=exit_code)
+    temporary = tempfile.gettempdir()
+    return CommandError(
+        message, hint=f"Make room where it writes, and in {temporary} (TMPDIR names another)."
+    )

@@ -22,7 +22,7 @@ from sluice.quality.statistics.profiles import Profile, ProfileFormatError
 from sluice.quality.validation import DataFile, Report
 from sluice.services.views import pipelines
 from sluice_cli import lookup
-from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError, of_system
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import escape, here, hint, out
 from sluice_cli.paths import a_file, some_of
@@ -276,8 +276,7 @@ def _readable() -> Iterator[None]:
         advice = "Install it beside sluice: `pip install duckdb jinja2`."
         raise CommandError(f"{error.name} is not installed", hint=advice, exit_code=EXIT_USAGE) from None
     except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise CommandError(message, exit_code=EXIT_USAGE) from None
+        raise of_system(error, EXIT_USAGE) from None
     except Exception as error:
         message = str(error) or type(error).__name__
         raise CommandError(f"the data cannot be read: {message}", exit_code=EXIT_USAGE) from None

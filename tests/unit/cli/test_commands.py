@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from sluice_cli import (
     build_commands,
     cloud,
     continuing,
+    errors,
     lookup,
     main,
     options,
@@ -330,7 +332,9 @@ def test_a_fault_of_the_file_system_is_a_sentence(
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "error: report.html: No space left on device\n"
+    said, advice = capsys.readouterr().err.splitlines()
+    assert said == "error: report.html: No space left on device"
+    assert tempfile.gettempdir() in advice
 
 
 def test_an_unknown_example_names_those_there_are(tmp_path: Path) -> None:
@@ -366,3 +370,14 @@ def test_a_file_too_large_to_push_is_refused_before_it_is_read(
 def test_a_folder_without_pipeline_yaml_is_not_pushed(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"no pipeline\.yaml"):
         project.read_folder(tmp_path)
+
+
+def test_what_the_system_refuses_is_told_without_its_number() -> None:
+    full = errors.of_system(OSError(28, "No space left on device"), errors.EXIT_USAGE)
+    assert (str(full), full.exit_code) == ("No space left on device", errors.EXIT_FAILED)
+    closed = errors.of_system(PermissionError(13, "Permission denied", "a.csv"), errors.EXIT_USAGE)
+    assert (str(closed), closed.hint, closed.exit_code) == (
+        "a.csv: Permission denied",
+        "",
+        errors.EXIT_USAGE,
+    )
