@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice_local.sagemaker.api.core import ApiError
-from sluice_local.sagemaker.jobs.tuning import requests, space, warm
+from sluice_local.sagemaker.jobs.tuning import requests, space, views, warm
 from sluice_local.sagemaker.jobs.tuning.space import Numbers
 from sluice_local.sagemaker.jobs.tuning.stopping import Hyperband, MedianRule
 
@@ -141,6 +141,24 @@ def test_what_cannot_be_searched_is_refused_by_name(changed: dict[str, Any], sai
 def test_a_search_that_is_not_run_as_asked_says_so() -> None:
     assert "drawn at random" in str(requests.note(request("Bayesian")))
     assert requests.note(request("Random")) is None
+
+
+@pytest.mark.parametrize(("kind", "best"), [("Minimize", "a"), ("Maximize", "c")])
+def test_the_best_training_job_is_the_one_that_the_objective_wants(kind: str, best: str) -> None:
+    found = [
+        {
+            "TrainingJobName": name,
+            "FinalHyperParameterTuningJobObjectiveMetric": {"Type": kind, "Value": value},
+        }
+        for name, value in (("b", 2.0), ("c", 3.0), ("a", 1.0))
+    ]
+    ranked = views.ranked([*found, {"TrainingJobName": "none"}])
+    assert (ranked[0]["TrainingJobName"], len(ranked)) == (best, 3)
+    job = {
+        "_Objective": {"Type": kind, "MetricName": "m"},
+        "FinalMetricDataList": [{"MetricName": "m", "Value": 2.0}],
+    }
+    assert views.loss_of(job) == (2.0 if kind == "Minimize" else -2.0)
 
 
 def warm_start(
