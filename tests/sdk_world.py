@@ -98,24 +98,31 @@ REGISTER: dict[str, Any] = {
         "ModelApprovalStatus": "PendingManualApproval",
     },
 }
-CONDITION: dict[str, Any] = {
-    "Name": "IsAccurate",
-    "Type": "Condition",
-    "DependsOn": ["Train"],
-    "Arguments": {
-        "Conditions": [
-            {
-                "Type": "GreaterThanOrEqualTo",
-                "LeftValue": 0.8,
-                "RightValue": get("Parameters.MinAccuracyValue"),
-            }
-        ],
-        "IfSteps": [REGISTER],
-        "ElseSteps": [
-            {"Name": "TooBad", "Type": "Fail", "Arguments": {"ErrorMessage": "the accuracy is too low"}}
-        ],
-    },
-}
+
+
+def condition(*steps: dict[str, Any]) -> dict[str, Any]:
+    """The condition, with these steps for an accurate model."""
+    return {
+        "Name": "IsAccurate",
+        "Type": "Condition",
+        "DependsOn": ["Train"],
+        "Arguments": {
+            "Conditions": [
+                {
+                    "Type": "GreaterThanOrEqualTo",
+                    "LeftValue": 0.8,
+                    "RightValue": get("Parameters.MinAccuracyValue"),
+                }
+            ],
+            "IfSteps": [*steps],
+            "ElseSteps": [
+                {"Name": "TooBad", "Type": "Fail", "Arguments": {"ErrorMessage": "the accuracy is too low"}}
+            ],
+        },
+    }
+
+
+CONDITION = condition(REGISTER)
 PARAMETERS: list[dict[str, Any]] = [
     *(
         {"Name": name, "Type": "String"}

@@ -102,6 +102,11 @@ def test_only_a_pipeline_of_another_version_or_definition_is_updated(
     known(stub, PUT["PipelineDescription"], '{"Version": "2020-12-01", "Steps": [{"Name": "Other"}]}')
     stub.add_response("update_pipeline", {"PipelineArn": PIPELINE}, expected)
     pipelines.put(REQUEST)
+    # A run that computes all anew gives its own text in place of the one in S3.
+    own = {**{name: PUT[name] for name in changed[:2]}, "PipelineDefinition": "{}"}
+    known(stub, PUT["PipelineDescription"])
+    stub.add_response("update_pipeline", {"PipelineArn": PIPELINE}, {**own, "RoleArn": ROLE})
+    pipelines.put({**own, "Pushed": "{}"})
     # It may be written otherwise there.
     known(stub, PUT["PipelineDescription"], '{"Steps": [], "Version": "2020-12-01"}')
     pipelines.put(REQUEST)

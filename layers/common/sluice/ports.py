@@ -226,7 +226,7 @@ class LambdaJobs(RunningJobs, Protocol):
         """Record how a job ended that could not say so; False if its order had another secret."""
 
 
-# In a request for a pipeline: the text of the definition that S3 holds at the place that it names.
+# In a request for a pipeline: the text of its definition, also where it names a place in S3 that holds it.
 PUSHED = "Pushed"
 
 

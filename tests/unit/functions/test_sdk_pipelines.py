@@ -372,6 +372,31 @@ def test_a_model_that_a_pipeline_made_is_reproduced_by_another_execution(
     assert len([arn for arn in world.cloud.registry.by_arn if f"/{sdk_world.GROUP}/" not in arn]) == 1
 
 
+def test_a_run_that_computes_all_anew_gives_sagemaker_no_cache_and_the_next_gives_it_back(
+    world: World,
+) -> None:
+    caching = {"Enabled": True, "ExpireAfter": "P30D"}
+    cached = sdk_world.definition(
+        Steps=[
+            {**sdk_world.PREPARE, "CacheConfig": caching},
+            sdk_world.TRAIN,
+            sdk_world.condition({**sdk_world.REGISTER, "CacheConfig": caching}),
+        ]
+    )
+    started(world, pipeline=cached)
+    assert play(world, registers(world, 0.9)) == "registered"
+    first = world.cloud.pipelines.requests[EXECUTION]["Pipeline"]
+    assert "PipelineDefinition" not in first
+    detail = {"stack": "sluice", "pipeline": PIPELINE, "request_id": "r1", "actor": "ada", "reproduces": RUN}
+    world.invoke("start_run", {"time": "2026-11-24T12:00:00Z", "detail": detail})
+    again = names.run_id(PIPELINE, 2)
+    assert play(world, registers(world, 0.9, again), run_id=again) == "reproduced"
+    second = world.cloud.pipelines.requests[names.pipeline_execution("sluice", again)]["Pipeline"]
+    assert "PipelineDefinitionS3Location" not in second
+    assert json.loads(second["PipelineDefinition"]) == sdk_world.definition()
+    assert json.loads(first["Pushed"]) == cached
+
+
 def foreign(package: dict[str, Any]) -> None:
     package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] = "s3://elsewhere/model.tar.gz"
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _ABSENT = {"ResourceNotFound", "ValidationException"}
 _DENIED = {"AccessDenied", "AccessDeniedException"}
 _RUNNING = {"Executing"}
+_CHANGED = {
+    *("PipelineName", "PipelineDescription", "PipelineDefinitionS3Location", "PipelineDefinition", "RoleArn"),
+}
 # The newest executions of a pipeline: a run's is among them, as a pipeline has one build in flight.
 _LISTED = 100
 
@@ -40,8 +43,7 @@ class SageMakerPipelines:
             if known is None:
                 self._sagemaker.create_pipeline(**wanted)
             else:
-                changed = ("PipelineName", "PipelineDescription", "PipelineDefinitionS3Location", "RoleArn")
-                self._sagemaker.update_pipeline(**{name: wanted[name] for name in changed})
+                self._sagemaker.update_pipeline(**{name: wanted[name] for name in _CHANGED & wanted.keys()})
         except ClientError as error:
             raise _refusal(error) from error
 

@@ -14,7 +14,7 @@ from sluice.domain import names, tags
 from sluice.domain.build import jobs, log_tails
 from sluice.domain.build.errors import CodeChangedError
 from sluice.domain.build.projects import ProjectError
-from sluice.domain.build.sdk import binding, ends, placing
+from sluice.domain.build.sdk import binding, definitions, ends, placing
 from sluice.domain.build.sdk.placing import Place
 from sluice.domain.roles import pipeline_role
 from sluice.domain.times import to_iso
@@ -91,11 +91,13 @@ def publish(cloud: Cloud, project: Project) -> None:
             raise ProjectError(f"SageMaker refuses the pipeline: {error}") from None
 
 
-def pipeline_request(cloud: Cloud, pipeline: str, project_version: str, sha256: str | None) -> dict[str, Any]:
+def pipeline_request(
+    cloud: Cloud, pipeline: str, project_version: str, sha256: str | None, *, uses_cache: bool = True
+) -> dict[str, Any]:
     """Make what `Pipelines.put` takes: the pipeline with the definition of a project version.
 
     Raises CodeChangedError if the definition is not the one that was pushed. `sha256` is None for projects
-    older than its record.
+    older than its record. Without the cache no step's CacheConfig is in the definition.
     """
     uri = building.locations(cloud, pipeline).definition(project_version)
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -110,14 +112,17 @@ def pipeline_request(cloud: Cloud, pipeline: str, project_version: str, sha256: 
             f"{str(sha256)[:12]}; restore the object's earlier version, or push the project again"
         )
     place = {"Bucket": bucket, "ObjectKey": key, "VersionId": head.version_id}
+    text = pushed.decode()
+    wanted = text if uses_cache else definitions.without_cache(text)
+    at_its_place = {"PipelineDefinitionS3Location": {name: value for name, value in place.items() if value}}
     name = names.sagemaker_pipeline(cloud.stack_name, pipeline)
     return {
         "PipelineName": name,
         "PipelineDescription": f"builds of {pipeline} ({cloud.stack_name}), version {project_version}",
-        "PipelineDefinitionS3Location": {name: value for name, value in place.items() if value},
+        **(at_its_place if wanted == text else {"PipelineDefinition": wanted}),
         "ClientRequestToken": _token(name, project_version),
         "Tags": tags.listed(tags.of_pipeline(cloud.stack_name, pipeline)),
-        PUSHED: pushed.decode(),
+        PUSHED: wanted,
     }
 
 
@@ -127,13 +132,16 @@ def execution_request(
     """Make what starts a run's execution; one token makes one execution, however often it is asked for."""
     name = names.pipeline_execution(cloud.stack_name, task.run_id)
     pipeline = names.sagemaker_pipeline(cloud.stack_name, task.pipeline)
+    run = building.find_run(cloud, task.pipeline, task.run_id)
+    uses_cache = run is None or not run.is_uncached
+    put = pipeline_request(cloud, task.pipeline, task.project_version, sha256, uses_cache=uses_cache)
     return {
         "PipelineName": pipeline,
         "PipelineExecutionDisplayName": name,
         "PipelineExecutionDescription": f"run {task.run_id} on the data set {task.dataset_version}",
         "PipelineParameters": [{"Name": each, "Value": value} for each, value in values.items()],
         "ClientRequestToken": _token(name, task.project_version),
-        "Pipeline": pipeline_request(cloud, task.pipeline, task.project_version, sha256),
+        "Pipeline": put,
     }
 
 

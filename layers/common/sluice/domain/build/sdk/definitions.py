@@ -119,6 +119,24 @@ def part(value: Any, *names: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def without_cache(text: str) -> str:
+    """Return a definition whose steps are all computed anew; the same text if none says otherwise."""
+    document = json.loads(text)
+    found = [*_cached(document.get("Steps"))]
+    for step in found:
+        del step["CacheConfig"]
+    return json.dumps(document) if found else text
+
+
+def _cached(steps: Any) -> Iterator[dict[str, Any]]:
+    """Yield the steps that say something of their cache, those of branches too."""
+    for step in steps if isinstance(steps, list) else ():
+        if "CacheConfig" in step:
+            yield step
+        for branch in _BRANCHES if step.get("Type") in _BRANCHING else ():
+            yield from _cached(part(step, "Arguments").get(branch))
+
+
 def images(definition: Definition) -> dict[str, str]:
     """Return the images that steps name, by step, as far as no parameter gives them."""
     return {
