@@ -274,12 +274,45 @@ def test_a_project_of_many_files_counts_as_a_whole(cloud: fakes.Cloud, invoke: I
     assert step(world, SECOND, "prepare")["cache_parts"]["code.*"]
 
 
+def test_a_champion_is_scored_by_its_evaluation_as_a_candidate(world: Caching) -> None:
+    world.release()
+    assert world.play(start(world)) == "registered"
+    assert jobs_of(world, SECOND) == set()
+    used = {"run_id": RUN, "step": "evaluate-candidate"}
+    assert step(world, SECOND, "evaluate-champion")["cached"].items() >= used.items()
+    told = {each["step"]: each for each in reuse.explain(world.cloud, PIPELINE, SECOND)}
+    assert told["evaluate-champion"]["outcome"] == "cached"
+    assert told["evaluate-champion"]["from"].items() >= used.items()
+
+
+@pytest.mark.parametrize("changed", ["archive", "hold-out"])
+def test_a_champion_is_scored_anew_by_another_archive_or_hold_out(world: Caching, changed: str) -> None:
+    world.release()
+    if changed == "archive":
+        (uri,) = [
+            f"s3://{fakes.ARTIFACT_BUCKET}/{key}"
+            for key in world.cloud.objects.buckets[fakes.ARTIFACT_BUCKET]
+            if key.startswith("models/") and key.endswith("model.tar.gz")
+        ]
+        world.cloud.objects.write(uri, world.cloud.objects.read(uri) + b" ")
+    else:
+        world.prepared = "2"
+        world.upload("b.csv")
+    assert world.play(start(world, overrides={"train.hyperparameters.alpha": 0.3})) == "registered"
+    assert "evaluate-champion" in jobs_of(world, SECOND)
+    told = {each["step"]: each for each in reuse.explain(world.cloud, PIPELINE, SECOND)}
+    (differs,) = told["evaluate-champion"]["differences"]
+    assert differs["part"] == ("input.model" if changed == "archive" else "input.test")
+
+
 def test_gates_are_judged_anew_against_the_champion_of_now(world: Caching) -> None:
     world.release()
-    world.accuracies["evaluate-champion"] = 0.99
-    assert world.play(start(world)) == "rejected"
-    assert jobs_of(world, SECOND) == {"evaluate-champion"}
-    assert world.play(start(world, "r2")) == "rejected"
+    other = {"train.hyperparameters.alpha": 0.3}
+    world.accuracies["evaluate-candidate"] = 0.8
+    assert world.play(start(world, overrides=other)) == "rejected"
+    assert "evaluate-candidate" in jobs_of(world, SECOND)
+    assert "evaluate-champion" not in jobs_of(world, SECOND)
+    assert world.play(start(world, "r2", overrides=other)) == "rejected"
     assert jobs_of(world, THIRD) == set()
     assert step(world, THIRD, "gates")["detail"]
     assert "cached" not in step(world, THIRD, "gates")

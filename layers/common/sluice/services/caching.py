@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _KEPT = timedelta(days=365)
 # Where register_model puts archives by their digest, and no job can write.
-_PINNED = re.compile(r"s3://[^/]+/models/[^/]+/(?P<sha256>[0-9a-f]{64})/[^/]+")
+_PINNED = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>models/[^/]+/(?P<sha256>[0-9a-f]{64})/(?P<name>[^/]+))")
 _KEY_SHOWN = 12
 
 
@@ -161,15 +161,23 @@ def _parts(
         and (model := _model(cloud, task.run_id, task.model_uri))
     ):
         known[task.model_uri] = model
-    return step_cache.parts(request, known, _code(wanted), environment)
+    named = step_cache.image_of(request, task.image) if environment and task.image else request
+    return step_cache.parts(named, known, _code(wanted), environment)
 
 
 def _model(cloud: Cloud, run_id: str, uri: str) -> str | None:
-    """Return the content of a model: of a candidate as its step recorded it, of the champion by its place."""
+    """Return the content of a model: of a candidate as its step recorded it, of the champion by its place.
+
+    The same archive has the same content in both places, so that a champion is scored as the candidate that
+    it was.
+    """
+    if pinned := _PINNED.fullmatch(uri):
+        head = cloud.objects.head(pinned["bucket"], pinned["key"])
+        return None if head is None else contents.of_pinned(head, pinned["name"], pinned["sha256"])
     for step in building.find_steps(cloud, run_id):
         if step.model_uri == uri and step.contents:
             return step.contents.get("model")
-    return f"sha256 {pinned['sha256']}" if (pinned := _PINNED.fullmatch(uri)) else None
+    return None
 
 
 def _code(wanted: WantedJob) -> dict[str, str]:

@@ -31,6 +31,12 @@ def digest(cloud: Cloud, uri: str) -> str | None:
     return step_cache.content(on_each(heads, lambda each: _described(cloud, each, folder, reads=reads)))
 
 
+def of_pinned(head: ObjectHead, name: str, sha256: str) -> str | None:
+    """Return the digest of an object whose bytes' sha256 is known: what `digest` says where a job wrote it."""
+    reads = head.size_bytes <= READ_MAX_BYTES
+    return step_cache.content([(name, head.size_bytes, f"sha256 {sha256}" if reads else f"etag {head.etag}")])
+
+
 def _described(cloud: Cloud, head: ObjectHead, folder: str, *, reads: bool) -> tuple[str, int, str]:
     path = head.key.removeprefix(folder)
     if not reads:

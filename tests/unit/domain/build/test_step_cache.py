@@ -194,3 +194,10 @@ def test_an_output_is_known_by_what_it_holds() -> None:
     assert step_cache.content([]) is None
     others = [[("a.csv", 3, "d1")], [("c.csv", 3, "d1"), first[1]], [("a.csv", 3, "d3"), first[1]]]
     assert len({step_cache.content(each) for each in [first, *others]}) == 4
+
+
+def test_of_a_job_that_has_packages_the_image_counts_by_its_tag_alone() -> None:
+    tagged = {"AppSpecification": {"ImageUri": "host/scikit-learn:1.4", "ContainerEntrypoint": ["python3"]}}
+    pinned = {"AppSpecification": {**tagged["AppSpecification"], "ImageUri": "host/scikit-learn@sha256:ab"}}
+    assert step_cache.image_of(pinned, "host/scikit-learn:1.4@sha256:ab") == tagged
+    assert pinned["AppSpecification"]["ImageUri"] == "host/scikit-learn@sha256:ab"

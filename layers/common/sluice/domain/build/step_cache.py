@@ -79,6 +79,15 @@ def parts(
     return {**found, **({"packages": environment} if environment else {})}
 
 
+def image_of(request: Mapping[str, Any], image: str) -> dict[str, Any]:
+    """Return the request of a processing job with its image by the tag, for a job that has packages instead.
+
+    No image is loaded there, so a digest that its tag pointed to says nothing: the packages' digest does.
+    """
+    named = image.partition("@")[0]
+    return {**request, "AppSpecification": {**request["AppSpecification"], "ImageUri": named}}
+
+
 def key(of: Parts) -> str:
     """Return the key of a step's parts, whatever their order."""
     return canonical.digest({"format": FORMAT, "parts": dict(of)})

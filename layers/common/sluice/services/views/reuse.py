@@ -70,8 +70,12 @@ def explained(step: Step, former: Sequence[Step]) -> dict[str, Any]:
 
 
 def _is_alike(former: Step, step: Step) -> bool:
-    """Tell whether a completed step is of the same kind: any candidate is like any other."""
-    is_same = former.step == step.step or (
-        candidates.is_candidate(former.step) and candidates.is_candidate(step.step)
+    """Tell whether a completed step is of the same kind: any candidate or evaluation is like any other."""
+    is_same = former.step == step.step or any(
+        kind(former.step) and kind(step.step) for kind in (candidates.is_candidate, _is_evaluation)
     )
     return is_same and former.status == building.COMPLETED and former.cache_parts is not None
+
+
+def _is_evaluation(step: str) -> bool:
+    return step.startswith(names.evaluate_step(""))
