@@ -223,6 +223,10 @@ class GrownObjects(fakes.FakeObjects):
         self.count.requests += 1
         return super().head(bucket, key, version_id)
 
+    def open(self, bucket: str, key: str) -> tuple[ObjectHead, Iterator[bytes]] | None:
+        self.count.requests += 1
+        return super().open(bucket, key)
+
     def listing(self, bucket: str, prefix: str, **how: Any) -> Iterator[ObjectHead]:
         after = how.get("after", "")
         listed = iter(super().listing(bucket, prefix, **how))

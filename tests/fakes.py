@@ -212,6 +212,12 @@ class FakeObjects:
         self.read_bytes += len(data[span[0] : span[1] + 1] if span else data)
         yield data[span[0] : span[1] + 1] if span else data
 
+    def open(self, bucket: str, key: str) -> tuple[ObjectHead, Iterator[bytes]] | None:
+        version = self._version(bucket, key, None)
+        if version is None:
+            return None
+        return _head(bucket, key, version), self.chunks(bucket, key, version.version_id)
+
     def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
         below = (key.removeprefix(prefix) for key in self.buckets.get(bucket, {}) if key.startswith(prefix))
         yield from sorted({f"{prefix}{key.partition('/')[0]}/" for key in below if "/" in key})

@@ -29,19 +29,19 @@ from sluice.tasks import machine_task
 def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
+    begun = building.find_begun(cloud, task)
     scored = Scored(cloud, task.pipeline, task.run_id)
     candidate = scored.evaluation("candidate")
     _record_metrics(cloud, task, "candidate", candidate)
-    run = building.find_run(cloud, task.pipeline, task.run_id)
-    if run is not None and run.reproduces:
-        return _compare(cloud, run, candidate)
-    config = building.find_config(cloud, task)
-    judged = judging.judge(scored, config, task.champion, task.evaluations)
+    if begun.run.reproduces:
+        return _compare(cloud, begun.run, candidate)
+    judged = judging.judge(scored, begun.config(), task.champion, task.evaluations)
     verdict = judged.verdict
     if judged.role is not None:
         _record_metrics(cloud, task, judged.role, scored.evaluation(judged.role))
-    _write(cloud, task, verdict, candidate)
-    _record(cloud, task, verdict, candidate)
+    now = building.first_time(cloud, task, "judged")
+    _write(cloud, task, verdict, candidate, now)
+    _record(cloud, task, verdict, candidate, now)
     return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}
 
 
@@ -70,14 +70,16 @@ def _record_metrics(cloud: Cloud, task: CheckGatesTask, role: str, evaluation: E
         )
 
 
-def _write(cloud: Cloud, task: CheckGatesTask, verdict: Verdict, candidate: Evaluation) -> None:
+def _write(
+    cloud: Cloud, task: CheckGatesTask, verdict: Verdict, candidate: Evaluation, judged_at: str
+) -> None:
     """Write gates.json, which has all slices, for the page and for `sluice gates backtest`."""
     document = gate_report.document(
         verdict,
         pipeline=task.pipeline,
         run_id=task.run_id,
         project_version=task.project_version,
-        judged_at=building.first_time(cloud, task, "judged"),
+        judged_at=judged_at,
         evaluation_sha256=candidate.sha256,
         champion=task.champion,
         models=task.evaluations,
@@ -86,8 +88,7 @@ def _write(cloud: Cloud, task: CheckGatesTask, verdict: Verdict, candidate: Eval
     cloud.objects.write(uri, canonical.to_json(document), "application/json")
 
 
-def _record(cloud: Cloud, task: CheckGatesTask, verdict: Verdict, candidate: Evaluation) -> None:
-    now = building.first_time(cloud, task, "judged")
+def _record(cloud: Cloud, task: CheckGatesTask, verdict: Verdict, candidate: Evaluation, now: str) -> None:
     step = Step(
         run_id=task.run_id,
         step=names.GATES,

@@ -38,11 +38,11 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
     description = backends.jobs_on(cloud, task.backend).describe(task.kind, event.job_name)
     if description is not None and jobs.is_terminal(task.kind, description):
         try:
-            concluding.check_own(cloud, task, description)
+            step = concluding.check_own(cloud, task, description)
         except JobNameTakenError as error:
             concluding.give_up_job(cloud, task, error)
             return {"status": "given up"}
-        concluding.conclude_job(cloud, task, description)
+        concluding.conclude_job(cloud, task, description, step)
         return {"status": "answered"}
     if description is None and _is_overdue(cloud, task):
         absent = f"there is no {task.kind.replace('_', ' ')} {event.job_name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from sluice.events import RegisterModelTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import announcing, artifacts, building, recalling
+from sluice.services.building import Begun
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -57,13 +58,11 @@ class ModelChangedError(BuildError):
 def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    run = building.find_run(cloud, task.pipeline, task.run_id)
-    if run is not None and run.reproduces:
-        raise ReproductionError(f"{task.run_id} reproduces {run.reproduces}: it registers nothing")
-    config = building.find_config(cloud, task)
-    document, sha256 = _manifest(
-        cloud, task, building.find_project(cloud, task.pipeline, task.project_version), config
-    )
+    begun = building.find_begun(cloud, task, keys.dataset_key(task.pipeline, task.dataset_version))
+    if begun.run.reproduces:
+        raise ReproductionError(f"{task.run_id} reproduces {begun.run.reproduces}: it registers nothing")
+    config = begun.config()
+    document, sha256 = _manifest(cloud, task, begun, config)
     manifest_uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
     request = run_manifest.package_request(
         config,
@@ -86,23 +85,26 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         "manifest_uri": manifest_uri,
         "manifest_sha256": sha256,
     }
-    _record(cloud, task, package, registered)
+    _record(cloud, task, begun, package, registered)
     return registered
 
 
 def _manifest(
-    cloud: Cloud, task: RegisterModelTask, project: Project, config: PipelineConfig
+    cloud: Cloud, task: RegisterModelTask, begun: Begun, config: PipelineConfig
 ) -> tuple[dict[str, Any], str]:
     """Return the run's manifest and its sha256; keep an earlier attempt's, as a package may name it.
 
     The run's item identifies it: it holds the digest before the object exists.
     """
     uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
-    run = building.find_run(cloud, task.pipeline, task.run_id)
-    claimed = run.manifest_sha256 if run else None
     data = _written(cloud, uri)
+    claimed = begun.run.manifest_sha256
+    if data is not None and claimed is None:
+        # Another attempt wrote it meanwhile, and claimed it before.
+        run = building.find_run(cloud, task.pipeline, task.run_id)
+        claimed = run.manifest_sha256 if run else None
     if data is None:
-        data = _new_manifest(cloud, task, project, config).to_json()
+        data = _new_manifest(cloud, task, begun, config).to_json()
         claimed = hashlib.sha256(data).hexdigest()
         cloud.catalog.apply(builds.claim_manifest(task.pipeline, task.run_id, claimed))
         if not cloud.objects.create(uri, data, "application/json"):
@@ -119,31 +121,30 @@ def _written(cloud: Cloud, uri: str) -> bytes | None:
         return None
 
 
-def _new_manifest(
-    cloud: Cloud, task: RegisterModelTask, project: Project, config: PipelineConfig
-) -> RunManifest:
+def _new_manifest(cloud: Cloud, task: RegisterModelTask, begun: Begun, config: PipelineConfig) -> RunManifest:
     from sluice.services import environments  # what it loads with it is needed here alone
 
-    folder = building.evaluation_uri(cloud, task.pipeline, task.run_id, "candidate")
+    run, project = begun.run, begun.project
+    recorded = _steps(cloud, task.run_id)
+    folder = _evaluation_folder(cloud, task, recorded)
     evaluation_uri = f"{folder}/{EVALUATION_FILE}"
     content = cloud.objects.read(evaluation_uri)
     evaluation = evaluations.read(content)
     step = task.candidate.step
-    steps = {each["step"]: artifacts.reported(cloud, each) for each in _steps(cloud, task.run_id)}
+    steps = {each["step"]: artifacts.reported(cloud, each) for each in recorded}
     # Runs that were under way during an update of the stack have no digest.
     if steps[names.GATES].get("evaluation_sha256") not in (None, evaluation.sha256):
         raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")
     model = _pinned(cloud, task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
     judged = Artifact("evaluation", "evaluate-candidate", evaluation_uri, evaluation.sha256, len(content))
     code = _code(cloud, task, project)
-    run = building.find_run(cloud, task.pipeline, task.run_id)
     cause, actor = _why(cloud, task, run)
     return RunManifest(
         pipeline=task.pipeline,
         run_id=task.run_id,
         # Use a fixed time, so that parallel attempts write the same bytes: a package may name them already.
         created_at=building.first_time(cloud, task, "registered"),
-        inputs=_inputs(cloud, task, project),
+        inputs=_inputs(task, begun),
         parameters=run_manifest.parameters(config, steps[step]["detail"]),
         steps=environments.with_packages(cloud, steps.values()),
         candidate=step,
@@ -163,14 +164,14 @@ def _new_manifest(
         gates=steps[names.GATES]["detail"],
         cause=cause,
         actor=actor,
-        overrides=run.overrides if run and run.overrides else {},
+        overrides=run.overrides or {},
         framework=config.framework.model_dump(exclude_none=True) if config.framework else None,
     )
 
 
-def _why(cloud: Cloud, task: RegisterModelTask, run: Run | None) -> tuple[str, str]:
+def _why(cloud: Cloud, task: RegisterModelTask, run: Run) -> tuple[str, str]:
     """Return why the run was started, and by whom: the stack itself, unless a person asked for it."""
-    if run is not None and run.cause:
+    if run.cause:
         return run.cause, run.actor or "sluice"
     item = cloud.catalog.get(keys.pipeline_key(task.pipeline)) or {}
     return item.get("build_cause") or "unknown", "sluice"
@@ -205,21 +206,23 @@ def _pinned(
     """Copy exactly the archive version that was hashed to the place of its digest, where no job can write."""
     objects = cloud.objects
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    head = objects.head(bucket, key)
-    if head is None:
+    found = objects.open(bucket, key)
+    if found is None:
         raise FileNotFoundError(uri)
+    head, chunks = found
     if wanted_version_id not in (None, head.version_id):
         raise ModelChangedError(f"{uri} was written again after it was chosen: what was evaluated is unknown")
     digest = hashlib.sha256()
-    for chunk in objects.chunks(bucket, key, head.version_id):
+    for chunk in chunks:
         digest.update(chunk)
     pinned = building.locations(cloud, task.pipeline).pinned(digest.hexdigest(), key.rpartition("/")[2])
     objects.copy(head, pinned)
     return Artifact(name, step, pinned, digest.hexdigest(), head.size_bytes)
 
 
-def _inputs(cloud: Cloud, task: RegisterModelTask, project: Project) -> Inputs:
-    dataset = cloud.catalog.get(keys.dataset_key(task.pipeline, task.dataset_version)) or {}
+def _inputs(task: RegisterModelTask, begun: Begun) -> Inputs:
+    project, (item,) = begun.project, begun.others
+    dataset = item or {}
     return Inputs(
         project_version=task.project_version,
         bundle_uri=project.bundle_uri,
@@ -232,6 +235,14 @@ def _inputs(cloud: Cloud, task: RegisterModelTask, project: Project) -> Inputs:
     )
 
 
+def _evaluation_folder(cloud: Cloud, task: RegisterModelTask, steps: Iterable[Mapping[str, Any]]) -> str:
+    """Return the folder of the candidate's evaluation: the run's own, or another's that did the same."""
+    wanted = names.evaluate_step("candidate")
+    outputs = next((each.get("outputs") for each in steps if each["step"] == wanted), None) or {}
+    own = building.locations(cloud, task.pipeline).evaluation(task.run_id, "candidate")
+    return str(outputs.get("evaluation") or own)
+
+
 def _steps(cloud: Cloud, run_id: str) -> list[dict[str, Any]]:
     """Return the run's recorded steps without the table's own attributes."""
     items = cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS)
@@ -239,7 +250,11 @@ def _steps(cloud: Cloud, run_id: str) -> list[dict[str, Any]]:
 
 
 def _record(
-    cloud: Cloud, task: RegisterModelTask, package: Mapping[str, Any], registered: dict[str, Any]
+    cloud: Cloud,
+    task: RegisterModelTask,
+    begun: Begun,
+    package: Mapping[str, Any],
+    registered: dict[str, Any],
 ) -> None:
     catalog, arn = cloud.catalog, registered["model_package_arn"]
     now = building.first_time(cloud, task, "registered")
@@ -258,10 +273,9 @@ def _record(
     )
     catalog.apply(builds.record_step(step))
     # A push that waives the comparison with the champion does so for one model, which is this one.
-    if building.find_project(cloud, task.pipeline, task.project_version).replaces_champion_at:
+    if begun.project.replaces_champion_at:
         catalog.apply(builds.use_up_replacement(task.pipeline, task.project_version, task.run_id))
-    if run := building.find_run(cloud, task.pipeline, task.run_id):
-        recalling.note_rebuilt(cloud, task.pipeline, task.run_id, run.started_at, arn)
+    recalling.note_rebuilt(cloud, task.pipeline, task.run_id, begun.run.started_at, arn)
     status = package["ModelApprovalStatus"]
     name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
     detail = f"{name}, {status}"

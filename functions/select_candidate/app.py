@@ -13,12 +13,12 @@ from sluice.domain import failures, names
 from sluice.domain.build import archives, candidates, champions, selection
 from sluice.domain.build.errors import BuildError, DatasetChangedError
 from sluice.domain.build.selection import Selection, Trained
-from sluice.domain.config import PipelineConfig
 from sluice.domain.config.models import Train
 from sluice.events import SelectCandidateTask, event_parser
 from sluice.observability import logger
-from sluice.ports import Cloud, ObjectHead
+from sluice.ports import Cloud
 from sluice.services import building, championing, measuring, presence
+from sluice.services.building import Begun
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -35,21 +35,17 @@ class NoCandidateError(BuildError):
 def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    _check_unchanged(cloud, task)
-    config = building.find_config(cloud, task)
+    begun = building.find_begun(cloud, task, *presence.known_by(task.pipeline))
+    run, config = begun.run, begun.config()
+    _check_unchanged(cloud, task, begun)
     if config.build is not None:
-        return _taken_over(cloud, task, config)
+        return _taken_over(cloud, task, begun)
     trained, next_rung = _trained(cloud, task, config.train)
     if next_rung:
         return {"is_final": False, "candidates": next_rung}
     model, found = _best(cloud, task, trained, config.train)
-    run = building.find_run(cloud, task.pipeline, task.run_id)
     # A reproduction is compared with what it reproduces.
-    champion = (
-        None
-        if run is not None and run.reproduces
-        else championing.find(cloud, task.pipeline, task.project_version, task.run_id, config)
-    )
+    champion = None if run.reproduces else championing.find(cloud, run, begun.project, config)
     _record(cloud, task, config.train, found, champion)
     return {
         "is_final": True,
@@ -60,19 +56,15 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     }
 
 
-def _taken_over(cloud: Cloud, task: SelectCandidateTask, config: PipelineConfig) -> dict[str, Any]:
+def _taken_over(cloud: Cloud, task: SelectCandidateTask, begun: Begun) -> dict[str, Any]:
     """Return the version that a pipeline of SageMaker registered and evaluated, or why there is none."""
     from sluice.services import taking_over  # few builds run one
 
     found = taking_over.take(cloud, task)
     if isinstance(found, str):
         return {"is_final": True, "outcome": "nothing registered", "reasons": [failures.cut(found)]}
-    run = building.find_run(cloud, task.pipeline, task.run_id)
-    champion = (
-        None
-        if run is not None and run.reproduces
-        else championing.find(cloud, task.pipeline, task.project_version, task.run_id, config)
-    )
+    run = begun.run
+    champion = None if run.reproduces else championing.find(cloud, run, begun.project, begun.config())
     if problem := taking_over.take_champion(cloud, task, champion):
         champion = {**(champion or {}), "problem": problem}
     detail = {"objective": None, "direction": None, "ranked": [names.PIPELINE]}
@@ -116,10 +108,11 @@ def _best(
             _remark(cloud, task, found)
             raise NoCandidateError(failures.together(found.reasons))
         uri = str(best.model_uri)
-        head = _find_model(cloud, uri)
-        problem = _model_problem(cloud, head)
-        if head is not None and problem is None:
-            return {"step": best.step, "model_uri": uri, "model_version_id": head.version_id}, found
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        opened = cloud.objects.open(bucket, key)
+        problem = archives.NOTHING_SAVED if opened is None else archives.problem(opened[1])
+        if opened is not None and problem is None:
+            return {"step": best.step, "model_uri": uri, "model_version_id": opened[0].version_id}, found
         # For SageMaker, and so for the step, the job is completed.
         cloud.catalog.apply(builds.remark_on_step(task.run_id, best.step, problem))
         failed = Trained(best.step, "Failed", failure_reason=problem)
@@ -175,22 +168,10 @@ def _remark(cloud: Cloud, task: SelectCandidateTask, found: Selection) -> None:
             cloud.catalog.apply(builds.remark_on_step(task.run_id, step, problem))
 
 
-def _find_model(cloud: Cloud, uri: str) -> ObjectHead | None:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return cloud.objects.head(bucket, key)
-
-
-def _model_problem(cloud: Cloud, head: ObjectHead | None) -> str | None:
-    if head is None:
-        return archives.NOTHING_SAVED
-    return archives.problem(cloud.objects.chunks(head.bucket, head.key))
-
-
-def _check_unchanged(cloud: Cloud, task: SelectCandidateTask) -> None:
-    run = building.find_run(cloud, task.pipeline, task.run_id)
-    if run is not None and run.restored_uri:
+def _check_unchanged(cloud: Cloud, task: SelectCandidateTask, begun: Begun) -> None:
+    if begun.run.restored_uri:
         # It reads copies, which no job can write.
         return
-    if changed := presence.changed_since_made(cloud, task.pipeline, task.dataset_version):
+    if changed := presence.changed_since_made(cloud, task.pipeline, task.dataset_version, begun.others):
         shown = ", ".join(changed[:_KEYS_SHOWN])
         raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")

@@ -14,7 +14,7 @@ from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.changes import builds
 from sluice.catalog.changes.data import add_dataset, index_dataset
 from sluice.catalog.records.arrivals import Arrival
-from sluice.catalog.records.builds import Built, Run
+from sluice.catalog.records.builds import Built, Project
 from sluice.catalog.records.data import Dataset
 from sluice.catalog.records.recalls import Recall
 from sluice.domain import wording
@@ -29,6 +29,7 @@ from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
 from sluice.services import arrivals, batching, building, datasets, presence, recalling
+from sluice.services.building import Begun
 from sluice.services.datasets import Held
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
@@ -45,19 +46,19 @@ _KEYS_SHOWN = 5
 def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    run = building.find_run(cloud, task.pipeline, task.run_id)
-    if run is not None and run.given_dataset:
-        return _given(cloud, task, run, run.given_dataset)
-    data = building.find_config(cloud, task).data
-    former = _former(cloud, task.pipeline)
-    made = _make(cloud, task, data, former)
+    begun = building.find_begun(cloud, task, *presence.known_by(task.pipeline))
+    run, (pipeline, counts) = begun.run, begun.others
+    if run.given_dataset:
+        return _given(cloud, task, begun, run.given_dataset)
+    former = _former(cloud, task.pipeline, pipeline)
+    made = _make(cloud, task, begun.config().data, former, is_listed=presence.is_few(counts))
     version = made.head.version
     _record(cloud, task, made.head)
-    reasons = _skip_reasons(cloud, task, made.head)
+    reasons = _skip_reasons(cloud, task, made.head, begun.project)
     _take_up(cloud, task, version, made.found)
     if reasons:
         _set_aside_again(cloud, task.pipeline, version, made.fresh)
-    is_wanted = run is not None and run.actor is not None and bool(made.head.objects)
+    is_wanted = run.actor is not None and bool(made.head.objects)
     return _answer(
         cloud, task, version, made.head.objects, made.head.size_bytes, [] if is_wanted else reasons
     )
@@ -78,9 +79,9 @@ def _answer(
     }
 
 
-def _given(cloud: Cloud, task: BuildTask, run: Run, version: str) -> dict[str, Any]:
+def _given(cloud: Cloud, task: BuildTask, begun: Begun, version: str) -> dict[str, Any]:
     """Use a version that a person named. A retry also takes up again what the failed run had taken up."""
-    changed = presence.changed_since_made(cloud, task.pipeline, version)
+    run, changed = begun.run, presence.changed_since_made(cloud, task.pipeline, version, begun.others)
     if changed and run.reads_versions:
         from sluice.services import reproducing
 
@@ -118,18 +119,18 @@ class _Made:
     found: Sequence[Batch]
 
 
-def _former(cloud: Cloud, pipeline: str) -> _Former | None:
-    version = (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("dataset_version")
+def _former(cloud: Cloud, pipeline: str, item: Item | None) -> _Former | None:
+    version = (item or {}).get("dataset_version")
     return None if version is None else _Former(version, datasets.find_head(cloud, pipeline, version))
 
 
-def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None) -> _Made:
+def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None, *, is_listed: bool) -> _Made:
     recalled = {each.sha256: each for each in recalling.find(cloud, task.pipeline)}
     while True:
         waiting = _waiting(cloud, task.pipeline)
         whole = data.mode == "replace"
         found = batching.find(cloud, task.pipeline, data.complete_when, waiting, whole=whole)
-        known = _known(cloud, task.pipeline, data, former, waiting, recalled)
+        known = _known(cloud, task.pipeline, data, former, waiting, recalled, is_listed=is_listed)
         parts = _parts(cloud, task.pipeline, data, known, batches.ready(found)).without(recalled)
         if recalling.set_aside_waiting(cloud, waiting, recalled):
             continue
@@ -162,6 +163,8 @@ def _known(
     former: _Former | None,
     waiting: Sequence[Arrival],
     recalled: Mapping[str, Recall],
+    *,
+    is_listed: bool,
 ) -> _Known:
     """Read the part of the last valid data set that may change.
 
@@ -172,7 +175,6 @@ def _known(
     is_recalled = any(each.status == "open" for each in recalled.values())
     if former is None:
         return _Known(Held(DatasetManifest(()), {}), presence.listed_versions(cloud, pipeline))
-    is_listed = presence.is_listed(cloud, pipeline)
     touched = set() if is_listed else arrivals.touched(cloud, pipeline, waiting)
     if former.head is None:
         held = Held(datasets.find_manifest(cloud, pipeline, former.version), {})
@@ -311,25 +313,28 @@ def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:
         size_bytes=head.size_bytes,
         created_at=now,
     )
-    if cloud.catalog.apply(add_dataset(dataset), index_dataset(dataset)):
-        detail = f"{head.version[:12]}: {wording.count(head.objects, 'object')}, {head.size_bytes} bytes"
-        note(cloud, task.pipeline, now, task.run_id, "dataset versioned", detail)
-    cloud.catalog.apply(
+    read = (
         builds.read_data(task.pipeline, task.run_id, head.version),
         builds.index_reader(task.pipeline, task.run_id, head.version, now),
     )
+    if not cloud.catalog.apply(add_dataset(dataset), index_dataset(dataset), *read):
+        # It was made before.
+        cloud.catalog.apply(*read)
+        return
+    detail = f"{head.version[:12]}: {wording.count(head.objects, 'object')}, {head.size_bytes} bytes"
+    note(cloud, task.pipeline, now, task.run_id, "dataset versioned", detail)
 
 
-def _skip_reasons(cloud: Cloud, task: BuildTask, head: DatasetHead) -> list[str]:
+def _skip_reasons(cloud: Cloud, task: BuildTask, head: DatasetHead, project: Project) -> list[str]:
     """Say why there is nothing to build; empty if there is."""
     if not head.objects:
         return ["no data are left to build a model of"]
-    if _was_built(cloud, task, head.version):
+    if _was_built(cloud, task, head.version, project):
         return ["this project version came to a verdict on this data before"]
     return []
 
 
-def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:
+def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str, project: Project) -> bool:
     """Tell whether another run came to a conclusion on the same data with the same project.
 
     A run that compared with a champion does not count if a later push waives that comparison.
@@ -337,5 +342,4 @@ def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str) -> bool:
     item = cloud.catalog.get(keys.built_key(task.pipeline, dataset_version, task.project_version))
     if item is None:
         return False
-    project = building.find_project(cloud, task.pipeline, task.project_version)
     return Built.of(item).started_at >= (project.replaces_champion_at or "")

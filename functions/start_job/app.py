@@ -10,8 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import sluice.domain.config  # noqa: F401 - each event needs it, and it loads faster before the first one
 from sluice import wiring
+from sluice.catalog import keys
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import JobTask, Step
+from sluice.catalog.records.builds import JobTask, Run, Step
 from sluice.domain import failures, names, quotas, roles
 from sluice.domain.build import candidates, jobs
 from sluice.domain.build.jobs import JobKind, Request
@@ -23,6 +24,7 @@ from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
 from sluice.services import backends, building, caching, concluding, environments, placing, spending
 from sluice.services.building import WantedJob
+from sluice.services.caching import Found
 from sluice.services.placing import Placement
 from sluice.services.spending import CostLimitError
 from sluice.services.timeline import note
@@ -51,9 +53,7 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     # Store the token first: a job that ends at once must find the task to answer.
     waiting = _store_token(cloud, task, kind, name, placement)
     # Record the step before the job too: the end of the run stops recorded jobs.
-    _record_step(cloud, task, kind, name, hyperparameters, placement)
-    if found is not None:
-        caching.depend(cloud, task, found)
+    _record_step(cloud, task, kind, name, hyperparameters, placement, found)
     try:
         if kind == "training_job":
             spending.check(cloud, task.run_id, task.step, name, wanted.build.config.train)
@@ -165,7 +165,9 @@ def _record_step(
     name: str,
     hyperparameters: Mapping[str, str],
     placement: Placement,
+    found: Found | None,
 ) -> None:
+    """Write the step, with what it depends on; one that was there before is only told that."""
     step = Step(
         run_id=task.run_id,
         step=task.step,
@@ -180,7 +182,11 @@ def _record_step(
         packages_usage=environments.pay(cloud, placement.packages, name),
         environment=placement.environment,
     )
-    cloud.catalog.apply(builds.move_step(step) if placement.moves else builds.add_step(step))
+    if found is not None:
+        step = caching.depending(step, found)
+    written = cloud.catalog.apply(builds.move_step(step) if placement.moves else builds.add_step(step))
+    if found is not None and not written:
+        cloud.catalog.apply(builds.depend_step(step))
 
 
 def _wait(cloud: Cloud, task: StartJobTask, error: Exception) -> Exception:
@@ -220,16 +226,17 @@ def _record_start(cloud: Cloud, task: StartJobTask, name: str, placement: Placem
 
 def _stop_if_over(cloud: Cloud, task: StartJobTask) -> None:
     """Stop the job if its run ended while the job was created: the end did not find it."""
-    run = building.find_run(cloud, task.pipeline, task.run_id)
-    step = building.find_step(cloud, task.run_id, task.step)
-    if run is not None and run.has_ended and step is not None:
-        concluding.stop_job(cloud, run, step)
+    run, step = cloud.catalog.get_all(
+        [keys.run_key(task.pipeline, task.run_id), keys.step_key(task.run_id, task.step)]
+    )
+    if run is not None and step is not None and (ended := Run.of(run)).has_ended:
+        concluding.stop_job(cloud, ended, Step.of(step))
 
 
 def _adopt(cloud: Cloud, waiting: JobTask) -> None:
     description = backends.jobs_on(cloud, waiting.backend).describe(waiting.kind, waiting.job_name)
     if description is None:
         return
-    concluding.check_own(cloud, waiting, description)
+    step = concluding.check_own(cloud, waiting, description)
     if jobs.is_terminal(waiting.kind, description):
-        concluding.conclude_job(cloud, waiting, description)
+        concluding.conclude_job(cloud, waiting, description, step)

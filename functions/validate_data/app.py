@@ -17,11 +17,12 @@ from sluice.catalog import keys
 from sluice.catalog.changes import builds, data
 from sluice.domain import failures, times
 from sluice.domain.build.errors import BuildError
-from sluice.domain.config.models import Data, PipelineConfig
+from sluice.domain.config.models import Data
 from sluice.domain.data.datasets import DatasetManifest, beyond, more_than
 from sluice.domain.data.segments import DatasetHead
 from sluice.domain.failures import MissingError
 from sluice.events import ValidateDataTask, event_parser
+from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.quality import run
@@ -30,6 +31,7 @@ from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.validation import DataFile, Report, Violation
 from sluice.services import batching, building, datasets, environments, metering
 from sluice.services.arrivals import on_each
+from sluice.services.building import Begun
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -51,29 +53,40 @@ class RunEndedError(BuildError):
 def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id, dataset_version=task.dataset_version)
-    run = building.find_run(cloud, task.pipeline, task.run_id)
-    config = building.find_config(cloud, task)
-    if run is not None and run.reproduces:
+    begun = building.find_begun(cloud, task, keys.pipeline_key(task.pipeline))
+    config = begun.config()
+    if begun.run.reproduces:
         verdict = _recorded(cloud, task)
     else:
-        verdict = _judged(cloud, task, context, config.data)
-    needs_packages = verdict["is_valid"] and _needs_packages(cloud, task, config)
+        verdict = _judged(cloud, task, context, config.data, begun)
+    needs_packages = verdict["is_valid"] and environments.are_missing(cloud, begun.project, config)
     if needs_packages:
         building.first_time(cloud, task, "packaged")
     return {**verdict, "needs_packages": needs_packages}
 
 
-def _judged(cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data) -> dict[str, Any]:
-    judged, outcome = _judge(cloud, task, context, data)
-    report, report_uri = outcome.report, _write(cloud, task, outcome)
+def _judged(
+    cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data, begun: Begun
+) -> dict[str, Any]:
+    head = datasets.find_head(cloud, task.pipeline, task.dataset_version)
+    judged, outcome = _judge(cloud, task, context, data, head, _Before.of(begun))
+    report, report_uri = outcome.report, _write(cloud, task, head, outcome)
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
-    _record(cloud, task, judged, report, report_uri, reasons)
+    _record(cloud, task, judged, report, report_uri, reasons, is_base=begun.run.given_dataset is None)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
 
 
-def _needs_packages(cloud: Cloud, task: ValidateDataTask, config: PipelineConfig) -> bool:
-    project = building.find_project(cloud, task.pipeline, task.project_version)
-    return environments.are_missing(cloud, project, config)
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The last valid version, and whether a person named the one that is judged."""
+
+    version: str | None
+    is_given: bool
+
+    @classmethod
+    def of(cls, begun: Begun) -> _Before:
+        (pipeline,) = begun.others
+        return cls((pipeline or {}).get("dataset_version"), begun.run.given_dataset is not None)
 
 
 def _recorded(cloud: Cloud, task: ValidateDataTask) -> dict[str, Any]:
@@ -88,19 +101,23 @@ def _recorded(cloud: Cloud, task: ValidateDataTask) -> dict[str, Any]:
 
 
 def _judge(
-    cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data
+    cloud: Cloud,
+    task: ValidateDataTask,
+    context: LambdaContext,
+    data: Data,
+    head: DatasetHead | None,
+    before: _Before,
 ) -> tuple[DatasetManifest, Outcome]:
     """Judge new data together with the results of the last valid version, or else judge all data."""
-    head = datasets.find_head(cloud, task.pipeline, task.dataset_version)
-    if head is not None and (former := _former_part(cloud, task, data, head)) is not None:
+    if head is not None and (former := _former_part(cloud, task, data, head, before)) is not None:
         new = datasets.find_added(cloud, task.pipeline, head)
         try:
             keeps_edges = head.objects > run.OBJECTS_MAX
-            return new, _judge_files(cloud, task, context, data, new, former, keeps_edges=keeps_edges)
+            return new, _judge_files(cloud, task, context, data, new, before, former, keeps_edges=keeps_edges)
         except NeedsWholeError as error:
             logger.info("all data are judged anew", extra={"reason": str(error)})
     manifest = datasets.find_manifest(cloud, task.pipeline, task.dataset_version)
-    return manifest, _judge_files(cloud, task, context, data, manifest)
+    return manifest, _judge_files(cloud, task, context, data, manifest, before)
 
 
 def _judge_files(
@@ -109,6 +126,7 @@ def _judge_files(
     context: LambdaContext,
     data: Data,
     manifest: DatasetManifest,
+    before: _Before,
     former: bytes | None = None,
     *,
     keeps_edges: bool = False,
@@ -122,7 +140,7 @@ def _judge_files(
             data,
             limits=_limits(context, folder),
             now=times.from_iso(cloud.now()),
-            baseline=_baseline(cloud, task, data),
+            baseline=_baseline(cloud, task, data, before),
             title=title,
             former=former,
             keeps_part=data.mode == "append",
@@ -130,12 +148,14 @@ def _judge_files(
         )
 
 
-def _former_part(cloud: Cloud, task: ValidateDataTask, data: Data, head: DatasetHead) -> bytes | None:
+def _former_part(
+    cloud: Cloud, task: ValidateDataTask, data: Data, head: DatasetHead, before: _Before
+) -> bytes | None:
     """Return the results of the last valid version, if this one only has more objects.
 
     Returns None if they are unknown, or if a check must see all data.
     """
-    version = (cloud.catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
+    version = before.version
     if data.mode != "append" or whole_checks(data) or version is None or head.parent != version:
         return None
     try:
@@ -149,15 +169,14 @@ def _limits(context: LambdaContext, folder: Path) -> Limits:
     return Limits.of_function(int(context.memory_limit_in_mb), max_s, folder)
 
 
-def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data) -> Baseline:
+def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data, before: _Before) -> Baseline:
     """Return the last valid version, and its profile or that of the pinned version."""
-    catalog = cloud.catalog
-    previous = (catalog.get(keys.pipeline_key(task.pipeline)) or {}).get("dataset_version")
+    previous = before.version
     # A version that a person named came before the last valid one: it is no drift from that.
-    if previous in {None, task.dataset_version} or building.is_given(cloud, task):
+    if previous is None or previous == task.dataset_version or before.is_given:
         previous, rows = None, None
     else:
-        rows = (catalog.get(keys.dataset_key(task.pipeline, previous)) or {}).get("rows")
+        rows = (cloud.catalog.get(keys.dataset_key(task.pipeline, previous)) or {}).get("rows")
     if data.drift is None or data.drift.baseline == "previous":
         return Baseline(
             rows, previous or "", building.find_profile(cloud, task.pipeline, previous) if previous else None
@@ -169,7 +188,7 @@ def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data) -> Baseline:
     return Baseline(rows, pinned, profile)
 
 
-def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
+def _write(cloud: Cloud, task: ValidateDataTask, head: DatasetHead | None, outcome: Outcome) -> str:
     """Write the documents beside the version's manifest; returns the report's URI."""
     places = building.locations(cloud, task.pipeline)
     documents = dict(outcome.documents)
@@ -181,7 +200,8 @@ def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
         cloud.objects.write(uri, documents[name], _CONTENT_TYPES[Path(name).suffix])
 
     on_each(list(documents), write)
-    datasets.write_rows(cloud, task.pipeline, task.dataset_version, outcome.object_rows)
+    if head is not None:
+        datasets.write_rows(cloud, task.pipeline, head, outcome.object_rows)
     return places.dataset_report(task.dataset_version)
 
 
@@ -240,13 +260,14 @@ def _record(
     report: Report,
     report_uri: str,
     reasons: list[str],
+    *,
+    is_base: bool,
 ) -> None:
     """Record the verdict. A valid version stays so under another contract: later ones build on it."""
     catalog, key = cloud.catalog, keys.dataset_key(task.pipeline, task.dataset_version)
     verdict = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
     if report.is_valid:
         # Write the base of later versions first: judged objects outside it would be left out for ever.
-        is_base = not building.is_given(cloud, task)
         if is_base and not catalog.apply(builds.base_on(task.pipeline, task.dataset_version, task.run_id)):
             raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
         catalog.apply(data.accept_dataset(*verdict))

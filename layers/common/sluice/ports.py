@@ -101,6 +101,12 @@ class Objects(Protocol):
     ) -> Iterator[bytes]:
         """Stream the object's bytes."""
 
+    def open(self, bucket: str, key: str) -> tuple[ObjectHead, Iterator[bytes]] | None:
+        """Return the object's head and a stream of the same version's bytes; None if it does not exist.
+
+        It is one request, even if nothing is read.
+        """
+
     def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
         """List the folders directly under a prefix, each with its final slash."""
 

@@ -275,16 +275,17 @@ def test_an_evaluation_overwritten_after_the_gates_judged_it_is_not_registered(
 ) -> None:
     """A child of the evaluation's job may outlive it, and say better things then."""
     objects, judged = world.cloud.objects, []
-    read = objects.read
+    open_ = objects.open
 
-    def overwritten(uri: str) -> bytes:
-        data = read(uri)
-        if uri.endswith("evaluate/candidate/evaluation.json"):
-            judged.append(uri)
-            objects.write(uri, data.replace(b"{", b'{"better": 1, ', 1))
-        return data
+    def overwritten(bucket: str, key: str) -> Any:
+        found = open_(bucket, key)
+        if key.endswith("evaluate/candidate/evaluation.json"):
+            judged.append(key)
+            uri = f"s3://{bucket}/{key}"
+            objects.write(uri, objects.read(uri).replace(b"{", b'{"better": 1, ', 1))
+        return found
 
-    monkeypatch.setattr(objects, "read", overwritten)
+    monkeypatch.setattr(objects, "open", overwritten)
     assert world.build("a.csv") == "failed"
     assert "was written again after the gates judged it" in world.execution["cause"]
     assert world.execution["error"] == "EvaluationChangedError"

@@ -42,16 +42,16 @@ class S3Objects:
             if error_code(error) in _ABSENT:
                 return None
             raise
-        return ObjectHead(
-            bucket=bucket,
-            key=key,
-            version_id=answer.get("VersionId", "null"),
-            size_bytes=answer["ContentLength"],
-            etag=answer["ETag"].strip('"'),
-            last_modified=times.to_iso(answer["LastModified"]),
-            sha256=_sha256(answer),
-            metadata=answer.get("Metadata", {}),
-        )
+        return _head(bucket, key, answer)
+
+    def open(self, bucket: str, key: str) -> tuple[ObjectHead, Iterator[bytes]] | None:
+        try:
+            answer = self._s3.get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error_code(error) in _ABSENT:
+                return None
+            raise
+        return _head(bucket, key, answer), answer["Body"].iter_chunks(_CHUNK_BYTES)
 
     def parts(self, bucket: str, key: str, version_id: str) -> list[Part]:
         found, marker = list[Part](), 0
@@ -138,13 +138,14 @@ class S3Objects:
         self._assemble(bucket, key, origin, source.size_bytes)
 
     def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
-        origin, (bucket, key) = _split(source_uri), _split(uri)
-        head = self.head(*origin)
-        if head is None:
+        bucket, key = _split(uri)
+        found = self.open(*_split(source_uri))
+        if found is None:
             raise FileNotFoundError(source_uri)
+        head, chunks = found
         kept = head.size_bytes - cut_bytes
         if kept < _PART_BYTES_MIN:
-            self.write(uri, self.read(source_uri)[:kept] + tail, "application/json")
+            self.write(uri, b"".join(chunks)[:kept] + tail, "application/json")
         else:
             self._assemble(bucket, key, {"Bucket": head.bucket, "Key": head.key}, kept, tail)
 
@@ -197,6 +198,19 @@ class S3Objects:
 def _split(uri: str) -> tuple[str, str]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
+
+
+def _head(bucket: str, key: str, answer: Mapping[str, Any]) -> ObjectHead:
+    return ObjectHead(
+        bucket=bucket,
+        key=key,
+        version_id=answer.get("VersionId", "null"),
+        size_bytes=answer["ContentLength"],
+        etag=answer["ETag"].strip('"'),
+        last_modified=times.to_iso(answer["LastModified"]),
+        sha256=_sha256(answer),
+        metadata=answer.get("Metadata", {}),
+    )
 
 
 def _version(version_id: str | None) -> Any:

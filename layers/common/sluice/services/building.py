@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -14,7 +14,7 @@ from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
 from sluice.domain.roles import Role
 from sluice.lazy import dataclass
-from sluice.ports import Cloud
+from sluice.ports import Cloud, Item
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
@@ -30,18 +30,40 @@ def locations(cloud: Cloud, pipeline: str) -> Locations:
 
 def find_project(cloud: Cloud, pipeline: str, version: str) -> Project:
     """Return the project of a version, which exists before any run that names it."""
-    item = cloud.catalog.get(keys.project_key(pipeline, version))
+    return _project(cloud.catalog.get(keys.project_key(pipeline, version)), pipeline, version)
+
+
+def _project(item: Item | None, pipeline: str, version: str) -> Project:
     if item is None:
         raise MissingError(f"there is no project {version} of {pipeline} in the catalog")
     return Project.of(item)
 
 
-def find_config(cloud: Cloud, task: BuildTask) -> PipelineConfig:
-    """Return the config of the task's run, which exists before its tasks: its project's, as overridden."""
-    run = find_run(cloud, task.pipeline, task.run_id)
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What exists before the tasks of a run, read by one request with what else was asked for."""
+
+    run: Run
+    project: Project
+    others: Sequence[Item | None]
+
+    def config(self) -> PipelineConfig:
+        """Return the run's config: its project's, as overridden."""
+        return overridden(self.project, self.run)
+
+
+def find_begun(cloud: Cloud, task: BuildTask, *others: keys.Key) -> Begun:
+    """Return the run and the project of a task, and the items of other keys."""
+    own = keys.run_key(task.pipeline, task.run_id), keys.project_key(task.pipeline, task.project_version)
+    run, project, *found = cloud.catalog.get_all([*own, *others])
     if run is None:
         raise MissingError(f"there is no run {task.run_id} of {task.pipeline} in the catalog")
-    return config_of(cloud, run)
+    return Begun(Run.of(run), _project(project, task.pipeline, task.project_version), found)
+
+
+def find_config(cloud: Cloud, task: BuildTask) -> PipelineConfig:
+    """Return the config of the task's run."""
+    return find_begun(cloud, task).config()
 
 
 def config_of(cloud: Cloud, run: Run) -> PipelineConfig:
@@ -86,10 +108,18 @@ class WantedJob:
 
 def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
     """Return what a job of a run is made from: the run's project, or another's scripts or image."""
-    project = find_project(cloud, task.pipeline, task.script_version or task.project_version)
-    run = find_run(cloud, task.pipeline, task.run_id)
-    prepared = find_step(cloud, task.run_id, names.PREPARE)
-    step = prepared if task.step == names.PREPARE else find_step(cloud, task.run_id, task.step)
+    version = task.script_version or task.project_version
+    found = cloud.catalog.get_all(
+        [
+            keys.project_key(task.pipeline, version),
+            keys.run_key(task.pipeline, task.run_id),
+            keys.step_key(task.run_id, names.PREPARE),
+            keys.step_key(task.run_id, task.step),
+        ]
+    )
+    project = _project(found[0], task.pipeline, version)
+    run = Run.of(found[1]) if found[1] else None
+    prepared, step = (Step.of(item) if item else None for item in found[2:])
     return WantedJob(task, project, run, step, prepared, build_of(cloud, task, project, run, prepared))
 
 
@@ -169,12 +199,6 @@ def find_run(cloud: Cloud, pipeline: str, run_id: str) -> Run | None:
     return Run.of(item) if item else None
 
 
-def is_given(cloud: Cloud, task: BuildTask) -> bool:
-    """Tell whether a person named the data set version of the run."""
-    run = find_run(cloud, task.pipeline, task.run_id)
-    return run is not None and run.given_dataset is not None
-
-
 def find_steps(cloud: Cloud, run_id: str) -> list[Step]:
     return [Step.of(item) for item in cloud.catalog.query(keys.steps_partition(run_id), keys.STEPS)]
 
@@ -194,6 +218,7 @@ def evaluation_uri(cloud: Cloud, pipeline: str, run_id: str, role: str) -> str:
 def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
     """Return when the run first reached a milestone, so that a retry does not report it twice."""
     now = cloud.now()
-    cloud.catalog.apply(builds.reach(task.pipeline, task.run_id, milestone, now))
+    if cloud.catalog.apply(builds.reach(task.pipeline, task.run_id, milestone, now)):
+        return now
     run = find_run(cloud, task.pipeline, task.run_id)
     return (run.when(milestone) if run else None) or now

@@ -101,11 +101,9 @@ def reuse(cloud: Cloud, task: StartJobTask, found: Found, detail: Mapping[str, s
     return True
 
 
-def depend(cloud: Cloud, task: StartJobTask, found: Found) -> None:
-    """Note with a step that is computed what it depends on, and why nothing was reused."""
-    step = Step(task.run_id, task.step, "Starting", jobs.kind_of(task.step))
-    noted = replace(step, cache_key=found.key, cache_parts=found.parts, cache_miss=found.miss)
-    cloud.catalog.apply(builds.depend_step(noted))
+def depending(step: Step, found: Found) -> Step:
+    """Return a step that is computed with what it depends on, and why nothing was reused."""
+    return replace(step, cache_key=found.key, cache_parts=found.parts, cache_miss=found.miss)
 
 
 def digests(cloud: Cloud, result: Mapping[str, Any]) -> dict[str, str]:
@@ -115,10 +113,9 @@ def digests(cloud: Cloud, result: Mapping[str, Any]) -> dict[str, str]:
     return {name: digest for name, digest in zip(outputs, found, strict=True) if digest}
 
 
-def remember(cloud: Cloud, task: JobTask) -> None:
-    """Let later runs find a completed job's step, if all it should have written is there."""
-    step = building.find_step(cloud, task.run_id, task.step)
-    if step is None or step.cache_key is None or step.status != COMPLETED or not _is_whole(step):
+def remember(cloud: Cloud, task: JobTask, step: Step) -> None:
+    """Let later runs find a job's step as it was recorded, if it completed and wrote all that it should."""
+    if step.cache_key is None or step.status != COMPLETED or not _is_whole(step):
         return
     cloud.catalog.apply(
         builds.remember_step(

@@ -20,15 +20,14 @@ from sluice.ports import Cloud
 from sluice.services import building, deploying
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Project, Run
     from sluice.domain.config import PipelineConfig
 
 
-def find(
-    cloud: Cloud, pipeline: str, project_version: str, run_id: str, config: PipelineConfig
-) -> dict[str, Any] | None:
+def find(cloud: Cloud, run: Run, project: Project, config: PipelineConfig) -> dict[str, Any] | None:
     """Return what serves now, with what is needed to score it or the `problem` that prevents that."""
     stages = [stage.name for stage in config.release.stages]
-    live = champions.choose(_live(cloud, pipeline), stages)
+    live = champions.choose(_live(cloud, run.pipeline), stages)
     if live is None:
         return None
     champion: dict[str, Any] = {
@@ -37,11 +36,10 @@ def find(
         "release_id": live.release_id,
         "stage": live.stage,
     }
-    project = building.find_project(cloud, pipeline, project_version)
-    if why := champions.passed_over(project, run_id):
+    if why := champions.passed_over(project, run.run_id):
         return {**champion, "passed_over": why}
     try:
-        return {**champion, **_scorable(cloud, pipeline, live)}
+        return {**champion, **_scorable(cloud, run.pipeline, live)}
     except (ChampionError, MissingError, ValidationError, UnknownImageError) as error:
         return {**champion, "problem": failures.cut(str(error))}
 

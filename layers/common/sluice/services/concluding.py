@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.changes.tasks import close_task
 from sluice.catalog.records.builds import JobTask, Run, Step
@@ -21,13 +23,15 @@ from sluice.services.building import COMPLETED, find_run, find_step, find_steps,
 from sluice.services.timeline import note
 
 
-def check_own(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
-    """Raise JobNameTakenError for a job that the task's run cannot have started."""
-    run = find_run(cloud, task.pipeline, task.run_id)
-    if run is not None and not is_own(run, description):
+def check_own(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> Step | None:
+    """Return the job's step; raises JobNameTakenError for a job that the task's run cannot have started."""
+    wanted = keys.run_key(task.pipeline, task.run_id), keys.step_key(task.run_id, task.step)
+    run, step = cloud.catalog.get_all(wanted)
+    if run is not None and not is_own(Run.of(run), description):
         raise JobNameTakenError(
             f"{task.job_name} was created before this run: give the pipeline another name"
         )
+    return Step.of(step) if step else None
 
 
 def is_own(run: Run, description: Mapping[str, Any]) -> bool:
@@ -35,16 +39,20 @@ def is_own(run: Run, description: Mapping[str, Any]) -> bool:
     return to_iso(description["CreationTime"]) >= run.started_at
 
 
-def stop_jobs(cloud: Cloud, run: Run) -> None:
+def stop_jobs(cloud: Cloud, run: Run) -> Sequence[Step] | None:
     """Stop the jobs of an ended run: nobody waits for them, and they could cost money for days.
+
+    Returns the steps if they stay as they are: all jobs have ended.
 
     A job's step is written before the job is created, so none is missed. A function that creates a job later
     finds that the run has ended, and stops it. The ends of stopped jobs are events like any others.
     """
-    for step in find_steps(cloud, run.run_id):
-        # Skip only steps whose job ended: a step that had no job may have one by now.
-        if not (jobs.has_ended(step.status) and step.job_arn):
-            stop_job(cloud, run, step)
+    steps = find_steps(cloud, run.run_id)
+    # Skip only steps whose job ended: a step that had no job may have one by now.
+    left = [step for step in steps if step.job and not (jobs.has_ended(step.status) and step.job_arn)]
+    for step in left:
+        stop_job(cloud, run, step)
+    return None if left else steps
 
 
 def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
@@ -65,13 +73,15 @@ def stop_job(cloud: Cloud, run: Run, step: Step) -> None:
     running.stop(kind, name)
 
 
-def release_roles(cloud: Cloud, run: Run) -> None:
+def release_roles(cloud: Cloud, run: Run, ended: Sequence[Step] | None = None) -> None:
     """Delete the roles of an ended run, so that leftovers of the run can do nothing.
+
+    `ended` are its steps, if all their jobs have ended.
 
     A job that stops uploads what it has with its role: the end of the last job deletes all. A role that the
     account does not let us delete stays.
     """
-    steps = find_steps(cloud, run.run_id)
+    steps = find_steps(cloud, run.run_id) if ended is None else ended
     if any(step.job and not jobs.has_ended(step.status) for step in steps):
         return
     try:
@@ -80,8 +90,11 @@ def release_roles(cloud: Cloud, run: Run) -> None:
         logger.warning("the run's roles stay", extra={"error": str(error)})
 
 
-def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> None:
-    """Record how a job ended and answer the task that waits for it; repeating this changes nothing."""
+def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], step: Step | None) -> None:
+    """Record how a job ended and answer the task that waits for it; repeating this changes nothing.
+
+    `step` is the job's, as it was before.
+    """
     result = jobs.job_result(task.kind, description, task.step)
     completed = result["status"] == COMPLETED
     reason = None if completed else _failure_reason(cloud, task, description)
@@ -97,9 +110,11 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) ->
         sdk_pipelines.record_steps(cloud, task, description)
     elif completed:
         result["contents"] = caching.digests(cloud, result)
-    _record_end(cloud, task, result, reason)
-    if completed:
-        caching.remember(cloud, task)
+    ended_at = _record_end(cloud, task, result, reason)
+    if completed and ended_at and step is not None:
+        outputs, digests = result.get("outputs"), result.get("contents")
+        recorded = replace(step, status="Completed", ended_at=ended_at, outputs=outputs, contents=digests)
+        caching.remember(cloud, task, recorded)
     if reason is None:
         # The step has the rest: a state cannot hold it for many jobs.
         done = {"step": task.step, "job_name": result["job_name"], "status": result["status"]}
@@ -150,8 +165,11 @@ def _close(cloud: Cloud, task: JobTask) -> None:
     cloud.catalog.apply(close_task(task.job_name, task.task_token))
 
 
-def _record_end(cloud: Cloud, task: JobTask, result: Mapping[str, Any], reason: str | None) -> None:
+def _record_end(cloud: Cloud, task: JobTask, result: Mapping[str, Any], reason: str | None) -> str | None:
+    """Record how the job ended; returns when, None if the step has another job by now."""
     ended_at = result["ended_at"] or cloud.now()
-    cloud.catalog.apply(builds.end_step(task.run_id, task.step, result, reason, ended_at, task.backend))
+    end = builds.end_step(task.run_id, task.step, result, reason, ended_at, task.backend)
+    is_its = cloud.catalog.apply(end)
     event = f"{task.step} {result['status'].lower()}"
     note(cloud, task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])
+    return ended_at if is_its else None

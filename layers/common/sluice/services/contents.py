@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,12 @@ OBJECTS_MAX = 10_000
 def digest(cloud: Cloud, uri: str) -> str | None:
     """Return the digest of an object, or of a folder with the paths in it; None if nothing is there."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    head = cloud.objects.head(bucket, key) if "." in key.rpartition("/")[2] else None
-    folder = key.rpartition("/")[0] + "/" if head else f"{key.rstrip('/')}/"
-    heads = [head] if head else [*islice(cloud.objects.listing(bucket, folder), OBJECTS_MAX + 1)]
+    if "." in key.rpartition("/")[2] and (found := cloud.objects.open(bucket, key)):
+        head, chunks = found
+        read = chunks if head.size_bytes <= READ_MAX_BYTES else None
+        return step_cache.content([(key.rpartition("/")[2], head.size_bytes, _digested(head, read))])
+    folder = f"{key.rstrip('/')}/"
+    heads = [*islice(cloud.objects.listing(bucket, folder), OBJECTS_MAX + 1)]
     if len(heads) > OBJECTS_MAX:
         return None
     reads = sum(each.size_bytes for each in heads) <= READ_MAX_BYTES
@@ -32,17 +36,22 @@ def digest(cloud: Cloud, uri: str) -> str | None:
 
 
 def of_pinned(head: ObjectHead, name: str, sha256: str) -> str | None:
-    """Return the digest of an object whose bytes' sha256 is known: what `digest` says where a job wrote it."""
-    reads = head.size_bytes <= READ_MAX_BYTES
-    return step_cache.content([(name, head.size_bytes, f"sha256 {sha256}" if reads else f"etag {head.etag}")])
+    """Return the digest of an object of known sha256: what `digest` says where a job wrote it."""
+    said = f"sha256 {sha256}" if head.size_bytes <= READ_MAX_BYTES else _digested(head, None)
+    return step_cache.content([(name, head.size_bytes, said)])
 
 
 def _described(cloud: Cloud, head: ObjectHead, folder: str, *, reads: bool) -> tuple[str, int, str]:
-    path = head.key.removeprefix(folder)
-    if not reads:
-        return path, head.size_bytes, f"etag {head.etag}"
-    found = hashlib.sha256()
     # The listing names versions, so what is read is what is digested.
-    for chunk in cloud.objects.chunks(head.bucket, head.key, head.version_id):
+    chunks = cloud.objects.chunks(head.bucket, head.key, head.version_id) if reads else None
+    return head.key.removeprefix(folder), head.size_bytes, _digested(head, chunks)
+
+
+def _digested(head: ObjectHead, chunks: Iterable[bytes] | None) -> str:
+    """Return the digest of an object by its bytes, or of one that is not read by what S3 says of it."""
+    if chunks is None:
+        return f"etag {head.etag}"
+    found = hashlib.sha256()
+    for chunk in chunks:
         found.update(chunk)
-    return path, head.size_bytes, f"sha256 {found.hexdigest()}"
+    return f"sha256 {found.hexdigest()}"

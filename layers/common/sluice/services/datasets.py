@@ -174,11 +174,8 @@ def _write_files(
 # -------------------------------------------------------------------------------------------- rows of objects
 
 
-def write_rows(cloud: Cloud, pipeline: str, version: str, rows: Mapping[str, int]) -> None:
-    """Store the rows of objects that validation read, beside their segments."""
-    head = find_head(cloud, pipeline, version)
-    if head is None:
-        return
+def write_rows(cloud: Cloud, pipeline: str, head: DatasetHead, rows: Mapping[str, int]) -> None:
+    """Store the rows of a version's objects that validation read, beside their segments."""
     parent = find_head(cloud, pipeline, head.parent) if head.parent else None
     shared = {each.digest for each in parent.segments} if parent else set()
     own = [each.digest for each in head.segments if each.digest not in shared]

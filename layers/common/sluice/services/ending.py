@@ -52,13 +52,13 @@ def clear_up(cloud: Cloud, run: Run) -> None:
     Each part can be repeated. As long as the lock is held, `reconcile` finds what is left to do.
     """
     announcing.run_ended(cloud, run)
-    concluding.stop_jobs(cloud, run)
+    ended = concluding.stop_jobs(cloud, run)
     if run.status in _INCONCLUSIVE:
         batching.put_back(cloud, run.pipeline, run.run_id)
     elif run.dataset_version is not None:
         _settle(cloud, run, run.dataset_version)
     _unlock(cloud, run)
-    concluding.release_roles(cloud, run)
+    concluding.release_roles(cloud, run, ended)
 
 
 def _settle(cloud: Cloud, run: Run, version: str) -> None:

@@ -70,12 +70,16 @@ def find(cloud: Cloud, project: Project, config: PipelineConfig, image: str | No
         wanted = want(cloud, project, config, image)
     except NoEnvironmentError as error:
         return Found(problem=str(error))
-    found = find_record(cloud, wanted.spec)
+    return judge(find_record(cloud, wanted.spec), cloud.now())
+
+
+def judge(found: Environment | None, now: str) -> Found:
+    """Return an environment by its record, or why there is none."""
     if found is None:
         return Found(problem="its packages were not built for Lambda")
     if found.status == "ready":
         return Found(found, record=found)
-    if environments.is_building(found, cloud.now()):
+    if environments.is_building(found, now):
         return Found(problem="its packages are still being built for Lambda")
     return Found(problem=found.problem or "building its packages for Lambda came to no end", record=found)
 

@@ -30,6 +30,7 @@ class Scored:
         self._cloud, self._run_id = cloud, run_id
         self._locations = building.locations(cloud, pipeline)
         self._evaluations: dict[str, Evaluation] = {}
+        self._folders: dict[str, str] = {}
 
     def evaluation(self, role: str) -> Evaluation:
         """Return what a role's script found; raises EvaluationError."""
@@ -45,15 +46,16 @@ class Scored:
             raise EvaluationError(f"the {role}'s {EVALUATION_FILE} {error} ({uri})") from None
 
     def _content(self, role: str, uri: str) -> bytes:
-        head = self._cloud.objects.head(*_split(uri))
-        if head is None:
+        found = self._cloud.objects.open(*_split(uri))
+        if found is None:
             raise EvaluationError(
                 f"was not written: the script must write it to {FOLDER}, where there is "
                 f"{self._there(role, EVALUATION_FILE)}"
             )
+        head, chunks = found
         if head.size_bytes > evaluations.MAX_BYTES:
             raise evaluations.too_large(head.size_bytes)
-        return self._cloud.objects.read(uri)
+        return b"".join(chunks)
 
     def _there(self, role: str, wanted: str) -> str:
         """Say what a role's script wrote, in place of a file that it did not write."""
@@ -69,7 +71,10 @@ class Scored:
         return [head.key.removeprefix(prefix) for head in heads]
 
     def _folder(self, role: str) -> str:
-        return building.evaluation_uri(self._cloud, self._locations.pipeline, self._run_id, role)
+        if role not in self._folders:
+            pipeline = self._locations.pipeline
+            self._folders[role] = building.evaluation_uri(self._cloud, pipeline, self._run_id, role)
+        return self._folders[role]
 
     def facts(self, role: str, model_uri: str | None, *, with_predictions: bool) -> Facts:
         """Return what was measured of a role's model; predictions only if they are asked for."""
@@ -83,23 +88,23 @@ class Scored:
         """Return a role's predictions, or why there are none."""
         from sluice.domain.predictions import table
 
-        heads = {
-            name: head
+        found = {
+            name: opened
             for name in table.FILES
-            if (head := self._cloud.objects.head(*_split(f"{self._folder(role)}/{name}")))
+            if (opened := self._cloud.objects.open(*_split(f"{self._folder(role)}/{name}")))
         }
-        if not heads:
+        if not found:
             return (
                 f"were not written: let evaluate.py write {' or '.join(table.FILES)} with {table.WANTED} to "
                 f"{FOLDER}, where there is {self._there(role, table.CSV)}"
             )
-        if len(heads) > 1:
-            return f"are there twice, as {' and '.join(heads)}: write one of them"
-        ((name, head),) = heads.items()
+        if len(found) > 1:
+            return f"are there twice, as {' and '.join(found)}: write one of them"
+        ((name, (head, chunks)),) = found.items()
         try:
             if head.size_bytes > table.MAX_BYTES:
                 raise table.too_large(head.size_bytes)
-            data = self._cloud.objects.read(f"{self._folder(role)}/{name}")
+            data = b"".join(chunks)
             return table.read_csv(data) if name == table.CSV else _read_parquet(data)
         except table.PredictionsError as error:
             return f"cannot be used: {name} {error}"

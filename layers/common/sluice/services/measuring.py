@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sluice.catalog import keys
 from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Step
 from sluice.domain import names
 from sluice.domain.build import metrics_file, selection
 from sluice.domain.build.metrics_file import Reported
 from sluice.domain.build.selection import Trained
 from sluice.ports import Cloud
-from sluice.services.building import COMPLETED, find_step
+from sluice.services.building import COMPLETED
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Train
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 def find_trained(cloud: Cloud, run_id: str, planned: Iterable[str]) -> list[Trained]:
     """Return what is recorded of candidates' training jobs, in the order of their names."""
     steps = [f"{names.TRAIN}{name}" for name in planned]
-    found = [(step, find_step(cloud, run_id, step)) for step in steps]
-    return [Trained.of(recorded) if recorded else Trained(step) for step, recorded in found]
+    found = zip(steps, cloud.catalog.get_all([keys.step_key(run_id, step) for step in steps]), strict=True)
+    return [Trained.of(Step.of(item)) if item else Trained(step) for step, item in found]
 
 
 def complete(cloud: Cloud, run_id: str, train: Train, candidate: Trained) -> Trained:

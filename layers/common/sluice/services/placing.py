@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
+from sluice.catalog.records.builds import Step
 from sluice.domain import names
 from sluice.domain.build import jobs
 from sluice.domain.build.backends import Choice, Facts, choose
 from sluice.domain.locations import environment_archive
 from sluice.lazy import dataclass
-from sluice.ports import Cloud, RequestRefusedError, Room
+from sluice.ports import Cloud, Item, RequestRefusedError, Room
 from sluice.services import building, environments
 from sluice.services.environments import Found
 
 if TYPE_CHECKING:
-    from sluice.catalog.records.builds import Environment, Step
+    from sluice.catalog.records.builds import Environment
     from sluice.domain.config.models import Compute
     from sluice.events import StartJobTask
     from sluice.services.building import WantedJob
@@ -69,11 +70,12 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
     if problem is None and compute.backend != "sagemaker":
         found = environments.find(cloud, wanted.project, wanted.build.config, task.image)
         problem = found.problem
+    dataset, step, run = cloud.catalog.get_all(_known_before(task))
     facts = Facts(
-        data_bytes=_data_bytes(cloud, task),
+        data_bytes=int((dataset or {}).get("size_bytes") or 0),
         environment_bytes=found.environment.unpacked_bytes if found.environment else 0,
         environment_problem=problem,
-        **_last_time(cloud, task),
+        **_last_time(cloud, task, step, run),
     )
     choice = choose(compute, facts)
     if choice.backend == "sagemaker":
@@ -123,18 +125,21 @@ def _no_lambda(cloud: Cloud) -> str | None:
     )
 
 
-def _data_bytes(cloud: Cloud, task: StartJobTask) -> int:
-    dataset = cloud.catalog.get(keys.dataset_key(task.pipeline, task.dataset_version)) or {}
-    return int(dataset.get("size_bytes") or 0)
+def _known_before(task: StartJobTask) -> list[keys.Key]:
+    """Return the keys of the data set, and of the step and the run before: a first run has none."""
+    run_id = names.previous_run_id(task.run_id) or ""
+    return [
+        keys.dataset_key(task.pipeline, task.dataset_version),
+        keys.step_key(run_id, task.step),
+        keys.run_key(task.pipeline, run_id),
+    ]
 
 
-def _last_time(cloud: Cloud, task: StartJobTask) -> dict[str, Any]:
+def _last_time(cloud: Cloud, task: StartJobTask, former: Item | None, run: Item | None) -> dict[str, Any]:
     """Return how the job went in the run before, if of the same project: its memory, a limit of Lambda."""
-    run_id = names.previous_run_id(task.run_id)
-    step = building.find_step(cloud, run_id, task.step) if run_id else None
-    run = building.find_run(cloud, task.pipeline, run_id) if run_id and step else None
-    if run_id is None or step is None or run is None or run.project_version != task.project_version:
+    if former is None or run is None or run.get("project_version") != task.project_version:
         return {}
+    step = Step.of(former)
     if step.cached:
         # It had no job of its own.
         step = building.find_step(cloud, step.cached["run_id"], step.cached["step"]) or step

@@ -14,7 +14,7 @@ from sluice.services.arrivals import on_each
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival
-    from sluice.ports import Cloud
+    from sluice.ports import Cloud, Item
 
 # With more objects than this, do not list the bucket.
 LISTED_MAX = 1_000
@@ -68,9 +68,14 @@ def _by_folder(wanted: Iterable[str]) -> list[list[str]]:
     return [*groups.values()]
 
 
-def is_listed(cloud: Cloud, pipeline: str) -> bool:
-    """Tell whether the pipeline has few enough objects to list them whenever needed."""
-    return (arrivals.counted(cloud, pipeline) or 0) <= LISTED_MAX
+def known_by(pipeline: str) -> list[keys.Key]:
+    """Return the keys of the items that tell what is known of a pipeline's objects."""
+    return [keys.pipeline_key(pipeline), keys.counts_key(pipeline)]
+
+
+def is_few(counts: Item | None) -> bool:
+    """Tell by a pipeline's counts whether it has few enough objects to list them whenever needed."""
+    return int((counts or {}).get("included", 0)) <= LISTED_MAX
 
 
 def present_versions(cloud: Cloud, wanted: Iterable[str]) -> dict[str, str]:
@@ -140,15 +145,18 @@ def changed_objects(
     return changed_since(manifest, current, known)
 
 
-def changed_since_made(cloud: Cloud, pipeline: str, version: str) -> list[str]:
-    """Return the keys of a data set whose content changed since it was made.
+def changed_since_made(cloud: Cloud, pipeline: str, version: str, known: Sequence[Item | None]) -> list[str]:
+    """Return the keys of a data set whose content changed since it was made; `known` are items by `known_by`.
 
     What happened is known since the last valid data set alone, so of any other the whole bucket is looked at.
     """
-    head = datasets.find_head(cloud, pipeline, version)
-    base = (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("dataset_version")
-    if head is None or version != base or is_listed(cloud, pipeline):
-        manifest = datasets.find_manifest(cloud, pipeline, version)
+    head, (its, counts) = datasets.find_head(cloud, pipeline, version), known
+    if head is None or version != (its or {}).get("dataset_version") or is_few(counts):
+        manifest = (
+            datasets.find_manifest(cloud, pipeline, version)
+            if head is None
+            else datasets.find_all(cloud, pipeline, head).objects
+        )
         return changed_objects(cloud, pipeline, manifest, listed_versions(cloud, pipeline))
     waiting = arrivals.waiting(cloud, pipeline)
     touched = arrivals.touched(cloud, pipeline, waiting)

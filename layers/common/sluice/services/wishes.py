@@ -153,7 +153,8 @@ def _check_dataset(cloud: Cloud, run: Run, version: str) -> None:
         )
     try:
         recalled = recalling.held_in(cloud, pipeline, version)
-        changed = presence.changed_since_made(cloud, pipeline, version)
+        known = cloud.catalog.get_all(presence.known_by(pipeline))
+        changed = presence.changed_since_made(cloud, pipeline, version, known)
     except FileNotFoundError as error:
         raise NotStartedError(f"the data set version {version[:12]} is incomplete: {error} is gone") from None
     if recalled:

@@ -84,8 +84,7 @@ class _Ahead:
 
     def _champion(self) -> dict[str, Any] | None:
         """Return the champion that the run would score; one that cannot be scored has no step."""
-        run = self.run
-        found = championing.find(self.cloud, run.pipeline, run.project_version, run.run_id, self.config)
+        found = championing.find(self.cloud, self.run, self.project, self.config)
         return found if found and "model_uri" in found else None
 
     def _evaluation(self, prepared: Step, trained: Sequence[_Told]) -> _Told:
