@@ -30,8 +30,12 @@ def lines(outlook: dict[str, Any]) -> list[str]:
     expected, month = outlook.get("estimate"), outlook.get("month")
     if expected and expected["usd"] is not None:
         span = f"{money(expected['least_usd'])} to {money(expected['most_usd'])}"
-        made_of = "as the last one did" if expected["runs"] == 1 else f"the last {expected['runs']}: {span}"
-        said.append(f"the next run costs about {money(expected['usd'])} ({made_of})")
+        if expected.get("is_by_steps"):
+            said.append(f"all its steps cost about {money(expected['usd'])} (as former ones: {span})")
+        else:
+            last = expected["runs"]
+            made_of = "as the last one did" if last == 1 else f"the last {last}: {span}"
+            said.append(f"the next run costs about {money(expected['usd'])} ({made_of})")
     if packages := outlook.get("packages"):
         said.append(_packages(packages))
     if month and month["budget_usd"] is not None:

@@ -89,6 +89,8 @@ def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, explains:
         },
     }
     if dry_run:
+        if by_steps := planned["foreseen"]["estimate"]:
+            planned["costs"] = {**planned["costs"], "estimate": {**by_steps, "is_by_steps": True}}
         show(planned, as_json, lambda: _print_plan(planned))
         return
     with err.status("asking for a run") as status:

@@ -275,3 +275,14 @@ def estimate(former: Iterable[float | None]) -> Estimate:
     if not known:
         return Estimate(0, None, None, None)
     return Estimate(len(known), math.fsum(known) / len(known), min(known), max(known))
+
+
+def of_planned(steps: Mapping[str, Estimate]) -> Estimate:
+    """Estimate the cost of a run of these steps, each estimated from former ones of its kind."""
+    priced = [(each.usd, each.least_usd, each.most_usd) for each in steps.values() if each.usd is not None]
+    if len(priced) < len(steps):
+        return Estimate(0, None, None, None)
+    run = {"status": "registered"}
+    own = count_transitions([*steps, "gates", "register"], run, set()) * prices.STATE_TRANSITION
+    usd, least, most = (own + _overhead(len(steps)) + math.fsum(each) for each in zip(*priced, strict=True))
+    return Estimate(min(each.runs for each in steps.values()), usd, least, most)

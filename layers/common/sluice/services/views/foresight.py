@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from sluice.catalog import keys
@@ -21,6 +21,8 @@ from sluice.services.views import reuse
 
 _CANDIDATE = names.evaluate_step("candidate")
 _CHAMPION = names.evaluate_step(champions.ROLE)
+# A step is estimated from so many of its kind.
+_PRICED_FROM = 5
 
 
 def foresee(cloud: Cloud, run: Run) -> dict[str, Any]:
@@ -28,13 +30,18 @@ def foresee(cloud: Cloud, run: Run) -> dict[str, Any]:
 
     An `outcome` is `open` if it depends on what an earlier step writes, or on data that nobody listed yet.
     `saved_usd` is what the reused ones cost when they were computed; None if a part of that is unknown.
+    `estimate` is what all these steps cost by former ones of their kinds, if none is reused; None if unknown.
     """
     state = Pipeline.of(cloud.catalog.get(keys.pipeline_key(run.pipeline)) or {})
     project = building.find_project(cloud, run.pipeline, run.project_version)
     config = building.overridden(project, run)
     if config.build is not None:
         why = "SageMaker decides by the CacheConfig of the pipeline's own steps"
-        return {"steps": [{"step": names.PIPELINE, "outcome": "open", "why": why}], "saved_usd": None}
+        return {
+            "steps": [{"step": names.PIPELINE, "outcome": "open", "why": why}],
+            "saved_usd": None,
+            "estimate": None,
+        }
     planned = replace(run, run_id=names.run_id(run.pipeline, state.build_seq + 1))
     ahead = _Ahead(
         cloud,
@@ -45,7 +52,11 @@ def foresee(cloud: Cloud, run: Run) -> dict[str, Any]:
         tuple(reuse.steps_before(cloud, run.pipeline, planned.run_id)),
     )
     steps = ahead.steps()
-    return {"steps": [each for each, _ in steps], "saved_usd": _saved([source for _, source in steps])}
+    return {
+        "steps": [each for each, _ in steps],
+        "saved_usd": _saved([source for _, source in steps]),
+        "estimate": ahead.estimate(steps),
+    }
 
 
 _Told = tuple[dict[str, Any], Step | None]
@@ -81,6 +92,25 @@ class _Ahead:
         if champion is not None:
             said.append(self._step(_CHAMPION, prepared, champion["model_uri"], image=champion["image"]))
         return said
+
+    def estimate(self, steps: Sequence[_Told]) -> dict[str, Any] | None:
+        """Price the steps; None if one was never priced, or if later rungs follow."""
+        if len(candidates.rungs(self.config.train)) > 1:
+            return None
+        found = costs.of_planned({told["step"]: self._price(told["step"], source) for told, source in steps})
+        return None if found.usd is None else asdict(found)
+
+    def _price(self, step: str, source: Step | None) -> costs.Estimate:
+        """Price a step by the one that it uses, or else by the newest of its kind that were computed."""
+        kind = caching.section(step)
+        same = [
+            each
+            for each in self.former
+            if caching.section(each.step) == kind and each.contents and not each.cached
+        ]
+        return costs.estimate(
+            costs.usd_of_item(_priced(each)) for each in ([source] if source else same[:_PRICED_FROM])
+        )
 
     def _champion(self) -> dict[str, Any] | None:
         """Return the champion that the run would score; one that cannot be scored has no step."""
