@@ -51,3 +51,53 @@ def test_an_expression_that_is_wrong_is_refused_each_time(read: list[str]) -> No
 def test_who_changes_the_tokens_changes_them_for_nobody_else(read: list[str]) -> None:
     service._tokenize(CONDITION).clear()
     assert holds(CONDITION, "x")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "pk = :pk",
+        CONDITION,
+        "pk = :pk AND sk BETWEEN :prefix AND :last",
+        "pk = :pk AND sk BETWEEN :last AND :prefix",
+        "pk = :pk AND sk >= :prefix",
+        "pk = :pk and begins_with(sk, :prefix)",
+        "pk = :other AND begins_with(sk, :prefix)",
+        "pk = :missing",
+        "begins_with(sk, :prefix) AND pk = :pk",
+    ],
+)
+def test_the_items_of_a_range_are_those_that_ministack_finds(
+    condition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of plain ranges it is not asked, so each answer is held against its own."""
+    asked: list[str] = []
+
+    def ask(condition: str, *rest: Any, **how: Any) -> Any:
+        asked.append(condition)
+        return plain(condition, *rest, **how)
+
+    plain = service._evaluate_condition
+    evaluate = dynamodb._with_plain_ranges(ask)
+    values = {**VALUES, ":last": {"S": "x2"}, ":other": {"S": "q"}}
+    items: list[Any] = [
+        {"pk": {"S": pk}, "sk": {"S": sk}} for pk in "pq" for sk in ("", "w", "x", "x1", "x2", "x\u00e9")
+    ]
+    items += [{"pk": {"S": "p"}, "sk": {"N": "1"}}, {"pk": {"S": "p"}}]
+
+    def answers(judge: Any, item: Any) -> Any:
+        try:
+            return judge(condition, item, values, {}, slot="KeyConditionExpression")
+        except ValueError as error:
+            return str(error)
+
+    assert [answers(evaluate, item) for item in items] == [answers(plain, item) for item in items]
+    assert (len(asked) < len(items)) is (condition in _PLAIN)
+
+
+_PLAIN = {
+    "pk = :pk",
+    CONDITION,
+    "pk = :pk AND sk BETWEEN :prefix AND :last",
+    "pk = :other AND begins_with(sk, :prefix)",
+}
