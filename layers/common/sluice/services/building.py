@@ -83,12 +83,11 @@ def overridden(project: Project, run: Run | None) -> PipelineConfig:
     return overrides.applied(restored, run.overrides)
 
 
-def uses_markers(cloud: Cloud, pipeline: str, project_version: str) -> bool:
+def uses_markers(project: Project) -> bool:
     """Tell whether marker objects complete the batches of a project."""
     from sluice.domain import config
 
-    restored = config.restore(find_project(cloud, pipeline, project_version).config)
-    return restored.data.complete_when.marker is not None
+    return config.restore(project.config).data.complete_when.marker is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -12,6 +12,7 @@ from sluice.domain.times import from_iso
 from sluice.services import building
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Step
     from sluice.domain.build.costs import Estimate, RunCost
     from sluice.ports import Cloud, Item
 
@@ -21,14 +22,15 @@ _ESTIMATED_FROM = 5
 _WHOLE = ("registered", "rejected")
 
 
-def of_run(cloud: Cloud, run: Run, storage_bytes: int = 0) -> RunCost:
-    """Price a run by its steps; a job that still runs, or ended unheard of, by the time since its start."""
+def of_run(cloud: Cloud, run: Run, storage_bytes: int = 0, known: Sequence[Step] | None = None) -> RunCost:
+    """Price a run by its steps; a job that still runs, or ended unheard of, by the time since its start.
+
+    `known` are the steps, if they were read before.
+    """
     from sluice.domain.build import costs
 
-    steps = [
-        {"step": keys.step_of(item), **item}
-        for item in cloud.catalog.query(keys.steps_partition(run.run_id), keys.STEPS)
-    ]
+    found = building.find_steps(cloud, run.run_id) if known is None else known
+    steps = [{"step": each.step, **each.item()} for each in found]
     steps.sort(key=lambda step: str(step.get("started_at") or ""))
     measured = [_measured(cloud, run, step) for step in steps]
     attributes = {"status": run.status, "validated_at": run.validated_at, "packaged_at": run.packaged_at}
@@ -63,12 +65,14 @@ def _asked_for(cloud: Cloud, run: Run, step: str) -> Item:
     }
 
 
-def count(cloud: Cloud, pipeline: Pipeline, run: Run) -> tuple[float | None, dict[str, Any]]:
+def count(
+    cloud: Cloud, pipeline: Pipeline, run: Run, steps: Sequence[Step] | None = None
+) -> tuple[float | None, dict[str, Any]]:
     """Return what an ended run cost, and the pipeline's counters with it: attributes of its item.
 
     A run of unknown cost counts with what is known of it, and as one of `unpriced_runs`.
     """
-    cost, month = of_run(cloud, run), month_of(from_iso(cloud.now()))
+    cost, month = of_run(cloud, run, known=steps), month_of(from_iso(cloud.now()))
     is_same = pipeline.spent_month == month
     spent: dict[str, Any] = {
         "spent_month": month,

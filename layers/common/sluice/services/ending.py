@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Built, Pipeline, Run, RunEnd
+from sluice.catalog.records.builds import Built, Pipeline, Project, Run, RunEnd, Step
 from sluice.domain import failures
-from sluice.ports import Cloud
+from sluice.ports import Cloud, Item
 from sluice.services import announcing, arrivals, batching, building, concluding, costs, metering
 from sluice.services.timeline import note
 
@@ -57,7 +57,7 @@ def clear_up(cloud: Cloud, run: Run) -> None:
         batching.put_back(cloud, run.pipeline, run.run_id)
     elif run.dataset_version is not None:
         _settle(cloud, run, run.dataset_version)
-    _unlock(cloud, run)
+    _unlock(cloud, run, ended)
     concluding.release_roles(cloud, run, ended)
 
 
@@ -67,9 +67,15 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
     if run.status in _CONCLUSIVE and not run.overrides:
         built = Built(run.pipeline, version, run.project_version, run.run_id, run.started_at)
         cloud.catalog.apply(builds.note_built(built))
-    dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, version)) or {}
-    if dataset.get("status") == "valid":
-        before = _markers_before(cloud, run)
+    dataset, project, pipeline = cloud.catalog.get_all(
+        [
+            keys.dataset_key(run.pipeline, version),
+            keys.project_key(run.pipeline, run.project_version),
+            keys.pipeline_key(run.pipeline),
+        ]
+    )
+    if (dataset or {}).get("status") == "valid":
+        before = _markers_before(cloud, run, project)
         uploaded_at = batching.settle(cloud, run.pipeline, run.run_id, markers_before=before)
         if uploaded_at is not None and run.status == "registered":
             metering.registered(cloud, run, uploaded_at)
@@ -77,14 +83,13 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
             # It looked at nothing that happened since that version.
             return
         # A version that was built before is not the one that later data are added to.
-        base = (cloud.catalog.get(keys.pipeline_key(run.pipeline)) or {}).get("dataset_version")
-        if base == version:
+        if (pipeline or {}).get("dataset_version") == version:
             arrivals.forget_touched(cloud, run.pipeline, run.started_at)
 
 
-def _markers_before(cloud: Cloud, run: Run) -> str:
+def _markers_before(cloud: Cloud, run: Run, project: Item | None) -> str:
     """Return the time before which the run saw all markers: a retry takes up what the first run saw."""
-    if not building.uses_markers(cloud, run.pipeline, run.project_version):
+    if project is None or not building.uses_markers(Project.of(project)):
         return ""
     first: Run | None = run
     while first is not None and first.retry_of:
@@ -92,14 +97,14 @@ def _markers_before(cloud: Cloud, run: Run) -> str:
     return "" if first is None or (run.given_dataset and not run.retry_of) else first.started_at
 
 
-def _unlock(cloud: Cloud, run: Run) -> None:
+def _unlock(cloud: Cloud, run: Run, ended: Sequence[Step] | None) -> None:
     """Let the next build start, and count what the run cost. One that found nothing new does not count."""
     item = cloud.catalog.get(keys.pipeline_key(run.pipeline))
     pipeline = Pipeline.of(item) if item else None
     if pipeline is None or pipeline.in_flight != run.run_id:
         cloud.build_requests.send(run.pipeline)
         return
-    usd, spent = costs.count(cloud, pipeline, run)
+    usd, spent = costs.count(cloud, pipeline, run, ended)
     skipped = pipeline if run.status == "skipped" else None
     released = builds.release_build_lock(run.pipeline, run.run_id, skipped, spent)
     if cloud.catalog.apply(released, builds.note_cost(run.pipeline, run.run_id, usd)):
