@@ -54,6 +54,18 @@ def test_a_version_is_read_though_another_is_current(s3: Any, objects: S3Objects
     assert objects.read(f"s3://{BUCKET}/p/a.csv") == b"second"
 
 
+def test_an_object_is_opened_as_one_version(s3: Any, objects: S3Objects) -> None:
+    first = put(s3, "p/a.csv", b"first")
+    found = objects.open(BUCKET, "p/a.csv")
+    assert found is not None
+    head, chunks = found
+    put(s3, "p/a.csv", b"second")
+    assert (head.key, head.version_id, head.size_bytes) == ("p/a.csv", first, 5)
+    assert head == objects.head(BUCKET, "p/a.csv", first)
+    assert b"".join(chunks) == b"first"
+    assert objects.open(BUCKET, "p/none.csv") is None
+
+
 def test_a_stored_sha256_is_told_in_hex(s3: Any, objects: S3Objects) -> None:
     put(s3, "p/a.csv", b"rows", ChecksumAlgorithm="SHA256")
     head = objects.head(BUCKET, "p/a.csv")
