@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,7 +112,8 @@ def upload(
     if not as_json:
         _print_uploaded(uploaded, planned["left_out"])
     if wait:
-        result["run"] = follow_run(target, pipeline, known)
+        is_it = waiting.may_read(target, pipeline, uploaded)
+        result["run"] = follow_run(target, pipeline, known, is_it)
 
     def text() -> None:
         if wait:
@@ -148,15 +150,22 @@ def _print_left_out(left_out: list[dict[str, str]]) -> None:
         out.print(f"[yellow]left out[/] {escape(each['path'])} ({each['why']})")
 
 
-def follow_run(target: Target, pipeline: str, known: set[str], *, timeout_s: float = 1200) -> dict[str, Any]:
-    """Wait for the next run, for so long at most, and follow it to its end."""
+def follow_run(
+    target: Target,
+    pipeline: str,
+    known: set[str],
+    is_it: Callable[[Mapping[str, Any]], bool] = lambda run: True,
+    *,
+    timeout_s: float = 1200,
+) -> dict[str, Any]:
+    """Wait for the next run that is the awaited one, for so long at most, and follow it to its end."""
     with err.status("waiting for the run to start") as status:
 
         def say(why: str) -> None:
             # Print it too: not every output has a status line.
             err.print(f"[dim]waiting: {escape(why)}[/]")
 
-        run_id = waiting.new_run(target, pipeline, known, say, timeout_s=timeout_s)
+        run_id = waiting.new_run(target, pipeline, known, say, is_it=is_it, timeout_s=timeout_s)
         ended = waiting.run_end(
             target, pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Step
 from sluice.domain import failures
-from sluice.services import building
+from sluice.services import arrivals, building
 from sluice.services.views import data, runs, stages
 from sluice_cli import lookup
 from sluice_cli.errors import CommandError
@@ -25,6 +25,8 @@ _LONGEST_REST_S = 1.0
 _NEWEST = 5
 # To find out why nothing starts costs more than to see that nothing has.
 _LOOKS_BETWEEN_REASONS = 10
+# So many uploaded objects are asked about, to know the run that takes them up.
+_SOME = 20
 RUNNING = "running"
 _LATER = "`sluice status` shows what happened; nothing is lost: reconcile finishes what hangs."
 # A person's request has no trace until it is heard, so that one got lost is known to nobody else.
@@ -77,16 +79,21 @@ def new_run(
     known: Collection[str],
     say: Say = lambda _: None,
     *,
+    is_it: Callable[[Mapping[str, Any]], bool] = lambda run: True,
     timeout_s: float = 120,
 ) -> str:
-    """Wait for a run that is not yet known, telling why it does not start; returns its id."""
+    """Wait for a run that is not yet known, telling why it does not start; returns its id.
+
+    `is_it` tells the awaited run from others that may start meanwhile.
+    """
     looks, said = itertools.count(1), ""
 
     def look() -> str | None:
         nonlocal said
-        newest = [str(run["run_id"]) for run in runs.runs(target.cloud, pipeline, limit=_NEWEST)]
-        if fresh := [run_id for run_id in newest if run_id not in known]:
-            return fresh[-1]
+        newest = runs.runs(target.cloud, pipeline, limit=_NEWEST)
+        fresh = (run for run in reversed(newest) if run["run_id"] not in known)
+        if found := next(filter(is_it, fresh), None):
+            return str(found["run_id"])
         if next(looks) % _LOOKS_BETWEEN_REASONS == 0 and (why := data.why_waiting(target.cloud, pipeline)):
             if why != said:
                 say(why)
@@ -94,6 +101,29 @@ def new_run(
         return None
 
     return until(look, timeout_s=timeout_s, what=f"a run of {pipeline} to start")
+
+
+def may_read(
+    target: Target, pipeline: str, uploaded: Sequence[Mapping[str, Any]]
+) -> Callable[[Mapping[str, Any]], bool]:
+    """Return what tells whether a run may read what was uploaded: it took some up, or began after it came.
+
+    A run that somebody started just before reads nothing of it.
+    """
+
+    def may(run: Mapping[str, Any]) -> bool:
+        prefix = f"s3://{target.cloud.data_bucket}/"
+        came = (
+            arrivals.find(target.cloud, pipeline, each["uri"].removeprefix(prefix), each["version_id"])
+            for each in uploaded[:_SOME]
+        )
+        return any(
+            run["run_id"] == each.taken_up_by or (each.recorded_at or each.heard_at) <= run["started_at"]
+            for each in came
+            if each is not None
+        )
+
+    return may
 
 
 def run_end(

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import fakes
-from build_world import PIPELINE, PIPELINE_YAML, ROWS, Invoke, World
+from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from command_world import Hearing
 from sluice.catalog import keys
 from sluice.catalog.changes.data import add_dataset, index_dataset
@@ -220,6 +220,19 @@ def test_waiting_for_a_run_tells_why_none_starts_and_tells_it_once(
         waiting.new_run(target, PIPELINE, (), say, timeout_s=0.5)
     assert said[0] == f"the batch is not complete: {PIPELINE}/_SUCCESS is missing"
     assert len(said) <= 2
+
+
+def test_who_waits_for_an_upload_follows_no_run_that_began_before_it_came(
+    world: World, target: Target
+) -> None:
+    uploaded = [{"uri": f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv", "version_id": "v1"}]
+    may = waiting.may_read(target, PIPELINE, uploaded)
+    before, after = ({"run_id": "reviews-00009", "started_at": f"{year}-01-01"} for year in (2000, 2100))
+    assert not may(after)  # the stack has not heard of the upload yet
+    world.build("a.csv")
+    assert (may(before), may(after)) == (False, True)
+    # It began before, and looked for data only then.
+    assert may({"run_id": RUN, "started_at": before["started_at"]})
 
 
 def test_a_released_object_waits_for_the_next_version_and_a_build_is_asked_for(
