@@ -72,7 +72,9 @@ def compare(
         _print_rows("different", found["different"], found["runs"])
         out.print("")
         _print_rows("the same", found["same"], found["runs"])
-        hint(f"next: `sluice candidates {found['runs'][-1]}` shows what it tried")
+        last = list(runs.values())[-1]
+        tried = f"next: `sluice candidates {last.run_id}` shows what it tried"
+        hint(f"next: `sluice run {last.run_id}` shows its steps" if last.runs_pipeline else tried)
 
     show(found, as_json, text)
 

@@ -59,8 +59,19 @@ def logs(
         found = {endpoint: log_streams.endpoint_log(target, endpoint)}
     else:
         steps = lookup.step_of(lookup.the_run(target, str(run_id)), step)
-        found = {item["step"]: log_streams.step_log(target, item) for item in steps}
+        logged = [item for item in steps if item.get("log_group")]
+        if step and not logged:
+            raise _no_log(str(run_id), step)
+        found = {item["step"]: log_streams.step_log(target, item) for item in logged}
     show(found, as_json, lambda: _print(found))
+
+
+def _no_log(run_id: str, step: str) -> CommandError:
+    return CommandError(
+        f"the step {step!r} writes no log: SageMaker executes it without a job of a log's own",
+        hint=f"`sluice logs {run_id}` has those of the jobs.",
+        exit_code=EXIT_USAGE,
+    )
 
 
 def _print(found: dict[str, list[str]]) -> None:
@@ -112,7 +123,7 @@ def _of_run(
         chosen = [
             each
             for each in seen["run"]["steps"]
-            if each.get("job_name") and (step is None or each["step"] == step)
+            if each.get("job_name") and each.get("log_group") and (step is None or each["step"] == step)
         ]
         return [Source(each["step"], each["log_group"], f"{each['job_name']}/") for each in chosen]
 
@@ -121,7 +132,8 @@ def _of_run(
 
 def _may_come(found: dict[str, Any], step: str) -> bool:
     """Tell whether a run under way, which has no such step yet, may have one."""
-    is_known = step == names.PREPARE or step.startswith((names.TRAIN, names.evaluate_step("")))
+    known = (names.TRAIN, names.evaluate_step(""), names.OF_PIPELINE)
+    is_known = step == names.PREPARE or step.startswith(known)
     return bool(found["status"] == "running" and is_known)
 
 

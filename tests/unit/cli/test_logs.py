@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 import fakes
 from build_world import RUN, Invoke, World
 from command_world import Stack
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Step
 from sluice_cli import main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -35,6 +37,7 @@ class Logs:
         self.streams.setdefault((group, f"{job}/algo-1"), []).extend(lines)
 
     def describe_log_streams(self, logGroupName: str, logStreamNamePrefix: str = "") -> Any:
+        assert logGroupName, "botocore refuses a group without a name"
         if logGroupName not in {group for group, _ in self.streams}:
             raise AbsentError
         named = [name for group, name in self.streams if group == logGroupName]
@@ -105,6 +108,38 @@ def test_a_step_is_given_as_an_argument_or_an_option(world: World, logs: Logs) -
     assert "train-0 one" in call(RUN).stdout
     with pytest.raises(CommandError, match="two steps"):
         call(RUN, "train-0", "--step", "train-1")
+
+
+def with_a_pipeline(world: World) -> None:
+    """Let the run have had an execution of SageMaker, which has no log, and its training job."""
+    for name, kind, backend in (
+        ("pipeline", "pipeline_execution", "pipelines"),
+        ("pipeline-Train", "training_job", "pipelines"),
+    ):
+        made = Step(RUN, name, "Completed", kind, job_name=f"{name}-job", backend=backend)
+        world.cloud.catalog.apply(builds.record_step(made))
+
+
+def test_of_a_pipeline_of_sagemaker_its_jobs_have_logs_and_its_execution_has_none(
+    world: World, logs: Logs
+) -> None:
+    with_a_pipeline(world)
+    logs.write("pipeline-Train-job", "validation accuracy: 0.9")
+    assert call(RUN).stdout.splitlines() == ["pipeline-Train", "validation accuracy: 0.9"]
+    world.finish("failed", reasons=["x"])
+    followed = call(RUN, "--follow").stdout.splitlines()
+    assert followed == ["pipeline-Train", "validation accuracy: 0.9"]
+    with pytest.raises(CommandError, match="the step 'pipeline' writes no log"):
+        call(RUN, "pipeline")
+
+
+def test_a_step_of_a_pipeline_of_sagemaker_is_waited_for(
+    world: World, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.write("pipeline-Train-job", "one")
+    meanwhile(monkeypatch, lambda: with_a_pipeline(world))
+    lines = [json.loads(line) for line in call(RUN, "pipeline-Train", "-f", "--json").stdout.splitlines()]
+    assert lines == [{"name": "pipeline-Train", "line": "one"}]
 
 
 def test_lines_are_followed_as_they_come_until_the_step_ends(

@@ -225,6 +225,9 @@ def test_pages_of_a_run_of_a_pipeline_tell_what_it_had(world: World) -> None:
     compared = comparison.compare(world.cloud, [run, run])
     told = {row["what"] for row in compared["same"] if row["subject"] == "parameters"}
     assert told >= {"MinAccuracyValue"}
+    took = {row["what"] for row in compared["same"] if row["subject"] == "durations"}
+    assert {"pipeline", "pipeline-Train"} <= took
+    assert not {"all candidates", "chosen candidate"} & took
 
 
 def test_a_repeated_start_or_event_changes_nothing(world: World) -> None:

@@ -137,9 +137,14 @@ def _measured(steps: Sequence[Step]) -> Facts:
 
 
 def _times(run: Run, steps: Sequence[Step]) -> Facts:
-    """Return how long the run and its jobs took; of candidates the chosen one, and all as if in turn."""
-    chosen = candidates.chosen_step(steps)
-    trained = [usage.took_s(step.item()) for step in steps if step.kind == "training_job"]
+    """Return how long the run and its jobs took; of candidates the chosen one, and all as if in turn.
+
+    A pipeline of SageMaker has no candidates: its steps are told by their names.
+    """
+    chosen = candidates.chosen_step(steps) if not run.runs_pipeline else None
+    trained = [
+        usage.took_s(step.item()) for step in steps if step.kind == "training_job" and not run.runs_pipeline
+    ]
     others = {
         "chosen candidate" if step.step == chosen else step.step: usage.took_s(step.item())
         for step in steps
