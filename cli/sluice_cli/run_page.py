@@ -191,8 +191,9 @@ def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
         if "log_tail" not in step:
             continue
         tail = tuple(step["log_tail"])
-        if not tail and (failures.has_words(step.get("failure_reason") or "") or not step.get("log_group")):
-            continue  # there was no job to write a log, or none that has one
+        has_job = step.get("kind") != "pipeline_execution"
+        if not tail and (failures.has_words(step.get("failure_reason") or "") or not has_job):
+            continue  # there was no job to write a log
         if not tail:
             out.print(f"the log of {step['step']} is empty")
         elif (same := tails.setdefault(tail, step["step"])) != step["step"]:

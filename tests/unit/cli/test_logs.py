@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,12 +113,10 @@ def test_a_step_is_given_as_an_argument_or_an_option(world: World, logs: Logs) -
 
 def with_a_pipeline(world: World) -> None:
     """Let the run have had an execution of SageMaker, which has no log, and its training job."""
-    for name, kind, backend in (
-        ("pipeline", "pipeline_execution", "pipelines"),
-        ("pipeline-Train", "training_job", "pipelines"),
-    ):
-        made = Step(RUN, name, "Completed", kind, job_name=f"{name}-job", backend=backend)
-        world.cloud.catalog.apply(builds.record_step(made))
+    execution = Step(RUN, "pipeline", "Completed", "pipeline_execution", job_name="execution")
+    trained = Step(RUN, "pipeline-Train", "Completed", "training_job", job_name="pipeline-Train-job")
+    for made in (execution, trained):
+        world.cloud.catalog.apply(builds.record_step(replace(made, backend="pipelines")))
 
 
 def test_of_a_pipeline_of_sagemaker_its_jobs_have_logs_and_its_execution_has_none(
