@@ -44,7 +44,7 @@ def test_an_upload_trains_registers_and_an_approval_releases(loop: Loop) -> None
     assert loop.predict()["model_version"] == "1"
     planned = starting.planned(loop.target, starting.wish(loop.target, loop.pipeline), foresees=True)
     told = {step["step"]: step["outcome"] for step in planned["foreseen"]["steps"]}
-    assert told.pop("evaluate-champion") == "computed"
+    assert "evaluate-champion" in told
     assert set(told.values()) == {"cached"}
     cost = costs.run_cost(loop.target.cloud, run["run_id"])
     assert cost is not None
