@@ -18,6 +18,7 @@ SANE_DELIMITERS = (",", ";", "\t", "|")
 _EXCESS_MAX = 2000
 _NAMED = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 _CHUNK = 1 << 20
+_WINDOW = 256
 BOM = b"\xef\xbb\xbf"
 _IN_NAMES = "\t\n\r"
 
@@ -103,10 +104,32 @@ def _refuse_spaced_quotes(text: mmap.mmap, quote: bytes, delimiter: bytes) -> No
 
 def _spaces_before(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
     """Find where a value begins with spaces and a quote, outside others: after an even number of quotes."""
-    if text.find(b" " + quote) < 0:
-        return len(text)
-    before = rb"(?:\A(?:%b)?|[\r\n]|%b)( +)%b" % (BOM, re.escape(delimiter), re.escape(quote))
-    return _outside(text, quote, (match.start(1) for match in re.finditer(before, text)))
+    return _outside(text, quote, _spaced_beginnings(text, quote, delimiter))
+
+
+def _spaced_beginnings(text: mmap.mmap, quote: bytes, delimiter: bytes) -> Iterator[int]:
+    """Yield where spaces before a quote begin that follow a delimiter, a line end or nothing.
+
+    It looks for a space and a quote, which most text lacks, and not for what may be before them.
+    """
+    at = text.find(b" " + quote)
+    while at >= 0:
+        start = _before_spaces(text, at)
+        before = text[max(0, start - len(delimiter)) : start]
+        is_first = start == 0 or (start == len(BOM) and text[:start] == BOM)
+        if is_first or before == delimiter or before.endswith((b"\r", b"\n")):
+            yield start
+        at = text.find(b" " + quote, at + 1)
+
+
+def _before_spaces(text: mmap.mmap, end: int) -> int:
+    """Return where the spaces begin that end here."""
+    while end and (left := text[max(0, end - _WINDOW) : end]):
+        spaces = len(left) - len(left.rstrip(b" "))
+        end -= spaces
+        if spaces < len(left):
+            break
+    return end
 
 
 def _spaces_after(text: mmap.mmap, quote: bytes, delimiter: bytes) -> int:
