@@ -99,6 +99,4 @@ def _objection(
 
 def _pushed(decision: Approval, pushed_by: Sequence[str]) -> bool:
     own = {actors.person(decision.approver), actors.person(decision.identity or decision.approver)}
-    if any(actors.claimed(each) == decision.identity for each in pushed_by):
-        return True
     return bool(own & {actors.person(each) for each in pushed_by})
