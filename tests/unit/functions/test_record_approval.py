@@ -271,3 +271,19 @@ def test_a_change_of_what_is_live_is_no_approval_to_answer(world: World) -> None
     tell_again(world, arn, [], world.cloud.now.at)
     tell_again(world, arn, ["CustomerMetadataProperties"], world.cloud.now.at)
     assert "approved already" not in world.events()
+
+
+@pytest.mark.parametrize("status", ["Approved", "Rejected"])
+def test_an_approved_version_that_serves_is_not_rolled_back_by_what_is_told_of_it_again(
+    world: World, status: str
+) -> None:
+    """A repeated event, a metadata-only one, or a forged hint of a rejection."""
+    world.approve(world.register(1))
+    world.later(hours=1)
+    world.approve(arn := world.register(2))
+    for _ in range(3):
+        assert world.tell_decision(arn, status)["status"] == "nothing new"
+        hint = {"ModelPackageArn": arn, "ModelApprovalStatus": status}
+        world.invoke("record_approval", {"source": "sluice.reconcile", "detail": hint})
+    assert world.waiting() == []
+    assert world.live_version() == 2
