@@ -56,6 +56,9 @@ def _print_state(story: Part, serves: Part) -> None:
         out.print(f"  [cyan]{story['releasing']} is under way[/]")
     if not serves["has_outlived_bake"]:
         out.print(f"  it bakes until {shown(serves['bake_until'])}: until then it is no known good")
+    if hold := story["hold"]:
+        out.print(f"  [yellow]{hold['why']}[/] since {age(hold['since'])}: {escape(hold['reason'])}")
+        out.print(f"    `{invocation.command(hold['command'])}` ends that")
     if deviation := story["deviation"]:
         for fault in deviation["faults"]:
             out.print(f"  [red]the endpoint deviates[/] since {age(deviation['since'])}: {escape(fault)}")
@@ -113,12 +116,28 @@ def _print_approvals(approvals: Sequence[Part]) -> None:
 
 def _print_releases(releases: Sequence[Part]) -> None:
     for each in releases:
-        by = f" by {each['actor']}" if each["actor"] else ""
-        out.print(f"  {each['release_id']}: {each['status']}, caused by {each['cause']}{escape(by)}")
+        out.print(f"  {each['release_id']}: {escape(_outcome(each))}")
         for shift in each["stages"]:
             out.print(f"    {_shift(shift)}")
         for event in each["events"]:
             out.print(f"    {_event(event)}", style="dim")
+
+
+def _outcome(release: Part) -> str:
+    """Say what became of a release of this version, and why; a rollback to it has the name of another."""
+    status, cause, actor = release["status"], release["cause"], release["actor"]
+    is_back = cause in ("alarm", "rejection", "rollback")
+    ended = {"released": "rolled back to this version", "failed": "the rollback failed"}
+    became = ended.get(status, f"the rollback is {status}") if is_back else status
+    why = {
+        "alarm": f"as the alarm {actor} fired" if actor else "as an alarm fired",
+        "rejection": "as what served was rejected",
+        "rollback": "by command",
+        "approval": "by its approval",
+        "command": "by command",
+    }.get(cause, f"caused by {cause}")
+    by = f", {actor}" if actor and cause != "alarm" else ""
+    return f"{became}, {why}{by}"
 
 
 def _shift(shift: Part) -> str:

@@ -94,8 +94,12 @@ def test_why_tells_the_story_in_order(world: World) -> None:
     at = [text.index(f"\n{head}\n") for head in heads]
     assert at == sorted(at)
     assert "Approved by arn:aws:iam::123456789012:user/anna" in text
-    assert "caused by alarm" in text
+    assert "released, by its approval, arn:aws:iam::123456789012:user/anna" in text
+    assert "rolled back to this version, as the alarm sluice--reviews--production--error-rate fired" in text
     assert "all at once, 60 s of bake" in text
+    assert "held since " in text
+    assert "so no alarm rolls back further" in " ".join(text.split())
+    assert f"`sluice approve {PIPELINE}/1 --stage production` ends that" in " ".join(text.split())
     assert told("why", PIPELINE)["serves"]["version"] == 1
 
 

@@ -66,6 +66,7 @@ def why(cloud: Cloud, pipeline: str, stage: str, *, is_glance: bool = False) -> 
         "is_batch": shown["is_batch"],
         "releasing": found.releasing,
         "deviation": shown["deviation"],
+        "hold": shown["hold"],
     }
     if live is None:
         return {**head, "serves": None, "retired": found.retired}
