@@ -14,7 +14,7 @@ import pytest
 
 from e2e.loop import TINY, Loop, rows
 from sluice.domain import names
-from sluice_cli import cloud, lookup, target
+from sluice_cli import cloud, lookup, target, waiting
 
 pytestmark = pytest.mark.thorough
 
@@ -143,7 +143,15 @@ def test_user_code_cannot_forge_evidence_or_see_other_pipelines(loop: Loop) -> N
     said = loop.predict()
     assert list(said.values()) == ["AccessDenied"] * len(calls), said
     path = f"/sluice/{loop.target.stack}/"
-    left = loop.target.client("iam").list_roles(PathPrefix=path)["Roles"]
-    assert [role["RoleName"] for role in left if role["RoleName"].startswith(pipeline)] == [
-        role["RoleName"] for role in left if role["RoleName"].startswith(f"{pipeline}-serving-")
-    ]
+
+    def left() -> list[str]:
+        found = [role["RoleName"] for role in loop.target.client("iam").list_roles(PathPrefix=path)["Roles"]]
+        return [name for name in found if name.startswith(pipeline)]
+
+    # The roles of a run go after its end is on record.
+    waiting.until(
+        lambda: all(name.startswith(f"{pipeline}-serving-") for name in left()) or None,
+        timeout_s=30,
+        what="the end of the run's roles",
+    )
+    assert left()

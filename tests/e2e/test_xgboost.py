@@ -43,7 +43,9 @@ def test_it_trains_registers_and_serves(loop: Loop, folder: Path, data: Path) ->
     cost = costs.run_cost(loop.target.cloud, run["run_id"])
     assert cost is not None
     assert cost["unknown"] == []
-    assert {step["step"] for step in cost["steps"]} == {"prepare", "train-0", "train-1", "evaluate-candidate"}
+    # The first run of a stack pays for what its jobs on Lambda install, unless the push was quicker.
+    paid = {step["step"] for step in cost["steps"]} - {"packages of prepare"}
+    assert paid == {"prepare", "train-0", "train-1", "evaluate-candidate"}
     assert 0 < cost["usd"] < 0.05
     assert cost["storage"]["bytes"] > 10_000
     assert loop.release_after(1)["status"] == "released"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from types import SimpleNamespace
 from typing import NoReturn
@@ -35,8 +36,13 @@ def test_ctrl_c_that_comes_while_something_is_closed_is_not_lost() -> None:
         for _ in range(1000):
             pass
 
-    with pytest.raises(KeyboardInterrupt):
-        go_on()
+    # A shell that starts the tests in its background has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            go_on()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_who_ends_a_wait_is_told_that_what_it_waits_for_goes_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,9 @@ import pytest
 
 import fakes
 from release_world import ERROR_ALARM, PIPELINE, World
+from sluice.domain import actors as claimed
+from sluice.domain.release import releases
+from sluice.services import vouching
 
 ANNA = "arn:aws:iam::123456789012:user/anna"
 
@@ -40,6 +43,11 @@ def actors(world: World, release_id: str) -> set[str]:
     """Who the timeline says did something with a release."""
     items = world.cloud.catalog.query(f"PIPELINE#{PIPELINE}", "TIMELINE#")
     return {item["actor"] for item in items if item["subject"] == release_id}
+
+
+def test_an_alarm_is_believed_of_no_rollback_of_what_was_never_there(world: World) -> None:
+    request = releases.Request(PIPELINE, "r", "alarm", stage="production", rolls_back="r0", actor=ERROR_ALARM)
+    assert vouching.actor(world.cloud, request) == claimed.unverified(ERROR_ALARM)
 
 
 def test_an_approvals_actor_is_whom_the_registry_names(world: World) -> None:
