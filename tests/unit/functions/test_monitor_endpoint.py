@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import fakes
+from conftest import LambdaContext, load_function
 from monitored import record
 from release_world import ENDPOINT, PIPELINE, Invoke
 from sluice.catalog import keys
@@ -183,6 +184,29 @@ def test_labels_are_an_estimate_until_they_are_complete_and_then_a_verdict(watch
     statistics = document(watching, f"{final.folder_uri}statistics.json")
     assert statistics["binary_classification_metrics"]["accuracy"]["value"] == pytest.approx(0.6, abs=0.1)
     assert document(watching, f"{final.folder_uri}constraint_violations.json")["violations"]
+
+
+def test_windows_of_labels_that_no_time_is_left_for_are_judged_by_the_next_pass(
+    watching: Watching,
+) -> None:
+    for day in range(2):
+        labels = watching.ask(100)
+        watching.later(days=1, minutes=1)
+        watching.watch()
+        watching.upload(labels, f"{day}.jsonl")
+    watching.later(days=3)
+
+    def final() -> list[bool]:
+        return sorted(window.is_final for window in watching.label_windows() if window.labelled)
+
+    class Hurried(LambdaContext):
+        def get_remaining_time_in_millis(self) -> int:
+            return 5_000 if any(final()) else 300_000
+
+    load_function("monitor_endpoint").lambda_handler({"detail": {"pipeline": PIPELINE}}, Hurried())
+    assert final() == [False, True]
+    watching.watch()
+    assert final() == [True, True]
 
 
 def test_a_good_model_is_ok_and_a_window_of_few_labels_is_not(watching: Watching) -> None:
