@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from sluice.containers.data import DataError, S3Location
 from sluice.containers.environments import Python, Seal
 from sluice.containers.orders import Credentials, Order
 from sluice.containers.running import Ending, Job
+from sluice.containers.warm import Warm
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -48,6 +50,9 @@ class _Kept:
     python: Python | None = None
     # Of its files as they were unpacked.
     seal: Seal | None = None
+    warm: Warm | None = None
+    # Of this process, before the first script.
+    limits: Sequence[object] = ()
 
     def is_for(self, order: Order) -> bool:
         """Tell whether it is the order's, as it was unpacked: scripts run as who unpacked it."""
@@ -55,6 +60,12 @@ class _Kept:
         if (self.pipeline, self.digest) != (order.pipeline, wanted) or self.seal is None:
             return False
         return self.seal.is_intact()
+
+    def forget(self) -> None:
+        """Keep nothing of a pipeline."""
+        if self.warm is not None:
+            self.warm.end()
+        self.pipeline, self.digest, self.python, self.seal, self.warm = "", "", None, None, None
 
 
 _kept = _Kept()
@@ -70,6 +81,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     started = time.time()
     order = Order.of(event)
     processes.shield()
+    _kept.limits = _kept.limits or processes.limits(os.getpid())
     _prepare(order)
     try:
         return _serve(order, started, context)
@@ -78,6 +90,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         for account in _accounts():
             account.forget()
         _leave_nothing(order)
+        if _kept.warm is not None:
+            _kept.warm.start()
 
 
 def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, str]:
@@ -126,17 +140,23 @@ def _prepare(order: Order) -> None:
     if running.OPT_ML.resolve() != _ML:
         raise RuntimeError(f"{running.OPT_ML} is no link to {_ML}: the layer with the link is missing")
     if not _kept.is_for(order):
-        _kept.pipeline, _kept.digest, _kept.python, _kept.seal = order.pipeline, "", None, None
-    _leave_nothing(order)
+        _kept.forget()
+        _kept.pipeline = order.pipeline
+        _leave_nothing(order)
     for folder in (_ML, _HOME):
-        folder.mkdir()
+        # Packages may have written there while they were loaded.
+        folder.mkdir(exist_ok=True)
 
 
 def _leave_nothing(order: Order) -> None:
     """End all processes and delete all files of a job, or this process, so that Lambda makes a new one."""
+    if _kept.warm is not None:
+        _kept.warm.rest()
     try:
-        processes.end_children()
+        processes.end_children(_kept.warm.pids if _kept.warm is not None else set())
         processes.clear(_TMP, [_kept.python.folder] if _kept.python else [])
+        if processes.limits(os.getpid()) != _kept.limits:
+            raise processes.LeftoverError("other limits for all that this process starts")
     except (processes.LeftoverError, OSError) as error:
         print(f"{order.name} left something behind: {error}")
         os._exit(1)
@@ -147,7 +167,7 @@ def _run(
 ) -> Ending:
     theirs, ours = _accounts()
     try:
-        python = _python(order, ours)
+        python, warm = _python(order, ours)
     except (DataError, OSError) as error:
         return Ending("Failed", reason=f"ClientError: {error}")
     output = order.request.get("OutputDataConfig") or order.request.get("ProcessingOutputConfig", {})
@@ -158,17 +178,17 @@ def _run(
         name=order.name,
         arn=order.arn,
         request=order.request,
-        variables=_variables(given),
+        variables=_variables() | {variable: given[name] for name, variable in _OWN.items()},
         cpus=os.cpu_count() or 1,
         memory_mb=int(context.memory_limit_in_mb),
         seconds=context.get_remaining_time_in_millis() / 1000 - orders.RESERVE_S,
     )
-    return running.run(job, storage, python, log.write, lambda: records.has(orders.STOP))
+    return running.run(job, storage, python, log.write, lambda: records.has(orders.STOP), warm)
 
 
-def _python(order: Order, ours: Account) -> Python:
+def _python(order: Order, ours: Account) -> tuple[Python, Warm]:
     """Return the packages' environment, unpacked unless the pipeline's former job left it."""
-    if _kept.python is None:
+    if _kept.python is None or _kept.warm is None:
         if order.environment is None:
             _kept.python = environments.without_packages(_ENVIRONMENTS / "none")
         else:
@@ -178,13 +198,14 @@ def _python(order: Order, ours: Account) -> Python:
                 _kept.python = environments.unpack(archive, digest, _ENVIRONMENTS / digest)
             _kept.digest = digest
         _kept.seal = Seal.of(_kept.python)
-    return _kept.python
+        _kept.warm = Warm(_kept.python, _variables())
+    return _kept.python, _kept.warm
 
 
-def _variables(given: Credentials) -> dict[str, str]:
+def _variables() -> dict[str, str]:
+    """Return what the variables of all jobs have in common."""
     return {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        **{variable: given[name] for name, variable in _OWN.items()},
         "HOME": str(_HOME),
         "TMPDIR": str(_TMP),
     }

@@ -25,6 +25,16 @@ def jobs(auth_cloud: LocalCloud) -> LambdaJobs:
     return LambdaJobs.deploy(auth_cloud, "jobs")
 
 
+@pytest.fixture(params=["none waits", "one waits"])
+def either(jobs: LambdaJobs, unique: Callable[[str], str], request: pytest.FixtureRequest) -> LambdaJobs:
+    """Jobs that start their interpreters, and jobs that are forks of one that waits."""
+    if request.param == "none waits":
+        return jobs
+    with_packages = jobs.with_packages()
+    with_packages.warm_up(unique("loads"))
+    return with_packages
+
+
 TRAIN = """
 import argparse, json, os, pathlib
 arguments = argparse.ArgumentParser()
@@ -176,7 +186,8 @@ def test_a_script_that_the_kernel_kills_alone_was_so_for_memory_only_if_it_held_
 
 HOSTILE = """
 import glob, json, os, pathlib, subprocess, sys, time, urllib.error, urllib.request
-sys.path.append(BOTO)
+# Code that mentions Python's own list of places is a new process.
+getattr(sys, "pa" + "th").append(BOTO)
 import boto3
 s3 = boto3.client("s3")
 found = {}
@@ -205,11 +216,13 @@ attempt("roles", lambda: boto3.client("iam").list_roles())
 event = {"Source": "sluice", "DetailType": "Job State Change", "Detail": "{}"}
 attempt("events", lambda: boto3.client("events").put_events(Entries=[event]))
 parent = os.getppid()
-attempt("runtime's variables", lambda: pathlib.Path(f"/proc/{parent}/environ").read_bytes())
+found["parent"] = parent
+found["command"] = pathlib.Path("/proc/self/cmdline").read_text()
+attempt("runtime's variables", lambda: pathlib.Path(f"/proc/{parent}/envi" + "ron").read_bytes())
 attempt("runtime's memory", lambda: open(f"/proc/{parent}/mem", "rb").read(1))
 attempt("runtime's files", lambda: os.readlink(f"/proc/{parent}/fd/1"))
 own = ("AWS_LAMBDA", "_HANDLER", "LAMBDA", "SLUICE")
-found["variables"] = sorted(name for name in os.environ if name.startswith(own))
+found["variables"] = sorted(name for name in os.environb if name.decode().startswith(own))
 attempt("code", lambda: open("/var/task/app.py", "a"))
 attempt("layer", lambda: open("/opt/python/sluice/__init__.py", "a"))
 # The next event, if the runtime API gives it: it would hold another job's credentials.
@@ -242,22 +255,28 @@ for name in os.listdir("/proc"):
             line = open(f"/proc/{name}/cmdline").read()
         except OSError:
             continue
-        if "time.sleep(3600)" in line:
-            sleeping.append(name)
-found = {"tmp": sorted(os.listdir("/tmp")), "sleeping": sleeping}
+        # Neither what the job before left nor what waits for another like it.
+        if "time.sleep(3600)" in line or "/environments/" in line and int(name) != os.getpid():
+            sleeping.append(line)
+found = {"tmp": sorted(os.listdir("/tmp")), "sleeping": sleeping, "parent": os.getppid()}
 pathlib.Path("/opt/ml/processing/out/found.json").write_text(json.dumps(found))
 """
 
 
-def test_a_hostile_script_reaches_its_own_inputs_and_outputs_and_nothing_else(jobs: LambdaJobs) -> None:
+def test_a_hostile_script_reaches_its_own_inputs_and_outputs_and_nothing_else(
+    either: LambdaJobs, unique: Callable[[str], str]
+) -> None:
+    jobs, hostile, looks = either, unique("hostile"), unique("looks")
     # Where a function has Lambda's own packages, whatever folder of this machine they are in.
     boto = f"/var/lang/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     for key in (f"runs/{PIPELINE}/{RUN}/prepare/other-in/data.csv", "runs/secret/secret-00001/prepare/x.csv"):
         jobs.put(key, "secret")
     script = f"BOTO = {boto!r}\nBUCKET = {jobs.bucket!r}\n{HOSTILE}"
-    described = jobs.run(jobs.processing("hostile", script))
-    assert described["ProcessingJobStatus"] == "Completed", (described, jobs.log("hostile"))
-    found = json.loads(jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/hostile/found.json"))
+    described = jobs.run(jobs.processing(hostile, script))
+    assert described["ProcessingJobStatus"] == "Completed", (described, jobs.log(hostile))
+    found = json.loads(jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/{hostile}/found.json"))
+    is_fork = "warm_interpreter" in found.pop("command")
+    assert is_fork is (jobs.packages is not None)
     assert found.pop("own input") == repr(b"x\n1\n")
     assert len(found.pop("own output")) > 10
     assert found.pop("variables") == []
@@ -269,6 +288,7 @@ def test_a_hostile_script_reaches_its_own_inputs_and_outputs_and_nothing_else(jo
         *("own result", "own order", "roles", "events"),
     }, found
     assert {name: said for name, said in found.items() if name not in denied} == {
+        "parent": found["parent"],
         "runtime's variables": "PermissionError",
         "runtime's memory": "PermissionError",
         "runtime's files": "PermissionError",
@@ -276,10 +296,10 @@ def test_a_hostile_script_reaches_its_own_inputs_and_outputs_and_nothing_else(jo
         "layer": "OSError",
     }
     # The next job, of another pipeline, in the same execution environment.
-    request = jobs.processing("looks", LOOKS)
+    request = jobs.processing(looks, LOOKS)
     assert jobs.run(request, "another")["ProcessingJobStatus"] == "Completed"
-    after = json.loads(jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/looks/found.json"))
-    assert after == {"tmp": ["environments", "home", "ml"], "sleeping": []}
+    after = json.loads(jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/{looks}/found.json"))
+    assert after == {"tmp": ["environments", "home", "ml"], "sleeping": [], "parent": found["parent"]}
 
 
 SWAPS = """
@@ -300,10 +320,13 @@ while not os.path.exists("/tmp/ours"):
 """
 
 
-def test_what_a_script_left_running_changes_nothing_that_is_uploaded(jobs: LambdaJobs) -> None:
-    described = jobs.run(jobs.training("swaps", SWAPS))
-    assert described["TrainingJobStatus"] == "Completed", (described, jobs.log("swaps"))
-    model = jobs.read(described["ModelArtifacts"]["S3ModelArtifacts"].split("/", 3)[3])
+def test_what_a_script_left_running_changes_nothing_that_is_uploaded(
+    either: LambdaJobs, unique: Callable[[str], str]
+) -> None:
+    swaps = unique("swaps")
+    described = either.run(either.training(swaps, SWAPS))
+    assert described["TrainingJobStatus"] == "Completed", (described, either.log(swaps))
+    model = either.read(described["ModelArtifacts"]["S3ModelArtifacts"].split("/", 3)[3])
     assert model != b"swapped"
 
 
@@ -317,21 +340,35 @@ pathlib.Path("/opt/ml/processing/out/found").write_text(str(found))
 
 
 def test_packages_that_a_job_changed_are_unpacked_anew_for_the_next_one(
-    jobs: LambdaJobs, unique: Callable[[str], str]
+    either: LambdaJobs, unique: Callable[[str], str]
 ) -> None:
     found = []
     for name in (unique("spoils"), unique("spoils")):
-        assert jobs.run(jobs.processing(name, SPOILS))["ProcessingJobStatus"] == "Completed", jobs.log(name)
-        found.append(jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/{name}/found"))
+        described = either.run(either.processing(name, SPOILS))
+        assert described["ProcessingJobStatus"] == "Completed", either.log(name)
+        found.append(either.read(f"runs/{PIPELINE}/{RUN}/evaluate/{name}/found"))
     assert found == [b"False", b"False"]
 
 
 def test_one_execution_environment_serves_job_after_job(
-    jobs: LambdaJobs, unique: Callable[[str], str]
+    either: LambdaJobs, unique: Callable[[str], str]
 ) -> None:
-    script = "import os\nopen('/opt/ml/processing/out/parent', 'w').write(str(os.getppid()))"
-    parents = set()
-    for name in (unique("warm"), unique("warm")):
-        jobs.run(jobs.processing(name, script))
-        parents.add(jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/{name}/parent"))
+    parents = {parent_of(either, unique("warm")) for _ in range(2)}
     assert len(parents) == 1
+
+
+def test_limits_that_a_script_sets_for_the_runtime_end_with_its_process(
+    either: LambdaJobs, unique: Callable[[str], str]
+) -> None:
+    before = parent_of(either, unique("before"))
+    script = "import os, resource\nresource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (256, 256))"
+    harms = either.run(either.processing(unique("limits"), script))
+    assert harms["ProcessingJobStatus"] == "Completed"
+    assert parent_of(either, unique("after")) != before
+
+
+def parent_of(jobs: LambdaJobs, name: str) -> bytes:
+    """Run a job that tells the process of run_job."""
+    script = "import os\nopen('/opt/ml/processing/out/parent', 'w').write(str(os.getppid()))"
+    assert jobs.run(jobs.processing(name, script))["ProcessingJobStatus"] == "Completed", jobs.log(name)
+    return jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/{name}/parent")

@@ -5,33 +5,60 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from sluice.containers.processes import clear
 
 ROOT = Path(__file__).parents[3]
+Run = Callable[[str], str]
 
 # A process of its own, as it becomes unreadable and the parent of orphans.
 RUNNER = """
-import os, sys, time
+import os, subprocess, sys, time
 from pathlib import Path
 from sluice.containers import processes
 from sluice_local import namespace
+class Waiting:
+    def __init__(self, pids):
+        self.pids = pids
+    def fork(self, *given):
+        return None
+    def look(self, pid):
+        pass
 namespace.drop_capabilities()  # the superuser could read everything
 processes.shield()
 script, folder = sys.argv[1], Path(sys.argv[2])
-process = processes.Process([sys.executable, "-I", "-c", script], {"PATH": os.environ["PATH"]}, folder)
+spared = [subprocess.Popen(["sleep", "600"])] if sys.argv[3] == "one waits" else []
+waiting = Waiting({each.pid for each in spared})
+command = [sys.executable, "-I", "-c", script]
+process = processes.Process(command, {"PATH": os.environ["PATH"]}, folder, waiting)
 out = process.output.readline().decode().strip()
 process.wait(20)
-processes.end_children()
+processes.end_children(waiting.pids)
+assert [each.poll() for each in spared] == [None] * len(waiting.pids)
+for each in spared:
+    each.kill()
+    each.wait()
+try:
+    raise SystemExit(f"a child is left: {os.waitpid(-1, os.WNOHANG)}")
+except ChildProcessError:
+    pass
 left = [int(pid) for pid in out.split() if Path(f"/proc/{pid}").exists()]
 print(process.exit_code, out, "left:", left, process.peak_mb)
 """
 
 
-def run(script: str) -> str:
+@pytest.fixture(params=["nobody waits", "one waits"])
+def run(request: pytest.FixtureRequest) -> Run:
+    return lambda script: play(script, request.param)
+
+
+def play(script: str, waits: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", RUNNER, script, "/"],
+        [sys.executable, "-c", RUNNER, script, "/", waits],
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{ROOT}/layers/common:{ROOT}/local",
@@ -45,7 +72,7 @@ def run(script: str) -> str:
     return done.stdout
 
 
-def test_children_that_left_the_session_and_were_forked_twice_are_ended() -> None:
+def test_children_that_left_the_session_and_were_forked_twice_are_ended(run: Run) -> None:
     script = """
 import os, time
 read, write = os.pipe()
@@ -66,7 +93,25 @@ print(os.read(read, 20).decode(), flush=True)
     assert "left: []" in said
 
 
-def test_a_killed_script_ends_with_its_signal_and_its_peak_is_known() -> None:
+def test_who_forks_and_ends_again_and_again_is_ended(run: Run) -> None:
+    # Whoever looks for processes finds none that still is there.
+    script = """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+if os.fork() == 0:
+    os.close(1), os.close(2)
+    until = time.monotonic() + 8
+    while time.monotonic() < until:
+        if libc.fork():
+            libc._exit(0)
+    os._exit(0)
+print("forked", flush=True)
+time.sleep(.1)
+"""
+    assert run(script).startswith("0 forked")
+
+
+def test_a_killed_script_ends_with_its_signal_and_its_peak_is_known(run: Run) -> None:
     script = """
 import os, time
 held = b"x" * (60 << 20)
@@ -79,7 +124,7 @@ os.kill(os.getpid(), 9)
     assert 60 <= int(said.split()[-1]) < 400
 
 
-def test_the_memory_of_all_that_a_script_starts_counts_at_once() -> None:
+def test_the_memory_of_all_that_a_script_starts_counts_at_once(run: Run) -> None:
     script = """
 import os, subprocess, sys, time
 print(os.getpid(), flush=True)
@@ -92,7 +137,7 @@ time.sleep(.5)
     assert 150 <= int(run(script).split()[-1]) < 400
 
 
-def test_the_runtime_s_variables_cannot_be_read_by_a_script() -> None:
+def test_the_runtime_s_variables_cannot_be_read_by_a_script(run: Run) -> None:
     script = """
 import os
 try:

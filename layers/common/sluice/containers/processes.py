@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -18,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -27,6 +28,7 @@ _END_TIMEOUT_S = 10.0
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 # The kernel frees memory by ending the process with the highest value: the script, before us.
 _FIRST_TO_END = "1000"
+_LIMITS = sorted(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 
 
 class LeftoverError(Exception):
@@ -42,34 +44,46 @@ def shield() -> None:
             raise OSError(number, f"prctl {option}: {os.strerror(number)}")
 
 
+def limits(pid: int) -> Sequence[object]:
+    """Return what every process of a user may set of its others, and what their children have from them."""
+    return (
+        [resource.prlimit(pid, each) for each in _LIMITS],
+        os.sched_getaffinity(pid),
+        os.sched_getscheduler(pid),
+        os.getpriority(os.PRIO_PROCESS, pid),
+    )
+
+
+class Waiting(Protocol):
+    """A process of which scripts can be forks (`warm.Warm`)."""
+
+    pids: set[int]
+
+    def fork(
+        self, command: Sequence[str], variables: Mapping[str, str], working_dir: Path
+    ) -> tuple[int, IO[bytes]] | None: ...
+    def look(self, pid: int) -> None: ...
+
+
 class Process:
     """A script's process; what it started is below it, or below us once its parent ended."""
 
-    def __init__(self, command: Sequence[str], variables: Mapping[str, str], working_dir: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], variables: Mapping[str, str], working_dir: Path, waiting: Waiting
+    ) -> None:
         """Start it; raises OSError if the command cannot be run."""
-        self._process = subprocess.Popen(
-            command,
-            env=dict(variables),
-            cwd=working_dir,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        self._waiting = waiting
+        forked = waiting.fork(command, variables, working_dir)
+        self._pid, self.output = forked or _started(command, variables, working_dir)
+        """Its output, including standard error."""
         with suppress(OSError):
-            Path(f"/proc/{self._process.pid}/oom_score_adj").write_text(_FIRST_TO_END)
+            Path(f"/proc/{self._pid}/oom_score_adj").write_text(_FIRST_TO_END)
         self._ended = threading.Event()
         self._peak_kb = 0
         self.exit_code = 0
         """Of a process that ended; 128 + n after signal n."""
         threading.Thread(target=self._reap, daemon=True).start()
         threading.Thread(target=self._measure, daemon=True).start()
-
-    @property
-    def output(self) -> IO[bytes]:
-        """Its output, including standard error."""
-        assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe
-        return self._process.stdout
 
     @property
     def peak_mb(self) -> int:
@@ -86,36 +100,61 @@ class Process:
     def stop(self, grace_s: float) -> None:
         """Send SIGTERM to its group, and end it after `grace_s`."""
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
+            os.killpg(self._pid, signal.SIGTERM)
         if not self.wait(grace_s):
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self._pid, signal.SIGKILL)
             self._ended.wait()
 
     def _reap(self) -> None:
-        _, status, usage = os.wait4(self._process.pid, 0)
+        _, status, usage = os.wait4(self._pid, 0)
         self._peak_kb = max(self._peak_kb, usage.ru_maxrss)
         code = os.waitstatus_to_exitcode(status)
-        self._process.returncode = code
         self.exit_code = code if code >= 0 else 128 - code
         self._ended.set()
 
     def _measure(self) -> None:
         while not self._ended.wait(_LOOK_EVERY_S):
-            self._peak_kb = max(self._peak_kb, sum(map(_resident_kb, _seen_below(os.getpid()))))
+            below = (pid for pid in _seen_below(os.getpid()) if pid not in self._waiting.pids)
+            self._peak_kb = max(self._peak_kb, sum(map(_resident_kb, below)))
+            self._waiting.look(self._pid)
 
 
-def end_children() -> None:
-    """End our children, generation by generation, as orphans become ours; raises LeftoverError."""
+def _started(
+    command: Sequence[str], variables: Mapping[str, str], working_dir: Path
+) -> tuple[int, IO[bytes]]:
+    process = subprocess.Popen(
+        command,
+        env=dict(variables),
+        cwd=working_dir,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    process.returncode = 0  # it is waited for here
+    return process.pid, process.stdout
+
+
+def end_children(spared: set[int]) -> None:
+    """End our children, generation by generation, as orphans become ours; raises LeftoverError.
+
+    Who is spared, and has ended by itself, is taken out of the set.
+    """
     deadline = time.monotonic() + _END_TIMEOUT_S
     while True:
         try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while pid := os.waitpid(-1, os.WNOHANG)[0]:
+                spared.discard(pid)
         except ChildProcessError:
-            # No child is left, as after most jobs: the search through all processes can be spared.
+            # No child is left: the search through all processes can be spared.
             return
-        for pid in _below(os.getpid()):
+        # Whoever ends while this is made is in it still: nobody else takes up its end.
+        left = [pid for pid in _below(os.getpid()) if pid not in spared]
+        if spared and not left:
+            return
+        for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() > deadline:

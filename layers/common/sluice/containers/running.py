@@ -30,7 +30,7 @@ from sluice.containers.data import (
 )
 from sluice.containers.environments import Python
 from sluice.containers.output import Metrics, Transcript
-from sluice.containers.processes import Process, end_children
+from sluice.containers.processes import Process, Waiting, end_children
 from sluice.containers.script_mode import Host, Script, ScriptError
 
 Item = dict[str, Any]
@@ -108,6 +108,7 @@ def run(
     python: Python,
     write_log: Callable[[Sequence[str]], None],
     is_stopped: Callable[[], bool],
+    waiting: Waiting,
 ) -> Ending:
     """Run the job in an empty /opt/ml; every end is an Ending, never an error."""
     started = time.time()
@@ -120,10 +121,10 @@ def run(
             return Ending("Stopped", reason="it was stopped before it began")
         work = _prepared(job, storage, python)
         with _synchronized(job, storage):
-            process = Process(python.command(work.command), work.variables, work.working_dir)
+            process = Process(python.command(work.command), work.variables, work.working_dir, waiting)
             how = _watch(job, process, transcript, is_stopped, started)
             # Whatever it left running would change what is uploaded from here on.
-            end_children()
+            end_children(waiting.pids)
         ending = _ended(job, storage, work, process, transcript, how)
     except (DataError, ScriptError, _FailedError, OSError) as error:
         ending = _broken(error)

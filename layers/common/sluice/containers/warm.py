@@ -1,0 +1,200 @@
+"""Keep an interpreter that has loaded what jobs loaded before: the next script is a fork of it.
+
+To start Python and to load scikit-learn takes longer than most scripts of small data. The waiting process has
+the packages of the environment and nothing of a job: it is started between jobs, without credentials, and no
+other process of its user can read, trace or change it (`warm_interpreter.py`). A script may end it, which
+costs the next job the time that it would have saved.
+
+What to load is seen from outside, in the memory maps of scripts: a script says nothing about what runs after
+it, but which modules of the environment it used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import IO
+
+from sluice.containers.environments import Python
+from sluice.containers.processes import limits
+
+_PROGRAM = Path(__file__).with_name("warm_interpreter.py")
+# Longer than packages take to load: whoever does not answer by then was stopped, or hangs.
+_TIMEOUT_S = 20.0
+# A library of no module is named by `.so` alone.
+_SUFFIXES = tuple(suffix for suffix in EXTENSION_SUFFIXES if suffix != ".so")
+
+
+class Warm:
+    """The waiting interpreter of one environment and one pipeline, if there is one."""
+
+    def __init__(self, python: Python, variables: Mapping[str, str]) -> None:
+        """`variables` are those that all its jobs have, besides the environment's."""
+        self._python = python
+        self._variables = {**python.variables, **variables}
+        self.pids = set[int]()
+        """Of the waiting process, if there is one."""
+        self._control: socket.socket | None = None
+        self._heard = b""
+        self._limits: Sequence[object] = ()
+        self._modules = set[str]()
+        # What the last process was to load, and what none could load.
+        self._loaded = frozenset[str]()
+        self._refused = frozenset[str]()
+        self._paths = set[str]()
+        self._below = re.compile(re.escape(f"{python.site_packages}/") + r"(\S+\.so)$", re.MULTILINE)
+        self._file_pages = ""
+        self._script = ""
+        self._is_forked = False
+        # By script: whether it loads packages.
+        self._needs = dict[str, bool]()
+
+    def start(self) -> None:
+        """Start it, without waiting for it, if it is to load something, and neither has nor failed to."""
+        wanted = frozenset(self._modules)
+        if wanted == self._refused or (self.pids and wanted == self._loaded):
+            return
+        self.end()
+        self._loaded = wanted
+        self._control, theirs = socket.socketpair()
+        arguments = [str(_PROGRAM), str(theirs.fileno()), *sorted(wanted)]
+        with theirs:
+            process = subprocess.Popen(
+                self._python.command(["python3", *arguments]),
+                env=self._variables,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                # As that of scripts: Python asks what it is when it starts.
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        process.stdout.close()
+        process.returncode = 0  # it is waited for here
+        self.pids.add(process.pid)
+        self._limits = limits(process.pid)
+
+    def end(self) -> None:
+        """End it, if it waits."""
+        while self.pids:
+            pid = self.pids.pop()
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        self._heard = b""
+
+    def rest(self) -> None:
+        """End it if it still loads modules, which may write files."""
+        if not self._hears(b"r", 0):
+            self.end()
+
+    def fork(
+        self, command: Sequence[str], variables: Mapping[str, str], working_dir: Path
+    ) -> tuple[int, IO[bytes]] | None:
+        """Start a script as its fork; returns the number of our new child and its output, or None."""
+        program, self._script, *_ = *command, ""
+        self._file_pages, self._is_forked = "", False
+        own = Path(program).parent == self._python.folder / "bin"
+        if not own or not self._script.endswith(".py") or self._script.startswith("-"):
+            return None
+        if not self._is_ready():
+            return None
+        order = {"command": command, "variables": dict(variables), "working_dir": str(working_dir)}
+        try:
+            started = self._ask(json.dumps(order).encode())
+        except (OSError, ValueError):
+            self.end()
+            return None
+        self._is_forked = True
+        return started
+
+    def look(self, pid: int) -> None:
+        """Note which modules a script's process has loaded, as far as they are compiled."""
+        with suppress(OSError, IndexError):
+            pages = Path(f"/proc/{pid}/statm").read_text().split()[2]
+            if pages == self._file_pages:
+                return
+            self._file_pages = pages
+            paths = set(self._below.findall(Path(f"/proc/{pid}/maps").read_text()))
+            self._modules |= {name for path in paths - self._paths if (name := self._module(path))}
+            self._paths |= paths
+            if not self._is_forked:
+                self._needs[self._script] = bool(paths)
+
+    def _module(self, path: str) -> str:
+        """Return the module of a compiled file, or the package of a library's file; "" if there is none."""
+        suffix = next((each for each in _SUFFIXES if path.endswith(each)), "")
+        name = path.removesuffix(suffix).replace("/", ".") if suffix else path.partition("/")[0]
+        if not suffix and not (self._python.site_packages / name / "__init__.py").is_file():
+            return ""
+        return name if all(part.isidentifier() for part in name.split(".")) else ""
+
+    def _is_ready(self) -> bool:
+        """Tell whether it waits, unchanged; wait for that, unless the script is known to need no packages."""
+        for pid in self.pids:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGCONT)
+        if not self._hears(b"s", _TIMEOUT_S) or not self._has_its_limits():
+            # Until it is unreadable, no script may run beside it.
+            self.end()
+            return False
+        patience_s = _TIMEOUT_S if self._needs.get(self._script, True) else 0
+        if self._hears(b"r", patience_s):
+            return True
+        if patience_s:
+            self._refused = self._loaded
+            self.end()
+        return False
+
+    def _has_its_limits(self) -> bool:
+        """A process of the same user may set them, and a fork would have them too."""
+        try:
+            return all(limits(pid) == self._limits for pid in self.pids)
+        except OSError:
+            return False
+
+    def _hears(self, wanted: bytes, timeout_s: float) -> bool:
+        while self._control is not None and wanted not in self._heard:
+            self._control.settimeout(timeout_s)
+            try:
+                said = self._control.recv(2)
+            except OSError:
+                return False
+            if not said:
+                self._refused = self._loaded
+                self.end()
+            self._heard += said
+        return self._control is not None
+
+    def _ask(self, order: bytes) -> tuple[int, IO[bytes]]:
+        """Ask for a process; raises OSError or ValueError if there is none that has begun."""
+        assert self._control is not None  # noqa: S101 - it is ready
+        ours, theirs = socket.socketpair()
+        read, write = os.pipe()
+        output = open(read, "rb", buffering=0)  # noqa: SIM115 - the reader closes it
+        with ours:
+            try:
+                socket.send_fds(self._control, [b"f"], [theirs.fileno(), write])
+            finally:
+                theirs.close()
+                os.close(write)
+            ours.settimeout(_TIMEOUT_S)
+            pid = int(ours.recv(20))
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # it is our child
+            with suppress(OSError):  # from here on it ends as a script does
+                ours.sendall(order)
+        return pid, output
