@@ -206,7 +206,7 @@ class LambdaJobs:
         return replace(self, packages={"digest": digest, "uri": uri})
 
     def warm_up(self, name: str) -> None:
-        self.run(self.processing(name, "import time, pack._speedups\ntime.sleep(0.3)"))
+        self.run(self.processing(name, "import time, pack._speedups\ntime.sleep(1)"))
 
     def run(self, request: Mapping[str, Any], pipeline: str = PIPELINE) -> dict[str, Any]:
         self.start(request, pipeline)

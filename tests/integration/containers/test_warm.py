@@ -25,7 +25,8 @@ HOW = (
     'if __name__ == "__main__": open(__import__("os").getenv("SM_HOW"), "w").write('
     'open("/proc/self/cmdline").read())\n'
 )
-LOADS = "import time, pack._speedups\ntime.sleep(0.3)\n"
+# Until what it has loaded was seen.
+LOADS = "import os, time, pack._speedups\nwhile not os.path.exists('seen'):\n    time.sleep(0.01)\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class World:
 
     def play_warm(self, *cases: Mapping[str, Any]) -> list[Any]:
         """Play a job that loads the package before."""
-        before = self.case(["python3", self.write("loads.py", LOADS)])
+        before = self.case(["python3", self.write("loads.py", LOADS)], seen=str(self.folder / "seen"))
         return self.play(before, *cases)[1:]
 
 

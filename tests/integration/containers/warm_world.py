@@ -1,15 +1,16 @@
 """Run as a script: start scripts as forks of a waiting interpreter, and as processes of their own.
 
-    python warm_world.py ENVIRONMENT < JSON list of {"command", "variables", "folder", "cold"}
+    python warm_world.py ENVIRONMENT < JSON list of {"command", "variables", "folder", "cold", "seen"}
 
 A process of its own, as it becomes unreadable and the parent of orphans. It answers with a JSON list of
-`[exit code, output, seconds since the fork of what waits]`.
+`[exit code, output, peak in MB]`. `seen` is a file that is made once it was seen what a script has loaded.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -40,6 +41,10 @@ def ran(warm: Warm, python: Python, case: Mapping[str, Any], own: Mapping[str, s
     variables = {**python.variables, **own, **case["variables"]}
     command = python.command(case["command"])
     process = processes.Process(command, variables, Path(case["folder"]), waiting)
+    if seen := case.get("seen"):
+        while not warm._modules and not process.has_ended():
+            time.sleep(0.01)
+        Path(seen).touch()
     output = b""
     with process.output as file:
         while data := file.read(1 << 16):
@@ -60,8 +65,7 @@ def main(environment: str) -> None:
         results.append(ran(warm, python, case, own))
         warm.rest()
         warm.start()
-        if case.get("wait", True):
-            warm._hears(b"r", 20)
+        warm._hears(b"r", 20)
     warm.end()
     json.dump(results, sys.stdout)
 
