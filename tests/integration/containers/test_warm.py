@@ -522,6 +522,25 @@ def test_a_script_cannot_read_or_trace_what_waits(world: World) -> None:
     assert result[1].endswith("{'PermissionError'}\n"), result
 
 
+def test_no_script_begins_before_what_waits_is_unreadable(world: World) -> None:
+    starts = world.python.site_packages / "sitecustomize.py"
+    starts.write_text(
+        "import sys, time\nif 'warm_interpreter' in ' '.join(sys.orig_argv):\n    time.sleep(1)\n"
+    )
+    ours = "$(cat /proc/$PPID/task/$PPID/children)"
+    reads = f"for each in {ours}; do cat /proc/$each/environ > /dev/null; done; true"
+    before = world.case(
+        ["python3", world.write("loads.py", LOADS)], seen=str(world.folder / "seen"), hurry=True
+    )
+    try:
+        _, result = world.play(before, world.case(["/bin/sh", "-c", reads]))
+    finally:
+        starts.unlink()
+    assert result[0] == 0
+    # Of its own it reads all: only what waits refuses.
+    assert result[1].count("denied") == 1, result
+
+
 HARMS = (
     "os.kill(waiting, signal.SIGKILL)",
     "os.kill(waiting, signal.SIGTERM)",

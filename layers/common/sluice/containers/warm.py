@@ -108,10 +108,10 @@ class Warm:
         """Start a script as its fork; returns the number of our new child and its output, or None."""
         program, self._script, *_ = *command, ""
         self._file_pages, self._is_forked = "", False
-        own = Path(program).parent == self._python.folder / "bin"
-        if not own or not self._script.endswith(".py") or self._script.startswith("-"):
-            return None
-        if not self._is_ready():
+        is_python = Path(program).parent == self._python.folder / "bin"
+        is_script = self._script.endswith(".py") and not self._script.startswith("-")
+        # Until it is unreadable, nothing of a job may run beside it.
+        if not self._is_shielded() or not (is_python and is_script and self._has_loaded()):
             return None
         order = {"command": command, "variables": dict(variables), "working_dir": str(working_dir)}
         try:
@@ -143,15 +143,18 @@ class Warm:
             return ""
         return name if all(part.isidentifier() for part in name.split(".")) else ""
 
-    def _is_ready(self) -> bool:
-        """Tell whether it waits, unchanged; wait for that, unless the script is known to need no packages."""
+    def _is_shielded(self) -> bool:
+        """Tell whether it is there, unreadable and unchanged; otherwise it is not from now on."""
         for pid in self.pids:
             with suppress(OSError):
                 os.kill(pid, signal.SIGCONT)
-        if not self._hears(b"s", _TIMEOUT_S) or not self._has_its_limits():
-            # Until it is unreadable, no script may run beside it.
-            self.end()
-            return False
+        if self._hears(b"s", _TIMEOUT_S) and self._has_its_limits():
+            return True
+        self.end()
+        return False
+
+    def _has_loaded(self) -> bool:
+        """Tell whether it waits; wait for that, unless the script is known to need no packages."""
         patience_s = _TIMEOUT_S if self._needs.get(self._script, True) else 0
         if self._hears(b"r", patience_s):
             return True

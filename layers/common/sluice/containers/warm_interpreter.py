@@ -25,6 +25,7 @@ import socket
 import sys
 import time
 import types
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -60,7 +61,7 @@ def _load(modules: Iterable[str]) -> None:
         importlib.import_module(name)
     sys.stdout.flush()
     # Who knows about forks, as OpenBLAS does, ends its threads before one. All others would be missing.
-    if (pid := os.fork()) == 0:
+    if (pid := _fork()) == 0:
         os._exit(0)
     os.waitpid(pid, 0)
     threads = {_thread_name(each) for each in os.listdir("/proc/self/task") if int(each) != os.getpid()}
@@ -80,6 +81,13 @@ def _load(modules: Iterable[str]) -> None:
     gc.freeze()
 
 
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Python 3.12 warns of the threads that are not missed.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 def _thread_name(number: str) -> str:
     with open(f"/proc/self/task/{number}/comm", encoding="utf-8") as file:
         return file.read().strip()
@@ -91,9 +99,9 @@ def _forked(control: socket.socket) -> socket.socket:
         _, descriptors, *_ = socket.recv_fds(control, 1, 2)
         if len(descriptors) < 2:
             os._exit(0)  # the parent has ended
-        if (between := os.fork()) == 0:
+        if (between := _fork()) == 0:
             between = os.getpid()
-            if os.fork():
+            if _fork():
                 os._exit(0)
             break
         for each in descriptors:
