@@ -417,6 +417,16 @@ def test_a_job_with_variables_of_its_own_is_a_new_process(world: World) -> None:
     assert not any(place.was_forked() for place in places)
 
 
+def test_a_script_that_was_seen_to_load_no_packages_is_a_new_process(world: World) -> None:
+    command = ["python3", world.write("sleeps.py", script("import time\ntime.sleep(0.5)"))]
+    loads = world.case(["python3", world.write("loads.py", LOADS)], seen=str(world.folder / "seen"))
+    world.play(world.case(command), loads, world.case(command))
+    assert not world.was_forked()
+    (world.folder / "seen").unlink()
+    world.play(loads, world.case(command))
+    assert world.was_forked()
+
+
 def test_another_command_is_a_new_process(world: World) -> None:
     commands = (
         ["python3", "-u", "runs.py"],

@@ -54,7 +54,7 @@ class Warm:
         self._file_pages = ""
         self._script = ""
         self._is_forked = False
-        # By script: whether it loads packages.
+        # By script, if it was a process of its own: whether it loads packages.
         self._needs = dict[str, bool]()
 
     def start(self) -> None:
@@ -154,13 +154,13 @@ class Warm:
         return False
 
     def _has_loaded(self) -> bool:
-        """Tell whether it waits; wait for that, unless the script is known to need no packages."""
-        patience_s = _TIMEOUT_S if self._needs.get(self._script, True) else 0
-        if self._hears(b"r", patience_s):
+        """Wait until it has loaded all; not for a script without packages, which ends sooner by itself."""
+        if not self._needs.get(self._script, True):
+            return False
+        if self._hears(b"r", _TIMEOUT_S):
             return True
-        if patience_s:
-            self._refused = self._loaded
-            self.end()
+        self._refused = self._loaded
+        self.end()
         return False
 
     def _has_its_limits(self) -> bool:
