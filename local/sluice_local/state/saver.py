@@ -20,8 +20,8 @@ from sluice_local.state.stores import Store
 FORMAT = 1
 IDLE_S = 10.0
 PAUSE_S = 1.0
-COST_SHARE = 20
-"""Saving takes at most this part of a processor: after a save of 0.1 s nothing is saved for two seconds."""
+COST_SHARE = 50
+"""Saving takes at most this part of a processor: after a save of 0.1 s nothing is saved for five seconds."""
 MAX_PAUSE_S = 30.0
 
 _ATTEMPTS = 5
