@@ -14,7 +14,6 @@ from sluice_local.sagemaker.api import clients
 from sluice_local.sagemaker.api.core import ApiError, Item, Scope, operation
 from sluice_local.sagemaker.pipelines import access
 from sluice_local.sagemaker.pipelines.definition.parameters import as_pairs
-from sluice_local.sagemaker.pipelines.definition.resolving import resolved
 from sluice_local.sagemaker.pipelines.work.task import StepFailedError, StepStoppedError, Task
 
 _TOKEN = string.ascii_letters + string.digits
@@ -36,7 +35,7 @@ def send(task: Task) -> Any:
     A step that is to stop tells the queue so, and goes on waiting, as on AWS.
     """
     token = "".join(secrets.choice(_TOKEN) for _ in range(10))
-    url, arguments = resolved(task.step.own["SqsQueueUrl"], task.values), task.arguments
+    url, arguments = task.text("SqsQueueUrl"), task.arguments
     waiting = Waiting(task.execution["PipelineExecutionArn"])
     with _lock:
         _waiting[task.scope, token] = waiting

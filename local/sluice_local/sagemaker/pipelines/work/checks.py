@@ -66,6 +66,9 @@ def baseline(task: Task) -> Item:
 def _own(task: Task) -> Item:
     """Return what the step says beside its arguments; flags that it leaves out have their defaults."""
     own: Item = resolved({name: task.step.own.get(name) for name in MEMBERS}, task.values)
+    for name in own.keys() - FLAGS.keys():
+        if own[name] is not None:
+            task.text(name)
     return {**own, **{flag: usual for flag, usual in FLAGS.items() if own[flag] is None}}
 
 

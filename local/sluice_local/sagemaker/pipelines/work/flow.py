@@ -18,7 +18,7 @@ def decide(task: Task) -> Any:
 
 def fail(task: Task) -> Any:
     """Fail the execution with the step's message, if it has one."""
-    message = str(resolved(task.step.arguments.get("ErrorMessage", ""), task.values))
+    message = str(resolved(task.step.arguments.get("ErrorMessage") or "", task.values))
     metadata = {"Fail": {"ErrorMessage": message}}
     task.tell(metadata)
     raise StepFailedError(message, None, metadata)

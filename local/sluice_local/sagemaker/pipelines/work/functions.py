@@ -7,7 +7,6 @@ from typing import Any
 from sluice_local.patches.states.ministack import call_lambda
 from sluice_local.sagemaker.pipelines.access import acting, require
 from sluice_local.sagemaker.pipelines.definition.parameters import as_pairs
-from sluice_local.sagemaker.pipelines.definition.resolving import resolved
 from sluice_local.sagemaker.pipelines.work.task import StepFailedError, Task
 from sluice_local.states.errors import ExecutionError
 
@@ -16,7 +15,7 @@ _THROTTLED = "Lambda.TooManyRequestsException"
 
 def invoke(task: Task) -> Any:
     """Call the function; returns its output parameters. A stop waits for the function's end."""
-    arn, event = resolved(task.step.own["FunctionArn"], task.values), task.arguments
+    arn, event = task.text("FunctionArn"), task.arguments
     task.tell({"Lambda": {"Arn": arn}})
     with acting(task.scope, task.role):
         require(task.role, "lambda:InvokeFunction", arn)

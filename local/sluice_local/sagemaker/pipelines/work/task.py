@@ -62,6 +62,13 @@ class Task:
         """The step's arguments without references; raises ResolutionError."""
         return dict(resolved(dict(self.step.arguments), self.values))
 
+    def text(self, member: str) -> str:
+        """Return a member beside the arguments, resolved; raises StepFailedError if it is no text."""
+        value = resolved(self.step.own.get(member), self.values)
+        if not isinstance(value, str):
+            raise StepFailedError(f"ClientError: {member} must be text, not {value!r}.")
+        return value
+
     def tracked(self, request: Item) -> Item:
         """Return a job's request with what SageMaker adds: whose step it is, and of which trial a part."""
         tags = {
