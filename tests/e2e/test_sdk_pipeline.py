@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from e2e.loop import Loop
-from e2e.test_provenance import sluice
 from sluice.services.views import costs
 from sluice_cli import project
 
@@ -35,34 +34,6 @@ def reviews(seed: int) -> bytes:
         word = "great" if is_great != (draw.random() < 0.05) else "awful"
         rows.append(f"P{seed},{word} product {seed} {number},{'great' if is_great else 'other'}")
     return "\n".join([*rows, ""]).encode()
-
-
-@pytest.mark.timeout(600)
-def test_a_model_that_its_pipeline_made_is_reproduced_without_its_cache(loop: Loop, folder: Path) -> None:
-    written = folder / "pipeline.json"
-    definition = json.loads(written.read_text())
-    for step in definition["Steps"]:
-        if step["Type"] in ("Processing", "Training"):
-            step["CacheConfig"] = {"Enabled": True, "ExpireAfter": "P30D"}
-    written.write_text(json.dumps(definition))
-    project.push(loop.target, folder)
-    run = loop.run_after("part-1.csv", reviews(1))
-    assert run["status"] == "registered", run["reasons"]
-    model = f"{loop.pipeline}/1"
-
-    verified = sluice(loop, "manifest", "verify", model)
-    assert {each["condition"] for each in verified["findings"]} == {"intact"}
-    repeated = sluice(loop, "reproduce", model)
-    assert repeated["run"]["status"] == "reproduced"
-    steps = {step["step"]: step for step in sluice(loop, "run", repeated["run"]["run_id"])["steps"]}
-    trained, first = steps["pipeline-Train"], {step["step"]: step for step in run["steps"]}["pipeline-Train"]
-    assert "remark" not in trained
-    assert trained["job_name"] != first["job_name"]
-
-    # With the cache SageMaker has done all of it already.
-    retried = sluice(loop, "start", loop.pipeline, "--dataset", run["dataset_version"], "--wait")
-    steps = {step["step"]: step for step in sluice(loop, "run", retried["run_id"])["steps"]}
-    assert "cached by SageMaker" in steps["pipeline-Train"]["remark"]
 
 
 @pytest.mark.long
