@@ -14,6 +14,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REJECTED = 3
 EXIT_INTERRUPTED = 130
+# What to do if a request gets no answer.
+UNREACHED = "Is the local cloud up (`sluice up`)? For AWS: is there a network, and are credentials set?"
 
 
 class CommandError(Exception):

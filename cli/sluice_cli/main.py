@@ -24,7 +24,7 @@ from sluice_cli.candidate_commands import candidate_app
 from sluice_cli.console_commands import console_app
 from sluice_cli.cost_commands import cost_app
 from sluice_cli.data_commands import data_app, dataset_app
-from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError, of_system
+from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, UNREACHED, CommandError, of_system
 from sluice_cli.evidence_commands import evidence_app
 from sluice_cli.gates_commands import gates_app
 from sluice_cli.lineage_commands import lineage_app
@@ -153,7 +153,7 @@ def main() -> None:
     except (MissingError, S3UploadFailedError) as error:
         fail(str(error), "", EXIT_FAILED)
     except BotoCoreError as error:
-        fail(str(error), "Is the local cloud up (`sluice up`), or are AWS credentials set?", EXIT_FAILED)
+        fail(str(error), UNREACHED, EXIT_FAILED)
     except OSError as error:
         told = of_system(error)
         fail(str(told), told.hint, told.exit_code)

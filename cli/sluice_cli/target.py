@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sluice.adapters.cloud import AwsCloud
 from sluice.domain.safeguards import Safeguards
 from sluice.ports import Catalog, Cloud
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_USAGE, UNREACHED, CommandError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_STACK = "sluice"
@@ -104,9 +104,7 @@ class Target:
             message = error.response["Error"].get("Message") or str(error)
             raise CommandError(f"{operation}: {message}") from error
         except BotoCoreError as error:
-            raise CommandError(
-                str(error), hint="Is the local cloud up (`sluice up`), or are AWS credentials set?"
-            ) from error
+            raise CommandError(str(error), hint=UNREACHED) from error
         return answer
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -193,7 +191,8 @@ def resolve(*, where: str = "auto", stack: str | None, profile: str | None, regi
             )
         return Target(stack, local_session(ready), ready["endpoint_url"])
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
+        # Other tools of AWS read AWS_REGION; boto3 reads AWS_DEFAULT_REGION alone.
+        session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION"))
     except BotoCoreError as error:
         raise CommandError(str(error), exit_code=EXIT_USAGE) from error
     _require_aws(session, is_local_running=ready is not None)
