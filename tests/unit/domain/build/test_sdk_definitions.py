@@ -283,3 +283,12 @@ def test_a_definition_that_is_nested_too_deep_is_refused(depth: int) -> None:
     )
     with pytest.raises(DefinitionError, match="nested too deep"):
         definitions.read(text.encode())
+
+
+def test_the_last_version_that_a_step_registered_is_taken_and_none_of_a_step_that_failed() -> None:
+    def registering(name: str, status: str = "Succeeded") -> dict[str, Any]:
+        return {"StepName": name, "StepStatus": status, "Metadata": {"RegisterModel": {"Arn": name}}}
+
+    steps = [registering("one"), registering("two"), registering("three", "Failed")]
+    assert ends.registered({"Steps": steps}) == "two"
+    assert ends.registered({"Steps": steps[2:]}) is None
