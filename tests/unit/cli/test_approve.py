@@ -292,3 +292,26 @@ def test_the_next_step_of_a_rejection_is_what_shows_who_serves_instead(stack: St
     said = CliRunner().invoke(main.app, ["reject", "--wait", arn])
     assert f"sluice why {PIPELINE} --stage production" in " ".join(said.output.split())
     assert "rollback reviews-v2-" in said.output
+
+
+def test_a_rejection_in_the_canary_waits_until_the_release_is_over(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version serves nowhere yet, and is on its way: what served before serves on."""
+    serving(stack, 1)
+    world, arn = stack.world, registered(stack, 2)
+    execution_arn, _ = world.plan(arn)
+    assert execution_arn.endswith(world.stage()["releasing"])
+    monkeypatch.setattr(world, "run_all", lambda: None)
+    waited: list[float] = []
+
+    def end_the_release(seconds: float) -> None:
+        waited.append(seconds)
+        world.cloud.catalog.update(
+            keys.stage_key(PIPELINE, "production"), {"releasing": None, "tried_at": world.cloud.now()}, None
+        )
+
+    monkeypatch.setattr("sluice_cli.waiting.time.sleep", end_the_release)
+    code, result = run(REJECT, arn)
+    assert len(waited) == 1
+    assert (code, [each["package_version"] for each in result["releases"]]) == (0, [1])
