@@ -21,6 +21,8 @@ from sluice_cli.output import hint, out, short
 from sluice_cli.target import Target
 
 PAGE = "report.html"
+# So many versions are looked at for one that was judged: a few may be under way, or have no object.
+_LOOKED_AT = 10
 
 
 def report(
@@ -110,14 +112,23 @@ def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict
         if pipeline in names and name not in names:
             raise lookup.no_run(target, name)
         pipeline = lookup.the_pipeline(target, name)
-        if not (found := data.dataset_versions(target.cloud, pipeline, limit=1)):
-            raise CommandError(
-                f"{pipeline} has no data set yet", hint=f"`sluice upload {pipeline} FILE` makes one."
-            )
-        return pipeline, found[0]
+        return pipeline, _newest(target, pipeline)
     if not run.get("dataset_version"):
         raise CommandError(f"{name} has no data set yet", hint=f"`sluice run {name}` shows how far it is.")
     return pipeline, lookup.the_dataset_version(target, pipeline, run["dataset_version"])
+
+
+def _newest(target: Target, pipeline: str) -> dict[str, Any]:
+    """Return the newest data set version that was judged, and say so if it is not the newest of all."""
+    found = data.dataset_versions(target.cloud, pipeline, limit=_LOOKED_AT)
+    if not found:
+        raise CommandError(
+            f"{pipeline} has no data set yet", hint=f"`sluice upload {pipeline} FILE` makes one."
+        )
+    newest, judged = found[0], next((each for each in found if each["status"] != "new"), found[0])
+    if judged is not newest:
+        hint(f"the newest data set, {short(newest['dataset_version'])}, was not judged: this is one before")
+    return judged
 
 
 def _page(target: Target, pipeline: str, dataset: dict[str, Any]) -> tuple[bytes, str]:

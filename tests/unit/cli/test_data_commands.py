@@ -365,3 +365,15 @@ def test_a_report_that_is_not_there_is_said_with_what_there_is(
     made = Dataset(PIPELINE, version, "new", "s3://b/d/m.json", 1, 1, "2026-11-24T11:00:00Z")
     assert world.cloud.catalog.apply(add_dataset(made), index_dataset(made))
     assert "has no report: it is new" in str(run_report(PIPELINE).exception)
+
+
+def test_the_report_of_a_pipeline_is_of_the_newest_version_that_was_judged(
+    world: World, run_report: Callable[..., Any]
+) -> None:
+    world.build("a.csv")
+    judged = str(world.catalog_run()["dataset_version"])
+    made = Dataset(PIPELINE, "ab" * 32, "new", "s3://b/d/m.json", 1, 1, "2030-11-24T11:00:00Z")
+    assert world.cloud.catalog.apply(add_dataset(made), index_dataset(made))
+    found = run_report(PIPELINE, "--json")
+    assert json.loads(found.stdout)["dataset_version"] == judged
+    assert "abababababab, was not judged" in " ".join(found.stderr.split())
