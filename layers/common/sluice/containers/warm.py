@@ -17,7 +17,7 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -64,6 +64,15 @@ class Warm:
             return
         self.end()
         self._loaded = wanted
+        try:
+            self._begin(wanted)
+        except OSError as error:
+            # The job has ended well: the next one starts an interpreter of its own.
+            print(f"no interpreter waits for the next job: {error}")
+            self._refused = wanted
+            self.end()
+
+    def _begin(self, wanted: Collection[str]) -> None:
         self._control, theirs = socket.socketpair()
         arguments = [str(_PROGRAM), str(theirs.fileno()), *sorted(wanted)]
         with theirs:
