@@ -93,7 +93,9 @@ def test_it_compiles_nothing_while_it_is_defined(monkeypatch: pytest.MonkeyPatch
     execute = builtins.exec
 
     def counted(text: str, *rest: Any) -> None:
-        compiled.append(text)
+        # From 3.13 on it compiles a function without methods too.
+        if "\n def " in text:
+            compiled.append(text)
         execute(text, *rest)
 
     monkeypatch.setattr(builtins, "exec", counted)
