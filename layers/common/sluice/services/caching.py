@@ -158,7 +158,7 @@ def _parts(
         and (model := _model(cloud, task.run_id, task.model_uri))
     ):
         known[task.model_uri] = model
-    named = step_cache.image_of(request, task.image) if environment and task.image else request
+    named = step_cache.image_of(request, task.image) if task.image else request
     return step_cache.parts(named, known, _code(wanted), environment)
 
 

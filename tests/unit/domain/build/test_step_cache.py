@@ -196,8 +196,14 @@ def test_an_output_is_known_by_what_it_holds() -> None:
     assert len({step_cache.content(each) for each in [first, *others]}) == 4
 
 
-def test_of_a_job_that_has_packages_the_image_counts_by_its_tag_alone() -> None:
+def test_an_image_with_a_tag_and_a_digest_counts_by_its_tag() -> None:
     tagged = {"AppSpecification": {"ImageUri": "host/scikit-learn:1.4", "ContainerEntrypoint": ["python3"]}}
     pinned = {"AppSpecification": {**tagged["AppSpecification"], "ImageUri": "host/scikit-learn@sha256:ab"}}
     assert step_cache.image_of(pinned, "host/scikit-learn:1.4@sha256:ab") == tagged
     assert pinned["AppSpecification"]["ImageUri"] == "host/scikit-learn@sha256:ab"
+
+
+@pytest.mark.parametrize("image", ["host:5000/mine@sha256:ab", "host/scikit-learn:1.4", "host/mine"])
+def test_any_other_image_counts_as_it_is_named(image: str) -> None:
+    named = {"AppSpecification": {"ImageUri": image}}
+    assert step_cache.image_of(named, image) == named

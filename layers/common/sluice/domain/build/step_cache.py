@@ -79,12 +79,14 @@ def parts(
     return {**found, **({"packages": environment} if environment else {})}
 
 
-def image_of(request: Mapping[str, Any], image: str) -> dict[str, Any]:
-    """Return the request of a processing job with its image by the tag, for a job that has packages instead.
+def image_of(request: Mapping[str, Any], image: str) -> Mapping[str, Any]:
+    """Return the request of a processing job with its image by the tag, if it has one beside its digest.
 
-    No image is loaded there, so a digest that its tag pointed to says nothing: the packages' digest does.
+    A tag names an image here, as in the requests of jobs that have none by digest.
     """
-    named = image.partition("@")[0]
+    named, _, digest = image.partition("@")
+    if not digest or ":" not in named.rpartition("/")[2]:
+        return request
     return {**request, "AppSpecification": {**request["AppSpecification"], "ImageUri": named}}
 
 
