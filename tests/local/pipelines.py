@@ -54,6 +54,20 @@ def callback(name: str, url: str, *outputs: str, **more: Any) -> Step:
     }
 
 
+def role_that_may(cloud: LocalCloud, name: str, *actions: str) -> str:
+    """Make a role that SageMaker may take, with these rights; its ARN."""
+    iam = cloud.client("iam")
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+    allowed = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps({"Statement": [allowed]}))
+    return str(made["Role"]["Arn"])
+
+
 class Pipelines:
     """The pipelines of one test, with a bucket and a name of its own."""
 

@@ -10,7 +10,16 @@ import pytest
 
 from local.functions import create_function, receive
 from local.jobs import IMAGE, archive, channel, needs_namespaces
-from local.pipelines import PASSING, Pipelines, callback, compared, condition, failing, parameter
+from local.pipelines import (
+    PASSING,
+    Pipelines,
+    callback,
+    compared,
+    condition,
+    failing,
+    parameter,
+    role_that_may,
+)
 from local.registry import refused
 from sluice_local.cloud import LocalCloud
 
@@ -165,6 +174,23 @@ def test_a_step_is_not_run_again_for_the_same_code_and_data(pipelines: Pipelines
     status, steps = pipelines.run()
     assert status == "Succeeded"
     assert "CacheHitResult" not in steps["Evaluate"]
+
+
+@needs_namespaces
+def test_the_cache_asks_no_rights_of_the_pipelines_role_as_it_reads_for_sagemaker(
+    auth_cloud: LocalCloud, unique: Callable[[str], str]
+) -> None:
+    worker = role_that_may(auth_cloud, unique("worker"), "s3:*")
+    starter = role_that_may(auth_cloud, unique("starter"), "sagemaker:*", "iam:PassRole", "s3:ListBucket")
+    pipelines = Pipelines(auth_cloud, unique, worker)
+    data = pipelines.jobs.put("raw/a.csv", "1")
+    step = pipelines.processing("Evaluate", EVALUATE, data, CacheConfig={"Enabled": True})
+    pipelines.role = starter
+    pipelines.create(step)
+    status, first = pipelines.run()
+    assert status == "Succeeded", first
+    status, again = pipelines.run()
+    assert ["CacheHitResult" in steps["Evaluate"] for steps in (first, again)] == [False, True]
 
 
 @needs_namespaces

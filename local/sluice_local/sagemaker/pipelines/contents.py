@@ -23,23 +23,18 @@ def read_json(storage: JobStorage, uri: str) -> Any:
 
 
 def digest(storage: JobStorage, uri: str) -> str | None:
-    """Digest the object, or all objects below a folder, at a URI; None if there are none.
+    """Digest the object, or all objects below a folder, at a URI; None if there are none, or one went away.
 
     Archives count by what is in them: the SDK writes the time of each upload into theirs.
     """
     try:
         location = S3Location.of(uri)
         keys = [key for key in storage.keys(location) if _is_within(key, location.key)]
+        found = [(key, _digest_of(key, storage.read(S3Location(location.bucket, key)))) for key in keys]
     except (DataError, ValueError):
         return None
-    summed = hashlib.sha256()
-    for key in keys:
-        content = storage.read(S3Location(location.bucket, key))
-        found = (
-            _digest_of_archive(content) if key.endswith(".tar.gz") else hashlib.sha256(content).hexdigest()
-        )
-        summed.update(f"{key.removeprefix(location.key)} {found}\n".encode())
-    return summed.hexdigest() if keys else None
+    lines = "".join(f"{key.removeprefix(location.key)} {each}\n" for key, each in found)
+    return hashlib.sha256(lines.encode()).hexdigest() if found else None
 
 
 def _is_within(key: str, prefix: str) -> bool:
@@ -47,7 +42,9 @@ def _is_within(key: str, prefix: str) -> bool:
     return key == prefix or key.startswith(prefix if not prefix or prefix.endswith("/") else f"{prefix}/")
 
 
-def _digest_of_archive(content: bytes) -> str:
+def _digest_of(key: str, content: bytes) -> str:
+    if not key.endswith(".tar.gz"):
+        return hashlib.sha256(content).hexdigest()
     try:
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             return "\n".join(sorted(_members(archive)))
