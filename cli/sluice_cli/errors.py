@@ -25,6 +25,8 @@ class CommandError(Exception):
         super().__init__(message)
         self.hint = hint
         self.exit_code = exit_code
+        if hint:
+            self.add_note(hint)  # so that a traceback tells it too, as that of a test
 
 
 def of_system(error: OSError, exit_code: int = EXIT_FAILED) -> CommandError:

@@ -158,10 +158,23 @@ async def _serve(settings: Settings, sock: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     application, keeper = _application(settings)
+
+    def stop_if_it_failed(announcing: asyncio.Task[None]) -> None:
+        if _failure(announcing):
+            stopping.set()
+
     announcing = asyncio.create_task(_announce(settings, keeper))
+    announcing.add_done_callback(stop_if_it_failed)
     await hypercorn_serve(application, config, shutdown_trigger=stopping.wait)
+    if error := _failure(announcing):
+        raise error  # what was saved stays: a state that is half continued is not saved over it
     announcing.cancel()
     keeper.stop()
+
+
+def _failure(task: asyncio.Task[None]) -> BaseException | None:
+    """Return what a task failed by; None while it runs, and if it was cancelled."""
+    return task.exception() if task.done() and not task.cancelled() else None
 
 
 async def _announce(settings: Settings, keeper: Keeper) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +123,14 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(state_dir: Path) -> None:
         f"error: Port {port} of 127.0.0.1 is already in use by another program. "
         "Name another with --port, or 0 for any free one."
     )
+
+
+def test_a_cloud_that_cannot_become_ready_ends_at_once_and_says_why(state_dir: Path) -> None:
+    (state_dir / "ready.tmp").mkdir(parents=True)  # where the ready file is drafted
+    command = [sys.executable, "-m", "sluice_local", "--state-dir", str(state_dir)]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("IsADirectoryError: ")
 
 
 def test_a_second_cloud_does_not_take_a_folder_from_the_first(cloud: LocalCloud) -> None:

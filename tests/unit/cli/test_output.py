@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import traceback
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -401,3 +402,8 @@ def test_a_run_of_a_story_names_who_pushed_its_project(capsys: pytest.CaptureFix
     pushers = {"pushed_by": ["anna", "bert"], "project_version": "f33c474ebd4c00", "overrides": {}}
     story_page._print_run({**run, **pushers, "run_id": "m-00001"})
     assert "project f33c474ebd4c, pushed by anna, bert" in capsys.readouterr().out
+
+
+def test_a_traceback_of_a_commands_error_tells_what_to_do_too() -> None:
+    error = CommandError("the local cloud did not start", hint="Its log is cloud.log")
+    assert "".join(traceback.format_exception(error)).endswith("did not start\nIts log is cloud.log\n")
