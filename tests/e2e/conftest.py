@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from e2e.loop import Loop
+from sluice.services.views import runs
 from sluice_cli import cloud, target
 from sluice_local.sagemaker.containers.container import Isolation, isolation
 
@@ -54,6 +56,35 @@ def stack(built: None) -> Iterator[target.Target]:
         yield target.resolve(where="local", stack=STACK, profile=None, region=None)
     finally:
         cloud.stop()
+
+
+def account(loop: Loop) -> str:
+    """What a failure's cause is read from: what the pipeline and its runs did, and the cloud's log."""
+    shown = {
+        "status": lambda: loop.status(),
+        "events": lambda: loop.events()[-20:],
+        "runs": lambda: runs.runs(loop.target.cloud, loop.pipeline),
+        "log": lambda: cloud.tail(target.local_state_dir().with_suffix(".log"), 30),
+    }
+    return "\n".join(f"{name}: {said(read)}" for name, read in shown.items())
+
+
+def said(read: Callable[[], object]) -> str:
+    try:
+        answer = read()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return answer if isinstance(answer, str) else json.dumps(answer, default=str, indent=1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell of a test that failed what its pipeline did, while its cloud is still there."""
+    report = yield
+    loop = getattr(item, "funcargs", {}).get("loop")
+    if report.failed and report.when == "call" and loop is not None:
+        report.sections.append(("the pipeline, at the end", account(loop)))
+    return report
 
 
 @pytest.fixture
