@@ -15,12 +15,14 @@ import sdk_world
 from build_world import PIPELINE, RUN, World
 from sdk_world import EXECUTION, changed, definition, registers, step
 from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Step
 from sluice.domain import names
 from sluice.domain.build import evaluations
 from sluice.domain.safeguards import Safeguards
 from sluice.services import building
 from sluice.services.taking_over import NotTakenError
-from sluice.services.views import comparison, foresight, runs, story
+from sluice.services.views import comparison, costs, foresight, runs, story
 
 SAGEMAKER_PIPELINE = "sluice--reviews"
 
@@ -181,6 +183,23 @@ def test_a_failed_step_fails_the_run_with_its_reason_and_the_last_lines_of_its_j
     assert "Train: AlgorithmError: exit code 1" in reason
     assert world.step("pipeline")["log_tail"] == ["ValueError: no rows"]
     assert world.step("pipeline-Train")["failure_reason"] == "AlgorithmError: exit code 1"
+
+
+def test_what_jobs_wrote_by_the_sdks_default_counts_as_the_runs_once(world: World) -> None:
+    started(world)
+    play(world, registers(world, 0.9))
+    before = costs.run_cost(world.cloud, RUN) or {}
+    written = f"s3://{fakes.ARTIFACT_BUCKET}/pipelines/{PIPELINE}/e1/train"
+    for uri in (f"{written}/a.csv", f"{written}-model/model.tar.gz"):
+        world.cloud.objects.write(uri, b"12345")
+    for name, outputs in (
+        ("pipeline-Prepare", {"train": written, "again": f"{written}/a.csv"}),
+        ("pipeline-Train", {"other": f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/"}),
+    ):
+        made = Step(run_id=RUN, step=name, status="Completed", kind="processing_job", outputs=outputs)
+        world.cloud.catalog.apply(builds.record_step(made))
+    found = costs.run_cost(world.cloud, RUN) or {}
+    assert found["storage"]["bytes"] == before["storage"]["bytes"] + 5
 
 
 def test_a_run_under_way_shows_the_steps_of_its_execution(world: World) -> None:

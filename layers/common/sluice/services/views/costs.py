@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.catalog.records.builds import Run
+from sluice.catalog.records.builds import Run, Step
 from sluice.domain import prices
 from sluice.ports import Cloud
-from sluice.services import costs
+from sluice.services import building, costs
 
 
 def run_cost(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
@@ -22,7 +23,8 @@ def run_cost(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     if item is None:
         return None
     run = Run.of(item)
-    cost = costs.of_run(cloud, run, _stored_bytes(cloud, pipeline, run_id))
+    steps = building.find_steps(cloud, run_id)
+    cost = costs.of_run(cloud, run, _stored_bytes(cloud, pipeline, run_id, steps), steps)
     return {
         "run_id": run_id,
         "pipeline": pipeline,
@@ -39,7 +41,18 @@ def run_cost(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     }
 
 
-def _stored_bytes(cloud: Cloud, pipeline: str, run_id: str) -> int:
-    """Return the size of what the run's jobs wrote, as far as it is still there."""
-    listed = cloud.objects.listing(cloud.artifact_bucket, f"runs/{pipeline}/{run_id}/")
-    return sum(head.size_bytes for head in listed)
+def _stored_bytes(cloud: Cloud, pipeline: str, run_id: str, steps: Sequence[Step]) -> int:
+    """Return the size of what the run's jobs wrote, as far as it is still there.
+
+    That is in the run's folder, and of a pipeline of SageMaker where the SDK has its jobs write by default.
+    """
+    root, by_default = f"s3://{cloud.artifact_bucket}/", f"{building.locations(cloud, pipeline).sdk}/"
+    written = {uri for step in steps for uri in (step.outputs or {}).values() if uri.startswith(by_default)}
+    folders = [f"runs/{pipeline}/{run_id}/", *(uri.removeprefix(root).rstrip("/") for uri in written)]
+    sizes = {
+        head.key: head.size_bytes
+        for folder in folders
+        for head in cloud.objects.listing(cloud.artifact_bucket, folder)
+        if head.key == folder or head.key.startswith(f"{folder.rstrip('/')}/")
+    }
+    return sum(sizes.values())
