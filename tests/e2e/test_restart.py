@@ -16,6 +16,12 @@ from sluice_local.state.files import StateFiles
 pytestmark = pytest.mark.thorough
 
 
+# The run that is cut off trains for longer than a save may let wait, and the one after it does not.
+SLOW = """import os, time
+time.sleep(60 * ("{run_id}" in os.environ["TRAINING_JOB_NAME"]))
+"""
+
+
 def is_saved(text: str) -> bool:
     """Whether the last save knows it, in the records of executions and of the catalog."""
     files = StateFiles(local_state_dir() / "saved")
@@ -42,9 +48,10 @@ def test_after_a_kill_the_run_has_failed_the_model_serves_and_the_next_upload_bu
     assert loop.release_after(1)["status"] == "released"
     script = (TINY / "src/train.py").read_text()
     known = waiting.run_ids(stack, loop.pipeline)
-    loop.push(train=f"import time\ntime.sleep(12)\n{script}")
+    loop.push(train=SLOW.format(run_id=f"{loop.pipeline}-00002") + script)
     loop.upload("part-2.csv", rows(100, seed=2))  # unless the push has started the run already
     run_id = waiting.new_run(stack, loop.pipeline, known, timeout_s=60)
+    assert run_id == f"{loop.pipeline}-00002"
     waiting.until(lambda: is_saved(f"{run_id}-train-0") or None, timeout_s=60, what="a save")
     kill()
 
