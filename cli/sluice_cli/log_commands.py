@@ -58,20 +58,21 @@ def logs(
     elif endpoint:
         found = {endpoint: log_streams.endpoint_log(target, endpoint)}
     else:
-        steps = lookup.step_of(lookup.the_run(target, str(run_id)), step)
-        logged = [item for item in steps if item.get("log_group")]
-        if step and not logged:
-            raise _no_log(str(run_id), step)
+        logged = _logged(target, str(run_id), step)
         found = {item["step"]: log_streams.step_log(target, item) for item in logged}
     show(found, as_json, lambda: _print(found))
 
 
-def _no_log(run_id: str, step: str) -> CommandError:
-    return CommandError(
-        f"the step {step!r} writes no log: SageMaker executes it without a job of a log's own",
-        hint=f"`sluice logs {run_id}` has those of the jobs.",
-        exit_code=EXIT_USAGE,
-    )
+def _logged(target: Target, run_id: str, step: str | None) -> list[dict[str, Any]]:
+    """Return the steps of a run that have logs, or the named one; raises CommandError if that has none."""
+    logged = [each for each in lookup.step_of(lookup.the_run(target, run_id), step) if each.get("log_group")]
+    if step and not logged:
+        raise CommandError(
+            f"the step {step!r} writes no log: SageMaker executes it without a job of a log's own",
+            hint=f"`sluice logs {run_id}` has those of the jobs.",
+            exit_code=EXIT_USAGE,
+        )
+    return logged
 
 
 def _print(found: dict[str, list[str]]) -> None:
@@ -99,6 +100,8 @@ def _follow(
     except KeyboardInterrupt:
         # Whoever follows a log ends so, and needs no message.
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    if run_id and step:
+        _logged(target, run_id, step)  # which may never have come
     if run_id and not as_json:
         hint(f"next: `sluice run {run_id}` shows how it ended")
 

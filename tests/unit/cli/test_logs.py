@@ -204,6 +204,21 @@ def test_a_step_that_no_run_has_is_not_waited_for(world: World) -> None:
         call(RUN, "train-7", "--follow")
 
 
+@pytest.mark.parametrize("step", ["train-7", "pipeline-Evaluate"])
+def test_a_step_that_was_waited_for_and_never_came_is_an_error(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    meanwhile(monkeypatch, lambda: world.finish("failed", error={"Error": "E", "Cause": "c"}))
+    with pytest.raises(CommandError, match=f"has no step '{step}'"):
+        call(RUN, step, "--follow")
+
+
+def test_the_execution_of_a_pipeline_of_sagemaker_is_not_followed_in_silence(world: World) -> None:
+    with_a_pipeline(world)
+    with pytest.raises(CommandError, match="the step 'pipeline' writes no log"):
+        call(RUN, "pipeline", "--follow")
+
+
 def test_a_regex_that_matched_nothing_is_shown_with_the_lines_it_was_held_against(
     world: World, logs: Logs
 ) -> None:
