@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e.loop import Loop
+from e2e.test_provenance import sluice
 from sluice.services.views import costs
 from sluice_cli import project
 
@@ -34,6 +35,43 @@ def reviews(seed: int) -> bytes:
         word = "great" if is_great != (draw.random() < 0.05) else "awful"
         rows.append(f"P{seed},{word} product {seed} {number},{'great' if is_great else 'other'}")
     return "\n".join([*rows, ""]).encode()
+
+
+def let_it_be_cached(definition: Path, below: str) -> None:
+    """Have jobs cached, which write where the SDK does by default: OutputUri is another for each run."""
+    place = {"On": "/", "Values": [below, {"Get": "Execution.PipelineExecutionId"}]}
+    text = json.dumps(json.loads(definition.read_text()))
+    document = json.loads(
+        text.replace(json.dumps({"Get": "Parameters.OutputUri"}), json.dumps({"Std:Join": place}))
+    )
+    for step in document["Steps"]:
+        if step["Type"] in ("Processing", "Training"):
+            step["CacheConfig"] = {"Enabled": True, "ExpireAfter": "P30D"}
+    definition.write_text(json.dumps(document))
+
+
+@pytest.mark.timeout(600)
+def test_a_model_that_its_pipeline_made_is_reproduced_without_its_cache(loop: Loop, folder: Path) -> None:
+    below = f"s3://{loop.target.outputs['ArtifactBucketName']}/pipelines/{loop.pipeline}"
+    let_it_be_cached(folder / "pipeline.json", below)
+    project.push(loop.target, folder)
+    run = loop.run_after("part-1.csv", reviews(1))
+    assert run["status"] == "registered", run["reasons"]
+    model = f"{loop.pipeline}/1"
+
+    verified = sluice(loop, "manifest", "verify", model)
+    assert {each["condition"] for each in verified["findings"]} == {"intact"}
+    repeated = sluice(loop, "reproduce", model)
+    assert repeated["run"]["status"] == "reproduced"
+    steps = {step["step"]: step for step in sluice(loop, "run", repeated["run"]["run_id"])["steps"]}
+    trained, first = steps["pipeline-Train"], {step["step"]: step for step in run["steps"]}["pipeline-Train"]
+    assert "remark" not in trained
+    assert trained["job_name"] != first["job_name"]
+
+    # With the cache SageMaker has done all of it already.
+    retried = sluice(loop, "start", loop.pipeline, "--dataset", run["dataset_version"], "--wait")
+    steps = {step["step"]: step for step in sluice(loop, "run", retried["run_id"])["steps"]}
+    assert "cached by SageMaker" in steps["pipeline-Train"]["remark"]
 
 
 @pytest.mark.long
