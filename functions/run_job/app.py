@@ -55,11 +55,13 @@ class _Kept:
     limits: Sequence[object] = ()
 
     def is_for(self, order: Order) -> bool:
-        """Tell whether it is the order's, as it was unpacked: scripts run as who unpacked it."""
+        """Tell whether it is the order's."""
         wanted = (order.environment or {}).get("digest", "")
-        if (self.pipeline, self.digest) != (order.pipeline, wanted) or self.seal is None:
-            return False
-        return self.seal.is_intact()
+        return self.python is not None and (self.pipeline, self.digest) == (order.pipeline, wanted)
+
+    def is_intact(self) -> bool:
+        """Tell whether it is as it was unpacked: scripts run as who unpacked it."""
+        return self.seal is not None and self.seal.is_intact()
 
     def forget(self) -> None:
         """Keep nothing of a pipeline."""
@@ -90,8 +92,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         for account in _accounts():
             account.forget()
         _leave_nothing(order)
-        if _kept.warm is not None:
-            _kept.warm.start()
 
 
 def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, str]:
@@ -136,27 +136,38 @@ def _credentials(order: Order) -> tuple[Credentials, Credentials]:
 
 
 def _prepare(order: Order) -> None:
-    """Remove what another job left, and its environment unless that is this pipeline's, and unchanged."""
+    """Use the environment of the last job if that was one of this pipeline, and otherwise remove it."""
     if running.OPT_ML.resolve() != _ML:
         raise RuntimeError(f"{running.OPT_ML} is no link to {_ML}: the layer with the link is missing")
     if not _kept.is_for(order):
         _kept.forget()
-        _kept.pipeline = order.pipeline
         _leave_nothing(order)
+        _kept.pipeline = order.pipeline
+    if _kept.warm is not None:
+        _kept.warm.go_on()
     for folder in (_ML, _HOME):
         # Packages may have written there while they were loaded.
         folder.mkdir(exist_ok=True)
 
 
 def _leave_nothing(order: Order) -> None:
-    """End all processes and delete all files of a job, or this process, so that Lambda makes a new one."""
+    """End all processes and delete all files of a job, or this process, so that Lambda makes a new one.
+
+    Kept are packages that the job did not change, and an interpreter that has them loaded and stands still:
+    what runs here between jobs could take the order of any pipeline.
+    """
     if _kept.warm is not None:
         _kept.warm.rest()
     try:
         processes.end_children(_kept.warm.pids if _kept.warm is not None else set())
+        if not _kept.is_intact():
+            _kept.forget()
+            processes.end_children(set())
         processes.clear(_TMP, [_kept.python.folder] if _kept.python else [])
         if processes.limits(os.getpid()) != _kept.limits:
             raise processes.LeftoverError("other limits for all that this process starts")
+        if _kept.warm is not None:
+            _kept.warm.start()
     except (processes.LeftoverError, OSError) as error:
         print(f"{order.name} left something behind: {error}")
         os._exit(1)

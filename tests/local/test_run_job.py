@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import sys
 import tarfile
 import time
@@ -348,6 +349,33 @@ def test_packages_that_a_job_changed_are_unpacked_anew_for_the_next_one(
         assert described["ProcessingJobStatus"] == "Completed", either.log(name)
         found.append(either.read(f"runs/{PIPELINE}/{RUN}/evaluate/{name}/found"))
     assert found == [b"False", b"False"]
+
+
+LEAVES = """
+import os, pathlib, signal, time
+(packages,) = pathlib.Path(os.environ["VIRTUAL_ENV"]).glob("lib/*/site-packages")
+(packages / "sitecustomize.py").write_text(f"import socket\\nsocket.create_connection(('127.0.0.1', {PORT}))")
+mine = pathlib.Path(f"/proc/{os.getppid()}/task/{os.getppid()}/children")
+for pid in map(int, mine.read_text().split()):
+    if pid != os.getpid():
+        os.kill(pid, signal.SIGKILL)
+"""
+
+
+def test_what_a_script_writes_into_packages_does_not_run_after_it(
+    jobs: LambdaJobs, unique: Callable[[str], str]
+) -> None:
+    with_packages = jobs.with_packages()
+    with_packages.warm_up(unique("loads"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        leaves = with_packages.processing(unique("leaves"), f"PORT = {server.getsockname()[1]}\n{LEAVES}")
+        assert with_packages.run(leaves)["ProcessingJobStatus"] == "Completed"
+        # Another job of the pipeline begins and ends.
+        after = with_packages.run(with_packages.processing(unique("after"), "print('ran')"))
+        assert after["ProcessingJobStatus"] == "Completed"
+        server.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_one_execution_environment_serves_job_after_job(

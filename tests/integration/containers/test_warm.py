@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -397,6 +398,14 @@ def test_a_module_beside_the_script_that_hides_a_loaded_one_is_a_new_process(wor
     assert not any(place.was_forked() for place in places)
 
 
+def test_code_that_cannot_be_read_is_a_new_process(world: World) -> None:
+    command = ["python3", world.write("runs.py", script(RUNS))]
+    (world.folder / ".#runs.py").symlink_to("somebody@somewhere.1")
+    cold, warm = world.play_warm(world.case(command, cold=True), world.case(command))
+    assert warm[:2] == cold[:2]
+    assert not world.was_forked()
+
+
 def test_a_job_with_variables_of_its_own_is_a_new_process(world: World) -> None:
     given = (
         {"OMP_NUM_THREADS": "1"},
@@ -450,7 +459,9 @@ def test_another_command_is_a_new_process(world: World) -> None:
     "text",
     [
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "import threading\nthreading.Thread(target=threading.Event().wait).start()",
         "import subprocess\nsubprocess.Popen(['sleep', '30'])",
+        "import os, time\nif os.fork() == 0:\n    time.sleep(30)",
         "print('a notice')",
         "import sys\nsys.stderr.write('x')",
         "raise OSError('it cannot be loaded twice')",
@@ -463,9 +474,12 @@ def test_packages_that_do_more_than_load_are_loaded_by_each_job(world: World, te
         f"import sys\nif 'warm_interpreter' in ' '.join(sys.argv):\n{textwrap.indent(text, '    ')}\n"
     )
     try:
+        began = time.monotonic()
         (result,) = world.play_warm(world.case(["python3", world.write("runs.py", script(RUNS))]))
+        took_s = time.monotonic() - began
     finally:
         package.write_text(before)
+    assert took_s < 15, "it was waited for"
     assert result[0] == 0, result
     assert not world.was_forked()
 
@@ -581,6 +595,73 @@ def test_a_script_that_harms_what_waits_costs_the_next_job_a_start(world: World)
     assert [each[0] for each in results[0::3]] == [0] * len(HARMS), results
     assert [each[:2] for each in results[1::3] + results[2::3]] == [cold[:2]] * 2 * len(HARMS)
     assert all(later.was_forked() for later in laters)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "import os\nos.write(3, b's')",
+        "import os\nwhile True:\n    os.write(int(sys.argv[1]), b'x')",
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)",
+    ],
+)
+def test_packages_that_do_harm_where_they_wait_hold_nothing_up(world: World, start: str) -> None:
+    package = world.python.site_packages / "pack" / "__init__.py"
+    before = package.read_text()
+    harms = f"import sys\nif 'warm_interpreter' in ' '.join(sys.argv):\n{textwrap.indent(start, '    ')}\n"
+    package.write_text(harms)
+    command = ["python3", world.write("runs.py", script("import pack\nprint('ran')"))]
+    try:
+        results = world.play_warm(world.case(command), world.case(command))
+    finally:
+        package.write_text(before)
+    assert [each[:2] for each in results] == [[0, "ran\n"]] * 2
+
+
+WAITS = """
+import os, pathlib, sys, time
+from sluice.containers import processes
+from sluice.containers.environments import Python
+from sluice.containers.warm import Warm
+
+def states():
+    pids = processes._below(os.getpid())
+    return [open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] for pid in pids]
+
+processes.shield()
+warm = Warm(Python(pathlib.Path(sys.argv[1])), {})
+warm._modules.add("pack._speedups")
+warm.start()
+print(states())
+warm.go_on()
+assert warm._hears(b"r", 20)
+assert states() != ["T"]
+warm.start()
+print(states())
+warm.end()
+starts = warm._python.site_packages / "sitecustomize.py"
+starts.write_text("import os, time\\nif os.fork() == 0:\\n    time.sleep(600)")
+try:
+    warm.start()
+    warm.go_on()
+    while len(states()) < 2:
+        time.sleep(0.01)
+    warm.start()
+finally:
+    starts.unlink()
+print(states(), warm.pids)
+"""
+
+
+def test_between_jobs_it_stands_still_with_nothing_below_it(world: World) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WAITS, str(world.python.folder)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}/layers/common"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("['T']\n['T']\n[] set()\n", "")
 
 
 def test_children_that_a_fork_leaves_are_ended_and_what_waits_is_spared(world: World) -> None:

@@ -162,6 +162,11 @@ def end_children(spared: set[int]) -> None:
         time.sleep(0.001)
 
 
+def is_alone(pid: int) -> bool:
+    """Tell whether a process that stands still has no children."""
+    return next(_below(pid), None) is None
+
+
 def clear(folder: Path, keep: Sequence[Path] = ()) -> None:
     """Delete all in a folder but what is kept; raises LeftoverError."""
     for entry in list(os.scandir(folder)):

@@ -3,7 +3,8 @@
 To start Python and to load scikit-learn takes longer than most scripts of small data. The waiting process has
 the packages of the environment and nothing of a job: it is started between jobs, without credentials, and no
 other process of its user can read, trace or change it (`warm_interpreter.py`). A script may end it, which
-costs the next job the time that it would have saved.
+costs the next job the time that it would have saved. Between jobs it stands still; a job of another pipeline
+ends it there.
 
 What to load is seen from outside, in the memory maps of scripts: a script says nothing about what runs after
 it, but which modules of the environment it used.
@@ -17,6 +18,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -24,11 +26,12 @@ from pathlib import Path
 from typing import IO
 
 from sluice.containers.environments import Python
-from sluice.containers.processes import limits
+from sluice.containers.processes import end_children, is_alone, limits
 
 _PROGRAM = Path(__file__).with_name("warm_interpreter.py")
 # Longer than packages take to load: whoever does not answer by then was stopped, or hangs.
 _TIMEOUT_S = 20.0
+_STOP_TIMEOUT_S = 1.0
 # A library of no module is named by `.so` alone.
 _SUFFIXES = tuple(suffix for suffix in EXTENSION_SUFFIXES if suffix != ".so")
 
@@ -58,7 +61,22 @@ class Warm:
         self._needs = dict[str, bool]()
 
     def start(self) -> None:
-        """Start it, without waiting for it, if it is to load something, and neither has nor failed to."""
+        """Start it if it is to load something, and neither has nor failed to; it stands still until `go_on`.
+
+        Raises LeftoverError if what its packages started cannot be ended.
+        """
+        self._start()
+        if not all(map(_stands_still, self.pids)):
+            self.end()
+            end_children(set())
+
+    def go_on(self) -> None:
+        """Let it run beside a job of its pipeline."""
+        for pid in self.pids:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGCONT)
+
+    def _start(self) -> None:
         wanted = frozenset(self._modules)
         if wanted == self._refused or (self.pids and wanted == self._loaded):
             return
@@ -154,9 +172,6 @@ class Warm:
 
     def _is_shielded(self) -> bool:
         """Tell whether it is there, unreadable and unchanged; otherwise it is not from now on."""
-        for pid in self.pids:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGCONT)
         if self._hears(b"s", _TIMEOUT_S) and self._has_its_limits():
             return True
         self.end()
@@ -186,10 +201,11 @@ class Warm:
                 said = self._control.recv(2)
             except OSError:
                 return False
-            if not said:
+            self._heard += said
+            # Packages may have written there: what is not to be believed is not waited for either.
+            if not said or not b"sr".startswith(self._heard):
                 self._refused = self._loaded
                 self.end()
-            self._heard += said
         return self._control is not None
 
     def _ask(self, order: bytes) -> tuple[int, IO[bytes]]:
@@ -210,3 +226,13 @@ class Warm:
             with suppress(OSError):  # from here on it ends as a script does
                 ours.sendall(order)
         return pid, output
+
+
+def _stands_still(pid: int) -> bool:
+    """Stop a child of ours; False if it cannot be, has ended, or has children, which run on."""
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    how = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while (found := os.waitid(os.P_PID, pid, how)) is None and time.monotonic() < deadline:
+        time.sleep(0.0001)
+    return found is not None and found.si_code == os.CLD_STOPPED and is_alone(pid)

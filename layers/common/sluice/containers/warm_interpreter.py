@@ -74,7 +74,7 @@ def _load(modules: Iterable[str]) -> None:
         pass
     try:
         os.read(unheard, 1)
-        os._exit(1)
+        sys.exit("a module has written something")
     except BlockingIOError:
         os.close(unheard)
     gc.collect()
@@ -203,7 +203,14 @@ if __name__ == "__main__":
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _control = socket.socket(fileno=int(sys.argv[1]))
     _control.send(b"s")
-    _load(sys.argv[2:])
+    try:
+        _load(sys.argv[2:])
+    except BaseException:
+        # What a package has forked has the socket too, and its threads may hold up our end.
+        _control.shutdown(socket.SHUT_RDWR)
+        raise
+    # A package may have allowed it.
+    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _control.send(b"r")
     _given = _order(_forked(_control))
     _command, _variables = _given["command"], _given["variables"]
@@ -212,7 +219,11 @@ if __name__ == "__main__":
     _listed = _variables.get("PYTHONPATH", "")
     _search = list(dict.fromkeys(map(os.path.abspath, _listed.split(":")))) if _listed else []
     _folders = [os.path.dirname(os.path.realpath(_command[1])), *_search]
-    if not _is_alike(_command[1], _variables, _folders):
+    try:
+        _alike = _is_alike(_command[1], _variables, _folders)
+    except OSError:  # as of a link to nothing
+        _alike = False
+    if not _alike:
         _execute(_command, _variables)
     _become(_command, _variables, _folders)
     _run(_command[1])
