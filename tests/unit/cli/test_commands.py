@@ -275,7 +275,7 @@ def test_what_aws_lacks_is_named_beside_a_running_local_cloud_too(
     with pytest.raises(CommandError, match=r"no local cloud is running, and .* credentials and a region"):
         target.resolve(stack=None, profile=None, region=None)
     monkeypatch.setattr(target, "local_cloud", lambda: {"endpoint_url": "http://127.0.0.1:1"})
-    with pytest.raises(CommandError, match=r"^the AWS configuration lacks credentials$") as caught:
+    with pytest.raises(CommandError, match=r"(?m)^the AWS configuration lacks credentials$") as caught:
         target.resolve(where="aws", stack=None, profile=None, region="eu-west-1")
     assert "--aws" in caught.value.hint
 
