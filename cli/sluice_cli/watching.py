@@ -19,9 +19,10 @@ _TIMEOUT_S = 180
 def drift(demo: Demo, step: Step) -> None:
     """Ask about bad reviews alone: the predictions drift, and that starts a run."""
     known = waiting.run_ids(demo.target, demo.pipeline)
+    before = {each["start"] for each in _watched(demo)["windows"]}
     demo.labels = _ask(demo)
     step.say("judging what was captured")
-    window = _judged(demo)
+    window = _judged(demo, before)
     demo.expect(window["status"] == "violated", f"a window of bad reviews is {window['status']}")
     run = moves.registered(demo, moves.follow_new_run(demo, step, known))
     demo.drift_retrained = True
@@ -60,12 +61,21 @@ def _bad_reviews() -> Iterator[str]:
         yield from (row["review"] for row in csv.DictReader(rows) if row["sentiment"] == "other")
 
 
-def _judged(demo: Demo) -> dict[str, Any]:
-    """Judge windows until one has what was asked: SageMaker delivers what it captured when it likes."""
+def _judged(demo: Demo, before: set[str]) -> dict[str, Any]:
+    """Judge new windows until all that was asked is in some; returns a violated one, else the largest.
+
+    SageMaker delivers what it captured when it likes, so one burst of requests may be in two windows.
+    """
+    seen = dict[str, dict[str, Any]]()
 
     def look() -> dict[str, Any] | None:
         judging.judge_now(demo.target, demo.pipeline, None, [STAGE])
-        return next((each for each in _watched(demo)["windows"] if each.get("rows", 0) >= _ASKED), None)
+        windows = _watched(demo)["windows"]
+        seen.update((each["start"], each) for each in windows if each["start"] not in before)
+        if sum(each.get("rows", 0) for each in seen.values()) < _ASKED:
+            return None
+        violated = (each for each in seen.values() if each["status"] == "violated")
+        return next(violated, None) or max(seen.values(), key=lambda each: each.get("rows", 0))
 
     return waiting.until(look, timeout_s=_TIMEOUT_S, what="what was captured to be judged")
 
