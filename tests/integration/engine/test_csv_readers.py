@@ -104,6 +104,7 @@ def read(folder: Path, bodies: Sequence[bytes]) -> Read:
 # Several at a time, as to open an engine takes longer than to read a file.
 @given(bodies=st.lists(files(), min_size=5, max_size=5))
 @example(bodies=[b"x,y\n1,a,\n"])
+@example(bodies=[b"x,y"] * 4 + [b'x,y\n"'])
 @example(bodies=[b"x,y\r\n\r ,"])
 @example(bodies=[b"x,y\r\n1,2\r 5,6\r\n7,8\r\n"])
 @example(bodies=[b'x,y\r\n"1",2\r 5,6'])
@@ -121,3 +122,13 @@ def test_a_valid_file_reads_as_python_reads_it(tmp_path: Path, bodies: list[byte
 
 def alike(rows: Iterable[tuple[str | None, ...]]) -> list[list[str]]:
     return [[(cell or "").replace("\r\n", "\n").replace("\r", "\n") for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("cut", [b'"', b'"a', b'3,"a\n', b'"3",4\n"5,6\n7,8\n'])
+@pytest.mark.parametrize("place", [0, 4, 9])
+def test_a_file_that_ends_within_quotes_is_malformed_also_among_many(
+    tmp_path: Path, cut: bytes, place: int
+) -> None:
+    bodies = [b"x,y\n1,2\n"] * 10
+    bodies[place] = b"x,y\n1,2\n" + cut
+    assert read(tmp_path, bodies).problems == {place}
