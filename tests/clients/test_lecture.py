@@ -116,7 +116,7 @@ def test_what_an_execution_did_is_told_as_experiment_and_lineage(
     )
     sources = {kind for kind, _ in told["upstream"]}
     assert sources == {"DataSet", "TrainingJob", "ProcessingJob"}
-    job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2].lower()
+    job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2]
     assert any(arn.endswith(f"/{job}-aws-training-job") for _, arn in told["upstream"])
     assert told["edges"] >= 8
     assert told["execution"] == played["arn"]

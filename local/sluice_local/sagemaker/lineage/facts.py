@@ -58,7 +58,7 @@ def artifact(uri: str, kind: str) -> Entity:
 def of_job(scope: Scope, kind: JobKind, job: Item) -> Iterator[Link]:
     """Yield what a job read and wrote."""
     name = job[kind.name_key] + job_components.ending(kind)
-    component = Entity(COMPONENT, name.lower(), f"{kind.noun}Job", job[kind.arn_key], name)
+    component = Entity(COMPONENT, name, f"{kind.noun}Job", job[kind.arn_key], name)
     since_s = job["CreationTime"]
     image = job_components.image(job)
     for _, found in job_components.inputs(job):

@@ -191,6 +191,11 @@ def test_data_jobs_models_and_versions_are_linked(scope: Scope, ask: Callable[..
     package = registered(scope)
     assert rows(ask, SourceArn=artifact(ask, RAW)) == {("DataSet", "ContributedTo", "ProcessingJob")}
     assert rows(ask, DestinationArn=artifact(ask, MODEL)) == {("TrainingJob", "Produced", "Model")}
+    # As the SDK begins at a job: its component is named like the job, in its own case.
+    (component,) = ask("ListTrialComponents", SourceArn=scope.arn("training-job", "Train"))[
+        "TrialComponentSummaries"
+    ]
+    assert rows(ask, SourceArn=component["TrialComponentArn"]) == {("TrainingJob", "Produced", "Model")}
     version = artifact(ask, package["ModelPackageArn"])
     assert rows(ask, DestinationArn=version) == {
         ("Model", "ContributedTo", "Model"),
