@@ -13,6 +13,7 @@ This process never gets to know a variable of a job: those are read after the fo
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -30,6 +31,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 _PR_SET_DUMPABLE = 4
+_FIRST_TO_END = "1000"  # as `processes.py` has it
 # They differ from job to job, and no library reads them when it is loaded.
 _OF_A_JOB = re.compile(
     r"SM_\w+|(TRAINING|PROCESSING)_JOB_(NAME|ARN)|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN)"
@@ -153,6 +155,14 @@ def _is_alike(script: str, variables: Mapping[str, str], folders: Collection[str
     return os.path.isfile(script)
 
 
+def _lay_open() -> None:
+    """Be what a script's process is: one that may be looked at, and the first to end for want of memory."""
+    _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+    # Its parent cannot: a process that may not be looked at has no files below /proc that are its user's.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(_FIRST_TO_END)
+
+
 def _execute(command: list[str], variables: dict[str, str]) -> None:
     """Be a new interpreter, as subprocess starts one."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
@@ -184,7 +194,6 @@ def _become(command: list[str], variables: dict[str, str], search: list[str]) ->
         processes = loaded["multiprocessing.process"]
         processes.ORIGINAL_DIR = os.getcwd()
         processes.current_process().authkey = os.urandom(32)
-    _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def _run(script: str) -> None:
@@ -213,6 +222,7 @@ if __name__ == "__main__":
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _control.send(b"r")
     _given = _order(_forked(_control))
+    _lay_open()
     _command, _variables = _given["command"], _given["variables"]
     os.chdir(_given["working_dir"])
     # As Python reads them: without twins, and absolute.
