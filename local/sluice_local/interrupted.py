@@ -34,14 +34,15 @@ def before_requests() -> None:
     """Prepare the state for the first request."""
     _give_back_messages()
     _end_stack_operations()
-    if service._esms.has_any():
-        service._ensure_poller()
 
 
 def end() -> dict[str, Any]:
     """End what was under way, once functions can be called; returns the names of what ended or continues."""
     ended = {"executions": _fail_executions(), "jobs": operations.fail_unfinished(CAUSE)}
     ended["pipeline_executions"] = pipelines.fail_unfinished(CAUSE)
+    # What a queue's messages start from now on was not under way.
+    if service._esms.has_any():
+        service._ensure_poller()
     return {**ended, "endpoints": endpoints.resume(CAUSE), "events": async_invocation.resume()}
 
 
