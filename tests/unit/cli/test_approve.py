@@ -251,12 +251,10 @@ def test_a_rejection_that_nothing_can_be_rolled_back_for_says_what_to_do(stack: 
     assert f"sluice retire {PIPELINE} --stage production" in " ".join(found.output.split())
 
 
-def test_a_rollback_that_fails_is_waited_for_until_another_attempt_succeeds(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arn = serving(stack, 1, 2)
+def refuse_while_time_passes(stack: Stack, monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
+    """Have endpoints refuse so many requests, and `reconcile` come by whenever the command waits."""
     refuses = {"status_code": 500, "body": b"no luck", "content_type": "text/plain", "variant": None}
-    stack.world.cloud.endpoints.responses = [refuses] * 4
+    stack.world.cloud.endpoints.responses = [refuses] * answers
 
     def pass_the_time(seconds: float) -> None:
         stack.world.later(minutes=5)
@@ -264,6 +262,13 @@ def test_a_rollback_that_fails_is_waited_for_until_another_attempt_succeeds(
         stack.world.run_all()
 
     monkeypatch.setattr("sluice_cli.waiting.time.sleep", pass_the_time)
+
+
+def test_a_rollback_that_fails_is_waited_for_until_another_attempt_succeeds(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = serving(stack, 1, 2)
+    refuse_while_time_passes(stack, monkeypatch, 4)
     code, result = run(REJECT, arn)
     assert (code, result["releases"][0]["status"], stack.world.live_version()) == (0, "released", 1)
     assert [each["status"] for each in stack.world.releases()].count("failed") == 1
@@ -273,15 +278,7 @@ def test_a_rollback_that_keeps_failing_ends_with_the_last_attempt(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arn = serving(stack, 1, 2)
-    refuses = {"status_code": 500, "body": b"no luck", "content_type": "text/plain", "variant": None}
-    stack.world.cloud.endpoints.responses = [refuses] * 100
-
-    def pass_the_time(seconds: float) -> None:
-        stack.world.later(minutes=5)
-        stack.world.reconcile()
-        stack.world.run_all()
-
-    monkeypatch.setattr("sluice_cli.waiting.time.sleep", pass_the_time)
+    refuse_while_time_passes(stack, monkeypatch, 100)
     code, result = run(REJECT, arn)
     assert (code, result["releases"][0]["status"]) == (1, "failed")
     assert [each["status"] for each in stack.world.releases()].count("failed") == 3

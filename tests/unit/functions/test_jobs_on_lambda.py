@@ -125,13 +125,7 @@ def test_an_account_without_network_for_jobs_runs_none_on_lambda(world: World) -
 def test_the_next_run_knows_what_the_last_one_needed(world: World) -> None:
     world.job("prepare")
     world.cloud.catalog.update(keys.step_key(RUN, "prepare"), {"usage": {"peak_memory_mb": 2000}})
-    world.finish("failed", error={"Error": "x", "Cause": "y"})
-    world.later(hours=2)
-    world.upload("b.csv")
-    world.later(minutes=2)
-    world.ask()
-    world.prepare_run("reviews-00002")
-    world.start("prepare", "reviews-00002")
+    next_run(world)
     assert world.cloud.lambda_jobs.rooms["sluice--reviews-00002-prepare"].memory_mb == 3008
 
 
