@@ -40,7 +40,7 @@ def ask(target: Target, path: str, query: str, headers: Mapping[str, str], frame
         "routeKey": "$default",
         "rawPath": path,
         "rawQueryString": query,
-        "headers": {name: headers[name] for name in ("accept", "hx-request") if name in headers},
+        "headers": {name: headers[name] for name in ("accept",) if name in headers},
         "requestContext": {
             "http": {"method": "GET", "path": path},
             "authorizer": {"lambda": asdict(frame)},

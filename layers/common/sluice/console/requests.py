@@ -42,7 +42,6 @@ class Request:
     path: str
     query: Mapping[str, list[str]]
     wants_json: bool
-    is_fragment: bool
     frame: Frame
 
     def one(self, name: str) -> str | None:
@@ -88,6 +87,5 @@ def of_event(event: Mapping[str, Any]) -> Request:
         path=path,
         query=parse_qs(str(event.get("rawQueryString") or ""), keep_blank_values=False, max_num_fields=50),
         wants_json=wants_json,
-        is_fragment=headers.get("hx-request") == "true",
         frame=Frame.of((context.get("authorizer") or {}).get("lambda") or {}),
     )
