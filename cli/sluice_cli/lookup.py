@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sluice.catalog import keys
 from sluice.catalog.records.builds import Run
 from sluice.domain import config, nearest
 from sluice.domain.config import PipelineConfig
@@ -43,8 +42,9 @@ def the_pipeline(target: Target, name: str | None) -> str:
 
 def pushed_config(target: Target, pipeline: str) -> PipelineConfig:
     """Return what an existing pipeline's pipeline.yaml was at its last push."""
-    item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
-    return config.restore(building.find_project(target.cloud, pipeline, str(item["project_version"])).config)
+    state = building.find_pipeline(target.cloud, pipeline)
+    version = state.project_version if state else ""
+    return config.restore(building.find_project(target.cloud, pipeline, version).config)
 
 
 def named_run(target: Target, named: str) -> Run:

@@ -15,6 +15,7 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 
 from sluice.catalog import keys
+from sluice.catalog.records import builds
 from sluice.catalog.records.builds import Pipeline
 from sluice.domain import digests, names, prices
 from sluice.domain.build import projects, sources
@@ -23,7 +24,7 @@ from sluice.domain.build.sources import Source
 from sluice.domain.config import PipelineConfig, gate_rules
 from sluice.domain.release import alarms
 from sluice.domain.times import to_iso
-from sluice.services import guarding
+from sluice.services import building, guarding
 from sluice.services.views import data
 from sluice_cli import git, local_images, scripts, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -176,8 +177,7 @@ def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
     """Tell whether the project is being built or will be without an upload, and why."""
     # Decide first: a build that starts meanwhile is seen in what is read then.
     waits = data.what_waits(target.cloud, pipeline)
-    item = target.catalog.get(keys.pipeline_key(pipeline))
-    state = Pipeline.of(item) if item else Pipeline(pipeline, "")
+    state = building.find_pipeline(target.cloud, pipeline) or Pipeline(pipeline, "")
     if state.in_flight and state.built_project_version == state.project_version:
         return {"starts": True, "why": f"{state.in_flight} builds it"}
     if build := waits["next_build"]:
@@ -206,11 +206,16 @@ def _upload_bundle(target: Target, project: Project, metadata: Mapping[str, str]
 def _is_current(target: Target, project: Project, source: Source) -> bool:
     """Tell whether this is the pipeline's current project, and the push knows no more of its commit."""
     pipeline = project.config.name
-    state = target.catalog.get(keys.pipeline_key(pipeline)) or {}
-    if state.get("project_version") != project.version:
+    state = building.find_pipeline(target.cloud, pipeline)
+    if state is None or state.project_version != project.version:
         return False
-    known = target.catalog.get(keys.project_key(pipeline, project.version)) or {}
-    return not sources.improves(source, known.get("source") or {})
+    known = _find(target, project)
+    return not sources.improves(source, (known.source if known else None) or {})
+
+
+def _find(target: Target, project: Project) -> builds.Project | None:
+    item = target.catalog.get(keys.project_key(project.config.name, project.version))
+    return builds.Project.of(item) if item else None
 
 
 def _becomes_registered(target: Target, project: Project, bundles: Collection[str], timeout_s: float) -> bool:
@@ -225,12 +230,12 @@ def _becomes_registered(target: Target, project: Project, bundles: Collection[st
 
 def _is_registered(target: Target, project: Project, bundles: Collection[str]) -> bool:
     """Tell whether one of the uploads was accepted; raises CommandError if one was refused."""
-    item = target.catalog.get(keys.project_key(project.config.name, project.version)) or {}
-    if item.get("bundle_version_id") not in bundles:
+    known = _find(target, project)
+    if known is None or known.bundle_version_id not in bundles:
         return False
-    if item["status"] == "refused":
-        raise CommandError(f"the project was refused: {'; '.join(item['reasons'])}")
-    return bool(item["status"] == "active")
+    if known.status == "refused":
+        raise CommandError(f"the project was refused: {'; '.join(known.reasons)}")
+    return known.status == "active"
 
 
 def plan_upload(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.catalog import keys
+from sluice.services import building
 from sluice.services.views import data, pipelines
 from sluice.services.views import gates as gate_views
 from sluice_cli import lookup
@@ -106,16 +106,16 @@ def _data_set(target: Target, name: str, version: str | None) -> tuple[str, dict
     if version is not None:
         return name, lookup.the_dataset_version(target, name, version)
     pipeline = name.rpartition("-")[0]
-    run = target.catalog.get(keys.run_key(pipeline, name)) if pipeline else None
+    run = building.find_run(target.cloud, pipeline, name) if pipeline else None
     if run is None:
         names = pipelines.pipeline_names(target.cloud)
         if pipeline in names and name not in names:
             raise lookup.no_run(target, name)
         pipeline = lookup.the_pipeline(target, name)
         return pipeline, _newest(target, pipeline)
-    if not run.get("dataset_version"):
+    if not run.dataset_version:
         raise CommandError(f"{name} has no data set yet", hint=f"`sluice run {name}` shows how far it is.")
-    return pipeline, lookup.the_dataset_version(target, pipeline, run["dataset_version"])
+    return pipeline, lookup.the_dataset_version(target, pipeline, run.dataset_version)
 
 
 def _newest(target: Target, pipeline: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.catalog import keys
 from sluice.domain import tags
 from sluice.domain.release import scaling, serving
 from sluice.domain.release.alarms import Guarded
@@ -87,8 +86,8 @@ def retire(target: Target, pipeline: str, planned: list[dict[str, Any]], reason:
 
 def _until_recorded(target: Target, pipeline: str, stages: list[str]) -> None:
     def look() -> bool | None:
-        found = [target.catalog.get(keys.stage_key(pipeline, stage)) or {} for stage in stages]
-        return None if any(stage.get("live") for stage in found) else True
+        found = [releasing.find_stage(target.cloud, pipeline, stage) for stage in stages]
+        return None if any(stage and stage.live for stage in found) else True
 
     waiting.until(
         look,

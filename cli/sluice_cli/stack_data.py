@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sluice.catalog import keys
 from sluice.domain import wording
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.checks.row_count import RowCountCheck
@@ -46,17 +45,18 @@ def beside(target: Target | None, contract: PipelineConfig, names: Iterable[str]
 
     if target is None:
         return Beside((), Baseline(), None, is_whole=False)
-    item = target.catalog.get(keys.pipeline_key(contract.name))
-    if item is None:
+    state = building.find_pipeline(target.cloud, contract.name)
+    if state is None:
         said = f"stack {target.stack} has no pipeline {contract.name}"
         return Beside((), Baseline(), said, is_whole=False, is_known=False)
-    version = item.get("dataset_version")
+    version = state.dataset_version
     if version is None:
         return Beside((), Baseline(), f"{contract.name} has no data set yet in stack {target.stack}")
-    dataset = target.catalog.get(keys.dataset_key(contract.name, version)) or {}
+    dataset = building.find_dataset(target.cloud, contract.name, version)
     pinned = contract.data.drift.baseline if contract.data.drift else "previous"
     of = version if pinned == "previous" else pinned
-    baseline = Baseline(dataset.get("rows"), of, building.find_profile(target.cloud, contract.name, of))
+    profile = building.find_profile(target.cloud, contract.name, of)
+    baseline = Baseline(dataset.rows if dataset else None, of, profile)
     said = f"judged with data set {short(version)} of stack {target.stack}"
     if contract.data.mode == "replace":
         return Beside((), baseline, f"{said}, which the files replace")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sluice.catalog import keys
 from sluice.catalog.records.builds import Run, RunRequest
 from sluice.domain import names
 from sluice.domain.build import candidates
@@ -60,7 +59,7 @@ def _described(target: Target, run: Run) -> dict[str, Any]:
     its, values = building.config_of(target.cloud, run), dict(run.overrides or {})
     # A pipeline of SageMaker has no candidates.
     train, of_pipeline = its.train_, its.build.parameters if its.build else None
-    item = target.catalog.get(keys.pipeline_key(run.pipeline)) or {}
+    state = building.find_pipeline(target.cloud, run.pipeline)
     return {
         "cause": run.cause,
         "project_version": run.project_version,
@@ -74,7 +73,7 @@ def _described(target: Target, run: Run) -> dict[str, Any]:
         if train
         else [],
         "parameters": of_pipeline,
-        "in_flight": item.get("in_flight"),
+        "in_flight": state.in_flight if state else None,
     }
 
 
@@ -126,7 +125,7 @@ def _answer(target: Target, wanted: Wanted) -> RunRequest:
 
 def _until_free(target: Target, pipeline: str) -> None:
     def look() -> bool | None:
-        item = target.catalog.get(keys.pipeline_key(pipeline)) or {}
-        return None if item.get("in_flight") else True
+        state = building.find_pipeline(target.cloud, pipeline)
+        return None if state and state.in_flight else True
 
     waiting.until(look, timeout_s=_LOCK_S, what="the run in flight to end")

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluice.catalog import keys
-from sluice.domain import config
 from sluice.domain.data.uploads import classify
+from sluice.services import building
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.paths import a_file
 from sluice_cli.target import Target
@@ -108,8 +107,5 @@ def in_order(names: Collection[str], completing: str | None) -> list[str]:
 
 def completing_name(target: Target, pipeline: str) -> str | None:
     """Return the name of the object that completes a batch of the pipeline, if there is one."""
-    state = target.catalog.get(keys.pipeline_key(pipeline)) or {}
-    project = target.catalog.get(keys.project_key(pipeline, str(state.get("project_version")))) or {}
-    if "config" not in project:
-        return None
-    return config.restore(project["config"]).data.complete_when.control_name
+    state = building.find_pipeline(target.cloud, pipeline)
+    return state.control_name if state else None

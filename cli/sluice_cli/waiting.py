@@ -132,15 +132,15 @@ def run_end(
     """Follow a run to its end, naming each step it reaches; returns the run with its steps."""
     said = ""
 
-    def look() -> dict[str, Any] | None:
+    def look() -> bool | None:
         nonlocal said
-        item = target.catalog.get(keys.run_key(pipeline, run_id)) or {}
+        run = building.find_run(target.cloud, pipeline, run_id)
         steps = building.find_steps(target.cloud, run_id)
         doing = ", ".join(sorted(_doing(step) for step in steps if not step.ended_at))
         if doing and doing != said:
             said = doing
             say(doing)
-        return item if item.get("status", RUNNING) != RUNNING else None
+        return True if run and run.has_ended else None
 
     until(look, timeout_s=timeout_s, what=f"run {run_id} to end")
     return lookup.the_run(target, run_id)

@@ -173,8 +173,8 @@ def _why(cloud: Cloud, task: RegisterModelTask, run: Run) -> tuple[str, str]:
     """Return why the run was started, and by whom: the stack itself, unless a person asked for it."""
     if run.cause:
         return run.cause, run.actor or "sluice"
-    item = cloud.catalog.get(keys.pipeline_key(task.pipeline)) or {}
-    return item.get("build_cause") or "unknown", "sluice"
+    pipeline = building.find_pipeline(cloud, task.pipeline)
+    return (pipeline and pipeline.build_cause) or "unknown", "sluice"
 
 
 def _bundle(cloud: Cloud, project: Project) -> Artifact:

@@ -166,7 +166,9 @@ def _activate(cloud: Cloud, project: Project, pushed_at: str) -> bool:
     )
     if cloud.catalog.apply(builds.make_pipeline(active)):
         return True
-    current = records.Pipeline.of(cloud.catalog.get(keys.pipeline_key(pipeline)) or {})
+    current = building.find_pipeline(cloud, pipeline)
+    if current is None:
+        raise ConflictError(f"{pipeline} was deleted while a project of it was registered")
     since = current.project_pushed_at
     if (since or "") > pushed_at:
         return False

@@ -23,6 +23,7 @@ from sluice.domain.data import batches, uploads
 from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine
 from sluice.domain.data.segments import DatasetHead
+from sluice.domain.failures import MissingError
 from sluice.events import BuildTask, event_parser
 from sluice.lazy import dataclass
 from sluice.observability import logger
@@ -98,8 +99,10 @@ def _given(cloud: Cloud, task: BuildTask, begun: Begun, version: str) -> dict[st
     )
     if run.retry_of:
         batching.take_up_again(cloud, task.pipeline, run.retry_of, version, task.run_id)
-    item = cloud.catalog.get(keys.dataset_key(task.pipeline, version)) or {}
-    return _answer(cloud, task, version, item["objects"], item["size_bytes"], [])
+    dataset = building.find_dataset(cloud, task.pipeline, version)
+    if dataset is None:
+        raise MissingError(f"there is no data set {version} of {task.pipeline} in the catalog")
+    return _answer(cloud, task, version, dataset.objects, dataset.size_bytes, [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,17 +292,17 @@ def _take_up(cloud: Cloud, task: BuildTask, version: str, found: Iterable[Batch]
 
 def _set_aside_again(cloud: Cloud, pipeline: str, version: str, fresh: Sequence[ObjectVersion]) -> None:
     """Quarantine released data again, without another run, if this project rejected the same before."""
-    dataset = cloud.catalog.get(keys.dataset_key(pipeline, version)) or {}
-    if dataset.get("status") == "rejected":
+    dataset = building.find_dataset(cloud, pipeline, version)
+    if dataset is not None and dataset.status == "rejected":
         batching.quarantine(cloud, pipeline, version, fresh, _verdict(cloud, dataset))
 
 
-def _verdict(cloud: Cloud, dataset: Item) -> Report:
+def _verdict(cloud: Cloud, dataset: Dataset) -> Report:
     """Return a rejected version's report; if it is gone, the catalog's reasons, which name no object."""
     try:
-        return Report.from_json(cloud.objects.read(dataset["report_uri"]))
+        return Report.from_json(cloud.objects.read(str(dataset.report_uri)))
     except FileNotFoundError:
-        return Report(dataset["rows"], tuple(Violation(None, "", why, 0) for why in dataset["reasons"]))
+        return Report(dataset.rows or 0, tuple(Violation(None, "", why, 0) for why in dataset.reasons))
 
 
 def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:

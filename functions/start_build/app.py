@@ -11,7 +11,6 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
 from sluice.catalog.changes import builds, recalls
 from sluice.catalog.records.builds import Pipeline, Run
 from sluice.domain import actors, names
@@ -20,7 +19,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import batching, deciding, launching
+from sluice.services import batching, building, deciding, launching
 from sluice.services.deciding import Outlook
 
 # A log line names so many incomplete batches.
@@ -54,11 +53,10 @@ def _retried(failed: list[dict[str, str]], *message_ids: str) -> Iterator[None]:
 
 
 def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> None:
-    item = cloud.catalog.get(keys.pipeline_key(pipeline))
-    if item is None:
+    state = building.find_pipeline(cloud, pipeline)
+    if state is None:
         logger.info("no such pipeline", extra={"pipeline": pipeline})
         return
-    state = Pipeline.of(item)
     if state.in_flight:
         launching.relaunch(cloud, state, state.in_flight)
         return

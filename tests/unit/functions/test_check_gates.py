@@ -25,11 +25,11 @@ def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
 
 
 def judge(world: World, candidate: str, champion: str | None = None) -> Any:
-    world.cloud.objects.write(f"{EVALUATE}/candidate/evaluation.json", candidate.encode())
-    if champion is not None:
-        world.cloud.objects.write(f"{EVALUATE}/champion/evaluation.json", champion.encode())
-        step = Step(RUN, "evaluate-champion", "Completed", "processing_job", job_name="job")
-        world.cloud.catalog.create(step.item())
+    for role, evaluation in (("candidate", candidate), ("champion", champion)):
+        if evaluation is not None:
+            world.cloud.objects.write(f"{EVALUATE}/{role}/evaluation.json", evaluation.encode())
+            step = Step(RUN, f"evaluate-{role}", "Completed", "processing_job", job_name="job")
+            world.cloud.catalog.create(step.item())
     return world.invoke("check_gates", {**world.common(), "champion": CHAMPION if champion else None})
 
 

@@ -11,6 +11,7 @@ from build_world import PIPELINE, Invoke, World
 from conftest import LambdaContext, load_function
 from sluice.catalog import keys
 from sluice.catalog.records.arrivals import Arrival
+from sluice.catalog.records.data import Dataset
 from sluice.catalog.records.monitoring import TruthUpload
 from sluice.services import sweeping
 
@@ -149,8 +150,8 @@ def places(world: World) -> dict[str, tuple[str, str]]:
 
 def test_the_arrivals_of_an_older_stack_are_moved_to_where_their_state_says(world: World) -> None:
     catalog = world.cloud.catalog
-    catalog.create({**keys.dataset_key(PIPELINE, "d1"), "status": "valid"})
-    catalog.create({**keys.dataset_key(PIPELINE, "d2"), "status": "new"})
+    catalog.create(Dataset(PIPELINE, "d1", "valid", "s3://b/d1", 1, 1, world.cloud.now.at).item())
+    catalog.create(Dataset(PIPELINE, "d2", "new", "s3://b/d2", 1, 1, world.cloud.now.at).item())
     for run_id, status in (("r-1", "registered"), ("r-2", "running"), ("r-3", "failed")):
         catalog.create({**keys.run_key(PIPELINE, run_id), "status": status})
     older(world, "pending.csv", status="pending")
@@ -178,7 +179,7 @@ def test_the_arrivals_of_an_older_stack_are_moved_to_where_their_state_says(worl
 
 @pytest.mark.parametrize("writes_before", range(4))
 def test_a_move_that_dies_half_way_is_gone_on_with_and_counts_once(world: World, writes_before: int) -> None:
-    world.cloud.catalog.create({**keys.dataset_key(PIPELINE, "d1"), "status": "valid"})
+    world.cloud.catalog.create(Dataset(PIPELINE, "d1", "valid", "s3://b/d1", 1, 1, world.cloud.now.at).item())
     for number in range(100):
         older(world, f"{number:03}.csv", status="included", dataset_version="d1")
     with world.crash_after(writes_before):

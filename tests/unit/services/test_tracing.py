@@ -15,6 +15,7 @@ from build_world import PIPELINE, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.catalog.changes.data import add_dataset, index_dataset
 from sluice.catalog.records.arrivals import Arrival
+from sluice.catalog.records.builds import Pipeline
 from sluice.catalog.records.data import Dataset
 from sluice.domain.data import segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
@@ -37,7 +38,7 @@ class History:
         self.only_grew = True
         self.head: DatasetHead | None = None
         self.made: list[str] = []
-        self.cloud.catalog.create({**keys.pipeline_key(PIPELINE), "is_indexed": is_indexed})
+        self.cloud.catalog.create(Pipeline(PIPELINE, "ab" * 32, is_indexed=is_indexed).item())
 
     def now(self) -> str:
         self.at += timedelta(seconds=1)

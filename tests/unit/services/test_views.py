@@ -17,7 +17,7 @@ from sluice.catalog.records.releases import Deployment, Release
 from sluice.domain.failures import MissingError
 from sluice.events import BuildTask
 from sluice.services import costs
-from sluice.services.building import find_config
+from sluice.services.building import find_begun
 from sluice.services.views import data, pipelines, runs, stages, uploads
 
 TWO_STAGES = release_world.PIPELINE_YAML.replace(
@@ -76,10 +76,10 @@ def test_all_that_arrived_is_listed_by_state(building: build_world.World) -> Non
     assert found.after is None
 
 
-def test_a_task_of_a_run_that_is_not_in_the_catalog_has_no_config(building: build_world.World) -> None:
+def test_a_task_of_a_run_that_is_not_in_the_catalog_is_refused(building: build_world.World) -> None:
     task = BuildTask(pipeline=build_world.PIPELINE, run_id="reviews-00009", project_version="ab" * 32)
     with pytest.raises(MissingError, match="there is no run reviews-00009"):
-        find_config(building.cloud, task)
+        find_begun(building.cloud, task)
 
 
 def test_what_a_run_did_is_shown_in_the_order_in_which_it_did_it(building: build_world.World) -> None:

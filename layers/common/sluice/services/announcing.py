@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sluice.catalog import keys
 from sluice.catalog.changes import builds
 
 if TYPE_CHECKING:
@@ -35,8 +34,10 @@ def run_ended(cloud: Cloud, run: Run) -> None:
         "ended_at": run.ended_at,
     }
     if run.status == "data_rejected":
-        dataset = cloud.catalog.get(keys.dataset_key(run.pipeline, str(run.dataset_version))) or {}
-        detail["report_uri"] = dataset.get("report_uri")
+        from sluice.services import building  # few events are this one, and releases load no builds
+
+        dataset = building.find_dataset(cloud, run.pipeline, str(run.dataset_version))
+        detail["report_uri"] = dataset.report_uri if dataset else None
     announce(cloud, "RunEnded", run.pipeline, detail)
     cloud.catalog.apply(builds.tell_end(run.pipeline, run.run_id, cloud.now()))
 

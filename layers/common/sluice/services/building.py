@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Milestone, Project, Run, Step
+from sluice.catalog.records.builds import Milestone, Pipeline, Project, Run, Step
+from sluice.catalog.records.data import Dataset
 from sluice.domain import names, roles, tags
 from sluice.domain.build import jobs
 from sluice.domain.failures import MissingError
@@ -26,6 +27,11 @@ COMPLETED = "Completed"
 
 def locations(cloud: Cloud, pipeline: str) -> Locations:
     return Locations(cloud.artifact_bucket, pipeline)
+
+
+def find_pipeline(cloud: Cloud, name: str) -> Pipeline | None:
+    item = cloud.catalog.get(keys.pipeline_key(name))
+    return Pipeline.of(item) if item else None
 
 
 def find_project(cloud: Cloud, pipeline: str, version: str) -> Project:
@@ -59,11 +65,6 @@ def find_begun(cloud: Cloud, task: BuildTask, *others: keys.Key) -> Begun:
     if run is None:
         raise MissingError(f"there is no run {task.run_id} of {task.pipeline} in the catalog")
     return Begun(Run.of(run), _project(project, task.pipeline, task.project_version), found)
-
-
-def find_config(cloud: Cloud, task: BuildTask) -> PipelineConfig:
-    """Return the config of the task's run."""
-    return find_begun(cloud, task).config()
 
 
 def config_of(cloud: Cloud, run: Run) -> PipelineConfig:
@@ -193,6 +194,11 @@ def find_profile(cloud: Cloud, pipeline: str, dataset_version: str) -> Profile |
         return None
 
 
+def find_dataset(cloud: Cloud, pipeline: str, version: str) -> Dataset | None:
+    item = cloud.catalog.get(keys.dataset_key(pipeline, version))
+    return Dataset.of(item) if item else None
+
+
 def find_run(cloud: Cloud, pipeline: str, run_id: str) -> Run | None:
     item = cloud.catalog.get(keys.run_key(pipeline, run_id))
     return Run.of(item) if item else None
@@ -209,8 +215,8 @@ def find_step(cloud: Cloud, run_id: str, step: str) -> Step | None:
 
 def evaluation_uri(cloud: Cloud, pipeline: str, run_id: str, role: str) -> str:
     """Return the folder of an evaluation: the run's own, or another's that did the same."""
-    item = cloud.catalog.get(keys.step_key(run_id, names.evaluate_step(role))) or {}
-    uri: str | None = (item.get("outputs") or {}).get("evaluation")
+    step = find_step(cloud, run_id, names.evaluate_step(role))
+    uri = (step.outputs or {}).get("evaluation") if step else None
     return uri or locations(cloud, pipeline).evaluation(run_id, role)
 
 

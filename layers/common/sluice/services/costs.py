@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline, Run
 from sluice.domain.money import month_of
 from sluice.domain.times import from_iso
@@ -89,8 +88,7 @@ def count(
 
 def estimate(cloud: Cloud, pipeline: str) -> Estimate:
     """Estimate what the next run costs: the mean of the last five that computed all, of known cost."""
-    item = cloud.catalog.get(keys.pipeline_key(pipeline))
-    return _estimate(Pipeline.of(item) if item else None)
+    return _estimate(building.find_pipeline(cloud, pipeline))
 
 
 def _estimate(pipeline: Pipeline | None) -> Estimate:
@@ -109,10 +107,9 @@ def packages(cloud: Cloud, pipeline: str) -> dict[str, Any] | None:
     from sluice.domain.build import costs
     from sluice.services import environments  # the end of a run, which counts too, has no need of it
 
-    item = cloud.catalog.get(keys.pipeline_key(pipeline))
-    if item is None:
+    state = building.find_pipeline(cloud, pipeline)
+    if state is None:
         return None
-    state = Pipeline.of(item)
     project = building.find_project(cloud, pipeline, state.project_version)
     ahead = environments.ahead(cloud, project, config.restore(project.config))
     if ahead is None:
@@ -127,10 +124,9 @@ def outlook(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     from sluice.domain import config
     from sluice.domain.build import governor
 
-    item = cloud.catalog.get(keys.pipeline_key(pipeline))
-    if item is None:
+    state, now = building.find_pipeline(cloud, pipeline), from_iso(cloud.now())
+    if state is None:
         return {"estimate": None, "month": None, "held_back": None}
-    state, now = Pipeline.of(item), from_iso(cloud.now())
     month, expected = month_of(now), _estimate(state)
     project = config.restore(building.find_project(cloud, pipeline, state.project_version).config)
     policy = governor.Policy.of(project)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Built, Pipeline, Project, Run, RunEnd, Step
+from sluice.catalog.records.data import Dataset
 from sluice.domain import failures
 from sluice.ports import Cloud, Item
 from sluice.services import announcing, arrivals, batching, building, concluding, costs, metering
@@ -74,7 +75,7 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
             keys.pipeline_key(run.pipeline),
         ]
     )
-    if (dataset or {}).get("status") == "valid":
+    if dataset and Dataset.of(dataset).status == "valid":
         before = _markers_before(cloud, run, project)
         uploaded_at = batching.settle(cloud, run.pipeline, run.run_id, markers_before=before)
         if uploaded_at is not None and run.status == "registered":
@@ -83,7 +84,7 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
             # It looked at nothing that happened since that version.
             return
         # A version that was built before is not the one that later data are added to.
-        if (pipeline or {}).get("dataset_version") == version:
+        if pipeline and Pipeline.of(pipeline).dataset_version == version:
             arrivals.forget_touched(cloud, run.pipeline, run.started_at)
 
 
@@ -99,8 +100,7 @@ def _markers_before(cloud: Cloud, run: Run, project: Item | None) -> str:
 
 def _unlock(cloud: Cloud, run: Run, ended: Sequence[Step] | None) -> None:
     """Let the next build start, and count what the run cost. One that found nothing new does not count."""
-    item = cloud.catalog.get(keys.pipeline_key(run.pipeline))
-    pipeline = Pipeline.of(item) if item else None
+    pipeline = building.find_pipeline(cloud, run.pipeline)
     if pipeline is None or pipeline.in_flight != run.run_id:
         cloud.build_requests.send(run.pipeline)
         return

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
-from sluice.catalog.records.builds import Step
+from sluice.catalog.records.builds import Run, Step
+from sluice.catalog.records.data import Dataset
 from sluice.domain import names
 from sluice.domain.build import jobs
 from sluice.domain.build.backends import Choice, Facts, choose
@@ -72,7 +73,7 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
         problem = found.problem
     dataset, step, run = cloud.catalog.get_all(_known_before(task))
     facts = Facts(
-        data_bytes=int((dataset or {}).get("size_bytes") or 0),
+        data_bytes=Dataset.of(dataset).size_bytes if dataset else 0,
         environment_bytes=found.environment.unpacked_bytes if found.environment else 0,
         environment_problem=problem,
         **_last_time(cloud, task, step, run),
@@ -137,7 +138,7 @@ def _known_before(task: StartJobTask) -> list[keys.Key]:
 
 def _last_time(cloud: Cloud, task: StartJobTask, former: Item | None, run: Item | None) -> dict[str, Any]:
     """Return how the job went in the run before, if of the same project: its memory, a limit of Lambda."""
-    if former is None or run is None or run.get("project_version") != task.project_version:
+    if former is None or run is None or Run.of(run).project_version != task.project_version:
         return {}
     step = Step.of(former)
     if step.cached:

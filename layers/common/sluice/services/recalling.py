@@ -16,7 +16,7 @@ from sluice.catalog.records.recalls import Recall
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.failures import ConflictError
 from sluice.lazy import dataclass
-from sluice.services import arrivals, datasets
+from sluice.services import arrivals, building, datasets
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def _recall(cloud: Cloud, wanted: Wanted, sha256: str) -> Recall:
 
 def _held(cloud: Cloud, wanted: Wanted) -> Iterator[Arrival]:
     """Yield the arrivals with a recalled content: of the key, of what waits, and of the last data set."""
-    version = (cloud.catalog.get(keys.pipeline_key(wanted.pipeline)) or {}).get("dataset_version")
+    state = building.find_pipeline(cloud, wanted.pipeline)
+    version = state.dataset_version if state else None
     held = datasets.find_manifest(cloud, wanted.pipeline, version).objects if version else ()
     same = {obj.key for obj in held if obj.sha256 in wanted.contents} | {wanted.key}
     for arrival in (

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Step, StepKind
 from sluice.domain import names, tags
@@ -82,8 +81,8 @@ def publish(cloud: Cloud, project: Project) -> None:
         f"What the pipeline of SageMaker of {pipeline} registers: nothing here is released",
         tags.listed(tags.of_pipeline(cloud.stack_name, pipeline)),
     )
-    state = cloud.catalog.get(keys.pipeline_key(pipeline)) or {}
-    if not state.get("in_flight"):
+    state = building.find_pipeline(cloud, pipeline)
+    if state is None or not state.in_flight:
         try:
             digest = hashlib.sha256(pushed).hexdigest()
             cloud.pipelines.put(pipeline_request(cloud, pipeline, project.version, digest))

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Pipeline, Run, RunRequest
 from sluice.domain import failures, names
@@ -48,7 +47,9 @@ def _decide(cloud: Cloud, wanted: Wanted) -> RunRequest | None:
         run = plan(cloud, wanted)
     except NotStartedError as error:
         return _refuse(cloud, answer, failures.bounded(error.reasons))
-    state = Pipeline.of(cloud.catalog.get(keys.pipeline_key(wanted.pipeline)) or {})
+    state = building.find_pipeline(cloud, wanted.pipeline)
+    if state is None:
+        return None
     if state.in_flight:
         return _refuse(cloud, answer, [f"{state.in_flight} is in flight"], state.in_flight)
     return _claim(cloud, state, run, answer)

@@ -50,7 +50,8 @@ class Holdings:
 
 def is_indexed(cloud: Cloud, pipeline: str) -> bool:
     """Tell whether all runs and versions of a pipeline are indexed: an older stack indexed none."""
-    return bool((cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("is_indexed"))
+    state = building.find_pipeline(cloud, pipeline)
+    return state is not None and state.is_indexed
 
 
 def object_versions(cloud: Cloud, pipeline: str, key: str) -> list[Arrival]:

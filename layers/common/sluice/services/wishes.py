@@ -13,7 +13,7 @@ from sluice.lazy import dataclass
 from sluice.services import arrivals, building, caching, presence, recalling
 
 if TYPE_CHECKING:
-    from sluice.ports import Cloud, Item
+    from sluice.ports import Cloud
 
 BY_HAND = "started by hand"
 # Ends of runs that a retry may go on from.
@@ -52,10 +52,9 @@ def find_request(cloud: Cloud, pipeline: str, request_id: str) -> RunRequest | N
 
 def plan(cloud: Cloud, wanted: Wanted) -> Run:
     """Return the run that would start now, without its number; raises NotStartedError."""
-    item = cloud.catalog.get(keys.pipeline_key(wanted.pipeline))
-    if item is None:
+    state = building.find_pipeline(cloud, wanted.pipeline)
+    if state is None:
         raise NotStartedError(f"there is no pipeline {wanted.pipeline}")
-    state = Pipeline.of(item)
     if wanted.reproduces:
         run = _reproduced(cloud, wanted, wanted.reproduces)
     else:
@@ -138,19 +137,18 @@ def _judged(cloud: Cloud, former: Run) -> str | None:
     version = former.dataset_version
     if version is None or former.validated_at is None:
         return None
-    return version if _dataset(cloud, former.pipeline, version).get("status") == "valid" else None
+    dataset = building.find_dataset(cloud, former.pipeline, version)
+    return version if dataset and dataset.status == "valid" else None
 
 
 def _check_dataset(cloud: Cloud, run: Run, version: str) -> None:
     pipeline = run.pipeline
-    found = _dataset(cloud, pipeline, version)
-    if found.get("status") != "valid":
-        why = "; ".join(found.get("reasons") or []) or "it was never judged"
-        raise NotStartedError(
-            f"the data set version {version[:12]} is not valid: {why}"
-            if found
-            else f"{pipeline} has no data set version {version[:12]}"
-        )
+    dataset = building.find_dataset(cloud, pipeline, version)
+    if dataset is None:
+        raise NotStartedError(f"{pipeline} has no data set version {version[:12]}")
+    if dataset.status != "valid":
+        why = "; ".join(dataset.reasons) or "it was never judged"
+        raise NotStartedError(f"the data set version {version[:12]} is not valid: {why}")
     try:
         recalled = recalling.held_in(cloud, pipeline, version)
         known = cloud.catalog.get_all(presence.known_by(pipeline))
@@ -167,7 +165,3 @@ def _check_dataset(cloud: Cloud, run: Run, version: str) -> None:
             f"{len(changed)} objects changed since the data set version {version[:12]} was made, and jobs "
             f"read what is there now: {shown}"
         )
-
-
-def _dataset(cloud: Cloud, pipeline: str, version: str) -> Item:
-    return cloud.catalog.get(keys.dataset_key(pipeline, version)) or {}

@@ -20,17 +20,13 @@ def index_dataset(dataset: Dataset) -> Put:
     return Put({**key, "version": dataset.version, "created_at": dataset.created_at})
 
 
-def accept_dataset(
-    pipeline: str, version: str, rows: int | None, report_uri: str, reasons: Sequence[str]
-) -> Update:
+def accept_dataset(pipeline: str, version: str, rows: int, report_uri: str, reasons: Sequence[str]) -> Update:
     """Mark a version as valid, even if a former contract rejected it."""
     judged = {"rows": rows, "report_uri": report_uri, "reasons": list(reasons), "status": "valid"}
     return Update(keys.dataset_key(pipeline, version), judged)
 
 
-def reject_dataset(
-    pipeline: str, version: str, rows: int | None, report_uri: str, reasons: Sequence[str]
-) -> Update:
+def reject_dataset(pipeline: str, version: str, rows: int, report_uri: str, reasons: Sequence[str]) -> Update:
     """Reject a version that was not judged yet: a valid one stays valid, as later ones build on it."""
     judged = {"rows": rows, "report_uri": report_uri, "reasons": list(reasons), "status": "rejected"}
     return Update(keys.dataset_key(pipeline, version), judged, {"status": "new"})

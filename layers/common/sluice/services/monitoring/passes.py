@@ -87,10 +87,10 @@ def _mature(each: Watched, has_time: HasTime) -> list[LabelWindow]:
 
 def take_labels(cloud: Cloud, pipeline: str, head: ObjectHead) -> dict[str, Any]:
     """Join an upload of labels to the windows that predicted its rows, and judge these anew."""
-    item = cloud.catalog.get(keys.pipeline_key(pipeline))
-    if item is None:
+    state = building.find_pipeline(cloud, pipeline)
+    if state is None:
         return {"status": "unclaimed"}
-    project = building.find_project(cloud, pipeline, item["project_version"])
+    project = building.find_project(cloud, pipeline, state.project_version)
     given = labels.receive(cloud, pipeline, head, configs.restore(project.config).data.label)
     judged = []
     for each in watched.find(cloud, pipeline) if given else ():
