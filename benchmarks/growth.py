@@ -114,7 +114,7 @@ def add_arrivals(catalog: GrownCatalog, size: int) -> None:
 
     catalog.add_past(PK, size, lambda number: f"{keys.SETTLED}{name(number)}#v1", item)
     catalog.create({**keys.counts_key(PIPELINE), "included": size})
-    event = {"at": AT, "subject": "x", "event": "data arrived", "detail": "1000 bytes"}
+    event = {"at": AT, "subject": "x", "event": "data arrived", "actor": "sluice", "detail": "1000 bytes"}
     catalog.add_past(PK, size, lambda number: f"TIMELINE#2025-{number:09}", lambda _: event)
 
 
@@ -166,8 +166,9 @@ def add_dataset(world: World, size: int) -> None:
         cloud.objects.write(places.dataset_manifest(head.version), head.to_json())
         cloud.objects.write(places.dataset_files(head.version), b"[]")
         cloud.objects.computed[places.dataset_files(head.version)] = partial(files, size)
-    item = {"status": "valid", "created_at": AT, "rows": size, "objects": size}
-    cloud.catalog.create({**keys.dataset_key(PIPELINE, head.version), **item})
+    of_all = {"objects": size, "rows": size, "size_bytes": 1000 * size, "manifest_uri": "s3://b/k"}
+    made = {"status": "valid", "created_at": AT, **of_all}
+    cloud.catalog.create({**keys.dataset_key(PIPELINE, head.version), **made})
     cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": head.version})
 
 

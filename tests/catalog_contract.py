@@ -60,17 +60,17 @@ class CatalogContract:
             "list": [1, "a", [0.5], None, {"deep": True}],
             "map": {"name with space": {"a.b": 1}},
         }
-        assert catalog.create(item)
+        assert catalog.apply(Put(item))
         assert catalog.get(KEY) == item
         assert type((catalog.get(KEY) or {})["whole"]) is int
 
     def test_an_attribute_that_is_none_is_absent(self, catalog: Catalog) -> None:
-        catalog.create({**KEY, "in_flight": None})
+        catalog.apply(Put({**KEY, "in_flight": None}))
         assert catalog.get(KEY) == KEY
-        assert catalog.update(KEY, {"status": "free"}, when={"in_flight": None})
+        assert catalog.apply(Update(KEY, {"status": "free"}, when={"in_flight": None}))
 
     def test_tuples_become_lists(self, catalog: Catalog) -> None:
-        catalog.create({**KEY, "reasons": ("a", "b")})
+        catalog.apply(Put({**KEY, "reasons": ("a", "b")}))
         assert (catalog.get(KEY) or {})["reasons"] == ["a", "b"]
 
     def test_what_is_not_there_is_none(self, catalog: Catalog) -> None:
@@ -79,29 +79,29 @@ class CatalogContract:
     def test_many_are_read_at_once_in_the_order_in_which_they_are_asked_for(self, catalog: Catalog) -> None:
         wanted = [{"pk": "P#1", "sk": f"A#{number:03}"} for number in range(130)]
         for key in wanted[::2]:
-            catalog.create({**key, "name": key["sk"]})
+            catalog.apply(Put({**key, "name": key["sk"]}))
         found = catalog.get_all([*reversed(wanted), wanted[0]])
         assert found == [catalog.get(key) for key in (*reversed(wanted), wanted[0])]
         assert found.count(None) == 65
         assert catalog.get_all([]) == []
 
     def test_only_the_first_creation_succeeds(self, catalog: Catalog) -> None:
-        assert catalog.create({**KEY, "by": "first"})
-        assert not catalog.create({**KEY, "by": "second"})
+        assert catalog.apply(Put({**KEY, "by": "first"}))
+        assert not catalog.apply(Put({**KEY, "by": "second"}))
         assert (catalog.get(KEY) or {})["by"] == "first"
 
     def test_an_update_sets_removes_and_leaves_the_rest(self, catalog: Catalog) -> None:
-        catalog.create({**KEY, "status": "old", "name": "kept", "reason": "gone"})
-        assert catalog.update(KEY, {"status": "new", "reason": None, "size": 1})
+        catalog.apply(Put({**KEY, "status": "old", "name": "kept", "reason": "gone"}))
+        assert catalog.apply(Update(KEY, {"status": "new", "reason": None, "size": 1}))
         assert catalog.get(KEY) == {**KEY, "status": "new", "name": "kept", "size": 1}
 
     def test_without_a_condition_an_update_creates(self, catalog: Catalog) -> None:
-        assert catalog.update(KEY, {"status": "new"})
+        assert catalog.apply(Update(KEY, {"status": "new"}))
         assert catalog.get(KEY) == {**KEY, "status": "new"}
 
     @pytest.mark.parametrize("when", [{}, {"status": None}, {"status": "old"}])
     def test_with_a_condition_it_creates_nothing(self, catalog: Catalog, when: dict[str, Any]) -> None:
-        assert not catalog.update(KEY, {"status": "new"}, when=when)
+        assert not catalog.apply(Update(KEY, {"status": "new"}, when=when))
         assert catalog.get(KEY) is None
 
     @pytest.mark.parametrize(
@@ -119,15 +119,19 @@ class CatalogContract:
     def test_every_condition_has_to_hold(
         self, catalog: Catalog, when: dict[str, Any], expected: bool
     ) -> None:
-        catalog.create({**KEY, "status": "old", "count": 1})
-        assert catalog.update(KEY, {"status": "changed"}, when=when) is expected
+        catalog.apply(Put({**KEY, "status": "old", "count": 1}))
+        assert catalog.apply(Update(KEY, {"status": "changed"}, when=when)) is expected
         assert (catalog.get(KEY) or {})["status"] == ("changed" if expected else "old")
 
     def test_of_several_claims_one_wins(self, catalog: Catalog) -> None:
-        catalog.create({**KEY, "build_seq": 0})
+        catalog.apply(Put({**KEY, "build_seq": 0}))
         claims = [
-            catalog.update(
-                KEY, {"in_flight": f"run-{number}", "build_seq": 1}, when={"in_flight": None, "build_seq": 0}
+            catalog.apply(
+                Update(
+                    KEY,
+                    {"in_flight": f"run-{number}", "build_seq": 1},
+                    when={"in_flight": None, "build_seq": 0},
+                )
             )
             for number in range(3)
         ]
@@ -135,15 +139,15 @@ class CatalogContract:
         assert (catalog.get(KEY) or {})["in_flight"] == "run-0"
 
     def test_names_that_dynamodb_reserves_are_names_like_any(self, catalog: Catalog) -> None:
-        catalog.create({**KEY, "status": "a", "size": 1})
-        assert catalog.update(
-            KEY, {"name": "b", "timestamp": "c", "a.b": "d"}, when={"status": "a", "size": 1}
+        catalog.apply(Put({**KEY, "status": "a", "size": 1}))
+        assert catalog.apply(
+            Update(KEY, {"name": "b", "timestamp": "c", "a.b": "d"}, when={"status": "a", "size": 1})
         )
         assert (catalog.get(KEY) or {})["a.b"] == "d"
 
     def test_a_query_takes_a_prefix_of_one_partition_in_order(self, catalog: Catalog) -> None:
         for pk, sk in (("P#1", "B#2"), ("P#1", "B#1"), ("P#1", "A#1"), ("P#1", "BB"), ("P#2", "B#1")):
-            catalog.create({"pk": pk, "sk": sk})
+            catalog.apply(Put({"pk": pk, "sk": sk}))
         assert [item["sk"] for item in catalog.query("P#1", "B#")] == ["B#1", "B#2"]
         assert [item["sk"] for item in catalog.query("P#1", "B#", newest_first=True)] == ["B#2", "B#1"]
         assert [item["sk"] for item in catalog.query("P#1")] == ["A#1", "B#1", "B#2", "BB"]
@@ -152,24 +156,24 @@ class CatalogContract:
 
     def test_a_query_over_several_pages_is_whole(self, catalog: Catalog) -> None:
         for number in range(8):
-            catalog.create({"pk": "P", "sk": f"{number}", "filler": "x" * 300_000})
+            catalog.apply(Put({"pk": "P", "sk": f"{number}", "filler": "x" * 300_000}))
         assert len(catalog.query("P")) == 8
         assert [item["sk"] for item in catalog.query("P", limit=6)] == list("012345")
 
     def test_a_listing_holds_what_names_it_in_order(self, catalog: Catalog) -> None:
         for name in ("b", "a"):
-            catalog.create({"pk": name, "sk": "PIPELINE", "gsi1pk": "PIPELINES", "gsi1sk": name})
-        catalog.create({"pk": "t", "sk": "TASK", "gsi1pk": "TASKS", "gsi1sk": "t"})
+            catalog.apply(Put({"pk": name, "sk": "PIPELINE", "gsi1pk": "PIPELINES", "gsi1sk": name}))
+        catalog.apply(Put({"pk": "t", "sk": "TASK", "gsi1pk": "TASKS", "gsi1sk": "t"}))
         assert [item["gsi1sk"] for item in catalog.listing("PIPELINES")] == ["a", "b"]
-        catalog.update({"pk": "t", "sk": "TASK"}, {"gsi1pk": None, "gsi1sk": None})
+        catalog.apply(Update({"pk": "t", "sk": "TASK"}, {"gsi1pk": None, "gsi1sk": None}))
         assert catalog.listing("TASKS") == []
 
     def test_what_is_no_plain_data_is_refused(self, catalog: Catalog) -> None:
         with pytest.raises(TypeError):
-            catalog.create({**KEY, "bytes": b"raw"})
+            catalog.apply(Put({**KEY, "bytes": b"raw"}))
 
     def test_what_is_got_is_a_copy(self, catalog: Catalog) -> None:
-        catalog.create({**KEY, "list": [1]})
+        catalog.apply(Put({**KEY, "list": [1]}))
         (catalog.get(KEY) or {})["list"].append(2)
         assert (catalog.get(KEY) or {})["list"] == [1]
 
@@ -179,7 +183,7 @@ class CatalogContract:
         assert catalog.get(KEY) == {**KEY, "by": "first"}
 
     def test_an_update_is_applied_if_its_condition_holds(self, catalog: Catalog) -> None:
-        catalog.create({**KEY, "status": "old", "reason": "gone"})
+        catalog.apply(Put({**KEY, "status": "old", "reason": "gone"}))
         assert not catalog.apply(Update(KEY, {"status": "new"}, when={"status": "other"}))
         assert catalog.apply(Update(KEY, {"status": "new", "reason": None}, when={"status": "old"}))
         assert catalog.get(KEY) == {**KEY, "status": "new"}
@@ -190,7 +194,7 @@ class CatalogContract:
     def test_a_delete_is_applied_if_its_condition_holds(
         self, catalog: Catalog, when: dict[str, Any] | None, expected: bool
     ) -> None:
-        catalog.create({**KEY, "status": "old"})
+        catalog.apply(Put({**KEY, "status": "old"}))
         assert catalog.apply(Delete(KEY, when)) is expected
         assert (catalog.get(KEY) is None) is expected
 
@@ -199,7 +203,7 @@ class CatalogContract:
         assert not catalog.apply(Delete(KEY, when={}))
 
     def test_an_item_moves_to_another_key_in_one_step(self, catalog: Catalog) -> None:
-        catalog.create({**KEY, "status": "pending"})
+        catalog.apply(Put({**KEY, "status": "pending"}))
         move = (Put({**OTHER, "status": "settled"}), Delete(KEY, when={"status": "pending"}))
         assert catalog.apply(*move)
         assert catalog.get(KEY) is None
@@ -220,8 +224,8 @@ class CatalogContract:
     def test_of_several_changes_none_is_written_if_one_condition_fails(
         self, catalog: Catalog, failing: Change, is_first: bool
     ) -> None:
-        catalog.create({**KEY, "count": 1})
-        catalog.create({**OTHER, "by": "first"})
+        catalog.apply(Put({**KEY, "count": 1}))
+        catalog.apply(Put({**OTHER, "by": "first"}))
         rest: list[Change] = [Update(KEY, {"count": 2}, when={"count": 1}), Put({"pk": "new", "sk": "new"})]
         assert not catalog.apply(*([failing, *rest] if is_first else [*rest, failing]))
         assert catalog.get(KEY) == {**KEY, "count": 1}
@@ -259,7 +263,7 @@ class CatalogContract:
         assert catalog.query("P") == []
 
     def test_of_several_transactions_on_an_item_one_wins(self, catalog: Catalog) -> None:
-        catalog.create({**KEY, "status": "running"})
+        catalog.apply(Put({**KEY, "status": "running"}))
         ends = [
             catalog.apply(
                 Update(KEY, {"status": end}, when={"status": "running"}), Put({"pk": "END", "sk": end})
@@ -309,4 +313,4 @@ class CatalogContract:
 
     def _fill(self, catalog: Catalog, *sort_keys: str) -> None:
         for sk in sort_keys:
-            catalog.create({"pk": "P", "sk": sk})
+            catalog.apply(Put({"pk": "P", "sk": sk}))

@@ -20,6 +20,7 @@ from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.monitoring import LabelWindow, Watch, Window
 from sluice.catalog.records.notices import Notice
 from sluice.catalog.records.releases import Deployment, Release, Stage
+from sluice.catalog.records.timeline import Entry
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Item
 from sluice.services import releasing
@@ -194,10 +195,8 @@ class _Past:
             self.put({**run, **keys.run_key(BUSY, name)})
             said = ("run started", "data validated", "run ended")
             for at, event in enumerate(said):
-                entry = keys.timeline_item(
-                    BUSY, self.at(minutes=3 * (runs - number), seconds=-at), name, event
-                )
-                self.put({**entry, "actor": "sluice", "detail": "as it was asked for"})
+                when = self.at(minutes=3 * (runs - number), seconds=-at)
+                self.put(Entry(BUSY, when, name, event, "sluice", "as it was asked for").item())
         for step in steps:
             self.put({**step, "pk": keys.steps_partition(f"{BUSY}-00002")})
 

@@ -240,18 +240,18 @@ def _note_foreign(cloud: Cloud, claim: _Claim) -> None:
         f"{claim.version_name} was approved, but no run of this stack registered it, so there is no evidence "
         "to release it by. Push its project and train it here, or deploy it yourself"
     )
-    approval, catalog = claim.approval, cloud.catalog
+    approval = claim.approval
     owners = [
         keys.pipeline_of(item)
-        for item in catalog.listing(keys.PIPELINES)
+        for item in cloud.catalog.listing(keys.PIPELINES)
         if claim.package.group in packages.groups_of(Pipeline.of(item))
     ]
-    entry = keys.timeline_item(
-        owners[0] if owners else "",
+    note(
+        cloud,
+        owners[0] if owners else None,
         approval.decided_at,
         claim.version_name,
         "approval ignored",
-        actor=approval.approver,
-        detail=detail,
+        detail,
+        approval.approver,
     )
-    catalog.create(entry if owners else {**entry, "pk": keys.UNCLAIMED})

@@ -33,7 +33,7 @@ class TestDynamoDB(CatalogContract):
 
 def test_an_error_that_is_no_answer_is_raised() -> None:
     with mock_aws(), pytest.raises(Exception, match="ResourceNotFoundException"):
-        DynamoDBCatalog("nowhere", boto3.client("dynamodb", region_name="eu-central-1")).create(KEY)
+        DynamoDBCatalog("nowhere", boto3.client("dynamodb", region_name="eu-central-1")).apply(Put(KEY))
 
 
 class Busy:

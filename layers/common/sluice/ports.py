@@ -28,24 +28,13 @@ SageMakerJobKind = JobKind | Literal["transform_job"]
 
 
 class Catalog(Protocol):
-    """One table of flat items; a write that decides something has a condition and can succeed once."""
+    """One table of flat items, which only `sluice.catalog.changes` alter: what decides has a condition."""
 
     def get(self, key: Mapping[str, str]) -> Item | None:
         """Return the item at `{"pk", "sk"}` (strongly consistent), or None."""
 
     def get_all(self, keys: Sequence[Mapping[str, str]]) -> list[Item | None]:
         """Return the items at some keys, as `get` does, but with one request for a hundred."""
-
-    def create(self, item: Item) -> bool:
-        """Write the item if its key is free; False if it is taken."""
-
-    def update(
-        self, key: Mapping[str, str], changes: Mapping[str, Any], when: Mapping[str, Any] | None = None
-    ) -> bool:
-        """Set attributes (None removes) if each `when` attribute equals its value (None: is absent).
-
-        Without `when` a missing item is created. Returns False if a condition did not hold.
-        """
 
     def apply(self, *changes: Change) -> bool:
         """Write all changes (of up to 100 items) or none; False if any condition did not hold.

@@ -14,6 +14,7 @@ from sluice.catalog.changes import arrivals
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.arrivals import UnclaimedArrival
 from sluice.catalog.records.releases import Deployment, Release
+from sluice.catalog.records.timeline import Entry
 from sluice.domain.failures import MissingError
 from sluice.events import BuildTask
 from sluice.services import costs
@@ -200,7 +201,7 @@ def test_an_object_of_no_pipeline_is_shown(building: build_world.World) -> None:
     version_id = building.cloud.objects.put(fakes.DATA_BUCKET, "nobody/a.csv", b"x\n1\n")
     building.invoke("record_arrival", build_world.created(fakes.DATA_BUCKET, "nobody/a.csv", version_id))
     # A decision about a package of nobody is noted in the same place.
-    building.cloud.catalog.create({**keys.timeline_item("x", "2026", "a", "b"), "pk": keys.UNCLAIMED})
+    building.cloud.catalog.create(Entry(None, "2026", "a", "b", "me", "").item())
     (shown,) = pipelines.unclaimed(building.cloud)
     assert shown["key"] == "nobody/a.csv"
     assert "pk" not in shown

@@ -77,14 +77,6 @@ class DynamoDBCatalog:
                 self._pause(random.uniform(0, _LONGEST_PAUSE_S))  # noqa: S311 (no secret)
         return found
 
-    def create(self, item: Item) -> bool:
-        return self.apply(Put(item))
-
-    def update(
-        self, key: Mapping[str, str], changes: Mapping[str, Any], when: Mapping[str, Any] | None = None
-    ) -> bool:
-        return self.apply(Update(key, changes, when))
-
     def apply(self, *changes: Change) -> bool:
         refuse_impossible(changes)
         return not changes or self._retried(lambda: self._write(changes))

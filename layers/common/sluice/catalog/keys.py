@@ -496,11 +496,10 @@ def trouble_key(name: str) -> Key:
     return {"pk": f"TROUBLE#{name}", "sk": "TROUBLE"}
 
 
-def timeline_item(pipeline: str, at: str, subject: str, event: str, **detail: Any) -> dict[str, Any]:
-    """Make an entry of the pipeline's timeline; the same entry always has the same key."""
-    body = {"subject": subject, "event": event, **detail}
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:10]
-    return {"pk": partition(pipeline), "sk": f"{TIMELINE}{at}#{digest}", "at": at, **body}
+def timeline_key(pipeline: str | None, at: str, said: Mapping[str, str]) -> Key:
+    """Return the key of a timeline's entry, by what it says; without a pipeline it is among the unclaimed."""
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:10]
+    return {"pk": partition(pipeline) if pipeline else UNCLAIMED, "sk": f"{TIMELINE}{at}#{digest}"}
 
 
 def timeline_id_of(item: Mapping[str, Any]) -> str:

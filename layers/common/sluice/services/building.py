@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Milestone, Pipeline, Project, Run, Step
-from sluice.catalog.records.data import Dataset
 from sluice.domain import names, roles, tags
 from sluice.domain.build import jobs
 from sluice.domain.failures import MissingError
@@ -18,6 +17,7 @@ from sluice.lazy import dataclass
 from sluice.ports import Cloud, Item
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.data import Dataset
     from sluice.domain.config import PipelineConfig
     from sluice.events import BuildTask, StartJobTask
     from sluice.quality.statistics.profiles import Profile
@@ -195,6 +195,8 @@ def find_profile(cloud: Cloud, pipeline: str, dataset_version: str) -> Profile |
 
 
 def find_dataset(cloud: Cloud, pipeline: str, version: str) -> Dataset | None:
+    from sluice.catalog.records.data import Dataset  # few functions ask
+
     item = cloud.catalog.get(keys.dataset_key(pipeline, version))
     return Dataset.of(item) if item else None
 

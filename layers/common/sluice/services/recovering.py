@@ -72,7 +72,7 @@ def give_up(cloud: Cloud, fault: Fault, why: Why, reason: str, at: str) -> None:
     }
     announcing.announce(cloud, IMPOSSIBLE, live.pipeline, detail)
     cloud.catalog.apply(changes.give_up(known, why, reason, at))
-    cloud.catalog.create(entry)
+    timeline.add(cloud, entry)
 
 
 def find_rejected(cloud: Cloud, stage: Stage) -> Package | None:

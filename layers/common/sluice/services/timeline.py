@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sluice.catalog import keys
+from sluice.catalog.changes.timeline import add_entry
+from sluice.catalog.records.timeline import Entry
 from sluice.domain import failures
 from sluice.ports import Cloud, Item
 
@@ -11,20 +13,31 @@ _DETAIL_MAX = 4000
 
 
 def note(
-    cloud: Cloud, pipeline: str, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR
+    cloud: Cloud, pipeline: str | None, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR
 ) -> None:
     """Add an entry to the pipeline's timeline; repeating it changes nothing."""
-    cloud.catalog.create(entry_of(pipeline, at, subject, event, detail, actor))
+    add(cloud, entry_of(pipeline, at, subject, event, detail, actor))
 
 
-def entry_of(pipeline: str, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR) -> Item:
+def add(cloud: Cloud, entry: Entry) -> None:
+    cloud.catalog.apply(add_entry(entry))
+
+
+def entry_of(
+    pipeline: str | None, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR
+) -> Entry:
     """Make an entry, to tell by it whether something was done before."""
-    said = failures.cut(detail, _DETAIL_MAX)
-    return keys.timeline_item(pipeline, at, subject, event, actor=actor, detail=said)
+    return Entry(pipeline, at, subject, event, actor, failures.cut(detail, _DETAIL_MAX))
 
 
-def is_noted(cloud: Cloud, entry: Item) -> bool:
-    return cloud.catalog.get(keys.key_of(entry)) is not None
+def is_noted(cloud: Cloud, entry: Entry) -> bool:
+    return cloud.catalog.get(keys.key_of(entry.item())) is not None
+
+
+def newest(cloud: Cloud, pipeline: str, limit: int) -> list[Entry]:
+    """Return the newest entries, newest first."""
+    found = cloud.catalog.query(keys.partition(pipeline), keys.TIMELINE, newest_first=True, limit=limit)
+    return [*map(Entry.of, found)]
 
 
 def entries_of(cloud: Cloud, pipeline: str, subject: str, since: str, until: str) -> list[Item]:

@@ -11,7 +11,7 @@ from sluice.domain import actors
 from sluice.domain.release import recoveries, releases
 from sluice.domain.release.releases import Request
 from sluice.ports import Cloud
-from sluice.services import deploying
+from sluice.services import deploying, timeline
 
 # Search so many entries of a timeline: an alarm is noted just before its rollback starts.
 _NEWEST = 200
@@ -58,11 +58,8 @@ def _alarm(cloud: Cloud, request: Request) -> str | None:
         return None
     ask = partial(releases.alarm_request, request.pipeline, stage, live, request.actor, "")
     follows = {ask(attempt).release_id for attempt in recoveries.ATTEMPTS}
-    noted = cloud.catalog.query(
-        keys.partition(request.pipeline), keys.TIMELINE, newest_first=True, limit=_NEWEST
-    )
     was_told = any(
-        (entry["subject"], entry["event"], entry["actor"]) == (live.release_id, "alarm", request.actor)
-        for entry in noted
+        (entry.subject, entry.event, entry.actor) == (live.release_id, "alarm", request.actor)
+        for entry in timeline.newest(cloud, request.pipeline, _NEWEST)
     )
     return request.actor if was_told and request.release_id in follows else None
