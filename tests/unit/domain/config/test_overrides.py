@@ -49,6 +49,21 @@ def test_a_hyperparameter_that_is_given_is_searched_no_longer(pipeline_config: P
     assert candidates.of_step(changed.train, f"train-{name}")["alpha"] == "0.1"
 
 
+@pytest.mark.parametrize("strategy", ["random", "halving"])
+def test_the_only_hyperparameter_of_a_space_can_be_given_whatever_draws_from_it(
+    config_text: str, strategy: str
+) -> None:
+    """Random and halving need something to draw from: it is then that one value."""
+    drawn = f"{{alpha: [1e-5, 1e-4]}}, strategy: {strategy}, max_candidates: 2"
+    if strategy == "halving":
+        drawn += ", budget: {hyperparameter: rounds, min: 1, max: 9}"
+    project = config.load(config_text.replace("{alpha: [1e-5, 1e-4]}", drawn))
+    changed = read(project, "train.hyperparameters.alpha=0.1", "train.hyperparameters.epochs=20")
+    (name,) = candidates.first(changed.train)
+    values = candidates.of_step(changed.train, f"train-{name}")
+    assert (values["alpha"], values["epochs"]) == ("0.1", "20")
+
+
 def test_another_space_can_be_searched(pipeline_config: PipelineConfig) -> None:
     changed = read(pipeline_config, "train.candidates.space.alpha=[0.1, 0.2, 0.3]")
     assert len(candidates.first(changed.train)) == 3

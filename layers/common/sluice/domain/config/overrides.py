@@ -122,10 +122,18 @@ def _overridden(document: dict[str, Any], overrides: Overrides) -> dict[str, Any
         for parent in parents:
             place = place[parent]
         place[name] = value
-        if path.startswith(f"{_HYPERPARAMETERS}."):
-            # A hyperparameter that is given is searched no longer.
-            changed["train"]["candidates"]["space"].pop(name, None)
+        if path.startswith(f"{_HYPERPARAMETERS}.") and name in changed["train"]["candidates"]["space"]:
+            _fix(changed["train"], name, value)
     return changed
+
+
+def _fix(train: dict[str, Any], name: str, value: Any) -> None:
+    """Search a hyperparameter no longer; random and halving draw from a space that has at least this one."""
+    candidates = train["candidates"]
+    del candidates["space"][name]
+    if not candidates["space"] and candidates["strategy"] != "grid":
+        candidates["space"][name] = [value]
+        del train["hyperparameters"][name]
 
 
 def _current(document: Mapping[str, Any], path: str) -> Any:
