@@ -143,6 +143,8 @@ def test_a_reason_of_several_lines_is_one_line_in_a_list_and_indented_in_full(
         "ValueError: C is None (+1)"
     )
     assert failures.brief("two\nlines") == "two lines"
+    longer = TRACEBACK.replace("C is None", "C is None\nHave a look at the guide:\n    https://guide")
+    assert failures.brief(longer) == failures.brief(TRACEBACK)
     run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": []}
     run_page.print_run(run | {"reasons": [TRACEBACK]})
     assert '\n    Command "python train.py -C 1", exit code: 1\n' in capsys.readouterr().out

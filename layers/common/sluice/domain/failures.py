@@ -8,12 +8,15 @@ docs/errors.md has the whole tree, who raises what, and who retries.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Self
 
 # Twenty reasons of a thousand characters of four bytes are a third of what a state may pass on.
 REASON_MAX = 1000
 REASONS_MAX = 20
+# How the last part of a traceback begins.
+EXCEPTION = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt|Warning|Group)\b")
 
 
 class TransientError(Exception):
@@ -89,12 +92,15 @@ def plain(reason: str) -> str:
 
 
 def brief(reason: str) -> str:
-    """Shorten a reason to one line: of a traceback keep the first line and the one that says why."""
+    """Shorten a reason to one line: of a traceback keep the first line and the one that says why.
+
+    An exception's message may have several lines, the first of which has its name.
+    """
     lines = [line.strip() for line in plain(reason).splitlines() if line.strip()]
     saying = [line for line in lines[1:] if not line.startswith(("Command ", "ExitCode "))]
     if len(saying) < 2:
         return " ".join(lines)
-    last = saying[-1].rstrip('"')
+    last = next((line for line in reversed(saying) if EXCEPTION.match(line)), saying[-1]).rstrip('"')
     return f"{lines[0]} […] {last}"
 
 

@@ -33,6 +33,10 @@ def ran(seconds: int) -> dict[str, datetime]:
             {"FailureReason": "AlgorithmError: , exit code: 3"},
             "AlgorithmError: the script ended with exit code 3; its log says why",
         ),
+        (
+            {"ExitMessage": "AlgorithmError: , exit code: 139"},
+            "AlgorithmError: the script ended with exit code 139 (SIGSEGV); its log says why",
+        ),
         ({"SecondaryStatus": "MaxRuntimeExceeded"}, "it ran longer than max_runtime_s"),
         ({"SecondaryStatus": "MaxRuntimeExceeded", **ALLOWED}, "it ran longer than max_runtime_s, 900 s"),
         # A processing job has no such status, only times.

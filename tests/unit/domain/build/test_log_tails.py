@@ -55,6 +55,19 @@ def test_what_a_script_without_a_traceback_said_last_is_told_in_place_of_its_com
     assert log_tails.told(said, lines) == said
 
 
+@pytest.mark.parametrize(("code", "name"), [("139", "SIGSEGV"), ("-6", "SIGABRT"), ("143", "SIGTERM")])
+def test_a_script_that_crashed_is_told_with_its_signal(code: str, name: str) -> None:
+    """A crash in a library of C leaves neither a traceback nor a message."""
+    wordless = (
+        f'AlgorithmError: ExecuteUserScriptError:\nExitCode {code}\nErrorMessage ""\n'
+        f'Command "python train.py", exit code: {code}'
+    )
+    said = f"AlgorithmError: the script ended with exit code {code} ({name})"
+    assert log_tails.told(wordless, []) == said
+    assert log_tails.told(wordless, ["fitting"]) == f"{said}: fitting"
+    assert log_tails.ended_with("3") == "the script ended with exit code 3"
+
+
 def test_the_last_lines_are_kept_and_none_is_long() -> None:
     lines = log_tails.kept([*map(str, range(100)), "x" * 5000])
     assert (len(lines), lines[0], len(lines[-1])) == (20, "81", 400)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.containers import instances
 from sluice.containers.configuration import OUT_OF_MEMORY
+from sluice.domain.build import log_tails
 from sluice.domain.build.jobs import job_status
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
     if said.startswith(OUT_OF_MEMORY.rstrip(".")) or _KILLED.fullmatch(said):
         return _killed(description, is_certain=said.startswith("ClientError"))
     if exited := _BARE_EXIT.fullmatch(said):
-        return f"{exited['error']}: the script ended with exit code {exited['code']}; its log says why"
+        return f"{exited['error']}: {log_tails.ended_with(exited['code'])}; its log says why"
     return str(said)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
+
+from sluice.domain.failures import EXCEPTION
 
 # SageMaker's own groups, which all jobs of an account share.
 SAGEMAKER_GROUPS = {
@@ -19,7 +22,6 @@ LINE_MAX = 400
 _TRACEBACK = "Traceback (most recent call last):"
 # What SageMaker's toolkits say of a script's end, after the script's own last words.
 _TOOLKIT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} sagemaker-\S+ ")
-_SAYING = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt|Warning|Group)\b")
 _ENDED = "the script ended with exit code"
 # What SageMaker's training toolkit says of a script that ended without a traceback.
 _WORDLESS = re.compile(
@@ -43,7 +45,7 @@ def last_words(lines: Sequence[str]) -> str | None:
     said = [line.strip() for line in lines if line.strip() and not _TOOLKIT.match(line)]
     if _TRACEBACK in said:
         start = len(said) - 1 - said[::-1].index(_TRACEBACK)
-        if errors := [line for line in said[start + 1 :] if _SAYING.match(line)]:
+        if errors := [line for line in said[start + 1 :] if EXCEPTION.match(line)]:
             return errors[-1]
     return said[-1] if said else None
 
@@ -51,8 +53,23 @@ def last_words(lines: Sequence[str]) -> str | None:
 def told(reason: str, lines: Sequence[str]) -> str:
     """Return a reason that only gives the exit code together with the script's last words."""
     words = last_words(lines)
-    if words and (ended := _WORDLESS.fullmatch(reason)):
-        return f"{ended['error']}: {_ENDED} {ended['code']}: {words}"
+    ended = _WORDLESS.fullmatch(reason)
+    if ended and (words or by_signal(ended["code"])):
+        reason = f"{ended['error']}: {ended_with(ended['code'])}"
     if words is None or words in reason or _ENDED not in reason:
         return reason
     return f"{reason.removesuffix('; its log says why')}: {words}"
+
+
+def ended_with(code: str) -> str:
+    """Say with which exit code a script ended, and after which signal: that is all it can say of a crash."""
+    return f"{_ENDED} {code}{by_signal(code)}"
+
+
+def by_signal(code: str) -> str:
+    """Name the signal of an exit code, which is 128 and its number, or its negative as Python has it."""
+    number = int(code)
+    try:
+        return f" ({signal.Signals(-number if number < 0 else number - 128).name})"
+    except ValueError:
+        return ""
