@@ -1,4 +1,4 @@
-"""Draw hold-outs that two models predict equally well."""
+"""Draw hold-outs that two models predict equally well, and have a gate judge them."""
 
 # ruff: noqa: S311 - simulations
 
@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
 from functools import lru_cache
 
+from sluice.domain.build import gates
+from sluice.domain.build.verdicts import Champion, Facts
 from sluice.domain.config.prediction_metrics import PredictionMetric
-from sluice.domain.predictions.comparing import Comparison, compare
-from sluice.domain.predictions.scores import UndefinedError
 from sluice.domain.predictions.table import Predictions
 
 CONFIDENCE = 0.95
@@ -46,18 +45,13 @@ def _drawn(n: int, times: int, needs: str) -> list[tuple[Predictions, Prediction
     return [equal_models(rng, n, needs) for _ in range(times)]
 
 
-def comparisons(
-    metric: PredictionMetric, n: int, times: int, margin: float = 0.0
-) -> Iterator[Comparison | None]:
-    """Comparisons of equal models; None where the rows allow none."""
-    for candidate, champion in _drawn(n, times, "numbers" if metric.needs == "numbers" else "classes"):
-        try:
-            yield compare(metric, candidate, champion, margin=margin, confidence=CONFIDENCE)
-        except UndefinedError:
-            yield None
-
-
 def passed(metric: PredictionMetric, n: int, times: int) -> float:
     """The share of comparisons in which `better_than champion with confidence 0.95` passes."""
-    found = comparisons(metric, n, times)
-    return sum(each is not None and each.low > 0 and each.chance <= 1 - CONFIDENCE for each in found) / times
+    drawn = _drawn(n, times, "numbers" if metric.needs == "numbers" else "classes")
+    gate = f"{metric.name} better_than champion with confidence {CONFIDENCE}"
+    return sum(passes(gate, candidate, champion) for candidate, champion in drawn) / times
+
+
+def passes(gate: str, candidate: Predictions, champion: Predictions) -> bool:
+    """Judge a gate as a run does."""
+    return gates.judge([gate], {}, Champion({}, facts=Facts(champion)), Facts(candidate)).passed
