@@ -140,18 +140,23 @@ def next_run(world: World) -> None:
     world.start("prepare", "reviews-00002")
 
 
-@pytest.mark.parametrize("runs", [2, 3])
-def test_what_reached_a_limit_of_lambda_goes_to_sagemaker_in_every_run_after(world: World, runs: int) -> None:
+def limited(world: World) -> None:
+    """Have Lambda end the step for want of storage, and SageMaker begin it."""
     world.start("prepare")
     world.cloud.lambda_jobs.end(
         NAME, status="Failed", LimitReached="storage", FailureReason="no space is left"
     )
     world.invoke("finish_job", {"source": "sluice", "detail": {"stack": "sluice", "JobName": NAME}})
     world.start("prepare")
+
+
+@pytest.mark.parametrize("runs", [2, 3])
+def test_what_reached_a_limit_of_lambda_goes_to_sagemaker_in_every_run_after(world: World, runs: int) -> None:
+    limited(world)
     assert world.step("prepare")["backend"] == "sagemaker"
     next_run(world)
     second = world.cloud.catalog.get(keys.step_key("reviews-00002", "prepare")) or {}
-    assert second["backend_reason"] == "sagemaker: the last run reached Lambda's limit of storage"
+    assert second["backend_reason"] == "sagemaker: a run before reached Lambda's limit of storage"
     assert "sluice--reviews-00002-prepare" not in world.cloud.lambda_jobs.requests
     if runs == 2:
         return
@@ -163,6 +168,15 @@ def test_what_reached_a_limit_of_lambda_goes_to_sagemaker_in_every_run_after(wor
     world.start("prepare", "reviews-00003")
     third = world.cloud.catalog.get(keys.step_key("reviews-00003", "prepare")) or {}
     assert third["backend_reason"] == second["backend_reason"]
+
+
+def test_a_run_with_values_of_its_own_says_nothing_of_those_after(world: World) -> None:
+    """One experiment too large for Lambda sent the pipeline to SageMaker until its next push."""
+    values = {"prepare.parameters.seed": 7}
+    world.cloud.catalog.update(keys.run_key("reviews", RUN), {"overrides": values})
+    limited(world)
+    next_run(world)
+    assert world.cloud.lambda_jobs.requests["sluice--reviews-00002-prepare"]
 
 
 # -------------------------------------------------------------------------------------------------- its end

@@ -71,12 +71,12 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
     if problem is None and compute.backend != "sagemaker":
         found = environments.find(cloud, wanted.project, wanted.build.config, task.image)
         problem = found.problem
-    dataset, step, run = cloud.catalog.get_all(_known_before(task))
+    dataset, step, *runs = cloud.catalog.get_all(_known_before(task))
     facts = Facts(
         data_bytes=Dataset.of(dataset).size_bytes if dataset else 0,
         environment_bytes=found.environment.unpacked_bytes if found.environment else 0,
         environment_problem=problem,
-        **_last_time(cloud, task, step, run),
+        **(_last_time(cloud, step) if _is_alike(task, *runs) else {}),
     )
     choice = choose(compute, facts)
     if choice.backend == "sagemaker":
@@ -127,18 +127,27 @@ def _no_lambda(cloud: Cloud) -> str | None:
 
 
 def _known_before(task: StartJobTask) -> list[keys.Key]:
-    """Return the keys of the data set, and of the step and the run before: a first run has none."""
+    """Return the keys of the data set, of the step and the run before and of the run."""
     run_id = names.previous_run_id(task.run_id) or ""
     return [
         keys.dataset_key(task.pipeline, task.dataset_version),
         keys.step_key(run_id, task.step),
         keys.run_key(task.pipeline, run_id),
+        keys.run_key(task.pipeline, task.run_id),
     ]
 
 
-def _last_time(cloud: Cloud, task: StartJobTask, former: Item | None, run: Item | None) -> dict[str, Any]:
-    """Return how the job went in the run before, if of the same project: its memory, a limit of Lambda."""
-    if former is None or run is None or Run.of(run).project_version != task.project_version:
+def _is_alike(task: StartJobTask, before: Item | None, run: Item | None) -> bool:
+    """Tell whether the run before says how this one will go: one with values of its own went otherwise."""
+    if before is None or Run.of(before).project_version != task.project_version:
+        return False
+    own = Run.of(before).overrides
+    return not own or (run is not None and Run.of(run).overrides == own)
+
+
+def _last_time(cloud: Cloud, former: Item | None) -> dict[str, Any]:
+    """Return how the job went in the run before: its memory, a limit of Lambda."""
+    if former is None:
         return {}
     step = Step.of(former)
     if step.cached:

@@ -80,7 +80,7 @@ def compute(**given: Any) -> TrainCompute:
             {"limit_reached": "memory"},
             "sagemaker",
             0,
-            "sagemaker: the last run reached Lambda's limit of memory",
+            "sagemaker: a run before reached Lambda's limit of memory",
         ),
         ({}, {"peak_memory_mb": 2000}, "lambda", 3008, "lambda: 1 kB of data, at most 15 minutes"),
     ],

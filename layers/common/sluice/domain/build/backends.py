@@ -83,7 +83,7 @@ def _obstacle(compute: Compute, facts: Facts) -> str | None:
     if facts.environment_problem:
         return facts.environment_problem
     if facts.limit_reached:
-        return f"the last run reached Lambda's limit of {facts.limit_reached}"
+        return f"a run before reached Lambda's limit of {facts.limit_reached}"
     disk = facts.environment_bytes + _COPIES_ON_DISK * facts.data_bytes
     if disk > DISK_BYTES:
         wanted, there = wording.size(disk), wording.size(DISK_BYTES)
