@@ -8,6 +8,9 @@ import pytest
 
 from build_world import PIPELINE_YAML, RUN, Invoke, World
 from caching_world import Caching
+from sluice.catalog import keys
+from sluice.catalog.changes import builds
+from sluice.catalog.records.builds import Step
 from sluice.services import costs
 from sluice.services.views import costs as views
 from sluice.services.views import pipelines
@@ -105,6 +108,14 @@ def test_a_run_is_shown_with_all_that_it_costs(world: World) -> None:
     assert found["prices"]["region"] == "us-east-1"
     assert found["next_run"]["estimate"]["runs"] == 1
     assert views.run_cost(world.cloud, "reviews-00099") is None
+
+
+def test_a_step_of_an_older_stack_that_wrote_no_model_is_priced(world: World) -> None:
+    world.build("a.csv")
+    before = views.run_cost(world.cloud, RUN)
+    item = world.cloud.catalog.get(keys.step_key(RUN, "train-1")) or {}
+    world.cloud.catalog.apply(builds.record_step(Step.of({**item, "outputs": {"model": None}})))
+    assert views.run_cost(world.cloud, RUN) == before
 
 
 def test_a_job_that_still_runs_costs_what_it_took_so_far(world: World) -> None:

@@ -281,6 +281,12 @@ def test_a_training_jobs_result_has_its_model_and_metrics() -> None:
     }
 
 
+def test_a_training_that_was_stopped_before_it_wrote_a_model_has_no_output() -> None:
+    stopped = {name: value for name, value in TRAINED.items() if name != "ModelArtifacts"}
+    found = jobs.job_result("training_job", {**stopped, "TrainingJobStatus": "Stopped"}, "train-0")
+    assert (found["outputs"], found["model_uri"]) == ({}, None)
+
+
 def test_a_processing_jobs_result_has_its_outputs() -> None:
     assert jobs.job_result("processing_job", PROCESSED, "prepare") == {
         "step": "prepare",

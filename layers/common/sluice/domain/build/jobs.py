@@ -365,11 +365,11 @@ def job_result(kind: JobKind, description: Mapping[str, Any], step: str) -> dict
 
 
 def _training_result(description: Mapping[str, Any]) -> dict[str, Any]:
-    # A failed job has no model, and JSON has no NaN: both are None.
+    # A failed or stopped job may have no model, and JSON has no NaN.
     model_uri = description.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     metrics = description.get("FinalMetricDataList", ())
     return {
-        "outputs": {"model": model_uri},
+        "outputs": {"model": model_uri} if model_uri else {},
         "model_uri": model_uri,
         "metrics": {metric["MetricName"]: _finite(metric["Value"]) for metric in metrics},
         "image": description["AlgorithmSpecification"]["TrainingImage"],

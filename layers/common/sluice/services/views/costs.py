@@ -47,7 +47,9 @@ def _stored_bytes(cloud: Cloud, pipeline: str, run_id: str, steps: Sequence[Step
     That is in the run's folder, and of a pipeline of SageMaker where the SDK has its jobs write by default.
     """
     root, by_default = f"s3://{cloud.artifact_bucket}/", f"{building.locations(cloud, pipeline).sdk}/"
-    written = {uri for step in steps for uri in (step.outputs or {}).values() if uri.startswith(by_default)}
+    # An older stack recorded None of a model that was not written.
+    uris = {uri for step in steps for uri in (step.outputs or {}).values() if uri}
+    written = {uri for uri in uris if uri.startswith(by_default)}
     folders = [f"runs/{pipeline}/{run_id}/", *(uri.removeprefix(root).rstrip("/") for uri in written)]
     sizes = {
         head.key: head.size_bytes

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from e2e.conftest import built, home, loop, stack  # noqa: F401 - fixtures
 from e2e.loop import Loop
 from e2e.test_sdk_pipeline import reviews
 from sluice.domain import names
@@ -20,20 +19,17 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture
-def folder(loop: Loop) -> Path:  # noqa: F811
+def folder(loop: Loop) -> Path:
     return project.init(loop.folder / loop.pipeline, "sdk-pipeline")
 
 
 @pytest.mark.timeout(3 * TIMEOUT_S)
 @pytest.mark.parametrize(("pipeline", "sdk"), [("pipeline.py", "2"), ("pipeline_v3.py", "3")])
 def test_the_pipeline_that_a_push_makes_is_run_shown_and_judged(
-    loop: Loop,  # noqa: F811
-    folder: Path,
-    pipeline: str,
-    sdk: str,
+    loop: Loop, folder: Path, pipeline: str, sdk: str
 ) -> None:
     python = REPOSITORY / f".venv/envs/sdk{sdk}/bin/python"
-    assert python.exists(), "there is no environment with the SDK: run `make clients`"
+    assert python.exists(), "there is no environment with the SDK: run `make environments`"
     yaml = folder / "pipeline.yaml"
     yaml.write_text(yaml.read_text().replace("pipeline: pipeline.py", f"pipeline: {pipeline}"))
     project.push(loop.target, folder, python=str(python))
