@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
+from pathlib import Path
 from typing import Any, overload
 
 import fakes
@@ -261,6 +262,10 @@ class GrownObjects(fakes.FakeObjects):
         self.count.requests += 1
         self.count.bytes += len(data)
         return data
+
+    def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
+        self.count.requests += 1
+        super().download(bucket, key, version_id, path)
 
     def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
         """S3 copies what is there: only the tail is this machine's."""

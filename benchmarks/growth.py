@@ -11,12 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -32,12 +35,17 @@ from figures import arguments
 from grown import Count, GrownCatalog, GrownObjects, GrownRegistry, Numbered
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.domain import canonical
+from sluice.domain import canonical, times
+from sluice.domain.config.models import Data
 from sluice.domain.data import segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.domain.locations import Locations
-from sluice.services import arrivals, batching, datasets, presence
+from sluice.quality import run
+from sluice.quality.part_results import PART
+from sluice.quality.run import Baseline, Limits
+from sluice.quality.validation import DataFile
+from sluice.services import arrivals, batching, building, datasets, presence
 from sluice.services.views import data, pipelines, runs, uploads
 from sluice_cli import lookup
 
@@ -87,7 +95,7 @@ def grown(size: int) -> World:
     catalog.package = {"approval_status": "Approved", "approval_epoch": 1, "acted_epoch": 1}
     add_arrivals(catalog, size)
     add_runs(catalog, runs_of(size), project)
-    add_dataset(world, size)
+    add_dataset(world, size, project)
     return world
 
 
@@ -149,7 +157,7 @@ def add_runs(catalog: GrownCatalog, runs: int, project: str) -> None:
     catalog.update(keys.pipeline_key(PIPELINE), {"build_seq": runs, "last_release": last})
 
 
-def add_dataset(world: World, size: int) -> None:
+def add_dataset(world: World, size: int, project: str) -> None:
     """Add the last valid version, which has all arrivals; a large one's segments are never read."""
     cloud, numbers = world.cloud, range(size)
     if size <= presence.LISTED_MAX:
@@ -166,10 +174,38 @@ def add_dataset(world: World, size: int) -> None:
         cloud.objects.write(places.dataset_manifest(head.version), head.to_json())
         cloud.objects.write(places.dataset_files(head.version), b"[]")
         cloud.objects.computed[places.dataset_files(head.version)] = partial(files, size)
+    add_parts(world, head, project)
     of_all = {"objects": size, "rows": size, "size_bytes": 1000 * size, "manifest_uri": "s3://b/k"}
     made = {"status": "valid", "created_at": AT, **of_all}
     cloud.catalog.create({**keys.dataset_key(PIPELINE, head.version), **made})
     cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": head.version})
+
+
+def add_parts(world: World, head: DatasetHead, project: str) -> None:
+    """Add what was found in the past's data: one of its objects is read, and all are alike."""
+    cloud, places = world.cloud, Locations(fakes.ARTIFACT_BUCKET, PIPELINE)
+    data = building.overridden(building.find_project(cloud, PIPELINE, project), None).data
+    with TemporaryDirectory() as folder:
+        file = DataFile(name(0), Path(folder, "0"))
+        file.path.write_bytes(CONTENT)
+        limits, now = Limits(256, None, Path(folder)), times.from_iso(AT)
+        found = run.read([file], data, limits=limits, now=now, baseline=Baseline(), edged=None)
+    one = of_many(data, [found.part])
+    of_segments = {count: of_many(data, [one] * count) for count in {each.objects for each in head.segments}}
+    for each in head.segments:
+        uri = places.segment_part(each.digest, run.parts_contract(data))
+        cloud.objects.write(uri, of_segments[each.objects])
+    whole = of_many(data, [of_segments[each.objects] for each in head.segments])
+    cloud.objects.write(places.dataset_document(head.version, PART), whole)
+
+
+def of_many(data: Data, parts: Sequence[bytes]) -> bytes:
+    """Add up what was found in parts; their quantiles are of all rows."""
+    known = {part: run.parsed(part, data) for part in set(parts)}
+    listed = [part for each in parts if (part := known[each]) is not None]
+    first, *others = listed
+    rows = sum(part.rows for part in listed)
+    return run.added_up([replace(first, edged_rows=rows), *others], data)
 
 
 def past_segment(part: range) -> Segment:
@@ -200,13 +236,19 @@ class Measure:
         assert isinstance(objects, GrownObjects)
         assert isinstance(registry, GrownRegistry)
         catalog.count, objects.count, registry.count = Count(), Count(), Count()
-        start = time.process_time()
+        start = processor_s()
         answer = call()
-        seconds = time.process_time() - start - objects.count.made_s
+        seconds = processor_s() - start - objects.count.made_s
         counts = (catalog.count, objects.count, registry.count)
         asked = sum(count.requests for count in counts) + catalog.count.writes
         self.found[what] = Measured(asked, sum(count.items for count in counts), seconds)
         return answer
+
+
+def processor_s() -> float:
+    """Return the processor's seconds of this process and of those that it waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 class Stack:
@@ -255,7 +297,8 @@ def measure(size: int) -> dict[str, Measured]:
 
 def upload(world: World, named: str) -> None:
     key = f"{PIPELINE}/new/{named}"
-    version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, f"x,y\n1,0\n{named}".encode())
+    body = f"x,y\n1,0\n{zlib.crc32(named.encode()) / 1e8},1\n"
+    version_id = world.cloud.objects.put(fakes.DATA_BUCKET, key, body.encode())
     invoke("record_arrival", created(fakes.DATA_BUCKET, key, version_id))
 
 
@@ -309,15 +352,15 @@ CHANGES: dict[str, Callable[[World], None]] = {
 
 
 def build(world: World, measured: Measure, of: str = "") -> None:
-    """Measure a build's own steps, except those that depend on the size of its data."""
+    """Measure a build's own steps."""
     run_id = world.pipeline["in_flight"]
     snapshot = measured(f"snapshot_dataset{of}", lambda: invoke("snapshot_dataset", world.common(run_id)))
     version = snapshot["dataset_version"]
-    world.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"dataset_version": version})
-    world.cloud.catalog.update(keys.dataset_key(PIPELINE, version), {"status": "valid"})
+    task = {**world.common(run_id), "dataset_version": version}
+    verdict = measured(f"validate_data{of}", lambda: invoke("validate_data", task))
+    assert verdict["is_valid"], verdict
     for step in ("prepare", "train-0", "train-1"):
         world.job(step, run_id)
-    task = {**world.common(run_id), "dataset_version": version}
     measured(f"select_candidate{of}", lambda: invoke("select_candidate", task))
     ended = {"pipeline": PIPELINE, "run_id": run_id, "status": "rejected", "reasons": ["x"]}
     measured(f"finish_run{of}", lambda: invoke("finish_run", ended))

@@ -144,6 +144,14 @@ class World:
         )
         return answer
 
+    def delete(self, name: str) -> None:
+        """Delete a file of the pipeline, if it is there."""
+        key = f"{PIPELINE}/{name}"
+        if self.cloud.objects.head(fakes.DATA_BUCKET, key):
+            self.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{key}")
+            detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d"}}
+            self.invoke("record_deletion", {"detail": detail})
+
     def ask(self) -> dict[str, Any]:
         """Deliver one build request."""
         answer: dict[str, Any] = self.invoke("start_build", requests(PIPELINE))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +15,24 @@ from sluice.catalog.changes import builds, data
 from sluice.domain import failures, times
 from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
-from sluice.domain.data.datasets import DatasetManifest, beyond, more_than
+from sluice.domain.data.datasets import DatasetManifest, beyond
 from sluice.domain.data.segments import DatasetHead
 from sluice.domain.failures import MissingError
 from sluice.events import ValidateDataTask, event_parser
 from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.quality import run
+from sluice.quality import part_results, run
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Baseline, Limits, Outcome
-from sluice.quality.validation import DataFile, Report, Violation
-from sluice.services import batching, building, datasets, environments, metering
+from sluice.quality.validation import Report
+from sluice.services import batching, building, datasets, environments, metering, segment_parts
 from sluice.services.arrivals import on_each
 from sluice.services.building import Begun
+from sluice.services.segment_parts import Asked, Unjudged
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
-_DOWNLOADS = 8
-# The share of storage to leave free for what DuckDB stores and spills.
-_SPILL_SHARE = 0.4
 # Time for what is left to do after the engine.
 _RESERVE_S = 30
 _CONTENT_TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8"}
@@ -45,6 +40,10 @@ _CONTENT_TYPES = {".json": "application/json", ".html": "text/html; charset=utf-
 
 class RunEndedError(BuildError):
     """The run was stopped while its data were read: another may have continued."""
+
+
+class NoProgressError(BuildError):
+    """An invocation found no more of the data known than the one before it: so would all others."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -59,6 +58,8 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
         verdict = _recorded(cloud, task)
     else:
         verdict = _judged(cloud, task, context, config.data, begun)
+    if not verdict.get("is_judged", True):
+        return verdict
     needs_packages = verdict["is_valid"] and environments.are_missing(cloud, begun.project, config)
     if needs_packages:
         building.first_time(cloud, task, "packaged")
@@ -69,11 +70,23 @@ def _judged(
     cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data, begun: Begun
 ) -> dict[str, Any]:
     head = datasets.find_head(cloud, task.pipeline, task.dataset_version)
-    judged, outcome = _judge(cloud, task, context, data, head, _Before.of(begun))
-    report, report_uri = outcome.report, _write(cloud, task, head, outcome)
+    judged = _judge(cloud, task, context, data, head, _Before.of(begun))
+    if isinstance(judged.outcome, Unjudged):
+        return _go_on_later(cloud, task, begun, judged.outcome)
+    report, report_uri = judged.outcome.report, _write(cloud, task, head, judged, judged.outcome)
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
-    _record(cloud, task, judged, report, report_uri, reasons, is_base=begun.run.given_dataset is None)
+    _record(cloud, task, head, judged.objects, report, report_uri, reasons, begun)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
+
+
+def _go_on_later(cloud: Cloud, task: ValidateDataTask, begun: Begun, so_far: Unjudged) -> dict[str, Any]:
+    """Note how many objects are known, and have the state machine call again."""
+    if so_far.known <= (begun.run.known_objects or 0):
+        raise NoProgressError(f"no more than {so_far.known} of {so_far.objects} objects could be read")
+    cloud.catalog.apply(builds.know_objects(task.pipeline, task.run_id, so_far.known))
+    detail = f"{so_far.known} of {so_far.objects} objects"
+    note(cloud, task.pipeline, cloud.now(), task.run_id, "data read in part", detail)
+    return {"is_judged": False, "known_objects": so_far.known, "objects": so_far.objects}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,14 @@ def _recorded(cloud: Cloud, task: ValidateDataTask) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The outcome for a version, and its objects that were read together; None if its segments were."""
+
+    outcome: Outcome | Unjudged
+    objects: DatasetManifest | None = None
+
+
 def _judge(
     cloud: Cloud,
     task: ValidateDataTask,
@@ -107,56 +128,107 @@ def _judge(
     data: Data,
     head: DatasetHead | None,
     before: _Before,
-) -> tuple[DatasetManifest, Outcome]:
-    """Judge new data together with the results of the last valid version, or else judge all data."""
-    if head is not None and (former := _former_part(cloud, task, data, head, before)) is not None:
-        new = datasets.find_added(cloud, task.pipeline, head)
-        try:
-            keeps_edges = head.objects > run.OBJECTS_MAX
-            return new, _judge_files(cloud, task, context, data, new, before, former, keeps_edges=keeps_edges)
-        except NeedsWholeError as error:
-            logger.info("all data are judged anew", extra={"reason": str(error)})
-    manifest = datasets.find_manifest(cloud, task.pipeline, task.dataset_version)
-    return manifest, _judge_files(cloud, task, context, data, manifest, before)
-
-
-def _judge_files(
-    cloud: Cloud,
-    task: ValidateDataTask,
-    context: LambdaContext,
-    data: Data,
-    manifest: DatasetManifest,
-    before: _Before,
-    former: bytes | None = None,
-    *,
-    keeps_edges: bool = False,
-) -> Outcome:
-    title = f"{task.pipeline}, data set {task.dataset_version[:12]}"
-    with _workspace() as folder:
-        if too_much := _too_many(cloud, task, manifest) or _too_large(cloud, task, manifest, folder):
-            return run.refuse(too_much, data, title)
-        return run.validate(
-            _download(cloud, manifest, folder),
-            data,
-            limits=_limits(context, folder),
-            now=times.from_iso(cloud.now()),
+) -> _Judged:
+    """Judge what is new together with what is known, or else all data."""
+    # A warm function keeps the files in its storage.
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Asked(
+            cloud=cloud,
+            pipeline=task.pipeline,
+            data=data,
             baseline=_baseline(cloud, task, data, before),
-            title=title,
-            former=former,
-            keeps_part=data.mode == "append",
-            keeps_edges=keeps_edges,
+            now=times.from_iso(cloud.now()),
+            title=f"{task.pipeline}, data set {task.dataset_version[:12]}",
+            folder=Path(folder),
+            limits=lambda folder: _limits(context, folder),
+            left_s=lambda: _left_s(context),
         )
+        if head is None or data.mode != "append":
+            return _judge_whole(asked, task, head)
+        if whole := whole_checks(data):
+            return _judge_whole(asked, task, head, f"as must be for {', '.join(whole)}")
+        try:
+            return _judge_new(asked, task, head, _former_part(cloud, task, head, before))
+        except NeedsWholeError as error:
+            logger.info("all data are read", extra={"reason": str(error)})
+            return _judge_whole(asked, task, head, f"as must be, for {error}")
 
 
-def _former_part(
-    cloud: Cloud, task: ValidateDataTask, data: Data, head: DatasetHead, before: _Before
-) -> bytes | None:
-    """Return the results of the last valid version, if this one only has more objects.
+def _judge_new(asked: Asked, task: ValidateDataTask, head: DatasetHead, former: bytes | None) -> _Judged:
+    """Judge what is new of a version; raises NeedsWholeError if all is to be read at once."""
+    is_small = asked.is_small(head)
+    if former is not None and (is_small or len(head.added) == 1):
+        new = datasets.find_added(asked.cloud, task.pipeline, head)
+        try:
+            if asked.fits(new):
+                return _Judged(_judge_grown(asked, head, new, former), new)
+        except NeedsWholeError:
+            if is_small:
+                raise
+            former = None
+    if is_small:
+        raise NeedsWholeError("it is small")
+    is_apart = {each.digest for each in head.segments}.issuperset(head.added)
+    known = run.parsed(former, asked.data) if former is not None and is_apart else None
+    return _Judged(segment_parts.judge(asked, head, known))
 
-    Returns None if they are unknown, or if a check must see all data.
-    """
+
+def _judge_grown(asked: Asked, head: DatasetHead, new: DatasetManifest, former: bytes) -> Outcome:
+    """Judge new objects together with what was found in all others."""
+    outcome = run.validate(
+        segment_parts.download(asked.cloud, new.objects, asked.folder),
+        asked.data,
+        limits=asked.limits(asked.folder),
+        now=asked.now,
+        baseline=asked.baseline,
+        title=asked.title,
+        former=former,
+        keeps_part=True,
+        keeps_edges=not asked.fits(head),
+    )
+    if outcome.own is not None and not asked.is_small(head):
+        segment_parts.write(asked, head.added[0], outcome.own)
+        segment_parts.carry(asked, head)
+    return outcome
+
+
+def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None, why: str = "") -> _Judged:
+    """Judge all data by reading them at once; `why` they must be, in mode append."""
+    if head is not None and head.objects > part_results.OBJECTS_MAX:
+        return _Judged(_refuse_many(asked, task, head.objects, why))
+    held = _held(asked, task, head)
+    manifest = DatasetManifest.of(obj for part in held.values() for obj in part.objects)
+    if len(manifest.objects) > part_results.OBJECTS_MAX:
+        return _Judged(_refuse_many(asked, task, len(manifest.objects), why), manifest)
+    if manifest.size_bytes > asked.room_bytes:
+        return _Judged(_refuse_large(asked, task, manifest), manifest)
+    began_s = asked.left_s()
+    files = segment_parts.download(asked.cloud, manifest.objects, asked.folder)
+    outcome = run.validate(
+        files,
+        asked.data,
+        limits=asked.limits(asked.folder),
+        now=asked.now,
+        baseline=asked.baseline,
+        title=asked.title,
+        keeps_part=asked.data.mode == "append",
+    )
+    if outcome.part is not None and head is not None and not asked.is_small(head):
+        segment_parts.keep(asked, held, files, outcome.part, began_s - asked.left_s())
+    return _Judged(outcome, manifest)
+
+
+def _held(asked: Asked, task: ValidateDataTask, head: DatasetHead | None) -> Mapping[str, DatasetManifest]:
+    """Return all objects of a version, by segment; an older stack's is one."""
+    if head is None:
+        return {"": datasets.find_manifest(asked.cloud, task.pipeline, task.dataset_version)}
+    return datasets.find_all(asked.cloud, task.pipeline, head).segments
+
+
+def _former_part(cloud: Cloud, task: ValidateDataTask, head: DatasetHead, before: _Before) -> bytes | None:
+    """Return the results of the last valid version, if this one only has more objects, and they are known."""
     version = before.version
-    if data.mode != "append" or whole_checks(data) or version is None or head.parent != version:
+    if version is None or head.parent != version:
         return None
     try:
         return cloud.objects.read(building.locations(cloud, task.pipeline).dataset_document(version, PART))
@@ -165,8 +237,11 @@ def _former_part(
 
 
 def _limits(context: LambdaContext, folder: Path) -> Limits:
-    max_s = context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
-    return Limits.of_function(int(context.memory_limit_in_mb), max_s, folder)
+    return Limits.of_function(int(context.memory_limit_in_mb), _left_s(context), folder)
+
+
+def _left_s(context: LambdaContext) -> float:
+    return context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
 
 
 def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data, before: _Before) -> Baseline:
@@ -188,7 +263,9 @@ def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data, before: _Before)
     return Baseline(rows, pinned, profile)
 
 
-def _write(cloud: Cloud, task: ValidateDataTask, head: DatasetHead | None, outcome: Outcome) -> str:
+def _write(
+    cloud: Cloud, task: ValidateDataTask, head: DatasetHead | None, judged: _Judged, outcome: Outcome
+) -> str:
     """Write the documents beside the version's manifest; returns the report's URI."""
     places = building.locations(cloud, task.pipeline)
     documents = dict(outcome.documents)
@@ -200,81 +277,61 @@ def _write(cloud: Cloud, task: ValidateDataTask, head: DatasetHead | None, outco
         cloud.objects.write(uri, documents[name], _CONTENT_TYPES[Path(name).suffix])
 
     on_each(list(documents), write)
-    if head is not None:
+    # Segments that were read have theirs by now.
+    if head is not None and (judged.objects is not None or head.parent is not None):
         datasets.write_rows(cloud, task.pipeline, head, outcome.object_rows)
     return places.dataset_report(task.dataset_version)
 
 
-@contextmanager
-def _workspace() -> Iterator[Path]:
-    """Make a folder for this invocation: a warm function keeps the files in its storage."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
+def _refuse_many(asked: Asked, task: ValidateDataTask, objects: int, why: str) -> Outcome:
+    """Refuse the objects beyond the number that a function has time for; new ones count last."""
+    most = part_results.OBJECTS_MAX
+    advice = "put more rows into each" if why else "put more rows into each, or keep a data.window"
+    said = f"at most {most} are read at once{why and ' '}{why}"
+    new = sorted(_new_keys(asked.cloud, task))
+    outside = new[max(0, most - (objects - len(new))) :]
+    message = f"the data set has {objects} objects, {said}: {advice}"
+    return run.refuse([run.beyond_limits(message, outside)], asked.data, asked.title)
 
 
-def _too_many(cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest) -> list[Violation]:
-    """Return the objects beyond the number that a function has time for; new ones count last."""
-    if len(manifest.objects) <= run.OBJECTS_MAX:
-        return []
-    message = (
-        f"the data set has {len(manifest.objects)} objects, at most {run.OBJECTS_MAX} are checked: "
-        "put more rows into each, or keep a data.window"
-    )
-    outside = more_than(run.OBJECTS_MAX, manifest.objects, _new_keys(cloud, task))
-    return [run.beyond_limits(message, [obj.key for obj in outside])]
-
-
-def _too_large(
-    cloud: Cloud, task: ValidateDataTask, manifest: DatasetManifest, folder: Path
-) -> list[Violation]:
-    """Return the objects that do not fit into the storage, before any is fetched."""
-    room = shutil.disk_usage(folder).free * (1 - _SPILL_SHARE)
-    if manifest.size_bytes <= room:
-        return []
-    message = (
-        f"the data set has {manifest.size_bytes} bytes, at most {room:.0f} fit here: give the function more "
-        "ephemeral storage (up to 10 GB), upload Parquet or compressed files, or keep a data.window"
-    )
-    outside = beyond(manifest.objects, room, _new_keys(cloud, task))
-    return [run.beyond_limits(message, [obj.key]) for obj in outside]
+def _refuse_large(asked: Asked, task: ValidateDataTask, manifest: DatasetManifest) -> Outcome:
+    """Refuse the objects that do not fit into the storage, before any is fetched."""
+    room = asked.room_bytes
+    outside = beyond(manifest.objects, room, _new_keys(asked.cloud, task))
+    found = [segment_parts.too_large([obj.key], manifest.size_bytes, room, "the data set") for obj in outside]
+    return run.refuse(found, asked.data, asked.title)
 
 
 def _new_keys(cloud: Cloud, task: ValidateDataTask) -> set[str]:
     return {each.key for each in batching.taken_up(cloud, task.pipeline, task.dataset_version)}
 
 
-def _download(cloud: Cloud, manifest: DatasetManifest, folder: Path) -> Sequence[DataFile]:
-    """Fetch exactly the manifest's versions, under neutral names: a key may be any text."""
-    objects, bucket = cloud.objects, cloud.data_bucket
-    files = [DataFile(obj.key, folder / str(index)) for index, obj in enumerate(manifest.objects)]
-    with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        versions = [obj.version_id for obj in manifest.objects]
-        list(pool.map(lambda f, v: objects.download(bucket, f.key, v, f.path), files, versions))
-    return files
-
-
 def _record(
     cloud: Cloud,
     task: ValidateDataTask,
-    judged: DatasetManifest,
+    head: DatasetHead | None,
+    judged: DatasetManifest | None,
     report: Report,
     report_uri: str,
     reasons: list[str],
-    *,
-    is_base: bool,
+    begun: Begun,
 ) -> None:
     """Record the verdict. A valid version stays so under another contract: later ones build on it."""
     catalog, key = cloud.catalog, keys.dataset_key(task.pipeline, task.dataset_version)
     verdict = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
     if report.is_valid:
         # Write the base of later versions first: judged objects outside it would be left out for ever.
+        is_base = begun.run.given_dataset is None
         if is_base and not catalog.apply(builds.base_on(task.pipeline, task.dataset_version, task.run_id)):
             raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
         catalog.apply(data.accept_dataset(*verdict))
     else:
         catalog.apply(data.reject_dataset(*verdict))
         if (catalog.get(key) or {}).get("status") == "rejected":
-            batching.quarantine(cloud, task.pipeline, task.dataset_version, judged.objects, report)
+            if judged is None and head is not None:
+                judged = datasets.find_near(cloud, task.pipeline, head, _new_keys(cloud, task)).objects
+            held = judged.objects if judged else ()
+            batching.quarantine(cloud, task.pipeline, task.dataset_version, held, report)
     metering.checked(cloud, task.pipeline, report.rows, is_valid=report.is_valid)
     event = "data valid" if report.is_valid else "data rejected"
     detail = "; ".join(reasons) or f"{report.rows} rows"

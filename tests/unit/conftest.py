@@ -108,21 +108,24 @@ def _as_through_a_pipe(work: Callable[[Tell], Any], *, memory_mb: float | None, 
 @pytest.fixture
 def judged_once(monkeypatch: pytest.MonkeyPatch, in_this_process: None) -> None:
     """The same data are judged once for all tests, which play the same run over and over."""
-    validate = run.validate
 
-    def remembered(files: Sequence[DataFile], data: Data, *, limits: run.Limits, **given: Any) -> run.Outcome:
-        bodies = tuple((each.key, each.path.read_bytes()) for each in files)
-        # A check of freshness alone asks for the time.
-        about = {name: value for name, value in given.items() if name != "now" or data.quality}
-        asked = (bodies, data.model_dump_json(), *map(repr, about.items()))
-        if asked not in _outcomes:
-            _outcomes[asked] = validate(files, data, limits=limits, **given)
-        return _outcomes[asked]
+    def remembering(judge: Callable[..., Any]) -> Callable[..., Any]:
+        def remembered(files: Sequence[DataFile], data: Data, *, limits: run.Limits, **given: Any) -> Any:
+            bodies = tuple((each.key, each.path.read_bytes()) for each in files)
+            # A check of freshness alone asks for the time.
+            about = {name: value for name, value in given.items() if name != "now" or data.quality}
+            asked = (judge, bodies, data.model_dump_json(), *map(repr, about.items()))
+            if asked not in _outcomes:
+                _outcomes[asked] = judge(files, data, limits=limits, **given)
+            return _outcomes[asked]
 
-    monkeypatch.setattr(run, "validate", remembered)
+        return remembered
+
+    for name in ("validate", "read"):
+        monkeypatch.setattr(run, name, remembering(getattr(run, name)))
 
 
-_outcomes: dict[Any, run.Outcome] = {}
+_outcomes: dict[Any, Any] = {}
 
 
 @pytest.fixture(autouse=True, scope="session")

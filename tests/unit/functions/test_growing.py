@@ -238,13 +238,8 @@ def played(
 
 
 def step(world: World, act: str, name: str, number: int) -> None:
-    key = f"{PIPELINE}/{name}"
-    there = world.cloud.objects.head(fakes.DATA_BUCKET, key)
     if act == "delete":
-        if there:
-            world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{key}")
-            detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d"}}
-            world.invoke("record_deletion", {"detail": detail})
+        world.delete(name)
     elif act != "fail":
         content = {"again": rows(1), "bad": b"x\n1\n"}
         world.upload(name, content.get(act, rows(number)))

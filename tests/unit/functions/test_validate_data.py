@@ -14,7 +14,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from conftest import ROOT
 from sluice.catalog import keys
-from sluice.quality import run
+from sluice.quality import part_results, run
 from sluice.quality.engine import EngineLimitError
 from sluice.services import datasets
 
@@ -137,21 +137,42 @@ def test_reasons_stay_few_whatever_the_report_holds(world: World) -> None:
     assert len(json.loads(world.cloud.objects.read(verdict["report_uri"]))["violations"]) == 40
 
 
+def replacing(world: World) -> None:
+    """Push a project of mode replace, whose data are read at once."""
+    world.later(minutes=1)
+    world.push(pipeline=PIPELINE_YAML.replace("  label: y\n", "  label: y\n  mode: replace\n").encode())
+
+
+@pytest.mark.parametrize(
+    ("replaces", "said"), [(True, f"the data set has {3 * len(ROWS)} bytes"), (False, "it has 24 bytes")]
+)
 def test_what_the_storage_has_no_room_for_is_set_aside_before_it_is_read_and_the_rest_is_built(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, replaces: bool, said: str
 ) -> None:
+    if replaces:
+        replacing(world)
     begin(world, a=ROWS, b=ROWS * 2)
     usage = shutil.disk_usage("/")
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(ROWS) * 2))
         patched.setattr(world.cloud.objects, "download", None)
         verdict = validate(world)
-    assert verdict["reasons"][0].startswith(f"{PIPELINE}/b.csv: the data set has {3 * len(ROWS)} bytes, at ")
+    assert verdict["reasons"][0].startswith(f"{PIPELINE}/b.csv: {said}, at ")
     assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending", f"{PIPELINE}/b.csv#v1": "quarantined"}
     world.finish("data_rejected")
     world.ask()
     world.prepare_run("reviews-00002")
     assert validate(world, "reviews-00002")["is_valid"]
+
+
+def test_objects_that_fit_into_the_storage_only_one_by_one_are_read_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(world, a=ROWS, b=ROWS, c=ROWS)
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(ROWS) * 2))
+    verdict = validate(world)
+    assert (verdict["is_valid"], verdict["rows"]) == (True, 6)
 
 
 def test_data_that_take_more_time_than_there_is_are_set_aside_and_not_tried_for_ever(
@@ -167,7 +188,8 @@ def test_data_that_take_more_time_than_there_is_are_set_aside_and_not_tried_for_
 def test_more_objects_than_can_be_opened_are_set_aside_before_they_are_fetched_and_the_rest_is_built(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.quality.run.OBJECTS_MAX", 2)
+    monkeypatch.setattr("sluice.quality.part_results.OBJECTS_MAX", 2)
+    replacing(world)
     begin(world, a=ROWS, b=ROWS, c=ROWS)
     with monkeypatch.context() as patched:
         patched.setattr(world.cloud.objects, "download", None)
@@ -352,7 +374,7 @@ def test_data_that_doubled_beyond_what_can_be_read_are_judged_by_what_is_new(
     built(world, b=MORE, c=MORE)
     world.finish("registered", "reviews-00002")
     world.later(minutes=1)
-    monkeypatch.setattr(run, "OBJECTS_MAX", 3)
+    monkeypatch.setattr(part_results, "OBJECTS_MAX", 3)
     begin(world, d=ROWS)
     verdict = validate(world, "reviews-00003")
     assert (verdict["is_valid"], verdict["rows"], read[1:]) == (True, 17, [["b.csv", "c.csv"], ["d.csv"]])

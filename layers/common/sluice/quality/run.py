@@ -6,7 +6,7 @@ import signal
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +36,6 @@ from sluice.quality.validation import DataFile, Finding, Report, RowRef, Violati
 if TYPE_CHECKING:
     from sluice.quality.engine import Engine, Inspection
 
-# An object takes a function up to 4 ms to open, and some 25 ms to fetch, several at a time.
-OBJECTS_MAX = 50_000
 _KEYS_SHOWN = 5
 # Shares of a function's memory: for what the engine counts, which is not all, and for its process.
 _ENGINE_SHARE, _PROCESS_SHARE = 0.6, 0.8
@@ -77,14 +75,27 @@ class Baseline:
 class Outcome:
     """The verdict, and its documents by file name.
 
-    `part` has the results, for later data that contain all of these; None if they cannot be kept.
-    `object_rows` are the rows of the objects that were read, by key.
+    `part` has the results, for later data that contain all of these; None if they cannot be kept. `own` has
+    those of the files that were read alone. `object_rows` are the rows of the objects that were read, by key.
     """
 
     report: Report
     documents: Mapping[str, bytes]
     part: bytes | None = None
+    own: bytes | None = None
     object_rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found in some files of a data set: a `part` to store, or `beyond`, which limits they exceed.
+
+    `object_rows` are the rows of the files' objects, by key.
+    """
+
+    part: bytes = b""
+    object_rows: Mapping[str, int] = field(default_factory=dict)
+    beyond: Violation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,7 @@ class _Judged:
     object_rows: Mapping[str, int]
     measured: _Statistics
     part: PartResults | None = None
+    own: PartResults | None = None
 
 
 def validate(
@@ -132,6 +144,73 @@ def validate(
         return processes.run(judge, memory_mb=limits.process_mb, max_s=limits.max_s)
     except ProcessEndedError as ended:
         return refuse([beyond_limits(*_blame(ended, limits))], data, title)
+
+
+def read(
+    files: Sequence[DataFile],
+    data: Data,
+    *,
+    limits: Limits,
+    now: datetime,
+    baseline: Baseline,
+    edged: PartResults | None,
+    keeps_edges: bool = False,
+) -> Reading:
+    """Read some files of a data set, to be judged with the others' results: see `conclude`.
+
+    Numbers are counted between the edges of `edged`, and the baseline's; without it between quantiles of
+    these files, as with `keeps_edges` those of columns that it has no edges of. Raises NeedsWholeError for
+    results that do not add up. Like `validate` it works in a separate process.
+    """
+    _load()
+    work = partial(_read, files, data, limits, now, baseline, edged, keeps_edges)
+    try:
+        return processes.run(work, memory_mb=limits.process_mb, max_s=limits.max_s)
+    except ProcessEndedError as ended:
+        return Reading(beyond=beyond_limits(*_blame(ended, limits)))
+
+
+def conclude(
+    parts: Sequence[PartResults],
+    data: Data,
+    *,
+    now: datetime,
+    baseline: Baseline,
+    title: str,
+    keeps_edges: bool = False,
+) -> Outcome:
+    """Judge data by the results of their parts, at least one, without reading any; raises NeedsWholeError.
+
+    With `keeps_edges`, for data that are too many to be read at once, a column that cannot be counted as its
+    baseline's is not compared with that.
+    """
+    asked = validation.checks(data)
+    part = reduce(partial(merge, asked=asked), parts)
+    judged = _judged(part, None, data, baseline, now, omits=keeps_edges)
+    return _outcome(judged, data, baseline, now, title)
+
+
+def parsed(part: bytes, data: Data) -> PartResults | None:
+    """Parse stored results; None if they are of another format, contract or engine."""
+    try:
+        return PartResults.from_json(part, parts_contract(data))
+    except PartFormatError:
+        return None
+
+
+def added_up(parts: Sequence[PartResults], data: Data) -> bytes:
+    """Add up the results of parts, at least one, as they are stored; raises NeedsWholeError."""
+    kept = _kept(reduce(partial(merge, asked=validation.checks(data)), parts), data)
+    if kept is None:
+        raise NeedsWholeError("a figure is no finite number")
+    return kept
+
+
+def parts_contract(data: Data) -> str:
+    """Return the digest of what parts that add up have in common."""
+    from sluice.quality.engine import VERSION
+
+    return contract_digest(data, VERSION)
 
 
 def _load() -> None:
@@ -172,19 +251,31 @@ def _judge(
     tell: Tell,
 ) -> Outcome:
     # Import it in the process that needs it: the engine is large.
-    from sluice.quality.engine import Engine, EngineLimitError
+    from sluice.quality.engine import EngineLimitError
 
-    max_s = limits.max_s and limits.max_s - min(_EARLIER_S, limits.max_s * _EARLIER_SHARE)
     before = None if former is None else _former(former, data, keeps_edges=keeps_edges)
     try:
-        with Engine(limits.memory_mb, limits.folder / "spill", max_s=max_s) as engine:
+        with _engine(limits) as engine:
             found = engine.inspect(files, data, now=now, tell=tell)
             if before is None:
                 judged = _judge_alone(engine, found, data, baseline, keeps_part=keeps_part)
             else:
-                judged = _judge_together(engine, found, data, baseline, before, now)
+                judged = _judge_together(engine, found, data, baseline, before, now, keeps_edges=keeps_edges)
     except EngineLimitError as error:
         return refuse([beyond_limits(str(error), error.keys)], data, title)
+    outcome = _outcome(judged, data, baseline, now, title)
+    return replace(outcome, object_rows=dict(found.object_rows))
+
+
+def _engine(limits: Limits) -> Engine:
+    from sluice.quality.engine import Engine
+
+    max_s = limits.max_s and limits.max_s - min(_EARLIER_S, limits.max_s * _EARLIER_SHARE)
+    return Engine(limits.memory_mb, limits.folder / "spill", max_s=max_s)
+
+
+def _outcome(judged: _Judged, data: Data, baseline: Baseline, now: datetime, title: str) -> Outcome:
+    """Make the report and the documents of what was found."""
     measured = judged.measured
     report = validation.report(
         judged.rows,
@@ -198,14 +289,37 @@ def _judge(
     report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
     report = replace(report, untold=measured.drift.untold if measured.drift else ())
     documents = dict(_documents(report, measured, data, baseline, title))
-    return Outcome(report, documents, _kept(judged.part, data), dict(found.object_rows))
+    return Outcome(report, documents, _kept(judged.part, data), _kept(judged.own, data))
+
+
+def _read(
+    files: Sequence[DataFile],
+    data: Data,
+    limits: Limits,
+    now: datetime,
+    baseline: Baseline,
+    edged: PartResults | None,
+    keeps_edges: bool,
+    tell: Tell,
+) -> Reading:
+    from sluice.quality.engine import EngineLimitError
+
+    try:
+        with _engine(limits) as engine:
+            found = engine.inspect(files, data, now=now, tell=tell)
+            part = _edged_part(engine, found, data, baseline, edged, keeps_edges=keeps_edges)
+    except EngineLimitError as error:
+        return Reading(beyond=beyond_limits(str(error), error.keys))
+    except biases.TooManyValuesError as error:
+        raise NeedsWholeError(str(error)) from None
+    if (kept := _kept(part, data)) is None:
+        raise NeedsWholeError("a figure is no finite number")
+    return Reading(kept, dict(found.object_rows))
 
 
 def _former(stored: bytes, data: Data, *, keeps_edges: bool) -> PartResults:
-    from sluice.quality.engine import VERSION
-
     try:
-        former = PartResults.from_json(stored, contract_digest(data, VERSION))
+        former = PartResults.from_json(stored, parts_contract(data))
     except PartFormatError as error:
         raise NeedsWholeError(f"what was found before {error}") from None
     if former.is_outgrown and not keeps_edges:
@@ -238,7 +352,7 @@ def _judge_alone(
         edges = {name: c.distribution.edges for name, c in columns.items() if c.distribution}
         part = _part(engine, found, data, edges, baseline)
         part = replace(part, edges=edges, edged_rows=found.rows)
-    return _Judged(found.rows, found.findings, found.problems, found.object_rows, measured, part)
+    return _Judged(found.rows, found.findings, found.problems, found.object_rows, measured, part, part)
 
 
 def _judge_together(
@@ -248,17 +362,35 @@ def _judge_together(
     baseline: Baseline,
     former: PartResults,
     now: datetime,
+    *,
+    keeps_edges: bool,
 ) -> _Judged:
     """Judge new results together with former results of other data."""
-    asked = validation.checks(data)
     try:
-        part = merge(former, _part(engine, found, data, former.edges, baseline), asked)
+        own = _edged_part(engine, found, data, baseline, former, keeps_edges=keeps_edges)
+        part = merge(former, own, validation.checks(data))
     except biases.TooManyValuesError as error:
         # Validation of all data reports this in the same way.
         raise NeedsWholeError(str(error)) from None
-    profile = part.profile(baseline.profile if data.drift else None)
-    measured = _without_areas(_compare(profile, part.labels, data, baseline), part.of_older_edges)
-    return _Judged(part.rows, part.findings(asked, now), part.problems, part.object_rows, measured, part)
+    return _judged(part, own, data, baseline, now, omits=keeps_edges)
+
+
+def _judged(
+    part: PartResults,
+    own: PartResults | None,
+    data: Data,
+    baseline: Baseline,
+    now: datetime,
+    *,
+    omits: bool,
+) -> _Judged:
+    """Judge the merged results of all data; `omits` as in a part's `profile`."""
+    measured = _Statistics()
+    if part.rows:
+        profile = part.profile(baseline.profile if data.drift else None, omits=omits)
+        measured = _without_areas(_compare(profile, part.labels, data, baseline), part.of_older_edges)
+    found = part.findings(validation.checks(data), now)
+    return _Judged(part.rows, found, part.problems, part.object_rows, measured, part, own)
 
 
 def _without_areas(measured: _Statistics, columns: Collection[str]) -> _Statistics:
@@ -275,6 +407,36 @@ def _without_areas(measured: _Statistics, columns: Collection[str]) -> _Statisti
 
     drift = replace(measured.drift, columns=tuple(map(without, measured.drift.columns)))
     return replace(measured, drift=drift)
+
+
+def _edged_part(
+    engine: Engine,
+    found: Inspection,
+    data: Data,
+    baseline: Baseline,
+    edged: PartResults | None,
+    *,
+    keeps_edges: bool,
+) -> PartResults:
+    """Collect the results of inspected data between others' edges, or quantiles of their own: see `read`."""
+    edges = {} if edged is None else dict(edged.edges)
+    if edged is None or keeps_edges:
+        edges |= _quantiles(engine, found, data, set(found.columns) - edges.keys())
+    part = _part(engine, found, data, edges, baseline)
+    return replace(part, edges=edges, edged_rows=found.rows if edged is None else edged.edged_rows)
+
+
+def _quantiles(engine: Engine, found: Inspection, data: Data, names: Collection[str]) -> dict[str, Edges]:
+    """Measure the quantiles of columns of numbers, texts and times."""
+    from sluice.quality.engine import DATA, profiling
+
+    types = {name: type_ for name in found.columns if (type_ := data.columns[name].type) != "boolean"}
+    types = {name: type_ for name, type_ in types.items() if name in names}
+    if not types or not found.rows:
+        return {}
+    with engine.guarded() as connection:
+        profile = profiling.profile(connection, DATA, types, rows=found.rows, written=found.written)
+    return {name: c.distribution.edges for name, c in profile.columns.items() if c.distribution}
 
 
 def _part(

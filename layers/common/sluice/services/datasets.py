@@ -147,7 +147,7 @@ def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
     merged, rows = [*segments.parts(objects)], read_rows(cloud, pipeline, digests)
     _write_segments(cloud, pipeline, merged)
     for part in merged:
-        _write_rows(cloud, pipeline, part.segment.digest, part.objects, rows)
+        write_segment_rows(cloud, pipeline, part.segment.digest, part.objects, rows)
     return head.merged(head.small, merged)
 
 
@@ -179,14 +179,16 @@ def write_rows(cloud: Cloud, pipeline: str, head: DatasetHead, rows: Mapping[str
     parent = find_head(cloud, pipeline, head.parent) if head.parent else None
     shared = {each.digest for each in parent.segments} if parent else set()
     own = [each.digest for each in head.segments if each.digest not in shared]
-    known = {**read_rows(cloud, pipeline, own), **rows}
+    # What was added may have been merged into others since.
+    known = {**read_rows(cloud, pipeline, {*own, *head.added}), **rows}
     for digest, manifest in read_segments(cloud, pipeline, own).items():
-        _write_rows(cloud, pipeline, digest, manifest, known)
+        write_segment_rows(cloud, pipeline, digest, manifest, known)
 
 
-def _write_rows(
+def write_segment_rows(
     cloud: Cloud, pipeline: str, digest: str, manifest: DatasetManifest, rows: Mapping[str, int]
 ) -> None:
+    """Store the rows of those objects of a segment whose rows are known."""
     known = {obj.key: rows[obj.key] for obj in manifest.objects if obj.key in rows}
     if known:
         cloud.objects.write(locations(cloud, pipeline).segment_rows(digest), canonical.to_json(known), _JSON)

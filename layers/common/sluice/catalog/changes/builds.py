@@ -240,6 +240,11 @@ def reach(pipeline: str, run_id: str, milestone: Milestone, at: str) -> Update:
     return Update(keys.run_key(pipeline, run_id), {name: at}, {name: None})
 
 
+def know_objects(pipeline: str, run_id: str, objects: int) -> Update:
+    """Note how many objects of a run's data set are known, while not all are."""
+    return Update(keys.run_key(pipeline, run_id), {"known_objects": objects})
+
+
 def note_built(built: Built) -> Update:
     """Note that a run came to a conclusion on its data, in place of what an earlier run noted."""
     key = keys.built_key(built.pipeline, built.dataset_version, built.project_version)

@@ -176,6 +176,8 @@ class Run:
     # When its end was announced.
     told_at: str | None = None
     validated_at: str | None = None
+    # How many objects of its data set were known, if one invocation could not read all.
+    known_objects: int | None = None
     # When it went on to have packages built for its jobs on Lambda, if no push had.
     packaged_at: str | None = None
     selected_at: str | None = None

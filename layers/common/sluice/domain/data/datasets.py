@@ -106,11 +106,6 @@ def beyond(objects: Iterable[ObjectVersion], room_bytes: float, new: Collection[
     return outside
 
 
-def more_than(most: int, objects: Iterable[ObjectVersion], new: Collection[str]) -> list[ObjectVersion]:
-    """Return the objects beyond a number: new keys come last, in their order."""
-    return sorted(objects, key=lambda obj: (obj.key in new, obj.key))[most:]
-
-
 Condition = Literal["intact", "differs", "gone", "overwritten", "deleted"]
 
 

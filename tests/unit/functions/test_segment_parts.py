@@ -1,0 +1,489 @@
+"""A large data set is judged by its segments: by what is known of them, as if all were read."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import fakes
+import inline
+from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
+from sluice.domain import times
+from sluice.domain.data import segments
+from sluice.quality import part_results, run
+from sluice.quality.part_results import PART
+from sluice.quality.run import Baseline, Limits
+from sluice.services import building, datasets, presence, segment_parts
+from sluice.services.segment_parts import _Readings
+from trying import examples
+
+# One candidate and no champion: what is trained of a version does not matter to what is in it.
+LEAN = PIPELINE_YAML.replace("[0.1, 0.2]", "[0.1]").replace(
+    "  - metrics.accuracy.value not_worse_than champion by 0.01\n", ""
+)
+SCHEMA = next(line for line in LEAN.splitlines() if "schema:" in line)
+RICH = LEAN.replace(
+    SCHEMA,
+    """\
+  extra: warn
+  schema:
+    x: {type: number, min: 0, max: 100, tolerance: 0.2}
+    s: {type: string, max_length: 3, tolerance: 0.3}
+    y: {type: integer, allowed: [0, 1]}
+  quality:
+    - {check: mean, column: x, max: 60, severity: warn}
+    - {check: distinct_count, column: s, min: 2, severity: warn}
+    - {check: completeness, column: s, min: 0.9, severity: warn}
+  bias: {facets: [s], favorable_labels: [1], limits: {DPL: 0.2}, severity: warn}""",
+)
+STRICTER = RICH.replace("max: 60", "max: 20").replace("tolerance: 0.3", "tolerance: 0.2")
+
+
+@contextmanager
+def sizes(*, segment: int, at_once: int, small_max: int = 100) -> Iterator[None]:
+    """Within it a segment has at most so many objects, and so many are read at once."""
+    with (
+        mock.patch.object(segments, "OBJECTS_MAX", segment),
+        mock.patch.object(segments, "SMALL_MAX", small_max),
+        mock.patch.object(part_results, "OBJECTS_MAX", at_once),
+        mock.patch.object(presence, "LISTED_MAX", -1),
+    ):
+        yield
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> Iterator[World]:
+    """A pipeline whose segments have one object each, of which three are read at once."""
+    with sizes(segment=1, at_once=3):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        yield world
+
+
+@contextmanager
+def reads(cloud: fakes.Cloud) -> Iterator[list[str]]:
+    """The objects of the data bucket that are fetched within it."""
+    seen: list[str] = []
+    download: Callable[..., None] = cloud.objects.download
+
+    def noted(bucket: str, key: str, version_id: str | None, path: Path) -> None:
+        seen.append(key.rpartition("/")[2])
+        download(bucket, key, version_id, path)
+
+    with mock.patch.object(cloud.objects, "download", noted):
+        yield seen
+
+
+def one_at_a_time(reading: _Readings, objects: int) -> bool:
+    return not reading.objects
+
+
+def rows(number: int, count: int = 2) -> bytes:
+    return b"x,y\n" + b"".join(b"%d,%d\n" % ((number * 7 + n) % 100, n % 2) for n in range(count))
+
+
+def upload(world: World, names: range) -> None:
+    for number in names:
+        world.upload(f"{number:02}.csv", rows(number))
+
+
+def build(world: World) -> str:
+    world.later(minutes=2)
+    world.ask()
+    return world.play(world.pipeline["in_flight"])
+
+
+def grown(world: World, count: int) -> None:
+    """Build a version of so many objects."""
+    upload(world, range(count))
+    assert build(world) == "registered"
+    world.later(minutes=1)
+
+
+def version(world: World) -> str:
+    return str(world.pipeline["dataset_version"])
+
+
+def parts(world: World) -> list[str]:
+    """The URIs of what is kept of segments."""
+    keys = world.cloud.objects.buckets[fakes.ARTIFACT_BUCKET]
+    return [f"s3://{fakes.ARTIFACT_BUCKET}/{key}" for key in keys if ".part-" in key]
+
+
+# ----------------------------------------------------------------------------------------------- what is read
+
+
+@pytest.mark.parametrize(("act", "count"), [("delete", 20), ("delete", 40), ("overwrite", 20)])
+def test_of_what_lost_or_changed_an_object_its_segment_alone_is_read(
+    cloud: fakes.Cloud, invoke: Invoke, count: int, act: str
+) -> None:
+    with sizes(segment=count // 20, at_once=3):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        grown(world, count)
+        if act == "delete":
+            world.delete("03.csv")
+            world.upload("new.csv", rows(1))
+        else:
+            world.upload("03.csv", rows(99))
+        with reads(world.cloud) as seen:
+            assert build(world) == "registered"
+    beside = {20: [], 40: ["02.csv"]}[count]
+    assert sorted(seen) == [*beside, *(["new.csv"] if act == "delete" else ["03.csv"])]
+    assert world.dataset(version(world))["rows"] == 2 * count
+
+
+def test_a_version_that_only_grew_is_judged_by_what_is_new_and_that_is_kept(world: World) -> None:
+    grown(world, 5)
+    world.upload("new.csv", rows(1))
+    with reads(world.cloud) as seen:
+        assert build(world) == "registered"
+    assert seen == ["new.csv"]
+    world.delete("new.csv")
+    world.upload("newer.csv", rows(1))
+    with reads(world.cloud) as seen:
+        assert build(world) == "registered"
+    assert seen == ["newer.csv"]
+
+
+def test_more_objects_than_are_read_at_once_are_read_by_several_invocations(world: World) -> None:
+    upload(world, range(6))
+    with mock.patch.object(_Readings, "has_time", one_at_a_time), reads(world.cloud) as seen:
+        assert build(world) == "registered"
+    # The first one also reads a sample, for quantiles.
+    assert sorted(seen) == sorted([*(f"{n:02}.csv" for n in range(6))] * 2)
+    states = inline.entered(world.execution)
+    assert states.count("ValidateData") == states.count("IsDataValid") == 6
+    notes = [each["detail"] for each in world.timeline() if each["event"] == "data read in part"]
+    assert sorted(notes) == [f"{n} of 6 objects" for n in range(1, 6)]
+    assert world.dataset(version(world))["rows"] == 12
+
+
+def test_data_that_are_judged_anew_by_another_contract_are_read_by_several_invocations(world: World) -> None:
+    grown(world, 6)
+    world.push(pipeline=LEAN.replace("max: 100", "max: 99.5").encode())
+    world.upload("new.csv", rows(1))
+    with mock.patch.object(_Readings, "has_time", one_at_a_time):
+        assert build(world) == "registered"
+    assert inline.entered(world.execution).count("ValidateData") == 7
+    assert world.dataset(version(world))["rows"] == 14
+
+
+def test_several_segments_of_new_objects_are_added_to_what_was_found(world: World) -> None:
+    grown(world, 6)
+    upload(world, range(10, 13))
+    with mock.patch.object(_Readings, "has_time", one_at_a_time), reads(world.cloud) as seen:
+        assert build(world) == "registered"
+    assert sorted(seen) == ["10.csv", "11.csv", "12.csv"]
+    assert inline.entered(world.execution).count("ValidateData") == 3
+    assert world.dataset(version(world))["rows"] == 18
+
+
+def test_what_was_read_whole_is_kept_by_segments(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    with sizes(segment=2, at_once=100):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        grown(world, 6)
+        world.delete("03.csv")
+        world.upload("new.csv", rows(1))
+        with reads(world.cloud) as seen:
+            assert build(world) == "registered"
+    assert sorted(seen) == ["02.csv", "new.csv"]
+
+
+def test_small_segments_take_what_was_found_in_them_into_what_they_are_merged_to(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    with sizes(segment=4, at_once=3, small_max=5):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        for number in range(8):
+            assert world.build(f"{number:02}.csv", rows(number)) == "registered"
+            world.later(days=1)
+        world.delete("07.csv")
+        world.upload("08.csv", rows(8))
+        with reads(world.cloud) as seen:
+            assert build(world) == "registered"
+        head = datasets.find_head(world.cloud, PIPELINE, version(world))
+    assert head is not None
+    assert any(each.objects > 1 for each in head.segments)
+    assert len(seen) < 8
+
+
+# --------------------------------------------------------------------------------------- what is bad, or lost
+
+
+def test_a_bad_object_among_more_than_are_read_at_once_is_set_aside_alone(world: World) -> None:
+    upload(world, range(5))
+    world.upload("03.csv", b"x,y\n1000,0\n")
+    world.upload("bad.csv", b"x,y\n1,7\n")
+    with mock.patch.object(_Readings, "has_time", one_at_a_time):
+        assert build(world) == "data_rejected"
+        arrivals = world.arrivals()
+        aside = sorted(key for key, status in arrivals.items() if status == "quarantined")
+        assert aside == [f"{PIPELINE}/03.csv#v2", f"{PIPELINE}/bad.csv#v1"]
+        assert build(world) == "registered"
+    assert [obj.partition("/")[2] for obj in world.objects_of("reviews-00002")] == [
+        f"{number:02}.csv#v1" for number in (0, 1, 2, 4)
+    ]
+
+
+@pytest.mark.parametrize("harm", ["lost", "torn", "empty"])
+def test_what_was_kept_of_a_segment_and_is_lost_is_found_anew(world: World, harm: str) -> None:
+    grown(world, 5)
+    uri = parts(world)[2]
+    before = world.cloud.objects.read(uri)
+    if harm == "lost":
+        world.cloud.objects.delete(uri)
+    else:
+        world.cloud.objects.write(uri, before[: len(before) // 2] if harm == "torn" else b"")
+    world.delete("04.csv")
+    world.upload("new.csv", rows(1))
+    with reads(world.cloud) as seen:
+        assert build(world) == "registered"
+    assert len(seen) == 2
+    assert world.cloud.objects.read(uri) == before
+    assert world.dataset(version(world))["rows"] == 10
+
+
+@pytest.mark.parametrize("crash_at", range(5))
+def test_an_invocation_that_died_is_repeated_and_does_not_read_again(world: World, crash_at: int) -> None:
+    upload(world, range(5))
+    write, left = segment_parts.write, [crash_at]
+
+    def dying(*given: Any) -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            raise RuntimeError("it died")
+        write(*given)
+
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    task = {**world.common(), "dataset_version": world.catalog_run()["dataset_version"]}
+    with (
+        mock.patch.object(segment_parts, "write", dying),
+        pytest.raises(RuntimeError, match="it died"),
+    ):
+        world.invoke("validate_data", task)
+    with reads(world.cloud) as seen:
+        verdict = world.invoke("validate_data", task)
+    known = 5 if crash_at else 10
+    assert len(seen) == known - crash_at
+    assert (verdict["is_valid"], verdict["rows"]) == (True, 10)
+    assert world.invoke("validate_data", task) == verdict
+    assert json.loads(document(world, version(world), PART))["rows"] == 10
+
+
+def test_an_invocation_that_gets_no_further_than_the_one_before_it_fails(world: World) -> None:
+    upload(world, range(5))
+    with (
+        mock.patch.object(_Readings, "has_time", one_at_a_time),
+        mock.patch.object(segment_parts, "write"),
+    ):
+        assert build(world) == "failed"
+    assert world.catalog_run()["reasons"] == ["NoProgressError: no more than 1 of 5 objects could be read"]
+
+
+def test_a_segment_that_takes_all_time_is_refused_by_the_invocation_that_begins_with_it(world: World) -> None:
+    grown(world, 5)
+    read = run.read
+    beyond = run.Reading(beyond=run.beyond_limits("it takes too long", [f"{PIPELINE}/slow.csv"]))
+
+    def slow(files: Any, *given: Any, **how: Any) -> Any:
+        return beyond if "slow" in files[0].key else read(files, *given, **how)
+
+    world.upload("new.csv", rows(1))
+    world.upload("slow.csv", rows(1))
+    with mock.patch.object(run, "read", slow):
+        assert build(world) == "data_rejected"
+    assert inline.entered(world.execution).count("ValidateData") == 2
+    arrivals = world.arrivals()
+    assert arrivals[f"{PIPELINE}/slow.csv#v1"] == "quarantined"
+    assert arrivals[f"{PIPELINE}/new.csv#v1"] == "pending"
+
+
+def test_a_check_of_the_whole_says_that_it_is_why_so_many_objects_are_too_many(world: World) -> None:
+    world.later(minutes=1)
+    world.push(pipeline=LEAN.replace("x: {type: number,", "x: {type: number, unique: true,").encode())
+    upload(world, range(5))
+    assert build(world) == "data_rejected"
+    assert world.catalog_run()["reasons"] == [
+        f"{PIPELINE}/03.csv, {PIPELINE}/04.csv: the data set has 5 objects, at most 3 are read at once as"
+        " must be for unique of x: put more rows into each"
+    ]
+
+
+def test_values_that_must_be_counted_together_say_so_where_they_are_too_many(world: World) -> None:
+    world.later(minutes=1)
+    check = "  quality: [{check: distinct_count, column: x, min: 1}]\n  schema:"
+    world.push(pipeline=LEAN.replace("  schema:", check).replace("max: 100", "max: 10000").encode())
+    for number in range(4):
+        body = b"x,y\n" + b"".join(b"%d,0\n" % (number * 2000 + n) for n in range(1100))
+        world.upload(f"{number}.csv", body)
+    assert build(world) == "data_rejected"
+    (reason,) = world.catalog_run()["reasons"]
+    assert "at most 3 are read at once as must be, for a column has more than 1024 different values" in reason
+
+
+def test_a_column_that_had_no_value_before_is_counted_between_quantiles_of_what_is_new(world: World) -> None:
+    world.later(minutes=1)
+    world.push(pipeline=LEAN.replace("y: {", "z: {type: number}, y: {").encode())
+    grown(world, 5)
+
+    def numbers(count: int) -> bytes:
+        return b"x,z,y\n" + b"".join(b"1,%d,%d\n" % (n, n % 2) for n in range(count))
+
+    for number in (6, 7):
+        world.upload(f"{number}.csv", numbers(150 * number))
+        assert build(world) == "registered"
+        world.later(minutes=1)
+    world.delete("6.csv")
+    world.upload("8.csv", numbers(300))
+    assert build(world) == "registered"
+    profile = json.loads(document(world, version(world), "profile.json"))
+    assert (
+        profile["columns"]["z"]["present"] == sum(profile["columns"]["z"]["distribution"]["counts"]) == 1350
+    )
+
+
+# ---------------------------------------------------------------------------------------- as if all were read
+
+
+def body(number: int, kind: str) -> bytes:
+    """Rows of a few kinds: good, bad in a few rows or in most, without a column, with another."""
+    header = {"lacks": "x,y", "more": "x,s,y,also"}.get(kind, "x,s,y")
+    values: dict[str, Callable[[int], str]] = {
+        "x": lambda n: str((number * 7 + n) % 90 + (200 if kind == "bad" and n else 0)),
+        "s": lambda n: "long text" if kind == "odd" and n == 1 else ["a", "bb", "", "d"][(number + n) % 4],
+        "y": lambda n: str(n % 2),
+        "also": lambda n: "1",
+    }
+    lines = [",".join(values[name](n) for name in header.split(",")) for n in range(number % 3 + 1)]
+    return "\n".join([header, *lines, ""]).encode()
+
+
+ACTS = st.one_of(
+    st.tuples(
+        st.sampled_from(("good", "good", "good", "bad", "odd", "lacks", "more", "delete")),
+        st.sampled_from([f"{letter}.csv" for letter in "abcdefg"]),
+    ),
+    st.tuples(st.just("push"), st.sampled_from((RICH, STRICTER))),
+)
+
+
+@pytest.mark.long
+@given(
+    builds=st.lists(st.lists(ACTS, min_size=1, max_size=4), min_size=2, max_size=4),
+    segment=st.integers(1, 2),
+    at_once=st.integers(2, 5),
+    small_max=st.sampled_from((2, 100)),
+    is_interrupted=st.booleans(),
+)
+@example(
+    builds=[
+        [("good", f"{letter}.csv") for letter in "abcdef"],
+        [("delete", "b.csv"), ("odd", "g.csv")],
+        [("push", STRICTER), ("lacks", "c.csv")],
+        [("bad", "a.csv"), ("more", "d.csv")],
+    ],
+    segment=1,
+    at_once=2,
+    small_max=2,
+    is_interrupted=True,
+)
+@settings(
+    max_examples=examples(12),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_whatever_happened_the_verdict_is_that_of_reading_all_at_once(
+    builds: list[list[tuple[str, str]]],
+    segment: int,
+    at_once: int,
+    small_max: int,
+    is_interrupted: bool,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Uploads, of good data and bad, overwriting, deletions, other contracts, and builds between."""
+    cloud = fakes.Cloud()
+    monkeypatch.setattr("sluice.wiring.cloud", lambda: cloud)
+    has_time = one_at_a_time if is_interrupted else _Readings.has_time
+    numbers = itertools.count()
+    with (
+        sizes(segment=segment, at_once=at_once, small_max=small_max),
+        mock.patch.object(_Readings, "has_time", has_time),
+    ):
+        world = World(cloud, invoke)
+        world.push(pipeline=RICH.encode())
+        for acts in builds:
+            for act, what in acts:
+                world.later(seconds=2)
+                if act == "push":
+                    world.push(pipeline=what.encode())
+                elif act == "delete":
+                    world.delete(what)
+                else:
+                    world.upload(what, body(next(numbers), act))
+            world.later(minutes=2)
+            world.ask()
+            run_id = world.pipeline.get("in_flight")
+            if run_id and world.play(run_id) not in ("skipped", "failed"):
+                same_as_read_at_once(world, run_id)
+
+
+def document(world: World, version: str, name: str) -> bytes:
+    return world.cloud.objects.read(f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{version}/{name}")
+
+
+def same_as_read_at_once(world: World, run_id: str) -> None:
+    """What is on record about a run's data is what reading all of them at once finds."""
+    ended = world.catalog_run(run_id)
+    made = ended["dataset_version"]
+    project = building.find_project(world.cloud, PIPELINE, ended["project_version"])
+    objects = datasets.find_manifest(world.cloud, PIPELINE, made).objects
+    with TemporaryDirectory() as folder:
+        whole = run.validate(
+            segment_parts.download(world.cloud, objects, Path(folder)),
+            building.overridden(project, None).data,
+            limits=Limits(256, None, Path(folder)),
+            now=times.from_iso(world.cloud.now()),
+            baseline=Baseline(),
+            title="",
+        )
+    judged = plain_report(document(world, made, run.REPORT))
+    assert judged == plain_report(whole.documents[run.REPORT])
+    if not whole.report.rows:
+        return
+    profiles = [
+        json.loads(each) for each in (document(world, made, "profile.json"), whole.documents["profile.json"])
+    ]
+    for found, expected in zip(*(each["columns"].values() for each in profiles), strict=True):
+        for moment in ("mean", "std"):
+            both = [each["distribution"].pop(moment) for each in (found, expected) if each["distribution"]]
+            assert not both or both[0] == pytest.approx(both[1], rel=1e-9)
+    assert profiles[0] == profiles[1]
+    if whole.report.is_valid:
+        head = datasets.find_head(world.cloud, PIPELINE, made)
+        assert head is not None
+        digests = [each.digest for each in head.segments]
+        assert datasets.read_rows(world.cloud, PIPELINE, digests) == whole.object_rows
+
+
+def plain_report(report: bytes) -> Any:
+    """A report without its examples, of which any will do if there are more than are shown."""
+    found = json.loads(report)
+    for violation in found["violations"]:
+        del violation["examples"]
+    found["violations"].sort(key=lambda each: (each["check"], each["column"] or "", each["message"]))
+    return found
