@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from sluice.catalog.records.arrivals import Arrival
-from sluice.domain import nearest
+from sluice.domain import locations, nearest
 from sluice.domain.data import uploads
 from sluice.services import arrivals
 from sluice.services.views import pipelines
@@ -24,7 +24,7 @@ def release(target: Target, key: str, reason: str, *, timeout_s: float = 60) -> 
     """Ask the stack to release a quarantined object into the next data set version; wait for its answer."""
     bucket = target.cloud.data_bucket
     key = key.removeprefix(f"s3://{bucket}/")
-    pipeline = str(uploads.parse_key(key)[0])
+    pipeline = str(locations.parse_key(key)[0])
     version_id = _releasable(target, pipeline, key).version_id
     request_id = uuid.uuid4().hex
     detail = {

@@ -6,9 +6,8 @@ import re
 from typing import Any
 
 from sluice.catalog.records.builds import Run
-from sluice.domain import config, nearest
+from sluice.domain import config, locations, nearest
 from sluice.domain.config import PipelineConfig
-from sluice.domain.data import uploads
 from sluice.services import building, tracing
 from sluice.services.views import data, models, pipelines, runs, stages
 from sluice_cli import output
@@ -139,7 +138,7 @@ def the_object(target: Target, named: str) -> tuple[str, str]:
     """Return the pipeline and the key of an object, given by key or S3 URI; raises CommandError."""
     prefix = f"s3://{target.cloud.data_bucket}/"
     key = named.removeprefix(prefix)
-    pipeline = uploads.parse_key(key)[0]
+    pipeline = locations.parse_key(key)[0]
     if pipeline is None or key.startswith("s3://"):
         raise CommandError(
             f"{named!r} names no uploaded object",

@@ -11,8 +11,8 @@ import typer
 
 from sluice.domain.locations import Locations
 from sluice.domain.release import signatures
-from sluice.domain.release.releases import NotRegisteredYetError, ReleaseRefusedError
-from sluice.services import releasing, signing
+from sluice.domain.release.errors import NotRegisteredYetError, ReleaseRefusedError
+from sluice.services import model_packages, signing
 from sluice_cli import decisions, lookup
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
@@ -67,12 +67,12 @@ def sign(
     show(result, as_json, lambda: _print_signed(model, result))
 
 
-def _read(target: Target, pipeline: str, arn: str) -> tuple[releasing.Package, dict[str, str]]:
+def _read(target: Target, pipeline: str, arn: str) -> tuple[model_packages.Package, dict[str, str]]:
     """Return the version and the digests of its files, read anew; raises CommandError if one has changed."""
     try:
-        package = releasing.find_package(target.cloud, pipeline, arn)
-        found = releasing.find_evidence(target.cloud, package)
-        faults = releasing.evidence_faults(target.cloud, package)
+        package = model_packages.find_package(target.cloud, pipeline, arn)
+        found = model_packages.find_evidence(target.cloud, package)
+        faults = model_packages.evidence_faults(target.cloud, package)
     except (ReleaseRefusedError, NotRegisteredYetError) as error:
         raise CommandError(f"it is not signed: {error}", exit_code=EXIT_REJECTED) from None
     if faults:

@@ -18,15 +18,16 @@ from sluice.domain.config.models import ServeCompute
 from sluice.domain.quotas import QuotaError
 from sluice.domain.release import alarms, serving
 from sluice.domain.release import scaling as scales
-from sluice.domain.release.releases import AlarmFiringError, ReleaseRefusedError, RollbackOptions
+from sluice.domain.release.errors import AlarmFiringError, ReleaseRefusedError
+from sluice.domain.release.releases import RollbackOptions
 from sluice.domain.roles import RoleNotReadyError
 from sluice.domain.times import from_iso
 from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, EndpointBusyError, Item, RequestRefusedError
 from sluice.release_events import DeployModelTask
-from sluice.services import deploying, guarding, releasing, scaling
-from sluice.services.releasing import Package
+from sluice.services import claiming, deploying, guarding, model_packages, releasing, scaling
+from sluice.services.model_packages import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -47,7 +48,7 @@ def lambda_handler(task: DeployModelTask, context: LambdaContext) -> dict[str, s
     config = _wanted_config(cloud, task)
     # Store the token first: the event may come before the answer to the request.
     _await(cloud, task, config)
-    endpoint = releasing.find_own_endpoint(cloud, task.pipeline, stage.stage, stage.endpoint_name)
+    endpoint = claiming.find_own_endpoint(cloud, task.pipeline, stage.stage, stage.endpoint_name)
     if endpoint is None or serving.target_config(endpoint) != config:
         if task.mirror:
             _prepare_shadow(cloud, task, endpoint)
@@ -155,14 +156,14 @@ def _prepare_shadow(cloud: Cloud, task: DeployModelTask, endpoint: Item | None) 
         task.stage.model_name,
         _compute(cloud, task, package),
         wanted.percent,
-        releasing.owner(cloud, task),
-        releasing.capture(cloud, package),
+        model_packages.owner(cloud, task),
+        model_packages.capture(cloud, package),
     )
     _create_own_config(cloud, task, request)
 
 
 def _approved(cloud: Cloud, task: DeployModelTask) -> Package:
-    package = releasing.find_package(cloud, task.pipeline, task.package_arn)
+    package = model_packages.find_package(cloud, task.pipeline, task.package_arn)
     approval = package.described.get("ModelApprovalStatus")
     if not task.is_rollback and approval != "Approved":
         raise ReleaseRefusedError(f"the package is {approval} now: its approval was taken back meanwhile")
@@ -171,8 +172,8 @@ def _approved(cloud: Cloud, task: DeployModelTask) -> Package:
 
 def _create_model(cloud: Cloud, task: DeployModelTask, package: Package) -> None:
     name = task.stage.model_name
-    request = releasing.model_request(cloud, task, package, releasing.find_evidence(cloud, package))
-    role = releasing.serving_role(cloud, package)
+    request = model_packages.model_request(cloud, task, package, model_packages.find_evidence(cloud, package))
+    role = model_packages.serving_role(cloud, package)
     made_at = cloud.roles.ensure(role)
     try:
         is_new = cloud.endpoints.create_model(request)
@@ -182,13 +183,13 @@ def _create_model(cloud: Cloud, task: DeployModelTask, package: Package) -> None
         raise
     if not is_new:
         found = cloud.endpoints.describe_model(name) or {}
-        releasing.require_own(cloud, "model", name, found["ModelArn"], releasing.owner(cloud, task))
+        claiming.require_own(cloud, "model", name, found["ModelArn"], model_packages.owner(cloud, task))
 
 
 def _create_config(cloud: Cloud, task: DeployModelTask, package: Package) -> None:
-    name, owner = task.stage.endpoint_config_name, releasing.owner(cloud, task)
+    name, owner = task.stage.endpoint_config_name, model_packages.owner(cloud, task)
     compute = _compute(cloud, task, package)
-    capture = releasing.capture(cloud, package)
+    capture = model_packages.capture(cloud, package)
     request = serving.endpoint_config_request(name, task.stage.model_name, compute, owner, capture)
     _create_own_config(cloud, task, request)
 
@@ -197,8 +198,8 @@ def _create_own_config(cloud: Cloud, task: DeployModelTask, request: Item) -> No
     name = request["EndpointConfigName"]
     if not cloud.endpoints.create_config(request):
         found = cloud.endpoints.describe_config(name) or {}
-        owner = releasing.owner(cloud, task)
-        releasing.require_own(cloud, "endpoint config", name, found["EndpointConfigArn"], owner)
+        owner = model_packages.owner(cloud, task)
+        claiming.require_own(cloud, "endpoint config", name, found["EndpointConfigArn"], owner)
 
 
 def _compute(cloud: Cloud, task: DeployModelTask, package: Package) -> ServeCompute:

@@ -18,7 +18,7 @@ from sluice.events import ExecutionStatusChanged, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import FinishReleaseTask
-from sluice.services import announcing, deploying, metering, releasing, scaling
+from sluice.services import announcing, claiming, deploying, metering, releasing, scaling, vouching
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -34,7 +34,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     release = _record(cloud, task)
     _end_deployments(cloud, task.release, release)
     _tell(cloud, task.release, release)
-    releasing.unlock_stages(cloud, task.release.pipeline, task.release.release_id)
+    claiming.unlock_stages(cloud, task.release.pipeline, task.release.release_id)
     if release.status != "released":
         _ask_for_guards(cloud, release)
         _ask_for_endpoints(cloud, release)
@@ -64,7 +64,7 @@ def _record(cloud: Cloud, task: FinishReleaseTask) -> Release:
     """Record the end once; returns the updated release."""
     request, now = task.release, cloud.now()
     # A release that ended before it was planned has no item.
-    started, _ = releasing.begin(cloud, request, task.execution_arn)
+    started, _ = vouching.begin(cloud, request, task.execution_arn)
     release = releasing.find_release(cloud, request.pipeline, request.release_id) or started
     status: ReleaseEnd = "released"
     reasons = list[str]()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from typing import TYPE_CHECKING, Any
 
 from sluice import wiring
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
-from sluice.ports import Cloud
 from sluice.services import ending, stopping
 from sluice.tasks import machine_task
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from sluice.ports import Cloud
 
 _ENDED_BADLY = {"FAILED", "TIMED_OUT", "ABORTED"}
 

@@ -14,19 +14,23 @@ from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import PENDING, Deployment, Stage
 from sluice.domain import names
 from sluice.domain.release import approvals, holds, releases, serving
-from sluice.domain.release.releases import (
-    ReleaseRefusedError,
-    Request,
-    RollbackOptions,
-    ShadowPlan,
-    StagePlan,
-)
+from sluice.domain.release.errors import ReleaseRefusedError
+from sluice.domain.release.releases import Request, RollbackOptions, ShadowPlan, StagePlan
 from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.release_events import PlanReleaseTask
-from sluice.services import approving, deploying, holding, releasing, scaling
-from sluice.services.releasing import Package
+from sluice.services import (
+    approving,
+    claiming,
+    deploying,
+    holding,
+    model_packages,
+    releasing,
+    scaling,
+    vouching,
+)
+from sluice.services.model_packages import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -56,7 +60,7 @@ def lambda_handler(event: PlanReleaseTask, context: LambdaContext) -> dict[str, 
 def _record(cloud: Cloud, request: Request, execution_arn: str) -> None:
     if cloud.catalog.get(keys.pipeline_key(request.pipeline)) is None:
         raise ReleaseRefusedError(f"there is no pipeline {request.pipeline}")
-    release, is_new = releasing.begin(cloud, request, execution_arn)
+    release, is_new = vouching.begin(cloud, request, execution_arn)
     if is_new:
         what = "rollback started" if request.is_rollback else "release started"
         note(
@@ -77,14 +81,14 @@ def _record(cloud: Cloud, request: Request, execution_arn: str) -> None:
 
 def _plan_forward(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[str, int]]]:
     """Plan the requested package for every stage that does not serve it yet."""
-    package = releasing.find_package(cloud, request.pipeline, str(request.package_arn))
+    package = model_packages.find_package(cloud, request.pipeline, str(request.package_arn))
     stages = releases.planned_stages(package.config.release, request.stages)
     positions = {stage.name: index for index, stage in enumerate(package.config.release.stages)}
     wanted = {stage.name: positions[stage.name] for stage in stages}
-    releasing.lock_stages(cloud, request.pipeline, request.release_id, wanted)
+    claiming.lock_stages(cloud, request.pipeline, request.release_id, wanted)
     stages, pinned = holding.before_a_pin(cloud, request, stages)
     wanted = {stage.name: positions[stage.name] for stage in stages}
-    if reasons := _objections(cloud, package) + releasing.evidence_faults(cloud, package):
+    if reasons := _objections(cloud, package) + model_packages.evidence_faults(cloud, package):
         raise ReleaseRefusedError(*reasons)
     if reasons := _kind_faults(cloud, request, package, list(wanted)):
         raise ReleaseRefusedError(*reasons)
@@ -124,7 +128,7 @@ def _plan_rollback(cloud: Cloud, request: Request) -> tuple[Package, list[tuple[
     found = releasing.find_stage(cloud, request.pipeline, stage)
     if found is None:
         raise ReleaseRefusedError(f"nothing was ever released to a stage {stage} of {request.pipeline}")
-    releasing.lock_stages(cloud, request.pipeline, request.release_id, {stage: None})
+    claiming.lock_stages(cloud, request.pipeline, request.release_id, {stage: None})
     found = releasing.find_stage(cloud, request.pipeline, stage) or found
     live = deploying.find_deployment(cloud, request.pipeline, stage, found.live)
     if live is None:
@@ -145,13 +149,15 @@ def _first_sound(cloud: Cloud, live: Deployment, endpoint_name: str) -> Package:
     reasons = list[str]()
     for deployment in options.known_good():
         try:
-            package = releasing.find_package(cloud, live.pipeline, deployment.package_arn, deployment.run_id)
+            package = model_packages.find_package(
+                cloud, live.pipeline, deployment.package_arn, deployment.run_id
+            )
         except ReleaseRefusedError as refusal:
             reasons += refusal.reasons
             continue
         if package.described.get("ModelApprovalStatus") == "Rejected":
             reasons.append(f"v{package.version} was rejected")
-        elif faults := releasing.evidence_faults(cloud, package):
+        elif faults := model_packages.evidence_faults(cloud, package):
             reasons += [f"v{package.version}: {fault}" for fault in faults]
         elif fault := _kind_fault(cloud, live.stage, endpoint_name, package):
             reasons.append(f"v{package.version}: {fault}")
@@ -232,10 +238,10 @@ def _overtaken(cloud: Cloud, request: Request, package: Package, stages: list[st
 
 
 def _plan(cloud: Cloud, request: Request, package: Package, stage: str, bake_s: int) -> StagePlan:
-    stack, found = cloud.stack_name, releasing.require_stage(cloud, request.pipeline, stage)
+    stack, found = cloud.stack_name, claiming.require_stage(cloud, request.pipeline, stage)
     endpoint_name = found.endpoint_name
     compute = package.config.serve.compute
-    endpoint = releasing.find_own_endpoint(cloud, request.pipeline, stage, endpoint_name) or {}
+    endpoint = claiming.find_own_endpoint(cloud, request.pipeline, stage, endpoint_name) or {}
     own_config = names.endpoint_config_name(stack, request.release_id, stage)
     previous = _previous(cloud, request, found, endpoint, own_config)
     plan = StagePlan(

@@ -9,7 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment, Stage
-from sluice.domain.release import releases
+from sluice.domain.release.errors import ReleaseError
+from sluice.domain.times import later
 from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
@@ -19,7 +20,7 @@ from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
 
-class StageLostError(releases.ReleaseError):
+class StageLostError(ReleaseError):
     """The stage no longer belongs to this release."""
 
 
@@ -48,7 +49,7 @@ def _declare(cloud: Cloud, task: ReleaseStageTask) -> Deployment:
     if stage is None or stage.releasing != task.release_id:
         raise _lost(task, stage)
     at = cloud.now()
-    bake_until = releases.bake_until(at, task.stage.bake_s)
+    bake_until = later(at, task.stage.bake_s)
     cloud.catalog.apply(changes.promote(stage, task.release_id, at, bake_until))
     deployment = deploying.find_deployment(cloud, task.pipeline, stage.name, task.release_id)
     if deployment is None:

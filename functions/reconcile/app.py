@@ -9,10 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
-
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
@@ -24,19 +22,23 @@ from sluice.domain.lost_events import LostEvent
 from sluice.domain.release import deviations, life_cycles, packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
-from sluice.ports import Cloud, Item
 from sluice.services import (
     arrivals,
     backends,
-    deviating,
+    comparing,
     hearing,
-    recovering,
+    rejections,
     releasing,
     scaling,
     sweeping,
-    telling,
+    untold,
     upgrading,
 )
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from sluice.ports import Cloud, Item
 
 _LAST_MS = 10_000
 # Each pass looks at so many packages of a group.
@@ -177,7 +179,7 @@ def _unheard_events(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 
 def _untold_alarms(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     """Find alarms of the stack itself that began or ceased to fire, and that nobody was told of."""
-    yield from telling.find_untold(cloud)
+    yield from untold.find_alarms(cloud)
 
 
 def _altered_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
@@ -192,13 +194,13 @@ def _altered_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
                 yield lost_events.guard_is_off(name)
             if scaling.find_faults(cloud, stage, config):
                 yield lost_events.scaling_due(cloud.stack_name, stage.pipeline, stage.name)
-            rejected = recovering.find_rejected(cloud, stage)
+            rejected = rejections.find_rejected(cloud, stage)
             yield lost_events.rejected_serves(rejected.arn) if rejected else None
 
 
 def _deviating(cloud: Cloud, stage: Stage) -> LostEvent | None:
     """Return the lost event of an endpoint that changed, by hand or by itself, or is as released again."""
-    found = deviating.find_faults(cloud, stage)
+    found = comparing.find_faults(cloud, stage)
     if found is None or not deviations.is_news(stage, found.faults):
         return None
     return lost_events.endpoint_is_off(stage.endpoint_name, deviations.status_of_hint(found.endpoint))

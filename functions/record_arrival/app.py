@@ -11,6 +11,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.records.arrivals import Arrival, ArrivalStatus, UnclaimedArrival
 from sluice.catalog.records.builds import Pipeline
+from sluice.domain import locations
 from sluice.domain.data import uploads
 from sluice.domain.data.uploads import Classification
 from sluice.domain.nearest import nearest
@@ -49,7 +50,7 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
 
 def _pipelines(cloud: Cloud, key: str) -> tuple[Pipeline | None, list[str]]:
     """Read the key's pipeline consistently; only if it does not exist list all others, to suggest one."""
-    name, _ = uploads.parse_key(key)
+    name, _ = locations.parse_key(key)
     if name is not None and (pipeline := _pipeline(cloud, name)):
         return pipeline, [name]
     return None, [item["gsi1sk"] for item in cloud.catalog.listing(keys.PIPELINES)]
@@ -131,6 +132,6 @@ def _quarantine(cloud: Cloud, head: ObjectHead, sequencer: str | None, verdict: 
 def _list_unclaimed(cloud: Cloud, head: ObjectHead, verdict: Classification, known: list[str]) -> None:
     arrival = UnclaimedArrival(head.key, head.version_id, head.size_bytes, _arrived_at(head), verdict.reason)
     cloud.catalog.apply(changes.add_unclaimed(arrival))
-    prefix, _ = uploads.parse_key(head.key)
+    prefix, _ = locations.parse_key(head.key)
     if pipeline := nearest(prefix or head.key, known):
         note(cloud, pipeline, arrival.arrived_at, head.key, "data unclaimed", verdict.reason)

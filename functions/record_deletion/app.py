@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.domain.data import uploads
+from sluice.domain import locations
 from sluice.events import ObjectDeleted, event_parser
 from sluice.observability import logger
 from sluice.services import arrivals
@@ -18,7 +18,7 @@ from sluice.services import arrivals
 @event_parser(model=ObjectDeleted)
 def lambda_handler(event: ObjectDeleted, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
-    pipeline, _ = uploads.parse_key(event.key)
+    pipeline, _ = locations.parse_key(event.key)
     if pipeline is None or cloud.catalog.get(keys.pipeline_key(pipeline)) is None:
         return {"status": "ignored"}
     # EventBridge is said not to encode keys, S3's older notifications do: try both.

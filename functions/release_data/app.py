@@ -12,6 +12,7 @@ from sluice.catalog.changes import Change, recalls
 from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.recalls import Recall
+from sluice.domain import locations
 from sluice.domain.actors import unverified
 from sluice.domain.data import uploads
 from sluice.domain.failures import ConflictError
@@ -28,7 +29,7 @@ from sluice.services.timeline import note
 def lambda_handler(event: DataReleaseRequested, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
     logger.append_keys(key=event.key, version_id=event.version_id)
-    pipeline = uploads.parse_key(event.key)[0] or ""
+    pipeline = locations.parse_key(event.key)[0] or ""
     arrival = arrivals.find(cloud, pipeline, event.key, event.version_id)
     if arrival is None:
         return {"status": "unknown"}

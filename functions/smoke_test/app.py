@@ -10,13 +10,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.domain.release import answers, serving
-from sluice.domain.release.releases import SmokeTestFailedError
+from sluice.domain.release.errors import SmokeTestFailedError
 from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import ReleaseStageTask
-from sluice.services import releasing
-from sluice.services.releasing import Package
+from sluice.services import model_packages
+from sluice.services.model_packages import Package
 from sluice.tasks import machine_task
 
 # A model server may refuse its first requests though it just passed its health check.
@@ -31,7 +31,7 @@ _EXCERPT = 300
 def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(release_id=task.release_id, endpoint_name=task.stage.endpoint_name)
-    package = releasing.find_package(cloud, task.pipeline, task.package_arn)
+    package = model_packages.find_package(cloud, task.pipeline, task.package_arn)
     if task.stage.is_batch:
         from sluice.services import proving  # most stages have an endpoint
 
@@ -40,7 +40,7 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
         return {"transform_job": task.stage.endpoint_config_name}
     if faults := serving.identity_faults(_found(cloud, task), _expected(cloud, task, package)):
         raise SmokeTestFailedError("; ".join(faults))
-    body = releasing.sample(cloud, package)
+    body = model_packages.sample(cloud, package)
     faults = []
     for attempt in range(_ATTEMPTS):
         time.sleep(_PAUSE_S if attempt else 0)
@@ -66,12 +66,12 @@ def _found(cloud: Cloud, task: ReleaseStageTask) -> serving.Serving:
 
 
 def _expected(cloud: Cloud, task: ReleaseStageTask, package: Package) -> serving.Identity:
-    evidence = releasing.find_evidence(cloud, package)
+    evidence = model_packages.find_evidence(cloud, package)
     return serving.Identity(
         endpoint_config_name=task.stage.endpoint_config_name,
-        model=releasing.model_request(cloud, task, package, evidence),
+        model=model_packages.model_request(cloud, task, package, evidence),
         image_digest=evidence.image_digest,
-        capture=releasing.capture(cloud, package),
+        capture=model_packages.capture(cloud, package),
     )
 
 

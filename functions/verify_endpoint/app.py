@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.events import EndpointStateChanged, event_parser
 from sluice.observability import logger
-from sluice.services import deviating, unshadowing
+from sluice.services import comparing, deviating, unshadowing
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -18,12 +18,12 @@ from sluice.services import deviating, unshadowing
 def lambda_handler(event: EndpointStateChanged, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
     logger.append_keys(endpoint_name=event.endpoint_name)
-    stage = deviating.find_stage_of(cloud, event.endpoint_name)
+    stage = comparing.find_stage_of(cloud, event.endpoint_name)
     if stage is None:
         return {"status": "not ours"}
     if unshadowing.take_away(cloud, stage):
         return {"status": "shadow taken away"}
-    found = deviating.find_faults(cloud, stage)
+    found = comparing.find_faults(cloud, stage)
     if found is None:
         return {"status": "being changed"}
     return {"status": deviating.record(cloud, stage, found.faults)}

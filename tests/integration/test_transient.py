@@ -24,7 +24,7 @@ from sluice.catalog.changes import Put
 from sluice.domain import quotas
 from sluice.domain.build.errors import JobFailedError
 from sluice.domain.failures import ConflictError, TransientError
-from sluice.domain.release import releases
+from sluice.domain.release import errors
 from sluice.domain.roles import RoleNotReadyError
 from sluice.events import BuildTask, event_parser
 from sluice.ports import EndpointBusyError
@@ -282,9 +282,9 @@ WAITS: dict[type[Exception], set[str]] = {
         "RemoveShadow",
         "RestoreEndpoint",
     },
-    releases.StageBusyError: {"PlanRelease"},
-    releases.NotRegisteredYetError: {"PlanRelease"},
-    releases.AlarmFiringError: {"DeployModel"},
+    errors.StageBusyError: {"PlanRelease"},
+    errors.NotRegisteredYetError: {"PlanRelease"},
+    errors.AlarmFiringError: {"DeployModel"},
 }
 
 

@@ -7,9 +7,10 @@ import inspect
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from pydantic import TypeAdapter
 
 from sluice import lazy
 
@@ -83,9 +84,36 @@ def test_what_takes_dataclasses_takes_it() -> None:
             assert (x, y) == (1, 2)
 
 
+def test_it_is_a_dataclass_also_before_the_first_is_made() -> None:
+    assert [each.name for each in dataclasses.fields(made())] == ["x", "y", "names"]
+    assert dataclasses.is_dataclass(made())
+    fresh = made()
+    assert (fresh.__match_args__, fresh.__dataclass_params__.frozen) == (("x", "y", "names"), True)
+    parsed = TypeAdapter(made()).validate_python({"x": "1", "names": ["a"]})
+    assert (parsed.x, parsed.y, parsed.names) == (1, (), ["a"])
+
+
+def test_what_inherits_from_it_has_its_methods() -> None:
+    class Named(made()):  # type: ignore[misc]
+        def __init__(self, x: int) -> None:
+            super().__init__(x, names=["a"])
+
+    assert Named(1).names == ["a"]
+    assert Named(1) == Named(1) != Named(2)
+
+
 def test_it_is_copied_and_sent_to_other_processes() -> None:
     point = Point(1, 2, ["a"])
     assert pickle.loads(pickle.dumps(point)) == point == copy.deepcopy(point)  # noqa: S301
+
+
+def test_what_is_restored_where_none_was_made_is_compared_all_the_same() -> None:
+    fresh = made()
+    one, other = fresh.__new__(fresh), fresh.__new__(fresh)
+    for each in (one, other):
+        each.__setstate__((None, {"x": 1, "y": (), "names": ()}))
+    assert one == other
+    assert repr(made()(1)).endswith("Fresh(x=1, y=(), names=[])")
 
 
 def test_it_compiles_nothing_while_it_is_defined(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,3 +163,11 @@ def test_one_that_it_cannot_stand_for_is_refused() -> None:
         @lazy.dataclass(frozen=True, slots=True)
         class Space(Point):
             z: int = 0
+
+    class Counted:
+        kind: ClassVar[str] = "counted"
+        x: int
+
+    counted: Any = lazy.dataclass(frozen=True, slots=True)(Counted)
+    with pytest.raises(TypeError, match="annotates what is no field"):
+        counted(1)

@@ -17,7 +17,7 @@ from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain.release import serving
 from sluice.domain.release.releases import Request
-from sluice.services import releasing, unshadowing
+from sluice.services import unshadowing, vouching
 
 SHADOWED = (
     PIPELINE_YAML.replace(
@@ -177,7 +177,7 @@ def test_a_rollback_does_not_wait_for_the_end_of_a_comparison(world: World, traf
             request = Request(
                 pipeline="reviews", release_id="reviews-v1-back", cause="command", stage="production"
             )
-            releasing.begin(world.cloud, request, "arn:execution")
+            vouching.begin(world.cloud, request, "arn:execution")
 
     began = world.at()
     sees, world._sees = world._sees, roll_back  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ import fakes
 from release_world import ENDPOINT, PIPELINE, World
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Stage
-from sluice.services import deviating
+from sluice.services import comparing, deviating
 from sluice.services.views import stages
 
 HINT = "SageMaker Endpoint State Change"
@@ -245,7 +245,7 @@ def test_a_crash_before_it_was_told_repeats_the_telling(
 def test_of_two_who_look_at_once_one_tells(world: World) -> None:
     change_by_hand(world)
     seen = Stage.of(world.stage())
-    found = deviating.find_faults(world.cloud, seen)
+    found = comparing.find_faults(world.cloud, seen)
     assert found is not None
     said = [deviating.record(world.cloud, seen, found.faults) for _ in range(2)]
     assert said == ["deviates", "changed meanwhile"]
@@ -279,7 +279,7 @@ def test_a_look_costs_a_few_requests_however_much_was_released(
     stage = Stage.of(world.stage())
     monkeypatch.setattr(world.cloud, "endpoints", Counted(world.cloud.endpoints))
     monkeypatch.setattr(world.cloud, "catalog", Counted(world.cloud.catalog))
-    found = deviating.find_faults(world.cloud, stage)
+    found = comparing.find_faults(world.cloud, stage)
     assert found is not None
     assert found.faults == []
     assert sorted(asked) == ["describe_config", "describe_endpoint", "describe_model", "get", "get", "get"]

@@ -9,8 +9,8 @@ import pytest
 import fakes
 from release_world import PIPELINE, Invoke, World
 from sluice.catalog import keys
-from sluice.domain.release.releases import NotRegisteredYetError, ReleaseRefusedError
-from sluice.services import releasing
+from sluice.domain.release.errors import NotRegisteredYetError, ReleaseRefusedError
+from sluice.services import claiming, model_packages
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
 
 def refusal(world: World, arn: str, pipeline: str = PIPELINE, run_id: str | None = None) -> str:
     with pytest.raises(ReleaseRefusedError) as refused:
-        releasing.find_package(world.cloud, pipeline, arn, run_id)
+        model_packages.find_package(world.cloud, pipeline, arn, run_id)
     return str(refused.value)
 
 
@@ -50,25 +50,25 @@ def test_a_package_whose_project_is_not_in_the_catalog_is_refused(world: World) 
 
 def test_a_manifest_that_is_gone_or_of_another_format_is_no_evidence(world: World) -> None:
     arn = world.register(1)
-    package = releasing.find_package(world.cloud, PIPELINE, arn)
+    package = model_packages.find_package(world.cloud, PIPELINE, arn)
     uri = world.uri(1, "manifest")
     document = json.loads(world.cloud.objects.read(uri))
     world.cloud.objects.delete(uri)
-    assert releasing.evidence_faults(world.cloud, package)[0].startswith("the run manifest is gone")
+    assert model_packages.evidence_faults(world.cloud, package)[0].startswith("the run manifest is gone")
     world.cloud.objects.write(uri, json.dumps({**document, "format": "other/9"}).encode())
-    assert "run manifest" in releasing.evidence_faults(world.cloud, package)[0]
+    assert "run manifest" in model_packages.evidence_faults(world.cloud, package)[0]
 
 
 def test_a_package_whose_run_has_not_ended_registering_it_is_waited_for(world: World) -> None:
-    package = releasing.find_package(world.cloud, PIPELINE, world.register(1))
+    package = model_packages.find_package(world.cloud, PIPELINE, world.register(1))
     registering = {"status": "running", "model_package_arn": None}
     world.cloud.catalog.update(keys.run_key(PIPELINE, "reviews-00001"), registering)
     with pytest.raises(NotRegisteredYetError):
-        releasing.find_evidence(world.cloud, package)
+        model_packages.find_evidence(world.cloud, package)
 
 
 def test_a_stage_that_is_gone_is_refused(world: World) -> None:
     world.approve(world.register(1))
-    assert releasing.require_stage(world.cloud, PIPELINE, "production").live
+    assert claiming.require_stage(world.cloud, PIPELINE, "production").live
     with pytest.raises(ReleaseRefusedError, match="the stage staging of reviews is gone from the catalog"):
-        releasing.require_stage(world.cloud, PIPELINE, "staging")
+        claiming.require_stage(world.cloud, PIPELINE, "staging")

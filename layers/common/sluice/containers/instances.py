@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_TYPE = re.compile(r"ml\.(?P<family>[a-z]+\d[a-z]*)\.(?P<size>medium|large|(?P<times>\d*)xlarge)")
+_TYPE = r"ml\.(?P<family>[a-z]+\d[a-z]*)\.(?P<size>medium|large|(?P<times>\d*)xlarge)"
 # GiB of each vCPU.
 _GIB_A_VCPU: Mapping[str, float] = {
     **dict.fromkeys(("c5", "c5d", "c6g", "c6gd", "c6i", "c6id", "c7g", "c7i"), 2),
@@ -38,7 +38,7 @@ _LISTED: Mapping[str, float] = {
 def memory_mb(instance_type: str) -> int | None:
     """Return the memory of one instance; None if the type is not known here."""
     gib = _LISTED.get(instance_type)
-    if gib is None and (named := _TYPE.fullmatch(instance_type)):
+    if gib is None and (named := re.fullmatch(_TYPE, instance_type)):
         vcpus = _VCPUS.get(named["size"]) or int(named["times"] or 1) * _VCPUS_OF_XLARGE
         share = _GIB_A_VCPU.get(named["family"])
         gib = None if share is None else share * vcpus

@@ -157,3 +157,9 @@ def parse_bundle_key(key: str) -> tuple[str, str] | None:
     if len(parts) != 3 or parts[0] != "projects" or not parts[2].endswith(".tar.gz"):
         return None
     return parts[1], parts[2].removesuffix(".tar.gz")
+
+
+def parse_key(key: str) -> tuple[str | None, str]:
+    """Split an object's key into its pipeline (None without a prefix) and the rest."""
+    prefix, slash, rest = key.partition("/")
+    return (prefix, rest) if slash and prefix else (None, key)

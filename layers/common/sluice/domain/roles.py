@@ -20,7 +20,7 @@ from sluice.lazy import dataclass
 
 Policy = dict[str, Any]
 _VERSION = "2012-10-17"
-_MALFORMED = re.compile(r"\b\d+ validation errors? detected\b")
+_MALFORMED = r"\b\d+ validation errors? detected\b"
 # IAM answers "not found" for some seconds after it made a role.
 _SETTLES, _FRESH = timedelta(seconds=90), timedelta(seconds=10)
 
@@ -176,7 +176,7 @@ def is_settling(made_at: str, now: str, refusal: str) -> bool:
     What SageMaker says of the form of a field ("1 validation error detected: ...") it says again.
     """
     is_new = from_iso(now) - from_iso(made_at) < _SETTLES
-    return is_new and not _MALFORMED.search(refusal)
+    return is_new and not re.search(_MALFORMED, refusal)
 
 
 def is_fresh(made_at: str, now: str) -> bool:

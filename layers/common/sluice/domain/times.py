@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def to_iso(at: datetime) -> str:
@@ -24,3 +24,8 @@ def from_iso(text: str) -> datetime:
     """Parse an ISO 8601 time; without an offset it is UTC."""
     at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def later(at: str, seconds: int) -> str:
+    """Return the time that is so many seconds after another."""
+    return to_iso(from_iso(at) + timedelta(seconds=seconds))

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sluice.catalog.changes import builds
-
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Run
     from sluice.catalog.records.releases import Release
@@ -23,6 +21,8 @@ _REASONS_TOLD = 5
 
 def run_ended(cloud: Cloud, run: Run) -> None:
     """Announce a run's end, and note that: only a crash in between announces it twice."""
+    from sluice.catalog.changes import builds  # most of what is announced is of no build
+
     if run.told_at is not None:
         return
     detail: dict[str, Any] = {

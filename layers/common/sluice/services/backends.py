@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sluice.catalog.records.builds import Backend
-from sluice.ports import Cloud, RunningJobs
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Backend
+    from sluice.ports import Cloud, RunningJobs
 
 
 def jobs_on(cloud: Cloud, backend: Backend) -> RunningJobs:

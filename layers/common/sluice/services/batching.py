@@ -11,7 +11,6 @@ from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.changes import builds
 from sluice.domain import failures
 from sluice.domain.data import batches
-from sluice.domain.data.batches import Batch
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import BUILD_REQUEST_DELAY_MAX_S, Cloud
 from sluice.services import arrivals
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival
     from sluice.catalog.records.builds import Pipeline
     from sluice.domain.config.models import CompleteWhen
+    from sluice.domain.data.batches import Batch
     from sluice.domain.data.datasets import ObjectVersion
     from sluice.quality.validation import Report
 

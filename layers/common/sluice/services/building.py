@@ -12,13 +12,13 @@ from sluice.domain import names, roles, tags
 from sluice.domain.build import jobs
 from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
-from sluice.domain.roles import Role
 from sluice.lazy import dataclass
 from sluice.ports import Cloud, Item
 
 if TYPE_CHECKING:
     from sluice.catalog.records.data import Dataset
     from sluice.domain.config import PipelineConfig
+    from sluice.domain.roles import Role
     from sluice.events import BuildTask, StartJobTask
     from sluice.quality.statistics.profiles import Profile
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _KEPT = timedelta(days=365)
 # Where register_model puts archives by their digest, and no job can write.
-_PINNED = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>models/[^/]+/(?P<sha256>[0-9a-f]{64})/(?P<name>[^/]+))")
+_PINNED = r"s3://(?P<bucket>[^/]+)/(?P<key>models/[^/]+/(?P<sha256>[0-9a-f]{64})/(?P<name>[^/]+))"
 _KEY_SHOWN = 12
 
 
@@ -168,7 +168,7 @@ def _model(cloud: Cloud, run_id: str, uri: str) -> str | None:
     The same archive has the same content in both places, so that a champion is scored as the candidate that
     it was.
     """
-    if pinned := _PINNED.fullmatch(uri):
+    if pinned := re.fullmatch(_PINNED, uri):
         head = cloud.objects.head(pinned["bucket"], pinned["key"])
         return None if head is None else contents.of_pinned(head, pinned["name"], pinned["sha256"])
     for step in building.find_steps(cloud, run_id):

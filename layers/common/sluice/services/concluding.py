@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
@@ -16,11 +16,13 @@ from sluice.domain.build.errors import JobFailedError, JobNameTakenError, Lambda
 from sluice.domain.roles import RolesForbiddenError
 from sluice.domain.times import to_iso
 from sluice.observability import logger
-from sluice.ports import Cloud
 from sluice.services import backends, caching
 from sluice.services.arrivals import on_each
 from sluice.services.building import COMPLETED, find_run, find_step, find_steps, roles_of
 from sluice.services.timeline import note
+
+if TYPE_CHECKING:
+    from sluice.ports import Cloud
 
 
 def check_own(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> Step | None:

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
-from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment
 from sluice.domain import names
-from sluice.domain.release import releases
 
 if TYPE_CHECKING:
     from sluice.ports import Cloud
@@ -45,6 +43,9 @@ def _unlinked(cloud: Cloud, oldest: Deployment, seen: set[str]) -> Iterator[Depl
 
 def mark_replaced(cloud: Cloud, deployment: Deployment, *, is_rollback: bool) -> None:
     """Mark the deployment that a promotion replaced, if any."""
+    from sluice.catalog.changes import releases as changes  # all others only read
+    from sluice.domain.release import releases
+
     replaced = find_deployment(cloud, deployment.pipeline, deployment.stage, deployment.replaces)
     if replaced is not None:
         status = releases.replaced_status(is_rollback=is_rollback)

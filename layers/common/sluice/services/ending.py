@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Built, Pipeline, Project, Run, RunEnd, Step
 from sluice.catalog.records.data import Dataset
 from sluice.domain import failures
-from sluice.ports import Cloud, Item
 from sluice.services import announcing, arrivals, batching, building, concluding, costs, metering
 from sluice.services.timeline import note
+
+if TYPE_CHECKING:
+    from sluice.ports import Cloud, Item
 
 # Ends of runs that used their data; whether a failed run did is unknown.
 _CONCLUSIVE = {"registered", "rejected", "data_rejected"}

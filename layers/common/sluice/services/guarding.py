@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sluice.domain.release.releases import ReleaseRefusedError
+from sluice.domain.release.errors import ReleaseRefusedError
 from sluice.services import releasing
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Release, Stage
     from sluice.ports import Cloud
     from sluice.release_events import ReleaseStageTask
-    from sluice.services.releasing import Package
+    from sluice.services.model_packages import Package
 
 
 def find_named(cloud: Cloud, task: ReleaseStageTask, package: Package) -> list[str]:

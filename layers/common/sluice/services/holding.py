@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sluice.domain.release import holds
-from sluice.domain.release.releases import ReleaseRefusedError
+from sluice.domain.release.errors import ReleaseRefusedError
 from sluice.services import deploying, deviating, releasing
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sluice.domain.release.holds import Hold
     from sluice.domain.release.releases import Request
     from sluice.ports import Cloud
-    from sluice.services.releasing import Package
+    from sluice.services.model_packages import Package
 
 
 def find_hold(cloud: Cloud, stage: Stage, live: Deployment | None) -> Hold | None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from sluice.catalog.changes import transforms as changes
 from sluice.domain.release import answers, serving, transforms
-from sluice.services import releasing, transforming
+from sluice.services import model_packages, transforming
 from sluice.services.building import locations
 
 if TYPE_CHECKING:
     from sluice.ports import Cloud
     from sluice.release_events import DeployModelTask, ReleaseStageTask
-    from sluice.services.releasing import Package
+    from sluice.services.model_packages import Package
 
 _SAMPLE = "sample"
 
@@ -24,8 +24,8 @@ _SAMPLE = "sample"
 def start(cloud: Cloud, task: DeployModelTask, package: Package) -> str:
     """Have the sample answered; the end of the job answers the task. Returns the job's name."""
     name, place = task.stage.endpoint_config_name, _place(cloud, task)
-    owner = releasing.owner(cloud, task)
-    cloud.objects.write(f"{place}/input/{_SAMPLE}", releasing.sample(cloud, package))
+    owner = model_packages.owner(cloud, task)
+    cloud.objects.write(f"{place}/input/{_SAMPLE}", model_packages.sample(cloud, package))
     request = transforms.proof_request(name, task.stage.model_name, package.config.serve, place, owner)
     # Store the token first: the event may come before the answer to the request.
     waiting = replace(
@@ -44,7 +44,7 @@ def start(cloud: Cloud, task: DeployModelTask, package: Package) -> str:
 def faults(cloud: Cloud, task: ReleaseStageTask, package: Package) -> list[str]:
     """Say what is wrong with the model, or with what it answered."""
     model = cloud.endpoints.describe_model(task.stage.model_name)
-    wanted = releasing.model_request(cloud, task, package, releasing.find_evidence(cloud, package))
+    wanted = model_packages.model_request(cloud, task, package, model_packages.find_evidence(cloud, package))
     if found := serving.model_faults(model, wanted):
         return found
     try:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
-from sluice.catalog.records.releases import Deployment, Package, Recovery, Stage, Why
+from sluice.catalog.records.releases import Deployment, Recovery, Why
 from sluice.domain.release import recoveries
 from sluice.domain.release.recoveries import GivenUp
 from sluice.domain.release.releases import Request
 from sluice.lazy import dataclass
-from sluice.ports import Cloud
-from sluice.services import announcing, deploying, releasing, timeline
+from sluice.services import announcing, releasing, timeline
+
+if TYPE_CHECKING:
+    from sluice.ports import Cloud
 
 IMPOSSIBLE = "RollbackImpossible"
 
@@ -73,30 +76,6 @@ def give_up(cloud: Cloud, fault: Fault, why: Why, reason: str, at: str) -> None:
     announcing.announce(cloud, IMPOSSIBLE, live.pipeline, detail)
     cloud.catalog.apply(changes.give_up(known, why, reason, at))
     timeline.add(cloud, entry)
-
-
-def find_rejected(cloud: Cloud, stage: Stage) -> Package | None:
-    """Return the rejected version that still serves on a stage, unless a person was called for that.
-
-    While a release is under way, the version may be replaced.
-    """
-    if stage.releasing:
-        return None
-    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
-    item = cloud.catalog.get(keys.package_key(live.package_arn)) if live else None
-    package = Package.of(item) if item else None
-    if live is None or package is None or package.status != "Rejected":
-        return None
-    if not live.is_of(package.arn, package.run_id):
-        return None
-    fault = rejection(package)
-    known = cloud.catalog.get(keys.recovery_key(stage.pipeline, stage.name, live.release_id, fault))
-    return None if known and Recovery.of(known).problem else package
-
-
-def rejection(package: Package) -> str:
-    """Name the fault that a package was rejected: each rejection has attempts of its own."""
-    return f"rejection#{package.epoch}"
 
 
 def _find(cloud: Cloud, fault: Fault) -> Recovery:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain.release import scaling, serving
-from sluice.services import announcing, deploying, releasing
+from sluice.services import deploying, releasing
 
 if TYPE_CHECKING:
     from sluice.catalog.records.releases import Stage
@@ -51,6 +51,8 @@ def _instance_type(cloud: Cloud, config_name: str) -> str | None:
 
 def announce(cloud: Cloud, pipeline: str, stage: str) -> None:
     """Ask for a stage to be scaled as it should be, once its release is over or was promoted."""
+    from sluice.services import announcing  # what looks for faults announces nothing
+
     announcing.announce(cloud, "ScalingDue", pipeline, {"stage": stage})
 
 

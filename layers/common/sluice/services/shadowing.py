@@ -14,10 +14,10 @@ from sluice.domain.monitor.bodies import CaptureError
 from sluice.domain.monitor.capture import Asked, Shape, asked
 from sluice.domain.monitor.windows import Span
 from sluice.domain.release import alarms, serving, shadows
-from sluice.domain.release.releases import ReleaseRefusedError, ShadowRefusedError
+from sluice.domain.release.errors import ReleaseRefusedError, ShadowRefusedError
 from sluice.domain.release.shadows import Comparison, Measured
 from sluice.domain.times import from_iso, to_iso
-from sluice.services import deploying, releasing
+from sluice.services import deploying, model_packages, releasing
 from sluice.services.building import locations
 from sluice.services.timeline import note
 
@@ -35,7 +35,7 @@ def look(cloud: Cloud, task: ReleaseStageTask) -> str:
 
     The first look begins its time. Raises ShadowRefusedError.
     """
-    package = releasing.find_package(cloud, task.pipeline, task.package_arn)
+    package = model_packages.find_package(cloud, task.pipeline, task.package_arn)
     config = package.config
     limits = next(each.shadow for each in config.release.stages if each.name == task.stage.stage)
     deployment = deploying.find_deployment(cloud, task.pipeline, task.stage.stage, task.release_id)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from sluice.catalog import keys
 from sluice.catalog.changes import progress as changes
 from sluice.catalog.records.progress import Sweep
-from sluice.domain import lost_events
-from sluice.domain.data import uploads
+from sluice.domain import locations, lost_events
 from sluice.domain.locations import BATCH, GROUND_TRUTH
 from sluice.domain.times import from_iso, to_iso
 from sluice.services import arrivals
@@ -113,7 +112,7 @@ def _unseen(
             is_new = head.last_modified >= yesterday
             yield _untaken(cloud, pipelines, head) if is_new else None
             continue
-        pipeline, _ = uploads.parse_key(head.key)
+        pipeline, _ = locations.parse_key(head.key)
         by_owner[pipeline if pipeline and pipeline in pipelines else ""].append(head)
     for owner, owned in by_owner.items():
         recorded = _recorded(cloud, owner, owned[0].key, owned[-1].key)
@@ -130,7 +129,7 @@ def _untaken(cloud: Cloud, pipelines: Collection[str], head: ObjectHead) -> Lost
 
     Each day's first pass finds those of the day.
     """
-    pipeline, name = uploads.parse_key(head.key.partition("/")[2])
+    pipeline, name = locations.parse_key(head.key.partition("/")[2])
     if pipeline not in pipelines or not name:
         return None
     if head.key.startswith(f"{BATCH}/"):

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import notices as changes
 from sluice.catalog.records.notices import SENT, WEBHOOKS, Channel, Notice, Trouble
-from sluice.domain import lost_events
 from sluice.domain.failures import ConflictError
-from sluice.domain.lost_events import LostEvent
-from sluice.domain.notices import bodies, making
+from sluice.domain.notices import bodies
 from sluice.domain.notices.webhooks import WebhookError
 from sluice.domain.times import from_iso
-from sluice.ports import Cloud
+
+if TYPE_CHECKING:
+    from sluice.ports import Cloud
 
 _KEPT = timedelta(days=90)
 _CLAIMS = 5
-# So many names DescribeAlarms takes.
-_ALARMS_MAX = 100
 
 
 def tell(cloud: Cloud, made: Notice) -> Notice | None:
@@ -84,16 +82,3 @@ def post(cloud: Cloud, key: str, channel: Channel) -> None:
         cloud.catalog.apply(changes.deliver(key, channel, f"failed: {error}"))
         raise
     cloud.catalog.apply(changes.deliver(key, channel, SENT))
-
-
-def find_untold(cloud: Cloud) -> Iterator[LostEvent]:
-    """Yield lost events of the stack's own alarms: of those that fire, or are over, and nobody was told."""
-    firing = {alarm["AlarmName"]: alarm for alarm in cloud.alarms.firing(f"{cloud.stack_name}_")}
-    known = {Trouble.of(item).name for item in cloud.catalog.listing(keys.TROUBLES)}
-    for name, alarm in firing.items():
-        if making.trouble_of_alarm(name) not in known:
-            yield lost_events.alarm_changed(alarm)
-    quiet = [name for trouble in known if (name := making.alarm_of(trouble)) and name not in firing]
-    for alarm in cloud.alarms.describe(sorted(quiet)[:_ALARMS_MAX]).values():
-        if alarm["StateValue"] == "OK":
-            yield lost_events.alarm_changed(alarm)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sluice.catalog import keys
 from sluice.catalog.changes.timeline import add_entry
 from sluice.catalog.records.timeline import Entry
 from sluice.domain import failures
-from sluice.ports import Cloud, Item
+
+if TYPE_CHECKING:
+    from sluice.ports import Cloud, Item
 
 _ACTOR = "sluice"
 _DETAIL_MAX = 4000

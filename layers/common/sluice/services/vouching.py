@@ -1,20 +1,42 @@
-"""Tell who asked for a release, by the stack's own records: an execution's input may claim anything."""
+"""Record that a release runs, and tell who asked for it by the stack's own records: inputs may lie."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
-from sluice.catalog.records.releases import Approval, Package
+from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import Approval, Package, Release
 from sluice.domain import actors
 from sluice.domain.release import recoveries, releases
-from sluice.domain.release.releases import Request
-from sluice.ports import Cloud
 from sluice.services import deploying, timeline
+
+if TYPE_CHECKING:
+    from sluice.domain.release.releases import Request
+    from sluice.ports import Cloud
 
 # Search so many entries of a timeline: an alarm is noted just before its rollback starts.
 _NEWEST = 200
+
+
+def begin(cloud: Cloud, request: Request, execution_arn: str) -> tuple[Release, bool]:
+    """Record that a release runs; returns it, and whether it was not known before."""
+    release = Release(
+        pipeline=request.pipeline,
+        release_id=request.release_id,
+        cause=request.cause,
+        status="running",
+        actor=actor(cloud, request),
+        execution_arn=execution_arn,
+        started_at=cloud.now(),
+        is_rollback=request.is_rollback,
+    )
+    is_new = cloud.catalog.apply(changes.start_release(release))
+    if is_new:
+        cloud.catalog.apply(changes.note_release(request.pipeline, request.release_id))
+    return release, is_new
 
 
 def actor(cloud: Cloud, request: Request) -> str:

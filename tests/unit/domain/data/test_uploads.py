@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.domain import locations
 from sluice.domain.data import uploads
 
 KNOWN = ("reviews-sentiment", "flights")
@@ -86,4 +87,4 @@ def test_any_key_is_classified_and_only_known_pipelines_get_data(key: str, size:
 def test_a_key_is_split_at_its_first_slash(prefix: str, rest: str) -> None:
     prefix = prefix.replace("/", "")
     expected = (prefix, rest) if prefix else (None, f"/{rest}")
-    assert uploads.parse_key(f"{prefix}/{rest}") == expected
+    assert locations.parse_key(f"{prefix}/{rest}") == expected

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sluice.catalog.records.releases import Deployment, DeploymentStatus, Package
 from sluice.domain.config import PipelineConfig
 from sluice.domain.release import releases
-from sluice.domain.release.releases import ReleaseRefusedError, RollbackOptions
+from sluice.domain.release.errors import ReleaseRefusedError
+from sluice.domain.release.releases import RollbackOptions
 
 NOW = "2026-11-24T12:00:00.000Z"
 

@@ -34,6 +34,7 @@ CHANNELS: tuple[Channel, ...] = ("topic", "slack", "teams")
 WEBHOOKS: tuple[Channel, ...] = ("slack", "teams")
 WAITING = "waiting"
 SENT = "sent"
+_TROUBLE_OF_ALARM = "alarm "
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +90,13 @@ class Trouble:
         # False is an answer here, not the absence of one.
         said = {"name": self.name, "at": self.at, "is_open": self.is_open}
         return {**keys.trouble_key(self.name), **listed, **said}
+
+
+def trouble_of_alarm(name: str) -> str:
+    """Return the name of the trouble that an alarm tells of."""
+    return f"{_TROUBLE_OF_ALARM}{name}"
+
+
+def alarm_of(trouble: str) -> str | None:
+    """Return the alarm that a trouble is of, if it is of one."""
+    return trouble.removeprefix(_TROUBLE_OF_ALARM) if trouble.startswith(_TROUBLE_OF_ALARM) else None

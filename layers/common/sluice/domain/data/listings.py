@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Enough for some hundred thousand keys: with more, functions would run out of memory.
 MAX_BYTES = 8 * 2**20
 _FIELDS = ("key", "size_bytes", "sha256")
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA256 = r"^[0-9a-f]{64}$"
 
 
 class ManifestError(ValueError):
@@ -73,7 +73,7 @@ def _expected(entry: Any, manifest: Arrival) -> Expected:
     _check_key(key, manifest)
     if size_bytes is not None and (type(size_bytes) is not int or size_bytes < 0):
         raise ManifestError(f"has a size_bytes of {key} that is no number of bytes")
-    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.match(sha256.lower())):
+    if sha256 is not None and not (isinstance(sha256, str) and re.match(_SHA256, sha256.lower())):
         raise ManifestError(f"has a sha256 of {key} that is not 64 hex digits")
     return Expected(f"{manifest.folder}{key}", size_bytes, sha256.lower() if sha256 else None)
 

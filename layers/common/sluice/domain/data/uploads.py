@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from sluice.domain.locations import parse_key
 from sluice.domain.nearest import hint
 from sluice.lazy import dataclass
 
@@ -18,7 +19,7 @@ MAX_KEY_BYTES = 900
 # Linux limits a file's name (NAME_MAX); its limit of a path is 4,096, more than a key has.
 MAX_NAME_BYTES = 255
 ZERO_BYTES = "zero bytes"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = r"[\x00-\x1f\x7f]"
 
 
 class Head(Protocol):
@@ -38,12 +39,6 @@ class Classification:
     status: Status
     pipeline: str | None
     reason: str
-
-
-def parse_key(key: str) -> tuple[str | None, str]:
-    """Split an object's key into its pipeline (None without a prefix) and the rest."""
-    prefix, slash, rest = key.partition("/")
-    return (prefix, rest) if slash and prefix else (None, key)
 
 
 def is_path(rest: str) -> bool:
@@ -106,7 +101,7 @@ def _unaddressable(rest: str, head: Head) -> str | None:
         return "a key whose path has an empty, '.' or '..' part"
     if any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in rest.split("/")):
         return f"a key with a part of more than {MAX_NAME_BYTES} bytes, which no file's name may have"
-    return "a key with a control character" if _CONTROL.search(rest) else None
+    return "a key with a control character" if re.search(_CONTROL, rest) else None
 
 
 def release_objection(arrival: Arrival | None, current_version: str | None) -> str | None:

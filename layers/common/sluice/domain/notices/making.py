@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sluice.catalog.records.notices import Kind, Notice
+from sluice.catalog.records.notices import Kind, Notice, trouble_of_alarm
 from sluice.domain import failures
 from sluice.domain.notices.place import Place
 from sluice.domain.times import from_event
@@ -15,7 +15,6 @@ from sluice.lazy import dataclass
 ALARM_CHANGED = "CloudWatch Alarm State Change"
 # Within the name of an alarm on a function, before the function's.
 _ERRORS_OF = "_errors-of-"
-_TROUBLE_OF_ALARM = "alarm "
 # What one message shows of the reasons.
 _REASON_MAX = 600
 _DIGEST_HEX = 16
@@ -272,15 +271,6 @@ def _alarm_changed(told: Told) -> Notice | None:
         trouble=trouble_of_alarm(name),
         is_over=is_over,
     )
-
-
-def trouble_of_alarm(name: str) -> str:
-    return f"{_TROUBLE_OF_ALARM}{name}"
-
-
-def alarm_of(trouble: str) -> str | None:
-    """Return the alarm that a trouble is of, if it is of one."""
-    return trouble.removeprefix(_TROUBLE_OF_ALARM) if trouble.startswith(_TROUBLE_OF_ALARM) else None
 
 
 def _tested(told: Told) -> Notice:

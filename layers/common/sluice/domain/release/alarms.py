@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sluice.catalog.records.releases import Deployment
 from sluice.domain import names, tags
 from sluice.domain.cloudwatch import DELIVERED_EVERY_S, FIRES_WITHIN_S
-from sluice.domain.release.releases import bake_until
 from sluice.domain.release.serving import VARIANT
-from sluice.domain.times import to_iso
+from sluice.domain.times import later, to_iso
 from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ def concerns(alarm: Mapping[str, Any], live: Deployment, now: str, tried_at: str
     """
     moved_at = max(live.promoted_at or now, tried_at or "")
     since = to_iso(fires_since(alarm))
-    return since >= moved_at or now >= bake_until(moved_at, SETTLES_S)
+    return since >= moved_at or now >= later(moved_at, SETTLES_S)
 
 
 def unseen_bakes(release: models.Release) -> list[str]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from sluice.catalog.records.releases import Cause, Deployment, Package, ReleaseEnd
 from sluice.domain import failures, names
-from sluice.domain.failures import TransientError
-from sluice.domain.quotas import QuotaTooLowError
-from sluice.domain.times import from_iso, to_iso
+from sluice.domain.release.errors import AlarmFiringError, ReleaseRefusedError, ShadowRefusedError
 from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
@@ -19,38 +16,6 @@ if TYPE_CHECKING:
 
 # An execution's history holds so many looks at a shadow, for each of its stages.
 LOOKS_MAX, LOOK_EVERY_S = 20, 60
-
-
-class ReleaseError(Exception):
-    """A release cannot continue."""
-
-
-class ReleaseRefusedError(ReleaseError):
-    """The release must not happen; `reasons` says why and what to do, one line each."""
-
-    def __init__(self, *reasons: str) -> None:
-        self.reasons = reasons
-        super().__init__("; ".join(reasons))
-
-
-class SmokeTestFailedError(ReleaseError):
-    """What was released does not serve as its project says."""
-
-
-class AlarmFiringError(ReleaseRefusedError, TransientError):
-    """An alarm that would watch the release is already in ALARM."""
-
-
-class ShadowRefusedError(ReleaseRefusedError):
-    """A version did worse than what serves on the requests that both answered."""
-
-
-class StageBusyError(ReleaseError, TransientError):
-    """Another release is under way on the stage; try again later."""
-
-
-class NotRegisteredYetError(ReleaseError, TransientError):
-    """The run has not yet recorded that it registered the package; try again soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +205,8 @@ def no_known_good(replaced: Deployment, reasons: Sequence[str]) -> str:
 
 def failure(error: str, cause: str) -> tuple[ReleaseEnd, str]:
     """Return the release's status after a task's error, and the reason for people."""
+    from sluice.domain.quotas import QuotaTooLowError
+
     refusals = (ReleaseRefusedError, ShadowRefusedError, AlarmFiringError, QuotaTooLowError)
     if error in [each.__name__ for each in refusals]:
         return "refused", failures.message(cause)
@@ -249,7 +216,3 @@ def failure(error: str, cause: str) -> tuple[ReleaseEnd, str]:
 def replaced_status(*, is_rollback: bool) -> Literal["rolled_back", "superseded"]:
     """Return the new status of the deployment that a promotion replaces."""
     return "rolled_back" if is_rollback else "superseded"
-
-
-def bake_until(promoted_at: str, bake_s: int) -> str:
-    return to_iso(from_iso(promoted_at) + timedelta(seconds=bake_s))

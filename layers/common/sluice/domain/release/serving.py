@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.domain import tags
 from sluice.domain.locations import CAPTURE_URI_VARIABLE
-from sluice.domain.release.releases import ReleaseError
+from sluice.domain.release.errors import ReleaseError
 from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
